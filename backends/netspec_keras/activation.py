@@ -1,0 +1,40 @@
+"""Activations in Keras."""
+
+from netspec.graph import Node
+from netspec.lowering.source import call
+from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec_keras.layout import native_axis
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(Relu)
+def relu(op: Relu, node: Node, out: ModelWriter) -> None:
+    """`layers.ReLU`, whose gradient at 0 is 0."""
+    out.apply(node, call("layers.ReLU"), *out.inputs(node))
+
+
+@lowers(LeakyRelu)
+def leaky_relu(op: LeakyRelu, node: Node, out: ModelWriter) -> None:
+    """`layers.LeakyReLU`; the slope is written out, for Keras' own is 0.3."""
+    out.apply(node, call("layers.LeakyReLU", negative_slope=op.negative_slope), *out.inputs(node))
+
+
+@lowers(Tanh, Sigmoid, Silu)
+def activation(op: Tanh | Sigmoid | Silu, node: Node, out: ModelWriter) -> None:
+    """`layers.Activation`; Keras has these functions under the same names."""
+    out.apply(node, call("layers.Activation", op.kind), *out.inputs(node))
+
+
+@lowers(Gelu)
+def gelu(op: Gelu, node: Node, out: ModelWriter) -> None:
+    """`layers.Activation("gelu")` is the exact form; no built-in layer has the approximation."""
+    layer = call("layers.Activation", "gelu") if op.form == "erf" else call("TanhGELU")
+    out.apply(node, layer, *out.inputs(node))
+
+
+@lowers(Softmax)
+def softmax(op: Softmax, node: Node, out: ModelWriter) -> None:
+    """`layers.Softmax`."""
+    axis = native_axis(op.axis, node.type.rank)
+    out.apply(node, call("layers.Softmax", **({} if axis == -1 else {"axis": axis})), *out.inputs(node))

@@ -1,0 +1,61 @@
+"""The backend object: lowering without Keras, loading with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import MappingProxyType
+
+import netspec_keras.activation
+import netspec_keras.convolution
+import netspec_keras.dropout
+import netspec_keras.linear
+import netspec_keras.merge
+import netspec_keras.normalization
+import netspec_keras.pooling
+import netspec_keras.shape  # noqa: F401 # each module fills the table
+from netspec.files import write_whole
+from netspec.graph import Graph
+from netspec.lowering import Artifact, Backend, Model
+from netspec.lowering.naming import module_name
+from netspec.ops.base import Weights
+from netspec.types import DType
+from netspec_keras.table import TABLE
+from netspec_keras.writer import ModelWriter
+
+# What Keras computes with; it reads this once, when it is imported.
+ENGINE = os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+class KerasBackend(Backend):
+    """Lowers a graph to a function that makes a `keras.Model`, and loads it on the engine that KERAS_BACKEND names."""
+
+    name = "keras"
+    requires = MappingProxyType({"keras": "keras", ENGINE: ENGINE})
+    dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
+    trains = True
+    lowerings = TABLE
+
+    def lower(self, graph: Graph) -> Artifact:
+        """Source with one function; its model takes and returns maps in (N, H, W, C)."""
+        out = ModelWriter(graph)
+        for node in graph.nodes:
+            TABLE.find(type(node.op))(node.op, node, out)
+        return out.artifact()
+
+    def load(self, artifact: Artifact, weights: Weights) -> Model:
+        """What the emitted function returns."""
+        self.require()
+        from netspec_keras.model import KerasModel
+
+        return KerasModel(artifact, weights)
+
+    def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
+        """`NAME.py`, and `NAME.keras` with the weights, which loads wherever `NAME.py` was imported before."""
+        self.require()
+        from netspec_keras.model import KerasModel
+
+        model = KerasModel(artifact, weights)
+        stem = module_name(artifact.graph.name)
+        source = write_whole(folder / f"{stem}.py", artifact.content)
+        return [source, write_whole(folder / f"{stem}.keras", model.save)]

@@ -1,0 +1,66 @@
+"""Convolution in Keras: NHWC, kernels (kh, kw, C/groups, filters); the graph has (filters, C/groups, kh, kw)."""
+
+from netspec.graph import Node
+from netspec.lowering.source import Call, LiteralValue, call
+from netspec.ops import Conv2d
+from netspec.ops.attributes import both
+from netspec_keras.geometry import is_same, padded, pair, sides
+from netspec_keras.layout import native_features
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(Conv2d)
+def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
+    """`layers.Conv2D`, and for groups `layers.DepthwiseConv2D` or our own `GroupedConv2D`.
+
+    Keras pads by `same` or not at all, so other padding is a `layers.ZeroPadding2D` before it. No layer takes a
+    stride together with a dilation: then positions are skipped afterwards, by a pooling over single elements.
+    """
+    (x,) = out.inputs(node)
+    before = node.input_types[0]
+    optional: dict[str, LiteralValue] = {}
+    skip = op.dilation != both(1) and op.stride != both(1)
+    if op.stride != both(1) and not skip:
+        optional["strides"] = pair(op.stride)
+    if is_same(before, op.sides, op.kernel_size, op.stride, op.dilation) and not skip:
+        optional["padding"] = "same"
+    elif op.sides:
+        layer = call("layers.ZeroPadding2D", sides(op.sides))
+        x = out.apply(node, layer, x, role="pad", features=padded(before, op.sides))
+    if op.dilation != both(1):
+        optional["dilation_rate"] = pair(op.dilation)
+    if not op.bias:
+        optional["use_bias"] = False
+    features = _dense_features(op, node) if skip else native_features(node.type)
+    x = out.apply(node, _layer(op, node, out, optional), x, features=features)
+    if skip:
+        layer = call("layers.MaxPooling2D", 1, strides=pair(op.stride))
+        out.apply(node, layer, x, role="stride", features=native_features(node.type))
+
+
+def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, LiteralValue]) -> Call:
+    """The layer, its weights bound."""
+    channels, kernel = node.input_types[0].features[0], op.kernel_size
+    # TensorFlow's depthwise convolution takes one stride for both axes.
+    if 1 < op.groups == channels and op.stride.height == op.stride.width:
+        multiplier = op.filters // channels
+        if multiplier != 1:
+            optional["depth_multiplier"] = multiplier
+        # Filter c·m + j of the graph is kernel[:, :, c, j].
+        view = (channels, multiplier, 1, kernel.height, kernel.width)
+        shape = (kernel.height, kernel.width, channels, multiplier)
+        out.bind(node, "weight", "kernel", axes=(3, 4, 2, 0, 1), view=view, native_shape=shape)
+        out.bind(node, "bias", "bias")
+        return call("layers.DepthwiseConv2D", pair(kernel), **optional)
+    out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0))
+    out.bind(node, "bias", "bias")
+    if op.groups == 1:
+        return call("layers.Conv2D", op.filters, pair(kernel), **optional)
+    return call("GroupedConv2D", op.filters, pair(kernel), groups=op.groups, **optional)
+
+
+def _dense_features(op: Conv2d, node: Node) -> tuple[int, int, int]:
+    """The (H, W, C) of the output at stride 1."""
+    filters, height, width = op.model_copy(update={"stride": both(1)}).infer(node.input_types[0]).features
+    return height, width, filters

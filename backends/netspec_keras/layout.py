@@ -1,0 +1,77 @@
+"""Where Keras keeps the axes of a value: a map (N, C, H, W) is (N, H, W, C) there, all else is as in the graph."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netspec.graph import Graph, Node
+from netspec.ops import Dense, Flatten, Identity
+from netspec.ops.activation import Elementwise
+from netspec.types import Dim, TensorType
+
+# As arguments of layers.Permute, which counts from 1 after the batch.
+TO_CHANNELS_FIRST: Final = (3, 1, 2)
+TO_CHANNELS_LAST: Final = (2, 3, 1)
+
+
+def native_order(rank: int) -> tuple[int, ...]:
+    """The canonical axis that stands at each native position.
+
+    >>> native_order(4), native_order(3)
+    ((0, 2, 3, 1), (0, 1, 2))
+    """
+    return (0, *TO_CHANNELS_LAST) if rank == 4 else tuple(range(rank))
+
+
+def native_axis(axis: int, rank: int) -> int:
+    """The native position of a canonical axis, -1 for the last.
+
+    >>> native_axis(1, 4), native_axis(2, 4), native_axis(1, 3)
+    (-1, 1, 1)
+    """
+    position = native_order(rank).index(axis)
+    return -1 if position == rank - 1 else position
+
+
+def native_shape(value: TensorType) -> tuple[Dim, ...]:
+    """The shape that Keras sees, with the batch."""
+    return tuple(value.shape[axis] for axis in native_order(value.rank))
+
+
+def native_features(value: TensorType) -> tuple[int, ...]:
+    """The shape that Keras sees, without the batch."""
+    return tuple(value.features[axis - 1] for axis in native_order(value.rank)[1:])
+
+
+def flattened_channels_last(graph: Graph) -> dict[str, TensorType]:
+    """The values that hold a flattened map in the order H, W, C, and the type of that map.
+
+    `layers.Flatten` gives this order for free. It does no harm where only dense layers read the value, past layers
+    that treat all elements alike: the rows of their kernels take the same order. Any other reader needs C, H, W.
+    Which values a graph exposes has no influence.
+    """
+    found: dict[str, TensorType] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Flatten) and node.name not in found and _mixes_order(node.input_types[0]):
+            found |= dict.fromkeys(_reach(graph, node), node.input_types[0])
+    return found
+
+
+def _mixes_order(value: TensorType) -> bool:
+    """Whether the order of channels and positions can be told apart at all."""
+    return value.rank == 4 and value.features[0] > 1 and value.size > value.features[0]
+
+
+def _reach(graph: Graph, flatten: Node) -> list[str]:
+    """The values from a flatten up to the dense layers that read them; empty when anything else does, or none."""
+    reached, pending, dense = [flatten.name], [flatten.name], False
+    while pending:
+        for reader in graph.readers[pending.pop()]:
+            if isinstance(reader.op, Elementwise | Identity | Flatten):
+                reached.append(reader.name)
+                pending.append(reader.name)
+            elif isinstance(reader.op, Dense) and reader.op.groups == 1:
+                dense = True
+            else:
+                return []
+    return reached if dense else []

@@ -1,0 +1,67 @@
+"""Normalization in Keras; epsilons are written out, for Keras' own are 1e-3."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call
+from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec_keras.layout import native_axis, native_order
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(LocalResponseNorm)
+def local_response_norm(op: LocalResponseNorm, node: Node, out: ModelWriter) -> None:
+    """Keras has no layer for it; ours take alpha for each element."""
+    settings: dict[str, LiteralValue] = {"alpha": op.alpha_per_element, "beta": op.beta, "k": op.k}
+    if op.groups != 1:
+        settings["groups"] = op.groups
+    layer = "LocalResponseNormalization" if op.region == "channels" else "MapResponseNormalization"
+    out.apply(node, call(layer, op.size, **settings), *out.inputs(node))
+
+
+@lowers(BatchNorm)
+def batch_norm(op: BatchNorm, node: Node, out: ModelWriter) -> None:
+    """`layers.BatchNormalization`, whose momentum is what is kept; ours where the running variance is unbiased."""
+    settings = _axis(node)
+    # 1 - 0.1 is 0.9 and nothing longer, as a person would write it.
+    settings |= {"momentum": float(f"{1 - op.update_rate:.15g}"), "epsilon": op.epsilon} | _affine(op.affine)
+    biased = op.running_variance == "biased"
+    layer = "layers.BatchNormalization" if biased else "UnbiasedBatchNormalization"
+    _bind_affine(node, out)
+    out.bind(node, "running_mean", "moving_mean")
+    out.bind(node, "running_variance", "moving_variance")
+    out.apply(node, call(layer, **settings), *out.inputs(node))
+
+
+@lowers(LayerNorm)
+def layer_norm(op: LayerNorm, node: Node, out: ModelWriter) -> None:
+    """`layers.LayerNormalization`; weights have the axes in the order in which Keras keeps them."""
+    kept = [axis for axis in native_order(node.type.rank) if axis in op.axes]
+    axes = tuple(native_axis(axis, node.type.rank) % node.type.rank for axis in kept)
+    last = axes == (node.type.rank - 1,)
+    settings: dict[str, LiteralValue] = {} if last else {"axis": axes if len(axes) > 1 else axes[0]}
+    settings |= {"epsilon": op.epsilon} | _affine(op.affine)
+    _bind_affine(node, out, tuple(op.axes.index(axis) for axis in kept))
+    out.apply(node, call("layers.LayerNormalization", **settings), *out.inputs(node))
+
+
+@lowers(GroupNorm)
+def group_norm(op: GroupNorm, node: Node, out: ModelWriter) -> None:
+    """`layers.GroupNormalization`."""
+    settings = _axis(node) | {"epsilon": op.epsilon} | _affine(op.affine)
+    _bind_affine(node, out)
+    out.apply(node, call("layers.GroupNormalization", op.groups, **settings), *out.inputs(node))
+
+
+def _axis(node: Node) -> dict[str, LiteralValue]:
+    """Where the channels are, when that is not last."""
+    axis = native_axis(1, node.type.rank)
+    return {} if axis == -1 else {"axis": axis}
+
+
+def _affine(affine: bool) -> dict[str, LiteralValue]:
+    return {} if affine else {"center": False, "scale": False}
+
+
+def _bind_affine(node: Node, out: ModelWriter, axes: tuple[int, ...] | None = None) -> None:
+    out.bind(node, "weight", "gamma", axes=axes)
+    out.bind(node, "bias", "beta", axes=axes)

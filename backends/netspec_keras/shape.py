@@ -1,0 +1,65 @@
+"""Ops that move elements, in Keras: where their order shows, a map is brought to C, H, W first."""
+
+from netspec.graph import Node
+from netspec.lowering.source import Name, call
+from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
+from netspec_keras.geometry import sides
+from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, native_order
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(Identity)
+def identity(op: Identity, node: Node, out: ModelWriter) -> None:
+    """`layers.Identity`."""
+    out.apply(node, call("layers.Identity"), *out.inputs(node))
+
+
+@lowers(Flatten)
+def flatten(op: Flatten, node: Node, out: ModelWriter) -> None:
+    """`layers.Flatten`, after a permutation unless the order H, W, C does no harm (layout.py)."""
+    (x,) = out.inputs(node)
+    x = x if out.is_channels_last(node.name) else _channels_first(node, out, x)
+    out.apply(node, call("layers.Flatten"), x)
+
+
+@lowers(Reshape)
+def reshape(op: Reshape, node: Node, out: ModelWriter) -> None:
+    """`layers.Reshape` of elements in canonical order; a map that comes out is brought back to channels last."""
+    (x,) = out.inputs(node)
+    x = _channels_first(node, out, x)
+    if node.type.rank != 4:
+        out.apply(node, call("layers.Reshape", op.shape), x)
+        return
+    x = out.apply(node, call("layers.Reshape", op.shape), x, role="channels_first", features=op.shape)
+    out.apply(node, call("layers.Permute", TO_CHANNELS_LAST), x)
+
+
+@lowers(Permute)
+def permute(op: Permute, node: Node, out: ModelWriter) -> None:
+    """`layers.Permute`, its axes renumbered for where Keras keeps them."""
+    order = native_order(node.type.rank)
+    canonical = (0, *op.axes)
+    axes = tuple(order.index(canonical[axis]) for axis in order[1:])
+    out.apply(node, call("layers.Permute", axes), *out.inputs(node))
+
+
+@lowers(Pad2d)
+def pad2d(op: Pad2d, node: Node, out: ModelWriter) -> None:
+    """`layers.ZeroPadding2D`, or a layer of our own for other values and for reflection."""
+    if op.mode == "reflect":
+        layer = call("ReflectionPadding2D", sides(op.padding))
+    elif op.value:
+        layer = call("ConstantPadding2D", sides(op.padding), value=op.value)
+    else:
+        layer = call("layers.ZeroPadding2D", sides(op.padding))
+    out.apply(node, layer, *out.inputs(node))
+
+
+def _channels_first(node: Node, out: ModelWriter, x: Name) -> Name:
+    """A map with its axes in the order C, H, W; other values as they are."""
+    before = node.input_types[0]
+    if before.rank != 4:
+        return x
+    role = "channels_first" if node.type.rank != 4 else "from_channels_last"
+    return out.apply(node, call("layers.Permute", TO_CHANNELS_FIRST), x, role=role, features=before.features)

@@ -1,0 +1,51 @@
+"""Average pooling that counts what it is told to count."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class CountingAveragePooling2D(layers.Layer):
+    """Average pooling over a map with `pad` zeros around it, not all of them counted.
+
+    Each sum is divided by the number of elements of its window that lie in the map or
+    in the `counted` part of the padding, both ((top, bottom), (left, right)).
+    """
+
+    def __init__(self, pool_size, strides, pad, counted=((0, 0), (0, 0)), **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = _pair(pool_size)
+        self.strides = _pair(strides)
+        self.pad = tuple(map(tuple, pad))
+        self.counted = tuple(map(tuple, counted))
+
+    def call(self, inputs):
+        padded = ops.pad(inputs, ((0, 0), *self.pad, (0, 0)))
+        means = ops.average_pool(
+            padded, self.pool_size, strides=self.strides, data_format="channels_last"
+        )
+        rows, columns = self.scales(0, inputs.shape[1]), self.scales(1, inputs.shape[2])
+        scales = [[[row * column] for column in columns] for row in rows]
+        return means * ops.convert_to_tensor(scales, dtype=self.compute_dtype)
+
+    def scales(self, axis, length):
+        """The size of a window over what it counts, for each position along an axis."""
+        size, stride = self.pool_size[axis], self.strides[axis]
+        before, after = self.pad[axis]
+        first = before - self.counted[axis][0]
+        last = before + length + self.counted[axis][1]
+        starts = range(0, before + length + after - size + 1, stride)
+        return [size / (min(s + size, last) - max(s, first)) for s in starts]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "pad": self.pad,
+            "counted": self.counted,
+        }
+
+
+def _pair(size):
+    return (size, size) if isinstance(size, int) else tuple(size)

@@ -1,0 +1,44 @@
+"""A dense layer in groups."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class GroupedDense(layers.Layer):
+    """A dense layer whose groups of units each read their own part of the features."""
+
+    def __init__(self, units, groups, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.groups = groups
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        features = input_shape[-1] // self.groups
+        self.kernel = self.add_weight(
+            name="kernel", shape=(features, self.units), initializer="glorot_uniform"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(self.units,), initializer="zeros"
+            )
+
+    def call(self, inputs):
+        parts = zip(
+            ops.split(inputs, self.groups, axis=-1),
+            ops.split(ops.convert_to_tensor(self.kernel), self.groups, axis=-1),
+        )
+        outputs = ops.concatenate([ops.matmul(x, k) for x, k in parts], axis=-1)
+        return outputs + self.bias if self.use_bias else outputs
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "groups": self.groups,
+            "use_bias": self.use_bias,
+        }

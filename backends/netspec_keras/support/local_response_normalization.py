@@ -1,0 +1,54 @@
+"""Local response normalization across channels."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class LocalResponseNormalization(layers.Layer):
+    """x / (k + alpha * sum of x^2 over `size` neighboring channels) ^ beta.
+
+    The sum over neighbors is a product with a banded matrix: of what a CPU can do,
+    that is the fastest, forward and backward. Channels of different groups are no
+    neighbors.
+    """
+
+    def __init__(self, size, alpha, beta, k, groups=1, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+        self.groups = groups
+
+    def call(self, inputs):
+        sums = ops.matmul(ops.square(inputs), self.neighbors(inputs.shape[-1]))
+        scale = self.k + self.alpha * sums
+        if self.beta == 0.75:  # roots are much cheaper than a power
+            return inputs * ops.rsqrt(scale * ops.sqrt(scale))
+        return inputs * ops.power(scale, -self.beta)
+
+    def neighbors(self, channels):
+        """1 where the row is a channel that the column's channel has in its sum."""
+        index = ops.arange(channels)
+        row, column = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
+        near = ops.logical_and(
+            row >= column - self.size // 2, row <= column + (self.size - 1) // 2
+        )
+        width = channels // self.groups
+        return ops.cast(
+            ops.logical_and(near, row // width == column // width), self.compute_dtype
+        )
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "k": self.k,
+            "groups": self.groups,
+        }

@@ -1,0 +1,37 @@
+"""Local response normalization within a map."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class MapResponseNormalization(layers.Layer):
+    """x / (k + alpha * sum of x^2 over a `size` by `size` patch of the map) ^ beta."""
+
+    def __init__(self, size, alpha, beta, k, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def call(self, inputs):
+        reach = (self.size // 2, (self.size - 1) // 2)
+        squares = ops.pad(ops.square(inputs), ((0, 0), reach, reach, (0, 0)))
+        means = ops.average_pool(
+            squares, self.size, strides=1, data_format="channels_last"
+        )
+        scale = self.k + self.alpha * self.size**2 * means
+        return inputs * ops.power(scale, -self.beta)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "k": self.k,
+        }

@@ -1,0 +1,13 @@
+"""Padding that never wins a maximum."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class MinusInfinityPadding2D(layers.ZeroPadding2D):
+    """ZeroPadding2D with minus infinity, so that a max-pooling never picks it."""
+
+    def call(self, inputs):
+        sides = ((0, 0), *self.padding, (0, 0))
+        return ops.pad(inputs, sides, constant_values=float("-inf"))

@@ -1,0 +1,12 @@
+"""Padding by reflection."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class ReflectionPadding2D(layers.ZeroPadding2D):
+    """Padding with the map's reflection, the edge itself not repeated."""
+
+    def call(self, inputs):
+        return ops.pad(inputs, ((0, 0), *self.padding, (0, 0)), mode="reflect")

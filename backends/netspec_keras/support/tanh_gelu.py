@@ -1,0 +1,15 @@
+"""The approximation of GELU."""
+
+import keras
+from keras import layers
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class TanhGELU(layers.Layer):
+    """GELU by its approximation with tanh."""
+
+    def call(self, inputs):
+        return keras.activations.gelu(inputs, approximate=True)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape

@@ -1,0 +1,190 @@
+"""Collects what the lowerings say about a graph and renders it as one function that makes a functional model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from netspec.graph import Graph, Node
+from netspec.lowering.artifact import Artifact, Binding
+from netspec.lowering.naming import assign_variables, available, module_name
+from netspec.lowering.source import (
+    Assign,
+    Call,
+    Definition,
+    Expression,
+    Function,
+    ListOf,
+    Literal,
+    Module,
+    Name,
+    Return,
+    Statement,
+    call,
+    name,
+    render,
+    render_definitions,
+)
+from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec.types import Dim, TensorType
+from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_shape
+
+PACKAGE: Final = "netspec_keras"
+# The layers that Keras lacks, and the module of `support/` that has each; what a file uses is copied into it.
+SUPPORT: Final = {
+    "AdaptiveAveragePool2D": "adaptive_average_pooling",
+    "ConstantPadding2D": "constant_padding",
+    "CountingAveragePooling2D": "counting_average_pooling",
+    "GroupedConv2D": "grouped_convolution",
+    "GroupedDense": "grouped_dense",
+    "LocalResponseNormalization": "local_response_normalization",
+    "MapResponseNormalization": "map_response_normalization",
+    "MinusInfinityPadding2D": "minus_infinity_padding",
+    "ReflectionPadding2D": "reflection_padding",
+    "StandardDropout": "standard_dropout",
+    "TanhGELU": "tanh_gelu",
+    "UnbiasedBatchNormalization": "unbiased_batch_normalization",
+}
+# What emitted source uses for itself; a value of such a name gets an underscore.
+RESERVED: Final = ("keras", "layers", "ops", *SUPPORT)
+
+
+class ModelWriter:
+    """The `out` of the Keras lowerings: applies layers, binds weights."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._entry = f"build_{module_name(graph.name)}"
+        self._variables = assign_variables(graph, (*RESERVED, self._entry), chain_inputs=False)
+        self._layers = set(graph.values)
+        self._channels_last = flattened_channels_last(graph)
+        self._body: list[Statement] = []
+        self._bindings: list[Binding] = []
+        self._support: dict[str, None] = {}
+        for value in graph.inputs:
+            made = call("keras.Input", native_features(value.type), name=value.name)
+            self._body.append(Assign(self._variables[value.name], made))
+
+    def inputs(self, node: Node) -> tuple[Name, ...]:
+        """The variables that hold a node's inputs."""
+        return tuple(name(self._variables[value]) for value in node.inputs)
+
+    def apply(
+        self,
+        node: Node,
+        layer: Call,
+        *inputs: Expression,
+        role: str = "",
+        features: tuple[int, ...] = (),
+    ) -> Name:
+        """`x = layer(..., name="NODE")(x)`, with the shape in a comment where it is a new one.
+
+        Args:
+            node: whose output, or step on the way to it, this is.
+            layer: the layer, without a name.
+            inputs: what it reads; several are given as a list.
+            role: for a step that is not the node's own layer: it is named `NODE_role`.
+            features: the native shape without the batch, where it is not that of the node's output.
+
+        Returns:
+            The variable that holds the result: that of the node's output.
+        """
+        if isinstance(layer.function, Name) and layer.function.path in SUPPORT:
+            self._support[SUPPORT[layer.function.path]] = None
+        layer_name = self._layer_name(f"{node.name}_{role}") if role else node.name
+        named = Call(layer.function, layer.args, (*layer.kwargs, ("name", Literal(layer_name))))
+        applied = Call(named, inputs if len(inputs) == 1 else (ListOf(inputs),))
+        comment = _shape(("N", *features)) if features else self._new_shape(node)
+        variable = self._variables[node.name]
+        self._body.append(Assign(variable, applied, comment))
+        return name(variable)
+
+    def bind(
+        self,
+        node: Node,
+        weight: str,
+        variable: str,
+        axes: tuple[int, ...] | None = None,
+        view: tuple[int, ...] | None = None,
+        native_shape: tuple[int, ...] | None = None,
+    ) -> None:
+        """Say in which variable of its layer a node's weight is, and how it lies there; nothing if it has none."""
+        if weight in node.weights:
+            shape, path = node.weights[weight].shape, f"{node.name}/{variable}"
+            self._bindings.append(Binding.of(f"{node.name}.{weight}", path, shape, axes, view, native_shape))
+
+    def channels_last_of(self, value: str) -> TensorType | None:
+        """The map that a value holds flattened in the order H, W, C; None where it is in canonical order."""
+        return self._channels_last.get(value)
+
+    def is_channels_last(self, value: str) -> bool:
+        """Whether a value is a map flattened in the order H, W, C."""
+        return value in self._channels_last
+
+    def artifact(self) -> Artifact:
+        """What was collected, rendered."""
+        graph = self._graph
+        function = self._function()
+        support = [read_support(PACKAGE, module).definitions for module in self._support]
+        body: tuple[Definition, ...] = (*support, function)
+        text = render_definitions(body)
+        # One line for all that is taken from keras, as isort has it.
+        taken = ", ".join(used_imports({"layers": "layers", "ops": "ops"}, text))
+        imports = ["import keras", *([f"from keras import {taken}"] if taken else [])]
+        title = graph.name + (f": {graph.source}" if graph.source else "")
+        docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs keras alone.\n"
+        source = render(Module(docstring, import_groups(imports), body))
+        order = {weight: position for position, weight in enumerate(graph.weights)}
+        bindings = tuple(sorted(self._bindings, key=lambda b: order[b.weight]))
+        return Artifact("keras", graph, source, self._entry, bindings)
+
+    def _function(self) -> Function:
+        graph = self._graph
+        received = ", ".join(_shape(native_shape(i.type)) for i in graph.inputs)
+        returned = ", ".join(_shape(native_shape(graph.type_of(output))) for output in graph.outputs)
+        count = sum(w.size for w in graph.weights.values())
+        inputs = [name(self._variables[i.name]) for i in graph.inputs]
+        outputs = [self._canonical(output) for output in graph.outputs]
+        model = call("keras.Model", _one_or_list(inputs), _one_or_list(outputs), name=module_name(graph.name))
+        return Function(
+            self._entry,
+            (),
+            (*self._body, Return(model)),
+            returns="keras.Model",
+            docstring=f"{received} to {returned}; {count:,} weights.",
+        )
+
+    def _canonical(self, output: str) -> Name:
+        """The variable of an output; a map flattened in the order H, W, C is brought to C, H, W for the caller."""
+        variable = self._variables[output]
+        flattened = self.channels_last_of(output)
+        if flattened is None:
+            return name(variable)
+        canonical = available(f"{variable}_channels_first", {*self._variables.values(), *RESERVED})
+        for role, layer in (
+            ("map", call("layers.Reshape", native_features(flattened))),
+            ("map_channels_first", call("layers.Permute", TO_CHANNELS_FIRST)),
+            ("channels_first", call("layers.Flatten")),
+        ):
+            named = Call(layer.function, layer.args, (("name", Literal(self._layer_name(f"{output}_{role}"))),))
+            self._body.append(Assign(canonical, Call(named, (name(variable),))))
+            variable = canonical
+        return name(canonical)
+
+    def _layer_name(self, wanted: str) -> str:
+        """A name that no layer has yet."""
+        free = available(wanted, self._layers)
+        self._layers.add(free)
+        return free
+
+    def _new_shape(self, node: Node) -> str:
+        shape = native_shape(node.type)
+        return "" if shape in map(native_shape, node.input_types) else _shape(shape)
+
+
+def _shape(shape: Sequence[Dim]) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _one_or_list(values: Sequence[Name]) -> Expression:
+    return values[0] if len(values) == 1 else ListOf(tuple(values))

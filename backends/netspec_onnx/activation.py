@@ -1,0 +1,73 @@
+"""Activations in ONNX."""
+
+import math
+
+from netspec.graph import Node
+from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+GELU_OPSET = 20  # the first with a Gelu operator
+
+
+@lowers(Relu)
+def relu(op: Relu, node: Node, out: GraphWriter) -> None:
+    """`Relu`."""
+    del op
+    out.assign(node, "Relu", *out.inputs(node))
+
+
+@lowers(LeakyRelu)
+def leaky_relu(op: LeakyRelu, node: Node, out: GraphWriter) -> None:
+    """`LeakyRelu`, with its slope spelled out."""
+    out.assign(node, "LeakyRelu", *out.inputs(node), alpha=op.negative_slope)
+
+
+@lowers(Tanh)
+def tanh(op: Tanh, node: Node, out: GraphWriter) -> None:
+    """`Tanh`."""
+    del op
+    out.assign(node, "Tanh", *out.inputs(node))
+
+
+@lowers(Sigmoid)
+def sigmoid(op: Sigmoid, node: Node, out: GraphWriter) -> None:
+    """`Sigmoid`."""
+    del op
+    out.assign(node, "Sigmoid", *out.inputs(node))
+
+
+@lowers(Silu)
+def silu(op: Silu, node: Node, out: GraphWriter) -> None:
+    """`Sigmoid` times x, which every operator set has; `Swish` is recent."""
+    del op
+    (x,) = out.inputs(node)
+    out.assign(node, "Mul", x, out.step(node, "sigmoid", "Sigmoid", x))
+
+
+@lowers(Gelu)
+def gelu(op: Gelu, node: Node, out: GraphWriter) -> None:
+    """`Gelu` from opset 20, before it half of x times 1 plus `Erf` or `Tanh`."""
+    (x,) = out.inputs(node)
+    if out.opset >= GELU_OPSET:
+        out.assign(node, "Gelu", x, approximate="none" if op.form == "erf" else "tanh")
+        return
+    one = out.constant(node, "one", 1.0)
+    if op.form == "erf":
+        argument = out.step(node, "argument", "Div", x, out.constant(node, "sqrt_2", math.sqrt(2.0)))
+        signed = out.step(node, "erf", "Erf", argument)
+    else:
+        # √(2/π) · (x + 0.044715 x³) as x · (1 + 0.044715 x²) · √(2/π)
+        square = out.step(node, "square", "Mul", x, x)
+        cubic = out.step(node, "cubic", "Mul", square, out.constant(node, "cubic_factor", 0.044715))
+        bent = out.step(node, "bent", "Mul", x, out.step(node, "factor", "Add", cubic, one))
+        argument = out.step(node, "argument", "Mul", bent, out.constant(node, "sqrt_2_over_pi", math.sqrt(2 / math.pi)))
+        signed = out.step(node, "tanh", "Tanh", argument)
+    half = out.step(node, "half_x", "Mul", x, out.constant(node, "half", 0.5))
+    out.assign(node, "Mul", half, out.step(node, "gate", "Add", signed, one))
+
+
+@lowers(Softmax)
+def softmax(op: Softmax, node: Node, out: GraphWriter) -> None:
+    """`Softmax` along one axis, as it is from opset 13."""
+    out.assign(node, "Softmax", *out.inputs(node), axis=op.axis)

@@ -1,0 +1,30 @@
+"""Convolution in ONNX: NCHW, weights (filters, C/groups, kh, kw) as in the graph."""
+
+from netspec.graph import Node
+from netspec.ops import Conv2d
+from netspec.ops.attributes import Size2d
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+
+@lowers(Conv2d)
+def conv2d(op: Conv2d, node: Node, out: GraphWriter) -> None:
+    """`Conv`, whose pads are (top, left, bottom, right) and may differ from side to side."""
+    (x,) = out.inputs(node)
+    out.assign(
+        node,
+        "Conv",
+        x,
+        out.weight(node, "weight"),
+        out.weight(node, "bias"),
+        kernel_shape=pair(op.kernel_size),
+        strides=pair(op.stride),
+        pads=op.sides.sides,
+        dilations=pair(op.dilation),
+        group=op.groups,
+    )
+
+
+def pair(size: Size2d) -> tuple[int, int]:
+    """A size as ONNX takes it: (height, width)."""
+    return (size.height, size.width)

@@ -1,0 +1,50 @@
+"""The affine map in ONNX."""
+
+from netspec.graph import Node
+from netspec.ops import Dense
+from netspec.types import BATCH, Dim
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+
+@lowers(Dense)
+def dense(op: Dense, node: Node, out: GraphWriter) -> None:
+    """`Gemm` of features with the weight as it is; `MatMul` of more axes, or of groups, with the weight transposed."""
+    (x,) = out.inputs(node)
+    if op.groups != 1:
+        grouped_dense(op, node, out)
+    elif node.type.rank == 2:
+        out.assign(node, "Gemm", x, out.weight(node, "weight"), out.weight(node, "bias"), transB=1)
+    else:
+        weight = out.weight(node, "weight", axes=(1, 0))
+        if op.bias:
+            x, operator, weight = out.step(node, "product", "MatMul", x, weight), "Add", out.weight(node, "bias")
+        else:
+            operator = "MatMul"
+        out.assign(node, operator, x, weight)
+
+
+def grouped_dense(op: Dense, node: Node, out: GraphWriter) -> None:
+    """One batched `MatMul`, the groups as an axis in front: (g, N, F/g) by (g, F/g, units/g).
+
+    With more than two axes it is (N, g, L, F/g) by the same weight, which is broadcast.
+    """
+    (x,) = out.inputs(node)
+    *leading, features = node.input_types[0].features
+    groups, each, units = op.groups, features // op.groups, op.units // op.groups
+    order = (1, 0, 2) if not leading else (0, 2, 1, 3)
+    split: tuple[Dim, ...] = (BATCH, *leading, groups, each)
+    moved = tuple(split[axis] for axis in order)
+    product = (*moved[:-1], units)
+    back = tuple(product[axis] for axis in order)
+
+    x = out.step(node, "split", "Reshape", x, out.target(node, "split_shape", split), shape=split)
+    x = out.step(node, "groups_first", "Transpose", x, perm=order, shape=moved)
+    weight = out.weight(node, "weight", view=(groups, units, each), axes=(0, 2, 1))
+    x = out.step(node, "product", "MatMul", x, weight, shape=product)
+    x = out.step(node, "groups_back", "Transpose", x, perm=order, shape=back)
+    joined = out.target(node, "joined_shape", node.type.shape)
+    if op.bias:
+        out.assign(node, "Add", out.step(node, "joined", "Reshape", x, joined), out.weight(node, "bias"))
+    else:
+        out.assign(node, "Reshape", x, joined)

@@ -1,0 +1,33 @@
+"""Ops that read several values, in ONNX."""
+
+from netspec.graph import Node
+from netspec.ops import Add, Concat, Multiply
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+
+@lowers(Add)
+def add(op: Add, node: Node, out: GraphWriter) -> None:
+    """`Add`."""
+    accumulate(op, "Add", node, out)
+
+
+@lowers(Multiply)
+def multiply(op: Multiply, node: Node, out: GraphWriter) -> None:
+    """`Mul`."""
+    accumulate(op, "Mul", node, out)
+
+
+def accumulate(op: Add | Multiply, operator: str, node: Node, out: GraphWriter) -> None:
+    """An operator of two values applied from left to right; axes of 1 are broadcast."""
+    total, *between, last = out.inputs(node)
+    for count, value in enumerate(between, start=2):
+        shape = op.infer(*node.input_types[:count]).shape
+        total = out.step(node, f"first_{count}", operator, total, value, shape=shape)
+    out.assign(node, operator, total, last)
+
+
+@lowers(Concat)
+def concat(op: Concat, node: Node, out: GraphWriter) -> None:
+    """`Concat`."""
+    out.assign(node, "Concat", *out.inputs(node), axis=op.axis)

@@ -1,0 +1,150 @@
+"""Normalisation in ONNX."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netspec.graph import Node
+from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec.ops.base import Array
+from netspec.types import BATCH, Dim
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+LAYER_NORM_OPSET = 17  # the first with a LayerNormalization operator
+REDUCE_AXES_INPUT_OPSET = 18  # from which reductions read their axes as an input
+
+
+@lowers(LocalResponseNorm)
+def local_response_norm(op: LocalResponseNorm, node: Node, out: GraphWriter) -> None:
+    """`Div` of x by (k + a Σ x²)^beta, where k + a Σ x² is one `Conv` of the squares with weight a and bias k.
+
+    The operator `LRN` could say this only for an odd size, one group and the channels, and is the slower form: the
+    convolution says it for all, takes the batch as it is, and is what runtimes do best.
+    """
+    (x,) = out.inputs(node)
+    channels = node.type.features[0]
+    kernel, groups, pads = neighborhood(op, channels)
+    squares = out.step(node, "squares", "Mul", x, x)
+    scale = out.step(
+        node,
+        "scale",
+        "Conv",
+        squares,
+        out.constant(node, "alpha", kernel),
+        out.constant(node, "k", np.full(channels, op.k)),
+        kernel_shape=kernel.shape[2:],
+        pads=pads,
+        group=groups,
+    )
+    if op.beta == 0.75:  # s^¾ = √s · √√s: square roots are several times faster than a power, and as exact
+        root = out.step(node, "root", "Sqrt", scale)
+        power = out.step(node, "power", "Mul", root, out.step(node, "fourth_root", "Sqrt", root))
+    else:
+        power = out.step(node, "power", "Pow", scale, out.constant(node, "beta", op.beta))
+    out.assign(node, "Div", x, power)
+
+
+def neighborhood(op: LocalResponseNorm, channels: int) -> tuple[Array, int, tuple[int, int, int, int]]:
+    """The convolution that sums a times each neighborhood: its weight, groups and pads.
+
+    Across channels it is a band matrix of 1x1 kernels, 1 where the input channel is a neighbor of the output channel;
+    within a map it is a full kernel for each channel alone.
+    """
+    before, after = op.reach
+    if op.region == "map":
+        kernel: Array = np.full((channels, 1, op.size, op.size), op.alpha_per_element)
+        return kernel, channels, (before, before, after, after)
+    each = channels // op.groups
+    distance = np.arange(each) - np.arange(each)[:, None]  # of the input channel from the output channel
+    band = (distance >= -before) & (distance <= after)
+    kernel = np.tile(band, (op.groups, 1))[:, :, None, None] * op.alpha_per_element
+    return kernel, op.groups, (0, 0, 0, 0)
+
+
+@lowers(BatchNorm)
+def batch_norm(op: BatchNorm, node: Node, out: GraphWriter) -> None:
+    """`BatchNormalization` by the running statistics; it has no form without scale and bias."""
+    (x,) = out.inputs(node)
+    channels = node.type.features[0]
+    out.assign(
+        node,
+        "BatchNormalization",
+        x,
+        out.weight(node, "weight") or out.constant(node, "weight", np.ones(channels)),
+        out.weight(node, "bias") or out.constant(node, "bias", np.zeros(channels)),
+        out.weight(node, "running_mean"),
+        out.weight(node, "running_variance"),
+        epsilon=op.epsilon,
+    )
+
+
+@lowers(LayerNorm)
+def layer_norm(op: LayerNorm, node: Node, out: GraphWriter) -> None:
+    """`LayerNormalization` over the last axes from opset 17, else mean and variance by `ReduceMean`."""
+    (x,) = out.inputs(node)
+    rank = node.type.rank
+    if out.opset >= LAYER_NORM_OPSET and op.axes == tuple(range(op.axes[0], rank)):
+        ones = np.ones([node.type.features[axis - 1] for axis in op.axes])
+        scale = out.weight(node, "weight") or out.constant(node, "weight", ones)
+        bias = out.weight(node, "bias")
+        out.assign(node, "LayerNormalization", x, scale, bias, axis=op.axes[0], epsilon=op.epsilon)
+        return
+    centered = out.step(node, "centered", "Sub", x, mean_over(op.axes, node, out, x, "mean"))
+    squares = out.step(node, "squares", "Mul", centered, centered)
+    variance = mean_over(op.axes, node, out, squares, "variance")
+    reduced = reduced_shape(op.axes, node)
+    stable = out.step(node, "stable", "Add", variance, out.constant(node, "epsilon", op.epsilon), shape=reduced)
+    deviation = out.step(node, "deviation", "Sqrt", stable, shape=reduced)
+    if not op.affine:
+        out.assign(node, "Div", centered, deviation)
+        return
+    normalized = out.step(node, "normalized", "Div", centered, deviation)
+    aligned = tuple(node.type.features[axis - 1] if axis in op.axes else 1 for axis in range(1, rank))
+    scale_and_shift(node, out, normalized, aligned)
+
+
+@lowers(GroupNorm)
+def group_norm(op: GroupNorm, node: Node, out: GraphWriter) -> None:
+    """`InstanceNormalization` of (N, groups, elements of a group), then scale and shift of each channel.
+
+    `GroupNormalization` took a scale for each group in opset 18, one for each channel from 21, and was withdrawn in
+    between: no model that is to be read everywhere can use it.
+    """
+    (x,) = out.inputs(node)
+    channels, *positions = node.type.features
+    grouped: tuple[Dim, ...] = (BATCH, op.groups, channels // op.groups * math.prod(positions))
+    x = out.step(node, "grouped", "Reshape", x, out.target(node, "grouped_shape", grouped), shape=grouped)
+    ones, zeros = out.constant(node, "ones", np.ones(op.groups)), out.constant(node, "zeros", np.zeros(op.groups))
+    x = out.step(node, "normalized", "InstanceNormalization", x, ones, zeros, epsilon=op.epsilon, shape=grouped)
+    back = out.target(node, "shape", node.type.shape)
+    if not op.affine:
+        out.assign(node, "Reshape", x, back)
+        return
+    x = out.step(node, "joined", "Reshape", x, back)
+    scale_and_shift(node, out, x, (channels, *(1,) * len(positions)))
+
+
+def scale_and_shift(node: Node, out: GraphWriter, x: ir.Value, aligned: tuple[int, ...]) -> None:
+    """`Mul` by the node's weight and `Add` of its bias, both kept in a shape that broadcasts against a sample."""
+    scaled = out.step(node, "scaled", "Mul", x, out.weight(node, "weight", native_shape=aligned))
+    out.assign(node, "Add", scaled, out.weight(node, "bias", native_shape=aligned))
+
+
+def mean_over(axes: tuple[int, ...], node: Node, out: GraphWriter, x: ir.Value, step: str) -> ir.Value:
+    """`ReduceMean`, the axes kept as 1."""
+    shape = reduced_shape(axes, node)
+    if out.opset >= REDUCE_AXES_INPUT_OPSET:
+        return out.step(node, step, "ReduceMean", x, out.constant(node, f"{step}_axes", axes), shape=shape)
+    return out.step(node, step, "ReduceMean", x, axes=axes, shape=shape)
+
+
+def reduced_shape(axes: tuple[int, ...], node: Node) -> tuple[Dim, ...]:
+    """The shape of the node's input with these axes as 1."""
+    return tuple(1 if axis in axes else dim for axis, dim in enumerate(node.type.shape))

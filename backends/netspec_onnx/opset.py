@@ -1,0 +1,65 @@
+"""Which operator sets can be asked for, and what a model of each is stamped with."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from netspec.errors import BackendError
+
+OLDEST_OPSET: Final = 13
+# Every runtime since onnxruntime 1.12 (2022) reads it, exporters have written it for years, and it is the first with
+# LayerNormalization; what 18 adds (axes of reductions as inputs) gains nothing here.
+DEFAULT_OPSET: Final = 17
+
+
+@cache
+def newest_opset() -> int:
+    """The newest operator set that the installed onnx and onnxruntime both know, by asking them.
+
+    onnxruntime does not tell which it supports, but it refuses to load a model of one that it does not know.
+    """
+    import onnx
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+
+    for opset in range(onnx.defs.onnx_opset_version(), DEFAULT_OPSET, -1):
+        try:
+            onnxruntime.InferenceSession(_smallest_model(opset), providers=["CPUExecutionProvider"])
+        except Fail:
+            continue
+        return opset
+    return DEFAULT_OPSET
+
+
+def check_opset(opset: object) -> int:
+    """The opset, or BackendError when it is not a number that the installed versions support."""
+    if type(opset) is int and OLDEST_OPSET <= opset <= DEFAULT_OPSET:
+        return opset  # known without loading onnxruntime
+    newest = newest_opset()
+    if type(opset) is int and OLDEST_OPSET <= opset <= newest:
+        return opset
+    raise BackendError(
+        f"the onnx backend does not support opset {opset!r}; expected {OLDEST_OPSET} to {newest}",
+        f"the upper end is what the installed onnx and onnxruntime both know; {DEFAULT_OPSET} runs nearly everywhere",
+    )
+
+
+def ir_version_of(opset: int) -> int:
+    """The oldest file format that may hold this operator set: the most runtimes can read it."""
+    import onnx
+
+    version: int = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])
+    return version
+
+
+def _smallest_model(opset: int) -> bytes:
+    import onnx
+
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "smallest", [x], [y])
+    imports = [onnx.helper.make_opsetid("", opset)]
+    content: bytes = onnx.helper.make_model(
+        graph, opset_imports=imports, ir_version=ir_version_of(opset)
+    ).SerializeToString()
+    return content

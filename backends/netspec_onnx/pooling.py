@@ -1,0 +1,104 @@
+"""Pooling in ONNX.
+
+`ceil_mode` is never used: operator sets and runtimes differ in which windows it drops and in what it divides by. What
+the last window hangs over is added to the end padding instead, which leaves no choice.
+"""
+
+import numpy as np
+
+from netspec.graph import Node
+from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from netspec.ops.attributes import NO_PADDING, Padding, padding_of
+from netspec.ops.base import Array
+from netspec.ops.pooling import Pool2d
+from netspec.types import BATCH, Dim
+from netspec_onnx.convolution import pair
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+
+@lowers(MaxPool2d)
+def max_pool2d(op: MaxPool2d, node: Node, out: GraphWriter) -> None:
+    """`MaxPool`, in which padding never wins."""
+    (x,) = out.inputs(node)
+    out.assign(
+        node,
+        "MaxPool",
+        x,
+        kernel_shape=pair(op.kernel_size),
+        strides=pair(op.steps),
+        pads=(op.sides + overhang(op, node)).sides,
+    )
+
+
+@lowers(AvgPool2d)
+def avg_pool2d(op: AvgPool2d, node: Node, out: GraphWriter) -> None:
+    """`AveragePool`, which counts all its padding or none.
+
+    To count the padding but not the overhang, the padding becomes part of the map.
+    """
+    (x,) = out.inputs(node)
+    padding, hanging = op.sides, overhang(op, node)
+    if op.divisor == "window_in_padded" and hanging:
+        channels, height, width = node.input_types[0].features
+        padded: tuple[Dim, ...] = (
+            BATCH,
+            channels,
+            height + padding.top + padding.bottom,
+            width + padding.left + padding.right,
+        )
+        sides = (0, 0, padding.top, padding.left, 0, 0, padding.bottom, padding.right)
+        x = out.step(node, "pad", "Pad", x, out.constant(node, "pads", sides), shape=padded)
+        padding, counts_padding = NO_PADDING, False
+    else:
+        counts_padding = op.divisor != "valid_only"
+    out.assign(
+        node,
+        "AveragePool",
+        x,
+        kernel_shape=pair(op.kernel_size),
+        strides=pair(op.steps),
+        pads=(padding + hanging).sides,
+        count_include_pad=int(counts_padding),
+    )
+
+
+@lowers(GlobalAvgPool2d)
+def global_avg_pool2d(op: GlobalAvgPool2d, node: Node, out: GraphWriter) -> None:
+    """`GlobalAveragePool`, which keeps the axes; `Flatten` drops them."""
+    (x,) = out.inputs(node)
+    if op.keepdims:
+        out.assign(node, "GlobalAveragePool", x)
+    else:
+        pooled = out.step(node, "mean", "GlobalAveragePool", x, shape=(*node.type.shape, 1, 1))
+        out.assign(node, "Flatten", pooled, axis=1)
+
+
+@lowers(AdaptiveAvgPool2d)
+def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: GraphWriter) -> None:
+    """`AveragePool` where the parts are equal, else two `MatMul` by averaging matrices: R (H', H), x, C (W, W')."""
+    (x,) = out.inputs(node)
+    channels, height, width = node.input_types[0].features
+    rows, columns = pair(op.output_size)
+    if height % rows == 0 and width % columns == 0:
+        size = (height // rows, width // columns)
+        out.assign(node, "AveragePool", x, kernel_shape=size, strides=size)
+        return
+    down, across = op.parts(node.input_types[0])
+    row_means = out.constant(node, "row_means", averaging(down, height))
+    column_means = out.constant(node, "column_means", averaging(across, width).T)
+    averaged = out.step(node, "rows", "MatMul", row_means, x, shape=(BATCH, channels, rows, width))
+    out.assign(node, "MatMul", averaged, column_means)
+
+
+def averaging(parts: list[tuple[int, int]], length: int) -> Array:
+    """The matrix (parts, length) whose product with a vector is the mean of each part [start, end)."""
+    matrix = np.zeros((len(parts), length))
+    for row, (start, end) in zip(matrix, parts, strict=True):
+        row[start:end] = 1 / (end - start)
+    return matrix
+
+
+def overhang(op: Pool2d, node: Node) -> Padding:
+    """What the last window reaches past the padded map, as padding at the bottom and the right."""
+    return padding_of((0, 0, *op.overhang(node.input_types[0])))

@@ -1,0 +1,89 @@
+"""A `.onnx` file that netspec wrote, opened without its spec: all that is needed stands in its metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+from pydantic import ValidationError
+
+from netspec.errors import BackendError
+from netspec.graph import Preprocessing
+from netspec.lowering import SavedModel
+from netspec.ops.base import Array
+from netspec_onnx.model import PROVIDERS
+from netspec_onnx.writer import METADATA_NAME, METADATA_PREPROCESSING
+
+ELEMENTS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+# What onnxruntime raises for a file that it cannot load; its classes have no common base of their own.
+LOAD_ERRORS = (
+    state.EPFail,
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.NotImplemented,
+    state.RuntimeException,
+)
+
+
+class OnnxFile(SavedModel):
+    """A session on a file, with its preprocessing.
+
+    Args:
+        path: a `.onnx` file; weights beside it are found by the name that it holds.
+
+    Raises:
+        BackendError: no such file, not ONNX, damaged, without its data file, not written by netspec, or with more
+            than one input.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._session = open_session(path)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if METADATA_NAME not in metadata:
+            raise BackendError(
+                f"{path} was not written by netspec: it does not say how an image becomes its input",
+                "build one with `netspec build SPEC --backend onnx`",
+            )
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            names = ", ".join(value.name for value in inputs)
+            raise BackendError(f"{path} has {len(inputs)} inputs ({names}); only models of one input can be run")
+        self.name = metadata[METADATA_NAME]
+        self.input_shape = tuple(inputs[0].shape[1:])
+        self.preprocessing = read_preprocessing(path, metadata.get(METADATA_PREPROCESSING, ""), inputs[0].name)
+        self._input = inputs[0].name
+        self._element = ELEMENTS[inputs[0].type]
+        self._outputs = [value.name for value in self._session.get_outputs()]
+
+    def __call__(self, batch: Array) -> dict[str, Array]:
+        """Every output by name, for a batch of the input in (N, C, H, W)."""
+        if batch.shape[1:] != self.input_shape:
+            expected = ", ".join(["N", *map(str, self.input_shape)])
+            raise BackendError(f"{self.name}: expected an input of shape ({expected}), received {batch.shape}")
+        results = self._session.run(self._outputs, {self._input: batch.astype(self._element, copy=False)})
+        return dict(zip(self._outputs, results, strict=True))
+
+
+def open_session(path: Path) -> onnxruntime.InferenceSession:
+    """A session on a file, or a BackendError that says what is wrong with the file."""
+    if not path.is_file():
+        raise BackendError(f"no such file: {path}")
+    try:
+        return onnxruntime.InferenceSession(path, providers=list(PROVIDERS))
+    except (state.InvalidProtobuf, state.NoSuchFile) as error:
+        raise BackendError(f"{path} is not an ONNX model, or is damaged", "build it again") from error
+    except LOAD_ERRORS as error:
+        raise BackendError(f"onnxruntime cannot load {path}: {error}", "build it again") from error
+
+
+def read_preprocessing(path: Path, text: str, name: str) -> Preprocessing | None:
+    """The preprocessing of an input from the metadata; BackendError when it is damaged."""
+    try:
+        fields = json.loads(text)[name]
+        return None if fields is None else Preprocessing.model_validate(fields)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise BackendError(f"{path}: its preprocessing metadata is damaged", "build it again") from error

@@ -1,0 +1,26 @@
+"""Ops of several values in torch: they broadcast as the graph's do."""
+
+import functools
+
+from netspec.graph import Node
+from netspec.lowering.source import Binary, Expression, ListOf, call
+from netspec.ops import Add, Concat, Multiply
+from netspec_torch.table import lowers
+from netspec_torch.writer import ModuleWriter
+
+
+@lowers(Add, Multiply)
+def arithmetic(op: Add | Multiply, node: Node, out: ModuleWriter) -> None:
+    """`a + b + c`, `a * b * c`."""
+    sign = "+" if isinstance(op, Add) else "*"
+
+    def combine(left: Expression, right: Expression) -> Expression:
+        return Binary(sign, left, right)
+
+    out.assign(node, functools.reduce(combine, out.inputs(node)))
+
+
+@lowers(Concat)
+def concat(op: Concat, node: Node, out: ModuleWriter) -> None:
+    """`torch.cat` along the axis."""
+    out.assign(node, call("torch.cat", ListOf(out.inputs(node)), dim=op.axis))

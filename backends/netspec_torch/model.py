@@ -1,0 +1,108 @@
+"""An emitted `nn.Module`, loaded: canonical arrays in, canonical arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from netspec.errors import BackendError
+from netspec.lowering import Artifact, Gradients, Model
+from netspec.lowering.backend import inputs_of, named
+from netspec.lowering.module import load_source
+from netspec.lowering.naming import module_name
+from netspec.ops.base import Array, Weights
+
+
+class TorchModel(Model):
+    """The emitted class on the meta device, its weights assigned without a random initialisation before.
+
+    The module owns its parameters: those that share memory with the caller's arrays are copied, so that training
+    the module leaves the arrays as they are.
+    """
+
+    def __init__(self, artifact: Artifact, weights: Weights) -> None:
+        self.artifact = artifact
+        module = load_source(str(artifact.content), module_name(artifact.graph.name))
+        with torch.device("meta"):
+            self.native: nn.Module = getattr(module, artifact.entry)()
+        native = artifact.to_native(weights)
+        state = {b.path: _owned(native[b.path], weights[b.weight]) for b in artifact.bindings}
+        for path, buffer in self.native.named_buffers():
+            if path.endswith(".num_batches_tracked"):  # torch's own counter, no weight of the graph
+                state[path] = torch.zeros_like(buffer, device="cpu")
+        keys = self.native.load_state_dict(state, strict=False, assign=True)
+        on_meta = [p for p, t in (*self.native.named_parameters(), *self.native.named_buffers()) if t.is_meta]
+        if problems := [*keys.missing_keys, *keys.unexpected_keys, *on_meta]:
+            raise BackendError(
+                f"{artifact.entry}: emitted source and bindings disagree on {', '.join(dict.fromkeys(problems))}"
+            )
+        self.native.eval()
+
+    def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every output by name, in evaluation mode and without a graph of gradients."""
+        with torch.inference_mode():
+            return self._named(self._call(self._tensors(inputs)))
+
+    def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every output by name, in training mode; masks are drawn from torch's default generator."""
+        self.native.train()
+        try:
+            with torch.no_grad():
+                return self._named(self._call(self._tensors(inputs)))
+        finally:
+            self.native.eval()
+
+    def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
+        """Derivatives by autograd, of parameters and inputs at once."""
+        graph = self.artifact.graph
+        if sorted(cotangents) != sorted(graph.outputs):
+            received = ", ".join(cotangents) or "none"
+            raise BackendError(f"expected cotangents of {', '.join(graph.outputs)}, received {received}")
+        tensors = [t.requires_grad_() for t in self._tensors(inputs)]
+        parameters = dict(self.native.named_parameters())
+        bindings = [b for b in self.artifact.bindings if b.path in parameters]
+        outputs = self._call(tensors)
+        derivatives = torch.autograd.grad(
+            outputs,
+            [*(parameters[b.path] for b in bindings), *tensors],
+            _tensors((cotangents[name] for name in graph.outputs), graph.dtype.numpy),
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        arrays = _arrays(derivatives)
+        return Gradients(
+            weights={b.weight: b.to_canonical(array) for b, array in zip(bindings, arrays, strict=False)},
+            inputs=named([i.name for i in graph.inputs], arrays[len(bindings) :]),
+        )
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight by canonical name."""
+        state = self.native.state_dict()
+        return self.artifact.to_canonical({b.path: state[b.path].numpy() for b in self.artifact.bindings})
+
+    def _tensors(self, inputs: Mapping[str, Array]) -> list[Tensor]:
+        return _tensors(inputs_of(self.artifact.graph, inputs), self.artifact.graph.dtype.numpy)
+
+    def _call(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        outputs = self.native(*tensors)
+        return (outputs,) if isinstance(outputs, Tensor) else outputs
+
+    def _named(self, outputs: Sequence[Tensor]) -> dict[str, Array]:
+        return named(self.artifact.graph.outputs, _arrays(outputs))
+
+
+def _owned(array: Array, given: Array) -> Tensor:
+    """The array as a tensor, copied only where it is still the caller's memory."""
+    return torch.tensor(array) if np.may_share_memory(array, given) else torch.from_numpy(array)
+
+
+def _tensors(arrays: Iterable[Array], dtype: np.dtype[np.floating]) -> list[Tensor]:
+    """Copies: an output may be an input itself, and must not be the caller's memory."""
+    return [torch.tensor(array.astype(dtype, copy=False)) for array in arrays]
+
+
+def _arrays(tensors: Iterable[Tensor]) -> list[Array]:
+    return [t.detach().contiguous().numpy() for t in tensors]

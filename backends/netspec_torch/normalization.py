@@ -1,0 +1,86 @@
+"""Normalization in torch: its own layers where they mean the same, ours where they do not."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call, method
+from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec_torch.table import lowers
+from netspec_torch.writer import ModuleWriter
+
+DEFAULT_EPSILON = 1e-5
+DEFAULT_MOMENTUM = 0.1
+
+
+@lowers(LocalResponseNorm)
+def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) -> None:
+    """A layer of our own: `nn.LocalResponseNorm` has no groups, no region, and takes five times as long."""
+    arguments: dict[str, LiteralValue] = {
+        "size": op.size,
+        "alpha": op.alpha_per_element,
+        "beta": op.beta,
+        "k": op.k,
+    }
+    if op.region == "map":
+        out.support("local_response_norm_in_map")
+        layer = out.declare(node, "LocalResponseNormInMap", **arguments)
+    else:
+        out.support("local_response_norm")
+        groups: dict[str, LiteralValue] = {} if op.groups == 1 else {"groups": op.groups}
+        layer = out.declare(node, "LocalResponseNorm", **arguments, **groups)
+    out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(BatchNorm)
+def batch_norm(op: BatchNorm, node: Node, out: ModuleWriter) -> None:
+    """`nn.BatchNorm1d` to `3d` by rank, whose momentum is our update rate; our own for a biased running variance."""
+    (type_,), (x,) = node.input_types, out.inputs(node)
+    optional: dict[str, LiteralValue] = {}
+    if op.epsilon != DEFAULT_EPSILON:
+        optional["eps"] = op.epsilon
+    if op.update_rate != DEFAULT_MOMENTUM:
+        optional["momentum"] = op.update_rate
+    if not op.affine:
+        optional["affine"] = False
+    if op.running_variance == "biased":
+        out.support("batch_norm")
+        layer = out.declare(node, "BiasedBatchNorm", type_.features[0], **optional)
+    else:
+        dimensions = {2: 1, 3: 1, 4: 2, 5: 3}.get(type_.rank, 1)
+        layer = out.declare(node, f"nn.BatchNorm{dimensions}d", type_.features[0], **optional)
+    out.bind(node, weight="weight", bias="bias", running_mean="running_mean", running_variance="running_var")
+    if op.running_variance == "unbiased" and type_.rank > 5:
+        x = out.step(node, method(x, "flatten", 2))
+        out.assign(node, method(call(layer, x), "reshape", -1, *type_.features))
+    else:
+        out.assign(node, call(layer, x))
+
+
+@lowers(LayerNorm)
+def layer_norm(op: LayerNorm, node: Node, out: ModuleWriter) -> None:
+    """`nn.LayerNorm` over the last axes; a layer of our own over others."""
+    (type_,) = node.input_types
+    sizes = tuple(type_.features[axis - 1] for axis in op.axes)
+    optional: dict[str, LiteralValue] = {}
+    if op.epsilon != DEFAULT_EPSILON:
+        optional["eps"] = op.epsilon
+    if not op.affine:
+        optional["elementwise_affine"] = False
+    if op.axes == tuple(range(type_.rank - len(op.axes), type_.rank)):
+        layer = out.declare(node, "nn.LayerNorm", sizes[0] if len(sizes) == 1 else sizes, **optional)
+    else:
+        out.support("layer_norm")
+        layer = out.declare(node, "LayerNormOverAxes", sizes, axes=op.axes, **optional)
+    out.bind(node, weight="weight", bias="bias")
+    out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(GroupNorm)
+def group_norm(op: GroupNorm, node: Node, out: ModuleWriter) -> None:
+    """`nn.GroupNorm`."""
+    optional: dict[str, LiteralValue] = {}
+    if op.epsilon != DEFAULT_EPSILON:
+        optional["eps"] = op.epsilon
+    if not op.affine:
+        optional["affine"] = False
+    layer = out.declare(node, "nn.GroupNorm", op.groups, node.type.features[0], **optional)
+    out.bind(node, weight="weight", bias="bias")
+    out.assign(node, call(layer, *out.inputs(node)))

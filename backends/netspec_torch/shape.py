@@ -1,0 +1,48 @@
+"""Ops that move elements, in torch: the layout is the graph's, and so are the axes."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call, method
+from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
+from netspec_torch.table import lowers
+from netspec_torch.writer import ModuleWriter
+
+
+@lowers(Identity)
+def identity(op: Identity, node: Node, out: ModuleWriter) -> None:
+    """The value itself; nothing at all where the variable is the same."""
+    (x,) = out.inputs(node)
+    out.assign(node, x)
+
+
+@lowers(Flatten)
+def flatten(op: Flatten, node: Node, out: ModuleWriter) -> None:
+    """`x.flatten(1)`; features that are flat stay as they are."""
+    (x,) = out.inputs(node)
+    out.assign(node, x if node.type in node.input_types else method(x, "flatten", 1))
+
+
+@lowers(Reshape)
+def reshape(op: Reshape, node: Node, out: ModuleWriter) -> None:
+    """`x.reshape(-1, …)`: the batch is what is left over."""
+    (x,) = out.inputs(node)
+    out.assign(node, method(x, "reshape", -1, *node.type.features))
+
+
+@lowers(Permute)
+def permute(op: Permute, node: Node, out: ModuleWriter) -> None:
+    """`x.permute(0, …)`: a view."""
+    (x,) = out.inputs(node)
+    out.assign(node, method(x, "permute", 0, *op.axes))
+
+
+@lowers(Pad2d)
+def pad2d(op: Pad2d, node: Node, out: ModuleWriter) -> None:
+    """`F.pad`, which takes (left, right, top, bottom)."""
+    (x,) = out.inputs(node)
+    p = op.padding
+    optional: dict[str, LiteralValue] = {}
+    if op.mode == "reflect":
+        optional["mode"] = "reflect"
+    elif op.value:
+        optional["value"] = op.value
+    out.assign(node, call("F.pad", x, (p.left, p.right, p.top, p.bottom), **optional) if p else x)

@@ -1,0 +1,1 @@
+"""Layers that torch lacks, copied whole into emitted source."""

@@ -1,0 +1,94 @@
+# mypy: disable-error-code="no-untyped-call,untyped-decorator"
+"""Local response normalization over channels, with its gradient written out."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class LocalResponseNormFunction(torch.autograd.Function):
+    """x / scale^beta, scale = k + alpha * (sum of x² over a window of axis 2).
+
+    Autograd would keep and revisit every slice of the sum. Written out, the gradient
+    needs x, scale and scale^-beta alone:
+
+        dx = g * scale^-beta - 2 * alpha * beta * x * (mirrored sum of g * y / scale)
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float
+    ) -> Tensor:
+        """Shapes: x (N, groups, channels of a group, H, W) to the same."""
+        scale = torch.addcmul(x.new_full((), k), x, x, value=alpha)
+        for here, there in neighbors(x.shape[2], size):
+            scale[:, :, here].addcmul_(x[:, :, there], x[:, :, there], value=alpha)
+        if beta == 0.75:  # two square roots take a fraction of the time of a power
+            root = scale.rsqrt()
+            factor = root.sqrt().mul_(root)
+        else:
+            factor = scale.pow(-beta)
+        ctx.save_for_backward(x, scale, factor)
+        ctx.size, ctx.weight = size, -2 * alpha * beta
+        return x * factor
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of x; the other arguments have none."""
+        x, scale, factor = ctx.saved_tensors
+        dx = g * factor
+        ratio = (dx * x).div_(scale)
+        dx.addcmul_(x, ratio, value=ctx.weight)
+        for there, here in neighbors(x.shape[2], ctx.size):
+            dx[:, :, here].addcmul_(x[:, :, here], ratio[:, :, there], value=ctx.weight)
+        return dx, None, None, None, None
+
+
+def neighbors(length: int, size: int) -> list[tuple[slice, slice]]:
+    """Where channels stand, and where their neighbors do, for each shift in a window.
+
+    Channel c reads [c - size // 2, c + (size - 1) // 2], cut at the edges.
+    """
+    pairs = []
+    for d in range(1, min(size // 2, length - 1) + 1):
+        pairs.append((slice(d, None), slice(None, -d)))
+        if d <= (size - 1) // 2:
+            pairs.append((slice(None, -d), slice(d, None)))
+    return pairs
+
+
+class LocalResponseNorm(nn.Module):
+    """x / (k + alpha * sum of x²)^beta over `size` neighboring channels of a group.
+
+    Unlike in `nn.LocalResponseNorm`, alpha is not divided by the size, and channels in
+    different `groups` are not neighbors.
+
+    Shapes: x (N, C, H, W) to the same.
+    Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3.
+    """
+
+    def __init__(
+        self, size: int, alpha: float, beta: float, k: float, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize; the groups are a view."""
+        grouped = x.unflatten(1, (self.groups, -1))
+        y: Tensor = LocalResponseNormFunction.apply(
+            grouped, self.size, self.alpha, self.beta, self.k
+        )
+        return y.flatten(1, 2)
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print(model)`."""
+        names = ("size", "alpha", "beta", "k", "groups")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)

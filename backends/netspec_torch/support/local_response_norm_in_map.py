@@ -1,0 +1,33 @@
+"""Local response normalization over the neighborhood of a position in its own map."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LocalResponseNormInMap(nn.Module):
+    """x / (k + alpha * sum of x²)^beta over a `size` by `size` patch of the same map.
+
+    Position i reads [i - size // 2, i + (size - 1) // 2] along each axis, cut at the
+    edges.
+
+    Shapes: x (N, C, H, W) to the same.
+    Source: the `rnorm` layer of cuda-convnet, 2012.
+    """
+
+    def __init__(self, size: int, alpha: float, beta: float, k: float) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize; zeros around the map add nothing to a sum."""
+        before, after = self.size // 2, (self.size - 1) // 2
+        squares = F.pad(x * x, (before, after, before, after))
+        total = F.avg_pool2d(squares, self.size, stride=1, divisor_override=1)
+        return x * (self.k + self.alpha * total).pow(-self.beta)
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print(model)`."""
+        return f"size={self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

@@ -1,0 +1,90 @@
+"""The Python interface: a network loaded from its spec, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from netspec.graph import Graph
+from netspec.lowering import Artifact, Backend, Model, backend_names, find_backend
+from netspec.ops.base import Weights
+from netspec.spec import ModelSpec, elaborate, read_spec
+from netspec.verify import Level, Report, verify
+from netspec.weights import CanonicalWeights, initialize, load_weights
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as its spec describes it. Made by `netspec.load`.
+
+    Attributes:
+        spec: the validated spec.
+        graph: what it computes.
+    """
+
+    spec: ModelSpec
+    graph: Graph
+
+    @cached_property
+    def name(self) -> str:
+        """The spec's name."""
+        return self.graph.name
+
+    def initialize(self, seed: int = 0) -> CanonicalWeights:
+        """Weights as the spec's initialisers say, float32, canonical layout: the same for every backend."""
+        return initialize(self.graph, seed)
+
+    def load_weights(self, path: str | Path) -> CanonicalWeights:
+        """Canonical weights from a safetensors file. Raises WeightsError where they are not this network's."""
+        return load_weights(Path(path), self.graph)
+
+    def lower(self, backend: str | Backend) -> Artifact:
+        """The artifact for a backend: `artifact.content` is the emitted source. No framework is imported."""
+        return _backend(backend).lower(self.graph)
+
+    def build(self, backend: str | Backend, weights: Weights | str | Path | None = None, *, seed: int = 0) -> Model:
+        """A model in memory; `model.native` is the framework's own object.
+
+        Args:
+            backend: `torch`, `keras`, `onnx`, or another that is installed.
+            weights: canonical arrays, or a safetensors file; drawn from `seed` when left out.
+            seed: of the initial weights.
+
+        Raises:
+            BackendError: the backend is unknown or its framework not installed.
+            WeightsError: the weights are not this network's.
+        """
+        target = _backend(backend)
+        target.require()
+        if weights is None:
+            weights = self.initialize(seed)
+        elif isinstance(weights, str | Path):
+            weights = self.load_weights(weights)
+        return target.load(target.lower(self.graph), weights)
+
+    def verify(
+        self, backends: Sequence[str | Backend] | None = None, level: Level = "gradient", *, deep: bool = False
+    ) -> Report:
+        """The proof that the backends, all installed ones by default, are one function. `report.require()` raises."""
+        names: Sequence[str | Backend] = backends if backends is not None else backend_names()
+        return verify(self.graph, [_backend(b) for b in names], level, deep=deep)
+
+
+def load(path: str | Path, set: Mapping[str, object] | None = None) -> Network:  # as on the command line
+    """Read, validate and elaborate a spec.
+
+    Args:
+        path: a YAML file.
+        set: parameters and dotted training settings to override, `{"classes": 10}`.
+
+    Raises:
+        SpecError: with every diagnostic of the file.
+    """
+    spec = read_spec(Path(path), set or {})
+    return Network(spec, elaborate(spec))
+
+
+def _backend(backend: str | Backend) -> Backend:
+    return find_backend(backend) if isinstance(backend, str) else backend

@@ -1,0 +1,103 @@
+"""What a graph costs and sees: weights, multiply-accumulates, activation memory, receptive fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netspec.graph.graph import Graph, Node
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """The part of the input that one output position reads, (height, width), and the step between positions.
+
+    Units: input elements. `whole` when some op on the way reads all of its input.
+    """
+
+    size: tuple[int, int] = (1, 1)
+    step: tuple[int, int] = (1, 1)
+    whole: bool = False
+
+    def __str__(self) -> str:
+        return "all" if self.whole else f"{self.size[0]}x{self.size[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCost:
+    """One node's figures: weights (trained and not), MACs and activation bytes a sample, receptive field."""
+
+    node: Node
+    trainable: int
+    untrained: int
+    macs: int
+    activation_bytes: int
+    receptive_field: ReceptiveField
+
+    @property
+    def weights(self) -> int:
+        """All its weights."""
+        return self.trainable + self.untrained
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The figures of a graph: a row a node, and totals."""
+
+    rows: tuple[NodeCost, ...]
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, running statistics counted."""
+        return sum(row.weights for row in self.rows)
+
+    @property
+    def untrained(self) -> int:
+        """Those of them that are not trained."""
+        return sum(row.untrained for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations a sample."""
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes a sample of every node's output."""
+        return sum(row.activation_bytes for row in self.rows)
+
+    @property
+    def neurons(self) -> int:
+        """Outputs of the layers that multiply by weights, as Krizhevsky et al. 2012, section 3.5, counts neurons."""
+        return sum(row.node.type.size for row in self.rows if row.macs)
+
+
+def analyze(graph: Graph) -> Analysis:
+    """The figures of a graph, in one pass over its nodes."""
+    fields = {value.name: ReceptiveField() for value in graph.inputs}
+    rows = []
+    for node in graph.nodes:
+        fields[node.name] = _receptive_field(node, [fields[name] for name in node.inputs])
+        weights = node.weights.values()
+        rows.append(
+            NodeCost(
+                node,
+                trainable=sum(w.size for w in weights if w.trainable),
+                untrained=sum(w.size for w in weights if not w.trainable),
+                macs=node.op.macs(*node.input_types),
+                activation_bytes=node.type.size * node.type.dtype.bytes,
+                receptive_field=fields[node.name],
+            )
+        )
+    return Analysis(tuple(rows))
+
+
+def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField:
+    window = node.op.window()
+    if window is None or any(field.whole for field in inputs):
+        return ReceptiveField(whole=True)
+    size = [max(field.size[axis] for field in inputs) for axis in (0, 1)]
+    step = [max(field.step[axis] for field in inputs) for axis in (0, 1)]
+    return ReceptiveField(
+        (size[0] + (window.kernel[0] - 1) * step[0], size[1] + (window.kernel[1] - 1) * step[1]),
+        (step[0] * window.stride[0], step[1] * window.stride[1]),
+    )

@@ -1,0 +1,148 @@
+"""The waist of the compiler: what a network computes, with every name resolved and every shape known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from netspec.errors import GraphError, ShapeError
+from netspec.graph.preprocessing import Preprocessing
+from netspec.ops.base import Op, Weight, WeightedOp
+from netspec.types import DType, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A tensor that the caller gives, and how a photograph becomes it if it is one."""
+
+    name: str
+    type: TensorType
+    preprocessing: Preprocessing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One op applied to named values. `name` also names its output. Made by `make_node`."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    input_types: tuple[TensorType, ...]
+    type: TensorType
+
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """Its weights by short name (`weight`, `bias`), initialisers applied."""
+        weights = self.op.weights(*self.input_types)
+        return self.op.with_initializers(weights) if isinstance(self.op, WeightedOp) else weights
+
+
+def make_node(name: str, op: Op, inputs: Sequence[Input | Node]) -> Node:
+    """Apply an op to values: sugar resolved, arity checked, output type inferred.
+
+    Raises:
+        ShapeError: the op cannot take these shapes, or not this many inputs.
+    """
+    least, most = op.inputs
+    if len(inputs) < least or (most is not None and len(inputs) > most):
+        expected = f"{least}" if least == most else f"at least {least}"
+        raise ShapeError(
+            f"{op.kind} takes {expected} input{'' if least == most == 1 else 's'}, received {len(inputs)}",
+            "list the layers that it reads: `inputs: [a, b]`" if len(inputs) < least else "",
+            "inputs",
+        )
+    types = tuple(value.type for value in inputs)
+    resolved = op.resolve(*types)
+    node = Node(name, resolved, tuple(v.name for v in inputs), types, resolved.infer(*types))
+    _ = node.weights  # an `initialize` for a weight that is not there is an error of this node
+    return node
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
+
+    `source` says where the network comes from; `name` is the spec's.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    source: str = ""
+
+    @cached_property
+    def values(self) -> dict[str, Input | Node]:
+        """Inputs and nodes by name."""
+        return {value.name: value for value in self._sequence()}
+
+    def _sequence(self) -> tuple[Input | Node, ...]:
+        return (*self.inputs, *self.nodes)
+
+    @cached_property
+    def weights(self) -> dict[str, Weight]:
+        """Every weight by canonical name, `layer.weight`, in the order of the nodes."""
+        return {f"{node.name}.{name}": w for node in self.nodes for name, w in node.weights.items()}
+
+    @cached_property
+    def readers(self) -> dict[str, tuple[Node, ...]]:
+        """The nodes that read each value, in order."""
+        found: dict[str, list[Node]] = {name: [] for name in self.values}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found[name].append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
+
+    def type_of(self, name: str) -> TensorType:
+        """The type of an input or of a node's output."""
+        return self.values[name].type
+
+    @property
+    def dtype(self) -> DType:
+        """The element type of the whole graph."""
+        return self.inputs[0].type.dtype
+
+    def astype(self, dtype: DType) -> Graph:
+        """The same function on another element type."""
+        return replace(
+            self,
+            inputs=tuple(replace(i, type=i.type.astype(dtype)) for i in self.inputs),
+            nodes=tuple(
+                replace(
+                    n,
+                    type=n.type.astype(dtype),
+                    input_types=tuple(t.astype(dtype) for t in n.input_types),
+                )
+                for n in self.nodes
+            ),
+        )
+
+    def with_outputs(self, outputs: Iterable[str]) -> Graph:
+        """The same nodes with other values shown to the caller."""
+        return replace(self, outputs=tuple(outputs))
+
+    def check(self) -> Graph:
+        """This graph, or GraphError: names unique, producers first, types as inferred, one dtype, outputs exist."""
+        seen: dict[str, Input | Node] = {}
+        for value in self._sequence():
+            if value.name in seen:
+                raise GraphError(f"graph {self.name}: {value.name!r} is defined twice")
+            if value.type.dtype != self.dtype:
+                raise GraphError(f"graph {self.name}: {value.name!r} is {value.type.dtype}, not {self.dtype}")
+            if isinstance(value, Node):
+                self._check_node(value, seen)
+            seen[value.name] = value
+        for name in self.outputs:
+            if name not in seen:
+                raise GraphError(f"graph {self.name}: the output {name!r} is not a value of it")
+        if not self.outputs or len(set(self.outputs)) != len(self.outputs):
+            raise GraphError(f"graph {self.name}: expected distinct outputs, received {self.outputs}")
+        return self
+
+    def _check_node(self, node: Node, seen: dict[str, Input | Node]) -> None:
+        for name in node.inputs:
+            if name not in seen:
+                raise GraphError(f"graph {self.name}: {node.name!r} reads {name!r} before it is made")
+        if make_node(node.name, node.op, [seen[name] for name in node.inputs]) != node:
+            raise GraphError(f"graph {self.name}: the types of {node.name!r} do not follow from its inputs")

@@ -1,0 +1,223 @@
+"""What a backend is, and what its loaded models can do, whatever framework they live in."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from netspec.errors import BackendError, UnsupportedError
+from netspec.graph import Graph, Node, Preprocessing
+from netspec.lowering.artifact import Artifact
+from netspec.ops.base import Array, Op, Weights
+from netspec.types import DType
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Derivatives of Σ outputs · cotangents: by canonical weight name, and by input, in canonical layout."""
+
+    weights: dict[str, Array]
+    inputs: dict[str, Array]
+
+
+class Model(ABC):
+    """An artifact loaded into its framework. Arrays go in and come out in canonical (N, C, H, W) layout.
+
+    Attributes:
+        artifact: what it was loaded from.
+        native: the framework's own object: an nn.Module, a keras.Model, an InferenceSession.
+    """
+
+    artifact: Artifact
+    native: Any
+
+    @abstractmethod
+    def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every output of the graph by name, at inference. Inputs are cast to the graph's dtype."""
+
+    @abstractmethod
+    def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every output of the graph by name, in training mode: dropout drops, running statistics move.
+
+        Raises:
+            BackendError: a backend that only infers.
+        """
+
+    @abstractmethod
+    def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
+        """Derivatives at inference of Σ outputs · cotangents, for every trainable weight and every input.
+
+        Raises:
+            BackendError: a backend that only infers.
+        """
+
+    @abstractmethod
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight by canonical name, in canonical layout."""
+
+
+class SavedModel(ABC):
+    """A model that a backend wrote, opened again without its spec, to be run on photographs.
+
+    Attributes:
+        name: the spec's name.
+        input_shape: the axes of its one input after the batch.
+        preprocessing: how a photograph becomes that input; None when the spec does not say.
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    preprocessing: Preprocessing | None
+
+    @abstractmethod
+    def __call__(self, batch: Array) -> dict[str, Array]:
+        """Every output by name, for a batch of the input."""
+
+
+OpT = TypeVar("OpT", bound=Op)
+Out = TypeVar("Out")
+Lowering = Callable[[Any, Node, Any], None]  # (op, node, out); `out` is the backend's own writer
+
+
+class Lowerings:
+    """A backend's table from op to lowering, filled by the decorator `lowers`, with what it does not support.
+
+    >>> from netspec.ops import Relu
+    >>> table = Lowerings("example")
+    >>> @table.lowers(Relu)
+    ... def relu(op, node, out):
+    ...     out.append(node.name)
+    >>> table.find(Relu) is relu
+    True
+    """
+
+    def __init__(self, backend: str, unsupported: Mapping[type[Op], str] | None = None) -> None:
+        self.backend = backend
+        self.unsupported = dict(unsupported or {})
+        self._table: dict[type[Op], Lowering] = {}
+
+    def lowers(self, *ops: type[OpT]) -> Callable[[Callable[[OpT, Node, Out], None]], Callable[[OpT, Node, Out], None]]:
+        """Decorate the function that lowers these ops: `(op, node, out) -> None`, where op is the node's."""
+
+        def register(lowering: Callable[[OpT, Node, Out], None]) -> Callable[[OpT, Node, Out], None]:
+            for op in ops:
+                if op in self._table:
+                    raise BackendError(f"{self.backend}: {op.kind} is lowered twice")
+                self._table[op] = lowering
+            return lowering
+
+        return register
+
+    def find(self, op: type[Op]) -> Lowering:
+        """The lowering of an op.
+
+        Raises:
+            UnsupportedError: there is none, with the stated reason.
+        """
+        if op in self._table:
+            return self._table[op]
+        reason = self.unsupported.get(op, "it has no lowering for it")
+        raise UnsupportedError(f"the {self.backend} backend does not support {op.kind}: {reason}")
+
+    @property
+    def supported(self) -> frozenset[type[Op]]:
+        """The ops that have a lowering."""
+        return frozenset(self._table)
+
+
+class Backend(ABC):
+    """A target of the compiler. One instance is registered under the entry point group `netspec.backends`.
+
+    Attributes:
+        name: what `--backend` takes.
+        requires: distributions that `load` imports, by import name; `lower` imports none of them.
+        dtypes: element types in which its models compute all the ops.
+        trains: whether models give gradients and have a training mode.
+        lowerings: the table from op to lowering.
+    """
+
+    name: ClassVar[str]
+    requires: ClassVar[Mapping[str, str]]  # import name → distribution name
+    dtypes: ClassVar[frozenset[DType]]
+    trains: ClassVar[bool]
+    lowerings: ClassVar[Lowerings]
+
+    @abstractmethod
+    def lower(self, graph: Graph) -> Artifact:
+        """The artifact of a graph. Raises UnsupportedError for an op that the backend cannot express."""
+
+    @abstractmethod
+    def load(self, artifact: Artifact, weights: Weights) -> Model:
+        """The artifact as a model of the framework, in the graph's dtype, with these canonical weights.
+
+        Raises:
+            BackendError: the framework is not installed.
+            WeightsError: a weight is missing, unexpected or of another shape.
+        """
+
+    @abstractmethod
+    def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
+        """Write what a user takes away, without the canonical weights file; returns the paths."""
+
+    def with_options(self, **options: object) -> Backend:
+        """This backend with options of its own set, as `--opset` sets one of ONNX.
+
+        Raises:
+            BackendError: the backend has no such option, or it cannot have this value.
+        """
+        for option in options:
+            raise BackendError(f"the {self.name} backend has no option {option!r}")
+        return self
+
+    def open(self, path: Path) -> SavedModel:
+        """A model that `write` wrote, where it needs no spec to run.
+
+        Raises:
+            BackendError: the file is not one, or the backend's models cannot be run alone.
+        """
+        raise BackendError(f"the {self.name} backend cannot run {path}", "`netspec run` takes a .onnx model")
+
+    def missing(self) -> list[str]:
+        """Distributions that `load` needs and that are not installed."""
+        return [
+            distribution for module, distribution in self.requires.items() if importlib.util.find_spec(module) is None
+        ]
+
+    def versions(self) -> dict[str, str]:
+        """Installed versions of the distributions that `load` needs."""
+        missing = self.missing()
+        return {d: importlib.metadata.version(d) for d in self.requires.values() if d not in missing}
+
+    def require(self) -> None:
+        """BackendError, naming the extra to install, unless the framework is there."""
+        if missing := self.missing():
+            raise BackendError(
+                f"the {self.name} backend needs {', '.join(missing)}, not installed here",
+                f"pip install 'netspec[{self.name}]'",
+            )
+
+
+def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
+    """The arrays in the order of the graph's inputs, cast to its dtype.
+
+    Raises:
+        BackendError: a name is missing or unknown, or a shape is not the input's at one common batch.
+    """
+    expected = [i.name for i in graph.inputs]
+    if sorted(inputs) != sorted(expected):
+        raise BackendError(f"expected the inputs {', '.join(expected)}, received {', '.join(inputs) or 'none'}")
+    arrays = [inputs[name].astype(graph.dtype.numpy, copy=False) for name in expected]
+    for value, array in zip(graph.inputs, arrays, strict=True):
+        if array.shape[1:] != value.type.features or len(array) != len(arrays[0]):
+            raise BackendError(f"input {value.name}: expected {value.type}, received {array.shape}")
+    return arrays
+
+
+def named(names: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:
+    """Arrays by name."""
+    return dict(zip(names, arrays, strict=True))

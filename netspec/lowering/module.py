@@ -1,0 +1,36 @@
+"""From emitted source to a module that runs, and that tracebacks and `inspect.getsource` can show."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+import types
+
+
+def load_source(source: str, name: str) -> types.ModuleType:
+    """Execute emitted source as a module of its own.
+
+    The module is entered in `sys.modules` and its text in `linecache`, under a name that holds the text's hash, so
+    that the same source is the same module.
+
+    Args:
+        source: Python source that a backend emitted.
+        name: what the file would be called, without `.py`.
+    """
+    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+    module_name = f"netspec_emitted.{name}_{digest}"
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    filename = f"<netspec {name}.py {digest}>"
+    module = types.ModuleType(module_name)
+    module.__file__ = filename
+    # An entry without a modification time is never thrown away by linecache.checkcache.
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    sys.modules[module_name] = module
+    try:
+        exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 # the product is this source
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module

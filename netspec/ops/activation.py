@@ -1,0 +1,129 @@
+"""Functions of one element, and softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axis
+from netspec.types import TensorType
+
+
+class Elementwise(Op):
+    """A function applied to each element alone. Shapes: x → the same."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (Sample(cls(), ((3, 5, 4),)), Sample(cls(), ((7,),), scale=8.0))
+
+
+class Relu(Elementwise, kind="relu"):
+    """max(x, 0); its gradient at 0 is 0. Source: Nair & Hinton 2010."""
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.maximum(x, 0.0)
+
+
+class LeakyRelu(Elementwise, kind="leaky_relu"):
+    """x where positive, else negative_slope · x. Source: Maas et al. 2013, whose slope of 0.01 is the default."""
+
+    trap: ClassVar[str] = "another default slope: 0.01 in torch, 0.3 in Keras"
+
+    negative_slope: float = 0.01
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = np.where(x > 0, x, self.negative_slope * x)
+        return y
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(negative_slope=0.3), ((3, 4),)))
+
+
+class Tanh(Elementwise, kind="tanh"):
+    """The hyperbolic tangent."""
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.tanh(x)
+
+
+def _logistic(x: Array) -> Array:
+    """1 / (1 + exp(−x)) without overflow: exp of a negative number only."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+class Sigmoid(Elementwise, kind="sigmoid"):
+    """1 / (1 + exp(−x))."""
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return _logistic(x)
+
+
+class Silu(Elementwise, kind="silu"):
+    """x · sigmoid(x), also called swish. Source: Elfwing et al. 2017."""
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return x * _logistic(x)
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+class Gelu(Elementwise, kind="gelu"):
+    """x · Φ(x), with Φ the normal distribution function: exact (`erf`) or approximated (`tanh`).
+
+    `tanh`: 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 x³))). The two differ by up to 4.7e-4.
+    Source: Hendrycks & Gimpel 2016, section 2.
+    """
+
+    trap: ClassVar[str] = "the tanh approximation for the exact erf form, or the reverse"
+
+    form: Literal["erf", "tanh"] = "erf"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        if self.form == "tanh":
+            return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+        exact: Array = 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
+        return exact
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(form="tanh"), ((3, 5, 4),)))
+
+
+class Softmax(Op, kind="softmax"):
+    """exp(x) / Σ exp(x) along one axis, computed from x minus its largest. Shapes: x → the same."""
+
+    trap: ClassVar[str] = "another axis: channels are last in Keras"
+
+    axis: int = -1
+
+    def resolve(self, x: TensorType) -> Softmax:
+        return Softmax(axis=resolve_axis(self.kind, self.axis, x))
+
+    def infer(self, x: TensorType) -> TensorType:
+        resolve_axis(self.kind, self.axis, x)
+        return x
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        exp = np.exp(x - x.max(axis=self.axis, keepdims=True))
+        result: Array = exp / exp.sum(axis=self.axis, keepdims=True)
+        return result
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((10,),), scale=8.0),
+            Sample(cls(axis=1), ((5, 3, 4),)),
+            Sample(cls(axis=2), ((5, 3, 4),)),
+            Sample(cls(), ((3, 6),)),
+        )

@@ -1,0 +1,202 @@
+"""What an op is: attributes, a shape rule, weights, a meaning in NumPy, and samples that reach its corners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+
+from netspec.errors import ShapeError
+from netspec.ops.attributes import Attribute
+from netspec.ops.initializers import Initializer
+from netspec.types import TensorType
+
+Array = NDArray[np.floating]
+Weights = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One array that an op owns, in canonical (channels-first) layout.
+
+    Attributes:
+        shape: its axes; no batch.
+        initializer: what it starts as when the spec says nothing.
+        fan_in, fan_out: what variance scaling counts; 0 where it makes no sense.
+        trainable: False for running statistics.
+    """
+
+    shape: tuple[int, ...]
+    initializer: Initializer
+    fan_in: int = 0
+    fan_out: int = 0
+    trainable: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=object))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How one output position of an op reads its input: for the receptive field. Units: elements."""
+
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An op with input shapes (without batch) on which every backend must agree with the reference.
+
+    Attributes:
+        op: the op, its attributes set.
+        inputs: the features of each input, (C, H, W) or (C,).
+        scale: standard deviation of the inputs.
+        tolerance32: largest difference allowed in float32, as a share of the largest value.
+        tolerance64: the same in float64.
+    """
+
+    op: Op
+    inputs: tuple[tuple[int, ...], ...]
+    scale: float = 1.0
+    tolerance32: float = 1e-5
+    tolerance64: float = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What an op gives in training: its output, and the new values of weights that are not trained."""
+
+    output: Array
+    updates: Weights = field(default_factory=dict)
+
+
+class Op(Attribute):
+    """An operation of the language. Subclasses are frozen pydantic models of their attributes.
+
+    `class Dense(Op, kind="dense")` names the op in specs; `inputs` is (least, most) number of inputs; `trap` is what
+    usually went wrong where a framework's result differs.
+    Shapes in `infer`, `weights` and `reference` are canonical: (N, C, H, W) for maps.
+    """
+
+    model_config = ConfigDict(ignored_types=(property,))
+
+    kind: ClassVar[str] = ""
+    inputs: ClassVar[tuple[int, int | None]] = (1, 1)
+    trap: ClassVar[str] = ""
+
+    def __init_subclass__(cls, kind: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if kind:
+            cls.kind = kind
+
+    # The shape-dependent methods take the inputs one by one in subclasses; `Any` is how that is declared.
+    def resolve(self, *args: Any, **kwargs: Any) -> Self:
+        """The op with its sugar replaced by facts, now that the input types are known (`same`, ceil)."""
+        del args, kwargs
+        return self
+
+    def infer(self, *args: Any, **kwargs: Any) -> TensorType:
+        """The output type for input types. Raises ShapeError with what to change."""
+        raise NotImplementedError(self.kind)
+
+    def weights(self, *args: Any, **kwargs: Any) -> dict[str, Weight]:
+        """Weights by name, for input types."""
+        del args, kwargs
+        return {}
+
+    def reference(self, weights: Weights, *args: Any, **kwargs: Any) -> Array:
+        """The meaning at inference, on float64 arrays in canonical layout."""
+        raise NotImplementedError(self.kind)
+
+    def reference_training(self, weights: Weights, *inputs: Array, mask: Array | None = None) -> TrainingResult:
+        """The meaning in training. `mask` (0 or 1, of the output's shape) is for ops that drop."""
+        del mask
+        return TrainingResult(self.reference(weights, *inputs))
+
+    def macs(self, *args: Any, **kwargs: Any) -> int:
+        """Multiply-accumulate operations a sample, for input types."""
+        del args, kwargs
+        return 0
+
+    def window(self) -> Window | None:
+        """How an output position reads the input map; None when it reads all of it."""
+        return Window()
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        """Ops and inputs that reach every corner."""
+        raise NotImplementedError(cls.kind)
+
+
+class WeightedOp(Op):
+    """An op with weights: `initialize` overrides how they start, by weight name."""
+
+    initialize: dict[str, Initializer] = Field(default_factory=dict)
+
+    def with_initializers(self, weights: dict[str, Weight]) -> dict[str, Weight]:
+        """The weights with the spec's initialisers in place of the defaults.
+
+        Raises:
+            ShapeError: `initialize` names a weight that the op does not have.
+        """
+        for name in self.initialize:
+            if name not in weights:
+                raise ShapeError(
+                    f"{self.kind} has no weight {name!r} to initialize; it has {', '.join(weights) or 'none'}",
+                    attribute="initialize",
+                )
+        return {
+            name: Weight(w.shape, self.initialize.get(name, w.initializer), w.fan_in, w.fan_out, w.trainable)
+            for name, w in weights.items()
+        }
+
+
+def require_map(kind: str, x: TensorType) -> tuple[int, int, int]:
+    """(C, H, W) of a map, or a ShapeError."""
+    if x.rank != 4:
+        raise ShapeError(
+            f"{kind} expects a map (N, C, H, W), received {x}",
+            "place it before `flatten`" if x.rank == 2 else "",
+        )
+    channels, height, width = x.features
+    return channels, height, width
+
+
+def require_channels(kind: str, x: TensorType, least_rank: int = 2) -> int:
+    """The size of axis 1, or a ShapeError."""
+    if x.rank < least_rank:
+        axes = "(N, C)" if least_rank == 2 else "(N, C, …)"
+        raise ShapeError(f"{kind} expects {axes}, received {x}")
+    return x.features[0]
+
+
+def require_groups(kind: str, groups: int, **counts: int) -> None:
+    """ShapeError unless every count divides into the groups. `counts` by what they count."""
+    for what, count in counts.items():
+        if count % groups:
+            divisors = [d for d in range(1, min(count, 64) + 1) if count % d == 0]
+            raise ShapeError(
+                f"{kind} cannot split {count} {what.replace('_', ' ')} into {groups} groups evenly",
+                f"{count} divides by {', '.join(map(str, divisors))}",
+                "groups",
+            )
+
+
+def resolve_axis(kind: str, axis: int, x: TensorType, attribute: str = "axis") -> int:
+    """A non-negative axis after the batch, or a ShapeError."""
+    resolved = axis + x.rank if axis < 0 else axis
+    if not 1 <= resolved < x.rank:
+        raise ShapeError(
+            f"{kind}: axis {axis} is not an axis of {x} after the batch",
+            f"axes 1 to {x.rank - 1}, or -1 for the last",
+            attribute,
+        )
+    return resolved

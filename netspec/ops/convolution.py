@@ -1,0 +1,172 @@
+"""Convolution over maps."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from netspec.errors import ShapeError
+from netspec.ops.attributes import (
+    NO_PADDING,
+    AnyPadding,
+    Padding,
+    PositiveInt,
+    Rounding,
+    Same,
+    Size2d,
+    both,
+    extent,
+    padding_of,
+    resolve_padding,
+    slide,
+)
+from netspec.ops.base import (
+    Array,
+    Sample,
+    Weight,
+    WeightedOp,
+    Weights,
+    Window,
+    require_groups,
+    require_map,
+)
+from netspec.ops.initializers import constant, he
+from netspec.types import TensorType
+
+
+class Conv2d(WeightedOp, kind="conv2d"):
+    """Cross-correlation of a map with `filters` kernels, in `groups` that do not see one another.
+
+    Filter o reads input channels [i·C/g, (i+1)·C/g) of its group i = o // (filters/g). `padding` is zeros.
+    `round: ceil` lets a last window hang over the bottom and right edge and read zeros there, as the 2012
+    code does; the graph stores it as explicit padding, as it does `same`.
+
+    Shapes:
+        x (N, C, H, W) → (N, filters, H', W'), H' = floor((H + top + bottom − dilation·(k−1) − 1) / stride) + 1.
+        weight (filters, C/groups, kernel height, kernel width); bias (filters,).
+
+    Source: Krizhevsky et al. 2012, section 3.5 (groups); PyTorch Conv2d and ONNX Conv agree.
+    """
+
+    trap: ClassVar[str] = "padding on the wrong side, groups in another order, or a kernel with its axes not transposed"
+
+    filters: PositiveInt
+    kernel_size: Size2d
+    stride: Size2d = both(1)
+    padding: AnyPadding = NO_PADDING
+    dilation: Size2d = both(1)
+    groups: PositiveInt = 1
+    bias: bool = True
+    round: Rounding = "floor"
+
+    @property
+    def sides(self) -> Padding:
+        """The explicit padding; only a resolved op has it."""
+        if isinstance(self.padding, Same):
+            raise ShapeError(f"conv2d: {self.padding} is not resolved yet", attribute="padding")
+        return self.padding
+
+    def resolve(self, x: TensorType) -> Self:
+        _, height, width = require_map(self.kind, x)
+        padding = resolve_padding(self.padding, (height, width), self.kernel_size, self.stride, self.dilation)
+        if self.round == "ceil":
+            rows, columns = self._positions(height, width, padding, "ceil")
+            reach = _reach(rows, self.stride.height, self.kernel_size.height, self.dilation.height)
+            across = _reach(columns, self.stride.width, self.kernel_size.width, self.dilation.width)
+            padding += padding_of(
+                (
+                    0,
+                    0,
+                    max(0, reach - height - padding.top - padding.bottom),
+                    max(0, across - width - padding.left - padding.right),
+                )
+            )
+        return self.model_copy(update={"padding": padding, "round": "floor"})
+
+    def _positions(self, height: int, width: int, p: Padding, round: Rounding) -> tuple[int, int]:
+        k, s, d = self.kernel_size, self.stride, self.dilation
+        return (
+            slide(height, k.height, s.height, p.top, p.bottom, round, d.height),
+            slide(width, k.width, s.width, p.left, p.right, round, d.width),
+        )
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels, height, width = require_map(self.kind, x)
+        require_groups(self.kind, self.groups, input_channels=channels, filters=self.filters)
+        rows, columns = self._positions(height, width, self.sides, self.round)
+        if not rows or not columns:
+            raise window_does_not_fit(self.kind, self.kernel_size, self.sides, (height, width), self.dilation)
+        return x.with_features(self.filters, rows, columns)
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        kernel = (self.kernel_size.height, self.kernel_size.width)
+        shape = (self.filters, x.features[0] // self.groups, *kernel)
+        fans = (math.prod(shape[1:]), self.filters * math.prod(kernel))
+        weights = {"weight": Weight(shape, he(), *fans)}
+        return weights | {"bias": Weight((self.filters,), constant(0.0), *fans)} if self.bias else weights
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        p, k, s, d, g = self.sides, self.kernel_size, self.stride, self.dilation, self.groups
+        kernels = weights["weight"].reshape(g, self.filters // g, -1)
+        out = []
+        for image in x:  # a sample at a time bounds the memory that the windows take
+            padded = np.pad(image, ((0, 0), (p.top, p.bottom), (p.left, p.right)))
+            reach = (extent(k.height, d.height), extent(k.width, d.width))
+            windows = sliding_window_view(padded, reach, axis=(1, 2))
+            windows = windows[:, :: s.height, :: s.width, :: d.height, :: d.width]
+            rows, columns = windows.shape[1:3]
+            patches = windows.transpose(0, 3, 4, 1, 2).reshape(g, -1, rows * columns)
+            out.append((kernels @ patches).reshape(self.filters, rows, columns))
+        y: Array = np.stack(out)
+        return y + weights["bias"][:, None, None] if self.bias else y
+
+    def macs(self, x: TensorType) -> int:
+        return self.infer(x).size * math.prod(self.weights(x)["weight"].shape[1:])
+
+    def window(self) -> Window:
+        k, s, d, p = self.kernel_size, self.stride, self.dilation, self.sides
+        return Window((extent(k.height, d.height), extent(k.width, d.width)), (s.height, s.width), (p.top, p.left))
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        wide = Size2d(height=3, width=2)
+        return (
+            Sample(cls(filters=4, kernel_size=both(3)), ((3, 7, 9),)),
+            Sample(cls(filters=4, kernel_size=wide, stride=Size2d(height=2, width=3)), ((2, 8, 11),)),
+            Sample(cls(filters=6, kernel_size=both(3), groups=2, padding=padding_of((1, 1, 1, 1))), ((4, 6, 5),)),
+            Sample(cls(filters=6, kernel_size=both(3), groups=3, padding=padding_of((0, 1, 2, 3))), ((6, 5, 6),)),
+            Sample(cls(filters=10, kernel_size=both(3), groups=5), ((5, 6, 7),)),  # two filters a channel
+            Sample(cls(filters=3, kernel_size=both(7), stride=both(2), padding=Same(same="tf")), ((2, 14, 16),)),
+            Sample(cls(filters=3, kernel_size=both(2), padding=Same(same="lower")), ((2, 5, 6),)),
+            Sample(cls(filters=3, kernel_size=both(4), padding=Same(same="torch")), ((2, 7, 6),)),
+            Sample(cls(filters=2, kernel_size=both(3), dilation=wide, bias=False), ((2, 11, 9),)),
+            Sample(
+                cls(filters=2, kernel_size=both(3), dilation=both(2), stride=both(2), groups=2),
+                ((4, 11, 12),),
+            ),
+            Sample(cls(filters=3, kernel_size=both(3), stride=both(4), round="ceil"), ((2, 10, 12),)),
+            Sample(cls(filters=5, kernel_size=both(1), bias=False), ((3, 4, 5),), scale=60.0),
+        )
+
+
+def _reach(count: int, stride: int, kernel: int, dilation: int) -> int:
+    return (count - 1) * stride + extent(kernel, dilation) if count else 0
+
+
+def window_does_not_fit(
+    kind: str, kernel: Size2d, padding: Padding, size: tuple[int, int], dilation: Size2d | None = None
+) -> ShapeError:
+    """The error for a window larger than the padded map; `size` is (height, width)."""
+    d = dilation or both(1)
+    reach = Size2d(height=extent(kernel.height, d.height), width=extent(kernel.width, d.width))
+    padded = (size[0] + padding.top + padding.bottom, size[1] + padding.left + padding.right)
+    dilated = f", {reach} with its dilation," if reach != kernel else ""
+    return ShapeError(
+        f"{kind}: a kernel of {kernel}{dilated} does not fit its input of {size[0]}x{size[1]}"
+        + (f", {padded[0]}x{padded[1]} with padding" if padding else ""),
+        "use a smaller kernel, more padding, or less stride and pooling before it",
+        "kernel_size",
+    )

@@ -1,0 +1,183 @@
+"""What weights start as: distributions with their parameters and truncation spelled out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from netspec.ops.attributes import Attribute, PositiveFloat
+
+# Standard deviation of N(0, 1) truncated at two standard deviations: what is drawn is divided by it, so
+# that the variance asked for is the variance after truncation (Keras VarianceScaling does the same).
+TRUNCATED_STD = 0.87962566103423978
+
+
+class Constant(Attribute):
+    """Every element the same number; written as the bare number."""
+
+    constant: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"constant": value} if is_number else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        del core, handler
+        return {"type": "number"}
+
+
+class NormalParameters(Attribute):
+    """Mean and standard deviation."""
+
+    mean: float = 0.0
+    std: PositiveFloat
+
+
+class Normal(Attribute):
+    """N(mean, std), not truncated."""
+
+    normal: NormalParameters
+
+
+class TruncatedNormalParameters(NormalParameters):
+    """Mean and standard deviation before truncation, and where it is cut. Units of `cut`: std."""
+
+    cut: PositiveFloat = 2.0
+
+
+class TruncatedNormal(Attribute):
+    """N(mean, std) redrawn until within `cut` standard deviations of the mean."""
+
+    truncated_normal: TruncatedNormalParameters
+
+
+class UniformParameters(Attribute):
+    """The interval [low, high)."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"expected low < high, received low {self.low} and high {self.high}")
+        return self
+
+
+class Uniform(Attribute):
+    """U(low, high)."""
+
+    uniform: UniformParameters
+
+
+class VarianceScalingParameters(Attribute):
+    """Variance = scale / fan. He: scale 2, fan in. Glorot: scale 1, fan average. LeCun: scale 1, fan in."""
+
+    scale: PositiveFloat = 1.0
+    fan: Literal["in", "out", "average"] = "in"
+    distribution: Literal["normal", "truncated_normal", "uniform"] = "normal"
+
+
+class VarianceScaling(Attribute):
+    """A distribution of mean 0 whose variance is scale / fan, after any truncation (at two std)."""
+
+    variance_scaling: VarianceScalingParameters
+
+
+def _tag(value: Any) -> str | None:
+    if isinstance(value, Attribute):
+        return next(iter(type(value).model_fields))
+    if isinstance(value, dict) and len(value) == 1:
+        return str(next(iter(value)))
+    return "constant" if isinstance(value, int | float) else None
+
+
+Initializer = Annotated[
+    Annotated[Constant, Tag("constant")]
+    | Annotated[Normal, Tag("normal")]
+    | Annotated[TruncatedNormal, Tag("truncated_normal")]
+    | Annotated[Uniform, Tag("uniform")]
+    | Annotated[VarianceScaling, Tag("variance_scaling")],
+    Discriminator(
+        _tag,
+        custom_error_type="initializer",
+        custom_error_message="expected a number, or one of normal, truncated_normal, uniform, "
+        "variance_scaling with its parameters",
+    ),
+    Field(description="a number, or one distribution with its parameters"),
+]
+
+
+def constant(value: float) -> Constant:
+    """Every element `value`."""
+    return Constant(constant=value)
+
+
+def normal(std: float) -> Normal:
+    """N(0, std)."""
+    return Normal(normal=NormalParameters(std=std))
+
+
+def he() -> VarianceScaling:
+    """N(0, 2 / fan in): He et al. 2015, for layers followed by a ReLU."""
+    return VarianceScaling(variance_scaling=VarianceScalingParameters(scale=2.0))
+
+
+def draw(
+    initializer: Initializer,
+    shape: tuple[int, ...],
+    fan_in: int,
+    fan_out: int,
+    random: np.random.Generator,
+) -> NDArray[np.float32]:
+    """An array of this shape drawn from the initialiser, float32."""
+    match initializer:
+        case Constant(constant=value):
+            return np.full(shape, value, np.float32)
+        case Normal(normal=p):
+            return _normal(random, shape, p.mean, p.std)
+        case TruncatedNormal(truncated_normal=p):
+            return _truncated(random, shape, p.mean, p.std, p.cut)
+        case Uniform(uniform=p):
+            return _uniform(random, shape, p.low, p.high)
+        case VarianceScaling(variance_scaling=p):
+            fan = {"in": fan_in, "out": fan_out, "average": (fan_in + fan_out) / 2}[p.fan]
+            std = float(np.sqrt(p.scale / fan))
+            if p.distribution == "uniform":
+                limit = float(np.sqrt(3.0)) * std
+                return _uniform(random, shape, -limit, limit)
+            if p.distribution == "truncated_normal":
+                return _truncated(random, shape, 0.0, std / TRUNCATED_STD, 2.0)
+            return _normal(random, shape, 0.0, std)
+
+
+def _normal(random: np.random.Generator, shape: tuple[int, ...], mean: float, std: float) -> NDArray[np.float32]:
+    values = random.standard_normal(shape, dtype=np.float32)
+    values *= np.float32(std)
+    if mean:
+        values += np.float32(mean)
+    return values
+
+
+def _uniform(random: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> NDArray[np.float32]:
+    values = random.random(shape, dtype=np.float32)
+    values *= np.float32(high - low)
+    values += np.float32(low)
+    return values
+
+
+def _truncated(
+    random: np.random.Generator, shape: tuple[int, ...], mean: float, std: float, cut: float
+) -> NDArray[np.float32]:
+    values = random.standard_normal(shape, dtype=np.float32)
+    while (outside := np.abs(values) > cut).any():
+        values[outside] = random.standard_normal(int(outside.sum()), dtype=np.float32)
+    return values * np.float32(std) + np.float32(mean)

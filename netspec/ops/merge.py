@@ -1,0 +1,100 @@
+"""Ops that read several values."""
+
+from __future__ import annotations
+
+import functools
+from typing import ClassVar
+
+import numpy as np
+
+from netspec.errors import ShapeError
+from netspec.ops.base import Array, Op, Sample, Weights, resolve_axis
+from netspec.types import TensorType
+
+
+class _Broadcast(Op):
+    """An element-wise op of two or more values of one rank, whose axes are equal or 1."""
+
+    inputs: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        if len({x.rank for x in inputs}) > 1:
+            raise ShapeError(
+                f"{self.kind} expects inputs of one rank, received {_list(inputs)}",
+                "bring them to one rank with `reshape`",
+                "inputs",
+            )
+        features = []
+        for dims in zip(*(x.features for x in inputs), strict=True):
+            larger = set(dims) - {1}
+            if len(larger) > 1:
+                raise ShapeError(
+                    f"{self.kind} expects equal shapes, or axes of 1 that broadcast; received {_list(inputs)}",
+                    attribute="inputs",
+                )
+            features.append(max(dims))
+        return inputs[0].with_features(*features)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((3, 4, 5), (3, 4, 5))),
+            Sample(cls(), ((6,), (6,), (6,))),
+            Sample(cls(), ((3, 4, 5), (3, 1, 1))),  # a gate for each channel
+            Sample(cls(), ((1, 4, 1), (3, 1, 5))),
+        )
+
+
+class Add(_Broadcast, kind="add"):
+    """The sum. Shapes: two or more of one rank, axes equal or 1 → the larger of each axis."""
+
+    def reference(self, weights: Weights, *inputs: Array) -> Array:
+        return functools.reduce(np.add, inputs)
+
+
+class Multiply(_Broadcast, kind="multiply"):
+    """The product. Shapes: two or more of one rank, axes equal or 1 → the larger of each axis."""
+
+    def reference(self, weights: Weights, *inputs: Array) -> Array:
+        return functools.reduce(np.multiply, inputs)
+
+
+class Concat(Op, kind="concat"):
+    """Values one after another along an axis; by default the channels. Shapes: equal but for that axis."""
+
+    inputs: ClassVar[tuple[int, int | None]] = (2, None)
+    trap: ClassVar[str] = "another axis: channels are last in Keras"
+
+    axis: int = 1
+
+    def resolve(self, *inputs: TensorType) -> Concat:
+        return Concat(axis=resolve_axis(self.kind, self.axis, inputs[0]))
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        axis = resolve_axis(self.kind, self.axis, inputs[0]) - 1
+        rest = {(*x.features[:axis], 0, *x.features[axis + 1 :]) for x in inputs}
+        if len(rest) > 1:
+            raise ShapeError(
+                f"concat along axis {self.axis} expects inputs equal but for that axis, received {_list(inputs)}",
+                attribute="inputs",
+            )
+        features = list(inputs[0].features)
+        features[axis] = sum(x.features[axis] for x in inputs)
+        return inputs[0].with_features(*features)
+
+    def reference(self, weights: Weights, *inputs: Array) -> Array:
+        return np.concatenate(inputs, axis=self.axis)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((2, 4, 5), (3, 4, 5), (1, 4, 5))),
+            Sample(cls(axis=2), ((2, 4, 5), (2, 1, 5))),
+            Sample(cls(axis=-1), ((2, 4, 5), (2, 4, 2))),
+            Sample(cls(), ((3,), (4,))),
+            Sample(cls(axis=2), ((3, 2), (3, 5))),
+        )
+
+
+def _list(inputs: tuple[TensorType, ...]) -> str:
+    return " and ".join(map(str, inputs))

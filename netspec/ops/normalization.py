@@ -1,0 +1,301 @@
+"""Normalisation: across channels, over the batch, over features, over groups of channels."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from netspec.errors import ShapeError
+from netspec.ops.attributes import PositiveFloat, PositiveInt, Share
+from netspec.ops.base import (
+    Array,
+    Op,
+    Sample,
+    TrainingResult,
+    Weight,
+    WeightedOp,
+    Weights,
+    Window,
+    require_channels,
+    require_groups,
+    require_map,
+    resolve_axis,
+)
+from netspec.ops.initializers import constant
+from netspec.types import TensorType
+
+
+class LocalResponseNorm(Op, kind="local_response_norm"):
+    """x / (k + a · Σ x²)^beta, the sum over `size` neighboring channels, or over a size by size patch of the map.
+
+    `alpha` means nothing without its `convention`: with `sum` a is alpha (the paper, TensorFlow); with `mean` it is
+    alpha / size, or alpha / size² within a map (the 2012 code, Caffe, PyTorch, ONNX). The window of position c is
+    [c − size // 2, c + (size − 1) // 2], cut at the edge. Channels in different `groups` are not neighbors.
+
+    Shapes:
+        x (N, C, H, W) → the same.
+
+    Source: Krizhevsky et al. 2012, section 3.3; `region: map` is the 2012 code's `rnorm` layer.
+    """
+
+    trap: ClassVar[str] = "alpha divided by size or not, k left at 1, neighbors across groups, an even window mirrored"
+
+    size: PositiveInt
+    alpha: PositiveFloat
+    beta: PositiveFloat
+    k: PositiveFloat
+    convention: Literal["sum", "mean"]
+    groups: PositiveInt = 1
+    region: Literal["channels", "map"] = "channels"
+
+    @property
+    def alpha_per_element(self) -> float:
+        """What each square is multiplied by: `alpha` over the number of elements when it is of a mean."""
+        if self.convention == "sum":
+            return self.alpha
+        return self.alpha / (self.size if self.region == "channels" else self.size**2)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How far the neighborhood goes before and after a position."""
+        return self.size // 2, (self.size - 1) // 2
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels, _, _ = require_map(self.kind, x)
+        require_groups(self.kind, self.groups, channels=channels)
+        if self.region == "map" and self.groups != 1:
+            raise ShapeError(
+                f"local_response_norm within a map reads one channel at a time, received groups {self.groups}",
+                "leave `groups` out",
+                "groups",
+            )
+        return x
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        squares = x * x
+        if self.region == "map":
+            total = self._neighbors(self._neighbors(squares, 2), 3)
+        else:
+            n, c, h, w = x.shape
+            grouped = squares.reshape(n, self.groups, c // self.groups, h, w)
+            total = self._neighbors(grouped, 2).reshape(x.shape)
+        y: Array = x / (self.k + self.alpha_per_element * total) ** self.beta
+        return y
+
+    def _neighbors(self, x: Array, axis: int) -> Array:
+        """The sum over the neighborhood of each position along an axis."""
+        length = x.shape[axis]
+        before, after = self.reach
+        pad = [(0, 0)] * x.ndim
+        pad[axis] = (before, after)
+        padded = np.pad(x, pad)
+        total = np.zeros_like(x)
+        for shift in range(self.size):
+            total += padded[(slice(None),) * axis + (slice(shift, shift + length),)]
+        return total
+
+    def window(self) -> Window:
+        if self.region == "channels":
+            return Window()
+        return Window((self.size, self.size), (1, 1), (self.reach[0], self.reach[0]))
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        def of(
+            size: int, convention: Literal["sum", "mean"] = "sum", groups: int = 1, **region: str
+        ) -> LocalResponseNorm:
+            fields = {"size": size, "alpha": 1e-4, "beta": 0.75, "k": 2.0, "convention": convention}
+            return cls.model_validate({**fields, "groups": groups, **region})
+
+        pixels = 60.0  # where the network lives: at a standard deviation of 1 a wrong alpha hides
+        return (
+            Sample(of(5), ((8, 3, 4),), scale=pixels),
+            Sample(of(5, "mean"), ((8, 4, 3),), scale=pixels),
+            Sample(of(5, groups=2), ((16, 3, 4),), scale=pixels),
+            Sample(of(3, "mean", groups=4), ((8, 2, 3),), scale=pixels),
+            Sample(of(4), ((7, 3, 2),), scale=pixels),  # an even size reaches further before than after
+            Sample(of(2, "mean", groups=2), ((6, 3, 2),), scale=pixels),
+            Sample(of(9), ((4, 3, 2),), scale=pixels),  # wider than the channels
+            Sample(of(1), ((3, 2, 2),), scale=pixels),
+            Sample(of(5, "mean", region="map"), ((3, 7, 6),), scale=pixels),
+            Sample(of(4, region="map"), ((2, 5, 7),), scale=pixels),
+            Sample(cls(size=5, alpha=0.02, beta=0.6, k=1.0, convention="mean"), ((9, 4, 3),), scale=10.0),
+        )
+
+
+class BatchNorm(WeightedOp, kind="batch_norm"):
+    """(x − mean) / √(variance + epsilon) for each channel, then times weight plus bias when `affine`.
+
+    In training, mean and variance are the batch's (the variance divided by n); at inference the running ones, which
+    a training step moves: running ← (1 − update_rate) · running + update_rate · batch. (PyTorch calls update_rate
+    momentum; Keras calls 1 − update_rate momentum.) `running_variance` says what enters: divided by n − 1
+    (`unbiased`, the article and PyTorch) or by n (`biased`, Keras and ONNX).
+
+    Shapes:
+        x (N, C) or (N, C, …) → the same; weight, bias, running_mean, running_variance (C,).
+
+    Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
+    """
+
+    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), variance over n or n - 1, momentum read the other way"
+
+    epsilon: PositiveFloat = 1e-5
+    update_rate: Share = 0.1
+    running_variance: Literal["biased", "unbiased"] = "unbiased"
+    affine: bool = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_channels(self.kind, x)
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        shape = (x.features[0],)
+        affine = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
+        running = {
+            "running_mean": Weight(shape, constant(0.0), trainable=False),
+            "running_variance": Weight(shape, constant(1.0), trainable=False),
+        }
+        return affine | running if self.affine else running
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return self._normalize(weights, x, weights["running_mean"], weights["running_variance"])
+
+    def reference_training(self, weights: Weights, *inputs: Array, mask: Array | None = None) -> TrainingResult:
+        (x,) = inputs
+        axes = (0, *range(2, x.ndim))
+        mean, variance = x.mean(axis=axes), x.var(axis=axes)
+        count = x.size // x.shape[1]
+        seen = variance * count / (count - 1) if self.running_variance == "unbiased" else variance
+        rate = self.update_rate
+        updates = {
+            "running_mean": (1 - rate) * weights["running_mean"] + rate * mean,
+            "running_variance": (1 - rate) * weights["running_variance"] + rate * seen,
+        }
+        return TrainingResult(self._normalize(weights, x, mean, variance), updates)
+
+    def _normalize(self, weights: Weights, x: Array, mean: Array, variance: Array) -> Array:
+        channel = (slice(None), *(None,) * (x.ndim - 2))
+        y: Array = (x - mean[channel]) / np.sqrt(variance[channel] + self.epsilon)
+        return y * weights["weight"][channel] + weights["bias"][channel] if self.affine else y
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((3, 4, 5),)),
+            Sample(cls(running_variance="biased", epsilon=1e-3, update_rate=0.01), ((3, 4, 5),)),
+            Sample(cls(affine=False), ((4, 3, 2),)),
+            Sample(cls(), ((6,),)),
+            Sample(cls(running_variance="biased", affine=False), ((6,),)),
+            Sample(cls(running_variance="biased"), ((3, 5),)),
+            Sample(cls(), ((3, 5),)),
+        )
+
+
+class LayerNorm(WeightedOp, kind="layer_norm"):
+    """(x − mean) / √(variance + epsilon) over `axes` of each sample, then times weight plus bias when `affine`.
+
+    `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
+    position, `[1, 2, 3]` the whole map.
+
+    Shapes:
+        x (N, …) → the same; weight and bias have the sizes of `axes`, in the tensor's order.
+
+    Source: Ba, Kiros & Hinton 2016.
+    """
+
+    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or other axes"
+
+    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
+    epsilon: PositiveFloat = 1e-5
+    affine: bool = True
+
+    def resolve(self, x: TensorType) -> Self:
+        axes = sorted(resolve_axis(self.kind, axis, x, "axes") for axis in self.axes)
+        return self.model_copy(update={"axes": tuple(axes)})
+
+    def infer(self, x: TensorType) -> TensorType:
+        axes = [resolve_axis(self.kind, axis, x, "axes") for axis in self.axes]
+        if len(set(axes)) < len(axes):
+            raise ShapeError(f"layer_norm: axes {list(self.axes)} of {x} name one twice", attribute="axes")
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        if not self.affine:
+            return {}
+        shape = tuple(x.features[axis - 1] for axis in self.axes)
+        return {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        mean, variance = x.mean(axis=self.axes, keepdims=True), x.var(axis=self.axes, keepdims=True)
+        y: Array = (x - mean) / np.sqrt(variance + self.epsilon)
+        if not self.affine:
+            return y
+        shape = [size if axis in self.axes else 1 for axis, size in enumerate(x.shape)]
+        return y * weights["weight"].reshape(shape) + weights["bias"].reshape(shape)
+
+    def window(self) -> Window | None:
+        return Window() if self.axes == (1,) else None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((8,),)),
+            Sample(cls(epsilon=1e-3), ((3, 8),)),
+            Sample(cls(axes=(1,)), ((6, 3, 4),)),
+            Sample(cls(axes=(1, 2, 3)), ((3, 4, 5),)),
+            Sample(cls(axes=(2, 3), affine=False), ((3, 4, 5),)),
+            Sample(cls(axes=(-1,)), ((3, 4, 5),)),
+            Sample(cls(axes=(1, 3)), ((3, 4, 5),)),
+            Sample(cls(axes=(1,)), ((4, 5),)),
+        )
+
+
+class GroupNorm(WeightedOp, kind="group_norm"):
+    """(x − mean) / √(variance + epsilon) over each of `groups` runs of channels and all positions of a sample.
+
+    Then times weight plus bias of each channel when `affine`.
+
+    Shapes:
+        x (N, C, …) → the same; weight and bias (C,).
+
+    Source: Wu & He 2018.
+    """
+
+    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or channels grouped on the wrong axis"
+
+    groups: PositiveInt
+    epsilon: PositiveFloat = 1e-5
+    affine: bool = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels = require_channels(self.kind, x, least_rank=3)
+        require_groups(self.kind, self.groups, channels=channels)
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        shape = (x.features[0],)
+        weights = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
+        return weights if self.affine else {}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        grouped = x.reshape(x.shape[0], self.groups, -1)
+        mean, variance = grouped.mean(axis=2, keepdims=True), grouped.var(axis=2, keepdims=True)
+        y: Array = ((grouped - mean) / np.sqrt(variance + self.epsilon)).reshape(x.shape)
+        if not self.affine:
+            return y
+        channel = (slice(None), *(None,) * (x.ndim - 2))
+        return y * weights["weight"][channel] + weights["bias"][channel]
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(groups=2), ((6, 3, 4),)),
+            Sample(cls(groups=1, epsilon=1e-3), ((4, 5, 3),)),
+            Sample(cls(groups=4, affine=False), ((4, 3, 5),)),
+            Sample(cls(groups=3), ((6, 5),)),
+        )

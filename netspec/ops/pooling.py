@@ -1,0 +1,242 @@
+"""Pooling over windows of a map: maximum, average, adaptive and global average."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from netspec.errors import ShapeError
+from netspec.ops.attributes import (
+    NO_PADDING,
+    AnyPadding,
+    Padding,
+    Rounding,
+    Same,
+    Size2d,
+    both,
+    padding_of,
+    resolve_padding,
+    slide,
+)
+from netspec.ops.base import Array, Op, Sample, Weights, Window, require_map
+from netspec.ops.convolution import window_does_not_fit
+from netspec.types import TensorType
+
+
+class Pool2d(Op):
+    """What max and average pooling share: windows that slide over a padded map.
+
+    `stride` left out is the kernel's size. `round: ceil` admits a last window that hangs over the bottom or right
+    edge, unless it would begin past the input and its padding (PyTorch Pool.h, ONNX; Caffe where it pads).
+
+    Shapes:
+        x (N, C, H, W) → (N, C, H', W').
+    """
+
+    trap: ClassVar[str] = "floor for ceil, or padding that counts: as zeros in a maximum, or in a mean's divisor"
+
+    kernel_size: Size2d
+    stride: Size2d | None = None
+    padding: AnyPadding = NO_PADDING
+    round: Rounding = "floor"
+
+    @property
+    def sides(self) -> Padding:
+        """The explicit padding; only a resolved op has it."""
+        if isinstance(self.padding, Same):
+            raise ShapeError(f"{self.kind}: {self.padding} is not resolved yet", attribute="padding")
+        return self.padding
+
+    @property
+    def steps(self) -> Size2d:
+        """The stride, or the kernel's size where none is given."""
+        return self.stride or self.kernel_size
+
+    def resolve(self, x: TensorType) -> Self:
+        _, height, width = require_map(self.kind, x)
+        padding = resolve_padding(self.padding, (height, width), self.kernel_size, self.steps, both(1))
+        return self.model_copy(update={"padding": padding, "stride": self.steps})
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels, height, width = require_map(self.kind, x)
+        p, k = self.sides, self.kernel_size
+        if max(p.top, p.bottom) >= k.height or max(p.left, p.right) >= k.width:
+            raise ShapeError(
+                f"{self.kind}: padding {p} must be smaller than the kernel {k} on every side: "
+                "a window of nothing but padding has no value",
+                attribute="padding",
+            )
+        rows = slide(height, k.height, self.steps.height, p.top, p.bottom, self.round)
+        columns = slide(width, k.width, self.steps.width, p.left, p.right, self.round)
+        if not rows or not columns:
+            raise window_does_not_fit(self.kind, k, p, (height, width))
+        return x.with_features(channels, rows, columns)
+
+    def overhang(self, x: TensorType) -> tuple[int, int]:
+        """Rows and columns by which the last window reaches past the padded map; (0, 0) unless `ceil`."""
+        _, height, width = require_map(self.kind, x)
+        _, rows, columns = self.infer(x).features
+        p, k, s = self.sides, self.kernel_size, self.steps
+        return (
+            max(0, (rows - 1) * s.height + k.height - height - p.top - p.bottom),
+            max(0, (columns - 1) * s.width + k.width - width - p.left - p.right),
+        )
+
+    def windows(self, x: Array, fill: float, outside: float) -> Array:
+        """Every window, (N, C, H', W', kh, kw): padding reads `fill`, the overhang reads `outside`."""
+        p, k, s = self.sides, self.kernel_size, self.steps
+        down, right = self.overhang(TensorType.of(*x.shape[1:]))
+        padded = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)), constant_values=fill)
+        padded = np.pad(padded, ((0, 0), (0, 0), (0, down), (0, right)), constant_values=outside)
+        every = sliding_window_view(padded, (k.height, k.width), axis=(2, 3))
+        _, rows, columns = self.infer(TensorType.of(*x.shape[1:])).features
+        return every[:, :, :: s.height, :: s.width][:, :, :rows, :columns]
+
+    def window(self) -> Window:
+        k, s, p = self.kernel_size, self.steps, self.sides
+        return Window((k.height, k.width), (s.height, s.width), (p.top, p.left))
+
+
+def _geometries() -> Iterator[tuple[Size2d, Size2d | None, Padding | Same, Rounding, tuple[int, int, int]]]:
+    """Kernel, stride, padding, rounding and input (C, H, W) that reach the corners of both pools."""
+    three, two = both(3), both(2)
+    yield three, two, NO_PADDING, "floor", (3, 7, 9)
+    yield two, None, NO_PADDING, "floor", (3, 7, 6)
+    yield three, two, padding_of((1, 1, 1, 1)), "floor", (2, 8, 7)
+    yield three, two, padding_of((0, 1, 2, 0)), "floor", (2, 6, 8)
+    yield three, two, NO_PADDING, "ceil", (2, 6, 8)  # the last window hangs over by one
+    yield three, three, NO_PADDING, "ceil", (2, 7, 10)  # and by two
+    yield three, two, padding_of((1, 1, 1, 1)), "ceil", (2, 6, 9)
+    yield two, two, padding_of((1, 1, 1, 1)), "ceil", (2, 5, 6)  # one that begins in the padding is dropped
+    yield two, both(3), NO_PADDING, "ceil", (2, 7, 6)  # stride beyond the kernel
+    yield three, two, Same(same="tf"), "floor", (2, 8, 7)
+    yield two, both(1), Same(same="lower"), "floor", (2, 5, 4)
+    yield Size2d(height=3, width=2), Size2d(height=1, width=2), padding_of((1, 0, 1, 1)), "ceil", (2, 5, 8)
+    yield both(4), two, padding_of((3, 2, 3, 3)), "floor", (2, 5, 6)  # more padding than half a kernel
+
+
+class MaxPool2d(Pool2d, kind="max_pool2d"):
+    """The largest value of each window. Padding never wins: it counts as minus infinity.
+
+    Source: Krizhevsky et al. 2012, section 3.4 (kernel 3, stride 2: overlapping).
+    """
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = self.windows(x, -np.inf, -np.inf).max(axis=(4, 5))
+        return y
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return tuple(Sample(cls(kernel_size=k, stride=s, padding=p, round=r), (x,)) for k, s, p, r, x in _geometries())
+
+
+Divisor = Literal["window", "window_in_padded", "valid_only"]
+
+
+class AvgPool2d(Pool2d, kind="avg_pool2d"):
+    """The mean of each window; padding adds zero, and `divisor` says what is counted.
+
+    `window`: kernel height times width, always.
+    `window_in_padded`: the part of the window inside the padded map (PyTorch count_include_pad=True, Caffe).
+    `valid_only`: real elements alone (Keras, ONNX's and cuda-convnet's default).
+    """
+
+    divisor: Divisor = "valid_only"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = self.windows(x, 0.0, 0.0).sum(axis=(4, 5)) / self.counts(TensorType.of(*x.shape[1:]))
+        return y
+
+    def counts(self, x: TensorType) -> Array:
+        """How many elements each output position divides by, (H', W')."""
+        _, height, width = require_map(self.kind, x)
+        ones = np.ones((1, 1, height, width))
+        in_padding, outside = {"window": (1, 1), "window_in_padded": (1, 0), "valid_only": (0, 0)}[self.divisor]
+        counts: Array = self.windows(ones, in_padding, outside).sum(axis=(4, 5))[0, 0]
+        return counts
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        divisors: tuple[Divisor, ...] = ("window", "window_in_padded", "valid_only")
+        return tuple(
+            Sample(cls(kernel_size=k, stride=s, padding=p, round=r, divisor=divisor), (x,))
+            for divisor in divisors
+            for k, s, p, r, x in _geometries()
+        )
+
+
+class GlobalAvgPool2d(Op, kind="global_avg_pool2d"):
+    """The mean of each whole map.
+
+    Shapes:
+        x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
+    """
+
+    trap: ClassVar[str] = "axes kept or dropped"
+
+    keepdims: bool = False
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels, _, _ = require_map(self.kind, x)
+        return x.with_features(channels, 1, 1) if self.keepdims else x.with_features(channels)
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = x.mean(axis=(2, 3), keepdims=self.keepdims)
+        return y
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (Sample(cls(), ((3, 5, 4),)), Sample(cls(keepdims=True), ((3, 4, 7),)))
+
+
+class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
+    """The mean of windows that tile the map into `output_size` parts, of unequal size where it does not divide.
+
+    Part i of n over a length L covers [floor(i·L/n), ceil((i+1)·L/n)); neighbors may overlap by one.
+
+    Shapes:
+        x (N, C, H, W) → (N, C, output height, output width).
+
+    Source: PyTorch AdaptiveAvgPool2d.
+    """
+
+    trap: ClassVar[str] = "parts of unequal size where the map does not divide evenly"
+
+    output_size: Size2d
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels, _, _ = require_map(self.kind, x)
+        return x.with_features(channels, self.output_size.height, self.output_size.width)
+
+    def parts(self, x: TensorType) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The [start, end) of each part down the rows, and across the columns."""
+        _, height, width = require_map(self.kind, x)
+        return _parts(height, self.output_size.height), _parts(width, self.output_size.width)
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        down, across = self.parts(TensorType.of(*x.shape[1:]))
+        rows = [[x[:, :, a:b, c:d].mean(axis=(2, 3)) for c, d in across] for a, b in down]
+        return np.stack([np.stack(row, axis=-1) for row in rows], axis=2)
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(output_size=both(6)), ((2, 6, 6),)),
+            Sample(cls(output_size=Size2d(height=2, width=3)), ((2, 4, 9),)),
+            Sample(cls(output_size=Size2d(height=3, width=4)), ((2, 7, 9),)),
+            Sample(cls(output_size=both(5)), ((2, 3, 4),)),  # more parts than elements
+            Sample(cls(output_size=both(1)), ((3, 5, 4),)),
+        )
+
+
+def _parts(length: int, count: int) -> list[tuple[int, int]]:
+    return [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]

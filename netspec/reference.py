@@ -1,0 +1,30 @@
+"""The oracle: a graph interpreted with the ops' NumPy meanings, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from netspec.graph import Graph
+from netspec.ops.base import Array, Weights
+
+
+def evaluate(graph: Graph, weights: Weights, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Every output of a graph at inference, in float64 whatever comes in.
+
+    Args:
+        graph: what to compute. Shapes: inputs and outputs are (N, C, H, W) for maps.
+        weights: canonical arrays by name.
+        inputs: an array for each of the graph's inputs, all of one batch.
+    """
+    values: dict[str, Array] = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
+    left = {name: len(readers) for name, readers in graph.readers.items()}
+    for node in graph.nodes:
+        own = {name: np.asarray(weights[f"{node.name}.{name}"], np.float64) for name in node.weights}
+        values[node.name] = node.op.reference(own, *(values[name] for name in node.inputs))
+        for name in dict.fromkeys(node.inputs):
+            left[name] -= 1
+            if not left[name] and name not in graph.outputs:
+                del values[name]  # the maps of a large network do not all have to live at once
+    return {name: values[name] for name in graph.outputs}

@@ -1,0 +1,222 @@
+"""What a spec file says, before it means anything: scalars, sequences and mappings, each with its place.
+
+Trees are never deeper than `reader.MAX_DEPTH`, aliases expanded, so functions over them may recurse.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple, NoReturn
+
+from netspec.errors import Diagnostic, SpecError, Where
+
+# The way from the root to a value, as a linked list, so that each value of a file costs one pair.
+Trail = tuple[Any, "str | int"] | None
+
+MAX_PARTS = 12  # of a path, when it is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One text that was read.
+
+    Attributes:
+        file: its name as diagnostics print it.
+        lines: its lines, without their ends.
+        order: diagnostics are sorted by it before the line: the user's file, then what it extends.
+    """
+
+    file: str
+    lines: tuple[str, ...]
+    order: int = 0
+
+
+class Position(NamedTuple):
+    """A place in a source. `line` and `column` count from 0."""
+
+    source: Source
+    line: int
+    column: int
+    trail: Trail = None
+
+    @property
+    def path(self) -> str:
+        """The dotted path to the value that stands here: `layers.conv1.inputs[0]`."""
+        parts: list[str] = []
+        trail = self.trail
+        while trail is not None:
+            trail, part = trail
+            parts.append(_path_part(part))
+        if len(parts) > MAX_PARTS:
+            parts = [*parts[: MAX_PARTS // 4], "…", *parts[-MAX_PARTS // 2 :]]
+        return "".join(reversed(parts)).removeprefix(".")
+
+    @property
+    def where(self) -> Where:
+        """The same place for a diagnostic, with its line."""
+        lines = self.source.lines
+        text = lines[self.line] if self.line < len(lines) else ""
+        return Where(self.source.file, self.line + 1, self.column + 1, self.path, text)
+
+
+def _path_part(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if re.fullmatch(r"[\w-]{1,80}", part) else f".{quote(part)}"
+
+
+class Broken(Enum):
+    """The value of a scalar that was already reported: nothing more is said about it."""
+
+    BROKEN = "broken"
+
+
+BROKEN = Broken.BROKEN
+ScalarValue = str | int | float | bool | None | Broken
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """One value. `expression` is the text with `${…}` that it was computed from, or empty."""
+
+    value: ScalarValue
+    at: Position
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNode:
+    """A list of values."""
+
+    items: tuple[DocumentNode, ...]
+    at: Position
+
+
+class Entry(NamedTuple):
+    """One key of a mapping: where the key stands, and its value."""
+
+    at: Position
+    value: DocumentNode
+
+
+@dataclass(frozen=True, slots=True)
+class MappingNode:
+    """Keys, in order, with their values."""
+
+    entries: Mapping[str, Entry]
+    at: Position
+
+
+DocumentNode = ScalarNode | SequenceNode | MappingNode
+
+
+def plain(node: DocumentNode) -> Any:
+    """The value as Python has it: dict, tuple, or scalar (`BROKEN` where a problem was reported)."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, SequenceNode):
+        return tuple(plain(item) for item in node.items)
+    return {key: plain(entry.value) for key, entry in node.entries.items()}
+
+
+def is_null(node: DocumentNode) -> bool:
+    """Whether a value is `null`, or nothing."""
+    return isinstance(node, ScalarNode) and node.value is None
+
+
+def is_broken(node: DocumentNode) -> bool:
+    """Whether a problem was already reported somewhere in this value."""
+    if isinstance(node, ScalarNode):
+        return node.value is BROKEN
+    if isinstance(node, SequenceNode):
+        return any(is_broken(item) for item in node.items)
+    return any(is_broken(entry.value) for entry in node.entries.values())
+
+
+MAX_QUOTED = 60
+MAX_PROBLEMS = 1000
+
+
+def quote(text: str) -> str:
+    """A string from the spec in quotes, control characters escaped, long ones cut."""
+    return repr(text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…")
+
+
+def describe(node: DocumentNode) -> str:
+    """What was received, in words: `'abc' (a string)`, `2.5`, `true`, `a list`."""
+    if isinstance(node, SequenceNode):
+        return "a list"
+    if isinstance(node, MappingNode):
+        names = [quote(key)[1:-1] for key in list(node.entries)[:4]]
+        return f"a mapping of {', '.join([*names[:3], *(['…'] if names[3:] else [])])}" if names else "an empty mapping"
+    words = describe_value(node.value)
+    return f"{words} from {quote(node.expression)[1:-1]}" if node.expression else words
+
+
+def describe_value(value: ScalarValue) -> str:
+    """A scalar in words."""
+    match value:
+        case None:
+            return "nothing (null)"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"{quote(value)} (a string)"
+        case float() if not math.isfinite(value):
+            return str(value).replace("inf", ".inf").replace("nan", ".nan")
+        case _:
+            return str(value)
+
+
+class Problems:
+    """Everything found wrong with a spec so far. Nothing is raised until all of it has been looked at."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Where | None, str], tuple[tuple[int, int, int], Diagnostic]] = {}
+        self._places: set[tuple[int, int, int]] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def is_known(self, at: Position) -> bool:
+        """Whether a problem was recorded exactly here: no more is said of this value."""
+        return (at.source.order, at.line, at.column) in self._places
+
+    def add(self, at: Position | None, message: str, hint: str = "") -> None:
+        """Record a problem. The same words at the same place count once.
+
+        Raises:
+            SpecError: there are too many to read.
+        """
+        where = at.where if at else None
+        if len(self._found) == MAX_PROBLEMS and (where, message) not in self._found:
+            message, hint = f"more than {MAX_PROBLEMS} problems: no more are looked for", ""
+            self._found[None, message] = ((sys.maxsize, 0, 0), Diagnostic(None, message))
+            raise self.error()
+        rank = (at.source.order, at.line, at.column) if at else (-1, 0, 0)
+        self._places.add(rank)
+        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint)))
+
+    def fail(self, at: Position | None, message: str, hint: str = "") -> NoReturn:
+        """Record a problem after which nothing more can be said, and raise them all."""
+        self.add(at, message, hint)
+        raise self.error()
+
+    def error(self) -> SpecError:
+        """All of them as one error, in the order of the files."""
+        ranked = sorted(self._found.values(), key=lambda item: item[0])
+        return SpecError(diagnostic for _, diagnostic in ranked)
+
+    def raise_any(self) -> None:
+        """Raise them all, if there are any.
+
+        Raises:
+            SpecError: something was recorded.
+        """
+        if self:
+            raise self.error()

@@ -1,0 +1,184 @@
+"""ModelSpec → Graph: layers in order, shapes inferred, sizes bounded. No array is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netspec.errors import ShapeError
+from netspec.graph import Graph, Input, Node, make_node
+from netspec.ops import Op, WeightedOp
+from netspec.spec.document import (
+    DocumentNode,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    SequenceNode,
+    quote,
+)
+from netspec.spec.hints import suggest
+from netspec.spec.model import LayerSpec, ModelSpec
+from netspec.spec.order import topological_order
+from netspec.spec.validate import MAX_ELEMENTS, Checked
+from netspec.types import TensorType
+
+MAX_WEIGHTS = 2**34
+_FLOAT32 = 4
+MAX_SHOWN = 10  # layers of a circle
+
+
+def elaborate(spec: ModelSpec) -> Graph:
+    """The graph that a spec describes.
+
+    Raises:
+        SpecError: layers read one another in a circle, an op cannot take the shapes that arrive, or a
+            tensor is larger than any machine holds.
+    """
+    problems = Problems()
+    graph = elaborate_checked(Checked(spec, frozenset()), problems)
+    problems.raise_any()
+    return graph
+
+
+def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
+    """The graph of all that is whole; what a failed layer feeds is left out and not reported."""
+    spec = checked.spec
+    layers = {layer.name: layer for layer in spec.layers}
+    order = topological_order({layer.name: layer.inputs for layer in spec.layers})
+    for circle in order.circles:
+        _report_circle([layers[name] for name in circle], problems)
+    values: dict[str, Input | Node] = {value.name: value for value in spec.inputs}
+    weights = _WeightBudget(problems)
+    nodes: dict[str, Node] = {}
+    for name in order.names:
+        layer = layers[name]
+        arriving = [values[source] for source in layer.inputs if source in values]
+        if len(arriving) != len(layer.inputs):
+            continue
+        node = _elaborate_layer(layer, arriving, problems)
+        if node is not None and _within_size(layer, node, problems) and weights.admit(layer, node):
+            nodes[name] = values[name] = node
+    return Graph(spec.name, spec.inputs, tuple(nodes.values()), spec.outputs, spec.source)
+
+
+def _report_circle(circle: Sequence[LayerSpec], problems: Problems) -> None:
+    """At the first layer of the circle in the file, from there around."""
+    first = min(range(len(circle)), key=lambda i: (circle[i].at.line, circle[i].at.column))
+    names = [layer.name for layer in (*circle[first:], *circle[: first + 1])]
+    if len(names) > MAX_SHOWN:
+        names = [*names[: MAX_SHOWN - 2], "…", names[-1]]
+    at = circle[first].at
+    problems.add(at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
+
+
+def _elaborate_layer(layer: LayerSpec, arriving: Sequence[Input | Node], problems: Problems) -> Node | None:
+    try:
+        op = _with_own_initializers(layer, [value.type for value in arriving])
+        return make_node(layer.name, op, arriving)
+    except ShapeError as error:
+        at = _blame(layer, error.attribute)
+        received = ", ".join(f"{value.type} from {value.name}" for value in arriving)
+        who = "" if _inside(layer, at) else f"{layer.name} "
+        problems.add(at, f"{error.message} ({who}receives {received})", error.hint)
+        return None
+
+
+def _inside(layer: LayerSpec, at: Position) -> bool:
+    """Whether a position is in the layer itself, and not in `defaults`."""
+    return f".{layer.name}" in at.path
+
+
+def _with_own_initializers(layer: LayerSpec, types: Sequence[TensorType]) -> Op:
+    """The op without the initializers that `defaults` gives for weights that this layer does not have.
+
+    A default for `bias` says nothing about a layer with `bias: false`; one for a weight that no layer of the
+    op could have is an error.
+    """
+    op = layer.op
+    if not layer.default_initializers or not isinstance(op, WeightedOp) or not _takes(op, len(types)):
+        return op
+    weights = op.resolve(*types).weights(*types)
+    absent = layer.default_initializers - set(weights)
+    if not absent:
+        return op
+    switches = {name: True for name, value in op if isinstance(value, bool)}
+    possible = op.model_copy(update=switches).resolve(*types).weights(*types)
+    for name in sorted(absent - set(possible)):
+        raise ShapeError(
+            f"{op.kind} has no weight {quote(name)} to initialize",
+            suggest(name, possible, "it has"),
+            f"initialize.{name}",
+        )
+    kept = {name: value for name, value in op.initialize.items() if name not in absent}
+    return op.model_copy(update={"initialize": kept})
+
+
+def _takes(op: Op, count: int) -> bool:
+    least, most = op.inputs
+    return count >= least and (most is None or count <= most)
+
+
+def _blame(layer: LayerSpec, attribute: str) -> Position:
+    """Where the attribute that is to blame stands; the layer's name if the spec does not say it."""
+    at, node = layer.at, layer.attributes
+    for key in filter(None, attribute.split(".")):
+        if not isinstance(node, MappingNode) or key not in node.entries:
+            break
+        entry = node.entries[key]
+        at = entry.at if isinstance(entry.value, MappingNode) else entry.value.at
+        if isinstance(entry.value, MappingNode):
+            node = entry.value
+    return at
+
+
+def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:
+    """Whether the output and each weight are of a size that could be."""
+    tensors = {"its output": (str(node.type), node.type.size)}
+    for name, weight in node.weights.items():
+        tensors[f"its {name}"] = (f"({', '.join(map(str, weight.shape))})", weight.size)
+    for what, (shape, size) in tensors.items():
+        if size > MAX_ELEMENTS:
+            sample = " a sample" if what == "its output" else ""
+            message = f"{what} {shape} would have {size:,} elements{sample}, {_gib(size)} in float32"
+            received = ", ".join(f"{t} from {n}" for t, n in zip(node.input_types, node.inputs, strict=True))
+            hint = f"at most {MAX_ELEMENTS:,} elements are taken"
+            problems.add(_largest_number(layer), f"{message} (receives {received})", hint)
+            return False
+    return True
+
+
+def _gib(elements: int) -> str:
+    return f"{elements * _FLOAT32 / 2**30:,.1f} GiB" if elements < 2**80 else f"over {2**50:,} GiB"
+
+
+def _largest_number(layer: LayerSpec) -> Position:
+    """Where the largest number of a layer stands: what to look at when something is too large."""
+    largest, at = 0, layer.at
+    pending: list[DocumentNode] = [layer.attributes]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, MappingNode):
+            pending += [entry.value for entry in node.entries.values()]
+        elif isinstance(node, SequenceNode):
+            pending += node.items
+        elif isinstance(node, ScalarNode) and isinstance(node.value, int) and node.value > largest:
+            largest, at = node.value, node.at
+    return at
+
+
+class _WeightBudget:
+    """The elements of all weights together, bounded."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._total = 0
+
+    def admit(self, layer: LayerSpec, node: Node) -> bool:
+        """Count a node's weights; the node that goes over the limit is reported, once."""
+        before = self._total
+        self._total += sum(weight.size for weight in node.weights.values())
+        if before <= MAX_WEIGHTS < self._total:
+            size = f"{self._total:,} weights, {_gib(self._total)} in float32"
+            message = f"with {quote(layer.name)} the network has {size}"
+            self._problems.add(_largest_number(layer), message, f"at most {MAX_WEIGHTS:,} are taken")
+        return self._total <= MAX_WEIGHTS

@@ -1,0 +1,121 @@
+"""Spec files on disk: read whole, as UTF-8, and never through a link that says one thing and is another."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from netspec.spec.document import (
+    DocumentNode,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    Source,
+    describe,
+    quote,
+)
+from netspec.spec.hints import did_you_mean
+from netspec.spec.reader import read_document
+
+MAX_BYTES = 32 * 2**20
+MAX_CHAIN = 16
+SUFFIXES = (".yaml", ".yml")
+
+
+def read_chain(path: Path, problems: Problems) -> list[MappingNode]:
+    """The file, the one it extends, the one that extends, and so on: most derived first.
+
+    Raises:
+        SpecError: one of them cannot be read, is not a mapping, or extends in a circle.
+    """
+    document = read_file(path, problems)
+    chain, files = [document], [path]
+    while "extends" in document.entries:
+        extends = document.entries["extends"].value
+        path = _resolve(extends, files, problems)
+        document = read_file(path, problems, extends.at, len(chain))
+        chain.append(document)
+        files.append(path)
+    return chain
+
+
+def read_file(path: Path, problems: Problems, at: Position | None = None, order: int = 0) -> MappingNode:
+    """The mapping that a file holds. `at` is where another file names it.
+
+    Raises:
+        SpecError: it cannot be read, or holds something else.
+    """
+    text = _decode(_read_bytes(path, problems, at), path, problems)
+    source = Source(str(path), tuple(text.splitlines()), order)
+    document: DocumentNode = read_document(text, source, problems)
+    if not isinstance(document, MappingNode):
+        hint = "`name: …`, then `input: …` and `layers: …`, each on a line of its own"
+        problems.fail(document.at, f"a spec is a mapping, received {describe(document)}", hint)
+    return document
+
+
+def _read_bytes(path: Path, problems: Problems, at: Position | None) -> bytes:
+    try:
+        # Not to wait at a pipe, nor to read a device without end: only a regular file is opened.
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
+            problems.fail(at, f"{path} {what}", "name a YAML file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        problems.fail(at, f"{path}: there is no such file", _neighbor(path))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        problems.fail(at, f"{quote(str(path))[1:-1]} cannot be read: {reason}")
+    if len(data) > MAX_BYTES:
+        problems.fail(at, f"{path} is larger than {MAX_BYTES // 2**20} MiB")
+    return data
+
+
+def _neighbor(path: Path) -> str:
+    try:
+        names = [p.name for p in path.parent.iterdir() if p.suffix in SUFFIXES]
+    except OSError:
+        return f"there is no directory {path.parent} either"
+    return did_you_mean(path.name, names)
+
+
+def _decode(data: bytes, path: Path, problems: Problems) -> str:
+    start = Position(Source(str(path), ()), 0, 0)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        problems.fail(start, "the file is UTF-16, expected UTF-8", "save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n")
+        at = Position(start.source, line, 0)
+        byte = f"0x{data[error.start]:02X}"
+        problems.fail(at, f"byte {error.start} ({byte}) is not UTF-8 text", "is this a YAML file, saved as UTF-8?")
+
+
+def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Path:
+    """The file that `extends` names, seen from the last of the files."""
+    here, at = files[-1], extends.at
+    named = extends.value if isinstance(extends, ScalarNode) else None
+    if not isinstance(named, str):
+        problems.fail(at, f"expected the path of a YAML file, received {describe(extends)}")
+    if Path(named).is_absolute():
+        problems.fail(at, f"{quote(named)} is absolute", "write the path as it is seen from this file")
+    if Path(named).suffix not in SUFFIXES:
+        problems.fail(at, f"{quote(named)} is not a YAML file", "expected a name that ends in .yaml or .yml")
+    path = Path(os.path.normpath(here.parent / named))
+    # Where the words lead, from this file's real folder, against where the file system leads.
+    stated = os.path.normpath(os.path.join(os.path.realpath(here.parent), named))  # noqa: PTH118 - `..` stays words
+    actual = os.path.realpath(stated)
+    if actual != stated:
+        shown = os.path.relpath(actual, os.path.realpath(here.parent))
+        problems.fail(at, f"{quote(named)} is a symbolic link to {quote(shown)}", f"extend {shown} by its own name")
+    if actual in {os.path.realpath(file) for file in files}:
+        circle = " → ".join(str(file) for file in (*files, path))
+        problems.fail(at, f"the files extend one another in a circle: {circle}")
+    if len(files) >= MAX_CHAIN:
+        problems.fail(at, f"more than {MAX_CHAIN} files extend one another")
+    return path

@@ -1,0 +1,52 @@
+"""`extends`: one document laid over another, still as documents, so that every value keeps its place."""
+
+from __future__ import annotations
+
+from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems
+from netspec.spec.inherit_layers import Removals, merge_layers
+from netspec.spec.merge import Merge, both_mappings, merge_defaults, merge_training, overlay
+
+# Not taken over: a name is one network's, published figures are one network's, `extends` is done.
+_OWN = ("name", "published", "extends")
+
+_MERGES: dict[str, Merge] = {
+    "parameters": overlay,
+    "defaults": merge_defaults,
+    "training": merge_training,
+}
+
+
+def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems) -> MappingNode:
+    """The derived document with everything that it does not say taken from the base."""
+    entries = {key: entry for key, entry in base.entries.items() if key not in _OWN}
+    said = derived.entries
+    if "input" in said or "inputs" in said:
+        entries.pop("input", None)
+        entries.pop("inputs", None)
+    for key, entry in said.items():
+        merge = _MERGES.get(key)
+        if merge is not None and key in entries:
+            entries[key] = Entry(entry.at, both_mappings(entries[key].value, entry.value, merge))
+        elif key != "layers":
+            entries[key] = entry
+    if "layers" in said:
+        layers, removals = _layers(base, said["layers"].value, _first_input(entries), problems)
+        entries["layers"] = Entry(said["layers"].at, layers)
+        if removals and "outputs" in entries and "outputs" not in said:
+            outputs = entries["outputs"]
+            entries["outputs"] = Entry(outputs.at, removals.rewire(outputs.value))
+    return MappingNode(entries, derived.at)
+
+
+def _layers(
+    base: MappingNode, derived: DocumentNode, first_input: str, problems: Problems
+) -> tuple[DocumentNode, Removals | None]:
+    below = base.entries["layers"].value if "layers" in base.entries else None
+    if isinstance(below, MappingNode) and isinstance(derived, MappingNode):
+        return merge_layers(below, derived, first_input, problems)
+    return derived, None
+
+
+def _first_input(entries: dict[str, Entry]) -> str:
+    inputs = entries["inputs"].value if "inputs" in entries else None
+    return next(iter(inputs.entries), "input") if isinstance(inputs, MappingNode) else "input"

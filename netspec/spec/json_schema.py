@@ -1,0 +1,162 @@
+"""The JSON Schema of the language, for editors: made of the same models that validate, never written by hand.
+
+Draft 7 is the latest that the YAML language server reads; pydantic writes 2020-12, so what differs is rewritten.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from netspec.ops import OPS
+from netspec.spec.model import InputSpec, Published
+from netspec.spec.recipe import Recipe
+from netspec.spec.validate import NAME_PATTERN
+
+Schema = dict[str, Any]
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+_REF = "#/definitions/{model}"
+_EXPRESSION: Schema = {
+    "type": "string",
+    "pattern": r"\$\{[^{}]*\}",
+    "description": "${…}: arithmetic and comparison over `parameters`",
+}
+_LAYER_NAME = "^[A-Za-z][A-Za-z0-9_]*$"
+_SCALARS = ("integer", "number", "boolean")
+
+
+def json_schema() -> Schema:
+    """The schema of a spec file, draft 7, as a value that `json.dump` writes."""
+    models: list[type[BaseModel]] = [*OPS.values(), InputSpec, Published, Recipe]
+    _, generated = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+    definitions = {name: _to_draft7(schema) for name, schema in generated["$defs"].items()}
+    required = {kind: definitions[op.__name__].pop("required", []) for kind, op in OPS.items()}
+    return {
+        "$schema": DRAFT,
+        "title": "netspec",
+        "description": "A neural network and how it is trained.",
+        "type": "object",
+        "properties": _properties(definitions),
+        "additionalProperties": False,
+        "required": ["name"],
+        "allOf": [
+            {"not": {"required": ["input", "inputs"]}},
+            {"if": _absent("extends"), "then": _complete_spec()},
+            {"if": _absent("extends", "defaults"), "then": _all_layers(_has_required(required))},
+        ],
+        "definitions": {
+            **definitions,
+            "expression": _EXPRESSION,
+            "names": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
+            "layer": _layer(definitions),
+        },
+    }
+
+
+def _properties(definitions: dict[str, Schema]) -> Schema:
+    values = {"anyOf": [{"type": kind} for kind in (*_SCALARS, "string")]}
+    by_op = {kind: _reference(op.__name__) for kind, op in OPS.items()}
+    by_name = {"type": "object", "propertyNames": {"pattern": _LAYER_NAME}}
+    return {
+        "name": {"type": "string", "pattern": f"^{NAME_PATTERN}$", "description": "The network's name."},
+        "source": {"type": "string", "description": "Where the network comes from: a paper, a file, a person."},
+        "extends": {
+            "type": "string",
+            "pattern": r"\.ya?ml$",
+            "description": "The spec that this one changes, as a path seen from this file.",
+        },
+        "input": _reference(InputSpec.__name__),
+        "inputs": {**by_name, "additionalProperties": _reference(InputSpec.__name__), "minProperties": 1},
+        "parameters": {**by_name, "additionalProperties": values, "description": "Names for ${…}."},
+        "defaults": {
+            "type": "object",
+            "properties": by_op,
+            "additionalProperties": False,
+            "description": "Attributes by op, under those of every layer of that op.",
+        },
+        "layers": {**by_name, "additionalProperties": _reference("layer"), "minProperties": 1},
+        "outputs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "published": _reference(Published.__name__),
+        # In a file that extends another it may state a part of each part; `_complete_spec` says the rest.
+        "training": {"type": "object", "propertyNames": {"enum": list(Recipe.model_fields)}},
+    }
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": _REF.format(model=name)}
+
+
+def _absent(*keys: str) -> Schema:
+    return {"not": {"anyOf": [{"required": [key]} for key in keys]}}
+
+
+def _all_layers(layer: Schema) -> Schema:
+    return {"properties": {"layers": {"additionalProperties": layer}}}
+
+
+def _complete_spec() -> Schema:
+    """What a file that extends no other must say."""
+    complete = _all_layers({"type": "object", "required": ["op"], "not": {"required": ["after"]}})
+    complete["properties"]["training"] = _reference(Recipe.__name__)
+    return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
+
+
+def _has_required(required: dict[str, list[str]]) -> Schema:
+    return {"allOf": [{"if": _is(kind), "then": {"required": names}} for kind, names in required.items() if names]}
+
+
+def _is(kind: str) -> Schema:
+    return {"properties": {"op": {"const": kind}}, "required": ["op"]}
+
+
+def _layer(definitions: dict[str, Schema]) -> Schema:
+    """A layer of each op, the keys that every layer has beside the op's attributes."""
+    common: Schema = {
+        "op": {"enum": list(OPS), "description": "What the layer computes."},
+        "inputs": {**_reference("names")},
+        "after": {"type": "string", "description": "In a file that extends another: the layer that a new one follows."},
+    }
+    by_op = [
+        {
+            "if": _is(kind),
+            "then": {
+                "description": definitions[op.__name__].get("description", ""),
+                "properties": {**common, **definitions[op.__name__].get("properties", {})},
+                "additionalProperties": False,
+            },
+        }
+        for kind, op in OPS.items()
+    ]
+    return {"type": ["object", "null"], "properties": common, "allOf": by_op}
+
+
+def _to_draft7(schema: Any, key: str = "") -> Any:
+    """A schema of pydantic's in draft 7, each scalar of it also as an expression."""
+    if isinstance(schema, list):
+        return [_to_draft7(item, key) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if key in ("properties", "definitions"):
+        return {name: _to_draft7(value, "name" if name == "name" else "") for name, value in schema.items()}
+    # Titles made of field names say nothing; `discriminator` is OpenAPI's.
+    kept = {k: v for k, v in schema.items() if k not in ("title", "discriminator", "prefixItems", "default")}
+    rewritten = {k: _to_draft7(v, k) if isinstance(v, dict | list) else v for k, v in kept.items()}
+    if "prefixItems" in schema:
+        rewritten["items"] = [_to_draft7(item) for item in schema["prefixItems"]]
+        rewritten["additionalItems"] = False
+    if "default" in schema and isinstance(schema["default"], str | int | float | bool | None):
+        rewritten["default"] = schema["default"]
+    if "$ref" in rewritten and len(rewritten) > 1:  # draft 7 ignores what stands beside a reference
+        rewritten["allOf"] = [{"$ref": rewritten.pop("$ref")}]
+    if key != "name" and _is_scalar(schema):
+        about = {k: rewritten.pop(k) for k in ("description", "default") if k in rewritten}
+        return {**about, "anyOf": [rewritten, _reference("expression")]}
+    return rewritten
+
+
+def _is_scalar(schema: Schema) -> bool:
+    """Whether a schema is of one number, boolean or word of a list."""
+    return schema.get("type") in _SCALARS or "enum" in schema or "const" in schema

@@ -1,0 +1,53 @@
+"""File → ModelSpec → Graph, with every problem of both steps in one error."""
+
+from __future__ import annotations
+
+import os
+from functools import reduce
+from pathlib import Path
+
+from netspec.graph import Graph
+from netspec.spec.document import Problems
+from netspec.spec.elaborate import elaborate_checked
+from netspec.spec.files import read_chain
+from netspec.spec.inherit import merge_documents
+from netspec.spec.model import ModelSpec
+from netspec.spec.overrides import Overrides, apply_overrides
+from netspec.spec.validate import Checked, validate_document
+
+
+def read_spec(path: str | os.PathLike[str], set: Overrides = ()) -> ModelSpec:
+    """What a spec file says, with the files that it extends.
+
+    Args:
+        path: the YAML file.
+        set: values in place of the file's, `{"classes": "10"}` or `["classes=10"]`, as `--set` takes them.
+
+    Raises:
+        SpecError: the file cannot be read, or something in it is wrong; shapes are looked at only then, so
+            that one run tells everything.
+    """
+    problems = Problems()
+    checked = _read(path, set, problems)
+    if problems:
+        elaborate_checked(checked, problems)
+    problems.raise_any()
+    return checked.spec
+
+
+def load_graph(path: str | os.PathLike[str], set: Overrides = ()) -> Graph:
+    """The graph that a spec file describes. Arguments as for `read_spec`.
+
+    Raises:
+        SpecError: the file cannot be read, something in it is wrong, or its shapes do not fit.
+    """
+    problems = Problems()
+    graph = elaborate_checked(_read(path, set, problems), problems)
+    problems.raise_any()
+    return graph
+
+
+def _read(path: str | os.PathLike[str], overrides: Overrides, problems: Problems) -> Checked:
+    most_derived_first = read_chain(Path(path), problems)
+    document = reduce(lambda base, derived: merge_documents(base, derived, problems), reversed(most_derived_first))
+    return validate_document(apply_overrides(document, overrides, problems), problems)

@@ -1,0 +1,68 @@
+"""A spec that was read: each part legal alone, names resolved, shapes not yet looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from netspec.graph import Input, Preprocessing
+from netspec.ops import Op
+from netspec.ops.attributes import Attribute, PositiveInt
+from netspec.spec.document import MappingNode, Position
+from netspec.spec.expression import Value
+from netspec.spec.recipe import Recipe
+
+
+class InputSpec(Attribute):
+    """An input: its axes after the batch, [C, H, W] for a map, and how a photograph becomes it."""
+
+    shape: tuple[PositiveInt, ...] = Field(strict=False, min_length=1)
+    preprocessing: Preprocessing | None = None
+
+
+class Published(Attribute):
+    """Figures that the network's source states, to be shown beside netspec's own."""
+
+    weights: PositiveInt | None = None
+    neurons: PositiveInt | None = None
+    macs: PositiveInt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One layer: its op, and the values that it reads.
+
+    Attributes:
+        at: where the layer's name stands.
+        attributes: what the spec says of it, defaults included, with places.
+        default_initializers: weights whose initializer comes from `defaults`, not from the layer.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    at: Position = field(compare=False, repr=False)
+    attributes: MappingNode = field(compare=False, repr=False)
+    default_initializers: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A network and its recipe, as one spec file (and those that it extends) says it.
+
+    Attributes:
+        layers: in the order of the file, each able to read any other.
+        parameters: the values that `${…}` saw.
+        published: what the source states of it, or None.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    layers: tuple[LayerSpec, ...]
+    outputs: tuple[str, ...]
+    source: str = ""
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    training: Recipe | None = None
+    published: Published | None = None

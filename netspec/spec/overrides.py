@@ -1,0 +1,99 @@
+"""`--set name=value`: parameters and parts of the recipe given from outside, with places of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netspec.spec.document import (
+    DocumentNode,
+    Entry,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    Source,
+    describe,
+    quote,
+)
+from netspec.spec.hints import suggest
+from netspec.spec.reader import read_document
+
+Overrides = Mapping[str, str] | Sequence[str]
+
+
+def apply_overrides(document: MappingNode, overrides: Overrides, problems: Problems) -> MappingNode:
+    """The document with each `name=value` in place of what it says.
+
+    `classes=10` sets a parameter that the spec defines, `training.batch_size=64` a part of its recipe.
+    A value is YAML.
+    """
+    texts = overrides if not isinstance(overrides, Mapping) else [f"{k}={v}" for k, v in overrides.items()]
+    for order, text in enumerate(texts):
+        document = _apply(document, text, order - len(texts), problems)
+    return document
+
+
+def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> MappingNode:
+    name, equals, value_text = text.partition("=")
+    source = Source("--set", tuple(text.splitlines()), order)
+    at = Position(source, 0, 0)
+    if not (equals and name and value_text.strip()):
+        problems.add(at, f"expected name=value, received {quote(text)}", "for example `--set classes=10`")
+        return document
+    # Spaces in place of the name: positions in the value are positions in what was typed.
+    value = read_document(" " * (len(name) + 1) + value_text, source, problems)
+    path = name.split(".")
+    if len(path) == 1:
+        return _set_parameter(document, name, Entry(at, value), problems)
+    if path[0] != "training":
+        hint = f"did you mean `training.{'.'.join(path[1:])}`?" if path[0] != "parameters" else f"`{path[1]}=…` sets it"
+        problems.add(at, f"{quote(name)} cannot be set: parameters and `training.…` can", hint)
+        return document
+    return _set_path(document, path, Entry(at, value), problems)
+
+
+def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Problems) -> MappingNode:
+    entry = document.entries.get("parameters")
+    parameters = entry.value.entries if entry and isinstance(entry.value, MappingNode) else {}
+    if entry is None or name not in parameters:
+        hint = suggest(name, parameters, "it defines") or "`parameters: {…}` in the spec defines them"
+        problems.add(given.at, f"the spec has no parameter {quote(name)}", hint)
+        return document
+    if not _same_kind(parameters[name].value, given.value):
+        shown = describe(parameters[name].value)
+        message = f"expected a value like the spec's own, {shown}, received {describe(given.value)}"
+        problems.add(given.value.at, message)
+        return document
+    value = MappingNode({**parameters, name: given}, entry.value.at)
+    return MappingNode({**document.entries, "parameters": Entry(entry.at, value)}, document.at)
+
+
+def _same_kind(own: DocumentNode, given: DocumentNode) -> bool:
+    """Whether both are numbers, both booleans or both strings; an expression may be any of them."""
+    if not isinstance(own, ScalarNode) or not isinstance(given, ScalarNode):
+        return isinstance(given, ScalarNode)
+    kinds = [
+        "boolean" if isinstance(node.value, bool) else type(node.value).__name__.replace("float", "int")
+        for node in (own, given)
+    ]
+    is_expression = isinstance(own.value, str) and "${" in own.value
+    return is_expression or kinds[0] == kinds[1]
+
+
+def _set_path(document: MappingNode, path: list[str], given: Entry, problems: Problems) -> MappingNode:
+    """The document with the value at a dotted path, mappings made on the way where there are none."""
+    key, *rest = path
+    entry = document.entries.get(key)
+    if not rest:
+        return MappingNode({**document.entries, key: given}, document.at)
+    if entry is None:
+        if key == "training":
+            problems.add(given.at, "the spec has no `training` to change")
+            return document
+        entry = Entry(given.at, MappingNode({}, given.at))
+    if not isinstance(entry.value, MappingNode):
+        message = f"{quote(key)} is {describe(entry.value)} in the spec, not a mapping with {quote(rest[0])}"
+        problems.add(given.at, message)
+        return document
+    value = _set_path(entry.value, rest, given, problems)
+    return MappingNode({**document.entries, key: Entry(entry.at, value)}, document.at)

@@ -1,0 +1,231 @@
+"""`training:`, the recipe: how a network was, or is to be, trained. Validated here, run by `netspec train`.
+
+Units: learning rates are for one optimizer step; a span of time is counted in optimizer steps or in epochs.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, PositiveInt, Share, Size2d
+
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Factor = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SoftmaxCrossEntropy(Attribute):
+    """Cross-entropy of the softmax of the logits, the mean over the batch.
+
+    `label_smoothing` e gives every class e / classes of the target, and the true one 1 - e more.
+    """
+
+    name: Literal["softmax_cross_entropy"]
+    label_smoothing: BelowOne = 0.0
+
+
+class Sgd(Attribute):
+    """Stochastic gradient descent with momentum and decay inside the gradient (g ← g + weight_decay · w).
+
+    `form: paper`: v ← momentum · v - rate · g; w ← w + v, the rate inside the velocity (the paper, Caffe).
+    `form: torch`: v ← momentum · v + g; w ← w - rate · v. They differ when the rate changes.
+    """
+
+    name: Literal["sgd"]
+    learning_rate: PositiveFloat
+    momentum: BelowOne = 0.0
+    form: Literal["paper", "torch"] = "paper"
+    nesterov: bool = False
+    weight_decay: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("`nesterov: true` looks ahead along the momentum, and `momentum` is 0")
+        return self
+
+
+class _Adaptive(Attribute):
+    learning_rate: PositiveFloat
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    epsilon: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class Adam(_Adaptive):
+    """Adam (Kingma & Ba 2015, algorithm 1: epsilon outside the root), weight decay inside the gradient."""
+
+    name: Literal["adam"]
+
+
+class AdamW(_Adaptive):
+    """Adam with decoupled decay: w ← w - rate · weight_decay · w (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"]
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+
+
+class WeightOverride(Attribute):
+    """What some weights do differently: multiples of the learning rate and of the weight decay."""
+
+    lr_scale: NonNegativeFloat = 1.0
+    decay_scale: NonNegativeFloat = 1.0
+
+
+class Span(Attribute):
+    """A length of training, in optimizer steps or in epochs."""
+
+    steps: PositiveInt | None = None
+    epochs: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _has_one_unit(self) -> Self:
+        _require_one(steps=self.steps, epochs=self.epochs)
+        return self
+
+
+def _require_one(**lengths: float | None) -> None:
+    given = [name for name, value in lengths.items() if value is not None]
+    if len(given) != 1:
+        names = " or ".join(f"`{name}`" for name in lengths)
+        raise ValueError(f"expected either {names}, received {'both' if given else 'neither'}")
+
+
+class ConstantSchedule(Attribute):
+    """The learning rate stays."""
+
+    name: Literal["constant"]
+
+
+class StepSchedule(Attribute):
+    """Times `factor` after every span."""
+
+    name: Literal["step"]
+    every: Span
+    factor: Factor = 0.1
+
+
+class MultistepSchedule(Attribute):
+    """Times `factor` at each of these moments, which rise and share a unit."""
+
+    name: Literal["multistep"]
+    at: tuple[Span, ...] = Field(strict=False, min_length=1)
+    factor: Factor = 0.1
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        moments = [span.steps if span.steps is not None else span.epochs for span in self.at]
+        if len({span.steps is None for span in self.at}) > 1:
+            raise ValueError("the moments of `at` are in steps and in epochs; one unit for all of them")
+        if any(a >= b for a, b in pairwise(moments) if a is not None and b is not None):
+            raise ValueError(
+                f"the moments of `at` must rise, received {', '.join(f'{moment:g}' for moment in moments if moment)}"
+            )
+        return self
+
+
+class ExponentialSchedule(Attribute):
+    """Times `factor` over every span, smoothly."""
+
+    name: Literal["exponential"]
+    every: Span
+    factor: Factor
+
+
+class PolynomialSchedule(Attribute):
+    """From 1 to `final` of the learning rate as (1 - progress) ** power, over the whole run."""
+
+    name: Literal["polynomial"]
+    power: PositiveFloat = 1.0
+    final: Share = 0.0
+
+
+class CosineSchedule(Attribute):
+    """From 1 to `final` of the learning rate along half a cosine, over the whole run."""
+
+    name: Literal["cosine"]
+    final: Share = 0.0
+
+
+class PlateauSchedule(Attribute):
+    """Times `factor` when the validation error has not fallen by `threshold` for `patience` epochs."""
+
+    name: Literal["plateau"]
+    factor: Factor = 0.1
+    patience: PositiveInt = 5
+    threshold: NonNegativeFloat = 1e-4
+    least_learning_rate: NonNegativeFloat = 0.0
+
+
+Schedule = Annotated[
+    ConstantSchedule
+    | StepSchedule
+    | MultistepSchedule
+    | ExponentialSchedule
+    | PolynomialSchedule
+    | CosineSchedule
+    | PlateauSchedule,
+    Field(discriminator="name"),
+]
+
+
+class Warmup(Span):
+    """A rise of the learning rate in a straight line, from `start` of it, before the schedule begins."""
+
+    start: Share = 0.0
+
+
+class ColorNoise(Attribute):
+    """The paper's shift along the principal components of RGB: each times N(0, std) of its deviation."""
+
+    std: PositiveFloat
+
+
+class Augmentation(Attribute):
+    """What is done to a training image at random, in the order of the fields."""
+
+    random_crop: Size2d | None = None
+    horizontal_flip: bool = False
+    color_noise: ColorNoise | None = None
+
+
+class Evaluation(Attribute):
+    """How an image is scored: its center crop, or the mean of ten views (corners, center, mirrored)."""
+
+    views: Literal[1, 10] = 1
+
+
+class Recipe(Attribute):
+    """Everything that decides the weights at the end, but for the network and the data.
+
+    Attributes:
+        overrides: by pattern of a weight's name (`*.bias`), the last that fits is taken.
+        clip_gradient_norm: the norm that all gradients together are scaled down to.
+        accumulate: batches whose gradients are averaged into one optimizer step.
+    """
+
+    seed: NonNegativeInt = 0
+    loss: SoftmaxCrossEntropy = SoftmaxCrossEntropy(name="softmax_cross_entropy")
+    batch_size: PositiveInt
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    last_batch: Literal["drop", "keep"] = "drop"
+    optimizer: Optimizer
+    overrides: dict[str, WeightOverride] = Field(default_factory=dict)
+    clip_gradient_norm: PositiveFloat | None = None
+    accumulate: PositiveInt = 1
+    schedule: Schedule = ConstantSchedule(name="constant")
+    warmup: Warmup | None = None
+    augmentation: Augmentation = Augmentation()
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> Self:
+        _require_one(epochs=self.epochs, steps=self.steps)
+        return self

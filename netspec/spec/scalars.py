@@ -1,0 +1,90 @@
+"""What a plain YAML scalar is: the core schema of YAML 1.2, and no more.
+
+`1e-4` is a number, `no` is a string, `010` is ten. PyYAML's own resolver follows YAML 1.1, where each of
+these is something else, so it is not used. Source: YAML 1.2.2, section 10.3.2.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WORDS: dict[str, bool | float | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **{f"{sign}{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NUMBER_START = frozenset("+-.0123456789")
+
+MAX_INTEGER = 2**63 - 1
+# Digits of 2**63 in octal, the longest notation: longer texts are not converted at all.
+_MAX_DIGITS = 24
+
+
+def resolve_scalar(text: str) -> str | int | float | bool | None:
+    """The value of a plain (unquoted) scalar.
+
+    >>> [resolve_scalar(text) for text in ("1e-4", "no", "010", "0o17", "0x1F", "~", "12:30")]
+    [0.0001, 'no', 10, 15, 31, None, '12:30']
+
+    Raises:
+        ValueError: a number that a 64-bit integer or float cannot hold.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMBER_START:
+        return text
+    if _INTEGER.fullmatch(text):
+        return _integer(text, text.lstrip("+-"), 10)
+    if _OCTAL.fullmatch(text):
+        return _integer(text, text[2:], 8)
+    if _HEXADECIMAL.fullmatch(text):
+        return _integer(text, text[2:], 16)
+    if _FLOAT.fullmatch(text):
+        return _float(text)
+    return text
+
+
+def _integer(text: str, digits: str, base: int) -> int:
+    digits = digits.lstrip("0") or "0"
+    magnitude = int(digits, base) if len(digits) <= _MAX_DIGITS else MAX_INTEGER + 1
+    if magnitude > MAX_INTEGER:
+        raise ValueError(f"{_shorten(text)} does not fit into a 64-bit integer")
+    return -magnitude if text[0] == "-" else magnitude
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{_shorten(text)} is beyond the largest 64-bit float, about 1.8e308")
+    mantissa = re.split("[eE]", text)[0]
+    if value == 0 and re.search("[1-9]", mantissa):
+        raise ValueError(f"{_shorten(text)} is nearer to zero than any 64-bit float; write 0 if that is meant")
+    return value
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 30 else f"{text[:20]}… ({len(text)} characters)"
+
+
+def lookalike(text: str) -> str:
+    """A hint for a string that the writer probably took for something else, or empty."""
+    if text.lower() in {"yes", "no", "on", "off", "y", "n"}:
+        return "in YAML 1.2 the booleans are `true` and `false`; this word is a string"
+    if text.lower() in {"none", "nil"}:
+        return "YAML writes nothing as `null`"
+    if text.lower() in {"nan", "inf", "+inf", "-inf", "infinity"}:
+        return "only finite numbers are taken"
+    bare = text.replace("_", "").replace(",", "").strip()
+    try:
+        number = resolve_scalar(bare) if bare else None
+    except ValueError:
+        return ""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return ""
+    return f"without {'quotes' if bare == text else 'separators'} it is a number: `{bare}`"

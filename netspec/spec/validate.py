@@ -1,0 +1,194 @@
+"""Document → ModelSpec: every field legal alone, every name resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from netspec.graph import Input
+from netspec.spec.connect import connect
+from netspec.spec.document import (
+    DocumentNode,
+    Entry,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    describe,
+    is_broken,
+    quote,
+)
+from netspec.spec.hints import suggest
+from netspec.spec.layers import LATER_KEYS, read_defaults, read_layers
+from netspec.spec.messages import Model, Subject, validate
+from netspec.spec.model import InputSpec, ModelSpec, Published
+from netspec.spec.parameters import name_problem, read_parameters, substitute
+from netspec.spec.recipe import Recipe
+from netspec.types import TensorType
+
+KEYS = (
+    *("name", "source", "extends", "input", "inputs", "parameters", "defaults", "layers", "outputs"),
+    *("published", "training"),
+)
+NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
+MAX_ELEMENTS = 2**31
+
+
+class Checked(NamedTuple):
+    """What of a spec is whole: `failed` are the layers and inputs that are not, each reported."""
+
+    spec: ModelSpec
+    failed: frozenset[str]
+
+
+def validate_document(document: MappingNode, problems: Problems) -> Checked:
+    """The spec that a document states. Problems are recorded; what has none is in the result."""
+    start = Position(document.at.source, 0, 0)
+    _check_keys(document, problems)
+    values, document = _evaluate(document, problems)
+    entries = document.entries
+    name = _read_name(entries, start, problems)
+    inputs, places = _read_inputs(entries, start, problems)
+    defaults = read_defaults(_value(entries, "defaults"), problems)
+    drafts = []
+    if "layers" in entries:
+        drafts = read_layers(entries["layers"].value, defaults, places, problems)
+    else:
+        problems.add(start, "the spec needs 'layers': a mapping of names to layers")
+    connected = connect(drafts, places, _value(entries, "outputs"), problems)
+    spec = ModelSpec(
+        name=name,
+        inputs=inputs,
+        layers=connected.layers,
+        outputs=connected.outputs,
+        source=_read_text(entries, "source", problems),
+        parameters=values,
+        training=_read_part(Recipe, entries, "training", problems),
+        published=_read_part(Published, entries, "published", problems),
+    )
+    missing = frozenset(places) - {value.name for value in inputs}
+    return Checked(spec, connected.failed | missing)
+
+
+def _evaluate(document: MappingNode, problems: Problems) -> tuple[dict[str, str | int | float | bool], MappingNode]:
+    node = _value(document.entries, "parameters")
+    values = read_parameters(node, problems)
+    known = set(node.entries) if isinstance(node, MappingNode) else set()
+    return values, substitute(document, values, known, problems)
+
+
+def _value(entries: Mapping[str, Entry], key: str) -> DocumentNode | None:
+    return entries[key].value if key in entries else None
+
+
+def _check_keys(document: MappingNode, problems: Problems) -> None:
+    for key, entry in document.entries.items():
+        if problems.is_known(entry.at):
+            continue
+        if key in LATER_KEYS:
+            problems.add(entry.at, f"`{key}` is not in this version of the language")
+        elif key not in KEYS:
+            problems.add(entry.at, f"a spec has no key {quote(key)}", suggest(key, KEYS, "it has"))
+
+
+def _read_name(entries: Mapping[str, Entry], start: Position, problems: Problems) -> str:
+    if "name" not in entries:
+        derived = "extends" in entries
+        why = ": what extends another network is not that network" if derived else ""
+        problems.add(start, f"the spec needs 'name'{why}", "for example `name: alexnet`")
+        return ""
+    name = _read_text(entries, "name", problems)
+    if name and not re.fullmatch(NAME_PATTERN, name):
+        message = f"{quote(name)} cannot name a network: expected letters of A to Z, digits, _ and -, a letter first"
+        problems.add(entries["name"].value.at, message)
+    return name
+
+
+def _read_text(entries: Mapping[str, Entry], key: str, problems: Problems) -> str:
+    node = _value(entries, key)
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value:
+        return node.value
+    if node is not None and not is_broken(node):
+        hint = "quotes make text of it" if isinstance(node, ScalarNode) and key == "source" else ""
+        problems.add(node.at, f"expected a string, received {describe(node)}", hint)
+    return ""
+
+
+def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, problems: Problems) -> Model | None:
+    if key not in entries:
+        return None
+    at, node = entries[key]
+    if isinstance(node, MappingNode):
+        return validate(model, Subject(node, at, key), problems)
+    if not is_broken(node):
+        problems.add(node.at, f"expected a mapping, received {describe(node)}")
+    return None
+
+
+def _read_inputs(
+    entries: Mapping[str, Entry], start: Position, problems: Problems
+) -> tuple[tuple[Input, ...], dict[str, Position]]:
+    """The inputs that are whole, and the place of each that is named."""
+    named: Mapping[str, Entry] = {}
+    if "input" in entries and "inputs" in entries:
+        problems.add(entries["inputs"].at, "the spec has both 'input' and 'inputs'", "`inputs:` is for several")
+    if "input" in entries:
+        named = {"input": entries["input"]}
+    elif "inputs" in entries:
+        node = entries["inputs"].value
+        if isinstance(node, MappingNode) and node.entries:
+            named = node.entries
+        elif not is_broken(node):
+            received = "an empty mapping" if isinstance(node, MappingNode) else describe(node)
+            problems.add(node.at, f"expected a mapping of names to inputs, received {received}")
+    else:
+        problems.add(start, "the spec needs 'input'", "for example `input: {shape: [3, 224, 224]}`: C, H, W")
+    read = (_read_input(name, entry, problems) for name, entry in named.items())
+    places = {name: entry.at for name, entry in named.items()} or {"input": start}
+    return tuple(value for value in read if value is not None), places
+
+
+def _read_input(name: str, entry: Entry, problems: Problems) -> Input | None:
+    if wrong := name_problem(name):
+        problems.add(entry.at, f"{quote(name)} cannot name an input: {wrong}")
+    node = entry.value
+    if not isinstance(node, MappingNode):
+        if not is_broken(node):
+            hint = "for example `{shape: [3, 224, 224]}`"
+            problems.add(node.at, f"expected a mapping with 'shape', received {describe(node)}", hint)
+        return None
+    spec = validate(InputSpec, Subject(node, entry.at, name), problems)
+    if spec is None:
+        return None
+    value = Input(name, TensorType.of(*spec.shape), spec.preprocessing)
+    if value.type.size > MAX_ELEMENTS:
+        gib = value.type.size * 4 / 2**30
+        message = f"an input of {value.type} has {value.type.size:,} elements a sample, {gib:,.1f} GiB in float32"
+        problems.add(node.entries["shape"].value.at, message, f"at most {MAX_ELEMENTS:,} elements are taken")
+        return None
+    _check_preprocessing(spec, node, problems)
+    return value
+
+
+def _check_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -> None:
+    """Whether an image, preprocessed as stated, has the shape of the input."""
+    how, stated = spec.preprocessing, _value(node.entries, "preprocessing")
+    if how is None or not isinstance(stated, MappingNode):
+        return
+    channels = spec.shape[0]
+    at = node.entries["preprocessing"].at
+    if len(spec.shape) != 3:
+        shape = ", ".join(map(str, spec.shape))
+        problems.add(at, f"an image becomes a shape of [C, H, W], and this input is [{shape}]")
+        return
+    if how.channels != channels:
+        order = f"{quote(how.channel_order)} gives {how.channels} channel{'s'[: how.channels - 1]}"
+        at = stated.entries["channel_order"].value.at if "channel_order" in stated.entries else at
+        problems.add(
+            at, f"an image read as {order}, and the input has {channels}", "`channel_order` is rgb, bgr or gray"
+        )
+    for key, values in (("mean", how.mean), ("std", how.std)):
+        if len(values) not in (1, how.channels):
+            expected = f"expected 1 value, or {how.channels}: one a channel" if how.channels > 1 else "expected 1 value"
+            problems.add(stated.entries[key].value.at, f"{expected}, received {len(values)}")

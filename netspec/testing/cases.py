@@ -1,0 +1,68 @@
+"""Graphs of one op, from the ops' own samples, with arrays on which a wrong meaning shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from netspec.graph import Graph, Input, Node, make_node
+from netspec.graph.text import print_node
+from netspec.ops import OPS, BatchNorm, Op, Sample
+from netspec.ops.base import Array
+from netspec.types import TensorType
+from netspec.weights import stream
+
+BATCHES = (1, 2, 7)  # one, an even and an odd number of samples, none of them a channel count by chance
+NODE = "layer"
+
+
+@dataclass(frozen=True)
+class SampleCase:
+    """A sample as a graph of one node, and everything needed to run it."""
+
+    sample: Sample
+    graph: Graph
+
+    @classmethod
+    def of(cls, sample: Sample) -> SampleCase:
+        """The sample's op applied to inputs of the sample's shapes."""
+        inputs = tuple(Input(f"in{i}", TensorType.of(*shape)) for i, shape in enumerate(sample.inputs))
+        return cls(sample, Graph(f"sample_{sample.op.kind}", inputs, (make_node(NODE, sample.op, inputs),), (NODE,)))
+
+    @property
+    def node(self) -> Node:
+        """The node."""
+        return self.graph.nodes[0]
+
+    def __str__(self) -> str:
+        return print_node(self.node).split(" = ")[1] + "".join(f" {i.type}" for i in self.graph.inputs)
+
+    def inputs(self, batch: int, *, zeros: bool = True) -> dict[str, Array]:
+        """Signed float32 values at the sample's scale, some exactly 0 unless a derivative is to be taken there."""
+        arrays: dict[str, Array] = {}
+        for value in self.graph.inputs:
+            random = stream(0, "sample", value.name, str(self))
+            array = random.standard_normal(value.type.concrete(batch), np.float32) * np.float32(self.sample.scale)
+            if zeros:
+                array[random.random(array.shape) < 0.1] = 0.0
+            arrays[value.name] = array
+        return arrays
+
+    def weights(self) -> dict[str, Array]:
+        """Signed float32 weights, none of them 0 or 1; variances are positive."""
+        arrays: dict[str, Array] = {}
+        for name, weight in self.graph.weights.items():
+            random = stream(0, "sample weight", name, str(self))
+            positive = isinstance(self.node.op, BatchNorm) and name.endswith("variance")
+            array = random.standard_normal(weight.shape, np.float32)
+            arrays[name] = np.abs(array) + np.float32(0.5) if positive else array
+        return arrays
+
+
+def sample_cases(*ops: type[Op]) -> Iterator[SampleCase]:
+    """A case for every sample of these ops; of all ops when none is named."""
+    for op in ops or OPS.values():
+        for sample in op.samples():
+            yield SampleCase.of(sample)

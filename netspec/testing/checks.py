@@ -1,0 +1,132 @@
+"""What a backend must hold for a graph: each check raises VerificationError when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netspec import reference
+from netspec.errors import VerificationError
+from netspec.lowering import Backend, Model
+from netspec.ops import BatchNorm, Dropout
+from netspec.ops.base import Array
+from netspec.testing.cases import BATCHES, SampleCase
+from netspec.types import DType
+from netspec.verify.compare import require_close
+from netspec.weights import stream
+
+# Central differences of the float64 reference: truncation and rounding leave 1e-9 to 1e-8 of the largest derivative.
+DERIVATIVE_TOLERANCE = 1e-6
+DERIVATIVE_STEP = 1e-5
+
+
+def load(backend: Backend, case: SampleCase, dtype: DType) -> Model:
+    """The case's graph in a backend, with the case's weights."""
+    return backend.load(backend.lower(case.graph.astype(dtype)), case.weights())
+
+
+def check_forward(backend: Backend, case: SampleCase, dtype: DType) -> None:
+    """Values, shapes and dtype agree with the reference at every batch."""
+    model = load(backend, case, dtype)
+    tolerance = case.sample.tolerance64 if dtype is DType.FLOAT64 else case.sample.tolerance32
+    for batch in BATCHES:
+        inputs = case.inputs(batch)
+        actual = model.forward(inputs)
+        for name, expected in reference.evaluate(case.graph, case.weights(), inputs).items():
+            require_close(actual[name], expected, tolerance, f"{backend.name}: {case} at batch {batch}", dtype)
+
+
+def check_training(backend: Backend, case: SampleCase) -> None:
+    """In training mode, in float64: outputs and running statistics are what the op says; dropout drops its share."""
+    model = load(backend, case, DType.FLOAT64)
+    inputs = case.inputs(batch=5)
+    (actual,) = model.forward_training(inputs).values()
+    op = case.node.op
+    what = f"{backend.name}: {case} in training"
+    arrays = [a.astype(np.float64) for a in inputs.values()]
+    weights = {name.split(".", 1)[1]: a.astype(np.float64) for name, a in case.weights().items()}
+    if isinstance(op, Dropout):
+        check_dropped(actual, arrays[0], op, what)
+        return
+    result = op.reference_training(weights, *arrays)
+    require_close(actual, result.output, case.sample.tolerance64, what, DType.FLOAT64)
+    if isinstance(op, BatchNorm):
+        after = model.weights()
+        for name, expected in result.updates.items():
+            moved = after[f"{case.node.name}.{name}"]
+            require_close(moved, expected, case.sample.tolerance64, f"{what}: {name}", DType.FLOAT64)
+
+
+def check_dropped(actual: Array, x: Array, op: Dropout, what: str) -> None:
+    """Every element is either 0 or x at the training scale, and about the right share of them is dropped."""
+    kept = np.isclose(actual, x * op.training_scale, rtol=1e-12, atol=0.0)
+    if not (kept | (actual == 0)).all():
+        raise VerificationError(f"{what}: an element is neither dropped nor x times {op.training_scale}")
+    live = x != 0
+    share = float((actual[live] == 0).mean())
+    # Six standard deviations of a binomial share: a correct dropout fails one run in 10^9.
+    slack = 6 * np.sqrt(op.rate * (1 - op.rate) / live.sum())
+    if abs(share - op.rate) > slack:
+        raise VerificationError(f"{what}: {share:.2f} of the elements are dropped, expected {op.rate} ± {slack:.2f}")
+
+
+def check_gradients(backend: Backend, case: SampleCase) -> None:
+    """Gradients of every trainable weight and every input, in float64, against differences of the reference."""
+    inputs = case.inputs(batch=2, zeros=False)
+    shape = case.node.type.concrete(2)
+    cotangent = stream(0, "cotangent").standard_normal(shape)
+    found = load(backend, case, DType.FLOAT64).gradients(inputs, {case.node.name: cotangent})
+    trainable = {name for name, w in case.graph.weights.items() if w.trainable}
+    if set(found.weights) != trainable or set(found.inputs) != set(inputs):
+        raise VerificationError(f"{backend.name}: {case}: gradients of {sorted(found.weights)}, {sorted(found.inputs)}")
+    for name, actual, expected in _derivatives(case, inputs, cotangent, {**found.weights, **found.inputs}):
+        what = f"{backend.name}: {case}: gradient of {name}"
+        require_close(actual, expected, DERIVATIVE_TOLERANCE, what, DType.FLOAT64)
+
+
+def _derivatives(
+    case: SampleCase, inputs: dict[str, Array], cotangent: Array, found: dict[str, Array]
+) -> Iterator[tuple[str, Array, Array]]:
+    """Each gradient found, beside central differences of Σ output · cotangent, one coordinate at a time."""
+    variables: dict[str, Array] = {n: a.astype(np.float64) for n, a in {**case.weights(), **inputs}.items()}
+
+    def loss() -> float:
+        weights = {n: a for n, a in variables.items() if n not in inputs}
+        (output,) = reference.evaluate(case.graph, weights, {n: variables[n] for n in inputs}).values()
+        return float((output * cotangent).sum())
+
+    for name, actual in found.items():
+        expected = np.zeros_like(variables[name])
+        step = DERIVATIVE_STEP * (case.sample.scale if name in inputs else 1.0)
+        flat, slopes = variables[name].reshape(-1), expected.reshape(-1)
+        for i, value in enumerate(flat.copy()):
+            flat[i] = value + step
+            above = loss()
+            flat[i] = value - step
+            slopes[i] = (above - loss()) / (2 * step)
+            flat[i] = value
+        yield name, actual, expected
+
+
+def check_weights_return(backend: Backend, case: SampleCase) -> None:
+    """Weights that went in come out as they were, by canonical name, in canonical layout."""
+    expected = case.weights()
+    actual = load(backend, case, DType.FLOAT32).weights()
+    if list(actual) != list(expected):
+        raise VerificationError(f"{backend.name}: {case}: expected the weights {list(expected)}, got {list(actual)}")
+    for name, array in expected.items():
+        require_close(actual[name], array, 0.0, f"{backend.name}: {case}: {name} as it came back", DType.FLOAT32)
+
+
+def check_lowering_is_pure(backend: Backend, case: SampleCase) -> None:
+    """Lowering twice gives the same artifact, with a binding for each weight."""
+    first, second = backend.lower(case.graph), backend.lower(case.graph)
+    if first != second:
+        raise VerificationError(f"{backend.name}: {case}: two lowerings of one graph differ")
+    bound = [binding.weight for binding in first.bindings]
+    if sorted(bound) != sorted(case.graph.weights):
+        raise VerificationError(f"{backend.name}: {case}: bindings for {bound}, expected {list(case.graph.weights)}")
+    paths = [binding.path for binding in first.bindings]
+    if len(set(paths)) != len(paths):
+        raise VerificationError(f"{backend.name}: {case}: two weights are bound to one path: {paths}")

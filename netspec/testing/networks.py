@@ -1,0 +1,160 @@
+"""Small networks in which ops meet: order of flattening, branches, several inputs and outputs, names that clash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from netspec.graph import Graph, Input, Node, make_node
+from netspec.ops import OPS
+from netspec.types import TensorType
+
+
+class Chain:
+    """Builds a graph node by node; a node reads the one before unless it says otherwise."""
+
+    def __init__(self, graph_name: str, **inputs: tuple[int, ...]) -> None:
+        self._name = graph_name
+        self._inputs = tuple(Input(name, TensorType.of(*shape)) for name, shape in inputs.items())
+        self._values: dict[str, Input | Node] = {value.name: value for value in self._inputs}
+
+    def add(self, layer: str, kind: str, reads: str | tuple[str, ...] = (), **attributes: object) -> Chain:
+        """Append a node: its name, its op's kind, what it reads, its attributes as a spec writes them."""
+        names = (reads,) if isinstance(reads, str) else reads or (next(reversed(self._values)),)
+        op = OPS[kind].model_validate(attributes)
+        self._values[layer] = make_node(layer, op, [self._values[name] for name in names])
+        return self
+
+    def graph(self, *outputs: str) -> Graph:
+        """The graph; its output is the last node unless others are named."""
+        nodes = tuple(value for value in self._values.values() if isinstance(value, Node))
+        return Graph(self._name, self._inputs, nodes, outputs or (nodes[-1].name,)).check()
+
+
+def towers() -> Graph:
+    """AlexNet in small: asymmetric padding, grouped LRN, overlapping pooling, groups, a flatten of a non-square map."""
+    lrn: dict[str, Any] = {"size": 3, "alpha": 1e-4, "beta": 0.75, "k": 2, "convention": "sum", "groups": 2}
+    return (
+        Chain("towers", image=(3, 23, 19))
+        .add("conv1", "conv2d", filters=8, kernel_size=5, stride=2, padding={"bottom": 3, "right": 2})
+        .add("relu1", "relu")
+        .add("norm1", "local_response_norm", **lrn)
+        .add("pool1", "max_pool2d", kernel_size=3, stride=2)
+        .add("conv2", "conv2d", filters=12, kernel_size=3, padding=1, groups=2)
+        .add("relu2", "relu")
+        .add("flatten", "flatten")
+        .add("drop", "dropout", rate=0.5, mode="standard")
+        .add("fc1", "dense", units=6)
+        .add("relu3", "relu")
+        .add("fc2", "dense", units=4, groups=2)
+        .add("prob", "softmax")
+        .graph()
+    )
+
+
+def grouped_flatten() -> Graph:
+    """A flatten read by a dense layer in groups and by a plain one: each needs its own order of features."""
+    return (
+        Chain("grouped_flatten", image=(4, 3, 5))
+        .add("flatten", "flatten")
+        .add("towers", "dense", units=6, groups=2)
+        .add("whole", "dense", reads="flatten", units=6)
+        .add("sum", "add", reads=("towers", "whole"))
+        .graph()
+    )
+
+
+def normalized_flatten() -> Graph:
+    """A flatten whose features have weights of their own before the dense layer reads them."""
+    return (
+        Chain("normalized_flatten", image=(3, 4, 2))
+        .add("flatten", "flatten")
+        .add("norm", "batch_norm")
+        .add("act", "leaky_relu", negative_slope=0.2)
+        .add("fc", "dense", units=5)
+        .graph()
+    )
+
+
+def branches() -> Graph:
+    """A residual sum, a gate for each channel, a concatenation, a value read three times, two outputs."""
+    return (
+        Chain("branches", image=(4, 6, 5))
+        .add("stem", "conv2d", filters=4, kernel_size=3, padding=1)
+        .add("left", "relu", reads="stem")
+        .add("right", "tanh", reads="stem")
+        .add("merged", "add", reads=("left", "right", "stem"))
+        .add("squeeze", "global_avg_pool2d", keepdims=True)
+        .add("excite", "sigmoid")
+        .add("gated", "multiply", reads=("merged", "excite"))
+        .add("both", "concat", reads=("gated", "stem"))
+        .add("features", "flatten")
+        .add("fc", "dense", units=3)
+        .graph("fc", "features", "left")
+    )
+
+
+def two_inputs() -> Graph:
+    """Inputs of different shapes that meet late, one of which is also read early."""
+    return (
+        Chain("two_inputs", image=(3, 5, 7), facts=(6,))
+        .add("conv", "conv2d", reads="image", filters=4, kernel_size=3)
+        .add("flatten", "flatten")
+        .add("embed", "dense", reads="facts", units=5)
+        .add("joined", "concat", reads=("flatten", "embed", "facts"))
+        .add("fc", "dense", units=2)
+        .graph()
+    )
+
+
+def reshaped() -> Graph:
+    """Maps to tokens and back: every step reads elements in canonical order."""
+    return (
+        Chain("reshaped", image=(4, 3, 6))
+        .add("tokens", "reshape", shape=[4, 18])
+        .add("rows", "permute", axes=[2, 1])
+        .add("norm", "layer_norm")
+        .add("mix", "dense", units=6)
+        .add("map", "reshape", shape=[6, 6, 3])
+        .add("turned", "permute", axes=[1, 3, 2])
+        .add("conv", "conv2d", filters=2, kernel_size=2)
+        .graph()
+    )
+
+
+def shown_input() -> Graph:
+    """An output that is an input, one that is read on, and a node that only passes a value."""
+    return (
+        Chain("shown_input", image=(2, 3, 4))
+        .add("same", "identity")
+        .add("act", "relu")
+        .add("scaled", "dropout", rate=0.25)
+        .graph("image", "same", "act", "scaled")
+    )
+
+
+def clashing_names() -> Graph:
+    """Layers called what frameworks and emitted source call their own things."""
+    chain = Chain("clashing_names", input=(3, 6, 6)).add("forward", "conv2d", filters=3, kernel_size=1)
+    names = (
+        "x train eval self torch nn F Tensor keras layers ops model inputs outputs type float print list T_destination "
+        "name trainable build call weights dtype metrics math np len object super add_module state_dict"
+    )
+    for name in names.split():
+        chain.add(name, "conv2d", filters=3, kernel_size=1)
+    return chain.add("sum", "add", reads=("x", "self", "F", "keras", "layers", "state_dict")).graph("sum", "nn", "ops")
+
+
+NETWORKS: Mapping[str, Callable[[], Graph]] = {
+    build.__name__: build
+    for build in (
+        towers,
+        grouped_flatten,
+        normalized_flatten,
+        branches,
+        two_inputs,
+        reshaped,
+        shown_input,
+        clashing_names,
+    )
+}

@@ -1,0 +1,96 @@
+"""Weights and inputs on which a wrong function shows: at the scale at which the network lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from netspec.errors import ShapeError
+from netspec.graph import Graph, Input, Node, make_node
+from netspec.ops.base import Array
+from netspec.preprocessing import normalize
+from netspec.types import TensorType
+from netspec.weights import stream
+
+PIXEL_STD = 60.0  # of pixels 0 to 255 with their mean subtracted: the scale of AlexNet's input
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A graph at some input size, and arrays for its inputs at some batch, float32 values."""
+
+    graph: Graph
+    inputs: Mapping[str, Array]
+
+    @property
+    def label(self) -> str:
+        """Batch and sizes, `2 × 3x224x224`."""
+        sizes = ["x".join(map(str, array.shape[1:])) for array in self.inputs.values()]
+        batch = len(next(iter(self.inputs.values())))
+        return f"{batch} × {' + '.join(sizes)}"
+
+
+def check_weights_of(graph: Graph, seed: int = 0) -> dict[str, Array]:
+    """Weights for a check, float32: He-scaled kernels keep the input's scale through any depth; nothing is zero or one.
+
+    With a paper's own N(0, 0.01) the signal dies on the way, and a wrong alpha in a normalisation moves nothing.
+    """
+    weights: dict[str, Array] = {}
+    for name, weight in graph.weights.items():
+        random = stream(seed, "verify", name)
+        if weight.fan_in and len(weight.shape) > 1:
+            values = random.standard_normal(weight.shape, np.float32) * np.float32(np.sqrt(2.0 / weight.fan_in))
+        elif name.endswith(("variance", ".weight")):
+            values = random.random(weight.shape, np.float32) + np.float32(0.5)
+        else:
+            values = random.standard_normal(weight.shape, np.float32)
+        weights[name] = values
+    return weights
+
+
+def cases_of(graph: Graph, batches: tuple[int, ...] = (1, 2, 7), seed: int = 0) -> Iterator[Case]:
+    """The graph at each batch; then, where its weights allow other input sizes, at odd and non-square ones."""
+    for batch in batches:
+        yield Case(graph, {value.name: input_of(value, batch, seed) for value in graph.inputs})
+    if (other := with_other_sizes(graph)) is not None:
+        yield Case(other, {value.name: input_of(value, 2, seed) for value in other.inputs})
+
+
+def input_of(value: Input, batch: int, seed: int = 0) -> Array:
+    """Signed values at their real scale, float32, some of them exactly 0.
+
+    Pixels of 0 to 255 through the spec's preprocessing; a map without one gets a standard deviation of 60, features 1.
+    """
+    random = stream(seed, "verify", value.name)
+    shape = value.type.concrete(batch)
+    if value.preprocessing is not None:
+        pixels = random.integers(0, 256, shape).astype(np.float32)
+        values: Array = normalize(pixels, value.preprocessing)
+    else:
+        scale = PIXEL_STD if value.type.rank == 4 else 1.0
+        values = random.standard_normal(shape, np.float32) * np.float32(scale)
+    values[random.random(shape) < 0.02] = 0.0
+    return values
+
+
+def with_other_sizes(graph: Graph) -> Graph | None:
+    """The graph on inputs of an odd, non-square size, or None where shapes or weights forbid one."""
+    if any(value.type.rank != 4 for value in graph.inputs):
+        return None
+    values: dict[str, Input | Node] = {}
+    for value in graph.inputs:
+        channels, height, width = value.type.features
+        features = (channels, height + 1 - height % 2 + 2, width + 3 - width % 2)
+        values[value.name] = Input(value.name, TensorType.of(*features, dtype=graph.dtype), value.preprocessing)
+    try:
+        for node in graph.nodes:
+            values[node.name] = make_node(node.name, node.op, [values[name] for name in node.inputs])
+    except ShapeError:
+        return None
+    made = list(values.values())
+    inputs = tuple(v for v in made if isinstance(v, Input))
+    nodes = tuple(v for v in made if isinstance(v, Node))
+    other = Graph(graph.name, inputs, nodes, graph.outputs, graph.source)
+    return other if other.weights == graph.weights else None

@@ -1,0 +1,78 @@
+"""The outcome of a verification: every figure, and where the first divergence is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netspec.errors import VerificationError
+from netspec.verify.compare import Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """How far one node's value is from the reference's, in one backend: the proof, a node deep."""
+
+    node: str
+    op: str
+    backend: str
+    dtype: str
+    error: float
+    tolerance: float
+    trap: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance."""
+        return self.error <= self.tolerance
+
+    def __str__(self) -> str:
+        return (
+            f"{self.backend} first diverges at {self.node} ({self.op}), by {self.error:.1e} of its largest value "
+            f"in {self.dtype}; expected at most {self.tolerance:.0e}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All comparisons of a verification.
+
+    Attributes:
+        name: the spec's name.
+        comparisons: a row a backend, dtype and case.
+        nodes: node-deep errors where they were asked for, or taken after a failure.
+        notes: what was not compared, and why.
+    """
+
+    name: str
+    comparisons: tuple[Comparison, ...]
+    nodes: tuple[NodeError, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is something to show and all of it holds."""
+        return bool(self.comparisons) and all(c.passed for c in self.comparisons)
+
+    @property
+    def divergences(self) -> tuple[NodeError, ...]:
+        """The first node that diverges, for each backend and dtype that does."""
+        first: dict[tuple[str, str], NodeError] = {}
+        for row in self.nodes:
+            if not row.passed:
+                first.setdefault((row.backend, row.dtype), row)
+        return tuple(first.values())
+
+    def require(self) -> Report:
+        """This report, or VerificationError with what failed and where it began."""
+        if self.passed:
+            return self
+        if not self.comparisons:
+            raise VerificationError(f"{self.name}: nothing was compared", " ".join(self.notes))
+        failed = [
+            f"{c.level} {c.backend} against {c.against}, {c.dtype}, {c.case}, {c.subject}: "
+            f"{c.error:.1e} {c.measure}, expected at most {c.tolerance:.0e}"
+            for c in self.comparisons
+            if not c.passed
+        ]
+        where = [f"{d}\n  likely: {d.trap}" if d.trap else str(d) for d in self.divergences]
+        raise VerificationError("\n".join([f"{self.name}: not one function", *failed, *where]))

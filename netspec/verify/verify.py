@@ -1,0 +1,203 @@
+"""Is a spec one function everywhere? Its backends against the NumPy reference, and against one another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from netspec import reference
+from netspec.errors import BackendError, VerificationError
+from netspec.graph import Graph, Input
+from netspec.lowering import Backend, Gradients, Model
+from netspec.ops import Sigmoid, Softmax, Tanh
+from netspec.ops.base import Array
+from netspec.types import DType
+from netspec.verify.cases import Case, cases_of, check_weights_of
+from netspec.verify.compare import (
+    FORWARD_TOLERANCE,
+    GRADIENT_TOLERANCE,
+    Comparison,
+    Level,
+    difference_of_largest,
+    relative_l2,
+)
+from netspec.verify.report import NodeError, Report
+from netspec.weights import stream
+
+Progress = Callable[[str], None]
+
+
+def verify(
+    graph: Graph,
+    backends: Sequence[Backend],
+    level: Level = "gradient",
+    *,
+    weights: Mapping[str, Array] | None = None,
+    deep: bool = False,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> Report:
+    """Run the same weights and inputs through the reference and every backend, and compare.
+
+    Args:
+        graph: the network, float32.
+        backends: what to compare; their frameworks must be installed.
+        level: `forward`, or `gradient` for both.
+        weights: canonical weights to check with, instead of He-scaled ones.
+        deep: compare every node's value too, not only after a failure.
+        seed: of weights and inputs.
+        progress: called with what is about to be done.
+
+    Returns:
+        The report; it has not been required to pass.
+    """
+    for backend in backends:
+        backend.require()
+    graph = with_unsaturated_outputs(graph)
+    weights = check_weights_of(graph, seed) if weights is None else weights
+    cases = list(cases_of(graph, seed=seed))
+    comparisons = list(_forward(graph, cases, backends, weights, progress))
+    notes = _notes(backends, level, cases, graph)
+    if level == "gradient":
+        comparisons += _gradient(cases, [b for b in backends if b.trains], weights, seed, progress)
+    nodes: tuple[NodeError, ...] = ()
+    if deep or not all(c.passed for c in comparisons):
+        nodes = tuple(compare_nodes(cases[1], backends, weights, progress))
+    return Report(graph.name, tuple(comparisons), nodes, tuple(notes))
+
+
+def with_unsaturated_outputs(graph: Graph) -> Graph:
+    """The graph with the inputs of final softmax, sigmoid and tanh nodes shown too: at scale those hide differences."""
+    shown = list(graph.outputs)
+    for name in graph.outputs:
+        value = graph.values[name]
+        if not isinstance(value, Input) and isinstance(value.op, Softmax | Sigmoid | Tanh):
+            shown += [source for source in value.inputs if source not in shown]
+    return graph.with_outputs(shown)
+
+
+def _forward(
+    graph: Graph,
+    cases: Iterable[Case],
+    backends: Sequence[Backend],
+    weights: Mapping[str, Array],
+    progress: Progress,
+) -> Iterable[Comparison]:
+    models: dict[tuple[str, DType, Graph], Model] = {}
+    for case in cases:
+        progress(f"reference, {case.label}")
+        expected = reference.evaluate(case.graph, weights, case.inputs)
+        for dtype in (DType.FLOAT64, DType.FLOAT32):
+            for backend in backends:
+                if dtype not in backend.dtypes:
+                    continue
+                progress(f"forward, {backend.name} {dtype}, {case.label}")
+                key = (backend.name, dtype, case.graph)
+                if key not in models:
+                    models[key] = backend.load(backend.lower(case.graph.astype(dtype)), weights)
+                actual = models[key].forward(case.inputs)
+                yield _worst("forward", backend.name, "reference", dtype, case, actual, expected)
+
+
+def _gradient(
+    cases: Sequence[Case],
+    backends: Sequence[Backend],
+    weights: Mapping[str, Array],
+    seed: int,
+    progress: Progress,
+) -> list[Comparison]:
+    """Every later backend against the first, in float64, at batch 2."""
+    case = cases[1]
+    found: dict[str, Gradients] = {}
+    for backend in [b for b in backends if DType.FLOAT64 in b.dtypes]:
+        progress(f"gradients, {backend.name}, {case.label}")
+        graph = case.graph.astype(DType.FLOAT64)
+        model = backend.load(backend.lower(graph), weights)
+        cotangents = {
+            name: stream(seed, "cotangent", name).standard_normal(graph.type_of(name).concrete(2))
+            for name in graph.outputs
+        }
+        found[backend.name] = model.gradients(case.inputs, cotangents)
+    names = list(found)
+    rows: list[Comparison] = []
+    for name in names[1:]:
+        ours, theirs = found[name], found[names[0]]
+        for mine, other in ((ours.weights, theirs.weights), (ours.inputs, theirs.inputs)):
+            if other:
+                rows.append(_worst("gradient", name, names[0], DType.FLOAT64, case, mine, other))
+    return rows
+
+
+def _worst(
+    level: Level,
+    backend: str,
+    against: str,
+    dtype: DType,
+    case: Case,
+    actual: Mapping[str, Array],
+    expected: Mapping[str, Array],
+) -> Comparison:
+    """The comparison of the subject that differs most; a difference that cannot be measured counts as infinite."""
+    measure = relative_l2 if level == "gradient" else difference_of_largest
+    errors: dict[str, float] = {}
+    for name, value in expected.items():
+        try:
+            if actual[name].dtype != dtype.numpy:
+                raise VerificationError(f"expected {dtype}, received {actual[name].dtype}")
+            errors[name] = measure(actual[name], value)
+        except (KeyError, VerificationError):
+            errors[name] = math.inf
+    subject = max(errors, key=lambda name: errors[name])
+    tolerance = GRADIENT_TOLERANCE if level == "gradient" else FORWARD_TOLERANCE[dtype]
+    return Comparison(level, backend, against, dtype, case.label, subject, errors[subject], tolerance)
+
+
+def compare_nodes(
+    case: Case, backends: Sequence[Backend], weights: Mapping[str, Array], progress: Progress
+) -> Iterable[NodeError]:
+    """Every node's value in every backend against the reference's, in the finest dtype that the backend has."""
+    every = case.graph.with_outputs(node.name for node in case.graph.nodes)
+    progress(f"node by node: reference, {case.label}")
+    expected = reference.evaluate(every, weights, case.inputs)
+    for backend in backends:
+        dtype = DType.FLOAT64 if DType.FLOAT64 in backend.dtypes else DType.FLOAT32
+        progress(f"node by node: {backend.name}")
+        actual = backend.load(backend.lower(every.astype(dtype)), weights).forward(case.inputs)
+        for node in every.nodes:
+            row = _worst(
+                "forward",
+                backend.name,
+                "reference",
+                dtype,
+                case,
+                {node.name: actual[node.name]},
+                {node.name: expected[node.name]},
+            )
+            yield NodeError(node.name, node.op.kind, backend.name, dtype, row.error, row.tolerance, node.op.trap)
+
+
+def _notes(backends: Sequence[Backend], level: Level, cases: Sequence[Case], graph: Graph) -> list[str]:
+    notes = [
+        f"{b.name} computes in {', '.join(sorted(b.dtypes))} only" for b in backends if DType.FLOAT64 not in b.dtypes
+    ]
+    if all(case.graph is graph for case in cases):
+        notes.append("its weights fix the size of the input, so no other size was tried")
+    training = [b.name for b in backends if b.trains]
+    if level == "gradient" and len(training) < 2:
+        only = training[0] if training else "none"
+        notes.append(f"gradients need two backends that train, here: {only}")
+    return notes
+
+
+def require_backends(names: Sequence[str], find: Callable[[str], Backend]) -> list[Backend]:
+    """The backends of these names, each once.
+
+    Raises:
+        BackendError: a name is unknown or given twice, or a framework is missing.
+    """
+    if len(set(names)) < len(names):
+        raise BackendError(f"expected each backend once, received {', '.join(names)}")
+    found = [find(name) for name in names]
+    for backend in found:
+        backend.require()
+    return found

@@ -1,0 +1,120 @@
+"""Dense, activations, dropout, shapes and merges: values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from netspec.errors import NetspecError, ShapeError
+from netspec.ops import Dropout
+from tests.ops.helpers import apply, shape
+
+
+def test_dense_is_rows_of_the_weight() -> None:
+    # y = W x + b with W (units, features): PyTorch Linear, ONNX Gemm(transB=1).
+    y = apply("dense", [[1.0, 10.0]], weights={"weight": [[1, 2], [3, 4], [5, 6]], "bias": [0, 0.5, 0]}, units=3)
+    np.testing.assert_array_equal(y, [[21, 43.5, 65]])
+
+
+def test_dense_in_groups_keeps_towers_apart() -> None:
+    y = apply("dense", [[1, 2, 4, 8]], weights={"weight": [[1, 1], [1, -1]]}, units=2, groups=2, bias=False)
+    np.testing.assert_array_equal(y, [[3, -4]])
+
+
+def test_dense_applies_to_the_last_axis() -> None:
+    y = apply("dense", [[[1, 2], [3, 4]]], weights={"weight": [[1, 10]]}, units=1, bias=False)
+    np.testing.assert_array_equal(y, [[[21], [43]]])
+
+
+def test_dense_on_a_map_says_what_to_add() -> None:
+    with pytest.raises(ShapeError, match=r"expects features .* received \(N, 3, 4, 4\)") as error:
+        shape("dense", (3, 4, 4), units=2)
+    assert "flatten" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "x", "expected"),
+    [
+        ("relu", {}, -2.0, 0.0),
+        ("leaky_relu", {}, -2.0, -0.02),  # Maas et al. 2013
+        ("leaky_relu", {"negative_slope": 0.3}, -2.0, -0.6),
+        ("tanh", {}, 0.5, 0.46211715726000973),  # (e - 1) / (e + 1)
+        ("sigmoid", {}, math.log(3), 0.75),
+        ("sigmoid", {}, -1000.0, 0.0),  # and no overflow
+        ("silu", {}, math.log(3), 0.75 * math.log(3)),
+        ("gelu", {}, 1.0, 0.8413447460685429),  # Φ(1), Abramowitz & Stegun table 26.1
+        ("gelu", {"form": "tanh"}, 1.0, 0.8411919906082768),  # Hendrycks & Gimpel 2016, the approximation
+        ("identity", {}, -2.0, -2.0),
+    ],
+)
+def test_activations(kind: str, attributes: dict[str, object], x: float, expected: float) -> None:
+    np.testing.assert_allclose(apply(kind, [[x]], **attributes), [[expected]], rtol=1e-15)
+
+
+def test_softmax_survives_large_logits() -> None:
+    y = apply("softmax", [[1000.0, 1000.0 + math.log(3)]])
+    np.testing.assert_allclose(y, [[0.25, 0.75]], rtol=1e-12)
+
+
+def test_softmax_over_channels() -> None:
+    x = np.log(np.array([1.0, 1.0, 3.0, 1.0])).reshape(1, 2, 1, 2)
+    np.testing.assert_allclose(apply("softmax", x, axis=1).ravel(), [0.25, 0.5, 0.75, 0.5])
+
+
+def test_the_two_dropouts() -> None:
+    # Krizhevsky et al. 2012, section 4.2: "we use all the neurons but multiply their outputs by 0.5".
+    x, mask = np.array([[8.0, 8.0]]), np.array([[1.0, 0.0]])
+    standard, inverted = Dropout(rate=0.25, mode="standard"), Dropout(rate=0.5)
+    np.testing.assert_array_equal(standard.reference({}, x), [[6, 6]])
+    np.testing.assert_array_equal(standard.reference_training({}, x, mask=mask).output, [[8, 0]])
+    np.testing.assert_array_equal(inverted.reference({}, x), x)
+    np.testing.assert_array_equal(inverted.reference_training({}, x, mask=mask).output, [[16, 0]])
+    with pytest.raises(NetspecError, match="needs a mask"):
+        inverted.reference_training({}, x)
+
+
+MAP = np.arange(8).reshape(1, 2, 2, 2)
+
+
+def test_flatten_is_channels_first() -> None:
+    np.testing.assert_array_equal(apply("flatten", MAP), [range(8)])
+
+
+def test_reshape_infers_one_axis() -> None:
+    assert shape("reshape", (3, 4, 5), shape=[-1, 10]) == (6, 10)
+    for wrong in ([7, -1], [-1, -1], [0, 60], [59]):
+        with pytest.raises(ShapeError, match="60 elements a sample"):
+            shape("reshape", (3, 4, 5), shape=wrong)
+
+
+def test_permute_numbers_axes_from_the_batch() -> None:
+    np.testing.assert_array_equal(apply("permute", MAP, axes=[2, 3, 1]), MAP.transpose(0, 2, 3, 1))
+    with pytest.raises(ShapeError, match=r"expects the axes \[1, 2, 3\]"):
+        shape("permute", (2, 2, 2), axes=[0, 1, 2])
+
+
+def test_pad2d() -> None:
+    y = apply("pad2d", [[[[1, 2, 3]]]], padding={"left": 2, "right": 1}, value=-1)
+    np.testing.assert_array_equal(y, [[[[-1, -1, 1, 2, 3, -1]]]])
+    y = apply("pad2d", [[[[1, 2, 3]]]], padding={"left": 2, "right": 1}, mode="reflect")
+    np.testing.assert_array_equal(y, [[[[3, 2, 1, 2, 3, 2]]]])
+    with pytest.raises(ShapeError, match="a reflection is smaller than the map"):
+        shape("pad2d", (1, 3, 3), padding=3, mode="reflect")
+
+
+def test_merges() -> None:
+    np.testing.assert_array_equal(apply("add", [[1, 2]], [[10, 20]], [[100, 200]]), [[111, 222]])
+    gate = np.array([2, 3]).reshape(1, 2, 1, 1)
+    np.testing.assert_array_equal(apply("multiply", MAP, gate).ravel(), [0, 2, 4, 6, 12, 15, 18, 21])
+    np.testing.assert_array_equal(apply("concat", [[1]], [[2, 3]]), [[1, 2, 3]])
+    assert shape("concat", (2, 4, 5), (2, 4, 1), axis=-1) == (2, 4, 6)
+    for kind, features in (("add", ((2, 3), (3, 2))), ("add", ((2,), (2, 3))), ("concat", ((2, 4), (2, 5)))):
+        with pytest.raises(ShapeError):
+            shape(kind, *features)
+
+
+def test_a_merge_of_one_is_refused() -> None:
+    with pytest.raises(ShapeError, match="add takes at least 2 inputs, received 1"):
+        shape("add", (3,))
+    with pytest.raises(ShapeError, match="relu takes 1 input, received 2"):
+        shape("relu", (3,), (3,))
