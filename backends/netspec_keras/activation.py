@@ -3,6 +3,7 @@
 from netspec.graph import Node
 from netspec.lowering.source import call
 from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.ops.activation import Elementwise
 from netspec_keras.layout import native_axis
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
@@ -21,7 +22,7 @@ def leaky_relu(op: LeakyRelu, node: Node, out: ModelWriter) -> None:
 
 
 @lowers(Tanh, Sigmoid, Silu)
-def activation(op: Tanh | Sigmoid | Silu, node: Node, out: ModelWriter) -> None:
+def activation(op: Elementwise, node: Node, out: ModelWriter) -> None:
     """`layers.Activation`; Keras has these functions under the same names."""
     out.apply(node, call("layers.Activation", op.kind), *out.inputs(node))
 

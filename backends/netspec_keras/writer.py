@@ -45,8 +45,13 @@ SUPPORT: Final = {
     "TanhGELU": "tanh_gelu",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
 }
+IMPORTS: Final = {
+    "keras": "import keras",
+    "layers": "from keras import layers",
+    "ops": "from keras import ops",
+}
 # What emitted source uses for itself; a value of such a name gets an underscore.
-RESERVED: Final = ("keras", "layers", "ops", *SUPPORT)
+RESERVED: Final = (*IMPORTS, *SUPPORT)
 
 
 class ModelWriter:
@@ -125,12 +130,9 @@ class ModelWriter:
         """What was collected, rendered."""
         graph = self._graph
         function = self._function()
-        support = [read_support(PACKAGE, module).definitions for module in self._support]
-        body: tuple[Definition, ...] = (*support, function)
-        text = render_definitions(body)
-        # One line for all that is taken from keras, as isort has it.
-        taken = ", ".join(used_imports({"layers": "layers", "ops": "ops"}, text))
-        imports = ["import keras", *([f"from keras import {taken}"] if taken else [])]
+        support = [read_support(PACKAGE, module) for module in self._support]
+        body: tuple[Definition, ...] = (*(s.definitions for s in support), function)
+        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(body))
         title = graph.name + (f": {graph.source}" if graph.source else "")
         docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs keras alone.\n"
         source = render(Module(docstring, import_groups(imports), body))
@@ -140,8 +142,8 @@ class ModelWriter:
 
     def _function(self) -> Function:
         graph = self._graph
-        received = ", ".join(_shape(native_shape(i.type)) for i in graph.inputs)
-        returned = ", ".join(_shape(native_shape(graph.type_of(output))) for output in graph.outputs)
+        received = _shapes([i.type for i in graph.inputs], "inputs")
+        returned = _shapes([graph.type_of(output) for output in graph.outputs], "outputs")
         count = sum(w.size for w in graph.weights.values())
         inputs = [name(self._variables[i.name]) for i in graph.inputs]
         outputs = [self._canonical(output) for output in graph.outputs]
@@ -184,6 +186,11 @@ class ModelWriter:
 
 def _shape(shape: Sequence[Dim]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _shapes(types: Sequence[TensorType], what: str) -> str:
+    """The native shapes, or how many there are where a docstring has no room for them."""
+    return ", ".join(_shape(native_shape(t)) for t in types) if len(types) <= 2 else f"{len(types)} {what}"
 
 
 def _one_or_list(values: Sequence[Name]) -> Expression:

@@ -33,7 +33,7 @@ def print_graph(graph: Graph) -> str:
 
 def print_node(node: Node) -> str:
     """One node on one line: name, type, op, what it reads, attributes."""
-    attributes = [f"{key}={_value(getattr(node.op, key))}" for key in sorted_fields(node)]
+    attributes = [f"{key}={print_value(getattr(node.op, key))}" for key in sorted_fields(node)]
     call = f"{node.op.kind}({', '.join(node.inputs)})"
     return " ".join([f"{node.name}: {node.type} = {call}", *attributes])
 
@@ -52,10 +52,11 @@ def spec_hash(graph: Graph) -> str:
 
 def _input(value: Input) -> str:
     line = f"{value.name}: {value.type}"
-    return f"{line} preprocessing={_value(value.preprocessing)}" if value.preprocessing else line
+    return f"{line} preprocessing={print_value(value.preprocessing)}" if value.preprocessing else line
 
 
-def _value(value: object) -> str:
+def print_value(value: object) -> str:
+    """An attribute on one line: JSON, or the words that its class has for it."""
     if isinstance(value, BaseModel):
         if type(value).__str__ is not BaseModel.__str__:
             return str(value).replace(" ", "")

@@ -257,7 +257,10 @@ def _broken(expression: Expression, indent: str, before: str, after: str) -> lis
     if len(flat) <= WIDTH:
         return [flat]
     match expression:
-        case Call(Call() as inner, args, kwargs) if len(_arguments(Call(Name("f"), args, kwargs))) <= 1:
+        case Call(Call() as inner, args, kwargs) if (
+            len(_arguments(Call(Name("f"), args, kwargs))) <= 1
+            and len(f"{indent}{before}{render_expression(inner)}(") > WIDTH
+        ):
             # layer(...)(x): what is long is the layer, and the call of it stays on the closing line
             return _broken(inner, indent, before, f"({', '.join(_arguments(expression))}){after}")
         case Call(function, args, kwargs):
@@ -281,6 +284,9 @@ def _statement(statement: Statement, indent: str) -> list[str]:
     match statement:
         case Assign(target, value, comment):
             after = f"  # {comment}" if comment else ""
+            flat = f"{indent}{target} = {render_expression(value)}"
+            if len(flat) <= WIDTH < len(flat + after):  # better a line of its own than a broken expression
+                return [f"{indent}# {comment}", flat]
             return _broken(value, indent, f"{target} = ", after)
         case Return(value):
             return _broken(value, indent, "return ", "")

@@ -52,7 +52,8 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     nodes: dict[str, Node] = {}
     for name in order.names:
         layer = layers[name]
-        arriving = [values[source] for source in layer.inputs if source in values]
+        readable = [source for source in layer.inputs if source in values and source not in checked.failed]
+        arriving = [values[source] for source in readable]
         if len(arriving) != len(layer.inputs):
             continue
         node = _elaborate_layer(layer, arriving, problems)
@@ -77,15 +78,18 @@ def _elaborate_layer(layer: LayerSpec, arriving: Sequence[Input | Node], problem
         return make_node(layer.name, op, arriving)
     except ShapeError as error:
         at = _blame(layer, error.attribute)
-        received = ", ".join(f"{value.type} from {value.name}" for value in arriving)
-        who = "" if _inside(layer, at) else f"{layer.name} "
-        problems.add(at, f"{error.message} ({who}receives {received})", error.hint)
+        problems.add(at, f"{error.message} ({_context(layer, arriving, at, error.message)})", error.hint)
         return None
 
 
-def _inside(layer: LayerSpec, at: Position) -> bool:
-    """Whether a position is in the layer itself, and not in `defaults`."""
-    return f".{layer.name}" in at.path
+def _context(layer: LayerSpec, arriving: Sequence[Input | Node], at: Position, message: str) -> str:
+    """Which shapes arrive, and from where; which layer it is about, when the blame is outside of it."""
+    own = f"{at.path}.".startswith(f"layers.{layer.name}.")
+    if arriving and all(str(value.type) in message for value in arriving):
+        names = " and ".join(dict.fromkeys(value.name for value in arriving))
+        return f"from {names}" if own else f"{layer.name} reads {names}"
+    received = ", ".join(f"{value.type} from {value.name}" for value in arriving)
+    return f"{'' if own else f'{layer.name} '}receives {received}"
 
 
 def _with_own_initializers(layer: LayerSpec, types: Sequence[TensorType]) -> Op:

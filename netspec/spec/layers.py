@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
@@ -21,7 +21,7 @@ from netspec.spec.document import (
     is_null,
     quote,
 )
-from netspec.spec.hints import did_you_mean
+from netspec.spec.hints import did_you_mean, nearest
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
 from netspec.spec.parameters import name_problem
@@ -95,7 +95,8 @@ def read_layers(
     drafts = []
     for name, entry in node.entries.items():
         _check_name(name, entry.at, taken, problems)
-        drafts.append(_read_layer(name, entry, defaults, problems))
+        draft = _read_layer(name, entry, defaults, problems)
+        drafts.append(replace(draft, op=None) if name in taken else draft)
     return drafts
 
 
@@ -124,28 +125,35 @@ def _read_layer(name: str, entry: Entry, defaults: Mapping[str, MappingNode], pr
         if not is_broken(node):
             problems.add(*_not_a_layer(entry))
         return DraftLayer(name, entry.at, broken=True)
-    inputs, broken = None, False
-    if "inputs" in node.entries:
-        inputs = _read_inputs(node.entries["inputs"].value, problems)
-        broken = inputs is None
-    if "after" in node.entries:
-        hint = "here the order of the file is the order of the layers"
-        problems.add(node.entries["after"].at, "`after` is for a file that extends another", hint)
-    for key in LATER_KEYS:
-        if key in node.entries:
-            problems.add(node.entries[key].at, f"`{key}` is not in this version of the language")
-    stated = {key: e for key, e in node.entries.items() if key not in (*_LAYER_KEYS, *LATER_KEYS)}
+    inputs = _read_inputs(node.entries["inputs"].value, problems) if "inputs" in node.entries else None
+    draft = DraftLayer(name, entry.at, inputs=inputs, broken=inputs is None and "inputs" in node.entries)
+    misplaced = _refuse_keys(node, problems)
     kind = _read_kind(name, entry.at, node, problems)
     if kind is None:
-        return DraftLayer(name, entry.at, None, inputs, broken)
-    own = MappingNode(stated, node.at)
+        return draft
+    own = MappingNode({k: e for k, e in node.entries.items() if k not in (*_LAYER_KEYS, *LATER_KEYS)}, node.at)
     attributes = merge_attributes(defaults[kind], own) if kind in defaults else own
     op = None
     if _numbers_in_range(attributes, problems):
         op = validate(OPS[kind], Subject(attributes, entry.at, kind), problems)
-    if any(key in node.entries for key in LATER_KEYS):
-        op = None
-    return DraftLayer(name, entry.at, op, inputs, broken, attributes, _only_default(defaults.get(kind), own))
+    stated = {key: node.entries[key] for key in _LAYER_KEYS if key in node.entries}
+    return replace(
+        draft,
+        op=None if misplaced else op,
+        attributes=MappingNode({**stated, **attributes.entries}, node.at),
+        default_initializers=_only_default(defaults.get(kind), own),
+    )
+
+
+def _refuse_keys(node: MappingNode, problems: Problems) -> bool:
+    """Whether a layer has keys of the language that have no meaning here, each reported."""
+    if "after" in node.entries:
+        hint = "here the order of the file is the order of the layers"
+        problems.add(node.entries["after"].at, "`after` is for a file that extends another", hint)
+    later = [key for key in LATER_KEYS if key in node.entries]
+    for key in later:
+        problems.add(node.entries[key].at, f"`{key}` is not in this version of the language")
+    return bool(later)
 
 
 def _not_a_layer(entry: Entry) -> tuple[Position, str, str]:

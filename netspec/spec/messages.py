@@ -77,16 +77,16 @@ class _Report:
         absent: dict[tuple[int | str, ...], list[str]] = defaultdict(list)
         misspelt: set[tuple[int | str, ...]] = set()
         for error in errors:
-            *parents, last = error["loc"] or ("",)
+            parents, last = error["loc"][:-1], error["loc"][-1] if error["loc"] else ""
             if error["type"] == "missing":
-                absent[tuple(parents)].append(str(last))
+                absent[parents].append(str(last))
             elif error["type"] == "extra_forbidden":
                 known = field_names(members_at(self._model, parents))
                 misspelt.add((*parents, nearest(str(last), known)))
         for parents, names in absent.items():
-            names = [name for name in names if (*parents, name) not in misspelt]
-            if names and not partial:
-                self._missing(parents, names)
+            unsaid = [name for name in names if (*parents, name) not in misspelt]
+            if unsaid and not partial:
+                self._missing(parents, unsaid)
         for error in errors:
             if error["type"] != "missing":
                 self._one(error)

@@ -56,7 +56,7 @@ def verify(
     graph = with_unsaturated_outputs(graph)
     weights = check_weights_of(graph, seed) if weights is None else weights
     cases = list(cases_of(graph, seed=seed))
-    comparisons = list(_forward(graph, cases, backends, weights, progress))
+    comparisons = list(_forward(cases, backends, weights, progress))
     notes = _notes(backends, level, cases, graph)
     if level == "gradient":
         comparisons += _gradient(cases, [b for b in backends if b.trains], weights, seed, progress)
@@ -77,26 +77,22 @@ def with_unsaturated_outputs(graph: Graph) -> Graph:
 
 
 def _forward(
-    graph: Graph,
-    cases: Iterable[Case],
-    backends: Sequence[Backend],
-    weights: Mapping[str, Array],
-    progress: Progress,
+    cases: Sequence[Case], backends: Sequence[Backend], weights: Mapping[str, Array], progress: Progress
 ) -> Iterable[Comparison]:
-    models: dict[tuple[str, DType, Graph], Model] = {}
+    """Each backend in each of its dtypes against the reference, a model loaded once for all cases of one graph."""
+    expected = []
     for case in cases:
         progress(f"reference, {case.label}")
-        expected = reference.evaluate(case.graph, weights, case.inputs)
-        for dtype in (DType.FLOAT64, DType.FLOAT32):
-            for backend in backends:
-                if dtype not in backend.dtypes:
-                    continue
+        expected.append(reference.evaluate(case.graph, weights, case.inputs))
+    for dtype in (DType.FLOAT64, DType.FLOAT32):
+        for backend in (b for b in backends if dtype in b.dtypes):
+            model: Model | None = None
+            for case, values in zip(cases, expected, strict=True):
                 progress(f"forward, {backend.name} {dtype}, {case.label}")
-                key = (backend.name, dtype, case.graph)
-                if key not in models:
-                    models[key] = backend.load(backend.lower(case.graph.astype(dtype)), weights)
-                actual = models[key].forward(case.inputs)
-                yield _worst("forward", backend.name, "reference", dtype, case, actual, expected)
+                graph = case.graph.astype(dtype)
+                if model is None or model.artifact.graph != graph:
+                    model = backend.load(backend.lower(graph), weights)
+                yield _worst("forward", backend.name, "reference", dtype, case, model.forward(case.inputs), values)
 
 
 def _gradient(

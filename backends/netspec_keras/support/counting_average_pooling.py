@@ -1,5 +1,7 @@
 """Average pooling that counts what it is told to count."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -12,14 +14,21 @@ class CountingAveragePooling2D(layers.Layer):
     in the `counted` part of the padding, both ((top, bottom), (left, right)).
     """
 
-    def __init__(self, pool_size, strides, pad, counted=((0, 0), (0, 0)), **kwargs):
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int],
+        strides: int | tuple[int, int],
+        pad: tuple[tuple[int, int], tuple[int, int]],
+        counted: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.pool_size = _pair(pool_size)
         self.strides = _pair(strides)
         self.pad = tuple(map(tuple, pad))
         self.counted = tuple(map(tuple, counted))
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         padded = ops.pad(inputs, ((0, 0), *self.pad, (0, 0)))
         means = ops.average_pool(
             padded, self.pool_size, strides=self.strides, data_format="channels_last"
@@ -28,7 +37,7 @@ class CountingAveragePooling2D(layers.Layer):
         scales = [[[row * column] for column in columns] for row in rows]
         return means * ops.convert_to_tensor(scales, dtype=self.compute_dtype)
 
-    def scales(self, axis, length):
+    def scales(self, axis: int, length: int) -> list[float]:
         """The size of a window over what it counts, for each position along an axis."""
         size, stride = self.pool_size[axis], self.strides[axis]
         before, after = self.pad[axis]
@@ -37,7 +46,7 @@ class CountingAveragePooling2D(layers.Layer):
         starts = range(0, before + length + after - size + 1, stride)
         return [size / (min(s + size, last) - max(s, first)) for s in starts]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "pool_size": self.pool_size,
@@ -47,5 +56,5 @@ class CountingAveragePooling2D(layers.Layer):
         }
 
 
-def _pair(size):
-    return (size, size) if isinstance(size, int) else tuple(size)
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

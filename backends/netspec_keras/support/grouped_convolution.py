@@ -12,7 +12,9 @@ class GroupedConv2D(layers.Conv2D):
     times as long to train on the CPU with TensorFlow and with JAX.
     """
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(
+        self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
+    ) -> keras.KerasTensor:
         convolve = super().convolution_op
         parts = zip(
             ops.split(inputs, self.groups, axis=-1),

@@ -1,5 +1,7 @@
 """A dense layer in groups."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -8,13 +10,15 @@ from keras import layers, ops
 class GroupedDense(layers.Layer):
     """A dense layer whose groups of units each read their own part of the features."""
 
-    def __init__(self, units, groups, use_bias=True, **kwargs):
+    def __init__(
+        self, units: int, groups: int, use_bias: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.units = units
         self.groups = groups
         self.use_bias = use_bias
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int, ...]) -> None:
         features = input_shape[-1] // self.groups
         self.kernel = self.add_weight(
             name="kernel", shape=(features, self.units), initializer="glorot_uniform"
@@ -24,7 +28,7 @@ class GroupedDense(layers.Layer):
                 name="bias", shape=(self.units,), initializer="zeros"
             )
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         parts = zip(
             ops.split(inputs, self.groups, axis=-1),
             ops.split(ops.convert_to_tensor(self.kernel), self.groups, axis=-1),
@@ -32,10 +36,7 @@ class GroupedDense(layers.Layer):
         outputs = ops.concatenate([ops.matmul(x, k) for x, k in parts], axis=-1)
         return outputs + self.bias if self.use_bias else outputs
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,

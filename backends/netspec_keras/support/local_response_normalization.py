@@ -1,5 +1,7 @@
 """Local response normalization across channels."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -13,7 +15,15 @@ class LocalResponseNormalization(layers.Layer):
     neighbors.
     """
 
-    def __init__(self, size, alpha, beta, k, groups=1, **kwargs):
+    def __init__(
+        self,
+        size: int,
+        alpha: float,
+        beta: float,
+        k: float,
+        groups: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.size = size
         self.alpha = alpha
@@ -21,14 +31,14 @@ class LocalResponseNormalization(layers.Layer):
         self.k = k
         self.groups = groups
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         sums = ops.matmul(ops.square(inputs), self.neighbors(inputs.shape[-1]))
         scale = self.k + self.alpha * sums
         if self.beta == 0.75:  # roots are much cheaper than a power
             return inputs * ops.rsqrt(scale * ops.sqrt(scale))
         return inputs * ops.power(scale, -self.beta)
 
-    def neighbors(self, channels):
+    def neighbors(self, channels: int) -> keras.KerasTensor:
         """1 where the row is a channel that the column's channel has in its sum."""
         index = ops.arange(channels)
         row, column = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
@@ -40,10 +50,7 @@ class LocalResponseNormalization(layers.Layer):
             ops.logical_and(near, row // width == column // width), self.compute_dtype
         )
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "size": self.size,

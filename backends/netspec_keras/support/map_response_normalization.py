@@ -1,5 +1,7 @@
 """Local response normalization within a map."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -8,14 +10,16 @@ from keras import layers, ops
 class MapResponseNormalization(layers.Layer):
     """x / (k + alpha * sum of x^2 over a `size` by `size` patch of the map) ^ beta."""
 
-    def __init__(self, size, alpha, beta, k, **kwargs):
+    def __init__(
+        self, size: int, alpha: float, beta: float, k: float, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.size = size
         self.alpha = alpha
         self.beta = beta
         self.k = k
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         reach = (self.size // 2, (self.size - 1) // 2)
         squares = ops.pad(ops.square(inputs), ((0, 0), reach, reach, (0, 0)))
         means = ops.average_pool(
@@ -24,10 +28,7 @@ class MapResponseNormalization(layers.Layer):
         scale = self.k + self.alpha * self.size**2 * means
         return inputs * ops.power(scale, -self.beta)
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "size": self.size,

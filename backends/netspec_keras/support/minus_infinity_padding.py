@@ -8,6 +8,6 @@ from keras import layers, ops
 class MinusInfinityPadding2D(layers.ZeroPadding2D):
     """ZeroPadding2D with minus infinity, so that a max-pooling never picks it."""
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         sides = ((0, 0), *self.padding, (0, 0))
         return ops.pad(inputs, sides, constant_values=float("-inf"))

@@ -8,5 +8,5 @@ from keras import layers, ops
 class ReflectionPadding2D(layers.ZeroPadding2D):
     """Padding with the map's reflection, the edge itself not repeated."""
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return ops.pad(inputs, ((0, 0), *self.padding, (0, 0)), mode="reflect")

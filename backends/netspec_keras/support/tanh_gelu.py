@@ -8,8 +8,5 @@ from keras import layers
 class TanhGELU(layers.Layer):
     """GELU by its approximation with tanh."""
 
-    def call(self, inputs):
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return keras.activations.gelu(inputs, approximate=True)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape

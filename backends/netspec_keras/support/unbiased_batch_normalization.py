@@ -11,7 +11,9 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
     What a batch is normalized by in training is divided by n, as everywhere.
     """
 
-    def call(self, inputs, training=None):
+    def call(
+        self, inputs: keras.KerasTensor, training: bool | None = None
+    ) -> keras.KerasTensor:
         kept = self.moving_variance * self.momentum
         outputs = super().call(inputs, training=training)
         if training and self.trainable:

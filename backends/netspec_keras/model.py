@@ -1,0 +1,107 @@
+"""An emitted `keras.Model`, loaded: canonical arrays in, canonical arrays out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+
+from netspec.errors import BackendError
+from netspec.lowering import Artifact, Gradients, Model
+from netspec.lowering.backend import inputs_of, named
+from netspec.lowering.module import load_source
+from netspec.lowering.naming import module_name
+from netspec.ops.base import Array, Weights
+from netspec_keras.layout import native_order
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at every start; errors are still shown
+
+import keras
+
+from netspec_keras.engine import derivatives, precision, run
+
+
+class KerasModel(Model):
+    """The model that the emitted function makes, in the graph's dtype, with these weights.
+
+    The global dtype policy is changed only while the model is made or run.
+    """
+
+    def __init__(self, artifact: Artifact, weights: Weights) -> None:
+        self.artifact = artifact
+        arrays = artifact.to_native(weights)
+        module = load_source(str(artifact.content), module_name(artifact.graph.name))
+        with self._precision():
+            self.native: keras.Model = getattr(module, artifact.entry)()
+        self._variables = {
+            f"{layer.name}/{variable.name}": variable for layer in self.native.layers for variable in layer.weights
+        }
+        # Keras leaves out the layers that no output needs: of those the arrays are all there is.
+        self._unused = {path: array for path, array in arrays.items() if path not in self._variables}
+        if unknown := sorted(set(self._variables) - set(arrays)):
+            raise BackendError(f"{artifact.entry}: {', '.join(unknown)} of the emitted source have no binding")
+        if missing := sorted({path.split("/")[0] for path in self._unused} & {a.name for a in self.native.layers}):
+            raise BackendError(f"{artifact.entry}: emitted source and bindings disagree on {', '.join(missing)}")
+        for path, variable in self._variables.items():
+            variable.assign(arrays[path])
+
+    def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every output by name, in inference mode."""
+        return self._run(inputs, training=False)
+
+    def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every output by name, in training mode; masks are drawn from the layers' own seeds."""
+        return self._run(inputs, training=True)
+
+    def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
+        """Derivatives by the engine's own means, of trainable variables and inputs at once."""
+        graph = self.artifact.graph
+        if sorted(cotangents) != sorted(graph.outputs):
+            received = ", ".join(cotangents) or "none"
+            raise BackendError(f"expected cotangents of {', '.join(graph.outputs)}, received {received}")
+        arrays = [_native(a) for a in inputs_of(graph, inputs)]
+        directions = [_native(cotangents[name].astype(graph.dtype.numpy, copy=False)) for name in graph.outputs]
+        with self._precision():
+            of_variables, of_inputs = derivatives(self.native, arrays, directions)
+        paths = {id(variable): path for path, variable in self._variables.items()}
+        found = {paths[id(v)]: a for v, a in zip(self.native.trainable_variables, of_variables, strict=True)}
+        trainable = {name for name, weight in graph.weights.items() if weight.trainable}
+        bindings = [b for b in self.artifact.bindings if b.weight in trainable]
+        # What no output needs has a derivative of zero.
+        zeros = {path: np.zeros_like(array) for path, array in self._unused.items()}
+        return Gradients(
+            weights={b.weight: b.to_canonical((found | zeros)[b.path]) for b in bindings},
+            inputs=named([i.name for i in graph.inputs], [_canonical(a) for a in of_inputs]),
+        )
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight by canonical name."""
+        arrays = {path: keras.ops.convert_to_numpy(variable) for path, variable in self._variables.items()}
+        return self.artifact.to_canonical(arrays | self._unused)
+
+    def save(self, path: Path) -> None:
+        """Write a `.keras` file: architecture and weights, in the graph's dtype."""
+        self.native.save(path)
+
+    def _run(self, inputs: Mapping[str, Array], training: bool) -> dict[str, Array]:
+        graph = self.artifact.graph
+        arrays = [_native(a) for a in inputs_of(graph, inputs)]
+        with self._precision():
+            outputs = run(self.native, arrays, training=training)
+        return named(graph.outputs, [_canonical(output) for output in outputs])
+
+    def _precision(self) -> AbstractContextManager[None]:
+        return precision(self.artifact.graph.dtype)
+
+
+def _native(array: Array) -> Array:
+    """A copy in Keras' order of axes: an output may be an input itself, and must not be the caller's memory."""
+    return array.transpose(native_order(array.ndim)).copy()
+
+
+def _canonical(array: Array) -> Array:
+    """An array of Keras with its axes in canonical order."""
+    return np.ascontiguousarray(array.transpose(np.argsort(native_order(array.ndim))))

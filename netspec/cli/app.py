@@ -1,0 +1,132 @@
+"""The `netspec` command: finds its subcommands, and turns what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, NoReturn
+
+import click
+
+from netspec.cli.console import discard_output, print_error
+from netspec.errors import NetspecError
+
+PROGRAM: Final = "netspec"
+COMMANDS: Final = (
+    *("check", "show", "build", "verify", "run", "diff"),
+    *("schema", "ops", "backends", "completion"),
+)
+DEFECT: Final = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+MISTAKE: Final = 2
+
+
+class Commands(click.Group):
+    """Subcommands by name, in the order of use; each module is imported when its command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a person meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command in the module of its name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"netspec.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; of an unknown one, the nearest name is in the error."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            import difflib
+
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            ctx.fail(f"there is no command {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  netspec check specs/*.yaml
+  netspec show specs/alexnet.yaml
+  netspec build specs/alexnet.yaml --backend all --out build/alexnet
+  netspec verify specs/alexnet.yaml
+
+\b
+Exit codes: 0 done, 1 a verification failed, 2 a mistake in what was given.
+`netspec completion --help` says how to complete commands with TAB.
+""",
+)
+@click.version_option(package_name=PROGRAM, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """One YAML layer spec, compiled into PyTorch, Keras and ONNX, and proved to be one function."""
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark
+            stream.reconfigure(errors="replace")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code. What went wrong is on stderr: no error of a user's has a traceback.
+
+    0 done; 1 a verification failed; 2 the user's mistake; 70 a defect of netspec; 130 interrupted.
+    """
+    try:
+        code = cli.main(list(arguments), PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except NetspecError as error:
+        print_error(error.message, error.hint)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print_error("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        discard_output()
+        return 0
+    except (OSError, MemoryError) as error:
+        return _report_machine(error)
+    except Exception as error:  # noqa: BLE001 # the last stop: what comes here is a defect, and is said to be one
+        return _report_defect(error)
+    return code if isinstance(code, int) else 0
+
+
+def _report_machine(error: OSError | MemoryError) -> int:
+    """What the machine refused: a full disk, a file without permission, memory."""
+    if os.environ.get("NETSPEC_DEBUG") == "1":
+        raise error
+    if isinstance(error, MemoryError):
+        print_error("not enough memory", str(error))
+    else:
+        where = f"{error.filename}: " if error.filename else ""
+        print_error(f"{where}{error.strerror or error}")
+    return MISTAKE
+
+
+def _report_defect(error: Exception) -> int:
+    if os.environ.get("NETSPEC_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    summary = " ".join(f"{type(error).__name__}: {error}".split())
+    print_error(
+        f"a defect of netspec, not a mistake of yours: {summary}",
+        "please report it, with what NETSPEC_DEBUG=1 prints",
+    )
+    return DEFECT

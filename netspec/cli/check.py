@@ -1,0 +1,50 @@
+"""`netspec check`: is a spec right?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from netspec.cli.console import GREEN, print_error, print_out, style
+from netspec.cli.options import set_option, spec_arguments
+
+
+@click.command(
+    "check",
+    short_help="Check specs, and say everything that is wrong.",
+    epilog="""\b
+Examples:
+  netspec check specs/alexnet.yaml
+  netspec check specs/*.yaml
+  netspec check specs/alexnet.yaml --set classes=10
+""",
+)
+@spec_arguments
+@set_option
+def command(specs: tuple[Path, ...], settings: tuple[str, ...]) -> int:
+    """Check specs: every field, every name, every shape.
+
+    A line for each that is right goes to stdout; all that is wrong with the others, in all files, goes to stderr
+    with its place, and the exit code is 2. No framework is imported.
+    """
+    from netspec.errors import SpecError
+    from netspec.spec import load_graph
+
+    wrong = 0
+    for path in specs:
+        try:
+            graph = load_graph(path, settings)
+        except SpecError as error:
+            wrong += 1
+            count = len(error.diagnostics)
+            print_error(f"{path}: {count} problem{'s'[: count - 1]}\n{error.message}")
+        else:
+            weights = sum(weight.size for weight in graph.weights.values())
+            ok = style("ok", GREEN)
+            print_out(f"{path}: {ok}: {graph.name}, {_count(len(graph.nodes), 'layer')}, {_count(weights, 'weight')}")
+    return SpecError.exit_code if wrong else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,85 @@
+"""Results on stdout, everything else on stderr; color and progress on a terminal only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from netspec.cli.table import Cell, Column, render_table
+
+BOLD, RED, GREEN, DIM = "1", "31", "32", "2"
+
+
+def print_out(text: str = "") -> None:
+    """A line of results. Once the reader has closed the pipe, the rest is dropped: that is not an error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        discard_output()
+
+
+def print_note(text: str) -> None:
+    """A line on stderr that is neither a result nor an error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_error(message: str, hint: str = "") -> None:
+    """An error on stderr, with its hint on a line of its own."""
+    print(f"{style('error:', RED, sys.stderr)} {message}", file=sys.stderr)
+    if hint:
+        print(f"{style('hint:', BOLD, sys.stderr)} {hint}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON, indented; floats that JSON has no word for must be None already."""
+    import json
+
+    print_out(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], failed: Callable[[int], bool] = lambda _: False
+) -> None:
+    """A table, as wide as it is in a pipe, within the width of a terminal. Rows that `failed` are red."""
+    header, *lines = render_table(columns, rows, terminal_width())
+    print_out(style(header[0], BOLD))
+    for index, group in enumerate(lines):
+        for line in group:
+            print_out(style(line, RED) if failed(index) else line)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; None when it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def style(text: str, code: str, stream: TextIO | None = None) -> str:
+    """The text in an ANSI style, on a terminal that wants it: NO_COLOR (no-color.org) and TERM=dumb do not."""
+    stream = stream or sys.stdout
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    return text if plain or not text else f"\x1b[{code}m{text}\x1b[0m"
+
+
+def discard_output() -> None:
+    """Send what is still to come on stdout nowhere: its reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Gives a function to say what is being done, shown on stderr with the time; silent where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("")
+        yield lambda text: shown.update(task, description=text)

@@ -1,0 +1,146 @@
+"""`netspec ops`: the vocabulary of layers."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netspec.cli.console import print_json, print_out, print_table
+from netspec.cli.options import json_option
+from netspec.cli.table import Column
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from netspec.ops import Op
+
+
+class OpKind(click.ParamType):
+    """The name of an op."""
+
+    name = "op"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> type[Op]:
+        """The op of this name."""
+        import difflib
+
+        from netspec.ops import OPS
+
+        if value not in OPS:
+            close = difflib.get_close_matches(value, OPS, n=1)
+            self.fail(f"there is no op {value!r}" + (f"; did you mean {close[0]}?" if close else ""), param, ctx)
+        return OPS[value]
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The names that begin so."""
+        del ctx, param
+        from click.shell_completion import CompletionItem
+
+        from netspec.ops import OPS
+
+        return [CompletionItem(kind) for kind in OPS if kind.startswith(incomplete)]
+
+
+@click.command(
+    "ops",
+    short_help="Show the ops of the language, or one of them in full.",
+    epilog="""\b
+Examples:
+  netspec ops
+  netspec ops conv2d
+""",
+)
+@click.argument("op", required=False, type=OpKind(), metavar="[OP]")
+@json_option
+def command(op: type[Op] | None, as_json: bool) -> None:
+    """Show every op with its inputs, its attributes and their defaults, and what it does; or all about one OP."""
+    from netspec.ops import OPS
+
+    if as_json:
+        print_json([_describe(each) for each in ([op] if op else OPS.values())])
+    elif op:
+        _print_op(_describe(op))
+    else:
+        described = [_describe(each) for each in OPS.values()]
+        rows = [[o["op"], o["inputs"], _signature(o["attributes"]), o["summary"]] for o in described]
+        columns = (Column("op"), Column("inputs"), Column("attributes", fold=True), Column("meaning", fold=True))
+        print_table(columns, rows)
+
+
+def _print_op(op: dict[str, Any]) -> None:
+    print_out(f"{op['op']}: {op['description']}")
+    if op["attributes"]:
+        print_out()
+        rows = [[a["name"], a["type"], "required" if a["required"] else a["default"]] for a in op["attributes"]]
+        print_table((Column("attribute"), Column("takes", fold=True), Column("default", fold=True)), rows)
+    if op["trap"]:
+        print_out(f"\nWhere frameworks differ: {op['trap']}.")
+
+
+def _signature(attributes: list[dict[str, Any]]) -> str:
+    return ", ".join(a["name"] if a["required"] else f"{a['name']}={a['default']}" for a in attributes)
+
+
+def _describe(op: type[Op]) -> dict[str, Any]:
+    schema = op.model_json_schema()
+    definitions = schema.get("$defs", {})
+    description = inspect.cleandoc(op.__doc__ or "")
+    least, most = op.inputs
+    attributes = [
+        {
+            "name": name,
+            "type": takes(schema["properties"][name], definitions),
+            "required": field.is_required(),
+            "default": None if field.is_required() else _default(field.get_default(call_default_factory=True)),
+        }
+        for name, field in op.model_fields.items()
+    ]
+    return {
+        "op": op.kind,
+        "inputs": str(least) if least == most else f"{least}+" if most is None else f"{least}-{most}",
+        "attributes": attributes,
+        "summary": " ".join(description.split("\n\n")[0].split()),
+        "description": description,
+        "trap": op.trap,
+    }
+
+
+def _default(value: Any) -> str:
+    """A default as one would write it in a spec: a size or padding that is the same on all sides as one number."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
+        if isinstance(value, dict) and len(set(map(str, value.values()))) == 1:
+            value = next(iter(value.values()))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def takes(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """What an attribute takes, in words, from its JSON Schema.
+
+    >>> takes({"type": "integer", "exclusiveMinimum": 0}, {})
+    'integer > 0'
+    >>> takes({"anyOf": [{"enum": ["floor", "ceil"]}, {"type": "null"}]}, {})
+    'floor | ceil'
+    """
+    if "$ref" in schema:
+        return takes(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            options = [takes(s, definitions) for s in schema[key] if s.get("type") != "null"]
+            return " or ".join(dict.fromkeys(options))
+    if "enum" in schema or "const" in schema:
+        return " | ".join(map(str, schema.get("enum", [schema.get("const")])))
+    match schema.get("type"):
+        case "object" if "properties" in schema:
+            return f"{{{', '.join(schema['properties'])}}}"
+        case "object":
+            return f"{{name: {takes(schema.get('additionalProperties', {}), definitions)}}}"
+        case "array":
+            return f"list of {takes(schema.get('items', {}), definitions)}"
+        case kind:
+            signs = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+            limits = [f" {sign} {schema[key]}" for key, sign in signs.items() if key in schema]
+            return f"{kind or 'anything'}{','.join(limits)}"

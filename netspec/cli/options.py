@@ -1,0 +1,101 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from netspec.graph import Graph
+    from netspec.weights import CanonicalWeights
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)  # whether it is there and readable is told by what reads it, for every file alike
+ALL = "all"
+
+
+class BackendNames(click.ParamType):
+    """Backends by name, separated by commas. Whether there is such a one is told by the registry."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The names in the text."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in value.split(","))
+        if not all(names):
+            self.fail(f"expected names separated by commas, received {value!r}", param, ctx)
+        return names
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The registered names, for the one that is being typed."""
+        del ctx, param
+        from click.shell_completion import CompletionItem
+
+        from netspec.lowering import backend_names
+
+        before, comma, last = incomplete.rpartition(",")
+        return [
+            CompletionItem(f"{before}{comma}{name}") for name in (*backend_names(), ALL) if name.startswith(last)
+        ]
+
+
+def chosen_backends(given: Iterable[Sequence[str]]) -> list[str]:
+    """The names of every occurrence of the option, each once, `all` replaced by all that are registered."""
+    from netspec.lowering import backend_names
+
+    names = [name for names in given for name in names]
+    return list(dict.fromkeys(each for name in names for each in (backend_names() if name == ALL else [name])))
+
+
+def spec_arguments(function: Decorated) -> Decorated:
+    """`SPEC…`."""
+    return click.argument("specs", nargs=-1, required=True, type=FILE, metavar="SPEC...")(function)
+
+
+def spec_argument(function: Decorated) -> Decorated:
+    """`SPEC`."""
+    return click.argument("spec", type=FILE, metavar="SPEC")(function)
+
+
+def set_option(function: Decorated) -> Decorated:
+    """`--set NAME=VALUE`, repeatable."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Set a parameter of the spec, or a part of its recipe (training.batch_size=64). Repeatable.",
+    )(function)
+
+
+def json_option(function: Decorated) -> Decorated:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
+
+
+def weights_options(seeds: str) -> Callable[[Decorated], Decorated]:
+    """`--weights FILE` and `--seed N`; `seeds` says what a seed draws."""
+
+    def decorate(function: Decorated) -> Decorated:
+        file = click.option("--weights", type=FILE, metavar="FILE", help="Weights from a safetensors file.")
+        seed = click.option("--seed", type=click.IntRange(min=0), metavar="N", help=f"Seed of {seeds}.  [default: 0]")
+        return file(seed(function))
+
+    return decorate
+
+
+def chosen_weights(graph: Graph, weights: Path | None, seed: int | None) -> CanonicalWeights:
+    """The weights of `--weights FILE`, or those that the spec's initialisers draw from `--seed`."""
+    from netspec.weights import initialize, load_weights
+
+    if weights is not None and seed is not None:
+        raise click.UsageError("--weights and --seed exclude each other: a file has nothing to draw")
+    return load_weights(weights, graph) if weights is not None else initialize(graph, seed or 0)

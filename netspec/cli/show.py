@@ -1,0 +1,138 @@
+"""`netspec show`: what a network is made of, and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netspec.cli.console import print_json, print_out, print_table
+from netspec.cli.options import json_option, set_option, spec_arguments
+from netspec.cli.table import Cell, Column
+
+if TYPE_CHECKING:
+    from netspec.graph import Graph
+    from netspec.graph.analysis import Analysis
+    from netspec.spec import ModelSpec
+
+COLUMNS = (
+    Column("layer", fold=True),
+    Column("op", fold=True),
+    Column("output"),
+    Column("weights", right=True),
+    Column("MACs", right=True),
+    Column("activation", right=True),
+    Column("field", right=True),
+)
+
+
+@click.command(
+    "show",
+    short_help="Show layers, shapes, weights and costs.",
+    epilog="""\b
+Examples:
+  netspec show specs/alexnet.yaml
+  netspec show specs/alexnet.yaml --set classes=10
+  netspec show specs/alexnet.yaml --graph > alexnet.mmd
+  netspec show specs/*.yaml --json
+""",
+)
+@spec_arguments
+@set_option
+@json_option
+@click.option("--graph", "as_graph", is_flag=True, help="Print a Mermaid flowchart instead of a table.")
+def command(specs: tuple[Path, ...], settings: tuple[str, ...], as_json: bool, as_graph: bool) -> None:
+    """Show each layer's op, output shape, weights, MACs, activation memory and receptive field, for one sample.
+
+    Under the table stand the totals, beside those that the network's source states, where the spec gives them. Neurons
+    are counted as Krizhevsky et al. 2012 count them: outputs of the layers that multiply by weights.
+    """
+    from netspec.graph.analysis import analyze
+    from netspec.graph.mermaid import print_mermaid
+    from netspec.spec import elaborate, read_spec
+
+    if as_graph and (as_json or len(specs) > 1):
+        raise click.UsageError("--graph prints one flowchart: give it one SPEC, and no --json")
+    read = [read_spec(path, settings) for path in specs]
+    networks = [(spec, elaborate(spec)) for spec in read]
+    if as_graph:
+        print_out(print_mermaid(networks[0][1]))
+    elif as_json:
+        print_json([_as_json(spec, graph, analyze(graph)) for spec, graph in networks])
+    else:
+        for index, (spec, graph) in enumerate(networks):
+            if index:
+                print_out()
+            _print_network(spec, graph, analyze(graph))
+
+
+def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis) -> None:
+    from netspec.graph.mermaid import shape_of
+
+    print_out(f"{graph.name}: {graph.source}" if graph.source else graph.name)
+    print_out()
+    rows: list[list[Cell]] = [[value.name, "input", shape_of(value.type)] + [None] * 4 for value in graph.inputs]
+    for row in analysis.rows:
+        node = row.node
+        figures = [row.weights or None, row.macs or None, memory(row.activation_bytes), str(row.receptive_field)]
+        rows.append([node.name, node.op.kind, shape_of(node.type), *figures])
+    rows.append(["total", "", "", analysis.weights, analysis.macs, memory(analysis.activation_bytes), ""])
+    print_table(COLUMNS, rows)
+    print_out()
+    _print_totals(spec, analysis)
+
+
+def _print_totals(spec: ModelSpec, analysis: Analysis) -> None:
+    published = spec.published.model_dump() if spec.published else {}
+    totals = {"weights": analysis.weights, "neurons": analysis.neurons, "macs": analysis.macs}
+    rows: list[list[Cell]] = [
+        [{"macs": "MACs"}.get(what, what), f"{count:,}", _exact(published.get(what))] for what, count in totals.items()
+    ]
+    if analysis.untrained:
+        rows.insert(1, ["  not trained", f"{analysis.untrained:,}", None])
+    columns = (Column("in all"), Column("counted", right=True), Column("published", right=True))
+    print_table(columns if published else columns[:2], rows if published else [row[:2] for row in rows])
+
+
+def _exact(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
+
+
+def memory(size: int) -> str:
+    """Bytes in the unit in which they are a short number."""
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any]:
+    layers = []
+    for row in analysis.rows:
+        field = row.receptive_field
+        layers.append(
+            {
+                "name": row.node.name,
+                "op": row.node.op.kind,
+                "inputs": list(row.node.inputs),
+                "shape": list(row.node.type.features),
+                "weights": row.weights,
+                "untrained": row.untrained,
+                "macs": row.macs,
+                "activation_bytes": row.activation_bytes,
+                "receptive_field": None if field.whole else list(field.size),
+            }
+        )
+    totals = ("weights", "untrained", "neurons", "macs", "activation_bytes")
+    return {
+        "name": graph.name,
+        "source": graph.source,
+        "inputs": [{"name": value.name, "shape": list(value.type.features)} for value in graph.inputs],
+        "outputs": list(graph.outputs),
+        "layers": layers,
+        "totals": {name: getattr(analysis, name) for name in totals},
+        "published": spec.published.model_dump(exclude_none=True) if spec.published else {},
+    }

@@ -1,0 +1,111 @@
+"""Tables as plain text. A terminal gets numbers in short and long words folded, where it is too narrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+Cell = str | int | None  # integers are counts: 60,965,224, or 61.0M where that is too wide
+
+GAP: Final = 2
+NARROWEST: Final = 6
+_UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: `right` for figures; `fold` when its words may go on in the next line."""
+
+    title: str
+    right: bool = False
+    fold: bool = False
+
+
+def render_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None = None
+) -> list[list[str]]:
+    """The lines of the header, and of each row.
+
+    Args:
+        columns: what stands where.
+        rows: a cell for each column.
+        width: characters to keep within; None for as many as it takes.
+
+    >>> table = render_table([Column("layer"), Column("weights", right=True)], [["conv1", 34944], ["relu1", None]])
+    >>> print("\\n".join(line for row in table for line in row))
+    layer  weights
+    conv1   34,944
+    relu1
+    """
+    titles = [column.title for column in columns]
+    cells = [[_text(cell) for cell in row] for row in rows]
+    if width is not None and sum(_widths(titles, cells)) + GAP * (len(columns) - 1) > width:
+        cells = [[short_count(cell) if isinstance(cell, int) else _text(cell) for cell in row] for row in rows]
+    widths = _widths(titles, cells)
+    if width is not None:
+        _narrow(widths, columns, width)
+    return [_lines(columns, widths, row) for row in (titles, *cells)]
+
+
+def short_count(count: int) -> str:
+    """A count in three digits or so.
+
+    >>> short_count(950), short_count(34944), short_count(60965224), short_count(999999)
+    ('950', '34.9k', '61.0M', '1.0M')
+    """
+    for unit, suffix in _UNITS:
+        if count >= unit or round(count / unit, 4) >= 1:
+            return f"{count / unit:.1f}{suffix}"
+    return str(count)
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _widths(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
+
+
+def _narrow(widths: list[int], columns: Sequence[Column], width: int) -> None:
+    """Take from the widest column that may fold until all fit, or nothing more can be taken."""
+    while sum(widths) + GAP * (len(widths) - 1) > width:
+        foldable = [i for i, c in enumerate(columns) if c.fold and widths[i] > max(NARROWEST, len(c.title))]
+        if not foldable:
+            return
+        widths[max(foldable, key=lambda i: widths[i])] -= 1
+
+
+def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) -> list[str]:
+    folded = [fold(text, width) for text, width in zip(row, widths, strict=True)]
+    lines = []
+    for index in range(max(map(len, folded))):
+        parts = [pieces[index] if index < len(pieces) else "" for pieces in folded]
+        aligned = [
+            part.rjust(width) if column.right else part.ljust(width)
+            for column, part, width in zip(columns, parts, widths, strict=True)
+        ]
+        lines.append((" " * GAP).join(aligned).rstrip())
+    return lines
+
+
+def fold(text: str, width: int) -> list[str]:
+    """A text in lines of at most this width, broken after a space or a sign; inside a word only where one is longer.
+
+    >>> fold("local_response_norm", 15), fold("conv1", 15)
+    (['local_response_', 'norm'], ['conv1'])
+    """
+    if len(text) <= width:
+        return [text]
+    lines = [""]
+    for word in re.findall(r"[^\s_./,;:-]*[\s_./,;:-]?", text):
+        if len(lines[-1]) + len(word.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += word
+        while len(lines[-1].rstrip()) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return [line.rstrip() for line in lines if line.strip()]
