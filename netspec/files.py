@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from netspec.errors import NetspecError
@@ -46,3 +48,54 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A folder to write files in, which are moved into `folder`, under the same relative paths, once all are there.
+
+    When what is done inside fails, nothing is moved, and a folder that was not there before is not there after.
+
+    Raises:
+        NetspecError: the folder cannot be made or written.
+    """
+    made: list[Path] = []
+    try:
+        with _told_as_error(folder):
+            _make_folder(folder, made)
+            stage = Path(tempfile.mkdtemp(prefix=".netspec-", dir=folder))
+        try:
+            yield stage
+            with _told_as_error(folder):
+                _move_files(stage, folder, made)
+            made.clear()
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+    finally:
+        for path in reversed(made):
+            with suppress(OSError):  # not empty: files of another have come
+                path.rmdir()
+
+
+@contextmanager
+def _told_as_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NetspecError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}", "choose another folder with --out"
+        ) from error
+
+
+def _move_files(source: Path, target: Path, made: list[Path]) -> None:
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        destination = target / path.relative_to(source)
+        _make_folder(destination.parent, made)
+        path.replace(destination)
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Make a folder with its parents; those that were not there are added to `made`, outermost first."""
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    made += absent[::-1]

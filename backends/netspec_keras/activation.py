@@ -17,8 +17,8 @@ def relu(op: Relu, node: Node, out: ModelWriter) -> None:
 
 @lowers(LeakyRelu)
 def leaky_relu(op: LeakyRelu, node: Node, out: ModelWriter) -> None:
-    """`layers.LeakyReLU`; the slope is written out, for Keras' own is 0.3."""
-    out.apply(node, call("layers.LeakyReLU", negative_slope=op.negative_slope), *out.inputs(node))
+    """Our own, for `layers.LeakyReLU` has not the precision of float64; and its slope is 0.3 unless it is given."""
+    out.apply(node, call("PreciseLeakyReLU", negative_slope=op.negative_slope), *out.inputs(node))
 
 
 @lowers(Tanh, Sigmoid, Silu)
@@ -29,9 +29,8 @@ def activation(op: Elementwise, node: Node, out: ModelWriter) -> None:
 
 @lowers(Gelu)
 def gelu(op: Gelu, node: Node, out: ModelWriter) -> None:
-    """`layers.Activation("gelu")` is the exact form; no built-in layer has the approximation."""
-    layer = call("layers.Activation", "gelu") if op.form == "erf" else call("TanhGELU")
-    out.apply(node, layer, *out.inputs(node))
+    """Our own, for `keras.activations.gelu` has not the precision of float64."""
+    out.apply(node, call("GELU", **({"approximate": True} if op.form == "tanh" else {})), *out.inputs(node))
 
 
 @lowers(Softmax)

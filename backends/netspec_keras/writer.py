@@ -8,6 +8,7 @@ from typing import Final
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.naming import assign_variables, available, module_name
+from netspec.lowering.render import render, render_definitions
 from netspec.lowering.source import (
     Assign,
     Call,
@@ -22,8 +23,6 @@ from netspec.lowering.source import (
     Statement,
     call,
     name,
-    render,
-    render_definitions,
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.types import Dim, TensorType
@@ -35,14 +34,15 @@ SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
+    "GELU": "gelu",
     "GroupedConv2D": "grouped_convolution",
     "GroupedDense": "grouped_dense",
     "LocalResponseNormalization": "local_response_normalization",
     "MapResponseNormalization": "map_response_normalization",
     "MinusInfinityPadding2D": "minus_infinity_padding",
+    "PreciseLeakyReLU": "precise_leaky_relu",
     "ReflectionPadding2D": "reflection_padding",
     "StandardDropout": "standard_dropout",
-    "TanhGELU": "tanh_gelu",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
 }
 IMPORTS: Final = {

@@ -13,7 +13,15 @@ from netspec.lowering.backend import inputs_of, named
 from netspec.ops.base import Array, Weights
 from netspec_onnx.initializers import external_tensors, with_initializers
 
-PROVIDERS = ("CPUExecutionProvider",)
+PROVIDERS = ["CPUExecutionProvider"]
+FATAL = 4
+
+
+def session_options() -> onnxruntime.SessionOptions:
+    """The defaults, but for errors on stderr: what is raised says the same."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL
+    return options
 
 
 class OnnxModel(Model):
@@ -28,11 +36,11 @@ class OnnxModel(Model):
         self.artifact = artifact
         self._arrays = {path: array.copy() for path, array in artifact.to_native(weights).items()}
         content = with_initializers(artifact, external_tensors(self._arrays, "memory"))
-        options = onnxruntime.SessionOptions()
+        options = session_options()
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in self._arrays.values()]
         options.add_external_initializers(list(self._arrays), values)
         try:
-            self.native = onnxruntime.InferenceSession(content, options, providers=list(PROVIDERS))
+            self.native = onnxruntime.InferenceSession(content, options, providers=PROVIDERS)
         except NoKernel as error:
             raise BackendError(
                 f"onnxruntime cannot run {artifact.graph.name} in {artifact.graph.dtype}: {error}",

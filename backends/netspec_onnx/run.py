@@ -14,7 +14,7 @@ from netspec.errors import BackendError
 from netspec.graph import Preprocessing
 from netspec.lowering import SavedModel
 from netspec.ops.base import Array
-from netspec_onnx.model import PROVIDERS
+from netspec_onnx.model import PROVIDERS, session_options
 from netspec_onnx.writer import METADATA_NAME, METADATA_PREPROCESSING
 
 ELEMENTS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -22,8 +22,8 @@ ELEMENTS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 LOAD_ERRORS = (
     state.EPFail,
     state.Fail,
-    state.InvalidArgument,
     state.InvalidGraph,
+    state.NoSuchFile,
     state.NotImplemented,
     state.RuntimeException,
 )
@@ -73,11 +73,14 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise BackendError(f"no such file: {path}")
     try:
-        return onnxruntime.InferenceSession(path, providers=list(PROVIDERS))
-    except (state.InvalidProtobuf, state.NoSuchFile) as error:
+        return onnxruntime.InferenceSession(path, session_options(), providers=PROVIDERS)
+    except (state.InvalidProtobuf, state.InvalidArgument) as error:
         raise BackendError(f"{path} is not an ONNX model, or is damaged", "build it again") from error
     except LOAD_ERRORS as error:
-        raise BackendError(f"onnxruntime cannot load {path}: {error}", "build it again") from error
+        raise BackendError(
+            f"onnxruntime cannot load {path}: {error}",
+            f"a model beyond 2 GB is two files: keep {path.name}.data beside it; or build it again",
+        ) from error
 
 
 def read_preprocessing(path: Path, text: str, name: str) -> Preprocessing | None:

@@ -5,19 +5,21 @@ import functools
 from netspec.graph import Node
 from netspec.lowering.source import Binary, Expression, ListOf, call
 from netspec.ops import Add, Concat, Multiply
+from netspec.ops.base import Op
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 
 @lowers(Add, Multiply)
-def arithmetic(op: Add | Multiply, node: Node, out: ModuleWriter) -> None:
+def arithmetic(op: Op, node: Node, out: ModuleWriter) -> None:
     """`a + b + c`, `a * b * c`."""
     sign = "+" if isinstance(op, Add) else "*"
+    operands: list[Expression] = [*out.inputs(node)]
 
     def combine(left: Expression, right: Expression) -> Expression:
         return Binary(sign, left, right)
 
-    out.assign(node, functools.reduce(combine, out.inputs(node)))
+    out.assign(node, functools.reduce(combine, operands))
 
 
 @lowers(Concat)

@@ -48,9 +48,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: ModuleWriter) -> None:
         if op.divisor == "valid_only":
             optional["count_include_pad"] = False
         sizes = {"kernel_size": pair(op.kernel_size), "stride": pair(op.steps)}
-        layer = out.declare(
-            node, "PaddedAvgPool2d", **sizes, padding=(p.left, p.right, p.top, p.bottom), **optional
-        )
+        layer = out.declare(node, "PaddedAvgPool2d", **sizes, padding=(p.left, p.right, p.top, p.bottom), **optional)
     out.assign(node, call(layer, x))
 
 

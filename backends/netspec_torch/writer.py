@@ -5,6 +5,7 @@ from __future__ import annotations
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.naming import assign_variables, available, class_name
+from netspec.lowering.render import render, render_definitions
 from netspec.lowering.source import (
     Assign,
     Attribute,
@@ -22,8 +23,6 @@ from netspec.lowering.source import (
     TupleOf,
     call,
     name,
-    render,
-    render_definitions,
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec_torch.reserved import MODULE_ATTRIBUTES
@@ -106,8 +105,14 @@ class ModuleWriter:
             "forward",
             ("self", *(f"{self._variables[i.name]}: Tensor" for i in graph.inputs)),
             (*self._forward, Return(results[0] if one else TupleOf(results))),
-            returns="Tensor" if one else f"tuple[{', '.join('Tensor' for _ in results)}]",
+            returns="Tensor" if one else _tuple_of_tensors(len(results)),
         )
         initialize = Function("__init__", ("self",), (INITIALIZE_BASE, *self._declarations), returns="None")
         methods = (initialize, forward) if self._declarations else (forward,)
-        return Class(entry, "nn.Module", f"{received} to {returned}; {count:,} weights.", methods)
+        weights = f"; {count:,} weights" if count else ""
+        return Class(entry, "nn.Module", f"{received} to {returned}{weights}.", methods)
+
+
+def _tuple_of_tensors(count: int) -> str:
+    """The type of several outputs: of each while they are few."""
+    return f"tuple[{', '.join(['Tensor'] * count)}]" if count <= 4 else "tuple[Tensor, ...]"

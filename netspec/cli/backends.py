@@ -34,7 +34,9 @@ def command(as_json: bool) -> None:
         versions = ", ".join(f"{name} {version}" for name, version in backend["versions"].items())
         missing = f"missing: {', '.join(backend['missing'])}" if backend["missing"] else ""
         yes_no = "yes" if backend["trains"] else "no"
-        rows.append([backend["name"], "; ".join(filter(None, (versions, missing))), ", ".join(backend["dtypes"]), yes_no])
+        rows.append(
+            [backend["name"], "; ".join(filter(None, (versions, missing))), ", ".join(backend["dtypes"]), yes_no]
+        )
     columns = (Column("backend"), Column("needs", fold=True), Column("computes in", fold=True), Column("gradients"))
     print_table(columns, rows)
     for backend in found:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from netspec.cli.table import Cell, Column, render_table
+from netspec.errors import NetspecError
 
 BOLD, RED, GREEN, DIM = "1", "31", "32", "2"
 
@@ -72,10 +74,56 @@ def discard_output() -> None:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Gives a function to say what is being done, shown on stderr with the time; silent where that is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
+    """Gives a function to say what is being done, shown on stderr with the time; silent where that is no terminal.
+
+    What frameworks say on their own account meanwhile is kept back.
+    """
+    with hushed():
+        if sys.stderr.isatty():
+            with _spinner() as say:
+                yield say
+        else:
+            yield lambda _: None
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep back what libraries in C++ write to descriptor 2: TensorFlow's greetings go past Python and its settings.
+
+    `sys.stderr` still reaches the user. After an unexpected exception what was kept back is printed; NETSPEC_DEBUG=1
+    keeps nothing back.
+    """
+    if os.environ.get("NETSPEC_DEBUG") == "1" or not _is_descriptor_2(sys.stderr):
+        yield
         return
+    original = sys.stderr
+    original.flush()
+    # Never closed: loggers that frameworks make meanwhile hold it until the process ends.
+    shown = os.fdopen(os.dup(2), "w", buffering=1, encoding=original.encoding, errors="replace")
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        sys.stderr = shown
+        try:
+            yield
+        except (NetspecError, KeyboardInterrupt):
+            raise
+        except BaseException:
+            kept.seek(0)
+            shown.write(kept.read().decode(errors="replace"))
+            raise
+        finally:
+            sys.stderr = original
+            shown.flush()
+            os.dup2(shown.fileno(), 2)
+
+
+def _is_descriptor_2(stream: TextIO) -> bool:
+    """Whether a stream is the process's own stderr, and not what a test or an embedding program put in its place."""
+    return stream is sys.__stderr__
+
+
+@contextmanager
+def _spinner() -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

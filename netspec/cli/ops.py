@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from netspec.ops import Op
 
 
-class OpKind(click.ParamType):
+class OpKind(click.ParamType["type[Op]"]):
     """The name of an op."""
 
     name = "op"
@@ -96,13 +97,13 @@ def _describe(op: type[Op]) -> dict[str, Any]:
             "required": field.is_required(),
             "default": None if field.is_required() else _default(field.get_default(call_default_factory=True)),
         }
-        for name, field in op.model_fields.items()
+        for name, field in sorted(op.model_fields.items(), key=lambda item: item[0] == "initialize")
     ]
     return {
         "op": op.kind,
         "inputs": str(least) if least == most else f"{least}+" if most is None else f"{least}-{most}",
         "attributes": attributes,
-        "summary": " ".join(description.split("\n\n")[0].split()),
+        "summary": " ".join(re.split(r"\n\n|Shapes:|Source:", description)[0].split()),
         "description": description,
         "trap": op.trap,
     }

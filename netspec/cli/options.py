@@ -20,7 +20,7 @@ FILE = click.Path(path_type=Path)  # whether it is there and readable is told by
 ALL = "all"
 
 
-class BackendNames(click.ParamType):
+class BackendNames(click.ParamType[tuple[str, ...]]):
     """Backends by name, separated by commas. Whether there is such a one is told by the registry."""
 
     name = "names"
@@ -42,9 +42,7 @@ class BackendNames(click.ParamType):
         from netspec.lowering import backend_names
 
         before, comma, last = incomplete.rpartition(",")
-        return [
-            CompletionItem(f"{before}{comma}{name}") for name in (*backend_names(), ALL) if name.startswith(last)
-        ]
+        return [CompletionItem(f"{before}{comma}{name}") for name in (*backend_names(), ALL) if name.startswith(last)]
 
 
 def chosen_backends(given: Iterable[Sequence[str]]) -> list[str]:

@@ -26,7 +26,7 @@ class Column:
 def render_table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None = None
 ) -> list[list[str]]:
-    """The lines of the header, and of each row.
+    r"""The lines of the header, and of each row.
 
     Args:
         columns: what stands where.
@@ -34,7 +34,7 @@ def render_table(
         width: characters to keep within; None for as many as it takes.
 
     >>> table = render_table([Column("layer"), Column("weights", right=True)], [["conv1", 34944], ["relu1", None]])
-    >>> print("\\n".join(line for row in table for line in row))
+    >>> print("\n".join(line for row in table for line in row))
     layer  weights
     conv1   34,944
     relu1

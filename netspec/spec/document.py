@@ -152,8 +152,10 @@ def describe(node: DocumentNode) -> str:
     if isinstance(node, SequenceNode):
         return "a list"
     if isinstance(node, MappingNode):
-        names = [quote(key)[1:-1] for key in list(node.entries)[:4]]
-        return f"a mapping of {', '.join([*names[:3], *(['…'] if names[3:] else [])])}" if names else "an empty mapping"
+        names = [quote(key) for key in list(node.entries)[:4]]
+        return (
+            f"a mapping with {', '.join([*names[:3], *(['…'] if names[3:] else [])])}" if names else "an empty mapping"
+        )
     words = describe_value(node.value)
     return f"{words} from {quote(node.expression)[1:-1]}" if node.expression else words
 

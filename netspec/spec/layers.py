@@ -114,9 +114,9 @@ def _name_hint(name: str) -> str:
     repaired = re.sub("[^A-Za-z0-9]+", "_", name[:60]).strip("_")
     if not repaired or not name.isascii():
         return ""
-    if repaired == name:
-        repaired = f"{name}_layer"
-    return f"for example {quote(repaired if repaired[0].isalpha() else f'layer_{repaired}')}"
+    if not repaired[0].isalpha():
+        repaired = f"layer_{repaired}"
+    return f"for example {quote(repaired if repaired != name else f'{name}_layer')}"
 
 
 def _read_layer(name: str, entry: Entry, defaults: Mapping[str, MappingNode], problems: Problems) -> DraftLayer:

@@ -29,7 +29,7 @@ def name_problem(name: str) -> str:
     if not _NAME.fullmatch(name):
         return "expected letters of A to Z, digits and _, beginning with a letter"
     if keyword.iskeyword(name):
-        return "Python reserves this word, and the name goes into Python source"
+        return "Python reserves this word"
     if len(name) > MAX_NAME:
         return f"expected at most {MAX_NAME} characters"
     return ""

@@ -82,6 +82,8 @@ def _fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Probl
     problem = error.problem or "the text cannot be parsed"
     mark = error.problem_mark or error.context_mark
     at = Position(source, mark.line, mark.column) if mark else Position(source, 0, 0)
+    if at.line >= len(source.lines) > 0:  # the end of the text: after its last line
+        at = Position(source, len(source.lines) - 1, len(source.lines[-1]))
     context = f" {error.context}" if error.context else ""
     if error.context and error.context_mark and error.context_mark.line != at.line:
         context += f" (which begins in line {error.context_mark.line + 1})"

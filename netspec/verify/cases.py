@@ -82,7 +82,7 @@ def with_other_sizes(graph: Graph) -> Graph | None:
     values: dict[str, Input | Node] = {}
     for value in graph.inputs:
         channels, height, width = value.type.features
-        features = (channels, height + 1 - height % 2 + 2, width + 3 - width % 2)
+        features = (channels, height + 1 + height % 2, width + 3 + width % 2)
         values[value.name] = Input(value.name, TensorType.of(*features, dtype=graph.dtype), value.preprocessing)
     try:
         for node in graph.nodes:

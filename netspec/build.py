@@ -1,0 +1,55 @@
+"""What a user takes away: the sources or models of a network, and its weights, in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from netspec.errors import BackendError
+from netspec.files import staged
+from netspec.graph import Graph
+from netspec.lowering import Backend
+from netspec.ops.base import Weights
+from netspec.weights import save_weights
+
+
+def write_build(
+    graph: Graph,
+    backends: Sequence[Backend],
+    weights: Weights,
+    folder: Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
+    """Write `NAME.safetensors`, and what each backend makes of the graph in a folder of the backend's name.
+
+    Everything is lowered before anything is written, and everything is written before anything appears.
+
+    Args:
+        graph: the network.
+        backends: what to write for.
+        weights: canonical arrays.
+        folder: where to; nothing outside it is written.
+        progress: called with what is about to be done.
+
+    Returns:
+        The paths, in the order of the backends, the weights last.
+
+    Raises:
+        BackendError: no backend, an op that one does not support, or a framework that it needs is not installed.
+        WeightsError: the weights are not this network's.
+        NetspecError: the folder cannot be written.
+    """
+    if not backends:
+        raise BackendError("expected one backend or more, received none")
+    artifacts = []
+    for backend in backends:
+        progress(f"lowering to {backend.name}")
+        artifacts.append(backend.lower(graph))
+    with staged(folder) as stage:
+        written = []
+        for backend, artifact in zip(backends, artifacts, strict=True):
+            progress(f"writing {backend.name}")
+            written += backend.write(artifact, weights, stage / backend.name)
+        progress("writing weights")
+        written.append(save_weights(stage / f"{graph.name}.safetensors", graph, weights))
+    return [folder / path.relative_to(stage) for path in written]

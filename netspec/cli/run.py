@@ -1,0 +1,252 @@
+"""`netspec run`: what a network says of a photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netspec.cli.console import print_error, print_json, print_out, print_table, progress
+from netspec.cli.options import (
+    FILE,
+    BackendNames,
+    chosen_backends,
+    chosen_weights,
+    json_option,
+    set_option,
+    weights_options,
+)
+from netspec.cli.table import Cell, Column
+
+if TYPE_CHECKING:
+    from netspec.graph import Preprocessing
+    from netspec.lowering import Backend
+    from netspec.ops.base import Array
+
+SPEC_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One model ready to run: `call` takes a batch of its input and gives the scores, (N, classes)."""
+
+    backend: str
+    call: Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Models of one network, and how an image becomes their input."""
+
+    name: str
+    input_shape: tuple[int, ...]
+    preprocessing: Preprocessing
+    runners: tuple[Runner, ...]
+
+
+@click.command(
+    "run",
+    short_help="Run a model on photographs.",
+    epilog="""\b
+Examples:
+  netspec run build/alexnet/onnx/alexnet.onnx photograph.jpg
+  netspec run build/alexnet/onnx/alexnet.onnx *.jpg --top 3 --labels classes.txt
+  netspec run specs/alexnet.yaml photograph.jpg --weights build/alexnet/alexnet.safetensors
+  netspec run specs/alexnet.yaml photograph.jpg --backends torch,keras --json
+""",
+)
+@click.argument("model", type=FILE, metavar="MODEL")
+@click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Classes to print.")
+@click.option("--labels", type=FILE, metavar="FILE", help="Names of the classes, a line each.")
+@click.option(
+    "--backends",
+    type=BackendNames(),
+    multiple=True,
+    metavar="NAME[,NAME...]",
+    help="For a spec: what to run it with.  [default: all that are installed]",
+)
+@weights_options("the weights of a spec that is run without --weights")
+@set_option
+@json_option
+def command(
+    model: Path,
+    images: tuple[Path, ...],
+    top: int,
+    labels: Path | None,
+    backends: tuple[tuple[str, ...], ...],
+    weights: Path | None,
+    seed: int | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Print the classes for which MODEL gives the largest outputs, for each IMAGE.
+
+    MODEL is a .onnx file that netspec wrote, which holds its preprocessing, or a spec, which is run by each backend;
+    then the outputs of all stand side by side, with the largest difference. What is printed is what the network
+    gives: probabilities where it ends in a softmax, else logits. An image that cannot be read is an error with exit
+    code 2, after the others have been run.
+    """
+    of_a_spec = model.suffix in SPEC_SUFFIXES
+    if not of_a_spec and (backends or weights or seed is not None or settings):
+        raise click.UsageError("--backends, --weights, --seed and --set are for a spec; an ONNX model is complete")
+    names = _read_labels(labels) if labels else None
+    with progress() as say:
+        if of_a_spec:
+            loaded = _load_spec(model, chosen_backends(backends), (weights, seed), settings, say)
+        else:
+            loaded = _load_file(model)
+        results, wrong = _run(loaded, images, say)
+    if as_json:
+        print_json([_as_json(path, scores, top, names) for path, scores in results])
+    else:
+        for index, (path, scores) in enumerate(results):
+            if index:
+                print_out()
+            _print_image(f"{loaded.name}: {path}", scores, top, names)
+    return 2 if wrong else 0
+
+
+def _load_file(path: Path) -> Loaded:
+    """An ONNX model, through the backend that wrote it."""
+    from netspec.lowering import find_backend
+
+    saved = find_backend("onnx").open(path)
+    preprocessing = _require_preprocessing(saved.name, saved.preprocessing)
+    runner = Runner("onnx", lambda batch: _scores(saved.name, saved(batch)))
+    return Loaded(saved.name, saved.input_shape, preprocessing, (runner,))
+
+
+def _load_spec(
+    path: Path,
+    names: list[str],
+    source: tuple[Path | None, int | None],
+    settings: tuple[str, ...],
+    say: Callable[[str], None],
+) -> Loaded:
+    """A spec, loaded by each backend with the same weights."""
+    from netspec.errors import NetspecError
+    from netspec.lowering import backend_names, find_backend
+    from netspec.spec import load_graph
+
+    graph = load_graph(path, settings)
+    if len(graph.inputs) != 1:
+        raise NetspecError(
+            f"{graph.name} has {len(graph.inputs)} inputs; only networks of one input run on photographs"
+        )
+    (value,) = graph.inputs
+    preprocessing = _require_preprocessing(graph.name, value.preprocessing)
+    installed = [name for name in backend_names() if not find_backend(name).missing()]
+    backends = [find_backend(name) for name in names or installed]
+    for backend in backends:
+        backend.require()
+    say("weights")
+    weights = chosen_weights(graph, *source)
+
+    def load(backend: Backend) -> Runner:
+        say(f"loading {backend.name}")
+        model = backend.load(backend.lower(graph), weights)
+        return Runner(backend.name, lambda batch: _scores(graph.name, model.forward({value.name: batch})))
+
+    return Loaded(graph.name, value.type.features, preprocessing, tuple(load(backend) for backend in backends))
+
+
+def _require_preprocessing(name: str, preprocessing: Preprocessing | None) -> Preprocessing:
+    from netspec.errors import NetspecError
+
+    if preprocessing is None:
+        raise NetspecError(
+            f"{name} does not say how a photograph becomes its input", "`input: {preprocessing: {…}}` in its spec does"
+        )
+    return preprocessing
+
+
+def _scores(name: str, outputs: dict[str, Array]) -> Array:
+    """The first output, which has to be a number a class."""
+    from netspec.errors import NetspecError
+
+    output, scores = next(iter(outputs.items()))
+    if scores.ndim != 2:
+        raise NetspecError(f"{name}: its output {output} has shape {scores.shape[1:]}, expected a number a class")
+    return scores
+
+
+def _run(
+    loaded: Loaded, images: Sequence[Path], say: Callable[[str], None]
+) -> tuple[list[tuple[Path, dict[str, Array]]], int]:
+    """The scores of each image that can be read, by backend; and how many cannot, each said on stderr."""
+    from netspec.errors import NetspecError
+    from netspec.preprocessing import load_image
+
+    results, wrong = [], 0
+    for path in images:
+        say(str(path))
+        try:
+            batch = load_image(path, loaded.input_shape, loaded.preprocessing)[None]
+        except NetspecError as error:
+            print_error(error.message, error.hint)
+            wrong += 1
+        else:
+            results.append((path, {runner.backend: runner.call(batch)[0] for runner in loaded.runners}))
+    return results, wrong
+
+
+def _best(scores: dict[str, Array], top: int) -> list[int]:
+    """The classes with the largest scores of the first backend, largest first."""
+    import numpy as np
+
+    first = next(iter(scores.values()))
+    return [int(index) for index in np.argsort(-first, kind="stable")[:top]]
+
+
+def _print_image(title: str, scores: dict[str, Array], top: int, labels: list[str] | None) -> None:
+    print_out(title)
+    columns = [Column("rank", right=True), Column("class", right=labels is None, fold=True)]
+    columns += [Column(backend, right=True) for backend in scores]
+    rows: list[list[Cell]] = []
+    for rank, index in enumerate(_best(scores, top), start=1):
+        rows.append([str(rank), _label(index, labels), *(f"{values[index]:.6g}" for values in scores.values())])
+    print_table(columns, rows)
+    if differences := _differences(scores):
+        first = next(iter(scores))
+        largest = ", ".join(f"{backend} {error:.1e}" for backend, error in differences.items())
+        print_out(f"largest difference from {first}, of the largest output: {largest}")
+
+
+def _differences(scores: dict[str, Array]) -> dict[str, float]:
+    """How far each later backend's scores are from the first's."""
+    from netspec.verify.compare import difference_of_largest
+
+    (_, expected), *others = scores.items()
+    return {backend: difference_of_largest(values, expected) for backend, values in others}
+
+
+def _label(index: int, labels: list[str] | None) -> str:
+    return str(index) if labels is None or index >= len(labels) else labels[index]
+
+
+def _read_labels(path: Path) -> list[str]:
+    from netspec.errors import NetspecError
+
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NetspecError(f"cannot read the labels {path}: {error}") from error
+
+
+def _as_json(path: Path, scores: dict[str, Array], top: int, labels: list[str] | None) -> dict[str, Any]:
+    return {
+        "image": str(path),
+        "top": [
+            {
+                "class": index,
+                "label": None if labels is None else _label(index, labels),
+                "outputs": {backend: float(values[index]) for backend, values in scores.items()},
+            }
+            for index in _best(scores, top)
+        ],
+        "differences": _differences(scores),
+    }

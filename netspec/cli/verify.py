@@ -1,0 +1,223 @@
+"""`netspec verify`: the proof that backends agree."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from netspec.cli.console import GREEN, print_error, print_json, print_out, print_table, progress, style
+from netspec.cli.options import (
+    BackendNames,
+    chosen_backends,
+    json_option,
+    set_option,
+    spec_argument,
+    weights_options,
+)
+from netspec.cli.table import Cell, Column
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netspec.lowering import Backend
+    from netspec.verify import Comparison, Level, NodeError, Report
+
+COLUMNS = (
+    Column("backend"),
+    Column("against"),
+    Column("dtype"),
+    Column("input"),
+    Column("worst in", fold=True),
+    Column("error", right=True),
+    Column("limit", right=True),
+    Column(""),
+)
+NODE_COLUMNS = (
+    Column("backend"),
+    Column("dtype"),
+    Column("layer", fold=True),
+    Column("op", fold=True),
+    Column("error", right=True),
+    Column("limit", right=True),
+    Column(""),
+)
+
+
+@click.command(
+    "verify",
+    short_help="Prove that the backends compute one function.",
+    epilog="""\b
+Examples:
+  netspec verify specs/alexnet.yaml
+  netspec verify specs/alexnet.yaml --backends torch,onnx --level forward
+  netspec verify specs/alexnet.yaml --deep
+  netspec verify specs/alexnet.yaml --json > proof.json
+""",
+)
+@spec_argument
+@click.option(
+    "--backends",
+    type=BackendNames(),
+    multiple=True,
+    metavar="NAME[,NAME...]",
+    help="Backends to compare.  [default: all that are installed]",
+)
+@click.option(
+    "--level",
+    type=click.Choice(["forward", "gradient"]),
+    default="gradient",
+    show_default=True,
+    help="Outputs alone, or gradients too.",
+)
+@click.option("--deep", is_flag=True, help="Compare the value of every layer, not only of the outputs.")
+@weights_options("the weights and inputs of the check")
+@set_option
+@json_option
+def command(
+    spec: Path,
+    backends: tuple[tuple[str, ...], ...],
+    level: str,
+    deep: bool,
+    weights: Path | None,
+    seed: int | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Run the same weights and inputs through every backend and a NumPy reference, and compare.
+
+    Outputs are compared with the reference, in float64 and float32, as a share of the largest; gradients of every
+    weight and of the input between the backends that train, in float64, by relative L2. Weights are He-scaled for the
+    check unless --weights gives others. Exit code 1 when anything differs; then the first layer that does is named.
+    """
+    from netspec.spec import load_graph
+    from netspec.verify import verify
+    from netspec.weights import load_weights
+
+    graph = load_graph(spec, settings)
+    targets, left_out = _targets(chosen_backends(backends))
+    arrays = load_weights(weights, graph) if weights is not None else None
+    with progress() as say:
+        report = verify(graph, targets, cast("Level", level), weights=arrays, deep=deep, seed=seed or 0, progress=say)
+    if as_json:
+        print_json(_as_json(report, left_out))
+    else:
+        _print_report(report, left_out)
+    return _conclude(report, quiet=as_json)
+
+
+def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:
+    """The backends to compare, and why others are left out: those asked for by name have to be there."""
+    from netspec.errors import BackendError
+    from netspec.lowering import backend_names, find_backend
+    from netspec.verify.verify import require_backends
+
+    if names:
+        return require_backends(names, find_backend), []
+    found = [find_backend(name) for name in backend_names()]
+    left_out = [
+        f"{backend.name} is left out: it needs {', '.join(missing)}: pip install 'netspec[{backend.name}]'"
+        for backend in found
+        if (missing := backend.missing())
+    ]
+    installed = [backend for backend in found if not backend.missing()]
+    if not installed:
+        raise BackendError("no backend is installed, so there is nothing to compare", "pip install 'netspec[all]'")
+    return installed, left_out
+
+
+def _print_report(report: Report, left_out: Sequence[str]) -> None:
+    for level, title in (("forward", "outputs, of the largest"), ("gradient", "gradients, relative L2")):
+        compared = [c for c in report.comparisons if c.level == level]
+        if compared:
+            print_out(style(f"{report.name}: {title}", "1"))
+            _print_compared(compared)
+            print_out()
+    if report.nodes:
+        print_out(style(f"{report.name}: layer by layer, of the largest", "1"))
+        rows = [[n.backend, n.dtype, n.node, n.op, *_figures(n)] for n in report.nodes]
+        print_table(NODE_COLUMNS, rows, lambda index: not report.nodes[index].passed)
+        print_out()
+    for note in (*report.notes, *left_out):
+        print_out(f"note: {note}")
+
+
+def _print_compared(compared: Sequence[Comparison]) -> None:
+    rows: list[list[Cell]] = [[c.backend, c.against, str(c.dtype), c.case, c.subject, *_figures(c)] for c in compared]
+    print_table(COLUMNS, rows, lambda index: not compared[index].passed)
+
+
+def _figures(row: Comparison | NodeError) -> tuple[str, str, str]:
+    return f"{row.error:.1e}", f"{row.tolerance:.0e}", "✓" if row.passed else "✗"
+
+
+def _conclude(report: Report, *, quiet: bool) -> int:
+    """The closing line, and the exit code; of a failure, where it begins and what it usually is."""
+    from netspec.errors import VerificationError
+
+    if report.passed:
+        if not quiet:
+            backends = dict.fromkeys(c.backend for c in report.comparisons)
+            who = f"{', '.join(backends)} and the reference are one function"
+            print_out(f"{style('✓', GREEN)} {report.name}: {who}: {_count(report)}")
+        return 0
+    if not report.comparisons:
+        print_error(f"{report.name}: nothing was compared, so nothing is proved", " ".join(report.notes))
+        return VerificationError.exit_code
+    failed = sum(not c.passed for c in report.comparisons)
+    lines = [f"{report.name}: not one function: {failed} of {_count(report)} failed"]
+    for divergence in report.divergences:
+        lines.append(f"  {divergence}")
+        lines += [f"    likely: {divergence.trap}"] if divergence.trap else []
+    print_error("\n".join(lines))
+    return VerificationError.exit_code
+
+
+def _count(report: Report) -> str:
+    number = len(report.comparisons)
+    return f"{number} comparison{'s'[: number - 1]}"
+
+
+def _as_json(report: Report, left_out: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": report.name,
+        "passed": report.passed,
+        "comparisons": [
+            {
+                "level": c.level,
+                "backend": c.backend,
+                "against": c.against,
+                "dtype": str(c.dtype),
+                "case": c.case,
+                "subject": c.subject,
+                "measure": c.measure,
+                "error": _number(c.error),
+                "tolerance": c.tolerance,
+                "passed": c.passed,
+            }
+            for c in report.comparisons
+        ],
+        "layers": [_node(node) for node in report.nodes],
+        "divergences": [_node(node) for node in report.divergences],
+        "notes": [*report.notes, *left_out],
+    }
+
+
+def _node(node: NodeError) -> dict[str, Any]:
+    return {
+        "layer": node.node,
+        "op": node.op,
+        "backend": node.backend,
+        "dtype": node.dtype,
+        "error": _number(node.error),
+        "tolerance": node.tolerance,
+        "passed": node.passed,
+        "trap": node.trap,
+    }
+
+
+def _number(error: float) -> float | None:
+    """The error, or None where nothing could be measured: JSON has no infinity."""
+    return error if math.isfinite(error) else None

@@ -1,0 +1,140 @@
+"""Every op at every operator set: valid by the full checker, of the graph's shapes, and of the reference's values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+import pytest
+
+from netspec.errors import BackendError
+from netspec.graph import Graph
+from netspec.lowering import find_backend
+from netspec.testing.cases import SampleCase, sample_cases
+from netspec.testing.checks import check_forward
+from netspec.testing.networks import NETWORKS
+from netspec.types import BATCH, DType
+from netspec_onnx import OnnxBackend
+from netspec_onnx.opset import DEFAULT_OPSET, OLDEST_OPSET, newest_opset
+
+NEWEST = newest_opset()
+OPSETS = range(OLDEST_OPSET, NEWEST + 1)
+CASES = list(sample_cases())
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_sample_agrees_with_the_reference(opset: int) -> None:
+    backend = OnnxBackend(opset=opset)
+    for case in CASES:
+        check_forward(backend, case, DType.FLOAT32)
+
+
+@pytest.mark.parametrize("dtype", DType)
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_sample_is_valid_and_infers_the_shapes_of_the_graph(opset: int, dtype: DType, complete: Callable) -> None:
+    backend = OnnxBackend(opset=opset)
+    for case in CASES:
+        graph = case.graph.astype(dtype)
+        artifact = backend.lower(graph)
+        require_valid(onnx.ModelProto.FromString(artifact.content), graph, opset, str(case))
+        require_valid(complete(artifact, case.weights()), graph, opset, str(case))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_are_valid_with_every_value_shown(name: str, complete: Callable) -> None:
+    graph = NETWORKS[name]()
+    for shown in (graph, graph.with_outputs(graph.values)):
+        artifact = OnnxBackend().lower(shown)
+        require_valid(onnx.ModelProto.FromString(artifact.content), shown, DEFAULT_OPSET, name)
+
+
+def test_showing_a_value_changes_no_node() -> None:
+    graph = NETWORKS["towers"]()
+    plain, shown = (
+        onnx.ModelProto.FromString(OnnxBackend().lower(g).content).graph.node
+        for g in (graph, graph.with_outputs(graph.values))
+    )
+    assert list(plain) == list(shown)
+
+
+def require_valid(model: onnx.ModelProto, graph: Graph, opset: int, what: str) -> None:
+    """The model passes the full checker, and strict inference finds each value's shape from the inputs alone."""
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", opset)]
+    onnx.checker.check_model(model, full_check=True)
+    declared = {v.name: dims(v) for v in (*model.graph.input, *model.graph.output, *model.graph.value_info)}
+    made = {output for node in model.graph.node for output in node.output}
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        if output.name in made:
+            output.type.tensor_type.ClearField("shape")
+    model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    found = {v.name: dims(v) for v in (*model.graph.input, *model.graph.output, *model.graph.value_info)}
+    for name in made:
+        assert found[name] == declared[name], f"{what}: {name}"
+    for name, value in graph.values.items():
+        assert found[name] == list(value.type.shape), f"{what}: {name}"
+
+
+def dims(value: onnx.ValueInfoProto) -> list[int | str]:
+    """The shape of a value, the free axes by name."""
+    return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def operators(case: SampleCase, opset: int) -> list[str]:
+    """The operators that a case is lowered to."""
+    model = onnx.ModelProto.FromString(OnnxBackend(opset=opset).lower(case.graph).content)
+    return [node.op_type for node in model.graph.node]
+
+
+def case_of(kind: str, index: int = 0) -> SampleCase:
+    """A sample of an op."""
+    return [case for case in CASES if case.node.op.kind == kind][index]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operator", "since"), [("layer_norm", "LayerNormalization", 17), ("gelu", "Gelu", 20)]
+)
+def test_an_operator_is_used_from_the_opset_that_has_it(kind: str, operator: str, since: int) -> None:
+    assert operators(case_of(kind), since) == [operator]
+    assert operator not in operators(case_of(kind), since - 1)
+
+
+def test_axes_of_a_reduction_are_an_input_from_opset_18() -> None:
+    case = case_of("layer_norm", 2)  # over axis 1, which LayerNormalization cannot say
+    for opset, inputs in ((17, 1), (18, 2)):
+        model = onnx.ModelProto.FromString(OnnxBackend(opset=opset).lower(case.graph).content)
+        means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
+        assert len(means) == 2
+        assert all(len(node.input) == inputs for node in means)
+
+
+def test_group_normalization_and_ceil_mode_are_never_used() -> None:
+    for opset in OPSETS:
+        for case in sample_cases():
+            model = onnx.ModelProto.FromString(OnnxBackend(opset=opset).lower(case.graph).content)
+            for node in model.graph.node:
+                assert node.op_type != "GroupNormalization"
+                assert "ceil_mode" not in [attribute.name for attribute in node.attribute]
+
+
+def test_the_free_axis_has_one_name() -> None:
+    model = onnx.ModelProto.FromString(OnnxBackend().lower(NETWORKS["towers"]()).content)
+    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
+    assert {dim for value in values for dim in dims(value) if isinstance(dim, str)} == {BATCH}
+
+
+@pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, NEWEST + 1, 0, -1, "17", 17.0, True, None])
+def test_an_unsupported_opset_is_refused_with_the_range(opset: object) -> None:
+    with pytest.raises(BackendError, match=f"expected {OLDEST_OPSET} to {NEWEST}"):
+        find_backend("onnx").with_options(opset=opset)
+
+
+def test_options() -> None:
+    backend = find_backend("onnx").with_options(opset=18)
+    assert isinstance(backend, OnnxBackend)
+    assert (backend.opset, backend.with_options(largest_inline=5).opset) == (18, 18)
+    assert find_backend("onnx").opset == DEFAULT_OPSET
+    with pytest.raises(BackendError, match="no option 'opsets'; it has opset, largest_inline"):
+        backend.with_options(opsets=18)
+    with pytest.raises(BackendError, match="torch backend has no option 'opset'"):
+        find_backend("torch").with_options(opset=18)

@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+
+from netspec.errors import GraphError, ShapeError
+from netspec.graph import Graph, Input, make_node
+from netspec.graph.analysis import analyze
+from netspec.graph.text import print_graph, spec_hash
+from netspec.ops import Add, Conv2d, Dense, MaxPool2d, Relu
+from netspec.ops.attributes import both
+from netspec.testing.networks import NETWORKS
+from netspec.types import DType, TensorType
+
+X = Input("x", TensorType.of(3, 9, 9))
+CONV = make_node("conv", Conv2d(filters=4, kernel_size=both(3)), [X])
+RELU = make_node("relu", Relu(), [CONV])
+
+
+def graph(*nodes: object, outputs: tuple[str, ...] = ("relu",)) -> Graph:
+    return Graph("g", (X,), nodes, outputs)  # type: ignore[arg-type]
+
+
+def test_a_sound_graph_is_returned() -> None:
+    sound = graph(CONV, RELU)
+    assert sound.check() is sound
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (graph(RELU, CONV), "'relu' reads 'conv' before it is made"),
+        (graph(CONV, RELU, RELU), "'relu' is defined twice"),
+        (graph(CONV, RELU, outputs=("fc",)), "the output 'fc' is not a value of it"),
+        (graph(CONV, RELU, outputs=()), "expected distinct outputs"),
+        (graph(CONV, RELU, outputs=("relu", "relu")), "expected distinct outputs"),
+        (graph(CONV, replace(RELU, type=TensorType.of(4))), "the types of 'relu' do not follow"),
+        (graph(CONV, replace(RELU, type=RELU.type.astype(DType.FLOAT64))), "is float64, not float32"),
+    ],
+)
+def test_what_is_not_well_formed_is_said(broken: Graph, message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        broken.check()
+
+
+def test_an_initializer_for_a_weight_that_is_not_there() -> None:
+    op = Dense.model_validate({"units": 2, "bias": False, "initialize": {"bias": 0}})
+    with pytest.raises(ShapeError, match="dense has no weight 'bias' to initialize; it has weight"):
+        make_node("fc", op, [Input("x", TensorType.of(3))])
+
+
+def test_another_dtype_is_the_same_function() -> None:
+    wide = graph(CONV, RELU).astype(DType.FLOAT64).check()
+    assert wide.dtype is DType.FLOAT64
+    assert wide.astype(DType.FLOAT32) == graph(CONV, RELU)
+
+
+def test_readers_and_weights() -> None:
+    residual = graph(CONV, RELU, make_node("sum", Add(), [CONV, RELU]), outputs=("sum",))
+    assert [n.name for n in residual.readers["conv"]] == ["relu", "sum"]
+    assert {name: w.shape for name, w in residual.weights.items()} == {"conv.weight": (4, 3, 3, 3), "conv.bias": (4,)}
+
+
+def test_the_hash_is_of_the_function() -> None:
+    assert spec_hash(graph(CONV, RELU)) == spec_hash(replace(graph(CONV, RELU), source="elsewhere"))
+    other = make_node("conv", Conv2d(filters=4, kernel_size=both(3), bias=False), [X])
+    assert spec_hash(graph(CONV, RELU)) != spec_hash(graph(other, make_node("relu", Relu(), [other])))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_attribute_is_printed(network: str) -> None:
+    built = NETWORKS[network]()
+    assert len(print_graph(built).splitlines()) == 2 + len(built.inputs) + len(built.nodes)
+
+
+def test_receptive_fields_of_alexnets_first_layers() -> None:
+    # r' = r + (k - 1) j, j' = j s: conv 11/4 sees 11, pool 3/2 sees 11 + 2·4 = 19, conv 5 then 19 + 4·8 = 51.
+    conv1 = make_node(
+        "conv1", Conv2d(filters=2, kernel_size=both(11), stride=both(4)), [Input("x", TensorType.of(3, 99, 99))]
+    )
+    pool1 = make_node("pool1", MaxPool2d(kernel_size=both(3), stride=both(2)), [conv1])
+    conv2 = make_node("conv2", Conv2d(filters=2, kernel_size=both(5)), [pool1])
+    rows = analyze(Graph("g", (Input("x", TensorType.of(3, 99, 99)),), (conv1, pool1, conv2), ("conv2",))).rows
+    assert [row.receptive_field.size[0] for row in rows] == [11, 19, 51]
+    assert [row.receptive_field.step[0] for row in rows] == [4, 8, 8]

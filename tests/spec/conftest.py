@@ -1,0 +1,35 @@
+"""Specs written by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Write = Callable[..., Path]
+
+HEAD = "name: example\ninput: {shape: [3, 8, 8]}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a text, or bytes, as a spec file and give its path."""
+
+    def write_file(text: str | bytes, name: str = "spec.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write_file
+
+
+@pytest.fixture
+def net(write: Write) -> Write:
+    """Write a spec of a small network with these lines under `layers:`."""
+
+    def write_net(*layers: str, tail: str = "") -> Path:
+        return write(HEAD + "layers:\n" + "".join(f"  {line}\n" for line in layers) + tail)
+
+    return write_net

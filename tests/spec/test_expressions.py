@@ -1,0 +1,214 @@
+"""`${…}`: what it computes, and everything that it is not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from netspec.errors import SpecError
+from netspec.spec import load_graph, read_spec
+from netspec.spec.expression import ExpressionError, evaluate_text
+
+PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${classes}", 10),
+        ("${classes * 2 + 1}", 21),
+        ("${classes / 2}", 5.0),
+        ("${classes // 3}", 3),
+        ("${classes % 3}", 1),
+        ("${-classes}", -10),
+        ("${2 ** 10}", 1024),
+        ("${2 ** -1}", 0.5),
+        ("${1e-4}", 1e-4),
+        ("${int(classes * width)}", 5),
+        ("${round(2.567, 1)}", 2.6),
+        ("${round(2.5)}", 2),
+        ("${max(1, classes, 3)}", 10),
+        ("${min(1, abs(-4))}", 1),
+        ("${classes > 5}", True),
+        ("${1 < classes <= 10}", True),
+        ("${not wide}", False),
+        ("${wide and classes == 10}", True),
+        ("${form == 'tanh'}", True),
+        ("${64 if wide else 32}", 64),
+        ("${wide}", True),
+        ("${form}", "tanh"),
+        ("${ classes }", 10),
+        ("net-${classes}-${form}-${wide}", "net-10-tanh-true"),
+        ("${classes}${classes}", "1010"),
+        ("plain $ text }", "plain $ text }"),
+    ],
+)
+def test_values_and_their_types(text: str, value: object) -> None:
+    result = evaluate_text(text, PARAMETERS)
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "__import__('os').system('true')",
+        "().__class__.__bases__[0].__subclasses__()",
+        "classes.real",
+        "open('/etc/passwd')",
+        "eval('1')",
+        "[1, 2]",
+        "(1, 2)",
+        "x for x in y",
+        "lambda: 1",
+        "f'{classes}'",
+        "classes if wide",
+        "wide := 3",
+        "classes = 3",
+        "import os",
+        "1; 2",
+        "1 if",
+        "9 ** 9 ** 9",
+        "2 ** 63",
+        "10 ** -400 * 10 ** 400",
+        "1e308 * 10",
+        "'a' * 10 ** 9",
+        "'a' + 'b'",
+        "form + 1",
+        "wide + 1",
+        "1 << 100",
+        "1 in (1, 2)",
+        "1 is 1",
+        "~classes",
+        "(-8) ** 0.5",
+        "classes / 0",
+        "classes % 0",
+        "0 ** -1",
+        "round(5, -10 ** 9)",
+        "round(1.5, 400)",
+        "max()",
+        "max(classes=1)",
+        "min('a', 'b')",
+        "int('9' * 400)",
+        "abs(form)",
+        "max",
+        "None",
+        "...",
+        "b'x'",
+        "1j",
+        "form < 1",
+        "1+" * 145 + "1 +",
+        "1" * 299,
+        "\0",
+        "\ud800",
+        "",
+        "  ",
+    ],
+)
+def test_what_it_is_not(code: str) -> None:
+    start = time.perf_counter()
+    if "{" in code:
+        code = code.replace("{", "(").replace("}", ")")
+    with pytest.raises(ExpressionError):
+        evaluate_text(f"${{{code}}}", PARAMETERS)
+    assert time.perf_counter() - start < 1
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.sampled_from([*"0123456789+-*/%()<>=!.,e' ", "classes", " if ", " else "]), max_size=30).map("".join)
+)
+@example("-" * 250 + "1")
+@example("(" * 145 + "1" + ")" * 145)
+@example("not " * 70 + "1")
+def test_any_text_has_a_value_or_an_error(code: str) -> None:
+    try:
+        value = evaluate_text(f"${{{code}}}", PARAMETERS)
+    except ExpressionError:
+        return
+    assert isinstance(value, int | float | str)
+
+
+def test_expressions_reach_every_part_of_a_spec(write) -> None:
+    path = write(
+        "name: net-${classes}\n"
+        "source: ${note}\n"
+        "input: {shape: [3, '${size}', '${size + 1}']}\n"
+        "parameters: {classes: 10, size: 8, half: '${classes // 2}', note: a note, rate: '${1 / half}'}\n"
+        "defaults: {dense: {bias: '${classes > 20}'}}\n"
+        "layers:\n  flat: {op: flatten}\n  fc: {op: dense, units: '${half}'}\n"
+        "training: {batch_size: '${half}', epochs: 1, optimizer: {name: adam, learning_rate: '${rate}'}}\n"
+    )
+    spec = read_spec(path)
+    assert (spec.name, spec.source) == ("net-10", "a note")
+    assert spec.parameters == {"classes": 10, "size": 8, "half": 5, "note": "a note", "rate": 0.2}
+    graph = load_graph(path)
+    assert graph.inputs[0].type.features == (3, 8, 9)
+    assert graph.type_of("fc").features == (5,)
+    assert set(graph.weights) == {"fc.weight"}
+    assert spec.training is not None
+    assert spec.training.optimizer.learning_rate == 0.2
+
+
+SETTABLE = (
+    "name: example\ninput: {shape: [8]}\nparameters: {classes: 10, wide: false, rate: 0.5}\n"
+    "layers:\n  fc: {op: dense, units: '${classes * 2 if wide else classes}'}\n"
+    "training: {batch_size: 4, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}\n"
+)
+
+
+def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
+    path = write(SETTABLE)
+    assert load_graph(path, set=["classes=7", "wide=true"]).type_of("fc").features == (14,)
+    assert load_graph(path, set={"classes": "7"}).type_of("fc").features == (7,)
+    recipe = read_spec(
+        path,
+        set=[
+            "training.batch_size=64",
+            "training.optimizer.momentum=0.9",
+            "training.schedule={name: cosine}",
+            "training.seed=3",
+        ],
+    ).training
+    assert recipe is not None
+    assert (recipe.batch_size, recipe.seed, recipe.schedule.name) == (64, 3, "cosine")
+    assert recipe.optimizer.model_dump()["momentum"] == 0.9
+    assert recipe.optimizer.learning_rate == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("clases=3", "did you mean 'classes'"),
+        ("classes", "expected name=value, received 'classes'"),
+        ("classes=", "expected name=value"),
+        ("=3", "expected name=value"),
+        ("classes=ten", r"--set:1:9: parameters|--set:1:9: expected a value like the spec's own, 10, received 'ten'"),
+        ("classes=true", "received true"),
+        ("classes=[1", "--set:1:.*not YAML"),
+        ("classes=1e400", "--set:1:9: 1e400 is beyond"),
+        ("wide=1", "spec's own, false, received 1"),
+        ("classes=-4", "expected a positive integer, received -4"),
+        ("training.batch_sise=3", "did you mean 'batch_size'"),
+        ("training.batch_size=x", "--set:1:21: .*expected a positive integer, received 'x'"),
+        ("training.batch_size.x=3", "'batch_size' is 4 in the spec"),
+        ("layers.fc.units=3", "cannot be set"),
+        ("parameters.classes=3", "`classes=…` sets it"),
+    ],
+)
+def test_set_that_cannot_be(write, text: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        load_graph(write(SETTABLE), set=[text])
+
+
+def test_set_is_shown_with_a_caret(write) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_graph(write(SETTABLE), set=["training.optimizer.learning_rate=-1"])
+    assert str(caught.value).splitlines() == [
+        "--set:1:34: expected a positive number, received -1",
+        "    training.optimizer.learning_rate=-1",
+        "                                     ^",
+    ]

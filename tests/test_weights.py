@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from netspec.errors import NetspecError, WeightsError
+from netspec.graph import Graph, Input, make_node
+from netspec.ops import Conv2d, Dense
+from netspec.ops.initializers import draw
+from netspec.testing.networks import Chain, towers
+from netspec.types import TensorType
+from netspec.weights import initialize, load_weights, save_weights, stream
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    graph = towers()
+    weights = initialize(graph, seed=3)
+    loaded = load_weights(save_weights(tmp_path / "w.safetensors", graph, weights), graph)
+    assert list(loaded) == list(graph.weights)
+    for name, array in weights.items():
+        np.testing.assert_array_equal(loaded[name], array)
+
+
+def test_a_layer_more_leaves_the_others_as_they_were() -> None:
+    short = Chain("a", x=(5,)).add("fc1", "dense", units=4).add("fc2", "dense", units=4).graph()
+    long = (
+        Chain("b", x=(5,))
+        .add("fc1", "dense", units=4)
+        .add("new", "dense", units=4)
+        .add("fc2", "dense", units=4)
+        .graph()
+    )
+    ours, theirs = initialize(short, 7), initialize(long, 7)
+    for name, array in ours.items():
+        np.testing.assert_array_equal(theirs[name], array)
+    assert not np.array_equal(ours["fc2.weight"], theirs["new.weight"])
+    assert not np.array_equal(ours["fc1.weight"], initialize(short, 8)["fc1.weight"])
+
+
+def moments(
+    initializer: object, shape: tuple[int, ...] = (200, 500), fan_in: int = 50, fan_out: int = 150
+) -> np.ndarray:
+    op = Dense.model_validate({"units": 1, "initialize": {"weight": initializer}})
+    return draw(op.initialize["weight"], shape, fan_in, fan_out, stream(0, "test"))
+
+
+def test_distributions_are_what_they_say() -> None:
+    # 1e5 draws: a standard deviation is known to 0.3 %, five of those are allowed.
+    close = {"rel": 0.012}
+    assert (moments(0.5) == 0.5).all()
+    assert moments({"normal": {"std": 0.01, "mean": 1}}).std() == pytest.approx(0.01, **close)
+    assert moments({"variance_scaling": {"scale": 2}}).std() == pytest.approx((2 / 50) ** 0.5, **close)
+    average = {"variance_scaling": {"fan": "average", "distribution": "uniform"}}
+    assert moments(average).std() == pytest.approx((1 / 100) ** 0.5, **close)
+    assert np.abs(moments(average)).max() <= (3 / 100) ** 0.5
+    truncated = {"variance_scaling": {"fan": "out", "distribution": "truncated_normal"}}
+    assert moments(truncated).std() == pytest.approx((1 / 150) ** 0.5, **close)
+    assert np.abs(moments({"truncated_normal": {"std": 2, "cut": 1.5}})).max() <= 3.0
+    uniform = moments({"uniform": {"low": -3, "high": -1}})
+    assert -3 <= uniform.min() < -2.99
+    assert -1.01 < uniform.max() < -1
+
+
+def test_alexnets_biases_start_as_section_5_says() -> None:
+    op = Conv2d.model_validate({"filters": 2, "kernel_size": 1, "initialize": {"bias": 1}})
+    x = Input("x", TensorType.of(1, 1, 1))
+    weights = initialize(Graph("g", (x,), (make_node("conv", op, [x]),), ("conv",)))
+    np.testing.assert_array_equal(weights["conv.bias"], [1, 1])
+
+
+def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
+    graph = towers()
+    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph))
+    whole = path.read_bytes()
+    arrays = load_file(path)
+
+    def refused(message: str) -> None:
+        with pytest.raises(WeightsError, match=message) as error:
+            load_weights(path, graph)
+        assert str(path) in error.value.message
+
+    path.write_bytes(whole[: len(whole) // 2])
+    refused("not a readable safetensors file")
+    path.write_bytes(b"\x80\x04pickled")
+    refused("not a readable safetensors file")
+    save_file({**arrays, "extra.weight": arrays["fc1.bias"]}, path)
+    refused("unexpected: extra.weight")
+    save_file({k: v for k, v in arrays.items() if k != "fc1.bias"}, path)
+    refused("missing: fc1.bias")
+    save_file({**arrays, "fc1.bias": np.zeros(9, np.float32)}, path)
+    refused(r"fc1.bias: expected shape \(6,\), received \(9,\)")
+    save_file({**arrays, "fc1.bias": np.zeros(6, np.int32)}, path)
+    refused("expected floating-point numbers, received int32")
+    save_file({**arrays, "fc1.bias": np.full(6, np.nan, np.float32)}, path)
+    refused("holds NaN")
+    path.unlink()
+    refused("there is no such file")
+
+
+def test_another_networks_file_is_named(tmp_path: Path) -> None:
+    other = Chain("other", x=(5,)).add("fc", "dense", units=4).graph()
+    path = save_weights(tmp_path / "w.safetensors", other, initialize(other))
+    with pytest.raises(WeightsError) as error:
+        load_weights(path, towers())
+    assert error.value.hint == "the file was written for the spec 'other'"
+
+
+def test_an_unwritable_folder_leaves_nothing(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    graph = towers()
+    with pytest.raises(NetspecError, match="cannot write"):
+        save_weights(blocked / "w.safetensors", graph, initialize(graph))
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

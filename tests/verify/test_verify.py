@@ -1,0 +1,109 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from netspec.errors import BackendError, VerificationError
+from netspec.lowering import find_backend
+from netspec.ops import Conv2d, LocalResponseNorm
+from netspec.testing.faults import FAULTS, Fault, FaultyBackend, changed
+from netspec.testing.networks import Chain, branches, towers
+from netspec.types import DType
+from netspec.verify import verify
+from netspec.verify.cases import cases_of, check_weights_of, with_other_sizes
+from netspec.verify.compare import difference_of_largest, relative_l2, require_close
+from netspec.verify.verify import with_unsaturated_outputs
+
+TORCH = find_backend("torch")
+
+
+def test_a_sound_network_passes_with_every_figure() -> None:
+    report = verify(towers(), [TORCH, find_backend("onnx")]).require()
+    forward = {(c.backend, c.dtype, c.case[:1]) for c in report.comparisons if c.level == "forward"}
+    batches = "127"
+    assert forward >= {("torch", dtype, n) for dtype in DType for n in batches}
+    assert forward >= {("onnx", DType.FLOAT32, n) for n in batches}
+    assert any("gradients need two backends" in note for note in report.notes)
+
+
+def test_a_fault_is_found_and_named() -> None:
+    faulty = FaultyBackend(TORCH, Fault("k of 1", LocalResponseNorm, changed(k=1.0)))
+    report = verify(towers(), [faulty], "forward")
+    assert not report.passed
+    assert [(d.node, d.op) for d in report.divergences] == [("norm1", "local_response_norm")]
+    with pytest.raises(VerificationError, match="first diverges at norm1") as error:
+        report.require()
+    assert error.value.exit_code == 1
+    assert "k left at 1" in error.value.message
+
+
+def test_a_wrong_alpha_shows_in_float32_too() -> None:
+    # At a standard deviation of 1 and with the paper's own weights it would move the logits by 4e-6 of the largest.
+    faulty = FaultyBackend(find_backend("onnx"), next(f for f in FAULTS if f.name == "alpha off by size"))
+    worst = max(c.error for c in verify(towers(), [faulty], "forward").comparisons)
+    assert worst > 1e-3
+
+
+def test_two_faulty_gradients_do_not_hide() -> None:
+    transposed = next(f for f in FAULTS if f.name == "kernel not transposed")
+    report = verify(towers(), [TORCH, FaultyBackend(TORCH, transposed)])
+    assert any(c.level == "gradient" and not c.passed for c in report.comparisons)
+
+
+def test_nothing_compared_is_no_proof() -> None:
+    with pytest.raises(VerificationError, match="nothing was compared"):
+        verify(towers(), []).require()
+
+
+def test_saturated_outputs_do_not_hide_the_logits() -> None:
+    assert with_unsaturated_outputs(towers()).outputs == ("prob", "fc2")
+    assert with_unsaturated_outputs(branches()).outputs == branches().outputs
+
+
+def test_other_sizes_where_the_weights_allow() -> None:
+    chain = Chain("c", image=(3, 8, 8)).add("conv", "conv2d", filters=2, kernel_size=3)
+    free = chain.add("pool", "global_avg_pool2d").add("fc", "dense", units=2).graph()
+    other = with_other_sizes(free)
+    assert other is not None
+    assert other.inputs[0].type.features == (3, 9, 11)
+    fixed = Chain("c", image=(3, 8, 8)).add("flatten", "flatten").add("fc", "dense", units=2).graph()
+    assert with_other_sizes(fixed) is None
+    assert [case.label for case in cases_of(fixed)] == ["1 × 3x8x8", "2 × 3x8x8", "7 × 3x8x8"]
+
+
+def test_check_weights_keep_the_scale_of_pixels() -> None:
+    graph = towers()
+    weights = check_weights_of(graph)
+    assert weights["conv1.weight"].std() == pytest.approx((2 / 75) ** 0.5, rel=0.1)
+    (case, *_) = cases_of(graph, (7,))
+    assert case.inputs["image"].std() == pytest.approx(60, rel=0.05)
+    assert (case.inputs["image"] == 0).any()
+    assert all((array != 0).all() for array in weights.values())
+
+
+def test_measures() -> None:
+    assert difference_of_largest(np.array([1.0, 9.0]), np.array([1.0, 10.0])) == pytest.approx(0.1)
+    assert relative_l2(np.array([3.0, 0.0]), np.array([3.0, 4.0])) == pytest.approx(0.8)
+    assert difference_of_largest(np.zeros(2), np.zeros(2)) == 0
+    with pytest.raises(VerificationError, match=r"expected shape \(2,\), received \(1, 2\)"):
+        difference_of_largest(np.zeros((1, 2)), np.zeros(2))
+    with pytest.raises(VerificationError, match="NaN"):
+        relative_l2(np.array([np.nan]), np.zeros(1))
+
+
+def test_require_close_compares_dtype_too() -> None:
+    with pytest.raises(VerificationError, match="y: expected float64, received float32"):
+        require_close(np.zeros(2, np.float32), np.zeros(2), 1.0, "y", DType.FLOAT64)
+
+
+def test_a_missing_framework_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(TORCH), "requires", {"torch_that_is_not_there": "torch"})
+    with pytest.raises(BackendError, match="the torch backend needs torch, not installed here") as error:
+        verify(towers(), [TORCH])
+    assert error.value.hint == "pip install 'netspec[torch]'"
+
+
+def test_a_fault_replaces_only_its_op() -> None:
+    node = towers().nodes[0]
+    assert isinstance(node.op, Conv2d)
+    assert replace(node) == node
