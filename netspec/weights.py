@@ -14,7 +14,7 @@ from netspec.errors import WeightsError
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.graph.text import spec_hash
-from netspec.lowering.artifact import check_weights
+from netspec.graph.weights import check_weights
 from netspec.ops.base import Weights
 from netspec.ops.initializers import draw
 

@@ -14,6 +14,7 @@ import netspec_keras.merge
 import netspec_keras.normalization
 import netspec_keras.pooling
 import netspec_keras.shape  # noqa: F401 # each module fills the table
+from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, Model
@@ -32,7 +33,8 @@ class KerasBackend(Backend):
 
     name = "keras"
     requires = MappingProxyType({"keras": "keras", ENGINE: ENGINE})
-    dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
+    # On PyTorch and JAX, Keras makes float32 of float64 wherever it promotes types.
+    dtypes = frozenset({DType.FLOAT32, DType.FLOAT64} if ENGINE == "tensorflow" else {DType.FLOAT32})
     trains = True
     lowerings = TABLE
 
@@ -46,16 +48,16 @@ class KerasBackend(Backend):
     def load(self, artifact: Artifact, weights: Weights) -> Model:
         """What the emitted function returns."""
         self.require()
+        dtype = artifact.graph.dtype
+        if dtype not in self.dtypes:
+            raise BackendError(f"keras on {ENGINE} does not compute in {dtype}", "set KERAS_BACKEND to tensorflow")
         from netspec_keras.model import KerasModel
 
         return KerasModel(artifact, weights)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
         """`NAME.py`, and `NAME.keras` with the weights, which loads wherever `NAME.py` was imported before."""
-        self.require()
-        from netspec_keras.model import KerasModel
-
-        model = KerasModel(artifact, weights)
+        model = self.load(artifact, weights)
         stem = module_name(artifact.graph.name)
         source = write_whole(folder / f"{stem}.py", artifact.content)
-        return [source, write_whole(folder / f"{stem}.keras", model.save)]
+        return [source, write_whole(folder / f"{stem}.keras", model.native.save)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 import keras
@@ -20,20 +20,15 @@ def precision(dtype: DType) -> Iterator[None]:
     """Keras in this dtype and channels last, and afterwards as it was before."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     data_format = keras.config.image_data_format()
-    with ExitStack() as stack:
-        if keras.config.backend() == "jax":  # which makes float32 of all that is float64 unless it is told
-            import jax
-
-            stack.enter_context(jax.enable_x64(dtype is DType.FLOAT64))
-        try:
-            keras.config.set_floatx(str(dtype))
-            keras.config.set_dtype_policy(str(dtype))
-            keras.config.set_image_data_format("channels_last")
-            yield
-        finally:
-            keras.config.set_floatx(floatx)
-            keras.config.set_dtype_policy(policy)
-            keras.config.set_image_data_format(data_format)
+    try:
+        keras.config.set_floatx(str(dtype))
+        keras.config.set_dtype_policy(str(dtype))
+        keras.config.set_image_data_format("channels_last")
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(data_format)
 
 
 def run(model: keras.Model, inputs: Sequence[Array], training: bool) -> list[Array]:

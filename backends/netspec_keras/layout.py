@@ -52,12 +52,12 @@ def flattened_channels_last(graph: Graph) -> dict[str, TensorType]:
     """
     found: dict[str, TensorType] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Flatten) and node.name not in found and _mixes_order(node.input_types[0]):
+        if isinstance(node.op, Flatten) and node.name not in found and mixes_order(node.input_types[0]):
             found |= dict.fromkeys(_reach(graph, node), node.input_types[0])
     return found
 
 
-def _mixes_order(value: TensorType) -> bool:
+def mixes_order(value: TensorType) -> bool:
     """Whether the order of channels and positions can be told apart at all."""
     return value.rank == 4 and value.features[0] > 1 and value.size > value.features[0]
 

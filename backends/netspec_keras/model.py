@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import numpy as np
 
@@ -81,10 +80,6 @@ class KerasModel(Model):
         """A copy of every weight by canonical name."""
         arrays = {path: keras.ops.convert_to_numpy(variable) for path, variable in self._variables.items()}
         return self.artifact.to_canonical(arrays | self._unused)
-
-    def save(self, path: Path) -> None:
-        """Write a `.keras` file: architecture and weights, in the graph's dtype."""
-        self.native.save(path)
 
     def _run(self, inputs: Mapping[str, Array], training: bool) -> dict[str, Array]:
         graph = self.artifact.graph

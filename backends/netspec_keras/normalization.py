@@ -34,14 +34,20 @@ def batch_norm(op: BatchNorm, node: Node, out: ModelWriter) -> None:
 
 @lowers(LayerNorm)
 def layer_norm(op: LayerNorm, node: Node, out: ModelWriter) -> None:
-    """`layers.LayerNormalization`; weights have the axes in the order in which Keras keeps them."""
-    kept = [axis for axis in native_order(node.type.rank) if axis in op.axes]
-    axes = tuple(native_axis(axis, node.type.rank) % node.type.rank for axis in kept)
-    last = axes == (node.type.rank - 1,)
-    settings: dict[str, LiteralValue] = {} if last else {"axis": axes if len(axes) > 1 else axes[0]}
+    """`layers.LayerNormalization` for the last axes; ours for others, which Keras gets wrong on PyTorch.
+
+    Weights have the axes in the order in which Keras keeps them.
+    """
+    rank = node.type.rank
+    kept = [axis for axis in native_order(rank) if axis in op.axes]
+    axes = tuple(native_axis(axis, rank) % rank for axis in kept)
+    last = axes == tuple(range(rank - len(axes), rank))
+    settings: dict[str, LiteralValue] = {} if axes == (rank - 1,) else {"axis": axes if len(axes) > 1 else axes[0]}
     settings |= {"epsilon": op.epsilon} | _affine(op.affine)
     _bind_affine(node, out, tuple(op.axes.index(axis) for axis in kept))
-    out.apply(node, call("layers.LayerNormalization", **settings), *out.inputs(node))
+    out.apply(
+        node, call("layers.LayerNormalization" if last else "AxisLayerNormalization", **settings), *out.inputs(node)
+    )
 
 
 @lowers(GroupNorm)

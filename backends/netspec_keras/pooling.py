@@ -23,16 +23,15 @@ def max_pool2d(op: MaxPool2d, node: Node, out: ModelWriter) -> None:
 
 @lowers(AvgPool2d)
 def avg_pool2d(op: AvgPool2d, node: Node, out: ModelWriter) -> None:
-    """`layers.AveragePooling2D`, which never counts the padding of `same`, after zeros that it does count.
+    """`layers.AveragePooling2D` without padding, or after zeros that all count; else `CountingAveragePooling2D`.
 
-    Where some of them count and some do not, our own `CountingAveragePooling2D`.
+    The `same` of Keras would do where no padding counts, but on PyTorch it averages repeated edges.
     """
     (x,) = out.inputs(node)
     reach = _reach(op, node)
-    same = is_same(node.input_types[0], reach, op.kernel_size, op.steps) and op.divisor == "valid_only"
     counted = {"window": reach, "window_in_padded": op.sides, "valid_only": None}[op.divisor]
-    if same or not reach:
-        out.apply(node, _pool("layers.AveragePooling2D", op, same), x)
+    if not reach:
+        out.apply(node, _pool("layers.AveragePooling2D", op, same=False), x)
     elif counted == reach:
         x = _pad(node, out, x, "layers.ZeroPadding2D", reach)
         out.apply(node, _pool("layers.AveragePooling2D", op, same=False), x)

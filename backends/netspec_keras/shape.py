@@ -4,7 +4,7 @@ from netspec.graph import Node
 from netspec.lowering.source import Name, call
 from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
 from netspec_keras.geometry import sides
-from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, native_order
+from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, mixes_order, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
@@ -57,9 +57,9 @@ def pad2d(op: Pad2d, node: Node, out: ModelWriter) -> None:
 
 
 def _channels_first(node: Node, out: ModelWriter, x: Name) -> Name:
-    """A map with its axes in the order C, H, W; other values as they are."""
+    """A map with its axes in the order C, H, W; a value whose elements stand in that order already as it is."""
     before = node.input_types[0]
-    if before.rank != 4:
+    if not mixes_order(before):
         return x
     role = "channels_first" if node.type.rank != 4 else "from_channels_last"
     return out.apply(node, call("layers.Permute", TO_CHANNELS_FIRST), x, role=role, features=before.features)

@@ -32,6 +32,7 @@ PACKAGE: Final = "netspec_keras"
 # The layers that Keras lacks, and the module of `support/` that has each; what a file uses is copied into it.
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
+    "AxisLayerNormalization": "axis_layer_normalization",
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
     "GELU": "gelu",

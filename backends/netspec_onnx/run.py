@@ -78,7 +78,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
         raise BackendError(f"{path} is not an ONNX model, or is damaged", "build it again") from error
     except LOAD_ERRORS as error:
         raise BackendError(
-            f"onnxruntime cannot load {path}: {error}",
+            f"onnxruntime cannot load {path}: {' '.join(str(error).split())}",
             f"a model beyond 2 GB is two files: keep {path.name}.data beside it; or build it again",
         ) from error
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netspec.errors import WeightsError
 from netspec.graph import Graph
+from netspec.graph.weights import check_weights
 from netspec.ops.base import Array, Weights
 
 
@@ -93,22 +93,3 @@ class Artifact:
     def to_canonical(self, native: Weights) -> dict[str, Array]:
         """Canonical arrays by name, copied from the framework's by path."""
         return {b.weight: b.to_canonical(native[b.path]).copy() for b in self.bindings}
-
-
-def check_weights(graph: Graph, weights: Weights) -> None:
-    """WeightsError unless the weights are those of the graph, by name and shape: all that differ are named."""
-    expected = graph.weights
-    problems = [f"missing: {name} {w.shape}" for name, w in expected.items() if name not in weights]
-    problems += [f"unexpected: {name} {array.shape}" for name, array in weights.items() if name not in expected]
-    problems += [
-        f"{name}: expected shape {w.shape}, received {weights[name].shape}"
-        for name, w in expected.items()
-        if name in weights and weights[name].shape != w.shape
-    ]
-    if problems:
-        raise WeightsError(
-            f"these weights do not fit {graph.name}:\n  "
-            + "\n  ".join(problems[:20])
-            + (f"\n  … and {len(problems) - 20} more" if len(problems) > 20 else ""),
-            "they belong to another spec, or to this one with other parameters",
-        )

@@ -10,10 +10,8 @@ from netspec.lowering.source import (
     Assign,
     Attribute,
     Binary,
-    Blank,
     Call,
     Class,
-    Comment,
     Definition,
     Do,
     Expression,
@@ -90,12 +88,13 @@ def _value(value: Expression, indent: str, before: str, comment: str) -> list[st
     broken = _broken(value, indent, before, after)
     if len(broken[0]) <= WIDTH:
         return broken
-    # What stands before the brackets is too long: parentheses, if it then fits.
+    # What stands before the brackets is too long: parentheses, if all lines then fit.
     inside = _broken(value, deeper, "", "")
     if len(broken) > 1:
-        fits = max(map(len, inside)) <= WIDTH
-        return [f"{indent}{before}(", *inside, f"{indent}){after}"] if fits else broken
-    return [f"{indent}{before}(", inside[0] + after, f"{indent})"] if len(inside[0] + after) <= WIDTH else broken
+        lines = [f"{indent}{before}(", *inside, f"{indent}){after}"]
+    else:
+        lines = [f"{indent}{before}(", inside[0] + after, f"{indent})"]
+    return lines if max(map(len, lines)) <= WIDTH else broken
 
 
 def _operands(chain: Binary, indent: str) -> list[str]:
@@ -159,15 +158,16 @@ def _bracketed(
 def _statement(statement: Statement, indent: str) -> list[str]:
     match statement:
         case Assign(target, value, comment):
-            return _value(value, indent, f"{target} = ", comment)
+            before = f"{target} = "
+            flat = _value(value, indent, before, "")
+            if comment and len(flat) == 1 and len(f"{flat[0]}  # {_one_line(comment)}") > WIDTH:
+                # Formatters would break the statement to make room for the comment: it goes above instead.
+                return [f"{indent}# {_one_line(comment)}", *flat]
+            return _value(value, indent, before, comment)
         case Return(value):
             return _value(value, indent, "return ", "")
         case Do(value):
             return _broken(value, indent, "", "")
-        case Comment(text):
-            return [f"{indent}# {_one_line(text)}"]
-        case Blank():
-            return [""]
 
 
 def _docstring(text: str, indent: str) -> list[str]:
@@ -204,16 +204,7 @@ def _one_line(text: str) -> str:
 
 
 def _function(function: Function, indent: str) -> list[str]:
-    returns = f" -> {function.returns}" if function.returns else ""
-    comment = f"  # {function.comment}" if function.comment else ""
-    head = f"{indent}def {function.name}({', '.join(function.parameters)}){returns}:{comment}"
-    lines = [head]
-    if len(head) > WIDTH:
-        inner = indent + INDENT
-        together = inner + ", ".join(function.parameters)
-        each = [f"{inner}{p}," for p in function.parameters]
-        middle = [together] if len(together) <= WIDTH and len(each) > 1 else each
-        lines = [f"{indent}def {function.name}(", *middle, f"{indent}){returns}:{comment}"]
+    lines = _signature(function, indent)
     inner = indent + INDENT
     if function.docstring:
         lines += [*_docstring(function.docstring, inner)]
@@ -222,16 +213,30 @@ def _function(function: Function, indent: str) -> list[str]:
     return lines
 
 
+def _signature(function: Function, indent: str) -> list[str]:
+    """The line of the `def`, broken at its parameters, or before what it returns where it has none."""
+    returns = f" -> {function.returns}" if function.returns else ""
+    opening, deeper = f"{indent}def {function.name}(", indent + INDENT
+    flat = f"{opening}{', '.join(function.parameters)}){returns}:"
+    if len(flat) <= WIDTH:
+        return [flat]
+    if not function.parameters:
+        return [f"{opening}) -> (", deeper + function.returns, f"{indent}):"] if returns else [flat]
+    together = deeper + ", ".join(function.parameters)
+    each = [f"{deeper}{parameter}," for parameter in function.parameters]
+    return [opening, *([together] if len(together) <= WIDTH and len(each) > 1 else each), f"{indent}){returns}:"]
+
+
 def _definition(definition: Definition) -> list[str]:
     match definition:
         case Verbatim(text):
             return text.strip("\n").split("\n")
         case Function():
             return _function(definition, "")
-        case Assign():
-            return _statement(definition, "")
         case Class(class_name, base, docstring, body):
-            lines = [f"class {class_name}({base}):", *_docstring(docstring, INDENT)]
+            head = f"class {class_name}({base}):"
+            lines = [head] if len(head) <= WIDTH else [f"class {class_name}(", INDENT + base, "):"]
+            lines += _docstring(docstring, INDENT)
             for function in body:
                 lines += ["", *_function(function, INDENT)]
             return lines
@@ -241,8 +246,7 @@ def render_definitions(definitions: Sequence[Definition]) -> str:
     """The text of definitions, two empty lines before each class and function."""
     lines: list[str] = []
     for definition in definitions:
-        lines += [""] if isinstance(definition, Assign) else ["", ""]
-        lines += _definition(definition)
+        lines += ["", "", *_definition(definition)]
     return "\n".join(lines)
 
 

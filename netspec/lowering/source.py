@@ -47,8 +47,8 @@ class Call:
     kwargs: tuple[tuple[str, Expression], ...] = ()
 
     def __post_init__(self) -> None:
-        for keyword_, _ in self.kwargs:
-            Name(keyword_)
+        for argument, _ in self.kwargs:
+            Name(argument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,6 @@ Expression = Name | Literal | Call | Attribute | Binary | ListOf | TupleOf
 def name(path: str) -> Name:
     """The name."""
     return Name(path)
-
-
-def literal(value: LiteralValue) -> Literal:
-    """The literal."""
-    return Literal(value)
 
 
 def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue) -> Call:
@@ -159,30 +154,18 @@ class Do:
 
 
 @dataclass(frozen=True, slots=True)
-class Blank:
-    """An empty line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """A comment on a line of its own."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Function:
-    """A function. `parameters` and `returns` are given as they stand in source; `comment` ends the line of the def.
-
-    The layout is ruff's for a return annotation that fits the line of the closing parenthesis.
-    """
+    """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` fits a line."""
 
     name: str
     parameters: tuple[str, ...]
     body: tuple[Statement, ...]
     returns: str = ""
     docstring: str = ""
-    comment: str = ""
+
+    def __post_init__(self) -> None:
+        for identifier in (self.name, *(parameter.partition(":")[0] for parameter in self.parameters)):
+            Name(identifier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +177,9 @@ class Class:
     docstring: str
     body: tuple[Function, ...]
 
+    def __post_init__(self) -> None:
+        Name(self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
@@ -202,8 +188,8 @@ class Verbatim:
     text: str
 
 
-Statement = Assign | Return | Do | Blank | Comment
-Definition = Function | Class | Verbatim | Assign
+Statement = Assign | Return | Do
+Definition = Function | Class | Verbatim
 
 
 @dataclass(frozen=True, slots=True)

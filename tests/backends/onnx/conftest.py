@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir
 import pytest
+from netspec_onnx.initializers import with_initializers
 
 from netspec.graph import Graph, Input, Preprocessing, make_node
 from netspec.lowering import Artifact
@@ -15,7 +16,6 @@ from netspec.ops import OPS
 from netspec.ops.base import Array, Weights
 from netspec.types import TensorType
 from netspec.weights import initialize, stream
-from netspec_onnx.initializers import with_initializers
 
 COLORS = Preprocessing(resize_shorter_side=12, mean=(120.0, 110.0, 100.0), std=(60.0, 50.0, 40.0))
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import onnx
 import pytest
+from netspec_onnx import OnnxBackend
+from netspec_onnx.opset import DEFAULT_OPSET, OLDEST_OPSET, newest_opset
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
@@ -14,8 +16,6 @@ from netspec.testing.cases import SampleCase, sample_cases
 from netspec.testing.checks import check_forward
 from netspec.testing.networks import NETWORKS
 from netspec.types import BATCH, DType
-from netspec_onnx import OnnxBackend
-from netspec_onnx.opset import DEFAULT_OPSET, OLDEST_OPSET, newest_opset
 
 NEWEST = newest_opset()
 OPSETS = range(OLDEST_OPSET, NEWEST + 1)

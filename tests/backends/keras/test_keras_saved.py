@@ -1,0 +1,186 @@
+"""What `write` leaves behind works without netspec, trains, and runs on the other engines of Keras."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from netspec_keras import BACKEND
+
+from netspec import reference
+from netspec.graph import Graph
+from netspec.ops.base import Array
+from netspec.testing.networks import NETWORKS, Chain
+from netspec.types import DType
+
+# Runs where netspec cannot be imported: the folder of the two files is all there is, besides Keras.
+LOAD_ALONE = """
+import importlib, sys, numpy as np
+sys.modules["netspec"] = sys.modules["netspec_keras"] = None
+import keras
+name = sys.argv[1]
+importlib.import_module(name)
+model = keras.models.load_model(f"{name}.keras")
+given = np.load("inputs.npz")
+arrays = [given[i.name] for i in model.inputs]
+outputs = model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)
+outputs = outputs if isinstance(outputs, list) else [outputs]
+np.savez("outputs.npz", *outputs)
+assert keras.config.backend() == sys.argv[2]
+"""
+
+
+def weights_of(graph: Graph) -> dict[str, Array]:
+    random = np.random.default_rng(1)
+    weights = {name: random.standard_normal(w.shape).astype(np.float32) / 4 for name, w in graph.weights.items()}
+    return {name: np.abs(a) + 0.5 if name.endswith("variance") else a for name, a in weights.items()}
+
+
+def inputs_of(graph: Graph, batch: int = 3) -> dict[str, Array]:
+    random = np.random.default_rng(2)
+    return {i.name: random.standard_normal(i.type.concrete(batch)).astype(np.float32) for i in graph.inputs}
+
+
+def every_support_layer() -> Graph:
+    """A network of all the layers of our own."""
+    lrn = {"size": 3, "alpha": 1e-2, "beta": 0.6, "k": 1, "convention": "mean"}
+    return (
+        Chain("all_own", image=(4, 9, 7))
+        .add("reflect", "pad2d", padding=1, mode="reflect")
+        .add("constant", "pad2d", padding={"top": 1}, value=0.5)
+        .add("conv", "conv2d", filters=6, kernel_size=3, groups=2)
+        .add("slope", "leaky_relu", negative_slope=0.1)
+        .add("lrn", "local_response_norm", **lrn, groups=2)
+        .add("lrn_map", "local_response_norm", **lrn, region="map")
+        .add("maximum", "max_pool2d", kernel_size=3, stride=1, padding={"top": 2, "left": 1})
+        .add("mean", "avg_pool2d", kernel_size=3, stride=1, padding=1)
+        .add("skip", "conv2d", filters=6, kernel_size=2, stride=2, dilation=2)
+        .add("batch", "batch_norm")
+        .add("layer", "layer_norm", axes=[3])
+        .add("adaptive", "adaptive_avg_pool2d", output_size={"height": 3, "width": 2})
+        .add("gelu", "gelu", form="tanh")
+        .add("flat", "flatten")
+        .add("drop", "dropout", rate=0.3, mode="standard")
+        .add("fc", "dense", units=4, groups=2)
+        .graph()
+    )
+
+
+GRAPHS = {"all_own": every_support_layer, "towers": NETWORKS["towers"], "branches": NETWORKS["branches"]}
+
+
+def native(array: Array) -> Array:
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "torch", "jax"])
+def test_loads_without_netspec(engine: str, tmp_path: Path):
+    for name, build in GRAPHS.items():
+        folder = tmp_path / name
+        graph, weights, inputs = build(), weights_of(build()), inputs_of(build())
+        source, model = BACKEND.write(BACKEND.lower(graph), weights, folder)
+        assert (source.name, model.name) == (f"{name}.py", f"{name}.keras")
+        assert sorted(p.name for p in folder.iterdir()) == [model.name, source.name]
+        np.savez(folder / "inputs.npz", **{k: native(v) for k, v in inputs.items()})
+        command = [sys.executable, "-c", LOAD_ALONE, name, engine]
+        subprocess.run(command, cwd=folder, env=os.environ | {"KERAS_BACKEND": engine}, check=True)
+        outputs = np.load(folder / "outputs.npz")
+        expected = reference.evaluate(graph, weights, inputs)
+        for key, output in zip(outputs.files, graph.outputs, strict=True):
+            largest = np.abs(expected[output]).max()
+            np.testing.assert_allclose(outputs[key], native(expected[output]), rtol=0, atol=1e-5 * largest)
+
+
+# On the other engines Keras has float32 at most; their derivatives are compared with TensorFlow's in float64.
+ON_ENGINE = """
+import sys, numpy as np
+from netspec_keras import BACKEND
+from netspec.errors import BackendError
+from netspec.types import DType
+from test_keras_saved import GRAPHS, inputs_of, weights_of
+for name, build in GRAPHS.items():
+    graph = build()
+    model = BACKEND.load(BACKEND.lower(graph), weights_of(graph))
+    expected = np.load(f"{name}.npz")
+    cotangents = {o: expected[f"cotangent.{o}"] for o in graph.outputs}
+    found = model.gradients(inputs_of(graph), cotangents)
+    for key, array in {**found.weights, **found.inputs}.items():
+        error = np.linalg.norm(array - expected[key]) / np.linalg.norm(expected[key])
+        assert array.dtype == np.float32 and error < 1e-4, (name, key, error)
+    trained = model.forward_training(inputs_of(graph))
+    assert all(np.isfinite(a).all() for a in trained.values())
+    for key, array in model.weights().items():
+        assert not (key.endswith("running_mean") and np.array_equal(array, weights_of(graph)[key])), key
+    try:
+        BACKEND.load(BACKEND.lower(graph.astype(DType.FLOAT64)), weights_of(graph))
+    except BackendError as error:
+        assert "float64" in str(error)
+    else:
+        raise AssertionError("float64 was accepted")
+"""
+
+
+def test_gradients_on_other_engines(tmp_path: Path):
+    for name, build in GRAPHS.items():
+        graph = build().astype(DType.FLOAT64)
+        random = np.random.default_rng(3)
+        cotangents = {o: random.standard_normal(graph.type_of(o).concrete(3)) for o in graph.outputs}
+        found = BACKEND.load(BACKEND.lower(graph), weights_of(graph)).gradients(inputs_of(graph), cotangents)
+        shown = {f"cotangent.{o}": a for o, a in cotangents.items()}
+        np.savez(tmp_path / f"{name}.npz", **found.weights, **found.inputs, **shown)
+    for engine in ("torch", "jax"):
+        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        environment = os.environ | {"KERAS_BACKEND": engine, "PYTHONPATH": path}
+        subprocess.run([sys.executable, "-c", ON_ENGINE], cwd=tmp_path, env=environment, check=True)
+
+
+def test_fit_trains_towers():
+    """Groups, LRN, overlapping pooling and dropout under `fit`: the loss is finite and falls, the weights move."""
+    import keras
+
+    graph = NETWORKS["towers"]()
+    model = BACKEND.load(BACKEND.lower(graph), weights_of(graph))
+    before = model.weights()
+    native_model = model.native
+    native_model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+    x = native(np.random.default_rng(0).standard_normal((16, 3, 23, 19)).astype(np.float32))
+    y = np.arange(16) % 4
+    history = native_model.fit(x, y, batch_size=8, epochs=12, verbose=0, shuffle=False)
+    assert np.isfinite(history.history["loss"]).all()
+    after = model.weights()
+    assert all((after[name] != before[name]).any() for name in graph.weights)
+    assert native_model.evaluate(x, y, verbose=0) < history.history["loss"][0]
+
+
+def test_loading_leaves_the_global_policy_alone():
+    import keras
+
+    graph = NETWORKS["branches"]().astype(DType.FLOAT64)
+    BACKEND.load(BACKEND.lower(graph), weights_of(graph)).forward(inputs_of(graph))
+    assert (keras.config.floatx(), keras.config.dtype_policy().name) == ("float32", "float32")
+
+
+def test_padding_with_minus_infinity_has_finite_gradients():
+    graph = Chain("net", image=(2, 5, 6)).add("pool", "max_pool2d", kernel_size=3, stride=2, padding=1, round="ceil")
+    model = BACKEND.load(BACKEND.lower(graph.graph().astype(DType.FLOAT64)), {})
+    x = -np.abs(np.random.default_rng(0).standard_normal((2, 2, 5, 6)))
+    out = model.forward({"image": x})["pool"]
+    gradient = model.gradients({"image": x}, {"pool": np.ones_like(out)}).inputs["image"]
+    assert (out < 0).all()
+    assert np.isfinite(out).all()
+    assert gradient.sum() == out.size
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_grouped_convolution_is_that_of_keras(groups: int):
+    import keras
+    from netspec_keras.support.grouped_convolution import GroupedConv2D
+
+    x = np.random.default_rng(0).standard_normal((2, 7, 6, 6)).astype(np.float32)
+    ours, theirs = (layer(12, 3, strides=2, groups=groups) for layer in (GroupedConv2D, keras.layers.Conv2D))
+    ours.build(x.shape)
+    theirs.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(ours(x)), keras.ops.convert_to_numpy(theirs(x)), atol=1e-5)

@@ -1,0 +1,158 @@
+"""The emitted source: readable, formatted, free of clashes and of code from the spec, made without Keras."""
+
+import ast
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from netspec_keras import BACKEND
+from netspec_keras.writer import RESERVED, SUPPORT
+
+from netspec.lowering.support import read_support
+from netspec.testing.cases import sample_cases
+from netspec.testing.networks import NETWORKS, Chain
+from netspec.types import DType
+
+ALEXNET_HEAD = '''\
+def build_head() -> keras.Model:
+    """(N, 224, 224, 3) to (N, 10); 1,903,754 weights."""
+    image = keras.Input((224, 224, 3), name="image")
+    # (N, 227, 227, 3)
+    x = layers.ZeroPadding2D(((0, 3), (0, 3)), name="conv1_pad")(image)
+    x = layers.Conv2D(96, 11, strides=4, name="conv1")(x)  # (N, 55, 55, 96)
+    x = layers.ReLU(name="relu1")(x)
+    x = LocalResponseNormalization(
+        5, alpha=0.0001, beta=0.75, k=2.0, groups=2, name="norm1"
+    )(x)
+    x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)  # (N, 27, 27, 96)
+    # (N, 27, 27, 256)
+    x = GroupedConv2D(256, 5, groups=2, padding="same", name="conv2")(x)
+    x = layers.Flatten(name="flatten")(x)  # (N, 186624)
+    x = StandardDropout(0.5, name="drop")(x)
+    x = layers.Dense(10, name="fc")(x)  # (N, 10)
+    return keras.Model(image, x, name="head")
+'''
+
+
+def head() -> Chain:
+    lrn = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2, "convention": "sum", "groups": 2}
+    return (
+        Chain("head", image=(3, 224, 224))
+        .add("conv1", "conv2d", filters=96, kernel_size=11, stride=4, padding={"bottom": 3, "right": 3})
+        .add("relu1", "relu")
+        .add("norm1", "local_response_norm", **lrn)
+        .add("pool1", "max_pool2d", kernel_size=3, stride=2)
+        .add("conv2", "conv2d", filters=256, kernel_size=5, padding=2, groups=2)
+        .add("flatten", "flatten")
+        .add("drop", "dropout", rate=0.5, mode="standard")
+        .add("fc", "dense", units=10)
+    )
+
+
+def test_source_reads_as_written_by_hand():
+    source = BACKEND.lower(head().graph()).content
+    assert source.endswith(ALEXNET_HEAD)
+    assert source.startswith('"""head\n\nEmitted by netspec from a layer spec; needs keras alone.\n"""\n')
+
+
+def test_source_is_formatted_and_lint_clean(tmp_path: Path):
+    graphs = {name: build() for name, build in NETWORKS.items()}
+    graphs |= {f"{name}_shown": graph.with_outputs(graph.values) for name, graph in graphs.items()}
+    graphs |= {f"sample{i}": case.graph for i, case in enumerate(sample_cases())}
+    for name, graph in graphs.items():
+        (tmp_path / f"{name}.py").write_text(BACKEND.lower(graph).content)
+    ruff = [sys.executable, "-m", "ruff"]
+    shown = subprocess.run([*ruff, "format", "--isolated", "--diff", str(tmp_path)], capture_output=True, text=True)
+    assert shown.stdout == ""
+    lint = [*ruff, "check", "--isolated", "--select", "F,E,I", str(tmp_path)]
+    assert subprocess.run(lint, capture_output=True, text=True).returncode == 0
+
+
+def test_lowering_imports_no_framework():
+    code = (
+        "import sys; from netspec_keras import BACKEND; from netspec.testing.networks import NETWORKS\n"
+        "for build in NETWORKS.values(): BACKEND.lower(build())\n"
+        "assert not {'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_support_modules_hold_what_the_writer_says():
+    for layer, module in SUPPORT.items():
+        assert layer in read_support("netspec_keras", module).names
+
+
+def test_hostile_names_stay_data():
+    hostile = '"""\nimport os; os.abort()  # \\'
+    graph = replace(head().graph(), source=hostile)
+    tree = ast.parse(BACKEND.lower(graph).content)
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert imported == {"keras"}
+
+
+@pytest.mark.parametrize("clash", [*RESERVED, "build_net", "x", "print", "Any", "_private", "__dunder__", "conv_pad"])
+def test_layer_names_do_not_clash(clash: str):
+    graph = (
+        Chain("net", image=(4, 6, 5))
+        .add("conv", "conv2d", filters=4, kernel_size=3, padding={"bottom": 1}, groups=2)
+        .add(clash, "leaky_relu", negative_slope=0.5)
+        .add("twice", "add", reads=(clash, clash))
+        .graph(clash, "twice")
+    )
+    weights = {name: np.ones(w.shape, np.float32) for name, w in graph.weights.items()}
+    out = BACKEND.load(BACKEND.lower(graph), weights).forward({"image": np.ones((1, 4, 6, 5))})
+    np.testing.assert_allclose(out["twice"], 2 * out[clash])
+
+
+def test_showing_values_changes_nothing_else():
+    """What is computed, and where weights go, is the same with every value shown."""
+    for build in NETWORKS.values():
+        graph = build()
+        plain, shown = BACKEND.lower(graph), BACKEND.lower(graph.with_outputs(graph.values))
+        assert plain.bindings == shown.bindings
+        assert _layers(plain.content) <= _layers(shown.content)
+
+
+def _layers(source: str) -> set[str]:
+    """Each layer of emitted source, as text, without what it is applied to."""
+    calls = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)]
+    restored = ("_map'", "_map_channels_first'", "_channels_first'")
+    made = {ast.unparse(c.func) for c in calls if isinstance(c, ast.Call) and isinstance(c.func, ast.Call)}
+    return {text for text in made if not any(f"{suffix})" in text for suffix in restored)}
+
+
+def test_kernel_after_a_flatten_is_permuted():
+    """Row h, w, c of the Keras kernel is column c, h, w of the graph's."""
+    graph = Chain("net", image=(2, 3, 4)).add("flat", "flatten").add("fc", "dense", units=5).graph()
+    (kernel, _) = sorted(BACKEND.lower(graph).bindings, key=lambda b: b.path, reverse=True)
+    canonical = np.arange(5 * 24.0).reshape(5, 24)
+    native = kernel.to_native(canonical)
+    assert native.shape == (24, 5)
+    h, w, c, unit = 2, 1, 1, 3
+    assert native[(h * 4 + w) * 2 + c, unit] == canonical[unit, c * 12 + h * 4 + w]
+    np.testing.assert_array_equal(kernel.to_canonical(native), canonical)
+
+
+def test_depthwise_kernel():
+    """Filter c·m + j of the graph is kernel[:, :, c, j]."""
+    graph = Chain("net", image=(3, 5, 5)).add("conv", "conv2d", filters=6, kernel_size=2, groups=3, bias=False).graph()
+    artifact = BACKEND.lower(graph)
+    assert "layers.DepthwiseConv2D(2, depth_multiplier=2, use_bias=False" in artifact.content
+    (kernel,) = artifact.bindings
+    canonical = np.arange(24.0).reshape(6, 1, 2, 2)
+    assert kernel.to_native(canonical)[1, 0, 2, 1] == canonical[2 * 2 + 1, 0, 1, 0]
+
+
+def test_weights_of_a_layer_that_no_output_needs():
+    graph = Chain("net", image=(2, 4, 4)).add("conv", "conv2d", filters=2, kernel_size=3).add("fc", "flatten")
+    graph = graph.add("head", "dense", units=3).graph("conv").astype(DType.FLOAT64)
+    weights = {name: np.random.default_rng(0).standard_normal(w.shape) for name, w in graph.weights.items()}
+    model = BACKEND.load(BACKEND.lower(graph), weights)
+    x = np.ones((2, 2, 4, 4))
+    gradients = model.gradients({"image": x}, {"conv": np.ones((2, 2, 2, 2))})
+    assert not gradients.weights["head.weight"].any()
+    assert gradients.weights["conv.weight"].any()
+    np.testing.assert_array_equal(model.weights()["head.weight"], weights["head.weight"])

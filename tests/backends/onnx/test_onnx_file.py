@@ -1,0 +1,158 @@
+"""Files: one or two of them, whole or not at all; and opening them again without the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from netspec_onnx import BACKEND, OnnxBackend, initializers
+
+from netspec.errors import BackendError, NetspecError
+from netspec.graph import Graph
+from netspec.ops.base import Array, Weights
+from netspec.testing.networks import NETWORKS
+from netspec.weights import initialize
+
+TWO_FILES = OnnxBackend(largest_inline=100)  # bytes
+
+
+def expected(graph: Graph, weights: Weights, batch: Array) -> Array:
+    return BACKEND.load(BACKEND.lower(graph), weights).forward({"image": batch})["fc"]
+
+
+def test_one_file(small: Graph, weights: Weights, batch: Array, tmp_path: Path) -> None:
+    (path,) = BACKEND.write(BACKEND.lower(small), weights, tmp_path)
+    assert path == tmp_path / "small-net.onnx"
+    onnx.checker.check_model(path, full_check=True)
+    saved = BACKEND.open(path)
+    assert (saved.name, saved.input_shape) == ("small-net", (3, 8, 9))
+    assert saved.preprocessing == small.inputs[0].preprocessing
+    np.testing.assert_array_equal(saved(batch)["fc"], expected(small, weights, batch))
+
+
+def test_two_files(small: Graph, weights: Weights, batch: Array, tmp_path: Path) -> None:
+    paths = TWO_FILES.write(TWO_FILES.lower(small), weights, tmp_path)
+    assert [p.name for p in paths] == ["small-net.onnx", "small-net.onnx.data"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
+    onnx.checker.check_model(paths[0], full_check=True)
+    for tensor in onnx.load(paths[0], load_external_data=False).graph.initializer:
+        if tensor.name in small.weights:
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            assert entries["location"] == "small-net.onnx.data"
+            assert int(entries["offset"]) % initializers.PAGE == 0
+    np.testing.assert_array_equal(TWO_FILES.open(paths[0])(batch)["fc"], expected(small, weights, batch))
+
+
+def test_two_files_can_be_moved_together(small: Graph, weights: Weights, batch: Array, tmp_path: Path) -> None:
+    TWO_FILES.write(TWO_FILES.lower(small), weights, tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    saved = BACKEND.open(tmp_path / "there" / "small-net.onnx")
+    np.testing.assert_array_equal(saved(batch)["fc"], expected(small, weights, batch))
+
+
+def test_two_files_are_deterministic(small: Graph, weights: Weights, tmp_path: Path) -> None:
+    first, second = (
+        [p.read_bytes() for p in TWO_FILES.write(TWO_FILES.lower(small), weights, tmp_path / name)] for name in "ab"
+    )
+    assert first == second
+
+
+def test_when_the_data_cannot_be_written_nothing_appears(
+    small: Graph, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(initializers, "write_arrays", fail)
+    with pytest.raises(NetspecError, match="No space left"):
+        TWO_FILES.write(TWO_FILES.lower(small), weights, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def written(small: Graph, weights: Weights, tmp_path: Path) -> Path:
+    """A model in one file."""
+    (path,) = BACKEND.write(BACKEND.lower(small), weights, tmp_path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-100],
+        lambda content: content[: len(content) // 2],
+        lambda _: b"",
+        lambda _: b"name: alexnet\n" * 20,
+        lambda _: b"\x89PNG\r\n\x1a\n" + bytes(100),
+    ],
+    ids=["end cut off", "half", "empty", "a spec", "an image"],
+)
+def test_what_is_no_model_is_refused(written: Path, damage: Callable[[bytes], bytes]) -> None:
+    written.write_bytes(damage(written.read_bytes()))
+    with pytest.raises(BackendError, match=r"small-net\.onnx is not an ONNX model, or is damaged"):
+        BACKEND.open(written)
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.onnx", tmp_path):
+        with pytest.raises(BackendError, match="no such file"):
+            BACKEND.open(path)
+
+
+@pytest.mark.parametrize("keep", [0, 50], ids=["missing", "cut off"])
+def test_weights_that_are_missing_or_cut_off(
+    small: Graph, weights: Weights, tmp_path: Path, keep: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, data = TWO_FILES.write(TWO_FILES.lower(small), weights, tmp_path)
+    content = data.read_bytes()
+    data.unlink()
+    if keep:
+        data.write_bytes(content[:-keep])
+    with pytest.raises(BackendError, match=r"cannot load .*small-net\.onnx.*\n.*keep small-net\.onnx\.data beside it"):
+        BACKEND.open(path)
+    assert capfd.readouterr().err == ""
+
+
+def change(path: Path, edit: Callable[[onnx.ModelProto], None]) -> None:
+    """Change a model on disk."""
+    model = onnx.load(path)
+    edit(model)
+    onnx.save(model, path)
+
+
+def test_a_foreign_model_is_refused(written: Path) -> None:
+    change(written, lambda model: model.ClearField("metadata_props"))
+    with pytest.raises(BackendError, match="was not written by netspec"):
+        BACKEND.open(written)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"image": 3}', '{"image": {"mean": ["a"]}}'])
+def test_damaged_metadata_is_refused(written: Path, text: str) -> None:
+    def damage(model: onnx.ModelProto) -> None:
+        (entry,) = (e for e in model.metadata_props if e.key == "netspec.preprocessing")
+        entry.value = text
+
+    change(written, damage)
+    with pytest.raises(BackendError, match="preprocessing metadata is damaged"):
+        BACKEND.open(written)
+
+
+def test_an_unknown_operator_is_reported(written: Path) -> None:
+    change(written, lambda model: setattr(model.graph.node[0], "op_type", "Convolve"))
+    with pytest.raises(BackendError, match="Convolve"):
+        BACKEND.open(written)
+
+
+def test_only_models_of_one_input_run(tmp_path: Path) -> None:
+    graph = NETWORKS["two_inputs"]()
+    (path,) = BACKEND.write(BACKEND.lower(graph), initialize(graph), tmp_path)
+    with pytest.raises(BackendError, match=r"has 2 inputs \(image, facts\)"):
+        BACKEND.open(path)
+
+
+def test_an_input_of_another_shape_is_refused(written: Path, batch: Array) -> None:
+    with pytest.raises(BackendError, match=r"expected an input of shape \(N, 3, 8, 9\), received \(3, 3, 9, 8\)"):
+        BACKEND.open(written)(batch.transpose(0, 1, 3, 2))

@@ -1,0 +1,56 @@
+"""Variables of emitted source: `x` along a chain, names of their own where a value is read later."""
+
+import keyword
+
+import pytest
+
+from netspec.graph import Graph, Input, make_node
+from netspec.lowering.naming import assign_variables, class_name, module_name
+from netspec.ops import Add, Relu, Tanh
+from netspec.types import TensorType
+
+
+def residual(*outputs: str) -> Graph:
+    image = Input("image", TensorType.of(4))
+    stem = make_node("stem", Relu(), [image])
+    left = make_node("left", Tanh(), [stem])
+    both = make_node("sum", Add(), [left, stem])
+    last = make_node("self", Relu(), [both])
+    return Graph("net", (image,), (stem, left, both, last), outputs or ("self",)).check()
+
+
+def test_a_chain_runs_in_one_variable() -> None:
+    assert assign_variables(residual(), ["self"]) == {
+        "image": "x",
+        "stem": "stem",
+        "left": "x",
+        "sum": "x",
+        "self": "x",
+    }
+
+
+def test_a_value_that_is_shown_keeps_its_name() -> None:
+    variables = assign_variables(residual("left", "self"), ["self"])
+    assert variables["left"] == "left"
+    assert variables["self"] == "self_"
+
+
+def test_inputs_that_are_read_again_keep_their_names() -> None:
+    assert assign_variables(residual(), [], chain_inputs=False)["image"] == "image"
+
+
+def test_variables_do_not_meet() -> None:
+    graph = residual("image", "stem", "left", "sum", "self")
+    variables = list(assign_variables(graph, ["image", "image_", "left"]).values())
+    assert len(set(variables)) == len(variables)
+    assert not {"x", "image", "image_", "left"} & set(variables)
+
+
+@pytest.mark.parametrize(
+    "spec_name", ["alexnet-2012", "2012", "none", "true", "class", "import", "-", "...", "a b\nc", "é", "_"]
+)
+def test_names_of_specs_become_identifiers(spec_name: str) -> None:
+    for made in (module_name(spec_name), class_name(spec_name)):
+        assert made.isidentifier()
+        assert made.isascii()
+        assert not keyword.iskeyword(made)
