@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from netspec.ops.base import Weights
 from netspec.ops.initializers import draw
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
+METADATA = "netspec"  # the key in a safetensors file; its value is JSON
 
 
 def stream(seed: int, *key: str) -> np.random.Generator:
@@ -40,7 +43,7 @@ def initialize(graph: Graph, seed: int = 0) -> CanonicalWeights:
 
 
 def save_weights(path: Path, graph: Graph, weights: Weights) -> Path:
-    """Write weights as safetensors, in the graph's order, with the spec's name and hash as metadata.
+    """Write weights as safetensors, with the spec's name and hash as metadata: the same bytes for the same weights.
 
     Raises:
         WeightsError: they are not the graph's weights.
@@ -48,7 +51,8 @@ def save_weights(path: Path, graph: Graph, weights: Weights) -> Path:
     """
     check_weights(graph, weights)
     arrays = {name: np.ascontiguousarray(weights[name], np.float32) for name in graph.weights}
-    metadata = {"format": "netspec", "spec": graph.name, "spec_hash": spec_hash(graph)}
+    # One key: safetensors writes several in an order that changes from run to run.
+    metadata = {METADATA: json.dumps({"spec": graph.name, "spec_hash": spec_hash(graph)})}
     return write_whole(path, lambda temporary: save_file(arrays, temporary, metadata))
 
 
@@ -71,7 +75,7 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     try:
         check_weights(graph, weights)
     except WeightsError as error:
-        made = metadata.get("spec")
+        made = _spec_name(metadata)
         hint = f"the file was written for the spec {made!r}" if made and made != graph.name else error.hint
         raise WeightsError(f"{path}: {error.message}", hint) from error
     for name, array in weights.items():
@@ -80,3 +84,11 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
         if not np.isfinite(array).all():
             raise WeightsError(f"{path}: {name}: holds NaN or infinite values", "the training that wrote it diverged")
     return {name: weights[name].astype(np.float32, copy=False) for name in graph.weights}
+
+
+def _spec_name(metadata: Mapping[str, str]) -> str:
+    """The spec that a file was written for, or empty where it does not say."""
+    try:
+        return str(json.loads(metadata[METADATA])["spec"])
+    except (KeyError, TypeError, ValueError):
+        return ""

@@ -78,7 +78,8 @@ class KerasModel(Model):
 
     def weights(self) -> dict[str, Array]:
         """A copy of every weight by canonical name."""
-        arrays = {path: keras.ops.convert_to_numpy(variable) for path, variable in self._variables.items()}
+        tensors = {path: keras.ops.convert_to_tensor(variable) for path, variable in self._variables.items()}
+        arrays = {path: keras.ops.convert_to_numpy(tensor) for path, tensor in tensors.items()}
         return self.artifact.to_canonical(arrays | self._unused)
 
     def _run(self, inputs: Mapping[str, Array], training: bool) -> dict[str, Array]:

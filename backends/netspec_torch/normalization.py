@@ -12,7 +12,7 @@ DEFAULT_MOMENTUM = 0.1
 
 @lowers(LocalResponseNorm)
 def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) -> None:
-    """A layer of our own: `nn.LocalResponseNorm` has no groups, no region, and takes five times as long."""
+    """A layer of our own: `nn.LocalResponseNorm` has no groups and no region, and takes several times as long."""
     arguments: dict[str, LiteralValue] = {
         "size": op.size,
         "alpha": op.alpha_per_element,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,16 @@ class Commands(click.Group):
             ctx.fail(f"there is no command {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an interrupt ends it in one line and the exit code that shells know."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if sys.stderr.isatty():
+                print(file=sys.stderr)  # the terminal shows ^C where the line stood
+            print_error("interrupted")
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
 
 @click.group(
     cls=Commands,
@@ -74,6 +85,9 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
+    gc.set_threshold(100_000)  # a command is over soon: collecting as often as a server does is a tenth of its start
+    # pydantic would read the metadata of every installed distribution to find plugins; netspec uses none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark
             stream.reconfigure(errors="replace")

@@ -189,9 +189,9 @@ class Backend(ABC):
         ]
 
     def versions(self) -> dict[str, str]:
-        """Installed versions of the distributions that `load` needs."""
+        """Installed versions of the distributions that `load` needs; `unknown` where another one gives the module."""
         missing = self.missing()
-        return {d: importlib.metadata.version(d) for d in self.requires.values() if d not in missing}
+        return {d: _version(d) for d in self.requires.values() if d not in missing}
 
     def require(self) -> None:
         """BackendError, naming the extra to install, unless the framework is there."""
@@ -200,6 +200,13 @@ class Backend(ABC):
                 f"the {self.name} backend needs {', '.join(missing)}, not installed here",
                 f"pip install 'netspec[{self.name}]'",
             )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu has the module tensorflow
+        return "unknown"
 
 
 def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:

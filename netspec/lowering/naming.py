@@ -36,7 +36,13 @@ def _letter_first(wanted: str, prefix: str) -> str:
 
 
 def available(wanted: str, taken: Collection[str]) -> str:
-    """`wanted`, with underscores behind it until it is no keyword and not taken."""
+    """`wanted`, with underscores behind it until it is no keyword and not taken.
+
+    Raises:
+        ValueError: it is no identifier at all; names of specs are checked long before.
+    """
+    if not (wanted.isascii() and wanted.isidentifier()):
+        raise ValueError(f"not a name: {wanted!r}")
     while wanted in taken or keyword.iskeyword(wanted):
         wanted += "_"
     return wanted

@@ -90,10 +90,10 @@ def _value(value: Expression, indent: str, before: str, comment: str) -> list[st
         return broken
     # What stands before the brackets is too long: parentheses, if all lines then fit.
     inside = _broken(value, deeper, "", "")
-    if len(broken) > 1:
-        lines = [f"{indent}{before}(", *inside, f"{indent}){after}"]
-    else:
+    if isinstance(value, Name) and "." not in value.path:
         lines = [f"{indent}{before}(", inside[0] + after, f"{indent})"]
+    else:
+        lines = [f"{indent}{before}(", *inside, f"{indent}){after}"]
     return lines if max(map(len, lines)) <= WIDTH else broken
 
 

@@ -18,7 +18,7 @@ from netspec.spec.document import (
 from netspec.spec.hints import suggest
 from netspec.spec.reader import read_document
 
-Overrides = Mapping[str, str] | Sequence[str]
+Overrides = Mapping[str, object] | Sequence[str]
 
 
 def apply_overrides(document: MappingNode, overrides: Overrides, problems: Problems) -> MappingNode:

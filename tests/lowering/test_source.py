@@ -171,7 +171,7 @@ class Sources:
             sizes = (self._random.randint(1, 99999) for _ in range(self._random.randint(1, 12)))
             return method(Name(self._name()), "reshape", -1, *sizes)
         layer = Call(
-            Name(f"nn.{self._name()}"),
+            Name(f"nn.{self._name(short=True)}"),
             self._literals(0, 3),
             tuple((self._name(short=True), literal) for literal in self._literals(0, 6)),
         )

@@ -47,7 +47,7 @@ def every_support_layer() -> Graph:
     """A network of all the layers of our own."""
     lrn = {"size": 3, "alpha": 1e-2, "beta": 0.6, "k": 1, "convention": "mean"}
     return (
-        Chain("all_own", image=(4, 9, 7))
+        Chain("all_own", image=(4, 11, 9))
         .add("reflect", "pad2d", padding=1, mode="reflect")
         .add("constant", "pad2d", padding={"top": 1}, value=0.5)
         .add("conv", "conv2d", filters=6, kernel_size=3, groups=2)
@@ -58,7 +58,7 @@ def every_support_layer() -> Graph:
         .add("mean", "avg_pool2d", kernel_size=3, stride=1, padding=1)
         .add("skip", "conv2d", filters=6, kernel_size=2, stride=2, dilation=2)
         .add("batch", "batch_norm")
-        .add("layer", "layer_norm", axes=[3])
+        .add("layer", "layer_norm", axes=[1, 2])
         .add("adaptive", "adaptive_avg_pool2d", output_size={"height": 3, "width": 2})
         .add("gelu", "gelu", form="tanh")
         .add("flat", "flatten")

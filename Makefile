@@ -1,0 +1,54 @@
+# netspec in two commands: `make demo` and `make test`. Both work from a bare clone with Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(BIN)/python -m
+PIP    := $(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt
+OUT    := build/alexnet
+PHOTO  ?= $$($(BIN)/python -c 'from importlib.resources import files; print(files("sklearn.datasets.images") / "china.jpg")')
+
+# A stamp for each set of extras: what is installed already is not installed again until its versions change.
+DEMO := $(VENV)/.demo-is-installed
+DEV  := $(VENV)/.dev-is-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
+
+demo: $(DEMO) ## Build AlexNet for PyTorch, Keras and ONNX, run it on a photograph in all three, and prove them equal
+	$(BIN)/netspec build specs/alexnet.yaml --backend all --out $(OUT)
+	$(BIN)/netspec run $(OUT)/onnx/alexnet.onnx "$(PHOTO)"
+	$(BIN)/netspec run specs/alexnet.yaml "$(PHOTO)" --weights $(OUT)/alexnet.safetensors
+	$(BIN)/netspec verify specs/alexnet.yaml
+
+test: $(DEV) ## Lint, check types and imports, and run all tests
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(BIN)/lint-imports
+	$(RUN) pytest -n 2
+
+bench: $(DEV) ## Measure, each figure as a ratio to a peer in the same run
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean: ## Remove what was built and cached, and .venv
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find netspec backends tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { echo "netspec needs Python 3.11 or newer: there is no $(PYTHON)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "netspec needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(DEMO)

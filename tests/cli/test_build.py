@@ -1,0 +1,157 @@
+"""`netspec build` and `netspec run`."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from netspec.lowering import find_backend
+from tests.cli.conftest import process
+
+Run = Callable[..., tuple[int, str, str]]
+Spec = Callable[..., Path]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    path = tmp_path / "photograph.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(path)
+    return path
+
+
+def test_build_writes_source_and_weights_and_says_so(netspec: Run, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, printed, err = netspec("build", small, "--backend", "torch", "--out", out)
+    assert (code, err) == (0, "")
+    assert files(out) == ["small.safetensors", "torch/small.py"]
+    assert str(out / "torch" / "small.py") in printed
+    assert f"{(out / 'small.safetensors').stat().st_size:,}" in printed
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(netspec: Run, small: Path, tmp_path: Path) -> None:
+    def build(name: str, seed: int) -> list[bytes]:
+        out = tmp_path / name
+        assert netspec("build", small, "--backend", "torch,onnx", "--out", out, "--seed", seed)[0] == 0
+        return [(out / file).read_bytes() for file in files(out)]
+
+    assert build("a", 1) == build("b", 1)
+    assert build("a", 1) != build("c", 2)
+
+
+def test_emitting_source_needs_no_framework(
+    netspec: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(find_backend("torch")), "missing", lambda _: ["torch"])
+    assert netspec("build", small, "--backend", "torch", "--out", tmp_path / "out")[0] == 0
+
+
+def test_a_missing_framework_is_one_error_and_nothing_is_written(
+    netspec: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(find_backend("keras")), "missing", lambda _: ["keras", "tensorflow"])
+    code, out, err = netspec("build", small, "--backend", "torch,keras", "--out", tmp_path / "new" / "out")
+    assert (code, out) == (2, "")
+    assert err == (
+        "error: the keras backend needs keras, tensorflow, not installed here\nhint: pip install 'netspec[keras]'\n"
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_weights_from_a_file_are_used_and_checked(netspec: Run, small: Path, write_spec: Spec, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert netspec("build", small, "--backend", "torch", "--out", first, "--seed", 5)[0] == 0
+    file = first / "small.safetensors"
+    assert netspec("build", small, "--backend", "torch", "--out", second, "--weights", file)[0] == 0
+    assert (second / "small.safetensors").read_bytes() == file.read_bytes()
+    code, _, err = netspec("build", small, "--backend", "torch", "--weights", file, "--set", "classes=5")
+    assert code == 2
+    assert "fc.weight" in err
+    save_file({"other": np.zeros(3, np.float32)}, file)
+    assert "unexpected: other" in netspec("build", small, "--backend", "torch", "--weights", file)[2]
+    file.write_bytes(b"not a file of weights")
+    assert "not a readable safetensors file" in netspec("build", small, "--backend", "torch", "--weights", file)[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backend", "tensorflw"], "there is no backend 'tensorflw'"),
+        (["--backend", "torch,"], "separated by commas"),
+        (["--backend", "torch", "--opset", "17"], "--opset is of ONNX"),
+        (["--backend", "onnx", "--opset", "7"], "does not support opset 7"),
+        (["--backend", "torch", "--weights", "w", "--seed", "1"], "exclude each other"),
+        (["--backend", "torch", "--seed", "-1"], "--seed"),
+        ([], "--backend"),
+    ],
+)
+def test_mistakes_are_told_in_words(
+    netspec: Run, small: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    code, out, err = netspec("build", small, "--out", tmp_path / "out", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(netspec: Run, small: Path) -> None:
+    code, _, err = netspec("build", small, "--backend", "torch", "--out", small / "out")
+    assert code == 2
+    assert "cannot write" in err
+    assert "--out" in err
+
+
+def test_a_photograph_goes_through_the_onnx_model(netspec: Run, small: Path, tmp_path: Path, photograph: Path) -> None:
+    assert netspec("build", small, "--backend", "onnx", "--out", tmp_path / "out")[0] == 0
+    model = tmp_path / "out" / "onnx" / "small.onnx"
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\nbird\nfish\n")
+    code, out, err = netspec("run", model, photograph, "--top", 2, "--labels", labels)
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"small: .*\nrank  class +onnx\n +1  \w+ +\S+\n +2  \w+ +\S+\n", out)
+    (found,) = json.loads(netspec("run", model, photograph, "--json")[1])
+    scores = [entry["outputs"]["onnx"] for entry in found["top"]]
+    assert len(scores) == 4
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_bad_image_is_named_and_the_others_are_run(
+    netspec: Run, small: Path, tmp_path: Path, photograph: Path
+) -> None:
+    assert netspec("build", small, "--backend", "onnx", "--out", tmp_path / "out")[0] == 0
+    model = tmp_path / "out" / "onnx" / "small.onnx"
+    code, out, err = netspec("run", model, small, tmp_path / "absent.jpg", photograph)
+    assert code == 2
+    assert [str(small) in err, str(tmp_path / "absent.jpg") in err] == [True, True]
+    assert out.startswith(f"small: {photograph}")
+
+
+def test_a_file_that_is_no_model_is_an_error(netspec: Run, photograph: Path) -> None:
+    code, out, err = netspec("run", photograph, photograph)
+    assert (code, out) == (2, "")
+    assert "not an ONNX model" in err
+    assert "for a spec" in netspec("run", photograph, photograph, "--seed", 1)[2]
+
+
+def test_all_three_backends_build_and_agree_on_a_photograph(small: Path, tmp_path: Path, photograph: Path) -> None:
+    out = tmp_path / "out"
+    built = process("build", small, "--backend", "all", "--out", out)
+    assert (built.returncode, built.stderr) == (0, "")
+    assert files(out) == [
+        *("keras/small.keras", "keras/small.py", "onnx/small.onnx", "small.safetensors", "torch/small.py"),
+    ]
+    weights = out / "small.safetensors"
+    assert load_file(weights).keys() == {f"{n}.{w}" for n in ("conv1", "conv2", "fc") for w in ("weight", "bias")}
+    found = process("run", small, photograph, "--weights", weights, "--json")
+    assert (found.returncode, found.stderr) == (0, "")
+    (result,) = json.loads(found.stdout)
+    assert result["differences"].keys() == {"keras", "onnx"}
+    assert max(result["differences"].values()) < 1e-5

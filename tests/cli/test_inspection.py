@@ -1,0 +1,172 @@
+"""The commands that load no framework: check, show, diff, schema, ops, backends, completion, and help."""
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from netspec.cli.app import COMMANDS
+from netspec.lowering import find_backend
+from netspec.ops import OPS
+
+Run = Callable[..., tuple[int, str, str]]
+Spec = Callable[..., Path]
+WEIGHTS = 112 + 76 + 676  # conv1 4·3·9+4, conv2 4·2·9+4, fc (4·7·6)·4+4
+
+
+def test_check_prints_a_line_for_each_spec(netspec: Run, small: Path) -> None:
+    assert netspec("check", small) == (0, f"{small}: ok: small, 5 layers, {WEIGHTS} weights\n", "")
+
+
+def test_check_goes_on_after_a_wrong_spec(netspec: Run, small: Path, write_spec: Spec) -> None:
+    wrong = write_spec("wrong.yaml", conv2d="conv3d", relu="rely")
+    code, out, err = netspec("check", wrong, small)
+    assert code == 2
+    assert out == f"{small}: ok: small, 5 layers, {WEIGHTS} weights\n"
+    assert f"error: {wrong}: 3 problems" in err  # conv1, relu1, conv2
+    assert f"{wrong}:7:" in err
+    assert "did you mean" in err
+
+
+def test_check_takes_parameters(netspec: Run, small: Path) -> None:
+    assert f"{WEIGHTS + 169:,} weights" in netspec("check", small, "--set", "classes=5")[1]
+    code, out, err = netspec("check", small, "--set", "clases=5")
+    assert (code, out) == (2, "")
+    assert "did you mean 'classes'?" in err
+
+
+def test_check_of_no_file_and_of_a_folder_are_errors(netspec: Run, tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        code, out, err = netspec("check", path)
+        assert (code, out) == (2, "")
+        assert str(path) in err
+        assert "Traceback" not in err
+
+
+def test_show_prints_layers_totals_and_what_was_published(netspec: Run, small: Path) -> None:
+    code, out, _ = netspec("show", small)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "small: a test"
+    assert lines[2].split() == ["layer", "op", "output", "weights", "MACs", "activation", "field"]
+    assert lines[4].split() == ["conv1", "conv2d", "4x9x8", "112", "7,776", "1.1", "KiB", "3x3"]
+    assert lines[6].split() == ["conv2", "conv2d", "4x7x6", "76", "3,024", "672", "B", "5x5"]
+    assert lines[8].split() == ["fc", "dense", "4", "676", "672", "16", "B", "all"]
+    assert lines[-4].split() == ["in", "all", "counted", "published"]
+    assert lines[-3].split() == ["weights", str(WEIGHTS), "1,000"]
+    assert lines[-2].split() == ["neurons", str(288 + 168 + 4), "500"]
+
+
+def test_show_as_json_has_every_figure(netspec: Run, small: Path) -> None:
+    code, out, _ = netspec("show", small, small, "--json")
+    first, second = json.loads(out)
+    assert code == 0
+    assert first == second
+    assert first["totals"]["weights"] == WEIGHTS
+    assert first["totals"]["macs"] == 7776 + 3024 + 672
+    assert first["published"] == {"weights": 1000, "neurons": 500}
+    assert first["layers"][0]["receptive_field"] == [3, 3]
+    assert first["layers"][-1]["receptive_field"] is None
+
+
+def test_show_as_graph_is_a_flowchart_of_one_spec(netspec: Run, small: Path) -> None:
+    code, out, _ = netspec("show", small, "--graph")
+    assert code == 0
+    assert out.startswith("flowchart TD\n")
+    assert 'v3["conv2<br/>conv2d, 2 groups<br/>4x7x6"]' in out
+    for more in ([small], ["--json"]):
+        code, out, err = netspec("show", small, "--graph", *more)
+        assert (code, out) == (2, "")
+        assert "one flowchart" in err
+
+
+def test_diff_lists_what_changes(netspec: Run, small: Path, write_spec: Spec) -> None:
+    other = write_spec("other.yaml", **{"relu1: {op: relu}\n": "act: {op: tanh}\n", "groups: 2": "groups: 1"})
+    code, out, _ = netspec("diff", small, other)
+    assert code == 0
+    assert "- relu1: (N, 4, 9, 8) = relu(conv1)" in out
+    assert "+ act: (N, 4, 9, 8) = tanh(conv1)" in out
+    assert "~ conv2\n    inputs: relu1 → act\n    groups: 2 → 1\n" in out
+    assert ["weights", str(WEIGHTS), str(WEIGHTS + 72), "+72"] in [line.split() for line in out.splitlines()]
+
+
+def test_diff_as_json(netspec: Run, small: Path, write_spec: Spec) -> None:
+    other = write_spec("other.yaml", **{"groups: 2": "groups: 1"})
+    code, out, _ = netspec("diff", small, other, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["added"], found["removed"], found["interface"]) == ([], [], [])
+    assert found["changed"] == [{"name": "conv2", "fields": [{"field": "groups", "before": "2", "after": "1"}]}]
+    assert found["totals"]["weights"]["difference"] == 72
+
+
+def test_diff_of_equal_specs_says_so(netspec: Run, small: Path) -> None:
+    assert netspec("diff", small, small) == (0, "small and small compute the same, layer by layer\n", "")
+
+
+def test_schema_is_printed_or_written(netspec: Run, tmp_path: Path) -> None:
+    code, out, _ = netspec("schema")
+    path = tmp_path / "netspec.schema.json"
+    assert code == 0
+    assert netspec("schema", "--out", path) == (0, f"{path}\n", "")
+    assert json.loads(path.read_text()) == json.loads(out)
+    assert json.loads(out)["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+def test_ops_lists_all(netspec: Run) -> None:
+    code, out, _ = netspec("ops")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()[1:]] == list(OPS)
+    assert [op["op"] for op in json.loads(netspec("ops", "--json")[1])] == list(OPS)
+
+
+@pytest.mark.parametrize("kind", OPS)
+def test_ops_describes_each_in_full(netspec: Run, kind: str) -> None:
+    code, out, _ = netspec("ops", kind)
+    assert code == 0
+    assert out.startswith(f"{kind}: ")
+    assert all(name in out for name in OPS[kind].model_fields)
+
+
+def test_ops_of_an_unknown_one_suggests(netspec: Run) -> None:
+    code, _, err = netspec("ops", "conv2")
+    assert code == 2
+    assert "did you mean conv2d?" in err
+
+
+def test_backends_says_what_is_missing(netspec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert json.loads(netspec("backends", "--json")[1])[0]["versions"] == {"torch": version("torch")}
+    monkeypatch.setattr(type(find_backend("keras")), "missing", lambda _: ["keras", "tensorflow"])
+    code, out, _ = netspec("backends")
+    assert code == 0
+    assert "missing: keras, tensorflow" in out
+    assert "pip install 'netspec[keras]'" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(netspec: Run, shell: str) -> None:
+    code, out, _ = netspec("completion", shell)
+    assert code == 0
+    assert f"_NETSPEC_COMPLETE={shell}_complete" in out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples(netspec: Run, name: str) -> None:
+    code, out, _ = netspec(name, "--help")
+    assert code == 0
+    assert f"Examples:\n    netspec {name}" in out
+
+
+def test_help_lists_every_command_and_version_is_one_line(netspec: Run) -> None:
+    out = netspec("--help")[1]
+    listed = out[out.index("Commands:") : out.index("Examples:")].splitlines()[1:]
+    assert [line.split()[0] for line in listed if line.strip()] == list(COMMANDS)
+    assert netspec("--version") == (0, f"netspec {version('netspec')}\n", "")
+
+
+def test_an_unknown_command_suggests(netspec: Run) -> None:
+    code, out, err = netspec("chek")
+    assert (code, out) == (2, "")
+    assert "there is no command 'chek'; did you mean check?" in err

@@ -1,0 +1,117 @@
+"""The command line as a process: streams, signals, terminals, start-up."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Spec, process
+
+FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnx_ir", "onnxruntime"}
+ALEXNET = Path(__file__).parents[2] / "specs" / "alexnet.yaml"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", ALEXNET], ["show", ALEXNET], ["ops"]])
+def test_start_up_loads_no_framework_and_no_rich(arguments: list[object]) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "netspec", *map(str, arguments)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in found.stderr.splitlines()}
+    assert "netspec" in loaded
+    assert not loaded & {*FRAMEWORKS, "rich", "safetensors", "PIL"}
+    if arguments == ["--help"]:
+        assert not loaded & {"numpy", "pydantic", "yaml"}
+
+
+def test_importing_netspec_loads_nothing() -> None:
+    code = "import netspec, sys; print(*sorted(m.partition('.')[0] for m in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(found.stdout.split()) & {*FRAMEWORKS, "numpy", "pydantic", "yaml", "click", "rich"}
+
+
+def test_results_are_on_stdout_and_errors_on_stderr(small: Path, write_spec: Spec) -> None:
+    wrong = write_spec("wrong.yaml", **{"kernel_size: 3": "kernel_size: 30"})
+    found = process("check", small, wrong)
+    assert found.returncode == 2
+    assert found.stdout.startswith(f"{small}: ok")
+    assert str(wrong) not in found.stdout
+    assert str(wrong) in found.stderr
+    assert "\x1b" not in found.stdout + found.stderr
+
+
+def test_an_interrupt_ends_in_one_line_and_130(small: Path, tmp_path: Path) -> None:
+    layers = "".join(f"  layer{i}: {{op: relu}}\n" for i in range(100_000))
+    long = tmp_path / "long.yaml"
+    long.write_text(f"name: long\ninput: {{shape: [3, 4, 4]}}\nlayers:\n{layers}")
+    command = [sys.executable, "-m", "netspec", "check", str(small), str(long)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        running.stdout.readline()  # the first spec is done, and it is at the second
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert err == "error: interrupted\n"
+    assert running.returncode == 130
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m netspec schema | true; echo ${{PIPESTATUS[0]}}"
+    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (found.stdout, found.stderr) == ("0\n", "")
+
+
+def in_terminal(columns: int, *arguments: object, **environment: str) -> str:
+    """What a command prints on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    # COLUMNS would say more than the terminal itself; xterm has colors
+    settings = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")} | {"TERM": "xterm"}
+    command = f"stty cols {columns} rows 24; exec {sys.executable} -m netspec {' '.join(map(str, arguments))}"
+    with subprocess.Popen(
+        ["sh", "-c", command], stdin=theirs, stdout=theirs, stderr=theirs, env=settings | environment
+    ) as running:
+        os.close(theirs)
+        printed = b""
+        try:
+            while part := os.read(ours, 65536):
+                printed += part
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        os.close(ours)
+    assert running.returncode == 0
+    return printed.decode().replace("\r\n", "\n")
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_a_table_fits_80_columns_and_is_whole_in_a_pipe() -> None:
+    printed = in_terminal(80, "show", ALEXNET)
+    rows = plain(printed).splitlines()[2:]
+    assert max(map(len, rows)) <= 80
+    assert any("37.8M" in row for row in rows)
+    assert "37,752,832" in process("show", ALEXNET).stdout
+    assert "\x1b[1mlayer" in printed
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_without_color_gets_none(environment: dict[str, str]) -> None:
+    assert "\x1b" not in in_terminal(80, "check", ALEXNET, **environment)
+
+
+def test_completion_knows_commands_options_and_backends(tmp_path: Path) -> None:
+    def complete(*words: str) -> list[str]:
+        environment = os.environ | {
+            "_NETSPEC_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(["netspec", *words]),
+            "COMP_CWORD": str(len(words)),
+        }
+        return process(env=environment, cwd=tmp_path).stdout.split()
+
+    assert complete("ver") == ["plain,verify"]
+    assert complete("build", "x.yaml", "--ba") == ["plain,--backend"]
+    assert complete("build", "x.yaml", "--backend", "torch,o") == ["plain,torch,onnx"]
+    assert complete("ops", "conv") == ["plain,conv2d"]

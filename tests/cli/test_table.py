@@ -1,0 +1,48 @@
+from netspec.cli.table import Column, fold, render_table, short_count
+
+COLUMNS = [Column("layer", fold=True), Column("op", fold=True), Column("weights", right=True)]
+ROWS = [["conv1", "local_response_norm", 60965224], ["relu1", "relu", None]]
+
+
+def lines(width: int | None) -> list[str]:
+    return [line for row in render_table(COLUMNS, ROWS, width) for line in row]
+
+
+def test_without_a_width_nothing_is_cut_or_folded() -> None:
+    assert lines(None) == [
+        "layer  op                      weights",
+        "conv1  local_response_norm  60,965,224",
+        "relu1  relu",
+    ]
+
+
+def test_numbers_get_short_before_words_are_folded() -> None:
+    assert lines(37)[1] == "conv1  local_response_norm    61.0M"
+
+
+def test_words_are_folded_at_signs_when_it_is_narrow() -> None:
+    assert lines(32)[1:3] == ["conv1  local_response_     61.0M", "       norm"]
+    assert max(map(len, lines(32))) <= 32
+
+
+def test_what_may_not_fold_stays_whole_however_narrow_it_is() -> None:
+    assert all("61.0M" in line or "conv1" not in line for line in lines(5))
+
+
+def test_words_longer_than_the_width_are_broken() -> None:
+    assert fold("abcdefghij", 4) == ["abcd", "efgh", "ij"]
+
+
+def test_short_counts_round_up_to_the_next_unit() -> None:
+    assert [short_count(n) for n in (0, 999, 1000, 999_949, 999_999, 1_500_000_000)] == [
+        "0",
+        "999",
+        "1.0k",
+        "999.9k",
+        "1.0M",
+        "1.5G",
+    ]
+
+
+def test_a_table_without_rows_is_its_header() -> None:
+    assert render_table(COLUMNS, []) == [["layer  op  weights"]]

@@ -1,0 +1,50 @@
+"""Several files that appear together or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from netspec.errors import NetspecError
+from netspec.files import staged
+
+
+def test_files_appear_together_under_their_paths(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "b"
+    with staged(out) as stage:
+        (stage / "torch").mkdir()
+        (stage / "torch" / "model.py").write_text("x = 1\n")
+        (stage / "weights").write_bytes(b"w")
+        assert [path.name for path in out.iterdir()] == [stage.name]
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == ["torch", "torch/model.py", "weights"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
+def test_after_a_failure_there_is_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    def fail() -> None:
+        with staged(tmp_path / "a" / "b") as stage:
+            (stage / "half").write_text("half of")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_a_failure_what_was_there_before_is_there(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("old")
+
+    def fail() -> None:
+        with staged(tmp_path) as stage:
+            (stage / "model.py").write_text("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NetspecError, match="cannot write"), staged(tmp_path / "file" / "out"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
