@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m
 PIP    := $(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT    := build/alexnet
-PHOTO  ?= $$($(BIN)/python -c 'from importlib.resources import files; print(files("sklearn.datasets.images") / "china.jpg")')
+PHOTO  ?= $(shell ls $(VENV)/lib/python3*/site-packages/sklearn/datasets/images/china.jpg)
 
 # A stamp for each set of extras: what is installed already is not installed again until its versions change.
 DEMO := $(VENV)/.demo-is-installed

@@ -78,8 +78,7 @@ class KerasModel(Model):
 
     def weights(self) -> dict[str, Array]:
         """A copy of every weight by canonical name."""
-        tensors = {path: keras.ops.convert_to_tensor(variable) for path, variable in self._variables.items()}
-        arrays = {path: keras.ops.convert_to_numpy(tensor) for path, tensor in tensors.items()}
+        arrays = {path: keras.ops.convert_to_numpy(variable) for path, variable in self._variables.items()}
         return self.artifact.to_canonical(arrays | self._unused)
 
     def _run(self, inputs: Mapping[str, Array], training: bool) -> dict[str, Array]:

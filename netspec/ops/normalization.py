@@ -272,6 +272,12 @@ class GroupNorm(WeightedOp, kind="group_norm"):
     def infer(self, x: TensorType) -> TensorType:
         channels = require_channels(self.kind, x, least_rank=3)
         require_groups(self.kind, self.groups, channels=channels)
+        if x.size == self.groups:
+            raise ShapeError(
+                f"group_norm in {self.groups} groups has one value in each: less its mean it is always 0",
+                "use fewer groups, or a larger map",
+                "groups",
+            )
         return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:

@@ -113,3 +113,8 @@ def test_group_norm_normalizes_runs_of_channels() -> None:
     x = channels(1, 3, 10, 20)
     y = apply("group_norm", x, groups=2, epsilon=3.0, affine=False)
     np.testing.assert_allclose(y.ravel(), [-0.5, 0.5, -5 / 28**0.5, 5 / 28**0.5])
+
+
+def test_a_group_of_one_value_is_refused() -> None:
+    with pytest.raises(ShapeError, match="has one value in each"):
+        shape("group_norm", (4, 1, 1), groups=4)
