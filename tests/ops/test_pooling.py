@@ -43,8 +43,8 @@ def test_positions(size: int, attributes: dict[str, object], expected: int) -> N
 
 
 def test_ceil_averages_what_is_there() -> None:
-    # 7 x 7, kernel 3, stride 3, ceil: the last window hangs over by two and holds one row. onnx.reference 1.23 gives
-    # 4, 6.5, 8.5 in the first row by moving half of the overhang to the start; PyTorch, Caffe and onnxruntime 8, 11, 13.
+    # 7 x 7, kernel 3, stride 3, ceil: the last window hangs over by two and holds one row. onnx.reference 1.23 has
+    # 4, 6.5, 8.5 in the first row: it moves half of the overhang to the start. PyTorch, Caffe, onnxruntime: 8, 11, 13.
     y = apply("avg_pool2d", SEVEN, kernel_size=3, stride=3, round="ceil")
     np.testing.assert_array_equal(y[0, 0], [[8, 11, 13], [29, 32, 34], [43, 46, 48]])
 
