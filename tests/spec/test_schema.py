@@ -120,3 +120,10 @@ def test_what_a_derived_file_may_leave_out(validator: Draft7Validator) -> None:
 )
 def test_specs_that_are_wrong(validator: Draft7Validator, text: str) -> None:
     assert list(validator.iter_errors(read(text)))
+
+
+def test_editors_find_the_schema_beside_the_specs() -> None:
+    written = SPECS / "netspec.schema.json"
+    assert json.loads(written.read_text()) == json_schema(), "run: netspec schema --out specs/netspec.schema.json"
+    for spec in SPECS.glob("*.yaml"):
+        assert spec.read_text().startswith("# yaml-language-server: $schema=netspec.schema.json\n"), spec.name
