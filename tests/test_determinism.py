@@ -19,8 +19,19 @@ def digests(folder: Path) -> dict[str, str]:
 def test_builds_are_equal_to_the_byte(tmp_path: Path) -> None:
     for seed in ("1", "2"):
         subprocess.run(
-            [sys.executable, "-m", "netspec", "build", str(SPECS / "lenet5.yaml")]
-            + ["--backend", "torch,onnx", "--seed", "7", "--out", str(tmp_path / seed)],
+            [
+                sys.executable,
+                "-m",
+                "netspec",
+                "build",
+                str(SPECS / "lenet5.yaml"),
+                "--backend",
+                "torch,onnx",
+                "--seed",
+                "7",
+                "--out",
+                str(tmp_path / seed),
+            ],
             env={**os.environ, "PYTHONHASHSEED": seed},
             check=True,
             capture_output=True,
