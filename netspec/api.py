@@ -65,7 +65,7 @@ class Network:
         return target.load(target.lower(self.graph), weights)
 
     def verify(
-        self, backends: Sequence[str | Backend] | None = None, level: Level = "gradient", *, deep: bool = False
+        self, backends: Sequence[str | Backend] | None = None, level: Level | None = None, *, deep: bool = False
     ) -> Report:
         """The proof that the backends, all installed ones by default, are one function. `report.require()` raises."""
         names: Sequence[str | Backend] = backends if backends is not None else backend_names()

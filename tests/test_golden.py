@@ -20,8 +20,8 @@ import netspec
 
 GOLDEN = Path(__file__).parent / "golden"
 SPECS = Path(__file__).parent.parent / "specs"
-# AlexNet, the article's network with its blocks of normalization, and a small one with what both lack: branches, two
-# inputs and outputs, every kind of support code that a file can carry.
+# AlexNet, the article's network with its batch normalization, and a small one with what both lack: branches that meet
+# again, two outputs, dense layers in groups.
 NETWORKS = {
     "alexnet": SPECS / "alexnet.yaml",
     "cifar-alexnet-keras": SPECS / "cifar-alexnet-keras.yaml",

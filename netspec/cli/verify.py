@@ -68,9 +68,7 @@ Examples:
 @click.option(
     "--level",
     type=click.Choice(["forward", "gradient"]),
-    default="gradient",
-    show_default=True,
-    help="Outputs alone, or gradients too.",
+    help="Outputs alone, or gradients too.  [default: gradient, where two backends train]",
 )
 @click.option("--deep", is_flag=True, help="Compare the value of every layer, not only of the outputs.")
 @weights_options("the weights and inputs of the check")
@@ -79,7 +77,7 @@ Examples:
 def command(
     spec: Path,
     backends: tuple[tuple[str, ...], ...],
-    level: str,
+    level: str | None,
     deep: bool,
     weights: Path | None,
     seed: int | None,
@@ -100,7 +98,9 @@ def command(
     targets, left_out = _targets(chosen_backends(backends))
     arrays = load_weights(weights, graph) if weights is not None else None
     with progress() as say:
-        report = verify(graph, targets, cast("Level", level), weights=arrays, deep=deep, seed=seed or 0, progress=say)
+        report = verify(
+            graph, targets, cast("Level | None", level), weights=arrays, deep=deep, seed=seed or 0, progress=say
+        )
     if as_json:
         print_json(_as_json(report, left_out))
     else:

@@ -93,7 +93,7 @@ class _Drawing:
         draw = self._draw
         values = list(self._values.values())
         first = values[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(values))
-        kind = draw(st.sampled_from([kind for kind, rule in RULES.items() if first.type.rank in rule.ranks]))
+        kind = draw(st.sampled_from(_KINDS[first.type.rank]))
         reads = [first, *self._partners(kind, first)]
         attributes = RULES[kind].attributes(draw, first.type)
         if not self._small_enough(kind, attributes, reads):
@@ -169,10 +169,11 @@ BOUNDED = frozenset({"tanh", "sigmoid", "softmax", "layer_norm", "group_norm"})
 
 @dataclass(frozen=True)
 class Rule:
-    """Which inputs an op takes, by rank with the batch counted, and its attributes for an input type."""
+    """Which inputs an op takes, by rank with the batch counted; its attributes for an input type; how often it comes."""
 
     ranks: frozenset[int]
     attributes: Callable[[Draw, TensorType], Attributes]
+    weight: int = 1
 
 
 def _divisors(number: int) -> list[int]:
@@ -299,13 +300,13 @@ def _axis(draw: Draw, x: TensorType) -> Attributes:
 _MAP = frozenset({4})
 _ANY = frozenset({2, 3, 4})
 _RULES: dict[type[Op], Rule] = {
-    ops.Conv2d: Rule(_MAP, _conv2d),
-    ops.Dense: Rule(frozenset({2, 3}), _dense),
-    ops.MaxPool2d: Rule(_MAP, _pool),
-    ops.AvgPool2d: Rule(_MAP, _avg_pool2d),
+    ops.Conv2d: Rule(_MAP, _conv2d, 5),
+    ops.Dense: Rule(frozenset({2, 3}), _dense, 3),
+    ops.MaxPool2d: Rule(_MAP, _pool, 3),
+    ops.AvgPool2d: Rule(_MAP, _avg_pool2d, 3),
     ops.GlobalAvgPool2d: Rule(_MAP, _of(keepdims=[False, True])),
     ops.AdaptiveAvgPool2d: Rule(_MAP, _of(output_size=[1, 3, {"height": 2, "width": 5}])),
-    ops.LocalResponseNorm: Rule(_MAP, _local_response_norm),
+    ops.LocalResponseNorm: Rule(_MAP, _local_response_norm, 5),
     ops.BatchNorm: Rule(_ANY, _batch_norm),
     ops.LayerNorm: Rule(_ANY, _layer_norm),
     ops.GroupNorm: Rule(frozenset({3, 4}), _group_norm),
@@ -320,11 +321,14 @@ _RULES: dict[type[Op], Rule] = {
     ops.Flatten: Rule(_ANY, _of()),
     ops.Reshape: Rule(_ANY, _reshape),
     ops.Permute: Rule(_ANY, _permute),
-    ops.Pad2d: Rule(_MAP, _pad2d),
-    ops.Add: Rule(_ANY, _of()),
-    ops.Multiply: Rule(_ANY, _of()),
-    ops.Concat: Rule(_ANY, _of()),
+    ops.Pad2d: Rule(_MAP, _pad2d, 2),
+    ops.Add: Rule(_ANY, _of(), 2),
+    ops.Multiply: Rule(_ANY, _of(), 2),
+    ops.Concat: Rule(_ANY, _of(), 2),
     ops.Identity: Rule(_ANY, _of()),
 }
 RULES = {op.kind: rule for op, rule in _RULES.items()}
 """How each op is drawn, by kind: every op of the language has a rule."""
+_KINDS = {
+    rank: [kind for kind, rule in RULES.items() if rank in rule.ranks for _ in range(rule.weight)] for rank in _ANY
+}

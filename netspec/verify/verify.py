@@ -30,7 +30,7 @@ Progress = Callable[[str], None]
 def verify(
     graph: Graph,
     backends: Sequence[Backend],
-    level: Level = "gradient",
+    level: Level | None = None,
     *,
     weights: Mapping[str, Array] | None = None,
     deep: bool = False,
@@ -42,7 +42,7 @@ def verify(
     Args:
         graph: the network, float32.
         backends: what to compare; their frameworks must be installed.
-        level: `forward`, or `gradient` for both.
+        level: `forward`, or `gradient` for both; left out, gradients too where two backends train.
         weights: canonical weights to check with, instead of He-scaled ones.
         deep: compare every node's value too, not only after a failure.
         seed: of weights and inputs.
@@ -50,16 +50,27 @@ def verify(
 
     Returns:
         The report; it has not been required to pass.
+
+    Raises:
+        BackendError: a framework is missing, or gradients are asked for and fewer than two backends train.
     """
     for backend in backends:
         backend.require()
+    training = [b for b in backends if b.trains]
+    if level == "gradient" and len(training) < 2:
+        raise BackendError(
+            f"gradients are compared between two backends that train, received {_names(training)}",
+            "add one with --backends, or compare outputs alone: --level forward",
+        )
     graph = with_unsaturated_outputs(graph)
     weights = check_weights_of(graph, seed) if weights is None else weights
     cases = list(cases_of(graph, seed=seed))
     comparisons = list(_forward(cases, backends, weights, progress))
-    notes = _notes(backends, level, cases, graph)
-    if level == "gradient":
-        comparisons += _gradient(cases, [b for b in backends if b.trains], weights, seed, progress)
+    notes = _notes(backends, cases, graph)
+    if level != "forward" and len(training) > 1:
+        comparisons += _gradient(cases, training, weights, seed, progress)
+    elif level is None:
+        notes.append(f"gradients are compared between two backends that train, here: {_names(training)}")
     nodes: tuple[NodeError, ...] = ()
     if deep or not all(c.passed for c in comparisons):
         nodes = tuple(compare_nodes(cases[1], backends, weights, progress))
@@ -172,17 +183,17 @@ def compare_nodes(
             yield NodeError(node.name, node.op.kind, backend.name, dtype, row.error, row.tolerance, node.op.trap)
 
 
-def _notes(backends: Sequence[Backend], level: Level, cases: Sequence[Case], graph: Graph) -> list[str]:
+def _notes(backends: Sequence[Backend], cases: Sequence[Case], graph: Graph) -> list[str]:
     notes = [
         f"{b.name} computes in {', '.join(sorted(b.dtypes))} only" for b in backends if DType.FLOAT64 not in b.dtypes
     ]
-    if all(case.graph is graph for case in cases):
-        notes.append("its weights fix the size of the input, so no other size was tried")
-    training = [b.name for b in backends if b.trains]
-    if level == "gradient" and len(training) < 2:
-        only = training[0] if training else "none"
-        notes.append(f"gradients need two backends that train, here: {only}")
+    if all(case.graph.inputs == graph.inputs for case in cases):
+        notes.append("it takes no other size of input, so none was tried")
     return notes
+
+
+def _names(backends: Sequence[Backend]) -> str:
+    return ", ".join(b.name for b in backends) or "none"
 
 
 def require_backends(names: Sequence[str], find: Callable[[str], Backend]) -> list[Backend]:

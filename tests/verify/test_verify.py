@@ -23,7 +23,7 @@ def test_a_sound_network_passes_with_every_figure() -> None:
     batches = "127"
     assert forward >= {("torch", dtype, n) for dtype in DType for n in batches}
     assert forward >= {("onnx", DType.FLOAT32, n) for n in batches}
-    assert any("gradients need two backends" in note for note in report.notes)
+    assert any("gradients are compared between two" in note for note in report.notes)
 
 
 def test_a_fault_is_found_and_named() -> None:
@@ -42,6 +42,11 @@ def test_a_wrong_alpha_shows_in_float32_too() -> None:
     faulty = FaultyBackend(find_backend("onnx"), next(f for f in FAULTS if f.name == "alpha off by size"))
     worst = max(c.error for c in verify(towers(), [faulty], "forward").comparisons)
     assert worst > 1e-3
+
+
+def test_gradients_that_are_asked_for_and_cannot_be_compared() -> None:
+    with pytest.raises(BackendError, match="between two backends that train, received torch"):
+        verify(towers(), [TORCH, find_backend("onnx")], "gradient")
 
 
 def test_two_faulty_gradients_do_not_hide() -> None:

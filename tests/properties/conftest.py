@@ -1,0 +1,27 @@
+"""One profile for all properties: the same examples on every run, and no database of earlier ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from netspec.graph import Graph
+from netspec.spec import load_graph
+
+settings.register_profile("netspec", derandomize=True, deadline=None, database=None, print_blob=False)
+settings.load_profile("netspec")
+
+LoadText = Callable[[str], Graph]
+
+
+@pytest.fixture(scope="module")
+def load_text(tmp_path_factory: pytest.TempPathFactory) -> LoadText:
+    """The graph of a spec's text, by way of a file as users write it."""
+    path: Path = tmp_path_factory.mktemp("specs") / "drawn.yaml"
+
+    def load(text: str) -> Graph:
+        path.write_text(text, encoding="utf-8")
+        return load_graph(path)
+
+    return load

@@ -1,0 +1,136 @@
+"""Random specs: from their text to values, every backend says what the reference says, and gradients agree."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, note, settings
+
+from netspec import reference
+from netspec.graph import Graph, Node
+from netspec.lowering import find_backend
+from netspec.ops.base import Array, Weights
+from netspec.testing.strategies import DrawnSpec, specs
+from netspec.types import DType
+from netspec.verify.cases import check_weights_of
+from netspec.verify.compare import (
+    FORWARD_TOLERANCE,
+    GRADIENT_TOLERANCE,
+    difference_of_largest,
+    relative_l2,
+    require_close,
+)
+from netspec.weights import stream
+from tests.properties.conftest import LoadText
+
+BATCH = 3  # an odd number of samples, and of no more meaning than that
+
+
+def inputs_of(graph: Graph) -> dict[str, Array]:
+    """Signed float32 values, none of them 0: at a tie of a maximum there is more than one derivative."""
+    return {
+        value.name: stream(0, "property", value.name).standard_normal(value.type.concrete(BATCH), np.float32)
+        * np.float32(10.0)
+        for value in graph.inputs
+    }
+
+
+def with_noise(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dtype: DType) -> dict[str, Array]:
+    """The reference with each value moved by a few roundings of its largest element, as a sum in another order is."""
+    step = 4 * np.finfo(dtype.numpy).eps
+    values = {name: array.astype(np.float64) for name, array in inputs.items()}
+    for node in graph.nodes:
+        own = {name: weights[f"{node.name}.{name}"].astype(np.float64) for name in node.weights}
+        value = node.op.reference(own, *(values[name] for name in node.inputs))
+        signs = stream(0, "noise", node.name).choice([-1.0, 1.0], value.shape)
+        values[node.name] = value + signs * step * np.abs(value).max()
+    return {name: values[name] for name in graph.outputs}
+
+
+def expected_of(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dtype: DType) -> dict[str, Array]:
+    """What the reference says, of a network that does not itself blow rounding up beyond the tolerance.
+
+    A normalization of values that hardly differ, or a maximum of a difference, can: no two programs would agree.
+    """
+    expected = reference.evaluate(graph, weights, inputs)
+    noisy = with_noise(graph, weights, inputs, dtype)
+    for name, value in expected.items():
+        assume(difference_of_largest(noisy[name], value) < FORWARD_TOLERANCE[dtype])
+    return expected
+
+
+def check_forward(drawn: DrawnSpec, load_text: LoadText, backend: str, dtype: DType) -> None:
+    note(drawn.text)
+    graph = load_text(drawn.text)
+    weights, inputs = check_weights_of(graph), inputs_of(graph)
+    expected = expected_of(graph, weights, inputs, dtype)
+    target = find_backend(backend)
+    actual = target.load(target.lower(graph.astype(dtype)), weights).forward(inputs)
+    assert list(actual) == list(graph.outputs)
+    for name, value in expected.items():
+        require_close(actual[name], value, FORWARD_TOLERANCE[dtype], f"{backend} {dtype}: {name}", dtype)
+
+
+@settings(max_examples=100)
+@given(drawn=specs())
+@pytest.mark.parametrize("dtype", DType)
+def test_torch_forward(drawn: DrawnSpec, load_text: LoadText, dtype: DType) -> None:
+    check_forward(drawn, load_text, "torch", dtype)
+
+
+@settings(max_examples=100)
+@given(drawn=specs())
+def test_onnx_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
+    check_forward(drawn, load_text, "onnx", DType.FLOAT32)
+
+
+@settings(max_examples=25)
+@given(drawn=specs())
+def test_keras_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
+    check_forward(drawn, load_text, "keras", DType.FLOAT64)
+
+
+@settings(max_examples=15)
+@given(drawn=specs(most_layers=6))
+def test_gradients_of_torch_and_keras(drawn: DrawnSpec, load_text: LoadText) -> None:
+    note(drawn.text)
+    graph = load_text(drawn.text).astype(DType.FLOAT64)
+    weights, inputs = check_weights_of(graph), inputs_of(graph)
+    expected_of(graph, weights, inputs, DType.FLOAT32)  # in float64 there is room then for derivatives too
+    cotangents = {
+        name: stream(0, "cotangent", name).standard_normal(graph.type_of(name).concrete(BATCH))
+        for name in graph.outputs
+    }
+    torch, keras = (
+        backend.load(backend.lower(graph), weights).gradients(inputs, cotangents)
+        for backend in (find_backend("torch"), find_backend("keras"))
+    )
+    assert set(torch.weights) == set(keras.weights)
+    assert set(torch.inputs) == set(keras.inputs)
+    scale = largest(torch.weights | torch.inputs)
+    for name, theirs in (torch.weights | torch.inputs).items():
+        ours = (keras.weights | keras.inputs)[name]
+        # What cancels to nothing beside the other derivatives is all rounding: there, a share of the largest norm.
+        error = relative_l2(ours, theirs) * min(1.0, float(np.linalg.norm(theirs)) / scale * 1e3)
+        assert error <= GRADIENT_TOLERANCE, f"{name}: {error:.1e}"
+
+
+def largest(gradients: Mapping[str, Array]) -> float:
+    return max(float(np.linalg.norm(array)) for array in gradients.values()) or 1.0
+
+
+def test_specs_have_branches_and_every_op(load_text: LoadText) -> None:
+    kinds: set[str] = set()
+    merges: list[Node] = []
+
+    @settings(max_examples=400)
+    @given(drawn=specs())
+    def collect(drawn: DrawnSpec) -> None:
+        kinds.update(node.op.kind for node in drawn.graph.nodes)
+        merges.extend(node for node in drawn.graph.nodes if len(set(node.inputs)) > 1)
+
+    collect()
+    from netspec.ops import OPS
+
+    assert kinds == set(OPS)
+    assert len(merges) > 50

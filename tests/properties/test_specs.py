@@ -1,0 +1,107 @@
+"""Properties of the front end and of the graph, on random specs."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import yaml
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from netspec.graph import Graph, make_node
+from netspec.graph.diff import diff_graphs
+from netspec.graph.text import print_graph, spec_hash
+from netspec.lowering import find_backend
+from netspec.ops import Identity
+from netspec.testing.strategies import RULES, DrawnSpec, specs
+from netspec.weights import initialize
+from tests.properties.conftest import LoadText
+
+# Mappings whose order is the meaning: the layers are a sequence, parameters may use those above them, and inputs are
+# arguments. All others are sets of keys.
+ORDERED = ("layers", "parameters", "inputs")
+
+
+def shuffled(draw: st.DrawFn, value: object, key: str = "") -> object:
+    """The same document with its keys in another order wherever order means nothing."""
+    if isinstance(value, list):
+        return [shuffled(draw, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    keys = list(value) if key in ORDERED else draw(st.permutations(list(value)))
+    return {name: shuffled(draw, value[name], name) for name in keys}
+
+
+@given(drawn=specs())
+def test_a_spec_means_the_graph_that_it_was_drawn_from(drawn: DrawnSpec, load_text: LoadText) -> None:
+    note(drawn.text)
+    assert load_text(drawn.text) == drawn.graph
+
+
+@settings(max_examples=50)
+@given(drawn=specs(), data=st.data())
+def test_the_order_of_keys_means_nothing(drawn: DrawnSpec, load_text: LoadText, data: st.DataObject) -> None:
+    text = yaml.safe_dump(shuffled(data.draw, drawn.document), sort_keys=False)
+    note(f"{drawn.text}\n---\n{text}")
+    assert load_text(text) == load_text(drawn.text)
+
+
+@settings(max_examples=50)
+@given(drawn=specs())
+def test_equal_specs_are_printed_and_hashed_alike(drawn: DrawnSpec, load_text: LoadText) -> None:
+    note(drawn.text)
+    graph = load_text(drawn.text)
+    assert print_graph(graph) == print_graph(drawn.graph)
+    assert spec_hash(graph) == spec_hash(drawn.graph)
+    assert not diff_graphs(graph, drawn.graph)
+
+
+@given(drawn=specs())
+def test_the_text_of_a_graph_says_all_of_it(drawn: DrawnSpec) -> None:
+    text = print_graph(drawn.graph).splitlines()
+    nodes = [line for line in text if " = " in line]
+    assert len(nodes) == len(drawn.graph.nodes)
+    for node, line in zip(drawn.graph.nodes, nodes, strict=True):
+        assert (found := re.match(r"(\w+): (\(.*?\)) = (\w+)\((.*?)\)", line)) is not None
+        assert found.groups() == (node.name, str(node.type), node.op.kind, ", ".join(node.inputs))
+    assert text[-1] == f"return {', '.join(drawn.graph.outputs)}"
+
+
+@settings(max_examples=50)
+@given(drawn=specs())
+def test_lowering_is_a_function(drawn: DrawnSpec, load_text: LoadText) -> None:
+    note(drawn.text)
+    again = load_text(drawn.text)
+    for name in ("torch", "keras", "onnx"):
+        backend = find_backend(name)
+        first, second = backend.lower(drawn.graph), backend.lower(again)
+        assert first.content == second.content
+        assert first.bindings == second.bindings
+        assert [b.weight for b in first.bindings] == list(drawn.graph.weights)
+
+
+@settings(max_examples=50)
+@given(drawn=specs(), data=st.data())
+def test_a_layer_more_leaves_the_weights_of_the_others(drawn: DrawnSpec, data: st.DataObject) -> None:
+    graph = drawn.graph
+    before = initialize(graph)
+    after = initialize(with_identity(graph, data.draw(st.integers(0, len(graph.nodes)))))
+    assert list(before) == list(after)
+    for name, array in before.items():
+        np.testing.assert_array_equal(array, after[name], strict=True)
+    others = initialize(graph, seed=1)
+    drawn_ones = [name for name, array in before.items() if np.unique(array).size > 1]
+    assert not [name for name in drawn_ones if np.array_equal(before[name], others[name])]
+
+
+def with_identity(graph: Graph, position: int) -> Graph:
+    """The graph with a layer more at a position, of its own name, and shown."""
+    added = make_node("added", Identity(), [graph.inputs[0]])
+    nodes = (*graph.nodes[:position], added, *graph.nodes[position:])
+    return replace(graph, nodes=nodes, outputs=(*graph.outputs, "added")).check()
+
+
+def test_every_op_has_a_rule() -> None:
+    from netspec.ops import OPS
+
+    assert set(RULES) == set(OPS)
