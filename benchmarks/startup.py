@@ -1,37 +1,55 @@
-"""How long a command takes to start, as a ratio to importing pydantic, yaml and numpy: pairs that alternate."""
+"""How long a command takes to start: against importing what it cannot do without.
+
+Targets: `check` and `show` at most twice the peer's time; a build for PyTorch little over PyTorch's own import.
+"""
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-PEER = ("-c", "import pydantic, yaml, numpy")
-ALEXNET = str(Path(__file__).parent.parent / "specs" / "alexnet.yaml")
+from paired import Pairs, alternate, print_table
+
+SPECS = Path(__file__).parent.parent / "specs"
+ALEXNET, LENET = str(SPECS / "alexnet.yaml"), str(SPECS / "lenet5.yaml")
+CORE = "import pydantic, yaml, numpy"
 COMMANDS = {
-    "netspec --help": ("-m", "netspec", "--help"),
-    "netspec check alexnet": ("-m", "netspec", "check", ALEXNET),
-    "netspec show alexnet": ("-m", "netspec", "show", ALEXNET),
+    "netspec --help": ("--help",),
+    "netspec check alexnet": ("check", ALEXNET),
+    "netspec show alexnet": ("show", ALEXNET),
 }
-PAIRS = 15
 
 
-def seconds(arguments: tuple[str, ...]) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-    return time.perf_counter() - start
+def python(*arguments: str) -> Callable[[], object]:
+    """A fresh Python process."""
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+
+def builds(folder: str) -> list[Pairs]:
+    """What a build for PyTorch costs where PyTorch is imported too, and the command, which does not need it."""
+    torch = python("-c", "import torch")
+    load = "import netspec; netspec.load({!r}).build('torch')"
+    return [
+        alternate("load lenet5, in memory", torch, python("-c", load.format(LENET)), pairs=7),
+        alternate("load alexnet, in memory", torch, python("-c", load.format(ALEXNET)), pairs=7),
+        alternate("netspec build lenet5", torch, command("build", LENET, folder), pairs=7),
+        alternate("netspec build alexnet", torch, command("build", ALEXNET, folder), pairs=7),
+    ]
+
+
+def command(verb: str, spec: str, folder: str) -> Callable[[], object]:
+    """`netspec build` into a folder of its own."""
+    return python("-m", "netspec", verb, spec, "--backend", "torch", "--out", str(Path(folder) / Path(spec).stem))
 
 
 def main() -> None:
-    print(f"{'command':24}{'peer ms':>10}{'own ms':>10}{'ratio':>8}")
-    for name, arguments in COMMANDS.items():
-        seconds(PEER), seconds(arguments)  # the first run writes bytecode and fills the file cache
-        pairs = [(seconds(PEER), seconds(arguments)) for _ in range(PAIRS)]
-        peer, own = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(own / peer for peer, own in pairs)
-        print(f"{name:24}{peer * 1e3:10.0f}{own * 1e3:10.0f}{ratio:8.2f}")
+    peer = python("-c", CORE)
+    print_table(CORE, [alternate(name, peer, python("-m", "netspec", *rest)) for name, rest in COMMANDS.items()])
+    with tempfile.TemporaryDirectory() as folder:
+        print_table("import torch", builds(folder))
 
 
 if __name__ == "__main__":

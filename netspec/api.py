@@ -65,11 +65,30 @@ class Network:
         return target.load(target.lower(self.graph), weights)
 
     def verify(
-        self, backends: Sequence[str | Backend] | None = None, level: Level | None = None, *, deep: bool = False
+        self,
+        backends: Sequence[str | Backend] | None = None,
+        level: Level | None = None,
+        *,
+        weights: Weights | str | Path | None = None,
+        deep: bool = False,
+        seed: int = 0,
     ) -> Report:
-        """The proof that the backends, all installed ones by default, are one function. `report.require()` raises."""
-        names: Sequence[str | Backend] = backends if backends is not None else backend_names()
-        return verify(self.graph, [_backend(b) for b in names], level, deep=deep)
+        """The proof that the backends are one function; `report.require()` raises where they are not.
+
+        Args:
+            backends: names or backends; all that are registered when left out.
+            level: `forward`, or `gradient` for both; left out, gradients too where two backends train.
+            weights: canonical arrays or a safetensors file to check with, instead of He-scaled ones.
+            deep: compare every node's value too.
+            seed: of the weights and inputs of the check.
+
+        Raises:
+            BackendError: a backend is unknown or its framework not installed.
+            WeightsError: the weights are not this network's.
+        """
+        targets = [_backend(b) for b in (backend_names() if backends is None else backends)]
+        arrays = self.load_weights(weights) if isinstance(weights, str | Path) else weights
+        return verify(self.graph, targets, level, weights=arrays, deep=deep, seed=seed)
 
 
 def load(path: str | Path, set: Mapping[str, object] | None = None) -> Network:  # as on the command line

@@ -93,7 +93,8 @@ class _Drawing:
         draw = self._draw
         values = list(self._values.values())
         first = values[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(values))
-        kind = draw(st.sampled_from(_KINDS[first.type.rank]))
+        kinds = _KINDS[first.type.rank]
+        kind = draw(st.sampled_from([k for k in kinds if k != "group_norm"] if first.type.size == 1 else kinds))
         reads = [first, *self._partners(kind, first)]
         attributes = RULES[kind].attributes(draw, first.type)
         if not self._small_enough(kind, attributes, reads):
@@ -169,7 +170,7 @@ BOUNDED = frozenset({"tanh", "sigmoid", "softmax", "layer_norm", "group_norm"})
 
 @dataclass(frozen=True)
 class Rule:
-    """Which inputs an op takes, by rank with the batch counted; its attributes for an input type; how often it comes."""
+    """Which inputs an op takes, by rank with the batch counted; its attributes for one of them; how often it comes."""
 
     ranks: frozenset[int]
     attributes: Callable[[Draw, TensorType], Attributes]
@@ -198,7 +199,8 @@ def _conv2d(draw: Draw, x: TensorType) -> Attributes:
     channels, *size = x.features
     groups = draw(st.sampled_from(_divisors(channels)))
     kernel = [draw(st.integers(1, min(3, length))) for length in size]
-    dilation = [draw(st.sampled_from([d for d in (1, 2) if extent(k, d) <= s])) for k, s in zip(kernel, size)]
+    fitting = ([d for d in (1, 2) if extent(k, d) <= length] for k, length in zip(kernel, size, strict=True))
+    dilation = [draw(st.sampled_from(choices)) for choices in fitting]
     stride = [draw(st.integers(1, 3)) for _ in size]
     named = ["tf", "lower", *(["torch"] if stride == [1, 1] else [])]
     sides = draw(st.booleans())

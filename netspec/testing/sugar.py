@@ -18,7 +18,7 @@ LANGUAGE_KEYS = ("op", "inputs")
 def sugared(draw: st.DrawFn, document: Document) -> Document:
     """The document with some numbers replaced by `${…}` and some attributes moved to `defaults`."""
     layers = {name: dict(layer) for name, layer in document["layers"].items()}
-    defaults = {kind: {} for kind in draw(_some(sorted({layer["op"] for layer in layers.values()})))}
+    defaults: dict[str, Layer] = {kind: {} for kind in draw(_some(sorted({layer["op"] for layer in layers.values()})))}
     for kind, shared in defaults.items():
         members = [layer for layer in layers.values() if layer["op"] == kind]
         shared.update((name, members[0][name]) for name in draw(_some(sorted(_shared(members)))))

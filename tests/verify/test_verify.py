@@ -65,6 +65,17 @@ def test_saturated_outputs_do_not_hide_the_logits() -> None:
     assert with_unsaturated_outputs(branches()).outputs == branches().outputs
 
 
+def test_a_softmax_of_large_logits_is_no_false_alarm() -> None:
+    # float32 logits of 1e4 are off by 1e-3 through rounding alone, and the probabilities by as much.
+    graph = Chain("sharp", x=(64,)).add("fc", "dense", units=9).add("prob", "softmax").graph()
+    weights = check_weights_of(graph)
+    weights["fc.weight"] = weights["fc.weight"] * np.float32(1e3)
+    report = verify(graph, [TORCH, find_backend("onnx")], weights=weights).require()
+    assert {c.subject for c in report.comparisons} <= {"fc", "prob"}
+    wrong = FaultyBackend(TORCH, next(f for f in FAULTS if f.name == "missing dense bias"))
+    assert not verify(graph, [wrong], weights=check_weights_of(graph)).passed
+
+
 def test_other_sizes_where_the_weights_allow() -> None:
     chain = Chain("c", image=(3, 8, 8)).add("conv", "conv2d", filters=2, kernel_size=3)
     free = chain.add("pool", "global_avg_pool2d").add("fc", "dense", units=2).graph()
