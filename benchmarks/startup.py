@@ -5,6 +5,7 @@ Targets: `check` and `show` at most twice the peer's time; a build for PyTorch l
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,15 +18,18 @@ SPECS = Path(__file__).parent.parent / "specs"
 ALEXNET, LENET = str(SPECS / "alexnet.yaml"), str(SPECS / "lenet5.yaml")
 CORE = "import pydantic, yaml, numpy"
 COMMANDS = {
-    "netspec --help": ("--help",),
-    "netspec check alexnet": ("check", ALEXNET),
-    "netspec show alexnet": ("show", ALEXNET),
+    "import BaseModel too": ("-c", "from pydantic import BaseModel; import yaml, numpy"),  # pydantic imports by need
+    "netspec --help": ("-m", "netspec", "--help"),
+    "netspec check alexnet": ("-m", "netspec", "check", ALEXNET),
+    "netspec show alexnet": ("-m", "netspec", "show", ALEXNET),
 }
+# An installed package has its bytecode; a checkout has it from the second run on, unless this forbids it.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def python(*arguments: str) -> Callable[[], object]:
     """A fresh Python process."""
-    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=ENVIRONMENT)
 
 
 def builds(folder: str) -> list[Pairs]:
@@ -47,7 +51,7 @@ def command(verb: str, spec: str, folder: str) -> Callable[[], object]:
 
 def main() -> None:
     peer = python("-c", CORE)
-    print_table(CORE, [alternate(name, peer, python("-m", "netspec", *rest)) for name, rest in COMMANDS.items()])
+    print_table(CORE, [alternate(name, peer, python(*arguments)) for name, arguments in COMMANDS.items()])
     with tempfile.TemporaryDirectory() as folder:
         print_table("import torch", builds(folder))
 

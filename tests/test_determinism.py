@@ -6,9 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from netspec.cli.app import run
 
 SPECS = Path(__file__).parents[1] / "specs"
+
+
+LOWER = """
+import hashlib, sys, netspec
+for backend in ("torch", "keras", "onnx"):
+    content = netspec.load(sys.argv[1]).lower(backend).content
+    print(backend, hashlib.sha256(content if isinstance(content, bytes) else content.encode()).hexdigest())
+"""
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -47,3 +57,19 @@ def test_another_seed_changes_the_weights_and_not_the_source(tmp_path: Path) -> 
         assert run(["build", str(SPECS / "lenet5.yaml"), "--backend", "torch", "--seed", seed, "--out", out]) == 0
     first, second = digests(tmp_path / "1"), digests(tmp_path / "2")
     assert {name for name in first if first[name] != second[name]} == {"lenet5.safetensors"}
+
+
+@pytest.mark.parametrize("spec", [SPECS / "alexnet.yaml", Path(__file__).parent / "golden" / "branches.yaml"])
+def test_every_backend_emits_the_same_bytes(spec: Path) -> None:
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", LOWER, str(spec)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert len(found[0].splitlines()) == 3
+    assert found[0] == found[1]

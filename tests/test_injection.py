@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import onnx
 import pytest
 
 from netspec.errors import SpecError
@@ -48,6 +49,31 @@ def test_a_source_stays_a_docstring(tmp_path: Path, backend: str, attack: str) -
     assert (ast.get_docstring(attacked) or "").startswith("attacked")
     rest = [ast.dump(ast.Module(tree.body[1:], [])) for tree in (harmless, attacked)]
     assert rest[0] == rest[1]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
+def test_a_source_stays_metadata(tmp_path: Path, attack: str) -> None:
+    harmless, attacked = (
+        onnx.load_from_string(find_backend("onnx").lower(load_graph(build(tmp_path, source))).content)
+        for source in ("harmless", attack)
+    )
+    stated = attack.replace("${1 + 1}", "2")
+    assert attacked.doc_string == stated
+    assert {entry.key: entry.value for entry in attacked.metadata_props}["netspec.source"] == stated
+    assert attacked.graph == harmless.graph
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+@pytest.mark.parametrize("attack", ATTACKS, ids=range(len(ATTACKS)))
+def test_a_parameter_stays_a_value(tmp_path: Path, backend: str, attack: str) -> None:
+    path = build(tmp_path, "harmless")
+    plain = str(find_backend(backend).lower(load_graph(path)).content)
+    escaped = "".join(f"\\U{ord(c):08x}" for c in attack)
+    path.write_text(f'{path.read_text()}parameters: {{text: "{escaped}"}}\n')
+    assert str(find_backend(backend).lower(load_graph(path)).content) == plain
+    path.write_text(path.read_text().replace("units: 2", 'units: "${text}"'))
+    with pytest.raises(SpecError):
+        load_graph(path)
 
 
 @pytest.mark.parametrize(

@@ -36,14 +36,21 @@ def inputs_of(graph: Graph) -> dict[str, Array]:
 
 
 def with_noise(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dtype: DType) -> dict[str, Array]:
-    """The reference with each value moved by a few roundings of its largest element, as a sum in another order is."""
+    """The reference with each value, inputs too, moved by a few roundings of its largest element.
+
+    So much do sums in another order move what is in the middle of an op, or its output.
+    """
     step = 4 * np.finfo(dtype.numpy).eps
-    values = {name: array.astype(np.float64) for name, array in inputs.items()}
+
+    def moved(name: str, value: Array) -> Array:
+        signs = stream(0, "noise", name).choice([-1.0, 1.0], value.shape)
+        return value + signs * step * np.abs(value).max()
+
+    values = {name: moved(name, array.astype(np.float64)) for name, array in inputs.items()}
     for node in graph.nodes:
         own = {name: weights[f"{node.name}.{name}"].astype(np.float64) for name in node.weights}
         value = node.op.reference(own, *(values[name] for name in node.inputs))
-        signs = stream(0, "noise", node.name).choice([-1.0, 1.0], value.shape)
-        values[node.name] = value + signs * step * np.abs(value).max()
+        values[node.name] = moved(node.name, value)
     return {name: values[name] for name in graph.outputs}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -136,15 +135,13 @@ def test_order(reads: dict[str, list[str]], names: tuple[str, ...], circles: tup
         "a: {op: dense, units: 9223372036854775807}",
     ],
 )
-def test_absurd_sizes_take_no_time(net, layer: str) -> None:
+def test_absurd_sizes_are_refused_before_they_are_made(net, layer: str) -> None:
     path = net(layer)
-    start = time.perf_counter()
     try:
         graph = load_graph(path)
         assert graph.nodes[-1].type.size < 2**31
     except SpecError:
         pass
-    assert time.perf_counter() - start < 1
 
 
 def chain(folder: Path, count: int) -> Path:
@@ -157,18 +154,26 @@ def chain(folder: Path, count: int) -> Path:
     return path
 
 
-def test_a_thousand_layers_take_under_a_second_and_cost_grows_linearly(tmp_path: Path) -> None:
+def calls_of(path: Path) -> int:
+    """How many calls of Python functions it takes to load a spec: the same number on every machine, however busy."""
+    count = 0
+
+    def tick(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(tick)
+    try:
+        load_graph(path)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_cost_grows_linearly(tmp_path: Path) -> None:
     load_graph(chain(tmp_path, 10))  # models build their validators once
-
-    def seconds(count: int) -> float:
-        path = chain(tmp_path, count)
-        start = time.perf_counter()
-        assert len(load_graph(path).nodes) == count
-        return time.perf_counter() - start
-
-    thousand = min(seconds(1000) for _ in range(3))
-    assert thousand < 1
-    assert seconds(8000) < 8 * thousand * 3
+    hundred, thousand, two = (calls_of(chain(tmp_path, count)) for count in (100, 1000, 1100))
+    assert two - thousand == pytest.approx(hundred, rel=0.1)
 
 
 def test_the_front_end_loads_neither_a_framework_nor_a_terminal_library() -> None:

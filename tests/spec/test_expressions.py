@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -109,12 +108,10 @@ def test_values_and_their_types(text: str, value: object) -> None:
     ],
 )
 def test_what_it_is_not(code: str) -> None:
-    start = time.perf_counter()
     if "{" in code:
         code = code.replace("{", "(").replace("}", ")")
     with pytest.raises(ExpressionError):
         evaluate_text(f"${{{code}}}", PARAMETERS)
-    assert time.perf_counter() - start < 1
 
 
 @settings(deadline=None, max_examples=300)
