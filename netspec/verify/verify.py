@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from netspec import reference
 from netspec.errors import BackendError, VerificationError
 from netspec.graph import Graph, Node
@@ -16,6 +18,7 @@ from netspec.verify.cases import Case, cases_of, check_weights_of
 from netspec.verify.compare import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
+    NEGLIGIBLE_GRADIENT,
     Comparison,
     Level,
     difference_of_largest,
@@ -117,22 +120,27 @@ def _gradient(
     """Every later backend against the first, in float64, at batch 2."""
     case = cases[1]
     found: dict[str, Gradients] = {}
+    cotangents = {
+        name: stream(seed, "cotangent", name).standard_normal(case.graph.type_of(name).concrete(2))
+        for name in case.graph.outputs
+    }
     for backend in [b for b in backends if DType.FLOAT64 in b.dtypes]:
         progress(f"gradients, {backend.name}, {case.label}")
         graph = case.graph.astype(DType.FLOAT64)
         model = backend.load(backend.lower(graph), weights)
-        cotangents = {
-            name: stream(seed, "cotangent", name).standard_normal(graph.type_of(name).concrete(2))
-            for name in graph.outputs
-        }
         found[backend.name] = model.gradients(case.inputs, cotangents)
     names = list(found)
     rows: list[Comparison] = []
+    if not names:
+        return rows
+    first = found[names[0]]
+    norms = [float(np.linalg.norm(g)) for g in (*first.weights.values(), *first.inputs.values())]
+    scale = NEGLIGIBLE_GRADIENT * max([*norms, *(float(np.linalg.norm(c)) for c in cotangents.values())])
     for name in names[1:]:
         ours, theirs = found[name], found[names[0]]
         for mine, other in ((ours.weights, theirs.weights), (ours.inputs, theirs.inputs)):
             if other:
-                rows.append(_worst("gradient", name, names[0], DType.FLOAT64, case, mine, other))
+                rows.append(_worst("gradient", name, names[0], DType.FLOAT64, case, mine, other, scale))
     return rows
 
 
@@ -144,15 +152,19 @@ def _worst(
     case: Case,
     actual: Mapping[str, Array],
     expected: Mapping[str, Array],
+    scale: float = 0.0,
 ) -> Comparison:
     """The comparison of the subject that differs most; a difference that cannot be measured counts as infinite."""
-    measure = relative_l2 if level == "gradient" else difference_of_largest
     found: list[tuple[float, float, str]] = []
     for name, value in expected.items():
         try:
             if actual[name].dtype != dtype.numpy:
                 raise VerificationError(f"expected {dtype}, received {actual[name].dtype}")
-            error = measure(actual[name], value)
+            error = (
+                difference_of_largest(actual[name], value)
+                if level == "forward"
+                else relative_l2(actual[name], value, scale)
+            )
         except (KeyError, VerificationError):
             error = math.inf
         limit = GRADIENT_TOLERANCE if level == "gradient" else forward_tolerance(case.graph, name, dtype, expected)

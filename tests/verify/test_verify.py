@@ -49,6 +49,12 @@ def test_gradients_that_are_asked_for_and_cannot_be_compared() -> None:
         verify(towers(), [TORCH, find_backend("onnx")], "gradient")
 
 
+def test_a_derivative_that_is_zero_on_paper_is_no_divergence() -> None:
+    chain = Chain("zero", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
+    report = verify(chain.add("norm", "group_norm", groups=4).graph(), [TORCH, find_backend("keras")]).require()
+    assert any(c.level == "gradient" for c in report.comparisons)
+
+
 def test_two_faulty_gradients_do_not_hide() -> None:
     transposed = next(f for f in FAULTS if f.name == "kernel not transposed")
     report = verify(towers(), [TORCH, FaultyBackend(TORCH, transposed)])
