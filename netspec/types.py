@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
-import numpy as np
+from netspec.arrays import np
 
 
 class DType(StrEnum):
@@ -24,7 +24,7 @@ class DType(StrEnum):
     @property
     def bytes(self) -> int:
         """Bytes an element."""
-        return self.numpy.itemsize
+        return {DType.FLOAT32: 4, DType.FLOAT64: 8}[self]
 
 
 BATCH: Final = "N"

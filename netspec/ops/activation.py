@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
-import numpy as np
-
+from netspec.arrays import np
 from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axis
 from netspec.types import TensorType
 
@@ -72,9 +71,6 @@ class Silu(Elementwise, kind="silu"):
         return x * _logistic(x)
 
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
-
-
 class Gelu(Elementwise, kind="gelu"):
     """x · Φ(x), with Φ the normal distribution function: exact (`erf`) or approximated (`tanh`).
 
@@ -89,7 +85,8 @@ class Gelu(Elementwise, kind="gelu"):
     def reference(self, weights: Weights, x: Array) -> Array:
         if self.form == "tanh":
             return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
-        exact: Array = 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
+        erf = np.vectorize(math.erf, otypes=[np.float64])
+        exact: Array = 0.5 * x * (1.0 + erf(x / math.sqrt(2.0)))
         return exact
 
     @classmethod

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from netspec.errors import ShapeError
@@ -15,8 +14,12 @@ from netspec.ops.attributes import Attribute
 from netspec.ops.initializers import Initializer
 from netspec.types import TensorType
 
-Array = NDArray[np.floating]
-Weights = Mapping[str, Array]
+if TYPE_CHECKING:  # a spec is checked without a use of NumPy, which commands that only check do not load
+    import numpy as np
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[np.floating]"
+Weights: TypeAlias = "Mapping[str, Array]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Weight:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=object))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Self
 
-import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-
+from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import (
     NO_PADDING,
@@ -115,7 +113,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
         for image in x:  # a sample at a time bounds the memory that the windows take
             padded = np.pad(image, ((0, 0), (p.top, p.bottom), (p.left, p.right)))
             reach = (extent(k.height, d.height), extent(k.width, d.width))
-            windows = sliding_window_view(padded, reach, axis=(1, 2))
+            windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
             windows = windows[:, :: s.height, :: s.width, :: d.height, :: d.width]
             rows, columns = windows.shape[1:3]
             patches = windows.transpose(0, 3, 4, 1, 2).reshape(g, -1, rows * columns)

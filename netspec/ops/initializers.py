@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from netspec.arrays import np
 from netspec.ops.attributes import Attribute, PositiveFloat
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Standard deviation of N(0, 1) truncated at two standard deviations: what is drawn is divided by it, so
 # that the variance asked for is the variance after truncation (Keras VarianceScaling does the same).

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 from typing import ClassVar
 
-import numpy as np
-
+from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.base import Array, Op, Sample, Weights, resolve_axis
 from netspec.types import TensorType

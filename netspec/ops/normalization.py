@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field
 
+from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveFloat, PositiveInt, Share
 from netspec.ops.base import (

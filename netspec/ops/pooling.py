@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
-import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-
+from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import (
     NO_PADDING,
@@ -91,7 +89,7 @@ class Pool2d(Op):
         down, right = self.overhang(TensorType.of(*x.shape[1:]))
         padded = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)), constant_values=fill)
         padded = np.pad(padded, ((0, 0), (0, 0), (0, down), (0, right)), constant_values=outside)
-        every = sliding_window_view(padded, (k.height, k.width), axis=(2, 3))
+        every = np.lib.stride_tricks.sliding_window_view(padded, (k.height, k.width), axis=(2, 3))
         _, rows, columns = self.infer(TensorType.of(*x.shape[1:])).features
         return every[:, :, :: s.height, :: s.width][:, :, :rows, :columns]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
+from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import Padding, padding_of
 from netspec.ops.base import Array, Op, Sample, Weights, Window, require_map
