@@ -29,6 +29,7 @@ from netspec.weights import stream
 
 Progress = Callable[[str], None]
 SATURATING = (Softmax, Sigmoid, Tanh)
+BETWEEN_TWO = "gradients are compared between two backends that train in float64"
 
 
 def verify(
@@ -60,12 +61,7 @@ def verify(
     """
     for backend in backends:
         backend.require()
-    training = [b for b in backends if b.trains]
-    if level == "gradient" and len(training) < 2:
-        raise BackendError(
-            f"gradients are compared between two backends that train, received {_names(training)}",
-            "add one with --backends, or compare outputs alone: --level forward",
-        )
+    training = _comparable_gradients(backends, level)
     graph = with_unsaturated_outputs(graph)
     weights = check_weights_of(graph, seed) if weights is None else weights
     cases = list(cases_of(graph, seed=seed))
@@ -74,11 +70,31 @@ def verify(
     if level != "forward" and len(training) > 1:
         comparisons += _gradient(cases, training, weights, seed, progress)
     elif level is None:
-        notes.append(f"gradients are compared between two backends that train, here: {_names(training)}")
+        notes.append(f"{BETWEEN_TWO}, here: {_names(training)}")
+    failed = [c for c in comparisons if not c.passed]
     nodes: tuple[NodeError, ...] = ()
-    if deep or not all(c.passed for c in comparisons):
-        nodes = tuple(compare_nodes(cases[1], backends, weights, progress))
+    if deep or failed:
+        nodes = tuple(compare_nodes(cases[1], _node_dtypes(backends, failed), weights, progress))
     return Report(graph.name, tuple(comparisons), nodes, tuple(notes))
+
+
+def _comparable_gradients(backends: Sequence[Backend], level: Level | None) -> list[Backend]:
+    """The backends that train and do so in float64; BackendError when gradients are asked for and two are not there."""
+    found = [b for b in backends if b.trains and DType.FLOAT64 in b.dtypes]
+    if level == "gradient" and len(found) < 2:
+        raise BackendError(
+            f"{BETWEEN_TWO}, received {_names(found)}",
+            "add one with --backends, or compare outputs alone: --level forward",
+        )
+    return found
+
+
+def _node_dtypes(backends: Sequence[Backend], failed: Sequence[Comparison]) -> list[tuple[Backend, DType]]:
+    """In which dtypes to look at nodes: the finest of each backend, and another where outputs failed in that alone."""
+    finest = [(b, DType.FLOAT64 if DType.FLOAT64 in b.dtypes else DType.FLOAT32) for b in backends]
+    forward = {(c.backend, c.dtype) for c in failed if c.level == "forward"}
+    sound = [(b, best) for b, best in finest if (b.name, best) not in forward]
+    return finest + [(b, dtype) for b, best in sound for dtype in b.dtypes - {best} if (b.name, dtype) in forward]
 
 
 def with_unsaturated_outputs(graph: Graph) -> Graph:
@@ -124,15 +140,13 @@ def _gradient(
         name: stream(seed, "cotangent", name).standard_normal(case.graph.type_of(name).concrete(2))
         for name in case.graph.outputs
     }
-    for backend in [b for b in backends if DType.FLOAT64 in b.dtypes]:
+    for backend in backends:
         progress(f"gradients, {backend.name}, {case.label}")
         graph = case.graph.astype(DType.FLOAT64)
         model = backend.load(backend.lower(graph), weights)
         found[backend.name] = model.gradients(case.inputs, cotangents)
     names = list(found)
     rows: list[Comparison] = []
-    if not names:
-        return rows
     first = found[names[0]]
     norms = [float(np.linalg.norm(g)) for g in (*first.weights.values(), *first.inputs.values())]
     scale = NEGLIGIBLE_GRADIENT * max([*norms, *(float(np.linalg.norm(c)) for c in cotangents.values())])
@@ -187,15 +201,14 @@ def forward_tolerance(graph: Graph, name: str, dtype: DType, values: Mapping[str
 
 
 def compare_nodes(
-    case: Case, backends: Sequence[Backend], weights: Mapping[str, Array], progress: Progress
+    case: Case, targets: Sequence[tuple[Backend, DType]], weights: Mapping[str, Array], progress: Progress
 ) -> Iterable[NodeError]:
-    """Every node's value in every backend against the reference's, in the finest dtype that the backend has."""
+    """Every node's value against the reference's, in each backend and dtype."""
     every = case.graph.with_outputs(node.name for node in case.graph.nodes)
     progress(f"node by node: reference, {case.label}")
     expected = reference.evaluate(every, weights, case.inputs)
-    for backend in backends:
-        dtype = DType.FLOAT64 if DType.FLOAT64 in backend.dtypes else DType.FLOAT32
-        progress(f"node by node: {backend.name}")
+    for backend, dtype in targets:
+        progress(f"node by node: {backend.name} {dtype}")
         actual = backend.load(backend.lower(every.astype(dtype)), weights).forward(case.inputs)
         for node in every.nodes:
             limit = forward_tolerance(every, node.name, dtype, expected)

@@ -9,6 +9,7 @@ from netspec.ops import Conv2d, LocalResponseNorm
 from netspec.testing.faults import FAULTS, Fault, FaultyBackend, changed
 from netspec.testing.networks import Chain, branches, towers
 from netspec.types import DType
+from netspec.verify import compare as verify_module
 from netspec.verify import verify
 from netspec.verify.cases import cases_of, check_weights_of, with_other_sizes
 from netspec.verify.compare import difference_of_largest, relative_l2, require_close
@@ -45,7 +46,7 @@ def test_a_wrong_alpha_shows_in_float32_too() -> None:
 
 
 def test_gradients_that_are_asked_for_and_cannot_be_compared() -> None:
-    with pytest.raises(BackendError, match="between two backends that train, received torch"):
+    with pytest.raises(BackendError, match="between two backends that train in float64, received torch"):
         verify(towers(), [TORCH, find_backend("onnx")], "gradient")
 
 
@@ -59,6 +60,19 @@ def test_two_faulty_gradients_do_not_hide() -> None:
     transposed = next(f for f in FAULTS if f.name == "kernel not transposed")
     report = verify(towers(), [TORCH, FaultyBackend(TORCH, transposed)])
     assert any(c.level == "gradient" and not c.passed for c in report.comparisons)
+
+
+def test_what_fails_in_float32_alone_is_located_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(verify_module.FORWARD_TOLERANCE, DType.FLOAT32, 1e-9)  # below what float32 can hold
+    report = verify(towers(), [TORCH], "forward")
+    assert {d.dtype for d in report.divergences} == {DType.FLOAT32}
+
+
+def test_a_backend_without_float64_has_no_gradients_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    keras = find_backend("keras")
+    monkeypatch.setattr(type(keras), "dtypes", frozenset({DType.FLOAT32}))
+    with pytest.raises(BackendError, match="received torch"):
+        verify(towers(), [TORCH, keras], "gradient")
 
 
 def test_nothing_compared_is_no_proof() -> None:
