@@ -37,6 +37,12 @@ class KerasBackend(Backend):
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64} if ENGINE == "tensorflow" else {DType.FLOAT32})
     trains = True
     lowerings = TABLE
+    costly_passes = MappingProxyType(
+        {
+            "in-place": "a functional model has no operations in place",
+            "channels-last": "the emitted model is channels last always",
+        }
+    )
 
     def lower(self, graph: Graph) -> Artifact:
         """Source with one function; its model takes and returns maps in (N, H, W, C)."""
@@ -45,8 +51,9 @@ class KerasBackend(Backend):
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()
 
-    def load(self, artifact: Artifact, weights: Weights) -> Model:
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """What the emitted function returns."""
+        del donated  # it copies them in any case
         self.require()
         dtype = artifact.graph.dtype
         if dtype not in self.dtypes:

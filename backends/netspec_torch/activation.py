@@ -1,6 +1,6 @@
 """Activations in torch: functions, for they keep nothing."""
 
-from netspec.graph import Node
+from netspec.graph import Hint, Node
 from netspec.lowering.source import LiteralValue, call
 from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
 from netspec.ops.base import Op
@@ -8,11 +8,18 @@ from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 FUNCTIONS: dict[type[Op], str] = {
-    Relu: "F.relu",  # its gradient at 0 is 0
     Sigmoid: "torch.sigmoid",
     Silu: "F.silu",
     Tanh: "torch.tanh",
 }
+
+
+@lowers(Relu)
+def relu(op: Relu, node: Node, out: ModuleWriter) -> None:
+    """`F.relu`, whose gradient at 0 is 0, and which needs its output alone for it: it may stand where the input did."""
+    del op
+    optional: dict[str, LiteralValue] = {"inplace": True} if Hint.IN_PLACE in node.hints else {}
+    out.assign(node, call("F.relu", *out.inputs(node), **optional))
 
 
 @lowers(*FUNCTIONS)

@@ -12,7 +12,10 @@ DEFAULT_MOMENTUM = 0.1
 
 @lowers(LocalResponseNorm)
 def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) -> None:
-    """A layer of our own: `nn.LocalResponseNorm` has no groups and no region, and takes several times as long."""
+    """A layer of our own: `nn.LocalResponseNorm` has no groups and no region, and takes several times as long.
+
+    Across channels it has a gradient written out; where none is needed, an expression that compilers can fuse.
+    """
     arguments: dict[str, LiteralValue] = {
         "size": op.size,
         "alpha": op.alpha_per_element,
@@ -23,7 +26,7 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) ->
         out.support("local_response_norm_in_map")
         layer = out.declare(node, "LocalResponseNormInMap", **arguments)
     else:
-        out.support("local_response_norm")
+        out.support("local_response_norm_inference" if out.inference else "local_response_norm")
         groups: dict[str, LiteralValue] = {} if op.groups == 1 else {"groups": op.groups}
         layer = out.declare(node, "LocalResponseNorm", **arguments, **groups)
     out.assign(node, call(layer, *out.inputs(node)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netspec.graph import Graph, Node
+from netspec.graph import Graph, Hint, Input, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.naming import assign_variables, available, class_name
 from netspec.lowering.render import render, render_definitions
@@ -49,6 +49,14 @@ class ModuleWriter:
         self._forward: list[Statement] = []
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
+        for value in graph.inputs:
+            if Hint.CHANNELS_LAST in value.hints:
+                self._forward.append(self._laid_out(value))
+
+    @property
+    def inference(self) -> bool:
+        """Whether no gradient will be asked for."""
+        return self._graph.inference
 
     def declare(self, node: Node, layer: str, *args: LiteralValue, **kwargs: LiteralValue) -> Name:
         """`self.NODE = layer(...)` in `__init__`; returns `self.NODE`."""
@@ -93,6 +101,12 @@ class ModuleWriter:
         docstring = (title, "Emitted by netspec from a layer spec; needs torch alone.")
         source = render(Module("\n\n".join(docstring), import_groups(imports), body))
         return Artifact("torch", self._graph, source, entry, tuple(self._bindings))
+
+    def _laid_out(self, value: Input) -> Statement:
+        """An input with its channels next to one another in memory; convolutions and what follows them keep that."""
+        variable = name(self._variables[value.name])
+        made = call(Attribute(variable, "contiguous"), memory_format=name("torch.channels_last"))
+        return Assign(variable.path, made)
 
     def _class(self, entry: str) -> Class:
         graph = self._graph

@@ -1,7 +1,7 @@
 """The graph: the frozen value between the language and the backends."""
 
-from netspec.graph.graph import Graph, Input, Node, make_node
+from netspec.graph.graph import Graph, Hint, Input, Node, make_node
 from netspec.graph.mean import MeanImage
 from netspec.graph.preprocessing import Normalization, Preprocessing
 
-__all__ = ["Graph", "Input", "MeanImage", "Node", "Normalization", "Preprocessing", "make_node"]
+__all__ = ["Graph", "Hint", "Input", "MeanImage", "Node", "Normalization", "Preprocessing", "make_node"]

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 
 from netspec.errors import GraphError, ShapeError
 from netspec.graph.preprocessing import Preprocessing
 from netspec.ops.base import Op, Weight, WeightedOp
 from netspec.types import DType, TensorType
+
+
+class Hint(StrEnum):
+    """How a value may be computed: what a pass found out, and a backend may use. It changes no value.
+
+    IN_PLACE: the node may write over the first value that it reads.
+    CHANNELS_LAST: convolutions read this input, and are quicker where its channels lie next to one another.
+    """
+
+    IN_PLACE = "in_place"
+    CHANNELS_LAST = "channels_last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +31,7 @@ class Input:
     name: str
     type: TensorType
     preprocessing: Preprocessing | None = None
+    hints: frozenset[Hint] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,7 @@ class Node:
     inputs: tuple[str, ...]
     input_types: tuple[TensorType, ...]
     type: TensorType
+    hints: frozenset[Hint] = frozenset()
 
     @property
     def weights(self) -> dict[str, Weight]:
@@ -63,7 +77,8 @@ def make_node(name: str, op: Op, inputs: Sequence[Input | Node]) -> Node:
 class Graph:
     """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
 
-    `source` says where the network comes from; `name` is the spec's.
+    `source` says where the network comes from; `name` is the spec's. `inference` says that it means what it should at
+    inference alone: dropout is gone, running statistics stand in the weights.
     """
 
     name: str
@@ -71,6 +86,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     source: str = ""
+    inference: bool = False
 
     @cached_property
     def values(self) -> dict[str, Input | Node]:
@@ -144,5 +160,5 @@ class Graph:
         for name in node.inputs:
             if name not in seen:
                 raise GraphError(f"graph {self.name}: {node.name!r} reads {name!r} before it is made")
-        if make_node(node.name, node.op, [seen[name] for name in node.inputs]) != node:
+        if make_node(node.name, node.op, [seen[name] for name in node.inputs]) != replace(node, hints=frozenset()):
             raise GraphError(f"graph {self.name}: the types of {node.name!r} do not follow from its inputs")

@@ -6,7 +6,7 @@ off as the original's. So the same faults test the checks of every backend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph, Input, Node, make_node
-from netspec.lowering import Artifact, Backend, Lowerings, Model
+from netspec.lowering import Artifact, Backend, Model
 from netspec.ops import (
     AvgPool2d,
     BatchNorm,
@@ -39,7 +39,7 @@ from netspec.ops.attributes import NO_PADDING, padding_of
 from netspec.ops.base import Array, Weights
 from netspec.testing.cases import sample_cases
 from netspec.testing.checks import check_forward, check_training
-from netspec.types import DType, TensorType
+from netspec.types import TensorType
 
 OpFault = Callable[[Node], list[Op] | None]
 WeightFault = Callable[[Graph, Weights], Weights]
@@ -66,40 +66,18 @@ class FaultyBackend(Backend):
     """A sound backend behind a fault. Not registered anywhere."""
 
     def __init__(self, backend: Backend, fault: Fault) -> None:
-        self._backend = backend
-        self._fault = fault
-
-    @property
-    def name(self) -> str:  # type: ignore[override] # what a registered backend states as a class attribute
-        """The sound backend's name, with the fault's."""
-        return f"{self._backend.name} with {self._fault.name}"
-
-    @property
-    def requires(self) -> Mapping[str, str]:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.requires
-
-    @property
-    def dtypes(self) -> frozenset[DType]:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.dtypes
-
-    @property
-    def trains(self) -> bool:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.trains
-
-    @property
-    def lowerings(self) -> Lowerings:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.lowerings
+        self._backend, self._fault = backend, fault
+        self.name = f"{backend.name} with {fault.name}"
+        self.requires, self.dtypes, self.trains = backend.requires, backend.dtypes, backend.trains
+        self.lowerings = backend.lowerings
 
     def lower(self, graph: Graph) -> Artifact:
         """The artifact of the graph with the fault in it."""
         return self._backend.lower(plant(graph, self._fault))
 
-    def load(self, artifact: Artifact, weights: Weights) -> Model:
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """The faulty model."""
+        del donated  # a fault may share the arrays with the caller
         return self._backend.load(artifact, dict(self._fault.weights(artifact.graph, weights)))
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
