@@ -1,6 +1,7 @@
 """How long a command takes to start: against importing what it cannot do without.
 
-Targets: `check` and `show` at most twice the peer's time; a build for PyTorch little over PyTorch's own import.
+Targets: `--help`, `check` and `show` at most 1.5 times the peer's time; a build for PyTorch little over PyTorch's own
+import.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Functions of one element, and softmax."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 
@@ -101,7 +99,7 @@ class Softmax(Op, kind="softmax"):
 
     axis: int = -1
 
-    def resolve(self, x: TensorType) -> Softmax:
+    def resolve(self, x: TensorType) -> "Softmax":
         return Softmax(axis=resolve_axis(self.kind, self.axis, x))
 
     def infer(self, x: TensorType) -> TensorType:

@@ -1,11 +1,9 @@
 """What an op is: attributes, a shape rule, weights, a meaning in NumPy, and samples that reach its corners."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -22,8 +20,7 @@ Array: TypeAlias = "NDArray[np.floating]"
 Weights: TypeAlias = "Mapping[str, Array]"
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """One array that an op owns, in canonical (channels-first) layout.
 
     Attributes:
@@ -45,8 +42,7 @@ class Weight:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """How one output position of an op reads its input: for the receptive field. Units: elements."""
 
     kernel: tuple[int, int] = (1, 1)
@@ -54,8 +50,7 @@ class Window:
     padding: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """An op with input shapes (without batch) on which every backend must agree with the reference.
 
     Attributes:
@@ -66,19 +61,18 @@ class Sample:
         tolerance64: the same in float64.
     """
 
-    op: Op
+    op: "Op"
     inputs: tuple[tuple[int, ...], ...]
     scale: float = 1.0
     tolerance32: float = 1e-5
     tolerance64: float = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
+class TrainingResult(NamedTuple):
     """What an op gives in training: its output, and the new values of weights that are not trained."""
 
     output: Array
-    updates: Weights = field(default_factory=dict)
+    updates: Weights = MappingProxyType({})
 
 
 class Op(Attribute):
@@ -119,7 +113,7 @@ class Op(Attribute):
         """The meaning at inference, on float64 arrays in canonical layout."""
         raise NotImplementedError(self.kind)
 
-    def reference_training(self, weights: Weights, *inputs: Array, mask: Array | None = None) -> TrainingResult:
+    def reference_training(self, weights: Weights, *inputs: Array, mask: "Array | None" = None) -> TrainingResult:
         """The meaning in training. `mask` (0 or 1, of the output's shape) is for ops that drop."""
         del mask
         return TrainingResult(self.reference(weights, *inputs))

@@ -1,7 +1,5 @@
 """The affine map of the last axis."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

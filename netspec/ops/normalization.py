@@ -1,7 +1,5 @@
 """Normalisation: across channels, over the batch, over features, over groups of channels."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field
@@ -162,7 +160,7 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return self._normalize(weights, x, weights["running_mean"], weights["running_variance"])
 
-    def reference_training(self, weights: Weights, *inputs: Array, mask: Array | None = None) -> TrainingResult:
+    def reference_training(self, weights: Weights, *inputs: Array, mask: "Array | None" = None) -> TrainingResult:
         (x,) = inputs
         axes = (0, *range(2, x.ndim))
         mean, variance = x.mean(axis=axes), x.var(axis=axes)

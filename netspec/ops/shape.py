@@ -1,7 +1,5 @@
 """Ops that move elements and compute nothing."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 
@@ -57,7 +55,7 @@ class Reshape(Op, kind="reshape"):
 
     shape: tuple[int, ...] = Field(strict=False, min_length=1)
 
-    def resolve(self, x: TensorType) -> Reshape:
+    def resolve(self, x: TensorType) -> "Reshape":
         if self.shape.count(-1) != 1:
             return self
         known = math.prod(d for d in self.shape if d != -1)

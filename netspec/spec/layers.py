@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
@@ -41,8 +40,7 @@ class Reading(NamedTuple):
     at: Position
 
 
-@dataclass(frozen=True, slots=True)
-class DraftLayer:
+class DraftLayer(NamedTuple):
     """A layer whose op may have failed to validate (`op` None), its inputs not yet resolved.
 
     `inputs` is None for a layer that reads the one before; `broken` if what it reads cannot be known.
@@ -96,7 +94,7 @@ def read_layers(
     for name, entry in node.entries.items():
         _check_name(name, entry.at, taken, problems)
         draft = _read_layer(name, entry, defaults, problems)
-        drafts.append(replace(draft, op=None) if name in taken else draft)
+        drafts.append(draft._replace(op=None) if name in taken else draft)
     return drafts
 
 
@@ -137,8 +135,7 @@ def _read_layer(name: str, entry: Entry, defaults: Mapping[str, MappingNode], pr
     if _numbers_in_range(attributes, problems):
         op = validate(OPS[kind], Subject(attributes, entry.at, kind), problems)
     stated = {key: node.entries[key] for key in _LAYER_KEYS if key in node.entries}
-    return replace(
-        draft,
+    return draft._replace(
         op=None if misplaced else op,
         attributes=MappingNode({**stated, **attributes.entries}, node.at),
         default_initializers=_only_default(defaults.get(kind), own),

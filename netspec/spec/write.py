@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,6 +78,8 @@ class _Dumper(yaml.SafeDumper):
 def _scalar(dumper: yaml.SafeDumper, value: Any) -> yaml.ScalarNode:
     """A number or truth value as JSON has it; a string that would read as one of those in quotes."""
     if not isinstance(value, str):
+        import json  # noqa: PLC0415 # most commands write no spec
+
         return dumper.represent_scalar("tag:yaml.org,2002:str", json.dumps(value))
     try:
         plain = isinstance(resolve_scalar(value), str)
