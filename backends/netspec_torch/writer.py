@@ -95,8 +95,9 @@ class ModuleWriter:
         support = [read_support("netspec_torch", module) for module in self._support]
         defined = [symbol for s in support for symbol in s.names]
         entry = class_name(self._graph.name, taken=(*LOCALS, *defined))
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), self._class(entry))
-        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(body))
+        own = self._class(entry)
+        body: tuple[Definition, ...] = (*(s.definitions for s in support), own)
+        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions((own,)))
         title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
         docstring = (title, "Emitted by netspec from a layer spec; needs torch alone.")
         source = render(Module("\n\n".join(docstring), import_groups(imports), body))
