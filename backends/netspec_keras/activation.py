@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import call
-from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.ops import Gelu, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
 from netspec.ops.activation import Elementwise
 from netspec_keras.layout import native_axis
 from netspec_keras.table import lowers
@@ -13,6 +13,12 @@ from netspec_keras.writer import ModelWriter
 def relu(op: Relu, node: Node, out: ModelWriter) -> None:
     """`layers.ReLU`, whose gradient at 0 is 0."""
     out.apply(node, call("layers.ReLU"), *out.inputs(node))
+
+
+@lowers(Relu6)
+def relu6(op: Relu6, node: Node, out: ModelWriter) -> None:
+    """`layers.ReLU` up to 6, as Keras' own networks write it."""
+    out.apply(node, call("layers.ReLU", 6.0), *out.inputs(node))
 
 
 @lowers(LeakyRelu)

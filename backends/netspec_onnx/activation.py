@@ -3,7 +3,7 @@
 import math
 
 from netspec.graph import Node
-from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.ops import Gelu, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -15,6 +15,13 @@ def relu(op: Relu, node: Node, out: GraphWriter) -> None:
     """`Relu`."""
     del op
     out.assign(node, "Relu", *out.inputs(node))
+
+
+@lowers(Relu6)
+def relu6(op: Relu6, node: Node, out: GraphWriter) -> None:
+    """`Clip` to 0 and 6, which runtimes fuse with a convolution before it."""
+    del op
+    out.assign(node, "Clip", *out.inputs(node), out.constant(node, "least", 0.0), out.constant(node, "most", 6.0))
 
 
 @lowers(LeakyRelu)

@@ -2,13 +2,14 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call
-from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.ops import Gelu, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
 from netspec.ops.base import Op
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 FUNCTIONS: dict[type[Op], str] = {
     Relu: "F.relu",  # its gradient at 0 is 0
+    Relu6: "F.relu6",
     Sigmoid: "torch.sigmoid",
     Silu: "F.silu",
     Tanh: "torch.tanh",

@@ -1,6 +1,6 @@
 """The ops of the language. `OPS` is the whole list; a new op is one class and one line here."""
 
-from netspec.ops.activation import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.ops.activation import Gelu, LeakyRelu, Relu, Relu6, Sigmoid, Silu, Softmax, Tanh
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
 from netspec.ops.convolution import Conv2d
 from netspec.ops.dropout import Dropout
@@ -24,6 +24,7 @@ OPS: dict[str, type[Op]] = {
         LayerNorm,
         GroupNorm,
         Relu,
+        Relu6,
         LeakyRelu,
         Tanh,
         Sigmoid,
@@ -66,6 +67,7 @@ __all__ = [
     "Pad2d",
     "Permute",
     "Relu",
+    "Relu6",
     "Reshape",
     "Sample",
     "Sigmoid",

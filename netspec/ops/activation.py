@@ -28,6 +28,19 @@ class Relu(Elementwise, kind="relu"):
         return np.maximum(x, 0.0)
 
 
+class Relu6(Elementwise, kind="relu6"):
+    """min(max(x, 0), 6); its gradient at 0 and at 6 is 0. Source: Krizhevsky 2010 (convolutional belief networks)."""
+
+    trap: ClassVar[str] = "no bound above"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.clip(x, 0.0, 6.0)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(), ((3, 4, 5),), scale=8.0))
+
+
 class LeakyRelu(Elementwise, kind="leaky_relu"):
     """x where positive, else negative_slope · x. Source: Maas et al. 2013, whose slope of 0.01 is the default."""
 

@@ -32,6 +32,8 @@ from netspec.ops import (
     Op,
     Pad2d,
     Permute,
+    Relu,
+    Relu6,
     Reshape,
     Softmax,
 )
@@ -219,6 +221,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("missing dense bias", Dense, weights=_each(np.zeros_like, "bias", Dense)),
     Fault("erf for tanh", Gelu, changed(form="erf")),
     Fault("tanh for erf", Gelu, changed(form="tanh")),
+    Fault("ReLU6 without its bound", Relu6, lambda node: [Relu()]),
     Fault("Keras's leaky slope", LeakyRelu, changed(negative_slope=0.3)),
     Fault("biased for unbiased", BatchNorm, changed(running_variance="biased")),
     Fault("unbiased for biased", BatchNorm, changed(running_variance="unbiased")),

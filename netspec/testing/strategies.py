@@ -165,7 +165,7 @@ def _merge_together(kind: str, types: Sequence[TensorType]) -> bool:
 
 MERGES = frozenset({"add", "multiply", "concat"})
 # Whatever comes in, what goes out is of the order of one.
-BOUNDED = frozenset({"tanh", "sigmoid", "softmax", "layer_norm", "group_norm"})
+BOUNDED = frozenset({"relu6", "tanh", "sigmoid", "softmax", "layer_norm", "group_norm"})
 
 
 @dataclass(frozen=True)
@@ -313,6 +313,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.LayerNorm: Rule(_ANY, _layer_norm),
     ops.GroupNorm: Rule(frozenset({3, 4}), _group_norm),
     ops.Relu: Rule(_ANY, _of()),
+    ops.Relu6: Rule(_ANY, _of()),
     ops.LeakyRelu: Rule(_ANY, _of(negative_slope=[0.01, 0.3])),
     ops.Tanh: Rule(_ANY, _of()),
     ops.Sigmoid: Rule(_ANY, _of()),

@@ -36,6 +36,9 @@ def test_dense_on_a_map_says_what_to_add() -> None:
     ("kind", "attributes", "x", "expected"),
     [
         ("relu", {}, -2.0, 0.0),
+        ("relu6", {}, -2.0, 0.0),
+        ("relu6", {}, 5.5, 5.5),
+        ("relu6", {}, 7.0, 6.0),
         ("leaky_relu", {}, -2.0, -0.02),  # Maas et al. 2013
         ("leaky_relu", {"negative_slope": 0.3}, -2.0, -0.6),
         ("tanh", {}, 0.5, 0.46211715726000973),  # (e - 1) / (e + 1)
