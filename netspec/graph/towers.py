@@ -23,6 +23,7 @@ from netspec.ops import (
     LayerNorm,
     LocalResponseNorm,
     Pad2d,
+    PRelu,
     Softmax,
 )
 from netspec.ops.activation import Elementwise
@@ -134,7 +135,7 @@ def _separates(node: Node, count: int) -> bool:
             return _axis(type) not in axes
         case Softmax(axis=axis) | Concat(axis=axis):
             return axis != _axis(type)
-        case BatchNorm() | Flatten():  # of (N, C, L), towers would divide L: these take all of it together
+        case BatchNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L: these take all of it together
             return type.rank != 3
         case Elementwise() | Add() | Multiply() | Identity():
             return True

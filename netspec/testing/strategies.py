@@ -165,7 +165,7 @@ def _merge_together(kind: str, types: Sequence[TensorType]) -> bool:
 
 MERGES = frozenset({"add", "multiply", "concat"})
 # Whatever comes in, what goes out is of the order of one.
-BOUNDED = frozenset({"relu6", "tanh", "sigmoid", "softmax", "layer_norm", "group_norm"})
+BOUNDED = frozenset({"relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax", "layer_norm", "group_norm"})
 
 
 @dataclass(frozen=True)
@@ -315,10 +315,16 @@ _RULES: dict[type[Op], Rule] = {
     ops.Relu: Rule(_ANY, _of()),
     ops.Relu6: Rule(_ANY, _of()),
     ops.LeakyRelu: Rule(_ANY, _of(negative_slope=[0.01, 0.3])),
+    ops.PRelu: Rule(_ANY, _of(shared=[False, True])),
+    ops.Elu: Rule(_ANY, _of(alpha=[1.0, 0.3])),
     ops.Tanh: Rule(_ANY, _of()),
     ops.Sigmoid: Rule(_ANY, _of()),
     ops.Gelu: Rule(_ANY, _of(form=["erf", "tanh"])),
     ops.Silu: Rule(_ANY, _of()),
+    ops.HardSigmoid: Rule(_ANY, _of()),
+    ops.HardSwish: Rule(_ANY, _of()),
+    ops.Softplus: Rule(_ANY, _of()),
+    ops.Mish: Rule(_ANY, _of()),
     ops.Softmax: Rule(_ANY, _axis),
     ops.Dropout: Rule(_ANY, _of(rate=[0.0, 0.25, 0.5], mode=["inverted", "standard"])),
     ops.Flatten: Rule(_ANY, _of()),

@@ -72,6 +72,7 @@ def test_a_broadcast_value_is_read_whole() -> None:
     ("kind", "attributes", "apart"),
     [
         ("relu", {}, True),
+        ("prelu", {}, True),
         ("dropout", {"rate": 0.5}, True),
         ("max_pool2d", {"kernel_size": 2}, True),
         ("global_avg_pool2d", {}, True),

@@ -25,13 +25,14 @@ from netspec.ops import (
     MaxPool2d,
     Multiply,
     Op,
+    PRelu,
     Softmax,
 )
 from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
 
-FOLDED = (Elementwise, Softmax, LocalResponseNorm, BatchNorm, LayerNorm, GroupNorm, Flatten, Identity)
+FOLDED = (Elementwise, PRelu, Softmax, LocalResponseNorm, BatchNorm, LayerNorm, GroupNorm, Flatten, Identity)
 
 
 @dataclass(frozen=True, slots=True)
