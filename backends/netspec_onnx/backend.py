@@ -13,6 +13,7 @@ import netspec_onnx.linear
 import netspec_onnx.merge
 import netspec_onnx.normalization
 import netspec_onnx.pooling
+import netspec_onnx.reduction
 import netspec_onnx.shape  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
 from netspec.graph import Graph

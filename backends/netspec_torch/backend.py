@@ -12,6 +12,7 @@ import netspec_torch.linear
 import netspec_torch.merge
 import netspec_torch.normalization
 import netspec_torch.pooling
+import netspec_torch.reduction
 import netspec_torch.shape  # noqa: F401 # each module fills the table
 from netspec.files import write_whole
 from netspec.graph import Graph

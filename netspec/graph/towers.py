@@ -20,15 +20,18 @@ from netspec.ops import (
     GlobalAvgPool2d,
     GroupNorm,
     Identity,
+    L2Normalize,
     LayerNorm,
     LocalResponseNorm,
     Pad2d,
     PRelu,
+    Slice,
     Softmax,
 )
 from netspec.ops.activation import Elementwise
 from netspec.ops.merge import Add, Multiply
 from netspec.ops.pooling import Pool2d
+from netspec.ops.reduction import Reduction
 from netspec.types import TensorType
 
 MOST_TOWERS = 4  # more groups than this are a form of sparsity (ResNeXt, depthwise), not of placement
@@ -131,9 +134,11 @@ def _separates(node: Node, count: int) -> bool:
             return groups % count == 0
         case GroupNorm(groups=groups):
             return groups % count == 0 and type.rank != 3
-        case LayerNorm(axes=axes):
+        case LayerNorm(axes=axes) | L2Normalize(axes=axes):
             return _axis(type) not in axes
-        case Softmax(axis=axis) | Concat(axis=axis):
+        case Reduction(axes=axes):  # the axis that towers divide keeps its place
+            return _axis(type) not in axes and _axis(node.type) == _axis(type)
+        case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis):
             return axis != _axis(type)
         case BatchNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L: these take all of it together
             return type.rank != 3

@@ -23,7 +23,8 @@ from netspec.ops.linear import Dense
 from netspec.ops.merge import Add, Concat, Multiply
 from netspec.ops.normalization import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from netspec.ops.shape import Flatten, Identity, Pad2d, Permute, Reshape
+from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 
 OPS: dict[str, type[Op]] = {
     op.kind: op
@@ -34,10 +35,13 @@ OPS: dict[str, type[Op]] = {
         AvgPool2d,
         GlobalAvgPool2d,
         AdaptiveAvgPool2d,
+        ReduceMean,
+        ReduceMax,
         LocalResponseNorm,
         BatchNorm,
         LayerNorm,
         GroupNorm,
+        L2Normalize,
         Relu,
         Relu6,
         LeakyRelu,
@@ -56,6 +60,8 @@ OPS: dict[str, type[Op]] = {
         Flatten,
         Reshape,
         Permute,
+        Slice,
+        ChannelShuffle,
         Pad2d,
         Add,
         Multiply,
@@ -70,6 +76,7 @@ __all__ = [
     "Add",
     "AvgPool2d",
     "BatchNorm",
+    "ChannelShuffle",
     "Concat",
     "Conv2d",
     "Dense",
@@ -82,6 +89,7 @@ __all__ = [
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "L2Normalize",
     "LayerNorm",
     "LeakyRelu",
     "LocalResponseNorm",
@@ -92,12 +100,15 @@ __all__ = [
     "PRelu",
     "Pad2d",
     "Permute",
+    "ReduceMax",
+    "ReduceMean",
     "Relu",
     "Relu6",
     "Reshape",
     "Sample",
     "Sigmoid",
     "Silu",
+    "Slice",
     "Softmax",
     "Softplus",
     "Tanh",

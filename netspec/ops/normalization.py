@@ -21,7 +21,7 @@ from netspec.ops.base import (
     require_channels,
     require_groups,
     require_map,
-    resolve_axis,
+    resolve_axes,
 )
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
@@ -212,13 +212,10 @@ class LayerNorm(WeightedOp, kind="layer_norm"):
     affine: bool = True
 
     def resolve(self, x: TensorType) -> Self:
-        axes = sorted(resolve_axis(self.kind, axis, x, "axes") for axis in self.axes)
-        return self.model_copy(update={"axes": tuple(axes)})
+        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
 
     def infer(self, x: TensorType) -> TensorType:
-        axes = [resolve_axis(self.kind, axis, x, "axes") for axis in self.axes]
-        if len(set(axes)) < len(axes):
-            raise ShapeError(f"layer_norm: axes {list(self.axes)} of {x} name one twice", attribute="axes")
+        resolve_axes(self.kind, self.axes, x)
         return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:

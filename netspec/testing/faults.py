@@ -19,6 +19,7 @@ from netspec.lowering import Artifact, Backend, Lowerings, Model
 from netspec.ops import (
     AvgPool2d,
     BatchNorm,
+    ChannelShuffle,
     Conv2d,
     Dense,
     Dropout,
@@ -28,6 +29,7 @@ from netspec.ops import (
     GroupNorm,
     HardSigmoid,
     HardSwish,
+    L2Normalize,
     LayerNorm,
     LeakyRelu,
     LocalResponseNorm,
@@ -37,11 +39,14 @@ from netspec.ops import (
     Pad2d,
     Permute,
     PRelu,
+    ReduceMax,
+    ReduceMean,
     Relu,
     Relu6,
     Reshape,
     Sigmoid,
     Silu,
+    Slice,
     Softmax,
     Softplus,
 )
@@ -180,6 +185,19 @@ def _swapped_reshape(node: Node) -> list[Op] | None:
     return [Permute(axes=(2, 3, 1)), node.op] if node.input_types[0].rank == 4 else None
 
 
+def _first_part(node: Node) -> list[Op] | None:
+    op = node.op
+    assert isinstance(op, Slice)  # noqa: S101 # the fault is planted on this op alone
+    stop = None if op.stop is None else op.stop - op.start
+    return [op.model_copy(update={"start": 0, "stop": stop})] if op.start else None
+
+
+def _shuffled_back(node: Node) -> list[Op] | None:
+    op = node.op
+    assert isinstance(op, ChannelShuffle)  # noqa: S101 # the fault is planted on this op alone
+    return [ChannelShuffle(groups=node.type.features[0] // op.groups)]
+
+
 def _interleaved_groups(graph: Graph, weights: Weights) -> Weights:
     """Filters dealt out to groups in turn, instead of in runs."""
     found = dict(weights)
@@ -245,6 +263,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault("one group in group norm", GroupNorm, changed(groups=1)),
     Fault("standard dropout for inverted", Dropout, changed(mode="standard")),
     Fault("inverted dropout for standard", Dropout, changed(mode="inverted")),
+    Fault("axes dropped that are kept", ReduceMean, changed(keepdims=False)),
+    Fault("mean for maximum", ReduceMax, lambda node: [ReduceMean.model_validate(node.op.model_dump())]),
+    Fault("epsilon as the bound of the square", L2Normalize, changed(epsilon=lambda op: op.epsilon**0.5)),
+    Fault("normalized along another axis", L2Normalize, changed(axes=(1,))),
+    Fault("the first part for another", Slice, _first_part),
+    Fault("shuffled the other way", ChannelShuffle, _shuffled_back),
     Fault("softmax over channels", Softmax, changed(axis=1)),
 )
 """Each must be caught in at least one sample of its op by `catches`."""

@@ -20,6 +20,7 @@ from netspec.ops import (
     GlobalAvgPool2d,
     GroupNorm,
     Identity,
+    L2Normalize,
     LayerNorm,
     LocalResponseNorm,
     MaxPool2d,
@@ -32,7 +33,18 @@ from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
 
-FOLDED = (Elementwise, PRelu, Softmax, LocalResponseNorm, BatchNorm, LayerNorm, GroupNorm, Flatten, Identity)
+FOLDED = (
+    Elementwise,
+    PRelu,
+    Softmax,
+    LocalResponseNorm,
+    BatchNorm,
+    LayerNorm,
+    GroupNorm,
+    L2Normalize,
+    Flatten,
+    Identity,
+)
 
 
 @dataclass(frozen=True, slots=True)
