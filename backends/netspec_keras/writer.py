@@ -40,6 +40,7 @@ SUPPORT: Final = {
     "GroupedConv2D": "grouped_convolution",
     "GroupedDense": "grouped_dense",
     "L2Normalization": "l2_normalization",
+    "LayerScale": "layer_scale",
     "LocalResponseNormalization": "local_response_normalization",
     "MapResponseNormalization": "map_response_normalization",
     "MinusInfinityPadding2D": "minus_infinity_padding",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netspec.graph import Node
-from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from netspec.ops.base import Array
 from netspec.types import BATCH, Dim
 from netspec_onnx.reduction import mean_over, reduced_shape
@@ -129,6 +129,16 @@ def group_norm(op: GroupNorm, node: Node, out: GraphWriter) -> None:
         return
     x = out.step(node, "joined", "Reshape", x, back)
     scale_and_shift(node, out, x, (channels, *(1,) * len(positions)))
+
+
+@lowers(InstanceNorm)
+def instance_norm(op: InstanceNorm, node: Node, out: GraphWriter) -> None:
+    """`InstanceNormalization`; it has no form without scale and bias."""
+    (x,) = out.inputs(node)
+    channels = node.type.features[0]
+    scale = out.weight(node, "weight") or out.constant(node, "weight", np.ones(channels))
+    bias = out.weight(node, "bias") or out.constant(node, "bias", np.zeros(channels))
+    out.assign(node, "InstanceNormalization", x, scale, bias, epsilon=op.epsilon)
 
 
 def scale_and_shift(node: Node, out: GraphWriter, x: ir.Value, aligned: tuple[int, ...]) -> None:

@@ -20,8 +20,10 @@ from netspec.ops import (
     GlobalAvgPool2d,
     GroupNorm,
     Identity,
+    InstanceNorm,
     L2Normalize,
     LayerNorm,
+    LayerScale,
     LocalResponseNorm,
     Pad2d,
     PRelu,
@@ -140,7 +142,9 @@ def _separates(node: Node, count: int) -> bool:
             return _axis(type) not in axes and _axis(node.type) == _axis(type)
         case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis):
             return axis != _axis(type)
-        case BatchNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L: these take all of it together
+        case LayerScale(axis=axis):
+            return axis == _axis(type)
+        case BatchNorm() | InstanceNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L
             return type.rank != 3
         case Elementwise() | Add() | Multiply() | Identity():
             return True

@@ -19,9 +19,10 @@ from netspec.ops.activation import (
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
 from netspec.ops.convolution import Conv2d
 from netspec.ops.dropout import Dropout
-from netspec.ops.linear import Dense
+from netspec.ops.group_norm import GroupNorm, InstanceNorm
+from netspec.ops.linear import Dense, LayerScale, MatMul
 from netspec.ops.merge import Add, Concat, Multiply
-from netspec.ops.normalization import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec.ops.normalization import BatchNorm, LayerNorm, LocalResponseNorm
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
 from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
@@ -31,6 +32,8 @@ OPS: dict[str, type[Op]] = {
     for op in (
         Conv2d,
         Dense,
+        MatMul,
+        LayerScale,
         MaxPool2d,
         AvgPool2d,
         GlobalAvgPool2d,
@@ -41,6 +44,7 @@ OPS: dict[str, type[Op]] = {
         BatchNorm,
         LayerNorm,
         GroupNorm,
+        InstanceNorm,
         L2Normalize,
         Relu,
         Relu6,
@@ -89,10 +93,13 @@ __all__ = [
     "HardSigmoid",
     "HardSwish",
     "Identity",
+    "InstanceNorm",
     "L2Normalize",
     "LayerNorm",
+    "LayerScale",
     "LeakyRelu",
     "LocalResponseNorm",
+    "MatMul",
     "MaxPool2d",
     "Mish",
     "Multiply",

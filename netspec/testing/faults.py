@@ -29,10 +29,13 @@ from netspec.ops import (
     GroupNorm,
     HardSigmoid,
     HardSwish,
+    InstanceNorm,
     L2Normalize,
     LayerNorm,
+    LayerScale,
     LeakyRelu,
     LocalResponseNorm,
+    MatMul,
     MaxPool2d,
     Mish,
     Op,
@@ -198,6 +201,18 @@ def _shuffled_back(node: Node) -> list[Op] | None:
     return [ChannelShuffle(groups=node.type.features[0] // op.groups)]
 
 
+def _one_group(node: Node) -> list[Op] | None:
+    op = node.op
+    assert isinstance(op, InstanceNorm)  # noqa: S101 # the fault is planted on this op alone
+    return [GroupNorm(groups=1, epsilon=op.epsilon, affine=op.affine)]
+
+
+def _not_transposed(node: Node) -> list[Op] | None:
+    """Where a square operand is: elsewhere the shapes do not fit."""
+    square = {shape[-1] == shape[-2] for shape in (x.features for x in node.input_types)}
+    return [MatMul()] if square == {True} and node.op != MatMul() else None
+
+
 def _interleaved_groups(graph: Graph, weights: Weights) -> Weights:
     """Filters dealt out to groups in turn, instead of in runs."""
     found = dict(weights)
@@ -261,6 +276,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("Keras's epsilon in batch norm", BatchNorm, changed(epsilon=1e-3)),
     Fault("Keras's epsilon in layer norm", LayerNorm, changed(epsilon=1e-3)),
     Fault("one group in group norm", GroupNorm, changed(groups=1)),
+    Fault("all channels in instance norm", InstanceNorm, _one_group),
+    Fault("Keras's epsilon in instance norm", InstanceNorm, changed(epsilon=1e-3)),
+    Fault("gains left out", LayerScale, weights=_each(np.ones_like, "weight", LayerScale)),
+    Fault("an operand not transposed", MatMul, _not_transposed),
     Fault("standard dropout for inverted", Dropout, changed(mode="standard")),
     Fault("inverted dropout for standard", Dropout, changed(mode="inverted")),
     Fault("axes dropped that are kept", ReduceMean, changed(keepdims=False)),

@@ -17,9 +17,13 @@ Attributes = dict[str, Any]
 Draw = st.DrawFn
 
 MOST_CHANNELS = 8
-MERGES = frozenset({"add", "multiply", "concat"})
+MERGES = frozenset({"add", "multiply", "concat", "matmul"})
+# Layers of several values of one shape, and of how many.
+OF_EQUALS = {"matmul": 2}
 # Whatever comes in, what goes out is of the order of one.
-BOUNDED = frozenset({"relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax", "layer_norm", "group_norm", "l2_normalize"})
+BOUNDED = frozenset(
+    {"relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax", "layer_norm", "group_norm", "instance_norm", "l2_normalize"}
+)
 MAP = frozenset({4})
 ANY = frozenset({2, 3, 4})
 
@@ -143,6 +147,18 @@ def _axes(draw: Draw, x: TensorType) -> list[int]:
     return draw(st.lists(st.sampled_from(range(1, x.rank)), min_size=1, unique=True))
 
 
+def _layer_scale(draw: Draw, x: TensorType) -> Attributes:
+    return {**_axis(draw, x), "initialize": {"weight": draw(st.sampled_from([0.5, 2]))}}
+
+
+def _matmul(draw: Draw, x: TensorType) -> Attributes:
+    """Of two matrices of one shape one has to be transposed, or they are square."""
+    rows, columns = x.features[-2:]
+    square = [(False, False), (True, True)] if rows == columns else []
+    a, b = draw(st.sampled_from([(False, True), (True, False), *square]))
+    return {"transpose_a": a, "transpose_b": b}
+
+
 def _reduction(draw: Draw, x: TensorType) -> Attributes:
     axes = _axes(draw, x)
     return {"axes": axes, "keepdims": len(axes) == x.rank - 1 or draw(st.booleans())}
@@ -198,6 +214,9 @@ _RULES: dict[type[Op], Rule] = {
     ops.BatchNorm: Rule(ANY, _batch_norm),
     ops.LayerNorm: Rule(ANY, _layer_norm),
     ops.GroupNorm: Rule(frozenset({3, 4}), _group_norm),
+    ops.InstanceNorm: Rule(frozenset({3, 4}), lambda draw, x: _normalization(draw)),
+    ops.LayerScale: Rule(ANY, _layer_scale),
+    ops.MatMul: Rule(frozenset({3, 4}), _matmul, 2),
     ops.Relu: Rule(ANY, _of()),
     ops.Relu6: Rule(ANY, _of()),
     ops.LeakyRelu: Rule(ANY, _of(negative_slope=[0.01, 0.3])),
@@ -229,3 +248,10 @@ _RULES: dict[type[Op], Rule] = {
 }
 RULES = {op.kind: rule for op, rule in _RULES.items()}
 """How each op is drawn, by kind: every op of the language has a rule."""
+
+
+def allows(kind: str, x: TensorType) -> bool:
+    """Whether an op takes a value of a rank that it takes: a norm of one number alone is refused."""
+    if kind == "group_norm":
+        return x.size > 1
+    return kind != "instance_norm" or x.size > x.features[0]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from netspec.graph import Graph, Input, Node, make_node
 from netspec.ops import OPS
-from netspec.testing.rules import ANY, BOUNDED, MERGES, MOST_CHANNELS, RULES, Attributes, Draw
+from netspec.testing.rules import ANY, BOUNDED, MERGES, MOST_CHANNELS, OF_EQUALS, RULES, Attributes, Draw, allows
 from netspec.testing.sugar import sugared
 from netspec.types import TensorType
 
@@ -90,7 +90,7 @@ class _Drawing:
         values = list(self._values.values())
         first = values[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(values))
         kinds = _KINDS[first.type.rank]
-        kind = draw(st.sampled_from([k for k in kinds if k != "group_norm"] if first.type.size == 1 else kinds))
+        kind = draw(st.sampled_from([k for k in kinds if allows(k, first.type)]))
         reads = [first, *self._partners(kind, first)]
         attributes = RULES[kind].attributes(draw, first.type)
         if not self._small_enough(kind, attributes, reads):
@@ -101,9 +101,10 @@ class _Drawing:
         """What else a merging layer reads, one value or two; the same one again where nothing else fits."""
         if kind not in MERGES:
             return []
-        fits = _joins if kind == "concat" else _broadcasts
+        fits = {"concat": _joins, **dict.fromkeys(OF_EQUALS, _equals)}.get(kind, _broadcasts)
         found = [value for value in self._values.values() if fits(first.type, value.type)]
-        return self._draw(st.lists(st.sampled_from(found), min_size=1, max_size=2))
+        least, most = (OF_EQUALS[kind] - 1,) * 2 if kind in OF_EQUALS else (1, 2)
+        return self._draw(st.lists(st.sampled_from(found), min_size=least, max_size=most))
 
     def _small_enough(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> bool:
         types = [value.type for value in reads]
@@ -116,7 +117,7 @@ class _Drawing:
         degrees = [self._degrees[value.name] for value in reads]
         if kind in BOUNDED:
             return 0
-        return sum(degrees) if kind == "multiply" else max(degrees)
+        return sum(degrees) if kind in {"multiply", "matmul"} else max(degrees)
 
     def _append(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> None:
         free = [name for name in NAMES if name not in self._values]
@@ -150,13 +151,17 @@ def _broadcasts(a: TensorType, b: TensorType) -> bool:
     return a.rank == b.rank and all(x == y or 1 in (x, y) for x, y in zip(a.features, b.features, strict=True))
 
 
+def _equals(a: TensorType, b: TensorType) -> bool:
+    return a == b
+
+
 def _joins(a: TensorType, b: TensorType) -> bool:
     return a.rank == b.rank and a.features[1:] == b.features[1:]
 
 
 def _merge_together(kind: str, types: Sequence[TensorType]) -> bool:
     """Whether all of them fit one another; each fits the first."""
-    return kind == "concat" or all(_broadcasts(a, b) for a in types for b in types)
+    return kind == "concat" or kind in OF_EQUALS or all(_broadcasts(a, b) for a in types for b in types)
 
 
 _KINDS = {

@@ -79,7 +79,10 @@ def functions_of_ops() -> Graph:
         .add("unit", "l2_normalize", axes=[1])
         .add("rows", "reduce_mean", axes=[2])
         .add("largest", "reduce_max", axes=[2])
-        .graph("largest", "unit")
+        .add("scaled", "layer_scale", reads="rows", axis=1)
+        .add("product", "matmul", reads=("rows", "scaled"), transpose_b=True)
+        .add("squares", "matmul", reads=("unit", "unit"), transpose_a=True)
+        .graph("largest", "product", "squares")
     )
 
 
