@@ -36,6 +36,7 @@ SUPPORT: Final = {
     "ChannelShuffle": "channel_shuffle",
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
+    "CroppedConv2DTranspose": "cropped_convolution_transpose",
     "GELU": "gelu",
     "GroupedConv2D": "grouped_convolution",
     "GroupedDense": "grouped_dense",

@@ -13,7 +13,8 @@ import netspec_torch.merge
 import netspec_torch.normalization
 import netspec_torch.pooling
 import netspec_torch.reduction
-import netspec_torch.shape  # noqa: F401 # each module fills the table
+import netspec_torch.shape
+import netspec_torch.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, Model, Trainer, TrainerSettings

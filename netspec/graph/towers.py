@@ -15,6 +15,7 @@ from netspec.ops import (
     BatchNorm,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Flatten,
     GlobalAvgPool2d,
@@ -104,7 +105,9 @@ def _runs(graph: Graph, count: int) -> list[Run]:
 
 def _seeds(value: Input | Node, count: int) -> bool:
     """A norm in groups makes no towers: only what multiplies by weights is worth a device of its own."""
-    return isinstance(value, Node) and isinstance(value.op, Conv2d | Dense) and value.op.groups == count
+    return (
+        isinstance(value, Node) and isinstance(value.op, Conv2d | ConvTranspose2d | Dense) and value.op.groups == count
+    )
 
 
 def _axis(type: TensorType) -> int:
@@ -128,7 +131,7 @@ def _separates(node: Node, count: int) -> bool:
     """By what the op reads. An op that is not named here mixes its channels."""
     type = node.input_types[0]
     match node.op:
-        case Conv2d(groups=groups) | Dense(groups=groups):
+        case Conv2d(groups=groups) | ConvTranspose2d(groups=groups) | Dense(groups=groups):
             return groups % count == 0
         case LocalResponseNorm(region="map"):
             return True

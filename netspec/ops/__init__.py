@@ -26,11 +26,13 @@ from netspec.ops.normalization import BatchNorm, LayerNorm, LocalResponseNorm
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
 from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
+from netspec.ops.transposed_convolution import ConvTranspose2d
 
 OPS: dict[str, type[Op]] = {
     op.kind: op
     for op in (
         Conv2d,
+        ConvTranspose2d,
         Dense,
         MatMul,
         LayerScale,
@@ -83,6 +85,7 @@ __all__ = [
     "ChannelShuffle",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "Dense",
     "Dropout",
     "Elu",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from pydantic import ConfigDict, Field
@@ -47,10 +48,13 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How one output position of an op reads its input: for the receptive field. Units: elements."""
+    """How one output position of an op reads its input: for the receptive field. Units: elements.
+
+    A stride below 1 is that of an op whose output has more positions than its input; None is the ratio of the two.
+    """
 
     kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
+    stride: tuple[int | Fraction, int | Fraction] | None = (1, 1)
     padding: tuple[int, int] = (0, 0)
 
 

@@ -21,6 +21,7 @@ from netspec.ops import (
     BatchNorm,
     ChannelShuffle,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
     Elu,
@@ -53,7 +54,7 @@ from netspec.ops import (
     Softmax,
     Softplus,
 )
-from netspec.ops.attributes import NO_PADDING, padding_of
+from netspec.ops.attributes import NO_PADDING, Extra2d, padding_of
 from netspec.ops.base import Array, Weights
 from netspec.testing.cases import sample_cases
 from netspec.testing.checks import check_forward, check_training
@@ -162,6 +163,18 @@ def _mirrored_padding(node: Node) -> list[Op] | None:
     return [other]
 
 
+def _cut_off_the_other_side(node: Node) -> list[Op] | None:
+    """Keras' `same` for an odd kernel and a stride of two: what is one row too many goes from the end."""
+    op = node.op
+    assert isinstance(op, ConvTranspose2d)  # noqa: S101 # the fault is planted on this op alone
+    p, extra = op.padding, op.output_padding
+    if not (extra.height and extra.width and p.top and p.left):
+        return None
+    moved = padding_of((p.top - 1, p.left - 1, p.bottom, p.right))
+    fewer = Extra2d(height=extra.height - 1, width=extra.width - 1)
+    return [op.model_copy(update={"padding": moved, "output_padding": fewer})]
+
+
 def _zero_padded_max(node: Node) -> list[Op] | None:
     op = node.op
     assert isinstance(op, MaxPool2d)  # noqa: S101 # the fault is planted on this op alone
@@ -238,6 +251,10 @@ def _square_transposed(kernel: Array) -> Array:
     return kernel.swapaxes(2, 3) if kernel.shape[2] == kernel.shape[3] else kernel
 
 
+def _flipped(kernel: Array) -> Array:
+    return kernel[:, :, ::-1, ::-1]
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("alpha off by size", LocalResponseNorm, changed(alpha=lambda op: op.alpha / op.size)),
     Fault("k of 1", LocalResponseNorm, changed(k=1.0)),
@@ -256,8 +273,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("reshape as H, W, C", Reshape, _swapped_reshape),
     Fault("convolution groups interleaved", Conv2d, weights=_interleaved_groups),
     Fault("dense groups interleaved", Dense, weights=_interleaved_groups),
+    Fault("transposed kernel flipped", ConvTranspose2d, weights=_each(_flipped, "weight", ConvTranspose2d)),
+    Fault("cut off the other side", ConvTranspose2d, _cut_off_the_other_side),
     Fault("kernel not transposed", Conv2d, weights=_each(_square_transposed, "weight", Conv2d)),
-    Fault("kernel flipped", Conv2d, weights=_each(lambda k: k[:, :, ::-1, ::-1], "weight", Conv2d)),
+    Fault("kernel flipped", Conv2d, weights=_each(_flipped, "weight", Conv2d)),
     Fault("missing convolution bias", Conv2d, weights=_each(np.zeros_like, "bias", Conv2d)),
     Fault("missing dense bias", Dense, weights=_each(np.zeros_like, "bias", Dense)),
     Fault("erf for tanh", Gelu, changed(form="erf")),

@@ -76,6 +76,24 @@ def _conv2d(draw: Draw, x: TensorType) -> Attributes:
     }
 
 
+def _conv_transpose2d(draw: Draw, x: TensorType) -> Attributes:
+    groups = draw(st.sampled_from(_divisors(x.features[0])))
+    kernel, stride, dilation = ([draw(st.integers(1, most)) for _ in "hw"] for most in (3, 2, 2))
+    extra = [draw(st.integers(0, s - 1)) for s in stride]
+    sizes = zip(x.features[1:], kernel, stride, dilation, strict=True)
+    left = [(length - 1) * s + extent(k, d) for length, k, s, d in sizes]
+    return {
+        "filters": groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups))),
+        "kernel_size": _size(*kernel),
+        "stride": _size(*stride),
+        "padding": _sides(draw, (min(2, (left[0] - 1) // 2), min(2, (left[1] - 1) // 2))),
+        "output_padding": {"height": extra[0], "width": extra[1]},
+        "dilation": _size(*dilation),
+        "groups": groups,
+        "bias": draw(st.booleans()),
+    }
+
+
 def _dense(draw: Draw, x: TensorType) -> Attributes:
     groups = draw(st.sampled_from([d for d in _divisors(x.features[-1]) if d <= 3]))
     return {"units": groups * draw(st.integers(1, 4)), "groups": groups, "bias": draw(st.booleans())}
@@ -205,6 +223,7 @@ def _axis(draw: Draw, x: TensorType) -> Attributes:
 
 _RULES: dict[type[Op], Rule] = {
     ops.Conv2d: Rule(MAP, _conv2d, 5),
+    ops.ConvTranspose2d: Rule(MAP, _conv_transpose2d, 3),
     ops.Dense: Rule(frozenset({2, 3}), _dense, 3),
     ops.MaxPool2d: Rule(MAP, _pool, 3),
     ops.AvgPool2d: Rule(MAP, _avg_pool2d, 3),

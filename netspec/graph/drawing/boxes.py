@@ -15,6 +15,7 @@ from netspec.ops import (
     BatchNorm,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Flatten,
     GlobalAvgPool2d,
@@ -112,7 +113,7 @@ def _kind(value: Input | Node) -> Kind:
     if isinstance(value, Input):
         return "input"
     kinds: dict[Kind, tuple[type[Op], ...]] = {
-        "conv": (Conv2d,),
+        "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
         "merge": (Add, Multiply, Concat),

@@ -73,6 +73,7 @@ def functions_of_ops() -> Graph:
     return (
         Chain("functions", image=(6, 4, 5))
         .add("stem", "conv2d", filters=6, kernel_size=3)
+        .add("larger", "conv_transpose2d", filters=6, kernel_size=3, groups=2, padding=1)
         .add("shuffled", "channel_shuffle", groups=2)
         .add("slope", "prelu")
         .add("half", "slice", part=1, of=2)
