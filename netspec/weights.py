@@ -99,7 +99,7 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
 
 
 def _finite(array: Array) -> bool:
-    """Whether no element is NaN or infinite: the sum of squares shows it at the speed of memory, unless it overflows."""
+    """Whether no element is NaN or infinite: the sum of squares tells at the speed of memory, unless it overflows."""
     flat = array.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
         squares = flat @ flat

@@ -13,7 +13,9 @@ import netspec_keras.linear
 import netspec_keras.merge
 import netspec_keras.normalization
 import netspec_keras.pooling
-import netspec_keras.shape  # noqa: F401 # each module fills the table
+import netspec_keras.reduction
+import netspec_keras.shape
+import netspec_keras.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph

@@ -13,7 +13,9 @@ import netspec_onnx.linear
 import netspec_onnx.merge
 import netspec_onnx.normalization
 import netspec_onnx.pooling
-import netspec_onnx.shape  # noqa: F401 # each module fills the table
+import netspec_onnx.reduction
+import netspec_onnx.shape
+import netspec_onnx.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, Model, SavedModel

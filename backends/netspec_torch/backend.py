@@ -12,7 +12,9 @@ import netspec_torch.linear
 import netspec_torch.merge
 import netspec_torch.normalization
 import netspec_torch.pooling
-import netspec_torch.shape  # noqa: F401 # each module fills the table
+import netspec_torch.reduction
+import netspec_torch.shape
+import netspec_torch.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call, method
-from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -85,5 +85,22 @@ def group_norm(op: GroupNorm, node: Node, out: ModuleWriter) -> None:
     if not op.affine:
         optional["affine"] = False
     layer = out.declare(node, "nn.GroupNorm", op.groups, node.type.features[0], **optional)
+    out.bind(node, weight="weight", bias="bias")
+    out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(InstanceNorm)
+def instance_norm(op: InstanceNorm, node: Node, out: ModuleWriter) -> None:
+    """`nn.InstanceNorm1d` to `3d` by rank, which have no weights by default; beyond, groups of one channel each."""
+    channels = node.type.features[0]
+    optional: dict[str, LiteralValue] = {}
+    if op.epsilon != DEFAULT_EPSILON:
+        optional["eps"] = op.epsilon
+    if node.type.rank <= 5:
+        optional |= {"affine": True} if op.affine else {}
+        layer = out.declare(node, f"nn.InstanceNorm{node.type.rank - 2}d", channels, **optional)
+    else:
+        optional |= {} if op.affine else {"affine": False}
+        layer = out.declare(node, "nn.GroupNorm", channels, channels, **optional)
     out.bind(node, weight="weight", bias="bias")
     out.assign(node, call(layer, *out.inputs(node)))

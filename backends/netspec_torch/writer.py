@@ -25,6 +25,7 @@ from netspec.lowering.source import (
     name,
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec.ops.initializers import Constant
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 
 # What emitted source uses for itself; a value of such a name gets an underscore.
@@ -58,7 +59,9 @@ class ModuleWriter:
         """Whether no gradient will be asked for."""
         return self._graph.inference
 
-    def declare(self, node: Node, layer: str, *args: LiteralValue, **kwargs: LiteralValue) -> Name:
+    def declare(
+        self, node: Node, layer: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
+    ) -> Name:
         """`self.NODE = layer(...)` in `__init__`; returns `self.NODE`."""
         attribute = available(node.name, {*MODULE_ATTRIBUTES, *self._layers.values()})
         self._layers[node.name] = attribute
@@ -70,6 +73,18 @@ class ModuleWriter:
         for weight, description in node.weights.items():
             path = f"{self._layers[node.name]}.{paths[weight]}"
             self._bindings.append(Binding.of(f"{node.name}.{weight}", path, description.shape))
+
+    def parameter(self, node: Node, weight: str, shape: tuple[int, ...]) -> Name:
+        """`self.NODE = nn.Parameter(...)`: the node's one weight in this shape, where no layer is needed around it."""
+        description = node.weights[weight]
+        start = description.initializer
+        value = start.constant if isinstance(start, Constant) else 0.0
+        made = call("torch.full", shape, value) if value else call("torch.zeros", shape)
+        variable = self.declare(node, "nn.Parameter", made)
+        path = self._layers[node.name]
+        binding = Binding.of(f"{node.name}.{weight}", path, description.shape, native_shape=shape)
+        self._bindings.append(binding)
+        return variable
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""

@@ -20,8 +20,10 @@ from netspec.lowering.source import (
     Literal,
     Module,
     Name,
+    Range,
     Return,
     Statement,
+    Subscript,
     TupleOf,
     Verbatim,
 )
@@ -45,6 +47,8 @@ def render_expression(expression: Expression) -> str:
             return f"{_primary(function)}({', '.join(_arguments(expression))})"
         case Attribute(value, attribute):
             return f"{_primary(value)}.{attribute}"
+        case Subscript(value, items):
+            return f"{_primary(value)}[{', '.join(map(_index, items))}]"
         case Binary(operator, left, right):
             return f"{render_expression(left)} {operator} {_primary(right)}"
         case ListOf(items):
@@ -52,6 +56,14 @@ def render_expression(expression: Expression) -> str:
         case TupleOf(items):
             inside = ", ".join(map(render_expression, items))
             return f"({inside},)" if len(items) == 1 else f"({inside})"
+
+
+def _index(item: int | Range) -> str:
+    """An index as it stands inside a subscript."""
+    if isinstance(item, int):
+        return str(item)
+    start, stop, step = ("" if bound is None else str(bound) for bound in (item.start, item.stop, item.step))
+    return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
 def _literal(value: object) -> str:

@@ -52,6 +52,13 @@ class Size2d(_PerAxis):
         return f"{self.height}x{self.width}"
 
 
+class Extra2d(_PerAxis):
+    """Rows and columns added at the end of a map; `1` means both."""
+
+    height: NonNegativeInt = 0
+    width: NonNegativeInt = 0
+
+
 class Padding(_PerAxis):
     """Elements added on each side of a map; `2` means all four, a side left out is 0."""
 

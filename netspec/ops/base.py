@@ -1,7 +1,8 @@
 """What an op is: attributes, a shape rule, weights, a meaning in NumPy, and samples that reach its corners."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
@@ -43,10 +44,13 @@ class Weight(NamedTuple):
 
 
 class Window(NamedTuple):
-    """How one output position of an op reads its input: for the receptive field. Units: elements."""
+    """How one output position of an op reads its input: for the receptive field. Units: elements.
+
+    A stride below 1 is that of an op whose output has more positions than its input; None is the ratio of the two.
+    """
 
     kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
+    stride: tuple[int | Fraction, int | Fraction] | None = (1, 1)
     padding: tuple[int, int] = (0, 0)
 
 
@@ -178,13 +182,26 @@ def require_channels(kind: str, x: TensorType, least_rank: int = 2) -> int:
 def require_groups(kind: str, groups: int, **counts: int) -> None:
     """ShapeError unless every count divides into the groups. `counts` by what they count."""
     for what, count in counts.items():
-        if count % groups:
-            divisors = [d for d in range(1, min(count, 64) + 1) if count % d == 0]
-            raise ShapeError(
-                f"{kind} cannot split {count} {what.replace('_', ' ')} into {groups} groups evenly",
-                f"{count} divides by {', '.join(map(str, divisors))}",
-                "groups",
-            )
+        require_even(kind, count, groups, what.replace("_", " "), "groups", "groups")
+
+
+def require_even(kind: str, count: int, parts: int, what: str, into: str, attribute: str) -> None:
+    """ShapeError unless a count divides into parts. `what` is counted; `into` is what the parts are called."""
+    if count % parts:
+        divisors = [d for d in range(1, min(count, 64) + 1) if count % d == 0]
+        raise ShapeError(
+            f"{kind} cannot split {count} {what} into {parts} {into} evenly",
+            f"{count} divides by {', '.join(map(str, divisors))}",
+            attribute,
+        )
+
+
+def resolve_axes(kind: str, axes: Sequence[int], x: TensorType) -> tuple[int, ...]:
+    """Non-negative axes after the batch, in the tensor's order, or a ShapeError; none is named twice."""
+    resolved = sorted(resolve_axis(kind, axis, x, "axes") for axis in axes)
+    if len(set(resolved)) < len(resolved):
+        raise ShapeError(f"{kind}: axes {list(axes)} of {x} name one twice", attribute="axes")
+    return tuple(resolved)
 
 
 def resolve_axis(kind: str, axis: int, x: TensorType, attribute: str = "axis") -> int:

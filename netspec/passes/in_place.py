@@ -18,10 +18,11 @@ from netspec.ops import (
     MaxPool2d,
     Multiply,
     Relu,
+    Relu6,
 )
 from netspec.passes.rewrite import Pass, Rewrite, sole_reader
 
-WRITES_IN_PLACE = (Relu, Add)
+WRITES_IN_PLACE = (Relu, Relu6, Add)
 # Ops whose gradient does not need their output, and whose output is memory of its own. (A sigmoid's needs it, a
 # flatten's output is its input's memory.)
 FREE_TO_OVERWRITE = (
