@@ -15,6 +15,7 @@ import importlib
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +32,9 @@ class Worker:
 
     def __init__(self, subject: str, arguments: dict[str, Any]) -> None:
         command = [sys.executable, str(HERE / "worker.py"), subject, json.dumps(arguments)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._process = process
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 # shown if the process fails, which greets in it
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors, text=True)
         self._name = f"{subject} {arguments}"
         self._read()
 
@@ -65,7 +67,9 @@ class Worker:
         for line in self._process.stdout:  # whatever a framework prints besides is passed over
             if line.startswith("answer "):
                 return line.removeprefix("answer ").strip()
-        raise SystemExit(f"{self._name}: its process ended with {self._process.wait()}")
+        code = self._process.wait()
+        self._errors.seek(0)
+        raise SystemExit(f"{self._errors.read()}\n{self._name}: its process ended with {code}")
 
 
 def serve(subject: Callable[[], float | None]) -> None:

@@ -117,6 +117,8 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
             Sample(of(2, "mean", groups=2), ((6, 3, 2),), scale=pixels),
             Sample(of(9), ((4, 3, 2),), scale=pixels),  # wider than the channels
             Sample(of(1), ((3, 2, 2),), scale=pixels),
+            Sample(of(5), ((200, 2, 3),), scale=pixels),  # of many channels backends may take another way
+            Sample(of(4, "mean", groups=2), ((400, 1, 2),), scale=pixels),
             Sample(of(5, "mean", region="map"), ((3, 7, 6),), scale=pixels),
             Sample(of(4, region="map"), ((2, 5, 7),), scale=pixels),
             Sample(cls(size=5, alpha=0.02, beta=0.6, k=1.0, convention="mean"), ((9, 4, 3),), scale=10.0),
