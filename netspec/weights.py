@@ -80,8 +80,7 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     weights = {name: array for name, array in arrays.items() if SLOT not in name}
     if level := metadata.get("optimized"):
         raise WeightsError(
-            f"{path}: these are the weights of {metadata.get('spec')} after --optimize {level}, with constants of the "
-            "network folded into them",
+            f"{path}: these are weights of {metadata.get('spec')} after --optimize {level}, which are not the spec's",
             "`netspec build` without --optimize writes the spec's own",
         )
     try:
@@ -95,7 +94,8 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
             raise WeightsError(f"{path}: {name}: expected floating-point numbers, received {array.dtype}")
         if not _finite(array):
             raise WeightsError(f"{path}: {name}: holds NaN or infinite values", "the training that wrote it diverged")
-    return {name: weights[name].astype(np.float32, copy=False) for name in graph.weights}
+    # Another program's header can leave the numbers at odd addresses: those are copied too.
+    return {n: weights[n].astype(np.float32, copy=not weights[n].flags.aligned) for n in graph.weights}
 
 
 def _finite(array: Array) -> bool:

@@ -17,6 +17,7 @@ import pytest
 from onnx import AttributeProto, ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 import netspec
+from netspec.passes import Level
 
 GOLDEN = Path(__file__).parent / "golden"
 SPECS = Path(__file__).parent.parent / "specs"
@@ -27,6 +28,13 @@ NETWORKS = {
     "cifar-alexnet-keras": SPECS / "cifar-alexnet-keras.yaml",
     "branches": GOLDEN / "branches.yaml",
 }
+# What passes make of AlexNet, and of a block whose sum is written in place and whose norms are folded.
+OPTIMIZED: dict[str, tuple[Path, Level]] = {
+    "alexnet.training.torch.py": (SPECS / "alexnet.yaml", "training"),
+    "alexnet.inference.torch.py": (SPECS / "alexnet.yaml", "inference"),
+    "residual.training.torch.py": (GOLDEN / "residual.yaml", "training"),
+    "residual.inference.torch.py": (GOLDEN / "residual.yaml", "inference"),
+}
 SUFFIXES = {"torch": "torch.py", "keras": "keras.py", "onnx": "onnx.txt"}
 FEW = 12  # numbers that are printed; of more, a hash
 
@@ -36,7 +44,16 @@ FEW = 12  # numbers that are printed; of more, a hash
 def test_what_is_emitted(network: str, backend: str) -> None:
     content = netspec.load(NETWORKS[network]).lower(backend).content
     emitted = content if isinstance(content, str) else print_model(onnx.load_from_string(content))
-    golden = GOLDEN / f"{network}.{SUFFIXES[backend]}"
+    check_golden(GOLDEN / f"{network}.{SUFFIXES[backend]}", emitted)
+
+
+@pytest.mark.parametrize("golden", OPTIMIZED)
+def test_what_is_emitted_of_an_optimized_network(golden: str) -> None:
+    path, level = OPTIMIZED[golden]
+    check_golden(GOLDEN / golden, str(netspec.load(path).lower("torch", optimize=level).content))
+
+
+def check_golden(golden: Path, emitted: str) -> None:
     expected = golden.read_text(encoding="utf-8") if golden.exists() else ""
     if os.environ.get("NETSPEC_UPDATE_GOLDEN") and emitted != expected:
         assert not os.environ.get("CI"), "goldens are not written in CI"
@@ -50,7 +67,10 @@ def test_what_is_emitted(network: str, backend: str) -> None:
 
 def test_every_golden_has_a_network() -> None:
     names = {f"{network}.{suffix}" for network in NETWORKS for suffix in SUFFIXES.values()}
-    assert {path.name for path in GOLDEN.iterdir() if path.is_file()} == names | {"branches.yaml"}
+    specs = {
+        path.name for path in (*NETWORKS.values(), *(path for path, _ in OPTIMIZED.values())) if path.parent == GOLDEN
+    }
+    assert {path.name for path in GOLDEN.iterdir() if path.is_file()} == names | {*OPTIMIZED} | specs
 
 
 @pytest.mark.parametrize(
@@ -64,7 +84,7 @@ def test_every_golden_has_a_network() -> None:
 )
 def test_emitted_source_is_laid_out_and_clean(command: list[str]) -> None:
     sources = sorted(map(str, GOLDEN.glob("*.py")))
-    assert len(sources) == 6
+    assert len(sources) == 10
     ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", *sources]
     result = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -113,3 +113,57 @@ def test_an_unwritable_folder_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(NetspecError, match="cannot write"):
         save_weights(blocked / "w.safetensors", graph, initialize(graph))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_weights_of_an_optimized_network_are_not_taken_for_the_specs(tmp_path: Path) -> None:
+    graph = towers()  # whose folded weights have the names and shapes of its own
+    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph), "inference")
+    assert load_file(path).keys() == graph.weights.keys()
+    with pytest.raises(WeightsError) as error:
+        load_weights(path, graph)
+    assert error.value.message == (
+        f"{path}: these are weights of towers after --optimize inference, which are not the spec's"
+    )
+    assert error.value.hint == "`netspec build` without --optimize writes the spec's own"
+
+
+def test_what_optimizing_leaves_as_it_is_is_the_specs(tmp_path: Path) -> None:
+    graph = towers()
+    weights = initialize(graph)
+    trained = save_weights(tmp_path / "t.safetensors", graph, weights, "training").read_bytes()
+    assert trained == save_weights(tmp_path / "n.safetensors", graph, weights).read_bytes()
+    plain = Chain("plain", x=(5,)).add("fc", "dense", units=4).graph()
+    path = save_weights(tmp_path / "p.safetensors", plain, initialize(plain), "inference")
+    assert load_weights(path, plain).keys() == plain.weights.keys()
+
+
+def test_writing_to_what_was_loaded_leaves_the_file_and_the_next_reader_alone(tmp_path: Path) -> None:
+    graph = towers()
+    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph))
+    before = path.read_bytes()
+    first = load_weights(path, graph)
+    for array in first.values():
+        array[...] = 7
+    assert path.read_bytes() == before
+    assert not any((array == 7).all() for array in load_weights(path, graph).values())
+
+
+def test_a_file_that_another_takes_the_place_of_stays_as_it_was_read(tmp_path: Path) -> None:
+    graph = towers()
+    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph, 1))
+    loaded = load_weights(path, graph)
+    save_weights(path, graph, initialize(graph, 2))
+    for name, array in initialize(graph, 1).items():
+        np.testing.assert_array_equal(loaded[name], array)
+
+
+def test_numbers_at_odd_addresses_are_copied(tmp_path: Path) -> None:
+    graph = Chain("g", x=(3,)).add("fc", "dense", units=2, bias=False).graph()
+    array = np.arange(6, dtype="<f4").reshape(2, 3)
+    header = b'{"fc.weight":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}'
+    header += b" " * ((1 - len(header)) % 4)
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + array.tobytes())
+    (loaded,) = load_weights(path, graph).values()
+    np.testing.assert_array_equal(loaded, array)
+    assert loaded.flags.aligned

@@ -50,7 +50,7 @@ class TorchBackend(Backend):
 
     def lower(self, graph: Graph) -> Artifact:
         """Source with one class, whose `forward` takes and returns tensors in (N, C, H, W)."""
-        out = ModuleWriter(graph)
+        out = ModuleWriter(graph, inference=graph.inference or self.compile)
         for node in graph.nodes:
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()

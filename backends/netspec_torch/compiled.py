@@ -16,11 +16,11 @@ from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.lowering import Artifact, Gradients
 from netspec.ops.base import Array, Weights
+from netspec.types import DType
 from netspec_torch.model import TorchModel
 
 EXAMPLE = 2  # samples with which the module is exported; the batch is free, but one that is 1 would be taken as fixed
-# Weights become constants, so that they are laid out for the kernels that read them once and not at each call.
-OPTIONS = {"freezing": True}
+MISSING_COMPILER = "InvalidCxxCompiler"  # the name of the error, which arrives wrapped in another
 
 
 class CompiledModel(TorchModel):
@@ -74,12 +74,12 @@ def compile_module(model: TorchModel, path: Path) -> None:
     try:
         with torch.no_grad(), _quiet():
             program = torch.export.export(model.native, example, dynamic_shapes=[{0: batch} for _ in example])
-            aoti_compile_and_package(program, package_path=str(path), inductor_configs=OPTIONS)
+            aoti_compile_and_package(program, package_path=str(path), inductor_configs=_options(graph.dtype))
     except Exception as error:  # the compiler raises what its parts raise: no class is common to them
-        summary = str(error).strip().splitlines()
+        summary = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        needed = "it needs a C++ compiler, g++ or what CXX names; or " if MISSING_COMPILER in summary else ""
         raise BackendError(
-            f"torch cannot compile {graph.name}: {summary[0] if summary else type(error).__name__}",
-            "it needs a C++ compiler (g++), or CXX to name one; or build without --compile",
+            f"torch cannot compile {graph.name}: {summary}", f"{needed}build without --compile"
         ) from error
 
 
@@ -87,6 +87,14 @@ def write_package(artifact: Artifact, weights: Weights, path: Path) -> Path:
     """Compile an artifact and write it, whole or not at all. The name ends in `.pt2`."""
     model = TorchModel(artifact, weights)
     return write_whole(path, lambda temporary: compile_module(model, temporary))
+
+
+def _options(dtype: DType) -> dict[str, bool]:
+    """Weights become constants, so that they are laid out for the kernels that read them once and not at each call.
+
+    But in float64: it would be compiled to kernels that oneDNN does not have.
+    """
+    return {"freezing": dtype is not DType.FLOAT64}
 
 
 @contextmanager

@@ -40,10 +40,14 @@ INITIALIZE_BASE = Do(Call(Attribute(Call(Name("super")), "__init__")))
 
 
 class ModuleWriter:
-    """The `out` of the torch lowerings: declares layers, binds weights, assigns values."""
+    """The `out` of the torch lowerings: declares layers, binds weights, assigns values.
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    Attributes:
+        inference: whether no gradient will be asked for.
+    """
+
+    def __init__(self, graph: Graph, *, inference: bool) -> None:
+        self._graph, self.inference = graph, inference
         self._variables = assign_variables(graph, LOCALS)
         self._layers: dict[str, str] = {}
         self._declarations: list[Statement] = []
@@ -53,11 +57,6 @@ class ModuleWriter:
         for value in graph.inputs:
             if Hint.CHANNELS_LAST in value.hints:
                 self._forward.append(self._laid_out(value))
-
-    @property
-    def inference(self) -> bool:
-        """Whether no gradient will be asked for."""
-        return self._graph.inference
 
     def declare(
         self, node: Node, layer: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue

@@ -120,6 +120,8 @@ def command(
     graph = elaborate(network)
     found, left_out = _targets(chosen_backends(backends))
     chosen = level_of(optimize, compiled)
+    if chosen == "inference" and level in {"gradient", "training"}:
+        raise click.UsageError(f"what is optimized for inference has no {level} to compare: --level forward")
     targets = [at_level(backend, chosen) for backend in with_compilation(found, compiled)]
     arrays = load_weights(weights, graph) if weights is not None else None
     with progress() as say:

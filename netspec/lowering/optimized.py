@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering.artifact import Artifact
-from netspec.lowering.backend import Backend, Model, SavedModel
+from netspec.lowering.backend import Backend, Gradients, Model, SavedModel
 from netspec.lowering.trainer import Trainer, TrainerSettings
-from netspec.ops.base import Weights
+from netspec.ops.base import Array, Weights
 from netspec.passes import Level, Optimized, optimize
+
+HINT = "optimize for `training`, or not at all"
+
+
+class InferenceModel(Model):
+    """A model of a graph that means what it should at inference alone: its dropout is gone, its statistics are fixed.
+
+    Attributes:
+        native: the framework's own object.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.artifact, self.native = model.artifact, model.native
+
+    def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As the model does."""
+        return self._model.forward(inputs)
+
+    def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Never: what trains is not in the graph any more."""
+        raise BackendError(f"{self.artifact.graph.name} is optimized for inference: no training mode", HINT)
+
+    def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
+        """Never: the weights are not those that a gradient would be of."""
+        raise BackendError(f"{self.artifact.graph.name} is optimized for inference: no gradients", HINT)
+
+    def weights(self) -> dict[str, Array]:
+        """As the model does: the weights of the rewritten graph."""
+        return self._model.weights()
 
 
 class OptimizedBackend(Backend):
@@ -41,14 +72,14 @@ class OptimizedBackend(Backend):
         """An artifact that shows the values of the rewritten graph that equal one of the graph."""
         # What is shown must not be written over.
         optimized = self.optimize(graph, "in-place")
-        values = ((node.name, optimized.plain_value(node.name)) for node in optimized.graph.nodes)
-        shown = {name: plain for name, plain in values if plain is not None}
+        shown = optimized.plain_values()
         artifact = self.backend.lower(optimized.graph.with_outputs(shown))
         return replace(artifact, optimized=optimized), shown
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """As the backend does."""
-        return self.backend.load(artifact, weights, donated=donated)
+        """As the backend does; of a graph for inference, a model without gradients."""
+        model = self.backend.load(artifact, weights, donated=donated)
+        return InferenceModel(model) if artifact.graph.inference else model
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
         """As the backend does."""
@@ -61,7 +92,7 @@ class OptimizedBackend(Backend):
             BackendError: the level is `inference`.
         """
         if self.level == "inference":
-            raise BackendError(f"{graph.name} is optimized for inference, and cannot be trained", "--optimize training")
+            raise BackendError(f"{graph.name} is optimized for inference, and cannot be trained", HINT)
         return self.backend.trainer(self.optimize(graph).graph, weights, settings)
 
     def with_options(self, **options: object) -> Backend:

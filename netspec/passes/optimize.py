@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
@@ -107,8 +107,14 @@ class Optimized:
         """The value of the plain graph that a value of the optimized one equals; None where there is none."""
         return dict(self.meaning).get(name, name)
 
+    def plain_values(self) -> dict[str, str]:
+        """The nodes of the optimized graph that equal a value of the plain one, with the name of that value."""
+        meaning = dict(self.meaning)
+        equals = ((node.name, meaning.get(node.name, node.name)) for node in self.graph.nodes)
+        return {name: plain for name, plain in equals if plain is not None}
 
-def optimize(graph: Graph, level: Level, without: Collection[str] = ()) -> Optimized:
+
+def optimize(graph: Graph, level: Level, without: Collection[str] = (), passes: Sequence[Pass] = PASSES) -> Optimized:
     """Make the passes of a level.
 
     Args:
@@ -116,21 +122,22 @@ def optimize(graph: Graph, level: Level, without: Collection[str] = ()) -> Optim
         level: `none`; `training` keeps every weight, gradient and dropout mask; `inference` also folds what is
             constant into the weights, and the result cannot be trained.
         without: passes to leave out, by name, as a backend's `costly_passes` says.
+        passes: in their order; others than netspec's own in tests alone.
 
     Raises:
         NetspecError: a level or a pass of this name does not exist.
     """
     if level not in get_args(Level):
         raise NetspecError(f"expected a level of optimization {', '.join(get_args(Level))}, received {level!r}")
-    if unknown := sorted(set(without) - {each.name for each in PASSES}):
-        raise NetspecError(f"there is no pass {unknown[0]!r}; there are {', '.join(each.name for each in PASSES)}")
+    if unknown := sorted(set(without) - {each.name for each in passes}):
+        raise NetspecError(f"there is no pass {unknown[0]!r}; there are {', '.join(each.name for each in passes)}")
     if level == "none":
         return Optimized(graph, graph, level)
     now = graph
     steps: list[Step] = []
     folds: list[Fold] = []
     meaning: dict[str, str | None] = {}
-    for each in PASSES:
+    for each in passes:
         if level not in each.levels or each.name in without or (rewrite := each.run(now)) is None:
             continue
         now = rewrite.graph

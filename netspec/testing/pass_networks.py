@@ -1,0 +1,99 @@
+"""Small networks that offer something to each pass, and something that looks like it."""
+
+from __future__ import annotations
+
+from netspec.graph import Graph
+from netspec.testing.networks import Chain
+
+
+def normalized() -> Graph:
+    """A convolution of as many filters as channels, its norm, and a dense layer with one."""
+    return (
+        Chain("normalized", image=(4, 5, 6))
+        .add("conv", "conv2d", filters=4, kernel_size=3)
+        .add("norm", "batch_norm", epsilon=1e-2)
+        .add("flat", "flatten")
+        .add("fc", "dense", units=5, bias=False)
+        .add("norm2", "batch_norm", affine=False)
+        .add("act", "leaky_relu")
+        .graph()
+    )
+
+
+def dropped() -> Graph:
+    """Dropout in the scaling of 2012 before a dense layer, and before a function through which no factor passes."""
+    return (
+        Chain("dropped", features=(7,))
+        .add("drop1", "dropout", rate=0.25, mode="standard")
+        .add("fc1", "dense", units=5)
+        .add("drop2", "dropout", rate=0.5, mode="standard")
+        .add("act", "tanh")
+        .add("fc2", "dense", units=3)
+        .graph()
+    )
+
+
+def pooled() -> Graph:
+    """ReLUs before a max-pool and before an average pool."""
+    return (
+        Chain("pooled", image=(3, 9, 8))
+        .add("relu1", "relu")
+        .add("pool1", "max_pool2d", kernel_size=2)
+        .add("conv", "conv2d", filters=4, kernel_size=2)
+        .add("relu2", "relu")
+        .add("pool2", "avg_pool2d", kernel_size=2)
+        .add("act", "leaky_relu")
+        .graph()
+    )
+
+
+def padded() -> Graph:
+    """Padding by zeros, by another number and by reflection, each before a convolution."""
+    return (
+        Chain("padded", image=(3, 6, 5))
+        .add("zeros", "pad2d", padding=1)
+        .add("conv1", "conv2d", filters=4, kernel_size=3)
+        .add("ones", "pad2d", padding=1, value=1.0)
+        .add("conv2", "conv2d", filters=4, kernel_size=3)
+        .add("mirror", "pad2d", padding=1, mode="reflect")
+        .add("conv3", "conv2d", filters=2, kernel_size=3)
+        .graph()
+    )
+
+
+def shared() -> Graph:
+    """A dense layer that an activation and a sum read, directly and through a view."""
+    return (
+        Chain("shared", features=(5,))
+        .add("fc", "dense", units=6)
+        .add("act", "relu")
+        .add("view", "reshape", reads="fc", shape=[2, 3])
+        .add("act2", "relu")
+        .add("flat", "flatten")
+        .add("sum", "add", reads=("act", "flat", "fc"))
+        .graph()
+    )
+
+
+def gated() -> Graph:
+    """Sums of an activation whose gradient needs its value."""
+    return (
+        Chain("gated", features=(6,))
+        .add("fc", "dense", units=6)
+        .add("gate", "sigmoid")
+        .add("sum", "add", reads=("gate", "features"))
+        .graph()
+    )
+
+
+def turned() -> Graph:
+    """A map of equal sizes, and no others: permuted to itself, and with its axes exchanged."""
+    return (
+        Chain("turned", image=(4, 4, 4))
+        .add("same", "permute", axes=[1, 2, 3])
+        .add("turn", "permute", axes=[1, 3, 2])
+        .add("conv", "conv2d", filters=2, kernel_size=3)
+        .add("flat", "flatten")
+        .add("fc", "dense", units=3)
+        .graph()
+    )

@@ -1,0 +1,163 @@
+"""`netspec show --passes`, `--optimize` and `--compile`."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+import netspec as api
+from netspec.lowering import at_level, find_backend
+from netspec.verify.cases import check_weights_of
+from netspec.weights import save_weights
+from tests.cli.conftest import process
+
+Run = Callable[..., tuple[int, str, str]]
+
+SPEC = """\
+name: foldable
+source: a test
+input: {shape: [3, 9, 8]}
+layers:
+  conv: {op: conv2d, filters: 4, kernel_size: 3, bias: false}
+  norm: {op: batch_norm}
+  act: {op: relu}
+  lrn: {op: local_response_norm, size: 3, alpha: 0.01, beta: 0.75, k: 2, convention: sum}
+  flat: {op: flatten}
+  half: {op: dropout, rate: 0.5, mode: standard}
+  fc: {op: dense, units: 4}
+"""
+
+
+@pytest.fixture
+def foldable(tmp_path: Path) -> Path:
+    path = tmp_path / "foldable.yaml"
+    path.write_text(SPEC)
+    return path
+
+
+def test_passes_are_shown_with_what_they_change_and_save(netspec: Run, foldable: Path) -> None:
+    code, out, err = netspec("show", foldable, "--passes")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert "foldable, --optimize training" in lines
+    assert "foldable, --optimize inference" in lines
+    inference = lines[lines.index("foldable, --optimize inference") :]
+    (fold,) = (line for line in inference if line.startswith("fold-batch-norm "))
+    assert fold.split() == ["fold-batch-norm", "norm", "−1", "−12", "−672", "B"]
+    assert "fold-batch-norm: batch normalization is in the weights of the layer before it" in lines
+    assert "in-place is not made for onnx: onnxruntime plans its memory itself" in lines
+
+
+def test_passes_as_json(netspec: Run, foldable: Path) -> None:
+    code, out, err = netspec("show", foldable, "--passes", "--json")
+    assert (code, err) == (0, "")
+    (found,) = json.loads(out)
+    assert found["name"] == "foldable"
+    assert found["plain"] == {"nodes": 7, "weights": 800, "written_bytes": 3376}
+    steps = {step["pass"]: step for step in found["levels"]["inference"]}
+    assert steps["fold-batch-norm"]["changed"] == ["norm"]
+    assert steps["fold-dropout-scale"]["left"]["nodes"] == 5
+    assert "fold-batch-norm" not in {step["pass"] for step in found["levels"]["training"]}
+    assert set(found["not_made_for"]["in-place"]) == {"keras", "onnx"}
+
+
+def test_passes_and_a_flowchart_exclude_each_other(netspec: Run, foldable: Path) -> None:
+    code, _, err = netspec("show", foldable, "--passes", "--graph")
+    assert code == 2
+    assert "--graph and --passes exclude each other" in err
+
+
+def test_an_optimized_build_says_so_in_its_weights(netspec: Run, foldable: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert netspec("build", foldable, "--backend", "torch,onnx", "--optimize", "inference", "--out", out)[0] == 0
+    file = out / "foldable.safetensors"
+    with safe_open(file, framework="numpy") as opened:
+        assert json.loads(opened.metadata()["netspec"])["optimized"] == "inference"
+        assert sorted(opened.keys()) == ["conv.bias", "conv.weight", "fc.bias", "fc.weight"]
+    for command in (["build", foldable, "--backend", "torch"], ["verify", foldable, "--backends", "torch"]):
+        code, printed, err = netspec(*command, "--weights", file)
+        assert (code, printed) == (2, "")
+        assert err.splitlines() == [
+            f"error: {file}: these are weights of foldable after --optimize inference, which are not the spec's",
+            "hint: `netspec build` without --optimize writes the spec's own",
+        ]
+    assert (
+        netspec("build", foldable, "--backend", "onnx", "--optimize", "inference", "--opset", 20, "--out", out)[0] == 0
+    )
+
+
+def test_an_optimized_network_is_verified(netspec: Run, foldable: Path) -> None:
+    code, out, err = netspec("verify", foldable, "--backends", "torch,onnx", "--optimize", "inference", "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["passed"]
+    assert {row["backend"] for row in report["comparisons"]} == {"torch", "onnx"}
+
+
+@pytest.mark.parametrize("level", ["gradient", "training"])
+def test_what_is_for_inference_has_no_gradients_to_compare(netspec: Run, foldable: Path, level: str) -> None:
+    code, out, err = netspec("verify", foldable, "--optimize", "inference", "--level", level)
+    assert (code, out) == (2, "")
+    assert f"what is optimized for inference has no {level} to compare: --level forward" in err
+
+
+def test_only_torch_is_compiled(netspec: Run, foldable: Path, tmp_path: Path) -> None:
+    code, out, err = netspec("build", foldable, "--backend", "onnx", "--compile", "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "--compile is of PyTorch" in err
+
+
+def test_without_a_compiler_there_is_one_error_and_no_file(foldable: Path, tmp_path: Path) -> None:
+    out, environment = tmp_path / "new" / "out", {**os.environ, "CXX": "/nonexistent"}
+    built = process("build", foldable, "--backend", "torch", "--compile", "--out", out, env=environment)
+    assert (built.returncode, built.stdout) == (2, "")
+    error, hint = built.stderr.splitlines()
+    assert error.startswith("error: torch cannot compile foldable: InvalidCxxCompiler: ")
+    assert hint == "hint: it needs a C++ compiler, g++ or what CXX names; or build without --compile"
+    assert not (tmp_path / "new").exists()
+
+
+LOAD = """\
+import sys, numpy, torch
+from torch._inductor import aoti_load_package
+model = aoti_load_package(sys.argv[1])
+image = torch.from_numpy(numpy.load(sys.argv[2]))
+numpy.savez(sys.argv[3], *[model(image[:batch].contiguous()).numpy() for batch in (1, 2, 7)])
+assert not any(name.startswith("netspec") for name in sys.modules)
+"""
+
+
+def test_a_compiled_model_is_the_plain_one_and_needs_no_netspec(foldable: Path, tmp_path: Path) -> None:
+    graph = api.load(foldable).graph
+    weights = check_weights_of(graph)
+    file = save_weights(tmp_path / "plain.safetensors", graph, weights)
+    out = tmp_path / "out"
+    built = process("build", foldable, "--backend", "torch", "--compile", "--weights", file, "--out", out)
+    assert (built.returncode, built.stderr) == (0, "")
+    assert built.stdout.count("\n") == 4
+    image = np.random.default_rng(0).standard_normal((7, 3, 9, 8)).astype(np.float32)
+    np.save(tmp_path / "image.npy", image)
+    arguments = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "found.npz"]
+    command = [sys.executable, "-I", "-c", LOAD, *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=tmp_path)
+    torch = find_backend("torch")
+    (expected,) = torch.load(torch.lower(graph), weights).forward({"input": image}).values()
+    with np.load(tmp_path / "found.npz") as found:
+        for batch, array in zip((1, 2, 7), found.values(), strict=True):
+            np.testing.assert_allclose(array, expected[:batch], rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_what_is_compiled_has_no_gradient_written_out() -> None:
+    # Its pieces depend on the batch, which is free in what is compiled.
+    from netspec.testing.networks import towers
+
+    compiled = find_backend("torch").with_options(compile=True)
+    for backend in (compiled, at_level(compiled, "training"), at_level(compiled, "inference")):
+        assert "autograd" not in str(backend.lower(towers()).content)
+        assert not backend.trains

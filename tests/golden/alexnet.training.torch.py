@@ -1,0 +1,198 @@
+"""alexnet: Krizhevsky, Sutskever & Hinton 2012, ImageNet Classification with Deep
+Convolutional Neural Networks, section 3
+
+Emitted by netspec from a layer spec; needs torch alone.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class LocalResponseNormFunction(torch.autograd.Function):
+    """x / scale^beta, scale = k + alpha * (sum of x² over a window of axis 2).
+
+    Autograd would keep and revisit every slice of the sum. Written out, the gradient
+    needs x alone, for scale is quickly computed again:
+
+        dx = g * scale^-beta - 2 * alpha * beta * x * (mirrored sum of g * y / scale)
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float
+    ) -> Tensor:
+        """Shapes: x (N, groups, channels of a group, H, W) to the same."""
+        ctx.save_for_backward(x)
+        ctx.arguments = size, alpha, beta, k
+        y = torch.empty_like(x)
+        for piece, out in pieces(x, y):
+            _, factor = scale_and_factor(piece, size, alpha, beta, k)
+            torch.mul(piece, factor, out=out)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of x; the other arguments have none."""
+        (x,) = ctx.saved_tensors
+        size, alpha, beta, k = ctx.arguments
+        dx = torch.empty_like(x)
+        for piece, slope, out in pieces(x, g, dx):
+            scale, factor = scale_and_factor(piece, size, alpha, beta, k)
+            torch.mul(slope, factor, out=out)
+            ratio = (out * piece).div_(scale)
+            total = ratio.clone()
+            for there, here in neighbors(x.shape[2], size):
+                total[:, :, here].add_(ratio[:, :, there])
+            out.addcmul_(piece, total, value=-2 * alpha * beta)
+        return dx, None, None, None, None
+
+
+def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Some samples of each at a time: on a CPU as many as stay in its caches."""
+    samples, *features = tensors[0].shape
+    if tensors[0].device.type == "cpu":
+        samples = 2**20 // math.prod(features)
+    return zip(*(t.split(max(1, samples)) for t in tensors), strict=True)
+
+
+def scale_and_factor(
+    x: Tensor, size: int, alpha: float, beta: float, k: float
+) -> tuple[Tensor, Tensor]:
+    """K + alpha * (sum of x²), and that to the power -beta."""
+    squares = x * x
+    scale = squares.clone()
+    for here, there in neighbors(x.shape[2], size):
+        scale[:, :, here].add_(squares[:, :, there])
+    scale.mul_(alpha).add_(k)
+    if beta == 0.75:  # two square roots take a fraction of the time of a power
+        root = scale.rsqrt()
+        return scale, root.sqrt().mul_(root)
+    return scale, scale.pow(-beta)
+
+
+def neighbors(length: int, size: int) -> list[tuple[slice, slice]]:
+    """Where channels stand, and where their neighbors do, for each shift in a window.
+
+    Channel c reads [c - size // 2, c + (size - 1) // 2], cut at the edges.
+    """
+    pairs = []
+    for d in range(1, min(size // 2, length - 1) + 1):
+        pairs.append((slice(d, None), slice(None, -d)))
+        if d <= (size - 1) // 2:
+            pairs.append((slice(None, -d), slice(d, None)))
+    return pairs
+
+
+class LocalResponseNorm(nn.Module):
+    """x / (k + alpha * sum of x²)^beta over `size` neighboring channels of a group.
+
+    Unlike in `nn.LocalResponseNorm`, alpha is not divided by the size, and channels in
+    different `groups` are not neighbors.
+
+    Shapes: x (N, C, H, W) to the same.
+    Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3.
+    """
+
+    def __init__(
+        self, size: int, alpha: float, beta: float, k: float, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize; the groups are a view."""
+        grouped = x.unflatten(1, (self.groups, -1))
+        y: Tensor = LocalResponseNormFunction.apply(
+            grouped, self.size, self.alpha, self.beta, self.k
+        )
+        return y.flatten(1, 2)
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print(model)`."""
+        names = ("size", "alpha", "beta", "k", "groups")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+
+
+class StandardDropout(nn.Module):
+    """Drops with probability p in training, and multiplies all by 1 - p at inference.
+
+    `nn.Dropout` divides in training instead, by 1 - p.
+
+    Shapes: x to the same.
+    Source: Krizhevsky, Sutskever & Hinton 2012, section 4.2.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What is kept stays as it is."""
+        if not self.training:
+            return x * (1 - self.p)
+        return x * torch.empty_like(x).bernoulli_(1 - self.p)
+
+    def extra_repr(self) -> str:
+        """The argument, for `print(model)`."""
+        return f"p={self.p}"
+
+
+class Alexnet(nn.Module):
+    """(N, 3, 224, 224) to (N, 1000); 60,965,224 weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 96, kernel_size=11, stride=4)
+        self.norm1 = LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=2.0, groups=2)
+        self.pool1 = nn.MaxPool2d(kernel_size=3, stride=2)
+        self.conv2 = nn.Conv2d(96, 256, kernel_size=5, padding=2, groups=2)
+        self.norm2 = LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=2.0, groups=2)
+        self.pool2 = nn.MaxPool2d(kernel_size=3, stride=2)
+        self.conv3 = nn.Conv2d(256, 384, kernel_size=3, padding=1)
+        self.conv4 = nn.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)
+        self.conv5 = nn.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)
+        self.pool5 = nn.MaxPool2d(kernel_size=3, stride=2)
+        self.fc6 = nn.Linear(9216, 4096)
+        self.drop6 = StandardDropout(p=0.5)
+        self.fc7 = nn.Linear(4096, 4096)
+        self.drop7 = StandardDropout(p=0.5)
+        self.fc8 = nn.Linear(4096, 1000)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = F.pad(x, (0, 3, 0, 3))  # (N, 3, 227, 227)
+        x = self.conv1(x)  # (N, 96, 55, 55)
+        x = F.relu(x, inplace=True)
+        x = self.norm1(x)
+        x = self.pool1(x)  # (N, 96, 27, 27)
+        x = self.conv2(x)  # (N, 256, 27, 27)
+        x = F.relu(x, inplace=True)
+        x = self.norm2(x)
+        x = self.pool2(x)  # (N, 256, 13, 13)
+        x = self.conv3(x)  # (N, 384, 13, 13)
+        x = F.relu(x, inplace=True)
+        x = self.conv4(x)
+        x = F.relu(x, inplace=True)
+        x = self.conv5(x)  # (N, 256, 13, 13)
+        x = self.pool5(x)  # (N, 256, 6, 6)
+        x = F.relu(x, inplace=True)
+        x = x.flatten(1)  # (N, 9216)
+        x = self.fc6(x)  # (N, 4096)
+        x = F.relu(x, inplace=True)
+        x = self.drop6(x)
+        x = self.fc7(x)
+        x = F.relu(x, inplace=True)
+        x = self.drop7(x)
+        x = self.fc8(x)  # (N, 1000)
+        return x

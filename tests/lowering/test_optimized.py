@@ -1,0 +1,138 @@
+"""A backend at a level of optimization is a backend: the suite holds it to what it holds the plain one to."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from netspec.build import write_build
+from netspec.errors import BackendError
+from netspec.graph import Graph
+from netspec.lowering import Backend, OptimizedBackend, at_level, find_backend
+from netspec.passes import Level, optimize
+from netspec.testing.conformance import BackendConformance, by_network
+from netspec.testing.networks import NETWORKS, Chain, towers
+from netspec.testing.pass_networks import dropped, normalized, padded, pooled
+from netspec.types import DType
+from netspec.verify import verify
+from netspec.verify.cases import check_weights_of
+
+
+class OptimizedConformance(BackendConformance):
+    """The suite, but that node by node only values are compared that the rewritten graph still has."""
+
+    backend: ClassVar[Backend]
+
+    @by_network
+    def test_networks(self, network: str) -> None:
+        graph = NETWORKS[network]()
+        report = verify(graph, [self.backend], "forward", deep=True)
+        report.require()
+        assert not report.divergences
+        assert {row.node for row in report.nodes} == set(self.backend.lower_nodes(graph)[1])
+
+
+class TestTorchInTraining(OptimizedConformance):
+    backend = at_level(find_backend("torch"), "training")
+
+
+class TestTorchAtInference(OptimizedConformance):
+    backend = at_level(find_backend("torch"), "inference")
+
+
+class TestOnnxAtInference(OptimizedConformance):
+    backend = at_level(find_backend("onnx"), "inference")
+
+
+@pytest.mark.parametrize("build", [normalized, dropped, pooled, padded])
+@pytest.mark.parametrize("level", ["training", "inference"])
+@pytest.mark.parametrize("name", ["torch", "keras", "onnx"])
+def test_what_passes_change_is_verified_by_each_backend(name: str, level: Level, build: Callable[[], Graph]) -> None:
+    report = verify(build(), [at_level(find_backend(name), level)], "forward", deep=True)
+    report.require()
+    assert not report.divergences
+
+
+def test_no_level_is_the_backend_itself() -> None:
+    torch = find_backend("torch")
+    assert at_level(torch, "none") is torch
+
+
+def test_passes_that_a_backend_does_without_are_left_out() -> None:
+    for name in ("torch", "keras", "onnx"):
+        backend = find_backend(name)
+        made = {step.name for step in OptimizedBackend(backend, "training").optimize(towers()).steps}
+        every = {step.name for step in optimize(towers(), "training").steps}
+        assert made == every - set(backend.costly_passes)
+
+
+def test_options_are_the_backends() -> None:
+    onnx = at_level(find_backend("onnx"), "inference").with_options(opset=20)
+    content = onnx.lower(normalized()).content
+    assert isinstance(onnx, OptimizedBackend)
+    assert content != at_level(find_backend("onnx"), "inference").lower(normalized()).content
+
+
+@pytest.mark.parametrize("name", ["torch", "onnx"])
+def test_what_is_for_inference_gives_no_gradients_and_does_not_train(name: str) -> None:
+    backend, graph = at_level(find_backend(name), "inference"), normalized()
+    assert not backend.trains
+    model = backend.load(backend.lower(graph), check_weights_of(graph))
+    inputs = {"image": np.ones((2, 4, 5, 6), np.float32)}
+    with pytest.raises(BackendError, match="normalized is optimized for inference: no gradients"):
+        model.gradients(inputs, {"act": np.ones((2, 5))})
+    with pytest.raises(BackendError, match="normalized is optimized for inference: no training mode"):
+        model.forward_training(inputs)
+    with pytest.raises(BackendError, match="normalized is optimized for inference, and cannot be trained"):
+        backend.trainer(graph, check_weights_of(graph), None)  # type: ignore[arg-type] # refused before it is read
+
+
+def test_weights_come_back_as_the_rewritten_graph_has_them() -> None:
+    backend, graph = at_level(find_backend("torch"), "inference"), normalized()
+    weights = check_weights_of(graph)
+    model = backend.load(backend.lower(graph.astype(DType.FLOAT64)), weights)
+    expected = optimize(graph, "inference").weights(weights)
+    found = model.weights()
+    assert list(found) == list(expected) == ["conv.weight", "conv.bias", "fc.weight", "fc.bias"]
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_loading_leaves_the_callers_weights_as_they_are() -> None:
+    backend, graph = at_level(find_backend("torch"), "training"), normalized()
+    weights = check_weights_of(graph)
+    before = {name: array.copy() for name, array in weights.items()}
+    model = backend.load(backend.lower(graph), weights)
+    for parameter in model.native.parameters():
+        parameter.data.zero_()
+    for name, array in before.items():
+        np.testing.assert_array_equal(weights[name], array)
+
+
+def test_the_file_of_weights_is_that_of_what_is_built(tmp_path: Path) -> None:
+    graph = normalized()
+    weights = check_weights_of(graph)
+    write_build(graph, [find_backend("torch")], weights, tmp_path, "inference")
+    expected = optimize(graph, "inference").weights(weights)
+    found = load_file(tmp_path / "normalized.safetensors")
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array.astype(np.float32))
+
+
+def test_every_value_of_many_layers_is_shown_by_its_plain_name() -> None:
+    graph = _deep(300)
+    artifact, shown = at_level(find_backend("torch"), "inference").lower_nodes(graph)
+    assert len(shown) == len(artifact.graph.outputs) == 601
+    assert shown["conv7"] == "norm7"
+
+
+def _deep(blocks: int) -> Graph:
+    chain = Chain("deep", image=(2, 3, 3))
+    for i in range(blocks):
+        chain.add(f"conv{i}", "conv2d", filters=2, kernel_size=1)
+        chain.add(f"norm{i}", "batch_norm").add(f"relu{i}", "relu")
+    return chain.add("end", "tanh").graph()

@@ -1,0 +1,60 @@
+"""Graphs and arrays on which a pass that is wrong shows: signed float64, nothing zero or one, variances positive."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from netspec import reference
+from netspec.graph import Graph
+from netspec.ops.base import Array, Weights
+from netspec.passes import Level, Optimized, Pass, Rewrite, optimize
+from netspec.verify.compare import difference_of_largest
+from netspec.weights import stream
+
+LIMIT = 1e-12  # of the largest element: what float64 leaves of sums in another order
+
+
+def weights_of(graph: Graph) -> dict[str, Array]:
+    found = {}
+    for name, weight in graph.weights.items():
+        array = stream(0, "weights", name).standard_normal(weight.shape)
+        found[name] = np.abs(array) + 0.5 if name.endswith("variance") else array
+    return found
+
+
+def inputs_of(graph: Graph, batch: int = 3) -> dict[str, Array]:
+    return {v.name: stream(0, "inputs", v.name).standard_normal(v.type.concrete(batch)) for v in graph.inputs}
+
+
+def every_value(graph: Graph, weights: Weights, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    return reference.evaluate(graph.with_outputs(graph.values), weights, inputs)
+
+
+def check_values(optimized: Optimized, limit: float = LIMIT) -> None:
+    """Every value of the optimized graph is the one of the plain graph that it stands for, outputs by their names."""
+    plain, weights, inputs = optimized.plain, weights_of(optimized.plain), inputs_of(optimized.plain)
+    expected = every_value(plain, weights, inputs)
+    actual = every_value(optimized.graph, optimized.weights(weights), inputs)
+    assert optimized.graph.outputs == plain.outputs
+    assert [i.name for i in optimized.graph.inputs] == [i.name for i in plain.inputs]
+    assert all(optimized.plain_value(name) == name for name in plain.outputs)
+    for name, value in actual.items():
+        if (equal := optimized.plain_value(name)) is not None:
+            assert difference_of_largest(value, expected[equal]) <= limit, f"{name}, {equal}"
+
+
+def alone(each: Pass, graph: Graph, level: Level = "inference") -> Optimized:
+    """What this pass alone makes of a graph."""
+    return optimize(graph, level, (), [each])
+
+
+def changed(each: Pass, graph: Graph) -> Rewrite:
+    """What the pass does, which is something, and leaves the function as it was."""
+    rewrite = each.run(graph)
+    assert rewrite is not None
+    check_values(alone(each, graph, each.levels[0]))
+    return rewrite
+
+
+def names(graph: Graph) -> list[str]:
+    return [node.name for node in graph.nodes]
