@@ -14,6 +14,7 @@ import netspec_keras.merge
 import netspec_keras.normalization
 import netspec_keras.pooling
 import netspec_keras.reduction
+import netspec_keras.resize
 import netspec_keras.shape
 import netspec_keras.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError

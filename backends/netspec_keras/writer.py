@@ -47,6 +47,7 @@ SUPPORT: Final = {
     "MinusInfinityPadding2D": "minus_infinity_padding",
     "PreciseLeakyReLU": "precise_leaky_relu",
     "ReflectionPadding2D": "reflection_padding",
+    "Resize2D": "resize2d",
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
 }

@@ -14,6 +14,7 @@ import netspec_onnx.merge
 import netspec_onnx.normalization
 import netspec_onnx.pooling
 import netspec_onnx.reduction
+import netspec_onnx.resize
 import netspec_onnx.shape
 import netspec_onnx.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError

@@ -13,6 +13,7 @@ import netspec_torch.merge
 import netspec_torch.normalization
 import netspec_torch.pooling
 import netspec_torch.reduction
+import netspec_torch.resize
 import netspec_torch.shape
 import netspec_torch.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.files import write_whole

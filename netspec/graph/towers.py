@@ -28,6 +28,7 @@ from netspec.ops import (
     LocalResponseNorm,
     Pad2d,
     PRelu,
+    Resize,
     Slice,
     Softmax,
 )
@@ -151,7 +152,7 @@ def _separates(node: Node, count: int) -> bool:
             return type.rank != 3
         case Elementwise() | Add() | Multiply() | Identity():
             return True
-        case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d():
+        case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d() | Resize():
             return True
         case _:
             return False

@@ -25,6 +25,7 @@ from netspec.ops.merge import Add, Concat, Multiply
 from netspec.ops.normalization import BatchNorm, LayerNorm, LocalResponseNorm
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops.resize import Resize
 from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 from netspec.ops.transposed_convolution import ConvTranspose2d
 
@@ -40,6 +41,7 @@ OPS: dict[str, type[Op]] = {
         AvgPool2d,
         GlobalAvgPool2d,
         AdaptiveAvgPool2d,
+        Resize,
         ReduceMean,
         ReduceMax,
         LocalResponseNorm,
@@ -115,6 +117,7 @@ __all__ = [
     "Relu",
     "Relu6",
     "Reshape",
+    "Resize",
     "Sample",
     "Sigmoid",
     "Silu",

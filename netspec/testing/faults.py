@@ -48,6 +48,7 @@ from netspec.ops import (
     Relu,
     Relu6,
     Reshape,
+    Resize,
     Sigmoid,
     Silu,
     Slice,
@@ -226,6 +227,14 @@ def _not_transposed(node: Node) -> list[Op] | None:
     return [MatMul()] if square == {True} and node.op != MatMul() else None
 
 
+def _halves_up(node: Node) -> list[Op] | None:
+    """What torch's `nearest-exact` makes of ONNX's default."""
+    op = node.op
+    assert isinstance(op, Resize)  # noqa: S101 # the fault is planted on this op alone
+    other = op.model_copy(update={"rounding": "round_prefer_ceil"})
+    return [other] if op.rounding == "round_prefer_floor" else None
+
+
 def _interleaved_groups(graph: Graph, weights: Weights) -> Weights:
     """Filters dealt out to groups in turn, instead of in runs."""
     found = dict(weights)
@@ -299,6 +308,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault("Keras's epsilon in instance norm", InstanceNorm, changed(epsilon=1e-3)),
     Fault("gains left out", LayerScale, weights=_each(np.ones_like, "weight", LayerScale)),
     Fault("an operand not transposed", MatMul, _not_transposed),
+    Fault("half pixels for another rule", Resize, changed(coordinates="half_pixel")),
+    Fault("corners aligned", Resize, changed(coordinates="align_corners")),
+    Fault("nearest for bilinear", Resize, changed(mode="nearest")),
+    Fault("halves rounded up", Resize, _halves_up),
     Fault("standard dropout for inverted", Dropout, changed(mode="standard")),
     Fault("inverted dropout for standard", Dropout, changed(mode="inverted")),
     Fault("axes dropped that are kept", ReduceMean, changed(keepdims=False)),

@@ -177,6 +177,19 @@ def _matmul(draw: Draw, x: TensorType) -> Attributes:
     return {"transpose_a": a, "transpose_b": b}
 
 
+def _resize(draw: Draw, x: TensorType) -> Attributes:
+    mode = draw(st.sampled_from(["nearest", "bilinear"]))
+    size = {"size": _size(draw(st.integers(1, 9)), draw(st.integers(1, 9)))}
+    scales = [2.0, 1.5, *([0.5] if min(x.features[1:]) > 1 else [])]
+    roundings = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
+    return {
+        **draw(st.sampled_from([size, {"scale": draw(st.sampled_from(scales))}])),
+        "mode": mode,
+        "coordinates": draw(st.sampled_from(["half_pixel", "asymmetric", "align_corners"])),
+        **({"rounding": draw(st.sampled_from(roundings))} if mode == "nearest" else {}),
+    }
+
+
 def _reduction(draw: Draw, x: TensorType) -> Attributes:
     axes = _axes(draw, x)
     return {"axes": axes, "keepdims": len(axes) == x.rank - 1 or draw(st.booleans())}
@@ -229,6 +242,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.AvgPool2d: Rule(MAP, _avg_pool2d, 3),
     ops.GlobalAvgPool2d: Rule(MAP, _of(keepdims=[False, True])),
     ops.AdaptiveAvgPool2d: Rule(MAP, _of(output_size=[1, 3, {"height": 2, "width": 5}])),
+    ops.Resize: Rule(MAP, _resize, 2),
     ops.LocalResponseNorm: Rule(MAP, _local_response_norm, 5),
     ops.BatchNorm: Rule(ANY, _batch_norm),
     ops.LayerNorm: Rule(ANY, _layer_norm),
