@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import netspec_keras.activation
+import netspec_keras.attention
 import netspec_keras.convolution
 import netspec_keras.dropout
 import netspec_keras.linear

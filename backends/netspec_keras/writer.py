@@ -45,9 +45,11 @@ SUPPORT: Final = {
     "LocalResponseNormalization": "local_response_normalization",
     "MapResponseNormalization": "map_response_normalization",
     "MinusInfinityPadding2D": "minus_infinity_padding",
+    "MultiHeadSelfAttention": "multi_head_self_attention",
     "PreciseLeakyReLU": "precise_leaky_relu",
     "ReflectionPadding2D": "reflection_padding",
     "Resize2D": "resize2d",
+    "ScaledDotProductAttention": "scaled_dot_product_attention",
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
 }

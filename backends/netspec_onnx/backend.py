@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 import netspec_onnx.activation
+import netspec_onnx.attention
 import netspec_onnx.convolution
 import netspec_onnx.dropout
 import netspec_onnx.linear

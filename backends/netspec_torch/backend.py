@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import netspec_torch.activation
+import netspec_torch.attention
 import netspec_torch.convolution
 import netspec_torch.dropout
 import netspec_torch.linear

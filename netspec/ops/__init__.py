@@ -16,6 +16,7 @@ from netspec.ops.activation import (
     Softplus,
     Tanh,
 )
+from netspec.ops.attention import MultiHeadAttention, ScaledDotProductAttention
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
 from netspec.ops.convolution import Conv2d
 from netspec.ops.dropout import Dropout
@@ -36,6 +37,8 @@ OPS: dict[str, type[Op]] = {
         ConvTranspose2d,
         Dense,
         MatMul,
+        ScaledDotProductAttention,
+        MultiHeadAttention,
         LayerScale,
         MaxPool2d,
         AvgPool2d,
@@ -107,6 +110,7 @@ __all__ = [
     "MatMul",
     "MaxPool2d",
     "Mish",
+    "MultiHeadAttention",
     "Multiply",
     "Op",
     "PRelu",
@@ -119,6 +123,7 @@ __all__ = [
     "Reshape",
     "Resize",
     "Sample",
+    "ScaledDotProductAttention",
     "Sigmoid",
     "Silu",
     "Slice",

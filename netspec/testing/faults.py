@@ -39,6 +39,7 @@ from netspec.ops import (
     MatMul,
     MaxPool2d,
     Mish,
+    MultiHeadAttention,
     Op,
     Pad2d,
     Permute,
@@ -49,6 +50,7 @@ from netspec.ops import (
     Relu6,
     Reshape,
     Resize,
+    ScaledDotProductAttention,
     Sigmoid,
     Silu,
     Slice,
@@ -264,6 +266,22 @@ def _flipped(kernel: Array) -> Array:
     return kernel[:, :, ::-1, ::-1]
 
 
+def _keys_first(weight: Array) -> Array:
+    q, k, v = np.split(weight, 3)
+    return np.concatenate([k, q, v]) if len(q) else weight
+
+
+def _heads_in_turn(graph: Graph, weights: Weights) -> Weights:
+    """Features dealt out to heads in turn, instead of in runs."""
+    found = dict(weights)
+    for node in graph.nodes:
+        if isinstance(node.op, MultiHeadAttention):
+            name, width = f"{node.name}.in_weight", node.type.features[-1]
+            dealt = weights[name].reshape(3, node.op.heads, -1, width).swapaxes(1, 2)
+            found[name] = np.ascontiguousarray(dealt.reshape(3 * width, width))
+    return found
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("alpha off by size", LocalResponseNorm, changed(alpha=lambda op: op.alpha / op.size)),
     Fault("k of 1", LocalResponseNorm, changed(k=1.0)),
@@ -312,6 +330,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("corners aligned", Resize, changed(coordinates="align_corners")),
     Fault("nearest for bilinear", Resize, changed(mode="nearest")),
     Fault("halves rounded up", Resize, _halves_up),
+    Fault("later keys seen", ScaledDotProductAttention, changed(causal=False)),
+    Fault("heads dealt in turn", MultiHeadAttention, weights=_heads_in_turn),
+    Fault("keys for queries", MultiHeadAttention, weights=_each(_keys_first, "in_weight", MultiHeadAttention)),
     Fault("standard dropout for inverted", Dropout, changed(mode="standard")),
     Fault("inverted dropout for standard", Dropout, changed(mode="inverted")),
     Fault("axes dropped that are kept", ReduceMean, changed(keepdims=False)),

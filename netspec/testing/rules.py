@@ -17,9 +17,9 @@ Attributes = dict[str, Any]
 Draw = st.DrawFn
 
 MOST_CHANNELS = 8
-MERGES = frozenset({"add", "multiply", "concat", "matmul"})
+MERGES = frozenset({"add", "multiply", "concat", "matmul", "scaled_dot_product_attention"})
 # Layers of several values of one shape, and of how many.
-OF_EQUALS = {"matmul": 2}
+OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
 # Whatever comes in, what goes out is of the order of one.
 BOUNDED = frozenset(
     {"relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax", "layer_norm", "group_norm", "instance_norm", "l2_normalize"}
@@ -190,6 +190,10 @@ def _resize(draw: Draw, x: TensorType) -> Attributes:
     }
 
 
+def _multi_head_attention(draw: Draw, x: TensorType) -> Attributes:
+    return {"heads": draw(st.sampled_from(_divisors(x.features[-1]))), "bias": draw(st.booleans())}
+
+
 def _reduction(draw: Draw, x: TensorType) -> Attributes:
     axes = _axes(draw, x)
     return {"axes": axes, "keepdims": len(axes) == x.rank - 1 or draw(st.booleans())}
@@ -250,6 +254,8 @@ _RULES: dict[type[Op], Rule] = {
     ops.InstanceNorm: Rule(frozenset({3, 4}), lambda draw, x: _normalization(draw)),
     ops.LayerScale: Rule(ANY, _layer_scale),
     ops.MatMul: Rule(frozenset({3, 4}), _matmul, 2),
+    ops.ScaledDotProductAttention: Rule(frozenset({3, 4}), _of(causal=[False, True])),
+    ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 2),
     ops.Relu: Rule(ANY, _of()),
     ops.Relu6: Rule(ANY, _of()),
     ops.LeakyRelu: Rule(ANY, _of(negative_slope=[0.01, 0.3])),
