@@ -13,6 +13,7 @@ import netspec_keras.dropout
 import netspec_keras.linear
 import netspec_keras.merge
 import netspec_keras.normalization
+import netspec_keras.parameter
 import netspec_keras.pooling
 import netspec_keras.reduction
 import netspec_keras.resize

@@ -13,6 +13,7 @@ import netspec_onnx.dropout
 import netspec_onnx.linear
 import netspec_onnx.merge
 import netspec_onnx.normalization
+import netspec_onnx.parameter
 import netspec_onnx.pooling
 import netspec_onnx.reduction
 import netspec_onnx.resize

@@ -12,6 +12,7 @@ import netspec_torch.dropout
 import netspec_torch.linear
 import netspec_torch.merge
 import netspec_torch.normalization
+import netspec_torch.parameter
 import netspec_torch.pooling
 import netspec_torch.reduction
 import netspec_torch.resize

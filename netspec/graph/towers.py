@@ -79,6 +79,8 @@ def find_runs(graph: Graph) -> tuple[Run, ...]:
 
 def keeps_apart(node: Node, count: int) -> bool:
     """Whether a node computes each of `count` towers' share of its output from that tower's share of its inputs."""
+    if not node.inputs:  # a parameter is given whole, as inputs are
+        return False
     types = (*_shared(node).values(), node.type)
     return _separates(node, count) and all(_width(type) % count == 0 for type in types)
 

@@ -24,6 +24,7 @@ from netspec.ops.group_norm import GroupNorm, InstanceNorm
 from netspec.ops.linear import Dense, LayerScale, MatMul
 from netspec.ops.merge import Add, Concat, Multiply
 from netspec.ops.normalization import BatchNorm, LayerNorm, LocalResponseNorm
+from netspec.ops.parameter import Parameter
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
 from netspec.ops.resize import Resize
@@ -78,6 +79,7 @@ OPS: dict[str, type[Op]] = {
         Multiply,
         Concat,
         Identity,
+        Parameter,
     )
 }
 
@@ -115,6 +117,7 @@ __all__ = [
     "Op",
     "PRelu",
     "Pad2d",
+    "Parameter",
     "Permute",
     "ReduceMax",
     "ReduceMean",

@@ -194,6 +194,12 @@ def _multi_head_attention(draw: Draw, x: TensorType) -> Attributes:
     return {"heads": draw(st.sampled_from(_divisors(x.features[-1]))), "bias": draw(st.booleans())}
 
 
+def _parameter(draw: Draw, x: TensorType) -> Attributes:
+    """Of the shape of a value, or one that broadcasts against it."""
+    shape = draw(st.sampled_from([[*x.features], [1, *x.features[1:]]]))
+    return {"shape": shape, "initialize": {"weight": {"normal": {"std": 0.5}}}}
+
+
 def _reduction(draw: Draw, x: TensorType) -> Attributes:
     axes = _axes(draw, x)
     return {"axes": axes, "keepdims": len(axes) == x.rank - 1 or draw(st.booleans())}
@@ -283,6 +289,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Add: Rule(ANY, _of(), 2),
     ops.Multiply: Rule(ANY, _of(), 2),
     ops.Concat: Rule(ANY, _of(), 2),
+    ops.Parameter: Rule(ANY, _parameter),
     ops.Identity: Rule(ANY, _of()),
 }
 RULES = {op.kind: rule for op, rule in _RULES.items()}

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from netspec.errors import NetspecError, ShapeError
-from netspec.ops import Dropout
+from netspec.graph import Graph, Input, make_node
+from netspec.ops import Dropout, Parameter
+from netspec.reference import evaluate
+from netspec.types import DType, TensorType
 from tests.ops.helpers import apply, shape
 
 
@@ -141,3 +144,16 @@ def test_a_merge_of_one_is_refused() -> None:
         shape("add", (3,))
     with pytest.raises(ShapeError, match="relu takes 1 input, received 2"):
         shape("relu", (3,), (3,))
+
+
+def test_a_parameter_is_a_value_that_reads_nothing() -> None:
+    values = {"image": Input("image", TensorType.of(3))}
+    token = make_node("token", Parameter(shape=(2, 3)), [])
+    assert (token.type.shape, token.inputs) == (("N", 2, 3), ())
+    graph = Graph("g", (values["image"],), (token,), ("token",)).check()
+    graph.astype(DType.FLOAT64).check()
+    weight = np.arange(6.0).reshape(2, 3)
+    found = evaluate(graph, {"token.weight": weight}, {"image": np.zeros((4, 3))})["token"]
+    np.testing.assert_array_equal(found, np.stack([weight] * 4))
+    with pytest.raises(ShapeError, match="parameter takes 0 inputs, received 1"):
+        make_node("token", Parameter(shape=(2,)), [values["image"]])
