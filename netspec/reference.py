@@ -19,10 +19,12 @@ def evaluate(graph: Graph, weights: Weights, inputs: Mapping[str, Array]) -> dic
         inputs: an array for each of the graph's inputs, all of one batch.
     """
     values: dict[str, Array] = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
+    batch = len(next(iter(values.values())))
     left = {name: len(readers) for name, readers in graph.readers.items()}
     for node in graph.nodes:
         own = {name: np.asarray(weights[f"{node.name}.{name}"], np.float64) for name in node.weights}
-        values[node.name] = node.op.reference(own, *(values[name] for name in node.inputs))
+        value = node.op.reference(own, *(values[name] for name in node.inputs))
+        values[node.name] = value if node.inputs else np.broadcast_to(value, node.type.concrete(batch))
         for name in dict.fromkeys(node.inputs):
             left[name] -= 1
             if not left[name] and name not in graph.outputs:

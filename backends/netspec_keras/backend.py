@@ -7,13 +7,16 @@ from pathlib import Path
 from types import MappingProxyType
 
 import netspec_keras.activation
+import netspec_keras.attention
 import netspec_keras.convolution
 import netspec_keras.dropout
 import netspec_keras.linear
 import netspec_keras.merge
 import netspec_keras.normalization
+import netspec_keras.parameter
 import netspec_keras.pooling
 import netspec_keras.reduction
+import netspec_keras.resize
 import netspec_keras.shape
 import netspec_keras.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError

@@ -45,8 +45,12 @@ SUPPORT: Final = {
     "LocalResponseNormalization": "local_response_normalization",
     "MapResponseNormalization": "map_response_normalization",
     "MinusInfinityPadding2D": "minus_infinity_padding",
+    "MultiHeadSelfAttention": "multi_head_self_attention",
+    "Parameter": "parameter",
     "PreciseLeakyReLU": "precise_leaky_relu",
     "ReflectionPadding2D": "reflection_padding",
+    "Resize2D": "resize2d",
+    "ScaledDotProductAttention": "scaled_dot_product_attention",
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
 }
@@ -78,6 +82,10 @@ class ModelWriter:
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
         return tuple(name(self._variables[value]) for value in node.inputs)
+
+    def first_input(self) -> Name:
+        """The variable of the model's first input, which holds it to the end."""
+        return name(self._variables[self._graph.inputs[0].name])
 
     def apply(
         self,

@@ -7,13 +7,16 @@ from types import MappingProxyType
 from typing import Final
 
 import netspec_onnx.activation
+import netspec_onnx.attention
 import netspec_onnx.convolution
 import netspec_onnx.dropout
 import netspec_onnx.linear
 import netspec_onnx.merge
 import netspec_onnx.normalization
+import netspec_onnx.parameter
 import netspec_onnx.pooling
 import netspec_onnx.reduction
+import netspec_onnx.resize
 import netspec_onnx.shape
 import netspec_onnx.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError

@@ -99,6 +99,22 @@ class GraphWriter:
         value = self._value(self._unused(f"{node.name}/{step}"), node.type.shape if shape is None else shape)
         return self._append(operator, inputs, attributes, value)
 
+    def first_input(self) -> ir.Value:
+        """The model's first input."""
+        return self._values[self._graph.inputs[0].name]
+
+    @property
+    def first_input_rank(self) -> int:
+        """The number of its axes."""
+        return self._graph.inputs[0].type.rank
+
+    def integers(
+        self, node: Node, step: str, operator: str, *inputs: ir.Value, length: int, **attributes: Any
+    ) -> ir.Value:
+        """An intermediate vector of integers, `node/step`: a shape that is known when the model runs."""
+        value = self._ir.val(self._unused(f"{node.name}/{step}"), self._ir.DataType.INT64, [length])
+        return self._append(operator, inputs, attributes, value)
+
     def assign(self, node: Node, operator: str, *inputs: ir.Value | None, **attributes: Any) -> None:
         """The output of a node, under its name."""
         value = self._value(node.name, node.type.shape)

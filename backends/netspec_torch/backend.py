@@ -6,13 +6,16 @@ from pathlib import Path
 from types import MappingProxyType
 
 import netspec_torch.activation
+import netspec_torch.attention
 import netspec_torch.convolution
 import netspec_torch.dropout
 import netspec_torch.linear
 import netspec_torch.merge
 import netspec_torch.normalization
+import netspec_torch.parameter
 import netspec_torch.pooling
 import netspec_torch.reduction
+import netspec_torch.resize
 import netspec_torch.shape
 import netspec_torch.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError

@@ -20,6 +20,7 @@ from netspec.lowering.source import (
     Name,
     Return,
     Statement,
+    Subscript,
     TupleOf,
     call,
     name,
@@ -88,6 +89,10 @@ class ModuleWriter:
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
         return tuple(name(self._variables[value]) for value in node.inputs)
+
+    def batch(self) -> Expression:
+        """How many samples there are: of the first input's variable, which at all times holds a value of the graph."""
+        return Subscript(Attribute(name(self._variables[self._graph.inputs[0].name]), "shape"), (0,))
 
     def step(self, node: Node, value: Expression, comment: str = "") -> Name:
         """An intermediate value of a node, held in the variable that will hold its output."""

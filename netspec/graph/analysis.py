@@ -95,6 +95,8 @@ def analyze(graph: Graph) -> Analysis:
 
 def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField:
     window = node.op.window()
+    if not inputs:
+        return ReceptiveField(size=(0, 0))
     if window is None or any(field.whole for field in inputs):
         return ReceptiveField(whole=True)
     size = [max(field.size[axis] for field in inputs) for axis in (0, 1)]

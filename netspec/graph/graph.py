@@ -160,5 +160,8 @@ class Graph:
         for name in node.inputs:
             if name not in seen:
                 raise GraphError(f"graph {self.name}: {node.name!r} reads {name!r} before it is made")
-        if make_node(node.name, node.op, [seen[name] for name in node.inputs]) != replace(node, hints=frozenset()):
+        made = make_node(node.name, node.op, [seen[name] for name in node.inputs])
+        if not node.inputs:  # nothing that it reads has the graph's dtype
+            made = replace(made, type=made.type.astype(self.dtype))
+        if made != replace(node, hints=frozenset()):
             raise GraphError(f"graph {self.name}: the types of {node.name!r} do not follow from its inputs")

@@ -28,6 +28,7 @@ from netspec.ops import (
     LocalResponseNorm,
     Pad2d,
     PRelu,
+    Resize,
     Slice,
     Softmax,
 )
@@ -78,6 +79,8 @@ def find_runs(graph: Graph) -> tuple[Run, ...]:
 
 def keeps_apart(node: Node, count: int) -> bool:
     """Whether a node computes each of `count` towers' share of its output from that tower's share of its inputs."""
+    if not node.inputs:  # a parameter is given whole, as inputs are
+        return False
     types = (*_shared(node).values(), node.type)
     return _separates(node, count) and all(_width(type) % count == 0 for type in types)
 
@@ -151,7 +154,7 @@ def _separates(node: Node, count: int) -> bool:
             return type.rank != 3
         case Elementwise() | Add() | Multiply() | Identity():
             return True
-        case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d():
+        case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d() | Resize():
             return True
         case _:
             return False

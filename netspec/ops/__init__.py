@@ -16,15 +16,18 @@ from netspec.ops.activation import (
     Softplus,
     Tanh,
 )
+from netspec.ops.attention import MultiHeadAttention, ScaledDotProductAttention
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
 from netspec.ops.convolution import Conv2d
-from netspec.ops.dropout import Dropout
+from netspec.ops.dropout import Dropout, StochasticDepth
 from netspec.ops.group_norm import GroupNorm, InstanceNorm
 from netspec.ops.linear import Dense, LayerScale, MatMul
 from netspec.ops.merge import Add, Concat, Multiply
 from netspec.ops.normalization import BatchNorm, LayerNorm, LocalResponseNorm
+from netspec.ops.parameter import Parameter
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops.resize import Resize
 from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 from netspec.ops.transposed_convolution import ConvTranspose2d
 
@@ -35,11 +38,14 @@ OPS: dict[str, type[Op]] = {
         ConvTranspose2d,
         Dense,
         MatMul,
+        ScaledDotProductAttention,
+        MultiHeadAttention,
         LayerScale,
         MaxPool2d,
         AvgPool2d,
         GlobalAvgPool2d,
         AdaptiveAvgPool2d,
+        Resize,
         ReduceMean,
         ReduceMax,
         LocalResponseNorm,
@@ -63,6 +69,7 @@ OPS: dict[str, type[Op]] = {
         Mish,
         Softmax,
         Dropout,
+        StochasticDepth,
         Flatten,
         Reshape,
         Permute,
@@ -73,6 +80,7 @@ OPS: dict[str, type[Op]] = {
         Multiply,
         Concat,
         Identity,
+        Parameter,
     )
 }
 
@@ -105,22 +113,27 @@ __all__ = [
     "MatMul",
     "MaxPool2d",
     "Mish",
+    "MultiHeadAttention",
     "Multiply",
     "Op",
     "PRelu",
     "Pad2d",
+    "Parameter",
     "Permute",
     "ReduceMax",
     "ReduceMean",
     "Relu",
     "Relu6",
     "Reshape",
+    "Resize",
     "Sample",
+    "ScaledDotProductAttention",
     "Sigmoid",
     "Silu",
     "Slice",
     "Softmax",
     "Softplus",
+    "StochasticDepth",
     "Tanh",
     "Weight",
     "WeightedOp",

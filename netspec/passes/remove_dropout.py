@@ -1,9 +1,9 @@
-"""Take away dropout that does nothing at inference."""
+"""Take away dropout, of elements or of samples, that does nothing at inference."""
 
 from __future__ import annotations
 
 from netspec.graph import Graph
-from netspec.ops import Dropout
+from netspec.ops.dropout import Dropping
 from netspec.passes.remove_identities import remove_nodes
 from netspec.passes.rewrite import Pass, Rewrite
 
@@ -13,7 +13,7 @@ def remove_dropout(graph: Graph) -> Rewrite | None:
 
     Precondition: inference, where the node multiplies by 1 (`inverted`, or a rate of 0), and it is no output.
     """
-    idle = (node for node in graph.nodes if isinstance(node.op, Dropout) and node.op.inference_scale == 1.0)
+    idle = (node for node in graph.nodes if isinstance(node.op, Dropping) and node.op.inference_scale == 1.0)
     return remove_nodes(graph, idle)
 
 

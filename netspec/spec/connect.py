@@ -70,6 +70,8 @@ def _read_by(
         for reading in unknown:
             _report_unknown(reading, known, problems)
         return None if unknown else tuple(reading.name for reading in draft.inputs)
+    if draft.op is not None and draft.op.inputs == (0, 0):
+        return ()
     if before is not None:
         return (before,)
     if len(inputs) > 1:

@@ -146,7 +146,8 @@ def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:
             message = f"{what} {shape} would have {size:,} elements{sample}, {_gib(size)} in float32"
             received = ", ".join(f"{t} from {n}" for t, n in zip(node.input_types, node.inputs, strict=True))
             hint = f"at most {MAX_ELEMENTS:,} elements are taken"
-            problems.add(_largest_number(layer), f"{message} (receives {received})", hint)
+            context = f" (receives {received})" if received else ""
+            problems.add(_largest_number(layer), f"{message}{context}", hint)
             return False
     return True
 

@@ -114,7 +114,7 @@ def _input(value: Input) -> dict[str, Any]:
 def _layer(layer: LayerSpec, graph: Graph, before: Sequence[str]) -> dict[str, Any]:
     """A layer's op and attributes; what it reads is left out where that is the layer before it."""
     found: dict[str, Any] = {"op": layer.op.kind}
-    if list(layer.inputs) != list(before):
+    if layer.inputs and list(layer.inputs) != list(before):
         found["inputs"] = list(layer.inputs)
     attributes = _attributes(layer.op)
     node = graph.values[layer.name]

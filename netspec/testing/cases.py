@@ -29,7 +29,8 @@ class SampleCase:
     def of(cls, sample: Sample) -> SampleCase:
         """The sample's op applied to inputs of the sample's shapes."""
         inputs = tuple(Input(f"in{i}", TensorType.of(*shape)) for i, shape in enumerate(sample.inputs))
-        return cls(sample, Graph(f"sample_{sample.op.kind}", inputs, (make_node(NODE, sample.op, inputs),), (NODE,)))
+        node = make_node(NODE, sample.op, () if sample.op.inputs == (0, 0) else inputs)
+        return cls(sample, Graph(f"sample_{sample.op.kind}", inputs, (node,), (NODE,)))
 
     @property
     def node(self) -> Node:

@@ -20,8 +20,9 @@ class Chain:
 
     def add(self, layer: str, kind: str, reads: str | tuple[str, ...] = (), **attributes: object) -> Chain:
         """Append a node: its name, its op's kind, what it reads, its attributes as a spec writes them."""
-        names = (reads,) if isinstance(reads, str) else reads or (next(reversed(self._values)),)
         op = OPS[kind].model_validate(attributes)
+        before = () if op.inputs == (0, 0) else (next(reversed(self._values)),)
+        names = (reads,) if isinstance(reads, str) else reads or before
         self._values[layer] = make_node(layer, op, [self._values[name] for name in names])
         return self
 
@@ -140,6 +141,35 @@ def squeeze_excitation() -> Graph:
     )
 
 
+def transformer() -> Graph:
+    """A layer of a vision transformer, with a class token and positions; attention of heads that are given."""
+    return (
+        Chain("transformer", image=(3, 8, 12))
+        .add("patches", "conv2d", filters=6, kernel_size=4, stride=4)
+        .add("rows", "reshape", shape=[6, -1])
+        .add("tokens", "permute", axes=[2, 1])
+        .add("token", "parameter", shape=[1, 6])
+        .add("all", "concat", reads=("token", "tokens"))
+        .add("positions", "parameter", shape=[7, 6])
+        .add("placed", "add", reads=("all", "positions"))
+        .add("norm1", "layer_norm", epsilon=1e-6)
+        .add("attention", "multi_head_attention", heads=2)
+        .add("sum1", "add", reads=("placed", "attention"))
+        .add("norm2", "layer_norm", epsilon=1e-6)
+        .add("wide", "dense", units=12)
+        .add("act", "gelu")
+        .add("narrow", "dense", units=6)
+        .add("sum2", "add", reads=("sum1", "narrow"))
+        .add("parts", "reshape", shape=[7, 2, 3])
+        .add("heads", "permute", axes=[2, 1, 3])
+        .add("attended", "scaled_dot_product_attention", reads=("heads", "heads", "heads"))
+        .add("first", "slice", reads="sum2", stop=1)
+        .add("flat", "flatten")
+        .add("fc", "dense", units=3)
+        .graph("fc", "attended")
+    )
+
+
 def shown_input() -> Graph:
     """An output that is an input, one that is read on, and a node that only passes a value."""
     return (
@@ -173,6 +203,7 @@ NETWORKS: Mapping[str, Callable[[], Graph]] = {
         two_inputs,
         reshaped,
         squeeze_excitation,
+        transformer,
         shown_input,
         clashing_names,
     )

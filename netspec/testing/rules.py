@@ -17,9 +17,9 @@ Attributes = dict[str, Any]
 Draw = st.DrawFn
 
 MOST_CHANNELS = 8
-MERGES = frozenset({"add", "multiply", "concat", "matmul"})
+MERGES = frozenset({"add", "multiply", "concat", "matmul", "scaled_dot_product_attention"})
 # Layers of several values of one shape, and of how many.
-OF_EQUALS = {"matmul": 2}
+OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
 # Whatever comes in, what goes out is of the order of one.
 BOUNDED = frozenset(
     {"relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax", "layer_norm", "group_norm", "instance_norm", "l2_normalize"}
@@ -177,6 +177,29 @@ def _matmul(draw: Draw, x: TensorType) -> Attributes:
     return {"transpose_a": a, "transpose_b": b}
 
 
+def _resize(draw: Draw, x: TensorType) -> Attributes:
+    mode = draw(st.sampled_from(["nearest", "bilinear"]))
+    size = {"size": _size(draw(st.integers(1, 9)), draw(st.integers(1, 9)))}
+    scales = [2.0, 1.5, *([0.5] if min(x.features[1:]) > 1 else [])]
+    roundings = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
+    return {
+        **draw(st.sampled_from([size, {"scale": draw(st.sampled_from(scales))}])),
+        "mode": mode,
+        "coordinates": draw(st.sampled_from(["half_pixel", "asymmetric", "align_corners"])),
+        **({"rounding": draw(st.sampled_from(roundings))} if mode == "nearest" else {}),
+    }
+
+
+def _multi_head_attention(draw: Draw, x: TensorType) -> Attributes:
+    return {"heads": draw(st.sampled_from(_divisors(x.features[-1]))), "bias": draw(st.booleans())}
+
+
+def _parameter(draw: Draw, x: TensorType) -> Attributes:
+    """Of the shape of a value, or one that broadcasts against it."""
+    shape = draw(st.sampled_from([[*x.features], [1, *x.features[1:]]]))
+    return {"shape": shape, "initialize": {"weight": {"normal": {"std": 0.5}}}}
+
+
 def _reduction(draw: Draw, x: TensorType) -> Attributes:
     axes = _axes(draw, x)
     return {"axes": axes, "keepdims": len(axes) == x.rank - 1 or draw(st.booleans())}
@@ -229,6 +252,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.AvgPool2d: Rule(MAP, _avg_pool2d, 3),
     ops.GlobalAvgPool2d: Rule(MAP, _of(keepdims=[False, True])),
     ops.AdaptiveAvgPool2d: Rule(MAP, _of(output_size=[1, 3, {"height": 2, "width": 5}])),
+    ops.Resize: Rule(MAP, _resize, 2),
     ops.LocalResponseNorm: Rule(MAP, _local_response_norm, 5),
     ops.BatchNorm: Rule(ANY, _batch_norm),
     ops.LayerNorm: Rule(ANY, _layer_norm),
@@ -236,6 +260,8 @@ _RULES: dict[type[Op], Rule] = {
     ops.InstanceNorm: Rule(frozenset({3, 4}), lambda draw, x: _normalization(draw)),
     ops.LayerScale: Rule(ANY, _layer_scale),
     ops.MatMul: Rule(frozenset({3, 4}), _matmul, 2),
+    ops.ScaledDotProductAttention: Rule(frozenset({3, 4}), _of(causal=[False, True])),
+    ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 2),
     ops.Relu: Rule(ANY, _of()),
     ops.Relu6: Rule(ANY, _of()),
     ops.LeakyRelu: Rule(ANY, _of(negative_slope=[0.01, 0.3])),
@@ -254,6 +280,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.ReduceMean: Rule(ANY, _reduction),
     ops.ReduceMax: Rule(ANY, _reduction),
     ops.L2Normalize: Rule(ANY, _l2_normalize),
+    ops.StochasticDepth: Rule(ANY, _of(rate=[0.0, 0.25], mode=["row", "batch"])),
     ops.Flatten: Rule(ANY, _of()),
     ops.Reshape: Rule(ANY, _reshape),
     ops.Permute: Rule(ANY, _permute),
@@ -263,6 +290,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Add: Rule(ANY, _of(), 2),
     ops.Multiply: Rule(ANY, _of(), 2),
     ops.Concat: Rule(ANY, _of(), 2),
+    ops.Parameter: Rule(ANY, _parameter),
     ops.Identity: Rule(ANY, _of()),
 }
 RULES = {op.kind: rule for op, rule in _RULES.items()}

@@ -91,7 +91,7 @@ class _Drawing:
         first = values[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(values))
         kinds = _KINDS[first.type.rank]
         kind = draw(st.sampled_from([k for k in kinds if allows(k, first.type)]))
-        reads = [first, *self._partners(kind, first)]
+        reads = [] if OPS[kind].inputs == (0, 0) else [first, *self._partners(kind, first)]
         attributes = RULES[kind].attributes(draw, first.type)
         if not self._small_enough(kind, attributes, reads):
             kind, reads, attributes = "identity", [first], {}
@@ -117,14 +117,16 @@ class _Drawing:
         degrees = [self._degrees[value.name] for value in reads]
         if kind in BOUNDED:
             return 0
-        return sum(degrees) if kind in {"multiply", "matmul"} else max(degrees)
+        return sum(degrees) if kind in {"multiply", "matmul"} else max(degrees, default=1)
 
     def _append(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> None:
         free = [name for name in NAMES if name not in self._values]
         number = len(self.layers) + 1
         name = self._draw(st.sampled_from(free)) if free and not self._draw(st.integers(0, 3)) else f"{kind}_{number}"
         previous = next(reversed(self._values))
-        implied = [value.name for value in reads] == [previous] and (bool(self.layers) or len(self._inputs) == 1)
+        implied = not reads or (
+            [value.name for value in reads] == [previous] and (bool(self.layers) or len(self._inputs) == 1)
+        )
         stated: Attributes = {} if implied else {"inputs": [value.name for value in reads]}
         if len(reads) == 1 and stated and self._draw(st.booleans()):
             stated = {"inputs": reads[0].name}

@@ -50,7 +50,7 @@ def _parametrized(draw: st.DrawFn, mappings: list[dict[str, Any]]) -> dict[str, 
     places: dict[int, list[tuple[dict[str, Any], str]]] = defaultdict(list)
     for mapping in mappings:
         for name in NUMBERS:
-            if name in mapping:
+            if isinstance(mapping.get(name), int):  # a size may be a height and a width
                 places[mapping[name]].append((mapping, name))
     parameters: dict[str, int] = {}
     for number, found in places.items():

@@ -102,6 +102,7 @@ def test_a_broadcast_value_is_read_whole() -> None:
         ("conv2d", {"filters": 4, "kernel_size": 1, "groups": 4}, True),
         ("conv_transpose2d", {"filters": 4, "kernel_size": 2}, False),
         ("conv_transpose2d", {"filters": 4, "kernel_size": 2, "groups": 2}, True),
+        ("resize", {"scale": 2.0, "mode": "nearest", "coordinates": "asymmetric"}, True),
         ("reshape", {"shape": [2, -1]}, False),
         ("permute", {"axes": [2, 1, 3]}, False),
     ],

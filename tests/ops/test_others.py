@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from netspec.errors import NetspecError, ShapeError
-from netspec.ops import Dropout
+from netspec.graph import Graph, Input, make_node
+from netspec.ops import Dropout, Parameter, StochasticDepth
+from netspec.reference import evaluate
+from netspec.types import DType, TensorType
 from tests.ops.helpers import apply, shape
 
 
@@ -96,6 +99,15 @@ def test_the_two_dropouts() -> None:
         inverted.reference_training({}, x)
 
 
+def test_stochastic_depth_drops_samples_whole() -> None:
+    # Huang et al. 2016: a block is there or it is not; torchvision divides what is kept by 1 - rate.
+    x, op = np.full((2, 3), 6.0), StochasticDepth(rate=0.25)
+    mask = np.array([[1.0], [0.0]])
+    np.testing.assert_array_equal(op.reference_training({}, x, mask=mask).output, [[8, 8, 8], [0, 0, 0]])
+    np.testing.assert_array_equal(op.reference({}, x), x)
+    assert op.mask_features(TensorType.of(3, 4, 5)) == (1, 1, 1)
+
+
 MAP = np.arange(8).reshape(1, 2, 2, 2)
 
 
@@ -141,3 +153,16 @@ def test_a_merge_of_one_is_refused() -> None:
         shape("add", (3,))
     with pytest.raises(ShapeError, match="relu takes 1 input, received 2"):
         shape("relu", (3,), (3,))
+
+
+def test_a_parameter_is_a_value_that_reads_nothing() -> None:
+    values = {"image": Input("image", TensorType.of(3))}
+    token = make_node("token", Parameter(shape=(2, 3)), [])
+    assert (token.type.shape, token.inputs) == (("N", 2, 3), ())
+    graph = Graph("g", (values["image"],), (token,), ("token",)).check()
+    graph.astype(DType.FLOAT64).check()
+    weight = np.arange(6.0).reshape(2, 3)
+    found = evaluate(graph, {"token.weight": weight}, {"image": np.zeros((4, 3))})["token"]
+    np.testing.assert_array_equal(found, np.stack([weight] * 4))
+    with pytest.raises(ShapeError, match="parameter takes 0 inputs, received 1"):
+        make_node("token", Parameter(shape=(2,)), [values["image"]])

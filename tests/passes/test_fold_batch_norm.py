@@ -5,7 +5,7 @@ from netspec.graph import Graph
 from netspec.ops import Conv2d, Dense
 from netspec.passes.fold_batch_norm import PASS, FoldNorm
 from netspec.testing.networks import Chain
-from tests.passes.helpers import alone, changed, names, weights_of
+from tests.passes.pass_helpers import alone, changed, names, weights_of
 
 
 def conv_norm(**conv: object) -> Chain:

@@ -4,7 +4,7 @@ import pytest
 from netspec.graph import Graph
 from netspec.passes.fold_dropout_scale import PASS, FoldScale
 from netspec.testing.networks import Chain
-from tests.passes.helpers import changed, names
+from tests.passes.pass_helpers import changed, names
 
 
 def dropped(**attributes: object) -> Chain:

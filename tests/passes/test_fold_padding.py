@@ -5,7 +5,7 @@ from netspec.ops import Conv2d
 from netspec.ops.attributes import padding_of
 from netspec.passes.fold_padding import PASS
 from netspec.testing.networks import Chain
-from tests.passes.helpers import changed, names
+from tests.passes.pass_helpers import changed, names
 
 
 def padded(**pad: object) -> Chain:

@@ -5,7 +5,7 @@ from netspec.ops import OPS
 from netspec.ops.base import Op
 from netspec.passes.in_place import FREE_TO_OVERWRITE, PASS
 from netspec.testing.networks import Chain
-from tests.passes.helpers import changed
+from tests.passes.pass_helpers import changed
 
 
 def marked(graph: Graph) -> set[str]:

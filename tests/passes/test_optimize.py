@@ -8,7 +8,7 @@ from netspec.graph.text import spec_hash
 from netspec.passes import PASSES, Cost, optimize
 from netspec.testing.networks import Chain, towers
 from netspec.testing.pass_networks import normalized
-from tests.passes.helpers import check_values, names, weights_of
+from tests.passes.pass_helpers import check_values, names, weights_of
 
 
 def everything() -> Graph:

@@ -7,7 +7,7 @@ from netspec.graph import Graph, Hint
 from netspec.passes import channels_last, relu_after_max_pool, remove_dropout, remove_identities, remove_unused
 from netspec.passes.remove_unused import Drop
 from netspec.testing.networks import Chain
-from tests.passes.helpers import alone, changed, check_values, names, weights_of
+from tests.passes.pass_helpers import alone, changed, check_values, names, weights_of
 
 
 def image() -> Chain:

@@ -6,7 +6,7 @@ from netspec.graph import Graph
 from netspec.lowering import at_level, find_backend
 from netspec.types import DType
 from netspec.weights import stream
-from tests.passes.helpers import LIMIT, inputs_of, weights_of
+from tests.passes.pass_helpers import LIMIT, inputs_of, weights_of
 
 
 def check_gradients(graph: Graph) -> None:

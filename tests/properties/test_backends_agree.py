@@ -50,6 +50,7 @@ def with_noise(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dtyp
     for node in graph.nodes:
         own = {name: weights[f"{node.name}.{name}"].astype(np.float64) for name in node.weights}
         value = node.op.reference(own, *(values[name] for name in node.inputs))
+        value = np.broadcast_to(value, node.type.concrete(BATCH))
         values[node.name] = moved(node.name, value)
     return {name: values[name] for name in graph.outputs}
 

@@ -74,6 +74,8 @@ def functions_of_ops() -> Graph:
         Chain("functions", image=(6, 4, 5))
         .add("stem", "conv2d", filters=6, kernel_size=3)
         .add("larger", "conv_transpose2d", filters=6, kernel_size=3, groups=2, padding=1)
+        .add("between", "resize", scale=1.5, mode="bilinear", coordinates="align_corners")
+        .add("back", "resize", size={"height": 4, "width": 5}, mode="nearest", coordinates="half_pixel")
         .add("shuffled", "channel_shuffle", groups=2)
         .add("slope", "prelu")
         .add("half", "slice", part=1, of=2)

@@ -1,0 +1,37 @@
+"""Resizing in Keras."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call
+from netspec.ops import Resize
+from netspec_keras.geometry import pair
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(Resize)
+def resize(op: Resize, node: Node, out: ModelWriter) -> None:
+    """`layers.UpSampling2D` where each element is repeated; else our own.
+
+    Keras has half pixels alone, rounds by another rule on each engine, and on TensorFlow computes in float32.
+    """
+    factors = _repeats(op, node)
+    if factors is not None:
+        size = factors[0] if factors[0] == factors[1] else factors
+        out.apply(node, call("layers.UpSampling2D", size), *out.inputs(node))
+        return
+    rounding: dict[str, LiteralValue] = {"rounding": op.rounding} if op.mode == "nearest" else {}
+    layer = call("Resize2D", pair(op.target), mode=op.mode, coordinates=op.coordinates, **rounding)
+    out.apply(node, layer, *out.inputs(node))
+
+
+def _repeats(op: Resize, node: Node) -> tuple[int, int] | None:
+    """How often each row and each column is repeated, where that is all."""
+    if op.mode != "nearest":
+        return None
+    factors = []
+    for along, length in zip(op.positions(node.input_types[0]), node.input_types[0].features[1:], strict=True):
+        factor = len(along) // length
+        if [position.low for position in along] != [i for i in range(length) for _ in range(factor)]:
+            return None
+        factors.append(factor)
+    return factors[0], factors[1]

@@ -1,0 +1,44 @@
+"""Resizing in ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from netspec.graph import Node
+from netspec.ops import Resize
+from netspec.ops.base import Array
+from netspec.ops.resize import Between
+from netspec.types import BATCH, Dim
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+
+@lowers(Resize)
+def resize(op: Resize, node: Node, out: GraphWriter) -> None:
+    """Nearest as a `Gather` of rows and one of columns; bilinear as two `MatMul`: R (H', H), x, C (W, W').
+
+    `Resize` takes the sizes of all axes, and the batch is free; or scales in float32, from which runtimes compute
+    positions that rounding can put one element off. Here the positions are constants.
+    """
+    (x,) = out.inputs(node)
+    (channels, height, width), (rows, columns) = node.input_types[0].features, op.positions(node.input_types[0])
+    between: tuple[Dim, ...] = (BATCH, channels, len(rows), width)
+    if op.mode == "nearest":
+        down, across = ([position.low for position in along] for along in (rows, columns))
+        x = out.step(node, "rows", "Gather", x, out.constant(node, "row_index", down), axis=2, shape=between)
+        out.assign(node, "Gather", x, out.constant(node, "column_index", across), axis=3)
+    else:
+        shares = out.constant(node, "row_shares", interpolating(rows, height))
+        x = out.step(node, "rows", "MatMul", shares, x, shape=between)
+        out.assign(node, "MatMul", x, out.constant(node, "column_shares", interpolating(columns, width).T))
+
+
+def interpolating(along: Sequence[Between], length: int) -> Array:
+    """The matrix (positions, length) whose product with a vector lies between its elements."""
+    matrix = np.zeros((len(along), length))
+    for row, (low, high, share) in zip(matrix, along, strict=True):
+        row[low] += 1.0 - share
+        row[high] += share
+    return matrix

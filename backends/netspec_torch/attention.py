@@ -1,0 +1,30 @@
+"""Attention in torch: its own function and layer, whose weights are the graph's."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, Subscript, call
+from netspec.ops import MultiHeadAttention, ScaledDotProductAttention
+from netspec_torch.table import lowers
+from netspec_torch.writer import ModuleWriter
+
+
+@lowers(ScaledDotProductAttention)
+def scaled_dot_product_attention(op: ScaledDotProductAttention, node: Node, out: ModuleWriter) -> None:
+    """`F.scaled_dot_product_attention`, whose scale is 1/√d by default."""
+    optional: dict[str, LiteralValue] = {"is_causal": True} if op.causal else {}
+    out.assign(node, call("F.scaled_dot_product_attention", *out.inputs(node), **optional))
+
+
+@lowers(MultiHeadAttention)
+def multi_head_attention(op: MultiHeadAttention, node: Node, out: ModuleWriter) -> None:
+    """`nn.MultiheadAttention` of x with itself, the batch first; the first of its results is the output."""
+    (x,), width = out.inputs(node), node.type.features[-1]
+    optional: dict[str, LiteralValue] = {} if op.bias else {"bias": False}
+    layer = out.declare(node, "nn.MultiheadAttention", width, op.heads, **optional, batch_first=True)
+    out.bind(
+        node,
+        in_weight="in_proj_weight",
+        in_bias="in_proj_bias",
+        out_weight="out_proj.weight",
+        out_bias="out_proj.bias",
+    )
+    out.assign(node, Subscript(call(layer, x, x, x, need_weights=False), (0,)))

@@ -1,0 +1,14 @@
+"""Values that are learned, in torch."""
+
+from netspec.graph import Node
+from netspec.lowering.source import method
+from netspec.ops import Parameter
+from netspec_torch.table import lowers
+from netspec_torch.writer import ModuleWriter
+
+
+@lowers(Parameter)
+def parameter(op: Parameter, node: Node, out: ModuleWriter) -> None:
+    """An `nn.Parameter` of one sample, expanded to the batch: a view."""
+    value = out.parameter(node, "weight", (1, *op.shape))
+    out.assign(node, method(value, "expand", out.batch(), *(-1 for _ in op.shape)))

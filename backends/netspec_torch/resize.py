@@ -1,0 +1,54 @@
+"""Resizing in torch: `F.interpolate` where it means the same, positions by the graph's rule where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call
+from netspec.ops import Resize
+from netspec.ops.resize import Between
+from netspec_torch.convolution import pair
+from netspec_torch.table import lowers
+from netspec_torch.writer import ModuleWriter
+
+
+@lowers(Resize)
+def resize(op: Resize, node: Node, out: ModuleWriter) -> None:
+    """`F.interpolate`, by one of its modes; a layer of our own for rules that it has not."""
+    (x,), size = out.inputs(node), pair(op.target)
+    settings = _settings(op, node)
+    if settings is not None:
+        out.assign(node, call("F.interpolate", x, size=(op.target.height, op.target.width), **settings))
+        return
+    out.support("resize2d")
+    rounding: dict[str, LiteralValue] = {"rounding": op.rounding} if op.mode == "nearest" else {}
+    layer = out.declare(node, "Resize2d", size, mode=op.mode, coordinates=op.coordinates, **rounding)
+    out.assign(node, call(layer, x))
+
+
+def _settings(op: Resize, node: Node) -> dict[str, LiteralValue] | None:
+    """The mode of `F.interpolate` that reads the positions of the graph; None where there is none."""
+    if op.mode == "bilinear":
+        if op.coordinates == "asymmetric":
+            return None
+        return {"mode": "bilinear"} | ({"align_corners": True} if op.coordinates == "align_corners" else {})
+    (_, height, width), (rows, columns) = node.input_types[0].features, op.positions(node.input_types[0])
+    for mode, offset in (("nearest", 0.0), ("nearest-exact", 0.5)):
+        if _reads(rows, height, offset) and _reads(columns, width, offset):
+            return {"mode": mode}
+    return None
+
+
+def _reads(along: Sequence[Between], length: int, offset: float) -> bool:
+    """Whether torch, which rounds (i + offset) · L/n down, reads these positions in both of its precisions."""
+    expected = [position.low for position in along]
+    for dtype in (np.float32, np.float64):
+        centers = np.array([i + offset for i in range(len(along))], dtype)
+        size, count = np.array([length, len(along)], dtype)
+        index = np.floor(centers * (size / count))
+        if np.minimum(index, length - 1).astype(int).tolist() != expected:
+            return False
+    return True

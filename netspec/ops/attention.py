@@ -1,0 +1,138 @@
+"""Attention: weighted means of values, the weights from products of queries and keys."""
+
+import math
+from typing import ClassVar
+
+from netspec.arrays import np
+from netspec.errors import ShapeError
+from netspec.ops.attributes import PositiveInt
+from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_even
+from netspec.ops.initializers import VarianceScaling, VarianceScalingParameters, constant
+from netspec.types import TensorType
+
+
+def attend(q: Array, k: Array, v: Array, *, causal: bool = False) -> Array:
+    """softmax(q kᵀ / √d) v over the last two axes; with `causal` a query sees no later key."""
+    scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
+    if causal:
+        scores = np.where(np.tril(np.ones(scores.shape[-2:], dtype=bool)), scores, -np.inf)
+    exp = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    y: Array = exp / exp.sum(axis=-1, keepdims=True) @ v
+    return y
+
+
+class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
+    """softmax(q kᵀ / √d) v: for each query the mean of values, by the products of the query with their keys.
+
+    With `causal` a query sees the keys up to its own position alone.
+
+    Shapes:
+        q (N, …, L, d), k (N, …, S, d), v (N, …, S, e) → (N, …, L, e); before the last two axes, heads at most.
+
+    Source: Vaswani et al. 2017, section 3.2.1.
+    """
+
+    inputs: ClassVar[tuple[int, int | None]] = (3, 3)
+    trap: ClassVar[str] = "no scale, or heads and positions in each other's place"
+
+    causal: bool = False
+
+    def infer(self, q: TensorType, k: TensorType, v: TensorType) -> TensorType:
+        received = f"received {q}, {k} and {v}"
+        if not q.rank == k.rank == v.rank or q.rank not in (3, 4):
+            raise ShapeError(
+                f"{self.kind} expects queries, keys and values (N, L, d) or (N, heads, L, d), {received}",
+                attribute="inputs",
+            )
+        if not q.features[:-2] == k.features[:-2] == v.features[:-2]:
+            raise ShapeError(f"{self.kind} expects as many heads in each, {received}", attribute="inputs")
+        if q.features[-1] != k.features[-1] or k.features[-2] != v.features[-2]:
+            raise ShapeError(
+                f"{self.kind} expects queries as wide as keys, and as many keys as values, {received}",
+                attribute="inputs",
+            )
+        if self.causal and q.features[-2] != k.features[-2]:
+            raise ShapeError(f"{self.kind}: causal means as many queries as keys, {received}", attribute="causal")
+        return q.with_features(*q.features[:-1], v.features[-1])
+
+    def reference(self, weights: Weights, q: Array, k: Array, v: Array) -> Array:
+        return attend(q, k, v, causal=self.causal)
+
+    def macs(self, q: TensorType, k: TensorType, v: TensorType) -> int:
+        return q.size // q.features[-1] * k.features[-2] * (q.features[-1] + v.features[-1])
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((4, 6), (4, 6), (4, 6))),
+            Sample(cls(), ((3, 4), (5, 4), (5, 7))),
+            Sample(cls(causal=True), ((4, 3), (4, 3), (4, 5))),
+            Sample(cls(), ((2, 3, 4), (2, 5, 4), (2, 5, 6))),
+            Sample(cls(causal=True), ((3, 4, 2), (3, 4, 2), (3, 4, 2)), scale=3.0),
+        )
+
+
+class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):
+    """Self-attention in `heads`: queries, keys and values from x by one weight, a head each D/heads wide, joined again.
+
+    The first D rows of in_weight make the queries, the next the keys, the last the values; head h has features
+    [h·D/heads, (h + 1)·D/heads) of each.
+
+    Shapes:
+        x (N, L, D) → the same.
+        in_weight (3·D, D), in_bias (3·D,), out_weight (D, D), out_bias (D,).
+
+    Source: Vaswani et al. 2017, section 3.2.2; the weights as in PyTorch MultiheadAttention.
+    """
+
+    trap: ClassVar[str] = "the batch for the positions (torch, unless batch_first), heads dealt in turn, no scale"
+
+    heads: PositiveInt
+    bias: bool = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        if x.rank != 3:
+            raise ShapeError(
+                f"{self.kind} expects tokens (N, L, D), received {x}",
+                "a map is `reshape` to [C, -1], then `permute` with axes [2, 1]" if x.rank == 4 else "",
+            )
+        require_even(self.kind, x.features[-1], self.heads, "features", "heads", "heads")
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        width = x.features[-1]
+        glorot = VarianceScaling(variance_scaling=VarianceScalingParameters(fan="average", distribution="uniform"))
+        found = {}
+        for name, units in (("in", 3 * width), ("out", width)):
+            found[f"{name}_weight"] = Weight((units, width), glorot, width, units)
+            if self.bias:
+                found[f"{name}_bias"] = Weight((units,), constant(0.0), width, units)
+        return found
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        n, length, width = x.shape
+        projected = x @ weights["in_weight"].T + weights.get("in_bias", 0.0)
+        split = projected.reshape(n, length, 3, self.heads, width // self.heads)
+        q, k, v = split.transpose(2, 0, 3, 1, 4)
+        joined = attend(q, k, v).swapaxes(1, 2).reshape(x.shape)
+        y: Array = joined @ weights["out_weight"].T + weights.get("out_bias", 0.0)
+        return y
+
+    def macs(self, x: TensorType) -> int:
+        length, width = x.features
+        return 4 * length * width**2 + 2 * length**2 * width
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(heads=2), ((5, 6),)),
+            Sample(cls(heads=3, bias=False), ((4, 6),)),
+            Sample(cls(heads=1), ((3, 4),)),
+            Sample(cls(heads=4), ((2, 4),)),
+        )
