@@ -176,9 +176,10 @@ class ModelWriter:
 
     def _layer_name(self, wanted: str) -> str:
         """A name that no layer has yet."""
-        free = available(wanted, self._layers)
-        self._layers.add(free)
-        return free
+        while wanted in self._layers:
+            wanted += "_"
+        self._layers.add(wanted)
+        return wanted
 
     def _new_shape(self, node: Node) -> str:
         shape = native_shape(node.type)

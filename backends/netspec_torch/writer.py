@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.naming import assign_variables, available, class_name
+from netspec.lowering.naming import assign_variables, available, class_name, identifier
 from netspec.lowering.render import render, render_definitions
 from netspec.lowering.source import (
     Assign,
@@ -52,7 +52,7 @@ class ModuleWriter:
 
     def declare(self, node: Node, layer: str, *args: LiteralValue, **kwargs: LiteralValue) -> Name:
         """`self.NODE = layer(...)` in `__init__`; returns `self.NODE`."""
-        attribute = available(node.name, {*MODULE_ATTRIBUTES, *self._layers.values()})
+        attribute = available(identifier(node.name), {*MODULE_ATTRIBUTES, *self._layers.values()})
         self._layers[node.name] = attribute
         self._declarations.append(Assign(f"self.{attribute}", call(layer, *args, **kwargs)))
         return name(f"self.{attribute}")

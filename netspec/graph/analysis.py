@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netspec.graph.graph import Graph, Node
+from netspec.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,21 @@ class NodeCost:
     macs: int
     activation_bytes: int
     receptive_field: ReceptiveField
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name
+
+    @property
+    def kind(self) -> str:
+        """Its op."""
+        return self.node.op.kind
+
+    @property
+    def types(self) -> tuple[TensorType, ...]:
+        """What it gives."""
+        return (self.node.type,)
 
     @property
     def weights(self) -> int:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from netspec.errors import GraphError, ShapeError
 from netspec.graph.preprocessing import Preprocessing
+from netspec.graph.scopes import Scope
 from netspec.ops.base import Op, Weight, WeightedOp
 from netspec.types import DType, TensorType
 
@@ -63,7 +64,8 @@ def make_node(name: str, op: Op, inputs: Sequence[Input | Node]) -> Node:
 class Graph:
     """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
 
-    `source` says where the network comes from; `name` is the spec's.
+    `source` says where the network comes from; `name` is the spec's. `scopes` say which nodes stand together, for
+    those who show a network or write it down; what it computes does not depend on them.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     source: str = ""
+    scopes: tuple[Scope, ...] = ()
 
     @cached_property
     def values(self) -> dict[str, Input | Node]:

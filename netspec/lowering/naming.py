@@ -35,6 +35,15 @@ def _letter_first(wanted: str, prefix: str) -> str:
     return wanted if wanted[:1].isalpha() or wanted.startswith("_") else prefix + wanted
 
 
+def identifier(path: str) -> str:
+    """A path as one name.
+
+    >>> identifier("stage2.1.conv2")
+    'stage2_1_conv2'
+    """
+    return path.replace(".", "_")
+
+
 def available(wanted: str, taken: Collection[str]) -> str:
     """`wanted`, with underscores behind it until it is no keyword and not taken.
 
@@ -74,6 +83,6 @@ def assign_variables(graph: Graph, reserved: Collection[str], *, chain_inputs: b
         if last or chained:
             variables[value.name] = RUNNING
         else:
-            variables[value.name] = available(value.name, taken)
+            variables[value.name] = available(identifier(value.name), taken)
             taken.add(variables[value.name])
     return variables
