@@ -21,11 +21,13 @@ import netspec
 GOLDEN = Path(__file__).parent / "golden"
 SPECS = Path(__file__).parent.parent / "specs"
 # AlexNet, the article's network with its batch normalization, and a small one with what both lack: branches that meet
-# again, two outputs, dense layers in groups.
+# again, two outputs, dense layers in groups. A family of blocks as people write it, and blocks in every shape.
 NETWORKS = {
     "alexnet": SPECS / "alexnet.yaml",
     "cifar-alexnet-keras": SPECS / "cifar-alexnet-keras.yaml",
     "branches": GOLDEN / "branches.yaml",
+    "resnet": SPECS / "resnet.yaml",
+    "blocks": GOLDEN / "blocks.yaml",
 }
 SUFFIXES = {"torch": "torch.py", "keras": "keras.py", "onnx": "onnx.txt"}
 FEW = 12  # numbers that are printed; of more, a hash
@@ -50,7 +52,7 @@ def test_what_is_emitted(network: str, backend: str) -> None:
 
 def test_every_golden_has_a_network() -> None:
     names = {f"{network}.{suffix}" for network in NETWORKS for suffix in SUFFIXES.values()}
-    assert {path.name for path in GOLDEN.iterdir() if path.is_file()} == names | {"branches.yaml"}
+    assert {path.name for path in GOLDEN.iterdir() if path.is_file()} == names | {"branches.yaml", "blocks.yaml"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_every_golden_has_a_network() -> None:
 )
 def test_emitted_source_is_laid_out_and_clean(command: list[str]) -> None:
     sources = sorted(map(str, GOLDEN.glob("*.py")))
-    assert len(sources) == 6
+    assert len(sources) == 10
     ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", *sources]
     result = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

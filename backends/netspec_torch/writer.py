@@ -1,41 +1,24 @@
-"""Collects what the lowerings say about a graph and renders it as one `nn.Module`."""
+"""Collects what the lowerings say about a graph and renders it as one `nn.Module`, and one for each block."""
 
 from __future__ import annotations
 
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.naming import assign_variables, available, class_name, identifier
+from netspec.lowering.naming import class_name
+from netspec.lowering.parts import split
 from netspec.lowering.render import render, render_definitions
-from netspec.lowering.source import (
-    Assign,
-    Attribute,
-    Call,
-    Class,
-    Definition,
-    Do,
-    Expression,
-    Function,
-    LiteralValue,
-    Module,
-    Name,
-    Return,
-    Statement,
-    TupleOf,
-    call,
-    name,
-)
+from netspec.lowering.source import Assign, Class, Definition, Expression, LiteralValue, Module, Name, call
 from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec_torch.blocks import LOCALS, BlockClasses
+from netspec_torch.drafts import draft_parts
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 
-# What emitted source uses for itself; a value of such a name gets an underscore.
-LOCALS = ("self", "torch", "nn", "F", "Tensor", "float")
 IMPORTS = {
     "torch": "import torch",
     "F": "import torch.nn.functional as F",
     "Tensor": "from torch import Tensor",
     "nn": "from torch import nn",
 }
-INITIALIZE_BASE = Do(Call(Attribute(Call(Name("super")), "__init__")))
 
 
 class ModuleWriter:
@@ -43,35 +26,37 @@ class ModuleWriter:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._variables = assign_variables(graph, LOCALS)
-        self._layers: dict[str, str] = {}
-        self._declarations: list[Statement] = []
-        self._forward: list[Statement] = []
+        self._root = split(graph)
+        self._drafts = draft_parts(graph, self._root, MODULE_ATTRIBUTES)
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
+        self._homes = {
+            member.name: draft
+            for draft in self._drafts.values()
+            for member in draft.part.members
+            if isinstance(member, Node)
+        }
 
     def declare(self, node: Node, layer: str, *args: LiteralValue, **kwargs: LiteralValue) -> Name:
         """`self.NODE = layer(...)` in `__init__`; returns `self.NODE`."""
-        attribute = available(identifier(node.name), {*MODULE_ATTRIBUTES, *self._layers.values()})
-        self._layers[node.name] = attribute
-        self._declarations.append(Assign(f"self.{attribute}", call(layer, *args, **kwargs)))
-        return name(f"self.{attribute}")
+        return self._homes[node.name].declare(node, call(layer, *args, **kwargs))
 
     def bind(self, node: Node, **paths: str) -> None:
         """Say where the layer declared for a node keeps each of its weights; those it does not have are left out."""
+        own = self._homes[node.name].path_of(node)
         for weight, description in node.weights.items():
-            path = f"{self._layers[node.name]}.{paths[weight]}"
-            self._bindings.append(Binding.of(f"{node.name}.{weight}", path, description.shape))
+            self._bindings.append(Binding.of(f"{node.name}.{weight}", f"{own}.{paths[weight]}", description.shape))
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
-        return tuple(name(self._variables[value]) for value in node.inputs)
+        home = self._homes[node.name]
+        return tuple(home.variable(value) for value in node.inputs)
 
     def step(self, node: Node, value: Expression, comment: str = "") -> Name:
         """An intermediate value of a node, held in the variable that will hold its output."""
-        variable = name(self._variables[node.name])
-        if value != variable:  # identity along a chain is no statement at all
-            self._forward.append(Assign(variable.path, value, comment))
+        home = self._homes[node.name]
+        variable = home.variable(node.name)
+        home.run(node, Assign(variable.path, value, comment))
         return variable
 
     def assign(self, node: Node, value: Expression) -> None:
@@ -87,32 +72,19 @@ class ModuleWriter:
         support = [read_support("netspec_torch", module) for module in self._support]
         defined = [symbol for s in support for symbol in s.names]
         entry = class_name(self._graph.name, taken=(*LOCALS, *defined))
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), self._class(entry))
+        classes = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
+        blocks = classes.define(self._root)
+        body: tuple[Definition, ...] = (*(s.definitions for s in support), *blocks, self._class(entry, classes))
         imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(body))
         title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
         docstring = (title, "Emitted by netspec from a layer spec; needs torch alone.")
         source = render(Module("\n\n".join(docstring), import_groups(imports), body))
         return Artifact("torch", self._graph, source, entry, tuple(self._bindings))
 
-    def _class(self, entry: str) -> Class:
+    def _class(self, entry: str, classes: BlockClasses) -> Class:
         graph = self._graph
         received = ", ".join(str(i.type) for i in graph.inputs)
         returned = ", ".join(str(graph.type_of(output)) for output in graph.outputs)
         count = sum(w.size for w in graph.weights.values())
-        results = tuple(name(self._variables[output]) for output in graph.outputs)
-        one = len(results) == 1
-        forward = Function(
-            "forward",
-            ("self", *(f"{self._variables[i.name]}: Tensor" for i in graph.inputs)),
-            (*self._forward, Return(results[0] if one else TupleOf(results))),
-            returns="Tensor" if one else _tuple_of_tensors(len(results)),
-        )
-        initialize = Function("__init__", ("self",), (INITIALIZE_BASE, *self._declarations), returns="None")
-        methods = (initialize, forward) if self._declarations else (forward,)
         weights = f"; {count:,} weights" if count else ""
-        return Class(entry, "nn.Module", f"{received} to {returned}{weights}.", methods)
-
-
-def _tuple_of_tensors(count: int) -> str:
-    """The type of several outputs: of each while they are few."""
-    return f"tuple[{', '.join(['Tensor'] * count)}]" if count <= 4 else "tuple[Tensor, ...]"
+        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.")

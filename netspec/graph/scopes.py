@@ -16,11 +16,13 @@ class Scope:
         path: `stage2` of a stack, `stage2.1` of the second instance in it.
         block: what it is an instance of; empty for a stack.
         arguments: what the block was given, for names in emitted source; nothing depends on their values.
+        inputs: what the block calls the values that it received, for the same; they may since have other names.
     """
 
     path: str
     block: str = ""
     arguments: tuple[tuple[str, Argument], ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_stack(self) -> bool:

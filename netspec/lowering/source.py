@@ -85,7 +85,47 @@ class TupleOf:
     items: tuple[Expression, ...]
 
 
-Expression = Name | Literal | Call | Attribute | Binary | ListOf | TupleOf
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    """`value[index]`."""
+
+    value: Expression
+    index: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`value if test else otherwise`."""
+
+    value: Expression
+    test: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """`*(value for _ in range(count))`: as many arguments, each made anew."""
+
+    value: Expression
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """`f"{name}.text"`: a text that begins with a variable."""
+
+    variable: str
+    text: str
+
+    def __post_init__(self) -> None:
+        Name(self.variable)
+        if not re.fullmatch(r"[\w.]*", self.text, re.ASCII):
+            raise ValueError(f"not a part of a name: {self.text!r}")
+
+
+Expression = (
+    Name | Literal | Call | Attribute | Binary | ListOf | TupleOf | Subscript | Conditional | Repeated | Formatted
+)
 
 
 def name(path: str) -> Name:
@@ -112,9 +152,7 @@ def method(value: Expression, attribute: str, *args: Expression | LiteralValue) 
 
 
 def _operand(value: Expression | LiteralValue) -> Expression:
-    if isinstance(value, Name | Literal | Call | Attribute | Binary | ListOf | TupleOf):
-        return value
-    return Literal(value)
+    return Literal(value) if value is None or isinstance(value, bool | int | float | str | tuple) else value
 
 
 def _check_literal(value: object) -> None:
@@ -137,6 +175,18 @@ class Assign:
 
     def __post_init__(self) -> None:
         Name(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Unpack:
+    """`first, second = value`."""
+
+    targets: tuple[str, ...]
+    value: Expression
+
+    def __post_init__(self) -> None:
+        for target in self.targets:
+            Name(target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +238,7 @@ class Verbatim:
     text: str
 
 
-Statement = Assign | Return | Do
+Statement = Assign | Unpack | Return | Do
 Definition = Function | Class | Verbatim
 
 

@@ -93,7 +93,8 @@ class Expansion:
             return None
         plain = tuple((name, names[name]) for name in block.parameters)
         given = tuple((name, value) for name, value in plain if not isinstance(value, tuple | dict))
-        self.scopes.append(Scope(path, block.name, given))
+        inputs = tuple((name, value.name) for name, value in received.items())
+        self.scopes.append(Scope(path, block.name, given, inputs))
         self._active.append(block.name)
         around = Surroundings(names, self._spec.defaults, self._spec.blocks, block.inputs)
         assert block.layers is not None  # noqa: S101 # a whole block has them

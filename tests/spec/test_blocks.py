@@ -47,7 +47,7 @@ def test_a_block_is_a_part_of_the_path_of_its_layers(load: Load) -> None:
     graph = load(UNIT + "layers:\n  stem: {block: unit, width: 4}\n  last: {op: tanh}\n")
     assert reads(graph) == {"stem.conv": "input", "stem.relu": "stem.conv", "last": "stem.relu"}
     assert set(graph.weights) == {"stem.conv.weight", "stem.conv.bias"}
-    assert graph.scopes == (Scope("stem", "unit", (("width", 4), ("stride", 1), ("act", True))),)
+    assert graph.scopes == (Scope("stem", "unit", (("width", 4), ("stride", 1), ("act", True)), (("input", "input"),)),)
 
 
 def test_a_stack_is_numbered_and_its_ends_may_differ(load: Load) -> None:
