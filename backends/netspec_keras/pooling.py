@@ -15,7 +15,8 @@ def max_pool2d(op: MaxPool2d, node: Node, out: ModelWriter) -> None:
     """`layers.MaxPooling2D`, after minus infinity has been put where it does not pad by itself."""
     (x,) = out.inputs(node)
     reach = _reach(op, node)
-    same = is_same(node.input_types[0], reach, op.kernel_size, op.steps)
+    alike = [(n.op, n) for n in out.alike(node) if isinstance(n.op, MaxPool2d)]
+    same = all(is_same(n.input_types[0], _reach(own, n), own.kernel_size, own.steps) for own, n in alike)
     if reach and not same:
         x = _pad(node, out, x, "MinusInfinityPadding2D", reach)
     out.apply(node, _pool("layers.MaxPooling2D", op, same), x)

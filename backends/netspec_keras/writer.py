@@ -1,19 +1,22 @@
-"""Collects what the lowerings say about a graph and renders it as one function that makes a functional model."""
+"""Collects what the lowerings say and renders it: a function that makes a functional model, and one for each block."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.naming import assign_variables, available, module_name
+from netspec.lowering.drafts import PartDraft
+from netspec.lowering.naming import available, module_name
+from netspec.lowering.parts import local_name, split
 from netspec.lowering.render import render, render_definitions
 from netspec.lowering.source import (
     Assign,
     Call,
     Definition,
     Expression,
+    For,
     Function,
     ListOf,
     Literal,
@@ -26,6 +29,7 @@ from netspec.lowering.source import (
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.types import Dim, TensorType
+from netspec_keras.blocks import BlockFunctions, layer_name
 from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_shape
 
 PACKAGE: Final = "netspec_keras"
@@ -61,19 +65,33 @@ class ModelWriter:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._entry = f"build_{module_name(graph.name)}"
-        self._variables = assign_variables(graph, (*RESERVED, self._entry), chain_inputs=False)
+        self._root = split(graph)
+        self._drafts = {part.path: PartDraft(part, graph) for part in self._root.walk()}
+        self._homes = {
+            member.name: draft
+            for draft in self._drafts.values()
+            for member in draft.part.members
+            if isinstance(member, Node)
+        }
         self._layers = set(graph.values)
         self._channels_last = flattened_channels_last(graph)
-        self._body: list[Statement] = []
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
-        for value in graph.inputs:
-            made = call("keras.Input", native_features(value.type), name=value.name)
-            self._body.append(Assign(self._variables[value.name], made))
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
-        return tuple(name(self._variables[value]) for value in node.inputs)
+        home = self._homes[node.name]
+        return tuple(home.variable(value) for value in node.inputs)
+
+    def alike(self, node: Node) -> list[Node]:
+        """The node, and those that have its place in other instances of its block: they may share its code."""
+        own = self._homes[node.name].part
+        if not own.block:
+            return [node]
+        parts = [draft.part for draft in self._drafts.values() if draft.part.block == own.block]
+        members = [(member, part) for part in parts for member in part.members if isinstance(member, Node)]
+        local = local_name(node, own)
+        return [member for member, part in members if local_name(member, part) == local]
 
     def apply(
         self,
@@ -97,13 +115,14 @@ class ModelWriter:
         """
         if isinstance(layer.function, Name) and layer.function.path in SUPPORT:
             self._support[SUPPORT[layer.function.path]] = None
-        layer_name = self._layer_name(f"{node.name}_{role}") if role else node.name
-        named = Call(layer.function, layer.args, (*layer.kwargs, ("name", Literal(layer_name))))
+        own_name = self._layer_name(f"{node.name}_{role}") if role else node.name
+        home = self._homes[node.name]
+        named = Call(layer.function, layer.args, (*layer.kwargs, ("name", layer_name(home.part, own_name))))
         applied = Call(named, inputs if len(inputs) == 1 else (ListOf(inputs),))
         comment = _shape(("N", *features)) if features else self._new_shape(node)
-        variable = self._variables[node.name]
-        self._body.append(Assign(variable, applied, comment))
-        return name(variable)
+        variable = home.variable(node.name)
+        home.run(node, Assign(variable.path, applied, comment))
+        return variable
 
     def bind(
         self,
@@ -130,9 +149,12 @@ class ModelWriter:
     def artifact(self) -> Artifact:
         """What was collected, rendered."""
         graph = self._graph
-        function = self._function()
+        reserved = (*RESERVED, self._entry)
+        blocks = BlockFunctions(graph, self._drafts, reserved)
+        functions = blocks.define(self._root)
+        function = self._function(*blocks.body(self._root))
         support = [read_support(PACKAGE, module) for module in self._support]
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), function)
+        body: tuple[Definition, ...] = (*(s.definitions for s in support), *functions, function)
         imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(body))
         title = graph.name + (f": {graph.source}" if graph.source else "")
         docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs keras alone.\n"
@@ -141,36 +163,40 @@ class ModelWriter:
         bindings = tuple(sorted(self._bindings, key=lambda b: order[b.weight]))
         return Artifact("keras", graph, source, self._entry, bindings)
 
-    def _function(self) -> Function:
+    def _function(self, body: Sequence[Statement | For], variables: Mapping[str, str]) -> Function:
         graph = self._graph
+        made = [
+            Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs
+        ]
         received = _shapes([i.type for i in graph.inputs], "inputs")
         returned = _shapes([graph.type_of(output) for output in graph.outputs], "outputs")
         count = sum(w.size for w in graph.weights.values())
-        inputs = [name(self._variables[i.name]) for i in graph.inputs]
-        outputs = [self._canonical(output) for output in graph.outputs]
+        inputs = [name(variables[i.name]) for i in graph.inputs]
+        restored: list[Statement] = []
+        outputs = [self._canonical(output, variables, restored) for output in graph.outputs]
         model = call("keras.Model", _one_or_list(inputs), _one_or_list(outputs), name=module_name(graph.name))
         return Function(
             self._entry,
             (),
-            (*self._body, Return(model)),
+            (*made, *body, *restored, Return(model)),
             returns="keras.Model",
             docstring=f"{received} to {returned}; {count:,} weights.",
         )
 
-    def _canonical(self, output: str) -> Name:
+    def _canonical(self, output: str, variables: Mapping[str, str], restored: list[Statement]) -> Name:
         """The variable of an output; a map flattened in the order H, W, C is brought to C, H, W for the caller."""
-        variable = self._variables[output]
+        variable = variables[output]
         flattened = self.channels_last_of(output)
         if flattened is None:
             return name(variable)
-        canonical = available(f"{variable}_channels_first", {*self._variables.values(), *RESERVED})
+        canonical = available(f"{variable}_channels_first", {*variables.values(), *RESERVED})
         for role, layer in (
             ("map", call("layers.Reshape", native_features(flattened))),
             ("map_channels_first", call("layers.Permute", TO_CHANNELS_FIRST)),
             ("channels_first", call("layers.Flatten")),
         ):
             named = Call(layer.function, layer.args, (("name", Literal(self._layer_name(f"{output}_{role}"))),))
-            self._body.append(Assign(canonical, Call(named, (name(variable),))))
+            restored.append(Assign(canonical, Call(named, (name(variable),))))
             variable = canonical
         return name(canonical)
 

@@ -60,8 +60,9 @@ class BlockClasses:
         for block, parts in blocks_of(root).items():
             reserved = (*LOCALS, *self._taken)
             generalizer = Generalizer(self._signature, reserved, lambda source: call("nn.Identity"), in_run=False)
-            for members, template in generalizer.group([self._draft(part) for part in parts]):
-                classes.append(self._class(block, [parts[index] for index in members], template))
+            for index, (members, template) in enumerate(generalizer.group([self._draft(part) for part in parts])):
+                wanted = block if index == 0 else f"{block}_{index + 1}"
+                classes.append(self._class(wanted, [parts[each] for each in members], template))
         return classes
 
     def of_network(self, root: Part, entry: str, docstring: str) -> Class:
@@ -95,8 +96,8 @@ class BlockClasses:
             return call("nn.ModuleList", ListOf(tuple(expression for _, expression in made)))
         return call("nn.ModuleDict", ListOf(tuple(TupleOf((Literal(key), expression)) for key, expression in made)))
 
-    def _class(self, block: str, parts: Sequence[Part], template: Template) -> Class:
-        made = class_name(block, self._taken)
+    def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
+        made = class_name(wanted, self._taken)
         self._taken.append(made)
         required = tuple(p.name for p in template.parameters if p.default is None)
         optional = {p.name: p.default for p in template.parameters if p.default is not None}
@@ -104,7 +105,7 @@ class BlockClasses:
         for index, part in enumerate(parts):
             positional, named = template.arguments(index)
             self._made[part.path] = call(made, *positional, **named)
-        return self._render(parts[template.fullest], made, describe_instances(block, parts), template)
+        return self._render(parts[template.fullest], made, describe_instances(parts), template)
 
     def _render(self, part: Part, made: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]

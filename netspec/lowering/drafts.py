@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.generalize import Parameter
 from netspec.lowering.naming import available, identifier, variables_of
+from netspec.lowering.parameters import Parameter
 from netspec.lowering.parts import Part, local_name, values_of
 from netspec.lowering.render import render_expression
 from netspec.lowering.rewrite import children_of, rename
@@ -126,10 +126,10 @@ def blocks_of(root: Part) -> dict[str, list[Part]]:
     return done
 
 
-def describe_instances(block: str, parts: Sequence[Part]) -> str:
+def describe_instances(parts: Sequence[Part]) -> str:
     """For a docstring: which block it is, and where it stands."""
     where = parts[0].path if len(parts) == 1 else f"{len(parts)} times, {parts[0].path} to {parts[-1].path}"
-    return f"The block `{block}`: {where}."
+    return f"The block `{parts[0].block}`: {where}."
 
 
 def parameter_text(parameter: Parameter) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
+from netspec.lowering.parameters import ABSENT, Hints, Parameter, ParameterNaming
 from netspec.lowering.rewrite import children_of, rename, with_children
 from netspec.lowering.source import (
     Assign,
-    Binary,
     Call,
     Conditional,
     Expression,
@@ -22,9 +22,6 @@ from netspec.lowering.source import (
     Name,
     Statement,
 )
-
-ABSENT: Final = object()  # in place of a value of an instance that does not have it
-Vector = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +60,7 @@ class Draft:
 
     units: tuple[Unit, ...]
     results: tuple[str, ...]
-    hints: tuple[tuple[str, LiteralValue], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a class or function; `default` is None for one that has to be given."""
-
-    name: str
-    values: Vector
-    default: LiteralValue = None
-
-    @property
-    def annotation(self) -> str:
-        """Its type, as source has it."""
-        kinds = {_annotation(value) for value in self.values}
-        if kinds == {"int", "float"}:
-            return "float"
-        return " | ".join(sorted(kinds))
-
-
-def _annotation(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"tuple[{', '.join(_annotation(item) for item in value)}]"
-    return type(value).__name__
+    hints: Hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,16 +167,22 @@ class Generalizer:
         return self._signatures(function.path) if isinstance(function, Name) else Signature()
 
     def _template(self, drafts: Sequence[Draft]) -> Template:
-        index = max(range(len(drafts)), key=lambda index: len(drafts[index].units))
-        fullest = drafts[index]
-        naming = _Naming(drafts, self._reserved)
+        order = sorted(range(len(drafts)), key=lambda index: -len(drafts[index].units))
+        drafts = [drafts[index] for index in order]  # the fullest first: what it reads is what all of them read
+        fullest = drafts[0]
+        naming = ParameterNaming([draft.hints for draft in drafts], self._reserved)
         units = []
         for unit in fullest.units:
             own = [next((u for u in draft.units if u.name == unit.name), None) for draft in drafts]
             units.append(self._unit(unit, own, naming) if len(drafts) > 1 else unit)
-        return Template(tuple(units), naming.parameters(), index)
+        positions = {index: position for position, index in enumerate(order)}
+        parameters = [
+            replace(p, values=tuple(p.values[positions[index]] for index in range(len(drafts))))
+            for p in naming.parameters()
+        ]
+        return Template(tuple(units), tuple(parameters), order[0])
 
-    def _unit(self, fullest: Unit, own: Sequence[Unit | None], naming: _Naming) -> Unit:
+    def _unit(self, fullest: Unit, own: Sequence[Unit | None], naming: ParameterNaming) -> Unit:
         """A unit with parameters; one that some instances lack is made, or run, where a parameter says so."""
         has: Expression | None = None
         if any(unit is None for unit in own):
@@ -233,7 +213,7 @@ class Generalizer:
     def _walk(
         self,
         expressions: Sequence[Expression | None],
-        naming: _Naming,
+        naming: ParameterNaming,
         owner: str,
         role: str = "size",
         default: LiteralValue = None,
@@ -255,7 +235,7 @@ class Generalizer:
         ]
         return with_children(first, parts)
 
-    def _call(self, calls: Sequence[Call | None], naming: _Naming, owner: str) -> Call:
+    def _call(self, calls: Sequence[Call | None], naming: ParameterNaming, owner: str) -> Call:
         present = [own for own in calls if own is not None]
         first = present[0]
         signature = self._signature(first.function)
@@ -272,8 +252,10 @@ class Generalizer:
         )
         keys = dict.fromkeys(key for own in sorted(present, key=lambda own: -len(own.kwargs)) for key, _ in own.kwargs)
         order = list(optional)
+        last = {list(dict(own.kwargs))[-1] for own in present if own.kwargs}
+        after = last.pop() if len(last) == 1 else None  # what ends every call still does
         kwargs = []
-        for key in sorted(keys, key=lambda key: order.index(key) if key in optional else -1):
+        for key in sorted(keys, key=lambda key: (key == after, order.index(key) if key in optional else -1)):
             values = [None if own is None else dict(own.kwargs).get(key, Literal(optional.get(key))) for own in calls]
             kwargs.append((key, self._walk(values, naming, owner, key, optional.get(key))))
         return Call(function, args, tuple(kwargs))
@@ -289,85 +271,3 @@ def _comment(statement: Statement) -> str:
 
 def _targets(statement: Statement) -> object:
     return getattr(statement, "target", getattr(statement, "targets", ""))
-
-
-class _Naming:
-    """The parameters that instances need, named after what names their values, if anything does."""
-
-    def __init__(self, drafts: Sequence[Draft], reserved: frozenset[str]) -> None:
-        self._count = len(drafts)
-        self._reserved = reserved
-        self._values: dict[str, Vector] = {}
-        self._defaults: dict[str, list[LiteralValue]] = {}
-        self._hints: dict[str, Vector] = {}
-        for name, vector in _hints(drafts).items():
-            self._hints[self._free(name)] = vector
-
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Those that have to be given first."""
-        found = []
-        for name, values in self._values.items():
-            defaults = self._defaults[name]
-            default = defaults[0] if all(d == defaults[0] for d in defaults) else None
-            found.append(Parameter(name, values, default))
-        return tuple(sorted(found, key=lambda p: (p.default is not None, isinstance(p.default, bool))))
-
-    def flag(self, name: str, values: Vector) -> Expression:
-        """A parameter that says whether something is there; the same for all that are there together."""
-        for known, vector in self._values.items():
-            if known.startswith("has_") and vector == values:
-                return Name(known)
-        return self._use(self._free(name), values, False)
-
-    def parameter(self, values: Vector, owner: str, role: str, default: LiteralValue) -> Expression:
-        """What gives these values: a hint, a multiple of one, a parameter that is there, or a new one."""
-        known = {**self._hints, **self._values}
-        for name, vector in known.items():
-            if _agree(values, vector):
-                return self._use(name, vector, default)
-        for name, vector in self._hints.items():
-            if factor := _factor(values, vector):
-                return Binary("*", self._use(name, vector, None), Literal(factor))
-        some = next(value for value in values if value is not ABSENT)
-        values = tuple(some if value is ABSENT else value for value in values)
-        wanted = role if role != "size" and role not in known else f"{owner}_{role}"
-        return self._use(self._free(wanted), values, default)
-
-    def _use(self, name: str, values: Vector, default: LiteralValue) -> Name:
-        self._values.setdefault(name, values)
-        self._defaults.setdefault(name, []).append(default)
-        return Name(name)
-
-    def _free(self, wanted: str) -> str:
-        while wanted in self._reserved or wanted in self._values or wanted in self._hints:
-            wanted += "_"
-        return wanted
-
-
-def _hints(drafts: Sequence[Draft]) -> dict[str, Vector]:
-    """The names that all instances have for numbers, where those differ, and not as others do that have a name."""
-    by_name = [dict(draft.hints) for draft in drafts]
-    found: dict[str, Vector] = {}
-    for name in by_name[0]:
-        if not all(name in own for own in by_name):
-            continue
-        vector = tuple(own[name] for own in by_name)
-        derived = any(_factor(vector, known) or _agree(vector, known) for known in found.values())
-        if len(set(vector)) > 1 and not derived:
-            found[name] = vector
-    return found
-
-
-def _agree(values: Vector, vector: Vector) -> bool:
-    """Whether the values are those of a vector, types and all, wherever there is one."""
-    pairs = zip(values, vector, strict=True)
-    return all(a is ABSENT or (type(a) is type(b) and a == b) for a, b in pairs)
-
-
-def _factor(values: Vector, vector: Vector) -> int:
-    """The whole number, greater than 1, by which the values are a multiple of a vector; else 0."""
-    pairs = [(a, b) for a, b in zip(values, vector, strict=True) if a is not ABSENT]
-    if not pairs or not all(type(a) is int and type(b) is int and b > 0 for a, b in pairs):
-        return 0
-    factor = int(pairs[0][0] // pairs[0][1])
-    return factor if factor > 1 and all(a == factor * b for a, b in pairs) else 0

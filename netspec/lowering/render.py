@@ -16,6 +16,7 @@ from netspec.lowering.source import (
     Definition,
     Do,
     Expression,
+    For,
     Formatted,
     Function,
     ListOf,
@@ -63,8 +64,8 @@ def render_expression(expression: Expression) -> str:
             return f"{_primary(value)} if {_primary(test)} else {_primary(otherwise)}"
         case Repeated(value, count):
             return f"*({render_expression(value)} for _ in range({count}))"
-        case Formatted(variable, text):
-            return f'f"{{{variable}}}{text}"'
+        case Formatted(parts):
+            return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
 
 
 def _literal(value: object) -> str:
@@ -181,8 +182,12 @@ def _bracketed(
     return [indent + opening, *lines, indent + closing]
 
 
-def _statement(statement: Statement, indent: str) -> list[str]:
+def _statement(statement: Statement | For, indent: str) -> list[str]:
     match statement:
+        case For(variable, start, stop, body):
+            bounds = f"{start}, {stop}" if start else f"{stop}"
+            inside = [line for own in body for line in _statement(own, indent + INDENT)]
+            return [f"{indent}for {variable} in range({bounds}):", *inside]
         case Assign(target, value, comment):
             before = f"{target} = "
             flat = _value(value, indent, before, "")

@@ -112,15 +112,14 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """`f"{name}.text"`: a text that begins with a variable."""
+    """`f"{name}.conv.{i}"`: a text with variables in it."""
 
-    variable: str
-    text: str
+    parts: tuple[str | Name, ...]
 
     def __post_init__(self) -> None:
-        Name(self.variable)
-        if not re.fullmatch(r"[\w.]*", self.text, re.ASCII):
-            raise ValueError(f"not a part of a name: {self.text!r}")
+        for part in self.parts:
+            if isinstance(part, str) and not re.fullmatch(r"[\w.]*", part, re.ASCII):
+                raise ValueError(f"not a part of a name: {part!r}")
 
 
 Expression = (
@@ -204,12 +203,25 @@ class Do:
 
 
 @dataclass(frozen=True, slots=True)
+class For:
+    """`for variable in range(start, stop):` and what is done each time."""
+
+    variable: str
+    start: int
+    stop: int
+    body: tuple[Statement, ...]
+
+    def __post_init__(self) -> None:
+        Name(self.variable)
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` fits a line."""
 
     name: str
     parameters: tuple[str, ...]
-    body: tuple[Statement, ...]
+    body: tuple[Statement | For, ...]
     returns: str = ""
     docstring: str = ""
 

@@ -92,8 +92,8 @@ def test_an_instance_that_was_changed_has_a_class_of_its_own(blocks: Graph) -> N
     act = blocks.values["units.1.act"]
     assert isinstance(act, Node)
     graph = changed(blocks, units_1_act=replace(act, op=Tanh()))
-    assert [name for name in classes_of(graph) if name.startswith("Unit")] == ["Unit", "Unit_"]
-    assert "Unit_(4, 4)" not in classes_of(graph)["Blocks"], "what is alone takes no arguments"
+    assert [name for name in classes_of(graph) if name.startswith("Unit")] == ["Unit", "Unit2"]
+    assert "Unit2(4" not in classes_of(graph)["Blocks"], "what is alone takes no arguments"
     check_values(graph)
 
 
@@ -106,7 +106,7 @@ def test_an_instance_without_a_layer_shares_the_class_where_that_could_be_identi
         assert f"has_{own}: bool = False" in classes["Unit"]
         check_values(graph)
     graph = changed(blocks, units_1_act=None)
-    assert [each for each in classes_of(graph) if each.startswith("Unit")] == ["Unit", "Unit_"], "F.relu is no module"
+    assert [each for each in classes_of(graph) if each.startswith("Unit")] == ["Unit", "Unit2"], "F.relu is no module"
     check_values(graph)
 
 
