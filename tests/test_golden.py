@@ -91,7 +91,8 @@ def _lines(model: ModelProto) -> Iterator[str]:
     for node in graph.node:
         attributes = "".join(f" {a.name}={_attribute(a)}" for a in node.attribute)
         outputs = ", ".join(types[name] for name in node.output)
-        yield f"{outputs} = {node.op_type}({', '.join(node.input)}){attributes}"
+        named = "" if [node.name] == list(node.output) else f" as {node.name}"
+        yield f"{outputs} = {node.op_type}({', '.join(node.input)}){attributes}{named}"
     yield from (f"output {_value(value)}" for value in graph.output)
 
 

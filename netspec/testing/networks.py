@@ -160,7 +160,7 @@ def residual_blocks() -> Graph:
         chain.add(f"{path}.drop", "dropout", rate=0.25 if shortcut else 0.5)
         chain.add(f"{path}.sum", "add", (f"{path}.drop", passed))
         before = f"{path}.sum"
-    chain.add("gate.left", "tanh").add("gate.right", "sigmoid", before)
+    chain.add("gate.left", "relu").add("gate.right", "tanh", before)
     chain.add("sum", "multiply", ("gate.left", "gate.right")).add("flatten", "flatten")
     scopes += [Scope("gate", "gate"), Scope("head", "head")]
     return chain.add("head.norm", "batch_norm").add("head.fc", "dense", units=3).graph(scopes=scopes)
