@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from netspec.graph import Graph, Node
@@ -73,6 +73,11 @@ class ModelWriter:
             for member in draft.part.members
             if isinstance(member, Node)
         }
+        self._alike: dict[tuple[str, str], list[Node]] = {}
+        self._held: dict[tuple[str, str], bool] = {}
+        for node in graph.nodes:
+            part = self._homes[node.name].part
+            self._alike.setdefault((part.block, local_name(node, part)), []).append(node)
         self._layers = set(graph.values)
         self._channels_last = flattened_channels_last(graph)
         self._bindings: list[Binding] = []
@@ -83,15 +88,15 @@ class ModelWriter:
         home = self._homes[node.name]
         return tuple(home.variable(value) for value in node.inputs)
 
-    def alike(self, node: Node) -> list[Node]:
-        """The node, and those that have its place in other instances of its block: they may share its code."""
+    def all_alike(self, node: Node, holds: Callable[[Node], bool]) -> bool:
+        """Whether something holds of a node, and of those in its place in other instances: they may share its code."""
         own = self._homes[node.name].part
         if not own.block:
-            return [node]
-        parts = [draft.part for draft in self._drafts.values() if draft.part.block == own.block]
-        members = [(member, part) for part in parts for member in part.members if isinstance(member, Node)]
-        local = local_name(node, own)
-        return [member for member, part in members if local_name(member, part) == local]
+            return holds(node)
+        place = (own.block, local_name(node, own))
+        if place not in self._held:
+            self._held[place] = all(holds(each) for each in self._alike[place])
+        return self._held[place]
 
     def apply(
         self,

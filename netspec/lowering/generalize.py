@@ -171,9 +171,10 @@ class Generalizer:
         drafts = [drafts[index] for index in order]  # the fullest first: what it reads is what all of them read
         fullest = drafts[0]
         naming = ParameterNaming([draft.hints for draft in drafts], self._reserved)
+        by_name = [{unit.name: unit for unit in draft.units} for draft in drafts]
         units = []
         for unit in fullest.units:
-            own = [next((u for u in draft.units if u.name == unit.name), None) for draft in drafts]
+            own = [known.get(unit.name) for known in by_name]
             units.append(self._unit(unit, own, naming) if len(drafts) > 1 else unit)
         positions = {index: position for position, index in enumerate(order)}
         parameters = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from netspec.graph import Graph, Node, Scope
@@ -47,7 +48,7 @@ class Part:
         """Whether it is a stack of instances."""
         return self.scope is not None and self.scope.is_stack
 
-    @property
+    @cached_property
     def is_chain(self) -> bool:
         """Whether it is a stack numbered from 0 in which each reads the one before, and only the last is read."""
         parts = [member for member in self.members if isinstance(member, Part)]

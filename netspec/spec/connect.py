@@ -36,8 +36,10 @@ def connect(
     *,
     in_block: bool = False,
 ) -> Connected:
-    """Resolve what every layer reads, and what the network, or the block, gives: a layer's value is `conv1`, one of
-    the outputs of a block is `stem.skip`. What reads a layer that is dropped reads what that one reads.
+    """Resolve what every layer reads, and what the network, or the block, gives.
+
+    A layer's value is `conv1`, one of the outputs of a block is `stem.skip`. What reads a layer that is dropped reads
+    what that one reads.
     """
     layers = {draft.name: draft for draft in drafts}
     known: dict[str, Position | DraftLayer] = {**inputs, **layers}
@@ -50,7 +52,9 @@ def connect(
         before = draft
     given = _outputs(outputs, drafts, known, problems, in_block=in_block)
     kept = _Kept(layers, reads, problems)
-    given = tuple(dict.fromkeys(name for each in given for name in kept.resolve((each,)) or ()))
+    given = tuple(name for each in given for name in kept.resolve((each,)) or ())
+    if not in_block:  # a block gives as many values as it says, some of which may be one
+        given = tuple(dict.fromkeys(given))
     if len(reads) == len(drafts) and given and not kept.unresolved:  # else what is read is not known for sure
         read = {name.partition(".")[0] for names in kept.reads.values() for name in names}
         _check_read(read | {name.partition(".")[0] for name in given}, kept.known(known, reads), problems)

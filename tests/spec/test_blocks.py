@@ -12,6 +12,7 @@ from netspec.errors import SpecError
 from netspec.graph import Graph, Scope
 from netspec.graph.analysis import analyze
 from netspec.spec import elaborate, load_graph, read_spec, write_spec
+from tests.spec.test_elaborate import calls_of
 
 Load = Callable[..., Graph]
 HEAD = "name: example\ninput: {shape: [3, 8, 6]}\n"
@@ -174,6 +175,22 @@ def test_a_block_of_which_nothing_is_left_gives_what_it_gets(load: Load) -> None
     assert reads(graph) == {"end": "input"}
 
 
+def test_outputs_of_a_block_may_be_one_value(load: Load) -> None:
+    graph = load(
+        """blocks:
+  two:
+    layers:
+      a: {op: relu}
+      b: {op: tanh, when: "${channels > 3}"}
+    outputs: [a, b]
+layers:
+  x: {block: two}
+  sum: {op: add, inputs: [x.a, x.b]}
+"""
+    )
+    assert reads(graph) == {"x.a": "input", "sum": "x.a, x.a"}
+
+
 def test_defaults_reach_into_blocks_and_what_is_stated_wins(load: Load) -> None:
     graph = load(
         UNIT
@@ -235,8 +252,21 @@ def test_presets_and_blocks_are_inherited(tmp_path: Path) -> None:
     )
     graph = load_graph(derived)
     assert [(node.name, node.type.features[0]) for node in graph.nodes] == [("units.0.a", 3), ("units.0.b", 2)]
+    derived.write_text("name: d\nextends: base.yaml\nlayers: {units: {op: relu}, end: {block: unit, width: 5}}\n")
+    assert [node.name for node in load_graph(derived).nodes] == ["units", "end.conv"], "what says what it is replaces"
     derived.write_text("name: derived\nextends: base.yaml\nparameters: {size: large, widths: [1, 2]}\n")
     assert widths(load_graph(derived)) == [1, 2, 7], "what a derived file states wins over a preset"
+
+
+def test_cost_grows_with_the_instances(tmp_path: Path) -> None:
+    def stack(count: int) -> Path:
+        path = tmp_path / f"{count}.yaml"
+        path.write_text(f"{HEAD}{UNIT}layers:\n  s: {{block: unit, width: 3, repeat: {count}}}\n")
+        return path
+
+    load_graph(stack(3))  # models build their validators once
+    few, many, more = (calls_of(load_graph, stack(count)) for count in (50, 500, 550))
+    assert more - many == pytest.approx(few, rel=0.1)
 
 
 def test_growth_is_refused_before_it_takes_time(tmp_path: Path) -> None:
