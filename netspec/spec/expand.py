@@ -9,7 +9,7 @@ from netspec.graph import Input, Node, Scope
 from netspec.spec.blocks import BlockSpec
 from netspec.spec.connect import Connected, connect
 from netspec.spec.document import Problems, quote
-from netspec.spec.expression import Value
+from netspec.spec.expression import Unknown, Value
 from netspec.spec.layers import Surroundings, read_layers
 from netspec.spec.model import ModelSpec, UseSpec
 from netspec.spec.parameters import Substitution, value_of
@@ -121,7 +121,7 @@ class Expansion:
             visible = {key: value for key, value in names.items() if key not in later} | own
             node = Substitution(visible, self._problems, later).apply(declaration.default)
             value = value_of(node, declaration, self._problems)
-            if not isinstance(value, str | int | float | bool | tuple | dict):
+            if isinstance(value, Unknown):
                 return None
             own[name] = value
         return names | own

@@ -271,7 +271,7 @@ def test_cost_grows_with_the_instances(tmp_path: Path) -> None:
 
 def test_growth_is_refused_before_it_takes_time(tmp_path: Path) -> None:
     start = time.perf_counter()
-    for name in ("block_growth", "block_repeat_too_often"):
+    for name in ("block_bomb", "block_growth", "block_repeat_too_often"):
         with pytest.raises(SpecError, match="at most 100,000 are taken"):
             load_graph(Path("specs/invalid") / f"{name}.yaml")
     assert time.perf_counter() - start < 5
