@@ -21,7 +21,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expression import INDEX, UNKNOWN, Names, Unknown, Value
-from netspec.spec.hints import suggest
+from netspec.spec.hints import nearest, suggest
 from netspec.spec.parameters import Substitution, value_of
 
 MAX_LAYERS: Final = 100_000
@@ -149,8 +149,10 @@ class _Arguments:
                 self._problems.add(entry.at, f"the block {quote(self._block.name)} has no parameter {quote(key)}", hint)
                 values[key] = UNKNOWN
         absent = [d for name, d in known.items() if d.default is None and name not in values]
-        if absent:
-            wanted = ", ".join(f"{quote(d.name)} ({TYPES.get(d.type, 'any value')})" for d in absent)
+        misspelt = {nearest(key, known) for key in stated if key not in known}
+        unsaid = [d for d in absent if d.name not in misspelt]
+        if unsaid:
+            wanted = ", ".join(f"{quote(d.name)} ({TYPES.get(d.type, 'any value')})" for d in unsaid)
             self._problems.add(self._at, f"the block {quote(self._block.name)} needs {wanted}")
         whole = {name: value for name, value in values.items() if not isinstance(value, Unknown)}
         return whole if len(whole) == len(values) and not absent else None

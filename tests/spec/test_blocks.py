@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -269,12 +268,14 @@ def test_cost_grows_with_the_instances(tmp_path: Path) -> None:
     assert more - many == pytest.approx(few, rel=0.1)
 
 
-def test_growth_is_refused_before_it_takes_time(tmp_path: Path) -> None:
-    start = time.perf_counter()
-    for name in ("block_bomb", "block_growth", "block_repeat_too_often"):
+@pytest.mark.parametrize("name", ["block_bomb", "block_growth", "block_repeat_too_often"])
+def test_growth_is_refused_before_it_is_made(name: str) -> None:
+    def refused(path: Path) -> None:
         with pytest.raises(SpecError, match="at most 100,000 are taken"):
-            load_graph(Path("specs/invalid") / f"{name}.yaml")
-    assert time.perf_counter() - start < 5
+            load_graph(path)
+
+    load_graph("specs/mlp.yaml")  # models build their validators once
+    assert calls_of(refused, Path("specs/invalid") / f"{name}.yaml") < 1_000_000, "of calls: not one for each layer"
 
 
 def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
@@ -298,9 +299,7 @@ RESNETS = {
 
 @pytest.mark.parametrize("depth", RESNETS)
 def test_one_spec_is_a_family(depth: int) -> None:
-    start = time.perf_counter()
     graph = load_graph("specs/resnet.yaml", {"depth": depth}).check()
-    assert time.perf_counter() - start < 1
     assert graph.name == f"resnet{depth}"
     analysis = analyze(graph)
     assert (analysis.weights - analysis.untrained, round(analysis.macs / 1e9, 2)) == RESNETS[depth]
