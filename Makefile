@@ -11,12 +11,14 @@ PHOTO  ?= $(shell ls $(VENV)/lib/python3*/site-packages/sklearn/datasets/images/
 # A stamp for each set of extras: what is installed already is not installed again until its versions change.
 DEMO := $(VENV)/.demo-is-installed
 DEV  := $(VENV)/.dev-is-installed
+BENCH := $(VENV)/.bench-is-installed
+ROWS ?= # words in the names of the rows to measure; all without
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench clean
+.PHONY: help demo test bench bench-keep clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
 
 demo: $(DEMO) ## Build AlexNet for PyTorch, Keras and ONNX, run it on a photograph in all three, and prove them equal
 	$(BIN)/netspec build specs/alexnet.yaml --backend all --out $(OUT)
@@ -31,8 +33,11 @@ test: $(DEV) ## Lint, check types and imports, and run all tests
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 # OpenMP's threads wait by spinning: two in each worker take ten times as long
 
-bench: $(DEV) ## Measure, each figure as a ratio to a peer in the same run
-	@for file in $(filter-out benchmarks/paired.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+bench: $(BENCH) ## Measure, each figure as a ratio to a peer that takes its turn, beside the target and the last result
+	$(BIN)/python benchmarks/run.py $(ROWS)
+
+bench-keep: $(BENCH) ## The same, and keep the results in benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py $(ROWS) --keep
 
 clean: ## Remove what was built and cached, and .venv
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -52,3 +57,7 @@ $(DEMO): pyproject.toml constraints.txt | $(BIN)/python
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[dev]'
 	@touch $@ $(DEMO)
+
+$(BENCH): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[bench]'
+	@touch $@ $(DEV) $(DEMO)

@@ -1,77 +1,67 @@
-"""What a layer costs in a chain of a hundred, a thousand and ten thousand: the same in each, if nothing is quadratic.
+"""What netspec itself costs as networks grow: chains of 10 to 1,000 layers, and of 4 to 64 channels.
 
-Target: a chain of 1,000 layers is checked in under one second.
+    python benchmarks/growth.py              a table, and where the time of the longest chain goes
+    python benchmarks/growth.py STAGE        the profile of that stage alone
+
+Twice as deep is to take twice as long. Width is the frameworks' own affair, but for what touches every weight.
 """
 
 from __future__ import annotations
 
+import cProfile
 import gc
+import pstats
 import statistics
-import tempfile
+import sys
+import time
 from collections.abc import Callable
-from itertools import cycle, islice
-from pathlib import Path
 
-from paired import seconds
+from subjects.growth import STAGES, stage
 
-from netspec.graph import Graph
-from netspec.graph.analysis import analyze
-from netspec.lowering import find_backend
-from netspec.spec import ModelSpec, elaborate, load_graph, read_spec
-
-RUNS = {100: 9, 1_000: 5, 10_000: 3}  # layers: how often each stage is timed
-BLOCK = (
-    "{{op: conv2d, filters: 4, kernel_size: 3, padding: 1, bias: false}}",
-    "{{op: batch_norm}}",
-    "{{op: relu}}",
-    "{{op: add, inputs: [layer{before}, layer{beginning}]}}",
-)
+DEPTHS, WIDTHS = (10, 100, 1_000), (4, 16, 64)
+RUNS = {10: 9, 100: 5, 1_000: 3}
 
 
-def chain(layers: int) -> str:
-    """A residual chain as YAML: convolutions, normalizations, sums with what came three layers before."""
-    lines = ["name: chain", "input: {shape: [4, 8, 8]}", "layers:", f"  layer0: {BLOCK[0].format()}"]
-    for i, text in enumerate(islice(cycle(BLOCK), layers - 1), start=1):
-        lines.append(f"  layer{i}: {text.format(before=i - 1, beginning=max(0, i - 4))}")
-    return "\n".join([*lines, ""])
+def main(*names: str) -> None:
+    if names:
+        profile(" ".join(names))
+        return
+    print(f"{'ms for layers':18}" + "".join(f"{depth:>10,}" for depth in DEPTHS) + "   a layer in 1,000 : in 100")
+    for name in STAGES:
+        times = [seconds(stage(name, depth), RUNS[depth]) for depth in DEPTHS]
+        row = "".join(f"{1e3 * t:10.1f}" for t in times)
+        print(f"{name:18}{row}{times[2] / times[1] / 10:13.2f}", flush=True)
+    print(f"\n{'ms for channels':18}" + "".join(f"{width:>10}" for width in WIDTHS) + "   100 layers")
+    for name in STAGES:
+        times = [seconds(stage(name, 100, width), 5) for width in WIDTHS]
+        print(f"{name:18}" + "".join(f"{1e3 * t:10.1f}" for t in times), flush=True)
+    for name in ("check", "lower to torch", "build in torch"):
+        print(f"\nwhere the time goes: {name}")
+        profile(name)
 
 
-def stages(path: Path) -> dict[str, Callable[[], object]]:
-    """What is timed, for one file; each stage on the result of the one before."""
-    spec: ModelSpec = read_spec(path)
-    graph: Graph = elaborate(spec)
-    return {
-        "read and validate": lambda: read_spec(path),
-        "elaborate": lambda: elaborate(spec),
-        "check: both": lambda: load_graph(path),
-        "analyze": lambda: analyze(graph),
-        **{f"lower to {name}": lowering(name, graph) for name in ("torch", "keras", "onnx")},
-    }
+def profile(name: str) -> None:
+    """The functions that take most of a stage of 1,000 layers, by their own time."""
+    action = stage(name, 1_000)
+    action()
+    profiler = cProfile.Profile()
+    profiler.runcall(action)
+    stats = pstats.Stats(profiler)
+    stats.strip_dirs().sort_stats("tottime").print_stats(10)
 
 
-def lowering(name: str, graph: Graph) -> Callable[[], object]:
-    backend = find_backend(name)
-    return lambda: backend.lower(graph)
-
-
-def main() -> None:
-    found: dict[str, dict[int, float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for layers, runs in RUNS.items():
-            path = Path(folder) / f"chain{layers}.yaml"
-            path.write_text(chain(layers), encoding="utf-8")
-            for stage, action in stages(path).items():
-                action()
-                gc.collect()
-                gc.freeze()  # a process has one network: what the others hold is not to be walked for each
-                found.setdefault(stage, {})[layers] = statistics.median(seconds(action) for _ in range(runs))
-    head = "".join(f"{f'{layers:,}':>12}" for layers in RUNS)
-    print(f"{'ms for layers':18}{head}   a layer in the longest : in 1,000")
-    for stage, times in found.items():
-        row = "".join(f"{1e3 * time:12.1f}" for time in times.values())
-        print(f"{stage:18}{row}{times[10_000] / times[1_000] / 10:13.2f}")
-    print(f"1,000 layers are checked in {found['check: both'][1_000]:.2f} s; the target is 1 s")
+def seconds(action: Callable[[], None], runs: int) -> float:
+    """The median, after a run that is not counted."""
+    action()
+    gc.collect()
+    gc.freeze()  # a process has one network: what the others hold is not to be walked for each
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

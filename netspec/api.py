@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from netspec.graph import Graph
-from netspec.lowering import Artifact, Backend, Model, backend_names, find_backend
+from netspec.lowering import Artifact, Backend, Model, at_level, backend_names, find_backend
 from netspec.ops.base import Weights
+from netspec.passes import Level
 from netspec.spec import ModelSpec, elaborate, read_spec
 from netspec.training.events import Observer, Observers
 from netspec.training.run import Outcome, TrainOptions, train
-from netspec.verify import Level, Report, verify
+from netspec.verify import Report, verify
+from netspec.verify import compare as verification
 from netspec.weights import CanonicalWeights, initialize, load_weights
 
 
@@ -42,29 +44,42 @@ class Network:
         """Canonical weights from a safetensors file. Raises WeightsError where they are not this network's."""
         return load_weights(Path(path), self.graph)
 
-    def lower(self, backend: str | Backend) -> Artifact:
+    def lower(self, backend: str | Backend, *, optimize: Level = "none") -> Artifact:
         """The artifact for a backend: `artifact.content` is the emitted source. No framework is imported."""
-        return _backend(backend).lower(self.graph)
+        return at_level(_backend(backend), optimize).lower(self.graph)
 
-    def build(self, backend: str | Backend, weights: Weights | str | Path | None = None, *, seed: int = 0) -> Model:
+    def build(
+        self,
+        backend: str | Backend,
+        weights: Weights | str | Path | None = None,
+        *,
+        optimize: Level | None = None,
+        compile: bool = False,  # as on the command line
+        seed: int = 0,
+    ) -> Model:
         """A model in memory; `model.native` is the framework's own object.
 
         Args:
             backend: `torch`, `keras`, `onnx`, or another that is installed.
             weights: canonical arrays, or a safetensors file; drawn from `seed` when left out.
+            optimize: passes over the graph: `none`, `training`, or `inference`, after which the model only infers.
+            compile: compile the model for this machine, where the backend can; `optimize` is then `inference` unless
+                it is given.
             seed: of the initial weights.
 
         Raises:
-            BackendError: the backend is unknown or its framework not installed.
+            BackendError: the backend is unknown or its framework not installed, or it compiles nothing.
             WeightsError: the weights are not this network's.
         """
-        target = _backend(backend)
+        chosen = _backend(backend)
+        target = at_level(chosen.with_options(compile=True) if compile else chosen, optimize or _level(compile))
         target.require()
+        own = weights is None or isinstance(weights, str | Path)  # made here, and so the model's to keep
         if weights is None:
             weights = self.initialize(seed)
         elif isinstance(weights, str | Path):
             weights = self.load_weights(weights)
-        return target.load(target.lower(self.graph), weights)
+        return target.load(target.lower(self.graph), weights, donated=own)
 
     def train(
         self,
@@ -87,9 +102,10 @@ class Network:
     def verify(
         self,
         backends: Sequence[str | Backend] | None = None,
-        level: Level | None = None,
+        level: verification.Level | None = None,
         *,
         weights: Weights | str | Path | None = None,
+        optimize: Level = "none",
         deep: bool = False,
         seed: int = 0,
     ) -> Report:
@@ -100,6 +116,7 @@ class Network:
             level: `forward`; `gradient` for both; `training` for all three, twenty optimizer steps by the paper's rule
                 and by the spec's own; left out, gradients where two backends train.
             weights: canonical arrays or a safetensors file to check with, instead of He-scaled ones.
+            optimize: compare what the backends make of the network at this level of optimization.
             deep: compare every node's value too.
             seed: of the weights and inputs of the check.
 
@@ -108,7 +125,7 @@ class Network:
             NetspecError: training is asked for, and the network has not one input and logits as its one output.
             WeightsError: the weights are not this network's.
         """
-        targets = [_backend(b) for b in (backend_names() if backends is None else backends)]
+        targets = [at_level(_backend(b), optimize) for b in (backend_names() if backends is None else backends)]
         arrays = self.load_weights(weights) if isinstance(weights, str | Path) else weights
         return verify(self.graph, targets, level, weights=arrays, recipe=self.spec.training, deep=deep, seed=seed)
 
@@ -125,6 +142,10 @@ def load(path: str | Path, set: Mapping[str, object] | None = None) -> Network: 
     """
     spec = read_spec(Path(path), set or {})
     return Network(spec, elaborate(spec))
+
+
+def _level(compiled: bool) -> Level:
+    return "inference" if compiled else "none"
 
 
 def _backend(backend: str | Backend) -> Backend:

@@ -8,8 +8,9 @@ from pathlib import Path
 from netspec.errors import BackendError
 from netspec.files import staged
 from netspec.graph import Graph
-from netspec.lowering import Backend
+from netspec.lowering import Backend, at_level
 from netspec.ops.base import Weights
+from netspec.passes import Level
 from netspec.weights import save_weights
 
 
@@ -18,6 +19,7 @@ def write_build(
     backends: Sequence[Backend],
     weights: Weights,
     folder: Path,
+    level: Level = "none",
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Write `NAME.safetensors`, and what each backend makes of the graph in a folder of the backend's name.
@@ -29,6 +31,7 @@ def write_build(
         backends: what to write for.
         weights: canonical arrays.
         folder: where to; nothing outside it is written.
+        level: of optimization, for all backends and the weights.
         progress: called with what is about to be done.
 
     Returns:
@@ -41,15 +44,16 @@ def write_build(
     """
     if not backends:
         raise BackendError("expected one backend or more, received none")
+    targets = [at_level(backend, level) for backend in backends]
     artifacts = []
-    for backend in backends:
+    for backend in targets:
         progress(f"lowering to {backend.name}")
         artifacts.append(backend.lower(graph))
     with staged(folder) as stage:
         written = []
-        for backend, artifact in zip(backends, artifacts, strict=True):
+        for backend, artifact in zip(targets, artifacts, strict=True):
             progress(f"writing {backend.name}")
             written += backend.write(artifact, weights, stage / backend.name)
         progress("writing weights")
-        written.append(save_weights(stage / f"{graph.name}.safetensors", graph, weights))
+        written.append(save_weights(stage / f"{graph.name}.safetensors", graph, weights, level))
     return [folder / path.relative_to(stage) for path in written]

@@ -3,8 +3,6 @@
 Units: learning rates are for one optimizer step; a span of time is counted in optimizer steps or in epochs.
 """
 
-from __future__ import annotations
-
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -211,8 +209,9 @@ class Recipe(Attribute):
         accumulate: batches whose gradients are averaged into one optimizer step.
     """
 
+    # Defaults by factories: one made here would build its validator on import.
     seed: NonNegativeInt = 0
-    loss: SoftmaxCrossEntropy = SoftmaxCrossEntropy(name="softmax_cross_entropy")
+    loss: SoftmaxCrossEntropy = Field(default_factory=lambda: SoftmaxCrossEntropy(name="softmax_cross_entropy"))
     batch_size: PositiveInt
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -221,10 +220,10 @@ class Recipe(Attribute):
     overrides: dict[str, WeightOverride] = Field(default_factory=dict)
     clip_gradient_norm: PositiveFloat | None = None
     accumulate: PositiveInt = 1
-    schedule: Schedule = ConstantSchedule(name="constant")
+    schedule: Schedule = Field(default_factory=lambda: ConstantSchedule(name="constant"))
     warmup: Warmup | None = None
-    augmentation: Augmentation = Augmentation()
-    evaluation: Evaluation = Evaluation()
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
 
     @model_validator(mode="after")
     def _has_one_length(self) -> Self:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from netspec.arrays import np
 
@@ -31,8 +30,7 @@ BATCH: Final = "N"
 Dim = int | Literal["N"]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorType:
+class TensorType(NamedTuple):
     """A shape whose first axis is the free batch, and a dtype. Maps are (N, C, H, W).
 
     >>> t = TensorType.of(3, 224, 224)
@@ -73,7 +71,7 @@ class TensorType:
 
     def astype(self, dtype: DType) -> TensorType:
         """The same shape with another dtype."""
-        return replace(self, dtype=dtype)
+        return self._replace(dtype=dtype)
 
     def __str__(self) -> str:
         return f"({', '.join(str(d) for d in self.shape)}{',' if self.rank == 1 else ''})"

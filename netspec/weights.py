@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from netspec.graph.text import spec_hash
 from netspec.graph.weights import check_weights
 from netspec.ops.base import Array, Weights
 from netspec.ops.initializers import draw
+from netspec.passes import Level, optimize
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
 METADATA = "netspec"  # the key in a safetensors file; its value is JSON
@@ -45,26 +46,44 @@ def initialize(graph: Graph, seed: int = 0) -> CanonicalWeights:
     }
 
 
-def save_weights(path: Path, graph: Graph, weights: Weights) -> Path:
+def save_weights(path: Path, graph: Graph, weights: Weights, level: Level = "none") -> Path:
     """Write weights as safetensors, with the spec's name and hash as metadata: the same bytes for the same weights.
+
+    Args:
+        path: where to.
+        graph: the spec's.
+        weights: its.
+        level: of optimization: what is written are the weights of the network that it makes of the graph, and so that
+            they cannot be taken for the spec's, the metadata say so.
 
     Raises:
         WeightsError: they are not the graph's weights.
         NetspecError: the file cannot be written.
     """
-    check_weights(graph, weights)
-    arrays = {name: np.asarray(weights[name], np.float32) for name in graph.weights}
-    return write_arrays(path, arrays, {"spec": graph.name, "spec_hash": spec_hash(graph)})
+    optimized = optimize(graph, level)
+    found = optimized.weights(weights)
+    metadata = {"spec": graph.name, "spec_hash": spec_hash(graph)}
+    metadata |= {"optimized": level} if optimized.folds else {}
+    return write_arrays(path, {name: np.asarray(array, np.float32) for name, array in found.items()}, metadata)
 
 
 def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     """Read weights and check every name and shape against a graph. Of a checkpoint, the weights alone.
 
+    The arrays are parts of the file, read when they are first touched; writing to them leaves it as it is.
+
     Raises:
-        WeightsError: no such file, not safetensors, damaged, not float32, not finite, or another network's.
+        WeightsError: no such file, not safetensors, damaged, not float32, not finite, another network's, or those of
+            the network optimized.
     """
     arrays, metadata = read_arrays(path)
     weights = {name: array for name, array in arrays.items() if SLOT not in name}
+    if level := metadata.get("optimized"):
+        raise WeightsError(
+            f"{path}: these are the weights of {metadata.get('spec')} after --optimize {level}, with constants of the "
+            "network folded into them",
+            "`netspec build` without --optimize writes the spec's own",
+        )
     try:
         check_weights(graph, weights)
     except WeightsError as error:
@@ -74,9 +93,17 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     for name, array in weights.items():
         if not np.issubdtype(array.dtype, np.floating):
             raise WeightsError(f"{path}: {name}: expected floating-point numbers, received {array.dtype}")
-        if not np.isfinite(array).all():
+        if not _finite(array):
             raise WeightsError(f"{path}: {name}: holds NaN or infinite values", "the training that wrote it diverged")
     return {name: weights[name].astype(np.float32, copy=False) for name in graph.weights}
+
+
+def _finite(array: Array) -> bool:
+    """Whether no element is NaN or infinite: the sum of squares tells at the speed of memory, unless it overflows."""
+    flat = array.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = flat @ flat
+    return bool(np.isfinite(squares)) or bool(np.isfinite(array).all())
 
 
 def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -88,9 +115,9 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file", "give the .safetensors that `netspec build` wrote")
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:  # which checks the header, and copies what it reads
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 # not a mapping
+        arrays = _map_arrays(path)
     except (SafetensorError, OSError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{path}: not a readable safetensors file: {error}", "it may be cut short, or of another format"
@@ -100,6 +127,34 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     except ValueError:
         found = {}
     return arrays, found if isinstance(found, dict) else {}
+
+
+def _map_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of a safetensors file as private mappings of its parts: copied a page at a time, when written to.
+
+    Raises:
+        TypeError: an element type that NumPy has not.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header: dict[str, dict[str, Any]] = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    if not header:
+        return {}
+    data = np.memmap(path, np.uint8, "c", offset=0)
+    arrays = {}
+    for name, entry in header.items():
+        start, end = (8 + length + offset for offset in entry["data_offsets"])
+        if entry["dtype"] not in _ELEMENTS:
+            raise TypeError(f"{name} has elements of type {entry['dtype']}")
+        arrays[name] = data[start:end].view(_ELEMENTS[entry["dtype"]]).reshape(entry["shape"]).view(np.ndarray)
+    return arrays
+
+
+_ELEMENTS: Final = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "?"},
+    **{f"{sign}{8 * size}": f"<{sign.lower()}{size}" for sign in "IU" for size in (1, 2, 4, 8)},
+}
 
 
 def write_arrays(path: Path, arrays: Weights, metadata: Mapping[str, Any]) -> Path:

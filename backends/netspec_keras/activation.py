@@ -1,10 +1,25 @@
 """Activations in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.source import call
-from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.lowering.source import LiteralValue, call
+from netspec.ops import (
+    Elu,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Mish,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from netspec.ops.activation import Elementwise
-from netspec_keras.layout import native_axis
+from netspec_keras.layout import native_axis, native_features
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
@@ -15,16 +30,44 @@ def relu(op: Relu, node: Node, out: ModelWriter) -> None:
     out.apply(node, call("layers.ReLU"), *out.inputs(node))
 
 
+@lowers(Relu6)
+def relu6(op: Relu6, node: Node, out: ModelWriter) -> None:
+    """`layers.ReLU` up to 6, as Keras' own networks write it."""
+    out.apply(node, call("layers.ReLU", 6.0), *out.inputs(node))
+
+
 @lowers(LeakyRelu)
 def leaky_relu(op: LeakyRelu, node: Node, out: ModelWriter) -> None:
     """Our own, for `layers.LeakyReLU` has not the precision of float64; and its slope is 0.3 unless it is given."""
     out.apply(node, call("PreciseLeakyReLU", negative_slope=op.negative_slope), *out.inputs(node))
 
 
-@lowers(Tanh, Sigmoid, Silu)
+@lowers(Tanh, Sigmoid, Silu, HardSigmoid, HardSwish, Softplus, Mish)
 def activation(op: Elementwise, node: Node, out: ModelWriter) -> None:
     """`layers.Activation`; Keras has these functions under the same names."""
     out.apply(node, call("layers.Activation", op.kind), *out.inputs(node))
+
+
+@lowers(PRelu)
+def prelu(op: PRelu, node: Node, out: ModelWriter) -> None:
+    """`layers.PReLU`, its slopes shared along all axes but the channels', or along all."""
+    rank = node.type.rank
+    channels = native_axis(1, rank) % rank
+    along = tuple(axis for axis in range(1, rank) if op.shared or axis != channels)
+    shape = tuple(1 if axis in along else size for axis, size in enumerate(native_features(node.type), 1))
+    out.bind(node, "weight", "alpha", native_shape=shape)
+    settings: dict[str, LiteralValue] = {"shared_axes": along} if along else {}
+    out.apply(
+        node,
+        call("layers.PReLU", alpha_initializer=call("keras.initializers.Constant", 0.25), **settings),
+        *out.inputs(node),
+    )
+
+
+@lowers(Elu)
+def elu(op: Elu, node: Node, out: ModelWriter) -> None:
+    """`layers.ELU`."""
+    out.apply(node, call("layers.ELU", **({} if op.alpha == 1.0 else {"alpha": op.alpha})), *out.inputs(node))
 
 
 @lowers(Gelu)

@@ -13,7 +13,9 @@ import netspec_keras.linear
 import netspec_keras.merge
 import netspec_keras.normalization
 import netspec_keras.pooling
-import netspec_keras.shape  # noqa: F401 # each module fills the table
+import netspec_keras.reduction
+import netspec_keras.shape
+import netspec_keras.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
@@ -37,6 +39,12 @@ class KerasBackend(Backend):
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64} if ENGINE == "tensorflow" else {DType.FLOAT32})
     trains = True
     lowerings = TABLE
+    costly_passes = MappingProxyType(
+        {
+            "in-place": "a functional model has no operations in place",
+            "channels-last": "the emitted model is channels last always",
+        }
+    )
 
     def lower(self, graph: Graph) -> Artifact:
         """Source with one function; its model takes and returns maps in (N, H, W, C)."""
@@ -45,8 +53,9 @@ class KerasBackend(Backend):
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()
 
-    def load(self, artifact: Artifact, weights: Weights) -> Model:
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """What the emitted function returns."""
+        del donated  # it copies them in any case
         self.require()
         dtype = artifact.graph.dtype
         if dtype not in self.dtypes:

@@ -1,8 +1,10 @@
-"""The affine map in Keras: kernels (features, units); the graph has (units, features)."""
+"""Linear maps in Keras: kernels (features, units); the graph has (units, features)."""
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call
-from netspec.ops import Dense
+from netspec.ops import Dense, LayerScale, MatMul
+from netspec.ops.initializers import Constant
+from netspec_keras.layout import native_axis, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
@@ -24,3 +26,27 @@ def dense(op: Dense, node: Node, out: ModelWriter) -> None:
         view, shape = (op.units, *flattened.features), (flattened.size, op.units)
         out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0), view=view, native_shape=shape)
     out.apply(node, call("layers.Dense", op.units, **optional), *out.inputs(node))
+
+
+@lowers(LayerScale)
+def layer_scale(op: LayerScale, node: Node, out: ModelWriter) -> None:
+    """A layer of our own; gains start where the spec has them start."""
+    start, axis = node.weights["weight"].initializer, native_axis(op.axis, node.type.rank)
+    settings: dict[str, LiteralValue] = {} if axis == -1 else {"axis": axis}
+    out.bind(node, "weight", "gain")
+    initial = start.constant if isinstance(start, Constant) else 1.0
+    out.apply(node, call("LayerScale", initial, **settings), *out.inputs(node))
+
+
+@lowers(MatMul)
+def matmul(op: MatMul, node: Node, out: ModelWriter) -> None:
+    """`ops.matmul`; of maps `ops.einsum`, for their rows and columns do not lie last."""
+    a, b = out.inputs(node)
+    if node.type.rank != 4:
+        pairs = ((a, op.transpose_a), (b, op.transpose_b))
+        operands = [call("ops.swapaxes", x, -2, -1) if transposed else x for x, transposed in pairs]
+        out.assign(node, call("ops.matmul", *operands))
+        return
+    letters = ("nckr" if op.transpose_a else "ncrk", "ncmk" if op.transpose_b else "nckm", "ncrm")
+    left, right, product = ("".join(canonical[axis] for axis in native_order(4)) for canonical in letters)
+    out.assign(node, call("ops.einsum", f"{left},{right}->{product}", a, b))

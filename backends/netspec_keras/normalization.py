@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call
-from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from netspec_keras.layout import native_axis, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
@@ -48,6 +48,14 @@ def layer_norm(op: LayerNorm, node: Node, out: ModelWriter) -> None:
     out.apply(
         node, call("layers.LayerNormalization" if last else "AxisLayerNormalization", **settings), *out.inputs(node)
     )
+
+
+@lowers(InstanceNorm)
+def instance_norm(op: InstanceNorm, node: Node, out: ModelWriter) -> None:
+    """`layers.GroupNormalization` with a group for each channel, which it writes as -1."""
+    settings = {"groups": -1} | _axis(node) | {"epsilon": op.epsilon} | _affine(op.affine)
+    _bind_affine(node, out)
+    out.apply(node, call("layers.GroupNormalization", **settings), *out.inputs(node))
 
 
 @lowers(GroupNorm)

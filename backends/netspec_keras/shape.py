@@ -1,10 +1,10 @@
 """Ops that move elements, in Keras: where their order shows, a map is brought to C, H, W first."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Name, call
-from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
+from netspec.lowering.source import LiteralValue, Name, call, part
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 from netspec_keras.geometry import sides
-from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, mixes_order, native_order
+from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, mixes_order, native_axis, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
@@ -42,6 +42,23 @@ def permute(op: Permute, node: Node, out: ModelWriter) -> None:
     canonical = (0, *op.axes)
     axes = tuple(order.index(canonical[axis]) for axis in order[1:])
     out.apply(node, call("layers.Permute", axes), *out.inputs(node))
+
+
+@lowers(Slice)
+def slice_(op: Slice, node: Node, out: ModelWriter) -> None:
+    """`x[:, :, :, start:stop]`, on the axis where Keras keeps it."""
+    (x,), rank = out.inputs(node), node.type.rank
+    size = node.input_types[0].features[op.axis - 1]
+    axis = native_axis(op.axis, rank) % rank
+    out.assign(node, part(x, axis, op.start, size if op.stop is None else op.stop, op.step, size))
+
+
+@lowers(ChannelShuffle)
+def channel_shuffle(op: ChannelShuffle, node: Node, out: ModelWriter) -> None:
+    """A layer of our own."""
+    axis = native_axis(1, node.type.rank)
+    settings: dict[str, LiteralValue] = {} if axis == -1 else {"axis": axis}
+    out.apply(node, call("ChannelShuffle", op.groups, **settings), *out.inputs(node))
 
 
 @lowers(Pad2d)

@@ -37,11 +37,15 @@ PACKAGE: Final = "netspec_keras"
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
     "AxisLayerNormalization": "axis_layer_normalization",
+    "ChannelShuffle": "channel_shuffle",
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
+    "CroppedConv2DTranspose": "cropped_convolution_transpose",
     "GELU": "gelu",
     "GroupedConv2D": "grouped_convolution",
     "GroupedDense": "grouped_dense",
+    "L2Normalization": "l2_normalization",
+    "LayerScale": "layer_scale",
     "LocalResponseNormalization": "local_response_normalization",
     "MapResponseNormalization": "map_response_normalization",
     "MinusInfinityPadding2D": "minus_infinity_padding",
@@ -124,9 +128,15 @@ class ModelWriter:
         home = self._homes[node.name]
         named = Call(layer.function, layer.args, (*layer.kwargs, ("name", layer_name(home.part, own_name))))
         applied = Call(named, inputs if len(inputs) == 1 else (ListOf(inputs),))
+        return self.assign(node, applied, features)
+
+    def assign(self, node: Node, value: Expression, features: tuple[int, ...] = ()) -> Name:
+        """`x = value`, with the shape in a comment: for what is a function of `keras.ops` and no layer."""
         comment = _shape(("N", *features)) if features else self._new_shape(node)
+        home = self._homes[node.name]
         variable = home.variable(node.name)
-        home.run(node, Assign(variable.path, applied, comment))
+        if value != variable:
+            home.run(node, Assign(variable.path, value, comment))
         return variable
 
     def bind(

@@ -3,11 +3,28 @@
 import math
 
 from netspec.graph import Node
-from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.ops import (
+    Elu,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Mish,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
 GELU_OPSET = 20  # the first with a Gelu operator
+HARD_SWISH_OPSET = 14  # likewise
+MISH_OPSET = 18  # likewise
 
 
 @lowers(Relu)
@@ -17,10 +34,31 @@ def relu(op: Relu, node: Node, out: GraphWriter) -> None:
     out.assign(node, "Relu", *out.inputs(node))
 
 
+@lowers(Relu6)
+def relu6(op: Relu6, node: Node, out: GraphWriter) -> None:
+    """`Clip` to 0 and 6, which runtimes fuse with a convolution before it."""
+    del op
+    out.assign(node, "Clip", *out.inputs(node), out.constant(node, "least", 0.0), out.constant(node, "most", 6.0))
+
+
 @lowers(LeakyRelu)
 def leaky_relu(op: LeakyRelu, node: Node, out: GraphWriter) -> None:
     """`LeakyRelu`, with its slope spelled out."""
     out.assign(node, "LeakyRelu", *out.inputs(node), alpha=op.negative_slope)
+
+
+@lowers(PRelu)
+def prelu(op: PRelu, node: Node, out: GraphWriter) -> None:
+    """`PRelu`, its slopes in a shape that broadcasts against a sample."""
+    slopes = node.weights["weight"].size
+    slope = out.weight(node, "weight", native_shape=(slopes, *(1,) * (node.type.rank - 2)))
+    out.assign(node, "PRelu", *out.inputs(node), slope)
+
+
+@lowers(Elu)
+def elu(op: Elu, node: Node, out: GraphWriter) -> None:
+    """`Elu`, with its alpha spelled out."""
+    out.assign(node, "Elu", *out.inputs(node), alpha=op.alpha)
 
 
 @lowers(Tanh)
@@ -43,6 +81,42 @@ def silu(op: Silu, node: Node, out: GraphWriter) -> None:
     del op
     (x,) = out.inputs(node)
     out.assign(node, "Mul", x, out.step(node, "sigmoid", "Sigmoid", x))
+
+
+@lowers(HardSigmoid)
+def hard_sigmoid(op: HardSigmoid, node: Node, out: GraphWriter) -> None:
+    """`HardSigmoid`, with its slope spelled out: 0.2 by default."""
+    del op
+    out.assign(node, "HardSigmoid", *out.inputs(node), alpha=1 / 6, beta=0.5)
+
+
+@lowers(HardSwish)
+def hard_swish(op: HardSwish, node: Node, out: GraphWriter) -> None:
+    """`HardSwish` from opset 14, before it `HardSigmoid` times x."""
+    del op
+    (x,) = out.inputs(node)
+    if out.opset >= HARD_SWISH_OPSET:
+        out.assign(node, "HardSwish", x)
+    else:
+        out.assign(node, "Mul", x, out.step(node, "hard_sigmoid", "HardSigmoid", x, alpha=1 / 6, beta=0.5))
+
+
+@lowers(Softplus)
+def softplus(op: Softplus, node: Node, out: GraphWriter) -> None:
+    """`Softplus`."""
+    del op
+    out.assign(node, "Softplus", *out.inputs(node))
+
+
+@lowers(Mish)
+def mish(op: Mish, node: Node, out: GraphWriter) -> None:
+    """`Mish` from opset 18, before it x times `Tanh` of `Softplus`."""
+    del op
+    (x,) = out.inputs(node)
+    if out.opset >= MISH_OPSET:
+        out.assign(node, "Mish", x)
+    else:
+        out.assign(node, "Mul", x, out.step(node, "tanh", "Tanh", out.step(node, "softplus", "Softplus", x)))
 
 
 @lowers(Gelu)

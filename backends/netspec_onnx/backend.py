@@ -13,7 +13,9 @@ import netspec_onnx.linear
 import netspec_onnx.merge
 import netspec_onnx.normalization
 import netspec_onnx.pooling
-import netspec_onnx.shape  # noqa: F401 # each module fills the table
+import netspec_onnx.reduction
+import netspec_onnx.shape
+import netspec_onnx.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, Model, SavedModel
@@ -45,6 +47,13 @@ class OnnxBackend(Backend):
     dtypes = frozenset({DType.FLOAT32})
     trains = False
     lowerings = TABLE
+    costly_passes = MappingProxyType(
+        {
+            "relu-after-max-pool": "onnxruntime computes a convolution and the ReLU after it as one",
+            "in-place": "onnxruntime plans its memory itself",
+            "channels-last": "onnxruntime chooses its layout itself",
+        }
+    )
 
     def __init__(self, opset: int = DEFAULT_OPSET, largest_inline: int = LARGEST_INLINE) -> None:
         self.opset = check_opset(opset)
@@ -65,8 +74,9 @@ class OnnxBackend(Backend):
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()
 
-    def load(self, artifact: Artifact, weights: Weights) -> Model:
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """A session of onnxruntime with the weights as initializers."""
+        del donated  # it copies them in any case
         self.require()
         from netspec_onnx.model import OnnxModel
 

@@ -1,7 +1,7 @@
-"""The affine map in ONNX."""
+"""Linear maps in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import Dense
+from netspec.ops import Dense, LayerScale, MatMul
 from netspec.types import BATCH, Dim
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
@@ -48,3 +48,24 @@ def grouped_dense(op: Dense, node: Node, out: GraphWriter) -> None:
         out.assign(node, "Add", out.step(node, "joined", "Reshape", x, joined), out.weight(node, "bias"))
     else:
         out.assign(node, "Reshape", x, joined)
+
+
+@lowers(LayerScale)
+def layer_scale(op: LayerScale, node: Node, out: GraphWriter) -> None:
+    """`Mul` by gains in a shape that broadcasts against a sample."""
+    (x,) = out.inputs(node)
+    aligned = (node.weights["weight"].size, *(1,) * (node.type.rank - 1 - op.axis))
+    out.assign(node, "Mul", x, out.weight(node, "weight", native_shape=aligned))
+
+
+@lowers(MatMul)
+def matmul(op: MatMul, node: Node, out: GraphWriter) -> None:
+    """`MatMul`, after a `Transpose` of what is transposed."""
+    a, b = out.inputs(node)
+    rank = node.type.rank
+    swapped = (*range(rank - 2), rank - 1, rank - 2)
+    if op.transpose_a:
+        a = out.step(node, "a", "Transpose", a, perm=swapped, shape=[node.input_types[0].shape[i] for i in swapped])
+    if op.transpose_b:
+        b = out.step(node, "b", "Transpose", b, perm=swapped, shape=[node.input_types[1].shape[i] for i in swapped])
+    out.assign(node, "MatMul", a, b)

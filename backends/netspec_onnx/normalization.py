@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netspec.graph import Node
-from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from netspec.ops.base import Array
 from netspec.types import BATCH, Dim
+from netspec_onnx.reduction import mean_over, reduced_shape
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 LAYER_NORM_OPSET = 17  # the first with a LayerNormalization operator
-REDUCE_AXES_INPUT_OPSET = 18  # from which reductions read their axes as an input
 
 
 @lowers(LocalResponseNorm)
@@ -131,20 +131,17 @@ def group_norm(op: GroupNorm, node: Node, out: GraphWriter) -> None:
     scale_and_shift(node, out, x, (channels, *(1,) * len(positions)))
 
 
+@lowers(InstanceNorm)
+def instance_norm(op: InstanceNorm, node: Node, out: GraphWriter) -> None:
+    """`InstanceNormalization`; it has no form without scale and bias."""
+    (x,) = out.inputs(node)
+    channels = node.type.features[0]
+    scale = out.weight(node, "weight") or out.constant(node, "weight", np.ones(channels))
+    bias = out.weight(node, "bias") or out.constant(node, "bias", np.zeros(channels))
+    out.assign(node, "InstanceNormalization", x, scale, bias, epsilon=op.epsilon)
+
+
 def scale_and_shift(node: Node, out: GraphWriter, x: ir.Value, aligned: tuple[int, ...]) -> None:
     """`Mul` by the node's weight and `Add` of its bias, both kept in a shape that broadcasts against a sample."""
     scaled = out.step(node, "scaled", "Mul", x, out.weight(node, "weight", native_shape=aligned))
     out.assign(node, "Add", scaled, out.weight(node, "bias", native_shape=aligned))
-
-
-def mean_over(axes: tuple[int, ...], node: Node, out: GraphWriter, x: ir.Value, step: str) -> ir.Value:
-    """`ReduceMean`, the axes kept as 1."""
-    shape = reduced_shape(axes, node)
-    if out.opset >= REDUCE_AXES_INPUT_OPSET:
-        return out.step(node, step, "ReduceMean", x, out.constant(node, f"{step}_axes", axes), shape=shape)
-    return out.step(node, step, "ReduceMean", x, axes=axes, shape=shape)
-
-
-def reduced_shape(axes: tuple[int, ...], node: Node) -> tuple[Dim, ...]:
-    """The shape of the node's input with these axes as 1."""
-    return tuple(1 if axis in axes else dim for axis, dim in enumerate(node.type.shape))

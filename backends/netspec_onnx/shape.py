@@ -1,7 +1,8 @@
 """Ops that move elements, in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
+from netspec.types import BATCH, Dim
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -30,6 +31,27 @@ def reshape(op: Reshape, node: Node, out: GraphWriter) -> None:
 def permute(op: Permute, node: Node, out: GraphWriter) -> None:
     """`Transpose`, the batch kept."""
     out.assign(node, "Transpose", *out.inputs(node), perm=(0, *op.axes))
+
+
+@lowers(Slice)
+def slice_(op: Slice, node: Node, out: GraphWriter) -> None:
+    """`Slice` of one axis."""
+    (x,) = out.inputs(node)
+    stop = node.input_types[0].features[op.axis - 1] if op.stop is None else op.stop
+    bounds = {"start": op.start, "stop": stop, "axis": op.axis, "step": op.step}
+    out.assign(node, "Slice", x, *(out.constant(node, name, [value]) for name, value in bounds.items()))
+
+
+@lowers(ChannelShuffle)
+def channel_shuffle(op: ChannelShuffle, node: Node, out: GraphWriter) -> None:
+    """`Transpose` of groups and the channels of a group, between two `Reshape`."""
+    (x,) = out.inputs(node)
+    channels, *positions = node.type.features
+    split: tuple[Dim, ...] = (BATCH, op.groups, channels // op.groups, *positions)
+    dealt: tuple[Dim, ...] = (BATCH, channels // op.groups, op.groups, *positions)
+    x = out.step(node, "groups", "Reshape", x, out.target(node, "groups_shape", split), shape=split)
+    x = out.step(node, "dealt", "Transpose", x, perm=(0, 2, 1, *range(3, len(split))), shape=dealt)
+    out.assign(node, "Reshape", x, out.target(node, "shape", node.type.shape))
 
 
 @lowers(Pad2d)

@@ -1,18 +1,43 @@
-"""Activations in torch: functions, for they keep nothing."""
+"""Activations in torch: functions, for they keep nothing (PReLU alone does)."""
 
-from netspec.graph import Node
+from netspec.graph import Hint, Node
 from netspec.lowering.source import LiteralValue, call
-from netspec.ops import Gelu, LeakyRelu, Relu, Sigmoid, Silu, Softmax, Tanh
+from netspec.ops import (
+    Elu,
+    Gelu,
+    HardSigmoid,
+    HardSwish,
+    LeakyRelu,
+    Mish,
+    PRelu,
+    Relu,
+    Relu6,
+    Sigmoid,
+    Silu,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from netspec.ops.activation import Elementwise
 from netspec.ops.base import Op
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 FUNCTIONS: dict[type[Op], str] = {
-    Relu: "F.relu",  # its gradient at 0 is 0
+    HardSigmoid: "F.hardsigmoid",
+    HardSwish: "F.hardswish",
+    Mish: "F.mish",
     Sigmoid: "torch.sigmoid",
     Silu: "F.silu",
     Tanh: "torch.tanh",
 }
+
+
+@lowers(Relu, Relu6)
+def relu(op: Elementwise, node: Node, out: ModuleWriter) -> None:
+    """`F.relu`, whose gradient at 0 is 0, and which needs its output alone for it: it may stand where the input did."""
+    optional: dict[str, LiteralValue] = {"inplace": True} if Hint.IN_PLACE in node.hints else {}
+    out.assign(node, call(f"F.{op.kind}", *out.inputs(node), **optional))
 
 
 @lowers(*FUNCTIONS)
@@ -26,6 +51,28 @@ def leaky_relu(op: LeakyRelu, node: Node, out: ModuleWriter) -> None:
     """`F.leaky_relu`, whose slope is 0.01 by default."""
     optional: dict[str, LiteralValue] = {} if op.negative_slope == 0.01 else {"negative_slope": op.negative_slope}
     out.assign(node, call("F.leaky_relu", *out.inputs(node), **optional))
+
+
+@lowers(PRelu)
+def prelu(op: PRelu, node: Node, out: ModuleWriter) -> None:
+    """`nn.PReLU`, whose one slope or a slope for each channel start at 0.25."""
+    slopes = node.weights["weight"].size
+    layer = out.declare(node, "nn.PReLU", *(() if op.shared else (slopes,)))
+    out.bind(node, weight="weight")
+    out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(Elu)
+def elu(op: Elu, node: Node, out: ModuleWriter) -> None:
+    """`F.elu`, whose alpha is 1 by default."""
+    optional: dict[str, LiteralValue] = {} if op.alpha == 1.0 else {"alpha": op.alpha}
+    out.assign(node, call("F.elu", *out.inputs(node), **optional))
+
+
+@lowers(Softplus)
+def softplus(op: Softplus, node: Node, out: ModuleWriter) -> None:
+    """`F.softplus`, cut at 40 and not at 20: there x is all that float64 holds of it."""
+    out.assign(node, call("F.softplus", *out.inputs(node), threshold=40.0))
 
 
 @lowers(Gelu)

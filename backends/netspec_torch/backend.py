@@ -12,7 +12,10 @@ import netspec_torch.linear
 import netspec_torch.merge
 import netspec_torch.normalization
 import netspec_torch.pooling
-import netspec_torch.shape  # noqa: F401 # each module fills the table
+import netspec_torch.reduction
+import netspec_torch.shape
+import netspec_torch.transposed_convolution  # noqa: F401 # each module fills the table
+from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, Model, Trainer, TrainerSettings
@@ -24,13 +27,26 @@ from netspec_torch.writer import ModuleWriter
 
 
 class TorchBackend(Backend):
-    """Lowers a graph to an `nn.Module`, and loads it on the meta device with weights assigned."""
+    """Lowers a graph to an `nn.Module`, and loads it on the meta device with weights assigned.
+
+    Args:
+        compile: load and write models that are compiled ahead of time, which only infer.
+    """
 
     name = "torch"
     requires = MappingProxyType({"torch": "torch"})
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
-    trains = True
     lowerings = TABLE
+
+    def __init__(self, compile: bool = False) -> None:
+        self.compile = compile
+        self.trains = not compile
+
+    def with_options(self, **options: object) -> TorchBackend:
+        """This backend with `compile` on or off."""
+        if unknown := sorted(set(options) - {"compile"}):
+            raise BackendError(f"the torch backend has no option {unknown[0]!r}; it has compile")
+        return TorchBackend(bool(options.get("compile", self.compile)))
 
     def lower(self, graph: Graph) -> Artifact:
         """Source with one class, whose `forward` takes and returns tensors in (N, C, H, W)."""
@@ -39,21 +55,33 @@ class TorchBackend(Backend):
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()
 
-    def load(self, artifact: Artifact, weights: Weights) -> Model:
-        """An instance of the emitted class."""
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
+        """An instance of the emitted class, or what it was compiled into."""
         self.require()
+        if self.compile:
+            from netspec_torch.compiled import CompiledModel
+
+            return CompiledModel(artifact, weights, donated=donated)
         from netspec_torch.model import TorchModel
 
-        return TorchModel(artifact, weights)
+        return TorchModel(artifact, weights, donated=donated)
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
         """The emitted class with autograd and fused updates, alone or as one of torchrun's processes."""
         self.require()
+        if self.compile:
+            raise BackendError("a compiled model cannot be trained", "leave out compile")
         from netspec_torch.trainer import TorchTrainer
 
         return TorchTrainer(self.lower(graph), weights, settings)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """`NAME.py`."""
-        del weights
-        return [write_whole(folder / f"{module_name(artifact.graph.name)}.py", artifact.content)]
+        """`NAME.py`, and `NAME.pt2` where it is to be compiled."""
+        stem = module_name(artifact.graph.name)
+        written = [write_whole(folder / f"{stem}.py", artifact.content)]
+        if self.compile:
+            self.require()
+            from netspec_torch.compiled import write_package
+
+            written.append(write_package(artifact, weights, folder / f"{stem}.pt2"))
+        return written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
@@ -65,10 +66,17 @@ class BlockClasses:
                 classes.append(self._class(wanted, [parts[each] for each in members], template))
         return classes
 
-    def of_network(self, root: Part, entry: str, docstring: str) -> Class:
-        """The class of the network itself."""
+    def of_network(self, root: Part, entry: str, docstring: str, laid_out: Sequence[str]) -> Class:
+        """The class of the network itself; inputs to be `laid_out` have their channels next to one another in memory.
+
+        Convolutions and what follows them keep that.
+        """
         draft = self._draft(root)
-        return self._render(root, entry, docstring, Template(draft.units))
+        made = self._render(root, entry, docstring, Template(draft.units))
+        variables = draft_names(self._drafts[root.path])
+        first = [_laid_out(name(variables[value])) for value in laid_out]
+        *methods, forward = made.body
+        return replace(made, body=(*methods, replace(forward, body=(*first, *forward.body))))
 
     def _signature(self, function: str) -> Signature:
         return self._signatures.get(function, Signature())
@@ -124,6 +132,16 @@ class BlockClasses:
         given = ("self", *map(parameter_text, template.parameters))
         initialize = Function("__init__", given, (INITIALIZE_BASE, *declarations), returns="None")
         return Class(made, "nn.Module", docstring, (initialize, forward) if declarations else (forward,))
+
+
+def draft_names(draft: ModuleDraft) -> dict[str, str]:
+    """The variables that hold the values of a draft."""
+    names = draft.names(LOCALS)
+    return {value: names[own] for value, own in draft.variables.items() if own in names}
+
+
+def _laid_out(variable: Name) -> Assign:
+    return Assign(variable.path, call(Attribute(variable, "contiguous"), memory_format=name("torch.channels_last")))
 
 
 def _passes(setup: Sequence[Assign], run: Sequence[Statement]) -> tuple[str, str] | None:

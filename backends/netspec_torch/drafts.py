@@ -73,7 +73,7 @@ def _call(graph: Graph, draft: ModuleDraft, member: Part) -> None:
     if member.is_stack and not member.is_chain:
         parts = [each for each in member.members if isinstance(each, Part)]
         counted = [part.name for part in parts] == [str(index) for index in range(len(parts))]
-        called = [(part, Subscript(module, int(part.name) if counted else part.name)) for part in parts]
+        called = [(part, Subscript(module, (int(part.name) if counted else part.name,))) for part in parts]
     for part, expression in called:
         comment = new_shape([graph.type_of(value) for value in part.inputs], graph.type_of(part.outputs[0]))
         applied = Call(expression, tuple(draft.variable(value) for value in part.inputs))

@@ -1,8 +1,8 @@
-"""Dense layers in torch: weights (units, features) as in the graph."""
+"""Linear maps in torch: weights (units, features) as in the graph."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
-from netspec.ops import Dense
+from netspec.lowering.source import Attribute, Binary, LiteralValue, call
+from netspec.ops import Dense, LayerScale, MatMul
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -19,3 +19,21 @@ def dense(op: Dense, node: Node, out: ModuleWriter) -> None:
         layer = out.declare(node, "GroupedLinear", features, op.units, groups=op.groups, **optional)
     out.bind(node, weight="weight", bias="bias")
     out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(LayerScale)
+def layer_scale(op: LayerScale, node: Node, out: ModuleWriter) -> None:
+    """A parameter that broadcasts against a sample, and `*`."""
+    (x,) = out.inputs(node)
+    gains = node.weights["weight"].size
+    scale = out.parameter(node, "weight", (gains, *(1,) * (node.type.rank - 1 - op.axis)))
+    out.assign(node, Binary("*", x, scale))
+
+
+@lowers(MatMul)
+def matmul(op: MatMul, node: Node, out: ModuleWriter) -> None:
+    """`a @ b`, with `.mT` where one is transposed."""
+    a, b = out.inputs(node)
+    out.assign(
+        node, Binary("@", Attribute(a, "mT") if op.transpose_a else a, Attribute(b, "mT") if op.transpose_b else b)
+    )

@@ -2,8 +2,8 @@
 
 import functools
 
-from netspec.graph import Node
-from netspec.lowering.source import Binary, Expression, ListOf, call
+from netspec.graph import Hint, Node
+from netspec.lowering.source import Binary, Expression, ListOf, call, method
 from netspec.ops import Add, Concat, Multiply
 from netspec.ops.base import Op
 from netspec_torch.table import lowers
@@ -12,12 +12,12 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Add, Multiply)
 def arithmetic(op: Op, node: Node, out: ModuleWriter) -> None:
-    """`a + b + c`, `a * b * c`."""
+    """`a + b + c`, `a * b * c`; a sum over its first operand is `a.add_(b).add_(c)`."""
     sign = "+" if isinstance(op, Add) else "*"
     operands: list[Expression] = [*out.inputs(node)]
 
     def combine(left: Expression, right: Expression) -> Expression:
-        return Binary(sign, left, right)
+        return method(left, "add_", right) if Hint.IN_PLACE in node.hints else Binary(sign, left, right)
 
     out.assign(node, functools.reduce(combine, operands))
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netspec.errors import BackendError
 from netspec.lowering import Artifact, Gradients, Model
@@ -20,16 +21,17 @@ class TorchModel(Model):
     """The emitted class on the meta device, its weights assigned without a random initialisation before.
 
     The module owns its parameters: those that share memory with the caller's arrays are copied, so that training
-    the module leaves the arrays as they are.
+    the module leaves the arrays as they are; unless the arrays are donated.
     """
 
-    def __init__(self, artifact: Artifact, weights: Weights) -> None:
+    def __init__(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> None:
         self.artifact = artifact
         module = load_source(str(artifact.content), module_name(artifact.graph.name))
         with torch.device("meta"):
-            self.native: nn.Module = getattr(module, artifact.entry)()
+            self.native: Any = getattr(module, artifact.entry)()
         native = artifact.to_native(weights)
-        state = {b.path: _owned(native[b.path], weights[b.weight]) for b in artifact.bindings}
+        given = {} if donated else weights
+        state = {b.path: _owned(native[b.path], given.get(b.weight)) for b in artifact.bindings}
         for path, buffer in self.native.named_buffers():
             if path.endswith(".num_batches_tracked"):  # torch's own counter, no weight of the graph
                 state[path] = torch.zeros_like(buffer, device="cpu")
@@ -94,9 +96,10 @@ class TorchModel(Model):
         return named(self.artifact.graph.outputs, _arrays(outputs))
 
 
-def _owned(array: Array, given: Array) -> Tensor:
-    """The array as a tensor, copied only where it is still the caller's memory."""
-    return torch.tensor(array) if np.may_share_memory(array, given) else torch.from_numpy(array)
+def _owned(array: Array, given: Array | None) -> Tensor:
+    """The array as a tensor, copied only where it is still the caller's memory, or cannot be written."""
+    shared = given is not None and np.may_share_memory(array, given)
+    return torch.tensor(array) if shared or not array.flags.writeable else torch.from_numpy(array)
 
 
 def _tensors(arrays: Iterable[Array], dtype: np.dtype[np.floating]) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call, method
-from netspec.ops import BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -12,7 +12,10 @@ DEFAULT_MOMENTUM = 0.1
 
 @lowers(LocalResponseNorm)
 def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) -> None:
-    """A layer of our own: `nn.LocalResponseNorm` has no groups and no region, and takes several times as long."""
+    """A layer of our own: `nn.LocalResponseNorm` has no groups and no region, and takes several times as long.
+
+    Across channels it has a gradient written out; where none is needed, an expression that compilers can fuse.
+    """
     arguments: dict[str, LiteralValue] = {
         "size": op.size,
         "alpha": op.alpha_per_element,
@@ -23,7 +26,7 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) ->
         out.support("local_response_norm_in_map")
         layer = out.declare(node, "LocalResponseNormInMap", **arguments)
     else:
-        out.support("local_response_norm")
+        out.support("local_response_norm_inference" if out.inference else "local_response_norm")
         groups: dict[str, LiteralValue] = {} if op.groups == 1 else {"groups": op.groups}
         layer = out.declare(node, "LocalResponseNorm", **arguments, **groups)
     out.assign(node, call(layer, *out.inputs(node)))
@@ -82,5 +85,22 @@ def group_norm(op: GroupNorm, node: Node, out: ModuleWriter) -> None:
     if not op.affine:
         optional["affine"] = False
     layer = out.declare(node, "nn.GroupNorm", op.groups, node.type.features[0], **optional)
+    out.bind(node, weight="weight", bias="bias")
+    out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(InstanceNorm)
+def instance_norm(op: InstanceNorm, node: Node, out: ModuleWriter) -> None:
+    """`nn.InstanceNorm1d` to `3d` by rank, which have no weights by default; beyond, groups of one channel each."""
+    channels = node.type.features[0]
+    optional: dict[str, LiteralValue] = {}
+    if op.epsilon != DEFAULT_EPSILON:
+        optional["eps"] = op.epsilon
+    if node.type.rank <= 5:
+        optional |= {"affine": True} if op.affine else {}
+        layer = out.declare(node, f"nn.InstanceNorm{node.type.rank - 2}d", channels, **optional)
+    else:
+        optional |= {} if op.affine else {"affine": False}
+        layer = out.declare(node, "nn.GroupNorm", channels, channels, **optional)
     out.bind(node, weight="weight", bias="bias")
     out.assign(node, call(layer, *out.inputs(node)))

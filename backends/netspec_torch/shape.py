@@ -1,8 +1,8 @@
 """Ops that move elements, in torch: the layout is the graph's, and so are the axes."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call, method
-from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
+from netspec.lowering.source import LiteralValue, call, method, part
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -33,6 +33,20 @@ def permute(op: Permute, node: Node, out: ModuleWriter) -> None:
     """`x.permute(0, …)`: a view."""
     (x,) = out.inputs(node)
     out.assign(node, method(x, "permute", 0, *op.axes))
+
+
+@lowers(Slice)
+def slice_(op: Slice, node: Node, out: ModuleWriter) -> None:
+    """`x[:, start:stop]`: a view."""
+    (x,) = out.inputs(node)
+    size = node.input_types[0].features[op.axis - 1]
+    out.assign(node, part(x, op.axis, op.start, size if op.stop is None else op.stop, op.step, size))
+
+
+@lowers(ChannelShuffle)
+def channel_shuffle(op: ChannelShuffle, node: Node, out: ModuleWriter) -> None:
+    """`F.channel_shuffle`."""
+    out.assign(node, call("F.channel_shuffle", *out.inputs(node), op.groups))
 
 
 @lowers(Pad2d)

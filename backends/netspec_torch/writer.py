@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from netspec.graph import Graph, Node
+from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import split
 from netspec.lowering.render import render, render_definitions
 from netspec.lowering.source import Assign, Class, Definition, Expression, LiteralValue, Module, Name, call
 from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec.ops.initializers import Constant
 from netspec_torch.blocks import LOCALS, BlockClasses
 from netspec_torch.drafts import draft_parts
 from netspec_torch.reserved import MODULE_ATTRIBUTES
@@ -37,7 +38,14 @@ class ModuleWriter:
             if isinstance(member, Node)
         }
 
-    def declare(self, node: Node, layer: str, *args: LiteralValue, **kwargs: LiteralValue) -> Name:
+    @property
+    def inference(self) -> bool:
+        """Whether no gradient will be asked for."""
+        return self._graph.inference
+
+    def declare(
+        self, node: Node, layer: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
+    ) -> Name:
         """`self.NODE = layer(...)` in `__init__`; returns `self.NODE`."""
         return self._homes[node.name].declare(node, call(layer, *args, **kwargs))
 
@@ -46,6 +54,18 @@ class ModuleWriter:
         own = self._homes[node.name].path_of(node)
         for weight, description in node.weights.items():
             self._bindings.append(Binding.of(f"{node.name}.{weight}", f"{own}.{paths[weight]}", description.shape))
+
+    def parameter(self, node: Node, weight: str, shape: tuple[int, ...]) -> Name:
+        """`self.NODE = nn.Parameter(...)`: the node's one weight in this shape, where no layer is needed around it."""
+        description = node.weights[weight]
+        start = description.initializer
+        value = start.constant if isinstance(start, Constant) else 0.0
+        made = call("torch.full", shape, value) if value else call("torch.zeros", shape)
+        variable = self.declare(node, "nn.Parameter", made)
+        path = self._homes[node.name].path_of(node)
+        binding = Binding.of(f"{node.name}.{weight}", path, description.shape, native_shape=shape)
+        self._bindings.append(binding)
+        return variable
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
@@ -74,8 +94,9 @@ class ModuleWriter:
         entry = class_name(self._graph.name, taken=(*LOCALS, *defined))
         classes = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
         blocks = classes.define(self._root)
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), *blocks, self._class(entry, classes))
-        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(body))
+        own = (*blocks, self._class(entry, classes))
+        body: tuple[Definition, ...] = (*(s.definitions for s in support), *own)
+        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(own))
         title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
         docstring = (title, "Emitted by netspec from a layer spec; needs torch alone.")
         source = render(Module("\n\n".join(docstring), import_groups(imports), body))
@@ -87,4 +108,5 @@ class ModuleWriter:
         returned = ", ".join(str(graph.type_of(output)) for output in graph.outputs)
         count = sum(w.size for w in graph.weights.values())
         weights = f"; {count:,} weights" if count else ""
-        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.")
+        laid_out = [value.name for value in graph.inputs if Hint.CHANNELS_LAST in value.hints]
+        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.", laid_out)

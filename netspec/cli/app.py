@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
@@ -82,17 +81,6 @@ Exit codes: 0 done, 1 a verification failed, 2 a mistake in what was given.
 @click.version_option(package_name=PROGRAM, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
     """One YAML layer spec, compiled into PyTorch, Keras and ONNX, and proved to be one function."""
-
-
-def main() -> NoReturn:
-    """Run the command line of this process and exit."""
-    gc.set_threshold(100_000)  # a command is over soon: collecting as often as a server does is a tenth of its start
-    # pydantic would read the metadata of every installed distribution to find plugins; netspec uses none.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark
-            stream.reconfigure(errors="replace")
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:

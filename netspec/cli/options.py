@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from netspec.graph import Graph
+    from netspec.lowering import Backend
+    from netspec.passes import Level
     from netspec.weights import CanonicalWeights
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -88,6 +90,36 @@ def weights_options(seeds: str) -> Callable[[Decorated], Decorated]:
         return file(seed(function))
 
     return decorate
+
+
+def optimize_option(*levels: str, default: str) -> Callable[[Decorated], Decorated]:
+    """`--optimize LEVEL`; `default` says what it is when left out."""
+    return click.option(
+        "--optimize",
+        type=click.Choice(levels),
+        help=f"Passes over the graph; `netspec show --passes` lists them.  [default: {default}]",
+    )
+
+
+compile_option = click.option(
+    "--compile", "compiled", is_flag=True, help="Compile PyTorch models for this machine; implies --optimize inference."
+)
+
+
+def level_of(optimize: str | None, compiled: bool) -> Level:
+    """The level of optimization that the two options ask for."""
+    return cast("Level", optimize or ("inference" if compiled else "none"))
+
+
+def with_compilation(backends: Sequence[Backend], compiled: bool) -> list[Backend]:
+    """The backends, PyTorch's compiled where that is asked for.
+
+    Raises:
+        click.UsageError: `--compile` without PyTorch.
+    """
+    if compiled and "torch" not in (backend.name for backend in backends):
+        raise click.UsageError("--compile is of PyTorch, and the backends are others")
+    return [b.with_options(compile=True) if compiled and b.name == "torch" else b for b in backends]
 
 
 def chosen_weights(graph: Graph, weights: Path | None, seed: int | None) -> CanonicalWeights:

@@ -12,6 +12,8 @@ from netspec.cli.options import json_option, set_option, spec_arguments
 from netspec.cli.table import Cell, Column
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from netspec.graph import Graph
     from netspec.graph.analysis import Analysis
     from netspec.spec import ModelSpec
@@ -37,6 +39,7 @@ Examples:
   netspec show specs/alexnet.yaml --graph > alexnet.mmd
   netspec show specs/resnet.yaml --set depth=18 --unfold
   netspec show specs/*.yaml --json
+  netspec show specs/alexnet.yaml --passes
 """,
 )
 @spec_arguments
@@ -44,24 +47,39 @@ Examples:
 @json_option
 @click.option("--graph", "as_graph", is_flag=True, help="Print a Mermaid flowchart instead of a table.")
 @click.option("--unfold", is_flag=True, help="Show the layers of each block, not one line for all of them.")
-def command(specs: tuple[Path, ...], settings: tuple[str, ...], as_json: bool, as_graph: bool, unfold: bool) -> None:
+@click.option("--passes", "as_passes", is_flag=True, help="Print what each pass of --optimize changes and saves.")
+def command(
+    specs: tuple[Path, ...],
+    settings: tuple[str, ...],
+    as_json: bool,
+    as_graph: bool,
+    unfold: bool,
+    as_passes: bool,
+) -> None:
     """Show each layer's op, output shape, weights, MACs, activation memory and receptive field, for one sample.
 
     A block is one line, with the sums of its layers. JSON has all layers, and which of them are a block.
 
     Under the table stand the totals, beside those that the network's source states, where the spec gives them. Neurons
     are counted as Krizhevsky et al. 2012 count them: outputs of the layers that multiply by weights.
+
+    --passes shows instead what `--optimize` of other commands does to the network: which layers each pass takes away
+    or changes, and by how much fewer nodes, weights and bytes a sample are written into memory after it.
     """
     from netspec.graph.analysis import analyze
     from netspec.graph.mermaid import print_mermaid
     from netspec.spec import elaborate, read_spec
 
+    if as_graph and as_passes:
+        raise click.UsageError("--graph and --passes exclude each other")
     if as_graph and (as_json or len(specs) > 1):
         raise click.UsageError("--graph prints one flowchart: give it one SPEC, and no --json")
     read = [read_spec(path, settings) for path in specs]
     networks = [(spec, elaborate(spec)) for spec in read]
     if as_graph:
         print_out(print_mermaid(networks[0][1], unfold=unfold))
+    elif as_passes:
+        _show_passes([graph for _, graph in networks], as_json)
     elif as_json:
         print_json([_as_json(spec, graph, analyze(graph)) for spec, graph in networks])
     else:
@@ -69,6 +87,18 @@ def command(specs: tuple[Path, ...], settings: tuple[str, ...], as_json: bool, a
             if index:
                 print_out()
             _print_network(spec, graph, analyze(graph), unfold=unfold)
+
+
+def _show_passes(graphs: Sequence[Graph], as_json: bool) -> None:
+    from netspec.cli.show_passes import passes_as_json, print_passes
+
+    if as_json:
+        print_json([passes_as_json(graph) for graph in graphs])
+        return
+    for index, graph in enumerate(graphs):
+        if index:
+            print_out()
+        print_passes(graph)
 
 
 def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold: bool) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 Cell = str | int | None  # integers are counts: 60,965,224, or 61.0M where that is too wide
 
@@ -14,8 +13,7 @@ NARROWEST: Final = 6
 _UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column: `right` for figures; `fold` when its words may go on in the next line."""
 
     title: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netspec.cli.console import GREEN, hushed, print_note, print_out, style
-from netspec.cli.options import FILE, set_option, spec_argument
+from netspec.cli.options import FILE, optimize_option, set_option, spec_argument
 from netspec.cli.watch import clock, watching
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ What is written to runs/NAME/:
     show_default=True,
     help="What layers compute in; weights and updates stay float32.",
 )
+@optimize_option("none", "training", default="training")
 @click.option("--exact", is_flag=True, help="Dropout masks from a stream that all backends share.")
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, metavar="N", help="Processes that read.  [default: threads]"
@@ -103,6 +104,7 @@ def command(spec: Path, backend: str, settings: tuple[str, ...], **options: Any)
     from netspec.spec import read_spec
     from netspec.training.run import TrainOptions, train
 
+    options["optimize"] = options["optimize"] or "training"
     chosen = TrainOptions(**options)  # each option above has the name of a field
     network = read_spec(spec, settings)
     with hushed(), watching() as watch:

@@ -13,10 +13,14 @@ from netspec.cli.console import GREEN, print_error, print_json, print_out, print
 from netspec.cli.options import (
     BackendNames,
     chosen_backends,
+    compile_option,
     json_option,
+    level_of,
+    optimize_option,
     set_option,
     spec_argument,
     weights_options,
+    with_compilation,
 )
 from netspec.cli.table import Cell, Column
 
@@ -61,6 +65,7 @@ Examples:
   netspec verify specs/alexnet.yaml --backends torch,onnx --level forward
   netspec verify specs/alexnet.yaml --level training
   netspec verify specs/alexnet.yaml --deep
+  netspec verify specs/alexnet.yaml --optimize inference
   netspec verify specs/alexnet.yaml --json > proof.json
 """,
 )
@@ -78,6 +83,8 @@ Examples:
     help="How far to go: outputs, gradients, training.  [default: gradient, where two backends train]",
 )
 @click.option("--deep", is_flag=True, help="Compare the value of every layer, not only of the outputs.")
+@optimize_option("none", "training", "inference", default="none")
+@compile_option
 @weights_options("the weights and inputs of the check")
 @set_option
 @json_option
@@ -86,6 +93,8 @@ def command(
     backends: tuple[tuple[str, ...], ...],
     level: str | None,
     deep: bool,
+    optimize: str | None,
+    compiled: bool,
     weights: Path | None,
     seed: int | None,
     settings: tuple[str, ...],
@@ -102,13 +111,16 @@ def command(
     float64, against NumPy's update of the same gradients and between the backends, and the loss, in float32 too. The
     first step and weight that differ are named.
     """
+    from netspec.lowering import at_level
     from netspec.spec import elaborate, read_spec
     from netspec.verify import verify
     from netspec.weights import load_weights
 
     network = read_spec(spec, settings)
     graph = elaborate(network)
-    targets, left_out = _targets(chosen_backends(backends))
+    found, left_out = _targets(chosen_backends(backends))
+    chosen = level_of(optimize, compiled)
+    targets = [at_level(backend, chosen) for backend in with_compilation(found, compiled)]
     arrays = load_weights(weights, graph) if weights is not None else None
     with progress() as say:
         report = verify(

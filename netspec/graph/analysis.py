@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from netspec.graph.graph import Graph, Node
 from netspec.types import TensorType
@@ -16,7 +18,7 @@ class ReceptiveField:
     """
 
     size: tuple[int, int] = (1, 1)
-    step: tuple[int, int] = (1, 1)
+    step: tuple[int | Fraction, int | Fraction] = (1, 1)
     whole: bool = False
 
     def __str__(self) -> str:
@@ -113,7 +115,17 @@ def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField
         return ReceptiveField(whole=True)
     size = [max(field.size[axis] for field in inputs) for axis in (0, 1)]
     step = [max(field.step[axis] for field in inputs) for axis in (0, 1)]
+    stride = window.stride or _ratio(node)
     return ReceptiveField(
-        (size[0] + (window.kernel[0] - 1) * step[0], size[1] + (window.kernel[1] - 1) * step[1]),
-        (step[0] * window.stride[0], step[1] * window.stride[1]),
+        (
+            math.ceil(size[0] + (window.kernel[0] - 1) * step[0]),
+            math.ceil(size[1] + (window.kernel[1] - 1) * step[1]),
+        ),
+        (step[0] * stride[0], step[1] * stride[1]),
     )
+
+
+def _ratio(node: Node) -> tuple[Fraction, Fraction]:
+    """Positions of a map that a node reads for each of its own, along both axes."""
+    (_, height, width), (_, rows, columns) = node.input_types[0].features, node.type.features
+    return Fraction(height, rows), Fraction(width, columns)

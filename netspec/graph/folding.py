@@ -40,7 +40,8 @@ def fold(graph: Graph) -> dict[str, Scope]:
     >>> from netspec.types import TensorType
     >>> x = Input("x", TensorType.of(4))
     >>> nodes = (make_node("stem.act", Relu(), [x]), make_node("act", Relu(), [x]))
-    >>> {name: scope.path for name, scope in fold(Graph("g", (x,), nodes, ("act",), "", (Scope("stem", "b"),))).items()}
+    >>> graph = Graph("g", (x,), nodes, ("act",), scopes=(Scope("stem", "b"),))
+    >>> {name: scope.path for name, scope in fold(graph).items()}
     {'stem.act': 'stem'}
     """
     instances = {scope.path: scope for scope in graph.scopes if not scope.is_stack}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 
 from netspec.errors import GraphError, ShapeError
@@ -13,6 +14,17 @@ from netspec.ops.base import Op, Weight, WeightedOp
 from netspec.types import DType, TensorType
 
 
+class Hint(StrEnum):
+    """How a value may be computed: what a pass found out, and a backend may use. It changes no value.
+
+    IN_PLACE: the node may write over the first value that it reads.
+    CHANNELS_LAST: convolutions read this input, and are quicker where its channels lie next to one another.
+    """
+
+    IN_PLACE = "in_place"
+    CHANNELS_LAST = "channels_last"
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """A tensor that the caller gives, and how a photograph becomes it if it is one."""
@@ -20,6 +32,7 @@ class Input:
     name: str
     type: TensorType
     preprocessing: Preprocessing | None = None
+    hints: frozenset[Hint] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,7 @@ class Node:
     inputs: tuple[str, ...]
     input_types: tuple[TensorType, ...]
     type: TensorType
+    hints: frozenset[Hint] = frozenset()
 
     @property
     def weights(self) -> dict[str, Weight]:
@@ -64,8 +78,9 @@ def make_node(name: str, op: Op, inputs: Sequence[Input | Node]) -> Node:
 class Graph:
     """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
 
-    `source` says where the network comes from; `name` is the spec's. `scopes` say which nodes stand together, for
-    those who show a network or write it down; what it computes does not depend on them.
+    `source` says where the network comes from; `name` is the spec's. `inference` says that it means what it should at
+    inference alone: dropout is gone, running statistics stand in the weights. `scopes` say which nodes stand together,
+    for those who show a network or write it down; what it computes does not depend on them.
     """
 
     name: str
@@ -73,6 +88,7 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     source: str = ""
+    inference: bool = False
     scopes: tuple[Scope, ...] = ()
 
     @cached_property
@@ -147,5 +163,5 @@ class Graph:
         for name in node.inputs:
             if name not in seen:
                 raise GraphError(f"graph {self.name}: {node.name!r} reads {name!r} before it is made")
-        if make_node(node.name, node.op, [seen[name] for name in node.inputs]) != node:
+        if make_node(node.name, node.op, [seen[name] for name in node.inputs]) != replace(node, hints=frozenset()):
             raise GraphError(f"graph {self.name}: the types of {node.name!r} do not follow from its inputs")

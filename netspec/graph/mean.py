@@ -1,7 +1,5 @@
 """A mean image, whole: what a graph holds of it, and the .npy that it is read from and written to."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io
@@ -40,13 +38,13 @@ class MeanImage(Attribute):
     data: str = Field(repr=False)
 
     @classmethod
-    def of(cls, array: NDArray[np.floating]) -> Self:
+    def of(cls, array: "NDArray[np.floating]") -> Self:
         """The image that an array of (C, H, W) holds."""
         numbers = np.ascontiguousarray(array, "<f4")
         return cls(shape=numbers.shape, data=base64.b64encode(numbers.tobytes()).decode())
 
     @property
-    def array(self) -> NDArray[np.float32]:
+    def array(self) -> "NDArray[np.float32]":
         """Its numbers. Shape: (C, H, W)."""
         return np.frombuffer(base64.b64decode(self.data), "<f4").reshape(self.shape).astype(np.float32)
 

@@ -1,9 +1,6 @@
 """How a photograph becomes the input of a network: facts that travel with the graph, and into ONNX metadata."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, Tag
 
@@ -14,14 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MeanOfTrainingSet = Literal["per_channel", "per_pixel"]
-Image = TypeVar("Image", bound=Attribute)
-MEAN = (
-    "A list of one number, or of one a channel; an image, a number for each channel and pixel of the input; or "
-    "`per_channel` or `per_pixel`: that of the training set, computed once by `netspec train`, which writes what it "
-    "found into the run's spec"
-)
-
 
 def _form(value: Any) -> str:
     if isinstance(value, str):
@@ -29,7 +18,18 @@ def _form(value: Any) -> str:
     return "pixels" if isinstance(value, dict | Attribute) else "numbers"
 
 
-class PreprocessingWith(Attribute, Generic[Image]):
+Numbers = Annotated[tuple[float, ...], Field(strict=False), Tag("numbers")]
+MeanOfTrainingSet = Annotated[Literal["per_channel", "per_pixel"], Tag("word")]
+# The third form is an image, tagged "pixels": whole in a graph, named by its file in a spec.
+FORMS_OF_MEAN = Field(
+    discriminator=Discriminator(_form),
+    description="A list of one number, or of one a channel; an image, a number for each channel and pixel of the "
+    "input; or `per_channel` or `per_pixel`: that of the training set, computed once by `netspec train`, which writes "
+    "what it found into the run's spec",
+)
+
+
+class PreprocessingFigures(Attribute):
     """From an image with values 0 to 255 to the input tensor, in the order of the fields.
 
     The image is resized (bilinear, antialiased) until its shorter side is `resize_shorter_side`, the
@@ -43,13 +43,7 @@ class PreprocessingWith(Attribute, Generic[Image]):
 
     resize_shorter_side: PositiveInt | None = None
     channel_order: Literal["rgb", "bgr", "gray"] = "rgb"
-    mean: Annotated[
-        Annotated[tuple[float, ...], Field(strict=False), Tag("numbers")]
-        | Annotated[MeanOfTrainingSet, Tag("word")]
-        | Annotated[Image, Tag("pixels")],
-        Discriminator(_form),
-        Field(description=MEAN),
-    ] = (0.0,)
+    mean: object = (0.0,)  # its place among the fields; each subclass says which image it may be
     scale: PositiveFloat = 1.0
     std: tuple[PositiveFloat, ...] = Field((1.0,), strict=False)
 
@@ -59,12 +53,13 @@ class PreprocessingWith(Attribute, Generic[Image]):
         return 1 if self.channel_order == "gray" else 3
 
 
-class Preprocessing(PreprocessingWith[MeanImage]):
+class Preprocessing(PreprocessingFigures):
     """How a photograph becomes an input, whole: a mean image is part of it."""
 
+    mean: Annotated[Numbers | MeanOfTrainingSet | Annotated[MeanImage, Tag("pixels")], FORMS_OF_MEAN] = (0.0,)
 
-@dataclass(frozen=True, slots=True)
-class Normalization:
+
+class Normalization(NamedTuple):
     """From pixels to the input of a network: (pixels + shift − mean) · factor, in the graph's dtype, in this order.
 
     Attributes:
@@ -72,5 +67,5 @@ class Normalization:
         factor: scale / std. Shape: (C, 1, 1).
     """
 
-    mean: NDArray[np.float32]
-    factor: NDArray[np.float32]
+    mean: "NDArray[np.float32]"
+    factor: "NDArray[np.float32]"

@@ -27,7 +27,7 @@ def print_graph(graph: Graph) -> str:
     act: (N, 3) = relu(fc)
     return act
     """
-    lines = [f"graph {graph.name} {graph.dtype}"]
+    lines = [f"graph {graph.name} {graph.dtype}{' inference' if graph.inference else ''}"]
     lines += [_input(value) for value in graph.inputs]
     lines += [print_node(node) for node in graph.nodes]
     return "\n".join([*lines, f"return {', '.join(graph.outputs)}"])
@@ -37,7 +37,7 @@ def print_node(node: Node) -> str:
     """One node on one line: name, type, op, what it reads, attributes."""
     attributes = [f"{key}={print_value(getattr(node.op, key))}" for key in sorted_fields(node)]
     call = f"{node.op.kind}({', '.join(node.inputs)})"
-    return " ".join([f"{node.name}: {node.type} = {call}", *attributes])
+    return " ".join([f"{node.name}: {node.type} = {call}", *attributes, *sorted(node.hints)])
 
 
 def sorted_fields(node: Node) -> list[str]:
@@ -54,7 +54,8 @@ def spec_hash(graph: Graph) -> str:
 
 def _input(value: Input) -> str:
     line = f"{value.name}: {value.type}"
-    return f"{line} preprocessing={print_value(value.preprocessing)}" if value.preprocessing else line
+    line += f" preprocessing={print_value(value.preprocessing)}" if value.preprocessing else ""
+    return " ".join([line, *sorted(value.hints)])
 
 
 def print_value(value: object) -> str:

@@ -15,19 +15,26 @@ from netspec.ops import (
     BatchNorm,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Flatten,
     GlobalAvgPool2d,
     GroupNorm,
     Identity,
+    InstanceNorm,
+    L2Normalize,
     LayerNorm,
+    LayerScale,
     LocalResponseNorm,
     Pad2d,
+    PRelu,
+    Slice,
     Softmax,
 )
 from netspec.ops.activation import Elementwise
 from netspec.ops.merge import Add, Multiply
 from netspec.ops.pooling import Pool2d
+from netspec.ops.reduction import Reduction
 from netspec.types import TensorType
 
 MOST_TOWERS = 4  # more groups than this are a form of sparsity (ResNeXt, depthwise), not of placement
@@ -98,7 +105,9 @@ def _runs(graph: Graph, count: int) -> list[Run]:
 
 def _seeds(value: Input | Node, count: int) -> bool:
     """A norm in groups makes no towers: only what multiplies by weights is worth a device of its own."""
-    return isinstance(value, Node) and isinstance(value.op, Conv2d | Dense) and value.op.groups == count
+    return (
+        isinstance(value, Node) and isinstance(value.op, Conv2d | ConvTranspose2d | Dense) and value.op.groups == count
+    )
 
 
 def _axis(type: TensorType) -> int:
@@ -122,7 +131,7 @@ def _separates(node: Node, count: int) -> bool:
     """By what the op reads. An op that is not named here mixes its channels."""
     type = node.input_types[0]
     match node.op:
-        case Conv2d(groups=groups) | Dense(groups=groups):
+        case Conv2d(groups=groups) | ConvTranspose2d(groups=groups) | Dense(groups=groups):
             return groups % count == 0
         case LocalResponseNorm(region="map"):
             return True
@@ -130,11 +139,15 @@ def _separates(node: Node, count: int) -> bool:
             return groups % count == 0
         case GroupNorm(groups=groups):
             return groups % count == 0 and type.rank != 3
-        case LayerNorm(axes=axes):
+        case LayerNorm(axes=axes) | L2Normalize(axes=axes):
             return _axis(type) not in axes
-        case Softmax(axis=axis) | Concat(axis=axis):
+        case Reduction(axes=axes):  # the axis that towers divide keeps its place
+            return _axis(type) not in axes and _axis(node.type) == _axis(type)
+        case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis):
             return axis != _axis(type)
-        case BatchNorm() | Flatten():  # of (N, C, L), towers would divide L: these take all of it together
+        case LayerScale(axis=axis):
+            return axis == _axis(type)
+        case BatchNorm() | InstanceNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L
             return type.rank != 3
         case Elementwise() | Add() | Multiply() | Identity():
             return True

@@ -3,6 +3,7 @@
 from netspec.graph import Normalization
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.backend import Backend, Gradients, Lowerings, Model, SavedModel
+from netspec.lowering.optimized import OptimizedBackend, at_level
 from netspec.lowering.registry import backend_names, find_backend
 from netspec.lowering.trainer import Batch, StepResult, Trainer, TrainerSettings, TrainingState
 
@@ -15,11 +16,13 @@ __all__ = [
     "Lowerings",
     "Model",
     "Normalization",
+    "OptimizedBackend",
     "SavedModel",
     "StepResult",
     "Trainer",
     "TrainerSettings",
     "TrainingState",
+    "at_level",
     "backend_names",
     "find_backend",
 ]

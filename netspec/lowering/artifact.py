@@ -9,6 +9,7 @@ import numpy as np
 from netspec.graph import Graph
 from netspec.graph.weights import check_weights
 from netspec.ops.base import Array, Weights
+from netspec.passes import Optimized
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Artifact:
         content: Python source, or the bytes of an ONNX model whose weights are inputs.
         entry: the class or function in the source that makes the model; the graph's name in ONNX.
         bindings: where each weight goes, one for each of `graph.weights`.
+        optimized: how `graph` came from the spec's graph, where passes made it: weights are given as those of the
+            spec's, and come back as those of `graph`.
     """
 
     backend: str
@@ -79,6 +82,7 @@ class Artifact:
     content: str | bytes
     entry: str
     bindings: tuple[Binding, ...]
+    optimized: Optimized | None = None
 
     def to_native(self, weights: Weights) -> dict[str, Array]:
         """The framework's arrays by path, in the graph's dtype, from canonical ones by name.
@@ -86,7 +90,10 @@ class Artifact:
         Raises:
             WeightsError: a weight is missing, unexpected, or of another shape; all of them are named.
         """
-        check_weights(self.graph, weights)
+        if self.optimized is None:
+            check_weights(self.graph, weights)
+        else:
+            weights = self.optimized.weights(weights)
         dtype = self.graph.dtype.numpy
         return {b.path: b.to_native(weights[b.weight]).astype(dtype, copy=False) for b in self.bindings}
 

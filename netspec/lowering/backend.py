@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from netspec.errors import BackendError, UnsupportedError
 from netspec.graph import Graph, Node, Preprocessing
@@ -140,21 +141,33 @@ class Backend(ABC):
         dtypes: element types in which its models compute all the ops.
         trains: whether models give gradients and have a training mode.
         lowerings: the table from op to lowering.
+        costly_passes: passes of `netspec.passes` that gain nothing here or cost more than they save, with the reason.
     """
 
-    name: ClassVar[str]
-    requires: ClassVar[Mapping[str, str]]  # import name → distribution name
-    dtypes: ClassVar[frozenset[DType]]
-    trains: ClassVar[bool]
-    lowerings: ClassVar[Lowerings]
+    name: str
+    requires: Mapping[str, str]  # import name → distribution name
+    dtypes: frozenset[DType]
+    trains: bool
+    lowerings: Lowerings
+    costly_passes: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def lower(self, graph: Graph) -> Artifact:
         """The artifact of a graph. Raises UnsupportedError for an op that the backend cannot express."""
 
+    def lower_nodes(self, graph: Graph) -> tuple[Artifact, dict[str, str]]:
+        """An artifact whose outputs are all nodes that it computes, and the graph's value that each of them equals."""
+        names = [node.name for node in graph.nodes]
+        return self.lower(graph.with_outputs(names)), dict(zip(names, names, strict=True))
+
     @abstractmethod
-    def load(self, artifact: Artifact, weights: Weights) -> Model:
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """The artifact as a model of the framework, in the graph's dtype, with these canonical weights.
+
+        Args:
+            artifact: that this backend made.
+            weights: canonical arrays.
+            donated: nobody else uses the arrays from now on, so that the model may keep them as they are.
 
         Raises:
             BackendError: the framework is not installed.

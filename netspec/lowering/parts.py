@@ -92,7 +92,7 @@ def split(graph: Graph) -> Part:
     >>> x = Input("x", TensorType.of(4))
     >>> a = make_node("stem.a", Relu(), [x])
     >>> b = make_node("b", Relu(), [a])
-    >>> [member.name for member in split(Graph("g", (x,), (a, b), ("b",), "", (Scope("stem", "unit"),))).members]
+    >>> [member.name for member in split(Graph("g", (x,), (a, b), ("b",), scopes=(Scope("stem", "unit"),))).members]
     ['stem', 'b']
     """
     return _Splitter(graph).root()

@@ -23,6 +23,7 @@ from netspec.lowering.source import (
     Literal,
     Module,
     Name,
+    Range,
     Repeated,
     Return,
     Statement,
@@ -51,6 +52,8 @@ def render_expression(expression: Expression) -> str:
             return f"{_primary(function)}({', '.join(_arguments(expression))})"
         case Attribute(value, attribute):
             return f"{_primary(value)}.{attribute}"
+        case Subscript(value, items):
+            return f"{_primary(value)}[{', '.join(map(_index, items))}]"
         case Binary(operator, left, right):
             return f"{render_expression(left)} {operator} {_primary(right)}"
         case ListOf(items):
@@ -58,14 +61,20 @@ def render_expression(expression: Expression) -> str:
         case TupleOf(items):
             inside = ", ".join(map(render_expression, items))
             return f"({inside},)" if len(items) == 1 else f"({inside})"
-        case Subscript(value, index):
-            return f"{_primary(value)}[{_literal(index)}]"
         case Conditional(value, test, otherwise):
             return f"{_primary(value)} if {_primary(test)} else {_primary(otherwise)}"
         case Repeated(value, count):
             return f"*({render_expression(value)} for _ in range({count}))"
         case Formatted(parts):
             return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
+
+
+def _index(item: int | str | Range) -> str:
+    """An index as it stands inside a subscript."""
+    if isinstance(item, int | str):
+        return _literal(item)
+    start, stop, step = ("" if bound is None else str(bound) for bound in (item.start, item.stop, item.step))
+    return f"{start}:{stop}" + (f":{step}" if step else "")
 
 
 def _literal(value: object) -> str:

@@ -63,8 +63,25 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """`start:stop:step` inside a subscript; what is None is left out."""
+
+    start: int | None = None
+    stop: int | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    """`value[item, item]`, each item an index or a range."""
+
+    value: Expression
+    items: tuple[int | str | Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
-    """`left + right`, for `+` and `*` chains of plain operands."""
+    """`left + right`, for chains of one operator (`+`, `*`, `@`) over plain operands."""
 
     operator: str
     left: Expression
@@ -83,14 +100,6 @@ class TupleOf:
     """`(a, b)`."""
 
     items: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Subscript:
-    """`value[index]`."""
-
-    value: Expression
-    index: int | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +154,21 @@ def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs:
     )
 
 
-def method(value: Expression, attribute: str, *args: Expression | LiteralValue) -> Call:
-    """`value.attribute(*args)`."""
-    return call(Attribute(value, attribute), *args)
+def method(
+    value: Expression, attribute: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
+) -> Call:
+    """`value.attribute(*args, **kwargs)`."""
+    return call(Attribute(value, attribute), *args, **kwargs)
+
+
+def part(value: Expression, axis: int, start: int, stop: int, step: int, size: int) -> Expression:
+    """`value[:, start:stop:step]` along an axis of this size, bounds that say nothing left out.
+
+    >>> part(Name("x"), 1, 0, 2, 1, 5).items
+    (Range(start=None, stop=None, step=None), Range(start=None, stop=2, step=None))
+    """
+    bounds = Range(start or None, None if stop >= size else stop, None if step == 1 else step)
+    return value if bounds == Range() else Subscript(value, (*(Range(),) * axis, bounds))
 
 
 def _operand(value: Expression | LiteralValue) -> Expression:

@@ -1,12 +1,12 @@
 """Functions of one element, and softmax."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 
 from netspec.arrays import np
-from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axis
+from netspec.ops.attributes import PositiveFloat
+from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_channels, resolve_axis
+from netspec.ops.initializers import constant
 from netspec.types import TensorType
 
 
@@ -28,6 +28,19 @@ class Relu(Elementwise, kind="relu"):
         return np.maximum(x, 0.0)
 
 
+class Relu6(Elementwise, kind="relu6"):
+    """min(max(x, 0), 6); its gradient at 0 and at 6 is 0. Source: Krizhevsky 2010 (convolutional belief networks)."""
+
+    trap: ClassVar[str] = "no bound above"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.clip(x, 0.0, 6.0)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(), ((3, 4, 5),), scale=8.0))
+
+
 class LeakyRelu(Elementwise, kind="leaky_relu"):
     """x where positive, else negative_slope · x. Source: Maas et al. 2013, whose slope of 0.01 is the default."""
 
@@ -42,6 +55,58 @@ class LeakyRelu(Elementwise, kind="leaky_relu"):
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (*super().samples(), Sample(cls(negative_slope=0.3), ((3, 4),)))
+
+
+class PRelu(WeightedOp, kind="prelu"):
+    """x where positive, else slope · x, the slope learned: one for each channel, or one for all (`shared`).
+
+    Shapes:
+        x (N, C) or (N, C, …) → the same; weight (C,), or (1,) when `shared`.
+
+    Source: He et al. 2015 (rectifiers), section 2.1; slopes start at 0.25, as there.
+    """
+
+    trap: ClassVar[str] = "a slope for each element, as Keras has it by default"
+
+    shared: bool = False
+
+    def infer(self, x: TensorType) -> TensorType:
+        require_channels(self.kind, x)
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        return {"weight": Weight((1 if self.shared else x.features[0],), constant(0.25))}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        slopes = weights["weight"].reshape(-1, *(1,) * (x.ndim - 2))
+        y: Array = np.where(x > 0, x, slopes * x)
+        return y
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((3, 5, 4),)),
+            Sample(cls(shared=True), ((3, 4, 5),)),
+            Sample(cls(), ((6,),)),
+            Sample(cls(), ((4, 5),)),
+            Sample(cls(shared=True), ((5, 4),)),
+        )
+
+
+class Elu(Elementwise, kind="elu"):
+    """x where positive, else alpha · (exp(x) − 1). Source: Clevert et al. 2015, whose alpha of 1 is the default."""
+
+    trap: ClassVar[str] = "another alpha"
+
+    alpha: PositiveFloat = 1.0
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0.0)))
+        return y
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(alpha=0.3), ((3, 4),)))
 
 
 class Tanh(Elementwise, kind="tanh"):
@@ -69,6 +134,57 @@ class Silu(Elementwise, kind="silu"):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return x * _logistic(x)
+
+
+class HardSigmoid(Elementwise, kind="hard_sigmoid"):
+    """min(max(x + 3, 0), 6) / 6. Source: Howard et al. 2019 (MobileNetV3), section 5.2."""
+
+    trap: ClassVar[str] = "another slope: 0.2 x + 0.5 in ONNX's defaults and in Keras 2"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return _hard_logistic(x)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(), ((3, 4, 5),), scale=3.0))
+
+
+class HardSwish(Elementwise, kind="hard_swish"):
+    """x · min(max(x + 3, 0), 6) / 6. Source: Howard et al. 2019 (MobileNetV3), section 5.2."""
+
+    trap: ClassVar[str] = "SiLU, which it approximates"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return x * _hard_logistic(x)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(), ((3, 4, 5),), scale=3.0))
+
+
+def _hard_logistic(x: Array) -> Array:
+    y: Array = np.clip(x + 3.0, 0.0, 6.0) / 6.0
+    return y
+
+
+class Softplus(Elementwise, kind="softplus"):
+    """log(1 + exp(x)). Source: Dugas et al. 2000."""
+
+    trap: ClassVar[str] = "x itself beyond 20, as torch has it by default: less by 2e-9"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.logaddexp(x, 0.0)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (*super().samples(), Sample(cls(), ((3, 4, 5),), scale=20.0))
+
+
+class Mish(Elementwise, kind="mish"):
+    """x · tanh(softplus(x)). Source: Misra 2019."""
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return x * np.tanh(np.logaddexp(x, 0.0))
 
 
 class Gelu(Elementwise, kind="gelu"):
@@ -101,7 +217,7 @@ class Softmax(Op, kind="softmax"):
 
     axis: int = -1
 
-    def resolve(self, x: TensorType) -> Softmax:
+    def resolve(self, x: TensorType) -> "Softmax":
         return Softmax(axis=resolve_axis(self.kind, self.axis, x))
 
     def infer(self, x: TensorType) -> TensorType:

@@ -1,7 +1,5 @@
 """Types that ops' attributes share: sizes, padding, and the one rule for windows that slide."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
@@ -20,6 +18,9 @@ Rounding = Literal["floor", "ceil"]
 class Attribute(BaseModel):
     """A value object inside an op: frozen, strict, no unknown keys."""
 
+    # A check makes some seventy of these classes, which decides how long it takes. So validators are built when first
+    # used; and modules that hold attributes do without `from __future__ import annotations`, whose texts pydantic would
+    # compile one by one, those of the bases again for every subclass.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
@@ -51,6 +52,13 @@ class Size2d(_PerAxis):
         return f"{self.height}x{self.width}"
 
 
+class Extra2d(_PerAxis):
+    """Rows and columns added at the end of a map; `1` means both."""
+
+    height: NonNegativeInt = 0
+    width: NonNegativeInt = 0
+
+
 class Padding(_PerAxis):
     """Elements added on each side of a map; `2` means all four, a side left out is 0."""
 
@@ -72,7 +80,7 @@ class Padding(_PerAxis):
     def __bool__(self) -> bool:
         return any(self.sides)
 
-    def __add__(self, other: Padding) -> Padding:
+    def __add__(self, other: "Padding") -> "Padding":
         return padding_of([a + b for a, b in zip(self.sides, other.sides, strict=True)])
 
     def __str__(self) -> str:

@@ -1,11 +1,10 @@
 """What an op is: attributes, a shape rule, weights, a meaning in NumPy, and samples that reach its corners."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -22,8 +21,7 @@ Array: TypeAlias = "NDArray[np.floating]"
 Weights: TypeAlias = "Mapping[str, Array]"
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """One array that an op owns, in canonical (channels-first) layout.
 
     Attributes:
@@ -45,17 +43,18 @@ class Weight:
         return math.prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """How one output position of an op reads its input: for the receptive field. Units: elements."""
+class Window(NamedTuple):
+    """How one output position of an op reads its input: for the receptive field. Units: elements.
+
+    A stride below 1 is that of an op whose output has more positions than its input; None is the ratio of the two.
+    """
 
     kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
+    stride: tuple[int | Fraction, int | Fraction] | None = (1, 1)
     padding: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """An op with input shapes (without batch) on which every backend must agree with the reference.
 
     Attributes:
@@ -66,19 +65,18 @@ class Sample:
         tolerance64: the same in float64.
     """
 
-    op: Op
+    op: "Op"
     inputs: tuple[tuple[int, ...], ...]
     scale: float = 1.0
     tolerance32: float = 1e-5
     tolerance64: float = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
+class TrainingResult(NamedTuple):
     """What an op gives in training: its output, and the new values of weights that are not trained."""
 
     output: Array
-    updates: Weights = field(default_factory=dict)
+    updates: Weights = MappingProxyType({})
 
 
 class Op(Attribute):
@@ -119,7 +117,7 @@ class Op(Attribute):
         """The meaning at inference, on float64 arrays in canonical layout."""
         raise NotImplementedError(self.kind)
 
-    def reference_training(self, weights: Weights, *inputs: Array, mask: Array | None = None) -> TrainingResult:
+    def reference_training(self, weights: Weights, *inputs: Array, mask: "Array | None" = None) -> TrainingResult:
         """The meaning in training. `mask` (0 or 1, of the output's shape) is for ops that drop."""
         del mask
         return TrainingResult(self.reference(weights, *inputs))
@@ -184,13 +182,26 @@ def require_channels(kind: str, x: TensorType, least_rank: int = 2) -> int:
 def require_groups(kind: str, groups: int, **counts: int) -> None:
     """ShapeError unless every count divides into the groups. `counts` by what they count."""
     for what, count in counts.items():
-        if count % groups:
-            divisors = [d for d in range(1, min(count, 64) + 1) if count % d == 0]
-            raise ShapeError(
-                f"{kind} cannot split {count} {what.replace('_', ' ')} into {groups} groups evenly",
-                f"{count} divides by {', '.join(map(str, divisors))}",
-                "groups",
-            )
+        require_even(kind, count, groups, what.replace("_", " "), "groups", "groups")
+
+
+def require_even(kind: str, count: int, parts: int, what: str, into: str, attribute: str) -> None:
+    """ShapeError unless a count divides into parts. `what` is counted; `into` is what the parts are called."""
+    if count % parts:
+        divisors = [d for d in range(1, min(count, 64) + 1) if count % d == 0]
+        raise ShapeError(
+            f"{kind} cannot split {count} {what} into {parts} {into} evenly",
+            f"{count} divides by {', '.join(map(str, divisors))}",
+            attribute,
+        )
+
+
+def resolve_axes(kind: str, axes: Sequence[int], x: TensorType) -> tuple[int, ...]:
+    """Non-negative axes after the batch, in the tensor's order, or a ShapeError; none is named twice."""
+    resolved = sorted(resolve_axis(kind, axis, x, "axes") for axis in axes)
+    if len(set(resolved)) < len(resolved):
+        raise ShapeError(f"{kind}: axes {list(axes)} of {x} name one twice", attribute="axes")
+    return tuple(resolved)
 
 
 def resolve_axis(kind: str, axis: int, x: TensorType, attribute: str = "axis") -> int:

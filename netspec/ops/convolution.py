@@ -1,7 +1,5 @@
 """Convolution over maps."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Self
 

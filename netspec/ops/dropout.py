@@ -1,7 +1,5 @@
 """Dropout, in the two scalings that are in use."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -38,7 +36,7 @@ class Dropout(Elementwise, kind="dropout"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return x * self.inference_scale
 
-    def reference_training(self, weights: Weights, *inputs: Array, mask: Array | None = None) -> TrainingResult:
+    def reference_training(self, weights: Weights, *inputs: Array, mask: "Array | None" = None) -> TrainingResult:
         if mask is None:
             raise NetspecError("dropout in training needs a mask of zeros and ones of its input's shape")
         return TrainingResult(inputs[0] * mask * self.training_scale)

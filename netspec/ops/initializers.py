@@ -1,7 +1,5 @@
 """What weights start as: distributions with their parameters and truncation spelled out."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
@@ -138,8 +136,8 @@ def draw(
     shape: tuple[int, ...],
     fan_in: int,
     fan_out: int,
-    random: np.random.Generator,
-) -> NDArray[np.float32]:
+    random: "np.random.Generator",
+) -> "NDArray[np.float32]":
     """An array of this shape drawn from the initialiser, float32."""
     match initializer:
         case Constant(constant=value):
@@ -161,7 +159,7 @@ def draw(
             return _normal(random, shape, 0.0, std)
 
 
-def _normal(random: np.random.Generator, shape: tuple[int, ...], mean: float, std: float) -> NDArray[np.float32]:
+def _normal(random: "np.random.Generator", shape: tuple[int, ...], mean: float, std: float) -> "NDArray[np.float32]":
     values = random.standard_normal(shape, dtype=np.float32)
     values *= np.float32(std)
     if mean:
@@ -169,7 +167,7 @@ def _normal(random: np.random.Generator, shape: tuple[int, ...], mean: float, st
     return values
 
 
-def _uniform(random: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> NDArray[np.float32]:
+def _uniform(random: "np.random.Generator", shape: tuple[int, ...], low: float, high: float) -> "NDArray[np.float32]":
     values = random.random(shape, dtype=np.float32)
     values *= np.float32(high - low)
     values += np.float32(low)
@@ -177,8 +175,8 @@ def _uniform(random: np.random.Generator, shape: tuple[int, ...], low: float, hi
 
 
 def _truncated(
-    random: np.random.Generator, shape: tuple[int, ...], mean: float, std: float, cut: float
-) -> NDArray[np.float32]:
+    random: "np.random.Generator", shape: tuple[int, ...], mean: float, std: float, cut: float
+) -> "NDArray[np.float32]":
     values = random.standard_normal(shape, dtype=np.float32)
     while (outside := np.abs(values) > cut).any():
         values[outside] = random.standard_normal(int(outside.sum()), dtype=np.float32)

@@ -1,13 +1,11 @@
-"""The affine map of the last axis."""
-
-from __future__ import annotations
+"""Linear maps: the affine map of the last axis, a gain for each channel, the product of two matrices."""
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveInt
-from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, Window, require_groups
+from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_groups, resolve_axis
 from netspec.ops.initializers import constant, he
 from netspec.types import TensorType
 
@@ -67,4 +65,103 @@ class Dense(WeightedOp, kind="dense"):
             Sample(cls(units=6, groups=3, bias=False), ((6,),)),
             Sample(cls(units=4), ((3, 5),)),
             Sample(cls(units=4, groups=2), ((3, 6),)),
+        )
+
+
+class LayerScale(WeightedOp, kind="layer_scale"):
+    """x times a gain for each position of an axis: each channel, or with `axis: -1` each feature of a token.
+
+    Gains start at 1e-6 unless `initialize` says otherwise, so that a residual branch starts as next to nothing.
+
+    Shapes:
+        x (N, C, …) → the same; weight (C,), the size of `axis`.
+
+    Source: Touvron et al. 2021 (CaiT), section 2; Liu et al. 2022 (ConvNeXt) on maps.
+    """
+
+    trap: ClassVar[str] = "another axis: channels are last in Keras"
+
+    axis: int = 1
+
+    def resolve(self, x: TensorType) -> Self:
+        return self.model_copy(update={"axis": resolve_axis(self.kind, self.axis, x)})
+
+    def infer(self, x: TensorType) -> TensorType:
+        resolve_axis(self.kind, self.axis, x)
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        return {"weight": Weight((x.features[self.axis - 1],), constant(1e-6))}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return x * weights["weight"].reshape(-1, *(1,) * (x.ndim - 1 - self.axis))
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((3, 4, 5),)),
+            Sample(cls(axis=3), ((3, 4, 4),)),
+            Sample(cls(axis=-1), ((4, 5),)),
+            Sample(cls(), ((5, 5),)),
+            Sample(cls(), ((6,),)),
+        )
+
+
+class MatMul(Op, kind="matmul"):
+    """The product of two matrices for each of the axes before the last two; either may be transposed first.
+
+    Shapes:
+        a (N, …, n, k), b (N, …, k, m) → (N, …, n, m); with `transpose_b` b is (N, …, m, k), and so with `transpose_a`.
+    """
+
+    inputs: ClassVar[tuple[int, int | None]] = (2, 2)
+    trap: ClassVar[str] = "an operand transposed or not; in Keras, a map's channels for its columns"
+
+    transpose_a: bool = False
+    transpose_b: bool = False
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        if a.rank != b.rank or a.rank < 3 or a.features[:-2] != b.features[:-2]:
+            raise ShapeError(
+                f"matmul expects matrices (N, …, n, k) and (N, …, k, m), equal before the last two axes; "
+                f"received {a} and {b}",
+                attribute="inputs",
+            )
+        rows, inner = self._oriented(a, self.transpose_a)
+        other, columns = self._oriented(b, self.transpose_b)
+        if inner != other:
+            raise ShapeError(
+                f"matmul cannot multiply ({rows}, {inner}) by ({other}, {columns}), of {a} and {b}",
+                "transpose one of them: `transpose_a` or `transpose_b`" if other != columns else "",
+                "inputs",
+            )
+        return a.with_features(*a.features[:-2], rows, columns)
+
+    @staticmethod
+    def _oriented(x: TensorType, transposed: bool) -> tuple[int, int]:
+        rows, columns = x.features[-2:]
+        return (columns, rows) if transposed else (rows, columns)
+
+    def reference(self, weights: Weights, a: Array, b: Array) -> Array:
+        a = a.swapaxes(-1, -2) if self.transpose_a else a
+        b = b.swapaxes(-1, -2) if self.transpose_b else b
+        y: Array = a @ b
+        return y
+
+    def macs(self, a: TensorType, b: TensorType) -> int:
+        return self.infer(a, b).size * self._oriented(a, self.transpose_a)[1]
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((3, 4), (4, 5))),
+            Sample(cls(transpose_b=True), ((3, 4), (5, 4))),
+            Sample(cls(transpose_a=True), ((4, 3), (4, 5))),
+            Sample(cls(transpose_a=True, transpose_b=True), ((4, 3), (5, 4))),
+            Sample(cls(), ((2, 3, 4), (2, 4, 5))),
+            Sample(cls(transpose_b=True), ((3, 4, 4), (3, 4, 4))),
+            Sample(cls(transpose_a=True), ((2, 4, 4), (2, 4, 4))),
         )

@@ -1,7 +1,5 @@
 """Ops that read several values."""
 
-from __future__ import annotations
-
 import functools
 from typing import ClassVar
 
@@ -66,7 +64,7 @@ class Concat(Op, kind="concat"):
 
     axis: int = 1
 
-    def resolve(self, *inputs: TensorType) -> Concat:
+    def resolve(self, *inputs: TensorType) -> "Concat":
         return Concat(axis=resolve_axis(self.kind, self.axis, inputs[0]))
 
     def infer(self, *inputs: TensorType) -> TensorType:

@@ -1,6 +1,4 @@
-"""Normalisation: across channels, over the batch, over features, over groups of channels."""
-
-from __future__ import annotations
+"""Normalisation: across channels, over the batch, over features."""
 
 from typing import ClassVar, Literal, Self
 
@@ -21,7 +19,7 @@ from netspec.ops.base import (
     require_channels,
     require_groups,
     require_map,
-    resolve_axis,
+    resolve_axes,
 )
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
@@ -162,7 +160,7 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return self._normalize(weights, x, weights["running_mean"], weights["running_variance"])
 
-    def reference_training(self, weights: Weights, *inputs: Array, mask: Array | None = None) -> TrainingResult:
+    def reference_training(self, weights: Weights, *inputs: Array, mask: "Array | None" = None) -> TrainingResult:
         (x,) = inputs
         axes = (0, *range(2, x.ndim))
         mean, variance = x.mean(axis=axes), x.var(axis=axes)
@@ -212,13 +210,10 @@ class LayerNorm(WeightedOp, kind="layer_norm"):
     affine: bool = True
 
     def resolve(self, x: TensorType) -> Self:
-        axes = sorted(resolve_axis(self.kind, axis, x, "axes") for axis in self.axes)
-        return self.model_copy(update={"axes": tuple(axes)})
+        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
 
     def infer(self, x: TensorType) -> TensorType:
-        axes = [resolve_axis(self.kind, axis, x, "axes") for axis in self.axes]
-        if len(set(axes)) < len(axes):
-            raise ShapeError(f"layer_norm: axes {list(self.axes)} of {x} name one twice", attribute="axes")
+        resolve_axes(self.kind, self.axes, x)
         return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
@@ -249,59 +244,4 @@ class LayerNorm(WeightedOp, kind="layer_norm"):
             Sample(cls(axes=(-1,)), ((3, 4, 5),)),
             Sample(cls(axes=(1, 3)), ((3, 4, 5),)),
             Sample(cls(axes=(1,)), ((4, 5),)),
-        )
-
-
-class GroupNorm(WeightedOp, kind="group_norm"):
-    """(x − mean) / √(variance + epsilon) over each of `groups` runs of channels and all positions of a sample.
-
-    Then times weight plus bias of each channel when `affine`.
-
-    Shapes:
-        x (N, C, …) → the same; weight and bias (C,).
-
-    Source: Wu & He 2018.
-    """
-
-    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or channels grouped on the wrong axis"
-
-    groups: PositiveInt
-    epsilon: PositiveFloat = 1e-5
-    affine: bool = True
-
-    def infer(self, x: TensorType) -> TensorType:
-        channels = require_channels(self.kind, x, least_rank=3)
-        require_groups(self.kind, self.groups, channels=channels)
-        if x.size == self.groups:
-            raise ShapeError(
-                f"group_norm in {self.groups} groups has one value in each: less its mean it is always 0",
-                "use fewer groups, or a larger map",
-                "groups",
-            )
-        return x
-
-    def weights(self, x: TensorType) -> dict[str, Weight]:
-        shape = (x.features[0],)
-        weights = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
-        return weights if self.affine else {}
-
-    def reference(self, weights: Weights, x: Array) -> Array:
-        grouped = x.reshape(x.shape[0], self.groups, -1)
-        mean, variance = grouped.mean(axis=2, keepdims=True), grouped.var(axis=2, keepdims=True)
-        y: Array = ((grouped - mean) / np.sqrt(variance + self.epsilon)).reshape(x.shape)
-        if not self.affine:
-            return y
-        channel = (slice(None), *(None,) * (x.ndim - 2))
-        return y * weights["weight"][channel] + weights["bias"][channel]
-
-    def window(self) -> Window | None:
-        return None
-
-    @classmethod
-    def samples(cls) -> tuple[Sample, ...]:
-        return (
-            Sample(cls(groups=2), ((6, 3, 4),)),
-            Sample(cls(groups=1, epsilon=1e-3), ((4, 5, 3),)),
-            Sample(cls(groups=4, affine=False), ((4, 3, 5),)),
-            Sample(cls(groups=3), ((6, 5),)),
         )

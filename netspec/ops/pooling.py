@@ -1,7 +1,5 @@
 """Pooling over windows of a map: maximum, average, adaptive and global average."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 

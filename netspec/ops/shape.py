@@ -1,7 +1,5 @@
 """Ops that move elements and compute nothing."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 
@@ -9,8 +7,19 @@ from pydantic import Field
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.attributes import Padding, padding_of
-from netspec.ops.base import Array, Op, Sample, Weights, Window, require_map
+from netspec.ops.attributes import NonNegativeInt, Padding, PositiveInt, padding_of
+from netspec.ops.base import (
+    Array,
+    Op,
+    Sample,
+    Weights,
+    Window,
+    require_channels,
+    require_even,
+    require_groups,
+    require_map,
+    resolve_axis,
+)
 from netspec.types import TensorType
 
 
@@ -57,7 +66,7 @@ class Reshape(Op, kind="reshape"):
 
     shape: tuple[int, ...] = Field(strict=False, min_length=1)
 
-    def resolve(self, x: TensorType) -> Reshape:
+    def resolve(self, x: TensorType) -> "Reshape":
         if self.shape.count(-1) != 1:
             return self
         known = math.prod(d for d in self.shape if d != -1)
@@ -122,6 +131,106 @@ class Permute(Op, kind="permute"):
             Sample(cls(axes=(1, 3, 2)), ((3, 4, 5),)),
             Sample(cls(axes=(3, 1, 2)), ((3, 4, 5),)),
             Sample(cls(axes=(2, 1)), ((3, 4),)),
+        )
+
+
+class Slice(Op, kind="slice"):
+    """The elements [start, stop) of an axis, every `step`-th of them; or one of `of` equal parts of it.
+
+    Bounds below 0 count from the end, and `stop` may be left out. `part: 0` with `of: 2` is the first half: what other
+    languages call split or chunk is a slice for each of its results. The graph stores the bounds.
+
+    Shapes:
+        with `axis: 1, part: 0, of: 2`, x (N, C, H, W) → (N, C/2, H, W).
+    """
+
+    trap: ClassVar[str] = "another axis: channels are last in Keras"
+
+    axis: int = 1
+    start: int = 0
+    stop: int | None = None
+    step: PositiveInt = 1
+    part: NonNegativeInt | None = None
+    of: PositiveInt | None = None
+
+    def resolve(self, x: TensorType) -> "Slice":
+        axis = resolve_axis(self.kind, self.axis, x)
+        size = x.features[axis - 1]
+        if self.part is None and self.of is None:
+            start, stop, _ = slice(self.start, self.stop).indices(size)
+            return Slice(axis=axis, start=start, stop=stop, step=self.step)
+        if self.part is None or self.of is None or (self.start, self.stop, self.step) != (0, None, 1):
+            raise ShapeError(
+                "slice takes `part` with `of`, or else `start`, `stop` and `step`",
+                "`part: 0` and `of: 2` are the first half",
+                "part" if self.of is None else "of",
+            )
+        if self.part >= self.of:
+            raise ShapeError(f"slice: there is no part {self.part} of {self.of}; they count from 0", attribute="part")
+        require_even(self.kind, size, self.of, f"positions of axis {axis}", "parts", "of")
+        each = size // self.of
+        return Slice(axis=axis, start=self.part * each, stop=(self.part + 1) * each)
+
+    def infer(self, x: TensorType) -> TensorType:
+        axis = resolve_axis(self.kind, self.axis, x) - 1
+        features = list(x.features)
+        kept = range(features[axis])[slice(self.start, self.stop, self.step)]
+        if not kept:
+            raise ShapeError(
+                f"slice [{self.start}, {self.stop}) keeps nothing of axis {axis + 1} of {x}", attribute="stop"
+            )
+        features[axis] = len(kept)
+        return x.with_features(*features)
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return x[(*(slice(None),) * self.axis, slice(self.start, self.stop, self.step))]
+
+    def window(self) -> Window | None:
+        return Window() if self.axis == 1 else None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(stop=2), ((5, 3, 4),)),
+            Sample(cls(part=1, of=3), ((6, 3, 4),)),
+            Sample(cls(axis=2, start=1, step=2), ((3, 6, 4),)),
+            Sample(cls(axis=-1, start=-3, stop=-1), ((3, 4, 5),)),
+            Sample(cls(part=1, of=2), ((6,),)),
+            Sample(cls(start=0, stop=1), ((4, 5),)),
+            Sample(cls(axis=2, part=0, of=2), ((3, 4),)),
+            Sample(cls(), ((3, 4, 2),)),
+        )
+
+
+class ChannelShuffle(Op, kind="channel_shuffle"):
+    """Channels of `groups` runs dealt out in turn: channel i·groups + g of the result is channel g·C/groups + i.
+
+    Shapes:
+        x (N, C, …) → the same.
+
+    Source: Zhang et al. 2017 (ShuffleNet), section 3.1.
+    """
+
+    trap: ClassVar[str] = "dealt the other way: C/groups runs instead of groups"
+
+    groups: PositiveInt
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels = require_channels(self.kind, x, least_rank=3)
+        require_groups(self.kind, self.groups, channels=channels)
+        return x
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        grouped = x.reshape(x.shape[0], self.groups, -1, *x.shape[2:])
+        return grouped.swapaxes(1, 2).reshape(x.shape)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(groups=2), ((6, 3, 4),)),
+            Sample(cls(groups=3), ((6, 4, 5),)),
+            Sample(cls(groups=2), ((8, 3),)),
+            Sample(cls(groups=1), ((4, 2, 3),)),
         )
 
 

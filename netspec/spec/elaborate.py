@@ -51,7 +51,7 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     values = elaboration.make(connected, inputs, "")
     outputs = tuple(dict.fromkeys(values[name].name if name in values else name for name in spec.outputs))
     nodes, scopes = tuple(elaboration.nodes), tuple(elaboration.expansion.scopes)
-    return Graph(spec.name, spec.inputs, nodes, outputs, spec.source, scopes)
+    return Graph(spec.name, spec.inputs, nodes, outputs, spec.source, scopes=scopes)
 
 
 class Elaboration:

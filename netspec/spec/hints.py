@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 from itertools import islice
 
@@ -15,6 +14,8 @@ _LIKENESS = 0.66
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known name most like a word, case and underscores aside; empty if none is near."""
+    import difflib  # noqa: PLC0415 # a right spec needs none
+
     by_letters: dict[str, str] = {}
     for name in islice(known, MAX_COMPARED):
         by_letters.setdefault(_letters(name), name)

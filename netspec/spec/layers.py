@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
@@ -59,8 +59,7 @@ class Reading(NamedTuple):
     at: Position
 
 
-@dataclass(frozen=True, slots=True)
-class DraftLayer:
+class DraftLayer(NamedTuple):
     """A layer whose op or use may have failed to validate (both None), its inputs not yet resolved.
 
     Attributes:
@@ -122,7 +121,7 @@ def read_layers(node: DocumentNode, around: Surroundings, problems: Problems) ->
     for name, entry in node.entries.items():
         _check_name(name, entry.at, around.inputs, problems)
         draft = _read_layer(name, entry, around, problems)
-        drafts.append(replace(draft, op=None, use=None) if name in around.inputs else draft)
+        drafts.append(draft._replace(op=None, use=None) if name in around.inputs else draft)
     return drafts
 
 
@@ -158,7 +157,7 @@ def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problem
     if "when" in node.entries:
         kept = _read_condition(substitution.apply(node.entries["when"].value), problems)
     if kept is False:
-        return replace(draft, dropped=True)
+        return draft._replace(dropped=True)
     misplaced = _refuse_keys(node, problems) or kept is None
     if "block" in node.entries:
         return _read_block(draft, entry, node, around, problems, misplaced)
@@ -181,8 +180,7 @@ def _read_block(
     use = read_use(entry, node, around.blocks, around.names, problems)
     outputs = use.block.outputs if use.block is not None and use.block.outputs else None
     whole = use.block is not None and use.instances is not None and not misplaced
-    return replace(
-        draft,
+    return draft._replace(
         use=use if whole else None,
         block=use.block.name if use.block is not None else "",
         outputs=outputs,
@@ -203,8 +201,7 @@ def _read_op(
     if _numbers_in_range(attributes, problems):
         op = validate(OPS[kind], Subject(attributes, draft.at, kind), problems)
     stated = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
-    return replace(
-        draft,
+    return draft._replace(
         op=None if misplaced else op,
         attributes=MappingNode({**stated, **attributes.entries}, node.at),
         default_initializers=_only_default(defaults.get(kind), own),

@@ -1,14 +1,13 @@
 """A spec that was read: each part legal alone, names resolved, shapes not yet looked at."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, Tag
 
 from netspec.graph import Input
-from netspec.graph.preprocessing import PreprocessingWith
+from netspec.graph.preprocessing import FORMS_OF_MEAN, MeanOfTrainingSet, Numbers, PreprocessingFigures
 from netspec.ops import Op
 from netspec.ops.attributes import Attribute, PositiveInt
 from netspec.recipe import Recipe
@@ -24,12 +23,14 @@ class MeanFile(Attribute):
     image: str
 
 
-class PreprocessingSpec(PreprocessingWith[MeanFile]):
+class PreprocessingSpec(PreprocessingFigures):
     """From an image with values 0 to 255 to the input, in the order of the fields.
 
     It is resized (bilinear, antialiased), the centre of the input's size is cut out, channels are put in
     order, then (value - mean) * scale / std for each channel.
     """
+
+    mean: Annotated[Numbers | MeanOfTrainingSet | Annotated[MeanFile, Tag("pixels")], FORMS_OF_MEAN] = (0.0,)
 
 
 class InputSpec(Attribute):

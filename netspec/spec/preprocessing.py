@@ -38,10 +38,13 @@ def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -
         message = f"an image read as {order}, and the input has {spec.shape[0]}"
         problems.add(place, message, "`channel_order` is rgb, bgr or gray")
     _check_figures(how, values, problems)
-    if not isinstance(how.mean, MeanFile):
-        return Preprocessing.model_validate(dict(how))
-    image = _read_image(how.mean.image, _place_of_image(values["mean"]), spec.shape, problems)
-    return None if image is None else Preprocessing.model_validate({**dict(how), "mean": image})
+    figures = dict(how)  # each of them was validated
+    if isinstance(how.mean, MeanFile):
+        image = _read_image(how.mean.image, _place_of_image(values["mean"]), spec.shape, problems)
+        if image is None:
+            return None
+        figures["mean"] = image
+    return Preprocessing.model_construct(**figures)
 
 
 def _check_figures(how: PreprocessingSpec, values: Mapping[str, DocumentNode], problems: Problems) -> None:

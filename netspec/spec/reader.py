@@ -96,7 +96,7 @@ def _fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Probl
     problems.fail(at, f"this is not YAML: {problem}{context}", hint)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False, eq=False)
 class _Frame:
     """A collection that is being read. `size` and `height` count what it holds, aliases expanded."""
 

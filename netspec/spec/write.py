@@ -5,7 +5,6 @@ Blocks are written as they were read, with what their expressions see: the param
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,6 +98,8 @@ class _Dumper(yaml.SafeDumper):
 def _scalar(dumper: yaml.SafeDumper, value: Any) -> yaml.ScalarNode:
     """A number or truth value as JSON has it; a string that would read as one of those in quotes."""
     if not isinstance(value, str):
+        import json  # noqa: PLC0415 # most commands write no spec
+
         return dumper.represent_scalar("tag:yaml.org,2002:str", json.dumps(value))
     try:
         plain = isinstance(resolve_scalar(value), str)

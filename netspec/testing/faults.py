@@ -6,7 +6,7 @@ off as the original's. So the same faults test the checks of every backend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,31 +15,50 @@ import numpy as np
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph, Input, Node, make_node
-from netspec.lowering import Artifact, Backend, Lowerings, Model
+from netspec.lowering import Artifact, Backend, Model
 from netspec.ops import (
     AvgPool2d,
     BatchNorm,
+    ChannelShuffle,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Dropout,
+    Elu,
     Flatten,
     Gelu,
     GroupNorm,
+    HardSigmoid,
+    HardSwish,
+    InstanceNorm,
+    L2Normalize,
     LayerNorm,
+    LayerScale,
     LeakyRelu,
     LocalResponseNorm,
+    MatMul,
     MaxPool2d,
+    Mish,
     Op,
     Pad2d,
     Permute,
+    PRelu,
+    ReduceMax,
+    ReduceMean,
+    Relu,
+    Relu6,
     Reshape,
+    Sigmoid,
+    Silu,
+    Slice,
     Softmax,
+    Softplus,
 )
-from netspec.ops.attributes import NO_PADDING, padding_of
+from netspec.ops.attributes import NO_PADDING, Extra2d, padding_of
 from netspec.ops.base import Array, Weights
 from netspec.testing.cases import sample_cases
 from netspec.testing.checks import check_forward, check_training
-from netspec.types import DType, TensorType
+from netspec.types import TensorType
 
 OpFault = Callable[[Node], list[Op] | None]
 WeightFault = Callable[[Graph, Weights], Weights]
@@ -66,40 +85,18 @@ class FaultyBackend(Backend):
     """A sound backend behind a fault. Not registered anywhere."""
 
     def __init__(self, backend: Backend, fault: Fault) -> None:
-        self._backend = backend
-        self._fault = fault
-
-    @property
-    def name(self) -> str:  # type: ignore[override] # what a registered backend states as a class attribute
-        """The sound backend's name, with the fault's."""
-        return f"{self._backend.name} with {self._fault.name}"
-
-    @property
-    def requires(self) -> Mapping[str, str]:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.requires
-
-    @property
-    def dtypes(self) -> frozenset[DType]:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.dtypes
-
-    @property
-    def trains(self) -> bool:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.trains
-
-    @property
-    def lowerings(self) -> Lowerings:  # type: ignore[override] # likewise
-        """The sound backend's."""
-        return self._backend.lowerings
+        self._backend, self._fault = backend, fault
+        self.name = f"{backend.name} with {fault.name}"
+        self.requires, self.dtypes, self.trains = backend.requires, backend.dtypes, backend.trains
+        self.lowerings = backend.lowerings
 
     def lower(self, graph: Graph) -> Artifact:
         """The artifact of the graph with the fault in it."""
         return self._backend.lower(plant(graph, self._fault))
 
-    def load(self, artifact: Artifact, weights: Weights) -> Model:
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """The faulty model."""
+        del donated  # a fault may share the arrays with the caller
         return self._backend.load(artifact, dict(self._fault.weights(artifact.graph, weights)))
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
@@ -144,6 +141,18 @@ def _mirrored_padding(node: Node) -> list[Op] | None:
     return [other]
 
 
+def _cut_off_the_other_side(node: Node) -> list[Op] | None:
+    """Keras' `same` for an odd kernel and a stride of two: what is one row too many goes from the end."""
+    op = node.op
+    assert isinstance(op, ConvTranspose2d)  # noqa: S101 # the fault is planted on this op alone
+    p, extra = op.padding, op.output_padding
+    if not (extra.height and extra.width and p.top and p.left):
+        return None
+    moved = padding_of((p.top - 1, p.left - 1, p.bottom, p.right))
+    fewer = Extra2d(height=extra.height - 1, width=extra.width - 1)
+    return [op.model_copy(update={"padding": moved, "output_padding": fewer})]
+
+
 def _zero_padded_max(node: Node) -> list[Op] | None:
     op = node.op
     assert isinstance(op, MaxPool2d)  # noqa: S101 # the fault is planted on this op alone
@@ -168,6 +177,31 @@ def _swapped_flatten(node: Node) -> list[Op] | None:
 
 def _swapped_reshape(node: Node) -> list[Op] | None:
     return [Permute(axes=(2, 3, 1)), node.op] if node.input_types[0].rank == 4 else None
+
+
+def _first_part(node: Node) -> list[Op] | None:
+    op = node.op
+    assert isinstance(op, Slice)  # noqa: S101 # the fault is planted on this op alone
+    stop = None if op.stop is None else op.stop - op.start
+    return [op.model_copy(update={"start": 0, "stop": stop})] if op.start else None
+
+
+def _shuffled_back(node: Node) -> list[Op] | None:
+    op = node.op
+    assert isinstance(op, ChannelShuffle)  # noqa: S101 # the fault is planted on this op alone
+    return [ChannelShuffle(groups=node.type.features[0] // op.groups)]
+
+
+def _one_group(node: Node) -> list[Op] | None:
+    op = node.op
+    assert isinstance(op, InstanceNorm)  # noqa: S101 # the fault is planted on this op alone
+    return [GroupNorm(groups=1, epsilon=op.epsilon, affine=op.affine)]
+
+
+def _not_transposed(node: Node) -> list[Op] | None:
+    """Where a square operand is: elsewhere the shapes do not fit."""
+    square = {shape[-1] == shape[-2] for shape in (x.features for x in node.input_types)}
+    return [MatMul()] if square == {True} and node.op != MatMul() else None
 
 
 def _interleaved_groups(graph: Graph, weights: Weights) -> Weights:
@@ -195,6 +229,10 @@ def _square_transposed(kernel: Array) -> Array:
     return kernel.swapaxes(2, 3) if kernel.shape[2] == kernel.shape[3] else kernel
 
 
+def _flipped(kernel: Array) -> Array:
+    return kernel[:, :, ::-1, ::-1]
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("alpha off by size", LocalResponseNorm, changed(alpha=lambda op: op.alpha / op.size)),
     Fault("k of 1", LocalResponseNorm, changed(k=1.0)),
@@ -213,12 +251,21 @@ FAULTS: tuple[Fault, ...] = (
     Fault("reshape as H, W, C", Reshape, _swapped_reshape),
     Fault("convolution groups interleaved", Conv2d, weights=_interleaved_groups),
     Fault("dense groups interleaved", Dense, weights=_interleaved_groups),
+    Fault("transposed kernel flipped", ConvTranspose2d, weights=_each(_flipped, "weight", ConvTranspose2d)),
+    Fault("cut off the other side", ConvTranspose2d, _cut_off_the_other_side),
     Fault("kernel not transposed", Conv2d, weights=_each(_square_transposed, "weight", Conv2d)),
-    Fault("kernel flipped", Conv2d, weights=_each(lambda k: k[:, :, ::-1, ::-1], "weight", Conv2d)),
+    Fault("kernel flipped", Conv2d, weights=_each(_flipped, "weight", Conv2d)),
     Fault("missing convolution bias", Conv2d, weights=_each(np.zeros_like, "bias", Conv2d)),
     Fault("missing dense bias", Dense, weights=_each(np.zeros_like, "bias", Dense)),
     Fault("erf for tanh", Gelu, changed(form="erf")),
     Fault("tanh for erf", Gelu, changed(form="tanh")),
+    Fault("ReLU6 without its bound", Relu6, lambda node: [Relu()]),
+    Fault("slopes of other channels", PRelu, weights=_each(lambda a: a[::-1], "weight", PRelu)),
+    Fault("ELU with an alpha of 1", Elu, changed(alpha=1.0)),
+    Fault("sigmoid for hard sigmoid", HardSigmoid, lambda node: [Sigmoid()]),
+    Fault("SiLU for hard swish", HardSwish, lambda node: [Silu()]),
+    Fault("ReLU for softplus", Softplus, lambda node: [Relu()]),
+    Fault("SiLU for mish", Mish, lambda node: [Silu()]),
     Fault("Keras's leaky slope", LeakyRelu, changed(negative_slope=0.3)),
     Fault("biased for unbiased", BatchNorm, changed(running_variance="biased")),
     Fault("unbiased for biased", BatchNorm, changed(running_variance="unbiased")),
@@ -226,8 +273,18 @@ FAULTS: tuple[Fault, ...] = (
     Fault("Keras's epsilon in batch norm", BatchNorm, changed(epsilon=1e-3)),
     Fault("Keras's epsilon in layer norm", LayerNorm, changed(epsilon=1e-3)),
     Fault("one group in group norm", GroupNorm, changed(groups=1)),
+    Fault("all channels in instance norm", InstanceNorm, _one_group),
+    Fault("Keras's epsilon in instance norm", InstanceNorm, changed(epsilon=1e-3)),
+    Fault("gains left out", LayerScale, weights=_each(np.ones_like, "weight", LayerScale)),
+    Fault("an operand not transposed", MatMul, _not_transposed),
     Fault("standard dropout for inverted", Dropout, changed(mode="standard")),
     Fault("inverted dropout for standard", Dropout, changed(mode="inverted")),
+    Fault("axes dropped that are kept", ReduceMean, changed(keepdims=False)),
+    Fault("mean for maximum", ReduceMax, lambda node: [ReduceMean.model_validate(node.op.model_dump())]),
+    Fault("epsilon as the bound of the square", L2Normalize, changed(epsilon=lambda op: op.epsilon**0.5)),
+    Fault("normalized along another axis", L2Normalize, changed(axes=(1,))),
+    Fault("the first part for another", Slice, _first_part),
+    Fault("shuffled the other way", ChannelShuffle, _shuffled_back),
     Fault("softmax over channels", Softmax, changed(axis=1)),
 )
 """Each must be caught in at least one sample of its op by `catches`."""

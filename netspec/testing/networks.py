@@ -28,7 +28,7 @@ class Chain:
     def graph(self, *outputs: str, scopes: Sequence[Scope] = ()) -> Graph:
         """The graph; its output is the last node unless others are named."""
         nodes = tuple(value for value in self._values.values() if isinstance(value, Node))
-        return Graph(self._name, self._inputs, nodes, outputs or (nodes[-1].name,), "", tuple(scopes)).check()
+        return Graph(self._name, self._inputs, nodes, outputs or (nodes[-1].name,), scopes=tuple(scopes)).check()
 
 
 def towers() -> Graph:
@@ -122,6 +122,24 @@ def reshaped() -> Graph:
     )
 
 
+def squeeze_excitation() -> Graph:
+    """A gate for each channel from the means of all, by two convolutions of 1x1, on a scaled residual branch."""
+    return (
+        Chain("squeeze_excitation", image=(4, 6, 5))
+        .add("depthwise", "conv2d", filters=4, kernel_size=3, padding=1, groups=4)
+        .add("act", "hard_swish")
+        .add("squeeze", "global_avg_pool2d", keepdims=True)
+        .add("reduce", "conv2d", filters=2, kernel_size=1)
+        .add("between", "relu")
+        .add("expand", "conv2d", filters=4, kernel_size=1)
+        .add("gate", "hard_sigmoid")
+        .add("gated", "multiply", reads=("act", "gate"))
+        .add("scale", "layer_scale")
+        .add("sum", "add", reads=("image", "scale"))
+        .graph()
+    )
+
+
 def shown_input() -> Graph:
     """An output that is an input, one that is read on, and a node that only passes a value."""
     return (
@@ -198,6 +216,7 @@ NETWORKS: Mapping[str, Callable[[], Graph]] = {
         branches,
         two_inputs,
         reshaped,
+        squeeze_excitation,
         shown_input,
         clashing_names,
         residual_blocks,

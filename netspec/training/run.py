@@ -12,8 +12,9 @@ from netspec.errors import NetspecError, WeightsError
 from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.graph.mean import write_npy
-from netspec.lowering import Backend, Batch, Trainer, TrainerSettings, TrainingState
+from netspec.lowering import Backend, Batch, Trainer, TrainerSettings, TrainingState, at_level
 from netspec.lowering.trainer import Device, Precision
+from netspec.passes import Level
 from netspec.spec import ModelSpec, write_spec
 from netspec.spec.write import mean_images
 from netspec.training.checkpoint import Position, Run, load_checkpoint
@@ -52,6 +53,7 @@ class TrainOptions:
         resume: continue the run of this name.
         weights: to begin with, in place of freshly drawn ones.
         device, precision: what to compute on, and in.
+        optimize: passes over the graph that is trained; its weights are the spec's.
         exact: take dropout masks from the shared stream: the same run in every backend.
         workers: processes that read batches; 0 reads them in threads.
         on_bad_sample: stop, or leave out what cannot be read.
@@ -67,6 +69,7 @@ class TrainOptions:
     weights: Path | None = None
     device: Device = "auto"
     precision: Precision = "float32"
+    optimize: Level = "training"
     exact: bool = False
     workers: int = 0
     on_bad_sample: Literal["fatal", "skip"] = "fatal"
@@ -112,6 +115,7 @@ def train(
     recipe = recipe_of(spec)
     if options.resume and options.weights is not None:
         raise NetspecError("a run that is continued has its own weights", "leave out --weights or --resume")
+    backend = at_level(backend, options.optimize)
     backend.require()
     progress("opening the data")
     splits = open_data(options.data, validation=options.validation, holdout=options.holdout, seed=recipe.seed)

@@ -8,7 +8,7 @@ from netspec.graph.analysis import analyze
 from netspec.graph.text import print_graph, spec_hash
 from netspec.ops import Add, Conv2d, Dense, MaxPool2d, Relu
 from netspec.ops.attributes import both
-from netspec.testing.networks import NETWORKS
+from netspec.testing.networks import NETWORKS, Chain
 from netspec.types import DType, TensorType
 
 X = Input("x", TensorType.of(3, 9, 9))
@@ -70,6 +70,14 @@ def test_the_hash_is_of_the_function() -> None:
 def test_every_attribute_is_printed(network: str) -> None:
     built = NETWORKS[network]()
     assert len(print_graph(built).splitlines()) == 2 + len(built.inputs) + len(built.nodes)
+
+
+def test_receptive_fields_shrink_in_step_where_a_map_grows() -> None:
+    chain = Chain("g", image=(1, 16, 16)).add("down", "conv2d", filters=1, kernel_size=3, stride=4)
+    chain.add("up", "conv_transpose2d", filters=1, kernel_size=4, stride=2).add("c", "conv2d", filters=1, kernel_size=3)
+    fields = [row.receptive_field for row in analyze(chain.graph()).rows]
+    assert [field.size[0] for field in fields] == [3, 7, 11]
+    assert [field.step[0] for field in fields] == [4, 2, 2]
 
 
 def test_receptive_fields_of_alexnets_first_layers() -> None:

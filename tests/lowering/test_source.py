@@ -29,10 +29,12 @@ from netspec.lowering.source import (
     Name,
     Return,
     Statement,
+    Subscript,
     TupleOf,
     call,
     method,
     name,
+    part,
 )
 
 STRINGS = (
@@ -77,6 +79,21 @@ def test_a_literal_is_its_value(value: LiteralValue) -> None:
     text = render_expression(Literal(value))
     assert text.isascii()
     assert repr(ast.literal_eval(text)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"),
+    [
+        ((0, 2, 1), "x[:, :2]"),
+        ((1, 5, 1), "x[:, 1:]"),
+        ((1, 4, 2), "x[:, 1:4:2]"),
+        ((0, 5, 2), "x[:, ::2]"),
+        ((0, 5, 1), "x"),
+    ],
+)
+def test_a_part_of_an_axis(bounds: tuple[int, int, int], text: str) -> None:
+    assert render_expression(part(Name("x"), 1, *bounds, size=5)) == text
+    assert render_expression(Subscript(call("f", Name("x")), (0,))) == "f(x)[0]"
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,11 @@ def test_group_norm_normalizes_runs_of_channels() -> None:
 def test_a_group_of_one_value_is_refused() -> None:
     with pytest.raises(ShapeError, match="has one value in each"):
         shape("group_norm", (4, 1, 1), groups=4)
+
+
+def test_instance_norm_normalizes_each_channel() -> None:
+    x = np.array([[[1.0, 3.0], [10.0, 20.0]]])
+    y = apply("instance_norm", x, weights={"weight": [1, 2], "bias": [0, 1]}, epsilon=3.0)
+    np.testing.assert_allclose(y, [[[-0.5, 0.5], [1 - 10 / 28**0.5, 1 + 10 / 28**0.5]]])
+    with pytest.raises(ShapeError, match="one position each"):
+        shape("instance_norm", (4, 1, 1))

@@ -36,12 +36,28 @@ def test_dense_on_a_map_says_what_to_add() -> None:
     ("kind", "attributes", "x", "expected"),
     [
         ("relu", {}, -2.0, 0.0),
+        ("relu6", {}, -2.0, 0.0),
+        ("relu6", {}, 5.5, 5.5),
+        ("relu6", {}, 7.0, 6.0),
         ("leaky_relu", {}, -2.0, -0.02),  # Maas et al. 2013
         ("leaky_relu", {"negative_slope": 0.3}, -2.0, -0.6),
         ("tanh", {}, 0.5, 0.46211715726000973),  # (e - 1) / (e + 1)
         ("sigmoid", {}, math.log(3), 0.75),
         ("sigmoid", {}, -1000.0, 0.0),  # and no overflow
         ("silu", {}, math.log(3), 0.75 * math.log(3)),
+        ("elu", {}, math.log(0.5), -0.5),  # Clevert et al. 2015
+        ("elu", {"alpha": 0.3}, math.log(0.5), -0.15),
+        ("elu", {}, 900.0, 900.0),
+        ("softplus", {}, 0.0, math.log(2)),
+        ("softplus", {}, math.log(3), math.log(4)),
+        ("softplus", {}, 900.0, 900.0),
+        ("mish", {}, math.log(math.sqrt(3) - 1), 0.5 * math.log(math.sqrt(3) - 1)),  # tanh(log y) is ½ at y = √3
+        ("hard_sigmoid", {}, 1.5, 0.75),  # relu6(x + 3) / 6: Howard et al. 2019
+        ("hard_sigmoid", {}, -3.5, 0.0),
+        ("hard_sigmoid", {}, 3.5, 1.0),
+        ("hard_swish", {}, 1.5, 1.125),
+        ("hard_swish", {}, -1.5, -0.375),
+        ("hard_swish", {}, 4.0, 4.0),
         ("gelu", {}, 1.0, 0.8413447460685429),  # Φ(1), Abramowitz & Stegun table 26.1
         ("gelu", {"form": "tanh"}, 1.0, 0.8411919906082768),  # Hendrycks & Gimpel 2016, the approximation
         ("identity", {}, -2.0, -2.0),
@@ -49,6 +65,13 @@ def test_dense_on_a_map_says_what_to_add() -> None:
 )
 def test_activations(kind: str, attributes: dict[str, object], x: float, expected: float) -> None:
     np.testing.assert_allclose(apply(kind, [[x]], **attributes), [[expected]], rtol=1e-15)
+
+
+def test_prelu_has_a_slope_for_each_channel() -> None:
+    x = [[[-1.0, 1.0], [-2.0, 3.0]]]
+    np.testing.assert_array_equal(apply("prelu", x, weights={"weight": [0.5, -4]}), [[[-0.5, 1], [8, 3]]])
+    shared = apply("prelu", x, weights={"weight": [0.5]}, shared=True)
+    np.testing.assert_array_equal(shared, [[[-0.5, 1], [-1, 3]]])
 
 
 def test_softmax_survives_large_logits() -> None:

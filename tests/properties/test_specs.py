@@ -16,7 +16,8 @@ from netspec.lowering import find_backend
 from netspec.ops import OPS, Conv2d, Dense
 from netspec.ops.attributes import both
 from netspec.spec import elaborate, read_spec, write_spec
-from netspec.testing.strategies import RULES, DrawnSpec, specs
+from netspec.testing.rules import RULES
+from netspec.testing.strategies import DrawnSpec, specs
 from netspec.weights import initialize
 from tests.properties.conftest import LoadText
 

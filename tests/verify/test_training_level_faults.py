@@ -148,7 +148,7 @@ def test_a_wrong_update_is_caught_without_another_backend(
         ),
         (TrainingFault("divided by the batch size", total=lambda _: 4), None, 5, "loss"),
         (
-            TrainingFault("no smoothing", lambda r: r.model_copy(update={"loss": Recipe.model_fields["loss"].default})),
+            TrainingFault("no smoothing", lambda r: r.model_copy(update={"loss": recipe().loss})),
             recipe(loss={"name": "softmax_cross_entropy", "label_smoothing": 0.1}),
             1,
             "loss",

@@ -1,6 +1,8 @@
 # mypy: disable-error-code="no-untyped-call,untyped-decorator"
 """Local response normalization over channels, with its gradient written out."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ class LocalResponseNormFunction(torch.autograd.Function):
     """x / scale^beta, scale = k + alpha * (sum of x² over a window of axis 2).
 
     Autograd would keep and revisit every slice of the sum. Written out, the gradient
-    needs x, scale and scale^-beta alone:
+    needs x alone, for scale is quickly computed again:
 
         dx = g * scale^-beta - 2 * alpha * beta * x * (mirrored sum of g * y / scale)
     """
@@ -22,29 +24,53 @@ class LocalResponseNormFunction(torch.autograd.Function):
         ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float
     ) -> Tensor:
         """Shapes: x (N, groups, channels of a group, H, W) to the same."""
-        scale = torch.addcmul(x.new_full((), k), x, x, value=alpha)
-        for here, there in neighbors(x.shape[2], size):
-            scale[:, :, here].addcmul_(x[:, :, there], x[:, :, there], value=alpha)
-        if beta == 0.75:  # two square roots take a fraction of the time of a power
-            root = scale.rsqrt()
-            factor = root.sqrt().mul_(root)
-        else:
-            factor = scale.pow(-beta)
-        ctx.save_for_backward(x, scale, factor)
-        ctx.size, ctx.weight = size, -2 * alpha * beta
-        return x * factor
+        ctx.save_for_backward(x)
+        ctx.arguments = size, alpha, beta, k
+        y = torch.empty_like(x)
+        for piece, out in pieces(x, y):
+            _, factor = scale_and_factor(piece, size, alpha, beta, k)
+            torch.mul(piece, factor, out=out)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient of x; the other arguments have none."""
-        x, scale, factor = ctx.saved_tensors
-        dx = g * factor
-        ratio = (dx * x).div_(scale)
-        dx.addcmul_(x, ratio, value=ctx.weight)
-        for there, here in neighbors(x.shape[2], ctx.size):
-            dx[:, :, here].addcmul_(x[:, :, here], ratio[:, :, there], value=ctx.weight)
+        (x,) = ctx.saved_tensors
+        size, alpha, beta, k = ctx.arguments
+        dx = torch.empty_like(x)
+        for piece, slope, out in pieces(x, g, dx):
+            scale, factor = scale_and_factor(piece, size, alpha, beta, k)
+            torch.mul(slope, factor, out=out)
+            ratio = (out * piece).div_(scale)
+            total = ratio.clone()
+            for there, here in neighbors(x.shape[2], size):
+                total[:, :, here].add_(ratio[:, :, there])
+            out.addcmul_(piece, total, value=-2 * alpha * beta)
         return dx, None, None, None, None
+
+
+def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Some samples of each at a time: on a CPU as many as stay in its caches."""
+    samples, *features = tensors[0].shape
+    if tensors[0].device.type == "cpu":
+        samples = 2**20 // math.prod(features)
+    return zip(*(t.split(max(1, samples)) for t in tensors), strict=True)
+
+
+def scale_and_factor(
+    x: Tensor, size: int, alpha: float, beta: float, k: float
+) -> tuple[Tensor, Tensor]:
+    """K + alpha * (sum of x²), and that to the power -beta."""
+    squares = x * x
+    scale = squares.clone()
+    for here, there in neighbors(x.shape[2], size):
+        scale[:, :, here].add_(squares[:, :, there])
+    scale.mul_(alpha).add_(k)
+    if beta == 0.75:  # two square roots take a fraction of the time of a power
+        root = scale.rsqrt()
+        return scale, root.sqrt().mul_(root)
+    return scale, scale.pow(-beta)
 
 
 def neighbors(length: int, size: int) -> list[tuple[slice, slice]]:

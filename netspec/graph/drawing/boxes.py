@@ -15,23 +15,41 @@ from netspec.ops import (
     BatchNorm,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dense,
     Flatten,
     GlobalAvgPool2d,
     GroupNorm,
     Identity,
+    InstanceNorm,
+    L2Normalize,
     LayerNorm,
+    LayerScale,
     LocalResponseNorm,
     MaxPool2d,
     Multiply,
     Op,
+    PRelu,
     Softmax,
 )
 from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
 
-FOLDED = (Elementwise, Softmax, LocalResponseNorm, BatchNorm, LayerNorm, GroupNorm, Flatten, Identity)
+FOLDED = (
+    Elementwise,
+    PRelu,
+    Softmax,
+    LocalResponseNorm,
+    BatchNorm,
+    LayerNorm,
+    GroupNorm,
+    InstanceNorm,
+    L2Normalize,
+    LayerScale,
+    Flatten,
+    Identity,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +113,7 @@ def _kind(value: Input | Node) -> Kind:
     if isinstance(value, Input):
         return "input"
     kinds: dict[Kind, tuple[type[Op], ...]] = {
-        "conv": (Conv2d,),
+        "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
         "merge": (Add, Multiply, Concat),

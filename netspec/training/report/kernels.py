@@ -15,7 +15,19 @@ from netspec.errors import NetspecError
 from netspec.graph import Graph, Input, Node
 from netspec.graph.towers import find_runs
 from netspec.markup import Element, element
-from netspec.ops import BatchNorm, Conv2d, Dense, Flatten, GroupNorm, Identity, LayerNorm, LocalResponseNorm
+from netspec.ops import (
+    BatchNorm,
+    Conv2d,
+    Dense,
+    Flatten,
+    GroupNorm,
+    Identity,
+    InstanceNorm,
+    LayerNorm,
+    LayerScale,
+    LocalResponseNorm,
+    PRelu,
+)
 from netspec.ops.activation import Elementwise
 from netspec.ops.base import Array
 from netspec.ops.pooling import Pool2d
@@ -25,7 +37,17 @@ PIXELS = 500_000  # of all of them together
 ACROSS = 16  # in a line, as in the figure
 ROOM = 1120  # width of a line. Units: CSS pixels.
 LARGEST = 66  # side of a kernel. Units: CSS pixels.
-KEEPS_CHANNELS = (Elementwise, BatchNorm, GroupNorm, LayerNorm, LocalResponseNorm, Pool2d)
+KEEPS_CHANNELS = (
+    Elementwise,
+    PRelu,
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LayerScale,
+    LocalResponseNorm,
+    Pool2d,
+)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,31 @@ def every_support_layer() -> Graph:
     )
 
 
-GRAPHS = {"all_own": every_support_layer, "towers": NETWORKS["towers"], "branches": NETWORKS["branches"]}
+def functions_of_ops() -> Graph:
+    """A network of what Keras has no layer for, and is a function of its `ops` in what is emitted."""
+    return (
+        Chain("functions", image=(6, 4, 5))
+        .add("stem", "conv2d", filters=6, kernel_size=3)
+        .add("larger", "conv_transpose2d", filters=6, kernel_size=3, groups=2, padding=1)
+        .add("shuffled", "channel_shuffle", groups=2)
+        .add("slope", "prelu")
+        .add("half", "slice", part=1, of=2)
+        .add("unit", "l2_normalize", axes=[1])
+        .add("rows", "reduce_mean", axes=[2])
+        .add("largest", "reduce_max", axes=[2])
+        .add("scaled", "layer_scale", reads="rows", axis=1)
+        .add("product", "matmul", reads=("rows", "scaled"), transpose_b=True)
+        .add("squares", "matmul", reads=("unit", "unit"), transpose_a=True)
+        .graph("largest", "product", "squares")
+    )
+
+
+GRAPHS = {
+    "all_own": every_support_layer,
+    "functions": functions_of_ops,
+    "towers": NETWORKS["towers"],
+    "branches": NETWORKS["branches"],
+}
 
 
 def native(array: Array) -> Array:

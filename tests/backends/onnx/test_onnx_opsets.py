@@ -92,7 +92,13 @@ def case_of(kind: str, index: int = 0) -> SampleCase:
 
 
 @pytest.mark.parametrize(
-    ("kind", "operator", "since"), [("layer_norm", "LayerNormalization", 17), ("gelu", "Gelu", 20)]
+    ("kind", "operator", "since"),
+    [
+        ("layer_norm", "LayerNormalization", 17),
+        ("gelu", "Gelu", 20),
+        ("hard_swish", "HardSwish", 14),
+        ("mish", "Mish", 18),
+    ],
 )
 def test_an_operator_is_used_from_the_opset_that_has_it(kind: str, operator: str, since: int) -> None:
     assert operators(case_of(kind), since) == [operator]

@@ -1,28 +1,22 @@
-"""What the harness adds to a training step: AlexNet, batch 32, under `netspec train`'s loop against a bare loop.
+"""What the harness adds to a training step: AlexNet, batch 32, under `netspec train`'s loop and in a bare loop.
 
 The bare loop is what a good engineer writes over the same emitted module: one batch of pixels that is there already,
-The bare loop is what a good engineer writes over the same emitted module: one batch of pixels that is there already,
-threads, crops, flips and shifts their colors, takes its own step, and writes metrics and TensorBoard events. Target: at
-most 1.03 of the bare step; and memory that does not grow.
-
-    python benchmarks/harness.py [STEPS]
+converted, a step of fused SGD, the loss read. The harness reads its images by threads, crops, flips and shifts their
+colors, takes its own step, and writes metrics and TensorBoard events.
 """
 
 from __future__ import annotations
 
-import resource
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from paired import alternate, print_table
 from torch.nn.functional import cross_entropy
 
 from netspec.errors import NetspecError
-from netspec.lowering import TrainerSettings, find_backend
+from netspec.lowering import TrainerSettings, at_level, find_backend
 from netspec.preprocessing import normalization
 from netspec.recipe import ConstantSchedule, Recipe
 from netspec.spec import elaborate, read_spec
@@ -39,8 +33,7 @@ from netspec.training.schedule import Schedule
 from netspec.training.stop import StopSignals
 from netspec.weights import initialize
 
-BATCH, SIDE, PAIRS = 32, 256, 7
-WATCHED = 24  # steps over which memory is watched
+BATCH, SIDE = 32, 256
 
 
 class Pixels(Dataset):
@@ -69,12 +62,14 @@ def recipe_of(steps: int) -> Recipe:
 class Harness:
     """The loop of `netspec train`, a run of `steps` at each call."""
 
+    folder: TemporaryDirectory[str]
+
     def __init__(self, steps: int, folder: Path) -> None:
         spec = read_spec("specs/alexnet.yaml")
         self.graph, self.recipe = training_graph(elaborate(spec)), recipe_of(steps)
         own = self.graph.inputs[0].preprocessing
         settings = TrainerSettings(self.recipe, normalization(own, (3, 224, 224)), "cpu")
-        self.trainer = find_backend("torch").trainer(self.graph, initialize(self.graph), settings)
+        self.trainer = at_level(find_backend("torch"), "training").trainer(self.graph, initialize(self.graph), settings)
         colors = Components(np.full(3, 120.0), np.array([10_000.0, 1_000.0, 100.0]), np.eye(3))
         self.batches = Batches(Pixels(), (3, 224, 224), own, self.recipe, colors)
         self.observers = Observers(MetricsFile(folder / "metrics.jsonl", 0), TensorBoard(folder / "events", 0))
@@ -103,7 +98,7 @@ class Bare:
 
     def __init__(self, steps: int) -> None:
         graph = training_graph(elaborate(read_spec("specs/alexnet.yaml")))
-        backend = find_backend("torch")
+        backend = at_level(find_backend("torch"), "training")
         self.module = backend.load(backend.lower(graph), initialize(graph)).native.train()
         rule = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
         self.optimizer = torch.optim.SGD(self.module.parameters(), **rule, fused=True)
@@ -122,21 +117,14 @@ class Bare:
             loss.item()
 
 
-def peak() -> float:
-    """The most memory that the process has held. Units: MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def own(steps: int) -> Harness:
+    """The loop of `netspec train`."""
+    folder = TemporaryDirectory()
+    harness = Harness(steps, Path(folder.name))
+    harness.folder = folder  # which stays as long as what writes into it
+    return harness
 
 
-def main(steps: int = 4) -> None:
-    with TemporaryDirectory() as folder:
-        harness, bare = Harness(steps, Path(folder)), Bare(steps)
-        row = alternate(f"AlexNet, {steps} steps of {BATCH}", bare, harness, PAIRS)
-        print_table("a bare loop over the same module", [row])
-        before = peak()
-        for _ in range(WATCHED // steps):
-            harness()
-        print(f"peak memory over {WATCHED} more steps: {peak() - before:+.1f} MiB of {before:,.0f}")
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+def bare(steps: int) -> Bare:
+    """The loop by hand."""
+    return Bare(steps)

@@ -1,26 +1,21 @@
-"""What it costs to bring JPEGs to a network: the input pipeline, with all augmentation, against decoding alone.
+"""What it costs to bring JPEGs to a network: the input pipeline, with all augmentation, and decoding alone.
 
 JPEGs of 256 pixels, a random crop of 224, flips and color noise, batches of 128; the peer decodes the same images with
-the same number of threads and drops them. Target: at least 0.8 of its images a second, and memory that does not grow.
-
-    python benchmarks/input_pipeline.py [DATA]
-
-DATA is anything that `netspec train --data` takes, of JPEGs; without it, 512 are made here.
+the same number of threads and drops them. NETSPEC_BENCH_DATA names others than the 512 that are made here: anything
+that `netspec train --data` takes, of JPEGs.
 """
 
 from __future__ import annotations
 
-import resource
-import statistics
-import sys
+import os
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 
 import numpy as np
 import simplejpeg
-from paired import alternate
 from PIL import Image
 
 from netspec.graph import Preprocessing
@@ -34,7 +29,6 @@ from netspec.training.data.statistics import Components
 
 SIDE, CROP, BATCH = 256, 224, 128
 STEPS = 16  # in each measurement
-WATCHED = 64  # steps over which memory is watched, after as many
 PIECES = 4  # of the peer's work for each thread, as many as the pipeline makes of a batch's
 COMPONENTS = Components(np.full(3, 120.0), np.array([10_000.0, 1_000.0, 100.0]), np.eye(3))
 RECIPE = Recipe(
@@ -70,10 +64,22 @@ class Made(Dataset):
         return f"made here, {index}"
 
 
-def main() -> None:
-    dataset = open_data(sys.argv[1]).training if len(sys.argv) > 1 else Made()
+def own() -> Callable[[], None]:
+    """Batches, as training reads them."""
+    preprocessing = Preprocessing(resize_shorter_side=SIDE)
+    batches = Batches(_dataset(), (3, CROP, CROP), preprocessing, RECIPE, COMPONENTS)
     threads = available_threads()
-    batches = Batches(dataset, (3, CROP, CROP), Preprocessing(resize_shorter_side=SIDE), RECIPE, COMPONENTS)
+
+    def stream() -> None:
+        with closing(batches.stream(0, STEPS, threads=threads)) as found:
+            deque(found, maxlen=0)
+
+    return stream
+
+
+def decoding() -> Callable[[], None]:
+    """As many images, decoded and dropped."""
+    dataset, threads = _dataset(), available_threads()
     encoded = [dataset.read(index % len(dataset)) for index in range(STEPS * BATCH)]
     size = BATCH // (PIECES * threads)
     pieces = [encoded[start : start + size] for start in range(0, len(encoded), size)]
@@ -83,31 +89,9 @@ def main() -> None:
         for data in piece:
             simplejpeg.decode_jpeg(data)
 
-    def decode() -> None:
-        deque(pool.map(decode_piece, pieces), maxlen=0)
-
-    def stream(start: int = 0, stop: int = STEPS) -> None:
-        with closing(batches.stream(start, stop, threads=threads)) as found:
-            deque(found, maxlen=0)
-
-    measured = alternate("stream", decode, stream)
-    peer, own = (len(encoded) / statistics.median(times) for times in (measured.peer, measured.own))
-    ratios = sorted(1 / ratio for ratio in measured.ratios)
-    mean_bytes = sum(map(len, encoded)) // len(encoded)
-    print(f"{len(dataset):,} images, {mean_bytes:,} bytes each on average; {threads} threads; {len(ratios)} pairs")
-    print(f"images a second: {peer:,.0f} decoded alone, {own:,.0f} in batches")
-    print(f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}); the target is 0.80")
-    stream(0, WATCHED)
-    before = peak()
-    stream(WATCHED, 2 * WATCHED)
-    batch = BATCH * CROP * CROP * 3 / 2**20
-    print(f"peak memory, {WATCHED} steps and {WATCHED} more: + {peak() - before:.1f} MiB; a batch is {batch:.1f} MiB")
+    return lambda: deque(pool.map(decode_piece, pieces), maxlen=0) and None
 
 
-def peak() -> float:
-    """The most memory that this process has held. Units: MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-
-
-if __name__ == "__main__":
-    main()
+def _dataset() -> Dataset:
+    data = os.environ.get("NETSPEC_BENCH_DATA")
+    return open_data(data).training if data else Made()

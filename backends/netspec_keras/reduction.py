@@ -1,0 +1,39 @@
+"""Reductions in Keras: along the axes where Keras keeps them."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call
+from netspec.ops import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops.reduction import Reduction
+from netspec_keras.layout import native_axis, native_features, native_order
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(ReduceMean, ReduceMax)
+def reduce(op: Reduction, node: Node, out: ModelWriter) -> None:
+    """`ops.mean`, `ops.max`; what is left of a map is brought into the graph's order."""
+    (x,) = out.inputs(node)
+    rank = node.input_types[0].rank
+    function = "ops.mean" if isinstance(op, ReduceMean) else "ops.max"
+    optional: dict[str, LiteralValue] = {"keepdims": True} if op.keepdims else {}
+    reduced = call(function, x, axis=axes(op.axes, rank), **optional)
+    left = [axis for axis in native_order(rank) if axis not in op.axes]
+    if op.keepdims or left == sorted(left):
+        out.assign(node, reduced)
+        return
+    x = out.assign(node, reduced, tuple(node.input_types[0].features[axis - 1] for axis in left[1:]))
+    order = tuple(left.index(axis) for axis in sorted(left))
+    out.assign(node, call("ops.transpose", x, order), native_features(node.type))
+
+
+@lowers(L2Normalize)
+def l2_normalize(op: L2Normalize, node: Node, out: ModelWriter) -> None:
+    """Our own, for the gradient of `ops.normalize` is not a number where all is 0."""
+    layer = call("L2Normalization", axis=axes(op.axes, node.type.rank), epsilon=op.epsilon)
+    out.apply(node, layer, *out.inputs(node))
+
+
+def axes(of: tuple[int, ...], rank: int) -> LiteralValue:
+    """Where Keras keeps these axes: one as a number, several as a tuple."""
+    native = tuple(sorted(native_axis(axis, rank) % rank for axis in of))
+    return native[0] if len(native) == 1 else native

@@ -1,0 +1,25 @@
+"""Channels dealt out in turn."""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class ChannelShuffle(layers.Layer):
+    """The channels of `groups` runs, dealt out in turn. Source: Zhang et al. 2017."""
+
+    def __init__(self, groups: int, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.groups = groups
+        self.axis = axis
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        channels = inputs.shape[self.axis]
+        each = channels // self.groups
+        order = [g * each + i for i in range(each) for g in range(self.groups)]
+        return ops.take(inputs, order, axis=self.axis)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "groups": self.groups, "axis": self.axis}

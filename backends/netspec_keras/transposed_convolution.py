@@ -1,0 +1,64 @@
+"""Transposed convolution in Keras: kernels (kh, kw, filters, C); the graph has (C, filters/groups, kh, kw)."""
+
+from netspec.graph import Node
+from netspec.lowering.source import Call, LiteralValue, call
+from netspec.ops import ConvTranspose2d
+from netspec.ops.attributes import Padding, both, padding_of
+from netspec_keras.geometry import pair, sides
+from netspec_keras.layout import native_features
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(ConvTranspose2d)
+def conv_transpose2d(op: ConvTranspose2d, node: Node, out: ModelWriter) -> None:
+    """`layers.Conv2DTranspose`, by `same` or cropped from `valid`; our own where that gives less, and for groups."""
+    (x,) = out.inputs(node)
+    out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0))
+    out.bind(node, "bias", "bias")
+    optional: dict[str, LiteralValue] = {} if op.stride == both(1) else {"strides": pair(op.stride)}
+    bias: dict[str, LiteralValue] = {} if op.bias else {"use_bias": False}
+    crop = _beyond(op) if op.groups == 1 and op.dilation == both(1) else None
+    if crop is None:
+        x = out.apply(node, _own(op, optional | bias), x)
+    elif not crop or crop == _crop_of_same(op):
+        optional |= {"padding": "same"} if crop else {}
+        out.apply(node, call("layers.Conv2DTranspose", op.filters, pair(op.kernel_size), **optional, **bias), x)
+    else:
+        filters, height, width = node.type.features
+        larger = (height + crop.top + crop.bottom, width + crop.left + crop.right, filters)
+        layer = call("layers.Conv2DTranspose", op.filters, pair(op.kernel_size), **optional, **bias)
+        x = out.apply(node, layer, x, features=larger)
+        out.apply(node, call("layers.Cropping2D", sides(crop)), x, role="crop", features=native_features(node.type))
+
+
+def _beyond(op: ConvTranspose2d) -> Padding | None:
+    """What Keras' `valid` gives beyond the result, on each side; None where it gives less.
+
+    It has (H - 1) * stride + max(k, stride) rows.
+    """
+    k, s, p, extra = op.kernel_size, op.stride, op.padding, op.output_padding
+    bottom = p.bottom - extra.height + max(0, s.height - k.height)
+    right = p.right - extra.width + max(0, s.width - k.width)
+    return padding_of((p.top, p.left, bottom, right)) if bottom >= 0 and right >= 0 else None
+
+
+def _crop_of_same(op: ConvTranspose2d) -> Padding:
+    """What Keras' `same` cuts off its `valid` to have `stride` rows for each: an odd one goes from the end."""
+    k, s = op.kernel_size, op.stride
+    down, across = max(0, k.height - s.height), max(0, k.width - s.width)
+    return padding_of((down // 2, across // 2, down - down // 2, across - across // 2))
+
+
+def _own(op: ConvTranspose2d, optional: dict[str, LiteralValue]) -> Call:
+    """Our own layer, which crops as the graph says."""
+    p, extra = op.padding, op.output_padding
+    if p:
+        optional["crop"] = ((p.top, p.bottom), (p.left, p.right))
+    if extra.height or extra.width:
+        optional["output_padding"] = (extra.height, extra.width)
+    if op.dilation != both(1):
+        optional["dilation_rate"] = pair(op.dilation)
+    if op.groups != 1:
+        optional["groups"] = op.groups
+    return call("CroppedConv2DTranspose", op.filters, pair(op.kernel_size), **optional)

@@ -1,0 +1,54 @@
+"""Reductions in ONNX."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netspec.graph import Node
+from netspec.ops import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops.reduction import Reduction
+from netspec.types import Dim
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+REDUCE_AXES_INPUT_OPSET = 18  # from which reductions read their axes as an input
+
+
+@lowers(ReduceMean, ReduceMax)
+def reduce(op: Reduction, node: Node, out: GraphWriter) -> None:
+    """`ReduceMean`, `ReduceMax`."""
+    operator = "ReduceMean" if isinstance(op, ReduceMean) else "ReduceMax"
+    inputs, attributes = along(op.axes, node, out, "axes")
+    out.assign(node, operator, *out.inputs(node), *inputs, keepdims=int(op.keepdims), **attributes)
+
+
+@lowers(L2Normalize)
+def l2_normalize(op: L2Normalize, node: Node, out: GraphWriter) -> None:
+    """`Div` by `ReduceL2`, bounded below: `LpNormalization` has no bound, and takes one axis."""
+    (x,) = out.inputs(node)
+    reduced = reduced_shape(op.axes, node)
+    inputs, attributes = along(op.axes, node, out, "axes")
+    norm = out.step(node, "norm", "ReduceL2", x, *inputs, shape=reduced, **attributes)
+    bounded = out.step(node, "bounded", "Max", norm, out.constant(node, "epsilon", op.epsilon), shape=reduced)
+    out.assign(node, "Div", x, bounded)
+
+
+def mean_over(axes: tuple[int, ...], node: Node, out: GraphWriter, x: ir.Value, step: str) -> ir.Value:
+    """`ReduceMean`, the axes kept as 1."""
+    inputs, attributes = along(axes, node, out, f"{step}_axes")
+    return out.step(node, step, "ReduceMean", x, *inputs, shape=reduced_shape(axes, node), **attributes)
+
+
+def along(axes: tuple[int, ...], node: Node, out: GraphWriter, step: str) -> tuple[list[ir.Value], dict[str, Any]]:
+    """The axes of a reduction as an input, or as an attribute in the opsets before."""
+    if out.opset >= REDUCE_AXES_INPUT_OPSET:
+        return [out.constant(node, step, axes)], {}
+    return [], {"axes": axes}
+
+
+def reduced_shape(axes: tuple[int, ...], node: Node) -> tuple[Dim, ...]:
+    """The shape of the node's input with these axes as 1."""
+    return tuple(1 if axis in axes else dim for axis, dim in enumerate(node.input_types[0].shape))

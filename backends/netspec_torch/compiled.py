@@ -1,0 +1,103 @@
+"""An emitted module compiled ahead of time: machine code with the weights in it, loaded without the source."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch._inductor import aoti_compile_and_package, aoti_load_package
+
+from netspec.errors import BackendError
+from netspec.files import write_whole
+from netspec.lowering import Artifact, Gradients
+from netspec.ops.base import Array, Weights
+from netspec_torch.model import TorchModel
+
+EXAMPLE = 2  # samples with which the module is exported; the batch is free, but one that is 1 would be taken as fixed
+# Weights become constants, so that they are laid out for the kernels that read them once and not at each call.
+OPTIONS = {"freezing": True}
+
+
+class CompiledModel(TorchModel):
+    """A module compiled for this machine's processor, for any batch, at inference.
+
+    Attributes:
+        native: the loaded package: called with tensors as the module is.
+
+    Raises:
+        BackendError: torch cannot export or compile the module, or there is no C++ compiler.
+    """
+
+    def __init__(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> None:
+        super().__init__(artifact, weights, donated=donated)
+        self._module = self.native
+        with tempfile.TemporaryDirectory() as folder:
+            package = Path(folder) / "model.pt2"
+            compile_module(self, package)
+            self.native = aoti_load_package(str(package))  # which keeps what it needs of the file
+
+    def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Every output by name."""
+        with torch.no_grad():
+            return self._named(self._call(self._tensors(inputs)))
+
+    def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Never: what is compiled infers."""
+        raise BackendError("a compiled model has no training mode", "build it without --compile")
+
+    def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
+        """Never: what is compiled infers."""
+        raise BackendError("a compiled model gives no gradients", "build it without --compile")
+
+    def weights(self) -> dict[str, Array]:
+        """A copy of every weight by canonical name."""
+        state = self._module.state_dict()
+        return self.artifact.to_canonical({b.path: state[b.path].numpy() for b in self.artifact.bindings})
+
+
+def compile_module(model: TorchModel, path: Path) -> None:
+    """Write the package of a loaded model's module, a `.pt2`, which `aoti_load_package` reads.
+
+    Raises:
+        BackendError: torch cannot export or compile the module, or there is no C++ compiler.
+    """
+    graph = model.artifact.graph
+    example = tuple(
+        torch.zeros(i.type.concrete(EXAMPLE), dtype=getattr(torch, graph.dtype.value)) for i in graph.inputs
+    )
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.export.export(model.native, example, dynamic_shapes=[{0: batch} for _ in example])
+            aoti_compile_and_package(program, package_path=str(path), inductor_configs=OPTIONS)
+    except Exception as error:  # the compiler raises what its parts raise: no class is common to them
+        summary = str(error).strip().splitlines()
+        raise BackendError(
+            f"torch cannot compile {graph.name}: {summary[0] if summary else type(error).__name__}",
+            "it needs a C++ compiler (g++), or CXX to name one; or build without --compile",
+        ) from error
+
+
+def write_package(artifact: Artifact, weights: Weights, path: Path) -> Path:
+    """Compile an artifact and write it, whole or not at all. The name ends in `.pt2`."""
+    model = TorchModel(artifact, weights)
+    return write_whole(path, lambda temporary: compile_module(model, temporary))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within it the compiler's remarks on itself are kept back; its errors are raised all the same."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,28 @@
+"""Reductions in torch: the axes are the graph's."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call, method
+from netspec.ops import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops.reduction import Reduction
+from netspec_torch.table import lowers
+from netspec_torch.writer import ModuleWriter
+
+
+@lowers(ReduceMean, ReduceMax)
+def reduce(op: Reduction, node: Node, out: ModuleWriter) -> None:
+    """`x.mean(axes)`; `x.amax(axes)`, which shares a gradient among equals as other frameworks do."""
+    (x,) = out.inputs(node)
+    optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
+    out.assign(node, method(x, "mean" if isinstance(op, ReduceMean) else "amax", axes(op.axes), **optional))
+
+
+@lowers(L2Normalize)
+def l2_normalize(op: L2Normalize, node: Node, out: ModuleWriter) -> None:
+    """`F.normalize`, whose epsilon of 1e-12 bounds the norm."""
+    optional: dict[str, LiteralValue] = {} if op.epsilon == 1e-12 else {"eps": op.epsilon}
+    out.assign(node, call("F.normalize", *out.inputs(node), dim=axes(op.axes), **optional))
+
+
+def axes(of: tuple[int, ...]) -> LiteralValue:
+    """One axis as a number, several as a tuple."""
+    return of[0] if len(of) == 1 else of

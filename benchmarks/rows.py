@@ -1,0 +1,195 @@
+"""What is measured, against what, and what it is to come to: the targets of the project."""
+
+from __future__ import annotations
+
+from measure import Row
+
+PLAIN = "hand-written PyTorch"
+EXPORTED = "what PyTorch exports of it"
+CORE = "import pydantic, yaml, numpy"
+
+
+def torch_steps() -> list[Row]:
+    """Training in PyTorch: time, and memory."""
+    own, peer = "torch_steps:own_training", "torch_steps:hand_training"
+    rows = []
+    for batch, target, pairs in ((32, 0.60, 9), (128, 0.55, 5)):
+        alexnet = {"network": "alexnet", "batch": batch}
+        name = f"AlexNet, training step in PyTorch, batch {batch}"
+        rows += [
+            Row(name, PLAIN, own, peer, target, alexnet, pairs=pairs),
+            Row(f"{name}: peak memory", PLAIN, own, peer, 0.85, alexnet, pairs=3, measure="memory"),
+        ]
+    alexnet = {"network": "alexnet", "batch": 32}
+    name = "AlexNet, training step in PyTorch, batch 32"
+    rows += [
+        Row(name, f"{PLAIN} without LRN", own, peer, 1.10, alexnet, peer_arguments={"norm": False}, pairs=9),
+        Row(
+            name, "its own without LRN", own, own, 1.10, alexnet, peer_arguments={"network": "alexnet-no-lrn"}, pairs=9
+        ),
+    ]
+    for network, title in (("resnet50", "ResNet-50"), ("mobilenet-v2", "MobileNet v2")):
+        arguments = {"network": network, "batch": 8}
+        rows.append(Row(f"{title}, training step in PyTorch, batch 8", PLAIN, own, peer, 1.0, arguments))
+    return rows
+
+
+def torch_inference() -> list[Row]:
+    """Inference in PyTorch, compiled."""
+    own, peer = "torch_steps:own_inference", "torch_steps:hand_inference"
+    cases = (
+        ("AlexNet", "alexnet", 32, 0.42, 1),
+        ("AlexNet", "alexnet", 1, 0.55, 20),
+        ("ResNet-50", "resnet50", 8, 1.0, 1),
+        ("MobileNet v2", "mobilenet-v2", 8, 1.0, 5),
+    )
+    return [
+        Row(
+            f"{title}, inference in PyTorch, compiled, batch {batch}",
+            f"{PLAIN}, eager",
+            own,
+            peer,
+            target,
+            {"network": network, "batch": batch},
+            pairs=9,
+            calls=calls,
+            same=True,
+        )
+        for title, network, batch, target, calls in cases
+    ]
+
+
+def keras_steps() -> list[Row]:
+    """Training in Keras on TensorFlow."""
+    own, name, batch = "keras_steps:own_training", "AlexNet, training step in Keras, batch 32", {"batch": 32}
+    return [
+        Row(name, "hand-written Keras, Conv2D(groups=2)", own, "keras_steps:hand_training", 0.36, batch, pairs=5),
+        Row(name, "a tf.function tuned by hand", own, "keras_steps:tuned_training", 1.03, batch, pairs=9),
+    ]
+
+
+def onnx_runs() -> list[Row]:
+    """ONNX Runtime."""
+    cases = (
+        ("AlexNet", "alexnet", 32, 0.75, 1),
+        ("AlexNet", "alexnet", 8, 0.80, 4),
+        ("AlexNet", "alexnet", 1, 1.0, 20),
+        ("ResNet-50", "resnet50", 8, 1.0, 1),
+        ("MobileNet v2", "mobilenet-v2", 8, 1.0, 5),
+    )
+    return [
+        Row(
+            f"{title}, ONNX Runtime, batch {batch}",
+            EXPORTED,
+            "onnx_runs:own",
+            "onnx_runs:exported",
+            target,
+            {"network": network, "batch": batch},
+            pairs=9,
+            calls=calls,
+            same=True,
+        )
+        for title, network, batch, target, calls in cases
+    ]
+
+
+def starts() -> list[Row]:
+    """What begins with a fresh Python."""
+    core = {"peer_arguments": {"text": CORE}, "pairs": 25}
+    command = "processes:command"
+    return [
+        Row(
+            "AlexNet, built in PyTorch with its weights",
+            f"{PLAIN}, initialised and loaded",
+            "processes:own_built",
+            "processes:hand_built",
+            0.10,
+        ),
+        Row("netspec --help", CORE, command, "processes:code", 1.5, own_arguments={"arguments": ["--help"]}, **core),
+        Row(
+            "netspec check specs/alexnet.yaml",
+            CORE,
+            command,
+            "processes:code",
+            1.5,
+            own_arguments={"arguments": ["check", "specs/alexnet.yaml"]},
+            **core,
+        ),
+        Row(
+            "netspec show specs/alexnet.yaml",
+            CORE,
+            command,
+            "processes:code",
+            1.6,
+            own_arguments={"arguments": ["show", "specs/alexnet.yaml"]},
+            **core,
+        ),
+    ]
+
+
+def parts() -> list[Row]:
+    """What the steps are made of: single layers, the harness around a step, the input pipeline before it."""
+    emitted, peer = {"emitted": True}, {"emitted": False}
+    layers = (
+        ("torch_norm", "local response norm in PyTorch", "F.local_response_norm", 0.40),
+        ("keras_norm", "local response norm in Keras", "tf.nn.local_response_normalization", 0.80),
+        ("keras_convolution", "grouped convolution in Keras", "Conv2D(groups=2)", 0.20),
+    )
+    rows = [
+        Row(
+            f"{title}, forward and backward",
+            against,
+            f"layers:{function}",
+            f"layers:{function}",
+            target,
+            own_arguments=emitted,
+            peer_arguments=peer,
+            pairs=9,
+            same=True,
+        )
+        for function, title, against, target in layers
+    ]
+    loop = "a bare loop over the same module"
+    return [
+        *rows,
+        Row("AlexNet, steps under netspec train", loop, "harness:own", "harness:bare", 1.03, {"steps": 3}),
+        Row("input pipeline, an image", "decoding alone", "pipeline:own", "pipeline:decoding", 1.25),
+    ]
+
+
+def growth() -> list[Row]:
+    """A layer of 1,000 is to cost what a layer of 100 does."""
+    return [
+        Row(
+            f"{name}, a layer of 1,000",
+            "a layer of 100",
+            "growth:stage",
+            "growth:stage",
+            1.25,
+            {"name": name},
+            {"layers": 1_000},
+            {"layers": 100},
+            calls=3,
+            scale=0.1,
+        )
+        for name in (
+            "check",
+            "optimize",
+            "lower to torch",
+            "lower to keras",
+            "lower to onnx",
+            "verify torch",
+            "step in torch",
+        )
+    ]
+
+
+ROWS: list[Row] = [
+    *torch_steps(),
+    *torch_inference(),
+    *keras_steps(),
+    *onnx_runs(),
+    *starts(),
+    *parts(),
+    *growth(),
+]

@@ -1,0 +1,59 @@
+"""The table of `make bench`: ratios of subjects that take turns, beside targets and the last results.
+
+    python benchmarks/run.py [WORD...] [--keep]
+
+measures the rows whose name has all of these words; `--keep` puts the results into RESULTS.md. Exits with 1 when a
+ratio misses its target by more than the noise of its pairs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import results
+from measure import Measured, measure
+from rows import ROWS
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+ROOT = Path(__file__).parents[1]
+
+
+def main(*arguments: str) -> int:
+    words = [a.lower() for a in arguments if a != "--keep"]
+    rows = [row for row in ROWS if all(word in f"{row.name} {row.against}".lower() for word in words)]
+    if not rows:
+        raise SystemExit(
+            f"no row has {' '.join(words)} in its name; there are:\n  " + "\n  ".join(r.name for r in ROWS)
+        )
+    os.chdir(ROOT)
+    last = results.read()
+    print(f"{results.machine()}; {results.versions()}\n")
+    print(f"{'':9}{'ratio':>7}{'target':>8}  {'middle half':16}{'last':>7}  measured, against")
+    measured: list[Measured] = []
+    for row in rows:
+        measured.append(measure(row))
+        print(line(measured[-1], last.get(results.key(row.name, row.against))), flush=True)
+    if "--keep" in arguments:
+        results.write(measured)
+    missed = [each for each in measured if each.missed]
+    print(f"\n{len(measured) - len(missed)} of {len(measured)} within their targets and the noise")
+    return 1 if missed else 0
+
+
+def line(measured: Measured, last: float | None) -> str:
+    """A row of the table."""
+    low, high = measured.quartiles
+    met = measured.ratio <= measured.row.target
+    word = "misses" if measured.missed else "meets" if met else "noise"
+    before = "" if last is None else f"{last:.3f}" + (" ↑" if low > last else " ↓" if high < last else "")
+    noise = f"{low:.3f} to {high:.3f}"
+    return (
+        f"{word:9}{measured.ratio:7.3f}{measured.row.target:8.2f}  {noise:16}{before:>7}  "
+        f"{measured.row.name}; {measured.row.against}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

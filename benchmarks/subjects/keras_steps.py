@@ -1,0 +1,69 @@
+"""Training in Keras on TensorFlow, by hand and emitted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from peers.alexnet_keras import alexnet, tuned_alexnet
+
+from netspec.lowering import Batch, TrainerSettings, at_level, find_backend
+from netspec.recipe import Recipe, Sgd
+from netspec.training.network import training_graph
+from subjects.networks import load, pixels, weights_of
+from subjects.torch_steps import RULE
+
+
+def hand_training(batch: int) -> Callable[[], None]:
+    """`train_on_batch` of a compiled model."""
+    model = alexnet()
+    rate, momentum = RULE["learning_rate"], RULE["momentum"]
+    model.compile(keras.optimizers.SGD(rate, momentum), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, labels = _images(batch), np.zeros(batch, np.int64)
+    return lambda: model.train_on_batch(x, labels) and None
+
+
+def tuned_training(batch: int) -> Callable[[], None]:
+    """A `tf.function` over TensorFlow's own operations and its fused update, decay included."""
+    made = {f"{layer.name}/{v.name}": tf.Variable(v.value) for layer in alexnet().layers for v in layer.weights}
+    velocities = {name: tf.Variable(tf.zeros_like(variable)) for name, variable in made.items()}
+    forward = tuned_alexnet(made)
+    variables = list(made.values())
+
+    @tf.function
+    def step(x: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, forward(x, True))
+            loss = tf.reduce_mean(losses)
+        for (name, variable), gradient in zip(made.items(), tape.gradient(loss, variables), strict=True):
+            tf.raw_ops.ResourceApplyMomentum(
+                var=variable.handle,
+                accum=velocities[name].handle,
+                lr=RULE["learning_rate"],
+                grad=gradient + RULE["weight_decay"] * variable,
+                momentum=RULE["momentum"],
+            )
+        return loss
+
+    x, labels = tf.constant(_images(batch)), tf.zeros(batch, tf.int64)
+    return lambda: float(step(x, labels)) and None
+
+
+def own_training(batch: int) -> Callable[[], None]:
+    """A step of the trainer of `netspec train`."""
+    spec = load("alexnet")
+    recipe = Recipe(batch_size=batch, epochs=1, optimizer=Sgd(name="sgd", form="torch", **RULE))
+    backend = at_level(find_backend("keras"), "training")
+    trainer = backend.trainer(training_graph(spec.graph), weights_of(spec), TrainerSettings(recipe, None, "cpu"))
+    given = [Batch(pixels(spec, batch), np.zeros(batch, np.int64), np.arange(batch))]
+    return lambda: trainer.step(given, RULE["learning_rate"], batch, 0) and None
+
+
+def _images(batch: int) -> Any:
+    return np.ascontiguousarray(pixels(load("alexnet"), batch).transpose(0, 2, 3, 1))

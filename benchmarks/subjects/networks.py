@@ -1,0 +1,47 @@
+"""The networks that are measured: a spec, the model written by hand, and weights that both take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import netspec
+from netspec.verify.cases import check_weights_of
+
+SPECS = Path(__file__).parents[2] / "specs"
+HERE = Path(__file__).parent
+
+
+def load(name: str) -> netspec.Network:
+    """The spec of a network: one of `specs/`, or one that stands here."""
+    own = HERE / f"{name}.yaml"
+    return netspec.load(own if own.exists() else SPECS / f"{name}.yaml")
+
+
+def weights_of(network: netspec.Network) -> dict[str, NDArray[np.float32]]:
+    """He-scaled: at the scale at which networks live, no value is denormal, and a comparison of outputs means much."""
+    return {name: np.asarray(array, np.float32) for name, array in check_weights_of(network.graph, 0).items()}
+
+
+def pixels(network: netspec.Network, batch: int) -> NDArray[np.float32]:
+    """What stands for normalized photographs. Shapes: (N, C, H, W)."""
+    shape = network.graph.inputs[0].type.concrete(batch)
+    return np.random.default_rng(0).standard_normal(shape, np.float32) * np.float32(60)
+
+
+def hand_written(name: str, weights: dict[str, NDArray[np.float32]], **arguments: Any) -> Any:
+    """The model of `peers/`, with the spec's weights in the order in which both declare them."""
+    import torch
+    from peers.alexnet_torch import AlexNet
+    from peers.mobilenet_torch import MobileNetV2
+    from peers.resnet_torch import ResNet50
+
+    model = {"alexnet": AlexNet, "resnet50": ResNet50, "mobilenet-v2": MobileNetV2}[name](**arguments)
+    state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    given = dict(zip(state, weights.values(), strict=True))
+    for key, tensor in state.items():
+        tensor.copy_(torch.from_numpy(given[key]))
+    return model

@@ -1,0 +1,54 @@
+"""ONNX Runtime on what PyTorch's exporter makes of the hand-written model, and on netspec's own."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from typing import Any
+
+import onnxruntime
+
+from netspec.lowering import at_level, find_backend
+from subjects.networks import hand_written, load, pixels, weights_of
+
+
+class Run:
+    """Called, a run of a session."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, network: str, batch: int) -> None:
+        self._session = session
+        self._feeds = {session.get_inputs()[0].name: pixels(load(network), batch)}
+
+    def __call__(self) -> None:
+        self._session.run(None, self._feeds)
+
+    def output(self) -> Any:
+        return self._session.run(None, self._feeds)[0]
+
+
+def exported(network: str, batch: int) -> Run:
+    """`torch.onnx.export` as it is by default, with a free batch."""
+    import torch
+
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    model = hand_written(network, weights_of(load(network))).eval()
+    example = torch.from_numpy(pixels(load(network), 2))
+    program = torch.onnx.export(model, (example,), dynamic_shapes=({0: "batch"},), verbose=False)
+    content = io.BytesIO()
+    program.save(content)
+    return Run(_session(content.getvalue()), network, batch)
+
+
+def own(network: str, batch: int) -> Run:
+    """As `netspec build --backend onnx --optimize inference` has it."""
+    spec = load(network)
+    backend = at_level(find_backend("onnx"), "inference")
+    return Run(backend.load(backend.lower(spec.graph), weights_of(spec)).native, network, batch)
+
+
+def _session(model: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

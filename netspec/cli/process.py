@@ -1,0 +1,23 @@
+"""The process of a command: set up before anything large is imported, and ended."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and exit."""
+    gc.set_threshold(100_000)  # a command is over soon: collecting as often as a server does is a tenth of its start
+    # pydantic would read the metadata of every installed distribution to find plugins; netspec uses none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark
+            stream.reconfigure(errors="replace")
+    from netspec.cli.app import run
+
+    code = run(sys.argv[1:])
+    gc.freeze()  # Python ends with collections, which would look through all that is left: a tenth of a check
+    sys.exit(code)

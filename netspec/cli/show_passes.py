@@ -1,0 +1,115 @@
+"""What `netspec show --passes` prints: the passes of each level, what each changed, and what that saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from netspec.cli.console import print_out, print_table
+from netspec.cli.table import Cell, Column
+from netspec.passes import Cost, Level, optimize
+
+if TYPE_CHECKING:
+    from netspec.graph import Graph
+    from netspec.passes import Optimized, Step
+
+LEVELS: Final[tuple[Level, ...]] = ("training", "inference")
+COLUMNS: Final = (
+    Column("pass", fold=True),
+    Column("changed", fold=True),
+    Column("nodes", right=True),
+    Column("weights", right=True),
+    Column("written", right=True),
+    Column("not for"),
+)
+NAMED: Final = 4  # changed nodes that are named; of more, how many there are
+
+
+def print_passes(graph: Graph) -> None:
+    """A table a level: what is saved stands as a difference, what is left in the last line."""
+    avoided = costly_passes()
+    for level in LEVELS:
+        optimized = optimize(graph, level)
+        print_out(f"{graph.name}, --optimize {level}")
+        rows: list[list[Cell]] = [["as the spec says", "", *_figures(Cost.of(graph)), ""]]
+        for step, saved in _savings(optimized):
+            skipped = ", ".join(avoided.get(step.name, ()))
+            rows.append([step.name, _changed(step), *map(_difference, saved[:2]), _memory(saved[2]), skipped])
+        rows.append(["in all", "", *_figures(Cost.of(optimized.graph)), ""])
+        print_table(COLUMNS, rows)
+        print_out()
+    for step in _steps(graph):
+        print_out(f"{step.name}: {step.summary}")
+    for name, reasons in avoided.items():
+        for backend, reason in reasons.items():
+            print_out(f"{name} is not made for {backend}: {reason}")
+
+
+def passes_as_json(graph: Graph) -> dict[str, Any]:
+    """The same as data: what each pass changed, and how many nodes, weights and bytes a sample it left over."""
+    return {
+        "name": graph.name,
+        "plain": _as_json(Cost.of(graph)),
+        "levels": {
+            level: [
+                {"pass": step.name, "summary": step.summary, "changed": list(step.changed), "left": _as_json(step.cost)}
+                for step in optimize(graph, level).steps
+            ]
+            for level in LEVELS
+        },
+        "not_made_for": costly_passes(),
+    }
+
+
+def costly_passes() -> dict[str, dict[str, str]]:
+    """By pass, the backends that it is not made for, and why."""
+    from netspec.lowering import backend_names, find_backend
+
+    found: dict[str, dict[str, str]] = {}
+    for name in backend_names():
+        for each, reason in find_backend(name).costly_passes.items():
+            found.setdefault(each, {})[name] = reason
+    return found
+
+
+def _steps(graph: Graph) -> list[Step]:
+    """Each pass that changed something at some level, once."""
+    return list({step.name: step for level in LEVELS for step in optimize(graph, level).steps}.values())
+
+
+def _savings(optimized: Optimized) -> Iterator[tuple[Step, tuple[int, int, int]]]:
+    costs = [Cost.of(optimized.plain), *(step.cost for step in optimized.steps)]
+    for step, (before, after) in zip(optimized.steps, pairwise(costs), strict=True):
+        yield (
+            step,
+            (after.nodes - before.nodes, after.weights - before.weights, after.written - before.written),
+        )
+
+
+def _changed(step: Step) -> str:
+    if len(step.changed) > NAMED:
+        return f"{step.changed[0]} to {step.changed[-1]}: {len(step.changed)}"
+    return ", ".join(step.changed)
+
+
+def _figures(cost: Cost) -> tuple[str, str, str]:
+    return f"{cost.nodes:,}", f"{cost.weights:,}", _bytes(cost.written)
+
+
+def _difference(count: int) -> str:
+    return f"{count:+,}".replace("-", "−") if count else ""
+
+
+def _memory(size: int) -> str:
+    return ("−" if size < 0 else "+") + _bytes(abs(size)) if size else ""
+
+
+def _bytes(size: int) -> str:
+    from netspec.cli.show import memory
+
+    return memory(size)
+
+
+def _as_json(cost: Cost) -> dict[str, int]:
+    return {"nodes": cost.nodes, "weights": cost.weights, "written_bytes": cost.written}

@@ -1,0 +1,78 @@
+"""A backend that rewrites each graph before it lowers it: whatever takes a backend takes this one too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from netspec.errors import BackendError
+from netspec.graph import Graph
+from netspec.lowering.artifact import Artifact
+from netspec.lowering.backend import Backend, Model, SavedModel
+from netspec.lowering.trainer import Trainer, TrainerSettings
+from netspec.ops.base import Weights
+from netspec.passes import Level, Optimized, optimize
+
+
+class OptimizedBackend(Backend):
+    """A backend at a level of optimization. Weights are given as the spec's graph has them.
+
+    Args:
+        backend: what lowers the rewritten graphs.
+        level: `training` or `inference`; at `inference` its models give no gradients.
+    """
+
+    def __init__(self, backend: Backend, level: Level) -> None:
+        self.backend, self.level = backend, level
+        self.name, self.requires, self.dtypes = backend.name, backend.requires, backend.dtypes
+        self.lowerings, self.costly_passes = backend.lowerings, backend.costly_passes
+        self.trains = backend.trains and level != "inference"
+
+    def optimize(self, graph: Graph, *without: str) -> Optimized:
+        """The graph after the passes of the level that serve this backend."""
+        return optimize(graph, self.level, {*self.costly_passes, *without})
+
+    def lower(self, graph: Graph) -> Artifact:
+        """The artifact of the rewritten graph."""
+        optimized = self.optimize(graph)
+        return replace(self.backend.lower(optimized.graph), optimized=optimized)
+
+    def lower_nodes(self, graph: Graph) -> tuple[Artifact, dict[str, str]]:
+        """An artifact that shows the values of the rewritten graph that equal one of the graph."""
+        # What is shown must not be written over.
+        optimized = self.optimize(graph, "in-place")
+        values = ((node.name, optimized.plain_value(node.name)) for node in optimized.graph.nodes)
+        shown = {name: plain for name, plain in values if plain is not None}
+        artifact = self.backend.lower(optimized.graph.with_outputs(shown))
+        return replace(artifact, optimized=optimized), shown
+
+    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
+        """As the backend does."""
+        return self.backend.load(artifact, weights, donated=donated)
+
+    def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
+        """As the backend does."""
+        return self.backend.write(artifact, weights, folder)
+
+    def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
+        """Of the rewritten graph, which has the weights of the graph.
+
+        Raises:
+            BackendError: the level is `inference`.
+        """
+        if self.level == "inference":
+            raise BackendError(f"{graph.name} is optimized for inference, and cannot be trained", "--optimize training")
+        return self.backend.trainer(self.optimize(graph).graph, weights, settings)
+
+    def with_options(self, **options: object) -> Backend:
+        """The backend with these options, at the same level."""
+        return OptimizedBackend(self.backend.with_options(**options), self.level)
+
+    def open(self, path: Path) -> SavedModel:
+        """As the backend does."""
+        return self.backend.open(path)
+
+
+def at_level(backend: Backend, level: Level) -> Backend:
+    """The backend at a level of optimization; `none` is the backend itself."""
+    return backend if level == "none" else OptimizedBackend(backend, level)

@@ -1,0 +1,121 @@
+"""Normalisation of each sample alone, over groups of its channels or over each of them."""
+
+from typing import ClassVar
+
+from netspec.arrays import np
+from netspec.errors import ShapeError
+from netspec.ops.attributes import PositiveFloat, PositiveInt
+from netspec.ops.base import (
+    Array,
+    Sample,
+    Weight,
+    WeightedOp,
+    Weights,
+    Window,
+    require_channels,
+    require_groups,
+)
+from netspec.ops.initializers import constant
+from netspec.types import TensorType
+
+
+class GroupNorm(WeightedOp, kind="group_norm"):
+    """(x − mean) / √(variance + epsilon) over each of `groups` runs of channels and all positions of a sample.
+
+    Then times weight plus bias of each channel when `affine`.
+
+    Shapes:
+        x (N, C, …) → the same; weight and bias (C,).
+
+    Source: Wu & He 2018.
+    """
+
+    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or channels grouped on the wrong axis"
+
+    groups: PositiveInt
+    epsilon: PositiveFloat = 1e-5
+    affine: bool = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels = require_channels(self.kind, x, least_rank=3)
+        require_groups(self.kind, self.groups, channels=channels)
+        if x.size == self.groups:
+            raise ShapeError(
+                f"group_norm in {self.groups} groups has one value in each: less its mean it is always 0",
+                "use fewer groups, or a larger map",
+                "groups",
+            )
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        shape = (x.features[0],)
+        weights = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
+        return weights if self.affine else {}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        grouped = x.reshape(x.shape[0], self.groups, -1)
+        mean, variance = grouped.mean(axis=2, keepdims=True), grouped.var(axis=2, keepdims=True)
+        y: Array = ((grouped - mean) / np.sqrt(variance + self.epsilon)).reshape(x.shape)
+        if not self.affine:
+            return y
+        channel = (slice(None), *(None,) * (x.ndim - 2))
+        return y * weights["weight"][channel] + weights["bias"][channel]
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(groups=2), ((6, 3, 4),)),
+            Sample(cls(groups=1, epsilon=1e-3), ((4, 5, 3),)),
+            Sample(cls(groups=4, affine=False), ((4, 3, 5),)),
+            Sample(cls(groups=3), ((6, 5),)),
+        )
+
+
+class InstanceNorm(WeightedOp, kind="instance_norm"):
+    """(x − mean) / √(variance + epsilon) over all positions of each channel of a sample.
+
+    Then times weight plus bias of each channel when `affine`. There are no running statistics: training and inference
+    are the same.
+
+    Shapes:
+        x (N, C, …) → the same; weight and bias (C,).
+
+    Source: Ulyanov, Vedaldi & Lempitsky 2016.
+    """
+
+    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or all channels together"
+
+    epsilon: PositiveFloat = 1e-5
+    affine: bool = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels = require_channels(self.kind, x, least_rank=3)
+        if x.size == channels:
+            raise ShapeError(
+                "instance_norm of channels with one position each: less its mean it is always 0",
+                "use it where the map is larger, or group_norm",
+            )
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        shape = (x.features[0],)
+        weights = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
+        return weights if self.affine else {}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return GroupNorm(groups=x.shape[1], epsilon=self.epsilon, affine=self.affine).reference(weights, x)
+
+    def window(self) -> Window | None:
+        return None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((6, 3, 4),)),
+            Sample(cls(epsilon=1e-3), ((4, 5, 3),)),
+            Sample(cls(affine=False), ((4, 3, 5),)),
+            Sample(cls(), ((3, 5),)),
+        )

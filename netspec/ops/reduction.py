@@ -1,0 +1,124 @@
+"""Ops that make one number of many along axes, and the scaling by such a number."""
+
+from typing import ClassVar, Self
+
+from pydantic import Field
+
+from netspec.arrays import np
+from netspec.ops.attributes import PositiveFloat
+from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axes
+from netspec.types import TensorType
+
+
+class Reduction(Op):
+    """One number for all positions along `axes`, which are kept as 1 with `keepdims`.
+
+    `axes` count from 1, the first after the batch; −1 is the last.
+
+    Shapes:
+        with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
+    """
+
+    trap: ClassVar[str] = "axes kept or dropped, or numbered in the framework's layout instead of N, C, H, W"
+
+    axes: tuple[int, ...] = Field(strict=False, min_length=1)
+    keepdims: bool = False
+
+    def resolve(self, x: TensorType) -> Self:
+        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
+
+    def infer(self, x: TensorType) -> TensorType:
+        axes = resolve_axes(self.kind, self.axes, x)
+        sizes = ((1 if axis in axes else size, axis in axes) for axis, size in enumerate(x.features, 1))
+        return x.with_features(*(size for size, reduced in sizes if self.keepdims or not reduced))
+
+    def window(self) -> Window | None:
+        return Window() if self.axes == (1,) else None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(axes=(2, 3)), ((3, 5, 4),)),
+            Sample(cls(axes=(2, 3), keepdims=True), ((3, 5, 4),)),
+            Sample(cls(axes=(1,)), ((3, 5, 4),)),
+            Sample(cls(axes=(1,), keepdims=True), ((3, 5, 4),)),
+            Sample(cls(axes=(2,)), ((3, 5, 4),)),  # what is left of a map has its channels first
+            Sample(cls(axes=(-1,)), ((3, 5, 4),)),
+            Sample(cls(axes=(3, 1)), ((3, 5, 4),)),
+            Sample(cls(axes=(1, 2, 3)), ((3, 5, 4),)),
+            Sample(cls(axes=(1,)), ((4, 6),)),
+            Sample(cls(axes=(2,), keepdims=True), ((4, 6),)),
+            Sample(cls(axes=(1,), keepdims=True), ((6,),)),
+        )
+
+
+class ReduceMean(Reduction, kind="reduce_mean"):
+    """The mean along `axes`, which are kept as 1 with `keepdims`.
+
+    `axes` count from 1, the first after the batch; −1 is the last.
+
+    Shapes:
+        with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
+    """
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = x.mean(axis=self.axes, keepdims=self.keepdims)
+        return y
+
+
+class ReduceMax(Reduction, kind="reduce_max"):
+    """The largest value along `axes`, which are kept as 1 with `keepdims`; where several are largest, each takes an
+    equal share of the gradient.
+
+    `axes` count from 1, the first after the batch; −1 is the last.
+
+    Shapes:
+        with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
+    """
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = x.max(axis=self.axes, keepdims=self.keepdims)
+        return y
+
+
+class L2Normalize(Op, kind="l2_normalize"):
+    """x / max(‖x‖, epsilon), the norm √Σx² taken over `axes` of each sample.
+
+    `axes` count from 1, the first after the batch; −1 is the last.
+
+    Shapes:
+        x (N, …) → the same.
+
+    Source: PyTorch functional.normalize; TensorFlow's epsilon bounds ‖x‖² instead.
+    """
+
+    trap: ClassVar[str] = "epsilon as the bound of the squared norm, or other axes"
+
+    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
+    epsilon: PositiveFloat = 1e-12
+
+    def resolve(self, x: TensorType) -> Self:
+        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
+
+    def infer(self, x: TensorType) -> TensorType:
+        resolve_axes(self.kind, self.axes, x)
+        return x
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        norm = np.sqrt((x * x).sum(axis=self.axes, keepdims=True))
+        y: Array = x / np.maximum(norm, self.epsilon)
+        return y
+
+    def window(self) -> Window | None:
+        return Window() if self.axes == (1,) else None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((8,),)),
+            Sample(cls(axes=(1,)), ((3, 5, 4),)),
+            Sample(cls(axes=(1, 2, 3)), ((3, 5, 4),)),
+            Sample(cls(axes=(2,)), ((4, 6),)),
+            Sample(cls(axes=(1,), epsilon=2.0), ((4, 3, 5),)),  # norms on both sides of it
+            Sample(cls(), ((1,),), scale=60.0),
+        )

@@ -1,0 +1,133 @@
+"""Transposed convolution over maps."""
+
+import math
+from fractions import Fraction
+from typing import ClassVar
+
+from netspec.arrays import np
+from netspec.errors import ShapeError
+from netspec.ops.attributes import (
+    NO_PADDING,
+    Extra2d,
+    Padding,
+    PositiveInt,
+    Size2d,
+    both,
+    extent,
+    padding_of,
+)
+from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, Window, require_groups, require_map
+from netspec.ops.initializers import constant, he
+from netspec.types import TensorType
+
+NO_EXTRA = Extra2d(height=0, width=0)
+
+
+class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
+    """The gradient of a convolution as a layer: each element adds the kernel, times itself, to the output.
+
+    Element (y, x) adds to rows y·stride − top + dilation·i. `padding` is what is cut off each side of the result, and
+    `output_padding` the rows and columns that are added at its end, where kernels may reach as well. Channel c of
+    group i = c // (C/groups) adds to filters [i·filters/groups, (i+1)·filters/groups).
+
+    Shapes:
+        x (N, C, H, W) → (N, filters, H', W'),
+        H' = (H − 1)·stride − top − bottom + dilation·(k − 1) + 1 + output_padding.
+        weight (C, filters/groups, kernel height, kernel width); bias (filters,).
+
+    Source: Zeiler et al. 2010; Dumoulin & Visin 2016, chapter 4; PyTorch ConvTranspose2d and ONNX ConvTranspose agree.
+    """
+
+    trap: ClassVar[str] = (
+        "rows cut off the wrong side (`same` in Keras), or input and output axes of the kernel swapped"
+    )
+
+    filters: PositiveInt
+    kernel_size: Size2d
+    stride: Size2d = both(1)
+    padding: Padding = NO_PADDING
+    output_padding: Extra2d = NO_EXTRA
+    dilation: Size2d = both(1)
+    groups: PositiveInt = 1
+    bias: bool = True
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How far the dilated kernel reaches, (rows, columns)."""
+        k, d = self.kernel_size, self.dilation
+        return extent(k.height, d.height), extent(k.width, d.width)
+
+    def infer(self, x: TensorType) -> TensorType:
+        channels, height, width = require_map(self.kind, x)
+        require_groups(self.kind, self.groups, input_channels=channels, filters=self.filters)
+        s, extra = self.stride, self.output_padding
+        if extra.height >= s.height or extra.width >= s.width:
+            raise ShapeError(
+                f"conv_transpose2d: output_padding must be less than the stride {s}, received "
+                f"{extra.height} rows and {extra.width} columns",
+                "it chooses among the sizes that a strided convolution takes to the input's",
+                "output_padding",
+            )
+        p = self.padding
+        rows = (height - 1) * s.height + self.reach[0] + extra.height - p.top - p.bottom
+        columns = (width - 1) * s.width + self.reach[1] + extra.width - p.left - p.right
+        if rows <= 0 or columns <= 0:
+            raise ShapeError(f"conv_transpose2d: padding {p} cuts off all of the result", attribute="padding")
+        return x.with_features(self.filters, rows, columns)
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        kernel = (self.kernel_size.height, self.kernel_size.width)
+        channels = x.features[0]
+        fans = (channels // self.groups * math.prod(kernel), self.filters * math.prod(kernel))
+        weights = {"weight": Weight((channels, self.filters // self.groups, *kernel), he(), *fans)}
+        return weights | {"bias": Weight((self.filters,), constant(0.0), *fans)} if self.bias else weights
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        n, channels, height, width = x.shape
+        s, d, g = self.stride, self.dilation, self.groups
+        _, rows, columns = self.infer(TensorType.of(*x.shape[1:])).features
+        down, across = (height - 1) * s.height, (width - 1) * s.width
+        full = np.zeros((n, self.filters, down + self.reach[0], across + self.reach[1]))
+        grouped = x.reshape(n, g, channels // g, height, width)
+        kernels = weights["weight"].reshape(g, channels // g, self.filters // g, *weights["weight"].shape[2:])
+        for i, j in np.ndindex(*kernels.shape[3:]):
+            share = np.einsum("ngchw,gcf->ngfhw", grouped, kernels[..., i, j]).reshape(n, -1, height, width)
+            top, left = i * d.height, j * d.width
+            full[:, :, top : top + down + 1 : s.height, left : left + across + 1 : s.width] += share
+        extra, p = self.output_padding, self.padding
+        full = np.pad(full, ((0, 0), (0, 0), (0, extra.height), (0, extra.width)))
+        y: Array = full[:, :, p.top : p.top + rows, p.left : p.left + columns]
+        return y + weights["bias"][:, None, None] if self.bias else y
+
+    def macs(self, x: TensorType) -> int:
+        _, height, width = x.features
+        return height * width * self.weights(x)["weight"].size
+
+    def window(self) -> Window:
+        s = self.stride
+        kernel = (-(-self.reach[0] // s.height), -(-self.reach[1] // s.width))
+        return Window(kernel, (Fraction(1, s.height), Fraction(1, s.width)))
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        two, three, one = both(2), both(3), padding_of((1, 1, 1, 1))
+        wide = Size2d(height=3, width=2)
+        end = Extra2d(height=1, width=1)
+        return (
+            Sample(cls(filters=3, kernel_size=both(4), stride=two, padding=one), ((2, 4, 5),)),  # DCGAN: twice the size
+            Sample(cls(filters=3, kernel_size=two, stride=two), ((2, 4, 3),)),  # U-Net
+            Sample(cls(filters=3, kernel_size=three, stride=two, padding=one, output_padding=end), ((2, 4, 5),)),
+            Sample(cls(filters=3, kernel_size=three, stride=two, padding=one), ((4, 3, 5),)),
+            Sample(cls(filters=2, kernel_size=three, stride=two, output_padding=end), ((2, 3, 4),)),
+            Sample(cls(filters=2, kernel_size=wide, stride=Size2d(height=1, width=3)), ((3, 4, 3),)),
+            Sample(cls(filters=2, kernel_size=three, padding=padding_of((0, 1, 2, 0)), bias=False), ((3, 5, 4),)),
+            Sample(cls(filters=2, kernel_size=three, stride=two, padding=padding_of((2, 0, 0, 3))), ((3, 5, 4),)),
+            Sample(cls(filters=6, kernel_size=three, stride=two, groups=2, padding=one), ((4, 4, 5),)),
+            Sample(cls(filters=6, kernel_size=both(4), stride=two, groups=3, padding=one, bias=False), ((3, 4, 5),)),
+            Sample(cls(filters=2, kernel_size=three, dilation=wide, padding=one), ((3, 4, 5),)),
+            Sample(
+                cls(filters=4, kernel_size=two, stride=two, dilation=three, groups=2, output_padding=end),
+                ((4, 3, 4),),
+            ),
+            Sample(cls(filters=3, kernel_size=both(1), stride=three, padding=padding_of((0, 0, 0, 0))), ((2, 3, 4),)),
+        )

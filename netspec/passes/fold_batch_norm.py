@@ -1,0 +1,89 @@
+"""Put batch normalization by running statistics into the weights of the layer before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netspec.arrays import np
+from netspec.graph import Graph, Node, make_node
+from netspec.ops import BatchNorm, Conv2d, Dense
+from netspec.passes.rewrite import Pass, Rewrite, rebuild, sole_reader
+
+if TYPE_CHECKING:
+    from netspec.ops.base import Array
+
+
+@dataclass(frozen=True, slots=True)
+class FoldNorm:
+    """The norm of w·x + b is s·w·x + (b − mean)·s + shift, with s = scale / √(variance + epsilon).
+
+    Attributes:
+        layer: whose `weight` has the output channels first, and whose `bias` may be missing.
+        norm: whose weights are used up.
+        epsilon: its.
+    """
+
+    layer: str
+    norm: str
+    epsilon: float
+
+    def apply(self, weights: dict[str, Array]) -> None:
+        """Replace the layer's weight and bias, and leave out the norm's four."""
+
+        def take(name: str, otherwise: float) -> Array:
+            return np.asarray(weights.pop(f"{self.norm}.{name}", otherwise), np.float64)
+
+        scale, shift, mean = take("weight", 1.0), take("bias", 0.0), take("running_mean", 0.0)
+        factor = scale / np.sqrt(take("running_variance", 1.0) + self.epsilon)
+        weight = np.asarray(weights[f"{self.layer}.weight"], np.float64)
+        bias = np.asarray(weights.get(f"{self.layer}.bias", 0.0), np.float64)
+        weights[f"{self.layer}.weight"] = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
+        weights[f"{self.layer}.bias"] = (bias - mean) * factor + shift
+
+
+def fold_batch_norm(graph: Graph) -> Rewrite | None:
+    """A convolution or dense layer and the normalization that reads it become one layer with a bias.
+
+    Precondition: inference; the normalization alone reads the layer, and neither is an output. (The layer would have
+    another value, the normalization's name would be gone.) A dense layer's units must be the channels: of (N, L, F)
+    the normalization is along L.
+    """
+    norms = {node.name: norm for node in graph.nodes if (norm := _foldable(graph, node))}
+    if not norms:
+        return None
+    renamed = {norm.name: name for name, norm in norms.items()}
+    nodes = [_with_bias(graph, node) if node.name in norms else node for node in graph.nodes]
+    folded = rebuild(graph, [node for node in nodes if node.name not in renamed], renamed)
+    folds = [FoldNorm(name, norm.name, _epsilon(norm)) for name, norm in norms.items()]
+    return Rewrite(folded, tuple(renamed), tuple(folds), {name: norm.name for name, norm in norms.items()})
+
+
+def _foldable(graph: Graph, node: Node) -> Node | None:
+    """The normalization that can be put into a node's weights."""
+    if not isinstance(node.op, Conv2d) and not (isinstance(node.op, Dense) and node.type.rank == 2):
+        return None
+    reader = sole_reader(graph, node.name)
+    if reader is None or not isinstance(reader.op, BatchNorm) or reader.name in graph.outputs:
+        return None
+    return reader
+
+
+def _with_bias(graph: Graph, node: Node) -> Node:
+    """The layer with a bias, its initialisers left out: they describe weights that it no longer has."""
+    op = node.op.model_copy(update={"bias": True, "initialize": {}})
+    return make_node(node.name, op, [graph.values[name] for name in node.inputs])
+
+
+def _epsilon(norm: Node) -> float:
+    if not isinstance(norm.op, BatchNorm):
+        raise TypeError(f"expected a batch_norm, received {norm.op.kind}")
+    return norm.op.epsilon
+
+
+PASS = Pass(
+    "fold-batch-norm",
+    "batch normalization is in the weights of the layer before it",
+    ("inference",),
+    fold_batch_norm,
+)
