@@ -26,26 +26,37 @@ class Diagnostic(NamedTuple):
         where: the place, or None when the problem has none (a file that cannot be read).
         message: what is wrong, what was expected and what was received.
         hint: what to do about it, or empty.
+        uses: of a problem in a block, the instances in which it arises, innermost first, and where each is stated.
     """
 
     where: Where | None
     message: str
     hint: str = ""
+    uses: tuple[tuple[str, Where], ...] = ()
 
     def __str__(self) -> str:
-        """`file:line:col: path: message`, then the line with a caret under the column, then the hint."""
+        """`file:line:col: path: message`, the line with a caret under the column, the hint, the same of each use."""
         if self.where is None:
-            head = [self.message]
+            lines = [self.message]
         else:
             path = f"{self.where.path}: " if self.where.path else ""
-            head = [f"{self.where}: {path}{self.message}"]
-            if self.where.text:
-                line, caret = _excerpt(self.where.text, self.where.column)
-                head += [f"    {line}", f"    {' ' * caret}^"]
-        return "\n".join([*head, f"    hint: {self.hint}"] if self.hint else head)
+            lines = [f"{self.where}: {path}{self.message}", *_shown(self.where)]
+        if self.hint:
+            lines.append(f"    hint: {self.hint}")
+        for instance, where in self.uses:
+            lines += [f"    in {instance}, stated in {where}:", *_shown(where)]
+        return "\n".join(lines)
 
 
 EXCERPT_WIDTH = 100
+
+
+def _shown(where: Where) -> list[str]:
+    """The line of a place, with a caret under it; nothing where there is no line."""
+    if not where.text:
+        return []
+    line, caret = _excerpt(where.text, where.column)
+    return [f"    {line}", f"    {' ' * caret}^"]
 
 
 def _excerpt(text: str, column: int) -> tuple[str, int]:

@@ -22,11 +22,13 @@ from netspec.passes import Level
 GOLDEN = Path(__file__).parent / "golden"
 SPECS = Path(__file__).parent.parent / "specs"
 # AlexNet, the article's network with its batch normalization, and a small one with what both lack: branches that meet
-# again, two outputs, dense layers in groups.
+# again, two outputs, dense layers in groups. A family of blocks as people write it, and blocks in every shape.
 NETWORKS = {
     "alexnet": SPECS / "alexnet.yaml",
     "cifar-alexnet-keras": SPECS / "cifar-alexnet-keras.yaml",
     "branches": GOLDEN / "branches.yaml",
+    "resnet": SPECS / "resnet.yaml",
+    "blocks": GOLDEN / "blocks.yaml",
 }
 # What passes make of AlexNet, and of a block whose sum is written in place and whose norms are folded.
 OPTIMIZED: dict[str, tuple[Path, Level]] = {
@@ -84,7 +86,7 @@ def test_every_golden_has_a_network() -> None:
 )
 def test_emitted_source_is_laid_out_and_clean(command: list[str]) -> None:
     sources = sorted(map(str, GOLDEN.glob("*.py")))
-    assert len(sources) == 10
+    assert len(sources) == 14
     ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", *sources]
     result = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -109,7 +111,8 @@ def _lines(model: ModelProto) -> Iterator[str]:
     for node in graph.node:
         attributes = "".join(f" {a.name}={_attribute(a)}" for a in node.attribute)
         outputs = ", ".join(types[name] for name in node.output)
-        yield f"{outputs} = {node.op_type}({', '.join(node.input)}){attributes}"
+        named = "" if [node.name] == list(node.output) else f" as {node.name}"
+        yield f"{outputs} = {node.op_type}({', '.join(node.input)}){attributes}{named}"
     yield from (f"output {_value(value)}" for value in graph.output)
 
 

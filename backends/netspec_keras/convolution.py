@@ -23,7 +23,7 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
     skip = op.dilation != both(1) and op.stride != both(1)
     if op.stride != both(1) and not skip:
         optional["strides"] = pair(op.stride)
-    if is_same(before, op.sides, op.kernel_size, op.stride, op.dilation) and not skip:
+    if out.all_alike(node, _pads_by_itself) and not skip:
         optional["padding"] = "same"
     elif op.sides:
         layer = call("layers.ZeroPadding2D", sides(op.sides))
@@ -37,6 +37,12 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
     if skip:
         layer = call("layers.MaxPooling2D", 1, strides=pair(op.stride))
         out.apply(node, layer, x, role="stride", features=native_features(node.type))
+
+
+def _pads_by_itself(node: Node) -> bool:
+    """Whether the padding is what `same` gives."""
+    op, before = node.op, node.input_types[0]
+    return isinstance(op, Conv2d) and is_same(before, op.sides, op.kernel_size, op.stride, op.dilation)
 
 
 def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, LiteralValue]) -> Call:

@@ -15,4 +15,4 @@ def parameter(op: Parameter, node: Node, out: ModelWriter) -> None:
     start = node.weights["weight"].initializer
     out.bind(node, "weight", "value", axes=tuple(axis - 1 for axis in native_order(node.type.rank)[1:]))
     initial = start.constant if isinstance(start, Constant) else 0.0
-    out.apply(node, call("Parameter", native_features(node.type), initial), out.first_input())
+    out.apply(node, call("Parameter", native_features(node.type), initial), out.first_input(node))

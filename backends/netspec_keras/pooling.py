@@ -15,7 +15,7 @@ def max_pool2d(op: MaxPool2d, node: Node, out: ModelWriter) -> None:
     """`layers.MaxPooling2D`, after minus infinity has been put where it does not pad by itself."""
     (x,) = out.inputs(node)
     reach = _reach(op, node)
-    same = is_same(node.input_types[0], reach, op.kernel_size, op.steps)
+    same = out.all_alike(node, _pads_by_itself)
     if reach and not same:
         x = _pad(node, out, x, "MinusInfinityPadding2D", reach)
     out.apply(node, _pool("layers.MaxPooling2D", op, same), x)
@@ -65,6 +65,12 @@ def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: ModelWriter) -> 
 def _reach(op: Pool2d, node: Node) -> Padding:
     """All that the windows read around the map: padding and overhang."""
     return enlarged(op.sides, op.overhang(node.input_types[0]))
+
+
+def _pads_by_itself(node: Node) -> bool:
+    """Whether what the windows of a max-pooling reach is what `same` gives."""
+    op = node.op
+    return isinstance(op, MaxPool2d) and is_same(node.input_types[0], _reach(op, node), op.kernel_size, op.steps)
 
 
 def _pool(layer: str, op: Pool2d, same: bool) -> Call:

@@ -1,19 +1,22 @@
-"""Collects what the lowerings say about a graph and renders it as one function that makes a functional model."""
+"""Collects what the lowerings say and renders it: a function that makes a functional model, and one for each block."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.naming import assign_variables, available, module_name
+from netspec.lowering.drafts import PartDraft
+from netspec.lowering.naming import available, module_name
+from netspec.lowering.parts import local_name, split
 from netspec.lowering.render import render, render_definitions
 from netspec.lowering.source import (
     Assign,
     Call,
     Definition,
     Expression,
+    For,
     Function,
     ListOf,
     Literal,
@@ -26,6 +29,7 @@ from netspec.lowering.source import (
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.types import Dim, TensorType
+from netspec_keras.blocks import BlockFunctions, layer_name
 from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_shape
 
 PACKAGE: Final = "netspec_keras"
@@ -69,23 +73,42 @@ class ModelWriter:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._entry = f"build_{module_name(graph.name)}"
-        self._variables = assign_variables(graph, (*RESERVED, self._entry), chain_inputs=False)
+        self._root = split(graph)
+        self._drafts = {part.path: PartDraft(part, graph) for part in self._root.walk()}
+        self._homes = {
+            member.name: draft
+            for draft in self._drafts.values()
+            for member in draft.part.members
+            if isinstance(member, Node)
+        }
+        self._alike: dict[tuple[str, str], list[Node]] = {}
+        self._held: dict[tuple[str, str], bool] = {}
+        for node in graph.nodes:
+            part = self._homes[node.name].part
+            self._alike.setdefault((part.block, local_name(node, part)), []).append(node)
         self._layers = set(graph.values)
         self._channels_last = flattened_channels_last(graph)
-        self._body: list[Statement] = []
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
-        for value in graph.inputs:
-            made = call("keras.Input", native_features(value.type), name=value.name)
-            self._body.append(Assign(self._variables[value.name], made))
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
-        return tuple(name(self._variables[value]) for value in node.inputs)
+        home = self._homes[node.name]
+        return tuple(home.variable(value) for value in node.inputs)
 
-    def first_input(self) -> Name:
-        """The variable of the model's first input, which holds it to the end."""
-        return name(self._variables[self._graph.inputs[0].name])
+    def all_alike(self, node: Node, holds: Callable[[Node], bool]) -> bool:
+        """Whether something holds of a node, and of those in its place in other instances: they may share its code."""
+        own = self._homes[node.name].part
+        if not own.block:
+            return holds(node)
+        place = (own.block, local_name(node, own))
+        if place not in self._held:
+            self._held[place] = all(holds(each) for each in self._alike[place])
+        return self._held[place]
+
+    def first_input(self, node: Node) -> Name:
+        """A variable that holds as many samples as there are where a node stands."""
+        return self._homes[node.name].first_input()
 
     def apply(
         self,
@@ -109,17 +132,19 @@ class ModelWriter:
         """
         if isinstance(layer.function, Name) and layer.function.path in SUPPORT:
             self._support[SUPPORT[layer.function.path]] = None
-        layer_name = self._layer_name(f"{node.name}_{role}") if role else node.name
-        named = Call(layer.function, layer.args, (*layer.kwargs, ("name", Literal(layer_name))))
+        own_name = self._layer_name(f"{node.name}_{role}") if role else node.name
+        home = self._homes[node.name]
+        named = Call(layer.function, layer.args, (*layer.kwargs, ("name", layer_name(home.part, own_name))))
         applied = Call(named, inputs if len(inputs) == 1 else (ListOf(inputs),))
         return self.assign(node, applied, features)
 
     def assign(self, node: Node, value: Expression, features: tuple[int, ...] = ()) -> Name:
         """`x = value`, with the shape in a comment: for what is a function of `keras.ops` and no layer."""
         comment = _shape(("N", *features)) if features else self._new_shape(node)
-        variable = name(self._variables[node.name])
+        home = self._homes[node.name]
+        variable = home.variable(node.name)
         if value != variable:
-            self._body.append(Assign(variable.path, value, comment))
+            home.run(node, Assign(variable.path, value, comment))
         return variable
 
     def bind(
@@ -147,9 +172,12 @@ class ModelWriter:
     def artifact(self) -> Artifact:
         """What was collected, rendered."""
         graph = self._graph
-        function = self._function()
+        reserved = (*RESERVED, self._entry)
+        blocks = BlockFunctions(graph, self._drafts, reserved)
+        functions = blocks.define(self._root)
+        function = self._function(*blocks.body(self._root))
         support = [read_support(PACKAGE, module) for module in self._support]
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), function)
+        body: tuple[Definition, ...] = (*(s.definitions for s in support), *functions, function)
         imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(body))
         title = graph.name + (f": {graph.source}" if graph.source else "")
         docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs keras alone.\n"
@@ -158,44 +186,49 @@ class ModelWriter:
         bindings = tuple(sorted(self._bindings, key=lambda b: order[b.weight]))
         return Artifact("keras", graph, source, self._entry, bindings)
 
-    def _function(self) -> Function:
+    def _function(self, body: Sequence[Statement | For], variables: Mapping[str, str]) -> Function:
         graph = self._graph
+        made = [
+            Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs
+        ]
         received = _shapes([i.type for i in graph.inputs], "inputs")
         returned = _shapes([graph.type_of(output) for output in graph.outputs], "outputs")
         count = sum(w.size for w in graph.weights.values())
-        inputs = [name(self._variables[i.name]) for i in graph.inputs]
-        outputs = [self._canonical(output) for output in graph.outputs]
+        inputs = [name(variables[i.name]) for i in graph.inputs]
+        restored: list[Statement] = []
+        outputs = [self._canonical(output, variables, restored) for output in graph.outputs]
         model = call("keras.Model", _one_or_list(inputs), _one_or_list(outputs), name=module_name(graph.name))
         return Function(
             self._entry,
             (),
-            (*self._body, Return(model)),
+            (*made, *body, *restored, Return(model)),
             returns="keras.Model",
             docstring=f"{received} to {returned}; {count:,} weights.",
         )
 
-    def _canonical(self, output: str) -> Name:
+    def _canonical(self, output: str, variables: Mapping[str, str], restored: list[Statement]) -> Name:
         """The variable of an output; a map flattened in the order H, W, C is brought to C, H, W for the caller."""
-        variable = self._variables[output]
+        variable = variables[output]
         flattened = self.channels_last_of(output)
         if flattened is None:
             return name(variable)
-        canonical = available(f"{variable}_channels_first", {*self._variables.values(), *RESERVED})
+        canonical = available(f"{variable}_channels_first", {*variables.values(), *RESERVED})
         for role, layer in (
             ("map", call("layers.Reshape", native_features(flattened))),
             ("map_channels_first", call("layers.Permute", TO_CHANNELS_FIRST)),
             ("channels_first", call("layers.Flatten")),
         ):
             named = Call(layer.function, layer.args, (("name", Literal(self._layer_name(f"{output}_{role}"))),))
-            self._body.append(Assign(canonical, Call(named, (name(variable),))))
+            restored.append(Assign(canonical, Call(named, (name(variable),))))
             variable = canonical
         return name(canonical)
 
     def _layer_name(self, wanted: str) -> str:
         """A name that no layer has yet."""
-        free = available(wanted, self._layers)
-        self._layers.add(free)
-        return free
+        while wanted in self._layers:
+            wanted += "_"
+        self._layers.add(wanted)
+        return wanted
 
     def _new_shape(self, node: Node) -> str:
         shape = native_shape(node.type)

@@ -30,6 +30,7 @@ class GraphWriter:
 
     The value of a netspec node has the node's name. What a lowering needs besides is named `node/step`, and weights
     by their canonical names; any of these that is taken already gets an underscore, so that none can meet another.
+    Operators are named as what they give, but with slashes: the instances of a block are name scopes.
 
     Attributes:
         opset: the operator set that the model declares.
@@ -43,6 +44,7 @@ class GraphWriter:
         self._graph = graph
         self._dtype = onnx_ir.DataType.from_numpy(graph.dtype.numpy)
         self._taken = set(graph.values)
+        self._node_names: set[str] = set()
         self._values: dict[str, ir.Value] = {i.name: self._value(i.name, i.type.shape) for i in graph.inputs}
         self._weights: list[ir.Value] = []
         self._constants: list[ir.Value] = []
@@ -144,8 +146,17 @@ class GraphWriter:
         self, operator: str, inputs: Sequence[ir.Value | None], attributes: dict[str, Any], value: ir.Value
     ) -> ir.Value:
         present = [i for i in inputs if i is not None]  # only the last inputs of an operator may be left out
-        self._nodes.append(self._ir.node(operator, present, attributes, outputs=[value], name=value.name))
+        name = self._node_name(str(value.name))
+        self._nodes.append(self._ir.node(operator, present, attributes, outputs=[value], name=name))
         return value
+
+    def _node_name(self, value: str) -> str:
+        """The path of a value with slashes, `stage2/1/conv2`, by which viewers fold what stands together."""
+        name = value.replace(".", "/")
+        while name in self._node_names:
+            name += "_"
+        self._node_names.add(name)
+        return name
 
     def _value(self, name: str, shape: Sequence[Dim | None]) -> ir.Value:
         return self._ir.val(name, self._dtype, shape)

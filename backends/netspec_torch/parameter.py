@@ -11,4 +11,4 @@ from netspec_torch.writer import ModuleWriter
 def parameter(op: Parameter, node: Node, out: ModuleWriter) -> None:
     """An `nn.Parameter` of one sample, expanded to the batch: a view."""
     value = out.parameter(node, "weight", (1, *op.shape))
-    out.assign(node, method(value, "expand", out.batch(), *(-1 for _ in op.shape)))
+    out.assign(node, method(value, "expand", out.batch(node), *(-1 for _ in op.shape)))

@@ -37,6 +37,7 @@ Examples:
   netspec show specs/alexnet.yaml
   netspec show specs/alexnet.yaml --set classes=10
   netspec show specs/alexnet.yaml --graph > alexnet.mmd
+  netspec show specs/resnet.yaml --set depth=18 --unfold
   netspec show specs/*.yaml --json
   netspec show specs/alexnet.yaml --passes
 """,
@@ -45,9 +46,19 @@ Examples:
 @set_option
 @json_option
 @click.option("--graph", "as_graph", is_flag=True, help="Print a Mermaid flowchart instead of a table.")
+@click.option("--unfold", is_flag=True, help="Show the layers of each block, not one line for all of them.")
 @click.option("--passes", "as_passes", is_flag=True, help="Print what each pass of --optimize changes and saves.")
-def command(specs: tuple[Path, ...], settings: tuple[str, ...], as_json: bool, as_graph: bool, as_passes: bool) -> None:
+def command(
+    specs: tuple[Path, ...],
+    settings: tuple[str, ...],
+    as_json: bool,
+    as_graph: bool,
+    unfold: bool,
+    as_passes: bool,
+) -> None:
     """Show each layer's op, output shape, weights, MACs, activation memory and receptive field, for one sample.
+
+    A block is one line, with the sums of its layers. JSON has all layers, and which of them are a block.
 
     Under the table stand the totals, beside those that the network's source states, where the spec gives them. Neurons
     are counted as Krizhevsky et al. 2012 count them: outputs of the layers that multiply by weights.
@@ -66,7 +77,7 @@ def command(specs: tuple[Path, ...], settings: tuple[str, ...], as_json: bool, a
     read = [read_spec(path, settings) for path in specs]
     networks = [(spec, elaborate(spec)) for spec in read]
     if as_graph:
-        print_out(print_mermaid(networks[0][1]))
+        print_out(print_mermaid(networks[0][1], unfold=unfold))
     elif as_passes:
         _show_passes([graph for _, graph in networks], as_json)
     elif as_json:
@@ -75,7 +86,7 @@ def command(specs: tuple[Path, ...], settings: tuple[str, ...], as_json: bool, a
         for index, (spec, graph) in enumerate(networks):
             if index:
                 print_out()
-            _print_network(spec, graph, analyze(graph))
+            _print_network(spec, graph, analyze(graph), unfold=unfold)
 
 
 def _show_passes(graphs: Sequence[Graph], as_json: bool) -> None:
@@ -90,16 +101,16 @@ def _show_passes(graphs: Sequence[Graph], as_json: bool) -> None:
         print_passes(graph)
 
 
-def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis) -> None:
+def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold: bool) -> None:
+    from netspec.graph.folding import fold_rows
     from netspec.graph.mermaid import shape_of
 
     print_out(f"{graph.name}: {graph.source}" if graph.source else graph.name)
     print_out()
     rows: list[list[Cell]] = [[value.name, "input", shape_of(value.type)] + [None] * 4 for value in graph.inputs]
-    for row in analysis.rows:
-        node = row.node
+    for row in analysis.rows if unfold else fold_rows(graph, analysis):
         figures = [row.weights or None, row.macs or None, memory(row.activation_bytes), str(row.receptive_field)]
-        rows.append([node.name, node.op.kind, shape_of(node.type), *figures])
+        rows.append([row.name, row.kind, ", ".join(map(shape_of, row.types)), *figures])
     rows.append(["total", "", "", analysis.weights, analysis.macs, memory(analysis.activation_bytes), ""])
     print_table(COLUMNS, rows)
     print_out()
@@ -113,7 +124,9 @@ def _print_totals(spec: ModelSpec, analysis: Analysis) -> None:
         [{"macs": "MACs"}.get(what, what), f"{count:,}", _exact(published.get(what))] for what, count in totals.items()
     ]
     if analysis.untrained:
-        rows.insert(1, ["  not trained", f"{analysis.untrained:,}", None])
+        trained = analysis.weights - analysis.untrained
+        rows.insert(1, ["  trained", f"{trained:,}", _exact(published.get("trained"))])
+        rows.insert(2, ["  not trained", f"{analysis.untrained:,}", None])
     columns = (Column("in all"), Column("counted", right=True), Column("published", right=True))
     print_table(columns if published else columns[:2], rows if published else [row[:2] for row in rows])
 
@@ -156,6 +169,11 @@ def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any
         "inputs": [{"name": value.name, "shape": list(value.type.features)} for value in graph.inputs],
         "outputs": list(graph.outputs),
         "layers": layers,
+        "blocks": [
+            {"path": scope.path, "block": scope.block, "arguments": dict(scope.arguments)}
+            for scope in graph.scopes
+            if not scope.is_stack
+        ],
         "totals": {name: getattr(analysis, name) for name in totals},
         "published": spec.published.model_dump(exclude_none=True) if spec.published else {},
     }

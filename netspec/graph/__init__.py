@@ -3,5 +3,6 @@
 from netspec.graph.graph import Graph, Hint, Input, Node, make_node
 from netspec.graph.mean import MeanImage
 from netspec.graph.preprocessing import Normalization, Preprocessing
+from netspec.graph.scopes import Scope
 
-__all__ = ["Graph", "Hint", "Input", "MeanImage", "Node", "Normalization", "Preprocessing", "make_node"]
+__all__ = ["Graph", "Hint", "Input", "MeanImage", "Node", "Normalization", "Preprocessing", "Scope", "make_node"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from netspec.graph.graph import Graph, Node
+from netspec.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,21 @@ class NodeCost:
     macs: int
     activation_bytes: int
     receptive_field: ReceptiveField
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.node.name
+
+    @property
+    def kind(self) -> str:
+        """Its op."""
+        return self.node.op.kind
+
+    @property
+    def types(self) -> tuple[TensorType, ...]:
+        """What it gives."""
+        return (self.node.type,)
 
     @property
     def weights(self) -> int:

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from netspec.errors import GraphError, ShapeError
 from netspec.graph.preprocessing import Preprocessing
+from netspec.graph.scopes import Scope
 from netspec.ops.base import Op, Weight, WeightedOp
 from netspec.types import DType, TensorType
 
@@ -78,7 +79,8 @@ class Graph:
     """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
 
     `source` says where the network comes from; `name` is the spec's. `inference` says that it means what it should at
-    inference alone: dropout is gone, running statistics stand in the weights.
+    inference alone: dropout is gone, running statistics stand in the weights. `scopes` say which nodes stand together,
+    for those who show a network or write it down; what it computes does not depend on them.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Graph:
     outputs: tuple[str, ...]
     source: str = ""
     inference: bool = False
+    scopes: tuple[Scope, ...] = ()
 
     @cached_property
     def values(self) -> dict[str, Input | Node]:

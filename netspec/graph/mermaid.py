@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from netspec.graph.folding import fold
 from netspec.graph.graph import Graph, Node
+from netspec.graph.scopes import ancestors
 from netspec.types import TensorType
 
 # Mermaid reads HTML in labels, and writes characters as #name; or #code;.
 _ENTITIES = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;"}
 
 
-def print_mermaid(graph: Graph) -> str:
+def print_mermaid(graph: Graph, *, unfold: bool = False) -> str:
     """The flowchart: a box a layer with its op and shape, rounded ones for inputs and outputs.
+
+    An instance of a block is one box, or, where it is to `unfold`, a frame around the boxes of its layers.
 
     >>> from netspec.graph import Graph, Input, make_node
     >>> from netspec.ops import Dense
@@ -25,16 +29,61 @@ def print_mermaid(graph: Graph) -> str:
         v1 --> o0
     """
     # Names are labels only: `end` and `o` mean something to Mermaid where they stand for a box.
-    boxes = {name: f"v{index}" for index, name in enumerate(graph.values)}
+    owners = {} if unfold else fold(graph)
+    boxes: dict[str, str] = {}
+    for index, name in enumerate(graph.values):
+        boxes[name] = boxes.setdefault(owners[name].path, f"v{index}") if name in owners else f"v{index}"
     lines = ["flowchart TD"]
     lines += [f"{boxes[i.name]}([{_label(i.name, shape_of(i.type))}])" for i in graph.inputs]
+    shown = {box: name for name, box in boxes.items()}  # of an instance its last layer
+    edges: dict[str, None] = {}
+    frames = _Frames(graph if unfold else None)
     for node in graph.nodes:
-        lines.append(f"{boxes[node.name]}[{_label(node.name, _op(node), shape_of(node.type))}]")
-        lines += [f"{boxes[name]} --> {boxes[node.name]}" for name in node.inputs]
+        lines += frames.move_to(node.name)
+        box = boxes[node.name]
+        own = {f"{boxes[name]} --> {box}": None for name in node.inputs if boxes[name] != box}
+        edges |= own
+        if shown[box] != node.name:
+            continue
+        scope = owners.get(node.name)
+        title, kind = (scope.path, scope.block) if scope else (node.name, _op(node))
+        lines.append(f"{frames.indent}{box}[{_label(title, kind, shape_of(node.type))}]")
+        if not unfold:
+            lines += edges
+            edges = {}
+    lines += [*frames.move_to(""), *edges]
     for index, name in enumerate(graph.outputs):
         label = _label("output", name) if len(graph.outputs) > 1 else _label("output")
         lines += [f"o{index}([{label}])", f"{boxes[name]} --> o{index}"]
     return "\n    ".join(lines)
+
+
+class _Frames:
+    """The frames that stand around what is written, opened and closed on the way from node to node."""
+
+    def __init__(self, graph: Graph | None) -> None:
+        self._blocks = {scope.path: scope.block for scope in graph.scopes} if graph else {}
+        self._open: list[str] = []
+        self._count = 0
+
+    @property
+    def indent(self) -> str:
+        """What stands before a line here."""
+        return "    " * len(self._open)
+
+    def move_to(self, name: str) -> list[str]:
+        """The lines that close what a node does not stand in, and open what it does."""
+        around = [path for path in ancestors(name) if path in self._blocks]
+        lines = []
+        while self._open != around[: len(self._open)]:
+            self._open.pop()
+            lines.append(f"{self.indent}end")
+        for path in around[len(self._open) :]:
+            label = _label(f"{path}: {self._blocks[path]}" if self._blocks[path] else path)
+            lines.append(f"{self.indent}subgraph s{self._count}[{label}]")
+            self._open.append(path)
+            self._count += 1
+        return lines
 
 
 def shape_of(type: TensorType) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import keyword
 import re
 from collections.abc import Collection
 
 from netspec.graph import Graph
+from netspec.lowering.parts import Part, local_name, name_of_input, reads_of, values_of
 
 RUNNING = "x"
 
@@ -35,6 +35,15 @@ def _letter_first(wanted: str, prefix: str) -> str:
     return wanted if wanted[:1].isalpha() or wanted.startswith("_") else prefix + wanted
 
 
+def identifier(path: str) -> str:
+    """A path as one name.
+
+    >>> identifier("stage2.1.conv2")
+    'stage2_1_conv2'
+    """
+    return path.replace(".", "_")
+
+
 def available(wanted: str, taken: Collection[str]) -> str:
     """`wanted`, with underscores behind it until it is no keyword and not taken.
 
@@ -59,21 +68,56 @@ def assign_variables(graph: Graph, reserved: Collection[str], *, chain_inputs: b
         reserved: names that the source uses for other things; a value of such a name gets an underscore.
         chain_inputs: False where inputs are read again at the end, and so keep their names.
     """
-    values = list(graph.values.values())
-    following = {a.name: b for a, b in itertools.pairwise(values)}
+    inputs = tuple(value.name for value in graph.inputs)
+    return variables_of(Part(None, "", graph.nodes, inputs, graph.outputs), reserved, chain_inputs=chain_inputs)
+
+
+def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
+    """The variable that holds each value which the members of a part read or give, as `assign_variables` does.
+
+    The first input of a block is on the chain too until it is read for the last time: nothing else may need it before.
+    """
+    readers = _readers(part)
     variables: dict[str, str] = {}
     taken = {RUNNING, *reserved}
-    for value in values:
-        readers = graph.readers[value.name]
-        last = value is values[-1] and graph.outputs == (value.name,)
-        chained = [reader.name for reader in readers] == [
-            following[value.name].name if value.name in following else None
-        ] and value.name not in graph.outputs
-        if value in graph.inputs and (len(graph.inputs) > 1 or not chain_inputs):
-            chained = last = False
-        if last or chained:
-            variables[value.name] = RUNNING
+    last = len(part.members) - 1
+
+    def own_name(value: str, wanted: str) -> None:
+        variables[value] = available(identifier(wanted), taken)
+        taken.add(variables[value])
+
+    chained = [_on_chain(part, index, readers) for index in range(len(part.members))]
+    for position, value in enumerate(part.inputs):
+        read = readers.get(value, [])
+        if part.scope is None:
+            runs = len(part.inputs) == 1 and chain_inputs and read == [0] and value not in part.outputs
         else:
-            variables[value.name] = available(value.name, taken)
-            taken.add(variables[value.name])
+            runs = position == 0 and not any(chained[: read[-1] if read else 0])
+        if runs:
+            variables[value] = RUNNING
+        else:
+            own_name(value, name_of_input(part, value) or (value if part.scope is None else "y"))
+    for index, member in enumerate(part.members):
+        values = values_of(member)
+        for value in values:
+            if chained[index] or (index == last and values == part.outputs and len(values) == 1):
+                variables[value] = RUNNING
+            else:
+                name = local_name(member, part)
+                own_name(value, name if len(values) == 1 else f"{name}_{value.rpartition('.')[2]}")
     return variables
+
+
+def _readers(part: Part) -> dict[str, list[int]]:
+    """Which members read each value, by position."""
+    found: dict[str, list[int]] = {}
+    for index, member in enumerate(part.members):
+        for value in dict.fromkeys(reads_of(member)):
+            found.setdefault(value, []).append(index)
+    return found
+
+
+def _on_chain(part: Part, index: int, readers: dict[str, list[int]]) -> bool:
+    """Whether a member gives one value, which the next one alone reads."""
+    values = values_of(part.members[index])
+    return len(values) == 1 and readers.get(values[0]) == [index + 1] and values[0] not in part.outputs

@@ -12,19 +12,24 @@ from netspec.lowering.source import (
     Binary,
     Call,
     Class,
+    Conditional,
     Definition,
     Do,
     Expression,
+    For,
+    Formatted,
     Function,
     ListOf,
     Literal,
     Module,
     Name,
     Range,
+    Repeated,
     Return,
     Statement,
     Subscript,
     TupleOf,
+    Unpack,
     Verbatim,
 )
 
@@ -56,12 +61,18 @@ def render_expression(expression: Expression) -> str:
         case TupleOf(items):
             inside = ", ".join(map(render_expression, items))
             return f"({inside},)" if len(items) == 1 else f"({inside})"
+        case Conditional(value, test, otherwise):
+            return f"{_primary(value)} if {_primary(test)} else {_primary(otherwise)}"
+        case Repeated(value, count):
+            return f"*({render_expression(value)} for _ in range({count}))"
+        case Formatted(parts):
+            return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
 
 
-def _index(item: int | Range) -> str:
+def _index(item: int | str | Range) -> str:
     """An index as it stands inside a subscript."""
-    if isinstance(item, int):
-        return str(item)
+    if isinstance(item, int | str):
+        return _literal(item)
     start, stop, step = ("" if bound is None else str(bound) for bound in (item.start, item.stop, item.step))
     return f"{start}:{stop}" + (f":{step}" if step else "")
 
@@ -83,7 +94,7 @@ def _quoted(text: str) -> str:
 
 def _primary(expression: Expression) -> str:
     text = render_expression(expression)
-    return f"({text})" if isinstance(expression, Binary) else text
+    return f"({text})" if isinstance(expression, Binary | Conditional) else text
 
 
 def _arguments(expression: Call) -> list[str]:
@@ -95,8 +106,9 @@ def _value(value: Expression, indent: str, before: str, comment: str) -> list[st
     """A statement's value after `before`: on one line, broken in its own brackets, or in parentheses around it."""
     after = f"  # {_one_line(comment)}" if comment else ""
     deeper = indent + INDENT
-    if isinstance(value, Binary) and len(f"{indent}{before}{render_expression(value)}{after}") > WIDTH:
-        return [f"{indent}{before}(", *_operands(value, deeper), f"{indent}){after}"]
+    if isinstance(value, Binary | Conditional) and len(f"{indent}{before}{render_expression(value)}{after}") > WIDTH:
+        inside = _operands(value, deeper) if isinstance(value, Binary) else _branches(value, deeper)
+        return [f"{indent}{before}(", *inside, f"{indent}){after}"]
     broken = _broken(value, indent, before, after)
     if len(broken[0]) <= WIDTH:
         return broken
@@ -121,6 +133,18 @@ def _operands(chain: Binary, indent: str) -> list[str]:
         left = left.left
     rest = [f"{indent}{chain.operator} {_primary(operand)}" for operand in reversed(operands)]
     return [indent + _primary(left), *rest]
+
+
+def _branches(choice: Conditional, indent: str) -> list[str]:
+    """A choice inside parentheses: on one line, or its value, its test and the other value each begin one."""
+    flat = indent + render_expression(choice)
+    if len(flat) <= WIDTH:
+        return [flat]
+    return [
+        *_broken(choice.value, indent, "", ""),
+        *_broken(choice.test, indent, "if ", ""),
+        *_broken(choice.otherwise, indent, "else ", ""),
+    ]
 
 
 def _broken(expression: Expression, indent: str, before: str, after: str) -> list[str]:
@@ -167,8 +191,12 @@ def _bracketed(
     return [indent + opening, *lines, indent + closing]
 
 
-def _statement(statement: Statement, indent: str) -> list[str]:
+def _statement(statement: Statement | For, indent: str) -> list[str]:
     match statement:
+        case For(variable, start, stop, body):
+            bounds = f"{start}, {stop}" if start else f"{stop}"
+            inside = [line for own in body for line in _statement(own, indent + INDENT)]
+            return [f"{indent}for {variable} in range({bounds}):", *inside]
         case Assign(target, value, comment):
             before = f"{target} = "
             flat = _value(value, indent, before, "")
@@ -176,6 +204,8 @@ def _statement(statement: Statement, indent: str) -> list[str]:
                 # Formatters would break the statement to make room for the comment: it goes above instead.
                 return [f"{indent}# {_one_line(comment)}", *flat]
             return _value(value, indent, before, comment)
+        case Unpack(targets, value):
+            return _value(value, indent, f"{', '.join(targets)} = ", "")
         case Return(value):
             return _value(value, indent, "return ", "")
         case Do(value):

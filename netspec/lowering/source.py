@@ -76,7 +76,7 @@ class Subscript:
     """`value[item, item]`, each item an index or a range."""
 
     value: Expression
-    items: tuple[int | Range, ...]
+    items: tuple[int | str | Range, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,38 @@ class TupleOf:
     items: tuple[Expression, ...]
 
 
-Expression = Name | Literal | Call | Attribute | Subscript | Binary | ListOf | TupleOf
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`value if test else otherwise`."""
+
+    value: Expression
+    test: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """`*(value for _ in range(count))`: as many arguments, each made anew."""
+
+    value: Expression
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """`f"{name}.conv.{i}"`: a text with variables in it."""
+
+    parts: tuple[str | Name, ...]
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if isinstance(part, str) and not re.fullmatch(r"[\w.]*", part, re.ASCII):
+                raise ValueError(f"not a part of a name: {part!r}")
+
+
+Expression = (
+    Name | Literal | Call | Attribute | Binary | ListOf | TupleOf | Subscript | Conditional | Repeated | Formatted
+)
 
 
 def name(path: str) -> Name:
@@ -141,9 +172,7 @@ def part(value: Expression, axis: int, start: int, stop: int, step: int, size: i
 
 
 def _operand(value: Expression | LiteralValue) -> Expression:
-    if isinstance(value, Name | Literal | Call | Attribute | Subscript | Binary | ListOf | TupleOf):
-        return value
-    return Literal(value)
+    return Literal(value) if value is None or isinstance(value, bool | int | float | str | tuple) else value
 
 
 def _check_literal(value: object) -> None:
@@ -169,6 +198,18 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpack:
+    """`first, second = value`."""
+
+    targets: tuple[str, ...]
+    value: Expression
+
+    def __post_init__(self) -> None:
+        for target in self.targets:
+            Name(target)
+
+
+@dataclass(frozen=True, slots=True)
 class Return:
     """`return value`."""
 
@@ -183,12 +224,25 @@ class Do:
 
 
 @dataclass(frozen=True, slots=True)
+class For:
+    """`for variable in range(start, stop):` and what is done each time."""
+
+    variable: str
+    start: int
+    stop: int
+    body: tuple[Statement, ...]
+
+    def __post_init__(self) -> None:
+        Name(self.variable)
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` fits a line."""
 
     name: str
     parameters: tuple[str, ...]
-    body: tuple[Statement, ...]
+    body: tuple[Statement | For, ...]
     returns: str = ""
     docstring: str = ""
 
@@ -217,7 +271,7 @@ class Verbatim:
     text: str
 
 
-Statement = Assign | Return | Do
+Statement = Assign | Unpack | Return | Do
 Definition = Function | Class | Verbatim
 
 

@@ -17,13 +17,13 @@ from netspec.spec.document import (
 )
 from netspec.spec.hints import suggest
 from netspec.spec.layers import DraftLayer, Reading
-from netspec.spec.model import LayerSpec
+from netspec.spec.model import LayerSpec, UseSpec
 
 
 class Connected(NamedTuple):
     """Layers that are whole, the names of those that are not, and the outputs."""
 
-    layers: tuple[LayerSpec, ...]
+    layers: tuple[LayerSpec | UseSpec, ...]
     failed: frozenset[str]
     outputs: tuple[str, ...]
 
@@ -33,94 +33,212 @@ def connect(
     inputs: Mapping[str, Position],
     outputs: DocumentNode | None,
     problems: Problems,
+    *,
+    in_block: bool = False,
 ) -> Connected:
-    """Resolve what every layer reads, and what the network gives."""
+    """Resolve what every layer reads, and what the network, or the block, gives.
+
+    A layer's value is `conv1`, one of the outputs of a block is `stem.skip`. What reads a layer that is dropped reads
+    what that one reads.
+    """
     layers = {draft.name: draft for draft in drafts}
     known: dict[str, Position | DraftLayer] = {**inputs, **layers}
     reads: dict[str, tuple[str, ...]] = {}
-    before: str | None = None
+    before: DraftLayer | None = None
     for draft in drafts:
         names = _read_by(draft, before, inputs, known, problems)
         if names is not None:
             reads[draft.name] = names
-        before = draft.name
-    given = _outputs(outputs, drafts, inputs, problems)
-    if len(reads) == len(drafts) and given:  # else what is read is not known for sure
-        _check_read({name for names in reads.values() for name in names} | set(given), known, problems)
-    whole = tuple(
-        LayerSpec(d.name, d.op, reads[d.name], d.at, d.attributes, d.default_initializers)
-        for d in drafts
-        if d.op is not None and d.attributes is not None and d.name in reads
-    )
-    return Connected(whole, frozenset(layers) - {layer.name for layer in whole}, given)
+        before = draft
+    given = _outputs(outputs, drafts, known, problems, in_block=in_block)
+    kept = _Kept(layers, reads, problems)
+    given = tuple(name for each in given for name in kept.resolve((each,)) or ())
+    if not in_block:  # a block gives as many values as it says, some of which may be one
+        given = tuple(dict.fromkeys(given))
+    if len(reads) == len(drafts) and given and not kept.unresolved:  # else what is read is not known for sure
+        read = {name.partition(".")[0] for names in kept.reads.values() for name in names}
+        _check_read(read | {name.partition(".")[0] for name in given}, kept.known(known, reads), problems)
+    whole = tuple(_whole(layers[name], names) for name, names in kept.reads.items() if _is_whole(layers[name]))
+    failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in whole}
+    return Connected(whole, frozenset(failed), given)
+
+
+def _is_whole(draft: DraftLayer) -> bool:
+    return (draft.op is not None or draft.use is not None) and draft.attributes is not None
+
+
+def _whole(draft: DraftLayer, reads: tuple[str, ...]) -> LayerSpec | UseSpec:
+    assert draft.attributes is not None  # noqa: S101 # _is_whole says so
+    if (use := draft.use) is not None and use.instances is not None:
+        return UseSpec(draft.name, draft.block, use.instances, use.stacked, reads, draft.at, draft.attributes)
+    assert draft.op is not None  # noqa: S101
+    return LayerSpec(draft.name, draft.op, reads, draft.at, draft.attributes, draft.default_initializers)
+
+
+class _Kept:
+    """What the layers that stay read, past those that are dropped."""
+
+    def __init__(
+        self, layers: Mapping[str, DraftLayer], reads: Mapping[str, tuple[str, ...]], problems: Problems
+    ) -> None:
+        self._layers = layers
+        self._all = reads
+        self._problems = problems
+        resolved = {name: self.resolve(names) for name, names in reads.items() if not layers[name].dropped}
+        self.reads = {name: names for name, names in resolved.items() if names is not None}
+        self.unresolved = len(self.reads) < len(resolved)
+
+    def resolve(self, names: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The same values, each of a dropped layer replaced by what that reads; None where that cannot be."""
+        found = [self._source(name) for name in names]
+        return None if None in found else tuple(name for name in found if name is not None)
+
+    def _source(self, name: str) -> str | None:
+        passed = set()
+        while (layer := self._layers.get(name.partition(".")[0])) is not None and layer.dropped:
+            reads = self._all.get(layer.name)
+            if reads is None:
+                return None
+            if len(reads) != 1 or layer.name in passed:
+                self._problems.add(layer.at, *_cannot_pass(layer.name, len(reads)))
+                return None
+            passed.add(layer.name)
+            (name,) = reads
+        return name
+
+    def known(
+        self, known: Mapping[str, Position | DraftLayer], reads: Mapping[str, tuple[str, ...]]
+    ) -> dict[str, Position | DraftLayer]:
+        """What must be read by someone: layers that stay, and inputs that no layer names, be it a dropped one."""
+        named = {name for names in reads.values() for name in names}
+        return {
+            name: value
+            for name, value in known.items()
+            if not (value.dropped if isinstance(value, DraftLayer) else name in named)
+        }
+
+
+def _cannot_pass(name: str, count: int) -> tuple[str, str]:
+    message = f"{quote(name)} is dropped here, and reads {count} values: its readers cannot be joined to one of them"
+    return message, "put it into a block with what it reads, and drop that"
 
 
 def _read_by(
     draft: DraftLayer,
-    before: str | None,
+    before: DraftLayer | None,
     inputs: Mapping[str, Position],
-    known: Mapping[str, object],
+    known: Mapping[str, Position | DraftLayer],
     problems: Problems,
 ) -> tuple[str, ...] | None:
-    """The names that a layer reads, or None if that cannot be known."""
+    """The values that a layer reads, or None if that cannot be known."""
     if draft.broken:
         return None
     if draft.inputs is not None:
-        unknown = [reading for reading in draft.inputs if reading.name not in known]
-        for reading in unknown:
-            _report_unknown(reading, known, problems)
-        return None if unknown else tuple(reading.name for reading in draft.inputs)
+        found = [_value(reading, known, problems) for reading in draft.inputs]
+        return None if None in found else tuple(name for name in found if name is not None)
     if draft.op is not None and draft.op.inputs == (0, 0):
         return ()
     if before is not None:
-        return (before,)
+        if before.outputs is None or len(before.outputs) <= 1:
+            return (before.name,)
+        message = f"{quote(draft.name)} must state its `inputs`: {quote(before.name)} before it has several outputs"
+        problems.add(draft.at, message, _choices(before))
+        return None
     if len(inputs) > 1:
         hint = f"`inputs: {next(iter(inputs))}`, or a list of several"
-        why = f"it is the first layer, and the network has {len(inputs)} inputs"
+        why = f"it is the first layer, and there are {len(inputs)} inputs"
         message = f"{quote(draft.name)} must state its `inputs`: {why}"
         problems.add(draft.at, message, hint)
         return None
     return tuple(inputs) or None
 
 
-def _report_unknown(reading: Reading, known: Mapping[str, object], problems: Problems) -> None:
-    hint = suggest(reading.name, known, "there are")
-    problems.add(reading.at, f"there is no layer or input {quote(reading.name)}", hint)
+def _choices(layer: DraftLayer) -> str:
+    return f"`inputs: {layer.name}.{(layer.outputs or ('',))[0]}`; it has {', '.join(layer.outputs or ())}"
+
+
+def _value(reading: Reading, known: Mapping[str, Position | DraftLayer], problems: Problems) -> str | None:
+    """The value that a name means: an input, a layer, or one of the outputs of a block; None after a problem."""
+    name, _, output = reading.name.partition(".")
+    layer = known.get(name)
+    if layer is None:
+        hint = suggest(name, known, "there are")
+        problems.add(reading.at, f"there is no layer or input {quote(name)}", hint)
+        return None
+    outputs = layer.outputs if isinstance(layer, DraftLayer) else ()
+    if outputs is None or (isinstance(layer, DraftLayer) and layer.dropped):
+        return reading.name
+    if not output and len(outputs) > 1 and isinstance(layer, DraftLayer):
+        problems.add(reading.at, f"{quote(name)} has several outputs: which of them is read?", _choices(layer))
+        return None
+    if output and output not in outputs:
+        hint = suggest(output, outputs, "it has") if outputs else f"an op has one value: write `{name}`"
+        problems.add(reading.at, f"{quote(name)} has no output {quote(output)}", hint)
+        return None
+    return reading.name if len(outputs) > 1 else name
 
 
 def _outputs(
     node: DocumentNode | None,
     drafts: Sequence[DraftLayer],
-    inputs: Mapping[str, Position],
+    known: Mapping[str, Position | DraftLayer],
     problems: Problems,
+    *,
+    in_block: bool,
 ) -> tuple[str, ...]:
-    """The names of the outputs; empty if they cannot be known."""
+    """The values of the outputs; empty if they cannot be known."""
     if node is None:
-        return (drafts[-1].name,) if drafts else ()
+        if not drafts:
+            return ()
+        last = drafts[-1]
+        if last.outputs is not None and len(last.outputs) > 1:
+            what = "block" if in_block else "network"
+            problems.add(last.at, f"{quote(last.name)} is the last layer, and has several outputs", _stated(what, last))
+            return ()
+        return (last.name,)
     if not isinstance(node, SequenceNode) or not node.items:
         if not is_broken(node):
             received = "an empty list" if isinstance(node, SequenceNode) else describe(node)
             problems.add(node.at, f"expected a list of layers, received {received}", "for example `outputs: [fc8]`")
         return ()
     names: dict[str, None] = {}
-    layers = {draft.name: draft for draft in drafts}
     bad = False
     for item in node.items:
-        name = item.value if isinstance(item, ScalarNode) else None
-        if isinstance(name, str) and name in layers and name not in names:
+        name = _output(item, known, names, problems)
+        bad = bad or name is None
+        if name is not None:
             names[name] = None
-            continue
-        bad = True
-        if not isinstance(name, str):
-            if not is_broken(item):
-                problems.add(item.at, f"expected the name of a layer, received {describe(item)}")
-        elif name in names:
-            problems.add(item.at, f"the output {quote(name)} is listed twice")
-        elif name in inputs:
-            problems.add(item.at, f"{quote(name)} is an input: an output is a layer's value")
-        else:
-            problems.add(item.at, f"there is no layer {quote(name)}", suggest(name, layers, "there are"))
     return () if bad else tuple(names)
+
+
+def _stated(what: str, last: DraftLayer) -> str:
+    return f"the {what} states its `outputs`: [{', '.join(f'{last.name}.{each}' for each in last.outputs or ())}]"
+
+
+def _output(
+    item: DocumentNode,
+    known: Mapping[str, Position | DraftLayer],
+    listed: Mapping[str, None],
+    problems: Problems,
+) -> str | None:
+    """The value that an item of `outputs` names, or None after a problem is recorded."""
+    layers = {name: value for name, value in known.items() if isinstance(value, DraftLayer)}
+    name = item.value if isinstance(item, ScalarNode) else None
+    if not isinstance(name, str):
+        if not is_broken(item):
+            problems.add(item.at, f"expected the name of a layer, received {describe(item)}")
+        return None
+    base = name.partition(".")[0]
+    if base in layers:
+        value = _value(Reading(name, item.at), known, problems)
+        if value is None or value not in listed:
+            return value
+        problems.add(item.at, f"the output {quote(name)} is listed twice")
+    elif base in known:
+        problems.add(item.at, f"{quote(name)} is an input: an output is a layer's value")
+    else:
+        problems.add(item.at, f"there is no layer {quote(base)}", suggest(base, layers, "there are"))
+    return None
 
 
 def _check_read(read: set[str], known: Mapping[str, Position | DraftLayer], problems: Problems) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NamedTuple, NoReturn
 
@@ -178,6 +179,7 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[tuple[Where | None, str], tuple[tuple[int, int, int], Diagnostic]] = {}
         self._places: set[tuple[int, int, int]] = set()
+        self._uses: list[tuple[str, Position]] = []
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -185,6 +187,18 @@ class Problems:
     def is_known(self, at: Position) -> bool:
         """Whether a problem was recorded exactly here: no more is said of this value."""
         return (at.source.order, at.line, at.column) in self._places
+
+    @contextmanager
+    def within(self, instance: str, at: Position) -> Iterator[None]:
+        """What is recorded meanwhile arises in an instance of a block, whose use stands here."""
+        self._uses.append((instance, at))
+        yield
+        self._uses.pop()
+
+    def take(self, others: Problems) -> None:
+        """Record all that was found elsewhere."""
+        self._found = {**others._found, **self._found}
+        self._places |= others._places
 
     def add(self, at: Position | None, message: str, hint: str = "") -> None:
         """Record a problem. The same words at the same place count once.
@@ -199,7 +213,8 @@ class Problems:
             raise self.error()
         rank = (at.source.order, at.line, at.column) if at else (-1, 0, 0)
         self._places.add(rank)
-        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint)))
+        uses = tuple((instance, stated.where) for instance, stated in reversed(self._uses))
+        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint, uses)))
 
     def fail(self, at: Position | None, message: str, hint: str = "") -> NoReturn:
         """Record a problem after which nothing more can be said, and raise them all."""

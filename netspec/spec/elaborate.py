@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from netspec.errors import ShapeError
 from netspec.graph import Graph, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
+from netspec.spec.connect import Connected
 from netspec.spec.document import (
     DocumentNode,
     MappingNode,
@@ -16,8 +17,9 @@ from netspec.spec.document import (
     SequenceNode,
     quote,
 )
+from netspec.spec.expand import Expansion
 from netspec.spec.hints import suggest
-from netspec.spec.model import LayerSpec, ModelSpec
+from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
 from netspec.spec.validate import MAX_ELEMENTS, Checked
 from netspec.types import TensorType
@@ -43,26 +45,53 @@ def elaborate(spec: ModelSpec) -> Graph:
 def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     """The graph of all that is whole; what a failed layer feeds is left out and not reported."""
     spec = checked.spec
-    layers = {layer.name: layer for layer in spec.layers}
-    order = topological_order({layer.name: layer.inputs for layer in spec.layers})
-    for circle in order.circles:
-        _report_circle([layers[name] for name in circle], problems)
-    values: dict[str, Input | Node] = {value.name: value for value in spec.inputs}
-    weights = _WeightBudget(problems)
-    nodes: dict[str, Node] = {}
-    for name in order.names:
-        layer = layers[name]
-        readable = [source for source in layer.inputs if source in values and source not in checked.failed]
-        arriving = [values[source] for source in readable]
-        if len(arriving) != len(layer.inputs):
-            continue
-        node = _elaborate_layer(layer, arriving, problems)
-        if node is not None and _within_size(layer, node, problems) and weights.admit(layer, node):
-            nodes[name] = values[name] = node
-    return Graph(spec.name, spec.inputs, tuple(nodes.values()), spec.outputs, spec.source)
+    elaboration = Elaboration(spec, problems)
+    inputs = {value.name: value for value in spec.inputs if value.name not in checked.failed}
+    connected = Connected(spec.layers, checked.failed, spec.outputs)
+    values = elaboration.make(connected, inputs, "")
+    outputs = tuple(dict.fromkeys(values[name].name if name in values else name for name in spec.outputs))
+    nodes, scopes = tuple(elaboration.nodes), tuple(elaboration.expansion.scopes)
+    return Graph(spec.name, spec.inputs, nodes, outputs, spec.source, scopes=scopes)
 
 
-def _report_circle(circle: Sequence[LayerSpec], problems: Problems) -> None:
+class Elaboration:
+    """Makes nodes of layers, in order, those of blocks where they are used."""
+
+    def __init__(self, spec: ModelSpec, problems: Problems) -> None:
+        self._problems = problems
+        self._weights = _WeightBudget(problems)
+        self.nodes: list[Node] = []
+        self.expansion = Expansion(spec, self, problems)
+
+    def make(self, connected: Connected, inputs: Mapping[str, Input | Node], prefix: str) -> dict[str, Input | Node]:
+        """The values that layers give, by the names that they have where they stand: `conv1`, `stem.skip`."""
+        layers = {layer.name: layer for layer in connected.layers}
+        order = topological_order({name: [_base(read) for read in layer.inputs] for name, layer in layers.items()})
+        for circle in order.circles:
+            _report_circle([layers[name] for name in circle], self._problems)
+        values: dict[str, Input | Node] = dict(inputs)
+        for name in order.names:
+            layer = layers[name]
+            arriving = [values[read] for read in layer.inputs if read in values]
+            if len(arriving) != len(layer.inputs):
+                continue
+            path = prefix + name
+            if isinstance(layer, UseSpec):
+                values |= self.expansion.use(layer, arriving, path)
+                continue
+            node = _elaborate_layer(layer, path, arriving, self._problems)
+            if node is not None and _within_size(layer, node, self._problems) and self._weights.admit(layer, node):
+                values[name] = node
+                self.nodes.append(node)
+        return values
+
+
+def _base(read: str) -> str:
+    """The layer that gives a value."""
+    return read.partition(".")[0]
+
+
+def _report_circle(circle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
     """At the first layer of the circle in the file, from there around."""
     first = min(range(len(circle)), key=lambda i: (circle[i].at.line, circle[i].at.column))
     names = [layer.name for layer in (*circle[first:], *circle[: first + 1])]
@@ -72,24 +101,24 @@ def _report_circle(circle: Sequence[LayerSpec], problems: Problems) -> None:
     problems.add(at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
 
 
-def _elaborate_layer(layer: LayerSpec, arriving: Sequence[Input | Node], problems: Problems) -> Node | None:
+def _elaborate_layer(layer: LayerSpec, path: str, arriving: Sequence[Input | Node], problems: Problems) -> Node | None:
     try:
         op = _with_own_initializers(layer, [value.type for value in arriving])
-        return make_node(layer.name, op, arriving)
+        return make_node(path, op, arriving)
     except ShapeError as error:
         at = _blame(layer, error.attribute)
-        problems.add(at, f"{error.message} ({_context(layer, arriving, at, error.message)})", error.hint)
+        problems.add(at, f"{error.message} ({_context(layer, path, arriving, at, error.message)})", error.hint)
         return None
 
 
-def _context(layer: LayerSpec, arriving: Sequence[Input | Node], at: Position, message: str) -> str:
+def _context(layer: LayerSpec, path: str, arriving: Sequence[Input | Node], at: Position, message: str) -> str:
     """Which shapes arrive, and from where; which layer it is about, when the blame is outside of it."""
-    own = f"{at.path}.".startswith(f"layers.{layer.name}.")
+    own = f"{at.path}.".startswith(f"{layer.at.path}.")
     if arriving and all(str(value.type) in message for value in arriving):
         names = " and ".join(dict.fromkeys(value.name for value in arriving))
-        return f"from {names}" if own else f"{layer.name} reads {names}"
+        return f"from {names}" if own else f"{path} reads {names}"
     received = ", ".join(f"{value.type} from {value.name}" for value in arriving)
-    return f"{'' if own else f'{layer.name} '}receives {received}"
+    return f"{'' if own else f'{path} '}receives {received}"
 
 
 def _with_own_initializers(layer: LayerSpec, types: Sequence[TensorType]) -> Op:
@@ -184,6 +213,6 @@ class _WeightBudget:
         self._total += sum(weight.size for weight in node.weights.values())
         if before <= MAX_WEIGHTS < self._total:
             size = f"{self._total:,} weights, {_gib(self._total)} in float32"
-            message = f"with {quote(layer.name)} the network has {size}"
+            message = f"with {quote(node.name)} the network has {size}"
             self._problems.add(_largest_number(layer), message, f"at most {MAX_WEIGHTS:,} are taken")
         return self._total <= MAX_WEIGHTS

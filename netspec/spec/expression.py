@@ -1,4 +1,4 @@
-"""`${…}`: arithmetic, comparison and choice over a spec's parameters. Never code.
+"""`${…}`: arithmetic, comparison and choice over a spec's parameters, and their parts. Never code.
 
 The grammar is checked on the syntax tree, node by node against a list, before anything is evaluated; then
 simpleeval evaluates it with the operators below, each of which refuses what it cannot bound.
@@ -12,7 +12,8 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, Union
 
 from simpleeval import SimpleEval
 
@@ -20,18 +21,31 @@ from netspec.spec.document import describe_value, quote
 from netspec.spec.hints import did_you_mean
 from netspec.spec.scalars import MAX_INTEGER
 
-Value = str | int | float | bool
+Scalar = str | int | float | bool
+Value = Union[Scalar, tuple["Value", ...], dict[str, "Value"]]  # noqa: UP007 # `|` takes no names of what comes later
+
+
+class Unknown(Enum):
+    """In place of a value that a name will have once a block is used, or could not be given."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+INDEX = "index"  # the number of an instance in its stack
+Names = Mapping[str, Value | Unknown]
 MAX_LENGTH = 300
 _MAX_BITS = 63
 _MAX_DIGITS = 15
 
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
-FUNCTIONS = frozenset({"abs", "int", "max", "min", "round"})
+FUNCTIONS = frozenset({"abs", "int", "len", "max", "min", "round"})
 _SYNTAX = (
     *(ast.Expr, ast.Name, ast.Load, ast.Constant, ast.Call),
     *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
     *(ast.UnaryOp, ast.USub, ast.UAdd, ast.Not, ast.BoolOp, ast.And, ast.Or, ast.IfExp),
     *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE),
+    *(ast.Subscript, ast.Attribute),
 )
 _LANGUAGE = "an expression has numbers, parameters, + - * / // % **, comparisons, and, or, not, `a if c else b`"
 
@@ -46,12 +60,16 @@ class ExpressionError(Exception):
         self.hint = hint
 
 
+class UnknownValueError(Exception):
+    """An expression that is right, but for a value that is not known (yet), of which nothing more is said."""
+
+
 def has_expression(text: str) -> bool:
     """Whether a string holds `${`."""
     return "${" in text
 
 
-def evaluate_text(text: str, parameters: Mapping[str, Value]) -> Value:
+def evaluate_text(text: str, parameters: Names) -> Value:
     """The value of a string with `${…}` in it.
 
     A string that is one expression keeps the type of its value; inside a longer string values are
@@ -59,9 +77,12 @@ def evaluate_text(text: str, parameters: Mapping[str, Value]) -> Value:
 
     >>> evaluate_text("${classes // 2}", {"classes": 10}), evaluate_text("net-${classes}", {"classes": 10})
     (5, 'net-10')
+    >>> evaluate_text("${blocks[1]}", {"blocks": (3, 4)}), evaluate_text("${skip.channels}", {"skip": {"channels": 8}})
+    (4, 8)
 
     Raises:
         ExpressionError: an expression is malformed, uses what is not defined, or is out of range.
+        UnknownValueError: it needs a value that is not known.
     """
     if whole := _HOLE.fullmatch(text):
         return _evaluate(whole[1], parameters)
@@ -71,13 +92,22 @@ def evaluate_text(text: str, parameters: Mapping[str, Value]) -> Value:
 
 
 def _written(value: Value) -> str:
+    if isinstance(value, tuple | dict):
+        raise ExpressionError(f"{_kind(value)} cannot stand inside a text", "an expression alone may be a list")
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
-def _evaluate(code: str, parameters: Mapping[str, Value]) -> Value:
-    tree = _parse(code.strip())
-    _check_syntax(tree, parameters)
-    evaluator = SimpleEval(operators=_OPERATORS, functions=_FUNCTIONS, names=dict(parameters))
+def _evaluate(code: str, parameters: Names) -> Value:
+    if (simple := code.strip()) in parameters:  # most expressions are one name
+        value = parameters[simple]
+        if isinstance(value, Unknown):
+            raise UnknownValueError
+        return value
+    tree = _parse(simple)
+    used = _check_syntax(tree, parameters)
+    if any(parameters[name] is UNKNOWN for name in used):
+        raise UnknownValueError
+    evaluator = _Evaluator(operators=_OPERATORS, functions=_FUNCTIONS, names={name: parameters[name] for name in used})
     try:
         value = evaluator.eval(code, previously_parsed=tree)
     except ExpressionError:
@@ -88,9 +118,45 @@ def _evaluate(code: str, parameters: Mapping[str, Value]) -> Value:
         raise ExpressionError(f"{quote(code)} divides by zero") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise ExpressionError(f"{quote(code)} cannot be computed: {error}") from None
-    if isinstance(value, bool | str):
+    if isinstance(value, bool | str | tuple | dict):
         return value
     return _bounded(value)
+
+
+class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type information
+    """simpleeval, with parts of lists by position and of mappings by name, and nothing else of a value."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.nodes |= {ast.Subscript: self._item, ast.Attribute: self._entry}
+
+    def _item(self, node: ast.Subscript) -> Any:
+        value, index = self._eval(node.value), self._eval(node.slice)
+        if not isinstance(value, tuple):
+            raise ExpressionError(f"{quote(ast.unparse(node))} looks inside {_kind(value)}: only a list has positions")
+        if isinstance(index, bool) or not isinstance(index, int):
+            raise ExpressionError(f"a position in a list is a whole number, received {_kind(index)}")
+        if not -len(value) <= index < len(value):
+            raise ExpressionError(
+                f"{quote(ast.unparse(node))}: the list has {len(value)} values, and none at {index}",
+                "positions count from 0, -1 is the last",
+            )
+        return value[index]
+
+    def _entry(self, node: ast.Attribute) -> Any:
+        value = self._eval(node.value)
+        if not isinstance(value, dict):
+            raise ExpressionError(f"{quote(ast.unparse(node))} looks inside {_kind(value)}: only a mapping has names")
+        if node.attr not in value:
+            hint = did_you_mean(node.attr, value) or f"it has {', '.join(value) or 'none'}"
+            raise ExpressionError(f"{quote(ast.unparse(node))}: the mapping has no {quote(node.attr)}", hint)
+        return value[node.attr]
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, tuple | dict):
+        return "a list" if isinstance(value, tuple) else "a mapping"
+    return describe_value(value)
 
 
 def _parse(code: str) -> ast.Expr:
@@ -111,7 +177,8 @@ def _parse(code: str) -> ast.Expr:
     return body[0]
 
 
-def _check_syntax(tree: ast.Expr, parameters: Mapping[str, Value]) -> None:
+def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
+    """The parameters that an expression uses, after each part of it is found on the list."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         match node:
@@ -125,13 +192,18 @@ def _check_syntax(tree: ast.Expr, parameters: Mapping[str, Value]) -> None:
                 raise ExpressionError(message, _defined(name, parameters), name)
             case ast.Constant(value=value) if not isinstance(value, bool | int | float | str):
                 raise ExpressionError(f"{quote(str(value))} is not a value of the language", _LANGUAGE)
-            case ast.Attribute() | ast.Subscript():
+            case ast.Attribute(attr=attr) if attr.startswith("_"):
                 raise ExpressionError(f"{quote(ast.unparse(node))} looks inside a value", _LANGUAGE)
+            case ast.Call(func=function) if not isinstance(function, ast.Name):
+                raise ExpressionError(f"{quote(ast.unparse(node))} calls what is no function", _LANGUAGE)
             case _ if not isinstance(node, _SYNTAX):
                 raise ExpressionError(f"{quote(ast.unparse(tree))} is more than an expression may say", _LANGUAGE)
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS
 
 
-def _defined(name: str, parameters: Mapping[str, Value]) -> str:
+def _defined(name: str, parameters: Names) -> str:
+    if name == INDEX:
+        return "`index` counts the instances of a layer with `repeat`, in what it gives to them"
     known = f"defined here: {', '.join(parameters)}" if parameters else "`parameters: {…}` defines them"
     return did_you_mean(name, parameters) or known
 
@@ -151,8 +223,14 @@ def _bounded(value: Any) -> int | float:
 
 def _number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ExpressionError(f"arithmetic is on numbers, received {describe_value(value)}")
+        raise ExpressionError(f"arithmetic is on numbers, received {_kind(value)}")
     return _bounded(value)
+
+
+def _length(value: Any) -> int:
+    if not isinstance(value, tuple):
+        raise ExpressionError(f"`len` is of a list, received {_kind(value)}")
+    return len(value)
 
 
 def _arithmetic(operation: Callable[..., Any]) -> Callable[..., int | float]:
@@ -178,6 +256,7 @@ def _round(value: int | float, digits: int = 0) -> int | float:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": _arithmetic(abs),
     "int": _arithmetic(int),
+    "len": _length,
     "max": _arithmetic(max),
     "min": _arithmetic(min),
     "round": _arithmetic(_round),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from netspec.spec.declarations import give_all
 from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems
 from netspec.spec.inherit_layers import Removals, merge_layers
-from netspec.spec.merge import Merge, both_mappings, merge_defaults, merge_training, overlay
+from netspec.spec.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training, overlay
 
 # Not taken over: a name is one network's, published figures are one network's, `extends` is done.
 _OWN = ("name", "published", "extends")
 
 _MERGES: dict[str, Merge] = {
-    "parameters": overlay,
+    "parameters": give_all,
+    "presets": merge_presets,
+    "blocks": overlay,
     "defaults": merge_defaults,
     "training": merge_training,
 }

@@ -52,7 +52,7 @@ class _Editor:
         self._after: dict[str, list[str]] = defaultdict(list)  # new layers, in order, by what they follow
 
     def change(self, name: str, entry: Entry) -> None:
-        """Merge into a layer, or replace it if the new one states its op."""
+        """Merge into a layer, or replace it if the new one states its op or block."""
         above, below = entry.value, self._base[name].value
         if not isinstance(above, MappingNode):
             self._layers[name] = entry
@@ -62,7 +62,7 @@ class _Editor:
             message = f"`after` places a new layer, and {quote(name)} has its place in the base"
             self._problems.add(at, message, "remove `after`, or give the new layer a name of its own")
             above = _without_after(above)
-        if isinstance(below, MappingNode) and "op" not in above.entries:
+        if isinstance(below, MappingNode) and not _is_complete(above):
             above = merge_attributes(below, above)
         self._layers[name] = Entry(entry.at, above)
 
@@ -87,7 +87,7 @@ class _Editor:
 
     def _place_of(self, name: str, at: Position, layer: MappingNode) -> str | None:
         if "after" not in layer.entries:
-            if "op" in layer.entries:
+            if _is_complete(layer):
                 self._problems.add(at, f"the new layer {quote(name)} needs `after`: the layer that it follows")
             else:
                 hint = did_you_mean(name, self._base) or "a new layer states its `op` and `after`"
@@ -112,6 +112,11 @@ class _Editor:
             name = pending.pop()
             yield name, self._layers[name]
             pending += reversed(self._after.get(name, ()))
+
+
+def _is_complete(layer: MappingNode) -> bool:
+    """Whether a layer says what it is, and so stands for itself."""
+    return "op" in layer.entries or "block" in layer.entries
 
 
 def _without_after(layer: MappingNode) -> MappingNode:

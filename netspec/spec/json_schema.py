@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from netspec.ops import OPS
 from netspec.recipe import Recipe
+from netspec.spec.declarations import TYPES
 from netspec.spec.model import InputSpec, Published
 from netspec.spec.validate import NAME_PATTERN
 
@@ -22,7 +23,7 @@ _REF = "#/definitions/{model}"
 _EXPRESSION: Schema = {
     "type": "string",
     "pattern": r"\$\{[^{}]*\}",
-    "description": "${…}: arithmetic and comparison over `parameters`",
+    "description": "${…}: arithmetic and comparison over `parameters` and the shape that arrives",
 }
 _LAYER_NAME = "^[A-Za-z][A-Za-z0-9_]*$"
 _SCALARS = ("integer", "number", "boolean")
@@ -52,16 +53,20 @@ def json_schema() -> Schema:
             "expression": _EXPRESSION,
             "names": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]},
             "layer": _layer(definitions),
+            "block": _block(),
+            "parameters": _parameters(),
         },
     }
 
 
 def _properties(definitions: dict[str, Schema]) -> Schema:
-    values = {"anyOf": [{"type": kind} for kind in (*_SCALARS, "string")]}
     by_op = {kind: _reference(op.__name__) for kind, op in OPS.items()}
     by_name = {"type": "object", "propertyNames": {"pattern": _LAYER_NAME}}
     return {
-        "name": {"type": "string", "pattern": f"^{NAME_PATTERN}$", "description": "The network's name."},
+        "name": {
+            "anyOf": [{"type": "string", "pattern": f"^{NAME_PATTERN}$"}, _reference("expression")],
+            "description": "The network's name.",
+        },
         "source": {"type": "string", "description": "Where the network comes from: a paper, a file, a person."},
         "extends": {
             "type": "string",
@@ -70,13 +75,19 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
         },
         "input": _reference(InputSpec.__name__),
         "inputs": {**by_name, "additionalProperties": _reference(InputSpec.__name__), "minProperties": 1},
-        "parameters": {**by_name, "additionalProperties": values, "description": "Names for ${…}."},
+        "parameters": _reference("parameters"),
+        "presets": {
+            **by_name,
+            "additionalProperties": {"type": "object", "additionalProperties": {"type": "object"}},
+            "description": "By parameter: the values of others that each of its values chooses.",
+        },
         "defaults": {
             "type": "object",
             "properties": by_op,
             "additionalProperties": False,
             "description": "Attributes by op, under those of every layer of that op.",
         },
+        "blocks": {**by_name, "additionalProperties": _reference("block"), "description": "Named subgraphs."},
         "layers": {**by_name, "additionalProperties": _reference("layer"), "minProperties": 1},
         "outputs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
         "published": _reference(Published.__name__),
@@ -99,9 +110,45 @@ def _all_layers(layer: Schema) -> Schema:
 
 def _complete_spec() -> Schema:
     """What a file that extends no other must say."""
-    complete = _all_layers({"type": "object", "required": ["op"], "not": {"required": ["after"]}})
+    complete = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
     complete["properties"]["training"] = _reference(Recipe.__name__)
     return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
+
+
+_OP_OR_BLOCK: Schema = {"type": "object", "oneOf": [{"required": ["op"]}, {"required": ["block"]}]}
+
+
+def _parameters() -> Schema:
+    """Names with their defaults, or with what declares them."""
+    values = [{"type": kind} for kind in (*_SCALARS, "string", "array")]
+    declaration = {
+        "type": "object",
+        "properties": {"type": {"enum": list(TYPES)}, "default": {}, "choices": {"type": "array", "minItems": 1}},
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": _LAYER_NAME},
+        "additionalProperties": {"anyOf": [*values, declaration]},
+        "description": "Names for ${…}: each with its default, or declared by `type`, `default` and `choices`.",
+    }
+
+
+def _block() -> Schema:
+    names = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
+    by_name = {"type": "object", "propertyNames": {"pattern": _LAYER_NAME}, "minProperties": 1}
+    layer = {"allOf": [_reference("layer"), {**_OP_OR_BLOCK, "not": {"required": ["after"]}}]}
+    return {
+        "type": "object",
+        "properties": {
+            "parameters": _reference("parameters"),
+            "inputs": {**names, "description": "Names of what it receives; `[input]` if left out."},
+            "layers": {**by_name, "additionalProperties": layer},
+            "outputs": {**names, "description": "The layers whose values it gives; the last if left out."},
+        },
+        "required": ["layers"],
+        "additionalProperties": False,
+    }
 
 
 def _has_required(required: dict[str, list[str]]) -> Schema:
@@ -117,6 +164,10 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
     common: Schema = {
         "op": {"enum": list(OPS), "description": "What the layer computes."},
         "inputs": {**_reference("names")},
+        "when": {
+            "anyOf": [{"type": "boolean"}, _reference("expression")],
+            "description": "Whether the layer is there; if not, its readers read what it reads.",
+        },
         "after": {"type": "string", "description": "In a file that extends another: the layer that a new one follows."},
     }
     by_op = [
@@ -130,7 +181,16 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
         }
         for kind, op in OPS.items()
     ]
-    return {"type": ["object", "null"], "properties": common, "allOf": by_op}
+    use: Schema = {  # what else it has are arguments of the block
+        "block": {"type": "string", "description": "The block that stands here."},
+        "repeat": {
+            "anyOf": [{"type": "integer", "minimum": 0}, _reference("expression")],
+            "description": "Stacks it: each instance reads the one before; `${index}` in arguments counts from 0.",
+        },
+        "first": {"type": "object", "description": "Arguments of the first of a stack, over the others."},
+        "last": {"type": "object", "description": "Arguments of the last of a stack, over the others."},
+    }
+    return {"type": ["object", "null"], "properties": {**common, **use}, "allOf": by_op}
 
 
 def _to_draft7(schema: Any, key: str = "") -> Any:

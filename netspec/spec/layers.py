@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
+from netspec.spec.blocks import LAYER_KEYS, BlockSpec
+from netspec.spec.declarations import name_problem
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -20,17 +23,33 @@ from netspec.spec.document import (
     is_null,
     quote,
 )
+from netspec.spec.expression import Names
 from netspec.spec.hints import did_you_mean, nearest
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
-from netspec.spec.parameters import name_problem
+from netspec.spec.parameters import Substitution
+from netspec.spec.uses import MAX_LAYERS, Use, read_use
 
-MAX_LAYERS = 100_000
 MAX_NUMBER = 2**31
-# Keys of a layer that are the language's, not the op's.
-_LAYER_KEYS = ("op", "inputs", "after")
 # What the language is to have, said plainly to who tries it.
-LATER_KEYS = ("blocks", "block", "repeat", "when", "presets", "placement")
+LATER_KEYS = ("placement",)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What layers see of the spec, and of the block that they stand in.
+
+    Attributes:
+        names: what expressions see.
+        defaults: attributes by op.
+        blocks: the blocks that can be used.
+        inputs: what comes from outside, and where that is said.
+    """
+
+    names: Names
+    defaults: Mapping[str, MappingNode]
+    blocks: Mapping[str, BlockSpec]
+    inputs: Mapping[str, Position]
 
 
 class Reading(NamedTuple):
@@ -41,9 +60,14 @@ class Reading(NamedTuple):
 
 
 class DraftLayer(NamedTuple):
-    """A layer whose op may have failed to validate (`op` None), its inputs not yet resolved.
+    """A layer whose op or use may have failed to validate (both None), its inputs not yet resolved.
 
-    `inputs` is None for a layer that reads the one before; `broken` if what it reads cannot be known.
+    Attributes:
+        inputs: None for a layer that reads the one before.
+        broken: whether what it reads cannot be known.
+        block: the name of the block, also where the use of it is not right.
+        outputs: the names of a block's outputs; empty for an op, None where they cannot be known.
+        dropped: whether `when`, or `repeat: 0`, leaves it out.
     """
 
     name: str
@@ -53,6 +77,10 @@ class DraftLayer(NamedTuple):
     broken: bool = False
     attributes: MappingNode | None = None
     default_initializers: frozenset[str] = frozenset()
+    use: Use | None = None
+    block: str = ""
+    outputs: tuple[str, ...] | None = ()
+    dropped: bool = False
 
 
 def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, MappingNode]:
@@ -78,13 +106,12 @@ def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, Ma
 _OPS_HINT = "`netspec ops` lists them"
 
 
-def read_layers(
-    node: DocumentNode, defaults: Mapping[str, MappingNode], taken: Mapping[str, object], problems: Problems
-) -> list[DraftLayer]:
-    """Every layer, in the order of the file. `taken` are the names of the inputs."""
+def read_layers(node: DocumentNode, around: Surroundings, problems: Problems) -> list[DraftLayer]:
+    """Every layer, in the order of the file."""
     if not isinstance(node, MappingNode):
-        hint = "each layer has a name: `conv1: {op: conv2d, …}`" if isinstance(node, SequenceNode) else ""
-        problems.add(node.at, f"expected a mapping of names to layers, received {describe(node)}", hint)
+        if not is_broken(node):
+            hint = "each layer has a name: `conv1: {op: conv2d, …}`" if isinstance(node, SequenceNode) else ""
+            problems.add(node.at, f"expected a mapping of names to layers, received {describe(node)}", hint)
         return []
     if not node.entries:
         problems.add(node.at, "there are no layers: expected at least one")
@@ -92,16 +119,14 @@ def read_layers(
         problems.fail(node.at, f"{len(node.entries):,} layers: at most {MAX_LAYERS:,} are taken")
     drafts = []
     for name, entry in node.entries.items():
-        _check_name(name, entry.at, taken, problems)
-        draft = _read_layer(name, entry, defaults, problems)
-        drafts.append(draft._replace(op=None) if name in taken else draft)
+        _check_name(name, entry.at, around.inputs, problems)
+        draft = _read_layer(name, entry, around, problems)
+        drafts.append(draft._replace(op=None, use=None) if name in around.inputs else draft)
     return drafts
 
 
 def _check_name(name: str, at: Position, taken: Mapping[str, object], problems: Problems) -> None:
-    if name in LATER_KEYS:
-        problems.add(at, f"{quote(name)} is not in this version of the language, and names no layer")
-    elif wrong := name_problem(name):
+    if wrong := name_problem(name):
         if not problems.is_known(at):
             problems.add(at, f"{quote(name)} cannot name a layer: {wrong}", _name_hint(name))
     elif name in taken:
@@ -117,24 +142,65 @@ def _name_hint(name: str) -> str:
     return f"for example {quote(repaired if repaired != name else f'{name}_layer')}"
 
 
-def _read_layer(name: str, entry: Entry, defaults: Mapping[str, MappingNode], problems: Problems) -> DraftLayer:
+def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problems) -> DraftLayer:
     node = entry.value
     if not isinstance(node, MappingNode):
         if not is_broken(node):
             problems.add(*_not_a_layer(entry))
-        return DraftLayer(name, entry.at, broken=True)
-    inputs = _read_inputs(node.entries["inputs"].value, problems) if "inputs" in node.entries else None
+        return DraftLayer(name, entry.at, broken=True, outputs=None)
+    substitution = Substitution(around.names, problems)
+    inputs = None
+    if "inputs" in node.entries:
+        inputs = _read_inputs(substitution.apply(node.entries["inputs"].value), problems)
     draft = DraftLayer(name, entry.at, inputs=inputs, broken=inputs is None and "inputs" in node.entries)
-    misplaced = _refuse_keys(node, problems)
-    kind = _read_kind(name, entry.at, node, problems)
+    kept: bool | None = True
+    if "when" in node.entries:
+        kept = _read_condition(substitution.apply(node.entries["when"].value), problems)
+    if kept is False:
+        return draft._replace(dropped=True)
+    misplaced = _refuse_keys(node, problems) or kept is None
+    if "block" in node.entries:
+        return _read_block(draft, entry, node, around, problems, misplaced)
+    own = MappingNode({k: e for k, e in node.entries.items() if k not in (*LAYER_KEYS, *LATER_KEYS)}, node.at)
+    return _read_op(draft, substitution.apply_entries(own), node, around, problems, misplaced)
+
+
+def _read_condition(node: DocumentNode, problems: Problems) -> bool | None:
+    """Whether a layer stays; None where that is not known."""
+    if isinstance(node, ScalarNode) and isinstance(node.value, bool):
+        return node.value
+    if not is_broken(node):
+        problems.add(node.at, f"expected true or false, received {describe(node)}", "compare: `${stride > 1}`")
+    return None
+
+
+def _read_block(
+    draft: DraftLayer, entry: Entry, node: MappingNode, around: Surroundings, problems: Problems, misplaced: bool
+) -> DraftLayer:
+    use = read_use(entry, node, around.blocks, around.names, problems)
+    outputs = use.block.outputs if use.block is not None and use.block.outputs else None
+    whole = use.block is not None and use.instances is not None and not misplaced
+    return draft._replace(
+        use=use if whole else None,
+        block=use.block.name if use.block is not None else "",
+        outputs=outputs,
+        attributes=node,
+        dropped=use.instances == () and use.stacked,
+    )
+
+
+def _read_op(
+    draft: DraftLayer, own: MappingNode, node: MappingNode, around: Surroundings, problems: Problems, misplaced: bool
+) -> DraftLayer:
+    kind = _read_kind(draft.name, draft.at, node, around, problems)
     if kind is None:
         return draft
-    own = MappingNode({k: e for k, e in node.entries.items() if k not in (*_LAYER_KEYS, *LATER_KEYS)}, node.at)
+    defaults = around.defaults
     attributes = merge_attributes(defaults[kind], own) if kind in defaults else own
     op = None
     if _numbers_in_range(attributes, problems):
-        op = validate(OPS[kind], Subject(attributes, entry.at, kind), problems)
-    stated = {key: node.entries[key] for key in _LAYER_KEYS if key in node.entries}
+        op = validate(OPS[kind], Subject(attributes, draft.at, kind), problems)
+    stated = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
     return draft._replace(
         op=None if misplaced else op,
         attributes=MappingNode({**stated, **attributes.entries}, node.at),
@@ -144,13 +210,20 @@ def _read_layer(name: str, entry: Entry, defaults: Mapping[str, MappingNode], pr
 
 def _refuse_keys(node: MappingNode, problems: Problems) -> bool:
     """Whether a layer has keys of the language that have no meaning here, each reported."""
+    wrong = {}
     if "after" in node.entries:
         hint = "here the order of the file is the order of the layers"
         problems.add(node.entries["after"].at, "`after` is for a file that extends another", hint)
-    later = [key for key in LATER_KEYS if key in node.entries]
-    for key in later:
-        problems.add(node.entries[key].at, f"`{key}` is not in this version of the language")
-    return bool(later)
+    if "block" not in node.entries:
+        hint = "a stack of ops is a block: `blocks: {name: {layers: {…}}}`"
+        wrong = {key: (f"`{key}` is of a block, and this layer is an op", hint) for key in ("repeat", "first", "last")}
+    elif "op" in node.entries:
+        wrong = {"op": ("a layer is an op or a block, and this one says both", "")}
+    wrong |= {key: (f"`{key}` is not in this version of the language", "") for key in LATER_KEYS}
+    found = [key for key in wrong if key in node.entries]
+    for key in found:
+        problems.add(node.entries[key].at, *wrong[key])
+    return bool(found)
 
 
 def _not_a_layer(entry: Entry) -> tuple[Position, str, str]:
@@ -160,18 +233,19 @@ def _not_a_layer(entry: Entry) -> tuple[Position, str, str]:
     return entry.value.at, f"expected a mapping with `op`, received {describe(entry.value)}", ""
 
 
-def _read_kind(name: str, at: Position, node: MappingNode, problems: Problems) -> str | None:
+def _read_kind(name: str, at: Position, node: MappingNode, around: Surroundings, problems: Problems) -> str | None:
     if "op" not in node.entries:
         if "<<" not in node.entries:
-            near = nearest(name.rstrip("0123456789_"), OPS)
-            hint = f"perhaps `op: {near}`" if near else _OPS_HINT
+            near, block = (nearest(name.rstrip("0123456789_"), known) for known in (OPS, around.blocks))
+            hint = f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else _OPS_HINT
             problems.add(at, f"{quote(name)} needs 'op': what the layer computes", hint)
         return None
-    op = node.entries["op"].value
+    op = Substitution(around.names, problems).apply(node.entries["op"].value)
     if isinstance(op, ScalarNode) and isinstance(op.value, str):
         if op.value in OPS:
             return op.value
-        problems.add(op.at, f"{quote(op.value)} is not an op", did_you_mean(op.value, OPS) or _OPS_HINT)
+        hint = f"`block: {op.value}` uses the block" if op.value in around.blocks else did_you_mean(op.value, OPS)
+        problems.add(op.at, f"{quote(op.value)} is not an op", hint or _OPS_HINT)
     elif not is_broken(op):
         problems.add(op.at, f"expected the name of an op, received {describe(op)}", _OPS_HINT)
     return None

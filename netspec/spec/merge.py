@@ -31,6 +31,11 @@ def merge_defaults(below: MappingNode, above: MappingNode) -> MappingNode:
     return _merge_keys(below, above, lambda key: merge_attributes)
 
 
+def merge_presets(below: MappingNode, above: MappingNode) -> MappingNode:
+    """Presets over presets: by parameter, by its value, by what it sets."""
+    return _merge_keys(below, above, lambda key: lambda a, b: _merge_keys(a, b, lambda value: overlay))
+
+
 def merge_training(below: MappingNode, above: MappingNode) -> MappingNode:
     """A recipe over a recipe, key by key; a part that states its `name` replaces, as its keys are its own."""
     if "name" in above.entries:

@@ -101,7 +101,8 @@ class _Report:
 
     def _one(self, error: ErrorDetails) -> None:
         place = self._locate(error["loc"])
-        if is_broken(place.node) and (isinstance(place.node, ScalarNode) or error["type"] == "extra_forbidden"):
+        unexpected = error["type"] == "extra_forbidden"
+        if self._problems.is_known(place.node.at) if unexpected else is_broken(place.node):
             return
         members = members_at(self._model, error["loc"])
         context = error.get("ctx", {})

@@ -11,8 +11,10 @@ from netspec.graph.preprocessing import FORMS_OF_MEAN, MeanOfTrainingSet, Number
 from netspec.ops import Op
 from netspec.ops.attributes import Attribute, PositiveInt
 from netspec.recipe import Recipe
+from netspec.spec.blocks import BlockSpec
 from netspec.spec.document import MappingNode, Position
 from netspec.spec.expression import Value
+from netspec.spec.uses import Arguments
 
 
 class MeanFile(Attribute):
@@ -39,8 +41,11 @@ class InputSpec(Attribute):
 
 
 class Published(Attribute):
-    """Figures that the network's source states, to be shown beside netspec's own."""
+    """Figures that the network's source states, to be shown beside netspec's own; `trained` are weights without
+    running statistics.
+    """
 
+    trained: PositiveInt | None = None
     weights: PositiveInt | None = None
     neurons: PositiveInt | None = None
     macs: PositiveInt | None = None
@@ -65,20 +70,45 @@ class LayerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class UseSpec:
+    """One layer that is a block, or a stack of it, and the values that it reads.
+
+    Attributes:
+        block: the block's name.
+        instances: the arguments of each instance.
+        stacked: whether it is a stack, be it of one.
+        at: where the layer's name stands.
+        attributes: what the spec says of it, with places.
+    """
+
+    name: str
+    block: str
+    instances: tuple[Arguments, ...]
+    stacked: bool
+    inputs: tuple[str, ...]
+    at: Position = field(compare=False, repr=False)
+    attributes: MappingNode = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A network and its recipe, as one spec file (and those that it extends) says it.
 
     Attributes:
-        layers: in the order of the file, each able to read any other.
+        layers: in the order of the file, each able to read any other: `conv1`, or `stem.skip` of a block's outputs.
         parameters: the values that `${…}` saw.
         published: what the source states of it, or None.
+        blocks: the blocks by name.
+        defaults: attributes by op, which the layers of blocks have not got yet.
     """
 
     name: str
     inputs: tuple[Input, ...]
-    layers: tuple[LayerSpec, ...]
+    layers: tuple[LayerSpec | UseSpec, ...]
     outputs: tuple[str, ...]
     source: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict)
     training: Recipe | None = None
     published: Published | None = None
+    blocks: Mapping[str, BlockSpec] = field(default_factory=dict)
+    defaults: Mapping[str, MappingNode] = field(default_factory=dict, compare=False, repr=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from netspec.spec.declarations import default_of, give
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -59,19 +60,19 @@ def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Pro
         hint = suggest(name, parameters, "it defines") or "`parameters: {…}` in the spec defines them"
         problems.add(given.at, f"the spec has no parameter {quote(name)}", hint)
         return document
-    if not _same_kind(parameters[name].value, given.value):
-        shown = describe(parameters[name].value)
-        message = f"expected a value like the spec's own, {shown}, received {describe(given.value)}"
+    own = default_of(parameters[name].value)
+    if own is not None and not isinstance(parameters[name].value, MappingNode) and not _same_kind(own, given.value):
+        message = f"expected a value like the spec's own, {describe(own)}, received {describe(given.value)}"
         problems.add(given.value.at, message)
         return document
-    value = MappingNode({**parameters, name: given}, entry.value.at)
+    value = give(MappingNode(parameters, entry.value.at), name, given)
     return MappingNode({**document.entries, "parameters": Entry(entry.at, value)}, document.at)
 
 
 def _same_kind(own: DocumentNode, given: DocumentNode) -> bool:
-    """Whether both are numbers, both booleans or both strings; an expression may be any of them."""
+    """Whether both are numbers, booleans, strings, lists or mappings; an expression may be any of them."""
     if not isinstance(own, ScalarNode) or not isinstance(given, ScalarNode):
-        return isinstance(given, ScalarNode)
+        return type(own) is type(given)
     kinds = [
         "boolean" if isinstance(node.value, bool) else type(node.value).__name__.replace("float", "int")
         for node in (own, given)

@@ -1,82 +1,102 @@
-"""Parameters, and the document with every `${…}` replaced by its value."""
+"""The values of a spec's parameters, and the document with every `${…}` replaced by its value."""
 
 from __future__ import annotations
 
-import keyword
 import math
-import re
+from collections.abc import Collection, Mapping
 
+from netspec.spec.declarations import Declaration, read_declarations
 from netspec.spec.document import (
     BROKEN,
     DocumentNode,
     Entry,
     MappingNode,
+    Position,
     Problems,
     ScalarNode,
     SequenceNode,
     describe,
-    is_broken,
+    plain,
     quote,
 )
-from netspec.spec.expression import FUNCTIONS, ExpressionError, Value, evaluate_text, has_expression
+from netspec.spec.expression import (
+    UNKNOWN,
+    ExpressionError,
+    Names,
+    Unknown,
+    UnknownValueError,
+    Value,
+    evaluate_text,
+    has_expression,
+)
+from netspec.spec.presets import read_presets
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-MAX_NAME = 100
+# Where expressions are not evaluated with the document: where they see more names, or are none.
+_LATER = ("parameters", "presets", "extends", "blocks", "layers")
 
 
-def name_problem(name: str) -> str:
-    """Why a name of the spec cannot be an identifier of emitted source, or empty."""
-    if not _NAME.fullmatch(name):
-        return "expected letters of A to Z, digits and _, beginning with a letter"
-    if keyword.iskeyword(name):
-        return "Python reserves this word"
-    if len(name) > MAX_NAME:
-        return f"expected at most {MAX_NAME} characters"
-    return ""
+def read_parameters(
+    node: DocumentNode | None, presets: DocumentNode | None, problems: Problems
+) -> dict[str, Value | Unknown]:
+    """The values of `parameters:`, each able to use those above it: what is given, what a preset says, the default.
 
-
-def read_parameters(node: DocumentNode | None, problems: Problems) -> dict[str, Value]:
-    """The values of `parameters:`, each able to use those above it."""
-    values: dict[str, Value] = {}
-    if node is None:
-        return values
-    if not isinstance(node, MappingNode):
-        problems.add(node.at, f"expected a mapping of names to values, received {describe(node)}")
-        return values
-    for name, entry in node.entries.items():
-        if wrong := name_problem(name) or (name in FUNCTIONS and "expressions have a function of this name"):
-            problems.add(entry.at, f"{quote(name)} cannot name a parameter: {wrong}")
-        value = _Substitution(values, problems, set(node.entries) - set(values), later=True).apply(entry.value)
-        if isinstance(value, ScalarNode) and isinstance(value.value, str | int | float | bool):
-            if isinstance(value.value, float) and not math.isfinite(value.value):
-                problems.add(value.at, f"expected a finite number, received {describe(value)}")
-            else:
-                values[name] = value.value
-        elif not is_broken(value):
-            problems.add(value.at, f"expected a number, a boolean or a string, received {describe(value)}")
+    One that is wrong, which is reported here, is `UNKNOWN`.
+    """
+    declarations = read_declarations(node, problems)
+    sets = read_presets(presets, declarations, problems)
+    values: dict[str, Value | Unknown] = {}
+    chosen: dict[str, Entry] = {}
+    for name, declaration in declarations.items():
+        stated = declaration.given or (chosen[name].value if name in chosen else declaration.default)
+        if stated is None:
+            hint = f"give it one: `--set {name}=…`, or a `default`"
+            problems.add(declaration.at, f"the parameter {quote(name)} has no value", hint)
+            values[name] = UNKNOWN
+            continue
+        later = set(declarations) - set(values)
+        evaluated = Substitution(values, problems, later).apply(stated)
+        values[name] = value_of(evaluated, declaration, problems)
+        chosen |= sets.choose(name, evaluated if values[name] is not UNKNOWN else _reported(evaluated), problems)
     return values
 
 
-def substitute(document: MappingNode, values: dict[str, Value], known: set[str], problems: Problems) -> MappingNode:
-    """The document with its expressions evaluated; `parameters` and `extends` stay as they are.
+def _reported(node: DocumentNode) -> DocumentNode:
+    return ScalarNode(BROKEN, node.at)
 
-    `known` are all names under `parameters`: one that is itself wrong was reported there, once.
-    """
-    substitution = _Substitution(values, problems, known - set(values))
+
+def value_of(node: DocumentNode, declaration: Declaration, problems: Problems) -> Value | Unknown:
+    """A value that a parameter may have, as expressions see it."""
+    if isinstance(node, ScalarNode) and isinstance(node.value, float) and not math.isfinite(node.value):
+        problems.add(node.at, f"expected a finite number, received {describe(node)}")
+        return UNKNOWN
+    if not declaration.accept(node, problems):
+        return UNKNOWN
+    value: Value = plain(node)
+    return value
+
+
+def substitute(document: MappingNode, values: Names, problems: Problems) -> MappingNode:
+    """The document with its expressions evaluated, but for layers, blocks and what defines parameters."""
+    substitution = Substitution(values, problems)
     entries = {
-        key: entry if key in ("parameters", "extends") else Entry(entry.at, substitution.apply(entry.value))
+        key: entry if key in _LATER else Entry(entry.at, substitution.apply(entry.value))
         for key, entry in document.entries.items()
     }
     return MappingNode(entries, document.at)
 
 
-class _Substitution:
-    def __init__(
-        self, values: dict[str, Value], problems: Problems, without_value: set[str], *, later: bool = False
-    ) -> None:
-        self._values = values
+class Substitution:
+    """Evaluates expressions in parts of a document.
+
+    Args:
+        names: what expressions see; nothing is said of one that needs a value that is not known.
+        problems: where those are recorded that are wrong.
+        later: names that get their values only after this.
+    """
+
+    def __init__(self, names: Names, problems: Problems, later: Collection[str] = ()) -> None:
+        self._names = names
         self._problems = problems
-        self._without_value = without_value
         self._later = later
 
     def apply(self, node: DocumentNode) -> DocumentNode:
@@ -88,19 +108,34 @@ class _Substitution:
             items = tuple(self.apply(item) for item in node.items)
             changed = any(new is not old for new, old in zip(items, node.items, strict=True))
             return SequenceNode(items, node.at) if changed else node
+        return self.apply_entries(node)
+
+    def apply_entries(self, node: MappingNode) -> MappingNode:
+        """A mapping with the expressions in its values evaluated."""
         values = {key: self.apply(entry.value) for key, entry in node.entries.items()}
         if all(values[key] is entry.value for key, entry in node.entries.items()):
             return node
         entries = {key: Entry(entry.at, values[key]) for key, entry in node.entries.items()}
         return MappingNode(entries, node.at)
 
-    def _evaluate(self, node: ScalarNode, text: str) -> ScalarNode:
+    def _evaluate(self, node: ScalarNode, text: str) -> DocumentNode:
         try:
-            return ScalarNode(evaluate_text(text, self._values), node.at, text)
+            return node_of(evaluate_text(text, self._names), node.at, text)
+        except UnknownValueError:
+            pass
         except ExpressionError as error:
-            if error.undefined not in self._without_value:
+            if error.undefined not in self._later:
                 self._problems.add(node.at, error.message, error.hint)
-            elif self._later and not self._problems.is_known(node.at):
+            elif not self._problems.is_known(node.at):
                 message = f"{quote(error.undefined)} has no value yet"
                 self._problems.add(node.at, message, "a parameter sees those that stand above it")
-            return ScalarNode(BROKEN, node.at)
+        return ScalarNode(BROKEN, node.at)
+
+
+def node_of(value: Value, at: Position, expression: str = "") -> DocumentNode:
+    """A value as the document has it, all of it at one place."""
+    if isinstance(value, tuple):
+        return SequenceNode(tuple(node_of(item, at) for item in value), at)
+    if isinstance(value, Mapping):
+        return MappingNode({key: Entry(at, node_of(item, at)) for key, item in value.items()}, at)
+    return ScalarNode(value, at, expression)

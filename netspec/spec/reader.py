@@ -189,6 +189,8 @@ class _Builder:
         value = self._value(event, at)
         if value is BROKEN:
             value = str(event.value)
+        elif self._is_preset() and not isinstance(value, str) and value is not None:
+            value = str(event.value)  # of a parameter, which may be a number
         elif not isinstance(value, str):
             self._problems.add(at, f"expected a name as the key, received {describe_value(value)}")
             value = str(event.value)
@@ -205,6 +207,10 @@ class _Builder:
             first = frame.entries[value].at
             hint = "give one of the two another name, or remove it"
             self._problems.add(frame.key_at, f"{quote(value)} is already defined in line {first.line + 1}", hint)
+
+    def _is_preset(self) -> bool:
+        """Whether what is read are the values of a parameter under `presets:`."""
+        return len(self._stack) == 3 and self._stack[0].key == "presets"
 
     def _open(self, event: Any, entries: dict[str, Entry] | None) -> None:
         at = self._position(event)

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from netspec.graph import Input
 from netspec.recipe import Recipe
+from netspec.spec.blocks import read_blocks
 from netspec.spec.connect import connect
+from netspec.spec.declarations import name_problem
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -20,17 +22,19 @@ from netspec.spec.document import (
     is_broken,
     quote,
 )
+from netspec.spec.expression import Names, Unknown
 from netspec.spec.hints import suggest
-from netspec.spec.layers import LATER_KEYS, read_defaults, read_layers
+from netspec.spec.layers import LATER_KEYS, Surroundings, read_defaults, read_layers
 from netspec.spec.messages import Model, Subject, validate
 from netspec.spec.model import InputSpec, ModelSpec, Published
-from netspec.spec.parameters import name_problem, read_parameters, substitute
+from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
+from netspec.spec.surroundings import check_blocks, incoming, without_shape
 from netspec.types import TensorType
 
 KEYS = (
-    *("name", "source", "extends", "input", "inputs", "parameters", "defaults", "layers", "outputs"),
-    *("published", "training"),
+    *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
+    *("outputs", "published", "training"),
 )
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 MAX_ELEMENTS = 2**31
@@ -47,14 +51,17 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     """The spec that a document states. Problems are recorded; what has none is in the result."""
     start = Position(document.at.source, 0, 0)
     _check_keys(document, problems)
-    values, document = _evaluate(document, problems)
+    values = read_parameters(_value(document.entries, "parameters"), _value(document.entries, "presets"), problems)
+    document = substitute(document, values, problems)
     entries = document.entries
     name = _read_name(entries, start, problems)
     inputs, places = _read_inputs(entries, start, problems)
     defaults = read_defaults(_value(entries, "defaults"), problems)
+    blocks = check_blocks(read_blocks(_value(entries, "blocks"), problems), values, defaults, problems)
     drafts = []
     if "layers" in entries:
-        drafts = read_layers(entries["layers"].value, defaults, places, problems)
+        around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
+        drafts = read_layers(entries["layers"].value, around, problems)
     else:
         problems.add(start, "the spec needs 'layers': a mapping of names to layers")
     connected = connect(drafts, places, _value(entries, "outputs"), problems)
@@ -64,19 +71,22 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         layers=connected.layers,
         outputs=connected.outputs,
         source=_read_text(entries, "source", problems),
-        parameters=values,
+        parameters={name: value for name, value in values.items() if not isinstance(value, Unknown)},
         training=_read_part(Recipe, entries, "training", problems),
         published=_read_part(Published, entries, "published", problems),
+        blocks=blocks,
+        defaults=defaults,
     )
     missing = frozenset(places) - {value.name for value in inputs}
     return Checked(spec, connected.failed | missing)
 
 
-def _evaluate(document: MappingNode, problems: Problems) -> tuple[dict[str, str | int | float | bool], MappingNode]:
-    node = _value(document.entries, "parameters")
-    values = read_parameters(node, problems)
-    known = set(node.entries) if isinstance(node, MappingNode) else set()
-    return values, substitute(document, values, known, problems)
+def _names(inputs: tuple[Input, ...], places: Mapping[str, Position], values: Names) -> Names:
+    """What expressions in the network's own layers see: its parameters, and the shape that it receives."""
+    if len(inputs) < len(places):
+        return without_shape(values, places)
+    arriving = incoming({value.name: value.type for value in inputs})
+    return {**values, **{name: value for name, value in arriving.items() if name not in values}}
 
 
 def _value(entries: Mapping[str, Entry], key: str) -> DocumentNode | None:

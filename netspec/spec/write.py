@@ -1,4 +1,7 @@
-"""ModelSpec → YAML text: one file that needs no other, with every parameter and override in its place."""
+"""ModelSpec → YAML text: one file that needs no other, with every parameter and override in its place.
+
+Blocks are written as they were read, with what their expressions see: the parameters and defaults of the spec.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,18 @@ from netspec.graph import Graph, Input, MeanImage
 from netspec.ops import WeightedOp
 from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.initializers import Constant
+from netspec.spec.document import plain
 from netspec.spec.elaborate import elaborate
-from netspec.spec.model import LayerSpec, ModelSpec
+from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.scalars import resolve_scalar
 
 WIDTH = 120
 
 
 def write_spec(spec: ModelSpec) -> str:
-    """The spec as YAML that reads back as the same network and recipe; `extends`, `defaults` and `${…}` are gone.
+    """The spec as YAML that reads back as the same network and recipe.
+
+    `extends`, `presets`, `when` and, where there are no blocks, `defaults` and `${…}` are gone.
 
     A mean image is named by its file, which `mean_images` tells and who writes the text has to write too.
 
@@ -37,10 +43,12 @@ def write_spec(spec: ModelSpec) -> str:
         parts["input"] = inputs["input"]
     else:
         parts["inputs"] = inputs
+    if spec.blocks:
+        parts |= _for_blocks(spec)
     before = [value.name for value in spec.inputs]
     parts["layers"] = layers = {}
     for layer in spec.layers:
-        layers[layer.name] = _layer(layer, graph, before)
+        layers[layer.name] = _use(layer, before) if isinstance(layer, UseSpec) else _layer(layer, spec, graph, before)
         before = [layer.name]
     parts["outputs"] = list(spec.outputs)
     if spec.published is not None:
@@ -51,10 +59,22 @@ def write_spec(spec: ModelSpec) -> str:
 
 
 def _entry(key: str, value: Any) -> str:
-    """A top-level key; of layers, inputs and the recipe, each on a line of its own."""
-    if key not in {"layers", "inputs", "training"}:
+    """A top-level key; of layers, inputs and the recipe, each on a line of its own, and so each part of a block."""
+    if key == "blocks":
+        return f"{key}:\n" + "".join(f"  {_inline(name)}:\n{_block(own)}" for name, own in value.items())
+    if key not in {"layers", "inputs", "training", "parameters", "defaults"}:
         return f"{key}: {_inline(value)}\n"
-    return f"{key}:\n" + "".join(f"  {_inline(name)}: {_inline(own)}\n" for name, own in value.items())
+    return f"{key}:\n" + _lines(value, "  ")
+
+
+def _lines(value: dict[str, Any], indent: str) -> str:
+    return "".join(f"{indent}{_inline(name)}: {_inline(own)}\n" for name, own in value.items())
+
+
+def _block(own: dict[str, Any]) -> str:
+    """A block's parts, each of its layers on a line."""
+    head = {key: value for key, value in own.items() if key != "layers"}
+    return f"{_lines(head, '    ')}    layers:\n{_lines(own['layers'], '      ')}"
 
 
 def _inline(value: Any) -> str:
@@ -111,12 +131,46 @@ def _input(value: Input) -> dict[str, Any]:
     return found
 
 
-def _layer(layer: LayerSpec, graph: Graph, before: Sequence[str]) -> dict[str, Any]:
-    """A layer's op and attributes; what it reads is left out where that is the layer before it."""
-    found: dict[str, Any] = {"op": layer.op.kind}
-    if layer.inputs and list(layer.inputs) != list(before):
-        found["inputs"] = list(layer.inputs)
+def _for_blocks(spec: ModelSpec) -> dict[str, Any]:
+    """What is needed to read blocks again: the values that they see, what their layers begin with, and themselves."""
+    parameters = {
+        name: {"type": "mapping", "default": value} if isinstance(value, dict) else value
+        for name, value in spec.parameters.items()
+    }
+    defaults = {kind: plain(node) for kind, node in spec.defaults.items()}
+    blocks = {name: plain(block.node) for name, block in spec.blocks.items()}
+    parts = {"parameters": parameters, "defaults": defaults, "blocks": blocks}
+    return {key: _listed(value) for key, value in parts.items() if value}
+
+
+def _listed(value: Any) -> Any:
+    """The same, with a list in place of each tuple."""
+    if isinstance(value, dict):
+        return {name: _listed(own) for name, own in value.items()}
+    return [_listed(own) for own in value] if isinstance(value, tuple) else value
+
+
+def _use(layer: UseSpec, before: Sequence[str]) -> dict[str, Any]:
+    """A block's name and arguments, as they were read: its parameters are still there to be seen."""
+    stated: dict[str, Any] = _listed(plain(layer.attributes))
+    found = {"block": layer.block, **_inputs(layer.inputs, before)}
+    if layer.stacked:
+        found["repeat"] = len(layer.instances)
+    return found | {key: value for key, value in stated.items() if key not in (*found, "inputs", "when", "repeat")}
+
+
+def _inputs(inputs: Sequence[str], before: Sequence[str]) -> dict[str, Any]:
+    """What a layer reads; left out where that is the layer before it, or nothing."""
+    return {} if not inputs or list(inputs) == list(before) else {"inputs": list(inputs)}
+
+
+def _layer(layer: LayerSpec, spec: ModelSpec, graph: Graph, before: Sequence[str]) -> dict[str, Any]:
+    """A layer's op and attributes."""
+    found: dict[str, Any] = {"op": layer.op.kind, **_inputs(layer.inputs, before)}
     attributes = _attributes(layer.op)
+    if spec.blocks and layer.op.kind in spec.defaults:  # what is as the op has it may not be as the defaults say
+        stated = [name for name in spec.defaults[layer.op.kind].entries if name != "initialize"]
+        attributes = {name: _plain(getattr(layer.op, name)) for name in stated} | attributes
     node = graph.values[layer.name]
     if "initialize" in attributes and not isinstance(node, Input) and isinstance(node.op, WeightedOp):
         attributes["initialize"] = _plain(node.op.initialize)  # without defaults for weights that it does not have

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from netspec.graph import Graph, Input, Node, make_node
+from netspec.graph import Graph, Input, Node, Scope, make_node
 from netspec.ops import OPS
 from netspec.types import TensorType
 
@@ -26,10 +26,10 @@ class Chain:
         self._values[layer] = make_node(layer, op, [self._values[name] for name in names])
         return self
 
-    def graph(self, *outputs: str) -> Graph:
+    def graph(self, *outputs: str, scopes: Sequence[Scope] = ()) -> Graph:
         """The graph; its output is the last node unless others are named."""
         nodes = tuple(value for value in self._values.values() if isinstance(value, Node))
-        return Graph(self._name, self._inputs, nodes, outputs or (nodes[-1].name,)).check()
+        return Graph(self._name, self._inputs, nodes, outputs or (nodes[-1].name,), scopes=tuple(scopes)).check()
 
 
 def towers() -> Graph:
@@ -193,6 +193,50 @@ def clashing_names() -> Graph:
     return chain.add("sum", "add", reads=("x", "self", "F", "keras", "layers", "state_dict")).graph("sum", "nn", "ops")
 
 
+def residual_blocks() -> Graph:
+    """Instances of a block in a stack, with and without a block within, and with other numbers; one that skips."""
+    chain, scopes, before = Chain("residual_blocks", image=(4, 7, 6)), [Scope("stage")], "image"
+    for index, (width, stride, shortcut) in enumerate([(4, 1, False), (6, 2, True), (6, 1, False), (6, 1, False)]):
+        path, passed = f"stage.{index}", before
+        scopes.append(Scope(path, "residual", (("width", width), ("stride", stride))))
+        if shortcut:
+            scopes.append(Scope(f"{path}.shortcut", "projection"))
+            chain.add(f"{path}.shortcut.conv", "conv2d", before, filters=width, kernel_size=1, stride=stride)
+            passed = f"{path}.shortcut.norm"
+            chain.add(passed, "batch_norm")
+        chain.add(f"{path}.conv", "conv2d", before, filters=width, kernel_size=3, stride=stride, padding=1)
+        chain.add(f"{path}.drop", "dropout", rate=0.25 if shortcut else 0.5)
+        chain.add(f"{path}.sum", "add", (f"{path}.drop", passed))
+        before = f"{path}.sum"
+    chain.add("gate.left", "relu").add("gate.right", "tanh", before)
+    chain.add("sum", "multiply", ("gate.left", "gate.right")).add("flatten", "flatten")
+    scopes += [Scope("gate", "gate"), Scope("head", "head")]
+    return chain.add("head.norm", "batch_norm").add("head.fc", "dense", units=3).graph(scopes=scopes)
+
+
+def dissolved_blocks() -> Graph:
+    """Scopes that hold together no more: an instance with a node between its own, a stack with one that is no instance,
+    a name like that of a value within.
+    """
+    return (
+        Chain("dissolved_blocks", image=(3, 5, 4))
+        .add("torn.a", "conv2d", filters=3, kernel_size=1)
+        .add("between", "relu")
+        .add("torn.b", "conv2d", filters=3, kernel_size=1)
+        .add("stack.0.a", "conv2d", filters=3, kernel_size=1)
+        .add("stack.extra", "tanh")
+        .add("stack_0_a", "conv2d", filters=3, kernel_size=1)
+        .add("gone.2.a", "conv2d", filters=3, kernel_size=1)
+        .add("gone.5.a", "conv2d", filters=3, kernel_size=1)
+        .graph(
+            scopes=[
+                *(Scope("torn", "unit"), Scope("stack"), Scope("stack.0", "unit"), Scope("empty", "unit")),
+                *(Scope("gone"), Scope("gone.2", "unit"), Scope("gone.5", "unit")),
+            ]
+        )
+    )
+
+
 NETWORKS: Mapping[str, Callable[[], Graph]] = {
     build.__name__: build
     for build in (
@@ -206,5 +250,7 @@ NETWORKS: Mapping[str, Callable[[], Graph]] = {
         transformer,
         shown_input,
         clashing_names,
+        residual_blocks,
+        dissolved_blocks,
     )
 }

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from netspec.graph import Graph, Input, Node, make_node
 from netspec.ops import OPS
+from netspec.testing.blocks import with_blocks
 from netspec.testing.rules import ANY, BOUNDED, MERGES, MOST_CHANNELS, OF_EQUALS, RULES, Attributes, Draw, allows
 from netspec.testing.sugar import sugared
 from netspec.types import TensorType
@@ -43,21 +44,20 @@ class DrawnSpec:
 
 @st.composite
 def specs(draw: Draw, most_layers: int = 10) -> DrawnSpec:
-    """A spec of one or two inputs and up to `most_layers` layers, with branches, defaults and parameters."""
+    """A spec of one or two inputs and up to `most_layers` layers, with branches, blocks, defaults and parameters."""
     inputs = draw(_inputs())
     drawn = _Drawing(draw, inputs)
     for _ in range(draw(st.integers(1, most_layers))):
         drawn.add_layer()
     graph = drawn.graph()
+    parts: dict[str, Any] = {"layers": drawn.layers}
+    if draw(st.booleans()):
+        parts, graph = draw(with_blocks(drawn.layers, graph))
+    elif graph.outputs != (graph.nodes[-1].name,) or draw(st.booleans()):
+        parts["outputs"] = list(graph.outputs)
     stated = {value.name: {"shape": list(value.type.features)} for value in inputs}
     single = len(inputs) == 1 and inputs[0].name == "input"
-    document: dict[str, Any] = {
-        "name": graph.name,
-        **({"input": stated["input"]} if single else {"inputs": stated}),
-        "layers": drawn.layers,
-    }
-    if graph.outputs != (graph.nodes[-1].name,) or draw(st.booleans()):
-        document["outputs"] = list(graph.outputs)
+    document = {"name": graph.name, **({"input": stated["input"]} if single else {"inputs": stated}), **parts}
     return DrawnSpec(draw(sugared(document)), graph)
 
 

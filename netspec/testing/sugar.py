@@ -18,18 +18,25 @@ LANGUAGE_KEYS = ("op", "inputs")
 def sugared(draw: st.DrawFn, document: Document) -> Document:
     """The document with some numbers replaced by `${…}` and some attributes moved to `defaults`."""
     layers = {name: dict(layer) for name, layer in document["layers"].items()}
-    defaults: dict[str, Layer] = {kind: {} for kind in draw(_some(sorted({layer["op"] for layer in layers.values()})))}
+    blocks = {
+        name: {**block, "layers": {own: dict(layer) for own, layer in block["layers"].items()}}
+        for name, block in document.get("blocks", {}).items()
+    }
+    every = [layer for each in (layers, *(block["layers"] for block in blocks.values())) for layer in each.values()]
+    ops = [layer for layer in every if "op" in layer and "when" not in layer]
+    defaults: dict[str, Layer] = {kind: {} for kind in draw(_some(sorted({layer["op"] for layer in ops})))}
     for kind, shared in defaults.items():
-        members = [layer for layer in layers.values() if layer["op"] == kind]
+        members = [layer for layer in ops if layer["op"] == kind]
         shared.update((name, members[0][name]) for name in draw(_some(sorted(_shared(members)))))
         for layer in members:
             for name in shared:
                 del layer[name]
-    parameters = _parametrized(draw, [*layers.values(), *defaults.values()])
+    parameters = _parametrized(draw, [*every, *defaults.values()])
     return {
         **document,
         **({"parameters": parameters} if parameters else {}),
         **({"defaults": defaults} if defaults else {}),
+        **({"blocks": blocks} if blocks else {}),
         "layers": layers,
     }
 
@@ -39,9 +46,13 @@ def _some(items: list[str]) -> st.SearchStrategy[list[str]]:
 
 
 def _shared(layers: list[Layer]) -> Iterator[str]:
-    """The attributes that all of the layers state alike."""
+    """The attributes that all of the layers state alike, but for what a block is given."""
     for name, value in layers[0].items():
-        if name not in LANGUAGE_KEYS and all(name in layer and layer[name] == value for layer in layers):
+        if (
+            name not in LANGUAGE_KEYS
+            and "${" not in str(value)
+            and all(name in layer and layer[name] == value for layer in layers)
+        ):
             yield name
 
 

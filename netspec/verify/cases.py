@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,5 +105,5 @@ def with_other_sizes(graph: Graph) -> Graph | None:
     made = list(values.values())
     inputs = tuple(v for v in made if isinstance(v, Input))
     nodes = tuple(v for v in made if isinstance(v, Node))
-    other = Graph(graph.name, inputs, nodes, graph.outputs, graph.source)
+    other = replace(graph, inputs=inputs, nodes=nodes)
     return other if other.weights == graph.weights else None

@@ -92,6 +92,33 @@ def test_diff_lists_what_changes(netspec: Run, small: Path, write_spec: Spec) ->
     assert ["weights", str(WEIGHTS), str(WEIGHTS + 72), "+72"] in [line.split() for line in out.splitlines()]
 
 
+def test_show_folds_blocks_unless_told(netspec: Run) -> None:
+    code, out, _ = netspec("show", "specs/resnet.yaml", "--set", "depth=18")
+    assert code == 0
+    assert ["layer1.0", "basic", "64x56x56", "74,240", "231,211,008", "5.4", "MiB", "27x27"] in [
+        line.split() for line in out.splitlines()
+    ]
+    assert ["trained", "11,689,512", "11,689,512"] in [line.split() for line in out.splitlines()]
+    assert "layer1.0.conv1" in netspec("show", "specs/resnet.yaml", "--unfold")[1]
+    assert "subgraph" in netspec("show", "specs/resnet.yaml", "--graph", "--unfold")[1]
+    found = json.loads(netspec("show", "specs/resnet.yaml", "--json")[1])[0]
+    assert len(found["layers"]) == 174
+    assert found["blocks"][0] == {
+        "path": "layer1.0",
+        "block": "bottleneck",
+        "arguments": {"width": 64, "stride": 1, "out": 256},
+    }
+
+
+def test_diff_tells_layers_of_blocks_by_path(netspec: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("name: other\nextends: resnet.yaml\nlayers: {layer4: {width: 256}}\n")
+    (tmp_path / "resnet.yaml").write_text(Path("specs/resnet.yaml").read_text())
+    code, out, _ = netspec("diff", "specs/resnet.yaml", other)
+    assert code == 0
+    assert "~ layer4.0.conv1\n    shape: (N, 512, 14, 14) → (N, 256, 14, 14)\n    filters: 512 → 256\n" in out
+
+
 def test_diff_as_json(netspec: Run, small: Path, write_spec: Spec) -> None:
     other = write_spec("other.yaml", **{"groups: 2": "groups: 1"})
     code, out, _ = netspec("diff", small, other, "--json")

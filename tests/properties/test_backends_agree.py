@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, note, settings
 
 from netspec import reference
-from netspec.graph import Graph, Node
+from netspec.graph import Graph, Node, Scope
+from netspec.graph.scopes import parent_of
 from netspec.lowering import find_backend
 from netspec.ops import OPS
 from netspec.ops.base import Array, Weights
@@ -126,16 +127,21 @@ def norm(array: Array) -> float:
     return float(np.linalg.norm(array))
 
 
-def test_specs_have_branches_and_every_op(load_text: LoadText) -> None:
+def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     kinds: set[str] = set()
     merges: list[Node] = []
+    scopes: list[Scope] = []
 
     @settings(max_examples=400)
     @given(drawn=specs())
     def collect(drawn: DrawnSpec) -> None:
         kinds.update(node.op.kind for node in drawn.graph.nodes)
         merges.extend(node for node in drawn.graph.nodes if len(set(node.inputs)) > 1)
+        scopes.extend(drawn.graph.scopes)
 
     collect()
     assert kinds == set(OPS)
     assert len(merges) > 50
+    assert sum(scope.is_stack for scope in scopes) > 20
+    assert sum(len(scope.inputs) > 1 for scope in scopes) > 20
+    assert sum("part_" in parent_of(scope.path) for scope in scopes) > 20

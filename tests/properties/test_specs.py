@@ -77,7 +77,7 @@ def test_the_text_of_a_graph_says_all_of_it(drawn: DrawnSpec) -> None:
     nodes = [line for line in text if " = " in line]
     assert len(nodes) == len(drawn.graph.nodes)
     for node, line in zip(drawn.graph.nodes, nodes, strict=True):
-        assert (found := re.match(r"(\w+): (\(.*?\)) = (\w+)\((.*?)\)", line)) is not None
+        assert (found := re.match(r"([\w.]+): (\(.*?\)) = (\w+)\((.*?)\)", line)) is not None
         assert found.groups() == (node.name, str(node.type), node.op.kind, ", ".join(node.inputs))
     assert text[-1] == f"return {', '.join(drawn.graph.outputs)}"
 

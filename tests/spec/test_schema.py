@@ -46,7 +46,7 @@ def test_every_op_and_attribute_is_in_it() -> None:
     }
     assert list(then) == list(OPS)
     for kind, op in OPS.items():
-        assert set(then[kind]["properties"]) == {"op", "inputs", "after", *op.model_fields}
+        assert set(then[kind]["properties"]) == {"op", "inputs", "when", "after", *op.model_fields}
         assert then[kind]["description"]
 
 

@@ -19,6 +19,7 @@ from netspec.graph import Graph, Input, make_node
 from netspec.graph.text import spec_hash
 from netspec.ops import OPS
 from netspec.ops.base import Array, Weights
+from netspec.spec import load_graph
 from netspec.testing.networks import NETWORKS
 from netspec.types import DType, TensorType
 from netspec.weights import initialize
@@ -169,3 +170,13 @@ def test_a_network_is_the_same_at_every_supported_end() -> None:
         backend = OnnxBackend(opset=opset)
         actual = backend.load(backend.lower(graph), weights).forward({"image": x})["prob"]
         np.testing.assert_allclose(actual, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_an_instance_of_a_block_is_a_name_scope() -> None:
+    graph = load_graph("tests/golden/blocks.yaml")
+    model = onnx.load_from_string(BACKEND.lower(graph).content)
+    names = [node.name for node in model.graph.node]
+    assert len(set(names)) == len(names)
+    assert {node.name.replace(".", "/") for node in graph.nodes} <= set(names)
+    assert {name for name in names if name.startswith("units/4/squeeze/")} >= {"units/4/squeeze/fc"}
+    assert [output.name for output in model.graph.output] == list(graph.outputs), "values keep their names"

@@ -1,0 +1,197 @@
+"""Functions of blocks: one for all instances that are the same layers up to numbers, which it takes with a name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from netspec.graph import Graph, Node
+from netspec.lowering.drafts import (
+    PartDraft,
+    blocks_of,
+    describe_instances,
+    named_statements,
+    parameter_text,
+    variables_in,
+)
+from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
+from netspec.lowering.naming import available, identifier
+from netspec.lowering.parts import Part, local_name
+from netspec.lowering.source import (
+    Assign,
+    Call,
+    Expression,
+    For,
+    Formatted,
+    Function,
+    Literal,
+    LiteralValue,
+    Name,
+    Return,
+    Statement,
+    TupleOf,
+    Unpack,
+    name,
+)
+from netspec_keras.layout import native_shape
+from netspec_keras.signatures import SIGNATURES
+
+NAME: Final = "name"  # of an instance, which the names of its layers begin with
+BUILTINS: Final = ("bool", "float", "int", "range", "str", "tuple")
+FEWEST_REPEATED: Final = 3  # instances that are made alike, and written once
+
+
+class BlockFunctions:
+    """Makes the functions that a network needs, and the calls of them.
+
+    Args:
+        graph: the network.
+        drafts: what is emitted for each part, by path.
+        taken: names that no function may have.
+    """
+
+    def __init__(self, graph: Graph, drafts: Mapping[str, PartDraft], taken: Collection[str]) -> None:
+        self._graph = graph
+        self._drafts = drafts
+        self._taken = [*taken, *BUILTINS, NAME]
+        self._signatures: dict[str, Signature] = dict(SIGNATURES)
+        self._calls: dict[str, tuple[str, tuple[LiteralValue, ...], dict[str, LiteralValue]]] = {}
+
+    def define(self, root: Part) -> list[Function]:
+        """The functions of all blocks, each after those that it calls."""
+        functions = []
+        for block, parts in blocks_of(root).items():
+            generalizer = Generalizer(self._signature, self._taken, Name, in_run=True)
+            for index, (members, template) in enumerate(generalizer.group([self._draft(part) for part in parts])):
+                wanted = identifier(block) if index == 0 else f"{identifier(block)}_{index + 1}"
+                functions.append(self._function(wanted, [parts[each] for each in members], template))
+        return functions
+
+    def body(self, root: Part) -> tuple[tuple[Statement | For, ...], dict[str, str]]:
+        """The statements of the network itself, and the variable of each value."""
+        return self._body(root, self._draft(root).units, ())
+
+    def _signature(self, function: str) -> Signature:
+        return self._signatures.get(function, Signature())
+
+    def _draft(self, part: Part) -> Draft:
+        draft = self._drafts[part.path]
+        units = tuple(self._unit(draft, member) for member in part.members)
+        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.hints())
+
+    def _unit(self, draft: PartDraft, member: Node | Part) -> Unit:
+        run = draft.statements(member)
+        if isinstance(member, Part):
+            parts = [each for each in member.members if isinstance(each, Part)] if member.is_stack else [member]
+            run = tuple(self._call(draft, part) for part in parts)
+        return Unit(local_name(member, draft.part), (), run, _passes(run))
+
+    def _call(self, draft: PartDraft, part: Part) -> Statement:
+        """A call of a block's function, with the shape in a comment where it is a new one."""
+        function, positional, optional = self._calls[part.path]
+        inputs = tuple(draft.variable(value) for value in part.inputs)
+        named = (*((k, Literal(v)) for k, v in optional.items()), (NAME, layer_name(draft.part, part.path)))
+        applied = Call(Name(function), (*inputs, *map(Literal, positional)), named)
+        shapes = [native_shape(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0])]
+        given = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
+        return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else given)
+
+    def _function(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
+        made = available(wanted, self._taken)
+        self._taken.append(made)
+        required = [p for p in template.parameters if p.default is None]
+        optional = [p for p in template.parameters if p.default is not None]
+        part = parts[template.fullest]
+        roles = (*("x" for _ in part.inputs), *(p.name for p in required))
+        self._signatures[made] = Signature(roles, {p.name: p.default for p in optional})
+        for index, instance in enumerate(parts):
+            self._calls[instance.path] = (made, *template.arguments(index))
+        given = [p.name for p in template.parameters]
+        body, variables = self._body(part, template.units, given)
+        results = [name(variables[output]) for output in part.outputs]
+        parameters = (
+            *(f"{variables[value]}: keras.KerasTensor" for value in part.inputs),
+            *map(parameter_text, required),
+            f"{NAME}: str",
+            *map(parameter_text, optional),
+        )
+        return Function(
+            made,
+            parameters,
+            (*body, Return(results[0] if len(results) == 1 else TupleOf(tuple(results)))),
+            returns="keras.KerasTensor" if len(results) == 1 else "tuple[keras.KerasTensor, ...]",
+            docstring=describe_instances(parts),
+        )
+
+    def _body(
+        self, part: Part, units: Sequence[Unit], parameters: Collection[str]
+    ) -> tuple[tuple[Statement | For, ...], dict[str, str]]:
+        draft = self._drafts[part.path]
+        reserved = {*self._taken, *parameters}
+        names = draft.names(reserved, chain_inputs=False)
+        statements = named_statements([statement for unit in units for statement in unit.run], names)
+        counter = available("i", {*reserved, *names.values()})
+        variables = {value: names[own] for value, own in draft.variables.items() if own in names}
+        return tuple(_loops(statements, counter)), variables
+
+
+def layer_name(part: Part, path: str) -> Expression:
+    """The name of a layer, or of a part within: in a block it begins with that of the instance."""
+    return Formatted((Name(NAME), path[len(part.path) :])) if part.path else Literal(path)
+
+
+def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
+    """The variables between which one layer, or one call, stands."""
+    if len(run) == 1 and isinstance(run[0], Assign):
+        read = set(variables_in(run[0]))
+        if len(read) == 1:
+            return read.pop(), run[0].target
+    return None
+
+
+def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For]:
+    """The statements; calls in a row that differ in the number at the end of the name as one in a loop."""
+    index = 0
+    while index < len(statements):
+        first = _numbered(statements[index])
+        count = 1
+        while first is not None and index + count < len(statements):
+            stem, number, bare = first
+            if _numbered(statements[index + count]) != (stem, number + count, bare):
+                break
+            count += 1
+        if first is None or count < FEWEST_REPEATED:
+            yield statements[index]
+            index += 1
+            continue
+        stem, number, bare = first
+        body = Assign(bare.target, _renamed(bare.value, Formatted((*stem, Name(counter)))))
+        yield For(counter, number, number + count, (body,))
+        index += count
+
+
+def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign] | None:
+    """What stands before the number at the end of the name that a call gives, the number, and the call without it."""
+    if isinstance(statement, Unpack) or not isinstance(statement.value, Call):
+        return None
+    if not isinstance(statement, Assign) or statement.comment or Name(statement.target) not in statement.value.args:
+        return None
+    match dict(statement.value.kwargs).get(NAME):
+        case Literal(str(text)):
+            parts: tuple[str | Name, ...] = (text,)
+        case Formatted(parts):
+            pass
+        case _:
+            return None
+    last = parts[-1]
+    stem, dot, number = last.rpartition(".") if isinstance(last, str) else ("", "", "")
+    if not dot or not number.isdecimal():
+        return None
+    return (*parts[:-1], stem + dot), int(number), replace(statement, value=_renamed(statement.value, Literal(None)))
+
+
+def _renamed(applied: Expression, own: Expression) -> Expression:
+    if not isinstance(applied, Call):
+        return applied
+    return replace(applied, kwargs=tuple((key, own if key == NAME else value) for key, value in applied.kwargs))

@@ -1,0 +1,167 @@
+"""Classes of blocks: one for all instances that are the same statements up to numbers, which its `__init__` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Final
+
+from netspec.graph import Node
+from netspec.lowering.drafts import blocks_of, describe_instances, named_statements, parameter_text
+from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
+from netspec.lowering.naming import class_name
+from netspec.lowering.parts import Part, local_name
+from netspec.lowering.source import (
+    Assign,
+    Attribute,
+    Call,
+    Class,
+    Do,
+    Expression,
+    Function,
+    ListOf,
+    Literal,
+    Name,
+    Repeated,
+    Return,
+    Statement,
+    TupleOf,
+    call,
+    name,
+)
+from netspec_torch.drafts import ModuleDraft
+from netspec_torch.signatures import SIGNATURES
+
+# What emitted source uses for itself; a value of such a name gets an underscore.
+LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float")
+# As arguments are annotated and made.
+BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "super", "_")
+INITIALIZE_BASE: Final = Do(Call(Attribute(Call(Name("super")), "__init__")))
+FEWEST_REPEATED: Final = 3  # instances that are made alike, and written once
+
+
+class BlockClasses:
+    """Makes the classes that a network needs, and the expressions that make their instances.
+
+    Args:
+        drafts: what is emitted for each part, by path.
+        taken: names that no class may have.
+    """
+
+    def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
+        self._drafts = drafts
+        self._taken = [*taken, *BUILTINS]
+        self._signatures: dict[str, Signature] = dict(SIGNATURES)
+        self._made: dict[str, Call] = {}  # by path: what makes an instance
+
+    def define(self, root: Part) -> list[Class]:
+        """The classes of all blocks, each after those that it uses."""
+        classes = []
+        for block, parts in blocks_of(root).items():
+            reserved = (*LOCALS, *self._taken)
+            generalizer = Generalizer(self._signature, reserved, lambda source: call("nn.Identity"), in_run=False)
+            for index, (members, template) in enumerate(generalizer.group([self._draft(part) for part in parts])):
+                wanted = block if index == 0 else f"{block}_{index + 1}"
+                classes.append(self._class(wanted, [parts[each] for each in members], template))
+        return classes
+
+    def of_network(self, root: Part, entry: str, docstring: str, laid_out: Sequence[str]) -> Class:
+        """The class of the network itself; inputs to be `laid_out` have their channels next to one another in memory.
+
+        Convolutions and what follows them keep that.
+        """
+        draft = self._draft(root)
+        made = self._render(root, entry, docstring, Template(draft.units))
+        variables = draft_names(self._drafts[root.path])
+        first = [_laid_out(name(variables[value])) for value in laid_out]
+        *methods, forward = made.body
+        return replace(made, body=(*methods, replace(forward, body=(*first, *forward.body))))
+
+    def _signature(self, function: str) -> Signature:
+        return self._signatures.get(function, Signature())
+
+    def _draft(self, part: Part) -> Draft:
+        draft = self._drafts[part.path]
+        units = tuple(self._unit(draft, member) for member in part.members)
+        results = tuple(draft.variables[output] for output in part.outputs)
+        return Draft(units, results, draft.hints("in_channels"))
+
+    def _unit(self, draft: ModuleDraft, member: Node | Part) -> Unit:
+        layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
+        setup = () if layer is None else (Assign(f"self.{draft.attribute(member)}", layer),)
+        run = draft.statements(member)
+        return Unit(local_name(member, draft.part), setup, run, _passes(setup, run))
+
+    def _module(self, part: Part) -> Expression:
+        """What makes a part: an instance of a block, or a stack of them."""
+        if not part.is_stack:
+            return self._made[part.path]
+        made = [(member.name, self._made[member.path]) for member in part.members if isinstance(member, Part)]
+        if part.is_chain:
+            return Call(Name("nn.Sequential"), tuple(_repeated([expression for _, expression in made])))
+        if [key for key, _ in made] == [str(index) for index in range(len(made))]:
+            return call("nn.ModuleList", ListOf(tuple(expression for _, expression in made)))
+        return call("nn.ModuleDict", ListOf(tuple(TupleOf((Literal(key), expression)) for key, expression in made)))
+
+    def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
+        made = class_name(wanted, self._taken)
+        self._taken.append(made)
+        required = tuple(p.name for p in template.parameters if p.default is None)
+        optional = {p.name: p.default for p in template.parameters if p.default is not None}
+        self._signatures[made] = Signature(required, optional)
+        for index, part in enumerate(parts):
+            positional, named = template.arguments(index)
+            self._made[part.path] = call(made, *positional, **named)
+        return self._render(parts[template.fullest], made, describe_instances(parts), template)
+
+    def _render(self, part: Part, made: str, docstring: str, template: Template) -> Class:
+        draft = self._drafts[part.path]
+        names = draft.names(LOCALS)
+        body = named_statements([statement for unit in template.units for statement in unit.run], names)
+        variables = {value: names[own] for value, own in draft.variables.items() if own in names}
+        results = tuple(name(variables[output]) for output in part.outputs)
+        one = len(results) == 1
+        forward = Function(
+            "forward",
+            ("self", *(f"{variables[value]}: Tensor" for value in part.inputs)),
+            (*body, Return(results[0] if one else TupleOf(results))),
+            returns="Tensor" if one else _tuple_of_tensors(len(results)),
+        )
+        declarations = [statement for unit in template.units for statement in unit.setup]
+        given = ("self", *map(parameter_text, template.parameters))
+        initialize = Function("__init__", given, (INITIALIZE_BASE, *declarations), returns="None")
+        return Class(made, "nn.Module", docstring, (initialize, forward) if declarations else (forward,))
+
+
+def draft_names(draft: ModuleDraft) -> dict[str, str]:
+    """The variables that hold the values of a draft."""
+    names = draft.names(LOCALS)
+    return {value: names[own] for value, own in draft.variables.items() if own in names}
+
+
+def _laid_out(variable: Name) -> Assign:
+    return Assign(variable.path, call(Attribute(variable, "contiguous"), memory_format=name("torch.channels_last")))
+
+
+def _passes(setup: Sequence[Assign], run: Sequence[Statement]) -> tuple[str, str] | None:
+    """The variables between which a module stands that could be `nn.Identity` as well."""
+    match setup, run:
+        case [Assign(target)], [Assign(given, Call(Name(called), (Name(read),), ()))] if called == target:
+            return read, given
+    return None
+
+
+def _repeated(made: Sequence[Expression]) -> Iterator[Expression]:
+    """The same expressions, a run of equal ones as one that is repeated."""
+    for expression, run in groupby(made):
+        count = len(list(run))
+        if count >= FEWEST_REPEATED:
+            yield Repeated(expression, count)
+        else:
+            yield from [expression] * count
+
+
+def _tuple_of_tensors(count: int) -> str:
+    """The type of several outputs: of each while they are few."""
+    return f"tuple[{', '.join(['Tensor'] * count)}]" if count <= 4 else "tuple[Tensor, ...]"

@@ -1,0 +1,161 @@
+"""What the lowerings say about each part of a graph, before parts that are alike share a class or a function."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+from netspec.errors import UnsupportedError
+from netspec.graph import Graph, Node
+from netspec.lowering.naming import available, identifier, variables_of
+from netspec.lowering.parameters import Parameter
+from netspec.lowering.parts import Part, local_name, values_of
+from netspec.lowering.render import render_expression
+from netspec.lowering.rewrite import children_of, rename
+from netspec.lowering.source import Assign, Expression, Literal, LiteralValue, Name, Statement, Unpack
+from netspec.types import TensorType
+
+MARK: Final = "value__"  # what variables are called until there are names for them
+
+
+class PartDraft:
+    """The statements that compute a part, by member.
+
+    Variables are called after the place that they have in the part, so that those of parts that are alike are equal;
+    what only a stack within has, after its number there.
+    """
+
+    def __init__(self, part: Part, graph: Graph) -> None:
+        self.part = part
+        self.received = [graph.type_of(value) for value in part.inputs]
+        self.variables = {value: f"{MARK}{index}" for index, value in enumerate(part.inputs)}
+        self._statements: dict[str, list[Statement]] = {}
+        self._inner: dict[str, str] = {}
+        for member in part.members:
+            values = values_of(member)
+            own = _place(local_name(member, part))
+            for index, value in enumerate(values):
+                self.variables[value] = own if len(values) == 1 else f"{own}_{index}"
+            if isinstance(member, Part) and member.is_stack:
+                self._add_inner(member)
+
+    def _add_inner(self, stack: Part) -> None:
+        """The values that instances of a stack hand on; in a chain each is what the stack will give."""
+        place = _place(local_name(stack, self.part)).replace(MARK, f"{MARK}in", 1)
+        for each in stack.members:
+            for index, value in enumerate(values_of(each)):
+                if stack.is_chain:
+                    self.variables[value] = self.variables[stack.outputs[0]]
+                elif value not in self.variables:
+                    own = f"{place}_{local_name(each, stack)}_{index}"
+                    self.variables[value] = own
+                    name = f"{stack.name}_{value[len(stack.path) + 1 :]}"
+                    self._inner[own] = name.rpartition(".")[0] if len(values_of(each)) == 1 else name
+
+    def variable(self, value: str) -> Name:
+        """The variable that holds a value."""
+        return Name(self.variables[value])
+
+    def first_input(self) -> Name:
+        """The variable of the first value that comes from outside: it always holds one, of as many samples.
+
+        Raises:
+            UnsupportedError: nothing does.
+        """
+        if not self.part.inputs:
+            raise UnsupportedError(
+                f"{self.part.path or 'the network'} reads nothing that tells how many samples there are"
+            )
+        return self.variable(self.part.inputs[0])
+
+    def run(self, member: Node | Part, statement: Statement) -> None:
+        """Append to what computes a member."""
+        self._statements.setdefault(local_name(member, self.part), []).append(statement)
+
+    def statements(self, member: Node | Part) -> tuple[Statement, ...]:
+        """What computes a member."""
+        return tuple(self._statements.get(local_name(member, self.part), ()))
+
+    def assign(self, part: Part, applied: Expression, comment: str) -> Statement:
+        """The outputs of a part within, which this expression gives."""
+        targets = tuple(self.variables[value] for value in part.outputs)
+        return Assign(targets[0], applied, comment) if len(targets) == 1 else Unpack(targets, applied)
+
+    def hints(self, channels: str = "") -> tuple[tuple[str, LiteralValue], ...]:
+        """What the part was given, and how many channels it receives, where there is a name for that."""
+        arguments = self.part.scope.arguments if self.part.scope else ()
+        first = self.received[0] if channels and self.received else None
+        return arguments if first is None else (*arguments, (channels, first.features[0 if first.rank == 4 else -1]))
+
+    def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
+        """What its variables are called in source, by what they are called until then."""
+        variables = variables_of(self.part, reserved, chain_inputs=chain_inputs)
+        names = {self.variables[value]: variable for value, variable in variables.items()}
+        for own, wanted in self._inner.items():
+            names[own] = available(identifier(wanted), {*names.values(), *reserved})
+        return names
+
+
+def _place(local: str) -> str:
+    """A variable for a member: no two names in a part give the same, nor with what may come behind it."""
+    return f"{MARK}_{local.replace('_', '__').replace('.', '_p')}"
+
+
+def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) -> tuple[Statement, ...]:
+    """The statements with variables as they are called; a variable that is given to itself is no statement."""
+    renamed = [rename(statement, names) for statement in statements]
+    return tuple(s for s in renamed if not (isinstance(s, Assign) and s.value == Name(s.target)))
+
+
+def new_shape(received: Sequence[TensorType], given: TensorType) -> str:
+    """A shape for a comment, where it is not that of what is read."""
+    return "" if given in received else str(given)
+
+
+def blocks_of(root: Part) -> dict[str, list[Part]]:
+    """The instances of each block in a network, each block after those that its instances hold."""
+    instances: dict[str, list[Part]] = {}
+    for part in root.walk():
+        if part.block:
+            instances.setdefault(part.block, []).append(part)
+    holds = {
+        block: {within.block for part in parts for within in part.walk() if within.block} - {block}
+        for block, parts in instances.items()
+    }
+    done: dict[str, list[Part]] = {}
+    visited: set[str] = set()
+
+    def visit(block: str) -> None:
+        if block in visited:
+            return
+        visited.add(block)
+        for inner in instances:
+            if inner in holds[block]:
+                visit(inner)
+        done[block] = instances[block]
+
+    for block in instances:
+        visit(block)
+    return done
+
+
+def describe_instances(parts: Sequence[Part]) -> str:
+    """For a docstring: which block it is, and where it stands."""
+    where = parts[0].path if len(parts) == 1 else f"{len(parts)} times, {parts[0].path} to {parts[-1].path}"
+    return f"The block `{parts[0].block}`: {where}."
+
+
+def parameter_text(parameter: Parameter) -> str:
+    """`width: int`, `stride: int = 1`."""
+    stated = f"{parameter.name}: {parameter.annotation}"
+    return stated if parameter.default is None else f"{stated} = {render_expression(Literal(parameter.default))}"
+
+
+def variables_in(statement: Statement) -> Iterator[str]:
+    """The variables of a draft that a statement reads."""
+    pending: list[Expression] = [statement.value]
+    while pending:
+        expression = pending.pop()
+        if isinstance(expression, Name) and expression.path.startswith(MARK):
+            yield expression.path
+        pending += children_of(expression)

@@ -1,0 +1,120 @@
+"""`blocks:`: named subgraphs with parameters, checked as far as they can be before anything uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from netspec.spec.declarations import Declaration, name_problem, read_declarations
+from netspec.spec.document import (
+    DocumentNode,
+    Entry,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    SequenceNode,
+    describe,
+    is_broken,
+    quote,
+)
+from netspec.spec.expression import INDEX
+from netspec.spec.hints import suggest
+
+KEYS: Final = ("parameters", "inputs", "layers", "outputs")
+# Keys of a layer that are the language's: no attribute of an op, and no parameter of a block has such a name.
+LAYER_KEYS: Final = ("op", "block", "inputs", "after", "when", "repeat", "first", "last")
+INPUT: Final = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """A block as the spec defines it.
+
+    Attributes:
+        inputs: the names of what it receives, in order, and where they stand.
+        outputs: the names, among its layers, of what it gives; empty if they cannot be known.
+        node: all that the spec says of it.
+        whole: False for one in which something is wrong, which was reported: nothing is made of it.
+    """
+
+    name: str
+    at: Position = field(compare=False, repr=False)
+    parameters: Mapping[str, Declaration] = field(compare=False, repr=False)
+    inputs: Mapping[str, Position] = field(compare=False)
+    outputs: tuple[str, ...]
+    node: MappingNode = field(repr=False)
+    whole: bool = True
+
+    @property
+    def layers(self) -> DocumentNode | None:
+        """Its layers, not yet read: they are read for each instance, as its values say."""
+        return self.node.entries["layers"].value if "layers" in self.node.entries else None
+
+
+def read_blocks(node: DocumentNode | None, problems: Problems) -> dict[str, BlockSpec]:
+    """The blocks by name: all but their layers is checked."""
+    if node is None:
+        return {}
+    if not isinstance(node, MappingNode):
+        problems.add(node.at, f"expected a mapping of names to blocks, received {describe(node)}")
+        return {}
+    found = {}
+    for name, entry in node.entries.items():
+        if wrong := name_problem(name):
+            problems.add(entry.at, f"{quote(name)} cannot name a block: {wrong}")
+        found[name] = _read_block(name, entry, problems)
+    return found
+
+
+def _read_block(name: str, entry: Entry, problems: Problems) -> BlockSpec:
+    node = entry.value
+    if not isinstance(node, MappingNode):
+        if not is_broken(node):
+            problems.add(node.at, f"expected a mapping with `layers`, received {describe(node)}")
+        return BlockSpec(name, entry.at, {}, {}, (), MappingNode({}, entry.at), whole=False)
+    for key, own in node.entries.items():
+        if key not in KEYS and not problems.is_known(own.at):
+            problems.add(own.at, f"a block has no key {quote(key)}", suggest(key, KEYS, "it has"))
+    stated = {key: node.entries[key].value for key in KEYS if key in node.entries}
+    layers = stated.get("layers")
+    if layers is None:
+        problems.add(entry.at, f"the block {quote(name)} needs 'layers': a mapping of names to layers")
+    parameters = read_declarations(stated.get("parameters"), problems, reserved=(*LAYER_KEYS, INDEX))
+    inputs = {INPUT: entry.at}
+    if "inputs" in stated:
+        inputs = dict(_names(stated["inputs"], problems))
+        for given, at in inputs.items():
+            if wrong := name_problem(given):
+                problems.add(at, f"{quote(given)} cannot name an input: {wrong}")
+    outputs: tuple[str, ...] = ()
+    if "outputs" in stated:
+        outputs = tuple(dict(_names(stated["outputs"], Problems())))  # what is wrong is seen when they are connected
+    elif isinstance(layers, MappingNode) and layers.entries:
+        outputs = (list(layers.entries)[-1],)
+    return BlockSpec(name, entry.at, parameters, inputs, outputs, node, whole=isinstance(layers, MappingNode))
+
+
+def _names(node: DocumentNode, problems: Problems) -> Iterator[tuple[str, Position]]:
+    """The names that a list holds, and where; what is no name is recorded."""
+    if not isinstance(node, SequenceNode) or not node.items:
+        if not is_broken(node):
+            received = "an empty list" if isinstance(node, SequenceNode) else describe(node)
+            problems.add(node.at, f"expected a list of names, received {received}")
+        return
+    seen = set()
+    for item in node.items:
+        name = item.value if isinstance(item, ScalarNode) else None
+        if isinstance(name, str) and name not in seen:
+            seen.add(name)
+            yield name, item.at
+        elif isinstance(name, str):
+            problems.add(item.at, f"{quote(name)} is listed twice")
+        elif not is_broken(item):
+            problems.add(item.at, f"expected a name, received {describe(item)}")
+
+
+def broken_block(block: BlockSpec) -> BlockSpec:
+    """The same block, of which nothing is made."""
+    return replace(block, whole=False)

@@ -1,0 +1,208 @@
+"""`parameters:`, of a spec or of a block: what each may be, and what it is when nothing is said."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from netspec.spec.document import (
+    DocumentNode,
+    Entry,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    SequenceNode,
+    describe,
+    is_broken,
+    plain,
+    quote,
+)
+from netspec.spec.expression import FUNCTIONS, has_expression
+from netspec.spec.hints import did_you_mean
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MAX_NAME = 100
+TYPES: Final = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "a boolean",
+    "string": "a string",
+    "list": "a list",
+    "mapping": "a mapping",
+}
+_KEYS = ("type", "default", "choices")
+_GIVEN = "="  # a key that no file can mean: what `give` says a parameter is
+
+
+def name_problem(name: str) -> str:
+    """Why a name of the spec cannot be an identifier of emitted source, or empty."""
+    if not _NAME.fullmatch(name):
+        return "expected letters of A to Z, digits and _, beginning with a letter"
+    if keyword.iskeyword(name):
+        return "Python reserves this word"
+    if len(name) > MAX_NAME:
+        return f"expected at most {MAX_NAME} characters"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One parameter: its type (empty where any will do), its default, and the values that it may have, if few.
+
+    Attributes:
+        at: where its name stands.
+        default: what it is when nothing is given; None for one that has to be given.
+        given: what `--set`, or a file that extends this one, says that it is.
+    """
+
+    name: str
+    type: str
+    at: Position
+    default: DocumentNode | None = None
+    choices: tuple[object, ...] = ()
+    given: DocumentNode | None = None
+
+    def accept(self, node: DocumentNode, problems: Problems) -> bool:
+        """Whether a value is one that the parameter may have; if not, that is recorded."""
+        if is_broken(node):
+            return False
+        if kind_of(node) not in {self.type or kind_of(node), *_NARROWER.get(self.type, ())} or kind_of(node) == "":
+            expected = TYPES.get(self.type, "a number, a boolean, a string, a list or a mapping")
+            problems.add(node.at, f"expected {expected} for {quote(self.name)}, received {describe(node)}")
+            return False
+        if self.choices and plain(node) not in self.choices:
+            listed = ", ".join(map(str, self.choices))
+            message = f"expected one of {listed} for {quote(self.name)}, received {describe(node)}"
+            problems.add(node.at, message, did_you_mean(str(plain(node)), map(str, self.choices)))
+            return False
+        return True
+
+
+_NARROWER = {"number": ("integer",)}
+
+
+def kind_of(node: DocumentNode) -> str:
+    """The type of a value, as `type:` names it; empty for nothing, or what was reported."""
+    if isinstance(node, SequenceNode | MappingNode):
+        return "list" if isinstance(node, SequenceNode) else "mapping"
+    match node.value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+    return ""
+
+
+def read_declarations(
+    node: DocumentNode | None, problems: Problems, reserved: Collection[str] = ()
+) -> dict[str, Declaration]:
+    """The parameters by name. A mapping declares one by `type`, `default`, `choices`; else the value is the default.
+
+    `reserved` are names that mean something else where arguments are given.
+    """
+    if node is None:
+        return {}
+    if not isinstance(node, MappingNode):
+        problems.add(node.at, f"expected a mapping of names to values, received {describe(node)}")
+        return {}
+    found = {}
+    for name, entry in node.entries.items():
+        if wrong := _wrong_name(name, reserved):
+            problems.add(entry.at, f"{quote(name)} cannot name a parameter: {wrong}")
+        found[name] = _declaration(name, entry, problems)
+    return found
+
+
+def give(parameters: MappingNode, name: str, given: Entry) -> MappingNode:
+    """The same parameters, one of which has a value that no preset changes."""
+    stated = parameters.entries[name]
+    own = stated.value.entries if isinstance(stated.value, MappingNode) else {"default": stated}
+    value = MappingNode({**own, _GIVEN: given}, stated.value.at)
+    return MappingNode({**parameters.entries, name: Entry(stated.at, value)}, parameters.at)
+
+
+def give_all(below: MappingNode, above: MappingNode) -> MappingNode:
+    """Parameters over parameters: a value gives one that is there a value; a declaration replaces, or adds."""
+    merged = below
+    for name, entry in above.entries.items():
+        if name in merged.entries and not isinstance(entry.value, MappingNode):
+            merged = give(merged, name, entry)
+        else:
+            merged = MappingNode({**merged.entries, name: entry}, merged.at)
+    return merged
+
+
+def default_of(node: DocumentNode) -> DocumentNode | None:
+    """What a parameter is said to be, whether it is declared or not."""
+    if not isinstance(node, MappingNode):
+        return node
+    return next((node.entries[key].value for key in (_GIVEN, "default") if key in node.entries), None)
+
+
+def _wrong_name(name: str, reserved: Collection[str]) -> str:
+    if name in FUNCTIONS:
+        return "expressions have a function of this name"
+    return "this key of a layer means something else" if name in reserved else name_problem(name)
+
+
+def _declaration(name: str, entry: Entry, problems: Problems) -> Declaration:
+    node = entry.value
+    if not isinstance(node, MappingNode):
+        return Declaration(name, _type_of_default(node), entry.at, node)
+    for key, stated in node.entries.items():
+        if key not in (*_KEYS, _GIVEN):
+            hint = did_you_mean(key, _KEYS) or "a mapping as the value is a `default` of `type: mapping`"
+            problems.add(stated.at, f"a parameter has no {quote(key)}", hint)
+    default = node.entries["default"].value if "default" in node.entries else None
+    given = node.entries[_GIVEN].value if _GIVEN in node.entries else None
+    type = _read_type(node, default, entry.at, problems)
+    declaration = Declaration(name, type, entry.at, default, _read_choices(node, problems), given)
+    if default is not None and not _is_expression(default):
+        declaration.accept(default, problems)
+    return declaration
+
+
+def _read_type(node: MappingNode, default: DocumentNode | None, at: Position, problems: Problems) -> str:
+    if "type" not in node.entries:
+        if default is None and "choices" not in node.entries:
+            problems.add(at, "a parameter needs 'type' or 'default'", f"types: {', '.join(TYPES)}")
+        return _type_of_default(default) if default is not None else ""
+    type = node.entries["type"].value
+    value = type.value if isinstance(type, ScalarNode) else None
+    if isinstance(value, str) and value in TYPES:
+        return value
+    if not is_broken(type):
+        hint = did_you_mean(value, TYPES) if isinstance(value, str) else ""
+        problems.add(type.at, f"expected a type: {', '.join(TYPES)}; received {describe(type)}", hint)
+    return ""
+
+
+def _read_choices(node: MappingNode, problems: Problems) -> tuple[object, ...]:
+    if "choices" not in node.entries:
+        return ()
+    choices = node.entries["choices"].value
+    if isinstance(choices, SequenceNode) and choices.items:
+        return tuple(plain(item) for item in choices.items)
+    if not is_broken(choices):
+        problems.add(choices.at, f"expected a list of values, received {describe(choices)}")
+    return ()
+
+
+def _type_of_default(node: DocumentNode) -> str:
+    """A whole number says no more than that a number is meant; an expression may be anything."""
+    if _is_expression(node):
+        return ""
+    kind = kind_of(node)
+    return "number" if kind == "integer" else kind
+
+
+def _is_expression(node: DocumentNode) -> bool:
+    return isinstance(node, ScalarNode) and isinstance(node.value, str) and has_expression(node.value)

@@ -1,0 +1,88 @@
+"""Blocks in emitted Keras: one function each, layers named by path, and right whatever became of the nodes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from netspec_keras import BACKEND
+
+from netspec import reference
+from netspec.graph import Graph, Node
+from netspec.ops import Tanh
+from netspec.spec import load_graph
+from netspec.types import DType
+from netspec.verify.cases import check_weights_of
+from netspec.weights import initialize
+
+
+def functions_of(graph: Graph) -> dict[str, str]:
+    found = re.split(r"\n\n\ndef ", str(BACKEND.lower(graph).content))[1:]
+    return {text.partition("(")[0]: text for text in found}
+
+
+def check_values(graph: Graph) -> None:
+    weights = check_weights_of(graph)
+    inputs = {
+        value.name: np.random.default_rng(0).standard_normal(value.type.concrete(2)).astype(np.float32)
+        for value in graph.inputs
+    }
+    expected = reference.evaluate(graph, weights, inputs)
+    actual = BACKEND.load(BACKEND.lower(graph.astype(DType.FLOAT64)), weights).forward(inputs)
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=1e-9, atol=1e-12 * np.abs(value).max())
+
+
+@pytest.fixture(scope="module")
+def blocks() -> Graph:
+    return load_graph("tests/golden/blocks.yaml")
+
+
+def test_a_family_has_a_function_a_block() -> None:
+    functions = functions_of(load_graph("specs/resnet.yaml"))
+    assert list(functions) == ["projection", "bottleneck", "build_resnet50"]
+    assert 'for i in range(1, 6):\n        x = bottleneck(x, 256, name=f"layer3.{i}")\n' in functions["build_resnet50"]
+
+
+def test_layers_are_named_by_path(blocks: Graph) -> None:
+    artifact = BACKEND.lower(blocks)
+    model = BACKEND.load(artifact, initialize(blocks)).native
+    names = {layer.name for layer in model.layers}
+    assert {node.name for node in blocks.nodes} <= names
+    assert {b.path.partition("/")[0] for b in artifact.bindings} <= names
+    assert "units.4.squeeze.scale" in names
+    assert "units.1.conv_pad" in names
+
+
+def test_each_block_is_computed(blocks: Graph) -> None:
+    check_values(blocks)
+    check_values(blocks.with_outputs(node.name for node in blocks.nodes))
+
+
+def test_an_instance_that_was_changed_has_a_function_of_its_own(blocks: Graph) -> None:
+    nodes = tuple(replace(n, op=Tanh()) if n.name == "units.1.act" else n for n in blocks.nodes)
+    graph = replace(blocks, nodes=nodes).check()
+    assert [name for name in functions_of(graph) if name.startswith("unit")] == ["unit", "unit_2", "unit_3"]
+    check_values(graph)
+
+
+def test_scopes_that_are_lost_leave_flat_code(blocks: Graph) -> None:
+    flat = replace(blocks, scopes=())
+    assert list(functions_of(flat)) == ["build_blocks"]
+    assert all(isinstance(node, Node) for node in flat.nodes)
+    check_values(flat)
+
+
+def test_a_saved_model_comes_back(blocks: Graph, tmp_path: Path) -> None:
+    weights = initialize(blocks)
+    source, saved = BACKEND.write(BACKEND.lower(blocks), weights, tmp_path)
+    assert source.read_text() == BACKEND.lower(blocks).content
+    again = keras.saving.load_model(saved)
+    x = np.random.default_rng(0).standard_normal((2, 8, 6, 4)).astype(np.float32)
+    expected = BACKEND.load(BACKEND.lower(blocks), weights).native(x)
+    for ours, theirs in zip(again(x), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)

@@ -1,0 +1,116 @@
+"""blocks: Blocks in every shape; a stack of one, one that skips, inputs and outputs
+by name, and layers that some lack
+
+Emitted by netspec from a layer spec; needs keras alone.
+"""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class UnbiasedBatchNormalization(layers.BatchNormalization):
+    """BatchNormalization whose moving variance is of variances divided by n - 1.
+
+    What a batch is normalized by in training is divided by n, as everywhere.
+    """
+
+    def call(
+        self, inputs: keras.KerasTensor, training: bool | None = None
+    ) -> keras.KerasTensor:
+        kept = self.moving_variance * self.momentum
+        outputs = super().call(inputs, training=training)
+        if training and self.trainable:
+            channels = inputs.shape[self.axis]
+            count = ops.cast(ops.size(inputs) // channels, self.variable_dtype)
+            added = self.moving_variance - kept
+            self.moving_variance.assign(kept + added * count / (count - 1))
+        return outputs
+
+
+def squeeze(input: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """The block `squeeze`: units.4.squeeze."""
+    # (N, 1, 1, 6)
+    x = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}.pool")(input)
+    x = layers.Conv2D(3, 1, name=f"{name}.fc")(x)  # (N, 1, 1, 3)
+    x = layers.ReLU(name=f"{name}.relu")(x)
+    x = layers.Conv2D(6, 1, name=f"{name}.expand")(x)  # (N, 1, 1, 6)
+    x = layers.Activation("sigmoid", name=f"{name}.gate")(x)
+    x = layers.Multiply(name=f"{name}.scale")([input, x])
+    return x
+
+
+def unit(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
+    """The block `unit`: 2 times, units.0 to one.0."""
+    x = layers.Conv2D(filters, 1, name=f"{name}.conv")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.norm")(x)
+    x = layers.ReLU(name=f"{name}.act")(x)
+    return x
+
+
+def unit_2(
+    x: keras.KerasTensor,
+    filters: int,
+    epsilon: float,
+    name: str,
+    stride: int = 1,
+    has_squeeze: bool = False,
+) -> keras.KerasTensor:
+    """The block `unit`: 5 times, units.1 to self."""
+    x = layers.ZeroPadding2D(1, name=f"{name}.conv_pad")(x)
+    x = layers.Conv2D(filters, 3, strides=stride, name=f"{name}.conv")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=epsilon, name=f"{name}.norm")(
+        x
+    )
+    x = squeeze(x, name=f"{name}.squeeze") if has_squeeze else x
+    x = layers.ReLU(name=f"{name}.act")(x)
+    return x
+
+
+def split(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, ...]:
+    """The block `split`: 2 times, split to again."""
+    left = layers.Activation("tanh", name=f"{name}.left")(x)
+    right = layers.Conv2D(4, 1, name=f"{name}.right")(x)  # (N, 4, 3, 4)
+    return (left, right)
+
+
+def merge(
+    x: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = True
+) -> keras.KerasTensor:
+    """The block `merge`: 2 times, merged.0 to merged.1."""
+    x = layers.Conv2D(6, 1, use_bias=bias, name=f"{name}.conv")(x)  # (N, 4, 3, 6)
+    x = layers.Add(name=f"{name}.sum")([x, skip])
+    return x
+
+
+def swap(
+    x: keras.KerasTensor, y: keras.KerasTensor, name: str
+) -> tuple[keras.KerasTensor, ...]:
+    """The block `swap`: 3 times, crossed.0 to crossed.2."""
+    a = layers.Activation("tanh", name=f"{name}.a")(x)
+    b = layers.ReLU(name=f"{name}.b")(y)
+    return (a, b)
+
+
+def build_blocks() -> keras.Model:
+    """(N, 8, 6, 4) to (N, 3), (N, 4, 3, 3); 1,337 weights."""
+    input = keras.Input((8, 6, 4), name="input")
+    x = unit(input, 4, name="units.0")
+    for i in range(1, 4):
+        x = unit_2(x, 4, 1e-05, name=f"units.{i}")
+    x = unit_2(x, 6, 0.001, stride=2, has_squeeze=True, name="units.4")  # (N, 4, 3, 6)
+    split_left, split_right = split(x, name="split")
+    again_left, again_right = split(split_right, name="again")
+    merged_0 = merge(again_left, split_left, bias=False, name="merged.0")
+    merged = merge(merged_0, split_left, name="merged.1")
+    crossed_0_a, crossed_0_b = swap(again_right, split_right, name="crossed.0")
+    crossed_1_a, crossed_1_b = swap(crossed_0_b, crossed_0_a, name="crossed.1")
+    crossed_a, crossed_b = swap(crossed_1_b, crossed_1_a, name="crossed.2")
+    x = layers.Add(name="both")([crossed_a, crossed_b])
+    one = unit(x, 3, name="one.0")  # (N, 4, 3, 3)
+    x = unit_2(one, 4, 1e-05, name="self")  # (N, 4, 3, 4)
+    x = layers.Conv2D(6, 1, name="cut")(x)  # (N, 4, 3, 6)
+    x = layers.Add(name="sum")([x, merged])
+    x = layers.Flatten(name="features")(x)  # (N, 72)
+    fc = layers.Dense(3, name="fc")(x)  # (N, 3)
+    return keras.Model(input, [fc, one], name="blocks")

@@ -1,0 +1,110 @@
+"""The tree of parts that emitted source keeps, what makes instances of one class, and what that costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netspec.graph import Graph, Node, Scope
+from netspec.lowering import find_backend
+from netspec.lowering.parameters import ABSENT, ParameterNaming
+from netspec.lowering.parts import Part, split
+from netspec.lowering.source import Binary, Literal, Name
+from netspec.spec import load_graph
+from netspec.testing.networks import dissolved_blocks, residual_blocks
+from tests.spec.test_elaborate import calls_of
+
+
+def outline(part: Part) -> list[object]:
+    return [member.name if isinstance(member, Node) else [member.name, *outline(member)] for member in part.members]
+
+
+def test_a_graph_is_split_as_its_scopes_say() -> None:
+    root = split(residual_blocks())
+    stage = root.members[0]
+    assert isinstance(stage, Part)
+    assert stage.is_chain
+    assert [member.name for member in stage.members] == ["0", "1", "2", "3"]
+    assert outline(stage)[1] == [
+        "1",
+        ["shortcut", "stage.1.shortcut.conv", "stage.1.shortcut.norm"],
+        "stage.1.conv",
+        "stage.1.drop",
+        "stage.1.sum",
+    ]
+    assert (stage.inputs, stage.outputs) == (("image",), ("stage.3.sum",))
+    gate = root.members[1]
+    assert isinstance(gate, Part)
+    assert gate.outputs == ("gate.left", "gate.right")
+    assert [part.path for part in root.walk()][-1] == ""
+
+
+def test_what_does_not_stand_together_is_no_part() -> None:
+    root = split(dissolved_blocks())
+    assert [member.name for member in root.members][:5] == ["torn.a", "between", "torn.b", "stack.0", "stack.extra"]
+    gone = root.members[-1]
+    assert isinstance(gone, Part)
+    assert not gone.is_chain, "its instances are not numbered from 0"
+
+
+def test_a_stack_of_which_more_is_shown_is_no_chain() -> None:
+    graph = residual_blocks()
+    stage = split(graph.with_outputs(["stage.1.sum", *graph.outputs])).members[0]
+    assert isinstance(stage, Part)
+    assert not stage.is_chain
+    assert stage.outputs == ("stage.1.sum", "stage.3.sum")
+
+
+def test_every_node_is_in_one_part() -> None:
+    for graph in (residual_blocks(), dissolved_blocks(), load_graph("specs/resnet.yaml", {"depth": 152})):
+        own = [member.name for part in split(graph).walk() for member in part.members if isinstance(member, Node)]
+        assert sorted(own) == sorted(node.name for node in graph.nodes)
+
+
+def naming(**hints: tuple[int, ...]) -> ParameterNaming:
+    count = len(next(iter(hints.values())))
+    return ParameterNaming([tuple((name, own[i]) for name, own in hints.items()) for i in range(count)], {"self"})
+
+
+def test_numbers_are_named_after_what_the_block_was_given() -> None:
+    names = naming(width=(64, 128, 128), out=(256, 512, 512), stride=(1, 2, 1), groups=(1, 1, 1))
+    assert names.parameter((64, 128, 128), "conv", "out_channels", None) == Name("width")
+    assert names.parameter((256, 512, 512), "conv", "out_channels", None) == Binary("*", Name("width"), Literal(4))
+    assert names.parameter((ABSENT, 2, 1), "conv", "stride", 1) == Name("stride")
+    assert names.parameter((7, 8, 9), "conv", "padding", 0) == Name("padding")
+    assert names.parameter((7, 8, ABSENT), "other", "size", None) == Name("padding"), "the same values, one parameter"
+    assert names.parameter((3, 4, 3), "conv", "padding", 0) == Name("conv_padding")
+    assert names.parameter((True, False, False), "conv", "bias", True) == Name("bias"), "True is not 1"
+    found = {p.name: (p.values, p.default, p.annotation) for p in names.parameters()}
+    assert found["stride"] == ((1, 2, 1), 1, "int")
+    assert found["bias"] == ((True, False, False), True, "bool")
+    assert found["padding"][1] is None, "one of its places has no default"
+    assert next(iter(found)) == "width", "what has to be given comes first"
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+def test_cost_grows_with_the_instances(backend: str, tmp_path: Path) -> None:
+    def stack(count: int) -> Graph:
+        path = tmp_path / f"{count}.yaml"
+        path.write_text(
+            "name: stack\ninput: {shape: [4, 6, 6]}\nblocks:\n  unit:\n    parameters: {width: {type: integer}}\n"
+            '    layers: {conv: {op: conv2d, filters: "${width}", kernel_size: 3, padding: 1}, act: {op: relu}}\n'
+            f'layers:\n  s: {{block: unit, width: "${{4 + index}}", repeat: {count}}}\n'
+        )
+        return load_graph(path)
+
+    lower = find_backend(backend).lower
+    graphs = [stack(count) for count in (10, 50, 500, 550)]
+    lower(graphs[0])  # support modules are read once
+    few, many, more = (calls_of(lower, graph) for graph in graphs[1:])
+    assert more - many == pytest.approx(few, rel=0.15)
+
+
+def test_scopes_change_nothing_that_is_computed() -> None:
+    graph = residual_blocks()
+    flat = replace(graph, scopes=(Scope("nowhere", "unit"),))
+    for backend in ("torch", "keras", "onnx"):
+        with_scopes, without = (find_backend(backend).lower(each) for each in (graph, flat))
+        assert [b.weight for b in with_scopes.bindings] == [b.weight for b in without.bindings]
