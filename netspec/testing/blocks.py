@@ -45,7 +45,8 @@ class Item:
     def document(self) -> Document:
         """The layer in full."""
         kind: Document = {key: self.stated[key] for key in ("op", "block") if key in self.stated}
-        return {**kind, "inputs": list(self.reads), **self.stated}
+        inputs = {"inputs": list(self.reads)} if self.reads else {}  # a parameter reads nothing, and says nothing of it
+        return {**kind, **inputs, **self.stated}
 
 
 @st.composite
@@ -57,6 +58,8 @@ def with_blocks(draw: st.DrawFn, layers: Mapping[str, Document], graph: Graph) -
     for number in range(1, draw(st.integers(1, 3)) + 1):
         start = draw(st.integers(0, len(items) - 1))
         stop = draw(st.integers(start + 1, min(len(items), start + 4)))
+        if not _reads(items[start:stop]):
+            continue  # a block reads something
         items, outputs = _fold(items, outputs, start, stop, number)
         if draw(st.booleans()):
             items[start] = _parametrized(items[start])
@@ -82,7 +85,7 @@ def _fold(
     """The items, those from one position to another in a block of their own; and the outputs as then called."""
     inside, after = items[start:stop], items[stop:]
     given = [value for item in inside for value in item.gives]
-    read = dict.fromkeys(value for item in inside for value in item.reads if value not in given)
+    read = _reads(inside)
     names = {value: f"in_{index}" for index, value in enumerate(read)}
     later = {value for item in after for value in item.reads} | set(outputs)
     shown = tuple(value for value in given if value in later)
@@ -91,6 +94,12 @@ def _fold(
     called = dict(zip(shown, use.gives, strict=True))
     rest = [replace(item, reads=tuple(called.get(value, value) for value in item.reads)) for item in after]
     return [*items[:start], use, *rest], [called.get(output, output) for output in outputs]
+
+
+def _reads(items: Sequence[Item]) -> dict[str, None]:
+    """The values from outside that items read, in order."""
+    given = {value for item in items for value in item.gives}
+    return dict.fromkeys(value for item in items for value in item.reads if value not in given)
 
 
 def _parametrized(use: Item) -> Item:
