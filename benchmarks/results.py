@@ -13,7 +13,13 @@ from measure import Measured
 
 PATH = Path(__file__).parent / "RESULTS.md"
 PACKAGES = ("torch", "tensorflow", "keras", "onnxruntime", "numpy")
-HEAD = ("measured", "against", "ratio", "middle half", "target", "met")
+HEAD = ("measured", "against", "ratio", "middle half", "target", "met", "on")
+INTRODUCTION = """# What was measured
+
+Kept by `make bench-keep`, a row at a time: the last result of each. A ratio is the median of the pairs: own time, or peak
+memory, as a share of the peer's in the same pair, the two in turn. Half of the pairs lie in the middle half. A ratio that is
+beyond its target by less than that is within noise. Machines differ: compare ratios of one.
+"""
 
 
 def key(name: str, against: str) -> str:
@@ -23,31 +29,33 @@ def key(name: str, against: str) -> str:
 
 def read(path: Path = PATH) -> dict[str, float]:
     """The ratios of the last table; none where there is no file."""
-    if not path.exists():
-        return {}
-    rows = re.findall(r"^\| (.+?) \| (.+?) \| ([\d.]+) \|", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {key(name, against): float(ratio) for name, against, ratio in rows}
+    return {name: float(line.split(" | ")[2]) for name, line in _lines(path).items()}
 
 
 def write(measured: Sequence[Measured], path: Path = PATH) -> None:
-    """Put these rows in the place of those of the same name; the others stay, with the run that they are of."""
-    lines = [
-        "# What was measured",
-        "",
-        "Kept by `make bench-keep`. A ratio is the median of the pairs: own time (or peak memory) as a share of the",
-        "peer's in the same pair, the two in turn. Machines differ; ratios of one table are of one machine.",
-        "",
-        f"{datetime.date.today().isoformat()}; {machine()}; {versions()}",
-        "",
-        f"| {' | '.join(HEAD)} |",
-        f"|{' --- |' * len(HEAD)}",
-    ]
+    """Put rows in the place of those of the same name; the others stay."""
+    lines = _lines(path)
     for each in measured:
-        low, high = each.quartiles
-        met = "no" if each.missed else "yes" if each.ratio <= each.row.target else "within noise"
-        figures = f"{each.ratio:.3f} | {low:.3f} to {high:.3f} | {each.row.target:.2f} | {met}"
-        lines.append(f"| {each.row.name} | {each.row.against} | {figures} |")
-    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        lines[key(each.row.name, each.row.against)] = _line(each)
+    table = [f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}", *lines.values()]
+    path.write_text("\n".join([INTRODUCTION, *table, ""]), encoding="utf-8")
+
+
+def _lines(path: Path) -> dict[str, str]:
+    """The rows of the table as they stand, by name and peer."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    rows = re.finditer(r"^\| (.+?) \| (.+?) \| [\d.]+ \|.*$", text, re.MULTILINE)
+    return {key(row[1], row[2]): row[0] for row in rows}
+
+
+def _line(measured: Measured) -> str:
+    row, (low, high) = measured.row, measured.quartiles
+    met = "no" if measured.missed else "yes" if measured.ratio <= row.target else "within noise"
+    figures = f"{measured.ratio:.3f} | {low:.3f} to {high:.3f} | {row.target:.2f} | {met}"
+    when = f"{datetime.datetime.now(datetime.UTC).date()}; {machine()}; {versions()}"
+    return f"| {row.name} | {row.against} | {figures} | {when} |"
 
 
 def machine() -> str:

@@ -28,7 +28,7 @@ def torch_steps() -> list[Row]:
             name, "its own without LRN", own, own, 1.10, alexnet, peer_arguments={"network": "alexnet-no-lrn"}, pairs=9
         ),
     ]
-    for network, title in (("resnet50", "ResNet-50"), ("mobilenet-v2", "MobileNet v2")):
+    for network, title in (("resnet", "ResNet-50"), ("mobilenet-v2", "MobileNet v2")):
         arguments = {"network": network, "batch": 8}
         rows.append(Row(f"{title}, training step in PyTorch, batch 8", PLAIN, own, peer, 1.0, arguments))
     return rows
@@ -40,7 +40,7 @@ def torch_inference() -> list[Row]:
     cases = (
         ("AlexNet", "alexnet", 32, 0.42, 1),
         ("AlexNet", "alexnet", 1, 0.55, 20),
-        ("ResNet-50", "resnet50", 8, 1.0, 1),
+        ("ResNet-50", "resnet", 8, 1.0, 1),
         ("MobileNet v2", "mobilenet-v2", 8, 1.0, 5),
     )
     return [
@@ -74,7 +74,7 @@ def onnx_runs() -> list[Row]:
         ("AlexNet", "alexnet", 32, 0.75, 1),
         ("AlexNet", "alexnet", 8, 0.80, 4),
         ("AlexNet", "alexnet", 1, 1.0, 20),
-        ("ResNet-50", "resnet50", 8, 1.0, 1),
+        ("ResNet-50", "resnet", 8, 1.0, 1),
         ("MobileNet v2", "mobilenet-v2", 8, 1.0, 5),
     )
     return [

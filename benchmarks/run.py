@@ -35,8 +35,8 @@ def main(*arguments: str) -> int:
     for row in rows:
         measured.append(measure(row))
         print(line(measured[-1], last.get(results.key(row.name, row.against))), flush=True)
-    if "--keep" in arguments:
-        results.write(measured)
+        if "--keep" in arguments:
+            results.write(measured[-1:])
     missed = [each for each in measured if each.missed]
     print(f"\n{len(measured) - len(missed)} of {len(measured)} within their targets and the noise")
     return 1 if missed else 0

@@ -12,13 +12,11 @@ import netspec
 from netspec.verify.cases import check_weights_of
 
 SPECS = Path(__file__).parents[2] / "specs"
-HERE = Path(__file__).parent
 
 
 def load(name: str) -> netspec.Network:
-    """The spec of a network: one of `specs/`, or one that stands here."""
-    own = HERE / f"{name}.yaml"
-    return netspec.load(own if own.exists() else SPECS / f"{name}.yaml")
+    """The spec of a network. `resnet` is ResNet-50 unless `--set` says otherwise."""
+    return netspec.load(SPECS / f"{name}.yaml")
 
 
 def weights_of(network: netspec.Network) -> dict[str, NDArray[np.float32]]:
@@ -39,7 +37,7 @@ def hand_written(name: str, weights: dict[str, NDArray[np.float32]], **arguments
     from peers.mobilenet_torch import MobileNetV2
     from peers.resnet_torch import ResNet50
 
-    model = {"alexnet": AlexNet, "resnet50": ResNet50, "mobilenet-v2": MobileNetV2}[name](**arguments)
+    model = {"alexnet": AlexNet, "resnet": ResNet50, "mobilenet-v2": MobileNetV2}[name](**arguments)
     state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     given = dict(zip(state, weights.values(), strict=True))
     for key, tensor in state.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netspec.weights import save_weights
-from subjects.networks import HERE, load, weights_of
+from subjects.networks import SPECS, load, weights_of
 
 # An installed package has its bytecode; a checkout has it from the second run on, unless this forbids it.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -50,9 +50,9 @@ def construct(imports: str, action: str) -> Callable[[], float]:
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)  # and so it stays as long as the process
     file = save_weights(Path(folder.name) / "alexnet.safetensors", network.graph, weights_of(network))
-    spec = str(HERE.parents[1] / "specs" / "alexnet.yaml")
+    spec = str(SPECS / "alexnet.yaml")
     action = action.format(file=repr(str(file)), spec=repr(spec))
-    source = CLOCK.format(benchmarks=str(HERE.parent), imports=imports, action=action)
+    source = CLOCK.format(benchmarks=str(Path(__file__).parents[1]), imports=imports, action=action)
 
     def run() -> float:
         done = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
