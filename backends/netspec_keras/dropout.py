@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import call
-from netspec.ops import Dropout
+from netspec.ops import Dropout, StochasticDepth
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
@@ -12,3 +12,10 @@ def dropout(op: Dropout, node: Node, out: ModelWriter) -> None:
     """`layers.Dropout` scales in training (`inverted`); `standard` scales at inference."""
     layer = "layers.Dropout" if op.mode == "inverted" else "StandardDropout"
     out.apply(node, call(layer, op.rate), *out.inputs(node))
+
+
+@lowers(StochasticDepth)
+def stochastic_depth(op: StochasticDepth, node: Node, out: ModelWriter) -> None:
+    """`layers.Dropout` of one number a sample, or one for all."""
+    shape = (1 if op.of_batch else None, *op.mask_features(node.type))
+    out.apply(node, call("layers.Dropout", op.rate, noise_shape=shape), *out.inputs(node))

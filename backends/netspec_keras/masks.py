@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ import tensorflow as tf
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import Batch
-from netspec.ops import Dropout
+from netspec.ops.dropout import Dropping
 from netspec.types import TensorType
 from netspec_keras.layout import flattened_channels_last, native_order
 
@@ -29,7 +30,7 @@ class DropoutLayers:
 
     def __init__(self, graph: Graph, model: keras.Model) -> None:
         self._flattened = flattened_channels_last(graph)
-        self._ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropout)}
+        self._ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropping)}
         self._types = {name: graph.type_of(name) for name in self._ops}
         self._layers = [layer for layer in model.layers if layer.name in self._ops]  # not those that no output needs
         self._drawing = [layer for layer in self._layers if layer.rate > 0]
@@ -69,13 +70,15 @@ class DropoutLayers:
             expected, received = (", ".join(sorted(names)) or "none" for names in (self._ops, masks))
             raise BackendError(f"expected masks of the dropout nodes {expected}, received {received}")
         for name, mask in masks.items():
-            expected_shape = self._types[name].concrete(samples)
+            expected_shape = (samples, *self._ops[name].mask_features(self._types[name]))
             if mask.shape != expected_shape:
                 raise BackendError(f"the mask of {name}: expected shape {expected_shape}, received {mask.shape}")
 
 
 def _native(mask: NDArray[np.bool_], flattened: TensorType | None) -> NDArray[np.bool_]:
     """A canonical mask in the order in which Keras has the value, that of a map flattened channels last included."""
+    if math.prod(mask.shape[1:]) == 1:  # of samples whole
+        return mask
     if flattened is not None:
         mask = mask.reshape(flattened.concrete(len(mask)))
     native = mask.transpose(native_order(mask.ndim))

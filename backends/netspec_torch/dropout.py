@@ -1,8 +1,8 @@
 """Dropout in torch."""
 
 from netspec.graph import Node
-from netspec.lowering.source import call
-from netspec.ops import Dropout
+from netspec.lowering.source import LiteralValue, call
+from netspec.ops import Dropout, StochasticDepth
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -16,3 +16,11 @@ def dropout(op: Dropout, node: Node, out: ModuleWriter) -> None:
         out.support("dropout")
         layer = out.declare(node, "StandardDropout", p=op.rate)
     out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(StochasticDepth)
+def stochastic_depth(op: StochasticDepth, node: Node, out: ModuleWriter) -> None:
+    """A layer of our own: torch itself has none."""
+    out.support("stochastic_depth")
+    optional: dict[str, LiteralValue] = {} if op.mode == "row" else {"mode": op.mode}
+    out.assign(node, call(out.declare(node, "StochasticDepth", p=op.rate, **optional), *out.inputs(node)))

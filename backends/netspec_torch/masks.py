@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
-from netspec.ops import Dropout
+from netspec.ops.dropout import Dropping
+from netspec.types import TensorType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LAYERS = ("Dropout", "StandardDropout")  # what `netspec_torch.dropout` declares, once for each node and in their order
+# What `netspec_torch.dropout` declares, once for each node and in their order.
+LAYERS = ("Dropout", "StandardDropout", "StochasticDepth")
 
 
 class DropoutLayers:
@@ -31,7 +33,7 @@ class DropoutLayers:
     """
 
     def __init__(self, native: nn.Module, graph: Graph, device: torch.device) -> None:
-        ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropout)}
+        ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropping)}
         layers = [module for module in native.modules() if type(module).__name__ in LAYERS]
         if [op.rate for op in ops.values()] != [layer.p for layer in layers]:
             raise BackendError(f"{graph.name}: the emitted source has other dropout layers than the graph")
@@ -39,7 +41,7 @@ class DropoutLayers:
         self._device = device
         self._masks: Mapping[str, NDArray[np.bool_]] = {}
         for name, layer in self._layers.items():
-            layer.register_forward_hook(partial(self._replace, name, ops[name].training_scale))
+            layer.register_forward_hook(partial(self._replace, name, ops[name]))
 
     @contextmanager
     def drawn(self, key: int, rank: int) -> Iterator[None]:
@@ -77,13 +79,14 @@ class DropoutLayers:
                 layer.train()
 
     def _replace(
-        self, name: str, scale: float, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
+        self, name: str, op: Dropping, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
     ) -> Tensor | None:
         """What takes the place of a layer's output; None leaves it."""
         if name not in self._masks:
             return None
         (x,), mask = inputs, self._masks[name]
-        if mask.shape != tuple(x.shape):
-            raise BackendError(f"the mask of {name}: expected shape {tuple(x.shape)}, received {mask.shape}")
+        expected = (len(x), *op.mask_features(TensorType.of(*x.shape[1:])))
+        if mask.shape != expected:
+            raise BackendError(f"the mask of {name}: expected shape {expected}, received {mask.shape}")
         kept = torch.from_numpy(np.require(mask, np.bool_, ["C", "W"])).to(self._device)
-        return x * kept.to(x.dtype).mul_(scale)
+        return x * kept.to(x.dtype).mul_(op.training_scale)

@@ -19,7 +19,7 @@ from netspec.ops.activation import (
 from netspec.ops.attention import MultiHeadAttention, ScaledDotProductAttention
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
 from netspec.ops.convolution import Conv2d
-from netspec.ops.dropout import Dropout
+from netspec.ops.dropout import Dropout, StochasticDepth
 from netspec.ops.group_norm import GroupNorm, InstanceNorm
 from netspec.ops.linear import Dense, LayerScale, MatMul
 from netspec.ops.merge import Add, Concat, Multiply
@@ -69,6 +69,7 @@ OPS: dict[str, type[Op]] = {
         Mish,
         Softmax,
         Dropout,
+        StochasticDepth,
         Flatten,
         Reshape,
         Permute,
@@ -132,6 +133,7 @@ __all__ = [
     "Slice",
     "Softmax",
     "Softplus",
+    "StochasticDepth",
     "Tanh",
     "Weight",
     "WeightedOp",

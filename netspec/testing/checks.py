@@ -9,10 +9,11 @@ import numpy as np
 from netspec import reference
 from netspec.errors import VerificationError
 from netspec.lowering import Backend, Model
-from netspec.ops import BatchNorm, Dropout
+from netspec.ops import BatchNorm
 from netspec.ops.base import Array
+from netspec.ops.dropout import Dropping
 from netspec.testing.cases import BATCHES, SampleCase
-from netspec.types import DType
+from netspec.types import DType, TensorType
 from netspec.verify.compare import require_close
 from netspec.weights import stream
 
@@ -46,8 +47,9 @@ def check_training(backend: Backend, case: SampleCase) -> None:
     what = f"{backend.name}: {case} in training"
     arrays = [inputs[name].astype(np.float64) for name in case.node.inputs]
     weights = {name.split(".", 1)[1]: a.astype(np.float64) for name, a in case.weights().items()}
-    if isinstance(op, Dropout):
-        check_dropped(actual, arrays[0], op, what)
+    if isinstance(op, Dropping):
+        check_dropped(actual, arrays[0], op, case.node.type, what)
+        check_share(model, case, op, what)
         return
     result = op.reference_training(weights, *arrays)
     output = np.broadcast_to(result.output, case.node.type.concrete(5))
@@ -59,15 +61,33 @@ def check_training(backend: Backend, case: SampleCase) -> None:
             require_close(moved, expected, case.sample.tolerance64, f"{what}: {name}", DType.FLOAT64)
 
 
-def check_dropped(actual: Array, x: Array, op: Dropout, what: str) -> None:
-    """Every element is either 0 or x at the training scale, and about the right share of them is dropped."""
+def check_dropped(actual: Array, x: Array, op: Dropping, type: TensorType, what: str) -> None:
+    """Every element is either 0 or x at the training scale, together with those that its mask drops it with."""
     kept = np.isclose(actual, x * op.training_scale, rtol=1e-12, atol=0.0)
     if not (kept | (actual == 0)).all():
         raise VerificationError(f"{what}: an element is neither dropped nor x times {op.training_scale}")
-    live = x != 0
-    share = float((actual[live] == 0).mean())
+    if op.mask_features(type) != type.features:
+        samples = (actual != 0).reshape(len(x), -1).any(axis=1, keepdims=True)
+        mask = samples.any(axis=0, keepdims=True) if op.of_batch else samples
+        if ((actual == 0) & (x != 0) & mask.reshape(-1, *(1,) * (x.ndim - 1))).any():
+            raise VerificationError(f"{what}: a part of a sample is dropped, or a part of a batch")
+
+
+def check_share(model: Model, case: SampleCase, op: Dropping, what: str) -> None:
+    """About the right share of what is dropped alone is dropped, in passes enough to tell."""
+    dropped: list[float] = []
+    for _ in range(1 if op.mask_features(case.node.type) == case.node.type.features else 80):
+        inputs = case.inputs(batch=5)
+        (actual,) = model.forward_training(inputs).values()
+        (x,) = inputs.values()
+        if op.mask_features(case.node.type) == case.node.type.features:
+            dropped += (actual[x != 0] == 0).tolist()
+        else:
+            whole = (actual == 0).reshape(len(x), -1).all(axis=1)
+            dropped += whole[:1].tolist() if op.of_batch else whole.tolist()
+    share = float(np.mean(dropped))
     # Six standard deviations of a binomial share: a correct dropout fails one run in 10^9.
-    slack = 6 * np.sqrt(op.rate * (1 - op.rate) / live.sum())
+    slack = 6 * np.sqrt(op.rate * (1 - op.rate) / len(dropped))
     if abs(share - op.rate) > slack:
         raise VerificationError(f"{what}: {share:.2f} of the elements are dropped, expected {op.rate} ± {slack:.2f}")
 

@@ -280,6 +280,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.ReduceMean: Rule(ANY, _reduction),
     ops.ReduceMax: Rule(ANY, _reduction),
     ops.L2Normalize: Rule(ANY, _l2_normalize),
+    ops.StochasticDepth: Rule(ANY, _of(rate=[0.0, 0.25], mode=["row", "batch"])),
     ops.Flatten: Rule(ANY, _of()),
     ops.Reshape: Rule(ANY, _reshape),
     ops.Permute: Rule(ANY, _permute),

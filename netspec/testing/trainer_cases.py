@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from netspec.graph import Graph
 from netspec.lowering import Batch, Normalization, TrainingState
-from netspec.ops import Dropout
 from netspec.ops.base import Array
+from netspec.ops.dropout import Dropping
 from netspec.recipe import Recipe
 from netspec.testing.networks import Chain
 from netspec.types import DType
@@ -110,8 +110,9 @@ def with_masks(batch: Batch, seed: int = 0) -> Batch:
 def masks_of(batch: Batch, seed: int = 0) -> dict[str, NDArray[np.bool_]]:
     """A mask for every dropout node."""
     random = np.random.default_rng((7, seed))
-    drops = [(node, node.op.rate) for node in network().nodes if isinstance(node.op, Dropout)]
-    return {node.name: random.random(node.type.concrete(len(batch.labels))) >= rate for node, rate in drops}
+    drops = [(node, node.op) for node in network().nodes if isinstance(node.op, Dropping)]
+    shapes = {node.name: (len(batch.labels), *op.mask_features(node.type)) for node, op in drops}
+    return {node.name: random.random(shapes[node.name]) >= op.rate for node, op in drops}
 
 
 def images(batch: Batch) -> Array:

@@ -7,7 +7,7 @@ import pytest
 
 from netspec.errors import NetspecError, ShapeError
 from netspec.graph import Graph, Input, make_node
-from netspec.ops import Dropout, Parameter
+from netspec.ops import Dropout, Parameter, StochasticDepth
 from netspec.reference import evaluate
 from netspec.types import DType, TensorType
 from tests.ops.helpers import apply, shape
@@ -97,6 +97,15 @@ def test_the_two_dropouts() -> None:
     np.testing.assert_array_equal(inverted.reference_training({}, x, mask=mask).output, [[16, 0]])
     with pytest.raises(NetspecError, match="needs a mask"):
         inverted.reference_training({}, x)
+
+
+def test_stochastic_depth_drops_samples_whole() -> None:
+    # Huang et al. 2016: a block is there or it is not; torchvision divides what is kept by 1 - rate.
+    x, op = np.full((2, 3), 6.0), StochasticDepth(rate=0.25)
+    mask = np.array([[1.0], [0.0]])
+    np.testing.assert_array_equal(op.reference_training({}, x, mask=mask).output, [[8, 8, 8], [0, 0, 0]])
+    np.testing.assert_array_equal(op.reference({}, x), x)
+    assert op.mask_features(TensorType.of(3, 4, 5)) == (1, 1, 1)
 
 
 MAP = np.arange(8).reshape(1, 2, 2, 2)

@@ -26,8 +26,9 @@ from netspec.lowering import (
     TrainerSettings,
     TrainingState,
 )
-from netspec.ops import BatchNorm, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, Op, Relu, Tanh
+from netspec.ops import BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
+from netspec.ops.dropout import Dropping
 from netspec.training.update import slot_names, update
 from netspec.types import DType
 from netspec.weights import stream
@@ -120,8 +121,8 @@ class NumPyTrainer(Trainer):
 
     def masks(self, batch: Batch, key: int, position: int) -> Masks:
         """Those that the batch brings, or drawn for this batch of this step."""
-        drops = {node.name: node for node in self.graph.nodes if isinstance(node.op, Dropout)}
-        shapes = {name: node.type.concrete(len(batch.labels)) for name, node in drops.items()}
+        drops = {node.name: node for node in self.graph.nodes if isinstance(node.op, Dropping)}
+        shapes = {name: (len(batch.labels), *n.op.mask_features(n.type)) for name, n in drops.items()}
         if batch.masks is None:
             drawn = {name: stream(key, str(position), name).random(shape) for name, shape in shapes.items()}
             return {name: (array >= drops[name].op.rate).astype(self.dtype) for name, array in drawn.items()}
@@ -182,7 +183,7 @@ def pull_back(op: Op, own: Weights, x: Array, y: Array, mask: Array | None, g: A
             return g * (x > 0), {}
         case Tanh():
             return g * (1 - y**2), {}
-        case Dropout():
+        case Dropping():
             return g * mask * op.training_scale, {}
         case LocalResponseNorm():
             return of_response_norm(op, x, g), {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from netspec.graph import Graph, Input, make_node
 from netspec.lowering import Batch
-from netspec.ops import Conv2d, Dropout, Flatten
+from netspec.ops import Conv2d, Dropout, Flatten, StochasticDepth
 from netspec.ops.attributes import both
 from netspec.training.masks import with_masks
 from netspec.types import TensorType
@@ -66,3 +67,16 @@ def test_seed_step_and_node_mean_everything() -> None:
 def test_an_empty_share_has_empty_masks() -> None:
     (found,) = masks(network(), batches([]), "drop2")
     assert found.shape == (0, 60)
+
+
+@pytest.mark.parametrize("mode", ["row", "batch"])
+def test_samples_are_dropped_whole(mode: Literal["row", "batch"]) -> None:
+    x = Input("input", TensorType.of(2, 5, 7))
+    graph = Graph("net", (x,), (make_node("drop", StochasticDepth(rate=0.5, mode=mode), [x]),), ("drop",))
+    found = [masks(graph, batches(range(50)), "drop", step=step)[0] for step in range(40)]
+    assert {mask.shape for mask in found} == {(50, 1, 1, 1)}
+    assert np.mean(found) == pytest.approx(0.5, abs=0.05 if mode == "row" else 0.3)
+    alike = [len(np.unique(mask)) == 1 for mask in found]
+    assert all(alike) if mode == "batch" else not any(alike)
+    first, second = (m for m in masks(graph, batches(range(25), range(25, 50)), "drop", step=0))
+    assert np.array_equal(np.concatenate([first, second]), found[0])

@@ -43,7 +43,8 @@ def state(**weights: list[float]) -> TrainingState:
 def test_two_backends_train_as_one_by_the_paper_and_by_the_recipe() -> None:
     chain = Chain("meeting", image=(3, 7, 6)).add("conv", "conv2d", filters=4, kernel_size=3)
     chain.add("relu", "relu").add("norm", "batch_norm").add("pool", "max_pool2d", kernel_size=2)
-    chain.add("flat", "flatten").add("drop", "dropout", rate=0.4).add("fc", "dense", units=5)
+    chain.add("path", "stochastic_depth", rate=0.3).add("flat", "flatten").add("drop", "dropout", rate=0.4)
+    chain.add("whole", "stochastic_depth", rate=0.2, mode="batch").add("fc", "dense", units=5)
     own = recipe(
         optimizer={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01},
         loss={"name": "softmax_cross_entropy", "label_smoothing": 0.1},

@@ -10,7 +10,8 @@ from netspec.lowering import Trainer, TrainerSettings, find_backend
 from netspec.ops import BatchNorm, Dropout
 from netspec.ops.base import Weights
 from netspec.recipe import Recipe
-from netspec.testing.faults import Fault, changed
+from netspec.testing.changes import changed
+from netspec.testing.faults import Fault
 from netspec.testing.networks import Chain
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of

@@ -6,7 +6,8 @@ import pytest
 from netspec.errors import BackendError, VerificationError
 from netspec.lowering import find_backend
 from netspec.ops import Conv2d, LocalResponseNorm
-from netspec.testing.faults import FAULTS, Fault, FaultyBackend, changed
+from netspec.testing.changes import changed
+from netspec.testing.faults import FAULTS, Fault, FaultyBackend
 from netspec.testing.networks import Chain, branches, towers
 from netspec.types import DType
 from netspec.verify import compare as verify_module

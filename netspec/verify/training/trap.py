@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from netspec.ops import BatchNorm, Dropout
+from netspec.ops import BatchNorm, Dropout, StochasticDepth
 from netspec.recipe import Sgd, WeightOverride
 from netspec.types import DType
 from netspec.verify.training.case import DROP, EPOCH, TrainingCase
@@ -64,7 +64,7 @@ def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subj
 def _only_in_training(case: TrainingCase) -> str:
     """What gradients in training depend on, and values at inference do not."""
     ops = {type(node.op) for node in case.graph.nodes}
-    causes = ["dropout masks or their scale"] if Dropout in ops else []
+    causes = ["dropout masks or their scale"] if {Dropout, StochasticDepth} & ops else []
     causes += ["batch statistics"] if BatchNorm in ops else []
     causes += ["label smoothing"] if case.recipe.loss.label_smoothing else []
     causes += ["color shifts"] if case.normalization is not None else []

@@ -1,0 +1,183 @@
+"""What planted faults change: an op for others, or weights for others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from netspec.graph import Graph, Node
+from netspec.ops import (
+    AvgPool2d,
+    ChannelShuffle,
+    Conv2d,
+    ConvTranspose2d,
+    Dense,
+    Flatten,
+    GroupNorm,
+    InstanceNorm,
+    MatMul,
+    MaxPool2d,
+    MultiHeadAttention,
+    Op,
+    Pad2d,
+    Permute,
+    Resize,
+    Slice,
+)
+from netspec.ops.attributes import NO_PADDING, Extra2d, padding_of
+from netspec.ops.base import Array, Weights
+from netspec.types import TensorType
+
+OpFault = Callable[[Node], list[Op] | None]
+WeightFault = Callable[[Graph, Weights], Weights]
+
+
+def changed(**attributes: Any) -> OpFault:
+    """Replace the op by itself with other attributes; a function gets the op."""
+
+    def change(node: Node) -> list[Op] | None:
+        values = {k: v(node.op) if callable(v) else v for k, v in attributes.items()}
+        other = node.op.model_copy(update=values)
+        return None if other == node.op else [other]
+
+    return change
+
+
+def _fits(op: Op, x: TensorType, expected: TensorType) -> bool:
+    return op.infer(x) == expected
+
+
+def mirrored_padding(node: Node) -> list[Op] | None:
+    """The padding of each side on the other."""
+    p = node.op.sides  # type: ignore[attr-defined] # of a convolution or pool
+    other = node.op.model_copy(update={"padding": padding_of((p.bottom, p.right, p.top, p.left))})
+    return [other]
+
+
+def cut_off_the_other_side(node: Node) -> list[Op] | None:
+    """Keras' `same` for an odd kernel and a stride of two: what is one row too many goes from the end."""
+    op = node.op
+    assert isinstance(op, ConvTranspose2d)  # noqa: S101 # the fault is planted on this op alone
+    p, extra = op.padding, op.output_padding
+    if not (extra.height and extra.width and p.top and p.left):
+        return None
+    moved = padding_of((p.top - 1, p.left - 1, p.bottom, p.right))
+    fewer = Extra2d(height=extra.height - 1, width=extra.width - 1)
+    return [op.model_copy(update={"padding": moved, "output_padding": fewer})]
+
+
+def zero_padded_max(node: Node) -> list[Op] | None:
+    """Zeros around a map before its maxima, where nothing should win."""
+    op = node.op
+    assert isinstance(op, MaxPool2d)  # noqa: S101 # the fault is planted on this op alone
+    return [Pad2d(padding=op.sides), op.model_copy(update={"padding": NO_PADDING})] if op.sides else None
+
+
+def floor_for_ceil(node: Node) -> list[Op] | None:
+    """Where floor gives fewer positions, the last window is gone: the edge is repeated so that the shape survives."""
+    op = node.op
+    assert isinstance(op, MaxPool2d | AvgPool2d)  # noqa: S101 # the fault is planted on these ops alone
+    x = node.input_types[0]
+    floor = op.model_copy(update={"round": "floor"})
+    if op.round == "floor" or _fits(floor, x, node.type):
+        return None
+    missing = [a - b for a, b in zip(node.type.features, floor.infer(x).features, strict=True)]
+    return [floor, Pad2d(padding=padding_of((0, 0, missing[1], missing[2])))]
+
+
+def swapped_flatten(node: Node) -> list[Op] | None:
+    """A map flattened in the order H, W, C."""
+    return [Permute(axes=(2, 3, 1)), Flatten()] if node.input_types[0].rank == 4 else None
+
+
+def swapped_reshape(node: Node) -> list[Op] | None:
+    """A map reshaped in the order H, W, C."""
+    return [Permute(axes=(2, 3, 1)), node.op] if node.input_types[0].rank == 4 else None
+
+
+def first_part(node: Node) -> list[Op] | None:
+    """As many elements from the start of the axis."""
+    op = node.op
+    assert isinstance(op, Slice)  # noqa: S101 # the fault is planted on this op alone
+    stop = None if op.stop is None else op.stop - op.start
+    return [op.model_copy(update={"start": 0, "stop": stop})] if op.start else None
+
+
+def shuffled_back(node: Node) -> list[Op] | None:
+    """The shuffle that undoes this one."""
+    op = node.op
+    assert isinstance(op, ChannelShuffle)  # noqa: S101 # the fault is planted on this op alone
+    return [ChannelShuffle(groups=node.type.features[0] // op.groups)]
+
+
+def one_group(node: Node) -> list[Op] | None:
+    """All channels normalized together."""
+    op = node.op
+    assert isinstance(op, InstanceNorm)  # noqa: S101 # the fault is planted on this op alone
+    return [GroupNorm(groups=1, epsilon=op.epsilon, affine=op.affine)]
+
+
+def not_transposed(node: Node) -> list[Op] | None:
+    """Where a square operand is: elsewhere the shapes do not fit."""
+    square = {shape[-1] == shape[-2] for shape in (x.features for x in node.input_types)}
+    return [MatMul()] if square == {True} and node.op != MatMul() else None
+
+
+def halves_up(node: Node) -> list[Op] | None:
+    """What torch's `nearest-exact` makes of ONNX's default."""
+    op = node.op
+    assert isinstance(op, Resize)  # noqa: S101 # the fault is planted on this op alone
+    other = op.model_copy(update={"rounding": "round_prefer_ceil"})
+    return [other] if op.rounding == "round_prefer_floor" else None
+
+
+def interleaved_groups(graph: Graph, weights: Weights) -> Weights:
+    """Filters dealt out to groups in turn, instead of in runs."""
+    found = dict(weights)
+    for node in graph.nodes:
+        groups = getattr(node.op, "groups", 1)
+        if isinstance(node.op, Conv2d | Dense) and groups > 1:
+            name = f"{node.name}.weight"
+            kernel = weights[name]
+            dealt = kernel.reshape(groups, -1, *kernel.shape[1:]).swapaxes(0, 1)
+            found[name] = np.ascontiguousarray(dealt.reshape(kernel.shape))
+    return found
+
+
+def each(change: Callable[[Array], Array], weight: str, op: type[Op]) -> WeightFault:
+    """Change one weight of every node of an op."""
+
+    def apply(graph: Graph, weights: Weights) -> Weights:
+        names = {f"{node.name}.{weight}" for node in graph.nodes if isinstance(node.op, op)}
+        return {n: np.ascontiguousarray(change(a)) if n in names else a for n, a in weights.items()}
+
+    return apply
+
+
+def square_transposed(kernel: Array) -> Array:
+    """A kernel's rows for its columns, where it is square."""
+    return kernel.swapaxes(2, 3) if kernel.shape[2] == kernel.shape[3] else kernel
+
+
+def flipped(kernel: Array) -> Array:
+    """A kernel turned around."""
+    return kernel[:, :, ::-1, ::-1]
+
+
+def keys_first(weight: Array) -> Array:
+    """Queries and keys in each other's place."""
+    q, k, v = np.split(weight, 3)
+    return np.concatenate([k, q, v]) if len(q) else weight
+
+
+def heads_in_turn(graph: Graph, weights: Weights) -> Weights:
+    """Features dealt out to heads in turn, instead of in runs."""
+    found = dict(weights)
+    for node in graph.nodes:
+        if isinstance(node.op, MultiHeadAttention):
+            name, width = f"{node.name}.in_weight", node.type.features[-1]
+            dealt = weights[name].reshape(3, node.op.heads, -1, width).swapaxes(1, 2)
+            found[name] = np.ascontiguousarray(dealt.reshape(3 * width, width))
+    return found
