@@ -16,9 +16,9 @@ PACKAGES = ("torch", "tensorflow", "keras", "onnxruntime", "numpy")
 HEAD = ("measured", "against", "ratio", "middle half", "target", "met", "on")
 INTRODUCTION = """# What was measured
 
-Kept by `make bench-keep`, a row at a time: the last result of each. A ratio is the median of the pairs: own time, or peak
-memory, as a share of the peer's in the same pair, the two in turn. Half of the pairs lie in the middle half. A ratio that is
-beyond its target by less than that is within noise. Machines differ: compare ratios of one.
+Kept by `make bench-keep`, the last result of each row. A ratio is the median of the pairs: own time, or peak memory, as
+a share of the peer's in the same pair, the two in turn. Half of the pairs lie in the middle half. A ratio
+that is beyond its target by less than that is within noise. Machines differ: compare ratios of one.
 """
 
 

@@ -160,8 +160,9 @@ def _use(layer: UseSpec, before: Sequence[str]) -> dict[str, Any]:
 
 
 def _inputs(inputs: Sequence[str], before: Sequence[str]) -> dict[str, Any]:
-    """What a layer reads; left out where that is the layer before it, or nothing."""
-    return {} if not inputs or list(inputs) == list(before) else {"inputs": list(inputs)}
+    """What a layer reads; left out where that is nothing, or the one value before it."""
+    implied = not inputs or (len(before) == 1 and list(inputs) == list(before))
+    return {} if implied else {"inputs": list(inputs)}
 
 
 def _layer(layer: LayerSpec, spec: ModelSpec, graph: Graph, before: Sequence[str]) -> dict[str, Any]:

@@ -213,7 +213,10 @@ def _stacked(graph: Graph, use: Item, count: int, received: str, output: str) ->
 
 def _pass_through(draw: st.DrawFn, items: list[Item]) -> None:
     """Let a layer read another by way of one that is not there."""
-    index = draw(st.integers(0, len(items) - 1))
+    reading = [index for index, item in enumerate(items) if item.reads]
+    if not reading:
+        return
+    index = draw(st.sampled_from(reading))
     read, *rest = items[index].reads
     items[index] = replace(items[index], reads=("dropped", *rest))
     items.insert(index, Item("dropped", {"op": "tanh", "when": "${1 > 2}"}, (read,)))

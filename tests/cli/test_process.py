@@ -128,4 +128,4 @@ def test_completion_knows_commands_options_and_backends(tmp_path: Path) -> None:
     assert complete("ver") == ["plain,verify"]
     assert complete("build", "x.yaml", "--ba") == ["plain,--backend"]
     assert complete("build", "x.yaml", "--backend", "torch,o") == ["plain,torch,onnx"]
-    assert complete("ops", "conv") == ["plain,conv2d"]
+    assert complete("ops", "conv2") == ["plain,conv2d"]

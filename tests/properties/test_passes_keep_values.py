@@ -5,7 +5,7 @@ from hypothesis import given, note, settings
 
 from netspec.passes import Level, optimize
 from netspec.testing.strategies import DrawnSpec, specs
-from tests.passes.helpers import check_values
+from tests.passes.pass_helpers import check_values
 from tests.passes.torch_gradients import check_gradients
 
 

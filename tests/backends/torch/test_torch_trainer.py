@@ -80,7 +80,7 @@ class TestTorchTrainer(TrainerConformance):
             made(settings=replace(settings, device="cuda"))
         with pytest.raises(BackendError, match="bfloat16 is for float32 networks, received float64"):
             made(settings=replace(settings, precision="bfloat16"))
-        wrong = replace(normalization(), mean=np.zeros((3, 8, 9), np.float32))
+        wrong = normalization()._replace(mean=np.zeros((3, 8, 9), np.float32))
         with pytest.raises(BackendError, match=r"mean of shape \(3, 8, 9\) does not fit the input \(N, 3, 9, 8\)"):
             made(settings=replace(settings, normalization=wrong))
         facts = Chain("facts", facts=(4,)).add("fc", "dense", units=3).graph()
