@@ -19,6 +19,7 @@ from netspec.ops.base import Array, Weights
 from netspec_torch.device import arithmetic, choose_device, describe, threads_for
 from netspec_torch.distributed import Processes, without_exchange
 from netspec_torch.feed import Feed
+from netspec_torch.layout import takes_channels_last
 from netspec_torch.masks import DropoutLayers
 from netspec_torch.memory import keep_freed_memory
 from netspec_torch.model import TorchModel
@@ -49,7 +50,8 @@ class TorchTrainer(Trainer):
         self._threads = torch.get_num_threads()
         torch.set_num_threads(threads_for(graph, recipe.batch_size))
         # oneDNN has fast kernels for channels last, cuDNN in 16 bits alone.
-        self._feed = Feed(graph, settings.normalization, device, channels_last=mixed or device.type == "cpu")
+        quicker = (mixed or device.type == "cpu") and takes_channels_last(graph)
+        self._feed = Feed(graph, settings.normalization, device, channels_last=quicker)
         self._dropout = DropoutLayers(native, graph, device)
         self._bindings = {binding.weight: binding for binding in artifact.bindings}
         parameters = dict(native.named_parameters())

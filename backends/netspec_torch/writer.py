@@ -23,6 +23,7 @@ from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.ops.initializers import Constant
 from netspec_torch.blocks import LOCALS, BlockClasses
 from netspec_torch.drafts import draft_parts
+from netspec_torch.layout import takes_channels_last
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 
 IMPORTS = {
@@ -122,5 +123,6 @@ class ModuleWriter:
         returned = ", ".join(str(graph.type_of(output)) for output in graph.outputs)
         count = sum(w.size for w in graph.weights.values())
         weights = f"; {count:,} weights" if count else ""
-        laid_out = [value.name for value in graph.inputs if Hint.CHANNELS_LAST in value.hints]
+        safe = takes_channels_last(graph)
+        laid_out = [value.name for value in graph.inputs if Hint.CHANNELS_LAST in value.hints and safe]
         return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.", laid_out)
