@@ -19,6 +19,7 @@ from typing import TypeVar, cast
 
 from netspec.errors import NetspecError
 from netspec.training.data.findings import needed_for
+from netspec.training.interrupts import uninterrupted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,7 +35,12 @@ def available_threads() -> int:
 @cache
 def thread_pool(threads: int) -> ThreadPoolExecutor:
     """The process's threads for work on samples: shared, so that two batches in the making do not double them."""
-    return ThreadPoolExecutor(threads, "netspec-samples")
+    with uninterrupted():
+        pool = ThreadPoolExecutor(threads, "netspec-samples")
+        all_there = threading.Barrier(threads)
+        for _ in range(threads):  # each keeps one thread until all have started
+            pool.submit(all_there.wait)
+    return pool
 
 
 if hasattr(os, "register_at_fork"):

@@ -23,6 +23,7 @@ from netspec.training.data.parallel import available_threads, in_threads
 from netspec.training.data.roles import Role
 from netspec.training.data.shards import MANIFEST, Manifest, PartRecord, ShardWriter
 from netspec.training.data.sources import open_data
+from netspec.training.interrupts import uninterrupted
 
 _SPARE = 1 << 20  # bytes for the labels and the manifest
 
@@ -196,7 +197,9 @@ def _arriving(out: Path) -> Iterator[Path]:
     absent = [folder for folder in out.absolute().parents if not folder.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as staging:
+        with uninterrupted():
+            temporary = tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)
+        with temporary as staging:
             stage = Path(staging) / out.name
             stage.mkdir()
             yield stage
