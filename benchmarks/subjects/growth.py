@@ -54,15 +54,14 @@ def stage(name: str, layers: int, width: int = 4) -> Callable[[], None]:
 
 
 def _action(name: str, path: Path) -> Callable[[], object]:
-    spec, torch = read_spec(path), find_backend("torch")
+    spec, backend = read_spec(path), find_backend("torch")
     graph = elaborate(spec)
     if name.startswith("lower to "):
-        backend = find_backend(name.removeprefix("lower to "))
-        return lambda: backend.lower(graph)
+        target = find_backend(name.removeprefix("lower to "))
+        return lambda: target.lower(graph)
     if name == "step in torch":
         recipe = Recipe(batch_size=2, epochs=1, optimizer=Sgd(name="sgd", learning_rate=1e-6, momentum=0.9))
-        backend = at_level(torch, "training")
-        trainer = backend.trainer(graph, initialize(graph), TrainerSettings(recipe, None, "cpu"))
+        trainer = at_level(backend, "training").trainer(graph, initialize(graph), TrainerSettings(recipe, None, "cpu"))
         x = np.random.default_rng(0).standard_normal(graph.inputs[0].type.concrete(2), np.float32)
         given = [Batch(x, np.zeros(2, np.int64), np.arange(2))]
         return lambda: trainer.step(given, 1e-6, 2, 0)
@@ -73,6 +72,6 @@ def _action(name: str, path: Path) -> Callable[[], object]:
         "check": lambda: load_graph(path),
         "analyze": lambda: analyze(graph),
         "optimize": lambda: optimize(graph, "inference"),
-        "build in torch": lambda: torch.load(torch.lower(graph), weights),
-        "verify torch": lambda: verify(graph, [torch], "forward"),
+        "build in torch": lambda: backend.load(backend.lower(graph), weights),
+        "verify torch": lambda: verify(graph, [backend], "forward"),
     }[name]

@@ -63,12 +63,17 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one pass did: the nodes that it changed, by the name that they had, and the graph's cost after it."""
+    """What one pass did: the nodes that it changed, by the name that they had, and the graph after it."""
 
     name: str
     summary: str
     changed: tuple[str, ...]
-    cost: Cost
+    graph: Graph
+
+    @property
+    def cost(self) -> Cost:
+        """Of the graph after it; counted when asked for, which training and builds never do."""
+        return Cost.of(self.graph)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ def optimize(graph: Graph, level: Level, without: Collection[str] = (), passes: 
         before = dict(meaning)
         meaning |= {new: old and before.get(old, old) for new, old in rewrite.meaning.items()}
         folds += rewrite.folds
-        steps.append(Step(each.name, each.summary, rewrite.changed, Cost.of(now)))
+        steps.append(Step(each.name, each.summary, rewrite.changed, now))
     now = replace(now, inference=level == "inference").check()
     kept = tuple((name, old) for name, old in meaning.items() if name in now.values)
     return Optimized(graph, now, level, tuple(steps), tuple(folds), kept)
