@@ -1,5 +1,6 @@
 """Random specs: from their text to values, every backend says what the reference says, and gradients agree."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -131,6 +132,7 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     kinds: set[str] = set()
     merges: list[Node] = []
     scopes: list[Scope] = []
+    said: Counter[str] = Counter()
 
     @settings(max_examples=400)
     @given(drawn=specs())
@@ -138,6 +140,11 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
         kinds.update(node.op.kind for node in drawn.graph.nodes)
         merges.extend(node for node in drawn.graph.nodes if len(set(node.inputs)) > 1)
         scopes.extend(drawn.graph.scopes)
+        uses = [layer for layer in drawn.document["layers"].values() if "block" in layer]
+        said.update(key for use in uses for key in {"repeat", "first", "last", "given", "kept"} & set(use))
+        said.update(["used twice"] * (len({use["block"] for use in uses}) < len(uses)))
+        said.update(["several outputs"] * any(len(b["outputs"]) > 1 for b in drawn.document.get("blocks", {}).values()))
+        said.update(word for word in (".channels}", "${kept}", "${given}", "${index ") if word in drawn.text)
 
     collect()
     assert kinds == set(OPS)
@@ -145,3 +152,5 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     assert sum(scope.is_stack for scope in scopes) > 20
     assert sum(len(scope.inputs) > 1 for scope in scopes) > 20
     assert sum("part_" in parent_of(scope.path) for scope in scopes) > 20
+    keys = {"repeat", "first", "last", "given", "kept", "used twice", "several outputs"}
+    assert set(said) == keys | {".channels}", "${kept}", "${given}", "${index "}
