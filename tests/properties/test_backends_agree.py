@@ -5,14 +5,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, note, settings
+from hypothesis import assume, given, settings
 
 from netspec import reference
 from netspec.graph import Graph, Node, Scope
 from netspec.graph.scopes import parent_of
-from netspec.lowering import find_backend
+from netspec.lowering import Backend, find_backend
 from netspec.ops import OPS
 from netspec.ops.base import Array, Weights
+from netspec.testing.failing import show
 from netspec.testing.strategies import DrawnSpec, specs
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
@@ -69,41 +70,40 @@ def expected_of(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dty
     return expected
 
 
-def check_forward(drawn: DrawnSpec, load_text: LoadText, backend: str, dtype: DType) -> None:
-    note(drawn.text)
+def check_forward(drawn: DrawnSpec, load_text: LoadText, target: Backend, dtype: DType) -> None:
+    show(drawn)
     graph = load_text(drawn.text)
     weights, inputs = check_weights_of(graph), inputs_of(graph)
     expected = expected_of(graph, weights, inputs, dtype)
-    target = find_backend(backend)
     actual = target.load(target.lower(graph.astype(dtype)), weights).forward(inputs)
     assert list(actual) == list(graph.outputs)
     for name, value in expected.items():
-        require_close(actual[name], value, FORWARD_TOLERANCE[dtype], f"{backend} {dtype}: {name}", dtype)
+        require_close(actual[name], value, FORWARD_TOLERANCE[dtype], f"{target.name} {dtype}: {name}", dtype)
 
 
 @settings(max_examples=100)
 @given(drawn=specs())
 @pytest.mark.parametrize("dtype", DType)
 def test_torch_forward(drawn: DrawnSpec, load_text: LoadText, dtype: DType) -> None:
-    check_forward(drawn, load_text, "torch", dtype)
+    check_forward(drawn, load_text, find_backend("torch"), dtype)
 
 
 @settings(max_examples=100)
 @given(drawn=specs())
 def test_onnx_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
-    check_forward(drawn, load_text, "onnx", DType.FLOAT32)
+    check_forward(drawn, load_text, find_backend("onnx"), DType.FLOAT32)
 
 
 @settings(max_examples=25)
 @given(drawn=specs())
 def test_keras_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
-    check_forward(drawn, load_text, "keras", DType.FLOAT64)
+    check_forward(drawn, load_text, find_backend("keras"), DType.FLOAT64)
 
 
 @settings(max_examples=15)
 @given(drawn=specs(most_layers=6))
 def test_gradients_of_torch_and_keras(drawn: DrawnSpec, load_text: LoadText) -> None:
-    note(drawn.text)
+    show(drawn)
     graph = load_text(drawn.text).astype(DType.FLOAT64)
     weights, inputs = check_weights_of(graph), inputs_of(graph)
     expected_of(graph, weights, inputs, DType.FLOAT32)  # in float64 there is room then for derivatives too
