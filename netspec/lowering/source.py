@@ -81,7 +81,7 @@ class Subscript:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """`left + right`, for chains of one operator (`+`, `*`, `@`) over plain operands."""
+    """`left + right`, for chains of one operator (`+`, `*`, `/`, `@`) over plain operands."""
 
     operator: str
     left: Expression

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.graph import Graph
+from netspec.graph import Graph, Scope
 from netspec.lowering import Batch, Normalization, TrainingState
 from netspec.ops.base import Array
 from netspec.ops.dropout import Dropping
@@ -43,13 +43,19 @@ RULES: Mapping[str, Mapping[str, Any]] = {
 
 @cache
 def network() -> Graph:
-    """Convolution, both normalizations, dropout of a map and of features, a layer that no output needs."""
+    """Convolution, both normalizations, dropout of a map, of features and of branches, blocks, a layer not needed."""
     return (
         Chain("small", image=(3, 9, 8))
         .add("conv", "conv2d", filters=4, kernel_size=3)
         .add("norm", "local_response_norm", size=3, alpha=1e-2, beta=0.75, k=2, convention="sum")
         .add("batch", "batch_norm")
         .add("relu", "relu")
+        .add("units.0.conv", "conv2d", filters=4, kernel_size=1)
+        .add("units.0.drop", "stochastic_depth", rate=0.25)
+        .add("units.0.sum", "add", reads=("units.0.drop", "relu"))
+        .add("units.1.conv", "conv2d", filters=4, kernel_size=1)
+        .add("units.1.drop", "stochastic_depth", rate=0.5)
+        .add("units.1.sum", "add", reads=("units.1.drop", "units.0.sum"))
         .add("drop_map", "dropout", rate=0.25)
         .add("flatten", "flatten")
         .add("drop", "dropout", rate=0.5, mode="standard")
@@ -57,7 +63,7 @@ def network() -> Graph:
         .add("tanh", "tanh")
         .add("dead", "dense", reads="flatten", units=2)
         .add("fc2", "dense", reads="tanh", units=3)
-        .graph("fc2")
+        .graph("fc2", scopes=(Scope("units"), *(Scope(f"units.{i}", "unit") for i in range(2))))
         .astype(DType.FLOAT64)
     )
 

@@ -294,7 +294,9 @@ class TrainerConformance:
             learner.predict(batch.inputs[:, 1:])
         with pytest.raises(BackendError, match=r"expected .*uint8.*, received float32"):
             learner.predict(batch.inputs.astype(np.float32))
-        with pytest.raises(BackendError, match=r"masks .* the dropout nodes drop, drop_map[,;] received drop$"):
+        with pytest.raises(
+            BackendError, match=r"masks .* the dropout nodes drop, drop_map, units.*[,;] received drop$"
+        ):
             learner.step([replace(batch, masks={"drop": masks["drop"]})], 0.1, 4, 0)
         with pytest.raises(BackendError, match=r"the mask of drop: expected shape \(4, 168\), received \(3, 168\)"):
             learner.step([replace(batch, masks=masks | {"drop": masks["drop"][1:]})], 0.1, 4, 0)

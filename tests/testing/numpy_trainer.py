@@ -26,7 +26,7 @@ from netspec.lowering import (
     TrainerSettings,
     TrainingState,
 )
-from netspec.ops import BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
+from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
 from netspec.training.update import slot_names, update
@@ -161,6 +161,9 @@ class NumPyTrainer(Trainer):
         of_values, of_weights = {self.graph.outputs[0]: slopes}, {}
         for node in reversed(self.graph.nodes):
             if node.name not in of_values:
+                continue
+            if isinstance(node.op, Add):
+                of_values |= {name: of_values.get(name, 0) + of_values[node.name] for name in node.inputs}
                 continue
             (name,), g = node.inputs, of_values[node.name]
             back, own = pull_back(node.op, self.own(node), values[name], values[node.name], masks.get(node.name), g)
