@@ -19,11 +19,13 @@ Factor = Annotated[float, Field(gt=0, lt=1)]
 class SoftmaxCrossEntropy(Attribute):
     """Cross-entropy of the softmax of the logits, the mean over the batch.
 
-    `label_smoothing` e gives every class e / classes of the target, and the true one 1 - e more.
+    `label_smoothing` e gives every class e / classes of the target, and the true one 1 - e more (Szegedy et al. 2016,
+    section 7). `auxiliary` adds that loss of each auxiliary output, times the weight that stands after its name.
     """
 
     name: Literal["softmax_cross_entropy"]
     label_smoothing: BelowOne = 0.0
+    auxiliary: dict[str, PositiveFloat] = Field(default_factory=dict)
 
 
 class Sgd(Attribute):
