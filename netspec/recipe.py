@@ -69,7 +69,25 @@ class AdamW(_Adaptive):
     name: Literal["adamw"]
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+class RmsProp(Attribute):
+    """RMSProp (Tieleman & Hinton 2012, lecture 6e) with momentum, weight decay inside the gradient.
+
+    With s ← rho · s + (1 - rho) · g², which begins at 0:
+    `form: tensorflow`: v ← momentum · v + rate · g / √(s + epsilon); w ← w - v, epsilon inside the root and the rate
+    inside the velocity, as the papers that trained in TensorFlow have it.
+    `form: torch`: v ← momentum · v + g / (√s + epsilon); w ← w - rate · v, both outside.
+    """
+
+    name: Literal["rmsprop"]
+    learning_rate: PositiveFloat
+    rho: BelowOne = 0.9
+    momentum: BelowOne = 0.0
+    epsilon: PositiveFloat = 1e-3
+    form: Literal["tensorflow", "torch"] = "tensorflow"
+    weight_decay: NonNegativeFloat = 0.0
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
 
 
 class WeightOverride(Attribute):

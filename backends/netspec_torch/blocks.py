@@ -79,9 +79,8 @@ class BlockClasses:
         *methods, forward = made.body
         forward = replace(forward, body=(*first, *forward.body))
         if graph.heads:
-            alone = graph.needed(graph.auxiliary) - graph.needed(graph.main)
             pairs = zip(draft.units, root.members, strict=True)
-            run = [statement for unit, member in pairs if set(values_of(member)) <= alone for statement in unit.run]
+            run = [s for unit, member in pairs if graph.for_heads.issuperset(values_of(member)) for s in unit.run]
             count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
             forward = _with_heads(forward, count, [name(variables[output]) for output in graph.main])
         return replace(made, body=(*methods, forward))

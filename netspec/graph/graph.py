@@ -87,6 +87,7 @@ class Graph:
     """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
 
     The last outputs may be those of auxiliary `heads`: there in training alone, for the loss, no part of an inference.
+    The nodes that they alone depend on stand after all others.
     `source` says where the network comes from; `name` is the spec's. `inference` says that it means what it should at
     inference alone: dropout is gone, running statistics stand in the weights. `scopes` say which nodes stand together,
     for those who show a network or write it down; what it computes does not depend on them.
@@ -169,6 +170,11 @@ class Graph:
                 found.update(node.inputs)
         return frozenset(found)
 
+    @cached_property
+    def for_heads(self) -> frozenset[str]:
+        """The nodes that auxiliary outputs alone depend on."""
+        return self.needed(self.auxiliary) - self.needed(self.main)
+
     def check(self) -> Graph:
         """This graph, or GraphError: names unique, producers first, types as inferred, one dtype, outputs exist."""
         seen: dict[str, Input | Node] = {}
@@ -188,6 +194,11 @@ class Graph:
         if not self.main or self.outputs[len(self.main) :] != self.auxiliary:
             raise GraphError(
                 f"graph {self.name}: expected the auxiliary outputs {self.auxiliary} last, received {self.outputs}"
+            )
+        alone = [node.name for node in self.nodes if node.name in self.for_heads]
+        if alone != [node.name for node in self.nodes[len(self.nodes) - len(alone) :]]:
+            raise GraphError(
+                f"graph {self.name}: expected {', '.join(alone)}, for training alone, after all other nodes"
             )
         return self
 

@@ -62,7 +62,8 @@ class TrainingState:
     Attributes:
         weights: all of them by canonical name, running statistics included.
         slots: what the optimizer keeps for each trainable weight, by slot. `velocity` for sgd with momentum, as the
-            recipe's form defines it; `first_moment` and `second_moment` for adam and adamw.
+            recipe's form defines it; `first_moment` and `second_moment` for adam and adamw;
+            `second_moment`, and with momentum `velocity`, for rmsprop.
         updates: optimizer steps taken; Adam's corrections count them.
     """
 

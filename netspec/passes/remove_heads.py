@@ -16,10 +16,9 @@ def remove_heads(graph: Graph) -> Rewrite | None:
     """
     if not graph.heads:
         return None
-    alone = graph.needed(graph.auxiliary) - graph.needed(graph.main)
-    gone = [node for node in graph.nodes if node.name in alone]
+    gone = [node for node in graph.nodes if node.name in graph.for_heads]
     folds: tuple[Fold, ...] = tuple(Drop(f"{node.name}.{weight}") for node in gone for weight in node.weights)
-    kept = rebuild(graph, [node for node in graph.nodes if node.name not in alone])
+    kept = rebuild(graph, [node for node in graph.nodes if node.name not in graph.for_heads])
     # An output that is auxiliary and inside the network may be all that goes.
     changed = tuple(node.name for node in gone) or graph.auxiliary
     return Rewrite(replace(kept, outputs=graph.main, heads=()), changed, folds)

@@ -69,8 +69,7 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
 
 def _with_heads_last(graph: Graph) -> Graph:
     """The graph with the nodes that auxiliary outputs alone depend on after all others: what inference does without."""
-    alone = graph.needed(graph.auxiliary) - graph.needed(graph.main)
-    return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in alone)))
+    return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in graph.for_heads)))
 
 
 class Elaboration:
