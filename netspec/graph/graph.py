@@ -172,8 +172,12 @@ class Graph:
 
     @cached_property
     def for_heads(self) -> frozenset[str]:
-        """The nodes that auxiliary outputs alone depend on."""
-        return self.needed(self.auxiliary) - self.needed(self.main)
+        """The nodes that auxiliary outputs alone depend on, and what reads those: a softmax behind logits."""
+        found = set(self.needed(self.auxiliary) - self.needed(self.main))
+        for node in self.nodes:
+            if not found.isdisjoint(node.inputs):
+                found.add(node.name)
+        return frozenset(found)
 
     def check(self) -> Graph:
         """This graph, or GraphError: names unique, producers first, types as inferred, one dtype, outputs exist."""
