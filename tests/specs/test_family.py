@@ -52,9 +52,10 @@ FIGURES = {
 
 
 def test_every_shipped_spec_has_its_figures() -> None:
-    assert {path.stem for path in SPECS.glob("*.yaml")} == {*FIGURES, "resnet"}, (
-        "tests/spec/test_blocks.py has those of a family"
-    )
+    assert {path.stem for path in SPECS.glob("*.yaml")} == {
+        *FIGURES,
+        *("resnet", "resnext", "wide-resnet"),
+    }, "tests/spec/test_blocks.py has those of a family"
 
 
 def test_mobilenet_takes_the_published_multiplications() -> None:
