@@ -9,7 +9,6 @@ import pytest
 
 from netspec.errors import SpecError
 from netspec.graph import Graph, Scope
-from netspec.graph.analysis import analyze
 from netspec.spec import elaborate, load_graph, read_spec, write_spec
 from tests.spec.test_elaborate import calls_of
 
@@ -284,30 +283,3 @@ def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
     path.write_text(f"{HEAD}blocks:\n{blocks}  b500: {{layers: {{x: {{op: relu}}}}}}\nlayers: {{x: {{block: b0}}}}\n")
     with pytest.raises(SpecError, match="more than 16 blocks stand within one another"):
         load_graph(path)
-
-
-# Weights that are trained, and billions of multiply-accumulates, as torchvision's documentation states them
-# (torchvision.models.resnet18 to resnet152, resnext50_32x4d, wide_resnet50_2 and so on: num_params, GFLOPS).
-RESNETS = {
-    ("resnet", "resnet18", 18): (11_689_512, 1.81),
-    ("resnet", "resnet34", 34): (21_797_672, 3.66),
-    ("resnet", "resnet50", 50): (25_557_032, 4.09),
-    ("resnet", "resnet101", 101): (44_549_160, 7.80),
-    ("resnet", "resnet152", 152): (60_192_808, 11.51),
-    ("resnext", "resnext50-32x4d", 50): (25_028_904, 4.23),
-    ("resnext", "resnext101-32x8d", 101): (88_791_336, 16.41),
-    ("wide-resnet", "wide-resnet50-2", 50): (68_883_240, 11.40),
-    ("wide-resnet", "wide-resnet101-2", 101): (126_886_696, 22.75),
-}
-
-
-@pytest.mark.parametrize(("family", "name", "depth"), RESNETS)
-def test_one_spec_is_a_family(family: str, name: str, depth: int) -> None:
-    graph = load_graph(f"specs/{family}.yaml", {"depth": depth}).check()
-    assert graph.name == name
-    analysis = analyze(graph)
-    trained, billions = RESNETS[family, name, depth]
-    assert (analysis.weights - analysis.untrained, round(analysis.macs / 1e9, 2)) == (trained, billions)
-    published = read_spec(f"specs/{family}.yaml", {"depth": depth}).published
-    assert published is not None
-    assert (published.trained, published.macs) == (trained, analysis.macs)
