@@ -10,6 +10,7 @@ import pytest
 import netspec
 from netspec.graph.analysis import analyze
 from tests.specs.zoo import MEMBERS, SMALL, Member
+from tests.specs.zoo_table import TITLE, rows
 
 SPECS = Path(__file__).parents[2] / "specs"
 ZOO = sorted({member.spec for member in MEMBERS})
@@ -59,3 +60,8 @@ def test_backends_are_one_function(spec: str) -> None:
 @pytest.mark.parametrize("spec", ZOO)
 def test_a_spec_is_short(spec: str) -> None:
     assert len(path_of(spec).read_text().splitlines()) <= LONGEST
+
+
+def test_readme_has_the_zoo() -> None:
+    readme = (SPECS.parent / "README.md").read_text()
+    assert "\n".join((*TITLE, *rows())) in readme, "python -m tests.specs.zoo_table prints the table as it is now"
