@@ -37,7 +37,38 @@ class Member:
 IMAGENET = ((1000,),)
 
 MEMBERS = (
+    Member(
+        "efficientnet",
+        {"variant": "b0"},
+        5_288_548,
+        42_016,
+        385_814_752,
+        IMAGENET,
+        "torchvision's efficientnet_b0: 0.386 G",
+    ),
+    Member(
+        "efficientnet",
+        {"variant": "b1"},
+        7_794_184,
+        62_048,
+        686_802_832,
+        IMAGENET,
+        "torchvision's efficientnet_b1: 0.687 G",
+    ),
+    Member("mnasnet", {"alpha": 0.5}, 2_218_512, 20_624, 104_455_968, IMAGENET, "torchvision's mnasnet0_5: 0.104 G"),
+    Member("mnasnet", {"alpha": 0.75}, 3_170_208, 29_808, 215_493_104, IMAGENET, "torchvision's mnasnet0_75: 0.215 G"),
+    Member("mnasnet", {"alpha": 1.0}, 4_383_312, 37_920, 314_415_872, IMAGENET, "torchvision's mnasnet1_0: 0.314 G"),
+    Member("mnasnet", {"alpha": 1.3}, 6_282_256, 48_816, 526_362_432, IMAGENET, "torchvision's mnasnet1_3: 0.526 G"),
+    Member(
+        "mobilenet-v1", {}, 4_231_976, 21_888, 568_740_352, IMAGENET, "keras.applications.MobileNet; the paper: 569 M"
+    ),
     Member("mobilenet-v2", {}, 3_504_872, 34_112, 300_774_272, IMAGENET, "torchvision's mobilenet_v2: 0.301 G"),
+    Member(
+        "mobilenet-v3-large", {}, 5_483_032, 24_400, 216_589_760, IMAGENET, "torchvision's mobilenet_v3_large: 0.217 G"
+    ),
+    Member(
+        "mobilenet-v3-small", {}, 2_542_856, 12_112, 56_510_400, IMAGENET, "torchvision's mobilenet_v3_small: 0.057 G"
+    ),
     Member(
         "network-in-network",
         {},
@@ -47,12 +78,96 @@ MEMBERS = (
         IMAGENET,
         "the model in Caffe's zoo, a file of 29 MiB; both counted by hand",
     ),
+    Member(
+        "regnet-y",
+        {"flops": "400mf"},
+        4_344_144,
+        27_152,
+        401_842_848,
+        IMAGENET,
+        "torchvision's regnet_y_400mf: 0.402 G",
+    ),
+    Member(
+        "regnet-y",
+        {"flops": "800mf"},
+        6_432_512,
+        30_432,
+        833_856_256,
+        IMAGENET,
+        "torchvision's regnet_y_800mf: 0.834 G",
+    ),
     Member("resnet", {"depth": 18}, 11_689_512, 9_600, 1_814_073_344, IMAGENET, "torchvision's resnet18: 1.814 G"),
     Member("resnet", {"depth": 34}, 21_797_672, 17_024, 3_663_761_408, IMAGENET, "torchvision's resnet34: 3.664 G"),
     Member("resnet", {"depth": 50}, 25_557_032, 53_120, 4_089_184_256, IMAGENET, "torchvision's resnet50: 4.089 G"),
     Member("resnet", {"depth": 101}, 44_549_160, 105_344, 7_801_405_440, IMAGENET, "torchvision's resnet101: 7.801 G"),
     Member(
         "resnet", {"depth": 152}, 60_192_808, 151_424, 11_513_626_624, IMAGENET, "torchvision's resnet152: 11.514 G"
+    ),
+    Member(
+        "resnext", {"depth": 50}, 25_028_904, 68_224, 4_230_479_872, IMAGENET, "torchvision's resnext50_32x4d: 4.23 G"
+    ),
+    Member(
+        "resnext",
+        {"depth": 101},
+        88_791_336,
+        202_880,
+        16_414_015_488,
+        IMAGENET,
+        "torchvision's resnext101_32x8d: 16.414 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x0_5"},
+        1_366_792,
+        7_952,
+        40_476_448,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x0_5: 0.04 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x1_0"},
+        2_278_604,
+        16_180,
+        144_907_992,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x1_0: 0.145 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x1_5"},
+        3_503_624,
+        23_440,
+        295_759_392,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x1_5: 0.296 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x2_0"},
+        7_393_996,
+        33_716,
+        583_253_464,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x2_0: 0.583 G",
+    ),
+    Member(
+        "wide-resnet",
+        {"depth": 50},
+        68_883_240,
+        68_224,
+        11_398_021_120,
+        IMAGENET,
+        "torchvision's wide_resnet50_2: 11.398 G",
+    ),
+    Member(
+        "wide-resnet",
+        {"depth": 101},
+        126_886_696,
+        137_856,
+        22_753_050_624,
+        IMAGENET,
+        "torchvision's wide_resnet101_2: 22.753 G",
     ),
     Member(
         "zfnet",
@@ -68,8 +183,17 @@ MEMBERS = (
 # The member of each spec that is verified, small enough for every run of the tests: a small image, stages that repeat
 # once or twice, narrow dense layers. `netspec verify` without settings proves the published size.
 SMALL: Mapping[str, Settings] = {
+    "efficientnet": {"variant": "b0", "counts": [1, 2, 1, 1, 1, 1, 1], "size": 32},
+    "mnasnet": {"alpha": 0.5, "size": 32},
+    "mobilenet-v1": {"alpha": 0.25, "size": 32},
     "mobilenet-v2": {"size": 32},
+    "mobilenet-v3-large": {"size": 32},
+    "mobilenet-v3-small": {"size": 32},
     "network-in-network": {"size": 99, "classes": 10},
+    "regnet-y": {"flops": "400mf", "counts": [1, 2, 1, 1], "size": 32},
     "resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
+    "resnext": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
+    "shufflenet-v2": {"width": "x0_5", "size": 32},
+    "wide-resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
     "zfnet": {"size": 100, "classes": 10},
 }

@@ -19,7 +19,7 @@ BY_HAND = {
     "inception-v3": 291,
     "mnasnet": 138,
     "mobilenet-v2": 112,
-    "mobilenet-v3": 209,
+    "mobilenet-v3-large": 209,
     "regnet-y": 269,
     "resnet": 209,
     "shufflenet-v2": 123,
