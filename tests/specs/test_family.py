@@ -8,6 +8,7 @@ from netspec.graph.analysis import analyze
 from netspec.graph.diff import diff_graphs
 from netspec.graph.text import print_node
 from netspec.spec import load_graph
+from tests.specs.zoo import MEMBERS
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -52,8 +53,9 @@ FIGURES = {
 
 
 def test_every_shipped_spec_has_its_figures() -> None:
-    assert {path.stem for path in SPECS.glob("*.yaml")} == {*FIGURES, "resnet"}, (
-        "tests/spec/test_blocks.py has those of a family"
+    found = {path.stem for path in SPECS.glob("*.yaml")}
+    assert found == {*FIGURES, "resnet", *(member.spec for member in MEMBERS)}, (
+        "tests/specs/zoo.py has those of a family, tests/spec/test_blocks.py those of resnet"
     )
 
 
