@@ -1,0 +1,61 @@
+"""The zoo: every member counts what its source states, every spec is one function in all backends, and stays short."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import netspec
+from netspec.graph.analysis import analyze
+from tests.specs.zoo import MEMBERS, SMALL, Member
+
+SPECS = Path(__file__).parents[2] / "specs"
+ZOO = sorted({member.spec for member in MEMBERS})
+LONGEST = 120  # lines of a spec
+
+
+def path_of(spec: str) -> Path:
+    return SPECS / f"{spec}.yaml"
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=str)
+def test_figures(member: Member) -> None:
+    network = netspec.load(path_of(member.spec), member.settings)
+    graph = network.graph.check()
+    analysis = analyze(graph)
+    assert analysis.weights - analysis.untrained == member.trained
+    assert analysis.untrained == member.not_trained
+    assert analysis.macs == member.macs
+    assert tuple(graph.type_of(name).features for name in graph.outputs) == member.outputs
+    published = network.spec.published
+    assert published is not None
+    assert published.trained == member.trained
+    assert published.macs in (None, member.macs)
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=str)
+def test_macs_are_those_of_the_source(member: Member) -> None:
+    stated = re.search(r"([\d.]+) ([GM])\b", member.source)
+    if stated is None:  # the source gives no such figure, and says how it was counted
+        assert "counted" in member.source
+        return
+    digits = len(stated[1].partition(".")[2])
+    assert f"{member.macs / {'G': 1e9, 'M': 1e6}[stated[2]]:.{digits}f}" == stated[1]
+
+
+def test_each_spec_has_a_small_member_to_be_verified() -> None:
+    assert sorted(SMALL) == ZOO
+
+
+@pytest.mark.parametrize("spec", ZOO)
+def test_backends_are_one_function(spec: str) -> None:
+    """Outputs of torch, Keras and ONNX against the reference; gradients of the two that train against each other."""
+    network = netspec.load(path_of(spec), SMALL[spec])
+    network.verify(["torch", "keras", "onnx"], "gradient").require()
+
+
+@pytest.mark.parametrize("spec", ZOO)
+def test_a_spec_is_short(spec: str) -> None:
+    assert len(path_of(spec).read_text().splitlines()) <= LONGEST
