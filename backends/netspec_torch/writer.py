@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
+from netspec.lowering.broadcast import broadcasts
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import split
 from netspec.lowering.render import render, render_definitions
@@ -86,6 +87,16 @@ class ModuleWriter:
     def batch(self, node: Node) -> Expression:
         """How many samples there are where a node stands."""
         return Subscript(Attribute(self._homes[node.name].first_input(), "shape"), (0,))
+
+    def broadcasts(self, node: Node) -> bool:
+        """Whether a learned value is read where it is made, and only by what broadcasts it."""
+        home = self._homes[node.name]
+        near = all(self._homes[reader.name] is home for reader in self._graph.readers[node.name])
+        return near and broadcasts(self._graph, node)
+
+    def stand_for(self, node: Node, value: Name) -> None:
+        """The output of a node is what a name already holds: no statement computes it."""
+        self._homes[node.name].variables[node.name] = value.path
 
     def step(self, node: Node, value: Expression, comment: str = "") -> Name:
         """An intermediate value of a node, held in the variable that will hold its output."""

@@ -37,6 +37,20 @@ class Member:
 IMAGENET = ((1000,),)
 
 MEMBERS = (
+    Member("convnext", {"model": "tiny"}, 28_589_128, 0, 4_455_531_264, IMAGENET, "torchvision: 4.456 G"),
+    Member("convnext", {"model": "small"}, 50_223_688, 0, 8_683_712_256, IMAGENET, "torchvision: 8.684 G"),
+    Member("convnext", {"model": "base"}, 88_591_464, 0, 15_354_729_472, IMAGENET, "torchvision: 15.355 G"),
+    Member("convnext", {"model": "large"}, 197_767_336, 0, 34_361_433_600, IMAGENET, "torchvision: 34.361 G"),
+    Member(
+        "dcgan-generator",
+        {},
+        3_576_704,
+        1_920,
+        # each element times its 4·4 kernels, of 512, 256, 128, 64 and 3 channels
+        100 * 16 * 512 + 16 * 16 * (1 * 512 * 256 + 4 * 256 * 128 + 16 * 128 * 64) + 1024 * 16 * 64 * 3,
+        ((3, 64, 64),),
+        "the generator of pytorch/examples with ngf 64 and nz 100; multiplications counted by hand",
+    ),
     Member(
         "efficientnet",
         {"variant": "b0"},
@@ -151,6 +165,11 @@ MEMBERS = (
         IMAGENET,
         "torchvision's shufflenet_v2_x2_0: 0.583 G",
     ),
+    Member("unet", {}, 31_030_658, 0, 150_428_424_448, ((2, 388, 388),), "figure 1, counted by hand in the spec"),
+    Member("vit", {"model": "b_16"}, 86_567_656, 0, 17_563_828_224, IMAGENET, "torchvision's vit_b_16: 17.564 G"),
+    Member("vit", {"model": "b_32"}, 88_224_232, 0, 4_409_186_304, IMAGENET, "torchvision's vit_b_32: 4.409 G"),
+    Member("vit", {"model": "l_16"}, 304_326_632, 0, 61_554_712_576, IMAGENET, "torchvision's vit_l_16: 61.555 G"),
+    Member("vit", {"model": "l_32"}, 306_535_400, 0, 15_377_539_072, IMAGENET, "torchvision's vit_l_32: 15.378 G"),
     Member(
         "wide-resnet",
         {"depth": 50},
@@ -183,6 +202,8 @@ MEMBERS = (
 # The member of each spec that is verified, small enough for every run of the tests: a small image, stages that repeat
 # once or twice, narrow dense layers. `netspec verify` without settings proves the published size.
 SMALL: Mapping[str, Settings] = {
+    "convnext": {"depths": [2, 1, 1, 1], "widths": [12, 16, 20, 24], "size": 64},
+    "dcgan-generator": {"width": 4},
     "efficientnet": {"variant": "b0", "counts": [1, 2, 1, 1, 1, 1, 1], "size": 32},
     "mnasnet": {"alpha": 0.5, "size": 32},
     "mobilenet-v1": {"alpha": 0.25, "size": 32},
@@ -194,6 +215,8 @@ SMALL: Mapping[str, Settings] = {
     "resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
     "resnext": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
     "shufflenet-v2": {"width": "x0_5", "size": 32},
+    "unet": {"size": 188, "width": 2},
+    "vit": {"depth": 2, "heads": 3, "width": 48, "size": 32},
     "wide-resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
     "zfnet": {"size": 100, "classes": 10},
 }
