@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.specs.zoo import MEMBERS, SMALL, Member
 
 SPECS = Path(__file__).parents[2] / "specs"
 ZOO = sorted({member.spec for member in MEMBERS})
-LONGEST = 120  # lines of a spec
+LONGEST, MEDIAN = 120, 60  # lines of a spec
 
 
 def path_of(spec: str) -> Path:
@@ -59,3 +60,8 @@ def test_backends_are_one_function(spec: str) -> None:
 @pytest.mark.parametrize("spec", ZOO)
 def test_a_spec_is_short(spec: str) -> None:
     assert len(path_of(spec).read_text().splitlines()) <= LONGEST
+
+
+def test_specs_are_short() -> None:
+    lines = {spec: len(path_of(spec).read_text().splitlines()) for spec in ZOO}
+    assert median(lines.values()) < MEDIAN, lines
