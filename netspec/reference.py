@@ -11,7 +11,7 @@ from netspec.ops.base import Array, Weights
 
 
 def evaluate(graph: Graph, weights: Weights, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Every output of a graph at inference, in float64 whatever comes in.
+    """Every output that a graph has at inference, in float64 whatever comes in.
 
     Args:
         graph: what to compute. Shapes: inputs and outputs are (N, C, H, W) for maps.
@@ -29,4 +29,4 @@ def evaluate(graph: Graph, weights: Weights, inputs: Mapping[str, Array]) -> dic
             left[name] -= 1
             if not left[name] and name not in graph.outputs:
                 del values[name]  # the maps of a large network do not all have to live at once
-    return {name: values[name] for name in graph.outputs}
+    return {name: values[name] for name in graph.main}

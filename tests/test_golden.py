@@ -29,6 +29,7 @@ NETWORKS = {
     "branches": GOLDEN / "branches.yaml",
     "resnet": SPECS / "resnet.yaml",
     "blocks": GOLDEN / "blocks.yaml",
+    "heads": GOLDEN / "heads.yaml",
 }
 # What passes make of AlexNet, and of a block whose sum is written in place and whose norms are folded.
 OPTIMIZED: dict[str, tuple[Path, Level]] = {

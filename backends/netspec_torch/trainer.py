@@ -34,7 +34,7 @@ class TorchTrainer(Trainer):
     random numbers are what they would be without the training.
 
     Args:
-        artifact: of a graph with one input, and the logits (N, classes) as its one output.
+        artifact: of a graph with one input, and logits (N, classes) as its one output, and as auxiliary ones.
         weights: canonical arrays to begin with.
         settings: recipe, normalisation, device and precision.
 
@@ -63,6 +63,7 @@ class TorchTrainer(Trainer):
         self._network = self._processes.wrap(native, graph)
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
         self._optimizer = make_optimizer(recipe, self._trained)
+        self._head_weights = settings.head_weights(graph)
         self._artifact, self._recipe, self._device, self.native = artifact, recipe, device, native
         self.rank, self.world, self.device = self._processes.rank, self._processes.world, str(device)
         self.notes = describe(device, settings, graph.dtype)
@@ -180,12 +181,19 @@ class TorchTrainer(Trainer):
             )
             masks, factor = batch.masks, self.world / total  # the mean over processes is taken of the gradients
         with self._dropout.given(masks), self._autocast:
-            logits = _widened(self._network(x))
-        smoothing = self._recipe.loss.label_smoothing
-        loss = cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+            outputs = self._network(x)
+        logits, *heads = [_widened(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
+        loss = self._loss(logits, labels)
+        for weight, head in zip(self._head_weights, heads, strict=True):
+            loss = loss + weight * self._loss(head, labels)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
         found = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).sum()])
         return found.double() if batch else torch.zeros_like(found, dtype=torch.float64)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The recipe's loss, summed over the samples."""
+        smoothing = self._recipe.loss.label_smoothing
+        return cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
 
     def _canonical(self, tensors: Mapping[str, Tensor]) -> dict[str, Array]:
         """Copies of tensors that are laid out as these weights are, as canonical arrays."""

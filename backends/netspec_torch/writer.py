@@ -120,9 +120,15 @@ class ModuleWriter:
     def _class(self, entry: str, classes: BlockClasses) -> Class:
         graph = self._graph
         received = ", ".join(str(i.type) for i in graph.inputs)
-        returned = ", ".join(str(graph.type_of(output)) for output in graph.outputs)
+        returned = ", ".join(str(graph.type_of(output)) for output in graph.main)
         count = sum(w.size for w in graph.weights.values())
         weights = f"; {count:,} weights" if count else ""
         safe = takes_channels_last(graph)
         laid_out = [value.name for value in graph.inputs if Hint.CHANNELS_LAST in value.hints and safe]
-        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.", laid_out)
+        if graph.heads:
+            returned += f", and {_heads(len(graph.heads))} in training"
+        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.", laid_out, graph)
+
+
+def _heads(count: int) -> str:
+    return "one auxiliary output" if count == 1 else f"{count} auxiliary outputs"

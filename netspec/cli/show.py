@@ -60,6 +60,8 @@ def command(
 
     A block is one line, with the sums of its layers. JSON has all layers, and which of them are a block.
 
+    Layers of auxiliary heads are marked: they are there in training alone.
+
     Under the table stand the totals, beside those that the network's source states, where the spec gives them. Neurons
     are counted as Krizhevsky et al. 2012 count them: outputs of the layers that multiply by weights.
 
@@ -102,6 +104,7 @@ def _show_passes(graphs: Sequence[Graph], as_json: bool) -> None:
 
 
 def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold: bool) -> None:
+    from netspec.graph.analysis import at_inference
     from netspec.graph.folding import fold_rows
     from netspec.graph.mermaid import shape_of
 
@@ -110,25 +113,44 @@ def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold:
     rows: list[list[Cell]] = [[value.name, "input", shape_of(value.type)] + [None] * 4 for value in graph.inputs]
     for row in analysis.rows if unfold else fold_rows(graph, analysis):
         figures = [row.weights or None, row.macs or None, memory(row.activation_bytes), str(row.receptive_field)]
-        rows.append([row.name, row.kind, ", ".join(map(shape_of, row.types)), *figures])
+        kind = f"{row.kind}, in training" if _is_for_heads(graph, row.name) else row.kind
+        rows.append([row.name, kind, ", ".join(map(shape_of, row.types)), *figures])
     rows.append(["total", "", "", analysis.weights, analysis.macs, memory(analysis.activation_bytes), ""])
     print_table(COLUMNS, rows)
     print_out()
-    _print_totals(spec, analysis)
+    _print_totals(spec, analysis, at_inference(graph) if graph.heads else None)
 
 
-def _print_totals(spec: ModelSpec, analysis: Analysis) -> None:
+def _is_for_heads(graph: Graph, name: str) -> bool:
+    """Whether a layer, or a block, is for auxiliary outputs alone."""
+    return name in graph.for_heads or any(node.startswith(f"{name}.") for node in graph.for_heads)
+
+
+def _print_totals(spec: ModelSpec, analysis: Analysis, inference: Analysis | None) -> None:
+    """The totals beside those published; of a network with auxiliary heads those without, as sources count, first."""
     published = spec.published.model_dump() if spec.published else {}
-    totals = {"weights": analysis.weights, "neurons": analysis.neurons, "macs": analysis.macs}
-    rows: list[list[Cell]] = [
-        [{"macs": "MACs"}.get(what, what), f"{count:,}", _exact(published.get(what))] for what, count in totals.items()
+    columns = [Column("in all"), Column("counted", right=True), Column("published", right=True)]
+    rows = [[what, own, _exact(published.get(key))] for what, key, own in _totals(inference or analysis)]
+    if not published:
+        columns, rows = columns[:2], [row[:2] for row in rows]
+    if inference is not None:
+        columns.insert(2, Column("with heads", right=True))
+        whole = {what: own for what, _, own in _totals(analysis)}
+        rows = [[*row[:2], whole[str(row[0])], *row[2:]] for row in rows]
+    print_table(columns, rows)
+
+
+def _totals(analysis: Analysis) -> list[tuple[str, str, str]]:
+    """What is counted, what a spec calls it, and how much it is."""
+    rows = [
+        ("weights", "weights", f"{analysis.weights:,}"),
+        ("neurons", "neurons", f"{analysis.neurons:,}"),
+        ("MACs", "macs", f"{analysis.macs:,}"),
     ]
     if analysis.untrained:
-        trained = analysis.weights - analysis.untrained
-        rows.insert(1, ["  trained", f"{trained:,}", _exact(published.get("trained"))])
-        rows.insert(2, ["  not trained", f"{analysis.untrained:,}", None])
-    columns = (Column("in all"), Column("counted", right=True), Column("published", right=True))
-    print_table(columns if published else columns[:2], rows if published else [row[:2] for row in rows])
+        rows.insert(1, ("  trained", "trained", f"{analysis.weights - analysis.untrained:,}"))
+        rows.insert(2, ("  not trained", "", f"{analysis.untrained:,}"))
+    return rows
 
 
 def _exact(count: int | None) -> str:
@@ -146,7 +168,9 @@ def memory(size: int) -> str:
 
 
 def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any]:
-    layers = []
+    from netspec.graph.analysis import at_inference
+
+    layers, inference = [], at_inference(graph)
     for row in analysis.rows:
         field = row.receptive_field
         layers.append(
@@ -167,7 +191,8 @@ def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any
         "name": graph.name,
         "source": graph.source,
         "inputs": [{"name": value.name, "shape": list(value.type.features)} for value in graph.inputs],
-        "outputs": list(graph.outputs),
+        "outputs": list(graph.main),
+        "auxiliary": list(graph.auxiliary),
         "layers": layers,
         "blocks": [
             {"path": scope.path, "block": scope.block, "arguments": dict(scope.arguments)}
@@ -175,5 +200,6 @@ def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any
             if not scope.is_stack
         ],
         "totals": {name: getattr(analysis, name) for name in totals},
+        "inference": {name: getattr(inference, name) for name in totals},
         "published": spec.published.model_dump(exclude_none=True) if spec.published else {},
     }

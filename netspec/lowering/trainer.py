@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from netspec.graph import Normalization
+from netspec.errors import BackendError
+from netspec.graph import Graph, Normalization
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
 
@@ -61,7 +62,8 @@ class TrainingState:
     Attributes:
         weights: all of them by canonical name, running statistics included.
         slots: what the optimizer keeps for each trainable weight, by slot. `velocity` for sgd with momentum, as the
-            recipe's form defines it; `first_moment` and `second_moment` for adam and adamw.
+            recipe's form defines it; `first_moment` and `second_moment` for adam and adamw;
+            `second_moment`, and with momentum `velocity`, for rmsprop.
         updates: optimizer steps taken; Adam's corrections count them.
     """
 
@@ -85,6 +87,22 @@ class TrainerSettings:
     normalization: Normalization | None = None
     device: Device = "auto"
     precision: Precision = "float32"
+
+    def head_weights(self, graph: Graph) -> tuple[float, ...]:
+        """What the loss of each auxiliary output counts in the whole, in the order of the training graph's.
+
+        Raises:
+            BackendError: the recipe has no weight for one, or one for an output that is not there.
+        """
+        weights = self.recipe.loss.auxiliary
+        heads = [head.name for head in graph.heads]
+        if sorted(weights) != sorted(heads):
+            received = ", ".join(weights) or "none"
+            raise BackendError(
+                f"{graph.name}: expected weights in the loss for the auxiliary outputs {', '.join(heads) or 'none'}, "
+                f"received {received}"
+            )
+        return tuple(weights[name] for name in heads)
 
 
 class Trainer(ABC):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from netspec.errors import ShapeError
-from netspec.graph import Graph, Input, Node, make_node
+from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
 from netspec.spec.connect import Connected
 from netspec.spec.document import (
@@ -18,6 +19,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expand import Expansion
+from netspec.spec.heads import check_shapes
 from netspec.spec.hints import suggest
 from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
@@ -50,8 +52,24 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     connected = Connected(spec.layers, checked.failed, spec.outputs)
     values = elaboration.make(connected, inputs, "")
     outputs = tuple(dict.fromkeys(values[name].name if name in values else name for name in spec.outputs))
-    nodes, scopes = tuple(elaboration.nodes), tuple(elaboration.expansion.scopes)
-    return Graph(spec.name, spec.inputs, nodes, outputs, spec.source, scopes=scopes)
+    heads = tuple(Head(name, values[name].name if name in values else name) for name in spec.auxiliary)
+    scopes = tuple(elaboration.expansion.scopes)
+    graph = Graph(
+        spec.name,
+        spec.inputs,
+        tuple(elaboration.nodes),
+        (*outputs, *(head.value for head in heads)),
+        spec.source,
+        scopes=scopes,
+        heads=heads,
+    )
+    check_shapes(graph, {layer.name: layer for layer in spec.layers}, problems)
+    return _with_heads_last(graph) if heads else graph
+
+
+def _with_heads_last(graph: Graph) -> Graph:
+    """The graph with the nodes that auxiliary outputs alone depend on after all others: what inference does without."""
+    return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in graph.for_heads)))
 
 
 class Elaboration:

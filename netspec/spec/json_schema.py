@@ -90,6 +90,12 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
         "blocks": {**by_name, "additionalProperties": _reference("block"), "description": "Named subgraphs."},
         "layers": {**by_name, "additionalProperties": _reference("layer"), "minProperties": 1},
         "outputs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "auxiliary": {
+            "type": "array",
+            "items": {"type": "string"},
+            "uniqueItems": True,
+            "description": "Outputs in training alone, of the main output's shape; the recipe's loss weighs each.",
+        },
         "published": _reference(Published.__name__),
         # In a file that extends another it may state a part of each part; `_complete_spec` says the rest.
         "training": {"type": "object", "propertyNames": {"enum": list(Recipe.model_fields)}},

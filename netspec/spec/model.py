@@ -96,6 +96,7 @@ class ModelSpec:
 
     Attributes:
         layers: in the order of the file, each able to read any other: `conv1`, or `stem.skip` of a block's outputs.
+        auxiliary: outputs that are there in training alone, beside `outputs`.
         parameters: the values that `${…}` saw.
         published: what the source states of it, or None.
         blocks: the blocks by name.
@@ -106,6 +107,7 @@ class ModelSpec:
     inputs: tuple[Input, ...]
     layers: tuple[LayerSpec | UseSpec, ...]
     outputs: tuple[str, ...]
+    auxiliary: tuple[str, ...] = ()
     source: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict)
     training: Recipe | None = None

@@ -23,6 +23,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expression import Names, Unknown
+from netspec.spec.heads import check_heads
 from netspec.spec.hints import suggest
 from netspec.spec.layers import LATER_KEYS, Surroundings, read_defaults, read_layers
 from netspec.spec.messages import Model, Subject, validate
@@ -34,7 +35,7 @@ from netspec.types import TensorType
 
 KEYS = (
     *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
-    *("outputs", "published", "training"),
+    *("outputs", "auxiliary", "published", "training"),
 )
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 MAX_ELEMENTS = 2**31
@@ -64,7 +65,8 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         drafts = read_layers(entries["layers"].value, around, problems)
     else:
         problems.add(start, "the spec needs 'layers': a mapping of names to layers")
-    connected = connect(drafts, places, _value(entries, "outputs"), problems)
+    connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
+    training = _read_part(Recipe, entries, "training", problems)
     spec = ModelSpec(
         name=name,
         inputs=inputs,
@@ -72,11 +74,14 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         outputs=connected.outputs,
         source=_read_text(entries, "source", problems),
         parameters={name: value for name, value in values.items() if not isinstance(value, Unknown)},
-        training=_read_part(Recipe, entries, "training", problems),
+        auxiliary=connected.auxiliary,
+        training=training,
         published=_read_part(Published, entries, "published", problems),
         blocks=blocks,
         defaults=defaults,
     )
+    if training is not None:
+        check_heads(training, entries, connected.heads, problems)
     missing = frozenset(places) - {value.name for value in inputs}
     return Checked(spec, connected.failed | missing)
 
