@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.specs.zoo_table import TITLE, rows
 
 SPECS = Path(__file__).parents[2] / "specs"
 ZOO = sorted({member.spec for member in MEMBERS})
-LONGEST = 120  # lines of a spec
+LONGEST, MEDIAN = 120, 60  # lines of a spec
 
 
 def path_of(spec: str) -> Path:
@@ -65,3 +66,10 @@ def test_a_spec_is_short(spec: str) -> None:
 def test_readme_has_the_zoo() -> None:
     readme = (SPECS.parent / "README.md").read_text()
     assert "\n".join((*TITLE, *rows())) in readme, "python -m tests.specs.zoo_table prints the table as it is now"
+
+
+def test_specs_are_short() -> None:
+    """Those that stand alone: what extends another is shorter still."""
+    texts = {path.stem: path.read_text() for path in SPECS.glob("*.yaml")}
+    lines = {name: len(text.splitlines()) for name, text in texts.items() if "\nextends:" not in text}
+    assert median(lines.values()) < MEDIAN, lines

@@ -36,6 +36,15 @@ class Member:
 
 IMAGENET = ((1000,),)
 
+# Kernels and biases of the prototxt's layers, conv1, cccp1, cccp2, conv2, …: 96·3·11² + 96, 96·96 + 96 twice;
+# 256·96·5² + 256, 256·256 + 256 twice; 384·256·3² + 384, 384·384 + 384 twice; 1024·384·3² + 1024, 1024² + 1024 and
+# 1000·1024 + 1000.
+NIN = 34_944 + 2 * 9_312 + 614_656 + 2 * 65_792 + 885_120 + 2 * 147_840 + 3_539_968 + 1_049_600 + 1_025_000
+
+# 96·3·7² + 96, 256·96·5² + 256, 384·256·3² + 384, 384·384·3² + 384, 256·384·3² + 256; 9216, 4096 and 4096 features to
+# 4096, 4096 and 1000.
+ZFNET = 14_208 + 614_656 + 885_120 + 1_327_488 + 884_992 + 37_752_832 + 16_781_312 + 4_097_000
+
 MEMBERS = (
     Member("convnext", {"model": "tiny"}, 28_589_128, 0, 4_455_531_264, IMAGENET, "torchvision: 4.456 G"),
     Member("convnext", {"model": "small"}, 50_223_688, 0, 8_683_712_256, IMAGENET, "torchvision: 8.684 G"),
@@ -50,6 +59,18 @@ MEMBERS = (
         100 * 16 * 512 + 16 * 16 * (1 * 512 * 256 + 4 * 256 * 128 + 16 * 128 * 64) + 1024 * 16 * 64 * 3,
         ((3, 64, 64),),
         "the generator of pytorch/examples with ngf 64 and nz 100; multiplications counted by hand",
+    ),
+    Member(
+        "densenet", {"depth": 121}, 7_978_856, 83_648, 2_834_161_664, IMAGENET, "torchvision's densenet121: 2.834 G"
+    ),
+    Member(
+        "densenet", {"depth": 161}, 28_681_000, 219_936, 7_727_907_072, IMAGENET, "torchvision's densenet161: 7.728 G"
+    ),
+    Member(
+        "densenet", {"depth": 169}, 14_149_480, 158_400, 3_359_843_328, IMAGENET, "torchvision's densenet169: 3.36 G"
+    ),
+    Member(
+        "densenet", {"depth": 201}, 20_013_928, 229_056, 4_291_365_888, IMAGENET, "torchvision's densenet201: 4.291 G"
     ),
     Member(
         "efficientnet",
@@ -69,6 +90,8 @@ MEMBERS = (
         IMAGENET,
         "torchvision's efficientnet_b1: 0.687 G",
     ),
+    Member("googlenet", {}, 6_624_904, 14_560, 1_498_376_192, IMAGENET, "torchvision's googlenet: 1.498 G"),
+    Member("inception-v3", {}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
     Member("mnasnet", {"alpha": 0.5}, 2_218_512, 20_624, 104_455_968, IMAGENET, "torchvision's mnasnet0_5: 0.104 G"),
     Member("mnasnet", {"alpha": 0.75}, 3_170_208, 29_808, 215_493_104, IMAGENET, "torchvision's mnasnet0_75: 0.215 G"),
     Member("mnasnet", {"alpha": 1.0}, 4_383_312, 37_920, 314_415_872, IMAGENET, "torchvision's mnasnet1_0: 0.314 G"),
@@ -83,15 +106,7 @@ MEMBERS = (
     Member(
         "mobilenet-v3-small", {}, 2_542_856, 12_112, 56_510_400, IMAGENET, "torchvision's mobilenet_v3_small: 0.057 G"
     ),
-    Member(
-        "network-in-network",
-        {},
-        34_944 + 2 * 9_312 + 614_656 + 2 * 65_792 + 885_120 + 2 * 147_840 + 3_539_968 + 1_049_600 + 1_025_000,
-        0,
-        1_100_188_800,
-        IMAGENET,
-        "the model in Caffe's zoo, a file of 29 MiB; both counted by hand",
-    ),
+    Member("nin", {}, NIN, 0, 1_100_188_800, IMAGENET, "counted by the layers of the Caffe model zoo's nin_imagenet"),
     Member(
         "regnet-y",
         {"flops": "400mf"},
@@ -165,7 +180,49 @@ MEMBERS = (
         IMAGENET,
         "torchvision's shufflenet_v2_x2_0: 0.583 G",
     ),
+    Member("squeezenet", {"minor": 0}, 1_248_424, 0, 818_924_576, IMAGENET, "torchvision's squeezenet1_0: 0.819 G"),
+    Member("squeezenet", {"minor": 1}, 1_235_496, 0, 349_151_936, IMAGENET, "torchvision's squeezenet1_1: 0.349 G"),
     Member("unet", {}, 31_030_658, 0, 150_428_424_448, ((2, 388, 388),), "figure 1, counted by hand in the spec"),
+    Member("vgg", {"depth": 11}, 132_863_336, 0, 7_609_090_048, IMAGENET, "torchvision's vgg11: 7.609 G"),
+    Member("vgg", {"depth": 13}, 133_047_848, 0, 11_308_466_176, IMAGENET, "torchvision's vgg13: 11.308 G"),
+    Member("vgg", {"depth": 16}, 138_357_544, 0, 15_470_264_320, IMAGENET, "torchvision's vgg16: 15.47 G"),
+    Member("vgg", {"depth": 19}, 143_667_240, 0, 19_632_062_464, IMAGENET, "torchvision's vgg19: 19.632 G"),
+    Member(
+        "vgg",
+        {"depth": 11, "batch_norm": True},
+        132_868_840,
+        5_504,
+        7_609_090_048,
+        IMAGENET,
+        "torchvision's vgg11_bn: 7.609 G",
+    ),
+    Member(
+        "vgg",
+        {"depth": 13, "batch_norm": True},
+        133_053_736,
+        5_888,
+        11_308_466_176,
+        IMAGENET,
+        "torchvision's vgg13_bn: 11.308 G",
+    ),
+    Member(
+        "vgg",
+        {"depth": 16, "batch_norm": True},
+        138_365_992,
+        8_448,
+        15_470_264_320,
+        IMAGENET,
+        "torchvision's vgg16_bn: 15.47 G",
+    ),
+    Member(
+        "vgg",
+        {"depth": 19, "batch_norm": True},
+        143_678_248,
+        11_008,
+        19_632_062_464,
+        IMAGENET,
+        "torchvision's vgg19_bn: 19.632 G",
+    ),
     Member("vit", {"model": "b_16"}, 86_567_656, 0, 17_563_828_224, IMAGENET, "torchvision's vit_b_16: 17.564 G"),
     Member("vit", {"model": "b_32"}, 88_224_232, 0, 4_409_186_304, IMAGENET, "torchvision's vit_b_32: 4.409 G"),
     Member("vit", {"model": "l_16"}, 304_326_632, 0, 61_554_712_576, IMAGENET, "torchvision's vit_l_16: 61.555 G"),
@@ -188,15 +245,7 @@ MEMBERS = (
         IMAGENET,
         "torchvision's wide_resnet101_2: 22.753 G",
     ),
-    Member(
-        "zfnet",
-        {},
-        14_208 + 614_656 + 885_120 + 1_327_488 + 884_992 + 37_752_832 + 16_781_312 + 4_097_000,
-        0,
-        1_168_032_896,
-        IMAGENET,
-        "figure 3 of the paper, both counted by hand",
-    ),
+    Member("zfnet", {}, ZFNET, 0, 1_168_032_896, IMAGENET, "counted by the layers of the paper's figure 3"),
 )
 
 # The member of each spec that is verified, small enough for every run of the tests: a small image, stages that repeat
@@ -204,19 +253,24 @@ MEMBERS = (
 SMALL: Mapping[str, Settings] = {
     "convnext": {"depths": [2, 1, 1, 1], "widths": [12, 16, 20, 24], "size": 64},
     "dcgan-generator": {"width": 4},
+    "densenet": {"counts": [2, 1, 1, 1], "size": 32},
     "efficientnet": {"variant": "b0", "counts": [1, 2, 1, 1, 1, 1, 1], "size": 32},
+    "googlenet": {"size": 32},
+    "inception-v3": {"size": 75},
     "mnasnet": {"alpha": 0.5, "size": 32},
     "mobilenet-v1": {"alpha": 0.25, "size": 32},
     "mobilenet-v2": {"size": 32},
     "mobilenet-v3-large": {"size": 32},
     "mobilenet-v3-small": {"size": 32},
-    "network-in-network": {"size": 99, "classes": 10},
+    "nin": {"size": 64},
     "regnet-y": {"flops": "400mf", "counts": [1, 2, 1, 1], "size": 32},
     "resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
     "resnext": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
     "shufflenet-v2": {"width": "x0_5", "size": 32},
+    "squeezenet": {"size": 47},
     "unet": {"size": 188, "width": 2},
+    "vgg": {"batch_norm": True, "hidden": 64, "size": 32},
     "vit": {"depth": 2, "heads": 3, "width": 48, "size": 32},
     "wide-resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
-    "zfnet": {"size": 100, "classes": 10},
+    "zfnet": {"hidden": 64, "size": 64},
 }

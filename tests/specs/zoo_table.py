@@ -49,7 +49,7 @@ def _row(spec: str, members: list[Member]) -> str:
 
 
 def _settings(member: Member) -> str:
-    return " ".join(str(value) if value is not True else name for name, value in member.settings.items() if value)
+    return " ".join(name if value is True else str(value) for name, value in member.settings.items() if value is not False)
 
 
 def _span(values: list[float], unit: str) -> str:
