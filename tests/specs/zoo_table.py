@@ -49,7 +49,8 @@ def _row(spec: str, members: list[Member]) -> str:
 
 
 def _settings(member: Member) -> str:
-    return " ".join(name if value is True else str(value) for name, value in member.settings.items() if value is not False)
+    stated = {name: value for name, value in member.settings.items() if value is not False}
+    return " ".join(name if value is True else str(value) for name, value in stated.items())
 
 
 def _span(values: list[float], unit: str) -> str:
