@@ -17,8 +17,8 @@ class Member:
         settings: parameters, as `--set` gives them.
         trained: weights that are trained.
         not_trained: running statistics: two for each normalised channel.
-        macs: multiply-accumulates a sample, of convolutions, dense layers and matrix products.
-        outputs: the features of each output.
+        macs: multiply-accumulates a sample at inference, of convolutions, dense layers and matrix products.
+        outputs: the features of each output at inference.
         source: of `trained`; and of `macs`, in the digits that it gives.
     """
 
@@ -58,8 +58,14 @@ MEMBERS = (
     Member(
         "densenet", {"depth": 201}, 20_013_928, 229_056, 4_291_365_888, IMAGENET, "torchvision's densenet201: 4.291 G"
     ),
-    Member("googlenet", {}, 6_624_904, 14_560, 1_498_376_192, IMAGENET, "torchvision's googlenet: 1.498 G"),
-    Member("inception-v3", {}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
+    Member(
+        "googlenet", {}, 13_004_888, 15_072, 1_498_376_192, IMAGENET, "torchvision's googlenet, aux_logits: 1.498 G"
+    ),
+    Member(
+        "googlenet", {"heads": False}, 6_624_904, 14_560, 1_498_376_192, IMAGENET, "torchvision's googlenet: 1.498 G"
+    ),
+    Member("inception-v3", {}, 27_161_264, 36_224, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
+    Member("inception-v3", {"heads": False}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "the same: 5.713 G"),
     Member("mobilenet-v2", {}, 3_504_872, 34_112, 300_774_272, IMAGENET, "torchvision's mobilenet_v2: 0.301 G"),
     Member("nin", {}, NIN, 0, 1_100_188_800, IMAGENET, "counted by the layers of the Caffe model zoo's nin_imagenet"),
     Member("resnet", {"depth": 18}, 11_689_512, 9_600, 1_814_073_344, IMAGENET, "torchvision's resnet18: 1.814 G"),
@@ -119,7 +125,7 @@ MEMBERS = (
 SMALL: Mapping[str, Settings] = {
     "densenet": {"counts": [2, 1, 1, 1], "size": 32},
     "googlenet": {"size": 32},
-    "inception-v3": {"size": 75},
+    "inception-v3": {"heads": False, "size": 75},
     "mobilenet-v2": {"size": 32},
     "nin": {"size": 64},
     "resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
