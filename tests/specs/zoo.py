@@ -90,8 +90,14 @@ MEMBERS = (
         IMAGENET,
         "torchvision's efficientnet_b1: 0.687 G",
     ),
-    Member("googlenet", {}, 6_624_904, 14_560, 1_498_376_192, IMAGENET, "torchvision's googlenet: 1.498 G"),
-    Member("inception-v3", {}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
+    Member(
+        "googlenet", {}, 13_004_888, 15_072, 1_498_376_192, IMAGENET, "torchvision's googlenet, aux_logits: 1.498 G"
+    ),
+    Member(
+        "googlenet", {"heads": False}, 6_624_904, 14_560, 1_498_376_192, IMAGENET, "torchvision's googlenet: 1.498 G"
+    ),
+    Member("inception-v3", {}, 27_161_264, 36_224, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
+    Member("inception-v3", {"heads": False}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "the same: 5.713 G"),
     Member("mnasnet", {"alpha": 0.5}, 2_218_512, 20_624, 104_455_968, IMAGENET, "torchvision's mnasnet0_5: 0.104 G"),
     Member("mnasnet", {"alpha": 0.75}, 3_170_208, 29_808, 215_493_104, IMAGENET, "torchvision's mnasnet0_75: 0.215 G"),
     Member("mnasnet", {"alpha": 1.0}, 4_383_312, 37_920, 314_415_872, IMAGENET, "torchvision's mnasnet1_0: 0.314 G"),
@@ -256,7 +262,7 @@ SMALL: Mapping[str, Settings] = {
     "densenet": {"counts": [2, 1, 1, 1], "size": 32},
     "efficientnet": {"variant": "b0", "counts": [1, 2, 1, 1, 1, 1, 1], "size": 32},
     "googlenet": {"size": 32},
-    "inception-v3": {"size": 75},
+    "inception-v3": {"heads": False, "size": 75},
     "mnasnet": {"alpha": 0.5, "size": 32},
     "mobilenet-v1": {"alpha": 0.25, "size": 32},
     "mobilenet-v2": {"size": 32},

@@ -39,8 +39,14 @@ def rows() -> list[str]:
     return [_row(spec, list(members)) for spec, members in groupby(MEMBERS, key=lambda member: member.spec)]
 
 
+def lines_of(spec: str) -> list[str]:
+    """The lines that say something: those that are neither blank nor a comment alone, as code is counted."""
+    lines = (SPECS / f"{spec}.yaml").read_text().splitlines()
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
 def _row(spec: str, members: list[Member]) -> str:
-    lines = len((SPECS / f"{spec}.yaml").read_text().splitlines())
+    lines = len(lines_of(spec))
     names = ", ".join(dict.fromkeys(_settings(member) for member in members))
     weights = _span([member.trained / 1e6 for member in members], "M")
     macs = _span([member.macs / 1e9 for member in members], "G")
