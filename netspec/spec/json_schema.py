@@ -96,7 +96,7 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
 
 
 def _recipe() -> type[BaseModel]:
-    from netspec.recipe import Recipe  # noqa: PLC0415 - made slowly, and only a schema needs it
+    from netspec.recipe import Recipe  # noqa: PLC0415 # a schema alone needs it
 
     return Recipe
 

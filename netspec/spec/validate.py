@@ -131,7 +131,7 @@ def _read_text(entries: Mapping[str, Entry], key: str, problems: Problems) -> st
 def _read_recipe(entries: Mapping[str, Entry], problems: Problems) -> Recipe | None:
     if "training" not in entries:
         return None
-    from netspec.recipe import Recipe  # noqa: PLC0415 - twenty classes, which not every spec needs
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for specs that have a recipe
 
     return _read_part(Recipe, entries, "training", problems)
 
