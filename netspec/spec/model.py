@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, Tag
 
@@ -10,11 +10,13 @@ from netspec.graph import Input
 from netspec.graph.preprocessing import FORMS_OF_MEAN, MeanOfTrainingSet, Numbers, PreprocessingFigures
 from netspec.ops import Op
 from netspec.ops.attributes import Attribute, PositiveInt
-from netspec.recipe import Recipe
 from netspec.spec.blocks import BlockSpec
 from netspec.spec.document import MappingNode, Position
 from netspec.spec.expression import Value
 from netspec.spec.uses import Arguments
+
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
 
 
 class MeanFile(Attribute):
@@ -110,7 +112,7 @@ class ModelSpec:
     auxiliary: tuple[str, ...] = ()
     source: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict)
-    training: Recipe | None = None
+    training: "Recipe | None" = None
     published: Published | None = None
     blocks: Mapping[str, BlockSpec] = field(default_factory=dict)
     defaults: Mapping[str, MappingNode] = field(default_factory=dict, compare=False, repr=False)

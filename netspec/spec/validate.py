@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from netspec.graph import Input
-from netspec.recipe import Recipe
 from netspec.spec.blocks import read_blocks
 from netspec.spec.connect import connect
 from netspec.spec.declarations import name_problem
@@ -32,6 +31,9 @@ from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.surroundings import check_blocks, incoming, without_shape
 from netspec.types import TensorType
+
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
 
 KEYS = (
     *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
@@ -66,7 +68,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     else:
         problems.add(start, "the spec needs 'layers': a mapping of names to layers")
     connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
-    training = _read_part(Recipe, entries, "training", problems)
+    training = _read_recipe(entries, problems)
     spec = ModelSpec(
         name=name,
         inputs=inputs,
@@ -129,6 +131,14 @@ def _read_text(entries: Mapping[str, Entry], key: str, problems: Problems) -> st
         hint = "quotes make text of it" if isinstance(node, ScalarNode) and key == "source" else ""
         problems.add(node.at, f"expected a string, received {describe(node)}", hint)
     return ""
+
+
+def _read_recipe(entries: Mapping[str, Entry], problems: Problems) -> Recipe | None:
+    if "training" not in entries:
+        return None
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for specs that have a recipe
+
+    return _read_part(Recipe, entries, "training", problems)
 
 
 def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, problems: Problems) -> Model | None:
