@@ -51,7 +51,22 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     values = elaboration.make(connected, inputs, "")
     outputs = tuple(dict.fromkeys(values[name].name if name in values else name for name in spec.outputs))
     nodes, scopes = tuple(elaboration.nodes), tuple(elaboration.expansion.scopes)
-    return Graph(spec.name, spec.inputs, nodes, outputs, spec.source, scopes=scopes)
+    graph = Graph(spec.name, spec.inputs, nodes, outputs, spec.source, scopes=scopes)
+    if spec.placement is not None and not problems:
+        _check_placement(spec, graph, spec.placement.towers, problems)
+    return graph
+
+
+def _check_placement(spec: ModelSpec, graph: Graph, towers: int, problems: Problems) -> None:
+    """At the groups that cannot be shared out, where they stand in the network itself; else at the placement."""
+    from netspec.graph.placement import UnplaceableError, place  # noqa: PLC0415 # few specs have one
+
+    try:
+        place(graph, towers)
+    except UnplaceableError as error:
+        layer = next((own for own in spec.layers if own.name == error.layer), None)
+        at = _blame(layer, "groups") if isinstance(layer, LayerSpec) else spec.placed_at
+        problems.add(at, error.message, error.hint)
 
 
 class Elaboration:

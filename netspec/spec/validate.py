@@ -24,9 +24,9 @@ from netspec.spec.document import (
 )
 from netspec.spec.expression import Names, Unknown
 from netspec.spec.hints import suggest
-from netspec.spec.layers import LATER_KEYS, Surroundings, read_defaults, read_layers
+from netspec.spec.layers import Surroundings, read_defaults, read_layers
 from netspec.spec.messages import Model, Subject, validate
-from netspec.spec.model import InputSpec, ModelSpec, Published
+from netspec.spec.model import InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.surroundings import check_blocks, incoming, without_shape
@@ -34,7 +34,7 @@ from netspec.types import TensorType
 
 KEYS = (
     *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
-    *("outputs", "published", "training"),
+    *("outputs", "placement", "published", "training"),
 )
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 MAX_ELEMENTS = 2**31
@@ -76,6 +76,8 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         published=_read_part(Published, entries, "published", problems),
         blocks=blocks,
         defaults=defaults,
+        placement=_read_part(PlacementSpec, entries, "placement", problems),
+        placed_at=entries["placement"].value.at if "placement" in entries else None,
     )
     missing = frozenset(places) - {value.name for value in inputs}
     return Checked(spec, connected.failed | missing)
@@ -97,9 +99,7 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
     for key, entry in document.entries.items():
         if problems.is_known(entry.at):
             continue
-        if key in LATER_KEYS:
-            problems.add(entry.at, f"`{key}` is not in this version of the language")
-        elif key not in KEYS:
+        if key not in KEYS:
             problems.add(entry.at, f"a spec has no key {quote(key)}", suggest(key, KEYS, "it has"))
 
 
