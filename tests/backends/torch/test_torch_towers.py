@@ -1,6 +1,8 @@
 """Towers, each a process over gloo with its share of the weights, are the network on one device."""
 
 import ast
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +62,43 @@ def test_a_towers_source_stands_alone_and_has_its_share_of_the_weights(name: str
     assert sum(weight.size for weight in graph.weights.values()) == placement.tower_weights
     assert list(graph.weights) == list(placement.graph.weights)
     assert placement.tower_weights / placement.whole_weights <= 0.55
+
+
+LOST = """
+import os
+import numpy as np
+from netspec.errors import BackendError
+from netspec.lowering import Batch, Normalization, TrainerSettings
+from netspec.recipe import Recipe
+from netspec.testing.networks import towers
+from netspec_torch import BACKEND
+
+random, graph = np.random.default_rng(0), towers()
+weights = {name: random.standard_normal(w.shape) / 10 for name, w in graph.weights.items()}
+recipe = Recipe.model_validate({"batch_size": 4, "steps": 2, "optimizer": {"name": "sgd", "learning_rate": 0.1}})
+plain = Normalization(np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32))
+trainer = BACKEND.trainer(graph, weights, TrainerSettings(recipe, plain, device="cpu", towers=2))
+batch = Batch(random.integers(0, 256, (4, 23, 19, 3), dtype=np.uint8), np.zeros(4, np.int64), np.arange(4))
+trainer.step([batch], 0.1, 4, 0)
+if os.environ["RANK"] == "1":
+    os._exit(0)
+try:
+    trainer.step([batch], 0.1, 4, 0)
+except BackendError as error:
+    print(error)
+"""
+
+
+def test_a_tower_that_is_gone_is_said() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", LOST], env=shared | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    told, _ = (process.communicate(timeout=60)[0] for process in processes)
+    assert told.count("process 0 of 2 lost the others") == 1
