@@ -9,7 +9,6 @@ import numpy as np
 from netspec.graph import Graph, Node
 from netspec.ops.base import Array, Weights
 
-
 Before = Callable[[Node, Sequence[Array]], None]
 
 

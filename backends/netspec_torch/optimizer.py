@@ -222,10 +222,9 @@ def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> Optimizer:
     return (PaperSgd if rule.form == "paper" and rule.momentum else TorchSgd)(recipe, rule, weights)
 
 
-def clip(gradients: list[Tensor], norm: float) -> None:
-    """Scale all gradients, in place, so that their joint L2 norm is at most `norm`: by min(1, norm / found) exactly.
+def clip(gradients: list[Tensor], norm: float, found: Tensor) -> None:
+    """Scale all gradients, in place, so that their joint L2 norm, `found`, is at most `norm`: by min(1, norm / found).
 
     `torch.nn.utils.clip_grad_norm_` adds 1e-6 to what it divides by.
     """
-    found = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (norm / found).clamp(max=1.0))

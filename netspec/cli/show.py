@@ -40,6 +40,7 @@ Examples:
   netspec show specs/resnet.yaml --set depth=18 --unfold
   netspec show specs/*.yaml --json
   netspec show specs/alexnet.yaml --passes
+  netspec show specs/alexnet.yaml --placement
 """,
 )
 @spec_arguments
@@ -48,6 +49,9 @@ Examples:
 @click.option("--graph", "as_graph", is_flag=True, help="Print a Mermaid flowchart instead of a table.")
 @click.option("--unfold", is_flag=True, help="Show the layers of each block, not one line for all of them.")
 @click.option("--passes", "as_passes", is_flag=True, help="Print what each pass of --optimize changes and saves.")
+@click.option(
+    "--placement", "as_placement", is_flag=True, help="Print where layers and weights lie on several devices."
+)
 def command(
     specs: tuple[Path, ...],
     settings: tuple[str, ...],
@@ -55,6 +59,7 @@ def command(
     as_graph: bool,
     unfold: bool,
     as_passes: bool,
+    as_placement: bool,
 ) -> None:
     """Show each layer's op, output shape, weights, MACs, activation memory and receptive field, for one sample.
 
@@ -67,13 +72,18 @@ def command(
 
     --passes shows instead what `--optimize` of other commands does to the network: which layers each pass takes away
     or changes, and by how much fewer nodes, weights and bytes a sample are written into memory after it.
+
+    --placement shows instead how the network lies on the devices that its `placement:` asks for, as figure 2 of
+    Krizhevsky et al. 2012 draws it: what each tower computes, which weights it keeps, and how many bytes it receives
+    at each crossing in a step of the recipe's batch.
     """
     from netspec.graph.analysis import analyze
     from netspec.graph.mermaid import print_mermaid
     from netspec.spec import elaborate, read_spec
 
-    if as_graph and as_passes:
-        raise click.UsageError("--graph and --passes exclude each other")
+    chosen = {"--graph": as_graph, "--passes": as_passes, "--placement": as_placement}
+    if len(both := [name for name, given in chosen.items() if given]) > 1:
+        raise click.UsageError(f"{both[0]} and {both[1]} exclude each other")
     if as_graph and (as_json or len(specs) > 1):
         raise click.UsageError("--graph prints one flowchart: give it one SPEC, and no --json")
     read = [read_spec(path, settings) for path in specs]
@@ -82,6 +92,8 @@ def command(
         print_out(print_mermaid(networks[0][1], unfold=unfold))
     elif as_passes:
         _show_passes([graph for _, graph in networks], as_json)
+    elif as_placement:
+        _show_placements(networks, as_json)
     elif as_json:
         print_json([_as_json(spec, graph, analyze(graph)) for spec, graph in networks])
     else:
@@ -101,6 +113,19 @@ def _show_passes(graphs: Sequence[Graph], as_json: bool) -> None:
         if index:
             print_out()
         print_passes(graph)
+
+
+def _show_placements(networks: Sequence[tuple[ModelSpec, Graph]], as_json: bool) -> None:
+    from netspec.cli.show_placement import placement_as_json, placement_of, print_placement
+
+    placed = [placement_of(spec, graph) for spec, graph in networks]
+    if as_json:
+        print_json([placement_as_json(placement, batch) for placement, batch in placed])
+        return
+    for index, (placement, batch) in enumerate(placed):
+        if index:
+            print_out()
+        print_placement(placement, batch)
 
 
 def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold: bool) -> None:

@@ -81,12 +81,14 @@ class TrainerSettings:
         normalization: of images; None where the inputs are features, taken as they are.
         device: `auto` is the first CUDA device where there is one.
         precision: `bfloat16` computes layers in it while weights and updates stay in the graph's dtype.
+        towers: devices that the network lies on; each process is one of them.
     """
 
     recipe: Recipe
     normalization: Normalization | None = None
     device: Device = "auto"
     precision: Precision = "float32"
+    towers: int = 1
 
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
         """What the loss of each auxiliary output counts in the whole, in the order of the training graph's.
@@ -110,7 +112,9 @@ class Trainer(ABC):
 
     Attributes:
         native: the emitted model itself.
-        rank, world: this process among those that train together.
+        rank, world: this process's share of the samples. Towers of one network have the same one.
+        processes: all that train together; then `export_state` is called in all of them.
+        leads: whether this is the one that writes and is heard.
         device: what it computes on, for the log.
         notes: what a reader of the log has to know: precision, determinism, threads.
     """
@@ -118,6 +122,8 @@ class Trainer(ABC):
     native: Any
     rank: int = 0
     world: int = 1
+    processes: int = 1
+    leads: bool = True
     device: str = "cpu"
     notes: tuple[str, ...] = ()
 
@@ -152,6 +158,10 @@ class Trainer(ABC):
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of an array over all ranks."""
         return values
+
+    def any(self, value: bool) -> bool:
+        """Whether any of all processes says so."""
+        return value
 
     def close(self) -> None:  # noqa: B027 # most have nothing to leave
         """Leave the group of processes that train together, if there is one. Called once, at the end or on failure."""

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from netspec.ops import OPS
 from netspec.spec.declarations import TYPES
-from netspec.spec.model import InputSpec, Published
+from netspec.spec.model import InputSpec, PlacementSpec, Published
 from netspec.spec.validate import NAME_PATTERN
 
 Schema = dict[str, Any]
@@ -30,7 +30,7 @@ _SCALARS = ("integer", "number", "boolean")
 
 def json_schema() -> Schema:
     """The schema of a spec file, draft 7, as a value that `json.dump` writes."""
-    models: list[type[BaseModel]] = [*OPS.values(), InputSpec, Published, _recipe()]
+    models: list[type[BaseModel]] = [*OPS.values(), InputSpec, PlacementSpec, Published, _recipe()]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     definitions = {name: _to_draft7(schema) for name, schema in generated["$defs"].items()}
     required = {kind: definitions[op.__name__].pop("required", []) for kind, op in OPS.items()}
@@ -95,6 +95,7 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             "uniqueItems": True,
             "description": "Outputs in training alone, of the main output's shape; the recipe's loss weighs each.",
         },
+        "placement": _reference(PlacementSpec.__name__),
         "published": _reference(Published.__name__),
         # In a file that extends another it may state a part of each part; `_complete_spec` says the rest.
         "training": {"type": "object", "propertyNames": {"enum": list(_recipe().model_fields)}},

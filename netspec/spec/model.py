@@ -53,6 +53,12 @@ class Published(Attribute):
     macs: PositiveInt | None = None
 
 
+class PlacementSpec(Attribute):
+    """On how many devices the network lies: each of the `towers` keeps a share of the channels and of the weights."""
+
+    towers: int = Field(ge=2, le=64)
+
+
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
     """One layer: its op, and the values that it reads.
@@ -103,6 +109,8 @@ class ModelSpec:
         published: what the source states of it, or None.
         blocks: the blocks by name.
         defaults: attributes by op, which the layers of blocks have not got yet.
+        placement: on how many devices it lies, or None for one.
+        placed_at: where the spec says so.
     """
 
     name: str
@@ -116,3 +124,5 @@ class ModelSpec:
     published: Published | None = None
     blocks: Mapping[str, BlockSpec] = field(default_factory=dict)
     defaults: Mapping[str, MappingNode] = field(default_factory=dict, compare=False, repr=False)
+    placement: PlacementSpec | None = None
+    placed_at: Position | None = field(default=None, compare=False, repr=False)

@@ -24,9 +24,9 @@ from netspec.spec.document import (
 from netspec.spec.expression import Names, Unknown
 from netspec.spec.heads import check_heads
 from netspec.spec.hints import suggest
-from netspec.spec.layers import LATER_KEYS, Surroundings, read_defaults, read_layers
+from netspec.spec.layers import Surroundings, read_defaults, read_layers
 from netspec.spec.messages import Model, Subject, validate
-from netspec.spec.model import InputSpec, ModelSpec, Published
+from netspec.spec.model import InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.surroundings import check_blocks, incoming, without_shape
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 KEYS = (
     *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
-    *("outputs", "auxiliary", "published", "training"),
+    *("outputs", "auxiliary", "placement", "published", "training"),
 )
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 MAX_ELEMENTS = 2**31
@@ -81,6 +81,8 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         published=_read_part(Published, entries, "published", problems),
         blocks=blocks,
         defaults=defaults,
+        placement=_read_part(PlacementSpec, entries, "placement", problems),
+        placed_at=entries["placement"].value.at if "placement" in entries else None,
     )
     if training is not None:
         check_heads(training, entries, connected.heads, problems)
@@ -104,9 +106,7 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
     for key, entry in document.entries.items():
         if problems.is_known(entry.at):
             continue
-        if key in LATER_KEYS:
-            problems.add(entry.at, f"`{key}` is not in this version of the language")
-        elif key not in KEYS:
+        if key not in KEYS:
             problems.add(entry.at, f"a spec has no key {quote(key)}", suggest(key, KEYS, "it has"))
 
 

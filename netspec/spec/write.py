@@ -53,6 +53,8 @@ def write_spec(spec: ModelSpec) -> str:
     parts["outputs"] = list(spec.outputs)
     if spec.auxiliary:
         parts["auxiliary"] = list(spec.auxiliary)
+    if spec.placement is not None:
+        parts["placement"] = _attributes(spec.placement)
     if spec.published is not None:
         parts["published"] = _attributes(spec.published)
     if spec.training is not None:
