@@ -38,7 +38,9 @@ from netspec.passes.fold_padding import fold_padding
 from netspec.passes.in_place import in_place
 from netspec.passes.relu_after_max_pool import relu_after_max_pool
 from netspec.passes.remove_dropout import remove_dropout
+from netspec.passes.remove_heads import remove_heads
 from netspec.passes.remove_identities import remove_identities, remove_nodes
+from netspec.testing.networks import auxiliary_heads
 from netspec.testing.pass_networks import dropped, gated, normalized, padded, pooled, shared, turned
 from netspec.verify import verify
 
@@ -225,6 +227,12 @@ def _channels_moved(graph: Graph) -> Rewrite:
     return Rewrite(replace(graph, nodes=(moved, *nodes)), (image.name,), meaning={"moved": None})
 
 
+def _trunk_with_heads(graph: Graph) -> Rewrite | None:
+    rewrite = remove_heads(graph)
+    trunk = None if rewrite is None else _without_relus(rewrite.graph)
+    return None if rewrite is None or trunk is None else replace(rewrite, graph=trunk.graph)
+
+
 PASS_FAULTS: tuple[PassFault, ...] = (
     PassFault(
         "a permutation taken for an identity",
@@ -239,6 +247,7 @@ PASS_FAULTS: tuple[PassFault, ...] = (
         _disguised(remove_dropout, Dropout, disguise=lambda op: op.model_copy(update={"mode": "inverted"})),
         dropped,
     ),
+    PassFault("a layer of the trunk gone with its heads", "remove-heads", _trunk_with_heads, auxiliary_heads),
     PassFault("a needed layer removed", "remove-unused", _without_relus, shared),
     PassFault("padding on one side", "fold-padding", _padding_on_one_side, padded, "training"),
     PassFault(

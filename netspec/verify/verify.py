@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -72,12 +73,15 @@ def verify(
         backend.require()
     training = _that_train(backends, level)
     trained = training_graph(graph) if level == "training" else None
+    with_heads = with_heads_for_training(graph) if graph.heads else None
     graph = with_unsaturated_outputs(graph)
     cases = list(cases_of(graph, seed=seed))
     if weights is None:
         progress(f"weights, {cases[0].label}")
         weights = with_statistics(graph, check_weights_of(graph, seed), cases[0].inputs)
     comparisons = list(_forward(cases, backends, weights, progress))
+    if with_heads is not None:
+        comparisons += _forward([replace(cases[1], graph=with_heads)], backends, weights, progress)
     notes = _notes(backends, cases, graph)
     if level != "forward" and len(training) > 1:
         comparisons += _gradient(cases, training, weights, seed, progress)
@@ -120,13 +124,26 @@ def _node_dtypes(backends: Sequence[Backend], failed: Sequence[Comparison]) -> l
 
 
 def with_unsaturated_outputs(graph: Graph) -> Graph:
-    """The graph with the inputs of final softmax, sigmoid and tanh nodes shown too: at scale those hide differences."""
-    shown = list(graph.outputs)
-    for name in graph.outputs:
+    """The graph with the inputs of final softmax, sigmoid and tanh nodes shown too: at scale those hide differences.
+
+    Auxiliary outputs are shown as all others are: at inference too.
+    """
+    return graph.with_outputs(_unsaturated(graph, graph.outputs))
+
+
+def with_heads_for_training(graph: Graph) -> Graph:
+    """The same, but that auxiliary outputs stay what they are: a backend leaves them out at inference."""
+    main = [name for name in _unsaturated(graph, graph.main) if name not in graph.auxiliary]
+    return replace(graph, outputs=(*main, *graph.auxiliary)).check()
+
+
+def _unsaturated(graph: Graph, outputs: Iterable[str]) -> list[str]:
+    shown = list(outputs)
+    for name in tuple(shown):
         value = graph.values[name]
         if isinstance(value, Node) and isinstance(value.op, SATURATING):
             shown += [source for source in value.inputs if source not in shown]
-    return graph.with_outputs(shown)
+    return shown
 
 
 def _forward(
