@@ -23,6 +23,7 @@ from netspec.spec.document import (
 )
 from netspec.spec.expression import FUNCTIONS, has_expression
 from netspec.spec.hints import did_you_mean
+from netspec.spec.scalars import lookalike
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MAX_NAME = 100
@@ -66,23 +67,42 @@ class Declaration:
     choices: tuple[object, ...] = ()
     given: DocumentNode | None = None
 
+    @property
+    def expected(self) -> str:
+        """What it may be, in words."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}"
+        return TYPES.get(self.type, "any value")
+
     def accept(self, node: DocumentNode, problems: Problems) -> bool:
         """Whether a value is one that the parameter may have; if not, that is recorded."""
         if is_broken(node):
             return False
         if kind_of(node) not in {self.type or kind_of(node), *_NARROWER.get(self.type, ())} or kind_of(node) == "":
             expected = TYPES.get(self.type, "a number, a boolean, a string, a list or a mapping")
-            problems.add(node.at, f"expected {expected} for {quote(self.name)}, received {describe(node)}")
+            hint = scalar_hint(node, self.type)
+            problems.add(node.at, f"expected {expected} for {quote(self.name)}, received {describe(node)}", hint)
             return False
         if self.choices and plain(node) not in self.choices:
-            listed = ", ".join(map(str, self.choices))
-            message = f"expected one of {listed} for {quote(self.name)}, received {describe(node)}"
+            message = f"expected {self.expected} for {quote(self.name)}, received {describe(node)}"
             problems.add(node.at, message, did_you_mean(str(plain(node)), map(str, self.choices)))
             return False
         return True
 
 
 _NARROWER = {"number": ("integer",)}
+
+
+def scalar_hint(node: DocumentNode, type: str) -> str:
+    """How a value that was probably meant is written, where a number or a boolean was expected; or empty."""
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, str) and type in ("integer", "number", "boolean"):
+        return lookalike(value)
+    if isinstance(node, ScalarNode) and isinstance(value, float) and type == "integer":
+        if "/" in node.expression:
+            return "`//` divides to a whole number"
+        return f"write `{int(value)}`" if value.is_integer() else ""
+    return ""
 
 
 def kind_of(node: DocumentNode) -> str:

@@ -35,6 +35,7 @@ UNKNOWN = Unknown.UNKNOWN
 INDEX = "index"  # the number of an instance in its stack
 Names = Mapping[str, Value | Unknown]
 MAX_LENGTH = 300
+SIZES = ("channels", "height", "width")  # of the map that arrives, by name
 _MAX_BITS = 63
 _MAX_DIGITS = 15
 
@@ -169,17 +170,18 @@ def _parse(code: str) -> ast.Expr:
             warnings.simplefilter("ignore")  # `1if x else 2`: Python's advice to Python's writers
             body = ast.parse(code).body
     except SyntaxError:
-        raise ExpressionError(f"{quote(code)} is not an expression", _LANGUAGE) from None
+        raise ExpressionError(f"{quote(code)} is not an expression", _other_language(code) or _LANGUAGE) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError(f"{quote(code)} is not an expression that can be read", _LANGUAGE) from None
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
-        raise ExpressionError(f"{quote(code)} is a statement, not an expression", _LANGUAGE)
+        raise ExpressionError(f"{quote(code)} is a statement, not an expression", _other_language(code) or _LANGUAGE)
     return body[0]
 
 
 def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
     """The parameters that an expression uses, after each part of it is found on the list."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    compared = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in node.comparators}
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
@@ -189,7 +191,8 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
                 raise ExpressionError(f"{quote(name)} is not a function of the language", hint)
             case ast.Name(id=name) if id(node) not in called and name not in parameters:
                 message = f"the parameter {quote(name)} is not defined"
-                raise ExpressionError(message, _defined(name, parameters), name)
+                text = f"a text has quotes: `'{name}'`" if id(node) in compared else ""
+                raise ExpressionError(message, _defined(name, parameters, text), name)
             case ast.Constant(value=value) if not isinstance(value, bool | int | float | str):
                 raise ExpressionError(f"{quote(str(value))} is not a value of the language", _LANGUAGE)
             case ast.Attribute(attr=attr) if attr.startswith("_"):
@@ -201,10 +204,23 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS
 
 
-def _defined(name: str, parameters: Names) -> str:
+def _other_language(code: str) -> str:
+    """The word for an operator that other languages have, or empty."""
+    words = {"&&": "and", "||": "or", "!": "not", "=": "=="}
+    own = re.sub(r"'[^']*'|\"[^\"]*\"|[=!<>]=", "", code)
+    found = next((sign for sign in words if sign in own), "")
+    return f"`{found}` is written `{words[found]}`" if found else ""
+
+
+def _defined(name: str, parameters: Names, text: str) -> str:
     if name == INDEX:
         return "`index` counts the instances of a layer with `repeat`, in what it gives to them"
-    known = f"defined here: {', '.join(parameters)}" if parameters else "`parameters: {…}` defines them"
+    if name in ("true", "false"):
+        return f"in an expression it is `{name.capitalize()}`"
+    if name in SIZES:
+        known = f"{', '.join(SIZES)} are those of a map (N, C, H, W) that a layer or a block reads"
+        return did_you_mean(name, parameters) or known
+    known = text or f"defined here: {', '.join(parameters)}" if parameters else "`parameters: {…}` defines them"
     return did_you_mean(name, parameters) or known
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from netspec.spec.hints import did_you_mean, nearest
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
 from netspec.spec.parameters import Substitution
+from netspec.spec.scalars import lookalike
 from netspec.spec.uses import MAX_LAYERS, Use, read_use
 
 MAX_NUMBER = 2**31
@@ -154,7 +155,7 @@ def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problem
     draft = DraftLayer(name, entry.at, inputs=inputs, broken=inputs is None and "inputs" in node.entries)
     kept: bool | None = True
     if "when" in node.entries:
-        kept = _read_condition(substitution.apply(node.entries["when"].value), problems)
+        kept = _read_condition(substitution.apply(node.entries["when"].value), around.names, problems)
     if kept is False:
         return draft._replace(dropped=True)
     misplaced = _refuse_keys(node, problems) or kept is None
@@ -164,12 +165,15 @@ def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problem
     return _read_op(draft, substitution.apply_entries(own), node, around, problems, misplaced)
 
 
-def _read_condition(node: DocumentNode, problems: Problems) -> bool | None:
+def _read_condition(node: DocumentNode, names: Collection[str], problems: Problems) -> bool | None:
     """Whether a layer stays; None where that is not known."""
     if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
     if not is_broken(node):
-        problems.add(node.at, f"expected true or false, received {describe(node)}", "compare: `${stride > 1}`")
+        text = node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+        bare = text.strip("${} ")
+        hint = f"write `${{{bare}}}`" if bare in names else lookalike(text) or "compare: `${stride > 1}`"
+        problems.add(node.at, f"expected true or false, received {describe(node)}", hint)
     return None
 
 
@@ -198,7 +202,7 @@ def _read_op(
     attributes = merge_attributes(defaults[kind], own) if kind in defaults else own
     op = None
     if _numbers_in_range(attributes, problems):
-        op = validate(OPS[kind], Subject(attributes, draft.at, kind), problems)
+        op = validate(OPS[kind], Subject(attributes, draft.at, kind, LAYER_KEYS), problems)
     stated = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
     return draft._replace(
         op=None if misplaced else op,
@@ -243,6 +247,8 @@ def _read_kind(name: str, at: Position, node: MappingNode, around: Surroundings,
         if op.value in OPS:
             return op.value
         hint = f"`block: {op.value}` uses the block" if op.value in around.blocks else did_you_mean(op.value, OPS)
+        if not hint and (near := nearest(op.value, around.blocks)):
+            hint = f"did you mean `block: {near}`?"
         problems.add(op.at, f"{quote(op.value)} is not an op", hint or _OPS_HINT)
     elif not is_broken(op):
         problems.add(op.at, f"expected the name of an op, received {describe(op)}", _OPS_HINT)

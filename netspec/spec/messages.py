@@ -31,11 +31,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Subject(NamedTuple):
-    """What is validated: a mapping of the document, the key it stands under, and its name in messages."""
+    """What is validated: a mapping of the document, the key it stands under, its name in messages, other keys there."""
 
     node: MappingNode
     at: Position
     name: str
+    beside: tuple[str, ...] = ()
 
 
 def validate(model: type[Model], subject: Subject, problems: Problems, *, partial: bool = False) -> Model | None:
@@ -110,7 +111,8 @@ class _Report:
             case "extra_forbidden":
                 owner = self._shown(place.owner)
                 known = field_names(members_at(self._model, error["loc"][:-1]))
-                hint = suggest(place.key, known, f"{owner} has")
+                beside = self._subject.beside if len(error["loc"]) == 1 else ()
+                hint = did_you_mean(place.key, [*known, *beside]) or suggest(place.key, known, f"{owner} has")
                 self._problems.add(place.key_at, f"{owner} has no attribute {quote(place.key)}", hint)
             case "value_error":
                 self._problems.add(place.at, str(context["error"]))

@@ -65,6 +65,7 @@ def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declarati
             problems.add(entry.at, f"the spec has no parameter {quote(parameter)} that could choose a preset", hint)
         elif isinstance(entry.value, MappingNode):
             below = order[order.index(parameter) + 1 :]
+            _refuse_impossible(declarations[parameter], entry.value, problems)
             found[parameter] = {
                 value: _read_set(parameter, chosen, below, declarations, problems)
                 for value, chosen in entry.value.entries.items()
@@ -73,6 +74,15 @@ def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declarati
             message = f"expected a mapping of values of {quote(parameter)} to presets"
             problems.add(entry.value.at, f"{message}, received {describe(entry.value)}")
     return Presets(found)
+
+
+def _refuse_impossible(declaration: Declaration, sets: MappingNode, problems: Problems) -> None:
+    """Report the presets of values that are not among the parameter's choices."""
+    possible = [_text(choice) for choice in declaration.choices]
+    for value, entry in sets.entries.items():
+        if possible and value not in possible:
+            message = f"{quote(declaration.name)} is never {value}: it is {declaration.expected}"
+            problems.add(entry.at, message, did_you_mean(value, possible))
 
 
 def _read_set(

@@ -7,13 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from netspec.spec.blocks import BlockSpec, broken_block
 from netspec.spec.connect import connect
 from netspec.spec.document import MappingNode, Problems, quote
-from netspec.spec.expression import UNKNOWN, Names, Value
+from netspec.spec.expression import SIZES, UNKNOWN, Names, Value
 from netspec.spec.layers import DraftLayer, Surroundings, read_layers
 from netspec.spec.order import topological_order
 from netspec.spec.uses import MAX_LAYERS
 from netspec.types import TensorType
-
-_OF_A_MAP = ("channels", "height", "width")
 
 
 def incoming(inputs: Mapping[str, TensorType]) -> dict[str, Value]:
@@ -26,7 +24,7 @@ def incoming(inputs: Mapping[str, TensorType]) -> dict[str, Value]:
     for name, type in inputs.items():
         own: dict[str, Value] = {"shape": type.features}
         if type.rank == 4:
-            own |= dict(zip(_OF_A_MAP, type.features, strict=True))
+            own |= dict(zip(SIZES, type.features, strict=True))
         found = {**own, **found, name: own}
     return found
 
@@ -44,7 +42,7 @@ def not_yet_known(block: BlockSpec, values: Names) -> Names:
 
 def without_shape(values: Names, inputs: Collection[str]) -> Names:
     """The same, where it is not known what arrives."""
-    return {**values, **{name: UNKNOWN for name in (*_OF_A_MAP, "shape", *inputs) if name not in values}}
+    return {**values, **{name: UNKNOWN for name in (*SIZES, "shape", *inputs) if name not in values}}
 
 
 def check_blocks(

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from netspec.ops import OPS
 from netspec.spec.blocks import LAYER_KEYS, BlockSpec
-from netspec.spec.declarations import TYPES
+from netspec.spec.declarations import scalar_hint
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -21,7 +22,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expression import INDEX, UNKNOWN, Names, Unknown, Value
-from netspec.spec.hints import nearest, suggest
+from netspec.spec.hints import did_you_mean, nearest, suggest
 from netspec.spec.parameters import Substitution, value_of
 
 MAX_LAYERS: Final = 100_000
@@ -66,7 +67,8 @@ def _read_block(node: DocumentNode, blocks: Mapping[str, BlockSpec], problems: P
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
         if node.value in blocks:
             return blocks[node.value]
-        hint = suggest(node.value, blocks, "there are") or "`blocks: {…}` in the spec defines them"
+        hint = f"`op: {node.value}` is an op" if node.value in OPS else suggest(node.value, blocks, "there are")
+        hint = hint or "`blocks: {…}` in the spec defines them"
         problems.add(node.at, f"there is no block {quote(node.value)}", hint)
     elif not is_broken(node):
         problems.add(node.at, f"expected the name of a block, received {describe(node)}")
@@ -78,8 +80,8 @@ def _read_repeat(node: DocumentNode, problems: Problems) -> int | None:
         return None
     count = node.value if isinstance(node, ScalarNode) else None
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        hint = "`//` divides to a whole number" if isinstance(count, float) and "/" in describe(node) else ""
-        problems.add(node.at, f"expected how often the block is stacked, received {describe(node)}", hint)
+        message = f"expected how often the block is stacked, received {describe(node)}"
+        problems.add(node.at, message, scalar_hint(node, "integer"))
         return None
     if count > MAX_LAYERS:
         problems.add(node.at, f"{count:,} times: at most {MAX_LAYERS:,} are taken")
@@ -145,14 +147,21 @@ class _Arguments:
             if key in known:
                 values[key] = value_of(substitution.apply(entry.value), known[key], self._problems)
             else:
-                hint = suggest(key, known, f"{self._block.name} has") or f"{self._block.name} has no parameters"
+                hint = _unknown_key(key, self._block)
                 self._problems.add(entry.at, f"the block {quote(self._block.name)} has no parameter {quote(key)}", hint)
                 values[key] = UNKNOWN
         absent = [d for name, d in known.items() if d.default is None and name not in values]
         misspelt = {nearest(key, known) for key in stated if key not in known}
         unsaid = [d for d in absent if d.name not in misspelt]
         if unsaid:
-            wanted = ", ".join(f"{quote(d.name)} ({TYPES.get(d.type, 'any value')})" for d in unsaid)
+            wanted = ", ".join(f"{quote(d.name)} ({d.expected})" for d in unsaid)
             self._problems.add(self._at, f"the block {quote(self._block.name)} needs {wanted}")
         whole = {name: value for name, value in values.items() if not isinstance(value, Unknown)}
         return whole if len(whole) == len(values) and not absent else None
+
+
+def _unknown_key(key: str, block: BlockSpec) -> str:
+    """What the writer meant by a key that is no parameter: one that is, or what any layer may say."""
+    known = block.parameters
+    near = did_you_mean(key, known) or (did_you_mean(key, LAYER_KEYS) if key not in LAYER_KEYS else "")
+    return near or suggest(key, known, f"{block.name} has") or f"{block.name} has no parameters"
