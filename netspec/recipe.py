@@ -19,11 +19,13 @@ Factor = Annotated[float, Field(gt=0, lt=1)]
 class SoftmaxCrossEntropy(Attribute):
     """Cross-entropy of the softmax of the logits, the mean over the batch.
 
-    `label_smoothing` e gives every class e / classes of the target, and the true one 1 - e more.
+    `label_smoothing` e gives every class e / classes of the target, and the true one 1 - e more (Szegedy et al. 2016,
+    section 7). `auxiliary` adds that loss of each auxiliary output, times the weight that stands after its name.
     """
 
     name: Literal["softmax_cross_entropy"]
     label_smoothing: BelowOne = 0.0
+    auxiliary: dict[str, PositiveFloat] = Field(default_factory=dict)
 
 
 class Sgd(Attribute):
@@ -67,7 +69,25 @@ class AdamW(_Adaptive):
     name: Literal["adamw"]
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
+class RmsProp(Attribute):
+    """RMSProp (Tieleman & Hinton 2012, lecture 6e) with momentum, weight decay inside the gradient.
+
+    With s ← rho · s + (1 - rho) · g², which begins at 0:
+    `form: tensorflow`: v ← momentum · v + rate · g / √(s + epsilon); w ← w - v, epsilon inside the root and the rate
+    inside the velocity, as the papers that trained in TensorFlow have it.
+    `form: torch`: v ← momentum · v + g / (√s + epsilon); w ← w - rate · v, both outside.
+    """
+
+    name: Literal["rmsprop"]
+    learning_rate: PositiveFloat
+    rho: BelowOne = 0.9
+    momentum: BelowOne = 0.0
+    epsilon: PositiveFloat = 1e-3
+    form: Literal["tensorflow", "torch"] = "tensorflow"
+    weight_decay: NonNegativeFloat = 0.0
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
 
 
 class WeightOverride(Attribute):

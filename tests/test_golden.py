@@ -29,6 +29,7 @@ NETWORKS = {
     "branches": GOLDEN / "branches.yaml",
     "resnet": SPECS / "resnet.yaml",
     "blocks": GOLDEN / "blocks.yaml",
+    "heads": GOLDEN / "heads.yaml",
 }
 # What passes make of AlexNet, and of a block whose sum is written in place and whose norms are folded.
 OPTIMIZED: dict[str, tuple[Path, Level]] = {
@@ -86,7 +87,7 @@ def test_every_golden_has_a_network() -> None:
 )
 def test_emitted_source_is_laid_out_and_clean(command: list[str]) -> None:
     sources = sorted(map(str, GOLDEN.glob("*.py")))
-    assert len(sources) == 14
+    assert len(sources) == 16
     ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", *sources]
     result = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

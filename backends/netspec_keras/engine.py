@@ -39,6 +39,8 @@ def run(model: keras.Model, inputs: Sequence[Array], training: bool) -> list[Arr
 def derivatives(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Array]) -> Derivatives:
     """Derivatives at inference of Σ outputs · cotangents, for each trainable variable and each input.
 
+    The cotangents are of the first outputs, all that are not auxiliary.
+
     Raises:
         BackendError: Keras runs on an engine that only infers.
     """
@@ -58,7 +60,7 @@ def _tensorflow(model: keras.Model, inputs: Sequence[Array], cotangents: Sequenc
     variables = [variable.value for variable in model.trainable_variables]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        outputs = _outputs(model(_arguments(tensors), training=False))
+        outputs = _outputs(model(_arguments(tensors), training=False))[: len(cotangents)]
     found = tape.gradient(
         outputs,
         [*variables, *tensors],
@@ -74,7 +76,7 @@ def _torch(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Arr
     tensors = [keras.ops.convert_to_tensor(array).requires_grad_() for array in inputs]
     variables = [variable.value for variable in model.trainable_variables]
     found = torch.autograd.grad(
-        _outputs(model(_arguments(tensors), training=False)),
+        _outputs(model(_arguments(tensors), training=False))[: len(cotangents)],
         [*variables, *tensors],
         [keras.ops.convert_to_tensor(array) for array in cotangents],
         allow_unused=True,
@@ -90,7 +92,7 @@ def _jax(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Array
 
     def outputs(variables: list[Any], arrays: list[Any]) -> list[Any]:
         result, _ = model.stateless_call(variables, fixed, _arguments(arrays), training=False)
-        return _outputs(result)
+        return _outputs(result)[: len(cotangents)]
 
     variables = [variable.value for variable in model.trainable_variables]
     _, pull_back = jax.vjp(outputs, variables, [keras.ops.convert_to_tensor(array) for array in inputs])

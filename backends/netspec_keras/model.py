@@ -58,11 +58,11 @@ class KerasModel(Model):
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
         """Derivatives by the engine's own means, of trainable variables and inputs at once."""
         graph = self.artifact.graph
-        if sorted(cotangents) != sorted(graph.outputs):
+        if sorted(cotangents) != sorted(graph.main):
             received = ", ".join(cotangents) or "none"
-            raise BackendError(f"expected cotangents of {', '.join(graph.outputs)}, received {received}")
+            raise BackendError(f"expected cotangents of {', '.join(graph.main)}, received {received}")
         arrays = [_native(a) for a in inputs_of(graph, inputs)]
-        directions = [_native(cotangents[name].astype(graph.dtype.numpy, copy=False)) for name in graph.outputs]
+        directions = [_native(cotangents[name].astype(graph.dtype.numpy, copy=False)) for name in graph.main]
         with self._precision():
             of_variables, of_inputs = derivatives(self.native, arrays, directions)
         paths = {id(variable): path for path, variable in self._variables.items()}
@@ -86,7 +86,10 @@ class KerasModel(Model):
         arrays = [_native(a) for a in inputs_of(graph, inputs)]
         with self._precision():
             outputs = run(self.native, arrays, training=training)
-        return named(graph.outputs, [_canonical(output) for output in outputs])
+        # A functional model has the same outputs in both modes; the auxiliary ones stand last.
+        names = graph.outputs if training else graph.main
+        outputs = outputs[: len(names)]
+        return named(names, [_canonical(output) for output in outputs])
 
     def _precision(self) -> AbstractContextManager[None]:
         return precision(self.artifact.graph.dtype)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from netspec.recipe import Adam, AdamW, Recipe, Sgd
+from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class Optimizer:
         TensorFlow has epsilon beside the root of s as it is, not as corrected: ε · √(1 − β2^t) there is ε here.
         """
         rule = self._recipe.optimizer
-        if isinstance(rule, Sgd):
+        if isinstance(rule, Sgd | RmsProp):
             return np.array([rate])
         # The kernel takes 1 − β from β as it is in the weights' dtype: what corrects for it has to agree.
         beta1, beta2 = (self._rounded(beta) ** (updates + 1) for beta in (rule.beta1, rule.beta2))
@@ -63,6 +63,9 @@ class Optimizer:
             own = {slot: variables[name].handle for slot, variables in self.slots.items()}
             if isinstance(rule, Sgd):
                 _sgd(rule, variable, gradient, own, eta, decay)
+            elif isinstance(rule, RmsProp):
+                slots = {slot: variables[name] for slot, variables in self.slots.items()}
+                _rmsprop(rule, variable, gradient, slots, eta, decay)
             else:
                 _adam(rule, variable, gradient, own, eta, decay, numbers[1:])
 
@@ -74,6 +77,8 @@ class Optimizer:
 def _slot_names(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe.optimizer, Sgd):
         return (VELOCITY,) if recipe.optimizer.momentum else ()
+    if isinstance(recipe.optimizer, RmsProp):
+        return (SECOND_MOMENT, VELOCITY) if recipe.optimizer.momentum else (SECOND_MOMENT,)
     return (FIRST_MOMENT, SECOND_MOMENT)
 
 
@@ -139,3 +144,33 @@ def _adam(
         epsilon=tf.cast(corrections[1], variable.dtype),
         grad=_decayed(gradient, variable, decay),
     )
+
+
+def _rmsprop(
+    rule: RmsProp,
+    variable: tf.Variable,
+    gradient: tf.Tensor,
+    own: Mapping[str, tf.Variable],
+    eta: tf.Tensor,
+    decay: float,
+) -> None:
+    rate, gradient = tf.cast(eta, variable.dtype), _decayed(gradient, variable, decay)
+    rho, momentum, epsilon = (tf.constant(each, variable.dtype) for each in (rule.rho, rule.momentum, rule.epsilon))
+    if rule.form == "tensorflow" and rule.momentum:
+        tf.raw_ops.ResourceApplyRMSProp(
+            var=variable.handle,
+            ms=own[SECOND_MOMENT].handle,
+            mom=own[VELOCITY].handle,
+            lr=rate,
+            rho=rho,
+            momentum=momentum,
+            epsilon=epsilon,
+            grad=gradient,
+        )
+        return
+    square = own[SECOND_MOMENT].assign(rho * own[SECOND_MOMENT] + (1 - rho) * tf.square(gradient))
+    inside = rule.form == "tensorflow"
+    step = gradient / (tf.sqrt(square + epsilon) if inside else tf.sqrt(square) + epsilon)
+    if rule.momentum:  # in TensorFlow's form by the kernel
+        step = own[VELOCITY].assign(momentum * own[VELOCITY] + step)
+    variable.assign_sub(rate * step)

@@ -45,6 +45,7 @@ class KerasTrainer(Trainer):
     def __init__(self, artifact: Artifact, weights: Weights, settings: TrainerSettings) -> None:
         self._settings = settings
         self._graph = artifact.graph
+        self._head_weights = settings.head_weights(self._graph)
         self._place, self.device = _place(settings.device)
         with tf.device(self._place):
             self._model = TrainedModel(artifact, weights, settings)
@@ -155,9 +156,11 @@ class KerasTrainer(Trainer):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             with self._drops.taking(given):
-                logits = self._model.logits(self._normalized(given), training=True)
+                logits, *heads = self._model.outputs(self._normalized(given), training=True)
             smoothing = self._settings.recipe.loss.label_smoothing
             losses = _cross_entropy(logits, given["labels"], smoothing)
+            for weight, head in zip(self._head_weights, heads, strict=True):
+                losses += weight * _cross_entropy(head, given["labels"], smoothing)
             loss = tf.reduce_sum(losses) / tf.cast(given["total"], losses.dtype)
         wrong = tf.math.count_nonzero(tf.argmax(logits, axis=1) != given["labels"])
         # What no output needs has a gradient of zero; its decay goes on.
@@ -169,7 +172,7 @@ class KerasTrainer(Trainer):
         return tf.constant(True)
 
     def _predicted(self, given: Given) -> tf.Tensor:
-        return self._model.logits(self._normalized(given), training=False)
+        return self._model.outputs(self._normalized(given), training=False)[0]
 
     def _normalized(self, given: Given) -> tf.Tensor:
         dtype, normalization = self._graph.dtype.numpy, self._settings.normalization
@@ -208,10 +211,12 @@ class TrainedModel(KerasModel):
                 "remove the layers from the spec",
             )
 
-    def logits(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        """The output in the dtype of the graph. To be traced."""
+    def outputs(self, inputs: tf.Tensor, training: bool) -> list[tf.Tensor]:
+        """The logits, then those of auxiliary heads, in the dtype of the graph. To be traced."""
         with self._precision():
-            return tf.cast(self.native(inputs, training=training), self.artifact.graph.dtype.numpy)
+            found = self.native(inputs, training=training)
+        every = found if isinstance(found, list | tuple) else [found]
+        return [tf.cast(each, self.artifact.graph.dtype.numpy) for each in every]
 
     def canonical(self, native: Mapping[str, Any]) -> dict[str, Array]:
         """Copies in canonical layout of variables or tensors in Keras', by weight."""

@@ -192,7 +192,9 @@ class ModelWriter:
             Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs
         ]
         received = _shapes([i.type for i in graph.inputs], "inputs")
-        returned = _shapes([graph.type_of(output) for output in graph.outputs], "outputs")
+        returned = _shapes([graph.type_of(output) for output in graph.main], "outputs")
+        if graph.heads:
+            returned += f", and {len(graph.heads)} auxiliary for training"
         count = sum(w.size for w in graph.weights.values())
         inputs = [name(variables[i.name]) for i in graph.inputs]
         restored: list[Statement] = []

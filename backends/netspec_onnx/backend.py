@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -21,7 +22,7 @@ import netspec_onnx.shape
 import netspec_onnx.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
 from netspec.graph import Graph
-from netspec.lowering import Artifact, Backend, Model, SavedModel
+from netspec.lowering import Artifact, Backend, Model, SavedModel, without_heads
 from netspec.ops.base import Weights
 from netspec.types import DType
 from netspec_onnx.opset import DEFAULT_OPSET, check_opset
@@ -70,12 +71,16 @@ class OnnxBackend(Backend):
         return OnnxBackend(**(own | options))  # type: ignore[arg-type] # __init__ checks what a caller passes
 
     def lower(self, graph: Graph) -> Artifact:
-        """A serialized ModelProto whose weights are inputs; needs onnx and onnx-ir, not onnxruntime."""
+        """A serialized ModelProto whose weights are inputs; needs onnx and onnx-ir, not onnxruntime.
+
+        It infers, and so has no auxiliary heads.
+        """
         self.require()
-        out = GraphWriter(graph, self.opset)
-        for node in graph.nodes:
+        optimized = without_heads(graph)
+        out = GraphWriter(optimized.graph, self.opset)
+        for node in optimized.graph.nodes:
             TABLE.find(type(node.op))(node.op, node, out)
-        return out.artifact()
+        return replace(out.artifact(), optimized=optimized) if graph.heads else out.artifact()
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """A session of onnxruntime with the weights as initializers."""

@@ -8,7 +8,13 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(Parameter)
 def parameter(op: Parameter, node: Node, out: GraphWriter) -> None:
-    """`Expand` of the weight to the batch, which is the first element of the `Shape` of an input."""
+    """The weight where an `Add` or `Mul` broadcasts it, else its `Expand` to the batch.
+
+    The batch is the first element of the `Shape` of an input.
+    """
+    if out.broadcasts(node):
+        out.stand_for(node, "weight")
+        return
     bounds = (out.constant(node, name, [value]) for name, value in (("start", 0), ("stop", 1)))
     shape = out.integers(node, "input_shape", "Shape", out.first_input(), length=out.first_input_rank)
     batch = out.integers(node, "batch", "Slice", shape, *bounds, length=1)

@@ -11,6 +11,7 @@ import numpy as np
 from netspec.graph import Graph, Input, Node
 from netspec.graph.text import spec_hash
 from netspec.lowering.artifact import Artifact, Binding
+from netspec.lowering.broadcast import broadcasts
 from netspec.types import BATCH, Dim
 from netspec_onnx.opset import ir_version_of
 
@@ -121,6 +122,16 @@ class GraphWriter:
         """The output of a node, under its name."""
         value = self._value(node.name, node.type.shape)
         self._values[node.name] = self._append(operator, inputs, attributes, value)
+
+    def broadcasts(self, node: Node) -> bool:
+        """Whether only operators that broadcast read a learned value."""
+        return broadcasts(self._graph, node)
+
+    def stand_for(self, node: Node, weight: str) -> None:
+        """The output of a node is its weight: no operator computes it."""
+        value = self.weight(node, weight)
+        assert value is not None  # noqa: S101 # the node has it
+        self._values[node.name] = value
 
     def artifact(self) -> Artifact:
         """What was collected, as bytes: the same graph always gives the same."""

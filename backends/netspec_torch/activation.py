@@ -1,7 +1,7 @@
 """Activations in torch: functions, for they keep nothing (PReLU alone does)."""
 
 from netspec.graph import Hint, Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.source import Binary, Literal, LiteralValue, call
 from netspec.ops import (
     Elu,
     Gelu,
@@ -24,7 +24,6 @@ from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 FUNCTIONS: dict[type[Op], str] = {
-    HardSigmoid: "F.hardsigmoid",
     HardSwish: "F.hardswish",
     Mish: "F.mish",
     Sigmoid: "torch.sigmoid",
@@ -44,6 +43,13 @@ def relu(op: Elementwise, node: Node, out: ModuleWriter) -> None:
 def elementwise(op: Op, node: Node, out: ModuleWriter) -> None:
     """The function of the same name."""
     out.assign(node, call(FUNCTIONS[type(op)], *out.inputs(node)))
+
+
+@lowers(HardSigmoid)
+def hard_sigmoid(op: HardSigmoid, node: Node, out: ModuleWriter) -> None:
+    """Not `F.hardsigmoid`: on a CPU its derivative in float64 is 1/6 rounded to float32, 3e-8 off."""
+    (x,) = out.inputs(node)
+    out.assign(node, Binary("/", call("F.relu6", Binary("+", x, Literal(3))), Literal(6)))
 
 
 @lowers(LeakyRelu)

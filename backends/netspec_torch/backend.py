@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import netspec_torch.activation
 import netspec_torch.attention
+import netspec_torch.collective
 import netspec_torch.convolution
 import netspec_torch.dropout
 import netspec_torch.linear
@@ -21,6 +22,8 @@ import netspec_torch.transposed_convolution  # noqa: F401 # each module fills th
 from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
+from netspec.graph.placement import place
+from netspec.graph.tower import tower_graph
 from netspec.lowering import Artifact, Backend, Model, Trainer, TrainerSettings
 from netspec.lowering.naming import module_name
 from netspec.ops.base import Weights
@@ -40,6 +43,7 @@ class TorchBackend(Backend):
     requires = MappingProxyType({"torch": "torch"})
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
     lowerings = TABLE
+    in_towers = True
 
     def __init__(self, compile: bool = False) -> None:
         self.compile = compile
@@ -76,7 +80,10 @@ class TorchBackend(Backend):
             raise BackendError("a compiled model cannot be trained", "leave out compile")
         from netspec_torch.trainer import TorchTrainer
 
-        return TorchTrainer(self.lower(graph), weights, settings)
+        if settings.towers == 1:
+            return TorchTrainer(self.lower(graph), weights, settings)
+        placement = place(graph, settings.towers)
+        return TorchTrainer(self.lower(tower_graph(placement)), weights, settings, placement)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
         """`NAME.py`, and `NAME.pt2` where it is to be compiled."""

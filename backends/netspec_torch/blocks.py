@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
-from netspec.graph import Node
+from netspec.graph import Graph, Node
 from netspec.lowering.drafts import blocks_of, describe_instances, named_statements, parameter_text
 from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
 from netspec.lowering.naming import class_name
-from netspec.lowering.parts import Part, local_name
+from netspec.lowering.parts import Part, local_name, values_of
 from netspec.lowering.source import (
     Assign,
     Attribute,
@@ -20,6 +20,7 @@ from netspec.lowering.source import (
     Do,
     Expression,
     Function,
+    If,
     ListOf,
     Literal,
     Name,
@@ -66,17 +67,23 @@ class BlockClasses:
                 classes.append(self._class(wanted, [parts[each] for each in members], template))
         return classes
 
-    def of_network(self, root: Part, entry: str, docstring: str, laid_out: Sequence[str]) -> Class:
+    def of_network(self, root: Part, entry: str, docstring: str, laid_out: Sequence[str], graph: Graph) -> Class:
         """The class of the network itself; inputs to be `laid_out` have their channels next to one another in memory.
 
-        Convolutions and what follows them keep that.
+        Convolutions and what follows them keep that. Auxiliary outputs are computed, and given, in training alone.
         """
         draft = self._draft(root)
         made = self._render(root, entry, docstring, Template(draft.units))
         variables = draft_names(self._drafts[root.path])
         first = [_laid_out(name(variables[value])) for value in laid_out]
         *methods, forward = made.body
-        return replace(made, body=(*methods, replace(forward, body=(*first, *forward.body))))
+        forward = replace(forward, body=(*first, *forward.body))
+        if graph.heads:
+            pairs = zip(draft.units, root.members, strict=True)
+            run = [s for unit, member in pairs if graph.for_heads.issuperset(values_of(member)) for s in unit.run]
+            count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
+            forward = _with_heads(forward, count, [name(variables[output]) for output in graph.main])
+        return replace(made, body=(*methods, forward))
 
     def _signature(self, function: str) -> Signature:
         return self._signatures.get(function, Signature())
@@ -138,6 +145,15 @@ def draft_names(draft: ModuleDraft) -> dict[str, str]:
     """The variables that hold the values of a draft."""
     names = draft.names(LOCALS)
     return {value: names[own] for value, own in draft.variables.items() if own in names}
+
+
+def _with_heads(forward: Function, count: int, main: Sequence[Name]) -> Function:
+    """The last `count` statements, which compute heads, in training alone; else the main outputs are given."""
+    cut = len(forward.body) - 1 - count  # the last of all gives everything
+    heads = tuple(statement for statement in forward.body[cut:] if not isinstance(statement, If))
+    given = Return(main[0] if len(main) == 1 else TupleOf(tuple(main)))
+    returns = f"{'Tensor' if len(main) == 1 else _tuple_of_tensors(len(main))} | {forward.returns}"
+    return replace(forward, body=(*forward.body[:cut], If(Name("self.training"), heads), given), returns=returns)
 
 
 def _laid_out(variable: Name) -> Assign:

@@ -8,7 +8,7 @@ import inspect
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -38,8 +38,11 @@ class Processes:
     """This process among those that train together; one alone needs no group.
 
     Attributes:
-        rank, world: which of how many.
+        rank, world: which of how many that have their own samples.
         device: where what they exchange has to be.
+        tower, towers: which of how many that share one network and the samples of one rank.
+        group: those of this tower in all ranks; None for all processes.
+        tower_group: the towers of this rank.
         joined: whether the group was formed here, and is left here.
     """
 
@@ -47,17 +50,28 @@ class Processes:
     rank: int = 0
     world: int = 1
     joined: bool = False
+    tower: int = 0
+    towers: int = 1
+    group: distributed.ProcessGroup | None = None
+    tower_group: distributed.ProcessGroup | None = None
 
     @classmethod
-    def join(cls, device: torch.device) -> Processes:
+    def join(cls, device: torch.device, towers: int = 1) -> Processes:
         """The group that the environment describes (WORLD_SIZE, RANK, MASTER_ADDR, MASTER_PORT), or the present one.
 
+        Towers of one rank are neighbors: torchrun starts them on one machine, where they exchange fastest.
+
         Raises:
-            BackendError: the environment is not whole, or the others cannot be reached.
+            BackendError: the environment is not whole, the others cannot be reached, or they are not whole ranks.
         """
         if distributed.is_available() and distributed.is_initialized():
-            return cls(device, distributed.get_rank(), distributed.get_world_size())
+            return cls(device, distributed.get_rank(), distributed.get_world_size())._in_towers(towers)
         world = environment("WORLD_SIZE", 1)
+        if world % towers:
+            raise BackendError(
+                f"the network lies on {towers} towers, and processes to train it are {world}",
+                f"torchrun --nproc-per-node {towers}, or a multiple of it, which is data parallel besides",
+            )
         if world == 1:
             return cls(device)
         if not distributed.is_available():
@@ -73,12 +87,44 @@ class Processes:
                 f"the {world} processes that are to train together did not meet at {where}: {_first_line(error)}",
                 "start all of them with torchrun, and give all the same --master-addr, one that they can reach",
             ) from error
-        return cls(device, distributed.get_rank(), world, joined=True)
+        return cls(device, distributed.get_rank(), world, joined=True)._in_towers(towers)
+
+    def _in_towers(self, towers: int) -> Processes:
+        """The same processes as a mesh of ranks by towers."""
+        if towers == 1:
+            return self
+        from torch.distributed.device_mesh import init_device_mesh
+
+        shape = (self.world // towers, towers)
+        mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=("rank", "tower"))
+        rank, tower = divmod(self.rank, towers)
+        group, tower_group = mesh.get_group("rank"), mesh.get_group("tower")
+        return replace(
+            self, rank=rank, world=shape[0], tower=tower, towers=towers, group=group, tower_group=tower_group
+        )
+
+    @property
+    def number(self) -> int:
+        """Which of all processes this is."""
+        return self.rank * self.towers + self.tower
+
+    @property
+    def all(self) -> int:
+        """How many processes there are."""
+        return self.world * self.towers
+
+    def any(self, value: bool) -> bool:
+        """Whether any of all processes says so."""
+        if self.all == 1:
+            return value
+        said = torch.tensor(float(value), device=self.device)
+        distributed.all_reduce(said, distributed.ReduceOp.MAX)
+        return bool(said)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of a tensor over all processes, in place."""
         if self.world > 1:
-            distributed.all_reduce(values)
+            distributed.all_reduce(values, group=self.group)
         return values
 
     def counts(self, own: list[int]) -> list[int]:
@@ -86,7 +132,7 @@ class Processes:
         if self.world == 1:
             return own
         longest = torch.tensor(len(own), device=self.device)
-        distributed.all_reduce(longest, distributed.ReduceOp.MAX)
+        distributed.all_reduce(longest, distributed.ReduceOp.MAX, group=self.group)
         padded = own + [0] * (int(longest) - len(own))
         return [int(count) for count in self.sum(torch.tensor(padded, device=self.device))]
 
@@ -101,6 +147,7 @@ class Processes:
         return wrapper(
             native,
             device_ids=[self.device] if self.device.type == "cuda" else None,
+            process_group=self.group,
             gradient_as_bucket_view=True,
             find_unused_parameters=has_unread_weights(graph),
             **options,
@@ -118,10 +165,10 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            if self.world == 1 or not _is_of_the_others(error):
+            if self.all == 1 or not _is_of_the_others(error):
                 raise
             raise BackendError(
-                f"process {self.rank} of {self.world} lost the others: {_first_line(error)}",
+                f"process {self.number} of {self.all} lost the others: {_first_line(error)}",
                 "the one that failed first says why",
             ) from error
 

@@ -44,7 +44,7 @@ class TorchModel(Model):
         self.native.eval()
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output by name, in evaluation mode and without a graph of gradients."""
+        """Every output of inference by name, in evaluation mode and without a graph of gradients."""
         with torch.inference_mode():
             return self._named(self._call(self._tensors(inputs)))
 
@@ -60,9 +60,9 @@ class TorchModel(Model):
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
         """Derivatives by autograd, of parameters and inputs at once."""
         graph = self.artifact.graph
-        if sorted(cotangents) != sorted(graph.outputs):
+        if sorted(cotangents) != sorted(graph.main):
             received = ", ".join(cotangents) or "none"
-            raise BackendError(f"expected cotangents of {', '.join(graph.outputs)}, received {received}")
+            raise BackendError(f"expected cotangents of {', '.join(graph.main)}, received {received}")
         tensors = [t.requires_grad_() for t in self._tensors(inputs)]
         parameters = dict(self.native.named_parameters())
         bindings = [b for b in self.artifact.bindings if b.path in parameters]
@@ -70,7 +70,7 @@ class TorchModel(Model):
         derivatives = torch.autograd.grad(
             outputs,
             [*(parameters[b.path] for b in bindings), *tensors],
-            _tensors((cotangents[name] for name in graph.outputs), graph.dtype.numpy),
+            _tensors((cotangents[name] for name in graph.main), graph.dtype.numpy),
             allow_unused=True,
             materialize_grads=True,
         )
@@ -93,7 +93,8 @@ class TorchModel(Model):
         return (outputs,) if isinstance(outputs, Tensor) else outputs
 
     def _named(self, outputs: Sequence[Tensor]) -> dict[str, Array]:
-        return named(self.artifact.graph.outputs, _arrays(outputs))
+        # Auxiliary outputs, which stand last, are given in training alone.
+        return named(self.artifact.graph.outputs[: len(outputs)], _arrays(outputs))
 
 
 def _owned(array: Array, given: Array | None) -> Tensor:

@@ -22,7 +22,7 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from netspec.recipe import Adam, AdamW, Recipe, Sgd
+from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 
 Slots = dict[str, dict[str, Tensor]]
 
@@ -181,18 +181,50 @@ class Adaptive(Optimizer):
         )
 
 
+class TorchRmsProp(Optimizer):
+    """RMSProp in both forms, by operations over all tensors of a group at once: no kernel has epsilon in the root."""
+
+    def __init__(self, recipe: Recipe, rule: RmsProp, weights: Mapping[str, Tensor]) -> None:
+        self._rule = rule
+        self.keeps = ("second_moment", "velocity") if rule.momentum else ("second_moment",)
+        super().__init__(recipe, weights)
+
+    def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
+        rule, squares = self._rule, group.slots["second_moment"]
+        if decay:
+            torch._foreach_add_(gradients, group.weights, alpha=decay)
+        torch._foreach_mul_(squares, rule.rho)
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - rule.rho)
+        if rule.form == "tensorflow":
+            roots = torch._foreach_add(squares, rule.epsilon)
+            torch._foreach_sqrt_(roots)
+            scale, descent = rate, 1.0
+        else:
+            roots = torch._foreach_sqrt(squares)
+            torch._foreach_add_(roots, rule.epsilon)
+            scale, descent = 1.0, rate
+        if not rule.momentum:
+            torch._foreach_addcdiv_(group.weights, gradients, roots, value=-rate)
+            return
+        velocities = group.slots["velocity"]
+        torch._foreach_mul_(velocities, rule.momentum)
+        torch._foreach_addcdiv_(velocities, gradients, roots, value=scale)
+        torch._foreach_add_(group.weights, velocities, alpha=-descent)
+
+
 def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> Optimizer:
     """The recipe's optimizer over weights by canonical name, its slots zero."""
     rule = recipe.optimizer
+    if isinstance(rule, RmsProp):
+        return TorchRmsProp(recipe, rule, weights)
     if not isinstance(rule, Sgd):
         return Adaptive(recipe, rule, weights)
     return (PaperSgd if rule.form == "paper" and rule.momentum else TorchSgd)(recipe, rule, weights)
 
 
-def clip(gradients: list[Tensor], norm: float) -> None:
-    """Scale all gradients, in place, so that their joint L2 norm is at most `norm`: by min(1, norm / found) exactly.
+def clip(gradients: list[Tensor], norm: float, found: Tensor) -> None:
+    """Scale all gradients, in place, so that their joint L2 norm, `found`, is at most `norm`: by min(1, norm / found).
 
     `torch.nn.utils.clip_grad_norm_` adds 1e-6 to what it divides by.
     """
-    found = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (norm / found).clamp(max=1.0))

@@ -20,19 +20,20 @@ LAYERS = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "BiasedBatchNorm")  # wha
 
 @dataclass(slots=True)
 class Share:
-    """This process's part of the batch that is going through the network: samples here, and over all processes."""
+    """This process's part of the batch under way: samples here and over all processes of a group."""
 
     own: int = 0
     total: int = 0
+    group: torch.distributed.ProcessGroup | None = None
 
 
-def synchronize(native: nn.Module) -> Share:
+def synchronize(native: nn.Module, group: torch.distributed.ProcessGroup | None = None) -> Share:
     """Replace a module's batch normalizations, in place; they keep their parameters, buffers and paths.
 
     Returns:
         what they read in training, to be set before each batch.
     """
-    share = Share()
+    share = Share(group=group)
     for path, module in list(native.named_modules()):
         if type(module).__name__ in LAYERS:
             parent, _, name = path.rpartition(".")
@@ -71,7 +72,7 @@ class SynchronizedBatchNorm(nn.Module):
         if count < 2:
             raise ValueError("Expected more than 1 value per channel when training")  # as PyTorch's own says it
         y: Tensor
-        y, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, self.eps, self.share.own, count)
+        y, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, self.eps, self.share, count)
         seen = variance * (count / (count - 1)) if self.unbiased else variance
         self.running_mean.mul_(1 - self.momentum).add_(mean, alpha=self.momentum)
         self.running_var.mul_(1 - self.momentum).add_(seen, alpha=self.momentum)
@@ -89,13 +90,13 @@ class BatchNormFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, own: int, count: int
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, share: Share, count: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The output, the mean and the biased variance. With no sample of its `own`, x counts for nothing."""
-        mean, variance = _combined(x, own, count)
+        """The output, the mean and the biased variance. With no sample of its own, x counts for nothing."""
+        mean, variance = _combined(x, share, count)
         deviation = (variance + eps).rsqrt()
         ctx.save_for_backward(x, weight, mean, deviation)
-        ctx.own, ctx.count = own, count
+        ctx.own, ctx.group, ctx.count = share.own, share.group, count
         ctx.mark_non_differentiable(mean, variance)
         y = (x - _spread(mean, x)) * _spread(deviation, x)
         if weight is not None and bias is not None:
@@ -111,7 +112,7 @@ class BatchNormFunction(torch.autograd.Function):
         normalized = (x - _spread(mean, x)) * _spread(deviation, x)
         sums = torch.stack([g.sum(axes, dtype=mean.dtype), (g * normalized).sum(axes)])
         own_bias, own_weight = sums.clone()
-        torch.distributed.all_reduce(sums)
+        torch.distributed.all_reduce(sums, group=ctx.group)
         of_g, of_product = (_spread(total / ctx.count, x) for total in sums)
         scale = deviation if weight is None else deviation * weight
         dx = (g - of_g - normalized * of_product) * _spread(scale, x)
@@ -121,16 +122,16 @@ class BatchNormFunction(torch.autograd.Function):
         return dx.to(x.dtype), *affine, None, None, None
 
 
-def _combined(x: Tensor, own: int, count: int) -> tuple[Tensor, Tensor]:
+def _combined(x: Tensor, share: Share, count: int) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each channel over all processes, in float32 at least."""
     values = x.to(torch.promote_types(x.dtype, torch.float32))
     variance, mean = torch.var_mean(values, _axes(x), correction=0)
-    here = own * x.shape[2:].numel()
+    here = share.own * x.shape[2:].numel()
     part = torch.cat([mean, variance, mean.new_ones(1)]) * here
-    if not own:
+    if not share.own:
         part.zero_()  # a stand-in: its values do not count, whatever they are
-    parts = [torch.empty_like(part) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(parts, part)
+    parts = [torch.empty_like(part) for _ in range(torch.distributed.get_world_size(share.group))]
+    torch.distributed.all_gather(parts, part, group=share.group)
     sums, squares, counts = torch.stack(parts).split([len(mean), len(mean), 1], 1)
     mean = sums.sum(0) / count
     between = (counts * (sums / counts.clamp(min=1) - mean).square()).sum(0)

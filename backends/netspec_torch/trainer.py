@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from netspec.errors import BackendError, WeightsError
+from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.ops.base import Array, Weights
 from netspec_torch.device import arithmetic, choose_device, describe, threads_for
@@ -25,6 +28,7 @@ from netspec_torch.memory import keep_freed_memory
 from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
 from netspec_torch.synchronized import Share, synchronize
+from netspec_torch.towers import Tower, unlike
 
 
 class TorchTrainer(Trainer):
@@ -34,42 +38,52 @@ class TorchTrainer(Trainer):
     random numbers are what they would be without the training.
 
     Args:
-        artifact: of a graph with one input, and the logits (N, classes) as its one output.
+        artifact: of a graph with one input, and logits (N, classes) as its one output, and as auxiliary ones.
         weights: canonical arrays to begin with.
         settings: recipe, normalisation, device and precision.
+        placement: where the artifact is one tower's, how the whole network lies; weights and states are the whole's.
 
     Raises:
         BackendError: the device, the precision or the other processes are not there, or there is nothing to train.
     """
 
-    def __init__(self, artifact: Artifact, weights: Weights, settings: TrainerSettings) -> None:
+    def __init__(
+        self, artifact: Artifact, weights: Weights, settings: TrainerSettings, placement: Placement | None = None
+    ) -> None:
         graph, recipe = artifact.graph, settings.recipe
         device = choose_device(settings, graph.dtype)
-        native = TorchModel(artifact, weights).native.to(device)
+        self._processes = Processes.join(device, settings.towers)
+        if self._processes.all > 1:
+            self._require_alike(artifact, settings)
+        self._tower = Tower(placement, self._processes)
+        native = TorchModel(artifact, self._tower.own(weights)).native.to(device)
+        self._tower.attach(native)
         mixed = settings.precision == "bfloat16"
         self._threads = torch.get_num_threads()
         torch.set_num_threads(threads_for(graph, recipe.batch_size))
         # oneDNN has fast kernels for channels last, cuDNN in 16 bits alone.
         quicker = (mixed or device.type == "cpu") and takes_channels_last(graph)
         self._feed = Feed(graph, settings.normalization, device, channels_last=quicker)
-        self._dropout = DropoutLayers(native, graph, device)
+        self._dropout = DropoutLayers(native, graph, device, self._tower.drops_alike(graph))
         self._bindings = {binding.weight: binding for binding in artifact.bindings}
         parameters = dict(native.named_parameters())
         self._trained = {name: parameters[b.path] for name, b in self._bindings.items() if b.path in parameters}
         if not self._trained:
             raise BackendError(f"{graph.name} has no weights to train")
-        self._processes = Processes.join(device)
-        self._share = synchronize(native) if self._processes.world > 1 else Share()
+        self._share = synchronize(native, self._processes.group) if self._processes.world > 1 else Share()
         self._network = self._processes.wrap(native, graph)
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
         self._optimizer = make_optimizer(recipe, self._trained)
+        self._head_weights = settings.head_weights(graph)
         self._artifact, self._recipe, self._device, self.native = artifact, recipe, device, native
         self.rank, self.world, self.device = self._processes.rank, self._processes.world, str(device)
         self.notes = describe(device, settings, graph.dtype)
         if device.type == "cpu" and keep_freed_memory():
             self.notes += ("freed memory is kept, not handed back to the system",)
-        if self.world > 1:
-            self.notes += (f"process {self.rank} of {self.world}",)
+        self.processes, self.leads = self._processes.all, self._processes.number == 0
+        if self.processes > 1:
+            of_tower = f", tower {self._processes.tower} of {settings.towers}" if placement else ""
+            self.notes += (f"process {self._processes.number} of {self.processes}{of_tower}",)
 
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
@@ -86,10 +100,12 @@ class TorchTrainer(Trainer):
             with self._told(), arithmetic(self._device):
                 loss, wrong = self._backward(batches, total, key)
                 gradients = {name: _gradient(weight) for name, weight in self._trained.items()}
-                kept = self._canonical(gradients) if keep_gradients else None
+                self._tower.bring_together(gradients)
+                kept = self._tower.whole(self._canonical(gradients)) if keep_gradients else None
                 if math.isfinite(loss):
                     if self._recipe.clip_gradient_norm is not None:
-                        clip([*gradients.values()], self._recipe.clip_gradient_norm)
+                        norm = self._tower.norm(gradients)
+                        clip([*gradients.values()], self._recipe.clip_gradient_norm, norm)
                     self._optimizer.step(gradients, rate)
                     updated = True
         finally:
@@ -116,7 +132,8 @@ class TorchTrainer(Trainer):
         """A copy of the state; see `Trainer.export_state`."""
         state = self.native.state_dict()
         weights = self._canonical({name: state[b.path] for name, b in self._bindings.items()})
-        slots = {slot: self._canonical(tensors) for slot, tensors in self._optimizer.slots().items()}
+        weights = self._tower.whole(weights)
+        slots = {slot: self._tower.whole(self._canonical(tensors)) for slot, tensors in self._optimizer.slots().items()}
         return TrainingState(weights, slots, self._optimizer.updates)
 
     def import_state(self, state: TrainingState) -> None:
@@ -125,8 +142,9 @@ class TorchTrainer(Trainer):
         Raises:
             WeightsError: the weights are another network's, or the slots another optimizer's.
         """
-        weights = self._artifact.to_native(state.weights)
-        slots = self._native_slots(state)
+        weights = self._artifact.to_native(self._tower.own(state.weights))
+        own = {slot: dict(self._tower.own(arrays)) for slot, arrays in state.slots.items()}
+        slots = self._native_slots(replace(state, slots=own))
         tensors = self.native.state_dict()
         for path, array in weights.items():
             tensors[path].copy_(_tensor(array))
@@ -142,11 +160,39 @@ class TorchTrainer(Trainer):
             summed: NDArray[np.float64] = self._processes.sum(torch.tensor(values, device=self._device)).cpu().numpy()
         return summed
 
+    def any(self, value: bool) -> bool:
+        """Whether any process says so.
+
+        Raises:
+            BackendError: another process is gone.
+        """
+        with self._told():
+            return self._processes.any(value)
+
     def close(self) -> None:
         """Leave the group of processes that train together, if this trainer formed it."""
         self._network = self.native
         self._processes.leave()
         torch.set_num_threads(self._threads)
+
+    def _require_alike(self, artifact: Artifact, settings: TrainerSettings) -> None:
+        """That all processes train one network by one recipe with one program, or a BackendError in each of them."""
+        facts = {
+            "the network": artifact.content,
+            "the recipe": settings.recipe.model_dump(mode="json"),
+            "the precision": settings.precision,
+            "the towers": settings.towers,
+            "netspec": version("netspec"),
+            "PyTorch": torch.__version__,
+        }
+        with self._processes.told():
+            different = unlike(self._processes, facts)
+        if different:
+            self._processes.leave()
+            raise BackendError(
+                f"the {self._processes.all} processes are not alike in {' and '.join(different)}",
+                "start all of them with one spec, the same options, and the same versions installed",
+            )
 
     def _switch(self, *, training: bool) -> None:
         """Set the mode of every layer, unless it is set: of a small network that takes as long as a layer does."""
@@ -160,7 +206,7 @@ class TorchTrainer(Trainer):
         if not places:
             raise BackendError("a step needs at least one sample, received none")
         seen = torch.zeros(2, dtype=torch.float64, device=self._device)
-        with self._dropout.drawn(key, self.rank):
+        with self._dropout.drawn(key, self.rank, self._processes.tower):
             for place in places:
                 batch = batches[place] if place < len(batches) and len(batches[place].labels) else None
                 self._share.own, self._share.total = len(batch.labels) if batch else 0, counts[place]
@@ -178,14 +224,24 @@ class TorchTrainer(Trainer):
                 self._feed.inputs(batch.inputs, batch.shifts),
                 self._feed.labels(batch.labels, len(batch.inputs)),
             )
-            masks, factor = batch.masks, self.world / total  # the mean over processes is taken of the gradients
+            masks, factor = (
+                self._tower.masks(batch.masks),
+                self.world / total,
+            )  # the mean over processes is taken of the gradients
         with self._dropout.given(masks), self._autocast:
-            logits = _widened(self._network(x))
-        smoothing = self._recipe.loss.label_smoothing
-        loss = cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+            outputs = self._network(x)
+        logits, *heads = [_widened(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
+        loss = self._loss(logits, labels)
+        for weight, head in zip(self._head_weights, heads, strict=True):
+            loss = loss + weight * self._loss(head, labels)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
         found = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).sum()])
         return found.double() if batch else torch.zeros_like(found, dtype=torch.float64)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The recipe's loss, summed over the samples."""
+        smoothing = self._recipe.loss.label_smoothing
+        return cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
 
     def _canonical(self, tensors: Mapping[str, Tensor]) -> dict[str, Array]:
         """Copies of tensors that are laid out as these weights are, as canonical arrays."""

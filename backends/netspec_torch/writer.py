@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
+from netspec.lowering.broadcast import broadcasts
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import split
 from netspec.lowering.render import render, render_definitions
@@ -87,6 +88,16 @@ class ModuleWriter:
         """How many samples there are where a node stands."""
         return Subscript(Attribute(self._homes[node.name].first_input(), "shape"), (0,))
 
+    def broadcasts(self, node: Node) -> bool:
+        """Whether a learned value is read where it is made, and only by what broadcasts it."""
+        home = self._homes[node.name]
+        near = all(self._homes[reader.name] is home for reader in self._graph.readers[node.name])
+        return near and broadcasts(self._graph, node)
+
+    def stand_for(self, node: Node, value: Name) -> None:
+        """The output of a node is what a name already holds: no statement computes it."""
+        self._homes[node.name].variables[node.name] = value.path
+
     def step(self, node: Node, value: Expression, comment: str = "") -> Name:
         """An intermediate value of a node, held in the variable that will hold its output."""
         home = self._homes[node.name]
@@ -120,9 +131,15 @@ class ModuleWriter:
     def _class(self, entry: str, classes: BlockClasses) -> Class:
         graph = self._graph
         received = ", ".join(str(i.type) for i in graph.inputs)
-        returned = ", ".join(str(graph.type_of(output)) for output in graph.outputs)
+        returned = ", ".join(str(graph.type_of(output)) for output in graph.main)
         count = sum(w.size for w in graph.weights.values())
         weights = f"; {count:,} weights" if count else ""
         safe = takes_channels_last(graph)
         laid_out = [value.name for value in graph.inputs if Hint.CHANNELS_LAST in value.hints and safe]
-        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.", laid_out)
+        if graph.heads:
+            returned += f", and {_heads(len(graph.heads))} in training"
+        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.", laid_out, graph)
+
+
+def _heads(count: int) -> str:
+    return "one auxiliary output" if count == 1 else f"{count} auxiliary outputs"

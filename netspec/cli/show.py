@@ -40,6 +40,7 @@ Examples:
   netspec show specs/resnet.yaml --set depth=18 --unfold
   netspec show specs/*.yaml --json
   netspec show specs/alexnet.yaml --passes
+  netspec show specs/alexnet.yaml --placement
 """,
 )
 @spec_arguments
@@ -48,6 +49,9 @@ Examples:
 @click.option("--graph", "as_graph", is_flag=True, help="Print a Mermaid flowchart instead of a table.")
 @click.option("--unfold", is_flag=True, help="Show the layers of each block, not one line for all of them.")
 @click.option("--passes", "as_passes", is_flag=True, help="Print what each pass of --optimize changes and saves.")
+@click.option(
+    "--placement", "as_placement", is_flag=True, help="Print where layers and weights lie on several devices."
+)
 def command(
     specs: tuple[Path, ...],
     settings: tuple[str, ...],
@@ -55,23 +59,31 @@ def command(
     as_graph: bool,
     unfold: bool,
     as_passes: bool,
+    as_placement: bool,
 ) -> None:
     """Show each layer's op, output shape, weights, MACs, activation memory and receptive field, for one sample.
 
     A block is one line, with the sums of its layers. JSON has all layers, and which of them are a block.
+
+    Layers of auxiliary heads are marked: they are there in training alone.
 
     Under the table stand the totals, beside those that the network's source states, where the spec gives them. Neurons
     are counted as Krizhevsky et al. 2012 count them: outputs of the layers that multiply by weights.
 
     --passes shows instead what `--optimize` of other commands does to the network: which layers each pass takes away
     or changes, and by how much fewer nodes, weights and bytes a sample are written into memory after it.
+
+    --placement shows instead how the network lies on the devices that its `placement:` asks for, as figure 2 of
+    Krizhevsky et al. 2012 draws it: what each tower computes, which weights it keeps, and how many bytes it receives
+    at each crossing in a step of the recipe's batch.
     """
     from netspec.graph.analysis import analyze
     from netspec.graph.mermaid import print_mermaid
     from netspec.spec import elaborate, read_spec
 
-    if as_graph and as_passes:
-        raise click.UsageError("--graph and --passes exclude each other")
+    chosen = {"--graph": as_graph, "--passes": as_passes, "--placement": as_placement}
+    if len(both := [name for name, given in chosen.items() if given]) > 1:
+        raise click.UsageError(f"{both[0]} and {both[1]} exclude each other")
     if as_graph and (as_json or len(specs) > 1):
         raise click.UsageError("--graph prints one flowchart: give it one SPEC, and no --json")
     read = [read_spec(path, settings) for path in specs]
@@ -80,6 +92,8 @@ def command(
         print_out(print_mermaid(networks[0][1], unfold=unfold))
     elif as_passes:
         _show_passes([graph for _, graph in networks], as_json)
+    elif as_placement:
+        _show_placements(networks, as_json)
     elif as_json:
         print_json([_as_json(spec, graph, analyze(graph)) for spec, graph in networks])
     else:
@@ -101,7 +115,21 @@ def _show_passes(graphs: Sequence[Graph], as_json: bool) -> None:
         print_passes(graph)
 
 
+def _show_placements(networks: Sequence[tuple[ModelSpec, Graph]], as_json: bool) -> None:
+    from netspec.cli.show_placement import placement_as_json, placement_of, print_placement
+
+    placed = [placement_of(spec, graph) for spec, graph in networks]
+    if as_json:
+        print_json([placement_as_json(placement, batch) for placement, batch in placed])
+        return
+    for index, (placement, batch) in enumerate(placed):
+        if index:
+            print_out()
+        print_placement(placement, batch)
+
+
 def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold: bool) -> None:
+    from netspec.graph.analysis import at_inference
     from netspec.graph.folding import fold_rows
     from netspec.graph.mermaid import shape_of
 
@@ -110,25 +138,44 @@ def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold:
     rows: list[list[Cell]] = [[value.name, "input", shape_of(value.type)] + [None] * 4 for value in graph.inputs]
     for row in analysis.rows if unfold else fold_rows(graph, analysis):
         figures = [row.weights or None, row.macs or None, memory(row.activation_bytes), str(row.receptive_field)]
-        rows.append([row.name, row.kind, ", ".join(map(shape_of, row.types)), *figures])
+        kind = f"{row.kind}, in training" if _is_for_heads(graph, row.name) else row.kind
+        rows.append([row.name, kind, ", ".join(map(shape_of, row.types)), *figures])
     rows.append(["total", "", "", analysis.weights, analysis.macs, memory(analysis.activation_bytes), ""])
     print_table(COLUMNS, rows)
     print_out()
-    _print_totals(spec, analysis)
+    _print_totals(spec, analysis, at_inference(graph) if graph.heads else None)
 
 
-def _print_totals(spec: ModelSpec, analysis: Analysis) -> None:
+def _is_for_heads(graph: Graph, name: str) -> bool:
+    """Whether a layer, or a block, is for auxiliary outputs alone."""
+    return name in graph.for_heads or any(node.startswith(f"{name}.") for node in graph.for_heads)
+
+
+def _print_totals(spec: ModelSpec, analysis: Analysis, inference: Analysis | None) -> None:
+    """The totals beside those published; of a network with auxiliary heads those without, as sources count, first."""
     published = spec.published.model_dump() if spec.published else {}
-    totals = {"weights": analysis.weights, "neurons": analysis.neurons, "macs": analysis.macs}
-    rows: list[list[Cell]] = [
-        [{"macs": "MACs"}.get(what, what), f"{count:,}", _exact(published.get(what))] for what, count in totals.items()
+    columns = [Column("in all"), Column("counted", right=True), Column("published", right=True)]
+    rows = [[what, own, _exact(published.get(key))] for what, key, own in _totals(inference or analysis)]
+    if not published:
+        columns, rows = columns[:2], [row[:2] for row in rows]
+    if inference is not None:
+        columns.insert(2, Column("with heads", right=True))
+        whole = {what: own for what, _, own in _totals(analysis)}
+        rows = [[*row[:2], whole[str(row[0])], *row[2:]] for row in rows]
+    print_table(columns, rows)
+
+
+def _totals(analysis: Analysis) -> list[tuple[str, str, str]]:
+    """What is counted, what a spec calls it, and how much it is."""
+    rows = [
+        ("weights", "weights", f"{analysis.weights:,}"),
+        ("neurons", "neurons", f"{analysis.neurons:,}"),
+        ("MACs", "macs", f"{analysis.macs:,}"),
     ]
     if analysis.untrained:
-        trained = analysis.weights - analysis.untrained
-        rows.insert(1, ["  trained", f"{trained:,}", _exact(published.get("trained"))])
-        rows.insert(2, ["  not trained", f"{analysis.untrained:,}", None])
-    columns = (Column("in all"), Column("counted", right=True), Column("published", right=True))
-    print_table(columns if published else columns[:2], rows if published else [row[:2] for row in rows])
+        rows.insert(1, ("  trained", "trained", f"{analysis.weights - analysis.untrained:,}"))
+        rows.insert(2, ("  not trained", "", f"{analysis.untrained:,}"))
+    return rows
 
 
 def _exact(count: int | None) -> str:
@@ -146,7 +193,9 @@ def memory(size: int) -> str:
 
 
 def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any]:
-    layers = []
+    from netspec.graph.analysis import at_inference
+
+    layers, inference = [], at_inference(graph)
     for row in analysis.rows:
         field = row.receptive_field
         layers.append(
@@ -167,7 +216,8 @@ def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any
         "name": graph.name,
         "source": graph.source,
         "inputs": [{"name": value.name, "shape": list(value.type.features)} for value in graph.inputs],
-        "outputs": list(graph.outputs),
+        "outputs": list(graph.main),
+        "auxiliary": list(graph.auxiliary),
         "layers": layers,
         "blocks": [
             {"path": scope.path, "block": scope.block, "arguments": dict(scope.arguments)}
@@ -175,5 +225,6 @@ def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any
             if not scope.is_stack
         ],
         "totals": {name: getattr(analysis, name) for name in totals},
+        "inference": {name: getattr(inference, name) for name in totals},
         "published": spec.published.model_dump(exclude_none=True) if spec.published else {},
     }

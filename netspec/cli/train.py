@@ -30,6 +30,7 @@ Examples:
   netspec train specs/lenet5.yaml --set training.epochs=5 --set training.seed=1
   netspec train specs/lenet5.yaml --resume
   torchrun --nproc-per-node 2 -m netspec train specs/alexnet.yaml --data ~/imagenet
+  torchrun --nproc-per-node 2 -m netspec train specs/alexnet.yaml --parallel towers
 
 \b
 What --data takes, local or as a URL that fsspec opens:
@@ -91,6 +92,13 @@ What is written to runs/NAME/:
     metavar="STEPS",
     show_default=True,
     help="Steps between checkpoints, besides one an epoch.",
+)
+@click.option(
+    "--parallel",
+    type=click.Choice(["data", "towers"]),
+    default="data",
+    show_default=True,
+    help="What torchrun's processes divide: the samples, or the network by its `placement:` too.",
 )
 @set_option
 def command(spec: Path, backend: str, settings: tuple[str, ...], **options: Any) -> int:

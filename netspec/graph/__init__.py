@@ -1,8 +1,19 @@
 """The graph: the frozen value between the language and the backends."""
 
-from netspec.graph.graph import Graph, Hint, Input, Node, make_node
+from netspec.graph.graph import Graph, Head, Hint, Input, Node, make_node
 from netspec.graph.mean import MeanImage
 from netspec.graph.preprocessing import Normalization, Preprocessing
 from netspec.graph.scopes import Scope
 
-__all__ = ["Graph", "Hint", "Input", "MeanImage", "Node", "Normalization", "Preprocessing", "Scope", "make_node"]
+__all__ = [
+    "Graph",
+    "Head",
+    "Hint",
+    "Input",
+    "MeanImage",
+    "Node",
+    "Normalization",
+    "Preprocessing",
+    "Scope",
+    "make_node",
+]

@@ -109,6 +109,11 @@ def analyze(graph: Graph) -> Analysis:
     return Analysis(tuple(rows))
 
 
+def at_inference(graph: Graph) -> Analysis:
+    """The figures of a graph without its auxiliary heads, as sources count them."""
+    return Analysis(tuple(row for row in analyze(graph).rows if row.name not in graph.for_heads))
+
+
 def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField:
     window = node.op.window()
     if not inputs:

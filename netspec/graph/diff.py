@@ -75,7 +75,7 @@ def _facts(node: Node) -> dict[str, str]:
 def _interface_changes(before: Graph, after: Graph) -> Iterator[FieldChange]:
     facts = [
         {value.name: _input(value.type, value.preprocessing) for value in graph.inputs}
-        | {"outputs": ", ".join(graph.outputs)}
+        | {"outputs": ", ".join(graph.main), "auxiliary": ", ".join(graph.auxiliary) or "none"}
         for graph in (before, after)
     ]
     yield from _changes(*facts)

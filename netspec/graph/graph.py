@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from netspec.errors import GraphError, ShapeError
 from netspec.graph.preprocessing import Preprocessing
@@ -74,10 +75,19 @@ def make_node(name: str, op: Op, inputs: Sequence[Input | Node]) -> Node:
     return node
 
 
+class Head(NamedTuple):
+    """An auxiliary output: what the spec and its recipe call it, and the value that it is."""
+
+    name: str
+    value: str
+
+
 @dataclass(frozen=True)
 class Graph:
     """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
 
+    The last outputs may be those of auxiliary `heads`: there in training alone, for the loss, no part of an inference.
+    The nodes that they alone depend on stand after all others.
     `source` says where the network comes from; `name` is the spec's. `inference` says that it means what it should at
     inference alone: dropout is gone, running statistics stand in the weights. `scopes` say which nodes stand together,
     for those who show a network or write it down; what it computes does not depend on them.
@@ -90,6 +100,17 @@ class Graph:
     source: str = ""
     inference: bool = False
     scopes: tuple[Scope, ...] = ()
+    heads: tuple[Head, ...] = ()
+
+    @property
+    def auxiliary(self) -> tuple[str, ...]:
+        """The outputs of the heads, the last ones: there in training alone."""
+        return tuple(head.value for head in self.heads)
+
+    @property
+    def main(self) -> tuple[str, ...]:
+        """The outputs at inference: all but the auxiliary ones."""
+        return self.outputs[: len(self.outputs) - len(self.heads)]
 
     @cached_property
     def values(self) -> dict[str, Input | Node]:
@@ -138,8 +159,25 @@ class Graph:
         )
 
     def with_outputs(self, outputs: Iterable[str]) -> Graph:
-        """The same nodes with other values shown to the caller."""
-        return replace(self, outputs=tuple(outputs))
+        """The same nodes with other values shown to the caller, at inference as in training."""
+        return replace(self, outputs=tuple(outputs), heads=())
+
+    def needed(self, outputs: Iterable[str]) -> frozenset[str]:
+        """The values that some of its values depend on, themselves included."""
+        found = set(outputs)
+        for node in reversed(self.nodes):
+            if node.name in found:
+                found.update(node.inputs)
+        return frozenset(found)
+
+    @cached_property
+    def for_heads(self) -> frozenset[str]:
+        """The nodes that auxiliary outputs alone depend on, and what reads those: a softmax behind logits."""
+        found = set(self.needed(self.auxiliary) - self.needed(self.main))
+        for node in self.nodes:
+            if not found.isdisjoint(node.inputs):
+                found.add(node.name)
+        return frozenset(found)
 
     def check(self) -> Graph:
         """This graph, or GraphError: names unique, producers first, types as inferred, one dtype, outputs exist."""
@@ -157,6 +195,15 @@ class Graph:
                 raise GraphError(f"graph {self.name}: the output {name!r} is not a value of it")
         if not self.outputs or len(set(self.outputs)) != len(self.outputs):
             raise GraphError(f"graph {self.name}: expected distinct outputs, received {self.outputs}")
+        if not self.main or self.outputs[len(self.main) :] != self.auxiliary:
+            raise GraphError(
+                f"graph {self.name}: expected the auxiliary outputs {self.auxiliary} last, received {self.outputs}"
+            )
+        alone = [node.name for node in self.nodes if node.name in self.for_heads]
+        if alone != [node.name for node in self.nodes[len(self.nodes) - len(alone) :]]:
+            raise GraphError(
+                f"graph {self.name}: expected {', '.join(alone)}, for training alone, after all other nodes"
+            )
         return self
 
     def _check_node(self, node: Node, seen: dict[str, Input | Node]) -> None:

@@ -53,7 +53,8 @@ def print_mermaid(graph: Graph, *, unfold: bool = False) -> str:
             edges = {}
     lines += [*frames.move_to(""), *edges]
     for index, name in enumerate(graph.outputs):
-        label = _label("output", name) if len(graph.outputs) > 1 else _label("output")
+        what = "auxiliary output" if name in graph.auxiliary else "output"
+        label = _label(what, name) if len(graph.outputs) > 1 else _label(what)
         lines += [f"o{index}([{label}])", f"{boxes[name]} --> o{index}"]
     return "\n    ".join(lines)
 

@@ -30,7 +30,8 @@ def print_graph(graph: Graph) -> str:
     lines = [f"graph {graph.name} {graph.dtype}{' inference' if graph.inference else ''}"]
     lines += [_input(value) for value in graph.inputs]
     lines += [print_node(node) for node in graph.nodes]
-    return "\n".join([*lines, f"return {', '.join(graph.outputs)}"])
+    training = f" and in training {', '.join(graph.auxiliary)}" if graph.heads else ""
+    return "\n".join([*lines, f"return {', '.join(graph.main)}{training}"])
 
 
 def print_node(node: Node) -> str:

@@ -81,8 +81,8 @@ def keeps_apart(node: Node, count: int) -> bool:
     """Whether a node computes each of `count` towers' share of its output from that tower's share of its inputs."""
     if not node.inputs:  # a parameter is given whole, as inputs are
         return False
-    types = (*_shared(node).values(), node.type)
-    return _separates(node, count) and all(_width(type) % count == 0 for type in types)
+    types = (*read_apart(node).values(), node.type)
+    return _separates(node, count) and all(width(type) % count == 0 for type in types)
 
 
 def _runs(graph: Graph, count: int) -> list[Run]:
@@ -96,7 +96,7 @@ def _runs(graph: Graph, count: int) -> list[Run]:
 
     for node in graph.nodes:
         if keeps_apart(node, count):
-            for name in _shared(node):
+            for name in read_apart(node):
                 if name in leader:
                     leader[lead(name)] = lead(node.name)
     members: dict[str, list[str]] = {lead(node.name): [] for node in graph.nodes if _seeds(node, count)}
@@ -113,21 +113,21 @@ def _seeds(value: Input | Node, count: int) -> bool:
     )
 
 
-def _axis(type: TensorType) -> int:
+def axis_of(type: TensorType) -> int:
     """The axis that towers divide: the channels of a map, the features that a dense layer maps."""
     return 2 if type.rank == 3 else 1
 
 
-def _width(type: TensorType) -> int:
+def width(type: TensorType) -> int:
     """The size of that axis; a value without features has one."""
-    return type.features[_axis(type) - 1] if type.rank > 1 else 1
+    return type.features[axis_of(type) - 1] if type.rank > 1 else 1
 
 
-def _shared(node: Node) -> dict[str, TensorType]:
+def read_apart(node: Node) -> dict[str, TensorType]:
     """What each tower reads a share of: every input but one that a merge broadcasts along the divided axis."""
     merges = isinstance(node.op, Add | Multiply)
     inputs = zip(node.inputs, node.input_types, strict=True)
-    return {name: type for name, type in inputs if not (merges and _width(type) == 1)}
+    return {name: type for name, type in inputs if not (merges and width(type) == 1)}
 
 
 def _separates(node: Node, count: int) -> bool:
@@ -143,13 +143,13 @@ def _separates(node: Node, count: int) -> bool:
         case GroupNorm(groups=groups):
             return groups % count == 0 and type.rank != 3
         case LayerNorm(axes=axes) | L2Normalize(axes=axes):
-            return _axis(type) not in axes
+            return axis_of(type) not in axes
         case Reduction(axes=axes):  # the axis that towers divide keeps its place
-            return _axis(type) not in axes and _axis(node.type) == _axis(type)
+            return axis_of(type) not in axes and axis_of(node.type) == axis_of(type)
         case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis):
-            return axis != _axis(type)
+            return axis != axis_of(type)
         case LayerScale(axis=axis):
-            return axis == _axis(type)
+            return axis == axis_of(type)
         case BatchNorm() | InstanceNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L
             return type.rank != 3
         case Elementwise() | Add() | Multiply() | Identity():

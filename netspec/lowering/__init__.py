@@ -6,6 +6,7 @@ from netspec.lowering.backend import Backend, Gradients, Lowerings, Model, Saved
 from netspec.lowering.optimized import OptimizedBackend, at_level
 from netspec.lowering.registry import backend_names, find_backend
 from netspec.lowering.trainer import Batch, StepResult, Trainer, TrainerSettings, TrainingState
+from netspec.passes import without_heads
 
 __all__ = [
     "Artifact",
@@ -25,4 +26,5 @@ __all__ = [
     "at_level",
     "backend_names",
     "find_backend",
+    "without_heads",
 ]

@@ -141,6 +141,7 @@ class Backend(ABC):
         dtypes: element types in which its models compute all the ops.
         trains: whether models give gradients and have a training mode.
         lowerings: the table from op to lowering.
+        in_towers: whether it trains a network that lies on several devices.
         costly_passes: passes of `netspec.passes` that gain nothing here or cost more than they save, with the reason.
     """
 
@@ -149,6 +150,7 @@ class Backend(ABC):
     dtypes: frozenset[DType]
     trains: bool
     lowerings: Lowerings
+    in_towers: bool = False
     costly_passes: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod

@@ -90,9 +90,10 @@ class PartDraft:
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """What its variables are called in source, by what they are called until then."""
         variables = variables_of(self.part, reserved, chain_inputs=chain_inputs)
-        names = {self.variables[value]: variable for value, variable in variables.items()}
-        for own, wanted in self._inner.items():
-            names[own] = available(identifier(wanted), {*names.values(), *reserved})
+        own = {value: self.variables[value] for value in variables}  # or a name that is there already
+        names = {own[value]: variable for value, variable in variables.items() if own[value].startswith(MARK)}
+        for inner, wanted in self._inner.items():
+            names[inner] = available(identifier(wanted), {*names.values(), *reserved})
         return names
 
 

@@ -19,6 +19,7 @@ from netspec.lowering.source import (
     For,
     Formatted,
     Function,
+    If,
     ListOf,
     Literal,
     Module,
@@ -191,8 +192,11 @@ def _bracketed(
     return [indent + opening, *lines, indent + closing]
 
 
-def _statement(statement: Statement | For, indent: str) -> list[str]:
+def _statement(statement: Statement | For | If, indent: str) -> list[str]:
     match statement:
+        case If(test, body):
+            inside = [line for own in body for line in _statement(own, indent + INDENT)]
+            return [f"{indent}if {render_expression(test)}:", *inside]
         case For(variable, start, stop, body):
             bounds = f"{start}, {stop}" if start else f"{stop}"
             inside = [line for own in body for line in _statement(own, indent + INDENT)]

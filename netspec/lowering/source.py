@@ -81,7 +81,7 @@ class Subscript:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """`left + right`, for chains of one operator (`+`, `*`, `@`) over plain operands."""
+    """`left + right`, for chains of one operator (`+`, `*`, `/`, `@`) over plain operands."""
 
     operator: str
     left: Expression
@@ -237,12 +237,20 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class If:
+    """`if test:` and what is done then."""
+
+    test: Expression
+    body: tuple[Statement | For, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` fits a line."""
 
     name: str
     parameters: tuple[str, ...]
-    body: tuple[Statement | For, ...]
+    body: tuple[Statement | For | If, ...]
     returns: str = ""
     docstring: str = ""
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from netspec.graph import Normalization
+from netspec.errors import BackendError
+from netspec.graph import Graph, Normalization
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
 
@@ -61,7 +62,8 @@ class TrainingState:
     Attributes:
         weights: all of them by canonical name, running statistics included.
         slots: what the optimizer keeps for each trainable weight, by slot. `velocity` for sgd with momentum, as the
-            recipe's form defines it; `first_moment` and `second_moment` for adam and adamw.
+            recipe's form defines it; `first_moment` and `second_moment` for adam and adamw;
+            `second_moment`, and with momentum `velocity`, for rmsprop.
         updates: optimizer steps taken; Adam's corrections count them.
     """
 
@@ -79,12 +81,30 @@ class TrainerSettings:
         normalization: of images; None where the inputs are features, taken as they are.
         device: `auto` is the first CUDA device where there is one.
         precision: `bfloat16` computes layers in it while weights and updates stay in the graph's dtype.
+        towers: devices that the network lies on; each process is one of them.
     """
 
     recipe: Recipe
     normalization: Normalization | None = None
     device: Device = "auto"
     precision: Precision = "float32"
+    towers: int = 1
+
+    def head_weights(self, graph: Graph) -> tuple[float, ...]:
+        """What the loss of each auxiliary output counts in the whole, in the order of the training graph's.
+
+        Raises:
+            BackendError: the recipe has no weight for one, or one for an output that is not there.
+        """
+        weights = self.recipe.loss.auxiliary
+        heads = [head.name for head in graph.heads]
+        if sorted(weights) != sorted(heads):
+            received = ", ".join(weights) or "none"
+            raise BackendError(
+                f"{graph.name}: expected weights in the loss for the auxiliary outputs {', '.join(heads) or 'none'}, "
+                f"received {received}"
+            )
+        return tuple(weights[name] for name in heads)
 
 
 class Trainer(ABC):
@@ -92,7 +112,9 @@ class Trainer(ABC):
 
     Attributes:
         native: the emitted model itself.
-        rank, world: this process among those that train together.
+        rank, world: this process's share of the samples. Towers of one network have the same one.
+        processes: all that train together; then `export_state` is called in all of them.
+        leads: whether this is the one that writes and is heard.
         device: what it computes on, for the log.
         notes: what a reader of the log has to know: precision, determinism, threads.
     """
@@ -100,6 +122,8 @@ class Trainer(ABC):
     native: Any
     rank: int = 0
     world: int = 1
+    processes: int = 1
+    leads: bool = True
     device: str = "cpu"
     notes: tuple[str, ...] = ()
 
@@ -134,6 +158,10 @@ class Trainer(ABC):
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of an array over all ranks."""
         return values
+
+    def any(self, value: bool) -> bool:
+        """Whether any of all processes says so."""
+        return value
 
     def close(self) -> None:  # noqa: B027 # most have nothing to leave
         """Leave the group of processes that train together, if there is one. Called once, at the end or on failure."""

@@ -18,6 +18,7 @@ from netspec.passes import (
     in_place,
     relu_after_max_pool,
     remove_dropout,
+    remove_heads,
     remove_identities,
     remove_unused,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 PASSES: tuple[Pass, ...] = (
     remove_identities.PASS,
     remove_dropout.PASS,
+    remove_heads.PASS,
     remove_unused.PASS,
     fold_padding.PASS,
     fold_batch_norm.PASS,
@@ -153,6 +155,14 @@ def optimize(graph: Graph, level: Level, without: Collection[str] = (), passes: 
     now = replace(now, inference=level == "inference").check()
     kept = tuple((name, old) for name, old in meaning.items() if name in now.values)
     return Optimized(graph, now, level, tuple(steps), tuple(folds), kept)
+
+
+def without_heads(graph: Graph) -> Optimized:
+    """A graph as it is at inference, and nothing else changed: the auxiliary heads are gone."""
+    rewrite = remove_heads.remove_heads(graph)
+    if rewrite is None:
+        return Optimized(graph, graph, "none")
+    return Optimized(graph, rewrite.graph.check(), "none", folds=rewrite.folds)
 
 
 def _writes(node: Node) -> bool:

@@ -28,10 +28,7 @@ def remove_unused(graph: Graph) -> Rewrite | None:
 
     Precondition: inference. In training what no output needs has weights still, which decay and are kept.
     """
-    needed = set(graph.outputs)
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
+    needed = graph.needed(graph.outputs)
     gone = [node for node in graph.nodes if node.name not in needed]
     if not gone:
         return None

@@ -4,7 +4,6 @@
 `SpecError` with everything that is wrong.
 """
 
-from netspec.recipe import Recipe
 from netspec.spec.elaborate import elaborate
 from netspec.spec.json_schema import json_schema
 from netspec.spec.load import load_graph, read_spec
@@ -15,7 +14,6 @@ __all__ = [
     "LayerSpec",
     "ModelSpec",
     "Published",
-    "Recipe",
     "elaborate",
     "json_schema",
     "load_graph",

@@ -21,11 +21,18 @@ from netspec.spec.model import LayerSpec, UseSpec
 
 
 class Connected(NamedTuple):
-    """Layers that are whole, the names of those that are not, and the outputs."""
+    """Layers that are whole, the names of those that are not, and the outputs.
+
+    Attributes:
+        auxiliary: outputs in training alone.
+        heads: all that `auxiliary` names, dropped layers included, with places; None where that cannot be known.
+    """
 
     layers: tuple[LayerSpec | UseSpec, ...]
     failed: frozenset[str]
     outputs: tuple[str, ...]
+    auxiliary: tuple[str, ...] = ()
+    heads: Mapping[str, Position] | None = None
 
 
 def connect(
@@ -35,6 +42,7 @@ def connect(
     problems: Problems,
     *,
     in_block: bool = False,
+    auxiliary: DocumentNode | None = None,
 ) -> Connected:
     """Resolve what every layer reads, and what the network, or the block, gives.
 
@@ -55,12 +63,15 @@ def connect(
     given = tuple(name for each in given for name in kept.resolve((each,)) or ())
     if not in_block:  # a block gives as many values as it says, some of which may be one
         given = tuple(dict.fromkeys(given))
+    heads = _heads(auxiliary, known, given, problems)
+    # A head that is dropped is none: what it reads is no class scores.
+    extra = tuple(name for name in heads or () if not layers[name.partition(".")[0]].dropped)
     if len(reads) == len(drafts) and given and not kept.unresolved:  # else what is read is not known for sure
-        read = {name.partition(".")[0] for names in kept.reads.values() for name in names}
-        _check_read(read | {name.partition(".")[0] for name in given}, kept.known(known, reads), problems)
+        read = {name.partition(".")[0] for names in (*kept.reads.values(), given, heads or ()) for name in names}
+        _check_read(read, kept.known(known, reads), problems)
     whole = tuple(_whole(layers[name], names) for name, names in kept.reads.items() if _is_whole(layers[name]))
     failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in whole}
-    return Connected(whole, frozenset(failed), given)
+    return Connected(whole, frozenset(failed), given, extra, heads)
 
 
 def _is_whole(draft: DraftLayer) -> bool:
@@ -209,6 +220,28 @@ def _outputs(
         if name is not None:
             names[name] = None
     return () if bad else tuple(names)
+
+
+def _heads(
+    node: DocumentNode | None,
+    known: Mapping[str, Position | DraftLayer],
+    outputs: tuple[str, ...],
+    problems: Problems,
+) -> dict[str, Position] | None:
+    """What `auxiliary` names, with places; None if it cannot be known. An empty list is what a derived spec may say."""
+    if node is None:
+        return {}
+    if not isinstance(node, SequenceNode):
+        if not is_broken(node):
+            message = f"expected a list of layers, received {describe(node)}"
+            problems.add(node.at, message, "for example `auxiliary: [aux1, aux2]`")
+        return None
+    names: dict[str, Position] = {}
+    for item in node.items:
+        name = _output(item, known, dict.fromkeys((*outputs, *names)), problems)
+        if name is not None:
+            names[name] = item.at
+    return names if len(names) == len(node.items) else None
 
 
 def _stated(what: str, last: DraftLayer) -> str:

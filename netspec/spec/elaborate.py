@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from netspec.errors import ShapeError
-from netspec.graph import Graph, Input, Node, make_node
+from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
 from netspec.spec.connect import Connected
 from netspec.spec.document import (
@@ -18,6 +19,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expand import Expansion
+from netspec.spec.heads import check_shapes
 from netspec.spec.hints import suggest
 from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
@@ -50,8 +52,38 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     connected = Connected(spec.layers, checked.failed, spec.outputs)
     values = elaboration.make(connected, inputs, "")
     outputs = tuple(dict.fromkeys(values[name].name if name in values else name for name in spec.outputs))
-    nodes, scopes = tuple(elaboration.nodes), tuple(elaboration.expansion.scopes)
-    return Graph(spec.name, spec.inputs, nodes, outputs, spec.source, scopes=scopes)
+    heads = tuple(Head(name, values[name].name if name in values else name) for name in spec.auxiliary)
+    graph = Graph(
+        spec.name,
+        spec.inputs,
+        tuple(elaboration.nodes),
+        (*outputs, *(head.value for head in heads)),
+        spec.source,
+        scopes=tuple(elaboration.expansion.scopes),
+        heads=heads,
+    )
+    check_shapes(graph, {layer.name: layer for layer in spec.layers}, problems)
+    graph = _with_heads_last(graph) if heads else graph
+    if spec.placement is not None and not problems:
+        _check_placement(spec, graph, spec.placement.towers, problems)
+    return graph
+
+
+def _with_heads_last(graph: Graph) -> Graph:
+    """The graph with the nodes that auxiliary outputs alone depend on after all others: what inference does without."""
+    return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in graph.for_heads)))
+
+
+def _check_placement(spec: ModelSpec, graph: Graph, towers: int, problems: Problems) -> None:
+    """At the groups that cannot be shared out, where they stand in the network itself; else at the placement."""
+    from netspec.graph.placement import UnplaceableError, place  # noqa: PLC0415 # few specs have one
+
+    try:
+        place(graph, towers)
+    except UnplaceableError as error:
+        layer = next((own for own in spec.layers if own.name == error.layer), None)
+        at = _blame(layer, "groups") if isinstance(layer, LayerSpec) else spec.placed_at
+        problems.add(at, error.message, error.hint)
 
 
 class Elaboration:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from netspec.ops import OPS
 from netspec.spec.document import (
     BROKEN,
     DocumentNode,
@@ -169,7 +170,7 @@ class Removals:
             value = self.rewire(inputs.value)
             return MappingNode({**layer.entries, "inputs": Entry(inputs.at, value)}, layer.at)
         before = self._before[name]
-        if before not in self._removed:
+        if before not in self._removed or _reads_nothing(layer):
             return layer
         source = self._source(ScalarNode(before, self._removed[before].at))
         if source.value == last:
@@ -188,10 +189,7 @@ class Removals:
         while isinstance(name, str) and name in self._removed:
             reads = self._reads(name)
             if len(reads) != 1:
-                at = self._removed[name].at
-                hint = "replace it by stating another `op`, or restate the `inputs` of its readers"
-                message = f"{quote(name)} reads {len(reads)} layers: its readers cannot be joined to one of them"
-                self._problems.add(at, message, hint)
+                self._problems.add(self._removed[name].at, *_cannot_join(name, len(reads)))
                 return ScalarNode(BROKEN, reading.at)
             name = reads[0]
         return ScalarNode(name, reading.at)
@@ -199,7 +197,22 @@ class Removals:
     def _reads(self, name: str) -> list[ScalarValue]:
         layer = self._layers[name].value
         if not isinstance(layer, MappingNode) or "inputs" not in layer.entries:
-            return [self._before[name]]
+            return [] if _reads_nothing(layer) else [self._before[name]]
         inputs = layer.entries["inputs"].value
         items = inputs.items if isinstance(inputs, SequenceNode) else (inputs,)
         return [item.value if isinstance(item, ScalarNode) else BROKEN for item in items]
+
+
+def _reads_nothing(layer: DocumentNode) -> bool:
+    """Whether a layer's op is known to take no input: it does not read the layer before it."""
+    stated = layer.entries.get("op") if isinstance(layer, MappingNode) else None
+    kind = stated.value.value if stated is not None and isinstance(stated.value, ScalarNode) else None
+    return isinstance(kind, str) and kind in OPS and OPS[kind].inputs == (0, 0)
+
+
+def _cannot_join(name: str, count: int) -> tuple[str, str]:
+    if count == 0:
+        message = f"{quote(name)} reads no layer: its readers have nothing to read instead of it"
+        return message, "restate the `inputs` of its readers, or remove them as well"
+    message = f"{quote(name)} reads {count} layers: its readers cannot be joined to one of them"
+    return message, "replace it by stating another `op`, or restate the `inputs` of its readers"

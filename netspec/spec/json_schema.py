@@ -11,9 +11,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from netspec.ops import OPS
-from netspec.recipe import Recipe
 from netspec.spec.declarations import TYPES
-from netspec.spec.model import InputSpec, Published
+from netspec.spec.model import InputSpec, PlacementSpec, Published
 from netspec.spec.validate import NAME_PATTERN
 
 Schema = dict[str, Any]
@@ -31,7 +30,7 @@ _SCALARS = ("integer", "number", "boolean")
 
 def json_schema() -> Schema:
     """The schema of a spec file, draft 7, as a value that `json.dump` writes."""
-    models: list[type[BaseModel]] = [*OPS.values(), InputSpec, Published, Recipe]
+    models: list[type[BaseModel]] = [*OPS.values(), InputSpec, PlacementSpec, Published, _recipe()]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     definitions = {name: _to_draft7(schema) for name, schema in generated["$defs"].items()}
     required = {kind: definitions[op.__name__].pop("required", []) for kind, op in OPS.items()}
@@ -90,10 +89,23 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
         "blocks": {**by_name, "additionalProperties": _reference("block"), "description": "Named subgraphs."},
         "layers": {**by_name, "additionalProperties": _reference("layer"), "minProperties": 1},
         "outputs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "auxiliary": {
+            "type": "array",
+            "items": {"type": "string"},
+            "uniqueItems": True,
+            "description": "Outputs in training alone, of the main output's shape; the recipe's loss weighs each.",
+        },
+        "placement": _reference(PlacementSpec.__name__),
         "published": _reference(Published.__name__),
         # In a file that extends another it may state a part of each part; `_complete_spec` says the rest.
-        "training": {"type": "object", "propertyNames": {"enum": list(Recipe.model_fields)}},
+        "training": {"type": "object", "propertyNames": {"enum": list(_recipe().model_fields)}},
     }
+
+
+def _recipe() -> type[BaseModel]:
+    from netspec.recipe import Recipe  # noqa: PLC0415 # a schema alone needs it
+
+    return Recipe
 
 
 def _reference(name: str) -> Schema:
@@ -111,7 +123,7 @@ def _all_layers(layer: Schema) -> Schema:
 def _complete_spec() -> Schema:
     """What a file that extends no other must say."""
     complete = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
-    complete["properties"]["training"] = _reference(Recipe.__name__)
+    complete["properties"]["training"] = _reference(_recipe().__name__)
     return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
 
 

@@ -32,7 +32,6 @@ from netspec.spec.uses import MAX_LAYERS, Use, read_use
 
 MAX_NUMBER = 2**31
 # What the language is to have, said plainly to who tries it.
-LATER_KEYS = ("placement",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problem
     misplaced = _refuse_keys(node, problems) or kept is None
     if "block" in node.entries:
         return _read_block(draft, entry, node, around, problems, misplaced)
-    own = MappingNode({k: e for k, e in node.entries.items() if k not in (*LAYER_KEYS, *LATER_KEYS)}, node.at)
+    own = MappingNode({k: e for k, e in node.entries.items() if k not in LAYER_KEYS}, node.at)
     return _read_op(draft, substitution.apply_entries(own), node, around, problems, misplaced)
 
 
@@ -219,7 +218,6 @@ def _refuse_keys(node: MappingNode, problems: Problems) -> bool:
         wrong = {key: (f"`{key}` is of a block, and this layer is an op", hint) for key in ("repeat", "first", "last")}
     elif "op" in node.entries:
         wrong = {"op": ("a layer is an op or a block, and this one says both", "")}
-    wrong |= {key: (f"`{key}` is not in this version of the language", "") for key in LATER_KEYS}
     found = [key for key in wrong if key in node.entries]
     for key in found:
         problems.add(node.entries[key].at, *wrong[key])

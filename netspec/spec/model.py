@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, Tag
 
@@ -10,11 +10,13 @@ from netspec.graph import Input
 from netspec.graph.preprocessing import FORMS_OF_MEAN, MeanOfTrainingSet, Numbers, PreprocessingFigures
 from netspec.ops import Op
 from netspec.ops.attributes import Attribute, PositiveInt
-from netspec.recipe import Recipe
 from netspec.spec.blocks import BlockSpec
 from netspec.spec.document import MappingNode, Position
 from netspec.spec.expression import Value
 from netspec.spec.uses import Arguments
+
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
 
 
 class MeanFile(Attribute):
@@ -49,6 +51,12 @@ class Published(Attribute):
     weights: PositiveInt | None = None
     neurons: PositiveInt | None = None
     macs: PositiveInt | None = None
+
+
+class PlacementSpec(Attribute):
+    """On how many devices the network lies: each of the `towers` keeps a share of the channels and of the weights."""
+
+    towers: int = Field(ge=2, le=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +104,25 @@ class ModelSpec:
 
     Attributes:
         layers: in the order of the file, each able to read any other: `conv1`, or `stem.skip` of a block's outputs.
+        auxiliary: outputs that are there in training alone, beside `outputs`.
         parameters: the values that `${…}` saw.
         published: what the source states of it, or None.
         blocks: the blocks by name.
         defaults: attributes by op, which the layers of blocks have not got yet.
+        placement: on how many devices it lies, or None for one.
+        placed_at: where the spec says so.
     """
 
     name: str
     inputs: tuple[Input, ...]
     layers: tuple[LayerSpec | UseSpec, ...]
     outputs: tuple[str, ...]
+    auxiliary: tuple[str, ...] = ()
     source: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict)
-    training: Recipe | None = None
+    training: "Recipe | None" = None
     published: Published | None = None
     blocks: Mapping[str, BlockSpec] = field(default_factory=dict)
     defaults: Mapping[str, MappingNode] = field(default_factory=dict, compare=False, repr=False)
+    placement: PlacementSpec | None = None
+    placed_at: Position | None = field(default=None, compare=False, repr=False)

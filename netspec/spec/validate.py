@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from netspec.graph import Input
-from netspec.recipe import Recipe
 from netspec.spec.blocks import read_blocks
 from netspec.spec.connect import connect
 from netspec.spec.declarations import name_problem
@@ -23,18 +22,22 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expression import Names, Unknown
+from netspec.spec.heads import check_heads
 from netspec.spec.hints import suggest
-from netspec.spec.layers import LATER_KEYS, Surroundings, read_defaults, read_layers
+from netspec.spec.layers import Surroundings, read_defaults, read_layers
 from netspec.spec.messages import Model, Subject, validate
-from netspec.spec.model import InputSpec, ModelSpec, Published
+from netspec.spec.model import InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.surroundings import check_blocks, incoming, without_shape
 from netspec.types import TensorType
 
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
+
 KEYS = (
     *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
-    *("outputs", "published", "training"),
+    *("outputs", "auxiliary", "placement", "published", "training"),
 )
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 MAX_ELEMENTS = 2**31
@@ -64,7 +67,8 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         drafts = read_layers(entries["layers"].value, around, problems)
     else:
         problems.add(start, "the spec needs 'layers': a mapping of names to layers")
-    connected = connect(drafts, places, _value(entries, "outputs"), problems)
+    connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
+    training = _read_recipe(entries, problems)
     spec = ModelSpec(
         name=name,
         inputs=inputs,
@@ -72,11 +76,16 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         outputs=connected.outputs,
         source=_read_text(entries, "source", problems),
         parameters={name: value for name, value in values.items() if not isinstance(value, Unknown)},
-        training=_read_part(Recipe, entries, "training", problems),
+        auxiliary=connected.auxiliary,
+        training=training,
         published=_read_part(Published, entries, "published", problems),
         blocks=blocks,
         defaults=defaults,
+        placement=_read_part(PlacementSpec, entries, "placement", problems),
+        placed_at=entries["placement"].value.at if "placement" in entries else None,
     )
+    if training is not None:
+        check_heads(training, entries, connected.heads, problems)
     missing = frozenset(places) - {value.name for value in inputs}
     return Checked(spec, connected.failed | missing)
 
@@ -97,9 +106,7 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
     for key, entry in document.entries.items():
         if problems.is_known(entry.at):
             continue
-        if key in LATER_KEYS:
-            problems.add(entry.at, f"`{key}` is not in this version of the language")
-        elif key not in KEYS:
+        if key not in KEYS:
             problems.add(entry.at, f"a spec has no key {quote(key)}", suggest(key, KEYS, "it has"))
 
 
@@ -124,6 +131,14 @@ def _read_text(entries: Mapping[str, Entry], key: str, problems: Problems) -> st
         hint = "quotes make text of it" if isinstance(node, ScalarNode) and key == "source" else ""
         problems.add(node.at, f"expected a string, received {describe(node)}", hint)
     return ""
+
+
+def _read_recipe(entries: Mapping[str, Entry], problems: Problems) -> Recipe | None:
+    if "training" not in entries:
+        return None
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for specs that have a recipe
+
+    return _read_part(Recipe, entries, "training", problems)
 
 
 def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, problems: Problems) -> Model | None:

@@ -51,6 +51,10 @@ def write_spec(spec: ModelSpec) -> str:
         layers[layer.name] = _use(layer, before) if isinstance(layer, UseSpec) else _layer(layer, spec, graph, before)
         before = [layer.name]
     parts["outputs"] = list(spec.outputs)
+    if spec.auxiliary:
+        parts["auxiliary"] = list(spec.auxiliary)
+    if spec.placement is not None:
+        parts["placement"] = _attributes(spec.placement)
     if spec.published is not None:
         parts["published"] = _attributes(spec.published)
     if spec.training is not None:

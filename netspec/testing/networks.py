@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from netspec.graph import Graph, Input, Node, Scope, make_node
+from netspec.graph import Graph, Head, Input, Node, Scope, make_node
 from netspec.ops import OPS
 from netspec.types import TensorType
 
@@ -26,10 +26,11 @@ class Chain:
         self._values[layer] = make_node(layer, op, [self._values[name] for name in names])
         return self
 
-    def graph(self, *outputs: str, scopes: Sequence[Scope] = ()) -> Graph:
+    def graph(self, *outputs: str, scopes: Sequence[Scope] = (), heads: Sequence[Head] = ()) -> Graph:
         """The graph; its output is the last node unless others are named."""
         nodes = tuple(value for value in self._values.values() if isinstance(value, Node))
-        return Graph(self._name, self._inputs, nodes, outputs or (nodes[-1].name,), scopes=tuple(scopes)).check()
+        given = outputs or (nodes[-1].name,)
+        return Graph(self._name, self._inputs, nodes, given, scopes=tuple(scopes), heads=tuple(heads)).check()
 
 
 def towers() -> Graph:
@@ -237,6 +238,24 @@ def dissolved_blocks() -> Graph:
     )
 
 
+def auxiliary_heads() -> Graph:
+    """Two outputs for training alone: one of a branch of its own, one of a value on the way."""
+    return (
+        Chain("auxiliary_heads", image=(3, 7, 6))
+        .add("conv", "conv2d", filters=4, kernel_size=3)
+        .add("norm", "batch_norm")
+        .add("act", "relu")
+        .add("flatten", "flatten")
+        .add("early", "dense", units=5)
+        .add("late", "tanh")
+        .add("fc", "dense", units=5)
+        .add("side", "global_avg_pool2d", reads="act")
+        .add("side_drop", "dropout", rate=0.5)
+        .add("side_fc", "dense", units=5)
+        .graph("fc", "early", "side_fc", heads=[Head("first", "early"), Head("second", "side_fc")])
+    )
+
+
 NETWORKS: Mapping[str, Callable[[], Graph]] = {
     build.__name__: build
     for build in (
@@ -252,5 +271,6 @@ NETWORKS: Mapping[str, Callable[[], Graph]] = {
         clashing_names,
         residual_blocks,
         dissolved_blocks,
+        auxiliary_heads,
     )
 }

@@ -38,8 +38,22 @@ class DrawnSpec:
 
     @property
     def text(self) -> str:
-        """The document as YAML."""
-        return yaml.safe_dump(self.document, sort_keys=False, default_flow_style=None, width=110)
+        """The document as YAML, each layer on a line."""
+        return "".join(_entry(key, value) for key, value in self.document.items())
+
+
+def _entry(key: str, value: Any, indent: str = "") -> str:
+    """A key of a spec or of a block, and what it holds: the names of layers, blocks and inputs begin lines."""
+    if key == "blocks":
+        named = ((name, "".join(_entry(k, v, "    ") for k, v in own.items())) for name, own in value.items())
+        return f"{key}:\n" + "".join(f"  {name}:\n{text}" for name, text in named)
+    if key in {"layers", "defaults"} or (key == "inputs" and isinstance(value, dict)):
+        return f"{indent}{key}:\n" + "".join(f"{indent}  {_flow({k: v})[1:-1]}\n" for k, v in value.items())
+    return f"{indent}{_flow({key: value})[1:-1]}\n"
+
+
+def _flow(value: Any) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=2**31).removesuffix("\n")
 
 
 @st.composite

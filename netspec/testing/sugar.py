@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 Document = dict[str, Any]
 Layer = dict[str, Any]
 NUMBERS = ("filters", "units", "groups", "size")  # attributes that are stated through a parameter now and then
-LANGUAGE_KEYS = ("op", "inputs")
+LANGUAGE_KEYS = ("op", "inputs", "when")
 
 
 @st.composite
@@ -23,7 +23,7 @@ def sugared(draw: st.DrawFn, document: Document) -> Document:
         for name, block in document.get("blocks", {}).items()
     }
     every = [layer for each in (layers, *(block["layers"] for block in blocks.values())) for layer in each.values()]
-    ops = [layer for layer in every if "op" in layer and "when" not in layer]
+    ops = [layer for layer in every if "op" in layer]
     defaults: dict[str, Layer] = {kind: {} for kind in draw(_some(sorted({layer["op"] for layer in ops})))}
     for kind, shared in defaults.items():
         members = [layer for layer in ops if layer["op"] == kind]

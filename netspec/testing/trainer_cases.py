@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.graph import Graph
+from netspec.graph import Graph, Head, Scope, make_node
 from netspec.lowering import Batch, Normalization, TrainingState
+from netspec.ops import Dense
 from netspec.ops.base import Array
 from netspec.ops.dropout import Dropping
 from netspec.recipe import Recipe
@@ -22,6 +23,7 @@ SGD = {"name": "sgd", "learning_rate": 0.1, "weight_decay": 0.01}
 MOMENTUM = SGD | {"momentum": 0.9}
 NESTEROV = MOMENTUM | {"nesterov": True}
 ADAM = {"name": "adam", "learning_rate": 0.1, "weight_decay": 0.01, "epsilon": 1e-4}
+RMSPROP = {"name": "rmsprop", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "epsilon": 1e-2}
 OVERRIDES = {"*.bias": {"lr_scale": 2, "decay_scale": 0}, "fc1.*": {"lr_scale": 0}}
 # Fields of a recipe by what is tried: every rule and form, and what changes a rate, a decay or a gradient on its way.
 RULES: Mapping[str, Mapping[str, Any]] = {
@@ -32,6 +34,11 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "no momentum": {"optimizer": SGD},
     "adam": {"optimizer": ADAM},
     "adamw": {"optimizer": ADAM | {"name": "adamw", "beta1": 0.8}},
+    "rmsprop": {"optimizer": RMSPROP},
+    "rmsprop, torch": {"optimizer": RMSPROP | {"form": "torch"}},
+    "rmsprop, no momentum": {"optimizer": RMSPROP | {"momentum": 0.0}},
+    "rmsprop, torch, no momentum": {"optimizer": RMSPROP | {"momentum": 0.0, "form": "torch"}},
+    "overrides, rmsprop": {"optimizer": RMSPROP, "overrides": OVERRIDES},
     "overrides": {"optimizer": MOMENTUM, "overrides": OVERRIDES},
     "overrides, adamw": {"optimizer": ADAM | {"name": "adamw"}, "overrides": OVERRIDES},
     "overrides, torch": {"optimizer": MOMENTUM | {"form": "torch"}, "overrides": OVERRIDES},
@@ -43,13 +50,19 @@ RULES: Mapping[str, Mapping[str, Any]] = {
 
 @cache
 def network() -> Graph:
-    """Convolution, both normalizations, dropout of a map and of features, a layer that no output needs."""
+    """Convolution, both normalizations, dropout of a map, of features and of branches, blocks, a layer not needed."""
     return (
         Chain("small", image=(3, 9, 8))
         .add("conv", "conv2d", filters=4, kernel_size=3)
         .add("norm", "local_response_norm", size=3, alpha=1e-2, beta=0.75, k=2, convention="sum")
         .add("batch", "batch_norm")
         .add("relu", "relu")
+        .add("units.0.conv", "conv2d", filters=4, kernel_size=1)
+        .add("units.0.drop", "stochastic_depth", rate=0.25)
+        .add("units.0.sum", "add", reads=("units.0.drop", "relu"))
+        .add("units.1.conv", "conv2d", filters=4, kernel_size=1)
+        .add("units.1.drop", "stochastic_depth", rate=0.5)
+        .add("units.1.sum", "add", reads=("units.1.drop", "units.0.sum"))
         .add("drop_map", "dropout", rate=0.25)
         .add("flatten", "flatten")
         .add("drop", "dropout", rate=0.5, mode="standard")
@@ -57,15 +70,24 @@ def network() -> Graph:
         .add("tanh", "tanh")
         .add("dead", "dense", reads="flatten", units=2)
         .add("fc2", "dense", reads="tanh", units=3)
-        .graph("fc2")
+        .graph("fc2", scopes=(Scope("units"), *(Scope(f"units.{i}", "unit") for i in range(2))))
         .astype(DType.FLOAT64)
     )
 
 
-def start() -> dict[str, Array]:
-    """Weights of the network."""
+@cache
+def network_with_head() -> Graph:
+    """The network with another layer that reads the map, whose logits count in training alone."""
+    plain = network()
+    head = make_node("head", Dense(units=3), [plain.values["flatten"]])
+    outputs = (*plain.outputs, "head")
+    return replace(plain, nodes=(*plain.nodes, head), outputs=outputs, heads=(Head("side", "head"),)).check()
+
+
+def start(graph: Graph | None = None) -> dict[str, Array]:
+    """Weights of the network, or of another."""
     random = np.random.default_rng(1)
-    weights = {name: random.standard_normal(w.shape) / 4 for name, w in network().weights.items()}
+    weights = {name: random.standard_normal(w.shape) / 4 for name, w in (graph or network()).weights.items()}
     return {name: np.abs(a) + 0.5 if name.endswith("variance") else a for name, a in weights.items()}
 
 
@@ -76,11 +98,16 @@ def normalization() -> Normalization:
     return Normalization(mean, np.array([1 / 50, 1 / 60, 1 / 70], np.float32).reshape(3, 1, 1))
 
 
-def recipe(label_smoothing: float = 0.0, optimizer: Mapping[str, object] | None = None, **fields: object) -> Recipe:
+def recipe(
+    label_smoothing: float = 0.0,
+    optimizer: Mapping[str, object] | None = None,
+    auxiliary: Mapping[str, float] | None = None,
+    **fields: object,
+) -> Recipe:
     """A recipe; fields of sgd go into its optimizer, all others into the recipe."""
     rule = {name: fields.pop(name) for name in ("momentum", "weight_decay") if name in fields}
     given = optimizer or {"name": "sgd", "learning_rate": 0.1} | rule
-    loss = {"name": "softmax_cross_entropy", "label_smoothing": label_smoothing}
+    loss = {"name": "softmax_cross_entropy", "label_smoothing": label_smoothing, "auxiliary": auxiliary or {}}
     return Recipe.model_validate({"batch_size": 8, "steps": 50, "loss": loss, "optimizer": given, **fields})
 
 
@@ -126,7 +153,12 @@ def images(batch: Batch) -> Array:
 
 def logits_of(batch: Batch) -> tuple[Array, dict[str, Array]]:
     """What the ops' meanings make of a batch with masks in training: logits, and what running statistics become."""
-    graph, weights = network(), start()
+    values, updates = values_of(network(), batch, start())
+    return values["fc2"], updates
+
+
+def values_of(graph: Graph, batch: Batch, weights: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Every value of a network in training, and what running statistics become."""
     masks = {name: mask.astype(np.float64) for name, mask in (batch.masks or {}).items()}
     values, updates = {"image": images(batch)}, dict[str, Array]()
     for node in graph.nodes:
@@ -135,7 +167,7 @@ def logits_of(batch: Batch) -> tuple[Array, dict[str, Array]]:
         result = node.op.reference_training(own, *given, mask=masks.get(node.name))
         values[node.name] = result.output
         updates |= {f"{node.name}.{name}": array for name, array in result.updates.items()}
-    return values["fc2"], updates
+    return values, updates
 
 
 def trained(state: TrainingState) -> dict[str, Array]:

@@ -31,19 +31,29 @@ from netspec.testing.trainer_cases import (
     logits_of,
     masks_of,
     network,
+    network_with_head,
     normalization,
     parts_of,
     rate_of,
     recipe,
     start,
     trained,
+    values_of,
     with_masks,
 )
 from netspec.training.update import update
 from netspec.types import DType
 
 ACCUMULATED = [("paper", 3), ("adam", 3)]
-KINDS = ["paper", "paper, nesterov", "torch", "adam", "adamw"]  # of what is kept from step to step
+KINDS = [
+    "paper",
+    "paper, nesterov",
+    "torch",
+    "adam",
+    "adamw",
+    "rmsprop",
+    "rmsprop, torch",
+]  # of what is kept from step to step
 CARRIED = [*((kind, DType.FLOAT32) for kind in KINDS), ("paper", DType.FLOAT64), ("adam", DType.FLOAT64)]
 
 
@@ -147,6 +157,45 @@ class TrainerConformance:
         after = learner.export_state().weights
         for name, array in after.items():
             np.testing.assert_allclose(array, statistics.get(name, start()[name]), rtol=1e-12, atol=1e-14)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_losses_of_auxiliary_heads_are_added(self, smoothing: float) -> None:
+        """Each times its weight, smoothed as the main one is, gradients too; a prediction knows nothing of them."""
+        graph, batch = network_with_head(), with_masks(batch_of(7))
+        begin = start(graph)
+        rules = recipe(label_smoothing=smoothing, auxiliary={"side": 0.3})
+        learner = self.backend.trainer(graph, begin, TrainerSettings(rules, normalization(), device="cpu"))
+        values, _ = values_of(graph, batch, begin)
+        targets = np.eye(3)[batch.labels] * (1 - smoothing) + smoothing / 3
+        losses = [
+            -(targets * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))).sum() / 10
+            for logits in (values["fc2"], values["head"])
+        ]
+        result = learner.step([batch], 0.0, total=10, key=0, keep_gradients=True)
+        assert result.loss == pytest.approx(losses[0] + 0.3 * losses[1], rel=1e-12)
+        assert result.wrong == (values["fc2"].argmax(axis=1) != batch.labels).sum()
+        own = np.exp(values["head"]) / np.exp(values["head"]).sum(axis=1, keepdims=True)
+        assert result.gradients is not None
+        slope = 0.3 * (own - targets).sum(axis=0) / 10
+        np.testing.assert_allclose(result.gradients["head.bias"], slope, rtol=1e-10, atol=1e-14)
+        shift = 1e-5 * np.eye(1, begin["conv.bias"].size).reshape(-1)
+        moved = []
+        for sign in (1, -1):
+            learner.import_state(TrainingState(begin | {"conv.bias": begin["conv.bias"] + sign * shift}))
+            moved.append(learner.step([batch], 0.0, total=10, key=0).loss)
+        assert result.gradients["conv.bias"][0] == pytest.approx((moved[0] - moved[1]) / 2e-5, rel=1e-5, abs=1e-8)
+        plain = self.trainer(recipe())
+        weights = learner.export_state().weights
+        plain.import_state(TrainingState({name: weights[name] for name in network().weights}))
+        np.testing.assert_allclose(learner.predict(batch.inputs), plain.predict(batch.inputs), rtol=1e-12)
+
+    def test_a_head_without_a_weight_is_refused(self) -> None:
+        """And a weight without a head."""
+        settings = TrainerSettings(recipe(), normalization(), device="cpu")
+        with pytest.raises(BackendError, match="auxiliary outputs side, received none"):
+            self.backend.trainer(network_with_head(), start(network_with_head()), settings)
+        with pytest.raises(BackendError, match="auxiliary outputs none, received side"):
+            self.trainer(recipe(auxiliary={"side": 0.3}))
 
     def test_gradient_is_the_slope_of_the_loss(self) -> None:
         """The gradient that is given is neither clipped nor decayed; of a weight that nothing depends on it is zero."""
@@ -294,7 +343,9 @@ class TrainerConformance:
             learner.predict(batch.inputs[:, 1:])
         with pytest.raises(BackendError, match=r"expected .*uint8.*, received float32"):
             learner.predict(batch.inputs.astype(np.float32))
-        with pytest.raises(BackendError, match=r"masks .* the dropout nodes drop, drop_map[,;] received drop$"):
+        with pytest.raises(
+            BackendError, match=r"masks .* the dropout nodes drop, drop_map, units.*[,;] received drop$"
+        ):
             learner.step([replace(batch, masks={"drop": masks["drop"]})], 0.1, 4, 0)
         with pytest.raises(BackendError, match=r"the mask of drop: expected shape \(4, 168\), received \(3, 168\)"):
             learner.step([replace(batch, masks=masks | {"drop": masks["drop"][1:]})], 0.1, 4, 0)

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from netspec.graph import Graph
 from netspec.lowering import Batch, StepResult, Trainer
 from netspec.training.checkpoint import Position, Run, Sums, save_checkpoint
@@ -174,25 +172,22 @@ class Loop:
 
         def seen(samples: int) -> None:
             del samples
-            if self.trainer.world == 1:  # several processes have to leave together, between two steps
+            if self.trainer.processes == 1:  # several processes have to leave together, between two steps
                 self._heed(position)
 
         return self.evaluate(seen)
 
     def _save(self, position: Position, *, best: bool = False) -> None:
+        state = self.trainer.export_state()  # by all processes: it may lie on all of them
         if self.folder is None:
             return
-        state = self.trainer.export_state()
         if best:
             save_checkpoint(self.folder.best, self.graph, state, position, self.run)
         save_checkpoint(self.folder.last, self.graph, state, position, self.run)
 
     def _heed(self, position: Position) -> None:
         """Write a checkpoint and leave, in all processes, when one of them has received a signal."""
-        received = self.stop.received is not None
-        if self.trainer.world > 1:
-            received = bool(self.trainer.total(np.array([float(received)]))[0])
-        if received:
+        if self.trainer.any(self.stop.received is not None):
             self._save(position)
             raise StopRequested(position)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,20 @@ from netspec.ops.base import Array
 
 
 def training_graph(graph: Graph) -> Graph:
-    """The graph with the logits as its one output: of a final softmax, what it reads.
+    """The graph with logits as its one output, and as its auxiliary ones: of a final softmax, what it reads.
 
     Raises:
         NetspecError: several inputs or outputs, or an output that is no row of class scores.
     """
-    for what, names in (("input", [i.name for i in graph.inputs]), ("output", graph.outputs)):
+    for what, names in (("input", [i.name for i in graph.inputs]), ("output", graph.main)):
         if len(names) != 1:
             raise NetspecError(
                 f"{graph.name}: training takes a network of one {what}, and this one has {len(names)}: "
                 + ", ".join(names)
             )
-    output = graph.values[graph.outputs[0]]
-    if isinstance(output, Node) and isinstance(output.op, Softmax):
-        graph = graph.with_outputs(output.inputs)
+    heads = tuple(head._replace(value=_logits(graph, head.value)) for head in graph.heads)
+    main = _logits(graph, graph.main[0])
+    graph = replace(graph, outputs=(main, *(head.value for head in heads)), heads=heads)
     logits = graph.type_of(graph.outputs[0])
     if logits.rank != 2 or not graph.weights:
         raise NetspecError(
@@ -38,6 +39,12 @@ def training_graph(graph: Graph) -> Graph:
             "end the network with `flatten` or `global_avg_pool2d` and a dense layer" if logits.rank != 2 else "",
         )
     return graph
+
+
+def _logits(graph: Graph, output: str) -> str:
+    """What a final softmax reads, or the output itself."""
+    node = graph.values[output]
+    return node.inputs[0] if isinstance(node, Node) and isinstance(node.op, Softmax) else output
 
 
 def classes_of(graph: Graph) -> int:

@@ -57,6 +57,7 @@ class TrainOptions:
         exact: take dropout masks from the shared stream: the same run in every backend.
         workers: processes that read batches; 0 reads them in threads.
         on_bad_sample: stop, or leave out what cannot be read.
+        parallel: whether processes divide the samples alone, or the network too, by its placement.
         checkpoint_every: optimizer steps between checkpoints, besides one an epoch.
     """
 
@@ -73,6 +74,7 @@ class TrainOptions:
     exact: bool = False
     workers: int = 0
     on_bad_sample: Literal["fatal", "skip"] = "fatal"
+    parallel: Literal["data", "towers"] = "data"
     checkpoint_every: int = 1000
 
 
@@ -137,15 +139,27 @@ def _train(
     progress("weights")
     state, position = _beginning(material, options, folder, run)
     progress(f"loading {backend.name}")
-    settings = TrainerSettings(material.recipe, material.normalization, options.device, options.precision)
+    towers = _towers(material.spec, backend) if options.parallel == "towers" else 1
+    settings = TrainerSettings(material.recipe, material.normalization, options.device, options.precision, towers)
     trainer = backend.trainer(material.graph, state.weights, settings)
     try:
         if position.step:
             trainer.import_state(state)
-        session = _Session(material, backend, options, trainer, folder if trainer.rank == 0 else None, run)
+        session = _Session(material, backend, options, trainer, folder if trainer.leads else None, run)
         return session.finish(position, observer)
     finally:
         trainer.close()
+
+
+def _towers(spec: ModelSpec, backend: Backend) -> int:
+    """On how many devices the spec says that the network lies."""
+    if spec.placement is None:
+        raise NetspecError(f"{spec.name} has no placement", "add `placement: {towers: 2}` at the top of the spec")
+    if not backend.in_towers:
+        raise NetspecError(
+            f"the {backend.name} backend trains no network in towers", "use torch, or leave out --parallel"
+        )
+    return spec.placement.towers
 
 
 def _beginning(
@@ -207,8 +221,10 @@ class _Session:
                     position, stopped = request.position, stop.received
         finally:
             observers.close()
-        if self.folder is not None and stopped is None:
-            write_run_report(self.folder, self.material, self.backend, self.trainer, scores)
+        if stopped is None:
+            weights = self.trainer.export_state().weights  # by all processes: it may lie on all of them
+            if self.folder is not None:
+                write_run_report(self.folder, self.material, self.backend, self.trainer, weights, scores)
         return Outcome(self.folder, position, scores, stopped)
 
     def _observers(self, position: Position, observer: Observer) -> Observers:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.lowering import Backend, Trainer
+from netspec.ops.base import Weights
 from netspec.recipe import Recipe
 from netspec.training.folder import RunFolder
 from netspec.training.material import Material
@@ -20,7 +21,7 @@ from netspec.training.score import Scores
 
 
 def write_run_report(
-    folder: RunFolder, material: Material, backend: Backend, trainer: Trainer, scores: Scores | None
+    folder: RunFolder, material: Material, backend: Backend, trainer: Trainer, weights: Weights, scores: Scores | None
 ) -> None:
     """Write `report.html` of a run that is over.
 
@@ -40,7 +41,7 @@ def write_run_report(
         started=finished - timedelta(seconds=seconds),
         finished=finished,
         metrics=[line for line in metrics if line["kind"] != "note"],
-        weights=trainer.export_state().weights,
+        weights=dict(weights),
         versions={"netspec": version("netspec"), "Python": platform.python_version(), **backend.versions()},
         recipe=_rows(material.recipe),
         notes=[line["text"] for line in metrics if line["kind"] == "note"],

@@ -9,9 +9,13 @@ weight's `lr_scale`; λ the weight decay times its `decay_scale`; μ the momentu
     adam          g ← g + λ·w;  m ← β1·m + (1−β1)·g;  s ← β2·s + (1−β2)·g²;  with t updates, this one included,
                   w ← w − η · (m / (1−β1^t)) / (√(s / (1−β2^t)) + ε)
     adamw         w ← w − η·λ·w, then adam's step from g as it is
+    rmsprop       g ← g + λ·w;  s ← ρ·s + (1−ρ)·g²
+      tensorflow    v ← μ·v + η·g / √(s + ε);  w ← w − v
+      torch         v ← μ·v + g / (√s + ε);    w ← w − η·v
 
 Clipping comes before decay and looks at all trainable weights at once: g ← g · min(1, c / ‖g‖).
-Sources: Krizhevsky et al. 2012, section 5; Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2.
+Sources: Krizhevsky et al. 2012, section 5; Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2;
+Tieleman & Hinton 2012, lecture 6e, as TensorFlow's ApplyRMSProp and torch.optim.RMSprop have it.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import numpy as np
 
 from netspec.lowering import TrainingState
 from netspec.ops.base import Array, Weights
-from netspec.recipe import Adam, AdamW, Recipe, Sgd
+from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 
 VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
 Slots = dict[str, Array]
@@ -32,6 +36,8 @@ def slot_names(recipe: Recipe) -> tuple[str, ...]:
     """What the recipe's optimizer keeps for each trainable weight."""
     if isinstance(recipe.optimizer, Sgd):
         return (VELOCITY,) if recipe.optimizer.momentum else ()
+    if isinstance(recipe.optimizer, RmsProp):
+        return (SECOND_MOMENT, VELOCITY) if recipe.optimizer.momentum else (SECOND_MOMENT,)
     return (FIRST_MOMENT, SECOND_MOMENT)
 
 
@@ -53,6 +59,8 @@ def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float
         own: Slots = {slot: state.slots.get(slot, {}).get(name, np.zeros_like(gradient)) for slot in slots}
         if isinstance(recipe.optimizer, Sgd):
             weights[name], own = _sgd(recipe.optimizer, weights[name], gradient, own, eta, decay)
+        elif isinstance(recipe.optimizer, RmsProp):
+            weights[name], own = _rmsprop(recipe.optimizer, weights[name], gradient, own, eta, decay)
         else:
             t = state.updates + 1
             weights[name], own = _adam(recipe.optimizer, weights[name], gradient, own, eta, decay, t)
@@ -94,3 +102,16 @@ def _adam(
     step = (m / (1 - rule.beta1**t)) / (np.sqrt(s / (1 - rule.beta2**t)) + rule.epsilon)
     kept = w - eta * decay * w if decoupled else w
     return kept - eta * step, {FIRST_MOMENT: m, SECOND_MOMENT: s}
+
+
+def _rmsprop(
+    rule: RmsProp, w: Array, gradient: Array, slots: Mapping[str, Array], eta: float, decay: float
+) -> tuple[Array, Slots]:
+    g = gradient + decay * w
+    s = rule.rho * slots[SECOND_MOMENT] + (1 - rule.rho) * g**2
+    inside = rule.form == "tensorflow"
+    v = eta * g / np.sqrt(s + rule.epsilon) if inside else g / (np.sqrt(s) + rule.epsilon)
+    own: Slots = {SECOND_MOMENT: s}
+    if rule.momentum:
+        v = own[VELOCITY] = rule.momentum * slots[VELOCITY] + v
+    return w - (v if inside else eta * v), own

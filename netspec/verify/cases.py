@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from netspec import reference
 from netspec.errors import ShapeError
 from netspec.graph import Graph, Input, MeanImage, Node, Preprocessing, make_node
+from netspec.ops import BatchNorm
 from netspec.ops.base import Array
 from netspec.preprocessing import normalize
 from netspec.types import TensorType
@@ -49,6 +51,27 @@ def check_weights_of(graph: Graph, seed: int = 0) -> dict[str, Array]:
             values = random.standard_normal(weight.shape, np.float32)
         weights[name] = values
     return weights
+
+
+def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The weights, with running statistics at the scale of what each normalization reads, as training leaves them.
+
+    Drawn alone, at a variance of one, they do not normalize: the signal grows with every sum of a residual network, its
+    gates see thousands, and what float32 rounds there is no longer small beside the outputs.
+    """
+    if not any(isinstance(node.op, BatchNorm) for node in graph.nodes):
+        return weights
+    found = dict(weights)
+
+    def lay_around(node: Node, values: Sequence[Array]) -> None:
+        if isinstance(node.op, BatchNorm):
+            mean, std = float(values[0].mean()), float(values[0].std()) or 1.0
+            for name, scale, offset in (("running_mean", 0.1 * std, mean), ("running_variance", std**2, 0.0)):
+                drawn = weights[f"{node.name}.{name}"]
+                found[f"{node.name}.{name}"] = (drawn * scale + offset).astype(np.float32)
+
+    reference.evaluate(graph, found, inputs, before=lay_around)
+    return found
 
 
 def cases_of(graph: Graph, batches: tuple[int, ...] = (1, 2, 7), seed: int = 0) -> Iterator[Case]:

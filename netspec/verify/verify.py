@@ -16,7 +16,7 @@ from netspec.ops.base import Array
 from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
-from netspec.verify.cases import Case, cases_of, check_weights_of
+from netspec.verify.cases import Case, cases_of, check_weights_of, with_statistics
 from netspec.verify.compare import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
@@ -73,8 +73,10 @@ def verify(
     training = _that_train(backends, level)
     trained = training_graph(graph) if level == "training" else None
     graph = with_unsaturated_outputs(graph)
-    weights = check_weights_of(graph, seed) if weights is None else weights
     cases = list(cases_of(graph, seed=seed))
+    if weights is None:
+        progress(f"weights, {cases[0].label}")
+        weights = with_statistics(graph, check_weights_of(graph, seed), cases[0].inputs)
     comparisons = list(_forward(cases, backends, weights, progress))
     notes = _notes(backends, cases, graph)
     if level != "forward" and len(training) > 1:

@@ -106,7 +106,7 @@ def test_show_folds_blocks_unless_told(netspec: Run) -> None:
     assert found["blocks"][0] == {
         "path": "layer1.0",
         "block": "bottleneck",
-        "arguments": {"width": 64, "stride": 1, "out": 256},
+        "arguments": {"width": 64, "stride": 1, "inner": 64, "out": 256},
     }
 
 

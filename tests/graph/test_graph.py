@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from netspec.errors import GraphError, ShapeError
-from netspec.graph import Graph, Input, make_node
+from netspec.graph import Graph, Head, Input, make_node
 from netspec.graph.analysis import analyze
 from netspec.graph.text import print_graph, spec_hash
 from netspec.ops import Add, Conv2d, Dense, MaxPool2d, Relu
@@ -90,3 +90,16 @@ def test_receptive_fields_of_alexnets_first_layers() -> None:
     rows = analyze(Graph("g", (Input("x", TensorType.of(3, 99, 99)),), (conv1, pool1, conv2), ("conv2",))).rows
     assert [row.receptive_field.size[0] for row in rows] == [11, 19, 51]
     assert [row.receptive_field.step[0] for row in rows] == [4, 8, 8]
+
+
+def test_heads_are_last_and_for_training_alone() -> None:
+    chain = Chain("g", x=(4,)).add("a", "dense", units=3).add("side", "dense", units=2).add("b", "dense", "a", units=2)
+    with pytest.raises(GraphError, match="expected side, for training alone, after all other nodes"):
+        chain.graph("b", "side", heads=[Head("aux", "side")])
+    with pytest.raises(GraphError, match="expected the auxiliary outputs"):
+        chain.graph("side", "b", heads=[Head("aux", "side")])
+    chain = Chain("g", x=(4,)).add("a", "dense", units=3).add("b", "dense", units=2).add("side", "dense", "a", units=2)
+    graph = chain.graph("b", "side", heads=[Head("aux", "side")])
+    assert (graph.main, graph.auxiliary, graph.for_heads) == (("b",), ("side",), {"side"})
+    assert print_graph(graph).endswith("return b and in training side")
+    assert graph.with_outputs(["a"]).heads == ()

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from netspec.errors import NetspecError, WeightsError
-from netspec.graph import Graph
+from netspec.graph import Graph, Head
 from netspec.graph.text import spec_hash
 from netspec.passes import PASSES, Cost, optimize
 from netspec.testing.networks import Chain, towers
@@ -29,7 +29,8 @@ def everything() -> Graph:
         .add("norm2", "batch_norm")
         .add("unused", "conv2d", filters=2, kernel_size=1)
         .add("end", "tanh", reads="norm2")
-        .graph()
+        .add("side", "global_avg_pool2d", reads="act")
+        .graph("end", "side", heads=[Head("side", "side")])
     )
 
 

@@ -8,6 +8,9 @@ from hypothesis import settings
 
 from netspec.graph import Graph
 from netspec.spec import load_graph
+from netspec.testing.failing import pytest_addoption, pytest_runtest_call, pytest_runtest_makereport
+
+__all__ = ["pytest_addoption", "pytest_runtest_call", "pytest_runtest_makereport"]  # hooks
 
 settings.register_profile("netspec", derandomize=True, deadline=None, database=None, print_blob=False)
 settings.load_profile("netspec")

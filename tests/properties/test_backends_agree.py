@@ -1,17 +1,19 @@
 """Random specs: from their text to values, every backend says what the reference says, and gradients agree."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, note, settings
+from hypothesis import assume, given, settings
 
 from netspec import reference
 from netspec.graph import Graph, Node, Scope
 from netspec.graph.scopes import parent_of
-from netspec.lowering import find_backend
+from netspec.lowering import Backend, find_backend
 from netspec.ops import OPS
 from netspec.ops.base import Array, Weights
+from netspec.testing.failing import show
 from netspec.testing.strategies import DrawnSpec, specs
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
@@ -68,41 +70,40 @@ def expected_of(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dty
     return expected
 
 
-def check_forward(drawn: DrawnSpec, load_text: LoadText, backend: str, dtype: DType) -> None:
-    note(drawn.text)
+def check_forward(drawn: DrawnSpec, load_text: LoadText, target: Backend, dtype: DType) -> None:
+    show(drawn)
     graph = load_text(drawn.text)
     weights, inputs = check_weights_of(graph), inputs_of(graph)
     expected = expected_of(graph, weights, inputs, dtype)
-    target = find_backend(backend)
     actual = target.load(target.lower(graph.astype(dtype)), weights).forward(inputs)
     assert list(actual) == list(graph.outputs)
     for name, value in expected.items():
-        require_close(actual[name], value, FORWARD_TOLERANCE[dtype], f"{backend} {dtype}: {name}", dtype)
+        require_close(actual[name], value, FORWARD_TOLERANCE[dtype], f"{target.name} {dtype}: {name}", dtype)
 
 
 @settings(max_examples=100)
 @given(drawn=specs())
 @pytest.mark.parametrize("dtype", DType)
 def test_torch_forward(drawn: DrawnSpec, load_text: LoadText, dtype: DType) -> None:
-    check_forward(drawn, load_text, "torch", dtype)
+    check_forward(drawn, load_text, find_backend("torch"), dtype)
 
 
 @settings(max_examples=100)
 @given(drawn=specs())
 def test_onnx_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
-    check_forward(drawn, load_text, "onnx", DType.FLOAT32)
+    check_forward(drawn, load_text, find_backend("onnx"), DType.FLOAT32)
 
 
 @settings(max_examples=25)
 @given(drawn=specs())
 def test_keras_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
-    check_forward(drawn, load_text, "keras", DType.FLOAT64)
+    check_forward(drawn, load_text, find_backend("keras"), DType.FLOAT64)
 
 
 @settings(max_examples=15)
 @given(drawn=specs(most_layers=6))
 def test_gradients_of_torch_and_keras(drawn: DrawnSpec, load_text: LoadText) -> None:
-    note(drawn.text)
+    show(drawn)
     graph = load_text(drawn.text).astype(DType.FLOAT64)
     weights, inputs = check_weights_of(graph), inputs_of(graph)
     expected_of(graph, weights, inputs, DType.FLOAT32)  # in float64 there is room then for derivatives too
@@ -131,6 +132,7 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     kinds: set[str] = set()
     merges: list[Node] = []
     scopes: list[Scope] = []
+    said: Counter[str] = Counter()
 
     @settings(max_examples=400)
     @given(drawn=specs())
@@ -138,6 +140,11 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
         kinds.update(node.op.kind for node in drawn.graph.nodes)
         merges.extend(node for node in drawn.graph.nodes if len(set(node.inputs)) > 1)
         scopes.extend(drawn.graph.scopes)
+        uses = [layer for layer in drawn.document["layers"].values() if "block" in layer]
+        said.update(key for use in uses for key in {"repeat", "first", "last", "given", "kept"} & set(use))
+        said.update(["used twice"] * (len({use["block"] for use in uses}) < len(uses)))
+        said.update(["several outputs"] * any(len(b["outputs"]) > 1 for b in drawn.document.get("blocks", {}).values()))
+        said.update(word for word in (".channels}", "${kept}", "${given}", "${index ") if word in drawn.text)
 
     collect()
     assert kinds == set(OPS)
@@ -145,3 +152,5 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     assert sum(scope.is_stack for scope in scopes) > 20
     assert sum(len(scope.inputs) > 1 for scope in scopes) > 20
     assert sum("part_" in parent_of(scope.path) for scope in scopes) > 20
+    keys = {"repeat", "first", "last", "given", "kept", "used twice", "several outputs"}
+    assert set(said) == keys | {".channels}", "${kept}", "${given}", "${index "}

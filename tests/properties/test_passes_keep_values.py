@@ -1,9 +1,10 @@
 """Random specs, optimized: every value and every gradient is the plain graph's."""
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 
 from netspec.passes import Level, optimize
+from netspec.testing.failing import show
 from netspec.testing.strategies import DrawnSpec, specs
 from tests.passes.pass_helpers import check_values
 from tests.passes.torch_gradients import check_gradients
@@ -13,12 +14,12 @@ from tests.passes.torch_gradients import check_gradients
 @given(drawn=specs())
 @pytest.mark.parametrize("level", ["training", "inference"])
 def test_every_value_is_the_plain_graphs(drawn: DrawnSpec, level: Level) -> None:
-    note(drawn.text)
+    show(drawn)
     check_values(optimize(drawn.graph, level))
 
 
 @settings(max_examples=60)
 @given(drawn=specs())
 def test_gradients_of_torch_are_the_plain_emissions(drawn: DrawnSpec) -> None:
-    note(drawn.text)
+    show(drawn)
     check_gradients(drawn.graph)

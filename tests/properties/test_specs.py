@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, note, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netspec.graph import Graph, make_node
@@ -16,6 +16,7 @@ from netspec.lowering import find_backend
 from netspec.ops import OPS, Conv2d, Dense
 from netspec.ops.attributes import both
 from netspec.spec import elaborate, read_spec, write_spec
+from netspec.testing.failing import show
 from netspec.testing.rules import RULES
 from netspec.testing.strategies import DrawnSpec, specs
 from netspec.weights import initialize
@@ -38,14 +39,14 @@ def shuffled(draw: st.DrawFn, value: object, key: str = "") -> object:
 
 @given(drawn=specs())
 def test_a_spec_means_the_graph_that_it_was_drawn_from(drawn: DrawnSpec, load_text: LoadText) -> None:
-    note(drawn.text)
+    show(drawn)
     assert load_text(drawn.text) == drawn.graph
 
 
 @settings(max_examples=50)
 @given(drawn=specs())
 def test_a_written_spec_reads_back(drawn: DrawnSpec, tmp_path_factory: pytest.TempPathFactory) -> None:
-    note(drawn.text)
+    show(drawn)
     path = tmp_path_factory.mktemp("written") / "spec.yaml"
     path.write_text(drawn.text)
     spec = read_spec(path)
@@ -57,14 +58,14 @@ def test_a_written_spec_reads_back(drawn: DrawnSpec, tmp_path_factory: pytest.Te
 @given(drawn=specs(), data=st.data())
 def test_the_order_of_keys_means_nothing(drawn: DrawnSpec, load_text: LoadText, data: st.DataObject) -> None:
     text = yaml.safe_dump(shuffled(data.draw, drawn.document), sort_keys=False)
-    note(f"{drawn.text}\n---\n{text}")
+    show(drawn, f"\n---\n{text}")
     assert load_text(text) == load_text(drawn.text)
 
 
 @settings(max_examples=50)
 @given(drawn=specs())
 def test_equal_specs_are_printed_and_hashed_alike(drawn: DrawnSpec, load_text: LoadText) -> None:
-    note(drawn.text)
+    show(drawn)
     graph = load_text(drawn.text)
     assert print_graph(graph) == print_graph(drawn.graph)
     assert spec_hash(graph) == spec_hash(drawn.graph)
@@ -73,6 +74,7 @@ def test_equal_specs_are_printed_and_hashed_alike(drawn: DrawnSpec, load_text: L
 
 @given(drawn=specs())
 def test_the_text_of_a_graph_says_all_of_it(drawn: DrawnSpec) -> None:
+    show(drawn)
     text = print_graph(drawn.graph).splitlines()
     nodes = [line for line in text if " = " in line]
     assert len(nodes) == len(drawn.graph.nodes)
@@ -85,7 +87,7 @@ def test_the_text_of_a_graph_says_all_of_it(drawn: DrawnSpec) -> None:
 @settings(max_examples=50)
 @given(drawn=specs())
 def test_lowering_is_a_function(drawn: DrawnSpec, load_text: LoadText) -> None:
-    note(drawn.text)
+    show(drawn)
     again = load_text(drawn.text)
     for name in ("torch", "keras", "onnx"):
         backend = find_backend(name)
@@ -98,6 +100,7 @@ def test_lowering_is_a_function(drawn: DrawnSpec, load_text: LoadText) -> None:
 @settings(max_examples=50)
 @given(drawn=specs(), data=st.data())
 def test_a_layer_more_leaves_the_weights_of_the_others(drawn: DrawnSpec, data: st.DataObject) -> None:
+    show(drawn)
     graph = drawn.graph
     before = initialize(graph)
     after = initialize(with_a_layer_more(graph, data.draw(st.integers(0, len(graph.nodes)))))
@@ -109,6 +112,7 @@ def test_a_layer_more_leaves_the_weights_of_the_others(drawn: DrawnSpec, data: s
 @settings(max_examples=50)
 @given(drawn=specs())
 def test_another_seed_draws_other_weights(drawn: DrawnSpec) -> None:
+    show(drawn)
     first, again, second = (initialize(drawn.graph, seed) for seed in (0, 0, 1))
     for name, array in first.items():
         np.testing.assert_array_equal(array, again[name], strict=True)

@@ -9,7 +9,6 @@ import pytest
 
 from netspec.errors import SpecError
 from netspec.graph import Graph, Scope
-from netspec.graph.analysis import analyze
 from netspec.spec import elaborate, load_graph, read_spec, write_spec
 from tests.spec.test_elaborate import calls_of
 
@@ -284,25 +283,3 @@ def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
     path.write_text(f"{HEAD}blocks:\n{blocks}  b500: {{layers: {{x: {{op: relu}}}}}}\nlayers: {{x: {{block: b0}}}}\n")
     with pytest.raises(SpecError, match="more than 16 blocks stand within one another"):
         load_graph(path)
-
-
-# Weights that are trained, and billions of multiply-accumulates, as torchvision's documentation states them
-# (torchvision.models.resnet18 to resnet152: num_params, GFLOPS).
-RESNETS = {
-    18: (11_689_512, 1.81),
-    34: (21_797_672, 3.66),
-    50: (25_557_032, 4.09),
-    101: (44_549_160, 7.80),
-    152: (60_192_808, 11.51),
-}
-
-
-@pytest.mark.parametrize("depth", RESNETS)
-def test_one_spec_is_a_family(depth: int) -> None:
-    graph = load_graph("specs/resnet.yaml", {"depth": depth}).check()
-    assert graph.name == f"resnet{depth}"
-    analysis = analyze(graph)
-    assert (analysis.weights - analysis.untrained, round(analysis.macs / 1e9, 2)) == RESNETS[depth]
-    published = read_spec("specs/resnet.yaml", {"depth": depth}).published
-    assert published is not None
-    assert published.trained == RESNETS[depth][0]

@@ -105,6 +105,19 @@ def test_a_removed_layer_with_stated_inputs_hands_them_on(derive) -> None:
     assert found["conv3"] == ("norm1",), "what `side` read, and not the layer that stands before it"
 
 
+def test_what_reads_nothing_is_not_joined_to_the_layer_before_it(write) -> None:
+    layers = "{op: dense, units: 4}\n  a: {op: parameter, shape: [6, 4]}\n  b: {op: parameter, shape: [6, 4]}\n"
+    write(
+        f"name: base\ninput: {{shape: [6, 8]}}\nlayers:\n  fc: {layers}  sum: {{op: add, inputs: [fc, a, b]}}\n",
+        "base.yaml",
+    )
+    removed = "name: derived\nextends: base.yaml\nlayers:\n  a: null\n"
+    found = readers(write(f"{removed}  sum: {{inputs: [fc, b]}}\n", "derived.yaml"))
+    assert found == {"fc": ("input",), "b": (), "sum": ("fc", "b")}, "b, which follows it, reads nothing either"
+    with pytest.raises(SpecError, match="'a' reads no layer: its readers have nothing to read instead of it"):
+        load_graph(write(f"{removed}  fc: {{units: 4}}\n", "unread.yaml"))
+
+
 def test_an_output_that_is_removed_becomes_its_input(derive) -> None:
     assert load_graph(derive("layers:\n  fc: null\n")).outputs == ("flat", "side")
 

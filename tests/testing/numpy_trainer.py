@@ -26,7 +26,7 @@ from netspec.lowering import (
     TrainerSettings,
     TrainingState,
 )
-from netspec.ops import BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
+from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
 from netspec.training.update import slot_names, update
@@ -64,6 +64,7 @@ class NumPyTrainer(Trainer):
         if settings.precision != "float32":
             raise BackendError(f"NumPy has no {settings.precision}")
         self.graph, self.settings, self.dtype = graph, settings, graph.dtype.numpy
+        settings.head_weights(graph)
         self.classes = graph.type_of(graph.outputs[0]).features[0]
         self.import_state(TrainingState(dict(weights)))
 
@@ -138,13 +139,24 @@ class NumPyTrainer(Trainer):
         """What a batch adds to the loss and its gradient, and what running statistics become."""
         with np.errstate(invalid="ignore"):  # a loss that is not finite is a case of its own
             values, statistics = self.forward(self.input(batch.inputs, batch.shifts), masks)
-        logits, smoothing = values[self.graph.outputs[0]], self.settings.recipe.loss.label_smoothing
+        loss, slopes = 0.0, {}
+        for name, weight in self.counted().items():
+            own, slopes[name] = self.loss(values[name], batch, total, self.settings.recipe.loss.label_smoothing)
+            loss, slopes[name] = loss + weight * own, weight * slopes[name]
+        gradients = self.backward(values, masks, slopes)
+        wrong = int((values[self.graph.outputs[0]].argmax(axis=1) != batch.labels).sum())
+        return StepResult(loss, wrong, gradients), statistics
+
+    def counted(self) -> dict[str, float]:
+        """The outputs whose losses count, and how much each."""
+        return dict(zip(self.graph.outputs, (1.0, *self.settings.head_weights(self.graph)), strict=True))
+
+    def loss(self, logits: Array, batch: Batch, total: int, smoothing: float) -> tuple[float, Array]:
+        """What an output adds to the loss, and its slopes in the logits."""
         logarithms = logits - logits.max(axis=1, keepdims=True)
         logarithms = logarithms - np.log(np.exp(logarithms).sum(axis=1, keepdims=True))
         targets = np.eye(self.classes, dtype=self.dtype)[batch.labels] * (1 - smoothing) + smoothing / self.classes
-        gradients = self.backward(values, masks, (np.exp(logarithms) - targets) / total)
-        wrong = int((logits.argmax(axis=1) != batch.labels).sum())
-        return StepResult(-float((targets * logarithms).sum()) / total, wrong, gradients), statistics
+        return -float((targets * logarithms).sum()) / total, (np.exp(logarithms) - targets) / total
 
     def forward(self, x: Array, masks: Masks) -> tuple[dict[str, Array], dict[str, Array]]:
         """Every value by name, in training, and what running statistics become."""
@@ -156,11 +168,14 @@ class NumPyTrainer(Trainer):
             statistics |= {f"{node.name}.{name}": array for name, array in result.updates.items()}
         return values, statistics
 
-    def backward(self, values: Mapping[str, Array], masks: Masks, slopes: Array) -> dict[str, Array]:
-        """The gradient of each weight that the loss depends on, from its slopes in the logits."""
-        of_values, of_weights = {self.graph.outputs[0]: slopes}, {}
+    def backward(self, values: Mapping[str, Array], masks: Masks, slopes: Mapping[str, Array]) -> dict[str, Array]:
+        """The gradient of each weight that the loss depends on, from its slopes in the logits of each output."""
+        of_values, of_weights = dict(slopes), {}
         for node in reversed(self.graph.nodes):
             if node.name not in of_values:
+                continue
+            if isinstance(node.op, Add):
+                of_values |= {name: of_values.get(name, 0) + of_values[node.name] for name in node.inputs}
                 continue
             (name,), g = node.inputs, of_values[node.name]
             back, own = pull_back(node.op, self.own(node), values[name], values[node.name], masks.get(node.name), g)

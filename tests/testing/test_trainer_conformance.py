@@ -87,6 +87,11 @@ UPDATES = [
     (TrainingFault("epsilon inside the root", update=epsilon_inside_the_root), "adam"),
     (TrainingFault("decoupled decay", update=decoupled_decay), "adam"),
     (TrainingFault("another beta", with_optimizer(beta1=0.9)), "adamw"),
+    (TrainingFault("the torch form", with_optimizer(form="torch")), "rmsprop"),
+    (TrainingFault("TensorFlow's form", with_optimizer(form="tensorflow")), "rmsprop, torch"),
+    (TrainingFault("another rho", with_optimizer(rho=0.99)), "rmsprop, no momentum"),
+    (TrainingFault("epsilon inside the root", with_optimizer(form="tensorflow")), "rmsprop, torch, no momentum"),
+    (TrainingFault("no decay_scale", with_biases(decay_scale=1.0)), "overrides, rmsprop"),
     (TrainingFault("clipping after decay", update=clipping_after_decay), "clipping"),
     (TrainingFault("no clipping", without(clip_gradient_norm=None)), "clipping, nesterov"),
 ]
@@ -139,6 +144,37 @@ def by_way_of_a_dampening(self: NumPyTrainer, gradients: Weights, rate: float) -
 @plant("differentiate", "test_loss_and_statistics_are_those_of_the_ops", 0.0)
 def divided_by_the_batch(self: NumPyTrainer, batch: Batch, masks: Masks, total: int) -> Any:
     return NumPyTrainer.differentiate(self, batch, masks, len(batch.labels))
+
+
+@plant("counted", "test_losses_of_auxiliary_heads_are_added", 0.0)
+def the_main_loss_alone(self: NumPyTrainer) -> dict[str, float]:
+    return {self.graph.outputs[0]: 1.0}
+
+
+@plant("counted", "test_losses_of_auxiliary_heads_are_added", 0.0)
+def heads_count_whole(self: NumPyTrainer) -> dict[str, float]:
+    return dict.fromkeys(self.graph.outputs, 1.0)
+
+
+@plant("loss", "test_losses_of_auxiliary_heads_are_added", 0.1)
+def heads_unsmoothed(self: NumPyTrainer, logits: Array, batch: Batch, total: int, smoothing: float) -> Any:
+    return NumPyTrainer.loss(self, logits, batch, total, 0.0)
+
+
+@plant("backward", "test_losses_of_auxiliary_heads_are_added", 0.0)
+def heads_lead_nowhere(self: NumPyTrainer, values: Any, masks: Masks, slopes: Any) -> Any:
+    """The loss of a head is told, and its gradient is not followed."""
+    main = self.graph.outputs[0]
+    return NumPyTrainer.backward(self, values, masks, {main: slopes[main]})
+
+
+@plant("__init__", "test_a_head_without_a_weight_is_refused")
+def by_whatever_weights_there_are(
+    self: NumPyTrainer, graph: Graph, weights: Weights, settings: TrainerSettings
+) -> None:
+    given = settings.recipe.loss.model_copy(update={"auxiliary": dict.fromkeys((h.name for h in graph.heads), 0.3)})
+    recipe = settings.recipe.model_copy(update={"loss": given})
+    NumPyTrainer.__init__(self, graph, weights, replace(settings, recipe=recipe))
 
 
 @plant("input", "test_loss_and_statistics_are_those_of_the_ops", 0.0)

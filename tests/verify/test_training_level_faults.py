@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netspec.graph import Graph
+from netspec.graph import Graph, Head
 from netspec.lowering import Trainer, TrainerSettings, find_backend
 from netspec.ops import BatchNorm, Dropout
 from netspec.ops.base import Weights
-from netspec.recipe import Recipe
+from netspec.recipe import Recipe, SoftmaxCrossEntropy
 from netspec.testing.changes import changed
 from netspec.testing.faults import Fault
 from netspec.testing.networks import Chain
@@ -32,6 +32,7 @@ from tests.verify.faulty_trainers import (
 
 TORCH = find_backend("torch")
 ADAM = {"name": "adam", "learning_rate": 1.0}
+RMSPROP = {"name": "rmsprop", "learning_rate": 1.0, "momentum": 0.9}
 WEIGHTS = {"conv.weight", "fc1.weight", "fc2.weight", "norm.weight"}
 BIASES = {"conv.bias", "fc1.bias", "fc2.bias", "norm.bias"}
 
@@ -107,6 +108,22 @@ def test_the_wrapper_is_sound_without_a_fault() -> None:
             WEIGHTS | BIASES,
             "second_moment",
             trap.MOMENTS,
+        ),
+        (
+            TrainingFault("epsilon outside the root", with_optimizer(form="torch")),
+            recipe(optimizer=RMSPROP),
+            1,
+            WEIGHTS | BIASES,
+            "velocity",
+            trap.ROOT,
+        ),
+        (
+            TrainingFault("another rho", with_optimizer(rho=0.99)),
+            recipe(optimizer=RMSPROP),
+            1,
+            WEIGHTS | BIASES,
+            "velocity",  # which a tenth of the square moves by more than the square itself
+            trap.ROOT,
         ),
         (
             TrainingFault("no decay", with_optimizer(weight_decay=0.0)),
@@ -207,3 +224,28 @@ def test_a_divergence_says_where_and_by_how_much() -> None:
     assert "of its largest value in float64; expected at most 1e-09" in str(found)
     loss = divergences(TrainingFault("by batch size", total=lambda _: 4))["torch"]
     assert str(loss).startswith("torch with by batch size first differs from torch in the loss of step 5, by 2.5e-01")
+
+
+def test_a_head_that_counts_otherwise_is_caught() -> None:
+    """By the spec's weight, and by GoogLeNet's where it has no recipe."""
+    small = Chain("small", facts=(6,)).add("fc1", "dense", units=5).add("fc2", "dense", units=4)
+    heads = small.add("side", "dense", reads="fc1", units=4).graph("fc2", "side", heads=[Head("aux", "side")])
+    half = recipe(loss={"name": "softmax_cross_entropy", "auxiliary": {"aux": 0.5}})
+    for own, weight in ((half, 0.5), (None, 0.3)):
+        fault = TrainingFault("counts less", lambda r: r.model_copy(update={"loss": counted(weight_of(r) / 2)}))
+        proof = compare_training(heads, [TORCH, WrongTraining(TORCH, fault)], check_weights_of(heads), own)
+        found = proof.divergences[0]
+        assert (found.step, found.subject) == (1, "loss")
+        assert "auxiliary losses" in found.trap
+        sound = WrongTraining(
+            TORCH, TrainingFault("said", lambda r, w=weight: r.model_copy(update={"loss": counted(w)}))
+        )
+        assert not compare_training(heads, [TORCH, sound], check_weights_of(heads), own).divergences
+
+
+def weight_of(given: Recipe) -> float:
+    return given.loss.auxiliary["aux"]
+
+
+def counted(weight: float) -> SoftmaxCrossEntropy:
+    return SoftmaxCrossEntropy(name="softmax_cross_entropy", auxiliary={"aux": weight})

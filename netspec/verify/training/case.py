@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,8 @@ SHARE, IN_FLOAT32 = 0.01, 0.1
 DECAY = 5e-4  # the paper's: 2e-6 to 1e-1 of the gradients of these weights, so that 1e-9 is a sharp look at it
 DECOUPLED_DECAY = 1.0  # AdamW's is no part of a gradient: it shows in a weight alone, beside steps of the rate itself
 
+HEAD_WEIGHT = 0.3  # Szegedy et al. 2015, section 5
+
 # Krizhevsky et al. 2012, section 5, and the code of that year: biases at twice the rate, without decay.
 PAPER = Recipe(
     batch_size=BATCH,
@@ -46,14 +48,17 @@ PAPER = Recipe(
 )
 
 
-def check_recipes(own: Recipe | None) -> list[Recipe]:
+def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:
     """The paper's rule, and a spec's own where that is another: what is going to be run is what is proved.
 
     Its loss, optimizer, overrides, clipping and accumulation are taken over; the schedule, the length, the rate and the
     decay are the check's, and where it has no overrides biases go without decay, so that there is something to see.
+    The losses of auxiliary `heads` count by the spec's weights, or by GoogLeNet's where it has no recipe.
     """
+    weights = own.loss.auxiliary if own else dict.fromkeys(heads, HEAD_WEIGHT)
+    paper = PAPER.model_copy(update={"loss": PAPER.loss.model_copy(update={"auxiliary": weights})})
     if own is None:
-        return [PAPER]
+        return [paper]
     decay = DECOUPLED_DECAY if isinstance(own.optimizer, AdamW) else DECAY
     rule = PAPER.model_copy(
         update={
@@ -64,7 +69,7 @@ def check_recipes(own: Recipe | None) -> list[Recipe]:
             "accumulate": min(own.accumulate, 2),
         }
     )
-    return [PAPER] if rule == PAPER else [PAPER, rule]
+    return [paper] if rule == paper else [paper, rule]
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def compare_training(
         VerificationError: at these weights there is nothing to learn, or nothing moves: nothing would be proved.
     """
     proof = TrainingProof()
-    for rule in check_recipes(recipe):
+    for rule in check_recipes(recipe, [head.name for head in graph.heads]):
         progress(f"training, a rate for {rule.optimizer.name}, {backends[0].name}")
         case = measured(TrainingCase(graph, weights, rule, seed), backends[0])
         proof.notes.append(f"training: {case.rule}")

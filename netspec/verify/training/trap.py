@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from netspec.ops import BatchNorm, Dropout, StochasticDepth
-from netspec.recipe import Sgd, WeightOverride
+from netspec.recipe import RmsProp, Sgd, WeightOverride
 from netspec.types import DType
 from netspec.verify.training.case import DROP, EPOCH, TrainingCase
 from netspec.verify.training.state import THE_LOSS, Subject
@@ -18,6 +18,7 @@ CLIPPING = "clipping: before decay, and by the norm of all gradients together"
 DECAY = "weight decay: inside the gradient (coupled) for outside of it (decoupled), or the reverse"
 AHEAD = "nesterov: the look ahead left out or put in, or decay that the velocity does not have"
 EPSILON = "epsilon: beside the corrected root, not beside the root as it is or under it; or decay of the other kind"
+ROOT = "rmsprop: epsilon inside the root (tensorflow) for outside of it (torch), or the reverse; or rho, or momentum"
 MOMENTUM = "momentum: a dampened first gradient; or a sign, or a rate, that the velocity as exported does not have"
 MOMENTS = "the moments' betas, or their correction, which counts this step too"
 PRECISION = "a precision below float32: TF32, bfloat16, or a sum that is not kept in float32"
@@ -41,7 +42,7 @@ def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subj
     names = {subject.name for subject in failed}
     if not any(weights[name].trainable for name in names):
         return STATISTICS
-    if step == DROP and isinstance(recipe.optimizer, Sgd):
+    if step == DROP and isinstance(recipe.optimizer, Sgd | RmsProp):
         return FORM
     if step == 0:
         overrides = {name: recipe.override_of(name) for name, weight in weights.items() if weight.trainable}
@@ -55,6 +56,8 @@ def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subj
         return _only_in_training(case)
     if recipe.clip_gradient_norm is not None:
         return CLIPPING
+    if isinstance(recipe.optimizer, RmsProp):
+        return ROOT
     in_weights_alone = not any(subject.slot for subject in failed)
     if isinstance(recipe.optimizer, Sgd):
         return AHEAD if in_weights_alone else MOMENTUM
@@ -66,6 +69,7 @@ def _only_in_training(case: TrainingCase) -> str:
     ops = {type(node.op) for node in case.graph.nodes}
     causes = ["dropout masks or their scale"] if {Dropout, StochasticDepth} & ops else []
     causes += ["batch statistics"] if BatchNorm in ops else []
+    causes += ["auxiliary losses"] if case.graph.heads else []
     causes += ["label smoothing"] if case.recipe.loss.label_smoothing else []
     causes += ["color shifts"] if case.normalization is not None else []
     return "what training alone does: " + ", ".join([*causes, "the loss and what it is divided by"])

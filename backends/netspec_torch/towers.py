@@ -1,0 +1,130 @@
+"""One tower among those that train a network together: its share of the weights, of the masks and of the gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+
+from netspec.graph import Graph, Node
+from netspec.graph.placement import Placement, WeightPlace
+from netspec.graph.towers import axis_of, width
+from netspec.ops.base import Array, Weights
+from netspec.ops.dropout import Dropping
+from netspec_torch.distributed import Processes
+
+LAYERS = ("Gather", "Collect", "Spread", "Share")  # what `netspec_torch.collective` declares
+
+
+class Tower:
+    """What a process keeps of a network, and how it is made whole again. Without a placement, all of it.
+
+    Args:
+        placement: of the whole network.
+        processes: this process among the others.
+    """
+
+    def __init__(self, placement: Placement | None, processes: Processes) -> None:
+        self._placement, self._processes = placement, processes
+        self._places = {weight.name: weight for weight in placement.weights} if placement else {}
+
+    def attach(self, native: nn.Module) -> None:
+        """Say to the layers that exchange with whom."""
+        for module in native.modules():
+            if self._placement is not None and type(module).__name__ in LAYERS:
+                vars(module)["group"] = self._processes.tower_group  # no parameter, buffer or layer
+
+    def own(self, arrays: Weights) -> Weights:
+        """This tower's share of canonical arrays by the weights' names; what is no weight stays as it is."""
+        return {name: array[self._part(name, array)] for name, array in arrays.items()}
+
+    def _part(self, name: str, array: Array) -> tuple[slice, ...]:
+        place = self._places.get(name)
+        if place is None or array.shape != place.shape:  # who reads it says that it is another network's
+            return ()
+        return place.part(self._processes.tower, self._processes.towers)
+
+    def whole(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Canonical arrays of the whole network, of those of all towers: each tower gets them."""
+        return {name: self._gathered(array, self._places.get(name)) for name, array in arrays.items()}
+
+    def _gathered(self, array: Array, place: WeightPlace | None) -> Array:
+        if place is None or place.axis is None:
+            return array
+        own = torch.tensor(array, device=self._processes.device)
+        parts = [torch.empty_like(own) for _ in range(self._processes.towers)]
+        distributed.all_gather(parts, own, group=self._processes.tower_group)
+        return np.concatenate([part.cpu().numpy() for part in parts], place.axis)
+
+    def masks(self, masks: Mapping[str, NDArray[np.bool_]] | None) -> Mapping[str, NDArray[np.bool_]] | None:
+        """This tower's share of the masks of a batch."""
+        if masks is None or self._placement is None:
+            return masks
+        return {name: self._mask(self._placement, name, mask) for name, mask in masks.items()}
+
+    def _mask(self, placement: Placement, name: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        node = placement.graph.values.get(name)
+        if not isinstance(node, Node) or not placement.place_of[name].divided:
+            return mask
+        axis = axis_of(node.type)
+        if mask.shape[axis:][:1] != (width(node.type),):  # one for all channels
+            return mask
+        size = mask.shape[axis] // self._processes.towers
+        return mask[(*(slice(None),) * axis, slice(self._processes.tower * size, (self._processes.tower + 1) * size))]
+
+    def drops_alike(self, graph: Graph) -> frozenset[str]:
+        """The dropout nodes that must drop the same in each tower: of whole values, and of whole samples."""
+        if self._placement is None:
+            return frozenset()
+        return frozenset(
+            node.name
+            for node in graph.nodes
+            if isinstance(node.op, Dropping)
+            and (
+                not self._placement.place_of[node.name].divided
+                or node.op.mask_features(node.type) != node.type.features
+            )
+        )
+
+    def bring_together(self, gradients: Mapping[str, Tensor]) -> None:
+        """Gradients of weights that each tower has whole, in place: the sum where each has a part, else the mean.
+
+        The mean is of what is the same but for rounding, and keeps it from drifting apart.
+        """
+        kept = [(self._places[name], own) for name, own in gradients.items() if self._is_whole(name)]
+        if not kept:
+            return
+        flat = torch.cat([(own if place.partial else own / self._processes.towers).flatten() for place, own in kept])
+        distributed.all_reduce(flat, group=self._processes.tower_group)
+        for (_, own), summed in zip(kept, torch.split(flat, [own.numel() for _, own in kept]), strict=True):
+            own.copy_(summed.view_as(own))
+
+    def norm(self, gradients: Mapping[str, Tensor]) -> Tensor:
+        """The joint L2 norm of the gradients of the whole network."""
+        names = [*gradients]
+        squares = torch.stack(torch._foreach_norm([gradients[name] for name in names])).square()
+        if self._placement is None:
+            return squares.sum().sqrt()
+        divided = torch.tensor([not self._is_whole(name) for name in names], device=squares.device)
+        of_all = (squares * divided).sum()
+        distributed.all_reduce(of_all, group=self._processes.tower_group)
+        return (of_all + (squares * ~divided).sum()).sqrt()
+
+    def _is_whole(self, name: str) -> bool:
+        return name in self._places and self._places[name].axis is None
+
+
+def unlike(processes: Processes, facts: Mapping[str, Any]) -> list[str]:
+    """Which of the facts are not the same in all processes."""
+    import hashlib
+
+    digests = [hashlib.sha256(str(value).encode()).digest() for value in facts.values()]
+    own = torch.tensor([list(digest) for digest in digests], dtype=torch.uint8, device=processes.device)
+    others = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(others, own)
+    same = torch.stack([(other == others[0]).all(1) for other in others]).all(0)
+    return [name for name, alike in zip(facts, same.tolist(), strict=True) if not alike]

@@ -1,0 +1,82 @@
+"""One tower's own graph: its share of every divided layer, and the exchanges with the others as nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from netspec.graph.graph import Graph, Hint, Input, Node, make_node
+from netspec.graph.localize import local_op
+from netspec.graph.placement import Crossing, Placement, reads
+from netspec.graph.towers import axis_of
+from netspec.ops.base import Weights
+from netspec.ops.collective import COLLECTIVES
+
+
+def tower_graph(placement: Placement) -> Graph:
+    """The graph that each tower computes: the same in all of them, for they differ by their weights alone.
+
+    Nodes keep their names, and so do weights. A node that exchanges is called after what it does and whose value it is,
+    as `gather_pool2`, and stands right after it. Outputs are whole.
+    """
+    crossings: dict[str, list[Crossing]] = {}
+    for crossing in placement.crossings:
+        crossings.setdefault(crossing.value, []).append(crossing)
+    build = _Build(placement, crossings)
+    graph = placement.graph
+    for value in graph.inputs:
+        build.exchange(value)
+    for node in graph.nodes:
+        build.add(node)
+    outputs = tuple(build.read(name, "whole").name for name in graph.outputs)
+    nodes = tuple(value for value in build.values.values() if isinstance(value, Node))
+    return replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs)
+
+
+def tower_weights(placement: Placement, weights: Weights, tower: int) -> Weights:
+    """A tower's share of canonical weights; of one that is not divided, the array itself."""
+    return {w.name: weights[w.name][w.part(tower, placement.towers)] for w in placement.weights}
+
+
+class _Build:
+    """The values of the tower's graph so far, and under what name each value is read in each way."""
+
+    def __init__(self, placement: Placement, crossings: Mapping[str, list[Crossing]]) -> None:
+        self._placement, self._crossings = placement, crossings
+        self.values: dict[str, Input | Node] = {value.name: value for value in placement.graph.inputs}
+        self._names: dict[tuple[str, str], str] = {}
+
+    def read(self, name: str, way: str) -> Input | Node:
+        """The value as it is read: divided, whole for a share of the work, or whole."""
+        return self.values[self._names.get((name, way), name)]
+
+    def add(self, node: Node) -> None:
+        """The tower's share of a node, and what becomes of its value."""
+        own = self._placement.place_of[node.name]
+        op = local_op(node.op, self._placement.towers) if own.divided else node.op
+        inputs = [self.read(name, way) for name, way in reads(node, own).items()]
+        by_name = dict(zip(reads(node, own), inputs, strict=True))
+        made = make_node(node.name, op, [by_name[name] for name in node.inputs])
+        hints = node.hints
+        if any(value.name != name for name, value in by_name.items()):
+            hints -= {Hint.IN_PLACE}  # what an exchange gives may be another value's memory
+        self.values[node.name] = made = replace(made, hints=hints, type=made.type.astype(node.type.dtype))
+        self.exchange(made)
+
+    def exchange(self, value: Input | Node) -> None:
+        """What crosses of a value: what is collected first, for the rest may be made of that."""
+        ways = {"gather": "partial", "collect": "whole", "spread": "partial", "share": "divided"}
+        for crossing in self._crossings.get(value.name, ()):
+            source = self.read(value.name, "whole") if crossing.kind == "spread" else value
+            op = COLLECTIVES[crossing.kind](towers=self._placement.towers, axis=axis_of(value.type))
+            node = make_node(self._free(crossing.kind, value.name), op, [source])
+            self.values[node.name] = node
+            self._names[value.name, ways[crossing.kind]] = node.name
+
+    def _free(self, kind: str, name: str) -> str:
+        """`stage1.gather_relu` for `stage1.relu`: it stands where the value does."""
+        scope, dot, own = name.rpartition(".")
+        found = f"{scope}{dot}{kind}_{own}"
+        while found in self.values or found in self._placement.graph.values:
+            found += "_"
+        return found

@@ -1,0 +1,56 @@
+"""Auxiliary heads: outputs whose losses count in training, and what the recipe says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from netspec.graph import Graph
+from netspec.recipe import Recipe
+from netspec.spec.document import DocumentNode, Entry, MappingNode, Position, Problems, quote
+from netspec.spec.hints import suggest
+from netspec.spec.model import LayerSpec, UseSpec
+
+
+def check_heads(
+    recipe: Recipe, entries: Mapping[str, Entry], heads: Mapping[str, Position] | None, problems: Problems
+) -> None:
+    """Report a weight for a head that is not there, and a head without a weight.
+
+    Args:
+        recipe: the spec's.
+        entries: of the document, for places.
+        heads: what `auxiliary` names, with places, dropped layers included; None where that cannot be known.
+        problems: where they are recorded.
+    """
+    if heads is None:
+        return
+    for name in recipe.loss.auxiliary:
+        if name not in heads:
+            hint = suggest(name, heads, "there are") if heads else "list it under `auxiliary:` beside `outputs:`"
+            at = _place(entries["training"], "loss", "auxiliary", name)
+            problems.add(at, f"there is no auxiliary output {quote(name)}", hint)
+    for name, at in heads.items():
+        if name not in recipe.loss.auxiliary:
+            message = f"the auxiliary output {quote(name)} has no weight in the loss"
+            problems.add(at, message, f"for example `training: {{loss: {{auxiliary: {{{name}: 0.3}}}}}}`")
+
+
+def check_shapes(graph: Graph, layers: Mapping[str, LayerSpec | UseSpec], problems: Problems) -> None:
+    """Report auxiliary outputs that are not of the main output's shape: the loss of both is of the same labels."""
+    known = [name for name in graph.main if name in graph.values]
+    for name, value in graph.heads if known else ():
+        if value in graph.values and graph.type_of(value) != graph.type_of(known[0]):
+            layer = layers[name.partition(".")[0]]
+            message = f"the auxiliary output {quote(name)} is {graph.type_of(value)}"
+            problems.add(layer.at, f"{message}, expected {graph.type_of(known[0])} as {quote(known[0])} is")
+
+
+def _place(entry: Entry, *path: str) -> Position:
+    """Where a key stands, or what is around it."""
+    node: DocumentNode = entry.value
+    at = entry.at
+    for key in path:
+        if not isinstance(node, MappingNode) or key not in node.entries:
+            break
+        at, node = node.entries[key].at, node.entries[key].value
+    return at

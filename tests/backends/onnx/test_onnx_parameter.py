@@ -1,0 +1,29 @@
+"""Learned values in ONNX: the operator that adds them broadcasts them; for anything else they are expanded."""
+
+import onnx
+import pytest
+from netspec_onnx import BACKEND
+
+from netspec.graph import Graph, Input, make_node
+from netspec.ops import Add, Concat, Parameter
+from netspec.ops.base import Op
+from netspec.types import TensorType
+
+TOKENS = Input("tokens", TensorType.of(3, 4))
+
+
+def operators(op: Op, outputs: tuple[str, ...] = ("last",)) -> list[str]:
+    p = make_node("p", Parameter(shape=(1, 4)), ())
+    graph = Graph("learned", (TOKENS,), (p, make_node("last", op, (p, TOKENS))), outputs).check()
+    content = BACKEND.lower(graph).content
+    assert isinstance(content, bytes)
+    return [node.op_type for node in onnx.load_from_string(content).graph.node]
+
+
+def test_a_sum_broadcasts_it() -> None:
+    assert operators(Add()) == ["Add"]
+
+
+@pytest.mark.parametrize(("op", "outputs"), [(Concat(), ("last",)), (Add(), ("last", "p"))])
+def test_what_joins_it_or_gives_it_has_one_for_each_sample(op: Op, outputs: tuple[str, ...]) -> None:
+    assert "Expand" in operators(op, outputs)

@@ -1,0 +1,41 @@
+"""Learned values in what the torch backend emits: repeated for each sample only where something needs that."""
+
+from netspec_torch import BACKEND
+
+from netspec.graph import Graph, Input, make_node
+from netspec.ops import Add, Concat, Parameter
+from netspec.types import TensorType
+
+TOKENS = Input("tokens", TensorType.of(3, 4))
+
+
+def with_parameter(name: str, length: int) -> Graph:
+    """Values `p` to add and `q` to be read by the test's last node."""
+    p, q = make_node("p", Parameter(shape=(3, 4)), ()), make_node("q", Parameter(shape=(length, 4)), ())
+    total = make_node("total", Add(), (p, TOKENS))
+    last = make_node("last", Concat() if name == "concat" else Add(), (total, q))
+    outputs = ("last", "q") if name == "output" else ("last",)
+    return Graph("learned", (TOKENS,), (p, total, q, last), outputs).check()
+
+
+def emitted(graph: Graph) -> str:
+    return str(BACKEND.lower(graph).content)
+
+
+def test_a_sum_broadcasts_it() -> None:
+    source = emitted(with_parameter("add", 1))
+    assert "        total = self.p + tokens\n        x = total + self.q\n        return x\n" in source
+    assert ".expand(" not in source
+
+
+def test_what_joins_it_or_gives_it_has_one_for_each_sample() -> None:
+    for name in ("concat", "output"):
+        source = emitted(with_parameter(name, 1))
+        assert "self.q.expand(" in source
+        assert "self.p.expand(" not in source
+
+
+def test_of_several_in_a_sum_each_is_repeated() -> None:
+    p, q = (make_node(name, Parameter(shape=(3, 4)), ()) for name in "pq")
+    total = make_node("total", Add(), (p, q, TOKENS))
+    assert emitted(Graph("learned", (TOKENS,), (p, q, total), ("total",)).check()).count(".expand(") == 2

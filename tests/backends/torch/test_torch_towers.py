@@ -1,0 +1,104 @@
+"""Towers, each a process over gloo with its share of the weights, are the network on one device."""
+
+import ast
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tower_process
+from netspec_torch import BACKEND
+
+from netspec.graph.placement import place
+from netspec.graph.tower import tower_graph
+from netspec.spec import load_graph
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("towers", [2, 4])
+def test_towers_are_one_network(tmp_path: Path, towers: int) -> None:
+    """Forward, gradients of weights and input, losses and weights of twenty steps, in float64."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(towers)]
+    script = [tower_process.__file__, str(tmp_path / "rank")]
+    finished = subprocess.run([*command, *script], capture_output=True, text=True, timeout=300, check=False)
+    assert finished.returncode == 0, finished.stderr
+    ranks = [dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(towers)]
+    alone = tower_process.outcome(1)
+    weights = {w.name: w for w in place(tower_process.network(), towers).weights}
+    for name, expected in alone.items():
+        weight = weights.get(name.removeprefix("gradient of "))
+        for rank, found in enumerate(ranks):
+            part = expected[weight.part(rank, towers)] if weight else expected
+            np.testing.assert_allclose(found[name], part, rtol=0, atol=1e-10, err_msg=f"{name}, rank {rank}")
+    for found in ranks[1:]:
+        for name in [name for name in found if name.startswith("loss")]:
+            np.testing.assert_array_equal(found[name], ranks[0][name], err_msg=name)
+    assert np.ptp([alone[f"loss {step}"] for step in range(tower_process.STEPS)]) > 0.1
+
+
+@pytest.mark.parametrize("towers", [2, 4])
+def test_that_network_has_every_crossing_and_both_kinds_of_whole_weights(towers: int) -> None:
+    placement = place(tower_process.network(), towers)
+    assert {crossing.kind for crossing in placement.crossings} == {"gather", "collect", "spread", "share"}
+    assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
+
+
+@pytest.mark.parametrize("name", ["alexnet", "alexnet-caffe", "cifar-alexnet-keras", "resnet", "mobilenet-v2"])
+def test_a_towers_source_stands_alone_and_has_its_share_of_the_weights(name: str) -> None:
+    placement = place(load_graph(ROOT / "specs" / f"{name}.yaml"), 2)
+    graph = tower_graph(placement).check()
+    artifact = BACKEND.lower(graph)
+    imported = {
+        alias.name.split(".")[0] if isinstance(statement, ast.Import) else str(statement.module).split(".")[0]
+        for statement in ast.parse(str(artifact.content)).body
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert imported <= {"torch", "typing", "math", "collections"}
+    assert sum(weight.size for weight in graph.weights.values()) == placement.tower_weights
+    assert list(graph.weights) == list(placement.graph.weights)
+    assert placement.tower_weights / placement.whole_weights <= 0.55
+
+
+LOST = """
+import os
+import numpy as np
+from netspec.errors import BackendError
+from netspec.lowering import Batch, Normalization, TrainerSettings
+from netspec.recipe import Recipe
+from netspec.testing.networks import towers
+from netspec_torch import BACKEND
+
+random, graph = np.random.default_rng(0), towers()
+weights = {name: random.standard_normal(w.shape) / 10 for name, w in graph.weights.items()}
+recipe = Recipe.model_validate({"batch_size": 4, "steps": 2, "optimizer": {"name": "sgd", "learning_rate": 0.1}})
+plain = Normalization(np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32))
+trainer = BACKEND.trainer(graph, weights, TrainerSettings(recipe, plain, device="cpu", towers=2))
+batch = Batch(random.integers(0, 256, (4, 23, 19, 3), dtype=np.uint8), np.zeros(4, np.int64), np.arange(4))
+trainer.step([batch], 0.1, 4, 0)
+if os.environ["RANK"] == "1":
+    os._exit(0)
+try:
+    trainer.step([batch], 0.1, 4, 0)
+except BackendError as error:
+    print(error)
+"""
+
+
+def test_a_tower_that_is_gone_is_said() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", LOST], env=shared | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    told, _ = (process.communicate(timeout=60)[0] for process in processes)
+    assert told.count("process 0 of 2 lost the others") == 1

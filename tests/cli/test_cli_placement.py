@@ -1,0 +1,43 @@
+"""`netspec show --placement`."""
+
+import json
+from collections.abc import Callable
+
+Run = Callable[..., tuple[int, str, str]]
+
+SPEC = "specs/alexnet.yaml"
+
+
+def test_the_drawing_is_figure_2_in_80_columns(netspec: Run) -> None:
+    code, out, err = netspec("show", SPEC, "--placement")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split(" crosses:")[0].strip() for line in lines if "crosses:" in line] == [
+        *("pool2", "flatten", "drop6", "drop7", "fc8")
+    ]
+    assert sum("╳" in line for line in lines) == 5
+    assert "pool2 crosses: 10.6 MiB forward, 10.6 MiB backward to each" in out
+    assert "weights of a tower: 30,482,612 of 60,965,224 (0.500)" in out
+    assert "by plain data parallelism over 2: 232.6 MiB" in out
+
+
+def test_as_json(netspec: Run) -> None:
+    code, out, _ = netspec("show", SPEC, "--placement", "--json")
+    (found,) = json.loads(out)
+    assert code == 0
+    assert (found["towers"], found["batch"]) == (2, 128)
+    assert found["totals"]["tower_weights"] / found["totals"]["weights"] <= 0.55
+    assert found["totals"]["bytes"] == sum(c["forward_bytes"] + c["backward_bytes"] for c in found["crossings"])
+
+
+def test_a_spec_without_one_says_how_to_have_one(netspec: Run) -> None:
+    code, _, err = netspec("show", "specs/lenet5.yaml", "--placement")
+    assert code == 2
+    assert "lenet5 has no placement" in err
+
+
+def test_one_picture_at_a_time(netspec: Run) -> None:
+    code, _, err = netspec("show", SPEC, "--placement", "--passes")
+    assert code == 2
+    assert "--passes and --placement exclude each other" in err

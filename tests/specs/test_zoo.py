@@ -1,0 +1,73 @@
+"""The zoo: every member counts what its source states, every spec is one function in all backends, and stays short."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+import netspec
+from netspec.graph.analysis import analyze, at_inference
+from tests.specs.zoo import MEMBERS, SMALL, Member
+from tests.specs.zoo_table import TITLE, lines_of, rows
+
+SPECS = Path(__file__).parents[2] / "specs"
+ZOO = sorted({member.spec for member in MEMBERS})
+LONGEST, MEDIAN = 120, 60  # lines of a spec
+
+
+def path_of(spec: str) -> Path:
+    return SPECS / f"{spec}.yaml"
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=str)
+def test_figures(member: Member) -> None:
+    network = netspec.load(path_of(member.spec), member.settings)
+    graph = network.graph.check()
+    analysis = analyze(graph)
+    assert analysis.weights - analysis.untrained == member.trained
+    assert analysis.untrained == member.not_trained
+    assert at_inference(graph).macs == member.macs
+    assert tuple(graph.type_of(name).features for name in graph.main) == member.outputs
+    published = network.spec.published
+    assert published is not None
+    assert published.trained == member.trained
+    assert published.macs in (None, member.macs)
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=str)
+def test_macs_are_those_of_the_source(member: Member) -> None:
+    stated = re.search(r"([\d.]+) ([GM])\b", member.source)
+    if stated is None:  # the source gives no such figure, and says how it was counted
+        assert "counted" in member.source
+        return
+    digits = len(stated[1].partition(".")[2])
+    assert f"{member.macs / {'G': 1e9, 'M': 1e6}[stated[2]]:.{digits}f}" == stated[1]
+
+
+def test_each_spec_has_a_small_member_to_be_verified() -> None:
+    assert sorted(SMALL) == ZOO
+
+
+@pytest.mark.parametrize("spec", ZOO)
+def test_backends_are_one_function(spec: str) -> None:
+    """Outputs of torch, Keras and ONNX against the reference; gradients of the two that train against each other."""
+    network = netspec.load(path_of(spec), SMALL[spec])
+    network.verify(["torch", "keras", "onnx"], "gradient").require()
+
+
+@pytest.mark.parametrize("spec", ZOO)
+def test_a_spec_is_short(spec: str) -> None:
+    assert len(path_of(spec).read_text().splitlines()) <= LONGEST
+
+
+def test_readme_has_the_zoo() -> None:
+    readme = (SPECS.parent / "README.md").read_text()
+    assert "\n".join((*TITLE, *rows())) in readme, "python -m tests.specs.zoo_table prints the table as it is now"
+
+
+def test_specs_are_short() -> None:
+    counts = {spec: len(lines_of(spec)) for spec in ("alexnet", "lenet5", *ZOO)}
+    assert median(counts.values()) < MEDIAN, counts

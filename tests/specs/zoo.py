@@ -1,0 +1,282 @@
+"""The zoo's figures, as their sources state them: data that test_zoo.py runs. Sorted by spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Settings = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A network of the zoo, and what it must count.
+
+    Attributes:
+        spec: the file's stem in `specs/`.
+        settings: parameters, as `--set` gives them.
+        trained: weights that are trained.
+        not_trained: running statistics: two for each normalised channel.
+        macs: multiply-accumulates a sample, of convolutions, dense layers and matrix products.
+        outputs: the features of each output.
+        source: of `trained`; and of `macs`, in the digits that it gives.
+    """
+
+    spec: str
+    settings: Settings
+    trained: int
+    not_trained: int
+    macs: int
+    outputs: tuple[tuple[int, ...], ...]
+    source: str
+
+    def __str__(self) -> str:
+        return "-".join((self.spec, *(f"{name}={value}" for name, value in self.settings.items())))
+
+
+IMAGENET = ((1000,),)
+
+# Kernels and biases of the prototxt's layers, conv1, cccp1, cccp2, conv2, …: 96·3·11² + 96, 96·96 + 96 twice;
+# 256·96·5² + 256, 256·256 + 256 twice; 384·256·3² + 384, 384·384 + 384 twice; 1024·384·3² + 1024, 1024² + 1024 and
+# 1000·1024 + 1000.
+NIN = 34_944 + 2 * 9_312 + 614_656 + 2 * 65_792 + 885_120 + 2 * 147_840 + 3_539_968 + 1_049_600 + 1_025_000
+
+# 96·3·7² + 96, 256·96·5² + 256, 384·256·3² + 384, 384·384·3² + 384, 256·384·3² + 256; 9216, 4096 and 4096 features to
+# 4096, 4096 and 1000.
+ZFNET = 14_208 + 614_656 + 885_120 + 1_327_488 + 884_992 + 37_752_832 + 16_781_312 + 4_097_000
+
+MEMBERS = (
+    Member("convnext", {"model": "tiny"}, 28_589_128, 0, 4_455_531_264, IMAGENET, "torchvision: 4.456 G"),
+    Member("convnext", {"model": "small"}, 50_223_688, 0, 8_683_712_256, IMAGENET, "torchvision: 8.684 G"),
+    Member("convnext", {"model": "base"}, 88_591_464, 0, 15_354_729_472, IMAGENET, "torchvision: 15.355 G"),
+    Member("convnext", {"model": "large"}, 197_767_336, 0, 34_361_433_600, IMAGENET, "torchvision: 34.361 G"),
+    Member(
+        "dcgan-generator",
+        {},
+        3_576_704,
+        1_920,
+        # each element times its 4·4 kernels, of 512, 256, 128, 64 and 3 channels
+        100 * 16 * 512 + 16 * 16 * (1 * 512 * 256 + 4 * 256 * 128 + 16 * 128 * 64) + 1024 * 16 * 64 * 3,
+        ((3, 64, 64),),
+        "the generator of pytorch/examples with ngf 64 and nz 100; multiplications counted by hand",
+    ),
+    Member(
+        "densenet", {"depth": 121}, 7_978_856, 83_648, 2_834_161_664, IMAGENET, "torchvision's densenet121: 2.834 G"
+    ),
+    Member(
+        "densenet", {"depth": 161}, 28_681_000, 219_936, 7_727_907_072, IMAGENET, "torchvision's densenet161: 7.728 G"
+    ),
+    Member(
+        "densenet", {"depth": 169}, 14_149_480, 158_400, 3_359_843_328, IMAGENET, "torchvision's densenet169: 3.36 G"
+    ),
+    Member(
+        "densenet", {"depth": 201}, 20_013_928, 229_056, 4_291_365_888, IMAGENET, "torchvision's densenet201: 4.291 G"
+    ),
+    Member(
+        "efficientnet",
+        {"variant": "b0"},
+        5_288_548,
+        42_016,
+        385_814_752,
+        IMAGENET,
+        "torchvision's efficientnet_b0: 0.386 G",
+    ),
+    Member(
+        "efficientnet",
+        {"variant": "b1"},
+        7_794_184,
+        62_048,
+        686_802_832,
+        IMAGENET,
+        "torchvision's efficientnet_b1: 0.687 G",
+    ),
+    Member(
+        "googlenet", {}, 13_004_888, 15_072, 1_498_376_192, IMAGENET, "torchvision's googlenet, aux_logits: 1.498 G"
+    ),
+    Member(
+        "googlenet", {"heads": False}, 6_624_904, 14_560, 1_498_376_192, IMAGENET, "torchvision's googlenet: 1.498 G"
+    ),
+    Member("inception-v3", {}, 27_161_264, 36_224, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
+    Member("inception-v3", {"heads": False}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "the same: 5.713 G"),
+    Member("mnasnet", {"alpha": 0.5}, 2_218_512, 20_624, 104_455_968, IMAGENET, "torchvision's mnasnet0_5: 0.104 G"),
+    Member("mnasnet", {"alpha": 0.75}, 3_170_208, 29_808, 215_493_104, IMAGENET, "torchvision's mnasnet0_75: 0.215 G"),
+    Member("mnasnet", {"alpha": 1.0}, 4_383_312, 37_920, 314_415_872, IMAGENET, "torchvision's mnasnet1_0: 0.314 G"),
+    Member("mnasnet", {"alpha": 1.3}, 6_282_256, 48_816, 526_362_432, IMAGENET, "torchvision's mnasnet1_3: 0.526 G"),
+    Member(
+        "mobilenet-v1", {}, 4_231_976, 21_888, 568_740_352, IMAGENET, "keras.applications.MobileNet; the paper: 569 M"
+    ),
+    Member("mobilenet-v2", {}, 3_504_872, 34_112, 300_774_272, IMAGENET, "torchvision's mobilenet_v2: 0.301 G"),
+    Member(
+        "mobilenet-v3-large", {}, 5_483_032, 24_400, 216_589_760, IMAGENET, "torchvision's mobilenet_v3_large: 0.217 G"
+    ),
+    Member(
+        "mobilenet-v3-small", {}, 2_542_856, 12_112, 56_510_400, IMAGENET, "torchvision's mobilenet_v3_small: 0.057 G"
+    ),
+    Member("nin", {}, NIN, 0, 1_100_188_800, IMAGENET, "counted by the layers of the Caffe model zoo's nin_imagenet"),
+    Member(
+        "regnet-y",
+        {"flops": "400mf"},
+        4_344_144,
+        27_152,
+        401_842_848,
+        IMAGENET,
+        "torchvision's regnet_y_400mf: 0.402 G",
+    ),
+    Member(
+        "regnet-y",
+        {"flops": "800mf"},
+        6_432_512,
+        30_432,
+        833_856_256,
+        IMAGENET,
+        "torchvision's regnet_y_800mf: 0.834 G",
+    ),
+    Member("resnet", {"depth": 18}, 11_689_512, 9_600, 1_814_073_344, IMAGENET, "torchvision's resnet18: 1.814 G"),
+    Member("resnet", {"depth": 34}, 21_797_672, 17_024, 3_663_761_408, IMAGENET, "torchvision's resnet34: 3.664 G"),
+    Member("resnet", {"depth": 50}, 25_557_032, 53_120, 4_089_184_256, IMAGENET, "torchvision's resnet50: 4.089 G"),
+    Member("resnet", {"depth": 101}, 44_549_160, 105_344, 7_801_405_440, IMAGENET, "torchvision's resnet101: 7.801 G"),
+    Member(
+        "resnet", {"depth": 152}, 60_192_808, 151_424, 11_513_626_624, IMAGENET, "torchvision's resnet152: 11.514 G"
+    ),
+    Member(
+        "resnext", {"depth": 50}, 25_028_904, 68_224, 4_230_479_872, IMAGENET, "torchvision's resnext50_32x4d: 4.23 G"
+    ),
+    Member(
+        "resnext",
+        {"depth": 101},
+        88_791_336,
+        202_880,
+        16_414_015_488,
+        IMAGENET,
+        "torchvision's resnext101_32x8d: 16.414 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x0_5"},
+        1_366_792,
+        7_952,
+        40_476_448,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x0_5: 0.04 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x1_0"},
+        2_278_604,
+        16_180,
+        144_907_992,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x1_0: 0.145 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x1_5"},
+        3_503_624,
+        23_440,
+        295_759_392,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x1_5: 0.296 G",
+    ),
+    Member(
+        "shufflenet-v2",
+        {"width": "x2_0"},
+        7_393_996,
+        33_716,
+        583_253_464,
+        IMAGENET,
+        "torchvision's shufflenet_v2_x2_0: 0.583 G",
+    ),
+    Member("squeezenet", {"minor": 0}, 1_248_424, 0, 818_924_576, IMAGENET, "torchvision's squeezenet1_0: 0.819 G"),
+    Member("squeezenet", {"minor": 1}, 1_235_496, 0, 349_151_936, IMAGENET, "torchvision's squeezenet1_1: 0.349 G"),
+    Member("unet", {}, 31_030_658, 0, 150_428_424_448, ((2, 388, 388),), "figure 1, counted by hand in the spec"),
+    Member("vgg", {"depth": 11}, 132_863_336, 0, 7_609_090_048, IMAGENET, "torchvision's vgg11: 7.609 G"),
+    Member("vgg", {"depth": 13}, 133_047_848, 0, 11_308_466_176, IMAGENET, "torchvision's vgg13: 11.308 G"),
+    Member("vgg", {"depth": 16}, 138_357_544, 0, 15_470_264_320, IMAGENET, "torchvision's vgg16: 15.47 G"),
+    Member("vgg", {"depth": 19}, 143_667_240, 0, 19_632_062_464, IMAGENET, "torchvision's vgg19: 19.632 G"),
+    Member(
+        "vgg",
+        {"depth": 11, "batch_norm": True},
+        132_868_840,
+        5_504,
+        7_609_090_048,
+        IMAGENET,
+        "torchvision's vgg11_bn: 7.609 G",
+    ),
+    Member(
+        "vgg",
+        {"depth": 13, "batch_norm": True},
+        133_053_736,
+        5_888,
+        11_308_466_176,
+        IMAGENET,
+        "torchvision's vgg13_bn: 11.308 G",
+    ),
+    Member(
+        "vgg",
+        {"depth": 16, "batch_norm": True},
+        138_365_992,
+        8_448,
+        15_470_264_320,
+        IMAGENET,
+        "torchvision's vgg16_bn: 15.47 G",
+    ),
+    Member(
+        "vgg",
+        {"depth": 19, "batch_norm": True},
+        143_678_248,
+        11_008,
+        19_632_062_464,
+        IMAGENET,
+        "torchvision's vgg19_bn: 19.632 G",
+    ),
+    Member("vit", {"model": "b_16"}, 86_567_656, 0, 17_563_828_224, IMAGENET, "torchvision's vit_b_16: 17.564 G"),
+    Member("vit", {"model": "b_32"}, 88_224_232, 0, 4_409_186_304, IMAGENET, "torchvision's vit_b_32: 4.409 G"),
+    Member("vit", {"model": "l_16"}, 304_326_632, 0, 61_554_712_576, IMAGENET, "torchvision's vit_l_16: 61.555 G"),
+    Member("vit", {"model": "l_32"}, 306_535_400, 0, 15_377_539_072, IMAGENET, "torchvision's vit_l_32: 15.378 G"),
+    Member(
+        "wide-resnet",
+        {"depth": 50},
+        68_883_240,
+        68_224,
+        11_398_021_120,
+        IMAGENET,
+        "torchvision's wide_resnet50_2: 11.398 G",
+    ),
+    Member(
+        "wide-resnet",
+        {"depth": 101},
+        126_886_696,
+        137_856,
+        22_753_050_624,
+        IMAGENET,
+        "torchvision's wide_resnet101_2: 22.753 G",
+    ),
+    Member("zfnet", {}, ZFNET, 0, 1_168_032_896, IMAGENET, "counted by the layers of the paper's figure 3"),
+)
+
+# The member of each spec that is verified, small enough for every run of the tests: a small image, stages that repeat
+# once or twice, narrow dense layers. `netspec verify` without settings proves the published size.
+SMALL: Mapping[str, Settings] = {
+    "convnext": {"depths": [2, 1, 1, 1], "widths": [12, 16, 20, 24], "size": 64},
+    "dcgan-generator": {"width": 4},
+    "densenet": {"counts": [2, 1, 1, 1], "size": 32},
+    "efficientnet": {"variant": "b0", "counts": [1, 2, 1, 1, 1, 1, 1], "size": 32},
+    "googlenet": {"size": 32},
+    "inception-v3": {"heads": False, "size": 75},
+    "mnasnet": {"alpha": 0.5, "size": 32},
+    "mobilenet-v1": {"alpha": 0.25, "size": 32},
+    "mobilenet-v2": {"size": 32},
+    "mobilenet-v3-large": {"size": 32},
+    "mobilenet-v3-small": {"size": 32},
+    "nin": {"size": 64},
+    "regnet-y": {"flops": "400mf", "counts": [1, 2, 1, 1], "size": 32},
+    "resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
+    "resnext": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
+    "shufflenet-v2": {"width": "x0_5", "size": 32},
+    "squeezenet": {"size": 47},
+    "unet": {"size": 188, "width": 2},
+    "vgg": {"batch_norm": True, "hidden": 64, "size": 32},
+    "vit": {"depth": 2, "heads": 3, "width": 48, "size": 32},
+    "wide-resnet": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
+    "zfnet": {"hidden": 64, "size": 64},
+}

@@ -1,0 +1,74 @@
+"""README's table of the zoo. `python -m tests.specs.zoo_table` prints it; a test holds README to it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from tests.specs.zoo import MEMBERS, Member
+
+SPECS = Path(__file__).parents[2] / "specs"
+
+# Lines of code of the file of torchvision 0.28 that defines the family (torchvision/models/NAME.py): classes and the
+# functions that they need, without blank lines, comments, docstrings, imports and the documentation of weights.
+BY_HAND = {
+    "convnext": 135,
+    "densenet": 164,
+    "efficientnet": 296,
+    "googlenet": 188,
+    "inception-v3": 291,
+    "mnasnet": 138,
+    "mobilenet-v2": 112,
+    "mobilenet-v3-large": 209,
+    "regnet-y": 269,
+    "resnet": 209,
+    "shufflenet-v2": 123,
+    "squeezenet": 82,
+    "swin": 413,
+    "vgg": 65,
+    "vit": 283,
+}
+TITLE = (
+    "| spec | members | weights | multiply-adds | lines | by hand |",
+    "|---|---|---|---|---|---|",
+)
+
+
+def rows() -> list[str]:
+    """A line for each spec of the zoo, in the order of `MEMBERS`."""
+    return [_row(spec, list(members)) for spec, members in groupby(MEMBERS, key=lambda member: member.spec)]
+
+
+def lines_of(spec: str) -> list[str]:
+    """The lines that say something: those that are neither blank nor a comment alone, as code is counted."""
+    lines = (SPECS / f"{spec}.yaml").read_text().splitlines()
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _row(spec: str, members: list[Member]) -> str:
+    lines = len(lines_of(spec))
+    names = ", ".join(dict.fromkeys(_settings(member) for member in members))
+    weights = _span([member.trained / 1e6 for member in members], "M")
+    macs = _span([member.macs / 1e9 for member in members], "G")
+    by_hand = str(BY_HAND[spec]) if spec in BY_HAND else ""
+    return f"| [{spec}](specs/{spec}.yaml) | {names} | {weights} | {macs} | {lines} | {by_hand} |"
+
+
+def _settings(member: Member) -> str:
+    stated = {name: value for name, value in member.settings.items() if value is not False}
+    return " ".join(name if value is True else str(value) for name, value in stated.items())
+
+
+def _span(values: list[float], unit: str) -> str:
+    least, most = _rounded(min(values)), _rounded(max(values))
+    return f"{least} {unit}" if least == most else f"{least} to {most} {unit}"
+
+
+def _rounded(value: float) -> str:
+    """Three digits: 0.301, 4.09, 25.6, 138."""
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    print("\n".join((*TITLE, *rows())))

@@ -1,0 +1,82 @@
+"""A property fails, of a backend with a planted fault: the spec that it saves is small, and fails in `verify` too."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from netspec.lowering import find_backend
+from netspec.ops import Conv2d
+from netspec.spec import load_graph
+from netspec.testing.changes import each, flipped
+from netspec.testing.faults import Fault, FaultyBackend
+from netspec.verify import verify
+
+ROOT = Path(__file__).parents[2]
+FLIPPED = Fault("kernels turned around", Conv2d, weights=each(flipped, "weight", Conv2d))
+PROPERTY = """
+from hypothesis import given, settings
+
+from netspec.lowering import find_backend
+from netspec.spec import load_graph
+from netspec.testing.failing import show
+from netspec.testing.faults import FaultyBackend
+from netspec.testing.strategies import specs
+from netspec.types import DType
+from tests.properties.test_backends_agree import check_forward
+from tests.testing.test_failing import FLIPPED
+
+
+def test_agrees(tmp_path_factory):
+    path = tmp_path_factory.mktemp("drawn") / "drawn.yaml"
+
+    def load(text):
+        path.write_text(text)
+        return load_graph(path)
+
+    @settings(derandomize=True, deadline=None, database=None)
+    @given(drawn=specs())
+    def agrees(drawn):
+        check_forward(drawn, load, FaultyBackend(find_backend("torch"), FLIPPED), DType.FLOAT64)
+
+    agrees()
+"""
+
+
+def run(folder: Path, *options: str) -> str:
+    """What pytest says of the property."""
+    (folder / "test_planted.py").write_text(PROPERTY)
+    command = [sys.executable, "-m", "pytest", "-p", "netspec.testing.failing", "-p", "no:cacheprovider", "-c"]
+    command += [str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}", str(folder / "test_planted.py"), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_failure_leaves_a_minimal_spec(tmp_path: Path) -> None:
+    saved_in = tmp_path / "specs"
+    said = run(tmp_path, "--save-failing-specs", str(saved_in))
+    (path,) = saved_in.glob("failing-*.yaml")
+    text = path.read_text()
+    comment, _, spec = text.partition("\n")
+    assert f"saved as {path}" in said
+    assert spec in said
+    assert comment.endswith("::test_agrees")
+    document = yaml.safe_load(text)
+    assert [layer["op"] for layer in document["layers"].values()] == ["conv2d"]
+    assert set(document) <= {"name", "input", "layers"}
+    assert len(spec.splitlines()) == 4
+    graph = load_graph(path)
+    torch, onnx = find_backend("torch"), find_backend("onnx")
+    assert verify(graph, [torch, onnx], "forward").passed
+    report = verify(graph, [FaultyBackend(torch, FLIPPED), onnx], "forward")
+    assert {c.backend for c in report.comparisons if not c.passed} == {"torch with kernels turned around"}
+
+
+def test_without_the_option_it_is_printed_alone(tmp_path: Path) -> None:
+    said = run(tmp_path)
+    assert "--save-failing-specs FOLDER saves it" in said
+    assert "op: conv2d" in said
+    assert not list(tmp_path.glob("**/failing-*"))
