@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -17,8 +17,6 @@ from netspec.spec.messages import Subject, validate
 from netspec.transfer.pattern import Pattern
 
 OriginName = Literal["torchvision", "timm", "keras-applications"]
-Names = tuple[str, ...]
-Listed = Annotated[Names, Field(strict=False, min_length=2)]
 _USED = re.compile(r"\$\{([^{}]*)\}")
 
 
@@ -29,10 +27,7 @@ class MappingEntry(Attribute):
     origin: OriginName
     source: str
     models: dict[str, dict[str, Any]] = Field(min_length=1)
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    layers: dict[str, str | Listed] = Field(default_factory=dict)
-    joined: dict[str, Listed] = Field(default_factory=dict)
-    in_order: dict[str, str] = Field(default_factory=dict)
+    layers: dict[str, str] = Field(default_factory=dict)
     ignored: tuple[str, ...] = Field((), strict=False)
     constants: dict[str, float] = Field(default_factory=dict)
 
@@ -43,20 +38,16 @@ class Rule:
 
     Attributes:
         theirs: the pattern of its name.
-        ours: names with `${…}`; several are equal parts along the outputs, in order.
-        part: which of so many equal parts of ours it is, (0, 1) for the whole.
+        ours: its name here, with `${…}`.
     """
 
     theirs: Pattern
-    ours: Names
-    part: tuple[int, int] = (0, 1)
+    ours: str
 
     @property
     def text(self) -> str:
         """The rule as it is shown: `fc → classifier`."""
-        index, count = self.part
-        which = f" ({index + 1} of {count})" if count > 1 else ""
-        return f"{self.theirs.text} → {', '.join(self.ours)}{which}"
+        return f"{self.theirs.text} → {self.ours}"
 
 
 @dataclass(frozen=True)
@@ -68,9 +59,7 @@ class WeightMapping:
         spec: the file of the family's spec.
         origin: where the names are from.
         models: parameters of the spec, by the name of their model.
-        arguments: with which the origin's function makes the network of the spec.
         rules: what their layers are of ours.
-        in_order: patterns of theirs and of ours that follow one another in the same order.
         ignored: patterns of weights that the network does not use.
         constants: patterns of our weights that the origin has not, and their value.
     """
@@ -80,9 +69,7 @@ class WeightMapping:
     origin: OriginName
     source: str
     models: Mapping[str, Mapping[str, Any]]
-    arguments: Mapping[str, Any]
     rules: tuple[Rule, ...]
-    in_order: tuple[tuple[Pattern, Pattern], ...]
     ignored: tuple[Pattern, ...]
     constants: tuple[tuple[Pattern, float], ...]
 
@@ -107,21 +94,13 @@ def read_mapping(path: Path) -> WeightMapping:
             _check_template(at, pattern, text, _parameters(document), problems)
     problems.raise_any()
     assert entry is not None  # noqa: S101 # else there was a problem
-    joined = (
-        Rule(Pattern(part), (ours,), (index, len(parts)))
-        for ours, parts in entry.joined.items()
-        for index, part in enumerate(parts)
-    )
-    layers = (Rule(Pattern(k), (v,) if isinstance(v, str) else v) for k, v in entry.layers.items())
     return WeightMapping(
         path=path,
         spec=Path(os.path.normpath(path.parent / entry.spec)),
         origin=entry.origin,
         source=entry.source,
         models=entry.models,
-        arguments=entry.arguments,
-        rules=(*layers, *joined),
-        in_order=tuple((Pattern(theirs), Pattern(ours)) for theirs, ours in entry.in_order.items()),
+        rules=tuple(Rule(Pattern(theirs), ours) for theirs, ours in entry.layers.items()),
         ignored=tuple(map(Pattern, entry.ignored)),
         constants=tuple((Pattern(ours), value) for ours, value in entry.constants.items()),
     )
@@ -142,13 +121,8 @@ def _texts(node: DocumentNode) -> list[ScalarNode]:
 
 def _patterns(document: MappingNode) -> Iterator[tuple[Position, str]]:
     """Every text that may have holes, and where it stands."""
-    for key in ("layers", "in_order", "constants"):
-        for at, name, texts in _entries(document, key):
-            yield at, name
-            if key == "in_order":
-                yield from ((node.at, str(node.value)) for node in texts)
-    for _, _, texts in _entries(document, "joined"):
-        yield from ((node.at, str(node.value)) for node in texts)
+    for key in ("layers", "constants"):
+        yield from ((at, name) for at, name, _ in _entries(document, key))
     if "ignored" in document.entries:
         yield from ((node.at, str(node.value)) for node in _texts(document.entries["ignored"].value))
 
@@ -157,8 +131,6 @@ def _templates(document: MappingNode) -> Iterator[tuple[Position, Pattern, str]]
     """Every text that may have `${…}`, where it stands, and the pattern whose holes it sees."""
     for _, theirs, texts in _entries(document, "layers"):
         yield from ((node.at, Pattern(theirs), str(node.value)) for node in texts)
-    for at, ours, texts in _entries(document, "joined"):
-        yield from ((at, Pattern(str(node.value)), ours) for node in texts)
 
 
 def _parameters(document: MappingNode) -> set[str]:

@@ -59,13 +59,3 @@ class Pattern:
 def _value(text: str) -> Value:
     """A number where the text is one and would be written so: 007 stays text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 and str(int(text)) == text else text
-
-
-def by_number(name: str) -> tuple[tuple[int, str], ...]:
-    """A key to sort names by, numbers in them by value, none before any.
-
-    >>> sorted(["conv2d_10", "conv2d_2", "conv2d"], key=by_number)
-    ['conv2d', 'conv2d_2', 'conv2d_10']
-    """
-    parts = re.split(r"(\d+)", name)
-    return tuple((int(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts))

@@ -53,14 +53,6 @@ def test_keys_and_origins_have_their_nearest(tmp_path: Path) -> None:
     assert "did you mean 'torchvision'?" in _told(tmp_path, GOOD.replace("torchvision", "torchvison"))
 
 
-def test_a_split_names_two_layers_or_more(tmp_path: Path) -> None:
-    path = tmp_path / "net.yaml"
-    path.write_text(GOOD.replace('"b${i + 1}"', '["q${i}", "k${i}", "v${i}"]'))
-    (rule,) = read_mapping(path).rules
-    assert rule.ours == ("q${i}", "k${i}", "v${i}")
-    assert "expected a list of at least 2" in _told(tmp_path, GOOD.replace('"b${i + 1}"', '["q${i}"]'))
-
-
 def test_a_hole_ends_at_a_dot_unless_starred() -> None:
     assert Pattern("a.{x}").match("a.b.c") is None
     assert Pattern("a.{x*}").match("a.b.c") == {"x": "b.c"}
