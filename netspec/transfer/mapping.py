@@ -1,0 +1,165 @@
+"""A mapping file read: YAML with positions, every problem told where it stands."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from netspec.ops.attributes import Attribute
+from netspec.spec.document import DocumentNode, MappingNode, Position, Problems, ScalarNode, SequenceNode, quote
+from netspec.spec.expression import UNKNOWN, ExpressionError, UnknownValueError, evaluate_text
+from netspec.spec.files import read_file
+from netspec.spec.messages import Subject, validate
+from netspec.transfer.pattern import Pattern
+
+OriginName = Literal["torchvision", "timm", "keras-applications"]
+_USED = re.compile(r"\$\{([^{}]*)\}")
+
+
+class MappingEntry(Attribute):
+    """A mapping's file, as the package's docstring describes it."""
+
+    spec: str
+    origin: OriginName
+    source: str
+    models: dict[str, dict[str, Any]] = Field(min_length=1)
+    layers: dict[str, str] = Field(default_factory=dict)
+    ignored: tuple[str, ...] = Field((), strict=False)
+    constants: dict[str, float] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Their layer or weight, and what of ours it is.
+
+    Attributes:
+        theirs: the pattern of its name.
+        ours: its name here, with `${…}`.
+    """
+
+    theirs: Pattern
+    ours: str
+
+    @property
+    def text(self) -> str:
+        """The rule as it is shown: `fc → classifier`."""
+        return f"{self.theirs.text} → {self.ours}"
+
+
+@dataclass(frozen=True)
+class WeightMapping:
+    """How one family of networks is named elsewhere.
+
+    Attributes:
+        path: the mapping's file.
+        spec: the file of the family's spec.
+        origin: where the names are from.
+        models: parameters of the spec, by the name of their model.
+        rules: what their layers are of ours.
+        ignored: patterns of weights that the network does not use.
+        constants: patterns of our weights that the origin has not, and their value.
+    """
+
+    path: Path
+    spec: Path
+    origin: OriginName
+    source: str
+    models: Mapping[str, Mapping[str, Any]]
+    rules: tuple[Rule, ...]
+    ignored: tuple[Pattern, ...]
+    constants: tuple[tuple[Pattern, float], ...]
+
+
+def read_mapping(path: Path) -> WeightMapping:
+    """What a mapping file says.
+
+    Raises:
+        SpecError: the file cannot be read, or something in it is wrong: all of it at once.
+    """
+    problems = Problems()
+    document = read_file(path, problems)
+    start = Position(document.at.source, 0, 0)
+    if "layers" in document.entries and "input" in document.entries:
+        problems.fail(start, "this is the spec of a network, and a mapping of weights was expected")
+    entry = validate(MappingEntry, Subject(document, start, "mapping"), problems)
+    for at, text in _patterns(document):
+        if wrong := Pattern(text).problem:
+            problems.add(at, f"{quote(text)}: {wrong}")
+    for at, pattern, text in _templates(document):
+        if not pattern.problem:
+            _check_template(at, pattern, text, _parameters(document), problems)
+    problems.raise_any()
+    assert entry is not None  # noqa: S101 # else there was a problem
+    return WeightMapping(
+        path=path,
+        spec=Path(os.path.normpath(path.parent / entry.spec)),
+        origin=entry.origin,
+        source=entry.source,
+        models=entry.models,
+        rules=tuple(Rule(Pattern(theirs), ours) for theirs, ours in entry.layers.items()),
+        ignored=tuple(map(Pattern, entry.ignored)),
+        constants=tuple((Pattern(ours), value) for ours, value in entry.constants.items()),
+    )
+
+
+def _entries(document: MappingNode, key: str) -> Iterator[tuple[Position, str, list[ScalarNode]]]:
+    """Keys of the mapping under a key, where each stands, and the texts that it has as its value."""
+    node = document.entries[key].value if key in document.entries else None
+    if isinstance(node, MappingNode):
+        for name, entry in node.entries.items():
+            yield entry.at, name, _texts(entry.value)
+
+
+def _texts(node: DocumentNode) -> list[ScalarNode]:
+    nodes = node.items if isinstance(node, SequenceNode) else (node,)
+    return [n for n in nodes if isinstance(n, ScalarNode) and isinstance(n.value, str)]
+
+
+def _patterns(document: MappingNode) -> Iterator[tuple[Position, str]]:
+    """Every text that may have holes, and where it stands."""
+    for key in ("layers", "constants"):
+        yield from ((at, name) for at, name, _ in _entries(document, key))
+    if "ignored" in document.entries:
+        yield from ((node.at, str(node.value)) for node in _texts(document.entries["ignored"].value))
+
+
+def _templates(document: MappingNode) -> Iterator[tuple[Position, Pattern, str]]:
+    """Every text that may have `${…}`, where it stands, and the pattern whose holes it sees."""
+    for _, theirs, texts in _entries(document, "layers"):
+        yield from ((node.at, Pattern(theirs), str(node.value)) for node in texts)
+
+
+def _parameters(document: MappingNode) -> set[str]:
+    """The parameters that every model sets."""
+    found = [set(entry.entries) for entry in _model_nodes(document)]
+    return set.intersection(*found) if found else set()
+
+
+def _model_nodes(document: MappingNode) -> Iterator[MappingNode]:
+    node = document.entries["models"].value if "models" in document.entries else None
+    if isinstance(node, MappingNode):
+        yield from (entry.value for entry in node.entries.values() if isinstance(entry.value, MappingNode))
+
+
+def _check_template(at: Position, pattern: Pattern, text: str, parameters: set[str], problems: Problems) -> None:
+    """That a text's expressions are some, over what there is."""
+    if set("{}") & set(_USED.sub("", text)):
+        problems.add(at, f"{quote(text)}: braces here belong to an expression", "write `${x}` for what `{x}` found")
+        return
+    try:
+        evaluate_text(text, dict.fromkeys([*parameters, *pattern.holes], UNKNOWN))
+    except ExpressionError as error:
+        hint = _holes_of(pattern) if error.undefined else error.hint
+        problems.add(at, error.message.replace("the parameter", "the hole") if error.undefined else error.message, hint)
+    except UnknownValueError:
+        pass
+
+
+def _holes_of(pattern: Pattern) -> str:
+    holes = pattern.holes
+    noun = "no hole" if not holes else "the hole" if len(holes) == 1 else "the holes"
+    return f"{quote(pattern.text)} has {' '.join([noun, ', '.join(holes)]).rstrip()}"

@@ -1,0 +1,92 @@
+"""Mapping files: what they say, and what is told of those that are wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netspec.errors import SpecError
+from netspec.spec import load_graph
+from netspec.transfer import ORIGINS, read_mapping
+from netspec.transfer.pattern import Pattern
+
+SPECS = Path(__file__).parents[2] / "specs"
+GOOD = """\
+spec: net.yaml
+origin: torchvision
+source: a test
+models: {net: {depth: 1}}
+layers:
+  "a{i}": "b${i + 1}"
+"""
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.glob("weights/*/*.yaml")), ids=lambda path: path.stem)
+def test_shipped_mappings_are_of_shipped_specs(path: Path) -> None:
+    mapping = read_mapping(path)
+    assert mapping.origin == path.parent.name
+    for parameters in mapping.models.values():
+        load_graph(mapping.spec, dict(parameters)).check()
+
+
+def _told(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "net.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        read_mapping(path)
+    return str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def test_an_unknown_hole_is_told_where_it_is_used(tmp_path: Path) -> None:
+    told = _told(tmp_path, GOOD.replace("${i + 1}", "${j + 1}"))
+    assert "net.yaml:6:11: layers.'a{i}': the hole 'j' is not defined" in told
+    assert "hint: 'a{i}' has the hole i" in told
+
+
+def test_holes_and_uses_on_the_wrong_side(tmp_path: Path) -> None:
+    assert "net.yaml:6:3: layers.'a${i}': 'a${i}': `${…}` uses" in _told(tmp_path, GOOD.replace("a{i}", "a${i}"))
+    assert "net.yaml:6:11: layers.'a{i}': 'b{i}': braces here" in _told(tmp_path, GOOD.replace("${i + 1}", "{i}"))
+
+
+def test_keys_and_origins_have_their_nearest(tmp_path: Path) -> None:
+    assert "did you mean 'layers'?" in _told(tmp_path, GOOD.replace("layers:", "layer:"))
+    assert "did you mean 'torchvision'?" in _told(tmp_path, GOOD.replace("torchvision", "torchvison"))
+
+
+def test_a_hole_ends_at_a_dot_unless_starred() -> None:
+    assert Pattern("a.{x}").match("a.b.c") is None
+    assert Pattern("a.{x*}").match("a.b.c") == {"x": "b.c"}
+    assert Pattern("conv{s}_block{b}_{c}_conv").match("conv2_block11_0_conv") == {"s": 2, "b": 11, "c": 0}
+    assert Pattern("{x}.{x}").match("a.b") is None
+    assert Pattern("a{n}").match("a007") == {"n": "007"}
+
+
+def _graph(tmp_path: Path, layers: str):  # type: ignore[no-untyped-def]
+    path = tmp_path / "net.yaml"
+    path.write_text(f"name: net\ninput: {{shape: [2, 3, 4]}}\nlayers:\n{layers}")
+    return load_graph(path)
+
+
+def test_kernels_of_keras(tmp_path: Path) -> None:
+    layers = "  a: {op: conv2d, filters: 5, kernel_size: 3, padding: 1}\n"
+    graph = _graph(tmp_path, layers + "  b: {op: conv2d, filters: 10, kernel_size: 3, padding: 1, groups: 5}\n")
+    canonical = ORIGINS["keras-applications"].canonical
+    draw = np.random.default_rng(0).standard_normal
+    kernel = draw((3, 3, 2, 5))
+    assert canonical(graph, graph.nodes[0], "weight", kernel)[4, 1, 2, 0] == kernel[2, 0, 1, 4]
+    depthwise = draw((3, 3, 5, 2))
+    found = canonical(graph, graph.nodes[1], "weight", depthwise)
+    assert found.shape == graph.nodes[1].weights["weight"].shape
+    assert found[2 * 3 + 1, 0, 2, 1] == depthwise[2, 1, 3, 1]
+
+
+def test_a_matrix_of_keras_after_a_flattened_map(tmp_path: Path) -> None:
+    layers = "  f: {op: flatten}\n  r: {op: relu}\n  d: {op: dense, units: 6}\n  e: {op: dense, units: 24}\n"
+    graph = _graph(tmp_path, layers + "  g: {op: dense, units: 3}\n")
+    canonical = ORIGINS["keras-applications"].canonical
+    matrix = np.random.default_rng(0).standard_normal((24, 6))
+    x = np.random.default_rng(1).standard_normal((2, 3, 4))
+    found = canonical(graph, graph.values["d"], "weight", matrix)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found @ x.reshape(-1), x.transpose(1, 2, 0).reshape(-1) @ matrix, rtol=1e-12)
+    later = np.random.default_rng(2).standard_normal((24, 3))  # as many rows, but of features
+    np.testing.assert_array_equal(canonical(graph, graph.values["g"], "weight", later), later.T)  # type: ignore[arg-type]

@@ -1,0 +1,110 @@
+"""Arrays of elsewhere become a spec's weights, every name accounted for; what is not, is told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netspec.errors import WeightsError
+from netspec.transfer import Transfer, read_mapping, transfer
+
+SPEC = """\
+name: net
+input: {shape: [2, 6, 6]}
+layers:
+  conv: {op: conv2d, filters: 3, kernel_size: 3}
+  bn: {op: batch_norm}
+  flat: {op: flatten}
+  fc: {op: dense, units: 4}
+"""
+MAPPING = """\
+spec: net.yaml
+origin: torchvision
+source: a test
+models: {net: {}}
+layers:
+  "features.0": conv
+  "features.{n}": "${'bn' if n + 1 == 2 else 'none'}"
+  "classifier": fc
+"""
+Arrays = dict[str, np.ndarray]
+
+
+def _arrays() -> Arrays:
+    draw = np.random.default_rng(0).standard_normal
+    return {
+        "features.0.weight": draw((3, 2, 3, 3)),
+        "features.0.bias": draw(3),
+        "features.1.weight": draw(3),
+        "features.1.bias": draw(3),
+        "features.1.running_mean": draw(3),
+        "features.1.running_var": draw(3),
+        "features.1.num_batches_tracked": np.array(7),
+        "classifier.weight": draw((4, 48, 1, 1)),
+        "classifier.bias": draw(4),
+    }
+
+
+def _transfer(tmp_path: Path, arrays: Arrays, mapping: str = MAPPING) -> Transfer:
+    (tmp_path / "net.yaml").write_text(SPEC)
+    (tmp_path / "mapping.yaml").write_text(mapping)
+    return transfer(read_mapping(tmp_path / "mapping.yaml"), "net", arrays)
+
+
+def _told(tmp_path: Path, arrays: Arrays, mapping: str = MAPPING) -> str:
+    with pytest.raises(WeightsError) as caught:
+        _transfer(tmp_path, arrays, mapping)
+    return str(caught.value)
+
+
+def test_every_weight_arrives_under_its_own_name(tmp_path: Path) -> None:
+    arrays = _arrays()
+    found = _transfer(tmp_path, arrays)
+    assert list(found.weights) == list(found.graph.weights)
+    assert found.names["features.1.running_var"] == "bn.running_variance"
+    assert found.kept == ("features.1.num_batches_tracked",)
+    for theirs, ours in found.names.items():
+        assert found.weights[ours].dtype == np.float32
+        np.testing.assert_array_equal(found.weights[ours].ravel(), arrays[theirs].astype(np.float32).ravel())
+
+
+def test_what_is_left_over_on_either_side_is_listed_with_the_nearest(tmp_path: Path) -> None:
+    arrays = _arrays()
+    arrays["fc.weighs"] = arrays.pop("classifier.weight")
+    told = _told(tmp_path, arrays)
+    assert "1 of the file that no rule takes:\n  fc.weighs (did you mean fc.weight?)" in told
+    assert "1 of net that nothing in the file is:\n  fc.weight (did you mean fc.weighs?)" in told
+
+
+def test_a_layer_beyond_the_rule_is_left_over(tmp_path: Path) -> None:
+    assert "features.2.weight" in _told(tmp_path, _arrays() | {"features.2.weight": np.ones(3)})
+    assert "features.x.weight" in _told(tmp_path, _arrays() | {"features.x.weight": np.ones(3)})
+
+
+def test_what_is_ignored_and_what_the_origin_has_not(tmp_path: Path) -> None:
+    arrays = _arrays() | {"aux.deep.weight": np.ones(3)}
+    del arrays["features.1.weight"]
+    found = _transfer(tmp_path, arrays, MAPPING + 'ignored: ["aux.{rest*}"]\nconstants: {"{layer}.weight": 1}\n')
+    assert found.ignored == ("aux.deep.weight",)
+    assert found.constants == {"bn.weight": 1}
+    assert found.weights["bn.weight"].tolist() == [1, 1, 1]
+
+
+def test_a_name_of_two_meanings_and_a_weight_of_two_names(tmp_path: Path) -> None:
+    told = _told(tmp_path, _arrays(), MAPPING + '  "classifier.{x}": "bn.${x}"\n')
+    assert "classifier.bias would be bn.bias by classifier.{x} → bn.${x} and fc.bias by classifier → fc" in told
+    told = _told(tmp_path, _arrays() | {"fc.bias": np.ones(4)}, MAPPING + '  "fc": fc\n')
+    assert "1 of net written twice:\n  fc.bias is written by classifier.bias and fc.bias" in told
+
+
+def test_shapes_kinds_and_values(tmp_path: Path) -> None:
+    arrays = _arrays()
+    arrays["features.0.weight"] = arrays["features.0.weight"][:2]
+    arrays["features.0.bias"] = np.array([0, np.inf, 0])
+    arrays["classifier.bias"] = np.arange(4)
+    arrays["features.1.bias"] = np.full(3, 1e300)
+    told = _told(tmp_path, arrays)
+    assert "features.0.weight: shape (2, 2, 3, 3), and conv.weight has (3, 2, 3, 3)" in told
+    assert "features.0.bias: holds NaN or infinite values" in told
+    assert "features.1.bias: holds NaN or infinite values, or some beyond float32" in told
+    assert "classifier.bias: expected floating-point numbers, received int64" in told
