@@ -77,10 +77,14 @@ def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declarati
 
 
 def _refuse_impossible(declaration: Declaration, sets: MappingNode, problems: Problems) -> None:
-    """Report the presets of values that are not among the parameter's choices."""
+    """Report the presets of values that are not among the parameter's choices.
+
+    Those of a file whose choices another narrows, in extending it, stand: they choose what is no longer a choice.
+    """
     possible = [_text(choice) for choice in declaration.choices]
     for value, entry in sets.entries.items():
-        if possible and value not in possible:
+        own = entry.at.source.file == declaration.at.source.file
+        if possible and own and value not in possible:
             message = f"{quote(declaration.name)} is never {value}: it is {declaration.expected}"
             problems.add(entry.at, message, did_you_mean(value, possible))
 

@@ -230,3 +230,7 @@ def test_a_base_that_is_no_spec(derive) -> None:
         path.with_name("base.yaml").write_text(text)
         with pytest.raises(SpecError, match=words):
             load_graph(path)
+
+
+def test_choices_may_be_narrower_than_the_presets_of_the_base() -> None:
+    assert load_graph("specs/resnext.yaml", {"depth": 101}).name == "resnext101-32x8d"
