@@ -79,9 +79,8 @@ def verify(
     if weights is None:
         progress(f"weights, {cases[0].label}")
         weights = with_statistics(graph, check_weights_of(graph, seed), cases[0].inputs)
-    comparisons = list(_forward(cases, backends, weights, progress))
-    if with_heads is not None:
-        comparisons += _forward([replace(cases[1], graph=with_heads)], backends, weights, progress)
+    inferred = [replace(cases[1], graph=with_heads)] if with_heads else []
+    comparisons = list(_forward([*cases, *inferred], backends, weights, progress))
     notes = _notes(backends, cases, graph)
     if level != "forward" and len(training) > 1:
         comparisons += _gradient(cases, training, weights, seed, progress)
