@@ -14,6 +14,7 @@ from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, Pos
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 BelowOne = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(gt=0, lt=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
 
 
 class SoftmaxCrossEntropy(Attribute):
@@ -116,6 +117,11 @@ def _require_one(**lengths: float | None) -> None:
         raise ValueError(f"expected either {names}, received {'both' if given else 'neither'}")
 
 
+def _require_rising(name: str, bounds: tuple[float, float]) -> None:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"`{name}` is [least, greatest], received [{bounds[0]:g}, {bounds[1]:g}]")
+
+
 class ConstantSchedule(Attribute):
     """The learning rate stays."""
 
@@ -206,12 +212,59 @@ class ColorNoise(Attribute):
     std: PositiveFloat
 
 
-class Augmentation(Attribute):
-    """What is done to a training image at random, in the order of the fields."""
+class RandomResizedCrop(Attribute):
+    """A part of the image, resized to the network's input: scale and aspect ratio augmentation.
 
+    `area` bounds its share of the image's area, evenly distributed; `aspect_ratio` its width over its height, the
+    logarithm evenly distributed over what fits into the image (Szegedy et al. 2015, section 6, whose bounds these are).
+    """
+
+    area: tuple[PositiveShare, PositiveShare] = Field((0.08, 1.0), strict=False)
+    aspect_ratio: tuple[PositiveFloat, PositiveFloat] = Field((3 / 4, 4 / 3), strict=False)
+
+    @model_validator(mode="after")
+    def _bounds_rise(self) -> Self:
+        _require_rising("area", self.area)
+        _require_rising("aspect_ratio", self.aspect_ratio)
+        return self
+
+
+class Augmentation(Attribute):
+    """What is done to a training image at random.
+
+    Attributes:
+        random_shorter_side: bounds of the side, both legal, that the whole image's shorter side is resized to before
+            the crop, for the preprocessing's (VGG: Simonyan & Zisserman 2015, section 3.1). Units: pixels.
+        random_crop: where the crop lies; without it, in the centre.
+        random_resized_crop: another way to have a crop.
+        horizontal_flip: mirrors one of two.
+        color_noise: added to all pixels.
+    """
+
+    random_shorter_side: tuple[PositiveInt, PositiveInt] | None = Field(None, strict=False)
     random_crop: Size2d | None = None
+    random_resized_crop: RandomResizedCrop | None = None
     horizontal_flip: bool = False
     color_noise: ColorNoise | None = None
+
+    @model_validator(mode="after")
+    def _has_one_crop(self) -> Self:
+        if self.random_resized_crop and (self.random_crop or self.random_shorter_side):
+            other = "random_crop" if self.random_crop else "random_shorter_side"
+            raise ValueError(f"`random_resized_crop` says size and place of the crop: leave it out, or `{other}`")
+        if self.random_shorter_side:
+            _require_rising("random_shorter_side", self.random_shorter_side)
+        return self
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of what is done."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name))
+
+    @property
+    def resizes(self) -> bool:
+        """Whether crops are resized from the image as it is, whatever the preprocessing's size."""
+        return self.random_resized_crop is not None or self.random_shorter_side is not None
 
 
 class Evaluation(Attribute):
