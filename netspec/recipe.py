@@ -98,6 +98,21 @@ class WeightOverride(Attribute):
     decay_scale: NonNegativeFloat = 1.0
 
 
+class WeightAverage(Attribute):
+    """A running average of the trained weights, which is what the network is when it is scored and kept.
+
+    a ← d · a + (1 - d) · w after each update, a = w at first; running statistics, which are averages, stay as they are.
+    d is `decay`, and less at the beginning, (1 + t) / (10 + t) after t updates: else a would be the first weights for
+    long (tf.train.ExponentialMovingAverage with num_updates, by which Inception v3 and EfficientNet were trained).
+    """
+
+    decay: Factor
+
+    def share(self, updates: int) -> float:
+        """What the weights count in the average, 1 - d, after so many updates, this one included."""
+        return 1 - min(self.decay, (1 + updates) / (10 + updates))
+
+
 class Span(Attribute):
     """A length of training, in optimizer steps or in epochs."""
 
@@ -292,6 +307,7 @@ class Recipe(Attribute):
     optimizer: Optimizer
     overrides: dict[str, WeightOverride] = Field(default_factory=dict)
     clip_gradient_norm: PositiveFloat | None = None
+    weight_average: WeightAverage | None = None
     accumulate: PositiveInt = 1
     schedule: Schedule = Field(default_factory=lambda: ConstantSchedule(name="constant"))
     warmup: Warmup | None = None

@@ -133,7 +133,7 @@ def test_a_resized_crop_is_of_the_whole_image(order: str) -> None:
     inputs = batch.inputs if order == "rgb" else batch.inputs[..., ::-1]
     assert inputs[..., 2].min() == 0  # the columns of Numbered; the centre square of a shorter side of 4 has not all
     assert inputs[..., 2].max() == 8
-    assert len({image[..., 1:].tobytes() for image in inputs}) > 100
+    assert len({image[..., 1:].tobytes() for image in inputs}) > 50
 
 
 def test_a_random_shorter_side_covers_the_input() -> None:
