@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numbered import AUGMENTED, COMPONENTS, SHAPE, Features, Numbered, batches, indices, recipe, same
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
@@ -13,6 +12,17 @@ from netspec.recipe import Augmentation, RandomResizedCrop
 from netspec.training.data.batches import Batches
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import BadDataError
+from tests.training.data.numbered import (
+    AUGMENTED,
+    COMPONENTS,
+    SHAPE,
+    Features,
+    Numbered,
+    batches,
+    indices,
+    recipe,
+    same,
+)
 
 
 def test_an_epoch_has_every_sample_once_in_an_order_of_its_own() -> None:
