@@ -78,7 +78,7 @@ class BlockFunctions:
     def _draft(self, part: Part) -> Draft:
         draft = self._drafts[part.path]
         units = tuple(self._unit(draft, member) for member in part.members)
-        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.hints())
+        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.hints("channels"))
 
     def _unit(self, draft: PartDraft, member: Node | Part) -> Unit:
         run = draft.statements(member)
