@@ -25,6 +25,7 @@ Every weight of the file and of the spec is accounted for, or nothing is transfe
 
 from netspec.transfer.mapping import WeightMapping, read_mapping
 from netspec.transfer.origins import ORIGINS, Origin
+from netspec.transfer.read import read_weights
 from netspec.transfer.transfer import Transfer, transfer
 
-__all__ = ["ORIGINS", "Origin", "Transfer", "WeightMapping", "read_mapping", "transfer"]
+__all__ = ["ORIGINS", "Origin", "Transfer", "WeightMapping", "read_mapping", "read_weights", "transfer"]
