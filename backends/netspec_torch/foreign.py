@@ -78,8 +78,9 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
     reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), type(error).__name__)
     if reason.startswith("Check the documentation"):
         reason = "its pickle is broken"
+    reason = reason.partition(". ")[0][:200]
     return WeightsError(
-        f"{path}: not a readable file of torch.save: {reason[:200]}", "it may be cut short, or of another format"
+        f"{path}: not a readable file of torch.save: {reason}", "it may be cut short, or of another format"
     )
 
 
