@@ -100,6 +100,7 @@ Examples:
 What FILE is:
   .safetensors                        of any program
   .pth, .pt, .pth.tar, .bin, .ckpt    a state dict of PyTorch, alone or in a checkpoint
+  .keras, .weights.h5, .h5            of Keras, from version 1 on
 """,
 )
 @click.argument("file", type=FILE, metavar="FILE")

@@ -99,7 +99,8 @@ def _rows(graph: Graph, names: Mapping[str, str], *, unfold: bool) -> list[list[
     """A row for each array, or for each layer that stands in no block, and each block."""
     blocks = {scope.path for scope in graph.scopes if not scope.is_stack}
     groups: dict[str, list[str]] = {}
-    for theirs, ours in names.items():
+    order = {name: place for place, name in enumerate(graph.weights)}
+    for theirs, ours in sorted(names.items(), key=lambda pair: order[pair[1]]):
         groups.setdefault(ours if unfold else _outermost(ours, blocks), []).append(theirs)
     rows: list[list[Cell]] = []
     for group, members in groups.items():
