@@ -13,10 +13,14 @@ import importlib.util
 import io
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -30,6 +34,7 @@ from netspec.ops.base import Array
 from netspec_keras.variables import default_name, legacy_variable, snake_case, variable_names
 
 ARCHIVE: Final = ".keras"
+DAMAGED: Final = "it may be cut short, or of another format"
 WEIGHTS_IN_ARCHIVE: Final = "model.weights.h5"
 SAVE_WHOLE: Final = (
     "of early versions of Keras 3 a .keras alone does: model.load_weights(FILE), model.save('NAME.keras')"
@@ -58,17 +63,33 @@ def read_layers(path: Path) -> ForeignWeights:
     """
     if importlib.util.find_spec("h5py") is None:
         raise BackendError("h5py, which reads files of Keras, is not installed here", "pip install 'netspec[keras]'")
+    _require_harmless(path)
     try:
-        if path.name.endswith(ARCHIVE):
-            return _read_archive(path)
-        return _read_hdf5(path, path, {})
+        return _read(path)
     except (WeightsError, MemoryError):
         raise
     except Exception as error:  # h5py fails on a damaged file in any way there is
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise WeightsError(
-            f"{path}: not a readable file of Keras: {reason}", "it may be cut short, or of another format"
-        ) from error
+        raise WeightsError(f"{path}: not a readable file of Keras: {reason}", DAMAGED) from error
+
+
+def _require_harmless(path: Path) -> None:
+    """That another process survives to read the file: on some damage HDF5's library writes where it should not."""
+    code = f"from pathlib import Path; from {__name__} import survive; survive(Path({os.fspath(path)!r}))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)  # noqa: S603
+    if found.returncode:
+        raise WeightsError(f"{path}: not a readable file of Keras: HDF5's own library breaks down on it", DAMAGED)
+
+
+def survive(path: Path) -> None:
+    """Read a file, whatever comes of it."""
+    with suppress(Exception):
+        _read(path)
+
+
+def _read(path: Path) -> ForeignWeights:
+    return _read_archive(path) if path.name.lower().endswith(ARCHIVE) else _read_hdf5(path, path, {})
 
 
 def _read_archive(path: Path) -> ForeignWeights:
