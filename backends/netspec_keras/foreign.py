@@ -3,8 +3,8 @@
 Two layouts are in use. Files of Keras 1 and 2, which keras.applications distributes, have a group for each layer, and
 in an attribute of it the names of its arrays (keras/src/legacy/saving/legacy_h5_format.py). Files of Keras 3 have a
 group for each layer by its class and number, `layers/conv2d_3/vars`, the layer's name as an attribute, and arrays by
-number (keras/src/saving/saving_lib.py). Either becomes `conv2_block1_1_conv.kernel`: the innermost layer, and the
-variable.
+number (keras/src/saving/saving_lib.py). Either becomes `conv2_block1_1_conv.kernel`: the layer, behind those that it is
+within, and the variable.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Variable(NamedTuple):
     data: Any  # an h5py.Dataset, of which nothing is read yet
 
     @property
-    def short(self) -> str:
-        """By the innermost layer."""
-        return f"{self.layers[-1]}.{self.name}"
+    def path(self) -> str:
+        """`stem.stem_conv.kernel`, as Keras 3 has it with slashes."""
+        return ".".join([*self.layers, self.name])
 
 
 def read_layers(path: Path) -> ForeignWeights:
@@ -128,7 +128,7 @@ def _read_hdf5(path: Path, opened: Path | io.BytesIO, names: Mapping[str, str]) 
         if left:
             listed = ", ".join(f"{number} in {what}" for what, number in left.items())
             notes.append(f"arrays that are not of layers, and not read: {listed}")
-        return ForeignWeights({name: _array(path, v) for name, v in _named(variables).items()}, tuple(notes))
+        return ForeignWeights({name: _array(path, v) for name, v in _named(path, variables).items()}, tuple(notes))
 
 
 def _legacy_variables(path: Path, root: Any) -> Iterator[Variable]:
@@ -192,10 +192,12 @@ def _from_zero(variables: list[Variable]) -> tuple[list[Variable], list[str]]:
     return [v._replace(layers=(*v.layers[:-1], renamed(v.layers[-1]))) for v in variables], notes
 
 
-def _named(variables: list[Variable]) -> dict[str, Variable]:
-    """By the innermost layer; where two would have one name, by all layers that they stand in."""
-    uses = Counter(variable.short for variable in variables)
-    return {v.short if uses[v.short] == 1 else ".".join([*v.layers, v.name]): v for v in variables}
+def _named(path: Path, variables: list[Variable]) -> dict[str, Variable]:
+    found = {variable.path: variable for variable in variables}
+    if len(found) < len(variables):
+        name, _ = Counter(variable.path for variable in variables).most_common(1)[0]
+        raise WeightsError(f"{path}: two arrays in it are {name}", "the file is damaged")
+    return found
 
 
 def _child(path: Path, group: Any, name: str) -> Any:
@@ -240,7 +242,7 @@ def _array(path: Path, variable: Variable) -> Array:
     if data.attrs.get("dtype") == "bfloat16" and found.dtype.itemsize == 2:  # the upper half of a float32
         found = (found.view("<u2").astype("<u4") << 16).view("<f4")
     if found.dtype.kind not in "fiub":
-        raise WeightsError(f"{path}: {variable.short} is of {found.dtype}; expected numbers")
+        raise WeightsError(f"{path}: {variable.path} is of {found.dtype}; expected numbers")
     return found
 
 

@@ -47,8 +47,8 @@ def _model() -> keras.Model:
 
 MODEL = _model()
 NAMES = {
-    **{f"stem_conv.{name}": ("stem", "stem_conv", name) for name in ("kernel", "bias")},
-    **{f"stem_norm.{name}": ("stem", "stem_norm", name) for name in ("gamma", "beta")},
+    **{f"stem.stem_conv.{name}": ("stem", "stem_conv", name) for name in ("kernel", "bias")},
+    **{f"stem.stem_norm.{name}": ("stem", "stem_norm", name) for name in ("gamma", "beta")},
     **{f"norm.{name}": ("norm", name) for name in ("beta", "moving_mean", "moving_variance")},
     **{f"top.{name}": ("top", name) for name in ("kernel", "bias")},
     "depthwise.kernel": ("depthwise", "kernel"),
@@ -138,8 +138,8 @@ def test_names_that_keras_applications_distributes(tmp_path: Path) -> None:
         ("conv_dw_1.depthwise_kernel", 5),
         ("conv1_bn.gamma", 6),
         ("fc.kernel", 7),
-        ("stem_conv.kernel", 8),
-        ("stem_norm.gamma", 9),
+        ("stem.stem_conv.kernel", 8),
+        ("stem.stem_norm.gamma", 9),
         ("scale.gamma", 10),
     ]
 
@@ -154,10 +154,15 @@ def test_layers_that_keras_numbered_are_counted_from_0(tmp_path: Path) -> None:
     )
 
 
-def test_layers_of_one_name_are_told_apart_by_where_they_stand(tmp_path: Path) -> None:
-    names = {part: {f"{part}/conv/kernel:0": (1,), f"{part}/norm_{part}/gamma:0": (1,)} for part in ("left", "right")}
-    found = BACKEND.read_weights(_legacy(tmp_path / "net.h5", names))
-    assert sorted(found.arrays) == ["left.conv.kernel", "norm_left.gamma", "norm_right.gamma", "right.conv.kernel"]
+def test_layers_of_one_name_are_told_apart_by_what_they_are_within(tmp_path: Path) -> None:
+    content = {part: {f"{part}/conv/kernel:0": (1,), f"{part}/norm/gamma:0": (1,)} for part in ("left", "right")}
+    found = BACKEND.read_weights(_legacy(tmp_path / "net.h5", content))
+    assert list(found.arrays) == ["left.conv.kernel", "left.norm.gamma", "right.conv.kernel", "right.norm.gamma"]
+
+
+def test_two_arrays_of_one_name_are_an_error(tmp_path: Path) -> None:
+    path = _legacy(tmp_path / "net.h5", {"conv": {"conv_W_1:0": (1,), "conv/kernel:0": (1,)}})
+    assert "two arrays in it are conv.kernel" in _told(path)
 
 
 def test_a_list_of_names_in_parts(tmp_path: Path) -> None:
