@@ -14,6 +14,7 @@ from netspec.lowering.drafts import (
     named_statements,
     parameter_text,
     variables_in,
+    variant_names,
 )
 from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
 from netspec.lowering.naming import available, identifier
@@ -63,9 +64,10 @@ class BlockFunctions:
         functions = []
         for block, parts in blocks_of(root).items():
             generalizer = Generalizer(self._signature, self._taken, Name, in_run=True)
-            for index, (members, template) in enumerate(generalizer.group([self._draft(part) for part in parts])):
-                wanted = identifier(block) if index == 0 else f"{identifier(block)}_{index + 1}"
-                functions.append(self._function(wanted, [parts[each] for each in members], template))
+            groups = generalizer.group([self._draft(part) for part in parts])
+            variants = [[parts[each] for each in members] for members, _ in groups]
+            for wanted, own, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
+                functions.append(self._function(identifier(wanted), own, template))
         return functions
 
     def body(self, root: Part) -> tuple[tuple[Statement | For, ...], dict[str, str]]:
@@ -78,7 +80,7 @@ class BlockFunctions:
     def _draft(self, part: Part) -> Draft:
         draft = self._drafts[part.path]
         units = tuple(self._unit(draft, member) for member in part.members)
-        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.hints())
+        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.hints("channels"))
 
     def _unit(self, draft: PartDraft, member: Node | Part) -> Unit:
         run = draft.statements(member)

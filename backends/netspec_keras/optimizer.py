@@ -14,7 +14,7 @@ from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
+VELOCITY, FIRST_MOMENT, SECOND_MOMENT, ITERATE = "velocity", "first_moment", "second_moment", "iterate"
 
 
 class Optimizer:
@@ -25,6 +25,7 @@ class Optimizer:
     Attributes:
         variables: the trainable weights by canonical name, in Keras' layout.
         slots: by slot and weight, in the weight's layout; zero at first.
+        averages: where the recipe has them, by weight; the weights themselves at first.
     """
 
     def __init__(self, recipe: Recipe, variables: Mapping[str, tf.Variable]) -> None:
@@ -34,19 +35,27 @@ class Optimizer:
             slot: {name: tf.Variable(tf.zeros_like(v), trainable=False) for name, v in variables.items()}
             for slot in _slot_names(recipe)
         }
+        averaged = variables.items() if recipe.weight_average else ()
+        self.averages = {name: tf.Variable(v, trainable=False) for name, v in averaged}
 
     def numbers(self, rate: float, updates: int) -> NDArray[np.float64]:
         """The learning rate after `updates` steps; for Adam also what corrects it, and the epsilon that goes with it.
 
+        Last, where weights are averaged, what the new ones count in it.
         TensorFlow has epsilon beside the root of s as it is, not as corrected: ε · √(1 − β2^t) there is ε here.
         """
+        average = self._recipe.weight_average
+        share = [average.share(updates + 1)] if average else []
+        return np.array([rate, *self._corrections(updates), *share])
+
+    def _corrections(self, updates: int) -> tuple[float, ...]:
         rule = self._recipe.optimizer
         if isinstance(rule, Sgd | RmsProp):
-            return np.array([rate])
+            return ()
         # The kernel takes 1 − β from β as it is in the weights' dtype: what corrects for it has to agree.
         beta1, beta2 = (self._rounded(beta) ** (updates + 1) for beta in (rule.beta1, rule.beta2))
         root = math.sqrt(1 - beta2)
-        return np.array([rate, root / (1 - beta1), rule.epsilon * root])
+        return root / (1 - beta1), rule.epsilon * root
 
     def apply(self, gradients: Sequence[tf.Tensor], numbers: tf.Tensor) -> None:
         """Update weights and slots. To be traced.
@@ -67,7 +76,10 @@ class Optimizer:
                 slots = {slot: variables[name] for slot, variables in self.slots.items()}
                 _rmsprop(rule, variable, gradient, slots, eta, decay)
             else:
-                _adam(rule, variable, gradient, own, eta, decay, numbers[1:])
+                _adam(rule, variable, gradient, own, eta, decay, numbers[1:3])
+            if name in self.averages:
+                share = tf.cast(numbers[-1], variable.dtype)
+                self.averages[name].assign_add(share * (variable - self.averages[name]))
 
     def _rounded(self, number: float) -> float:
         dtype = next(iter(self.variables.values())).dtype.as_numpy_dtype

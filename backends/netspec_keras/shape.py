@@ -1,7 +1,7 @@
 """Ops that move elements, in Keras: where their order shows, a map is brought to C, H, W first."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, Name, call, part
+from netspec.lowering.source import LiteralValue, Name, Subscript, call, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 from netspec_keras.geometry import sides
 from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, mixes_order, native_axis, native_order
@@ -46,11 +46,14 @@ def permute(op: Permute, node: Node, out: ModelWriter) -> None:
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModelWriter) -> None:
-    """`x[:, :, :, start:stop]`, on the axis where Keras keeps it."""
+    """`x[:, :, :, start:stop]`, or `ops.split(x, of, axis=axis)[part]`, on the axis where Keras keeps it."""
     (x,), rank = out.inputs(node), node.type.rank
+    axis = native_axis(op.axis, rank)
+    if op.part is not None and op.of is not None:
+        out.assign(node, Subscript(call("ops.split", x, op.of, axis=axis), (op.part,)))
+        return
     size = node.input_types[0].features[op.axis - 1]
-    axis = native_axis(op.axis, rank) % rank
-    out.assign(node, part(x, axis, op.start, size if op.stop is None else op.stop, op.step, size))
+    out.assign(node, part(x, axis % rank, *op.bounds(node.input_types[0]), size))
 
 
 @lowers(ChannelShuffle)

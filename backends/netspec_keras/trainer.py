@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from netspec_keras.masks import DropoutLayers
 from netspec_keras.model import KerasModel
-from netspec_keras.optimizer import Optimizer
+from netspec_keras.optimizer import ITERATE, Optimizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,13 +53,14 @@ class KerasTrainer(Trainer):
         self.native = self._model.native
         self.notes = _notes(self.device, settings, self._graph.dtype)
         self._drops = DropoutLayers(self._graph, self.native)
-        self._updates = 0
+        self._updates, self._shows_average = 0, False
         self._functions: dict[tuple[object, ...], Callable[[Given], Any]] = {}
 
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
     ) -> StepResult:
         """One optimizer step; see `Trainer`. A batch without samples has no part in it."""
+        self._show(average=False)
         numbers = self._optimizer.numbers(rate, self._updates)
         given = [self._given(b, total, key, position) for position, b in enumerate(batches) if len(b.labels)]
         if len(given) == 1:
@@ -74,29 +75,45 @@ class KerasTrainer(Trainer):
 
     def predict(self, inputs: NDArray[Any]) -> Array:
         """Logits at inference."""
+        self._show(average=True)
         logits: Array = self._call(self._predicted, {"inputs": self._inputs(inputs)}).numpy()
         return logits
 
     def export_state(self) -> TrainingState:
         """A copy of the state."""
-        slots = {slot: self._model.canonical(variables) for slot, variables in self._optimizer.slots.items()}
-        return TrainingState(self._model.canonical(self._model.variables), slots, self._updates)
+        self._show(average=False)
+        kept = self._optimizer.slots | ({ITERATE: self._model.trainable} if self._optimizer.averages else {})
+        slots = {slot: self._model.canonical(variables) for slot, variables in kept.items()}
+        weights = self._model.canonical(self._model.variables | self._optimizer.averages)
+        return TrainingState(weights, slots, self._updates)
 
     def import_state(self, state: TrainingState) -> None:
-        """Take over a state; slots that are not in it become zero.
+        """Take over a state; slots that are not in it become zero, iterates what the weights are.
 
         Raises:
             WeightsError: it is of another network or another optimizer.
         """
         check_weights(self._graph, state.weights)
-        if foreign := sorted(set(state.slots) - set(self._optimizer.slots)):
-            expected = ", ".join(self._optimizer.slots) or "none"
+        keeps = [*self._optimizer.slots, *([ITERATE] if self._optimizer.averages else [])]
+        if foreign := sorted(set(state.slots) - set(keeps)):
+            expected = ", ".join(keeps) or "none"
             raise WeightsError(f"expected the optimizer's slots {expected}, received {', '.join(foreign)}")
-        self._model.assign(self._model.variables, state.weights)
+        self._show(average=False)
+        self._model.assign(self._model.variables, state.weights | state.slots.get(ITERATE, {}))
+        self._model.assign(self._optimizer.averages, state.weights)
         for slot, variables in self._optimizer.slots.items():
             zeros = {name: np.zeros(self._graph.weights[name].shape) for name in variables}
             self._model.assign(variables, zeros | state.slots.get(slot, {}))
         self._updates = state.updates
+
+    def _show(self, *, average: bool) -> None:
+        """Let the variables of the model be the averages, which then hold what is trained, or the reverse."""
+        if self._optimizer.averages and average != self._shows_average:
+            for name, other in self._optimizer.averages.items():
+                shown = tf.identity(self._model.trainable[name])
+                self._model.trainable[name].assign(other)
+                other.assign(shown)
+            self._shows_average = average
 
     def _call(self, function: Callable[..., Any], given: Given, **options: bool) -> Any:
         """A method, traced for this set of arguments and options when it first comes up."""

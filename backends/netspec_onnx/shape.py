@@ -37,8 +37,8 @@ def permute(op: Permute, node: Node, out: GraphWriter) -> None:
 def slice_(op: Slice, node: Node, out: GraphWriter) -> None:
     """`Slice` of one axis."""
     (x,) = out.inputs(node)
-    stop = node.input_types[0].features[op.axis - 1] if op.stop is None else op.stop
-    bounds = {"start": op.start, "stop": stop, "axis": op.axis, "step": op.step}
+    start, stop, step = op.bounds(node.input_types[0])
+    bounds = {"start": start, "stop": stop, "axis": op.axis, "step": step}
     out.assign(node, "Slice", x, *(out.constant(node, name, [value]) for name, value in bounds.items()))
 
 

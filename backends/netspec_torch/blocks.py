@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.drafts import blocks_of, describe_instances, named_statements, parameter_text
+from netspec.lowering.drafts import blocks_of, describe_instances, named_statements, parameter_text, variant_names
 from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import Part, local_name, values_of
@@ -62,9 +62,10 @@ class BlockClasses:
         for block, parts in blocks_of(root).items():
             reserved = (*LOCALS, *self._taken)
             generalizer = Generalizer(self._signature, reserved, lambda source: call("nn.Identity"), in_run=False)
-            for index, (members, template) in enumerate(generalizer.group([self._draft(part) for part in parts])):
-                wanted = block if index == 0 else f"{block}_{index + 1}"
-                classes.append(self._class(wanted, [parts[each] for each in members], template))
+            groups = generalizer.group([self._draft(part) for part in parts])
+            variants = [[parts[each] for each in members] for members, _ in groups]
+            for wanted, own, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
+                classes.append(self._class(wanted, own, template))
         return classes
 
     def of_network(self, root: Part, entry: str, docstring: str, laid_out: Sequence[str], graph: Graph) -> Class:

@@ -1,7 +1,7 @@
 """Ops that move elements, in torch: the layout is the graph's, and so are the axes."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call, method, part
+from netspec.lowering.source import LiteralValue, Subscript, call, method, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -37,10 +37,12 @@ def permute(op: Permute, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModuleWriter) -> None:
-    """`x[:, start:stop]`: a view."""
+    """`x[:, start:stop]`, or `x.chunk(of, dim=axis)[part]`: views."""
     (x,) = out.inputs(node)
-    size = node.input_types[0].features[op.axis - 1]
-    out.assign(node, part(x, op.axis, op.start, size if op.stop is None else op.stop, op.step, size))
+    if op.part is not None and op.of is not None:
+        out.assign(node, Subscript(method(x, "chunk", op.of, dim=op.axis), (op.part,)))
+        return
+    out.assign(node, part(x, op.axis, *op.bounds(node.input_types[0]), node.input_types[0].features[op.axis - 1]))
 
 
 @lowers(ChannelShuffle)

@@ -19,6 +19,7 @@ from netspec.errors import BackendError, WeightsError
 from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.ops.base import Array, Weights
+from netspec_torch.average import Average
 from netspec_torch.device import arithmetic, choose_device, describe, threads_for
 from netspec_torch.distributed import Processes, without_exchange
 from netspec_torch.feed import Feed
@@ -29,6 +30,8 @@ from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
 from netspec_torch.synchronized import Share, synchronize
 from netspec_torch.towers import Tower, unlike
+
+ITERATE = "iterate"  # the slot of what is trained, where the weights are its average
 
 
 class TorchTrainer(Trainer):
@@ -74,6 +77,7 @@ class TorchTrainer(Trainer):
         self._network = self._processes.wrap(native, graph)
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
         self._optimizer = make_optimizer(recipe, self._trained)
+        self._average = Average(recipe.weight_average, self._trained)
         self._head_weights = settings.head_weights(graph)
         self._artifact, self._recipe, self._device, self.native = artifact, recipe, device, native
         self.rank, self.world, self.device = self._processes.rank, self._processes.world, str(device)
@@ -107,6 +111,7 @@ class TorchTrainer(Trainer):
                         norm = self._tower.norm(gradients)
                         clip([*gradients.values()], self._recipe.clip_gradient_norm, norm)
                     self._optimizer.step(gradients, rate)
+                    self._average.follow(self._optimizer.updates)
                     updated = True
         finally:
             for weight in self._trained.values():
@@ -131,9 +136,10 @@ class TorchTrainer(Trainer):
     def export_state(self) -> TrainingState:
         """A copy of the state; see `Trainer.export_state`."""
         state = self.native.state_dict()
-        weights = self._canonical({name: state[b.path] for name, b in self._bindings.items()})
-        weights = self._tower.whole(weights)
-        slots = {slot: self._tower.whole(self._canonical(tensors)) for slot, tensors in self._optimizer.slots().items()}
+        native = {name: state[b.path] for name, b in self._bindings.items()} | self._average.averages
+        kept = self._optimizer.slots() | ({ITERATE: self._average.iterates} if self._average.iterates else {})
+        weights = self._tower.whole(self._canonical(native))
+        slots = {slot: self._tower.whole(self._canonical(tensors)) for slot, tensors in kept.items()}
         return TrainingState(weights, slots, self._optimizer.updates)
 
     def import_state(self, state: TrainingState) -> None:
@@ -145,9 +151,15 @@ class TorchTrainer(Trainer):
         weights = self._artifact.to_native(self._tower.own(state.weights))
         own = {slot: dict(self._tower.own(arrays)) for slot, arrays in state.slots.items()}
         slots = self._native_slots(replace(state, slots=own))
+        iterates = slots.pop(ITERATE, {})
+        self._switch(training=True)
         tensors = self.native.state_dict()
         for path, array in weights.items():
             tensors[path].copy_(_tensor(array))
+        for name, average in self._average.averages.items():
+            average.copy_(self._average.iterates[name])
+            if name in iterates:
+                self._average.iterates[name].copy_(iterates[name])
         self._optimizer.restore(slots, state.updates)
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -198,6 +210,7 @@ class TorchTrainer(Trainer):
         """Set the mode of every layer, unless it is set: of a small network that takes as long as a layer does."""
         if self.native.training != training:
             self.native.train(training)
+            self._average.show(average=not training)
 
     def _backward(self, batches: Sequence[Batch], total: int, key: int) -> tuple[float, int]:
         """The gradient of the mean loss, added up in the parameters; the loss, and how many labels were missed."""
@@ -249,7 +262,8 @@ class TorchTrainer(Trainer):
         return {name: self._bindings[name].to_canonical(array).copy() for name, array in arrays.items()}
 
     def _native_slots(self, state: TrainingState) -> dict[str, dict[str, Tensor]]:
-        keeps, shapes = self._optimizer.keeps, {name: self._bindings[name].shape for name in self._trained}
+        keeps = (*self._optimizer.keeps, *([ITERATE] if self._average.iterates else []))
+        shapes = {name: self._bindings[name].shape for name in self._trained}
         if unknown := sorted(set(state.slots) - set(keeps)):
             expected = ", ".join(keeps) or "nothing"
             raise WeightsError(f"this optimizer keeps {expected}, received the state of one with {', '.join(unknown)}")

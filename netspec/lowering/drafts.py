@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -138,6 +139,39 @@ def blocks_of(root: Part) -> dict[str, list[Part]]:
     for block in instances:
         visit(block)
     return done
+
+
+def variant_names(block: str, variants: Sequence[Sequence[Part]]) -> list[str]:
+    """What classes or functions of one block are called, given the instances of each.
+
+    Where a word or a switch that the instances were given tells them apart, after that, `conv_bn_relu` or
+    `conv_bn_swish` for `swish: true`; by number where it does not.
+    """
+    constant = [_constant_words(parts) for parts in variants]
+    telling = [
+        key
+        for key in constant[0]
+        if all(key in words for words in constant) and len({words[key] for words in constant}) > 1
+    ]
+    names: Counter[str] = Counter()
+    found = []
+    for words in constant:
+        said = [key if words[key] is True else words[key] for key in telling]
+        name = "_".join([block, *(word for word in said if isinstance(word, str))])
+        names[name] += 1
+        found.append(name if names[name] == 1 else f"{name}_{names[name]}")
+    return found
+
+
+def _constant_words(parts: Sequence[Part]) -> dict[str, str | bool]:
+    """The words and switches that all of these instances were given alike."""
+    given = [dict(part.scope.arguments) if part.scope else {} for part in parts]
+    return {
+        key: value
+        for key, value in given[0].items()
+        if (isinstance(value, bool) or (isinstance(value, str) and value.isascii() and value.isidentifier()))
+        and all(key in own and own[key] == value for own in given)
+    }
 
 
 def describe_instances(parts: Sequence[Part]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from netspec.lowering.source import Binary, Expression, Literal, LiteralValue, Name
+from netspec.lowering.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
 
 ABSENT: Final = object()  # in place of a value of an instance that does not have it
 Vector = tuple[Any, ...]
@@ -64,18 +64,50 @@ class ParameterNaming:
         return self._use(self._free(name), values, False)
 
     def parameter(self, values: Vector, owner: str, role: str, default: LiteralValue) -> Expression:
-        """What gives these values: a hint, a multiple of one, a parameter that is there, or a new one."""
+        """What gives these values: what is known, or a tuple of that, or a new parameter."""
+        if found := self._find(values):
+            return self._of(found, default)
+        if elements := self._elements(values):
+            return TupleOf(elements)
         known = {**self._hints, **self._values}
-        for name, vector in known.items():
-            if _agree(values, vector):
-                return self._use(name, vector, default)
-        for name, vector in self._hints.items():
-            if factor := _factor(values, vector):
-                return Binary("*", self._use(name, vector, None), Literal(factor))
         some = next(value for value in values if value is not ABSENT)
         values = tuple(some if value is ABSENT else value for value in values)
         wanted = role if role != "size" and role not in known else f"{owner}_{role}"
         return self._use(self._free(wanted), values, default)
+
+    def _find(self, values: Vector) -> tuple[str, int] | None:
+        """The hint, or the parameter that is there, that has these values; or the hint of which they are a multiple."""
+        for name, vector in {**self._hints, **self._values}.items():
+            if _agree(values, vector):
+                return name, 1
+        for name, vector in self._hints.items():
+            if factor := _factor(values, vector):
+                return name, factor
+        return None
+
+    def _of(self, found: tuple[str, int], default: LiteralValue) -> Expression:
+        name, factor = found
+        vector = self._values.get(name, self._hints.get(name, ()))
+        if factor == 1:
+            return self._use(name, vector, default)
+        return Binary("*", self._use(name, vector, None), Literal(factor))
+
+    def _elements(self, values: Vector) -> tuple[Expression, ...]:
+        """Tuples element by element, `(in_channels, 1, 1)`; nothing where one of them is not known."""
+        present = [value for value in values if value is not ABSENT]
+        if not all(isinstance(value, tuple) and len(value) == len(present[0]) for value in present):
+            return ()
+        columns = [tuple(v if v is ABSENT else v[index] for v in values) for index in range(len(present[0]))]
+        elements: list[Literal | tuple[str, int]] = []
+        for column in columns:
+            own = {(type(value), value) for value in column if value is not ABSENT}
+            if len(own) == 1:
+                elements.append(Literal(present[0][len(elements)]))
+            elif found := self._find(column):
+                elements.append(found)
+            else:
+                return ()
+        return tuple(self._of(each, None) if isinstance(each, tuple) else each for each in elements)
 
     def _use(self, name: str, values: Vector, default: LiteralValue) -> Name:
         self._values.setdefault(name, values)

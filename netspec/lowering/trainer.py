@@ -63,7 +63,8 @@ class TrainingState:
         weights: all of them by canonical name, running statistics included.
         slots: what the optimizer keeps for each trainable weight, by slot. `velocity` for sgd with momentum, as the
             recipe's form defines it; `first_moment` and `second_moment` for adam and adamw;
-            `second_moment`, and with momentum `velocity`, for rmsprop.
+            `second_moment`, and with momentum `velocity`, for rmsprop. Where the recipe averages the weights, `weights`
+            are the averages and `iterate` is what is trained.
         updates: optimizer steps taken; Adam's corrections count them.
     """
 
@@ -145,7 +146,10 @@ class Trainer(ABC):
 
     @abstractmethod
     def predict(self, inputs: NDArray[Any]) -> Array:
-        """Logits at inference. Shapes: as `Batch.inputs` → (N, classes)."""
+        """Logits at inference, by the averages of the weights where the recipe has them.
+
+        Shapes: as `Batch.inputs` → (N, classes).
+        """
 
     @abstractmethod
     def export_state(self) -> TrainingState:
@@ -153,7 +157,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def import_state(self, state: TrainingState) -> None:
-        """Take over a state, of this backend or another."""
+        """Take over a state, of this backend or another: slots not in it are zero, iterates what the weights are."""
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of an array over all ranks."""

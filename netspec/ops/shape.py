@@ -137,8 +137,9 @@ class Permute(Op, kind="permute"):
 class Slice(Op, kind="slice"):
     """The elements [start, stop) of an axis, every `step`-th of them; or one of `of` equal parts of it.
 
-    Bounds below 0 count from the end, and `stop` may be left out. `part: 0` with `of: 2` is the first half: what other
-    languages call split or chunk is a slice for each of its results. The graph stores the bounds.
+    Bounds below 0 count from the end, and `stop` may be left out; the graph stores them counted from the start.
+    `part: 0` with `of: 2` is the first half: what other languages call split or chunk is a slice for each of its
+    results.
 
     Shapes:
         with `axis: 1, part: 0, of: 2`, x (N, C, H, W) → (N, C/2, H, W).
@@ -168,13 +169,20 @@ class Slice(Op, kind="slice"):
         if self.part >= self.of:
             raise ShapeError(f"slice: there is no part {self.part} of {self.of}; they count from 0", attribute="part")
         require_even(self.kind, size, self.of, f"positions of axis {axis}", "parts", "of")
-        each = size // self.of
-        return Slice(axis=axis, start=self.part * each, stop=(self.part + 1) * each)
+        return Slice(axis=axis, part=self.part, of=self.of)
+
+    def bounds(self, x: TensorType) -> tuple[int, int, int]:
+        """Start, stop and step along the axis of a value of this type, none below 0."""
+        size = x.features[resolve_axis(self.kind, self.axis, x) - 1]
+        if self.part is not None and self.of is not None:
+            each = size // self.of
+            return self.part * each, (self.part + 1) * each, 1
+        return slice(self.start, self.stop, self.step).indices(size)
 
     def infer(self, x: TensorType) -> TensorType:
         axis = resolve_axis(self.kind, self.axis, x) - 1
         features = list(x.features)
-        kept = range(features[axis])[slice(self.start, self.stop, self.step)]
+        kept = range(*self.bounds(x))
         if not kept:
             raise ShapeError(
                 f"slice [{self.start}, {self.stop}) keeps nothing of axis {axis + 1} of {x}", attribute="stop"
@@ -183,7 +191,8 @@ class Slice(Op, kind="slice"):
         return x.with_features(*features)
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        return x[(*(slice(None),) * self.axis, slice(self.start, self.stop, self.step))]
+        bounds = self.bounds(TensorType.of(*x.shape[1:]))
+        return x[(*(slice(None),) * self.axis, slice(*bounds))]
 
     def window(self) -> Window | None:
         return Window() if self.axis == 1 else None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 from netspec.errors import NetspecError
 from netspec.spec.document import (
@@ -25,6 +28,25 @@ MAX_CHAIN = 16
 SUFFIXES = (".yaml", ".yml")
 
 
+class Content(NamedTuple):
+    """What a file is expected to hold, in the words of diagnostics.
+
+    Attributes:
+        name: as in "a spec is a mapping".
+        keys: those that it has above all.
+        hint: how it is written.
+    """
+
+    name: str
+    keys: str
+    hint: str
+
+
+SPEC = Content(
+    "a spec", "`name`, `input` and `layers`", "`name: …`, then `input: …` and `layers: …`, each on a line of its own"
+)
+
+
 def read_chain(path: Path, problems: Problems) -> list[MappingNode]:
     """The file, the one it extends, the one that extends, and so on: most derived first.
 
@@ -32,17 +54,33 @@ def read_chain(path: Path, problems: Problems) -> list[MappingNode]:
         SpecError: one of them cannot be read, is not a mapping, or extends in a circle.
     """
     document = read_file(path, problems)
-    chain, files = [document], [path]
-    while "extends" in document.entries:
-        extends = document.entries["extends"].value
+    return [document, *read_bases(document, SPEC, count(1), problems)]
+
+
+def read_bases(node: MappingNode, content: Content, orders: Iterator[int], problems: Problems) -> Iterator[MappingNode]:
+    """The file that a mapping extends, if it does, the one that extends, and so on.
+
+    Args:
+        node: a file, or a part of one.
+        content: what these files hold.
+        orders: one for each, as `Source` has it.
+        problems: where theirs are recorded.
+
+    Raises:
+        SpecError: one of them cannot be read, is not a mapping, or extends in a circle.
+    """
+    files = [Path(node.at.source.file)]
+    while "extends" in node.entries:
+        extends = node.entries["extends"].value
         path = _resolve(extends, files, problems)
-        document = read_file(path, problems, extends.at, len(chain))
-        chain.append(document)
+        node = read_file(path, problems, extends.at, next(orders), content)
         files.append(path)
-    return chain
+        yield node
 
 
-def read_file(path: Path, problems: Problems, at: Position | None = None, order: int = 0) -> MappingNode:
+def read_file(
+    path: Path, problems: Problems, at: Position | None = None, order: int = 0, content: Content = SPEC
+) -> MappingNode:
     """The mapping that a file holds. `at` is where another file names it.
 
     Raises:
@@ -56,10 +94,9 @@ def read_file(path: Path, problems: Problems, at: Position | None = None, order:
         problems.fail(at, f"{path} is larger than {MAX_BYTES // 2**20} MiB")
     text = _decode(data, path, problems)
     source = Source(str(path), tuple(text.splitlines()), order)
-    document: DocumentNode = read_document(text, source, problems)
+    document: DocumentNode = read_document(text, source, problems, f"a mapping with {content.keys}")
     if not isinstance(document, MappingNode):
-        hint = "`name: …`, then `input: …` and `layers: …`, each on a line of its own"
-        problems.fail(document.at, f"a spec is a mapping, received {describe(document)}", hint)
+        problems.fail(document.at, f"{content.name} is a mapping, received {describe(document)}", content.hint)
     return document
 
 

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from netspec.ops import OPS
 from netspec.spec.declarations import TYPES
-from netspec.spec.model import InputSpec, PlacementSpec, Published
+from netspec.spec.model import InputSpec, PlacementSpec, PreprocessingSpec, Published
 from netspec.spec.validate import NAME_PATTERN
 
 Schema = dict[str, Any]
@@ -33,6 +33,9 @@ def json_schema() -> Schema:
     models: list[type[BaseModel]] = [*OPS.values(), InputSpec, PlacementSpec, Published, _recipe()]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     definitions = {name: _to_draft7(schema) for name, schema in generated["$defs"].items()}
+    definitions[PreprocessingSpec.__name__]["properties"]["extends"] = _extends(
+        "The preprocessing that this one changes"
+    )
     required = {kind: definitions[op.__name__].pop("required", []) for kind, op in OPS.items()}
     return {
         "$schema": DRAFT,
@@ -67,11 +70,7 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             "description": "The network's name.",
         },
         "source": {"type": "string", "description": "Where the network comes from: a paper, a file, a person."},
-        "extends": {
-            "type": "string",
-            "pattern": r"\.ya?ml$",
-            "description": "The spec that this one changes, as a path seen from this file.",
-        },
+        "extends": _extends("The spec that this one changes"),
         "input": _reference(InputSpec.__name__),
         "inputs": {**by_name, "additionalProperties": _reference(InputSpec.__name__), "minProperties": 1},
         "parameters": _reference("parameters"),
@@ -97,9 +96,18 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
         },
         "placement": _reference(PlacementSpec.__name__),
         "published": _reference(Published.__name__),
-        # In a file that extends another it may state a part of each part; `_complete_spec` says the rest.
-        "training": {"type": "object", "propertyNames": {"enum": list(_recipe().model_fields)}},
+        # In a file that extends another, or where it does itself, it may state a part of each part; `_complete_spec`
+        # says the rest.
+        "training": {
+            "type": "object",
+            "properties": {"extends": _extends("The recipe that this one changes")},
+            "propertyNames": {"enum": ["extends", *_recipe().model_fields]},
+        },
     }
+
+
+def _extends(what: str) -> Schema:
+    return {"type": "string", "pattern": r"\.ya?ml$", "description": f"{what}, as a path seen from this file."}
 
 
 def _recipe() -> type[BaseModel]:
@@ -125,7 +133,7 @@ def _complete_spec() -> Schema:
     layers = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
     complete = {"properties": {**layers["properties"]}}
     complete["properties"]["blocks"] = {"additionalProperties": {**layers, "required": ["layers"]}}
-    complete["properties"]["training"] = _reference(_recipe().__name__)
+    complete["properties"]["training"] = {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
     return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
 
 

@@ -11,6 +11,7 @@ from netspec.spec.document import Problems
 from netspec.spec.elaborate import elaborate_checked
 from netspec.spec.files import read_chain
 from netspec.spec.inherit import merge_documents
+from netspec.spec.inherit_parts import inherit_parts
 from netspec.spec.model import ModelSpec
 from netspec.spec.overrides import Overrides, apply_overrides
 from netspec.spec.validate import Checked, validate_document
@@ -48,6 +49,6 @@ def load_graph(path: str | os.PathLike[str], set: Overrides = ()) -> Graph:
 
 
 def _read(path: str | os.PathLike[str], overrides: Overrides, problems: Problems) -> Checked:
-    most_derived_first = read_chain(Path(path), problems)
+    most_derived_first = inherit_parts(read_chain(Path(path), problems), problems)
     document = reduce(lambda base, derived: merge_documents(base, derived, problems), reversed(most_derived_first))
     return validate_document(apply_overrides(document, overrides, problems), problems)

@@ -52,8 +52,10 @@ _SYNTAX_HINTS = (
 )
 
 
-def read_document(text: str, source: Source, problems: Problems) -> DocumentNode:
-    """The tree of a YAML text.
+def read_document(
+    text: str, source: Source, problems: Problems, expected: str = "a mapping with `name`, `input` and `layers`"
+) -> DocumentNode:
+    """The tree of a YAML text. `expected` is what is said where there is none.
 
     Problems that leave the rest readable (a duplicate key, a tag, a number out of range) are recorded.
 
@@ -74,7 +76,7 @@ def read_document(text: str, source: Source, problems: Problems) -> DocumentNode
     except yaml.MarkedYAMLError as error:
         _fail_on_syntax(error, source, problems)
     if builder.root is None:
-        problems.fail(start, "the file is empty: expected a mapping with `name`, `input` and `layers`")
+        problems.fail(start, f"the file is empty: expected {expected}")
     return builder.root
 
 

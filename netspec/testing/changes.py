@@ -101,8 +101,8 @@ def first_part(node: Node) -> list[Op] | None:
     """As many elements from the start of the axis."""
     op = node.op
     assert isinstance(op, Slice)  # noqa: S101 # the fault is planted on this op alone
-    stop = None if op.stop is None else op.stop - op.start
-    return [op.model_copy(update={"start": 0, "stop": stop})] if op.start else None
+    start, stop, step = op.bounds(node.input_types[0])
+    return [Slice(axis=op.axis, start=0, stop=stop - start, step=step)] if start else None
 
 
 def shuffled_back(node: Node) -> list[Op] | None:

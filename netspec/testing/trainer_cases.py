@@ -43,6 +43,8 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "overrides, adamw": {"optimizer": ADAM | {"name": "adamw"}, "overrides": OVERRIDES},
     "overrides, torch": {"optimizer": MOMENTUM | {"form": "torch"}, "overrides": OVERRIDES},
     "overrides, nesterov": {"optimizer": NESTEROV, "overrides": OVERRIDES},
+    "averaged": {"optimizer": MOMENTUM, "weight_average": {"decay": 0.6}},
+    "averaged, adamw": {"optimizer": ADAM | {"name": "adamw"}, "weight_average": {"decay": 0.6}},
     "clipping": {"optimizer": MOMENTUM, "clip_gradient_norm": 1.0},
     "clipping, nesterov": {"optimizer": NESTEROV, "clip_gradient_norm": 1.0},
 }

@@ -53,6 +53,7 @@ KINDS = [
     "adamw",
     "rmsprop",
     "rmsprop, torch",
+    "averaged",
 ]  # of what is kept from step to step
 CARRIED = [*((kind, DType.FLOAT32) for kind in KINDS), ("paper", DType.FLOAT64), ("adam", DType.FLOAT64)]
 
@@ -227,6 +228,28 @@ class TrainerConformance:
         np.testing.assert_allclose(learner.predict(batch.inputs), expected, rtol=1e-12)
         assert learner.predict(batch.inputs[:0]).shape == (0, 3)
         assert self.trainer(recipe(), DType.FLOAT32).predict(batch.inputs).dtype == np.float32
+
+    def test_a_prediction_is_of_the_averaged_weights(self) -> None:
+        """Which are what is exported; training goes on from what they average, and without that from themselves."""
+        rules = recipe(**RULES["averaged"])
+        learner, batch = self.trainer(rules), batch_of(4)
+        for key in range(3):
+            learner.step([batch_of(6, key)], 0.1, 6, key)
+        state = learner.export_state()
+        (iterate,) = (arrays for slot, arrays in state.slots.items() if slot == "iterate")
+        predictions = [
+            self.backend.load(self.backend.lower(network()), weights).forward({"image": images(batch)})["fc2"]
+            for weights in (state.weights, state.weights | iterate)
+        ]
+        np.testing.assert_allclose(learner.predict(batch.inputs), predictions[0], rtol=1e-12)
+        assert np.abs(predictions[1] - predictions[0]).max() > 1e-3 * np.abs(predictions[0]).max()
+        assert bits(learner.export_state()) == bits(state)
+        gradients = learner.step([batch], 0.1, 4, key=3, keep_gradients=True).gradients
+        assert gradients is not None
+        found, expected = learner.export_state(), update(rules, state, gradients, 0.1)
+        assert_close(found.slots["iterate"], expected.slots["iterate"], 1e-12, "after a prediction")
+        learner.import_state(TrainingState(state.weights))
+        assert_close(learner.export_state().slots["iterate"], trained(state), 0.0, "without an iterate")
 
     def test_a_key_decides_what_is_dropped(self) -> None:
         """And each batch of a step has its own."""

@@ -13,6 +13,10 @@ weight's `lr_scale`; λ the weight decay times its `decay_scale`; μ the momentu
       tensorflow    v ← μ·v + η·g / √(s + ε);  w ← w − v
       torch         v ← μ·v + g / (√s + ε);    w ← w − η·v
 
+With an average of the weights, w above is what is trained, the slot `iterate`, and the weight is a:
+
+    a ← d·a + (1−d)·w,  d = min(decay, (1 + t) / (10 + t))
+
 Clipping comes before decay and looks at all trainable weights at once: g ← g · min(1, c / ‖g‖).
 Sources: Krizhevsky et al. 2012, section 5; Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2;
 Tieleman & Hinton 2012, lecture 6e, as TensorFlow's ApplyRMSProp and torch.optim.RMSprop have it.
@@ -28,12 +32,21 @@ from netspec.lowering import TrainingState
 from netspec.ops.base import Array, Weights
 from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 
-VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
+VELOCITY, FIRST_MOMENT, SECOND_MOMENT, ITERATE = "velocity", "first_moment", "second_moment", "iterate"
 Slots = dict[str, Array]
 
 
 def slot_names(recipe: Recipe) -> tuple[str, ...]:
-    """What the recipe's optimizer keeps for each trainable weight."""
+    """What is kept for each trainable weight: by the optimizer, and beside an average what it is the average of."""
+    return (*_optimizer_slots(recipe), *([ITERATE] if recipe.weight_average else []))
+
+
+def trained_weights(state: TrainingState) -> Weights:
+    """The weights at which the next gradient is taken: the state's own, or what they are the average of."""
+    return state.weights | state.slots.get(ITERATE, {})
+
+
+def _optimizer_slots(recipe: Recipe) -> tuple[str, ...]:
     if isinstance(recipe.optimizer, Sgd):
         return (VELOCITY,) if recipe.optimizer.momentum else ()
     if isinstance(recipe.optimizer, RmsProp):
@@ -44,6 +57,8 @@ def slot_names(recipe: Recipe) -> tuple[str, ...]:
 def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float) -> TrainingState:
     """The state after one optimizer step; weights without a gradient stay, and slots that are not there are zero.
 
+    Without its iterate, an average is its own.
+
     Args:
         recipe: its optimizer, overrides and clipping are read.
         state: weights and slots before the step.
@@ -51,19 +66,23 @@ def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float
         rate: the schedule's learning rate for this step.
     """
     gradients = clip(gradients, recipe.clip_gradient_norm)
-    weights = dict(state.weights)
+    weights, average = dict(state.weights), recipe.weight_average
+    trained = trained_weights(state)
     slots: dict[str, dict[str, Array]] = {name: {} for name in slot_names(recipe)}
     for name, gradient in gradients.items():
         scales = recipe.override_of(name)
         eta, decay = rate * scales.lr_scale, recipe.optimizer.weight_decay * scales.decay_scale
         own: Slots = {slot: state.slots.get(slot, {}).get(name, np.zeros_like(gradient)) for slot in slots}
         if isinstance(recipe.optimizer, Sgd):
-            weights[name], own = _sgd(recipe.optimizer, weights[name], gradient, own, eta, decay)
+            w, own = _sgd(recipe.optimizer, trained[name], gradient, own, eta, decay)
         elif isinstance(recipe.optimizer, RmsProp):
-            weights[name], own = _rmsprop(recipe.optimizer, weights[name], gradient, own, eta, decay)
+            w, own = _rmsprop(recipe.optimizer, trained[name], gradient, own, eta, decay)
         else:
-            t = state.updates + 1
-            weights[name], own = _adam(recipe.optimizer, weights[name], gradient, own, eta, decay, t)
+            w, own = _adam(recipe.optimizer, trained[name], gradient, own, eta, decay, state.updates + 1)
+        if average:
+            share, own[ITERATE] = average.share(state.updates + 1), w
+            w = weights[name] + share * (w - weights[name])
+        weights[name] = w
         for slot, array in own.items():
             slots[slot][name] = array
     return TrainingState(weights, slots, state.updates + 1)

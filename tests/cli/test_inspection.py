@@ -113,7 +113,10 @@ def test_show_folds_blocks_unless_told(netspec: Run) -> None:
 def test_diff_tells_layers_of_blocks_by_path(netspec: Run, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("name: other\nextends: resnet.yaml\nlayers: {layer4: {width: 256}}\n")
-    (tmp_path / "resnet.yaml").write_text(Path("specs/resnet.yaml").read_text())
+    for path in ("resnet.yaml", "preprocessing/torchvision.yaml"):
+        copy = tmp_path / path
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(Path("specs", path).read_text())
     code, out, _ = netspec("diff", "specs/resnet.yaml", other)
     assert code == 0
     assert "~ layer4.0.conv1\n    shape: (N, 512, 14, 14) → (N, 256, 14, 14)\n    filters: 512 → 256\n" in out

@@ -9,9 +9,10 @@ import pytest
 
 from netspec.graph import Graph, Node, Scope
 from netspec.lowering import find_backend
+from netspec.lowering.drafts import variant_names
 from netspec.lowering.parameters import ABSENT, ParameterNaming
 from netspec.lowering.parts import Part, split
-from netspec.lowering.source import Binary, Literal, Name
+from netspec.lowering.source import Binary, Literal, Name, TupleOf
 from netspec.spec import load_graph
 from netspec.testing.networks import dissolved_blocks, residual_blocks
 from tests.spec.test_elaborate import calls_of
@@ -82,6 +83,30 @@ def test_numbers_are_named_after_what_the_block_was_given() -> None:
     assert found["bias"] == ((True, False, False), True, "bool")
     assert found["padding"][1] is None, "one of its places has no default"
     assert next(iter(found)) == "width", "what has to be given comes first"
+
+
+def test_a_tuple_of_what_is_known_is_no_parameter_of_its_own() -> None:
+    names = naming(width=(64, 128, 256))
+    found = names.parameter(((64, 1), ABSENT, (256, 1)), "scale", "size", None)
+    assert found == TupleOf((Name("width"), Literal(1)))
+    found = names.parameter(((128,), (256,), (512,)), "norm", "size", None)
+    assert found == TupleOf((Binary("*", Name("width"), Literal(2)),))
+    assert [p.name for p in names.parameters()] == ["width"]
+    assert names.parameter(((64, 1), (128, 1), (256, 2)), "other", "size", None) == Name("other_size")
+    assert names.parameter(((64,), (128, 1), (256,)), "third", "size", None) == Name("third_size")
+    assert names.parameter(((1,), (True,), (1,)), "fourth", "size", None) == Name("fourth_size"), "True is not 1"
+
+
+def test_variants_are_named_after_what_tells_them_apart() -> None:
+    def given(**arguments: str | bool | int) -> Part:
+        return Part(Scope("p", "unit", tuple(arguments.items())), "p", (), (), ())
+
+    relu, tanh = given(act="relu", wide=True, width=1), given(act="tanh", wide=True, width=2)
+    assert variant_names("unit", [[relu], [tanh]]) == ["unit_relu", "unit_tanh"]
+    assert variant_names("unit", [[relu, tanh], [tanh]]) == ["unit", "unit_2"], "a word that instances differ in"
+    assert variant_names("unit", [[given(wide=False)], [relu], [tanh]]) == ["unit", "unit_wide", "unit_wide_2"]
+    assert variant_names("unit", [[given(act="a b")], [relu]]) == ["unit", "unit_2"], "not a word"
+    assert variant_names("unit", [[relu]]) == ["unit"]
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras"])

@@ -49,9 +49,12 @@ def test_slices() -> None:
     assert shape("slice", (4, 6, 5), axis=2, part=1, of=2) == (4, 3, 5)
 
 
-def test_the_graph_stores_the_bounds_of_a_part() -> None:
-    node = make_node("half", Slice(axis=-1, part=1, of=2), [Input("x", TensorType.of(3, 8))])
-    assert node.op == Slice(axis=2, start=4, stop=8)
+def test_the_graph_stores_a_part_as_it_was_written_and_bounds_from_the_start() -> None:
+    x = Input("x", TensorType.of(3, 8))
+    node = make_node("half", Slice(axis=-1, part=1, of=2), [x])
+    assert node.op == Slice(axis=2, part=1, of=2)
+    assert node.op.bounds(x.type) == (4, 8, 1)
+    assert make_node("last", Slice(axis=-1, start=-3), [x]).op == Slice(axis=2, start=5, stop=8)
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,7 @@ _PATHS: list[tuple[str | int, ...]] = [
     ("layers", "sum", "inputs"), ("layers", "sum", "inputs", 0), ("layers", "fc", "units"), ("outputs",),
     ("training",), ("training", "optimizer"), ("training", "optimizer", "name"), ("training", "schedule", "every"),
     ("training", "overrides"), ("extends",), ("published",), ("source",), ("inputs",),
+    ("training", "extends"), ("input", "preprocessing", "extends"),
 ]  # fmt: skip
 
 

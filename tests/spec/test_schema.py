@@ -125,6 +125,21 @@ def test_what_a_derived_file_may_leave_out(validator: Draft7Validator) -> None:
     assert list(validator.iter_errors(read(text.replace("seed", "sed"))))
 
 
+def test_what_a_recipe_and_a_preprocessing_that_extend_a_file_may_leave_out(validator: Draft7Validator) -> None:
+    text = (
+        "name: x\ninput: {shape: [3, 8, 8], preprocessing: {extends: recipes/rgb.yaml, std: [3]}}\n"
+        "layers: {a: {op: relu}}\ntraining: {extends: recipes/sgd.yaml, epochs: 3, optimizer: {momentum: 0.5}}\n"
+    )
+    assert not list(validator.iter_errors(read(text)))
+    for right, wrong in (
+        ("extends: recipes/sgd.yaml, ", ""),
+        ("epochs", "epoch"),
+        ("sgd.yaml", "sgd"),
+        ("rgb.yaml", ""),
+    ):
+        assert list(validator.iter_errors(read(text.replace(right, wrong)))), right
+
+
 @pytest.mark.parametrize(
     "text",
     [

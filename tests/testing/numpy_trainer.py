@@ -29,7 +29,7 @@ from netspec.lowering import (
 from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
-from netspec.training.update import slot_names, update
+from netspec.training.update import ITERATE, slot_names, trained_weights, update
 from netspec.types import DType
 from netspec.weights import stream
 
@@ -101,7 +101,8 @@ class NumPyTrainer(Trainer):
             raise WeightsError(f"expected the slots {', '.join(names)}, received {', '.join(foreign)}")
         weights = {name: state.weights[name].astype(self.dtype) for name in self.graph.weights}
         zeros = {name: np.zeros_like(weights[name]) for name, w in self.graph.weights.items() if w.trainable}
-        given = {slot: zeros | dict(state.slots.get(slot, {})) for slot in names}
+        absent = {slot: {name: weights[name] for name in zeros} if slot == ITERATE else zeros for slot in names}
+        given = {slot: absent[slot] | dict(state.slots.get(slot, {})) for slot in names}
         slots = {slot: {name: array.astype(self.dtype) for name, array in own.items()} for slot, own in given.items()}
         self.state = TrainingState(weights, slots, state.updates)
 
@@ -184,7 +185,7 @@ class NumPyTrainer(Trainer):
         return of_weights
 
     def own(self, node: Node) -> dict[str, Array]:
-        return {name: self.state.weights[f"{node.name}.{name}"] for name in node.weights}
+        return {name: trained_weights(self.state)[f"{node.name}.{name}"] for name in node.weights}
 
 
 def pull_back(op: Op, own: Weights, x: Array, y: Array, mask: Array | None, g: Array) -> tuple[Array, dict[str, Array]]:

@@ -16,9 +16,9 @@ from netspec.graph import Graph, Node
 from netspec.lowering import Backend, Batch, StepResult, TrainerSettings, TrainingState
 from netspec.lowering.trainer import Precision
 from netspec.ops.base import Array, Weights
-from netspec.recipe import Recipe
+from netspec.recipe import Recipe, WeightAverage
 from netspec.testing.trainer_conformance import TrainerConformance
-from netspec.training.update import clip, update
+from netspec.training.update import clip, trained_weights, update
 from netspec.types import DType
 from tests.testing.numpy_trainer import Masks, NumPyBackend, NumPyTrainer
 from tests.verify.faulty_trainers import (
@@ -67,6 +67,18 @@ def no_decay_without_a_gradient(
     return replace(after, slots={slot: zeros | arrays for slot, arrays in after.slots.items()})
 
 
+def averaged_before(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
+    """The weights enter the average an update late."""
+    after, share = update(recipe, before, gradients, rate), recipe.weight_average.share(before.updates + 1)
+    old = trained_weights(before)
+    return replace(after, weights=after.weights | {n: a + share * (old[n] - a) for n, a in before.weights.items()})
+
+
+def from_the_average(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
+    """What is trained begins from the average each time."""
+    return update(recipe, replace(before, slots=before.slots | {"iterate": {}}), gradients, rate)
+
+
 def without(**fields: Any) -> Any:
     """What makes another of a recipe by these fields."""
     return lambda recipe: recipe.model_copy(update=fields)
@@ -92,6 +104,10 @@ UPDATES = [
     (TrainingFault("another rho", with_optimizer(rho=0.99)), "rmsprop, no momentum"),
     (TrainingFault("epsilon inside the root", with_optimizer(form="tensorflow")), "rmsprop, torch, no momentum"),
     (TrainingFault("no decay_scale", with_biases(decay_scale=1.0)), "overrides, rmsprop"),
+    (TrainingFault("no average", without(weight_average=None)), "averaged"),
+    (TrainingFault("another decay", without(weight_average=WeightAverage(decay=0.7))), "averaged"),
+    (TrainingFault("the average of before", update=averaged_before), "averaged, adamw"),
+    (TrainingFault("a gradient of the average", update=from_the_average), "averaged"),
     (TrainingFault("clipping after decay", update=clipping_after_decay), "clipping"),
     (TrainingFault("no clipping", without(clip_gradient_norm=None)), "clipping, nesterov"),
 ]
@@ -212,6 +228,23 @@ def still_training(self: NumPyTrainer, inputs: Array) -> Array:
     labels = np.zeros(len(inputs), np.int64)
     masks = self.masks(Batch(inputs, labels, labels), 0, 0)
     return self.forward(self.input(inputs), {name: np.ones_like(mask) for name, mask in masks.items()})[0]["fc2"]
+
+
+@plant("predict", "test_a_prediction_is_of_the_averaged_weights")
+def by_what_is_trained(self: NumPyTrainer, inputs: Array) -> Array:
+    kept, self.state = self.state, replace(self.state, weights=trained_weights(self.state))
+    try:
+        return NumPyTrainer.predict(self, inputs)
+    finally:
+        self.state = kept
+
+
+@plant("predict", "test_a_prediction_is_of_the_averaged_weights")
+def the_average_stays(self: NumPyTrainer, inputs: Array) -> Array:
+    """What is trained is lost where a prediction has put the average in its place."""
+    trained = {name: self.state.weights[name] for name in self.state.slots.get("iterate", {})}
+    self.state = replace(self.state, slots=self.state.slots | {"iterate": trained})
+    return NumPyTrainer.predict(self, inputs)
 
 
 @plant("masks", "test_a_key_decides_what_is_dropped")

@@ -16,7 +16,10 @@ import pytest
 
 import netspec
 from netspec.errors import NetspecError, WeightsError
+from netspec.lowering import find_backend
 from netspec.spec import read_spec
+from netspec.training.data.sources import open_data
+from netspec.training.evaluate import evaluate
 from netspec.training.run import Outcome
 from netspec.weights import load_weights, read_arrays
 from tests.training.conftest import Recorder
@@ -86,6 +89,28 @@ def test_a_stopped_run_goes_on_to_the_bit(run: Run, after: int, number: signal.S
         }
     assert resumed.position.best_error == whole.position.best_error
     assert resumed.position.plateau == whole.position.plateau
+
+
+AVERAGED = ("training.weight_average.decay=0.9",)
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+def test_averaged_weights_are_what_is_scored_and_kept(run: Run, backend: str, spec: Path, data: Path) -> None:
+    """And a run goes on from what they are the average of."""
+    recorder = Recorder()
+    whole = run(backend, name="whole", settings=AVERAGED, observer=recorder)
+    run(backend, name="stopped", settings=AVERAGED, observer=Recorder(STEPS + 3))
+    resumed = run(backend, name="stopped", settings=AVERAGED, resume=True)
+    expected, found = arrays(whole, "last"), arrays(resumed, "last")
+    assert {key: array.tobytes() for key, array in expected.items()} == {k: a.tobytes() for k, a in found.items()}
+    assert np.abs(found["fc1.weight"] - found["iterate/fc1.weight"]).max() > 1e-5
+    assert whole.folder is not None
+    (own,) = evaluate(
+        _graph(spec), whole.folder.last, [find_backend(backend)], open_data(str(data), seed=0, holdout=0.2).validation
+    )
+    assert own.scores.loss == pytest.approx(recorder.epochs[-1].validation_loss, rel=1e-5)
+    with pytest.raises(WeightsError, match=r"its optimizer kept iterate, velocity, and the recipe.s keeps velocity"):
+        run(backend, name="stopped", resume=True)
 
 
 @pytest.mark.parametrize(("first", "second"), [("torch", "keras"), ("keras", "torch")])

@@ -9,7 +9,7 @@ import pytest
 
 from netspec.lowering import TrainingState
 from netspec.recipe import Recipe
-from netspec.training.update import slot_names, update
+from netspec.training.update import slot_names, trained_weights, update
 
 RATES = [0.1, 0.1, 0.01, 0.01, 0.0, 0.05]
 GRADIENTS = [0.5, -1.0, 0.25, 2.0, 1.0, -0.5]
@@ -54,6 +54,25 @@ def test_torch_form_has_it_outside(nesterov: bool) -> None:
     paper = run(recipe(optimizer | {"form": "paper"}))
     assert found[:2] == pytest.approx(paper[:2])  # one while the rate stays
     assert abs(found[2] - paper[2]) > 0.03
+
+
+@pytest.mark.parametrize("decay", [0.999, 0.25])
+def test_an_average_follows_what_is_trained(decay: float) -> None:
+    optimizer = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.9}
+    trained = run(recipe(optimizer))
+    a, path = 2.0, []
+    for t, w in enumerate(trained, start=1):
+        d = min(decay, (1 + t) / (10 + t))
+        a = d * a + (1 - d) * w
+        path.append(a)
+    found = recipe(optimizer, weight_average={"decay": decay})
+    assert run(found) == pytest.approx(path, rel=1e-14)
+    assert slot_names(found) == ("velocity", "iterate")
+
+
+def test_what_is_trained_of_a_state() -> None:
+    state = TrainingState({"a": np.ones(1), "b": np.ones(1)}, {"iterate": {"a": np.zeros(1)}})
+    assert {name: float(w[0]) for name, w in trained_weights(state).items()} == {"a": 0.0, "b": 1.0}
 
 
 def test_adam_and_adamw() -> None:

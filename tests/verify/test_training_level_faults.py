@@ -9,7 +9,7 @@ from netspec.graph import Graph, Head
 from netspec.lowering import Trainer, TrainerSettings, find_backend
 from netspec.ops import BatchNorm, Dropout
 from netspec.ops.base import Weights
-from netspec.recipe import Recipe, SoftmaxCrossEntropy
+from netspec.recipe import Recipe, SoftmaxCrossEntropy, WeightAverage
 from netspec.testing.changes import changed
 from netspec.testing.faults import Fault
 from netspec.testing.networks import Chain
@@ -32,6 +32,7 @@ from tests.verify.faulty_trainers import (
 
 TORCH = find_backend("torch")
 ADAM = {"name": "adam", "learning_rate": 1.0}
+QUICKER = WeightAverage(decay=0.25)
 RMSPROP = {"name": "rmsprop", "learning_rate": 1.0, "momentum": 0.9}
 WEIGHTS = {"conv.weight", "fc1.weight", "fc2.weight", "norm.weight"}
 BIASES = {"conv.bias", "fc1.bias", "fc2.bias", "norm.bias"}
@@ -132,6 +133,14 @@ def test_the_wrapper_is_sound_without_a_fault() -> None:
             WEIGHTS,
             "",
             trap.DECAY,
+        ),
+        (
+            TrainingFault("another average", lambda own: own.model_copy(update={"weight_average": QUICKER})),
+            recipe(weight_average={"decay": 0.5}),
+            3,  # where (1 + t) / (10 + t) passes 0.25
+            WEIGHTS | BIASES,
+            "",
+            trap.AVERAGE,
         ),
         (
             TrainingFault("clipping after decay", update=clipping_after_decay),

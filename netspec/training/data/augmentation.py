@@ -5,12 +5,13 @@ What sample i undergoes in epoch e is a function of (seed, e, i): processes, bac
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.preprocessing import Pixels, center
+from netspec.preprocessing import Pixels, center, resize
 from netspec.recipe import Augmentation
 from netspec.training.data.statistics import Components
 from netspec.weights import stream
@@ -21,14 +22,30 @@ class Draws:
     """What images undergo, a row for each.
 
     Attributes:
+        augmentation: what of.
+        zooms: numbers from 0 to 1 that decide how large a part of the image the crop is. Shape: (n, 2).
         corners: where the crop begins, from 0 at the top or left to 1; None for the centre. Shape: (n, 2).
         flips: whether it is mirrored. Shape: (n,).
         shifts: added to every pixel, or None. Shape: (n, C). Units: pixel values.
     """
 
+    augmentation: Augmentation
+    zooms: NDArray[np.float64]
     corners: NDArray[np.float64] | None
     flips: NDArray[np.bool_]
     shifts: NDArray[np.float32] | None
+
+    def extent(self, row: int, image: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
+        """The rows and columns of an image that become the crop, both sizes given by height and width."""
+        first, second = self.zooms[row].tolist()
+        if bounds := self.augmentation.random_resized_crop:
+            return _part(image, _between(*bounds.area, first), bounds.aspect_ratio, second)
+        if sides := self.augmentation.random_shorter_side:
+            side = sides[0] + int(first * (sides[1] - sides[0] + 1))
+            factor = max(side / min(image), crop[0] / image[0], crop[1] / image[1])
+            rows, columns = (max(1, round(size / factor)) for size in crop)
+            return min(rows, image[0]), min(columns, image[1])
+        return crop
 
     def corner(self, row: int, spare: tuple[int, int]) -> tuple[int, int]:
         """The top and left of a crop, every legal one as likely; `spare` rows and columns are cut off in all."""
@@ -59,7 +76,7 @@ def draw(
 
     Source: Krizhevsky et al. 2012, section 4.1.
     """
-    uniform, normal = np.empty((len(indices), 3)), np.empty((len(indices), 3))
+    uniform, normal, zooms = np.empty((len(indices), 3)), np.empty((len(indices), 3)), np.empty((len(indices), 2))
     random = stream(seed, "augment", str(epoch))
     state = random.bit_generator.state
     for row, index in enumerate(indices.tolist()):
@@ -68,20 +85,45 @@ def draw(
         random.bit_generator.state = state
         random.random(out=uniform[row])
         random.standard_normal(out=normal[row])
+        random.random(out=zooms[row])
     noise, shifts = augmentation.color_noise, None
     if noise and components:
         alpha = noise.std * normal[:, : len(components.values)]
         # Not a matrix product: BLAS rounds a row by how many there are.
         shifts = (alpha[:, None, :] * components.deviations).sum(axis=2).astype(np.float32)
     flips = (uniform[:, 2] < 0.5) & augmentation.horizontal_flip
-    return Draws(uniform[:, :2] if augmentation.random_crop else None, flips, shifts)
+    placed = augmentation.random_crop or augmentation.random_resized_crop
+    return Draws(augmentation, zooms, uniform[:, :2] if placed else None, flips, shifts)
+
+
+def _between(least: float, greatest: float, share: float) -> float:
+    return least + share * (greatest - least)
+
+
+def _part(image: tuple[int, int], area: float, ratios: tuple[float, float], share: float) -> tuple[int, int]:
+    """The rows and columns of a part of an image, by its share of the area and the bounds of its width over height.
+
+    The ratio is drawn among those that fit: torchvision's RandomResizedCrop, which draws area and ratio again until
+    they do, has large areas less often than the paper. An image too long and thin for all of them gives the largest
+    part that has the nearest.
+    """
+    height, width = image
+    least = min(max(ratios[0], area * width / height), ratios[1])
+    greatest = max(min(ratios[1], width / (area * height)), ratios[0])
+    ratio = math.exp(_between(math.log(least), math.log(greatest), share))
+    pixels = min(area * height * width, height * height * ratio, width * width / ratio)
+    rows, columns = round(math.sqrt(pixels / ratio)), round(math.sqrt(pixels * ratio))
+    return min(max(1, rows), height), min(max(1, columns), width)
 
 
 def cut(target: Pixels, image: Pixels, row: int, draws: Draws) -> None:
     """Cut the crop that a row of draws says out of an image, into an array of the crop's size."""
     height, width, channels = target.shape
-    top, left = draws.corner(row, (image.shape[0] - height, image.shape[1] - width))
-    crop = image[top : top + height, left : left + width]
+    rows, columns = draws.extent(row, (image.shape[0], image.shape[1]), (height, width))
+    top, left = draws.corner(row, (image.shape[0] - rows, image.shape[1] - columns))
+    crop = image[top : top + rows, left : left + columns]
+    if (rows, columns) != (height, width):
+        crop = resize(crop, height, width)
     if draws.flips[row]:
         crop = crop[:, ::-1]
     if crop.strides[1] == channels and crop.strides[2] == 1:

@@ -78,7 +78,8 @@ class Batches:
                 " step, since all divide by the number of its samples",
                 "leave them out beforehand: `netspec data prepare SRC OUT --on-bad-sample skip`",
             )
-        self._reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample)
+        whole = recipe.augmentation.resizes
+        self._reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, whole=whole)
         _require_augmentation(dataset, input_shape, recipe.augmentation, components)
         self._dataset, self._input_shape, self._recipe, self._components = dataset, input_shape, recipe, components
         self._rank, self._world = rank, world
@@ -158,12 +159,17 @@ def _require_augmentation(
     dataset: Dataset, shape: tuple[int, ...], augmentation: Augmentation, components: Components | None
 ) -> None:
     """Raise a NetspecError for what cannot be done to the samples, or not for this input."""
-    asked = [name for name in type(augmentation).model_fields if getattr(augmentation, name)]
-    if asked and not dataset.images:
-        raise NetspecError(f"{', '.join(asked)}: of images alone, and the samples of {dataset.origin} are features")
+    if augmentation.asked and not dataset.images:
+        raise NetspecError(
+            f"{', '.join(augmentation.asked)}: of images alone, and the samples of {dataset.origin} are features"
+        )
     crop = augmentation.random_crop
     if crop and (crop.height, crop.width) != shape[1:]:
         raise NetspecError(f"random_crop: expected the size of the network's input {shape[1:]}, received {crop}")
+    sides = augmentation.random_shorter_side
+    if sides and sides[0] < max(shape[1:]):
+        size = "x".join(map(str, shape[1:]))
+        raise NetspecError(f"random_shorter_side: a side of {sides[0]} does not cover the network's input of {size}")
     if augmentation.color_noise and components is None:
         raise NetspecError("color_noise: needs the components of the training set's colors, received none")
 

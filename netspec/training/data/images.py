@@ -116,19 +116,29 @@ def fit(image: Pixels, preprocessing: Preprocessing, height: int, width: int) ->
     Raises:
         DamagedImageError: too long and thin to be resized.
     """
-    fitted = fit_to(image, preprocessing.resize_shorter_side, height, width)
-    return fitted[..., ::-1] if preprocessing.channel_order == "bgr" else fitted
+    return _ordered(fit_to(image, preprocessing.resize_shorter_side, height, width), preprocessing)
+
+
+def _ordered(image: Pixels, preprocessing: Preprocessing) -> Pixels:
+    return image[..., ::-1] if preprocessing.channel_order == "bgr" else image
 
 
 def read_image(
     dataset: Dataset,
     index: int,
     preprocessing: Preprocessing,
-    height: int,
-    width: int,
+    crop: tuple[int, int] | None,
     scratch: Scratch | None = None,
 ) -> Pixels:
-    """A sample of a dataset, as `fit` has it; good until this thread's next where there is `scratch`.
+    """A sample of a dataset; good until this thread's next where there is `scratch`.
+
+    Args:
+        dataset: whose.
+        index: which.
+        preprocessing: of the network.
+        crop: height and width of what is cut from it, and the image is as `fit` has it; None for the image whole, in
+            its own size.
+        scratch: memory to decode into.
 
     Raises:
         BadSampleError: it cannot be read or is no usable image; the message names it.
@@ -137,7 +147,7 @@ def read_image(
     sample = dataset.read(index)
     try:
         image = with_channels(sample, gray) if isinstance(sample, np.ndarray) else decode_image(sample, gray, scratch)
-        return fit(image, preprocessing, height, width)
+        return fit(image, preprocessing, *crop) if crop else _ordered(image, preprocessing)
     except DamagedImageError as error:
         raise BadSampleError(f"{dataset.describe(index)}: {error.message}") from error
 

@@ -131,6 +131,13 @@ class Reader(ABC):
 class ImageReader(Reader):
     """Reads images.
 
+    Args:
+        dataset: of images.
+        shape: of the network's input.
+        preprocessing: of the network.
+        on_bad_sample: what a bad one is.
+        whole: whether crops are cut from images of their own size, not from resized ones.
+
     Raises:
         NetspecError: the input takes no images.
     """
@@ -141,9 +148,12 @@ class ImageReader(Reader):
         shape: tuple[int, ...],
         preprocessing: Preprocessing | None,
         on_bad_sample: OnBadSample = "fatal",
+        *,
+        whole: bool = False,
     ) -> None:
         super().__init__(dataset, on_bad_sample)
         self._preprocessing, self.height, self.width = image_size(shape, preprocessing)
+        self._crop = None if whole else (self.height, self.width)
         self._channels = shape[0]
         self._memory, self._scratch = Memory(), Scratch()
 
@@ -171,7 +181,7 @@ class ImageReader(Reader):
         self._image(index)
 
     def _image(self, index: int) -> Pixels:
-        return read_image(self.dataset, int(index), self._preprocessing, self.height, self.width, self._scratch)
+        return read_image(self.dataset, int(index), self._preprocessing, self._crop, self._scratch)
 
 
 class FeatureReader(Reader):
@@ -217,9 +227,14 @@ def _in_order(bad: dict[int, str]) -> tuple[str, ...]:
 
 
 def open_reader(
-    dataset: Dataset, shape: tuple[int, ...], preprocessing: Preprocessing | None, on_bad_sample: OnBadSample
+    dataset: Dataset,
+    shape: tuple[int, ...],
+    preprocessing: Preprocessing | None,
+    on_bad_sample: OnBadSample,
+    *,
+    whole: bool = False,
 ) -> Reader:
-    """The reader of a dataset for a network's input.
+    """The reader of a dataset for a network's input; of images in their own size where `whole`.
 
     Raises:
         NetspecError: the dataset is empty, or the input takes no images.
@@ -227,5 +242,5 @@ def open_reader(
     if not len(dataset):
         raise NetspecError(f"{dataset.origin}: there are no samples in it")
     if dataset.images:
-        return ImageReader(dataset, shape, preprocessing, on_bad_sample)
+        return ImageReader(dataset, shape, preprocessing, on_bad_sample, whole=whole)
     return FeatureReader(dataset, shape, on_bad_sample)

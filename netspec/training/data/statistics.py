@@ -147,7 +147,7 @@ def _centers(
 ) -> Iterator[NDArray[np.uint8]]:
     for index in indices:
         with suppress(BadSampleError):
-            yield center(read_image(dataset, int(index), preprocessing, height, width), height, width)
+            yield center(read_image(dataset, int(index), preprocessing, (height, width)), height, width)
 
 
 def _statistics(sums: _Sums) -> Statistics:

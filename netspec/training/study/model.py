@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from netspec.ops.attributes import Attribute, NonNegativeInt, Share
-from netspec.recipe import BelowOne
+from netspec.recipe.bounds import BelowOne
 from netspec.spec import ModelSpec
 
 DEFAULT_SEEDS = (0, 1, 2)

@@ -51,8 +51,9 @@ PAPER = Recipe(
 def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:
     """The paper's rule, and a spec's own where that is another: what is going to be run is what is proved.
 
-    Its loss, optimizer, overrides, clipping and accumulation are taken over; the schedule, the length, the rate and the
-    decay are the check's, and where it has no overrides biases go without decay, so that there is something to see.
+    Its loss, optimizer, overrides, clipping, average of weights and accumulation are taken over; the schedule, the
+    length, the rate and the decay are the check's, and where it has no overrides biases go without decay, so that
+    there is something to see.
     The losses of auxiliary `heads` count by the spec's weights, or by GoogLeNet's where it has no recipe.
     """
     weights = own.loss.auxiliary if own else dict.fromkeys(heads, HEAD_WEIGHT)
@@ -66,6 +67,7 @@ def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]
             "optimizer": own.optimizer.model_copy(update={"learning_rate": 1.0, "weight_decay": decay}),
             "overrides": own.overrides or PAPER.overrides,
             "clip_gradient_norm": own.clip_gradient_norm,
+            "weight_average": own.weight_average,
             "accumulate": min(own.accumulate, 2),
         }
     )
@@ -193,5 +195,6 @@ def _fall(recipe: Recipe, weights: Mapping[str, Array], gradients: Mapping[str, 
     """By how much the first step lowers the loss for a rate of 1, to first order, its decay left out."""
     still = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
     start = TrainingState({name: weights[name].astype(np.float64) for name in gradients})
-    after = update(recipe.model_copy(update={"optimizer": still}), start, gradients, 1.0).weights
+    rule = recipe.model_copy(update={"optimizer": still, "weight_average": None})
+    after = update(rule, start, gradients, 1.0).weights
     return sum(float(np.vdot(g, start.weights[name] - after[name])) for name, g in gradients.items()) or math.nan

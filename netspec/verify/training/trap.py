@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from netspec.ops import BatchNorm, Dropout, StochasticDepth
 from netspec.recipe import RmsProp, Sgd, WeightOverride
+from netspec.training.update import ITERATE
 from netspec.types import DType
 from netspec.verify.training.case import DROP, EPOCH, TrainingCase
 from netspec.verify.training.state import THE_LOSS, Subject
@@ -21,6 +22,7 @@ EPSILON = "epsilon: beside the corrected root, not beside the root as it is or u
 ROOT = "rmsprop: epsilon inside the root (tensorflow) for outside of it (torch), or the reverse; or rho, or momentum"
 MOMENTUM = "momentum: a dampened first gradient; or a sign, or a rate, that the velocity as exported does not have"
 MOMENTS = "the moments' betas, or their correction, which counts this step too"
+AVERAGE = "the average of the weights: its decay, how that begins, or weights of before the update"
 PRECISION = "a precision below float32: TF32, bfloat16, or a sum that is not kept in float32"
 
 
@@ -54,11 +56,14 @@ def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subj
             return DECAY
     if not of_rule:
         return _only_in_training(case)
+    slots = {subject.slot for subject in failed} - {""}
+    if recipe.weight_average and not slots:
+        return AVERAGE
     if recipe.clip_gradient_norm is not None:
         return CLIPPING
     if isinstance(recipe.optimizer, RmsProp):
         return ROOT
-    in_weights_alone = not any(subject.slot for subject in failed)
+    in_weights_alone = slots <= {ITERATE}
     if isinstance(recipe.optimizer, Sgd):
         return AHEAD if in_weights_alone else MOMENTUM
     return EPSILON if in_weights_alone else MOMENTS

@@ -10,11 +10,11 @@ from pathlib import Path
 import netspec_torch.distributed
 import numpy as np
 import pytest
-import torch_process
 from netspec_torch.distributed import has_unread_weights
 
 from netspec.errors import BackendError
 from netspec.testing.networks import NETWORKS
+from tests.backends.torch import torch_process
 
 HERE = Path(__file__).parent
 

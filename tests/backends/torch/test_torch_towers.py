@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tower_process
 from netspec_torch import BACKEND
 
 from netspec.graph.placement import place
 from netspec.graph.tower import tower_graph
 from netspec.spec import load_graph
+from tests.backends.torch import tower_process
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numbered import AUGMENTED, Numbered, batches, indices, recipe
 
 from netspec.errors import NetspecError
 from netspec.training.data import samples
 from netspec.training.data.findings import BadDataError
+from tests.training.data.numbered import AUGMENTED, Numbered, batches, indices, recipe
 
 
 def test_all_bad_samples_are_listed() -> None:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numbered import AUGMENTED, COMPONENTS, SHAPE, Features, Numbered, batches, indices, recipe, same
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
 from netspec.ops.attributes import both
-from netspec.recipe import Augmentation
+from netspec.recipe import Augmentation, RandomResizedCrop
 from netspec.training.data.batches import Batches
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import BadDataError
+from tests.training.data.numbered import (
+    AUGMENTED,
+    COMPONENTS,
+    SHAPE,
+    Features,
+    Numbered,
+    batches,
+    indices,
+    recipe,
+    same,
+)
 
 
 def test_an_epoch_has_every_sample_once_in_an_order_of_its_own() -> None:
@@ -119,6 +129,31 @@ def test_without_augmentation_it_is_the_centre() -> None:
     batch = batches(Numbered(8), recipe(8)).step(0).batches[0]
     assert batch.shifts is None
     np.testing.assert_array_equal(batch.inputs[0, :, :, 1:], Numbered(8).read(0)[1:5, 2:7, 1:])
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_a_resized_crop_is_of_the_whole_image(order: str) -> None:
+    """Whatever part of it the preprocessing keeps."""
+    own = recipe(200, augmentation=Augmentation(random_resized_crop=RandomResizedCrop(area=(0.3, 1))))
+    (batch,) = (
+        Batches(Numbered(200), SHAPE, Preprocessing(resize_shorter_side=4, channel_order=order), own, None)
+        .step(0)
+        .batches
+    )
+    inputs = batch.inputs if order == "rgb" else batch.inputs[..., ::-1]
+    assert inputs[..., 2].min() == 0  # the columns of Numbered; the centre square of a shorter side of 4 has not all
+    assert inputs[..., 2].max() == 8
+    assert len({image[..., 1:].tobytes() for image in inputs}) > 50
+
+
+def test_a_random_shorter_side_covers_the_input() -> None:
+    sides = Augmentation(random_shorter_side=(4, 9), random_crop={"height": 4, "width": 5})
+    with pytest.raises(NetspecError, match="a side of 4 does not cover the network's input of 4x5"):
+        batches(Numbered(8), recipe(8, augmentation=sides))
+    sides = Augmentation(random_shorter_side=(5, 9), random_crop={"height": 4, "width": 5})
+    inputs = batches(Numbered(200), recipe(200, augmentation=sides)).step(0).batches[0].inputs
+    spans = inputs[:, 0, -1, 2].astype(int) - inputs[:, 0, 0, 2]
+    assert set(spans.tolist()) > {3, 4, 5}  # of 9 columns where the side of 7 is resized to 9, and to 5
 
 
 def test_batches_are_in_the_networks_order_of_channels() -> None:

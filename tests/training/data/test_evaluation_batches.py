@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numbered import SHAPE, Features, Numbered, batches, indices, recipe
 
 from netspec.training.data.batches import evaluation_batches
 from netspec.training.data.findings import BadDataError
+from tests.training.data.numbered import SHAPE, Features, Numbered, batches, indices, recipe
 
 
 @pytest.mark.parametrize("views", [1, 10])

@@ -12,11 +12,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from numbered import AUGMENTED, Numbered, batches, recipe, same
 
 from netspec.errors import NetspecError
 from netspec.training.data import samples
 from netspec.training.data.findings import BadDataError
+from tests.training.data.numbered import AUGMENTED, Numbered, batches, recipe, same
 
 
 @pytest.mark.parametrize("start", [0, 4])

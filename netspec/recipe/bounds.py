@@ -1,0 +1,24 @@
+"""What several parts of a recipe say of their numbers."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+Factor = Annotated[float, Field(gt=0, lt=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+
+
+def require_one(**lengths: float | None) -> None:
+    """ValueError unless just one of several fields is given."""
+    given = [name for name, value in lengths.items() if value is not None]
+    if len(given) != 1:
+        names = " or ".join(f"`{name}`" for name in lengths)
+        raise ValueError(f"expected either {names}, received {'both' if given else 'neither'}")
+
+
+def require_rising(name: str, bounds: tuple[float, float]) -> None:
+    """ValueError unless a pair is a least and a greatest."""
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"`{name}` is [least, greatest], received [{bounds[0]:g}, {bounds[1]:g}]")

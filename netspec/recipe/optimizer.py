@@ -1,0 +1,92 @@
+"""The update rules, which `netspec.training.update` states in NumPy, and what changes them for some weights."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from netspec.ops.attributes import Attribute, PositiveFloat
+from netspec.recipe.bounds import BelowOne, Factor, NonNegativeFloat
+
+
+class Sgd(Attribute):
+    """Stochastic gradient descent with momentum and decay inside the gradient (g ← g + weight_decay · w).
+
+    `form: paper`: v ← momentum · v - rate · g; w ← w + v, the rate inside the velocity (the paper, Caffe).
+    `form: torch`: v ← momentum · v + g; w ← w - rate · v. They differ when the rate changes.
+    """
+
+    name: Literal["sgd"]
+    learning_rate: PositiveFloat
+    momentum: BelowOne = 0.0
+    form: Literal["paper", "torch"] = "paper"
+    nesterov: bool = False
+    weight_decay: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("`nesterov: true` looks ahead along the momentum, and `momentum` is 0")
+        return self
+
+
+class _Adaptive(Attribute):
+    learning_rate: PositiveFloat
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    epsilon: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+
+
+class Adam(_Adaptive):
+    """Adam (Kingma & Ba 2015, algorithm 1: epsilon outside the root), weight decay inside the gradient."""
+
+    name: Literal["adam"]
+
+
+class AdamW(_Adaptive):
+    """Adam with decoupled decay: w ← w - rate · weight_decay · w (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"]
+
+
+class RmsProp(Attribute):
+    """RMSProp (Tieleman & Hinton 2012, lecture 6e) with momentum, weight decay inside the gradient.
+
+    With s ← rho · s + (1 - rho) · g², which begins at 0:
+    `form: tensorflow`: v ← momentum · v + rate · g / √(s + epsilon); w ← w - v, epsilon inside the root and the rate
+    inside the velocity, as the papers that trained in TensorFlow have it.
+    `form: torch`: v ← momentum · v + g / (√s + epsilon); w ← w - rate · v, both outside.
+    """
+
+    name: Literal["rmsprop"]
+    learning_rate: PositiveFloat
+    rho: BelowOne = 0.9
+    momentum: BelowOne = 0.0
+    epsilon: PositiveFloat = 1e-3
+    form: Literal["tensorflow", "torch"] = "tensorflow"
+    weight_decay: NonNegativeFloat = 0.0
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
+
+
+class WeightOverride(Attribute):
+    """What some weights do differently: multiples of the learning rate and of the weight decay."""
+
+    lr_scale: NonNegativeFloat = 1.0
+    decay_scale: NonNegativeFloat = 1.0
+
+
+class WeightAverage(Attribute):
+    """A running average of the trained weights, which is what the network is when it is scored and kept.
+
+    a ← d · a + (1 - d) · w after each update, a = w at first; running statistics, which are averages, stay as they are.
+    d is `decay`, and less at the beginning, (1 + t) / (10 + t) after t updates: else a would be the first weights for
+    long (tf.train.ExponentialMovingAverage with num_updates, by which Inception v3 and EfficientNet were trained).
+    """
+
+    decay: Factor
+
+    def share(self, updates: int) -> float:
+        """What the weights count in the average, 1 - d, after so many updates, this one included."""
+        return 1 - min(self.decay, (1 + updates) / (10 + updates))
