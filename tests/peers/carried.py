@@ -1,0 +1,111 @@
+"""Weights of a peer carried by a mapping into our network, and how far what the two compute is apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from netspec.graph import Graph
+from netspec.lowering import find_backend
+from netspec.ops.base import Array
+from netspec.spec import load_graph
+from netspec.transfer import Transfer, WeightMapping, transfer
+from netspec.types import DType
+from netspec.verify.cases import input_of
+from netspec.verify.compare import FORWARD_TOLERANCE, difference_of_largest
+from tests.peers.peer import Peer
+from tests.peers.torch_peer import only_root_training
+
+TOLERANCE = FORWARD_TOLERANCE[DType.FLOAT32]
+BATCH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The largest difference of an output from the peer's, as a share of its largest element.
+
+    Attributes:
+        backend: whose output.
+        output: its name in our spec.
+        value: the share.
+    """
+
+    backend: str
+    output: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A model of elsewhere as ours.
+
+    Attributes:
+        model: `torchvision:resnet18`.
+        spec: the spec's name with the model's parameters.
+        transfer: which of the peer's weights went where.
+        ratios: of every output in every backend.
+    """
+
+    model: str
+    spec: str
+    transfer: Transfer
+    ratios: tuple[Ratio, ...]
+
+    @property
+    def elements(self) -> int:
+        """How many numbers were carried."""
+        return sum(self.transfer.weights[ours].size for ours in self.transfer.names.values())
+
+    def require(self) -> None:
+        """AssertionError where an output is another function's."""
+        far = [f"{r.output} in {r.backend} by {r.value:.1e}" for r in self.ratios if not r.value <= TOLERANCE]
+        assert not far, f"{self.model} and {self.spec} differ: {', '.join(far)} of the largest, of at most {TOLERANCE}"
+
+
+def input_shape(mapping: WeightMapping, model: str) -> tuple[int, int, int]:
+    """(C, H, W) of the image that our network of a model reads."""
+    (image,) = load_graph(mapping.spec, dict(mapping.models[model])).inputs
+    channels, height, width = image.type.features
+    return channels, height, width
+
+
+def carry(mapping: WeightMapping, model: str, peer: Peer, backends: Sequence[str]) -> Carried:
+    """The peer's weights through the mapping, and our network's outputs on images beside the peer's.
+
+    Raises:
+        WeightsError: a weight of either side is not accounted for.
+    """
+    found = transfer(mapping, model, peer.arrays)
+    (image,) = found.graph.inputs
+    pixels = input_of(image, BATCH)
+    expected = {found.graph.main[0]: peer.forward(pixels)}
+    if peer.heads is not None:
+        expected |= dict(zip(found.graph.auxiliary, peer.heads(pixels), strict=True))
+    ratios = tuple(
+        Ratio(name, output, difference_of_largest(array, expected[output]))
+        for name in backends
+        for output, array in _outputs(found, name, pixels, heads=peer.heads is not None)
+    )
+    return Carried(f"{mapping.origin}:{model}", found.graph.name, found, ratios)
+
+
+def _outputs(found: Transfer, backend: str, pixels: Array, *, heads: bool) -> Iterator[tuple[str, Array]]:
+    """What our network gives for the images: its output, and in torch those of its heads."""
+    target = find_backend(backend)
+    model = target.load(target.lower(found.graph), found.weights)
+    inputs = {found.graph.inputs[0].name: pixels}
+    yield from model.forward(inputs).items()
+    if heads and backend == "torch":
+        with only_root_training(model.native):
+            outputs = model.forward(inputs)
+        yield from ((name, outputs[name]) for name in found.graph.auxiliary)
+
+
+def smallest(mapping: WeightMapping) -> str:
+    """The model of a mapping with the fewest weights."""
+
+    def elements(model: str) -> int:
+        graph: Graph = load_graph(mapping.spec, dict(mapping.models[model]))
+        return sum(weight.size for weight in graph.weights.values())
+
+    return min(mapping.models, key=elements)
