@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def results(request: pytest.FixtureRequest) -> Iterator[list[Carried]]:
+def results(request: pytest.FixtureRequest) -> list[Carried]:
     """What this run has compared so far."""
-    yield request.config.stash[_CARRIED]
+    return request.config.stash[_CARRIED]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
