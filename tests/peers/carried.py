@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,12 +45,14 @@ class Carried:
         spec: the spec's name with the model's parameters.
         transfer: which of the peer's weights went where.
         ratios: of every output in every backend.
+        other: constants of layers that differ, as text.
     """
 
     model: str
     spec: str
     transfer: Transfer
     ratios: tuple[Ratio, ...]
+    other: tuple[str, ...]
 
     @property
     def elements(self) -> int:
@@ -57,9 +60,10 @@ class Carried:
         return sum(self.transfer.weights[ours].size for ours in self.transfer.names.values())
 
     def require(self) -> None:
-        """AssertionError where an output is another function's."""
+        """AssertionError where an output is another function's, or a constant is another one."""
         far = [f"{r.output} in {r.backend} by {r.value:.1e}" for r in self.ratios if not r.value <= TOLERANCE]
         assert not far, f"{self.model} and {self.spec} differ: {', '.join(far)} of the largest, of at most {TOLERANCE}"
+        assert not self.other, f"{self.model} and {self.spec} differ: {', '.join(self.other)}"
 
 
 def input_shape(mapping: WeightMapping, model: str) -> tuple[int, int, int]:
@@ -86,7 +90,17 @@ def carry(mapping: WeightMapping, model: str, peer: Peer, backends: Sequence[str
         for name in backends
         for output, array in _outputs(found, name, pixels, heads=peer.heads is not None)
     )
-    return Carried(f"{mapping.origin}:{model}", found.graph.name, found, ratios)
+    return Carried(f"{mapping.origin}:{model}", found.graph.name, found, ratios, tuple(_other_constants(found, peer)))
+
+
+def _other_constants(found: Transfer, peer: Peer) -> Iterator[str]:
+    """Where a layer of ours has another epsilon or rate than the peer's."""
+    nodes = {node.name: node for node in found.graph.nodes}
+    for weight, constants in peer.constants.items():
+        node = nodes[found.names[weight].rpartition(".")[0]]
+        for attribute, value in constants.items():
+            if not math.isclose(ours := getattr(node.op, attribute), value, rel_tol=1e-9):
+                yield f"{node.name} has {attribute} {ours}, and its peer {value}"
 
 
 def _outputs(found: Transfer, backend: str, pixels: Array, *, heads: bool) -> Iterator[tuple[str, Array]]:

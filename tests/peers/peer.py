@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from netspec.ops.base import Array
@@ -21,11 +21,14 @@ class Peer:
         arrays: its weights, as they are named and laid out there.
         forward: pixels (N, C, H, W) float32 → its output.
         heads: the same input → the outputs of its auxiliary heads, in the order of our spec's; None without heads.
+        constants: by a layer's weight, attributes of our op that it has there and that move the output of an inference
+            by little, or not: an epsilon, the rate of running statistics.
     """
 
     arrays: Mapping[str, Array]
     forward: Forward
     heads: Callable[[Array], tuple[Array, ...]] | None = None
+    constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 class PeerMissingError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,9 @@ def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Ca
         seed: of weights.
         heads: what a forward pass gives in training → the outputs of its heads, in the order of our spec's.
     """
-    state = {name: _drawn(name, tensor, seed) for name, tensor in module.state_dict().items()}
+    state = module.state_dict()  # with its metadata: some modules read another layout where no version stands in it
+    for name, tensor in state.items():
+        state[name] = _drawn(name, tensor, seed)
     module.load_state_dict(state, assign=True)
     _settle(module, shape, seed)
 
@@ -52,7 +54,17 @@ def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Ca
             return tuple(tensor.numpy() for tensor in heads(module(torch.from_numpy(pixels))))
 
     arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
-    return Peer(arrays, forward, forward_heads if heads else None)
+    return Peer(arrays, forward, forward_heads if heads else None, dict(_constants(module)))
+
+
+def _constants(module: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
+    """Epsilons of every normalization, and with batches how fast running statistics move."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.LayerNorm):
+            yield f"{name}.weight", {"epsilon": layer.eps}
+        elif isinstance(layer, NORMALIZATIONS):
+            assert layer.momentum is not None, f"{name} averages all batches, and update_rate says nothing like that"
+            yield f"{name}.weight", {"epsilon": layer.eps, "update_rate": layer.momentum}
 
 
 class only_root_training:  # noqa: N801 # a context, as torch's own
