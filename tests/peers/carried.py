@@ -43,21 +43,18 @@ class Carried:
     Attributes:
         model: `torchvision:resnet18`.
         spec: the spec's name with the model's parameters.
-        transfer: which of the peer's weights went where.
+        elements: how many numbers were carried.
+        ignored: how many of the peer's weights our network does not use.
         ratios: of every output in every backend.
         other: constants of layers that differ, as text.
     """
 
     model: str
     spec: str
-    transfer: Transfer
+    elements: int
+    ignored: int
     ratios: tuple[Ratio, ...]
     other: tuple[str, ...]
-
-    @property
-    def elements(self) -> int:
-        """How many numbers were carried."""
-        return sum(self.transfer.weights[ours].size for ours in self.transfer.names.values())
 
     def require(self) -> None:
         """AssertionError where an output is another function's, or a constant is another one."""
@@ -90,7 +87,14 @@ def carry(mapping: WeightMapping, model: str, peer: Peer, backends: Sequence[str
         for name in backends
         for output, array in _outputs(found, name, pixels, heads=peer.heads is not None)
     )
-    return Carried(f"{mapping.origin}:{model}", found.graph.name, found, ratios, tuple(_other_constants(found, peer)))
+    return Carried(
+        model=f"{mapping.origin}:{model}",
+        spec=found.graph.name,
+        elements=sum(found.weights[ours].size for ours in found.names.values()),
+        ignored=len(found.ignored),
+        ratios=ratios,
+        other=tuple(_other_constants(found, peer)),
+    )
 
 
 def _other_constants(found: Transfer, peer: Peer) -> Iterator[str]:

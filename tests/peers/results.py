@@ -21,8 +21,7 @@ def table(carried: Sequence[Carried]) -> Iterator[str]:
         for output in dict.fromkeys(ratio.output for ratio in one.ratios):
             found = {ratio.backend: f"{ratio.value:.1e}" for ratio in one.ratios if ratio.output == output}
             shown = (found.get(backend, "") for backend in COLUMNS[5:])
-            ignored = len(one.transfer.ignored)
-            yield f"| {one.model} | {one.spec} | {one.elements:,} | {ignored} | {output} | {' | '.join(shown)} |"
+            yield f"| {one.model} | {one.spec} | {one.elements:,} | {one.ignored} | {output} | {' | '.join(shown)} |"
 
 
 def kept(carried: Sequence[Carried]) -> str:
