@@ -132,6 +132,8 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 def _map_arrays(path: Path) -> dict[str, Array]:
     """The arrays of a safetensors file as private mappings of its parts: copied a page at a time, when written to.
 
+    NumPy has no bfloat16: those are float32 here, and copies.
+
     Raises:
         TypeError: an element type that NumPy has not.
     """
@@ -145,9 +147,13 @@ def _map_arrays(path: Path) -> dict[str, Array]:
     arrays = {}
     for name, entry in header.items():
         start, end = (8 + length + offset for offset in entry["data_offsets"])
-        if entry["dtype"] not in _ELEMENTS:
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            wide = (data[start:end].view("<u2").astype("<u4") << 16).view("<f4")
+        elif entry["dtype"] in _ELEMENTS:
+            wide = data[start:end].view(_ELEMENTS[entry["dtype"]])
+        else:
             raise TypeError(f"{name} has elements of type {entry['dtype']}")
-        arrays[name] = data[start:end].view(_ELEMENTS[entry["dtype"]]).reshape(entry["shape"]).view(np.ndarray)
+        arrays[name] = wide.reshape(entry["shape"]).view(np.ndarray)
     return arrays
 
 

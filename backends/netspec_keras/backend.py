@@ -22,7 +22,7 @@ import netspec_keras.transposed_convolution  # noqa: F401 # each module fills th
 from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
-from netspec.lowering import Artifact, Backend, Model, Trainer, TrainerSettings
+from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
 from netspec.lowering.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
@@ -42,6 +42,7 @@ class KerasBackend(Backend):
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64} if ENGINE == "tensorflow" else {DType.FLOAT32})
     trains = True
     lowerings = TABLE
+    weight_suffixes = (".h5", ".hdf5", ".keras")
     costly_passes = MappingProxyType(
         {
             "in-place": "a functional model has no operations in place",
@@ -90,3 +91,9 @@ class KerasBackend(Backend):
         from netspec_keras.trainer import KerasTrainer
 
         return KerasTrainer(self.lower(graph), weights, settings)
+
+    def read_weights(self, path: Path) -> ForeignWeights:
+        """What Keras 3 and its older versions write; h5py alone is imported."""
+        from netspec_keras.foreign import read_layers
+
+        return read_layers(path)

@@ -24,7 +24,7 @@ from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.graph.placement import place
 from netspec.graph.tower import tower_graph
-from netspec.lowering import Artifact, Backend, Model, Trainer, TrainerSettings
+from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
 from netspec.lowering.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
@@ -44,6 +44,7 @@ class TorchBackend(Backend):
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
     lowerings = TABLE
     in_towers = True
+    weight_suffixes = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
 
     def __init__(self, compile: bool = False) -> None:
         self.compile = compile
@@ -95,3 +96,10 @@ class TorchBackend(Backend):
 
             written.append(write_package(artifact, weights, folder / f"{stem}.pt2"))
         return written
+
+    def read_weights(self, path: Path) -> ForeignWeights:
+        """The state dict that `torch.save` wrote, alone or in a checkpoint; of the pickle, tensors and plain values."""
+        self.require()
+        from netspec_torch.foreign import read_state
+
+        return read_state(path)

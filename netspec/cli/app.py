@@ -15,7 +15,7 @@ from netspec.errors import NetspecError
 
 PROGRAM: Final = "netspec"
 COMMANDS: Final = (
-    *("check", "show", "build", "verify", "train", "eval", "study", "data", "run", "diff"),
+    *("check", "show", "build", "verify", "train", "eval", "study", "data", "run", "weights", "diff"),
     *("schema", "ops", "backends", "completion"),
 )
 DEFECT: Final = 70  # EX_SOFTWARE of sysexits.h

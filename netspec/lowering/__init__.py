@@ -3,6 +3,7 @@
 from netspec.graph import Normalization
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.backend import Backend, Gradients, Lowerings, Model, SavedModel
+from netspec.lowering.foreign import ForeignWeights
 from netspec.lowering.optimized import OptimizedBackend, at_level
 from netspec.lowering.registry import backend_names, find_backend
 from netspec.lowering.trainer import Batch, StepResult, Trainer, TrainerSettings, TrainingState
@@ -13,6 +14,7 @@ __all__ = [
     "Backend",
     "Batch",
     "Binding",
+    "ForeignWeights",
     "Gradients",
     "Lowerings",
     "Model",

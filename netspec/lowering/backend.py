@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from netspec.errors import BackendError, UnsupportedError
 from netspec.graph import Graph, Node, Preprocessing
 from netspec.lowering.artifact import Artifact
+from netspec.lowering.foreign import ForeignWeights
 from netspec.lowering.trainer import Trainer, TrainerSettings
 from netspec.ops.base import Array, Op, Weights
 from netspec.types import DType
@@ -143,6 +144,7 @@ class Backend(ABC):
         lowerings: the table from op to lowering.
         in_towers: whether it trains a network that lies on several devices.
         costly_passes: passes of `netspec.passes` that gain nothing here or cost more than they save, with the reason.
+        weight_suffixes: ends of the names of files in which its framework keeps weights, which `read_weights` reads.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Backend(ABC):
     lowerings: Lowerings
     in_towers: bool = False
     costly_passes: Mapping[str, str] = MappingProxyType({})
+    weight_suffixes: tuple[str, ...] = ()
 
     @abstractmethod
     def lower(self, graph: Graph) -> Artifact:
@@ -211,6 +214,18 @@ class Backend(ABC):
             BackendError: the file is not one, or the backend's models cannot be run alone.
         """
         raise BackendError(f"the {self.name} backend cannot run {path}", "`netspec run` takes a .onnx model")
+
+    def read_weights(self, path: Path) -> ForeignWeights:
+        """The arrays of a weights file of the framework, whoever wrote it. Nothing that is in the file is executed.
+
+        Args:
+            path: a regular file whose name ends in one of `weight_suffixes`.
+
+        Raises:
+            BackendError: what reads it is not installed, or the backend reads no such files.
+            WeightsError: the file is damaged, holds no weights, or holds what could only be read by running code.
+        """
+        raise BackendError(f"the {self.name} backend reads no weights of other programs: {path}")
 
     def missing(self) -> list[str]:
         """Distributions that `load` needs and that are not installed."""

@@ -10,6 +10,7 @@ from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering.artifact import Artifact
 from netspec.lowering.backend import Backend, Gradients, Model, SavedModel
+from netspec.lowering.foreign import ForeignWeights
 from netspec.lowering.trainer import Trainer, TrainerSettings
 from netspec.ops.base import Array, Weights
 from netspec.passes import Level, Optimized, optimize
@@ -57,7 +58,7 @@ class OptimizedBackend(Backend):
         self.backend, self.level = backend, level
         self.name, self.requires, self.dtypes = backend.name, backend.requires, backend.dtypes
         self.lowerings, self.costly_passes = backend.lowerings, backend.costly_passes
-        self.in_towers = backend.in_towers
+        self.in_towers, self.weight_suffixes = backend.in_towers, backend.weight_suffixes
         self.trains = backend.trains and level != "inference"
 
     def optimize(self, graph: Graph, *without: str) -> Optimized:
@@ -103,6 +104,10 @@ class OptimizedBackend(Backend):
     def open(self, path: Path) -> SavedModel:
         """As the backend does."""
         return self.backend.open(path)
+
+    def read_weights(self, path: Path) -> ForeignWeights:
+        """As the backend does."""
+        return self.backend.read_weights(path)
 
 
 def at_level(backend: Backend, level: Level) -> Backend:

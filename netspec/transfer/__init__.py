@@ -25,8 +25,22 @@ weight in full, the rule is of that weight. Further keys, each optional:
 Every weight of the file and of the spec is accounted for, or nothing is transferred.
 """
 
+from netspec.transfer.catalog import find_model, model_names, models_of, shipped_mappings
 from netspec.transfer.mapping import WeightMapping, read_mapping
 from netspec.transfer.origins import ORIGINS, Origin
+from netspec.transfer.read import read_weights
 from netspec.transfer.transfer import Transfer, transfer
 
-__all__ = ["ORIGINS", "Origin", "Transfer", "WeightMapping", "read_mapping", "transfer"]
+__all__ = [
+    "ORIGINS",
+    "Origin",
+    "Transfer",
+    "WeightMapping",
+    "find_model",
+    "model_names",
+    "models_of",
+    "read_mapping",
+    "read_weights",
+    "shipped_mappings",
+    "transfer",
+]

@@ -1,5 +1,6 @@
 """A mapping file read: YAML with positions, every problem told where it stands."""
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -75,6 +76,10 @@ class WeightMapping:
     rules: tuple[Rule, ...]
     ignored: tuple[Pattern, ...]
     constants: tuple[tuple[Pattern, float], ...]
+
+    def settings(self, model: str) -> tuple[str, ...]:
+        """The model's parameters of the spec as `--set` takes them: `depth=50`."""
+        return tuple(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in self.models[model].items())
 
 
 def read_mapping(path: Path) -> WeightMapping:

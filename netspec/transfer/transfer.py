@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,21 +50,23 @@ class _Target:
     weight: str | None
 
 
-def transfer(mapping: WeightMapping, model: str, arrays: Mapping[str, Array]) -> Transfer:
+def transfer(
+    mapping: WeightMapping, model: str, arrays: Mapping[str, Array], overrides: Sequence[str] = ()
+) -> Transfer:
     """The weights of a model as those of the mapping's spec.
 
     Args:
         mapping: how the model's family is named where it comes from.
         model: one of its models.
         arrays: as they are named and laid out there.
+        overrides: `classes=10`, parameters of the spec in which these weights are not the published model's.
 
     Raises:
         SpecError: the mapping's spec cannot be compiled.
         WeightsError: a name is left over on either side or means two things, or an array has another shape, is not of
             floating-point numbers or not finite.
     """
-    settings = mapping.models[model]
-    graph = load_graph(mapping.spec, dict(settings))
+    graph = load_graph(mapping.spec, [*mapping.settings(model), *overrides])
     origin = ORIGINS[mapping.origin]
     ignored = tuple(name for name in arrays if any(p.match(name) is not None for p in mapping.ignored))
     targets = _targets(mapping, model, graph, [name for name in arrays if name not in set(ignored)])

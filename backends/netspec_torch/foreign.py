@@ -1,0 +1,128 @@
+"""Files of `torch.save` as arrays by name: tensors and plain values are unpickled, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from netspec.errors import WeightsError
+from netspec.lowering import ForeignWeights
+from netspec.lowering.foreign import require_plausible
+from netspec.ops.base import Array
+
+DEPTH: Final = 4  # of mappings in a checkpoint that are looked through
+PREFIXES: Final = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
+SAVE_TENSORS: Final = "where you trust it, save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+_REFUSED = re.compile(r"GLOBAL (\S+)|function (\S+)|whose module (\S+) is blocked|must be (\S+) to load")
+
+
+def read_state(path: Path) -> ForeignWeights:
+    """The one state dict in a file, as NumPy arrays; `module.` and the like is taken off where all names have it.
+
+    Raises:
+        WeightsError: the file is damaged, needs code to be read, holds no state dict or several, or a tensor of it
+            is not an array of real numbers.
+    """
+    content = _load(path)
+    found = dict(_state_dicts(content))
+    if len(found) != 1:
+        raise _not_one(path, content, list(found))
+    ((place, state),) = found.items()
+    notes = [f"the weights are what the file has under {'.'.join(place)}"] if place else []
+    if left := [f"{key} ({type(value).__name__})" for key, value in content.items() if place and key != place[0]]:
+        notes.append(f"not read, as it is beside them: {', '.join(left)}")
+    for prefix, maker in PREFIXES.items():
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+            notes.append(f"{prefix!r}, which {maker} puts before every name, is taken off")
+    require_plausible(path, sum(tensor.numel() * tensor.element_size() for tensor in state.values()))
+    return ForeignWeights({name: _array(path, name, tensor) for name, tensor in state.items()}, tuple(notes))
+
+
+def _load(path: Path) -> Any:
+    """What the file holds, of tensors, containers and plain values."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                require_plausible(path, sum(info.file_size for info in archive.infolist()))
+        with warnings.catch_warnings(action="ignore"):  # of formats of old, which are no matter here
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (WeightsError, MemoryError):
+        raise
+    except Exception as error:  # torch's readers fail on a damaged file in any way there is
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    text = str(error)
+    if "TorchScript" in text:
+        return WeightsError(f"{path}: a TorchScript archive, which is a program; expected tensors", SAVE_TENSORS)
+    if "legacy .tar format" in text:
+        return WeightsError(
+            f"{path}: PyTorch's format before 0.1.10, which cannot be read without running code",
+            "where you trust it, torch.load and torch.save it anew",
+        )
+    if refused := _REFUSED.search(text):
+        name = next(filter(None, refused.groups()))
+        return WeightsError(
+            f"{path}: it holds {name}, which is read by running code; of a file of others, tensors alone are read",
+            SAVE_TENSORS,
+        )
+    reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), type(error).__name__)
+    if reason.startswith("Check the documentation"):
+        reason = "its pickle is broken"
+    reason = reason.partition(". ")[0][:200]
+    return WeightsError(
+        f"{path}: not a readable file of torch.save: {reason}", "it may be cut short, or of another format"
+    )
+
+
+Place = tuple[str, ...]  # keys of mappings, the outermost first; none of them: the whole
+
+
+def _state_dicts(content: object, place: Place = ()) -> Iterator[tuple[Place, dict[str, Tensor]]]:
+    """Every mapping from names to tensors, and where it stands."""
+    if not isinstance(content, Mapping) or len(place) > DEPTH:
+        return
+    if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+        yield place, dict(content)
+        return
+    for key, value in content.items():
+        yield from _state_dicts(value, (*place, str(key)))
+
+
+def _not_one(path: Path, content: object, places: list[Place]) -> WeightsError:
+    if places:
+        listed, first = ", ".join(".".join(place) for place in places), "".join(f"[{key!r}]" for key in places[0])
+        return WeightsError(
+            f"{path}: it holds weights {len(places)} times, under {listed}; expected one of them",
+            f"save one alone: torch.save(torch.load({path.name!r}, weights_only=True){first}, 'weights.pth')",
+        )
+    if not isinstance(content, Mapping):
+        return WeightsError(
+            f"{path}: expected a state dict, tensors by name, received a {type(content).__name__}", SAVE_TENSORS
+        )
+    others = [f"{key} ({type(value).__name__})" for key, value in content.items() if not isinstance(value, Tensor)]
+    listed = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
+    what = f"received {listed}" if others else "it is empty"
+    return WeightsError(f"{path}: expected a state dict, tensors alone by name; {what}", SAVE_TENSORS)
+
+
+def _array(path: Path, name: str, tensor: Tensor) -> Array:
+    """The numbers; what NumPy has not, bfloat16 and narrower, as float32."""
+    kind = "a sparse tensor" if tensor.layout != torch.strided else "quantized" if tensor.is_quantized else ""
+    kind = kind or ("complex" if tensor.is_complex() else "on the meta device, without numbers" * tensor.is_meta)
+    if kind:
+        raise WeightsError(f"{path}: {name} is {kind}; expected an array of real numbers")
+    tensor = tensor.detach()
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.to(torch.float32)
+    array: Array = tensor.contiguous().numpy()
+    return array

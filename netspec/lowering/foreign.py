@@ -1,0 +1,40 @@
+"""Weights files that other programs wrote, read as arrays by name: what the readers of all backends share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from netspec.errors import WeightsError
+from netspec.ops.base import Array
+
+EXPANSION: Final = 16  # times the file that its arrays may take: weights are numbers, and hardly compress
+SMALL: Final = 2**26  # bytes that are never too many
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignWeights:
+    """What a weights file holds.
+
+    Attributes:
+        arrays: by the names that the file gives them; numbers of floating point are NumPy's, float16 and up.
+        notes: what was done to the names, and what the file holds beside the arrays, a sentence each.
+    """
+
+    arrays: dict[str, Array]
+    notes: tuple[str, ...] = ()
+
+
+def require_plausible(path: Path, size: int) -> None:
+    """That arrays of so many bytes may be of this file: a few bytes can claim to be terabytes of zeros.
+
+    Raises:
+        WeightsError: they are many times the file.
+    """
+    stored = path.stat().st_size
+    if size > SMALL and size > EXPANSION * stored:
+        raise WeightsError(
+            f"{path}: it claims to hold {size:,} bytes of numbers in {stored:,} bytes of file",
+            "no weights are so alike that this could be: the file is damaged, or made to fill the memory",
+        )

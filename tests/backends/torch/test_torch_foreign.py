@@ -1,0 +1,176 @@
+"""Files of `torch.save`: what people have is read, what would run code or is broken is one error."""
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from netspec.errors import WeightsError
+from netspec.lowering import ForeignWeights, find_backend
+
+BACKEND = find_backend("torch")
+
+
+def _net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
+
+
+STATE = _net().state_dict()
+
+
+def _read(path: Path, content: Any, **options: Any) -> ForeignWeights:
+    torch.save(content, path, **options)
+    return BACKEND.read_weights(path)
+
+
+def _told(path: Path, content: Any = None) -> str:
+    if content is not None:
+        torch.save(content, path)
+    with pytest.raises(WeightsError) as caught:
+        BACKEND.read_weights(path)
+    assert caught.value.message.startswith(str(path))
+    assert len(str(caught.value)) < 1000
+    return str(caught.value)
+
+
+def _require_state(found: ForeignWeights) -> None:
+    assert list(found.arrays) == list(STATE)
+    for name, tensor in STATE.items():
+        np.testing.assert_array_equal(found.arrays[name], tensor.numpy(), strict=True)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("name", ["net.pth", "net.bin"])
+def test_a_state_dict_in_either_format(tmp_path: Path, zipped: bool, name: str) -> None:
+    found = _read(tmp_path / name, STATE, _use_new_zipfile_serialization=zipped)
+    _require_state(found)
+    assert found.notes == ()
+
+
+def test_a_checkpoint_is_unwrapped_and_what_stands_beside_is_told(tmp_path: Path) -> None:
+    optimizer = torch.optim.SGD(_net().parameters(), 0.1, momentum=0.9)
+    content = {"epoch": 3, "state_dict": STATE, "best": torch.tensor(0.5), "optimizer": optimizer.state_dict()}
+    found = _read(tmp_path / "net.pth.tar", content)
+    _require_state(found)
+    assert found.notes == (
+        "the weights are what the file has under state_dict",
+        "not read, as it is beside them: epoch (int), best (Tensor), optimizer (dict)",
+    )
+    _require_state(_read(tmp_path / "net.pt", {"model": {"weights": STATE}, "args": {"lr": 0.1}}))
+
+
+def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
+    found = _read(tmp_path / "net.pth", nn.DataParallel(_net()).state_dict())
+    _require_state(found)
+    assert found.notes == ("'module.', which DataParallel puts before every name, is taken off",)
+    mixed = {"module.a": torch.ones(1), "b": torch.ones(1)}
+    assert list(_read(tmp_path / "net.pth", mixed).arrays) == ["module.a", "b"]
+
+
+def test_narrow_floating_point_is_widened_and_integers_stay(tmp_path: Path) -> None:
+    values = torch.tensor([1.5, -2.0, 0.0078125])
+    kinds = (torch.float16, torch.bfloat16, torch.float8_e5m2)
+    found = _read(tmp_path / "net.pth", {str(k): values.to(k) for k in kinds} | {"n": torch.tensor(3)})
+    for kind in kinds:
+        np.testing.assert_array_equal(found.arrays[str(kind)], values.numpy(), strict=True)
+    assert found.arrays["n"].dtype == np.int64
+
+
+def test_views_are_read_as_what_they_show(tmp_path: Path) -> None:
+    base = torch.arange(12.0).reshape(3, 4)
+    found = _read(tmp_path / "net.pth", {"a": base.T, "b": base[1:, ::2], "c": nn.Parameter(base)})
+    np.testing.assert_array_equal(found.arrays["a"], base.T.numpy())
+    np.testing.assert_array_equal(found.arrays["b"], [[4, 6], [8, 10]])
+    np.testing.assert_array_equal(found.arrays["c"], base.numpy())
+
+
+class _Hostile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.system, (f"touch {self.path}",))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_pickle_is_not_run(tmp_path: Path, zipped: bool) -> None:
+    mark, path = tmp_path / "ran", tmp_path / "net.pth"
+    torch.save({"a": torch.ones(1), "b": _Hostile(mark)}, path, _use_new_zipfile_serialization=zipped)
+    told = _told(path)
+    assert "it holds posix.system, which is read by running code" in told
+    assert "torch.save(model.state_dict()" in told
+    path.write_bytes(pickle.dumps(_Hostile(mark)))
+    _told(path)
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(_Hostile(mark)))  # noqa: S301 # that the pickle is one that runs code
+    assert mark.exists()
+
+
+def test_whole_modules_and_programs_are_refused(tmp_path: Path) -> None:
+    assert "it holds torch.nn.modules.container.Sequential, which" in _told(tmp_path / "net.pth", _net())
+    torch.save(STATE, tmp_path / "net.pt")
+    with zipfile.ZipFile(tmp_path / "net.pt", "a") as archive:
+        archive.writestr("net/constants.pkl", b"")  # by which torch tells an archive of TorchScript
+    assert "a TorchScript archive, which is a program" in _told(tmp_path / "net.pt")
+
+
+def test_what_is_no_state_dict_is_described(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    assert "received a list" in _told(path, [torch.ones(1)])
+    assert "received a Tensor" in _told(path, torch.ones(1))
+    assert "it is empty" in _told(path, {})
+    assert "tensors alone by name; received epoch (int), name (str)" in _told(
+        path, {"a": torch.ones(1), "epoch": 3, "name": "x"}
+    )
+    told = _told(path, {"state_dict": STATE, "ema": {"state_dict": STATE}})
+    assert "weights 2 times, under state_dict, ema.state_dict" in told
+    assert "torch.load('net.pth', weights_only=True)['state_dict']" in told
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")  # files that were written when it was not deprecated
+def test_tensors_that_are_no_arrays_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    assert "w is a sparse tensor" in _told(path, {"w": torch.eye(3).to_sparse()})
+    assert "w is complex" in _told(path, {"w": torch.ones(2, dtype=torch.complex64)})
+    assert "w is quantized" in _told(path, {"w": torch._empty_affine_quantized([2], scale=0.1, dtype=torch.qint8)})
+    assert "w is on the meta device" in _told(path, {"w": torch.ones(2, device="meta")})
+
+
+def test_a_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    assert "claims to hold 400,000,000,000 bytes" in _told(path, {"w": torch.ones(1).expand(10**11)})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("net/data.pkl", bytes(2**27))
+    assert "claims to hold" in _told(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_every_damage_is_one_error(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(
+        {"a": torch.ones(40), "b": torch.zeros(3, dtype=torch.int64)}, path, _use_new_zipfile_serialization=zipped
+    )
+    whole = path.read_bytes()
+    for length in range(1, len(whole), max(1, len(whole) // 60)):
+        path.write_bytes(whole[:length])
+        _told(path)
+    draw = np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        for place in draw.integers(0, len(whole), 4):
+            damaged[place] = draw.integers(256)
+        path.write_bytes(damaged)
+        try:
+            BACKEND.read_weights(path)
+        except WeightsError as error:
+            assert str(path) in error.message  # noqa: PT017 # some damage is of a number alone, and cannot be seen
+    for content in (b"\x80\x04.", b"PK\x03\x04" + bytes(100), os.urandom(1000)):
+        path.write_bytes(content)
+        _told(path)

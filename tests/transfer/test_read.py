@@ -1,0 +1,98 @@
+"""Weights files found by the ends of their names; safetensors of any program without a framework."""
+
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from netspec.errors import BackendError, NetspecError, WeightsError
+from netspec.lowering import find_backend
+from netspec.testing.networks import towers
+from netspec.transfer import read_weights
+from netspec.weights import initialize, save_weights
+
+
+def _told(path: Path) -> str:
+    with pytest.raises(NetspecError) as caught:
+        read_weights(path)
+    assert str(path) in caught.value.message
+    return str(caught.value)
+
+
+def test_safetensors_of_others(tmp_path: Path) -> None:
+    arrays = {"a.weight": np.arange(6, dtype=np.float16).reshape(2, 3), "n": np.array(3)}
+    save_file(arrays, tmp_path / "net.safetensors", {"format": "pt"})
+    found = read_weights(tmp_path / "net.safetensors")
+    assert found.notes == ()
+    assert found.arrays.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array, strict=True)
+
+
+def test_bfloat16_is_widened(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    values = np.array([1.5, -2, 0.0078125, 3e38], np.float32)
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [0, 8]}}).encode()
+    halves = (values.view(np.uint32) >> 16).astype("<u2")
+    path.write_bytes(struct.pack("<Q", len(header)) + header + halves.tobytes())
+    found = read_weights(path).arrays["w"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[0], values[:2])
+    np.testing.assert_array_equal(found.view(np.uint32).reshape(-1) >> 16, halves)
+
+
+def test_safetensors_load_no_framework(tmp_path: Path) -> None:
+    save_file({"a": np.ones(2, np.float32)}, tmp_path / "net.safetensors")
+    code = "import sys; from pathlib import Path; from netspec.transfer import read_weights; "
+    code += "read_weights(Path(sys.argv[1])); print(*sorted(m.partition('.')[0] for m in sys.modules))"
+    command = [sys.executable, "-c", code, str(tmp_path / "net.safetensors")]
+    loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    assert "netspec" in loaded
+    assert not loaded & {"torch", "keras", "tensorflow", "h5py", "onnx", "netspec_torch", "netspec_keras"}
+
+
+def test_what_is_there_in_place_of_a_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    (tmp_path / "nets.pth").write_bytes(b"x")
+    assert "did you mean 'nets.pth'?" in _told(path)
+    path.write_bytes(b"")
+    assert "is empty" in _told(path)
+    path.write_text("<!DOCTYPE html><html>404</html>")
+    assert "this is a web page" in _told(path)
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    assert "a pointer of Git LFS" in _told(path)
+    path.unlink()
+    path.mkdir()
+    assert "is a directory" in _told(path)
+
+
+def test_a_name_of_another_kind_lists_those_that_are_read(tmp_path: Path) -> None:
+    (tmp_path / "net.ckpt.index").write_bytes(b"x")
+    told = _told(tmp_path / "net.ckpt.index")
+    assert ".safetensors, .pth, .pt" in told
+
+
+def test_damaged_safetensors_and_our_own(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_file({"a": np.ones(2, np.float32)}, path)
+    path.write_bytes(path.read_bytes()[:-3])
+    assert "not a readable safetensors file" in _told(path)
+    save_file({}, path)
+    assert "holds no arrays" in _told(path)
+    graph = towers()
+    told = _told(save_weights(path, graph, initialize(graph)))
+    assert f"netspec wrote this file, for the spec {graph.name!r}" in told
+
+
+def test_a_framework_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net.PTH").write_bytes(b"x")
+    monkeypatch.setattr(type(find_backend("torch")), "missing", lambda _: ["torch"])
+    with pytest.raises(BackendError, match="needs torch") as caught:
+        read_weights(tmp_path / "net.PTH")
+    assert "netspec[torch]" in caught.value.hint
+    assert not isinstance(caught.value, WeightsError)
