@@ -12,10 +12,11 @@ PHOTO  ?= $(shell ls $(VENV)/lib/python3*/site-packages/sklearn/datasets/images/
 DEMO := $(VENV)/.demo-is-installed
 DEV  := $(VENV)/.dev-is-installed
 BENCH := $(VENV)/.bench-is-installed
+PEERS := $(VENV)/.peers-are-installed
 ROWS ?= # words in the names of the rows to measure; all without
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-keep clean
+.PHONY: help demo test peers peers-keep bench bench-keep clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -32,6 +33,12 @@ test: $(DEV) ## Lint, check types and imports, and run all tests
 	$(RUN) mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 # OpenMP's threads wait by spinning: two in each worker take ten times as long
+
+peers: $(PEERS) ## Compare the zoo with the published networks, weights carried from their own code
+	$(RUN) pytest tests/peers
+
+peers-keep: $(PEERS) ## The same, and keep the results in tests/peers/RESULTS.md
+	$(RUN) pytest tests/peers --keep
 
 bench: $(BENCH) ## Measure, each figure as a ratio to a peer that takes its turn, beside the target and the last result
 	$(BIN)/python benchmarks/run.py $(ROWS)
@@ -60,4 +67,8 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 
 $(BENCH): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[bench]'
+	@touch $@ $(DEV) $(DEMO)
+
+$(PEERS): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[peers]'
 	@touch $@ $(DEV) $(DEMO)

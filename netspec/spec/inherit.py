@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from netspec.spec.declarations import give_all
 from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems
+from netspec.spec.inherit_blocks import merge_blocks
 from netspec.spec.inherit_layers import Removals, merge_layers
-from netspec.spec.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training, overlay
+from netspec.spec.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training
 
 # Not taken over: a name is one network's, published figures are one network's, `extends` is done.
 _OWN = ("name", "published", "extends")
@@ -13,7 +16,6 @@ _OWN = ("name", "published", "extends")
 _MERGES: dict[str, Merge] = {
     "parameters": give_all,
     "presets": merge_presets,
-    "blocks": overlay,
     "defaults": merge_defaults,
     "training": merge_training,
 }
@@ -27,7 +29,7 @@ def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems)
         entries.pop("input", None)
         entries.pop("inputs", None)
     for key, entry in said.items():
-        merge = _MERGES.get(key)
+        merge = _MERGES.get(key) if key != "blocks" else partial(merge_blocks, problems=problems)
         if merge is not None and key in entries:
             entries[key] = Entry(entry.at, both_mappings(entries[key].value, entry.value, merge))
         elif key != "layers":

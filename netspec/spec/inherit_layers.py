@@ -63,7 +63,7 @@ class _Editor:
             message = f"`after` places a new layer, and {quote(name)} has its place in the base"
             self._problems.add(at, message, "remove `after`, or give the new layer a name of its own")
             above = _without_after(above)
-        if isinstance(below, MappingNode) and not _is_complete(above):
+        if isinstance(below, MappingNode) and not is_complete(above):
             above = merge_attributes(below, above)
         self._layers[name] = Entry(entry.at, above)
 
@@ -88,7 +88,7 @@ class _Editor:
 
     def _place_of(self, name: str, at: Position, layer: MappingNode) -> str | None:
         if "after" not in layer.entries:
-            if _is_complete(layer):
+            if is_complete(layer):
                 self._problems.add(at, f"the new layer {quote(name)} needs `after`: the layer that it follows")
             else:
                 hint = did_you_mean(name, self._base) or "a new layer states its `op` and `after`"
@@ -115,7 +115,7 @@ class _Editor:
             pending += reversed(self._after.get(name, ()))
 
 
-def _is_complete(layer: MappingNode) -> bool:
+def is_complete(layer: MappingNode) -> bool:
     """Whether a layer says what it is, and so stands for itself."""
     return "op" in layer.entries or "block" in layer.entries
 
@@ -154,7 +154,7 @@ class Removals:
         if not self._removed:
             return dict(self._layers)
         kept: dict[str, Entry] = {}
-        last = next(iter(self._before.values()), "")
+        last = ""  # of several inputs the first is read by name alone
         for name, entry in self._layers.items():
             if name not in self._removed:
                 kept[name] = Entry(entry.at, self._rewired_layer(name, entry.value, last))

@@ -130,7 +130,9 @@ def _all_layers(layer: Schema) -> Schema:
 
 def _complete_spec() -> Schema:
     """What a file that extends no other must say."""
-    complete = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
+    layers = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
+    complete = {"properties": {**layers["properties"]}}
+    complete["properties"]["blocks"] = {"additionalProperties": {**layers, "required": ["layers"]}}
     complete["properties"]["training"] = {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
     return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
 
@@ -157,16 +159,14 @@ def _parameters() -> Schema:
 def _block() -> Schema:
     names = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
     by_name = {"type": "object", "propertyNames": {"pattern": _LAYER_NAME}, "minProperties": 1}
-    layer = {"allOf": [_reference("layer"), {**_OP_OR_BLOCK, "not": {"required": ["after"]}}]}
     return {
         "type": "object",
         "properties": {
             "parameters": _reference("parameters"),
             "inputs": {**names, "description": "Names of what it receives; `[input]` if left out."},
-            "layers": {**by_name, "additionalProperties": layer},
+            "layers": {**by_name, "additionalProperties": _reference("layer")},
             "outputs": {**names, "description": "The layers whose values it gives; the last if left out."},
         },
-        "required": ["layers"],
         "additionalProperties": False,
     }
 

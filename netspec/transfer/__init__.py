@@ -13,10 +13,12 @@ A mapping says how one family of networks is named elsewhere (`specs/weights/ORI
       "layer{s}.{i}.downsample.1": "layer${s}.${i}.downsample.bn"
 
 On the left `{x}` stands for the shortest text without a dot that fits, `{x*}` for one with dots too. On the right
-`${…}` is an expression of the spec language over these and the model's parameters, such as `${i + 1}`. Rules are of
-layers: which weights a layer has, what the origin calls them and how their axes lie is known once by origin and op
-(`origins.py`). Where both sides name a weight in full, the rule is of that weight. Further keys, each optional:
+`${…}` is an expression of the spec language over these and the model's parameters, such as `${i + 1}`. A rule whose
+expression has no value, or whose name no layer has, is of other layers. Rules are of layers: which weights a layer has,
+what the origin calls them and how their axes lie is known once by origin and op (`origins.py`). Where both sides name a
+weight in full, the rule is of that weight. Further keys, each optional:
 
+    lists: {part: [conv, bn]}                                    # to look up: `${part[i]}`
     ignored: ["aux{i}.{path*}"]                                  # theirs that the network does not use
     constants: {"{layer}.weight": 1}                             # ours that the origin has not, and so has as a number
 

@@ -28,6 +28,7 @@ class MappingEntry(Attribute):
     origin: OriginName
     source: str
     models: dict[str, dict[str, Any]] = Field(min_length=1)
+    lists: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     layers: dict[str, str] = Field(default_factory=dict)
     ignored: tuple[str, ...] = Field((), strict=False)
     constants: dict[str, float] = Field(default_factory=dict)
@@ -60,6 +61,7 @@ class WeightMapping:
         spec: the file of the family's spec.
         origin: where the names are from.
         models: parameters of the spec, by the name of their model.
+        lists: what expressions may look up by position.
         rules: what their layers are of ours.
         ignored: patterns of weights that the network does not use.
         constants: patterns of our weights that the origin has not, and their value.
@@ -70,6 +72,7 @@ class WeightMapping:
     origin: OriginName
     source: str
     models: Mapping[str, Mapping[str, Any]]
+    lists: Mapping[str, tuple[Any, ...]]
     rules: tuple[Rule, ...]
     ignored: tuple[Pattern, ...]
     constants: tuple[tuple[Pattern, float], ...]
@@ -94,9 +97,11 @@ def read_mapping(path: Path) -> WeightMapping:
     for at, text in _patterns(document):
         if wrong := Pattern(text).problem:
             problems.add(at, f"{quote(text)}: {wrong}")
+    for at, name, other in _shadowed(document):
+        problems.add(at, f"{quote(name)} is a list and {other} too", "give the list another name")
     for at, pattern, text in _templates(document):
         if not pattern.problem:
-            _check_template(at, pattern, text, _parameters(document), problems)
+            _check_template(at, pattern, text, _parameters(document) | _lists(document).keys(), problems)
     problems.raise_any()
     assert entry is not None  # noqa: S101 # else there was a problem
     return WeightMapping(
@@ -105,6 +110,7 @@ def read_mapping(path: Path) -> WeightMapping:
         origin=entry.origin,
         source=entry.source,
         models=entry.models,
+        lists=entry.lists,
         rules=tuple(Rule(Pattern(theirs), ours) for theirs, ours in entry.layers.items()),
         ignored=tuple(map(Pattern, entry.ignored)),
         constants=tuple((Pattern(ours), value) for ours, value in entry.constants.items()),
@@ -138,6 +144,18 @@ def _templates(document: MappingNode) -> Iterator[tuple[Position, Pattern, str]]
         yield from ((node.at, Pattern(theirs), str(node.value)) for node in texts)
 
 
+def _lists(document: MappingNode) -> dict[str, Position]:
+    """The lists, and where each stands."""
+    return {name: at for at, name, _ in _entries(document, "lists")}
+
+
+def _shadowed(document: MappingNode) -> Iterator[tuple[Position, str, str]]:
+    """Lists whose name means something else as well, and what."""
+    others = {hole: f"a hole of {quote(text)}" for _, text in _patterns(document) for hole in Pattern(text).holes}
+    others |= {name: "a parameter of a model" for entry in _model_nodes(document) for name in entry.entries}
+    yield from ((at, name, others[name]) for name, at in _lists(document).items() if name in others)
+
+
 def _parameters(document: MappingNode) -> set[str]:
     """The parameters that every model sets."""
     found = [set(entry.entries) for entry in _model_nodes(document)]
@@ -150,13 +168,13 @@ def _model_nodes(document: MappingNode) -> Iterator[MappingNode]:
         yield from (entry.value for entry in node.entries.values() if isinstance(entry.value, MappingNode))
 
 
-def _check_template(at: Position, pattern: Pattern, text: str, parameters: set[str], problems: Problems) -> None:
+def _check_template(at: Position, pattern: Pattern, text: str, known: set[str], problems: Problems) -> None:
     """That a text's expressions are some, over what there is."""
     if set("{}") & set(_USED.sub("", text)):
         problems.add(at, f"{quote(text)}: braces here belong to an expression", "write `${x}` for what `{x}` found")
         return
     try:
-        evaluate_text(text, dict.fromkeys([*parameters, *pattern.holes], UNKNOWN))
+        evaluate_text(text, dict.fromkeys([*known, *pattern.holes], UNKNOWN))
     except ExpressionError as error:
         hint = _holes_of(pattern) if error.undefined else error.hint
         problems.add(at, error.message.replace("the parameter", "the hole") if error.undefined else error.message, hint)

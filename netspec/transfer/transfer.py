@@ -114,9 +114,10 @@ def _targets(mapping: WeightMapping, model: str, graph: Graph, names: Iterable[s
 def _candidates(mapping: WeightMapping, model: str, graph: Graph, name: str) -> Iterator[tuple[Rule, _Target]]:
     """Every weight of the graph that a rule makes of a name: whole, or its layer's by what the origin calls them."""
     kinds = ORIGINS[mapping.origin].kinds
+    known = {**mapping.lists, **mapping.models[model]}
     for layer, suffix in _splits(name):
         for rule in mapping.rules:
-            ours = _ours(rule, layer, mapping.models[model])
+            ours = _ours(rule, layer, known)
             node = graph.values.get(ours)
             if isinstance(node, Node) and suffix in kinds.get(node.op.kind, {}):
                 weight = kinds[node.op.kind][suffix]
@@ -135,14 +136,14 @@ def _splits(name: str) -> Iterator[tuple[str, str]]:
         yield ".".join(parts[:count]), ".".join(parts[count:])
 
 
-def _ours(rule: Rule, layer: str, settings: Mapping[str, Any]) -> str:
+def _ours(rule: Rule, layer: str, known: Mapping[str, Any]) -> str:
     """Our name for their layer by a rule; empty where it is not one of the rule's."""
     holes = rule.theirs.match(layer)
     if holes is None:
         return ""
     try:
-        return str(evaluate_text(rule.ours, {**settings, **holes}))
-    except ExpressionError:  # arithmetic on a hole that holds no number: the rule is of other layers
+        return str(evaluate_text(rule.ours, {**known, **holes}))
+    except ExpressionError:  # arithmetic on text, a position beyond the list: the rule is of other layers
         return ""
 
 

@@ -90,3 +90,16 @@ def test_a_matrix_of_keras_after_a_flattened_map(tmp_path: Path) -> None:
     np.testing.assert_allclose(found @ x.reshape(-1), x.transpose(1, 2, 0).reshape(-1) @ matrix, rtol=1e-12)
     later = np.random.default_rng(2).standard_normal((24, 3))  # as many rows, but of features
     np.testing.assert_array_equal(canonical(graph, graph.values["g"], "weight", later), later.T)  # type: ignore[arg-type]
+
+
+def test_a_list_is_looked_up_by_position(tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    path.write_text(GOOD.replace("${i + 1}", "${unit[i]}") + "lists: {unit: [x, [y, z]]}\n")
+    assert read_mapping(path).lists == {"unit": ("x", ("y", "z"))}
+    assert "the hole 'units' is not defined" in _told(tmp_path, path.read_text().replace("unit[i]", "units[i]"))
+
+
+def test_a_list_has_a_name_of_its_own(tmp_path: Path) -> None:
+    told = _told(tmp_path, GOOD + "lists: {i: [0], depth: [0]}\n")
+    assert "net.yaml:7:9: lists.i: 'i' is a list and a hole of 'a{i}' too" in told
+    assert "lists.depth: 'depth' is a list and a parameter of a model too" in told

@@ -81,6 +81,12 @@ def test_a_layer_beyond_the_rule_is_left_over(tmp_path: Path) -> None:
     assert "features.x.weight" in _told(tmp_path, _arrays() | {"features.x.weight": np.ones(3)})
 
 
+def test_a_position_beyond_a_list_is_of_another_rule(tmp_path: Path) -> None:
+    mapping = MAPPING.replace("${'bn' if n + 1 == 2 else 'none'}", "${layer[n]}") + "lists: {layer: [none, bn]}\n"
+    assert _transfer(tmp_path, _arrays(), mapping).names["features.1.bias"] == "bn.bias"
+    assert "features.2.weight" in _told(tmp_path, _arrays() | {"features.2.weight": np.ones(3)}, mapping)
+
+
 def test_what_is_ignored_and_what_the_origin_has_not(tmp_path: Path) -> None:
     arrays = _arrays() | {"aux.deep.weight": np.ones(3)}
     del arrays["features.1.weight"]

@@ -1,0 +1,119 @@
+"""A peer of any torch module: weights drawn by their names, running statistics as training would leave them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from netspec.ops.base import Array
+from netspec.weights import stream
+from tests.peers.peer import Peer
+
+CALIBRATING = 4  # images from which running statistics are found
+NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def built(make: Callable[[], Any]) -> nn.Module:
+    """The module without the time that its initialisation takes; on the CPU where its widths are tensors."""
+    try:
+        with torch.device("meta"):
+            module: nn.Module = make()
+    except NotImplementedError:
+        module = make()
+    return module.eval()
+
+
+def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Callable[[Any], Any] | None) -> Peer:
+    """The module with drawn weights.
+
+    Args:
+        module: on any device, the meta device too.
+        shape: (C, H, W).
+        seed: of weights.
+        heads: what a forward pass gives in training → the outputs of its heads, in the order of our spec's.
+    """
+    state = module.state_dict()  # with its metadata: some modules read another layout where no version stands in it
+    for name, tensor in state.items():
+        state[name] = _drawn(name, tensor, seed)
+    module.load_state_dict(state, assign=True)
+    _settle(module, shape, seed)
+
+    @torch.inference_mode()
+    def forward(pixels: Array) -> Array:
+        array: Array = module(torch.from_numpy(pixels)).numpy()
+        return array
+
+    @torch.inference_mode()
+    def forward_heads(pixels: Array) -> tuple[Array, ...]:
+        assert heads is not None
+        with only_root_training(module):
+            return tuple(tensor.numpy() for tensor in heads(module(torch.from_numpy(pixels))))
+
+    arrays = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    return Peer(arrays, forward, forward_heads if heads else None, dict(_constants(module)))
+
+
+def _constants(module: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
+    """Epsilons of every normalization, and with batches how fast running statistics move."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.LayerNorm):
+            yield f"{name}.weight", {"epsilon": layer.eps}
+        elif isinstance(layer, NORMALIZATIONS):
+            assert layer.momentum is not None, f"{name} averages all batches, and update_rate says nothing like that"
+            yield f"{name}.weight", {"epsilon": layer.eps, "update_rate": layer.momentum}
+
+
+class only_root_training:  # noqa: N801 # a context, as torch's own
+    """Heads answer, and yet dropout drops nothing and running statistics are used: its parts are left at inference."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+
+    def __enter__(self) -> None:
+        self._module.training = True
+
+    def __exit__(self, *_: object) -> None:
+        self._module.training = False
+
+
+def _drawn(name: str, tensor: Tensor, seed: int) -> Tensor:
+    """He-scaled kernels keep the input's scale; scales and variances within 0.5 and 1.5; all else normal."""
+    if not tensor.dtype.is_floating_point:
+        return torch.zeros_like(tensor, device="cpu")
+    random = stream(seed, "peer", name)
+    shape = tuple(tensor.shape)
+    if name.endswith("weight") and len(shape) > 1:
+        scale = np.float32(np.sqrt(2.0 * shape[0] / tensor.numel()))
+        return torch.from_numpy(random.standard_normal(shape, np.float32) * scale)
+    if name.endswith(("weight", "running_var", "layer_scale", "gamma")):
+        return torch.from_numpy(random.random(shape, np.float32) + np.float32(0.5))
+    return torch.from_numpy(random.standard_normal(shape, np.float32))
+
+
+@torch.inference_mode()
+def _settle(module: nn.Module, shape: tuple[int, int, int], seed: int) -> None:
+    """Running statistics near those of what each normalization reads.
+
+    At a mean of 0 and a variance of 1 they would not normalize: a residual signal grows, and what float32 rounds in it
+    is no longer small beside the outputs. They stay off by a tenth of a deviation and by half the variance, channel by
+    channel, so that each counts.
+    """
+
+    def lay_around(layer: Any, inputs: tuple[Tensor, ...]) -> None:
+        (x,) = inputs
+        std = float(x.std()) or 1.0
+        layer.running_mean.mul_(0.1 * std).add_(float(x.mean()))
+        layer.running_var.mul_(std**2)
+
+    layers = [layer for layer in module.modules() if isinstance(layer, NORMALIZATIONS)]
+    hooks = [layer.register_forward_pre_hook(lay_around) for layer in layers]
+    pixels = stream(seed, "peer", "pixels").standard_normal((CALIBRATING, *shape), np.float32)
+    if layers:
+        with only_root_training(module):  # so that heads are settled as well
+            module(torch.from_numpy(pixels))
+    for hook in hooks:
+        hook.remove()
