@@ -32,7 +32,6 @@ from netspec.spec.scalars import lookalike
 from netspec.spec.uses import MAX_LAYERS, Use, read_use
 
 MAX_NUMBER = 2**31
-# What the language is to have, said plainly to who tries it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +64,7 @@ class DraftLayer(NamedTuple):
     Attributes:
         inputs: None for a layer that reads the one before.
         broken: whether what it reads cannot be known.
+        kind: the name of the op, also where its attributes are not right, or not known yet.
         block: the name of the block, also where the use of it is not right.
         outputs: the names of a block's outputs; empty for an op, None where they cannot be known.
         dropped: whether `when`, or `repeat: 0`, leaves it out.
@@ -78,6 +78,7 @@ class DraftLayer(NamedTuple):
     attributes: MappingNode | None = None
     default_initializers: frozenset[str] = frozenset()
     use: Use | None = None
+    kind: str = ""
     block: str = ""
     outputs: tuple[str, ...] | None = ()
     dropped: bool = False
@@ -197,7 +198,7 @@ def _read_op(
 ) -> DraftLayer:
     kind = _read_kind(draft.name, draft.at, node, around, problems)
     if kind is None:
-        return draft
+        return draft._replace(broken=draft.broken or (draft.inputs is None and _is_unknown_op(node, around)))
     defaults = around.defaults
     attributes = merge_attributes(defaults[kind], own) if kind in defaults else own
     op = None
@@ -206,6 +207,7 @@ def _read_op(
     stated = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
     return draft._replace(
         op=None if misplaced else op,
+        kind=kind,
         attributes=MappingNode({**stated, **attributes.entries}, node.at),
         default_initializers=_only_default(defaults.get(kind), own),
     )
@@ -253,6 +255,11 @@ def _read_kind(name: str, at: Position, node: MappingNode, around: Surroundings,
     elif not is_broken(op):
         problems.add(op.at, f"expected the name of an op, received {describe(op)}", _OPS_HINT)
     return None
+
+
+def _is_unknown_op(node: MappingNode, around: Surroundings) -> bool:
+    """Whether an expression that has no value yet says which op it is, which then may be one that reads nothing."""
+    return "op" in node.entries and is_broken(Substitution(around.names, Problems()).apply(node.entries["op"].value))
 
 
 def _read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] | None:
