@@ -28,10 +28,8 @@ from netspec.spec.hints import did_you_mean, nearest
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
 from netspec.spec.parameters import Substitution
-from netspec.spec.scalars import lookalike
+from netspec.spec.scalars import lookalike, out_of_range
 from netspec.spec.uses import MAX_LAYERS, Use, read_use
-
-MAX_NUMBER = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,13 +286,12 @@ def _initialized(node: MappingNode) -> set[str]:
 
 
 def _numbers_in_range(node: DocumentNode, problems: Problems) -> bool:
-    """Whether no number is so large that computing with it could take memory or time."""
+    """Whether no number is so large that computing with it could take memory or time, nor beyond what float32 holds."""
     if isinstance(node, ScalarNode):
-        number = node.value
-        if isinstance(number, int) and abs(number) > MAX_NUMBER:
-            problems.add(node.at, f"{number:,} is beyond what a layer can have: at most {MAX_NUMBER:,}")
-            return False
-        return True
+        wrong = out_of_range(node.value) if isinstance(node.value, int | float) else ""
+        if wrong:
+            problems.add(node.at, wrong)
+        return not wrong
     items = node.items if isinstance(node, SequenceNode) else [e.value for e in node.entries.values()]
     in_range = [_numbers_in_range(item, problems) for item in items]  # each is looked at
     return all(in_range)
