@@ -113,7 +113,8 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         WeightsError: no such file, not safetensors, or damaged.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file", "give the .safetensors that `netspec build` wrote")
+        what = "is a directory" if path.is_dir() else "there is no such file"
+        raise WeightsError(f"{path}: {what}", "give the .safetensors that `netspec build` wrote")
     try:
         with safe_open(path, framework="numpy") as file:  # which checks the header, and copies what it reads
             metadata = file.metadata() or {}
@@ -173,7 +174,10 @@ def write_arrays(path: Path, arrays: Weights, metadata: Mapping[str, Any]) -> Pa
     text = {METADATA: json.dumps(metadata)}
 
     def write(temporary: Path) -> None:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, text)
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, text)
+        except SafetensorError as error:  # what the system said, a full disk for one, is in its words
+            raise OSError(str(error)) from error
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
 

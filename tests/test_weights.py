@@ -1,3 +1,5 @@
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,8 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
     refused("holds NaN")
     path.unlink()
     refused("there is no such file")
+    path.mkdir()
+    refused("is a directory")
 
 
 def test_another_networks_file_is_named(tmp_path: Path) -> None:
@@ -113,6 +117,20 @@ def test_an_unwritable_folder_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(NetspecError, match="cannot write"):
         save_weights(blocked / "w.safetensors", graph, initialize(graph))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    graph = towers()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: a write fails instead
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(NetspecError, match=r"cannot write .*w\.safetensors: .*File too large"):
+            save_weights(tmp_path / "w.safetensors", graph, initialize(graph))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_weights_of_an_optimized_network_are_not_taken_for_the_specs(tmp_path: Path) -> None:

@@ -16,9 +16,12 @@ def identity(op: Identity, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Flatten)
 def flatten(op: Flatten, node: Node, out: ModuleWriter) -> None:
-    """`x.flatten(1)`; features that are flat stay as they are."""
+    """`x.flatten(1)`; features that are flat stay as they are, and one number a sample becomes a feature."""
     (x,) = out.inputs(node)
-    out.assign(node, x if node.type in node.input_types else method(x, "flatten", 1))
+    if node.input_types[0].rank == 1:
+        out.assign(node, method(x, "unsqueeze", 1))
+    else:
+        out.assign(node, x if node.type in node.input_types else method(x, "flatten", 1))
 
 
 @lowers(Reshape)

@@ -77,6 +77,17 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert (found.stdout, found.stderr) == ("0\n", "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error(small: Path, tmp_path: Path, closed: str) -> None:
+    """What is written meanwhile does not end up in it either: files take the lowest descriptor that is free."""
+    out = tmp_path / "built"
+    command = f"{sys.executable} -m netspec build {small} --backend torch --out {out} {closed}"
+    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert found.returncode == 0
+    assert found.stderr == ""
+    compile((out / "torch" / "small.py").read_text(), "small.py", "exec")
+
+
 def in_terminal(columns: int, *arguments: object, **environment: str) -> str:
     """What a command prints on a terminal of so many columns."""
     ours, theirs = pty.openpty()
