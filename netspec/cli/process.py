@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+LAST_WORDS = 5.0  # seconds from SIGTERM to the end of one of several processes
+
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
@@ -18,6 +20,8 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark
             stream.reconfigure(errors="replace")
+    if "WORLD_SIZE" in os.environ:
+        _say_why_first()
     from netspec.cli.app import run
 
     code = run(sys.argv[1:])
@@ -35,3 +39,23 @@ def _open_closed_streams() -> None:
             stream = Path(os.devnull).open(mode)  # noqa: SIM115 # until the process ends
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
+
+
+def _say_why_first() -> None:
+    """Let SIGTERM end this process only after a moment.
+
+    When one of torchrun's processes fails, the others lose it in the middle of a step, and torchrun ends them while
+    they tidy up: before they have said what happened.
+    """
+    import signal
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+    def hear(number: int, frame: object) -> None:
+        signal.signal(signal.SIGALRM, end)
+        signal.setitimer(signal.ITIMER_REAL, LAST_WORDS)
+
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.signal(signal.SIGTERM, hear)

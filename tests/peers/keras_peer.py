@@ -70,7 +70,7 @@ def _draw(network: Any, seed: int) -> None:
 
 
 def _settle(network: Any, shape: tuple[int, ...], seed: int, scale: float) -> None:
-    """Running statistics near those of what each normalization reads, as `torch_peer` lays them, and for its reasons."""
+    """Running statistics near those of what each normalization reads, as `torch_peer` lays them."""
     layers = list(_normalizations(network))
     for layer in layers:
         layer.momentum = 0.0  # what it keeps is the last batch's
