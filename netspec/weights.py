@@ -25,6 +25,7 @@ from netspec.passes import Level, optimize
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
 METADATA = "netspec"  # the key in a safetensors file; its value is JSON
+IMPORT: Final = "`netspec weights import` reads those of other libraries"
 SLOT = "/"  # in the names of what an optimizer keeps, `velocity/conv1.weight`, and in no weight's
 
 
@@ -88,6 +89,7 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     except WeightsError as error:
         made = metadata.get("spec")
         hint = f"the file was written for the spec {made!r}" if made and made != graph.name else error.hint
+        hint = hint if metadata else f"netspec did not write this file; {IMPORT}"
         raise WeightsError(f"{path}: {error.message}", hint) from error
     for name, array in weights.items():
         if not np.issubdtype(array.dtype, np.floating):
@@ -120,9 +122,8 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             metadata = file.metadata() or {}
         arrays = _map_arrays(path)
     except (SafetensorError, OSError, TypeError, KeyError) as error:
-        raise WeightsError(
-            f"{path}: not a readable safetensors file: {error}", "it may be cut short, or of another format"
-        ) from error
+        hint = "it may be cut short" if path.suffix == ".safetensors" else IMPORT
+        raise WeightsError(f"{path}: not a readable safetensors file: {error}", hint) from error
     try:
         found = json.loads(metadata.get(METADATA, "{}"))
     except ValueError:

@@ -185,3 +185,18 @@ def test_numbers_at_odd_addresses_are_copied(tmp_path: Path) -> None:
     (loaded,) = load_weights(path, graph).values()
     np.testing.assert_array_equal(loaded, array)
     assert loaded.flags.aligned
+
+
+def test_files_of_other_libraries_are_told_how_to_come_in(tmp_path: Path) -> None:
+    graph = towers()
+    path = tmp_path / "w.safetensors"
+    save_file({"conv.kernel": np.ones(3, np.float32)}, path)
+    with pytest.raises(WeightsError) as error:
+        load_weights(path, graph)
+    assert (
+        error.value.hint == "netspec did not write this file; `netspec weights import` reads those of other libraries"
+    )
+    (tmp_path / "w.pth").write_bytes(b"PK\x03\x04")
+    with pytest.raises(WeightsError) as error:
+        load_weights(tmp_path / "w.pth", graph)
+    assert error.value.hint == "`netspec weights import` reads those of other libraries"
