@@ -230,9 +230,10 @@ def test_list_has_every_model_once_and_each_as_json(netspec: Run) -> None:
     assert found[names.index("torchvision:resnet50")]["settings"] == {"depth": 50}
     code, out, _ = netspec("weights", "list")
     assert code == 0
-    assert ["torchvision:resnet50", "specs/resnet.yaml", "depth=50", "specs/weights/torchvision/resnet.yaml"] in [
+    assert ["torchvision:resnet50", "resnet.yaml", "depth=50", "torchvision/resnet.yaml"] in [
         line.split() for line in out.splitlines()
     ]
+    assert out.endswith("\nspecs: specs, mappings: specs/weights\n")
 
 
 def test_importing_safetensors_loads_no_framework(given: Callable[..., list[object]]) -> None:
