@@ -24,7 +24,7 @@ _DECLARED: list[torch.library.Library] = []  # a declaration lasts as long as it
 
 def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
     """A model of `torchvision.models` by its name there."""
-    _require_operators()
+    require_operators()
     from torchvision import models
 
     def make() -> Any:
@@ -35,7 +35,7 @@ def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
     return peer_of(built(make), shape, seed, HEADS.get(model))
 
 
-def _require_operators() -> None:
+def require_operators() -> None:
     """Declare the operators that torchvision wants to exist when it is imported, where its library does not load.
 
     Its wheel on PyPI is built for CUDA, and its library does not load beside torch's build for the CPU; no
