@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import keras
@@ -43,17 +44,17 @@ def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
     def forward(pixels: Array) -> Array:
         return _run(network, pixels.transpose(0, 2, 3, 1) * np.float32(scale))
 
-    arrays = {variable.path.replace("/", "."): keras.ops.convert_to_numpy(variable) for variable in network.weights}
-    return Peer(arrays, forward)
+    arrays = {_name(variable): keras.ops.convert_to_numpy(variable) for variable in network.weights}
+    return Peer(arrays, forward, constants=dict(_constants(network)))
 
 
-def _run(network: Any, images: Array, *, training: bool = False) -> Array:
-    array: Array = keras.ops.convert_to_numpy(network(images.astype(np.float32), training=training))
+def _run(network: Any, images: Array) -> Array:
+    array: Array = keras.ops.convert_to_numpy(network(images, training=False))
     return array
 
 
 def _draw(network: Any, seed: int) -> None:
-    """He-scaled kernels keep the input's scale; scales within 0.5 and 1.5; biases normal."""
+    """He-scaled kernels keep the input's scale; scales and variances within 0.5 and 1.5; all else normal."""
     for variable in network.weights:
         if variable.path.startswith(PREPROCESSING):
             continue
@@ -63,7 +64,7 @@ def _draw(network: Any, seed: int) -> None:
             depthwise = len(shape) == 4 and shape[3] == 1 and "kernel" in variable.path
             fan_in = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
             variable.assign(random.standard_normal(shape, np.float32) * np.float32(np.sqrt(2.0 / fan_in)))
-        elif variable.path.endswith(("beta", "bias")):
+        elif variable.path.endswith(("beta", "bias", "moving_mean")):
             variable.assign(random.standard_normal(shape, np.float32))
         else:
             variable.assign(random.random(shape, np.float32) + np.float32(0.5))
@@ -71,19 +72,36 @@ def _draw(network: Any, seed: int) -> None:
 
 def _settle(network: Any, shape: tuple[int, ...], seed: int, scale: float) -> None:
     """Running statistics near those of what each normalization reads, as `torch_peer` lays them."""
-    layers = list(_normalizations(network))
+    layers = list(_layers_of(network, keras.layers.BatchNormalization))
     for layer in layers:
-        layer.momentum = 0.0  # what it keeps is the last batch's
-    pixels = stream(seed, "peer", "pixels").standard_normal((CALIBRATING, *shape), np.float32) * np.float32(scale)
+        layer.call = partial(_lay_around, layer, layer.call)
+    pixels = stream(seed, "peer", "pixels").standard_normal((CALIBRATING, *shape), np.float32)
     if layers:
-        _run(network, pixels, training=True)
+        _run(network, pixels * np.float32(scale))
     for layer in layers:
-        random = stream(seed, "peer", f"{layer.name} statistics")
-        mean, variance = (keras.ops.convert_to_numpy(v) for v in (layer.moving_mean, layer.moving_variance))
-        std = np.sqrt(variance.mean())
-        layer.moving_mean.assign(mean + 0.1 * std * random.standard_normal(mean.shape, np.float32))
-        layer.moving_variance.assign(std**2 * (random.random(mean.shape, np.float32) + np.float32(0.5)))
+        del layer.call
 
 
-def _normalizations(network: Any) -> Iterator[Any]:
-    yield from (layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+def _lay_around(layer: Any, call: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """The layer's own call, once its statistics are laid around what it reads."""
+    array = keras.ops.convert_to_numpy(x)
+    std = array.std() or np.float32(1)
+    layer.moving_mean.assign(layer.moving_mean * (0.1 * std) + array.mean())
+    layer.moving_variance.assign(layer.moving_variance * std**2)
+    return call(x, *args, **kwargs)
+
+
+def _layers_of(network: Any, kinds: Any) -> Iterator[Any]:
+    yield from (layer for layer in network._flatten_layers(include_self=False) if isinstance(layer, kinds))
+
+
+def _constants(network: Any) -> Iterator[tuple[str, Mapping[str, float]]]:
+    """What a normalization has beside its weights."""
+    for layer in _layers_of(network, (keras.layers.BatchNormalization, keras.layers.LayerNormalization)):
+        rate = {"update_rate": 1 - layer.momentum} if isinstance(layer, keras.layers.BatchNormalization) else {}
+        yield _name(layer.beta), {"epsilon": layer.epsilon, **rate}
+
+
+def _name(variable: Any) -> str:
+    name: str = variable.path.replace("/", ".")
+    return name

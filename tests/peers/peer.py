@@ -39,6 +39,8 @@ class PeerMissingError(Exception):
 # A module is imported when it is used: each brings a framework.
 LOADERS: Final[Mapping[str, tuple[str, str]]] = {
     "torchvision": ("tests.peers.torchvision_peer", "torchvision"),
+    "keras-applications": ("tests.peers.keras_peer", "keras"),
+    "timm": ("tests.peers.timm_peer", "timm"),
 }
 
 

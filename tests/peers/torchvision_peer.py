@@ -30,7 +30,7 @@ def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
 
 def module(model: str) -> nn.Module:
     """The model before its weights are drawn."""
-    _require_operators()
+    require_operators()
     from torchvision import models
 
     def make() -> Any:
@@ -41,7 +41,7 @@ def module(model: str) -> nn.Module:
     return built(make)
 
 
-def _require_operators() -> None:
+def require_operators() -> None:
     """Declare the operators that torchvision wants to exist when it is imported, where its library does not load.
 
     Its wheel on PyPI is built for CUDA, and its library does not load beside torch's build for the CPU; no
