@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
@@ -35,8 +34,7 @@ MAX_NUMBER = 2**31
 # What the language is to have, said plainly to who tries it.
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What layers see of the spec, and of the block that they stand in.
 
     Attributes:
