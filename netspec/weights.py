@@ -21,7 +21,7 @@ from netspec.graph.text import spec_hash
 from netspec.graph.weights import check_weights
 from netspec.ops.base import Array, Weights
 from netspec.ops.initializers import draw
-from netspec.passes import Level, optimize
+from netspec.passes import Optimized
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
 METADATA = "netspec"  # the key in a safetensors file; its value is JSON
@@ -47,24 +47,24 @@ def initialize(graph: Graph, seed: int = 0) -> CanonicalWeights:
     }
 
 
-def save_weights(path: Path, graph: Graph, weights: Weights, level: Level = "none") -> Path:
+def save_weights(path: Path, graph: Graph, weights: Weights, optimized: Optimized | None = None) -> Path:
     """Write weights as safetensors, with the spec's name and hash as metadata: the same bytes for the same weights.
 
     Args:
         path: where to.
         graph: the spec's.
         weights: its.
-        level: of optimization: what is written are the weights of the network that it makes of the graph, and so that
-            they cannot be taken for the spec's, the metadata say so.
+        optimized: what passes made of the graph: what is written are the weights of that, and so that they cannot be
+            taken for the spec's, the metadata say so.
 
     Raises:
         WeightsError: they are not the graph's weights.
         NetspecError: the file cannot be written.
     """
-    optimized = optimize(graph, level)
+    optimized = optimized or Optimized(graph, graph, "none")
     found = optimized.weights(weights)
     metadata = {"spec": graph.name, "spec_hash": spec_hash(graph)}
-    metadata |= {"optimized": level} if optimized.folds else {}
+    metadata |= {"optimized": optimized.level} if optimized.folds else {}
     return write_arrays(path, {name: np.asarray(array, np.float32) for name, array in found.items()}, metadata)
 
 

@@ -10,6 +10,7 @@ from netspec.errors import NetspecError, WeightsError
 from netspec.graph import Graph, Input, make_node
 from netspec.ops import Conv2d, Dense
 from netspec.ops.initializers import draw
+from netspec.passes import optimize
 from netspec.testing.networks import Chain, towers
 from netspec.types import TensorType
 from netspec.weights import initialize, load_weights, save_weights, stream
@@ -135,7 +136,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 
 def test_the_weights_of_an_optimized_network_are_not_taken_for_the_specs(tmp_path: Path) -> None:
     graph = towers()  # whose folded weights have the names and shapes of its own
-    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph), "inference")
+    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph), optimize(graph, "inference"))
     assert load_file(path).keys() == graph.weights.keys()
     with pytest.raises(WeightsError) as error:
         load_weights(path, graph)
@@ -148,10 +149,10 @@ def test_the_weights_of_an_optimized_network_are_not_taken_for_the_specs(tmp_pat
 def test_what_optimizing_leaves_as_it_is_is_the_specs(tmp_path: Path) -> None:
     graph = towers()
     weights = initialize(graph)
-    trained = save_weights(tmp_path / "t.safetensors", graph, weights, "training").read_bytes()
+    trained = save_weights(tmp_path / "t.safetensors", graph, weights, optimize(graph, "training")).read_bytes()
     assert trained == save_weights(tmp_path / "n.safetensors", graph, weights).read_bytes()
     plain = Chain("plain", x=(5,)).add("fc", "dense", units=4).graph()
-    path = save_weights(tmp_path / "p.safetensors", plain, initialize(plain), "inference")
+    path = save_weights(tmp_path / "p.safetensors", plain, initialize(plain), optimize(plain, "inference"))
     assert load_weights(path, plain).keys() == plain.weights.keys()
 
 

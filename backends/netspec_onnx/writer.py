@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # onnx_ir is imported when a writer is made: the package can 
 PRODUCER = "netspec"
 METADATA_NAME = "netspec.name"
 METADATA_SOURCE = "netspec.source"
-METADATA_HASH = "netspec.spec_hash"
+METADATA_HASH = "netspec.spec_hash"  # in a file that of the spec, whatever passes made of its graph
+METADATA_OPTIMIZED = "netspec.optimized"  # the level of the passes; not there where there were none
 METADATA_PREPROCESSING = "netspec.preprocessing"  # JSON: input name → Preprocessing
 
 

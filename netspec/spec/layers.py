@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
@@ -32,8 +31,7 @@ from netspec.spec.scalars import lookalike, out_of_range
 from netspec.spec.uses import MAX_LAYERS, Use, read_use
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What layers see of the spec, and of the block that they stand in.
 
     Attributes:
