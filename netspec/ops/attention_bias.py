@@ -72,7 +72,8 @@ def relative_index(grid: tuple[int, ...]) -> "np.ndarray[tuple[int, ...], np.dty
     differences = coordinates[:, :, None] - coordinates[:, None, :]
     lengths = [2 * g - 1 for g in grid]
     found = [difference + g - 1 for difference, g in zip(differences, grid, strict=True)]
-    return np.ravel_multi_index(tuple(found), lengths).astype(np.int64)
+    index: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.asarray(np.ravel_multi_index(tuple(found), lengths))
+    return index
 
 
 class RegionMask(Op, kind="region_mask"):
