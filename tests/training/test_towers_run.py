@@ -1,6 +1,8 @@
 """`netspec train --parallel towers` under torchrun: the run of one device, its checkpoints, and how it refuses.
 
-Runs are in float32, whose rounding grows from step to step; `test_torch_towers` has the proof in float64.
+Runs are in float32, and each step multiplies the rounding of the one before: at 24 steps two losses were seen to differ
+by 1.4e-4. It is rounding: in float64 24 steps of this network by this rule differ by less than 1e-10, seen 2e-14
+(`test_torch_towers`, as `command`).
 """
 
 import json
