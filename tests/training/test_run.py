@@ -50,7 +50,7 @@ def test_what_a_run_leaves(run: Run, spec: Path) -> None:
     }
     assert len(events) == 1
     assert read_spec(folder.spec).training == read_spec(spec).training
-    assert _graph(folder.spec) == _graph(spec)
+    assert load_graph(folder.spec) == load_graph(spec)
     assert [e.step for e in recorder.steps] == list(range(1, 4 * STEPS + 1))
     assert [e.epoch for e in recorder.epochs] == [1, 2, 3, 4]
     assert outcome.scores is not None
@@ -107,7 +107,10 @@ def test_averaged_weights_are_what_is_scored_and_kept(run: Run, backend: str, sp
     assert np.abs(found["fc1.weight"] - found["iterate/fc1.weight"]).max() > 1e-5
     assert whole.folder is not None
     (own,) = evaluate(
-        _graph(spec), whole.folder.last, [find_backend(backend)], open_data(str(data), seed=0, holdout=0.2).validation
+        load_graph(spec),
+        whole.folder.last,
+        [find_backend(backend)],
+        open_data(str(data), seed=0, holdout=0.2).validation,
     )
     assert own.scores.loss == pytest.approx(recorder.epochs[-1].validation_loss, rel=1e-5)
     with pytest.raises(WeightsError, match=r"its optimizer kept iterate, velocity, and the recipe.s keeps velocity"):
@@ -234,14 +237,8 @@ def test_best_is_the_epoch_of_the_lowest_validation_error(run: Run, spec: Path) 
     assert len(errors) == 4
     assert outcome.position.best_epoch == 1 + int(np.argmin(errors))
     assert [e.best for e in recorder.epochs] == [e < min(errors[:i], default=2) for i, e in enumerate(errors)]
-    graph_weights = load_weights(outcome.folder.best, _graph(spec)) if outcome.folder else {}
-    assert set(graph_weights) == set(_graph(spec).weights)
-
-
-def _graph(spec: Path) -> Any:
-    from netspec.spec import load_graph
-
-    return load_graph(spec)
+    graph_weights = load_weights(outcome.folder.best, load_graph(spec)) if outcome.folder else {}
+    assert set(graph_weights) == set(load_graph(spec).weights)
 
 
 def test_signals_are_left_alone_outside_the_main_thread(run: Run) -> None:
