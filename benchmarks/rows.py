@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from measure import Row
 
 PLAIN = "hand-written PyTorch"
 EXPORTED = "what PyTorch exports of it"
+ROOT = Path(__file__).parents[1]
 CORE = "import pydantic, yaml, numpy"
 
 
@@ -184,6 +187,39 @@ def growth() -> list[Row]:
     ]
 
 
+def absolute() -> list[Row]:
+    """What has a target in seconds, on whatever machine this is: the peer is a second."""
+    second = "a second"
+    shown = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "specs").glob("*.yaml"))
+    largest = (
+        ("DenseNet-201", "densenet", {"depth": 201}),
+        ("Swin-S", "swin", {"model": "s"}),
+    )  # in layers, in seconds
+    elaborations = [
+        Row(
+            f"elaborate {title}",
+            second,
+            "growth:elaboration",
+            "clock:second",
+            0.3,
+            own_arguments={"spec": spec, "settings": settings},
+        )
+        for title, spec, settings in largest
+    ]
+    return [
+        *elaborations,
+        Row(
+            "netspec show specs/*.yaml",
+            second,
+            "processes:command",
+            "clock:second",
+            3.0,
+            own_arguments={"arguments": ["show", *shown]},
+            pairs=5,
+        ),
+    ]
+
+
 ROWS: list[Row] = [
     *torch_steps(),
     *torch_inference(),
@@ -192,4 +228,5 @@ ROWS: list[Row] = [
     *starts(),
     *parts(),
     *growth(),
+    *absolute(),
 ]

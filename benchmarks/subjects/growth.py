@@ -18,6 +18,7 @@ from netspec.spec import elaborate, load_graph, read_spec
 from netspec.verify import verify
 from netspec.weights import initialize
 
+SPECS = Path(__file__).parents[2] / "specs"
 STAGES = (
     *("read and validate", "elaborate", "check", "analyze", "optimize"),
     *("lower to torch", "lower to keras", "lower to onnx", "build in torch", "verify torch", "step in torch"),
@@ -37,6 +38,16 @@ def chain(layers: int, width: int) -> str:
         line = text.format(width=width, before=i - 1, beginning=max(0, i - 4))
         lines.append(f"  layer{i}: {line}")
     return "\n".join([*lines, "  pool: {op: global_avg_pool2d}", "  fc: {op: dense, units: 10}", ""])
+
+
+def elaboration(spec: str, settings: dict[str, object]) -> Callable[[], None]:
+    """From what a file of `specs/` says to its graph."""
+    read = read_spec(SPECS / f"{spec}.yaml", settings)
+
+    def run() -> None:
+        elaborate(read)
+
+    return run
 
 
 def stage(name: str, layers: int, width: int = 4) -> Callable[[], None]:

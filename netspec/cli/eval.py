@@ -108,10 +108,15 @@ def command(
         print_json({"name": network.name, "agree": not problems, "scores": [_as_json(e) for e in found]})
     else:
         _print(found, (*notes, *(f"skipped: {text}" for text in dict.fromkeys(left_out))))
+    return _conclude(found, problems, quiet=as_json)
+
+
+def _conclude(found: Sequence[Evaluation], problems: Sequence[str], *, quiet: bool) -> int:
+    """The closing line, and the exit code: 1 where backends do not agree."""
     if problems:
         print_error("the backends disagree:\n  " + "\n  ".join(problems), "`netspec verify` finds where")
         return 1
-    if not as_json and len({e.backend for e in found}) > 1:
+    if not quiet and len({e.backend for e in found}) > 1:
         print_out(f"{style('✓', GREEN)} {', '.join(dict.fromkeys(e.backend for e in found))} agree")
     return 0
 

@@ -12,7 +12,7 @@ from netspec.cli.options import json_option, set_option, spec_arguments
 from netspec.cli.table import Cell, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from netspec.graph import Graph
     from netspec.graph.analysis import Analysis
@@ -81,9 +81,7 @@ def command(
     from netspec.graph.mermaid import print_mermaid
     from netspec.spec import elaborate, read_spec
 
-    chosen = {"--graph": as_graph, "--passes": as_passes, "--placement": as_placement}
-    if len(both := [name for name, given in chosen.items() if given]) > 1:
-        raise click.UsageError(f"{both[0]} and {both[1]} exclude each other")
+    _check_one_is_chosen({"--graph": as_graph, "--passes": as_passes, "--placement": as_placement})
     if as_graph and (as_json or len(specs) > 1):
         raise click.UsageError("--graph prints one flowchart: give it one SPEC, and no --json")
     read = [read_spec(path, settings) for path in specs]
@@ -97,10 +95,22 @@ def command(
     elif as_json:
         print_json([_as_json(spec, graph, analyze(graph)) for spec, graph in networks])
     else:
-        for index, (spec, graph) in enumerate(networks):
-            if index:
-                print_out()
-            _print_network(spec, graph, analyze(graph), unfold=unfold)
+        _show_layers(networks, unfold=unfold)
+
+
+def _check_one_is_chosen(options: Mapping[str, bool]) -> None:
+    """UsageError where several options are given that each print something else."""
+    if len(given := [name for name, chosen in options.items() if chosen]) > 1:
+        raise click.UsageError(f"{given[0]} and {given[1]} exclude each other")
+
+
+def _show_layers(networks: Sequence[tuple[ModelSpec, Graph]], *, unfold: bool) -> None:
+    from netspec.graph.analysis import analyze
+
+    for index, (spec, graph) in enumerate(networks):
+        if index:
+            print_out()
+        _print_network(spec, graph, analyze(graph), unfold=unfold)
 
 
 def _show_passes(graphs: Sequence[Graph], as_json: bool) -> None:

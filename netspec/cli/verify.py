@@ -111,7 +111,6 @@ def command(
     float64, against NumPy's update of the same gradients and between the backends, and the loss, in float32 too. The
     first step and weight that differ are named.
     """
-    from netspec.lowering import at_level
     from netspec.spec import elaborate, read_spec
     from netspec.verify import verify
     from netspec.weights import load_weights
@@ -119,10 +118,7 @@ def command(
     network = read_spec(spec, settings)
     graph = elaborate(network)
     found, left_out = _targets(chosen_backends(backends))
-    chosen = level_of(optimize, compiled)
-    if chosen == "inference" and level in {"gradient", "training"}:
-        raise click.UsageError(f"what is optimized for inference has no {level} to compare: --level forward")
-    targets = [at_level(backend, chosen) for backend in with_compilation(found, compiled)]
+    targets = _optimized(found, level, optimize, compiled)
     arrays = load_weights(weights, graph) if weights is not None else None
     with progress() as say:
         report = verify(
@@ -140,6 +136,16 @@ def command(
     else:
         _print_report(report, left_out)
     return _conclude(report, quiet=as_json)
+
+
+def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | None, compiled: bool) -> list[Backend]:
+    """The backends as `--optimize` and `--compile` ask for them, where `--level` can be compared of them."""
+    from netspec.lowering import at_level
+
+    chosen = level_of(optimize, compiled)
+    if chosen == "inference" and level in {"gradient", "training"}:
+        raise click.UsageError(f"what is optimized for inference has no {level} to compare: --level forward")
+    return [at_level(backend, chosen) for backend in with_compilation(backends, compiled)]
 
 
 def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from netspec.graph.folding import fold
 from netspec.graph.graph import Graph, Node
-from netspec.graph.scopes import ancestors
+from netspec.graph.scopes import Scope, ancestors
 from netspec.types import TensorType
 
 # Mermaid reads HTML in labels, and writes characters as #name; or #code;.
@@ -30,9 +32,7 @@ def print_mermaid(graph: Graph, *, unfold: bool = False) -> str:
     """
     # Names are labels only: `end` and `o` mean something to Mermaid where they stand for a box.
     owners = {} if unfold else fold(graph)
-    boxes: dict[str, str] = {}
-    for index, name in enumerate(graph.values):
-        boxes[name] = boxes.setdefault(owners[name].path, f"v{index}") if name in owners else f"v{index}"
+    boxes = _boxes(graph, owners)
     lines = ["flowchart TD"]
     lines += [f"{boxes[i.name]}([{_label(i.name, shape_of(i.type))}])" for i in graph.inputs]
     shown = {box: name for name, box in boxes.items()}  # of an instance its last layer
@@ -51,12 +51,24 @@ def print_mermaid(graph: Graph, *, unfold: bool = False) -> str:
         if not unfold:
             lines += edges
             edges = {}
-    lines += [*frames.move_to(""), *edges]
+    lines += [*frames.move_to(""), *edges, *_outputs(graph, boxes)]
+    return "\n    ".join(lines)
+
+
+def _boxes(graph: Graph, owners: Mapping[str, Scope]) -> dict[str, str]:
+    """The box of each value, and by its path that of each instance of a block."""
+    boxes: dict[str, str] = {}
+    for index, name in enumerate(graph.values):
+        boxes[name] = boxes.setdefault(owners[name].path, f"v{index}") if name in owners else f"v{index}"
+    return boxes
+
+
+def _outputs(graph: Graph, boxes: Mapping[str, str]) -> Iterator[str]:
+    """The lines of the outputs."""
     for index, name in enumerate(graph.outputs):
         what = "auxiliary output" if name in graph.auxiliary else "output"
         label = _label(what, name) if len(graph.outputs) > 1 else _label(what)
-        lines += [f"o{index}([{label}])", f"{boxes[name]} --> o{index}"]
-    return "\n    ".join(lines)
+        yield from (f"o{index}([{label}])", f"{boxes[name]} --> o{index}")
 
 
 class _Frames:

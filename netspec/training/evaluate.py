@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,20 +104,12 @@ def evaluate(
     preprocessing = image_preprocessing(logits) if dataset.images else None
     shape = logits.inputs[0].type.features
     figures = normalization(preprocessing, shape) if preprocessing else None
+    batches = partial(evaluation_batches, dataset, shape, preprocessing, on_bad_sample=on_bad_sample, skipped=skipped)
     found = []
     for backend in backends:
         predict = _predictor(graph, logits, weights, backend, figures, progress)
         for number in views if dataset.images else ONE_VIEW:
-            samples = evaluation_batches(
-                dataset,
-                shape,
-                preprocessing,
-                number,
-                max(1, BATCH // number),
-                on_bad_sample=on_bad_sample,
-                skipped=skipped,
-            )
-            pairs = ((inputs, labels) for inputs, labels, _ in samples)
+            pairs = ((inputs, labels) for inputs, labels, _ in batches(number, max(1, BATCH // number)))
             seen = _Told(progress, f"{backend.name}, {number} view{'s'[: number - 1]}", len(dataset))
             found.append(Evaluation(backend.name, number, score(predict, pairs, classes_of(logits), seen=seen)))
     return found

@@ -81,21 +81,16 @@ def verify(
         weights = with_statistics(graph, check_weights_of(graph, seed), cases[0].inputs)
     inferred = [replace(cases[1], graph=with_heads)] if with_heads else []
     comparisons = list(_forward([*cases, *inferred], backends, weights, progress))
-    notes = _notes(backends, cases, graph)
     if level != "forward" and len(training) > 1:
         comparisons += _gradient(cases, training, weights, seed, progress)
-    elif level != "forward":
-        notes.append(f"{BETWEEN_TWO}, here: {_names(training)}")
     failed = [c for c in comparisons if not c.passed]
-    nodes: tuple[NodeError, ...] = ()
-    if deep or failed:
-        nodes = tuple(compare_nodes(cases[1], _node_dtypes(backends, failed), weights, progress))
+    notes = _notes(backends, cases, graph)
+    if level != "forward":
+        notes += _notes_on_training(level, backends, training, failed=bool(failed))
+    targets = _node_dtypes(backends, failed) if deep or failed else []
+    nodes = tuple(compare_nodes(cases[1], targets, weights, progress)) if targets else ()
     proof = TrainingProof()
-    if trained and failed:
-        notes.append("training is not compared: the networks differ before it begins")
-    elif trained:
-        others = [b.name for b in backends if b not in training]
-        notes += [f"the training of {name} is not compared: it has none in float64" for name in others]
+    if trained and not failed:
         proof = compare_training(trained, training, weights, recipe, seed, progress)
     return Report(
         graph.name, (*comparisons, *proof.comparisons), nodes, (*notes, *proof.notes), tuple(proof.divergences)
@@ -267,6 +262,19 @@ def _notes(backends: Sequence[Backend], cases: Sequence[Case], graph: Graph) -> 
     ]
     if all(case.graph.inputs == graph.inputs for case in cases):
         notes.append("it takes no other size of input, so none was tried")
+    return notes
+
+
+def _notes_on_training(
+    level: Level | None, backends: Sequence[Backend], training: Sequence[Backend], *, failed: bool
+) -> list[str]:
+    """What is not compared of gradients and of training, and why."""
+    notes = [] if len(training) > 1 else [f"{BETWEEN_TWO}, here: {_names(training)}"]
+    if level == "training" and failed:
+        notes.append("training is not compared: the networks differ before it begins")
+    elif level == "training":
+        others = [backend.name for backend in backends if backend not in training]
+        notes += [f"the training of {name} is not compared: it has none in float64" for name in others]
     return notes
 
 

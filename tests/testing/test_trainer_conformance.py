@@ -347,5 +347,5 @@ def test_a_wrong_trainer_is_caught(trainer: type[NumPyTrainer], test: str, given
 
 
 def test_every_test_of_the_suite_has_caught_something() -> None:
-    tests = {name for name in vars(TrainerConformance) if name.startswith("test_")}
+    tests = {name for name in dir(TrainerConformance) if name.startswith("test_")}
     assert {test for _, test, _ in FAULTS} | {FIFTY_STEPS} == tests

@@ -222,13 +222,9 @@ def evaluation_batches(
     reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample)
     own = np.arange(len(dataset))[rank::world]
 
-    def see(target: Pixels, image: Pixels, position: int) -> None:
-        del position
-        target[...] = evaluation_views(image, target.shape[1], target.shape[2], views)
-
     def read(number: int) -> tuple[EvaluationBatch, tuple[str, ...]]:
         indices = own[number * batch_size : (number + 1) * batch_size]
-        samples = reader.read(indices, threads or available_threads(), see, (views,))
+        samples = reader.read(indices, threads or available_threads(), _see(views), (views,))
         good = indices[samples.good]
         return EvaluationBatch(samples.inputs, dataset.labels[good], good), samples.bad
 
@@ -238,3 +234,13 @@ def evaluation_batches(
                 skipped(message)
             if len(batch.labels):
                 yield batch
+
+
+def _see(views: Literal[1, 10]) -> Callable[[Pixels, Pixels, int], None]:
+    """What puts the views of an image where they are to stand."""
+
+    def see(target: Pixels, image: Pixels, position: int) -> None:
+        del position
+        target[...] = evaluation_views(image, target.shape[1], target.shape[2], views)
+
+    return see

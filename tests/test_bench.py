@@ -1,0 +1,56 @@
+"""What `make bench` says, and how it ends: rows with planted times, measured by nobody."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PLANTED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import run
+from measure import Measured, Row
+
+times = {"meets": [0.8, 0.9, 0.9, 1.0, 1.3], "noise": [0.9, 1.0, 1.2, 1.3, 1.4], "misses": [1.0, 1.2, 1.2, 1.3, 1.4]}
+run.ROWS = [Row(f"row that {name}", "a peer", "none:own", "none:peer", 1.1) for name in sys.argv[2].split(",")]
+run.measure = lambda row: Measured(row, tuple((2.0, 2.0 * own) for own in times[row.name.split()[-1]]))
+sys.exit(run.main(*sys.argv[3:]))
+"""
+
+
+def bench(rows: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PLANTED, str(BENCHMARKS), rows, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def results(found: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """The first three words of each row: what came of it, its ratio and its target."""
+    return [line.split()[:3] for line in found.stdout.splitlines() if "; a peer" in line]
+
+
+@pytest.mark.parametrize(("rows", "code"), [("meets", 0), ("meets,noise", 0), ("misses", 1), ("meets,misses,noise", 1)])
+def test_a_miss_beyond_the_noise_ends_with_1_and_nothing_else_does(rows: str, code: int) -> None:
+    found = bench(rows)
+    assert (found.returncode, found.stderr) == (code, "")
+    assert [row[0] for row in results(found)] == rows.split(",")
+    count = len(rows.split(","))
+    assert f"{count - code} of {count} within their targets and the noise" in found.stdout
+
+
+def test_the_ratio_is_the_median_beside_the_target() -> None:
+    assert results(bench("meets,noise,misses")) == [
+        *(["meets", "0.900", "1.10"], ["noise", "1.200", "1.10"], ["misses", "1.200", "1.10"]),
+    ]
+
+
+def test_only_the_rows_that_are_named_decide() -> None:
+    assert bench("meets,misses", "meets").returncode == 0
+    assert bench("meets,misses", "that", "MISSES").returncode == 1
+
+
+def test_a_row_that_is_not_there_is_said_with_those_that_are() -> None:
+    found = bench("meets", "elsewhere")
+    assert found.returncode == 1
+    assert "no row has elsewhere in its name; there are:\n  row that meets" in found.stderr
