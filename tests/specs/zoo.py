@@ -277,7 +277,7 @@ SMALL: Mapping[str, Settings] = {
     "resnext": {"depth": 50, "counts": [2, 1, 1, 1], "size": 32},
     "shufflenet-v2": {"width": "x0_5", "size": 32},
     "squeezenet": {"size": 47},
-    "swin": {"depths": [2, 1, 2, 1], "width": 8, "head": 4, "window": 4, "size": 128},
+    "swin": {"depths": [2, 2, 2, 2], "width": 8, "head": 4, "window": 4, "size": 128},
     "unet": {"size": 188, "width": 2},
     "vgg": {"batch_norm": True, "hidden": 64, "size": 32},
     "vit": {"depth": 2, "heads": 3, "width": 48, "size": 32},
