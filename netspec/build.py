@@ -55,5 +55,7 @@ def write_build(
             progress(f"writing {backend.name}")
             written += backend.write(artifact, weights, stage / backend.name)
         progress("writing weights")
-        written.append(save_weights(stage / f"{graph.name}.safetensors", graph, weights, level))
+        # The weights of one are those of all: the passes that a backend does without fold nothing.
+        optimized = artifacts[0].optimized if level != "none" else None
+        written.append(save_weights(stage / f"{graph.name}.safetensors", graph, weights, optimized))
     return [folder / path.relative_to(stage) for path in written]

@@ -21,10 +21,11 @@ from netspec.graph.text import spec_hash
 from netspec.graph.weights import check_weights
 from netspec.ops.base import Array, Weights
 from netspec.ops.initializers import draw
-from netspec.passes import Level, optimize
+from netspec.passes import Optimized
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
 METADATA = "netspec"  # the key in a safetensors file; its value is JSON
+IMPORT: Final = "`netspec weights import` reads those of other libraries"
 SLOT = "/"  # in the names of what an optimizer keeps, `velocity/conv1.weight`, and in no weight's
 
 
@@ -46,24 +47,24 @@ def initialize(graph: Graph, seed: int = 0) -> CanonicalWeights:
     }
 
 
-def save_weights(path: Path, graph: Graph, weights: Weights, level: Level = "none") -> Path:
+def save_weights(path: Path, graph: Graph, weights: Weights, optimized: Optimized | None = None) -> Path:
     """Write weights as safetensors, with the spec's name and hash as metadata: the same bytes for the same weights.
 
     Args:
         path: where to.
         graph: the spec's.
         weights: its.
-        level: of optimization: what is written are the weights of the network that it makes of the graph, and so that
-            they cannot be taken for the spec's, the metadata say so.
+        optimized: what passes made of the graph: what is written are the weights of that, and so that they cannot be
+            taken for the spec's, the metadata say so.
 
     Raises:
         WeightsError: they are not the graph's weights.
         NetspecError: the file cannot be written.
     """
-    optimized = optimize(graph, level)
+    optimized = optimized or Optimized(graph, graph, "none")
     found = optimized.weights(weights)
     metadata = {"spec": graph.name, "spec_hash": spec_hash(graph)}
-    metadata |= {"optimized": level} if optimized.folds else {}
+    metadata |= {"optimized": optimized.level} if optimized.folds else {}
     return write_arrays(path, {name: np.asarray(array, np.float32) for name, array in found.items()}, metadata)
 
 
@@ -88,6 +89,7 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     except WeightsError as error:
         made = metadata.get("spec")
         hint = f"the file was written for the spec {made!r}" if made and made != graph.name else error.hint
+        hint = hint if metadata else f"netspec did not write this file; {IMPORT}"
         raise WeightsError(f"{path}: {error.message}", hint) from error
     for name, array in weights.items():
         if not np.issubdtype(array.dtype, np.floating):
@@ -113,15 +115,15 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         WeightsError: no such file, not safetensors, or damaged.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file", "give the .safetensors that `netspec build` wrote")
+        what = "is a directory" if path.is_dir() else "there is no such file"
+        raise WeightsError(f"{path}: {what}", "give the .safetensors that `netspec build` wrote")
     try:
         with safe_open(path, framework="numpy") as file:  # which checks the header, and copies what it reads
             metadata = file.metadata() or {}
         arrays = _map_arrays(path)
     except (SafetensorError, OSError, TypeError, KeyError) as error:
-        raise WeightsError(
-            f"{path}: not a readable safetensors file: {error}", "it may be cut short, or of another format"
-        ) from error
+        hint = "it may be cut short" if path.suffix == ".safetensors" else IMPORT
+        raise WeightsError(f"{path}: not a readable safetensors file: {error}", hint) from error
     try:
         found = json.loads(metadata.get(METADATA, "{}"))
     except ValueError:
@@ -173,7 +175,10 @@ def write_arrays(path: Path, arrays: Weights, metadata: Mapping[str, Any]) -> Pa
     text = {METADATA: json.dumps(metadata)}
 
     def write(temporary: Path) -> None:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, text)
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, text)
+        except SafetensorError as error:  # what the system said, a full disk for one, is in its words
+            raise OSError(str(error)) from error
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
 

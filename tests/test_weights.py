@@ -1,3 +1,5 @@
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from netspec.errors import NetspecError, WeightsError
 from netspec.graph import Graph, Input, make_node
 from netspec.ops import Conv2d, Dense
 from netspec.ops.initializers import draw
+from netspec.passes import optimize
 from netspec.testing.networks import Chain, towers
 from netspec.types import TensorType
 from netspec.weights import initialize, load_weights, save_weights, stream
@@ -96,6 +99,8 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
     refused("holds NaN")
     path.unlink()
     refused("there is no such file")
+    path.mkdir()
+    refused("is a directory")
 
 
 def test_another_networks_file_is_named(tmp_path: Path) -> None:
@@ -115,9 +120,23 @@ def test_an_unwritable_folder_leaves_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    graph = towers()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python does: a write fails instead
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(NetspecError, match=r"cannot write .*w\.safetensors: .*File too large"):
+            save_weights(tmp_path / "w.safetensors", graph, initialize(graph))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_weights_of_an_optimized_network_are_not_taken_for_the_specs(tmp_path: Path) -> None:
     graph = towers()  # whose folded weights have the names and shapes of its own
-    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph), "inference")
+    path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph), optimize(graph, "inference"))
     assert load_file(path).keys() == graph.weights.keys()
     with pytest.raises(WeightsError) as error:
         load_weights(path, graph)
@@ -130,10 +149,10 @@ def test_the_weights_of_an_optimized_network_are_not_taken_for_the_specs(tmp_pat
 def test_what_optimizing_leaves_as_it_is_is_the_specs(tmp_path: Path) -> None:
     graph = towers()
     weights = initialize(graph)
-    trained = save_weights(tmp_path / "t.safetensors", graph, weights, "training").read_bytes()
+    trained = save_weights(tmp_path / "t.safetensors", graph, weights, optimize(graph, "training")).read_bytes()
     assert trained == save_weights(tmp_path / "n.safetensors", graph, weights).read_bytes()
     plain = Chain("plain", x=(5,)).add("fc", "dense", units=4).graph()
-    path = save_weights(tmp_path / "p.safetensors", plain, initialize(plain), "inference")
+    path = save_weights(tmp_path / "p.safetensors", plain, initialize(plain), optimize(plain, "inference"))
     assert load_weights(path, plain).keys() == plain.weights.keys()
 
 
@@ -167,3 +186,18 @@ def test_numbers_at_odd_addresses_are_copied(tmp_path: Path) -> None:
     (loaded,) = load_weights(path, graph).values()
     np.testing.assert_array_equal(loaded, array)
     assert loaded.flags.aligned
+
+
+def test_files_of_other_libraries_are_told_how_to_come_in(tmp_path: Path) -> None:
+    graph = towers()
+    path = tmp_path / "w.safetensors"
+    save_file({"conv.kernel": np.ones(3, np.float32)}, path)
+    with pytest.raises(WeightsError) as error:
+        load_weights(path, graph)
+    assert (
+        error.value.hint == "netspec did not write this file; `netspec weights import` reads those of other libraries"
+    )
+    (tmp_path / "w.pth").write_bytes(b"PK\x03\x04")
+    with pytest.raises(WeightsError) as error:
+        load_weights(tmp_path / "w.pth", graph)
+    assert error.value.hint == "`netspec weights import` reads those of other libraries"

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import netspec_keras.activation
 import netspec_keras.attention
+import netspec_keras.attention_bias
 import netspec_keras.convolution
 import netspec_keras.dropout
 import netspec_keras.linear

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, Name, Subscript, call, part
-from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_keras.geometry import sides
 from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, mixes_order, native_axis, native_order
 from netspec_keras.table import lowers
@@ -62,6 +62,14 @@ def channel_shuffle(op: ChannelShuffle, node: Node, out: ModelWriter) -> None:
     axis = native_axis(1, node.type.rank)
     settings: dict[str, LiteralValue] = {} if axis == -1 else {"axis": axis}
     out.apply(node, call("ChannelShuffle", op.groups, **settings), *out.inputs(node))
+
+
+@lowers(Roll)
+def roll(op: Roll, node: Node, out: ModelWriter) -> None:
+    """`ops.roll`, along the axes where Keras keeps them."""
+    (x,), rank = out.inputs(node), node.type.rank
+    axes = tuple(native_axis(axis, rank) % rank for axis in op.axes)
+    out.assign(node, call("ops.roll", x, op.shifts, axes))
 
 
 @lowers(Pad2d)

@@ -1,6 +1,7 @@
 """What Keras' layers take, where instances of a block differ in it: names of arguments, and defaults of optional ones.
 
-Momentum and epsilon are not among those: they are always written out.
+Momentum and epsilon are not among those: they are always written out. An argument whose default is None is not here
+either: a parameter without a value is one that has to be given.
 """
 
 from typing import Final
@@ -9,6 +10,9 @@ from netspec.lowering.generalize import Signature
 
 _BATCH_NORM: Final = Signature(optional={"axis": -1, "center": True, "scale": True})
 _LAYER_NORM: Final = Signature(optional={"axis": -1, "center": True, "scale": True})
+_POOL: Final = Signature(("pool_size",), {"padding": "valid"})
+_PADDING: Final = Signature(("padding",))
+_REDUCTION: Final = Signature(optional={"keepdims": False})
 SIGNATURES: Final = {
     "layers.Conv2D": Signature(
         ("filters", "kernel_size"),
@@ -22,14 +26,52 @@ SIGNATURES: Final = {
         ("filters", "kernel_size"),
         {"groups": 1, "strides": 1, "padding": "valid", "dilation_rate": 1, "use_bias": True},
     ),
+    "layers.Conv2DTranspose": Signature(
+        ("filters", "kernel_size"), {"strides": 1, "padding": "valid", "use_bias": True}
+    ),
+    "CroppedConv2DTranspose": Signature(
+        ("filters", "kernel_size"),
+        {
+            "strides": 1,
+            "crop": ((0, 0), (0, 0)),
+            "output_padding": (0, 0),
+            "dilation_rate": 1,
+            "groups": 1,
+            "use_bias": True,
+        },
+    ),
     "layers.Dense": Signature(("units",), {"use_bias": True}),
-    "GroupedDense": Signature(("units",), {"groups": 1, "use_bias": True}),
-    "layers.ZeroPadding2D": Signature(("padding",)),
+    "GroupedDense": Signature(("units",), {"use_bias": True}),
+    "MultiHeadSelfAttention": Signature(("heads",), {"use_bias": True}),
+    "ScaledDotProductAttention": Signature(optional={"causal": False}),
+    "layers.MaxPooling2D": _POOL,
+    "layers.AveragePooling2D": _POOL,
+    "CountingAveragePooling2D": Signature(("pool_size",), {"counted": ((0, 0), (0, 0))}),
+    "layers.GlobalAveragePooling2D": _REDUCTION,
+    "AdaptiveAveragePool2D": Signature(("output_size",)),
+    "ops.mean": _REDUCTION,
+    "ops.max": _REDUCTION,
+    "layers.UpSampling2D": Signature(("size",)),
+    "Resize2D": Signature(("size",), {"rounding": "floor"}),
+    "layers.ZeroPadding2D": _PADDING,
+    "ConstantPadding2D": _PADDING,
+    "MinusInfinityPadding2D": _PADDING,
+    "ReflectionPadding2D": _PADDING,
+    "layers.Cropping2D": Signature(("cropping",)),
+    "LocalResponseNormalization": Signature(("size",), {"groups": 1}),
+    "MapResponseNormalization": Signature(("size",)),
     "layers.BatchNormalization": _BATCH_NORM,
     "UnbiasedBatchNormalization": _BATCH_NORM,
     "layers.LayerNormalization": _LAYER_NORM,
     "AxisLayerNormalization": _LAYER_NORM,
     "layers.GroupNormalization": Signature(("groups",), {"axis": -1, "center": True, "scale": True}),
+    "LayerScale": Signature(("initial",), {"axis": -1}),
+    "ChannelShuffle": Signature(("groups",), {"axis": -1}),
+    "layers.Concatenate": Signature(optional={"axis": -1}),
+    "layers.Softmax": Signature(optional={"axis": -1}),
+    "layers.ELU": Signature(optional={"alpha": 1.0}),
+    "GELU": Signature(optional={"approximate": False}),
+    "Parameter": Signature(("shape", "initial")),
     "layers.Dropout": Signature(("rate",)),
     "StandardDropout": Signature(("rate",)),
 }

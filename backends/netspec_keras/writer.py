@@ -52,6 +52,8 @@ SUPPORT: Final = {
     "MultiHeadSelfAttention": "multi_head_self_attention",
     "Parameter": "parameter",
     "PreciseLeakyReLU": "precise_leaky_relu",
+    "RegionMask": "region_mask",
+    "RelativePositionBias": "relative_position_bias",
     "ReflectionPadding2D": "reflection_padding",
     "Resize2D": "resize2d",
     "ScaledDotProductAttention": "scaled_dot_product_attention",

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 @lowers(ScaledDotProductAttention)
 def scaled_dot_product_attention(op: ScaledDotProductAttention, node: Node, out: GraphWriter) -> None:
     """`MatMul`, `Softmax`, `MatMul`; what is not seen gets minus infinity."""
-    q, k, v = out.inputs(node)
-    of_q, of_k, _ = (x.shape for x in node.input_types)
+    q, k, v, *biases = out.inputs(node)
+    of_q, of_k = (x.shape for x in node.input_types[:2])
     swapped = (*range(len(of_k) - 2), len(of_k) - 1, len(of_k) - 2)
     k = out.step(node, "keys", "Transpose", k, perm=swapped, shape=[of_k[axis] for axis in swapped])
-    weights = weigh(node, out, q, k, scores=(*of_q[:-1], of_k[-2]), width=node.input_types[0].features[-1], op=op)
+    weights = weigh(
+        node, out, q, k, scores=(*of_q[:-1], of_k[-2]), width=node.input_types[0].features[-1], op=op, biases=biases
+    )
     out.assign(node, "MatMul", weights, v)
 
 
@@ -38,11 +40,14 @@ def weigh(
     scores: Sequence[Dim],
     width: int,
     op: ScaledDotProductAttention | None = None,
+    biases: Sequence[ir.Value] = (),
 ) -> ir.Value:
-    """softmax(q k / √width), of keys that are transposed already; `scores` is the shape."""
+    """softmax(q k / √width + bias), of keys that are transposed already; `scores` is the shape."""
     scale = out.constant(node, "scale", 1.0 / math.sqrt(width))
     product = out.step(node, "product", "MatMul", q, k, shape=scores)
     scaled = out.step(node, "scaled", "Mul", product, scale, shape=scores)
+    for bias in biases:
+        scaled = out.step(node, "biased", "Add", scaled, bias, shape=scores)
     if op is not None and op.causal:
         length = node.type.features[-2]
         later = np.where(np.tri(length, dtype=bool), 0.0, -np.inf)

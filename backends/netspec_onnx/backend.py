@@ -9,6 +9,7 @@ from typing import Final
 
 import netspec_onnx.activation
 import netspec_onnx.attention
+import netspec_onnx.attention_bias
 import netspec_onnx.convolution
 import netspec_onnx.dropout
 import netspec_onnx.linear

@@ -11,15 +11,21 @@ import onnx
 import onnx_ir as ir
 
 from netspec.files import write_whole
+from netspec.graph.text import spec_hash
 from netspec.lowering import Artifact
 from netspec.ops.base import Array, Weights
+from netspec_onnx.writer import METADATA_HASH, METADATA_OPTIMIZED
 
 PAGE: Final = 4096  # bytes; each array starts on a page of its own, so that a runtime can map it into memory
 
 
 def with_initializers(artifact: Artifact, tensors: Mapping[str, ir.TensorProtocol]) -> bytes:
-    """The artifact's model with these inputs turned into initializers; deterministic."""
+    """The artifact's model with these inputs turned into initializers, and the spec that it is of; deterministic."""
     model = ir.from_proto(onnx.ModelProto.FromString(bytes_of(artifact)))
+    if artifact.optimized is not None:
+        model.metadata_props[METADATA_HASH] = spec_hash(artifact.optimized.plain)
+        if artifact.optimized.level != "none":
+            model.metadata_props[METADATA_OPTIMIZED] = artifact.optimized.level
     graph = model.graph
     inputs = list(graph.inputs)
     graph.inputs.clear()

@@ -1,7 +1,7 @@
 """Ops that move elements, in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
 from netspec.types import BATCH, Dim
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
@@ -52,6 +52,28 @@ def channel_shuffle(op: ChannelShuffle, node: Node, out: GraphWriter) -> None:
     x = out.step(node, "groups", "Reshape", x, out.target(node, "groups_shape", split), shape=split)
     x = out.step(node, "dealt", "Transpose", x, perm=(0, 2, 1, *range(3, len(split))), shape=dealt)
     out.assign(node, "Reshape", x, out.target(node, "shape", node.type.shape))
+
+
+@lowers(Roll)
+def roll(op: Roll, node: Node, out: GraphWriter) -> None:
+    """`Concat` of two `Slice` for each axis: what comes in at the start, then the rest."""
+    (x,) = out.inputs(node)
+    sizes = node.type.features
+    turned = [(axis, by % sizes[axis - 1]) for axis, by in zip(op.axes, op.shifts, strict=True)]
+    turned = [(axis, by) for axis, by in turned if by]
+    if not turned:
+        out.assign(node, "Identity", x)
+    for index, (axis, by) in enumerate(turned, start=1):
+        size = sizes[axis - 1]
+        halves = []
+        for name, start, stop in (("end", size - by, size), ("start", 0, size - by)):
+            bounds = (out.constant(node, f"{name}_{axis}_{i}", [v]) for i, v in enumerate((start, stop, axis)))
+            shape = [stop - start if a == axis else dim for a, dim in enumerate(node.type.shape)]
+            halves.append(out.step(node, f"{name}_{axis}", "Slice", x, *bounds, shape=shape))
+        if index == len(turned):
+            out.assign(node, "Concat", *halves, axis=axis)
+        else:
+            x = out.step(node, f"rolled_{axis}", "Concat", *halves, axis=axis)
 
 
 @lowers(Pad2d)

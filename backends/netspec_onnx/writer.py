@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # onnx_ir is imported when a writer is made: the package can 
 PRODUCER = "netspec"
 METADATA_NAME = "netspec.name"
 METADATA_SOURCE = "netspec.source"
-METADATA_HASH = "netspec.spec_hash"
+METADATA_HASH = "netspec.spec_hash"  # in a file that of the spec, whatever passes made of its graph
+METADATA_OPTIMIZED = "netspec.optimized"  # the level of the passes; not there where there were none
 METADATA_PREPROCESSING = "netspec.preprocessing"  # JSON: input name → Preprocessing
 
 
@@ -99,7 +100,7 @@ class GraphWriter:
         **attributes: Any,
     ) -> ir.Value:
         """An intermediate value of a node, `node/step`; its shape is that of the node's output when not given."""
-        value = self._value(self._unused(f"{node.name}/{step}"), node.type.shape if shape is None else shape)
+        value = self._value(self._unused(f"{node.name}/{step}"), self._held(node, shape))
         return self._append(operator, inputs, attributes, value)
 
     def first_input(self) -> ir.Value:
@@ -120,18 +121,23 @@ class GraphWriter:
 
     def assign(self, node: Node, operator: str, *inputs: ir.Value | None, **attributes: Any) -> None:
         """The output of a node, under its name."""
-        value = self._value(node.name, node.type.shape)
+        value = self._value(node.name, self._held(node))
         self._values[node.name] = self._append(operator, inputs, attributes, value)
 
     def broadcasts(self, node: Node) -> bool:
-        """Whether only operators that broadcast read a learned value."""
+        """Whether only operators that broadcast read a learned value, or what is made of it."""
         return broadcasts(self._graph, node)
 
     def stand_for(self, node: Node, weight: str) -> None:
-        """The output of a node is its weight: no operator computes it."""
-        value = self.weight(node, weight)
+        """The output of a node is its weight, as one sample: no operator computes it."""
+        value = self.weight(node, weight, native_shape=(1, *node.weights[weight].shape))
         assert value is not None  # noqa: S101 # the node has it
         self._values[node.name] = value
+
+    def _held(self, node: Node, shape: Sequence[Dim | None] | None = None) -> Sequence[Dim | None]:
+        """The shape of a node's output, or of a step to it: of one sample where it stays one."""
+        found = node.type.shape if shape is None else shape
+        return [1 if dim == BATCH else dim for dim in found] if self.broadcasts(node) else found
 
     def artifact(self) -> Artifact:
         """What was collected, as bytes: the same graph always gives the same."""

@@ -1,7 +1,7 @@
 """Attention in torch: its own function and layer, whose weights are the graph's."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, Subscript, call
+from netspec.lowering.source import Expression, LiteralValue, Subscript, call
 from netspec.ops import MultiHeadAttention, ScaledDotProductAttention
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -9,9 +9,15 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(ScaledDotProductAttention)
 def scaled_dot_product_attention(op: ScaledDotProductAttention, node: Node, out: ModuleWriter) -> None:
-    """`F.scaled_dot_product_attention`, whose scale is 1/√d by default."""
-    optional: dict[str, LiteralValue] = {"is_causal": True} if op.causal else {}
-    out.assign(node, call("F.scaled_dot_product_attention", *out.inputs(node), **optional))
+    """`F.scaled_dot_product_attention`, whose scale is 1/√d by default; it takes `is_causal` or a mask, not both."""
+    q, k, v, *bias = out.inputs(node)
+    optional: dict[str, Expression | LiteralValue] = {"is_causal": True} if op.causal else {}
+    if bias:
+        optional = {"attn_mask": bias[0]}
+        if op.causal:
+            out.support("causal_bias")
+            optional = {"attn_mask": call("causal_bias", bias[0])}
+    out.assign(node, call("F.scaled_dot_product_attention", q, k, v, **optional))
 
 
 @lowers(MultiHeadAttention)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import netspec_torch.activation
 import netspec_torch.attention
+import netspec_torch.attention_bias
 import netspec_torch.collective
 import netspec_torch.convolution
 import netspec_torch.dropout

@@ -6,7 +6,8 @@ import gc
 import importlib
 import inspect
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,8 +18,9 @@ from torch import Tensor, distributed, nn
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
-
-TIMEOUT = timedelta(minutes=10)  # to find one another, and for the slowest to come to where the others wait
+from netspec.lowering import TrainerSettings
+from netspec.lowering.trainer import PATIENCE
+from netspec_torch.alike import require_alike
 
 
 def environment(name: str, default: int) -> int:
@@ -44,28 +46,40 @@ class Processes:
         group: those of this tower in all ranks; None for all processes.
         tower_group: the towers of this rank.
         joined: whether the group was formed here, and is left here.
+        timeout: seconds to wait for the others, at each exchange.
     """
 
     device: torch.device
     rank: int = 0
     world: int = 1
     joined: bool = False
+    timeout: float = PATIENCE
     tower: int = 0
     towers: int = 1
     group: distributed.ProcessGroup | None = None
     tower_group: distributed.ProcessGroup | None = None
 
     @classmethod
-    def join(cls, device: torch.device, towers: int = 1) -> Processes:
+    def join(
+        cls, device: torch.device, settings: TrainerSettings, facts: Callable[[], Mapping[str, str]] = dict
+    ) -> Processes:
         """The group that the environment describes (WORLD_SIZE, RANK, MASTER_ADDR, MASTER_PORT), or the present one.
 
         Towers of one rank are neighbors: torchrun starts them on one machine, where they exchange fastest.
 
+        Args:
+            device: where what they exchange has to be.
+            settings: over how many towers, and how long to wait for one another.
+            facts: what has to be the same in all processes; asked for only where there are several.
+
         Raises:
-            BackendError: the environment is not whole, the others cannot be reached, or they are not whole ranks.
+            BackendError: the environment is not whole, the others cannot be reached or are not alike, or they are not
+                whole ranks.
         """
+        towers = settings.towers
         if distributed.is_available() and distributed.is_initialized():
-            return cls(device, distributed.get_rank(), distributed.get_world_size())._in_towers(towers)
+            present = cls(device, distributed.get_rank(), distributed.get_world_size(), timeout=settings.timeout)
+            return present._meet(towers, facts)
         world = environment("WORLD_SIZE", 1)
         if world % towers:
             raise BackendError(
@@ -80,25 +94,42 @@ class Processes:
         # the group's threads live until the interpreter ends around them, which at times ends in an abort.
         importlib.import_module("torch.distributed.nn")
         try:
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+            distributed.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=settings.timeout)
+            )
         except (ValueError, RuntimeError) as error:
             where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
             raise BackendError(
                 f"the {world} processes that are to train together did not meet at {where}: {_first_line(error)}",
                 "start all of them with torchrun, and give all the same --master-addr, one that they can reach",
             ) from error
-        return cls(device, distributed.get_rank(), world, joined=True)._in_towers(towers)
+        joined = cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
+        try:
+            return joined._meet(towers, facts)
+        except BackendError:
+            joined.leave()
+            raise
+
+    def _meet(self, towers: int, facts: Callable[[], Mapping[str, str]]) -> Processes:
+        """Find out whether all are alike before anything else is exchanged, and take this process's place."""
+        with self.told():
+            if self.world > 1:
+                require_alike(facts(), self.device)
+            return self._in_towers(towers)
 
     def _in_towers(self, towers: int) -> Processes:
         """The same processes as a mesh of ranks by towers."""
         if towers == 1:
             return self
+        from torch.distributed import distributed_c10d
         from torch.distributed.device_mesh import init_device_mesh
 
         shape = (self.world // towers, towers)
         mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=("rank", "tower"))
         rank, tower = divmod(self.rank, towers)
         group, tower_group = mesh.get_group("rank"), mesh.get_group("tower")
+        for each in (group, tower_group):  # a mesh gives its groups half an hour, whatever the default group has
+            distributed_c10d._set_pg_timeout(timedelta(seconds=self.timeout), each)
         return replace(
             self, rank=rank, world=shape[0], tower=tower, towers=towers, group=group, tower_group=tower_group
         )
@@ -161,15 +192,18 @@ class Processes:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Within it, that another process is gone is a BackendError."""
+        """Within it, that another process is gone, or does not answer, is a BackendError."""
         try:
             yield
         except RuntimeError as error:
             if self.all == 1 or not _is_of_the_others(error):
                 raise
+            late = "timed out" in str(error).lower()
+            what = f"waited {self.timeout:g} s for the others in vain" if late else "lost the others"
+            why = "one hangs, or is slow and needs a longer --timeout" if late else "one ended; it says why if it could"
             raise BackendError(
-                f"process {self.number} of {self.all} lost the others: {_first_line(error)}",
-                "the one that failed first says why",
+                f"process {self.number} of {self.all} {what}: {_first_line(error)}",
+                f"{why}; the last checkpoint is whole, and --resume goes on from it",
             ) from error
 
 
@@ -194,4 +228,6 @@ def _is_of_the_others(error: RuntimeError) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """What it says, without where in PyTorch's own sources it does, and what it guesses besides."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[\S+:\d+\] ", "", line).partition(". ")[0]

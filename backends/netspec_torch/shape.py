@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, Subscript, call, method, part
-from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -16,9 +16,12 @@ def identity(op: Identity, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Flatten)
 def flatten(op: Flatten, node: Node, out: ModuleWriter) -> None:
-    """`x.flatten(1)`; features that are flat stay as they are."""
+    """`x.flatten(1)`; features that are flat stay as they are, and one number a sample becomes a feature."""
     (x,) = out.inputs(node)
-    out.assign(node, x if node.type in node.input_types else method(x, "flatten", 1))
+    if node.input_types[0].rank == 1:
+        out.assign(node, method(x, "unsqueeze", 1))
+    else:
+        out.assign(node, x if node.type in node.input_types else method(x, "flatten", 1))
 
 
 @lowers(Reshape)
@@ -49,6 +52,13 @@ def slice_(op: Slice, node: Node, out: ModuleWriter) -> None:
 def channel_shuffle(op: ChannelShuffle, node: Node, out: ModuleWriter) -> None:
     """`F.channel_shuffle`."""
     out.assign(node, call("F.channel_shuffle", *out.inputs(node), op.groups))
+
+
+@lowers(Roll)
+def roll(op: Roll, node: Node, out: ModuleWriter) -> None:
+    """`x.roll(shifts, dims)`."""
+    (x,) = out.inputs(node)
+    out.assign(node, method(x, "roll", op.shifts, op.axes))
 
 
 @lowers(Pad2d)

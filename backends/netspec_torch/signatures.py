@@ -1,7 +1,8 @@
 """What torch's layers take, where instances of a block differ in it: names of arguments, and defaults of the optional.
 
 A layer that is not here is written as it is for each instance, and instances that differ in it have classes of their
-own, unless what differs stands in the same place in each.
+own, unless what differs stands in the same place in each. An argument whose default is None is not here either: a
+parameter without a value is one that has to be given.
 """
 
 from typing import Final
@@ -9,17 +10,35 @@ from typing import Final
 from netspec.lowering.generalize import Signature
 
 _NORM: Final = Signature(("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True})
+_INSTANCE_NORM: Final = Signature(("num_features",), {"eps": 1e-5, "affine": False})
 SIGNATURES: Final = {
     "nn.Conv2d": Signature(
         ("in_channels", "out_channels"),
         {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True},
     ),
+    "nn.ConvTranspose2d": Signature(
+        ("in_channels", "out_channels"),
+        {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "bias": True, "dilation": 1},
+    ),
     "nn.Linear": Signature(("in_features", "out_features"), {"bias": True}),
-    "GroupedLinear": Signature(("in_features", "out_features"), {"groups": 1, "bias": True}),
+    "GroupedLinear": Signature(("in_features", "out_features"), {"bias": True}),
+    "nn.MultiheadAttention": Signature(("embed_dim", "num_heads"), {"bias": True}),
+    "nn.MaxPool2d": Signature(optional={"padding": 0, "ceil_mode": False}),
+    "nn.AvgPool2d": Signature(optional={"padding": 0, "ceil_mode": False, "count_include_pad": True}),
+    "PaddedAvgPool2d": Signature(optional={"overhang": (0, 0), "count_include_pad": True}),
+    "nn.AdaptiveAvgPool2d": Signature(("output_size",)),
+    "Resize2d": Signature(("size",), {"rounding": "floor"}),
+    "LocalResponseNorm": Signature(optional={"groups": 1}),
     "nn.BatchNorm1d": _NORM,
     "nn.BatchNorm2d": _NORM,
     "nn.BatchNorm3d": _NORM,
     "BiasedBatchNorm": _NORM,
     "nn.LayerNorm": Signature(("normalized_shape",), {"eps": 1e-5, "elementwise_affine": True}),
+    "LayerNormOverAxes": Signature(("normalized_shape",), {"eps": 1e-5, "elementwise_affine": True}),
     "nn.GroupNorm": Signature(("num_groups", "num_channels"), {"eps": 1e-5, "affine": True}),
+    "nn.InstanceNorm1d": _INSTANCE_NORM,
+    "nn.InstanceNorm2d": _INSTANCE_NORM,
+    "nn.InstanceNorm3d": _INSTANCE_NORM,
+    "nn.PReLU": Signature(("num_parameters",)),
+    "StochasticDepth": Signature(optional={"mode": "row"}),
 }

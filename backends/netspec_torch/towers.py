@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -116,15 +115,3 @@ class Tower:
 
     def _is_whole(self, name: str) -> bool:
         return name in self._places and self._places[name].axis is None
-
-
-def unlike(processes: Processes, facts: Mapping[str, Any]) -> list[str]:
-    """Which of the facts are not the same in all processes."""
-    import hashlib
-
-    digests = [hashlib.sha256(str(value).encode()).digest() for value in facts.values()]
-    own = torch.tensor([list(digest) for digest in digests], dtype=torch.uint8, device=processes.device)
-    others = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
-    distributed.all_gather(others, own)
-    same = torch.stack([(other == others[0]).all(1) for other in others]).all(0)
-    return [name for name, alike in zip(facts, same.tolist(), strict=True) if not alike]

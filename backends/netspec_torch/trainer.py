@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from netspec.errors import BackendError, WeightsError
 from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.ops.base import Array, Weights
+from netspec_torch.alike import facts_of
 from netspec_torch.average import Average
 from netspec_torch.device import arithmetic, choose_device, describe, threads_for
 from netspec_torch.distributed import Processes, without_exchange
@@ -29,7 +29,7 @@ from netspec_torch.memory import keep_freed_memory
 from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
 from netspec_torch.synchronized import Share, synchronize
-from netspec_torch.towers import Tower, unlike
+from netspec_torch.towers import Tower
 
 ITERATE = "iterate"  # the slot of what is trained, where the weights are its average
 
@@ -55,9 +55,7 @@ class TorchTrainer(Trainer):
     ) -> None:
         graph, recipe = artifact.graph, settings.recipe
         device = choose_device(settings, graph.dtype)
-        self._processes = Processes.join(device, settings.towers)
-        if self._processes.all > 1:
-            self._require_alike(artifact, settings)
+        self._processes = Processes.join(device, settings, lambda: facts_of(artifact, weights, settings))
         self._tower = Tower(placement, self._processes)
         native = TorchModel(artifact, self._tower.own(weights)).native.to(device)
         self._tower.attach(native)
@@ -186,25 +184,6 @@ class TorchTrainer(Trainer):
         self._network = self.native
         self._processes.leave()
         torch.set_num_threads(self._threads)
-
-    def _require_alike(self, artifact: Artifact, settings: TrainerSettings) -> None:
-        """That all processes train one network by one recipe with one program, or a BackendError in each of them."""
-        facts = {
-            "the network": artifact.content,
-            "the recipe": settings.recipe.model_dump(mode="json"),
-            "the precision": settings.precision,
-            "the towers": settings.towers,
-            "netspec": version("netspec"),
-            "PyTorch": torch.__version__,
-        }
-        with self._processes.told():
-            different = unlike(self._processes, facts)
-        if different:
-            self._processes.leave()
-            raise BackendError(
-                f"the {self._processes.all} processes are not alike in {' and '.join(different)}",
-                "start all of them with one spec, the same options, and the same versions installed",
-            )
 
     def _switch(self, *, training: bool) -> None:
         """Set the mode of every layer, unless it is set: of a small network that takes as long as a layer does."""

@@ -23,7 +23,7 @@ from netspec.lowering.source import (
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.ops.initializers import Constant
 from netspec_torch.blocks import LOCALS, BlockClasses
-from netspec_torch.drafts import draft_parts
+from netspec_torch.drafts import ModuleDraft, draft_parts
 from netspec_torch.layout import takes_channels_last
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 
@@ -89,10 +89,16 @@ class ModuleWriter:
         return Subscript(Attribute(self._homes[node.name].first_input(), "shape"), (0,))
 
     def broadcasts(self, node: Node) -> bool:
-        """Whether a learned value is read where it is made, and only by what broadcasts it."""
-        home = self._homes[node.name]
-        near = all(self._homes[reader.name] is home for reader in self._graph.readers[node.name])
-        return near and broadcasts(self._graph, node)
+        """Whether a learned value, and what is made of it, is read where it is made, and only by what broadcasts it."""
+        return broadcasts(self._graph, node) and self._stays(node, self._homes[node.name])
+
+    def _stays(self, node: Node, home: ModuleDraft) -> bool:
+        """Whether a value of one sample is nowhere given to another part."""
+        readers = self._graph.readers[node.name]
+        return all(
+            self._homes[reader.name] is home and (not broadcasts(self._graph, reader) or self._stays(reader, home))
+            for reader in readers
+        )
 
     def stand_for(self, node: Node, value: Name) -> None:
         """The output of a node is what a name already holds: no statement computes it."""

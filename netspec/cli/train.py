@@ -100,6 +100,14 @@ What is written to runs/NAME/:
     show_default=True,
     help="What torchrun's processes divide: the samples, or the network by its `placement:` too.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=600,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long torchrun's processes wait for one that hangs.",
+)
 @set_option
 def command(spec: Path, backend: str, settings: tuple[str, ...], **options: Any) -> int:
     """Train a network as the `training:` of its spec says.

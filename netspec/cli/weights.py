@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from netspec.cli.console import print_json, print_table, progress
+from netspec.cli.console import print_json, print_out, print_table, progress
 from netspec.cli.options import FILE, json_option, set_option
 from netspec.cli.table import Cell, Column
 from netspec.cli.weights_report import Imported, near, print_report, report_as_json
@@ -63,17 +63,19 @@ Examples:
 @json_option
 def list_models(as_json: bool) -> None:
     """Show every model whose weights can be imported, what it is here, and the mapping of its names."""
-    from netspec.transfer import shipped_mappings
+    from netspec.transfer.catalog import shipped_mappings, shipped_specs
 
-    mappings = [(mapping, model) for mapping in shipped_mappings() for model in mapping.models]
+    folder = shipped_specs()
+    models = [(mapping, model) for mapping in shipped_mappings() for model in mapping.models]
     if as_json:
-        print_json([_model_as_json(mapping, model) for mapping, model in mappings])
+        print_json([_model_as_json(mapping, model) for mapping, model in models])
         return
-    rows: list[list[Cell]] = [
-        [f"{mapping.origin}:{model}", " ".join([near(mapping.spec), *mapping.settings(model)]), near(mapping.path)]
-        for mapping, model in mappings
-    ]
-    print_table((Column("model", fold=True), Column("spec", fold=True), Column("mapping", fold=True)), rows)
+    rows: list[list[Cell]] = []
+    for mapping, model in models:
+        spec, path = mapping.spec.relative_to(folder), mapping.path.relative_to(folder / "weights")
+        rows.append([f"{mapping.origin}:{model}", str(spec), " ".join(mapping.settings(model)), str(path)])
+    print_table([Column(title, fold=True) for title in ("model", "spec", "with", "mapping")], rows)
+    print_out(f"\nspecs: {near(folder)}, mappings: {near(folder / 'weights')}")
 
 
 def _model_as_json(mapping: WeightMapping, model: str) -> dict[str, Any]:

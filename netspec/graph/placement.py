@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from netspec.errors import GraphError
 from netspec.graph.graph import Graph, Node
@@ -36,8 +36,7 @@ Way = Literal["apart", "column", "whole"]
 Read = Literal["divided", "partial", "whole"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """How a node is computed.
 
     Attributes:
@@ -57,8 +56,7 @@ class Place:
         return self.way != "whole"
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
+class Crossing(NamedTuple):
     """A value that leaves its tower, or whose gradient does.
 
     Attributes:
@@ -92,8 +90,7 @@ class Crossing:
         return self.size * (self.towers - 1) // self.towers
 
 
-@dataclass(frozen=True, slots=True)
-class WeightPlace:
+class WeightPlace(NamedTuple):
     """Where a weight lies.
 
     Attributes:

@@ -86,7 +86,9 @@ class PartDraft:
         """What the part was given, and how many channels it receives, where there is a name for that."""
         arguments = self.part.scope.arguments if self.part.scope else ()
         first = self.received[0] if channels and self.received else None
-        return arguments if first is None else (*arguments, (channels, first.features[0 if first.rank == 4 else -1]))
+        if first is None or not first.features:
+            return arguments
+        return (*arguments, (channels, first.features[0 if first.rank == 4 else -1]))
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """What its variables are called in source, by what they are called until then."""

@@ -33,7 +33,7 @@ class Parameter:
 def _annotation(value: object) -> str:
     if isinstance(value, tuple):
         return f"tuple[{', '.join(_annotation(item) for item in value)}]"
-    return type(value).__name__
+    return "None" if value is None else type(value).__name__
 
 
 class ParameterNaming:

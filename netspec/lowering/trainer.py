@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
+PATIENCE = 600.0  # to find one another, and for the slowest to come to where the others wait. Units: seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ class TrainerSettings:
         device: `auto` is the first CUDA device where there is one.
         precision: `bfloat16` computes layers in it while weights and updates stay in the graph's dtype.
         towers: devices that the network lies on; each process is one of them.
+        timeout: how long processes that train together wait for one another. Units: seconds.
+        alike: by what it is called, what else has to be the same in all of them.
     """
 
     recipe: Recipe
@@ -90,6 +93,8 @@ class TrainerSettings:
     device: Device = "auto"
     precision: Precision = "float32"
     towers: int = 1
+    timeout: float = PATIENCE
+    alike: Mapping[str, str] = field(default_factory=dict)
 
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
         """What the loss of each auxiliary output counts in the whole, in the order of the training graph's.

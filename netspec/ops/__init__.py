@@ -17,6 +17,7 @@ from netspec.ops.activation import (
     Tanh,
 )
 from netspec.ops.attention import MultiHeadAttention, ScaledDotProductAttention
+from netspec.ops.attention_bias import RegionMask, RelativePositionBias
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
 from netspec.ops.convolution import Conv2d
 from netspec.ops.dropout import Dropout, StochasticDepth
@@ -28,6 +29,7 @@ from netspec.ops.parameter import Parameter
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
 from netspec.ops.resize import Resize
+from netspec.ops.roll import Roll
 from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
 from netspec.ops.transposed_convolution import ConvTranspose2d
 
@@ -40,6 +42,8 @@ OPS: dict[str, type[Op]] = {
         MatMul,
         ScaledDotProductAttention,
         MultiHeadAttention,
+        RelativePositionBias,
+        RegionMask,
         LayerScale,
         MaxPool2d,
         AvgPool2d,
@@ -75,6 +79,7 @@ OPS: dict[str, type[Op]] = {
         Permute,
         Slice,
         ChannelShuffle,
+        Roll,
         Pad2d,
         Add,
         Multiply,
@@ -122,10 +127,13 @@ __all__ = [
     "Permute",
     "ReduceMax",
     "ReduceMean",
+    "RegionMask",
+    "RelativePositionBias",
     "Relu",
     "Relu6",
     "Reshape",
     "Resize",
+    "Roll",
     "Sample",
     "ScaledDotProductAttention",
     "Sigmoid",

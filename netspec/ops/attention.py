@@ -11,9 +11,11 @@ from netspec.ops.initializers import VarianceScaling, VarianceScalingParameters,
 from netspec.types import TensorType
 
 
-def attend(q: Array, k: Array, v: Array, *, causal: bool = False) -> Array:
-    """softmax(q kᵀ / √d) v over the last two axes; with `causal` a query sees no later key."""
+def attend(q: Array, k: Array, v: Array, bias: "Array | None" = None, *, causal: bool = False) -> Array:
+    """softmax(q kᵀ / √d + bias) v over the last two axes; with `causal` a query sees no later key."""
     scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
+    if bias is not None:
+        scores = scores + bias
     if causal:
         scores = np.where(np.tril(np.ones(scores.shape[-2:], dtype=bool)), scores, -np.inf)
     exp = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -24,22 +26,24 @@ def attend(q: Array, k: Array, v: Array, *, causal: bool = False) -> Array:
 class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
     """softmax(q kᵀ / √d) v: for each query the mean of values, by the products of the query with their keys.
 
-    With `causal` a query sees the keys up to its own position alone.
+    With `causal` a query sees the keys up to its own position alone. A fourth input is added to the scores: a bias of
+    positions, or a mask.
 
     Shapes:
-        q (N, …, L, d), k (N, …, S, d), v (N, …, S, e) → (N, …, L, e); before the last two axes, heads at most.
+        q (N, …, L, d), k (N, …, S, d), v (N, …, S, e) → (N, …, L, e); the axes before the last two, such as heads, are
+        equal. The bias has as many axes, (N, …, L, S), and 1 where it is the same along an axis before those two.
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
 
-    inputs: ClassVar[tuple[int, int | None]] = (3, 3)
+    inputs: ClassVar[tuple[int, int | None]] = (3, 4)
     trap: ClassVar[str] = "no scale, or heads and positions in each other's place"
 
     causal: bool = False
 
-    def infer(self, q: TensorType, k: TensorType, v: TensorType) -> TensorType:
+    def infer(self, q: TensorType, k: TensorType, v: TensorType, bias: TensorType | None = None) -> TensorType:
         received = f"received {q}, {k} and {v}"
-        if not q.rank == k.rank == v.rank or q.rank not in (3, 4):
+        if not q.rank == k.rank == v.rank or q.rank < 3:
             raise ShapeError(
                 f"{self.kind} expects queries, keys and values (N, L, d) or (N, heads, L, d), {received}",
                 attribute="inputs",
@@ -53,12 +57,20 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
             )
         if self.causal and q.features[-2] != k.features[-2]:
             raise ShapeError(f"{self.kind}: causal means as many queries as keys, {received}", attribute="causal")
+        if bias is not None:
+            scores = q.with_features(*q.features[:-1], k.features[-2])
+            if not _broadcasts_to(bias, scores):
+                raise ShapeError(
+                    f"{self.kind} expects a bias of its scores, {scores}, or 1 for an axis before the last two; "
+                    f"received {bias}",
+                    attribute="inputs",
+                )
         return q.with_features(*q.features[:-1], v.features[-1])
 
-    def reference(self, weights: Weights, q: Array, k: Array, v: Array) -> Array:
-        return attend(q, k, v, causal=self.causal)
+    def reference(self, weights: Weights, q: Array, k: Array, v: Array, bias: "Array | None" = None) -> Array:
+        return attend(q, k, v, bias, causal=self.causal)
 
-    def macs(self, q: TensorType, k: TensorType, v: TensorType) -> int:
+    def macs(self, q: TensorType, k: TensorType, v: TensorType, bias: TensorType | None = None) -> int:
         return q.size // q.features[-1] * k.features[-2] * (q.features[-1] + v.features[-1])
 
     def window(self) -> Window | None:
@@ -72,7 +84,19 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
             Sample(cls(causal=True), ((4, 3), (4, 3), (4, 5))),
             Sample(cls(), ((2, 3, 4), (2, 5, 4), (2, 5, 6))),
             Sample(cls(causal=True), ((3, 4, 2), (3, 4, 2), (3, 4, 2)), scale=3.0),
+            Sample(cls(), ((2, 3, 2, 4), (2, 3, 5, 4), (2, 3, 5, 6))),
+            Sample(cls(), ((3, 4), (5, 4), (5, 7), (3, 5))),
+            Sample(cls(), ((2, 3, 4), (2, 5, 4), (2, 5, 6), (1, 3, 5))),
+            Sample(cls(), ((3, 2, 4, 2), (3, 2, 4, 2), (3, 2, 4, 2), (3, 1, 4, 4))),
+            Sample(cls(causal=True), ((3, 4, 2), (3, 4, 2), (3, 4, 2), (3, 4, 4))),
         )
+
+
+def _broadcasts_to(bias: TensorType, scores: TensorType) -> bool:
+    """Whether a bias is of these scores, or the same along some axes before the last two."""
+    if bias.rank != scores.rank or bias.features[-2:] != scores.features[-2:]:
+        return False
+    return all(b in (1, s) for b, s in zip(bias.features, scores.features, strict=True))
 
 
 class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):

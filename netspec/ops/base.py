@@ -122,6 +122,11 @@ class Op(Attribute):
         del mask
         return TrainingResult(self.reference(weights, *inputs))
 
+    def padded(self, *args: Any, **kwargs: Any) -> tuple[int, ...]:
+        """The features of the input with what is put around it, for input types; empty where nothing is."""
+        del args, kwargs
+        return ()
+
     def macs(self, *args: Any, **kwargs: Any) -> int:
         """Multiply-accumulate operations a sample, for input types."""
         del args, kwargs

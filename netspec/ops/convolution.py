@@ -119,6 +119,11 @@ class Conv2d(WeightedOp, kind="conv2d"):
         y: Array = np.stack(out)
         return y + weights["bias"][:, None, None] if self.bias else y
 
+    def padded(self, x: TensorType) -> tuple[int, ...]:
+        channels, height, width = require_map(self.kind, x)
+        p = self.sides
+        return (channels, height + p.top + p.bottom, width + p.left + p.right)
+
     def macs(self, x: TensorType) -> int:
         return self.infer(x).size * math.prod(self.weights(x)["weight"].shape[1:])
 

@@ -71,6 +71,7 @@ class Dropout(Dropping, kind="dropout"):
             Sample(cls(rate=0.4, mode="standard"), ((6,),)),
             Sample(cls(rate=0.25, mode="standard"), ((2, 3, 4),)),
             Sample(cls(rate=0.0), ((4,),)),
+            Sample(cls(rate=0.5), ((),)),
         )
 
 
@@ -105,4 +106,5 @@ class StochasticDepth(Dropping, kind="stochastic_depth"):
             Sample(cls(rate=0.25), ((6,),)),
             Sample(cls(rate=0.3), ((4, 5),)),
             Sample(cls(rate=0.0), ((4,),)),
+            Sample(cls(rate=0.5), ((),)),
         )

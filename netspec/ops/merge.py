@@ -37,6 +37,7 @@ class _Broadcast(Op):
         return (
             Sample(cls(), ((3, 4, 5), (3, 4, 5))),
             Sample(cls(), ((6,), (6,), (6,))),
+            Sample(cls(), ((), ())),
             Sample(cls(), ((3, 4, 5), (3, 1, 1))),  # a gate for each channel
             Sample(cls(), ((1, 4, 1), (3, 1, 5))),
         )

@@ -71,6 +71,13 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
             )
         return x
 
+    def padded(self, x: TensorType) -> tuple[int, ...]:
+        channels, height, width = require_map(self.kind, x)
+        more = self.size - 1
+        if self.region == "map":
+            return (channels, height + more, width + more)
+        return (channels + self.groups * more, height, width)
+
     def reference(self, weights: Weights, x: Array) -> Array:
         squares = x * x
         if self.region == "map":

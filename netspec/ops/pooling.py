@@ -81,6 +81,11 @@ class Pool2d(Op):
             max(0, (columns - 1) * s.width + k.width - width - p.left - p.right),
         )
 
+    def padded(self, x: TensorType) -> tuple[int, ...]:
+        channels, height, width = require_map(self.kind, x)
+        p, (down, right) = self.sides, self.overhang(x)
+        return (channels, height + p.top + p.bottom + down, width + p.left + p.right + right)
+
     def windows(self, x: Array, fill: float, outside: float) -> Array:
         """Every window, (N, C, H', W', kh, kw): padding reads `fill`, the overhang reads `outside`."""
         p, k, s = self.sides, self.kernel_size, self.steps

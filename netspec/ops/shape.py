@@ -53,7 +53,7 @@ class Flatten(Op, kind="flatten"):
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
-        return (Sample(cls(), ((3, 4, 5),)), Sample(cls(), ((6,),)), Sample(cls(), ((3, 4),)))
+        return (Sample(cls(), ((3, 4, 5),)), Sample(cls(), ((6,),)), Sample(cls(), ((3, 4),)), Sample(cls(), ((),)))
 
 
 class Reshape(Op, kind="reshape"):
@@ -97,6 +97,7 @@ class Reshape(Op, kind="reshape"):
             Sample(cls(shape=(4, 3, 5)), ((3, 4, 5),)),
             Sample(cls(shape=(-1,)), ((3, 4),)),
             Sample(cls(shape=(2, 2, 3, 2)), ((4, 6),)),
+            Sample(cls(shape=(1, 1, 1)), ((),)),
         )
 
 

@@ -28,10 +28,11 @@ from netspec.passes.rewrite import Pass, Rewrite, rebuild
 if TYPE_CHECKING:
     from netspec.ops.base import Array
 
-# f(s·x) = s·f(x) for s > 0: the factor passes through.
+# f(s·x) = s·f(x) for s > 0: the factor passes through. Dropout at inference multiplies by its own.
 PASSES_A_FACTOR = (
     AdaptiveAvgPool2d,
     AvgPool2d,
+    Dropout,
     Flatten,
     GlobalAvgPool2d,
     Identity,

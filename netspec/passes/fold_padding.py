@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from netspec.graph import Graph, Node, make_node
 from netspec.ops import Conv2d, Pad2d
+from netspec.ops.attributes import NO_PADDING, Padding
 from netspec.passes.rewrite import Pass, Rewrite, rebuild
 
 
 def fold_padding(graph: Graph) -> Rewrite | None:
-    """The zeros of a `pad2d` become padding of the convolutions that read it.
+    """The zeros of a `pad2d` become padding of the convolutions that read it, directly or through another such one.
 
-    Precondition: it pads with zeros, only convolutions read it, and it is no output.
+    Precondition: it pads with zeros, only convolutions and nodes of which all this holds read it, and it is no output.
     """
-    renamed: dict[str, str] = {}
+    folding: dict[str, Pad2d] = {}
+    for node in reversed(graph.nodes):
+        if isinstance(node.op, Pad2d) and _folds(graph, node, folding):
+            folding[node.name] = node.op
+    if not folding:
+        return None
+    sources: dict[str, tuple[str, Padding]] = {}  # what the first of a row reads, and their sum
     nodes: list[Node] = []
     for node in graph.nodes:
-        if _folds(graph, node):
-            renamed[node.name] = node.inputs[0]
-            continue
-        pad = graph.values[node.inputs[0]] if node.inputs and node.inputs[0] in renamed else None
-        nodes.append(_padded(graph, node, pad) if isinstance(pad, Node) else node)
-    return Rewrite(rebuild(graph, nodes, renamed), tuple(renamed)) if renamed else None
+        source, before = sources.get(node.inputs[0], (node.inputs[0], NO_PADDING)) if node.inputs else ("", NO_PADDING)
+        if node.name in folding:
+            sources[node.name] = source, before + folding[node.name].padding
+        elif isinstance(node.op, Conv2d) and before:
+            op = node.op.model_copy(update={"padding": node.op.sides + before})
+            nodes.append(make_node(node.name, op, [graph.values[source]]))
+        else:
+            nodes.append(node)
+    renamed = {name: source for name, (source, _) in sources.items()}
+    return Rewrite(rebuild(graph, nodes, renamed), tuple(renamed))
 
 
-def _folds(graph: Graph, node: Node) -> bool:
+def _folds(graph: Graph, node: Node, folding: Collection[str]) -> bool:
+    """Whether the convolutions after a padding can pad for it; `folding` are the later ones for which they can."""
     if not isinstance(node.op, Pad2d) or node.op.mode != "constant" or node.op.value != 0.0:
         return False
     readers = graph.readers[node.name]
-    return bool(readers) and node.name not in graph.outputs and all(isinstance(r.op, Conv2d) for r in readers)
-
-
-def _padded(graph: Graph, node: Node, pad: Node) -> Node:
-    """The convolution on what the padding reads."""
-    if not isinstance(node.op, Conv2d) or not isinstance(pad.op, Pad2d):
-        raise TypeError(f"expected a conv2d after a pad2d, received {node.op.kind} after {pad.op.kind}")
-    op = node.op.model_copy(update={"padding": node.op.sides + pad.op.padding})
-    return make_node(node.name, op, [graph.values[pad.inputs[0]]])
+    padding = all(isinstance(reader.op, Conv2d) or reader.name in folding for reader in readers)
+    return bool(readers) and node.name not in graph.outputs and padding
 
 
 PASS = Pass("fold-padding", "convolutions pad for themselves", ("training", "inference"), fold_padding)

@@ -110,10 +110,6 @@ class Optimized:
             fold.apply(found)
         return {name: found[name] for name in self.graph.weights}
 
-    def plain_value(self, name: str) -> str | None:
-        """The value of the plain graph that a value of the optimized one equals; None where there is none."""
-        return dict(self.meaning).get(name, name)
-
     def plain_values(self) -> dict[str, str]:
         """The nodes of the optimized graph that equal a value of the plain one, with the name of that value."""
         meaning = dict(self.meaning)

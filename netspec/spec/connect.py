@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from netspec.ops import OPS
 from netspec.spec.document import (
     DocumentNode,
     Position,
@@ -147,7 +148,7 @@ def _read_by(
     if draft.inputs is not None:
         found = [_value(reading, known, problems) for reading in draft.inputs]
         return None if None in found else tuple(name for name in found if name is not None)
-    if draft.op is not None and draft.op.inputs == (0, 0):
+    if draft.kind and OPS[draft.kind].inputs == (0, 0):
         return ()
     if before is not None:
         if before.outputs is None or len(before.outputs) <= 1:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from netspec.spec.document import (
     DocumentNode,
@@ -50,8 +49,7 @@ def name_problem(name: str) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(NamedTuple):
     """One parameter: its type (empty where any will do), its default, and the values that it may have, if few.
 
     Attributes:

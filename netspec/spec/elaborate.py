@@ -199,11 +199,14 @@ def _blame(layer: LayerSpec, attribute: str) -> Position:
 def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:
     """Whether the output and each weight are of a size that could be."""
     tensors = {"its output": (str(node.type), node.type.size)}
+    if around := node.op.padded(*node.input_types):
+        padded = TensorType.of(*around)
+        tensors["its input, padded,"] = (str(padded), padded.size)
     for name, weight in node.weights.items():
         tensors[f"its {name}"] = (f"({', '.join(map(str, weight.shape))})", weight.size)
     for what, (shape, size) in tensors.items():
         if size > MAX_ELEMENTS:
-            sample = " a sample" if what == "its output" else ""
+            sample = "" if what.removeprefix("its ") in node.weights else " a sample"
             message = f"{what} {shape} would have {size:,} elements{sample}, {_gib(size)} in float32"
             received = ", ".join(f"{t} from {n}" for t, n in zip(node.input_types, node.inputs, strict=True))
             hint = f"at most {MAX_ELEMENTS:,} elements are taken"

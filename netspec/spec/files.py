@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections.abc import Iterator
@@ -26,6 +27,13 @@ from netspec.spec.reader import read_document
 MAX_BYTES = 32 * 2**20
 MAX_CHAIN = 16
 SUFFIXES = (".yaml", ".yml")
+# The longer ones first: that of UTF-32 begins with that of UTF-16.
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 
 
 class Content(NamedTuple):
@@ -131,8 +139,9 @@ def _neighbor(path: Path, suffixes: tuple[str, ...]) -> str:
 
 def _decode(data: bytes, path: Path, problems: Problems) -> str:
     start = Position(Source(str(path), ()), 0, 0)
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        problems.fail(start, "the file is UTF-16, expected UTF-8", "save it as UTF-8")
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            problems.fail(start, f"the file is {encoding}, expected UTF-8", "save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from netspec.graph import Graph
-from netspec.recipe import Recipe
 from netspec.spec.document import DocumentNode, Entry, MappingNode, Position, Problems, quote
 from netspec.spec.hints import suggest
 from netspec.spec.model import LayerSpec, UseSpec
+
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
 
 
 def check_heads(

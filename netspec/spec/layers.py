@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
@@ -28,15 +27,11 @@ from netspec.spec.hints import did_you_mean, nearest
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
 from netspec.spec.parameters import Substitution
-from netspec.spec.scalars import lookalike
+from netspec.spec.scalars import lookalike, out_of_range
 from netspec.spec.uses import MAX_LAYERS, Use, read_use
 
-MAX_NUMBER = 2**31
-# What the language is to have, said plainly to who tries it.
 
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What layers see of the spec, and of the block that they stand in.
 
     Attributes:
@@ -65,6 +60,7 @@ class DraftLayer(NamedTuple):
     Attributes:
         inputs: None for a layer that reads the one before.
         broken: whether what it reads cannot be known.
+        kind: the name of the op, also where its attributes are not right, or not known yet.
         block: the name of the block, also where the use of it is not right.
         outputs: the names of a block's outputs; empty for an op, None where they cannot be known.
         dropped: whether `when`, or `repeat: 0`, leaves it out.
@@ -78,6 +74,7 @@ class DraftLayer(NamedTuple):
     attributes: MappingNode | None = None
     default_initializers: frozenset[str] = frozenset()
     use: Use | None = None
+    kind: str = ""
     block: str = ""
     outputs: tuple[str, ...] | None = ()
     dropped: bool = False
@@ -197,7 +194,7 @@ def _read_op(
 ) -> DraftLayer:
     kind = _read_kind(draft.name, draft.at, node, around, problems)
     if kind is None:
-        return draft
+        return draft._replace(broken=draft.broken or (draft.inputs is None and _is_unknown_op(node, around)))
     defaults = around.defaults
     attributes = merge_attributes(defaults[kind], own) if kind in defaults else own
     op = None
@@ -206,6 +203,7 @@ def _read_op(
     stated = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
     return draft._replace(
         op=None if misplaced else op,
+        kind=kind,
         attributes=MappingNode({**stated, **attributes.entries}, node.at),
         default_initializers=_only_default(defaults.get(kind), own),
     )
@@ -255,6 +253,11 @@ def _read_kind(name: str, at: Position, node: MappingNode, around: Surroundings,
     return None
 
 
+def _is_unknown_op(node: MappingNode, around: Surroundings) -> bool:
+    """Whether an expression that has no value yet says which op it is, which then may be one that reads nothing."""
+    return "op" in node.entries and is_broken(Substitution(around.names, Problems()).apply(node.entries["op"].value))
+
+
 def _read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] | None:
     """The names that `inputs:` lists, or None after a problem is recorded."""
     items = node.items if isinstance(node, SequenceNode) else (node,)
@@ -281,13 +284,12 @@ def _initialized(node: MappingNode) -> set[str]:
 
 
 def _numbers_in_range(node: DocumentNode, problems: Problems) -> bool:
-    """Whether no number is so large that computing with it could take memory or time."""
+    """Whether no number is so large that computing with it could take memory or time, nor beyond what float32 holds."""
     if isinstance(node, ScalarNode):
-        number = node.value
-        if isinstance(number, int) and abs(number) > MAX_NUMBER:
-            problems.add(node.at, f"{number:,} is beyond what a layer can have: at most {MAX_NUMBER:,}")
-            return False
-        return True
+        wrong = out_of_range(node.value) if isinstance(node.value, int | float) else ""
+        if wrong:
+            problems.add(node.at, wrong)
+        return not wrong
     items = node.items if isinstance(node, SequenceNode) else [e.value for e in node.entries.values()]
     in_range = [_numbers_in_range(item, problems) for item in items]  # each is looked at
     return all(in_range)

@@ -14,9 +14,10 @@ from netspec.spec.document import (
     ScalarNode,
     Source,
     describe,
+    is_broken,
     quote,
 )
-from netspec.spec.hints import suggest
+from netspec.spec.hints import nearest, suggest
 from netspec.spec.reader import read_document
 
 Overrides = Mapping[str, object] | Sequence[str]
@@ -43,11 +44,14 @@ def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> 
         return document
     # Spaces in place of the name: positions in the value are positions in what was typed.
     value = read_document(" " * (len(name) + 1) + value_text, source, problems)
+    if is_broken(value):
+        return document
     path = name.split(".")
     if len(path) == 1:
         return _set_parameter(document, name, Entry(at, value), problems)
     if path[0] != "training":
-        hint = f"did you mean `training.{'.'.join(path[1:])}`?" if path[0] != "parameters" else f"`{path[1]}=…` sets it"
+        near = f"did you mean `training.{'.'.join(path[1:])}`?" if nearest(path[0], ["training"]) else ""
+        hint = f"`{path[1]}=…` sets it" if path[0] == "parameters" else near
         problems.add(at, f"{quote(name)} cannot be set: parameters and `training.…` can", hint)
         return document
     return _set_path(document, path, Entry(at, value), problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netspec.spec.declarations import Declaration
 from netspec.spec.document import (
@@ -24,8 +24,7 @@ from netspec.spec.hints import did_you_mean, suggest
 Chosen = Mapping[str, Entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Presets:
+class Presets(NamedTuple):
     """The sets of values by the parameter that chooses, and by the text of its value."""
 
     by_parameter: Mapping[str, Mapping[str, Chosen]]

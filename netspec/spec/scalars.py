@@ -6,6 +6,7 @@ these is something else, so it is not used. Source: YAML 1.2.2, section 10.3.2.
 
 from __future__ import annotations
 
+import math
 import re
 
 _WORDS: dict[str, bool | float | None] = {
@@ -24,6 +25,9 @@ _NUMBER_START = frozenset("+-.0123456789")
 MAX_INTEGER = 2**63 - 1
 # Digits of 2**63 in octal, the longest notation: longer texts are not converted at all.
 _MAX_DIGITS = 24
+MAX_NUMBER = 2**31
+# Of what float32 holds, numbers by which results still fit into it, and which draws of many deviations do not leave.
+MAX_FLOAT, LEAST_FLOAT = 1e30, 2.0**-126
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:
@@ -88,3 +92,18 @@ def lookalike(text: str) -> str:
     if isinstance(number, bool) or not isinstance(number, int | float):
         return ""
     return f"without {'quotes' if bare == text else 'separators'} it is a number: `{bare}`"
+
+
+def out_of_range(number: float) -> str:
+    """Why a number can be none of a layer's, or empty: too large to be computed with, or 0 or infinite in float32.
+
+    >>> out_of_range(4_000_000_000)
+    '4,000,000,000 is beyond what a layer can have: at most 2,147,483,648'
+    """
+    if isinstance(number, int):
+        return f"{number:,} is beyond what a layer can have: at most {MAX_NUMBER:,}" if abs(number) > MAX_NUMBER else ""
+    if math.isfinite(number) and abs(number) > MAX_FLOAT:
+        return f"{number:g} is beyond what a layer can have in float32: at most {MAX_FLOAT:g}"
+    if 0 < abs(number) < LEAST_FLOAT:
+        return f"{number:g} is 0 in float32, whose least positive number is about {LEAST_FLOAT:.1e}"
+    return ""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from netspec.ops import OPS
 from netspec.spec.blocks import LAYER_KEYS, BlockSpec
@@ -29,8 +28,7 @@ MAX_LAYERS: Final = 100_000
 Arguments = Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """What a layer with `block:` says.
 
     Attributes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netspec.graph import Input
 from netspec.spec.blocks import read_blocks
 from netspec.spec.connect import connect
-from netspec.spec.declarations import name_problem
+from netspec.spec.declarations import MAX_NAME, name_problem
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -119,6 +119,9 @@ def _read_name(entries: Mapping[str, Entry], start: Position, problems: Problems
     name = _read_text(entries, "name", problems)
     if name and not re.fullmatch(NAME_PATTERN, name):
         message = f"{quote(name)} cannot name a network: expected letters of A to Z, digits, _ and -, a letter first"
+        problems.add(entries["name"].value.at, message)
+    elif len(name) > MAX_NAME:
+        message = f"{quote(name)} cannot name a network: expected at most {MAX_NAME} characters, received {len(name):,}"
         problems.add(entries["name"].value.at, message)
     return name
 

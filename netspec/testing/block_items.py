@@ -66,7 +66,7 @@ def expand(graph: Graph, items: Sequence[Item], outputs: Sequence[str]) -> Graph
         nodes = tuple(value for value in expansion.values.values() if isinstance(value, Node))
         shown = tuple(names[output] for output in outputs)
         made = replace(graph, nodes=nodes, outputs=shown, scopes=tuple(expansion.scopes)).check()
-    except (ShapeError, GraphError, ValidationError):
+    except (ShapeError, GraphError, ValidationError, KeyError):  # what is no map has no channels to be named
         return None
     return made if all(isinstance(made.values[name], Node) for name in shown) else None
 
@@ -118,7 +118,8 @@ class _Expansion:
         inside = dict(zip(item.inputs, read, strict=True))
         plain = tuple((name, value) for name, value in arguments.items() if not isinstance(value, list | dict))
         self.scopes.append(Scope(path, item.stated["block"], plain, tuple(inside.items())))
-        channels = {f"{name}.channels": self.values[value].type.features[0] for name, value in inside.items()}
+        types = {name: self.values[value].type for name, value in inside.items()}
+        channels = {f"{name}.channels": type.features[0] for name, type in types.items() if type.rank == 4}
         self.add(item.within, inside, f"{path}.", {**channels, **arguments})
         return tuple(inside[output] for output in item.outputs)
 

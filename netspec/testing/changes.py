@@ -23,6 +23,7 @@ from netspec.ops import (
     Op,
     Pad2d,
     Permute,
+    RegionMask,
     Resize,
     Slice,
 )
@@ -123,6 +124,19 @@ def not_transposed(node: Node) -> list[Op] | None:
     """Where a square operand is: elsewhere the shapes do not fit."""
     square = {shape[-1] == shape[-2] for shape in (x.features for x in node.input_types)}
     return [MatMul()] if square == {True} and node.op != MatMul() else None
+
+
+def keys_less_queries(node: Node) -> list[Op] | None:
+    """The difference of positions taken the other way around."""
+    rank = node.type.rank
+    return [node.op, Permute(axes=(*range(1, rank - 2), rank - 1, rank - 2))]
+
+
+def columns_first(node: Node) -> list[Op] | None:
+    """The axes of the grid in each other's place."""
+    op = node.op
+    assert isinstance(op, RegionMask)  # noqa: S101 # the fault is planted on this op alone
+    return [op.model_copy(update={"regions": op.regions[::-1], "window_size": op.window_size and op.window_size[::-1]})]
 
 
 def halves_up(node: Node) -> list[Op] | None:

@@ -112,7 +112,7 @@ def _pool(draw: Draw, x: TensorType) -> Attributes:
 
 
 def _avg_pool2d(draw: Draw, x: TensorType) -> Attributes:
-    return {**_pool(draw, x), "divisor": draw(st.sampled_from(["window", "window_in_padded", "valid_only"]))}
+    return {**_pool(draw, x), "divisor": draw(st.sampled_from(["window_size", "window_in_padded", "valid_only"]))}
 
 
 def _local_response_norm(draw: Draw, x: TensorType) -> Attributes:
@@ -194,6 +194,35 @@ def _multi_head_attention(draw: Draw, x: TensorType) -> Attributes:
     return {"heads": draw(st.sampled_from(_divisors(x.features[-1]))), "bias": draw(st.booleans())}
 
 
+def _roll(draw: Draw, x: TensorType) -> Attributes:
+    axes = _axes(draw, x)
+    return {"axes": axes, "shifts": [draw(st.integers(-9, 9)) for _ in axes]}
+
+
+def _factors(draw: Draw, number: int) -> list[int]:
+    """One or two numbers of this product."""
+    first = draw(st.sampled_from(_divisors(number)))
+    return draw(st.sampled_from([[number], [first, number // first]]))
+
+
+def _relative_position_bias(draw: Draw, x: TensorType) -> Attributes:
+    """The rows of a table are odd in number, and so are their divisors."""
+    return {"grid": [(length + 1) // 2 for length in _factors(draw, x.features[-2])]}
+
+
+def _region_mask(draw: Draw, x: TensorType) -> Attributes:
+    """Of one window that is the grid, or of as many as axis 1 says, along the first axis or the last."""
+    window, count = _factors(draw, x.features[-1]), 1
+    windowed = x.rank == 4 and draw(st.booleans())
+    if windowed:
+        count = x.features[0] if x.features[0] > 1 else draw(st.integers(1, 3))
+    grid = [*window]
+    grid[draw(st.sampled_from([0, -1]))] *= count
+    regions = [[cut, length - cut] if (cut := draw(st.integers(0, length - 1))) else [length] for length in grid]
+    stated = {"window_size": window} if windowed else {}
+    return {"regions": regions, **stated, "value": draw(st.sampled_from([-100.0, -1.5]))}
+
+
 def _parameter(draw: Draw, x: TensorType) -> Attributes:
     """Of the shape of a value, or one that broadcasts against it."""
     shape = draw(st.sampled_from([[*x.features], [1, *x.features[1:]]]))
@@ -262,6 +291,8 @@ _RULES: dict[type[Op], Rule] = {
     ops.MatMul: Rule(frozenset({3, 4}), _matmul, 2),
     ops.ScaledDotProductAttention: Rule(frozenset({3, 4}), _of(causal=[False, True])),
     ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 2),
+    ops.RelativePositionBias: Rule(frozenset({3, 4}), _relative_position_bias, 3),
+    ops.RegionMask: Rule(frozenset({3, 4}), _region_mask, 3),
     ops.Relu: Rule(ANY, _of()),
     ops.Relu6: Rule(ANY, _of()),
     ops.LeakyRelu: Rule(ANY, _of(negative_slope=[0.01, 0.3])),
@@ -286,6 +317,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Permute: Rule(ANY, _permute),
     ops.Slice: Rule(ANY, _slice, 2),
     ops.ChannelShuffle: Rule(frozenset({3, 4}), _groups),
+    ops.Roll: Rule(ANY, _roll),
     ops.Pad2d: Rule(MAP, _pad2d, 2),
     ops.Add: Rule(ANY, _of(), 2),
     ops.Multiply: Rule(ANY, _of(), 2),
@@ -299,6 +331,14 @@ RULES = {op.kind: rule for op, rule in _RULES.items()}
 
 def allows(kind: str, x: TensorType) -> bool:
     """Whether an op takes a value of a rank that it takes: a norm of one number alone is refused."""
-    if kind == "group_norm":
-        return x.size > 1
-    return kind != "instance_norm" or x.size > x.features[0]
+    match kind:
+        case "group_norm":
+            return x.size > 1
+        case "instance_norm":
+            return x.size > x.features[0]
+        case "relative_position_bias":
+            return x.features[-2] % 2 == 1
+        case "region_mask":
+            return x.features[-1] == x.features[-2]
+        case _:
+            return True

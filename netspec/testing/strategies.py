@@ -118,6 +118,8 @@ class _Drawing:
         fits = {"concat": _joins, **dict.fromkeys(OF_EQUALS, _equals)}.get(kind, _broadcasts)
         found = [value for value in self._values.values() if fits(first.type, value.type)]
         least, most = (OF_EQUALS[kind] - 1,) * 2 if kind in OF_EQUALS else (1, 2)
+        if kind == "scaled_dot_product_attention" and first.type.features[-1] == first.type.features[-2]:
+            most += 1  # scores of this shape too, and so a bias
         return self._draw(st.lists(st.sampled_from(found), min_size=least, max_size=most))
 
     def _small_enough(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> bool:

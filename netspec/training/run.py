@@ -13,7 +13,7 @@ from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.graph.mean import write_npy
 from netspec.lowering import Backend, Batch, Trainer, TrainerSettings, TrainingState, at_level
-from netspec.lowering.trainer import Device, Precision
+from netspec.lowering.trainer import PATIENCE, Device, Precision
 from netspec.passes import Level
 from netspec.spec import ModelSpec, write_spec
 from netspec.spec.write import mean_images
@@ -33,6 +33,7 @@ from netspec.training.schedule import Schedule
 from netspec.training.score import Scores, score
 from netspec.training.stop import StopRequested, StopSignals
 from netspec.training.summary import write_run_report
+from netspec.training.together import common_facts, towers_of
 from netspec.training.update import slot_names, trained_weights
 from netspec.weights import initialize, load_weights
 
@@ -58,6 +59,7 @@ class TrainOptions:
         workers: processes that read batches; 0 reads them in threads.
         on_bad_sample: stop, or leave out what cannot be read.
         parallel: whether processes divide the samples alone, or the network too, by its placement.
+        timeout: how long processes that train together wait for one another. Units: seconds.
         checkpoint_every: optimizer steps between checkpoints, besides one an epoch.
     """
 
@@ -75,6 +77,7 @@ class TrainOptions:
     workers: int = 0
     on_bad_sample: Literal["fatal", "skip"] = "fatal"
     parallel: Literal["data", "towers"] = "data"
+    timeout: float = PATIENCE
     checkpoint_every: int = 1000
 
 
@@ -139,8 +142,16 @@ def _train(
     progress("weights")
     state, position = _beginning(material, options, folder, run)
     progress(f"loading {backend.name}")
-    towers = _towers(material.spec, backend) if options.parallel == "towers" else 1
-    settings = TrainerSettings(material.recipe, material.normalization, options.device, options.precision, towers)
+    towers = towers_of(material.spec, backend) if options.parallel == "towers" else 1
+    settings = TrainerSettings(
+        material.recipe,
+        material.normalization,
+        options.device,
+        options.precision,
+        towers,
+        options.timeout,
+        common_facts(material, run, position, options.checkpoint_every),
+    )
     trainer = backend.trainer(material.graph, state.weights, settings)
     try:
         if position.step:
@@ -149,17 +160,6 @@ def _train(
         return session.finish(position, observer)
     finally:
         trainer.close()
-
-
-def _towers(spec: ModelSpec, backend: Backend) -> int:
-    """On how many devices the spec says that the network lies."""
-    if spec.placement is None:
-        raise NetspecError(f"{spec.name} has no placement", "add `placement: {towers: 2}` at the top of the spec")
-    if not backend.in_towers:
-        raise NetspecError(
-            f"the {backend.name} backend trains no network in towers", "use torch, or leave out --parallel"
-        )
-    return spec.placement.towers
 
 
 def _beginning(

@@ -29,6 +29,21 @@ def test_start_up_loads_no_framework_and_no_numpy(arguments: list[object]) -> No
         assert "pydantic" in loaded  # what a module imports further down is seen as well
 
 
+def test_a_check_reads_no_module_that_the_spec_does_not_need(tmp_path: Path) -> None:
+    text = "name: small\ninput: {shape: [3, 8, 8]}\nlayers:\n  conv: {op: conv2d, filters: 4, kernel_size: 3}\n"
+    recipe = "training: {batch_size: 2, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}\n"
+    optional = {"netspec.recipe": recipe, "netspec.graph.placement": "placement: {towers: 2}\n"}
+    for stated in ("", *optional.values()):
+        (tmp_path / "small.yaml").write_text(text + stated)
+        command = [sys.executable, "-X", "importtime", "-m", "netspec", "check", str(tmp_path / "small.yaml")]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        loaded = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
+        assert loaded & set(optional) == {name for name, text in optional.items() if text == stated}
+        packages = ("api", "lowering", "passes", "reference", "training", "transfer", "verify", "weights")
+        assert not loaded & {f"netspec.{name}" for name in packages}
+        assert not loaded & {"difflib", "rich"}
+
+
 def test_importing_netspec_loads_nothing() -> None:
     code = "import netspec, sys; print(*sorted(m.partition('.')[0] for m in sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -75,6 +90,17 @@ def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m netspec schema | true; echo ${{PIPESTATUS[0]}}"
     found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert (found.stdout, found.stderr) == ("0\n", "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error(small: Path, tmp_path: Path, closed: str) -> None:
+    """What is written meanwhile does not end up in it either: files take the lowest descriptor that is free."""
+    out = tmp_path / "built"
+    command = f"{sys.executable} -m netspec build {small} --backend torch --out {out} {closed}"
+    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert found.returncode == 0
+    assert found.stderr == ""
+    compile((out / "torch" / "small.py").read_text(), "small.py", "exec")
 
 
 def in_terminal(columns: int, *arguments: object, **environment: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from netspec import weights as weights_module
 from netspec.spec import load_graph
+from netspec.transfer import catalog
 from netspec.weights import load_weights
 from tests.cli.conftest import process
 from tests.cli.test_process import in_terminal, plain
@@ -87,6 +90,26 @@ def test_what_is_written_is_what_the_commands_read(netspec: Run, given: Callable
     assert "note: of parts that net has not, and left out: aux.head.bias\n" in out
     assert "✓ all 19 arrays of theirs.safetensors accounted for: 16 transferred, 3 left out; all 16 of net" in out
     assert out.endswith("\nnext: netspec run net.yaml --set width=6 PHOTO --weights torchvision-net.safetensors\n")
+
+
+def test_the_readme_shows_what_is_printed(netspec: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[2]
+    graph = load_graph(root / "specs" / "resnet.yaml", ["depth=18"])
+    state = {}
+    for ours, weight in graph.weights.items():
+        name = re.sub(r"downsample\.(conv|bn)", lambda found: f"downsample.{'01'[found[1] == 'bn']}", ours)
+        state[name.replace("running_variance", "running_var")] = torch.zeros(weight.shape)
+        if name.endswith("running_mean"):
+            state[name.replace("running_mean", "num_batches_tracked")] = torch.tensor(1)
+    torch.save(state, tmp_path / "resnet18.pth")
+    (tmp_path / "specs").symlink_to(root / "specs")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalog, "shipped_specs", lambda: Path("specs").absolute())
+    shown = (root / "README.md").read_text().partition("$ netspec weights import")[2].partition("\n```")[0]
+    command, *lines = shown.splitlines()
+    code, out, err = netspec("weights", "import", *command.split())
+    assert (code, err) == (0, "")
+    assert [line for line in lines if line != "…" and line not in out.splitlines()] == []
 
 
 def test_the_next_command_works(netspec: Run, given: Callable[..., list[object]]) -> None:
@@ -207,9 +230,10 @@ def test_list_has_every_model_once_and_each_as_json(netspec: Run) -> None:
     assert found[names.index("torchvision:resnet50")]["settings"] == {"depth": 50}
     code, out, _ = netspec("weights", "list")
     assert code == 0
-    assert ["torchvision:resnet50", "specs/resnet.yaml", "depth=50", "specs/weights/torchvision/resnet.yaml"] in [
+    assert ["torchvision:resnet50", "resnet.yaml", "depth=50", "torchvision/resnet.yaml"] in [
         line.split() for line in out.splitlines()
     ]
+    assert out.endswith("\nspecs: specs, mappings: specs/weights\n")
 
 
 def test_importing_safetensors_loads_no_framework(given: Callable[..., list[object]]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from netspec.build import write_build
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import Backend, OptimizedBackend, at_level, find_backend
-from netspec.passes import Level, optimize
+from netspec.passes import Level, Optimized, optimize
 from netspec.testing.conformance import BackendConformance, by_network
 from netspec.testing.networks import NETWORKS, Chain, towers
 from netspec.testing.pass_networks import dropped, normalized, padded, pooled
@@ -121,6 +121,30 @@ def test_the_file_of_weights_is_that_of_what_is_built(tmp_path: Path) -> None:
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array.astype(np.float32))
+
+
+def test_the_passes_of_a_build_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    initialize = Optimized.__init__
+
+    def count(self: Optimized, *given: Any, **named: Any) -> None:
+        made.append(self)
+        initialize(self, *given, **named)
+
+    graph = normalized()
+    weights = check_weights_of(graph)
+    monkeypatch.setattr(Optimized, "__init__", count)
+    write_build(graph, [find_backend("torch")], weights, tmp_path, "inference")
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("build", [normalized, dropped, pooled, padded, towers])
+def test_what_passes_make_of_weights_is_the_same_for_every_backend(build: Callable[[], Graph]) -> None:
+    """A build has one file of weights for all of them."""
+    graph = build()
+    for name in ("torch", "keras", "onnx"):
+        backend = OptimizedBackend(find_backend(name), "inference")
+        assert backend.optimize(graph).folds == optimize(graph, "inference").folds
 
 
 def test_every_value_of_many_layers_is_shown_by_its_plain_name() -> None:

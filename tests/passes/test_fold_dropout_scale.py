@@ -40,6 +40,28 @@ def test_each_of_two_in_a_chain_has_its_own_layer() -> None:
     assert changed(PASS, graph).folds == (FoldScale("fc1", 0.75), FoldScale("fc2", 0.5))
 
 
+def test_of_two_in_a_row_both_go_into_the_layer() -> None:
+    chain = dropped().add("relu", "relu").add("drop2", "dropout", rate=0.5, mode="standard").add("flat", "flatten")
+    rewrite = changed(PASS, chain.add("fc", "dense", units=2).graph())
+    assert names(rewrite.graph) == ["relu", "flat", "fc"]
+    assert rewrite.folds == (FoldScale("fc", 0.75), FoldScale("fc", 0.5))
+    assert rewrite.graph.nodes[0].inputs == ("image",)
+
+
+def test_a_factor_that_stops_at_a_tanh_leaves_both_of_a_row() -> None:
+    chain = dropped().add("drop2", "dropout", rate=0.5, mode="standard").add("act", "tanh").add("flat", "flatten")
+    assert PASS.run(chain.add("fc", "dense", units=2).graph()) is None
+
+
+def test_one_that_is_an_output_keeps_those_before_it() -> None:
+    chain = dropped().add("drop2", "dropout", rate=0.5, mode="standard")
+    chain = chain.add("conv", "conv2d", filters=2, kernel_size=3)
+    rewrite = changed(PASS, chain.graph("drop", "conv"))
+    assert names(rewrite.graph) == ["drop", "conv"]
+    assert rewrite.folds == (FoldScale("conv", 0.5),)
+    assert PASS.run(chain.graph("drop2", "conv")) is None
+
+
 def test_the_bias_stays_and_so_do_the_callers_arrays() -> None:
     weights = {"fc.weight": np.array([[2.0, 4.0]], np.float32), "fc.bias": np.array([3.0], np.float32)}
     found = dict(weights)

@@ -42,9 +42,34 @@ def test_all_convolutions_that_read_it_pad() -> None:
     ]
 
 
-def test_of_two_in_a_row_the_last() -> None:
-    graph = padded().add("pad2", "pad2d", padding=1).add("conv", "conv2d", filters=2, kernel_size=3).graph()
-    assert names(changed(PASS, graph).graph) == ["pad", "conv"]
+def test_a_row_of_them_is_one_padding() -> None:
+    graph = padded().add("pad2", "pad2d", padding={"top": 3, "left": 1}).add("pad3", "pad2d", padding=1)
+    rewrite = changed(PASS, graph.add("conv", "conv2d", filters=2, kernel_size=3, padding=1).graph())
+    assert names(rewrite.graph) == ["conv"]
+    assert rewrite.graph.nodes[0].inputs == ("image",)
+    op = rewrite.graph.nodes[0].op
+    assert isinstance(op, Conv2d)
+    assert op.sides == padding_of((6, 3, 2, 4))
+
+
+def test_each_convolution_on_the_way_pads_as_much_as_it_had_before() -> None:
+    graph = padded().add("a", "conv2d", filters=2, kernel_size=3).add("pad2", "pad2d", reads="pad", padding=1)
+    rewrite = changed(PASS, graph.add("b", "conv2d", filters=2, kernel_size=3).graph("a", "b"))
+    assert [node.inputs for node in rewrite.graph.nodes] == [("image",), ("image",)]
+    assert names(rewrite.graph) == ["a", "b"]
+
+
+@pytest.mark.parametrize("after", [{"value": 1.0}, {"mode": "reflect"}])
+def test_of_a_row_what_stands_after_the_last_that_is_not_zeros(after: dict[str, object]) -> None:
+    graph = padded().add("other", "pad2d", padding=1, **after).add("zeros", "pad2d", padding=1)
+    rewrite = changed(PASS, graph.add("conv", "conv2d", filters=2, kernel_size=3).graph())
+    assert names(rewrite.graph) == ["pad", "other", "conv"]
+
+
+def test_of_a_row_what_stands_after_an_output() -> None:
+    graph = padded().add("pad2", "pad2d", padding=1).add("conv", "conv2d", filters=2, kernel_size=3)
+    assert names(changed(PASS, graph.graph("pad", "conv")).graph) == ["pad", "conv"]
+    assert PASS.run(graph.graph("pad2", "conv")) is None
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,7 @@ def test_values_are_followed_through_pass_after_pass() -> None:
     optimized = optimize(everything(), "inference")
     # The norm went into conv, whose ReLU went behind the pool; what lies between dropout and its layer is not scaled.
     assert optimized.plain_values() == {"conv": "norm", "relu": "pool", "conv2": "norm2", "end": "end"}
-    assert {name: optimized.plain_value(name) for name in names(optimized.graph)} == {
-        **dict.fromkeys(["pool", "act", "pool2"]),
-        **optimized.plain_values(),
-    }
+    assert set(names(optimized.graph)) - set(optimized.plain_values()) == {"pool", "act", "pool2"}
 
 
 def test_training_keeps_weights_and_dropout() -> None:

@@ -71,7 +71,7 @@ def _draw(network: Any, seed: int) -> None:
 
 
 def _settle(network: Any, shape: tuple[int, ...], seed: int, scale: float) -> None:
-    """Running statistics near those of what each normalization reads, as `torch_peer` has them, for its reasons."""
+    """Running statistics near those of what each normalization reads, as `torch_peer` lays them."""
     layers = list(_layers_of(network, keras.layers.BatchNormalization))
     for layer in layers:
         layer.call = partial(_lay_around, layer, layer.call)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from tests.peers.peer import Peer
 from tests.peers.torch_peer import built, peer_of
@@ -24,6 +25,11 @@ _DECLARED: list[torch.library.Library] = []  # a declaration lasts as long as it
 
 def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
     """A model of `torchvision.models` by its name there."""
+    return peer_of(module(model), shape, seed, HEADS.get(model))
+
+
+def module(model: str) -> nn.Module:
+    """The model before its weights are drawn."""
     require_operators()
     from torchvision import models
 
@@ -32,7 +38,7 @@ def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
             warnings.simplefilter("ignore", FutureWarning)
             return models.get_model(model, weights=None)
 
-    return peer_of(built(make), shape, seed, HEADS.get(model))
+    return built(make)
 
 
 def require_operators() -> None:

@@ -333,3 +333,18 @@ def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
     path.write_text(f"{HEAD}blocks:\n{blocks}  b500: {{layers: {{x: {{op: relu}}}}}}\nlayers: {{x: {{block: b0}}}}\n")
     with pytest.raises(SpecError, match="more than 16 blocks stand within one another"):
         load_graph(path)
+
+
+@pytest.mark.parametrize("layer", ['{op: parameter, shape: "${given}"}', '{op: "${kind}", shape: "${given}"}'])
+def test_a_parameter_may_come_first_whatever_is_not_known_of_it_yet(load: Load, layer: str) -> None:
+    """It reads nothing, and so need not say what it reads, also where a block is looked at before its use."""
+    block = f"""blocks:
+  biased:
+    inputs: [x, y]
+    parameters: {{given: {{type: list}}, kind: parameter}}
+    layers:
+      offset: {layer}
+      sum: {{op: add, inputs: [x, y, offset]}}
+"""
+    graph = load(block + "layers:\n  s: {block: biased, inputs: [input, input], given: [3, 8, 6]}\n")
+    assert reads(graph) == {"s.offset": "", "s.sum": "input, input, s.offset"}

@@ -191,7 +191,8 @@ def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
         ("training.batch_sise=3", "did you mean 'batch_size'"),
         ("training.batch_size=x", "--set:1:21: .*expected a positive integer, received 'x'"),
         ("training.batch_size.x=3", "'batch_size' is 4 in the spec"),
-        ("layers.fc.units=3", "cannot be set"),
+        ("layers.fc.units=3", "cannot be set: parameters and `training.…` can\\n    layers"),
+        ("trainin.batch_size=3", "did you mean `training.batch_size`"),
         ("parameters.classes=3", "`classes=…` sets it"),
     ],
 )
@@ -208,3 +209,10 @@ def test_set_is_shown_with_a_caret(write) -> None:
         "    training.optimizer.learning_rate=-1",
         "                                     ^",
     ]
+
+
+def test_a_value_that_is_none_is_told_of_once(write) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_graph(write(SETTABLE), set=["classes=!!int 3"])
+    assert len(caught.value.diagnostics) == 1
+    assert str(caught.value).startswith("--set:1:9: tags have no place in a spec")

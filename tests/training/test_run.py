@@ -16,8 +16,9 @@ import pytest
 
 import netspec
 from netspec.errors import NetspecError, WeightsError
-from netspec.lowering import find_backend
-from netspec.spec import read_spec
+from netspec.lowering import at_level, find_backend
+from netspec.passes import Level
+from netspec.spec import load_graph, read_spec
 from netspec.training.data.sources import open_data
 from netspec.training.evaluate import evaluate
 from netspec.training.run import Outcome
@@ -49,7 +50,7 @@ def test_what_a_run_leaves(run: Run, spec: Path) -> None:
     }
     assert len(events) == 1
     assert read_spec(folder.spec).training == read_spec(spec).training
-    assert _graph(folder.spec) == _graph(spec)
+    assert load_graph(folder.spec) == load_graph(spec)
     assert [e.step for e in recorder.steps] == list(range(1, 4 * STEPS + 1))
     assert [e.epoch for e in recorder.epochs] == [1, 2, 3, 4]
     assert outcome.scores is not None
@@ -106,7 +107,10 @@ def test_averaged_weights_are_what_is_scored_and_kept(run: Run, backend: str, sp
     assert np.abs(found["fc1.weight"] - found["iterate/fc1.weight"]).max() > 1e-5
     assert whole.folder is not None
     (own,) = evaluate(
-        _graph(spec), whole.folder.last, [find_backend(backend)], open_data(str(data), seed=0, holdout=0.2).validation
+        load_graph(spec),
+        whole.folder.last,
+        [find_backend(backend)],
+        open_data(str(data), seed=0, holdout=0.2).validation,
     )
     assert own.scores.loss == pytest.approx(recorder.epochs[-1].validation_loss, rel=1e-5)
     with pytest.raises(WeightsError, match=r"its optimizer kept iterate, velocity, and the recipe.s keeps velocity"):
@@ -131,6 +135,38 @@ def test_the_same_command_is_the_same_run_in_both_backends(run: Run) -> None:
     assert [e.loss for e in torch.steps] == pytest.approx([e.loss for e in keras.steps], rel=1e-4)
     assert [e.error for e in torch.steps[:STEPS]] == [e.error for e in keras.steps[:STEPS]]
     assert [e.rate for e in torch.steps] == [e.rate for e in keras.steps]
+
+
+@pytest.mark.parametrize("name", ["torch", "keras"])
+def test_a_run_of_the_plain_network_is_that_of_the_optimized_one(run: Run, pooled: Path, name: str) -> None:
+    optimized = at_level(find_backend(name), "training").lower(load_graph(pooled))
+    assert optimized.optimized is not None
+    assert optimized.optimized.steps  # else it shows nothing
+    assert optimized.content != find_backend(name).lower(load_graph(pooled)).content
+    levels: tuple[Level, ...] = ("none", "training")
+    recorders = {level: Recorder() for level in levels}
+    ends = [arrays(run(name, name=level, exact=True, observer=recorders[level], optimize=level)) for level in levels]
+    plain, other = ([e.loss for e in recorder.steps] for recorder in recorders.values())
+    assert plain == pytest.approx(other, rel=1e-5)
+    assert ends[0].keys() == ends[1].keys()
+    for key, array in ends[0].items():
+        np.testing.assert_allclose(ends[1][key], array, rtol=0, atol=1e-5 * np.abs(array).max(), err_msg=key)
+
+
+@pytest.fixture
+def pooled(spec: Path) -> Path:
+    """The same network of features as maps, in which a ReLU stands before a max-pool."""
+    text = spec.read_text().replace(
+        "layers:\n",
+        "layers:\n"
+        "  maps: {op: reshape, shape: [4, 4, 4]}\n"
+        "  conv: {op: conv2d, filters: 16, kernel_size: 3, padding: 1}\n"
+        "  relu0: {op: relu}\n"
+        "  pool: {op: max_pool2d, kernel_size: 2}\n"
+        "  flat: {op: flatten}\n",
+    )
+    spec.write_text(text)
+    return spec
 
 
 def test_the_plateau_divides_the_rate(run: Run) -> None:
@@ -201,14 +237,8 @@ def test_best_is_the_epoch_of_the_lowest_validation_error(run: Run, spec: Path) 
     assert len(errors) == 4
     assert outcome.position.best_epoch == 1 + int(np.argmin(errors))
     assert [e.best for e in recorder.epochs] == [e < min(errors[:i], default=2) for i, e in enumerate(errors)]
-    graph_weights = load_weights(outcome.folder.best, _graph(spec)) if outcome.folder else {}
-    assert set(graph_weights) == set(_graph(spec).weights)
-
-
-def _graph(spec: Path) -> Any:
-    from netspec.spec import load_graph
-
-    return load_graph(spec)
+    graph_weights = load_weights(outcome.folder.best, load_graph(spec)) if outcome.folder else {}
+    assert set(graph_weights) == set(load_graph(spec).weights)
 
 
 def test_signals_are_left_alone_outside_the_main_thread(run: Run) -> None:

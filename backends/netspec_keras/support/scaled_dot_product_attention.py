@@ -11,8 +11,9 @@ from keras import layers, ops
 class ScaledDotProductAttention(layers.Layer):
     """Means of values by the softmax of products of queries and keys, over sqrt(d).
 
-    Inputs: [queries, keys, values], each (N, positions, features), or with heads
-    (N, positions, features, heads). With `causal` a query sees no later key.
+    Inputs: [queries, keys, values], each (N, ..., positions, features), or where they
+    have four axes (N, positions, features, heads); and a bias of the scores, if any.
+    With `causal` a query sees no later key.
     Source: Vaswani et al. 2017, section 3.2.1.
     """
 
@@ -21,15 +22,22 @@ class ScaledDotProductAttention(layers.Layer):
         self.causal = causal
 
     def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
-        queries, keys, values = inputs
-        heads = "h" if len(queries.shape) == 4 else ""
-        queries = queries / math.sqrt(queries.shape[2])
-        scores = ops.einsum(f"nqd{heads},nkd{heads}->n{heads}qk", queries, keys)
+        queries, keys, values, *biases = inputs
+        rank = len(queries.shape)
+        heads_last = rank == 4
+        leading = "nh" if heads_last else "nabcdefg"[: rank - 2]
+        before, after = ("n", "h") if heads_last else (leading, "")
+        queries = queries / math.sqrt(queries.shape[2 if heads_last else -1])
+        equation = f"{before}qz{after},{before}kz{after}->{leading}qk"
+        scores = ops.einsum(equation, queries, keys)
+        for bias in biases:
+            scores += ops.transpose(bias, (0, 3, 1, 2)) if heads_last else bias
         if self.causal:
             seen = ops.tril(ops.ones(scores.shape[-2:], dtype="bool"))
             scores = ops.where(seen, scores, float("-inf"))
         weights = ops.softmax(scores, axis=-1)
-        return ops.einsum(f"n{heads}qk,nke{heads}->nqe{heads}", weights, values)
+        equation = f"{leading}qk,{before}kz{after}->{before}qz{after}"
+        return ops.einsum(equation, weights, values)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "causal": self.causal}

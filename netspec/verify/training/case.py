@@ -105,6 +105,7 @@ class TrainingCase:
             recipe.optimizer.name: recipe.optimizer.model_dump(exclude={"name"}, exclude_defaults=True)
         }
         parts |= {pattern: own.model_dump(exclude_defaults=True) for pattern, own in recipe.overrides.items()}
+        parts |= {"weight_average": recipe.weight_average.model_dump()} if recipe.weight_average else {}
         return "; ".join(f"{key}: {', '.join(f'{k} {v}' for k, v in part.items())}" for key, part in parts.items())
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -13,8 +14,12 @@ from netspec_onnx import BACKEND, OnnxBackend, initializers
 
 from netspec.errors import BackendError, NetspecError
 from netspec.graph import Graph, MeanImage
+from netspec.graph.text import spec_hash
+from netspec.lowering import at_level
 from netspec.ops.base import Array, Weights
-from netspec.testing.networks import NETWORKS
+from netspec.passes import Level
+from netspec.testing.networks import NETWORKS, auxiliary_heads
+from netspec.testing.pass_networks import normalized
 from netspec.weights import initialize
 
 TWO_FILES = OnnxBackend(largest_inline=100)  # bytes
@@ -32,6 +37,18 @@ def test_one_file(small: Graph, weights: Weights, batch: Array, tmp_path: Path) 
     assert (saved.name, saved.input_shape) == ("small-net", (3, 8, 9))
     assert saved.preprocessing == small.inputs[0].preprocessing
     np.testing.assert_array_equal(saved(batch)["fc"], expected(small, weights, batch))
+
+
+@pytest.mark.parametrize("build", [auxiliary_heads, normalized])
+def test_a_file_names_the_spec_whatever_passes_made_of_it(build: Callable[[], Graph], tmp_path: Path) -> None:
+    graph = build()
+    weights = initialize(graph)
+    for level in get_args(Level):
+        backend = at_level(BACKEND, level)
+        (path,) = backend.write(backend.lower(graph), weights, tmp_path / level)
+        metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+        assert metadata["netspec.spec_hash"] == spec_hash(graph)
+        assert metadata.get("netspec.optimized", "none") == level
 
 
 def test_two_files(small: Graph, weights: Weights, batch: Array, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.lowering.broadcast import broadcasts
-from netspec.ops import Parameter
 from netspec.testing.cases import SampleCase, sample_cases
 from netspec.testing.checks import check_forward
 from netspec.testing.networks import NETWORKS
@@ -78,9 +77,8 @@ def require_valid(model: onnx.ModelProto, graph: Graph, opset: int, what: str) -
 
 
 def absent(graph: Graph) -> set[str]:
-    """What ONNX does without: heads, which are for training, and learned values that an `Add` or `Mul` broadcasts."""
-    learned = (node for node in graph.nodes if isinstance(node.op, Parameter))
-    return {*graph.for_heads, *(node.name for node in learned if broadcasts(graph, node))}
+    """What ONNX does without: heads, which are for training, and a value for each sample of what is broadcast."""
+    return {*graph.for_heads, *(node.name for node in graph.nodes if broadcasts(graph, node))}
 
 
 def dims(value: onnx.ValueInfoProto) -> list[int | str]:

@@ -1,6 +1,8 @@
 """Loaded torch models: whose memory they hold, where their tensors live, what training moves."""
 
+import cProfile
 import dataclasses
+import pstats
 
 import numpy as np
 import pytest
@@ -106,6 +108,50 @@ def test_what_stays_on_the_meta_device_is_an_error() -> None:
     assert isinstance(broken, Artifact)
     with pytest.raises(BackendError, match="scale, mask"):
         BACKEND.load(broken, weights_of(graph))
+
+
+def test_paths_and_shapes_on_which_source_and_bindings_disagree_are_named() -> None:
+    graph = network()
+    artifact = BACKEND.lower(graph)
+    content = str(artifact.content)
+    broken = content.replace("self.conv", "self.other").replace("nn.Linear(24, 2)", "nn.Linear(24, 2, bias=False)")
+    missing, unexpected = "other.weight, other.bias", "conv.weight, conv.bias, fc.bias"
+    with pytest.raises(BackendError, match=f"Net: emitted source and bindings disagree on {missing}, {unexpected}$"):
+        BACKEND.load(dataclasses.replace(artifact, content=broken), weights_of(graph))
+    broken = content.replace("nn.Linear(24, 2)", "nn.Linear(24, 3)")
+    with pytest.raises(
+        BackendError, match=r"disagree on fc\.weight \(shape \(3, 24\) in the source, \(2, 24\) in the bind"
+    ):
+        BACKEND.load(dataclasses.replace(artifact, content=broken), weights_of(graph))
+
+
+def test_what_the_source_holds_fixed_stays_fixed_and_counters_begin_at_zero() -> None:
+    graph = network()
+    artifact = BACKEND.lower(graph)
+    fixed = str(artifact.content).replace(
+        "    def forward", "        self.conv.weight.requires_grad_(False)\n\n    def forward", 1
+    )
+    native = BACKEND.load(dataclasses.replace(artifact, content=fixed), weights_of(graph)).native
+    assert {name: p.requires_grad for name, p in native.named_parameters()} == {
+        **{name: True for name in native.state_dict() if name.endswith((".bias", "norm.weight", "fc.weight"))},
+        "conv.weight": False,
+    }
+    assert native.norm.num_batches_tracked.item() == 0
+
+
+def test_loading_a_deeper_network_costs_as_much_a_layer() -> None:
+    """Counted, not timed: torch's own `load_state_dict` compares every path with every module."""
+    calls = []
+    for depth in (20, 80):
+        chain = Chain("net", image=(2,))
+        for index in range(depth):
+            chain.add(f"fc{index}", "dense", units=2)
+        graph = chain.graph()
+        artifact, weights = BACKEND.lower(graph), weights_of(graph)
+        profiler = cProfile.Profile()
+        profiler.runcall(BACKEND.load, artifact, weights)
+        calls.append(pstats.Stats(profiler).total_calls)  # type: ignore[attr-defined] # typeshed lacks it
+    assert calls[1] < 4.5 * calls[0]
 
 
 def test_cotangents_are_those_of_the_outputs() -> None:

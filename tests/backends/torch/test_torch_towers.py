@@ -19,30 +19,51 @@ from tests.backends.torch import tower_process
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("towers", [2, 4])
-def test_towers_are_one_network(tmp_path: Path, towers: int) -> None:
-    """Forward, gradients of weights and input, losses and weights of twenty steps, in float64."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(towers)]
-    script = [tower_process.__file__, str(tmp_path / "rank")]
-    finished = subprocess.run([*command, *script], capture_output=True, text=True, timeout=300, check=False)
+@pytest.mark.parametrize(
+    ("name", "towers", "ranks"), [("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2), ("command", 2, 1)]
+)
+def test_training_in_towers_is_training_on_one_device(tmp_path: Path, name: str, towers: int, ranks: int) -> None:
+    """Forward, gradients, losses, weights and velocities of 24 steps of the trainer itself, in float64.
+
+    Momentum, decay, clipping, a rate that drops, dropout by shared masks, batch statistics; (2, 2) is a mesh.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(towers * ranks)]
+    script = [tower_process.__file__, str(tmp_path / "found"), name, str(towers)]
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    finished = subprocess.run(
+        [*command, *script], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert finished.returncode == 0, finished.stderr
-    ranks = [dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(towers)]
-    alone = tower_process.outcome(1)
-    weights = {w.name: w for w in place(tower_process.network(), towers).weights}
-    for name, expected in alone.items():
-        weight = weights.get(name.removeprefix("gradient of "))
-        for rank, found in enumerate(ranks):
-            part = expected[weight.part(rank, towers)] if weight else expected
-            np.testing.assert_allclose(found[name], part, rtol=0, atol=1e-10, err_msg=f"{name}, rank {rank}")
-    for found in ranks[1:]:
-        for name in [name for name in found if name.startswith("loss")]:
-            np.testing.assert_array_equal(found[name], ranks[0][name], err_msg=name)
-    assert np.ptp([alone[f"loss {step}"] for step in range(tower_process.STEPS)]) > 0.1
+    expected = tower_process.outcome(name, tower_process.start(name, 1))
+    every = [(rank, tower) for rank in range(ranks) for tower in range(towers)]
+    found = {who: dict(np.load(tmp_path / f"{who[0]}{who[1]}.npz")) for who in every}
+    for who, own in found.items():
+        for key, array in expected.items():
+            np.testing.assert_allclose(own[key], array, rtol=0, atol=1e-10, err_msg=f"{key}, {who}")
+        np.testing.assert_array_equal(own["losses"], found[0, 0]["losses"])
+    assert np.ptp(expected["losses"]) > 0.1
+    if name == "crossings":
+        _assert_drawn(found)
+
+
+DROPS = ("dropped by drop1", "dropped by path", "dropped by drop2")  # of what is divided, of samples, of what is whole
+
+
+def _assert_drawn(found: dict[tuple[int, int], dict[str, np.ndarray]]) -> None:
+    """Without masks, what is whole, and whole samples, are dropped alike in all towers of a rank, and nothing else."""
+    for (rank, tower), own in found.items():
+        for (rank2, tower2), other in found.items():
+            if (rank, tower) != (rank2, tower2):
+                alike = {key: np.array_equal(own[key], other[key]) for key in own if key.startswith("dropped")}
+                assert alike == dict(zip(DROPS, (False, rank == rank2, rank == rank2), strict=True))
+        halves = np.split(own["dropped by drop2"], 2)
+        assert not np.array_equal(*halves)  # of the two batches of the step
 
 
 @pytest.mark.parametrize("towers", [2, 4])
 def test_that_network_has_every_crossing_and_both_kinds_of_whole_weights(towers: int) -> None:
-    placement = place(tower_process.network(), towers)
+    placement = place(tower_process.every_crossing(), towers)
     assert {crossing.kind for crossing in placement.crossings} == {"gather", "collect", "spread", "share"}
     assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
 

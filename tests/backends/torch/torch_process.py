@@ -50,7 +50,7 @@ def network() -> Graph:
     )
 
 
-def start() -> Trainer:
+def start(timeout: float = 60) -> Trainer:
     """A trainer, the same in every process."""
     random = np.random.default_rng(1)
     weights = {name: np.abs(random.standard_normal(w.shape)) / 2 + 0.1 for name, w in network().weights.items()}
@@ -64,7 +64,7 @@ def start() -> Trainer:
         }
     )
     normalization = Normalization(np.full((3, 1, 1), 120, np.float32), np.full((3, 1, 1), 1 / 60, np.float32))
-    return BACKEND.trainer(network(), weights, TrainerSettings(recipe, normalization, device="cpu"))
+    return BACKEND.trainer(network(), weights, TrainerSettings(recipe, normalization, device="cpu", timeout=timeout))
 
 
 def steps(rank: int, world: int) -> Iterator[tuple[list[Batch], int]]:

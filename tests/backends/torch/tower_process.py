@@ -1,105 +1,161 @@
-"""One tower's part of a small network, and what the whole network gives on one device.
+"""One process of those that train a small network in towers, and what one device makes of the same steps.
 
 Run as a script it is one of the processes that torchrun starts, and writes what it found to the file it is given.
 """
 
+from __future__ import annotations
+
 import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from netspec_torch import BACKEND
-from netspec_torch.model import TorchModel
 from numpy.typing import NDArray
-from torch import Tensor
 
 from netspec.graph import Graph
-from netspec.graph.placement import Placement, place
-from netspec.graph.tower import tower_graph, tower_weights
+from netspec.lowering import Batch, Normalization, Trainer, TrainerSettings
+from netspec.recipe import Recipe
+from netspec.spec import load_graph
 from netspec.testing.networks import Chain
+from netspec.training.masks import with_masks
 from netspec.types import DType
+from tests.training.towers import SPEC
 
-STEPS, SAMPLES, CLASSES = 20, 5, 7
+STEPS, SAMPLES, HELD = 24, 8, 5  # optimizer steps, samples of each, and those that are predicted at the end
 LRN: dict[str, Any] = {"size": 3, "alpha": 1e-2, "beta": 0.75, "k": 2, "convention": "sum"}
 
 
-def network() -> Graph:
+def every_crossing() -> Graph:
     """Every crossing, and weights that each tower has whole: of what all compute, and of what each computes a part."""
     return (
-        Chain("small", image=(3, 9, 8))
+        Chain("crossings", image=(3, 9, 8))
         .add("conv1", "conv2d", filters=8, kernel_size=3, padding=1)
         .add("relu1", "relu")
         .add("norm1", "local_response_norm", groups=4, **LRN)
         .add("pool1", "max_pool2d", kernel_size=2, stride=2)
         .add("conv2", "conv2d", filters=16, kernel_size=3, padding=1, groups=4)
+        .add("norm2", "batch_norm")
         .add("slope", "prelu", shared=True)
+        .add("drop1", "dropout", rate=0.3)  # of what is divided
         .add("mix", "local_response_norm", **LRN)  # over all channels: collected
         .add("conv3", "conv2d", filters=16, kernel_size=3, padding=1, groups=4)  # shared out again
-        .add("sum", "add", reads=("conv3", "slope"))
+        .add("sum", "add", reads=("conv3", "drop1"))
         .add("more", "conv2d", reads="mix", filters=16, kernel_size=1)  # spread from what was collected
         .add("both", "multiply", reads=("sum", "more"))
+        .add("path", "stochastic_depth", rate=0.4)  # of whole samples, of what is divided
         .add("flatten", "flatten")
         .add("fc1", "dense", units=8)
         .add("tanh", "tanh")
-        .add("fc2", "dense", units=CLASSES)  # an odd number: whole in each
+        .add("fc2", "dense", units=7)  # an odd number: whole in each
+        .add("drop2", "dropout", rate=0.2, mode="standard")  # of what is whole
+        .add("fc3", "dense", units=7)
         .graph()
-        .astype(DType.FLOAT64)
     )
 
 
-def outcome(towers: int) -> dict[str, NDArray[Any]]:
-    """Outputs, gradients and the weights after twenty steps: of one tower, or with one of all."""
-    graph = network()
+def of_the_command() -> Graph:
+    """What the test of the command line trains."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "small.yaml")
+        path.write_text(SPEC)
+        return load_graph(path)
+
+
+# By name: a network, and the norm that gradients are clipped to, below which they seldom are.
+NETWORKS: dict[str, tuple[Graph, float]] = {"crossings": (every_crossing(), 0.5), "command": (of_the_command(), 1.0)}
+
+
+def start(name: str, towers: int) -> Trainer:
+    """A trainer in float64, the same in every process."""
+    graph, norm = NETWORKS[name][0].astype(DType.FLOAT64), NETWORKS[name][1]
     random = np.random.default_rng(1)
-    weights = {name: random.standard_normal(w.shape) / 3 for name, w in graph.weights.items()}
-    images = random.standard_normal((STEPS, SAMPLES, 3, 9, 8))
-    labels = random.integers(0, CLASSES, (STEPS, SAMPLES))
-    placement = place(graph, towers) if towers > 1 else None
-    own = tower_graph(placement).check() if placement else graph
-    given = tower_weights(placement, weights, dist.get_rank()) if placement else weights
-    native = TorchModel(BACKEND.lower(own), given).native.train()
-    parameters = dict(native.named_parameters())
-    velocity = {name: torch.zeros_like(weight) for name, weight in parameters.items()}
-    found: dict[str, NDArray[Any]] = {}
+    weights = {key: np.abs(random.standard_normal(w.shape)) / 3 + 0.1 for key, w in graph.weights.items()}
+    signs = {key: random.choice([-1, 1], w.shape) if w.trainable else 1 for key, w in graph.weights.items()}
+    recipe = Recipe.model_validate(
+        {
+            "batch_size": SAMPLES,
+            "steps": STEPS,
+            "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.001},
+            "overrides": {"*.bias": {"lr_scale": 2, "decay_scale": 0}},
+            "clip_gradient_norm": norm,
+        }
+    )
+    channels = graph.inputs[0].type.features[0]
+    normalization = Normalization(
+        np.full((channels, 1, 1), 120, np.float32), np.full((channels, 1, 1), 1 / 60, np.float32)
+    )
+    settings = TrainerSettings(recipe, normalization, device="cpu", towers=towers, timeout=60)
+    return BACKEND.trainer(graph, {key: array * signs[key] for key, array in weights.items()}, settings)
+
+
+def batches(graph: Graph, rank: int, world: int) -> Iterator[Batch]:
+    """One of `world` ranks' samples in each step, with the masks that all share."""
+    random = np.random.default_rng(2)
+    channels, height, width = graph.inputs[0].type.features
+    classes = graph.type_of(graph.outputs[0]).features[0]
     for step in range(STEPS):
-        x = torch.tensor(images[step], requires_grad=True)
-        logits = native(x)
-        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[step]))
-        loss.backward()
-        _sum_partial(placement, parameters)
-        if step == 0:
-            found |= {"logits": logits.detach().numpy(), "gradient of image": _array(x.grad)}
-            found |= {f"gradient of {name}": _array(weight.grad) for name, weight in parameters.items()}
-        found[f"loss {step}"] = loss.detach().numpy()
-        with torch.no_grad():
-            for name, weight in parameters.items():
-                velocity[name].mul_(0.9).add_(weight.grad)
-                weight.sub_(velocity[name], alpha=0.05)
-                weight.grad = None
-    return found | {name: weight.detach().numpy() for name, weight in parameters.items()}
+        images = random.integers(0, 256, (SAMPLES, height, width, channels), dtype=np.uint8)
+        labels, rows = random.integers(0, classes, SAMPLES), np.arange(SAMPLES)
+        own = slice(rank, None, world)
+        (batch,) = with_masks(graph, (Batch(images, labels, rows),), 0, step)
+        masks = {name: mask[own] for name, mask in (batch.masks or {}).items()}
+        yield Batch(images[own], labels[own], rows[own], masks=masks)
 
 
-def _sum_partial(placement: Placement | None, parameters: dict[str, Tensor]) -> None:
-    for weight in placement.weights if placement else ():
-        if weight.partial:
-            dist.all_reduce(parameters[weight.name].grad)
+def outcome(name: str, trainer: Trainer) -> dict[str, NDArray[Any]]:
+    """Losses, gradients of the first and the last step, logits at the end, weights and what the optimizer keeps."""
+    graph = NETWORKS[name][0]
+    found: dict[str, NDArray[Any]] = {}
+    losses = []
+    for step, batch in enumerate(batches(graph, trainer.rank, trainer.world)):
+        rate = 0.05 if step < STEPS // 2 else 0.005
+        result = trainer.step([batch], rate, SAMPLES, step, keep_gradients=step in (0, STEPS - 1))
+        losses.append(result.loss)
+        found |= {f"gradient of {key}, step {step}": array for key, array in (result.gradients or {}).items()}
+    images = np.random.default_rng(3).integers(0, 256, (HELD, *graph.inputs[0].type.features), dtype=np.uint8)
+    found |= {"losses": np.array(losses), "logits": trainer.predict(images.transpose(0, 2, 3, 1))}
+    state = trainer.export_state()
+    found |= {f"velocity of {key}": array for key, array in state.slots["velocity"].items()}
+    return found | state.weights
 
 
-def _array(gradient: Tensor | None) -> NDArray[Any]:
-    assert gradient is not None
-    return gradient.numpy().copy()
+def drawn(trainer: Trainer) -> dict[str, NDArray[np.bool_]]:
+    """What each dropout layer drops when it draws from PyTorch's own generator, in two batches of a step."""
+    seen: dict[str, list[NDArray[np.bool_]]] = {}
+
+    def see(name: str, module: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        dropped = (output == 0) & (inputs[0] != 0)
+        seen.setdefault(name, []).append((dropped.flatten(1).any(1) if name == "path" else dropped).numpy())
+
+    for name in ("drop1", "path", "drop2"):
+        getattr(trainer.native, name).register_forward_hook(partial(see, name))
+    two = islice(batches(NETWORKS["crossings"][0], trainer.rank, trainer.world), 2)
+    given = [Batch(batch.inputs, batch.labels, batch.rows) for batch in two]
+    trainer.step(given, 0.0, 2 * SAMPLES, key=7)
+    return {f"dropped by {name}": np.concatenate(masks) for name, masks in seen.items()}
 
 
-def main(path: Path) -> None:
-    """What one process does."""
+def main(path: Path, name: str, towers: int) -> None:
+    """What one process does: one trainer, for a group that was left cannot be formed again from the same store."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo")
-    found = outcome(dist.get_world_size())
-    np.savez(path.with_name(f"{path.name}{dist.get_rank()}.npz"), **found)  # type: ignore[arg-type] # of NumPy's stub
-    dist.destroy_process_group()
+    trainer = start(name, towers)
+    found = outcome(name, trainer)
+    if name == "crossings":
+        found |= drawn(trainer)
+    trainer.close()
+    np.savez(path.with_name(f"{trainer.rank}{_tower(trainer)}.npz"), **found)  # type: ignore[arg-type] # of NumPy's stub
+
+
+def _tower(trainer: Trainer) -> int:
+    note = next(note for note in trainer.notes if ", tower " in note)
+    return int(note.partition(", tower ")[2].split()[0])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

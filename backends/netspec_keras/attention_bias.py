@@ -1,0 +1,29 @@
+"""What attention adds to its scores, in Keras: layers of our own."""
+
+from netspec.graph import Node
+from netspec.lowering.source import LiteralValue, call
+from netspec.ops import RegionMask, RelativePositionBias
+from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
+from netspec_keras.table import lowers
+from netspec_keras.writer import ModelWriter
+
+
+@lowers(RelativePositionBias)
+def relative_position_bias(op: RelativePositionBias, node: Node, out: ModelWriter) -> None:
+    """Of a table in canonical order; four axes lie as those of a map do, before it and after."""
+    (x,), table = out.inputs(node), node.input_types[0]
+    if table.rank == 4:
+        x = out.apply(node, call("layers.Permute", TO_CHANNELS_FIRST), x, role="table", features=table.features)
+    layer = call("RelativePositionBias", op.grid)
+    if node.type.rank != 4:
+        out.apply(node, layer, x)
+        return
+    x = out.apply(node, layer, x, role="channels_first", features=node.type.features)
+    out.apply(node, call("layers.Permute", TO_CHANNELS_LAST), x)
+
+
+@lowers(RegionMask)
+def region_mask(op: RegionMask, node: Node, out: ModelWriter) -> None:
+    """A mask that lies as the scores do."""
+    optional: dict[str, LiteralValue] = {"window_size": op.window_size} if op.window_size is not None else {}
+    out.apply(node, call("RegionMask", op.regions, **optional, value=op.value), *out.inputs(node))

@@ -1,0 +1,71 @@
+"""Masks of what stands in different regions of a grid."""
+
+import itertools
+import math
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class RegionMask(layers.Layer):
+    """Scores, with `value` added where query and key stand in different regions.
+
+    The axes of a grid are cut into runs of these lengths. Scores are (N, ..., L, L), or
+    (N, L, L, C) where they have four axes. With a window, axis 1 (or C) counts the
+    windows of the grid, and queries and keys are the positions of one.
+    Source: Liu et al. 2021 (Swin Transformer), section 3.2.
+    """
+
+    def __init__(
+        self,
+        regions: tuple[tuple[int, ...], ...],
+        window_size: tuple[int, ...] | None = None,
+        value: float = -100.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.regions = tuple(tuple(runs) for runs in regions)
+        self.window_size = tuple(window_size) if window_size is not None else None
+        self.value = value
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        labels = ops.convert_to_tensor(self.labels(), dtype="int32")
+        apart = ops.not_equal(labels[:, :, None], labels[:, None, :])
+        mask = self.value * ops.cast(apart, inputs.dtype)
+        count, length, _ = mask.shape
+        if len(inputs.shape) == 4:
+            return inputs + ops.transpose(mask, (1, 2, 0))
+        between = (1,) * max(0, len(inputs.shape) - 4)
+        return inputs + ops.reshape(mask, (count, *between, length, length))
+
+    def labels(self) -> list[list[int]]:
+        """The region of each position of each window."""
+        axes = [
+            [label for label, run in enumerate(runs) for _ in range(run)]
+            for runs in self.regions
+        ]
+        window = self.window_size or tuple(map(len, axes))
+        starts = [range(0, len(axis), w) for axis, w in zip(axes, window)]
+        return [
+            [
+                self.number([axis[s + i] for axis, s, i in zip(axes, start, inside)])
+                for inside in itertools.product(*map(range, window))
+            ]
+            for start in itertools.product(*starts)
+        ]
+
+    def number(self, along: list[int]) -> int:
+        """One number for the runs along all axes."""
+        counts = list(map(len, self.regions))
+        steps = [math.prod(counts[axis + 1 :]) for axis in range(len(counts))]
+        return sum(run * step for run, step in zip(along, steps))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "regions": self.regions,
+            "window_size": self.window_size,
+            "value": self.value,
+        }

@@ -1,0 +1,62 @@
+"""What blocks are told of Keras' layers is what those take, and instances that differ in it share a function."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from netspec_keras import BACKEND
+from netspec_keras.signatures import SIGNATURES
+
+from netspec.spec import load_graph
+from netspec.weights import initialize
+from tests.backends.signature_checks import check_signatures
+
+HEAD = """name: example
+input: {shape: [4, 6, 6]}
+blocks:
+  unit:
+    parameters: {v: {type: %s}}
+    layers:
+      own: {op: %s}
+layers:
+"""
+
+
+def test_every_optional_argument_is_listed() -> None:
+    check_signatures(BACKEND, SIGNATURES, lambda called: called.startswith(("layers.", "ops.")) or called[0].isupper())
+
+
+@pytest.mark.parametrize(
+    ("layer", "type", "values"),
+    [
+        ("conv_transpose2d, filters: 4, kernel_size: 3, padding: 1, bias: '${v}'", "boolean", ("true", "false")),
+        ("conv_transpose2d, filters: 4, kernel_size: 1, groups: '${v}'", "integer", ("2", "4")),
+        (
+            "avg_pool2d, kernel_size: 3, stride: 2, padding: 1, round: ceil, divisor: '${v}'",
+            "string",
+            ("window_in_padded", "valid_only"),
+        ),
+        (
+            "local_response_norm, size: 3, alpha: 1, beta: 0.5, k: 1, convention: sum, groups: '${v}'",
+            "integer",
+            ("1", "2"),
+        ),
+        ("instance_norm, affine: '${v}'", "boolean", ("true", "false")),
+        ("softmax, axis: '${v}'", "integer", ("1", "2")),
+        ("elu, alpha: '${v}'", "number", ("1.0", "0.5")),
+        ("gelu, form: '${v}'", "string", ("erf", "tanh")),
+        ("stochastic_depth, rate: 0.2, mode: '${v}'", "string", ("row", "batch")),
+    ],
+)
+def test_instances_that_differ_in_an_option_share_a_function(
+    layer: str, type: str, values: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.yaml"
+    uses = "".join(f"  use{i}: {{block: unit, inputs: input, v: {value}}}\n" for i, value in enumerate(values))
+    path.write_text(HEAD % (type, layer) + uses + "outputs: [use0, use1]\n")
+    graph = load_graph(path)
+    source = str(BACKEND.lower(graph).content)
+    assert re.findall(r"def (unit\w*)\(", source) == ["unit"]
+    BACKEND.load(BACKEND.lower(graph), initialize(graph))

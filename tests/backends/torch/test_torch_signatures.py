@@ -1,0 +1,67 @@
+"""What blocks are told of torch's layers is what those take, and instances that differ in it share a class."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from netspec_torch import BACKEND
+from netspec_torch.signatures import SIGNATURES
+
+from netspec.spec import load_graph
+from netspec.weights import initialize
+from tests.backends.signature_checks import check_signatures
+
+HEAD = """name: example
+input: {shape: [4, 6, 5]}
+blocks:
+  unit:
+    parameters: {v: {type: %s}}
+    layers:
+      own: {op: %s}
+layers:
+"""
+
+
+def _is_layer(called: str) -> bool:
+    """Functions in `forward` stand as they are: no parameter of a class reaches them."""
+    return called.startswith("nn.") or (called[0].isupper() and not called.startswith("F."))
+
+
+def test_every_optional_argument_is_listed() -> None:
+    check_signatures(BACKEND, SIGNATURES, _is_layer)
+
+
+@pytest.mark.parametrize(
+    ("layer", "type", "values"),
+    [
+        ("conv_transpose2d, filters: 4, kernel_size: 3, padding: 1, bias: '${v}'", "boolean", ("true", "false")),
+        ("max_pool2d, kernel_size: 3, stride: 1, padding: '${v}'", "integer", ("0", "1")),
+        ("max_pool2d, kernel_size: 2, stride: 2, round: '${v}'", "string", ("floor", "ceil")),
+        ("avg_pool2d, kernel_size: 3, stride: 1, padding: 1, divisor: '${v}'", "string", ("window", "valid_only")),
+        (
+            "local_response_norm, size: 3, alpha: 1, beta: 0.5, k: 1, convention: sum, groups: '${v}'",
+            "integer",
+            ("1", "2"),
+        ),
+        ("instance_norm, affine: '${v}'", "boolean", ("true", "false")),
+        ("layer_norm, axes: [1], affine: '${v}'", "boolean", ("true", "false")),
+        ("stochastic_depth, rate: 0.2, mode: '${v}'", "string", ("row", "batch")),
+        (
+            "resize, size: 4, mode: nearest, coordinates: align_corners, rounding: '${v}'",
+            "string",
+            ("ceil", "floor"),
+        ),
+    ],
+)
+def test_instances_that_differ_in_an_option_share_a_class(
+    layer: str, type: str, values: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.yaml"
+    uses = "".join(f"  use{i}: {{block: unit, inputs: input, v: {value}}}\n" for i, value in enumerate(values))
+    path.write_text(HEAD % (type, layer) + uses + "outputs: [use0, use1]\n")
+    graph = load_graph(path)
+    source = str(BACKEND.lower(graph).content)
+    assert re.findall(r"class (Unit\w*)\(", source) == ["Unit"]
+    BACKEND.load(BACKEND.lower(graph), initialize(graph))

@@ -1,0 +1,50 @@
+"""`netspec train` as one of several processes, of which the second fails: run as a script by `test_towers_failure.py`.
+
+    failing_tower.py FAILURE ARGUMENT...
+
+FAILURE is `SIGKILL` or `SIGSTOP`, what the second process sends to itself once the run has written a checkpoint after
+the first; or `versions`, so that it takes itself for a program of another version.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from netspec.cli import main
+
+SECOND = os.environ.get("RANK") == "1"
+
+
+def fail(name: str, checkpoint: Path) -> None:
+    """Wait for the second checkpoint, and be gone."""
+    seen: set[float] = set()
+    while len(seen) < 2:
+        if checkpoint.exists():
+            seen.add(checkpoint.stat().st_mtime)
+        time.sleep(0.01)
+    os.kill(os.getpid(), getattr(signal, name))
+
+
+def be_another_version() -> None:
+    """Let netspec and PyTorch say that they are others."""
+    import netspec_torch.alike
+    import torch
+
+    netspec_torch.alike.version = lambda _: "0.0.1"  # type: ignore[attr-defined] # of importlib.metadata
+    torch.__version__ = "1.13.1"
+
+
+if __name__ == "__main__":
+    failure = sys.argv.pop(1)
+    out, name = (sys.argv[sys.argv.index(option) + 1] for option in ("--out", "--name"))
+    if SECOND and failure == "versions":
+        be_another_version()
+    elif SECOND:
+        checkpoint = Path(out, name, "checkpoints", "last.safetensors")
+        threading.Thread(target=fail, args=(failure, checkpoint), daemon=True).start()
+    main()
