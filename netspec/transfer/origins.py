@@ -31,8 +31,14 @@ class Origin:
 
 
 def _as_it_is(graph: Graph, node: Node, weight: str, array: Array) -> Array:
-    """Canonical layout is torch's."""
-    del graph, node, weight
+    """Canonical layout is torch's. A matrix after a flattened map may be a kernel over that whole map (timm's VGG)."""
+    if (
+        weight == "weight"
+        and node.op.kind == "dense"
+        and array.ndim == 4
+        and array.shape[1:] == flattened_map(graph, node)
+    ):
+        return array.reshape(len(array), -1)
     return array
 
 
@@ -65,8 +71,8 @@ def flattened_map(graph: Graph, node: Node) -> tuple[int, ...]:
             break
         if value.op.kind == "flatten" and value.input_types[0].rank == 4:
             return value.input_types[0].features
-        if len(value.inputs) != 1 or value.type != value.input_types[0]:  # it does more than change each element
-            break
+        if len(value.inputs) != 1 or value.type != value.input_types[0] or value.op.kind == "dense":
+            break  # it does more than change each element
         node = value
     return ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from torch import nn
 
 from tests.peers.peer import Peer
 from tests.peers.torch_peer import built, peer_of
@@ -11,10 +11,12 @@ from tests.peers.torchvision_peer import require_operators
 
 def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
     """A model of timm by its name there."""
+    return peer_of(module(model), shape, seed, None)
+
+
+def module(model: str) -> nn.Module:
+    """The model as timm makes it, without weights."""
     require_operators()
     import timm
 
-    def make() -> Any:
-        return timm.create_model(model)
-
-    return peer_of(built(make), shape, seed, None)
+    return built(lambda: timm.create_model(model))

@@ -92,6 +92,23 @@ def test_a_matrix_of_keras_after_a_flattened_map(tmp_path: Path) -> None:
     np.testing.assert_array_equal(canonical(graph, graph.values["g"], "weight", later), later.T)  # type: ignore[arg-type]
 
 
+def test_a_square_matrix_of_keras_after_another(tmp_path: Path) -> None:
+    layers = "  f: {op: flatten}\n  a: {op: dense, units: 24}\n  r: {op: relu}\n  b: {op: dense, units: 24}\n"
+    graph = _graph(tmp_path, layers)
+    matrix = np.random.default_rng(0).standard_normal((24, 24))
+    found = ORIGINS["keras-applications"].canonical(graph, graph.nodes[-1], "weight", matrix)
+    np.testing.assert_array_equal(found, matrix.T, "its inputs are features, not the map's elements")
+
+
+def test_a_kernel_over_a_whole_map_is_a_matrix(tmp_path: Path) -> None:
+    graph = _graph(tmp_path, "  f: {op: flatten}\n  d: {op: dense, units: 5}\n")
+    kernel = np.random.default_rng(0).standard_normal((5, 2, 3, 4))
+    canonical = ORIGINS["timm"].canonical
+    np.testing.assert_array_equal(canonical(graph, graph.nodes[-1], "weight", kernel), kernel.reshape(5, 24))
+    turned = kernel.transpose(0, 1, 3, 2)  # as many elements, of another map
+    np.testing.assert_array_equal(canonical(graph, graph.nodes[-1], "weight", turned), turned)
+
+
 def test_a_list_is_looked_up_by_position(tmp_path: Path) -> None:
     path = tmp_path / "net.yaml"
     path.write_text(GOOD.replace("${i + 1}", "${unit[i]}") + "lists: {unit: [x, [y, z]]}\n")

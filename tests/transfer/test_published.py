@@ -44,10 +44,16 @@ def _arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "model", "shapes"), [pytest.param(*case, id=case[1]) for case in published("torchvision")]
+    ("mapping", "model", "shapes"),
+    [
+        pytest.param(*case, id=f"{origin}-{case[1]}")
+        for origin in ("torchvision", "timm")  # Keras is here: test_keras_applications.py
+        for case in published(origin)
+    ],
 )
 def test_every_weight_has_its_place(mapping: WeightMapping, model: str, shapes: dict[str, tuple[int, ...]]) -> None:
-    assert shapes, f"{model} is not in published/torchvision.txt: python -m tests.peers.published torchvision"
+    origin = mapping.origin
+    assert shapes, f"{model} is not in published/{origin}.txt: python -m tests.peers.published {origin}"
     found = transfer(mapping, model, _arrays(shapes))
     assert len(found.names) + len(found.kept) == len(shapes)
     assert sorted(found.names.values()) == sorted(found.graph.weights)
