@@ -29,7 +29,8 @@ def kept(carried: Sequence[Carried]) -> str:
     lines = [
         "# Networks of the zoo beside the published ones",
         "",
-        f"Kept by `make peers-keep` on {datetime.datetime.now(datetime.UTC).date()}, with {', '.join(_versions())}.",
+        f"Kept by `make peers-keep` on {datetime.datetime.now(datetime.UTC).date()}, with",
+        f"{', '.join(_versions())}.",
         "",
         "Every weight of the published network is drawn at random, batch normalization's scale, shift, mean and",
         "variance among them, and carried by the mapping in `specs/weights/`. Both networks then read the same",

@@ -18,13 +18,18 @@ NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def built(make: Callable[[], Any]) -> nn.Module:
-    """The module without the time that its initialisation takes; on the CPU where its widths are tensors."""
+    """The module without the time that its initialisation takes; on the CPU where it computes with tensors.
+
+    RegNet finds its widths so, and Swin's positions are whole numbers that it keeps among its weights.
+    """
     try:
         with torch.device("meta"):
             module: nn.Module = make()
     except NotImplementedError:
-        module = make()
-    return module.eval()
+        computed: nn.Module = make()
+        return computed.eval()
+    kept = [t for t in module.state_dict().values() if t.shape and not t.dtype.is_floating_point]
+    return (make() if kept else module).eval()
 
 
 def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Callable[[Any], Any] | None) -> Peer:
@@ -82,8 +87,8 @@ class only_root_training:  # noqa: N801 # a context, as torch's own
 
 def _drawn(name: str, tensor: Tensor, seed: int) -> Tensor:
     """He-scaled kernels keep the input's scale; scales and variances within 0.5 and 1.5; all else normal."""
-    if not tensor.dtype.is_floating_point:
-        return torch.zeros_like(tensor, device="cpu")
+    if not tensor.dtype.is_floating_point:  # a counter of batches, or what the module found when it was built
+        return tensor if tensor.shape else torch.zeros_like(tensor, device="cpu")
     random = stream(seed, "peer", name)
     shape = tuple(tensor.shape)
     if name.endswith("weight") and len(shape) > 1:
