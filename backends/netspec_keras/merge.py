@@ -1,17 +1,31 @@
 """Ops of several values in Keras."""
 
+from itertools import pairwise
+
 from netspec.graph import Node
 from netspec.lowering.source import call
 from netspec.ops import Add, Concat, Multiply
-from netspec_keras.layout import native_axis
+from netspec.types import TensorType
+from netspec_keras.layout import native_axis, native_features
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
 
 @lowers(Add)
 def add(op: Add, node: Node, out: ModelWriter) -> None:
-    """`layers.Add`, which broadcasts."""
-    out.apply(node, call("layers.Add"), *out.inputs(node))
+    """`layers.Add`, which broadcasts; ours where it may take a value for a bias that is none."""
+    layer = "layers.Add" if all(map(_adds_right, pairwise(node.input_types))) else "BroadcastingAdd"
+    out.apply(node, call(layer), *out.inputs(node))
+
+
+def _adds_right(pair: tuple[TensorType, TensorType]) -> bool:
+    """Whether Keras adds the second of two values to the first as the graph does, whatever the batch.
+
+    Its `ops.add` on TensorFlow (keras-team/keras#20386) adds what has one axis above 1, the batch among them, along
+    the channels of the other value if these are as many. That is right of equal shapes, and of a bias of channels.
+    """
+    first, second = (native_features(each) for each in pair)
+    return first == second or (second[-1] == first[-1] > 1 and set(second[:-1]) <= {1})
 
 
 @lowers(Multiply)

@@ -1,10 +1,18 @@
 """Ops that move elements, in Keras: where their order shows, a map is brought to C, H, W first."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, Name, Subscript, call, part
+from netspec.lowering.slices import bounds_of
+from netspec.lowering.source import LiteralValue, Name, Subscript, bounds, call, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_keras.geometry import sides
-from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, mixes_order, native_axis, native_order
+from netspec_keras.layout import (
+    TO_CHANNELS_FIRST,
+    TO_CHANNELS_LAST,
+    mixes_order,
+    native_axis,
+    native_features,
+    native_order,
+)
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
@@ -46,14 +54,15 @@ def permute(op: Permute, node: Node, out: ModelWriter) -> None:
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModelWriter) -> None:
-    """`x[:, :, :, start:stop]`, or `ops.split(x, of, axis=axis)[part]`, on the axis where Keras keeps it."""
-    (x,), rank = out.inputs(node), node.type.rank
-    axis = native_axis(op.axis, rank)
+    """`x[:, :, :, start:stop]`, of several in a row one, or `ops.split(x, of, axis=axis)[part]`, where Keras has it."""
+    rank = node.type.rank
     if op.part is not None and op.of is not None:
-        out.assign(node, Subscript(call("ops.split", x, op.of, axis=axis), (op.part,)))
-        return
-    size = node.input_types[0].features[op.axis - 1]
-    out.assign(node, part(x, axis % rank, *op.bounds(node.input_types[0]), size))
+        (x,) = out.inputs(node)
+        out.assign(node, Subscript(call("ops.split", x, op.of, axis=native_axis(op.axis, rank)), (op.part,)))
+    elif row := out.slices_to(node):
+        ranges = {native_axis(axis, rank) % rank: bounds(*along) for axis, along in bounds_of(row)}
+        features = () if node.type in row[0].input_types else native_features(node.type)
+        out.assign(node, part(out.inputs(node)[0], ranges), features)
 
 
 @lowers(ChannelShuffle)

@@ -11,6 +11,7 @@ from netspec.lowering.drafts import PartDraft
 from netspec.lowering.naming import available, module_name
 from netspec.lowering.parts import local_name, split
 from netspec.lowering.render import render, render_definitions
+from netspec.lowering.slices import slices_to
 from netspec.lowering.source import (
     Assign,
     Call,
@@ -37,6 +38,7 @@ PACKAGE: Final = "netspec_keras"
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
     "AxisLayerNormalization": "axis_layer_normalization",
+    "BroadcastingAdd": "broadcasting_add",
     "ChannelShuffle": "channel_shuffle",
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
@@ -148,6 +150,14 @@ class ModelWriter:
         if value != variable:
             home.run(node, Assign(variable.path, value, comment))
         return variable
+
+    def slices_to(self, node: Node) -> tuple[Node, ...]:
+        """The slices that are written as one with this one; none where it is written with the next."""
+        home = self._homes[node.name]
+        row = slices_to(self._graph, home.part, node)
+        if not row:
+            home.stand_for(node.name, node.inputs[0])
+        return row
 
     def bind(
         self,

@@ -1,7 +1,8 @@
 """Ops that move elements, in torch: the layout is the graph's, and so are the axes."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, Subscript, call, method, part
+from netspec.lowering.slices import bounds_of
+from netspec.lowering.source import LiteralValue, Subscript, bounds, call, method, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -40,12 +41,14 @@ def permute(op: Permute, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModuleWriter) -> None:
-    """`x[:, start:stop]`, or `x.chunk(of, dim=axis)[part]`: views."""
-    (x,) = out.inputs(node)
+    """`x[:, start:stop]`, of several in a row one, or `x.chunk(of, dim=axis)[part]`: views."""
     if op.part is not None and op.of is not None:
+        (x,) = out.inputs(node)
         out.assign(node, Subscript(method(x, "chunk", op.of, dim=op.axis), (op.part,)))
-        return
-    out.assign(node, part(x, op.axis, *op.bounds(node.input_types[0]), node.input_types[0].features[op.axis - 1]))
+    elif row := out.slices_to(node):
+        ranges = {axis: bounds(*along) for axis, along in bounds_of(row)}
+        comment = "" if node.type in row[0].input_types else str(node.type)
+        out.step(node, part(out.inputs(node)[0], ranges), comment)
 
 
 @lowers(ChannelShuffle)

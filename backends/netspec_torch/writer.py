@@ -8,6 +8,7 @@ from netspec.lowering.broadcast import broadcasts
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import split
 from netspec.lowering.render import render, render_definitions
+from netspec.lowering.slices import slices_to
 from netspec.lowering.source import (
     Assign,
     Attribute,
@@ -103,6 +104,14 @@ class ModuleWriter:
     def stand_for(self, node: Node, value: Name) -> None:
         """The output of a node is what a name already holds: no statement computes it."""
         self._homes[node.name].variables[node.name] = value.path
+
+    def slices_to(self, node: Node) -> tuple[Node, ...]:
+        """The slices that are written as one with this one; none where it is written with the next."""
+        home = self._homes[node.name]
+        row = slices_to(self._graph, home.part, node)
+        if not row:
+            home.stand_for(node.name, node.inputs[0])
+        return row
 
     def step(self, node: Node, value: Expression, comment: str = "") -> Name:
         """An intermediate value of a node, held in the variable that will hold its output."""

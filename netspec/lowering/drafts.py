@@ -32,6 +32,7 @@ class PartDraft:
         self.variables = {value: f"{MARK}{index}" for index, value in enumerate(part.inputs)}
         self._statements: dict[str, list[Statement]] = {}
         self._inner: dict[str, str] = {}
+        self._standing: set[str] = set()
         for member in part.members:
             values = values_of(member)
             own = _place(local_name(member, part))
@@ -56,6 +57,11 @@ class PartDraft:
     def variable(self, value: str) -> Name:
         """The variable that holds a value."""
         return Name(self.variables[value])
+
+    def stand_for(self, value: str, other: str) -> None:
+        """Let a value that no statement computes be read where another one is, which is still there when it is read."""
+        self.variables[value] = self.variables[other]
+        self._standing.add(value)
 
     def first_input(self) -> Name:
         """The variable of the first value that comes from outside: it always holds one, of as many samples.
@@ -94,7 +100,8 @@ class PartDraft:
         """What its variables are called in source, by what they are called until then."""
         variables = variables_of(self.part, reserved, chain_inputs=chain_inputs)
         own = {value: self.variables[value] for value in variables}  # or a name that is there already
-        names = {own[value]: variable for value, variable in variables.items() if own[value].startswith(MARK)}
+        marked = [value for value in variables if own[value].startswith(MARK) and value not in self._standing]
+        names = {own[value]: variables[value] for value in marked}
         for inner, wanted in self._inner.items():
             names[inner] = available(identifier(wanted), {*names.values(), *reserved})
         return names

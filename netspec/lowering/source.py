@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -161,14 +162,19 @@ def method(
     return call(Attribute(value, attribute), *args, **kwargs)
 
 
-def part(value: Expression, axis: int, start: int, stop: int, step: int, size: int) -> Expression:
-    """`value[:, start:stop:step]` along an axis of this size, bounds that say nothing left out.
+def bounds(start: int, stop: int, step: int, size: int) -> Range:
+    """`start:stop:step` along an axis of this size, what says nothing left out."""
+    return Range(start or None, None if stop >= size else stop, None if step == 1 else step)
 
-    >>> part(Name("x"), 1, 0, 2, 1, 5).items
+
+def part(value: Expression, ranges: Mapping[int, Range]) -> Expression:
+    """`value[:, start:stop]`, with a range for each of some axes.
+
+    >>> part(Name("x"), {1: bounds(0, 2, 1, 5)}).items
     (Range(start=None, stop=None, step=None), Range(start=None, stop=2, step=None))
     """
-    bounds = Range(start or None, None if stop >= size else stop, None if step == 1 else step)
-    return value if bounds == Range() else Subscript(value, (*(Range(),) * axis, bounds))
+    cut = {axis: range_ for axis, range_ in ranges.items() if range_ != Range()}
+    return Subscript(value, tuple(cut.get(axis, Range()) for axis in range(max(cut) + 1))) if cut else value
 
 
 def _operand(value: Expression | LiteralValue) -> Expression:

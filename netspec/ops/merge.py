@@ -40,6 +40,10 @@ class _Broadcast(Op):
             Sample(cls(), ((), ())),
             Sample(cls(), ((3, 4, 5), (3, 1, 1))),  # a gate for each channel
             Sample(cls(), ((1, 4, 1), (3, 1, 5))),
+            Sample(cls(), ((7,), (1,))),  # one number a sample; as many samples as features in a batch of 7
+            Sample(cls(), ((4, 4, 4), (1, 4, 1))),  # a row, of as many elements as there are channels
+            Sample(cls(), ((3, 4, 5), (3, 1, 1), (1, 4, 5))),
+            Sample(cls(), ((1, 5), (5, 1))),
         )
 
 

@@ -124,6 +124,28 @@ def reshaped() -> Graph:
     )
 
 
+def cropped() -> Graph:
+    """Slices in a row: of several axes, of one axis twice, of a value that is read again, and shown in between."""
+    return (
+        Chain("cropped", image=(4, 9, 8))
+        .add("conv", "conv2d", filters=4, kernel_size=1)
+        .add("rows", "slice", axis=2, start=1, stop=-1)
+        .add("columns", "slice", axis=3, start=2, stop=-1)
+        .add("half", "slice", axis=1, part=0, of=2)
+        .add("again", "slice", axis=2, start=1)
+        .add("every", "slice", axis=3, step=2)
+        .add("all", "slice", axis=1)
+        .add("act", "tanh")
+        .add("shown", "slice", reads="conv", axis=2, start=2, stop=5)
+        .add("inner", "slice", axis=3, start=5)
+        .add("twice", "slice", reads="conv", axis=2, start=-3)
+        .add("left", "slice", axis=3, start=0, stop=3)
+        .add("right", "slice", reads="twice", axis=3, start=5)
+        .add("sum", "add", reads=("left", "right", "inner"))
+        .graph("act", "shown", "sum")
+    )
+
+
 def squeeze_excitation() -> Graph:
     """A gate for each channel from the means of all, by two convolutions of 1x1, on a scaled residual branch."""
     return (
@@ -265,6 +287,7 @@ NETWORKS: Mapping[str, Callable[[], Graph]] = {
         branches,
         two_inputs,
         reshaped,
+        cropped,
         squeeze_excitation,
         transformer,
         shown_input,

@@ -5,6 +5,7 @@ import functools
 import itertools
 import math
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netspec.lowering import find_backend
 from netspec.lowering.render import render, render_expression
 from netspec.lowering.source import (
     Assign,
@@ -31,11 +33,13 @@ from netspec.lowering.source import (
     Statement,
     Subscript,
     TupleOf,
+    bounds,
     call,
     method,
     name,
     part,
 )
+from netspec.testing.networks import cropped
 
 STRINGS = (
     "",
@@ -82,7 +86,7 @@ def test_a_literal_is_its_value(value: LiteralValue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bounds", "text"),
+    ("given", "text"),
     [
         ((0, 2, 1), "x[:, :2]"),
         ((1, 5, 1), "x[:, 1:]"),
@@ -91,8 +95,8 @@ def test_a_literal_is_its_value(value: LiteralValue) -> None:
         ((0, 5, 1), "x"),
     ],
 )
-def test_a_part_of_an_axis(bounds: tuple[int, int, int], text: str) -> None:
-    assert render_expression(part(Name("x"), 1, *bounds, size=5)) == text
+def test_a_part_of_an_axis(given: tuple[int, int, int], text: str) -> None:
+    assert render_expression(part(Name("x"), {1: bounds(*given, size=5)})) == text
     assert render_expression(Subscript(call("f", Name("x")), (0,))) == "f(x)[0]"
 
 
@@ -236,3 +240,14 @@ def test_lines_that_can_be_broken_fit(tmp_path: Path) -> None:
     )
     function = Function("forward", tuple(f"operand_{i}: Tensor" for i in range(12)), body, "Tensor", "words " * 60)
     assert max(map(len, render(Module("words " * 60, (), (function,))).splitlines())) <= 88
+
+
+@pytest.mark.parametrize(
+    ("backend", "row"),
+    [("torch", ["conv[:, :, 1:8, 2:7]", "x[:, :, 1:, ::2]"]), ("keras", ["conv[:, 1:8, 2:7]", "x[:, 1:, ::2]"])],
+)
+def test_slices_in_a_row_are_one(backend: str, row: list[str]) -> None:
+    """Of other axes, each; and none that is read again, or shown, in between."""
+    source = str(find_backend(backend).lower(cropped()).content)
+    assert re.findall(r"= (\w+\[:.*?\])  #", source)[: len(row)] == row
+    assert len(re.findall(r"\w+\[:", source)) == 2 + 2 + 3

@@ -9,12 +9,22 @@ from statistics import median
 import pytest
 
 import netspec
+from netspec.graph import Graph
 from netspec.graph.analysis import analyze, at_inference
+from netspec.passes import Level, optimize
 from tests.specs.zoo import MEMBERS, SMALL, Member
 from tests.specs.zoo_table import TITLE, VERIFIED, rows
 
 SPECS = Path(__file__).parents[2] / "specs"
 ZOO = sorted({member.spec for member in MEMBERS})
+# Small members that are verified after passes too.
+OPTIMIZED: tuple[tuple[str, Level], ...] = (
+    ("densenet", "training"),
+    ("zfnet", "training"),
+    ("densenet", "inference"),
+    ("mobilenet-v1", "inference"),
+    ("vgg", "inference"),
+)
 LONGEST, MEDIAN, WIDEST = 120, 60, 120  # lines of a spec, blank ones and comments included; characters of a line
 
 SHARED = [*SPECS.glob("recipes/*.yaml"), *SPECS.glob("preprocessing/*.yaml")]
@@ -22,6 +32,10 @@ SHARED = [*SPECS.glob("recipes/*.yaml"), *SPECS.glob("preprocessing/*.yaml")]
 
 def path_of(spec: str) -> Path:
     return SPECS / f"{spec}.yaml"
+
+
+def graph_of(spec: str) -> Graph:
+    return netspec.load(path_of(spec), SMALL[spec]).graph
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=str)
@@ -58,6 +72,19 @@ def test_backends_are_one_function(spec: str) -> None:
     """Outputs of torch, Keras and ONNX against the reference; gradients of the two that train against each other."""
     network = netspec.load(path_of(spec), SMALL[spec])
     network.verify(VERIFIED, "gradient").require()
+
+
+@pytest.mark.parametrize(("spec", "level"), OPTIMIZED)
+def test_optimized_backends_are_one_function(spec: str, level: Level) -> None:
+    """As the plain network is, with gradients where there are any: members in which each pass finds much to do."""
+    network = netspec.load(path_of(spec), SMALL[spec])
+    network.verify(VERIFIED, optimize=level).require()
+
+
+def test_optimized_members_have_what_passes_change() -> None:
+    steps = [step for spec, level in OPTIMIZED for step in optimize(graph_of(spec), level).steps]
+    changed = {step.name for step in steps if step.changed}
+    assert changed == {"remove-dropout", "fold-batch-norm", "relu-after-max-pool", "channels-last", "in-place"}
 
 
 def test_readme_has_the_zoo() -> None:

@@ -1,0 +1,47 @@
+"""Slices in a row, which source writes as one: `x[:, :, 4:-4, 4:-4]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from netspec.graph import Graph, Node
+from netspec.lowering.parts import Part
+from netspec.ops import Slice
+
+
+def slices_to(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
+    """The slices that are written as one with this slice, in order, it the last; none where it goes into the next."""
+    return () if _next(graph, part, node) else _row(graph, part, node)
+
+
+def bounds_of(row: Sequence[Node]) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+    """The axis of each slice, and its start, stop, step and the size that the axis has before it."""
+    for node in row:
+        assert isinstance(node.op, Slice)  # noqa: S101 # all of a row are
+        (x,) = node.input_types
+        yield node.op.axis, (*node.op.bounds(x), x.features[node.op.axis - 1])
+
+
+def _row(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
+    """The slice, and those before it that go into the one after them."""
+    before = graph.values[node.inputs[0]]
+    if isinstance(before, Node) and _is_range(before) and _next(graph, part, before) is node:
+        return (*_row(graph, part, before), node)
+    return (node,)
+
+
+def _is_range(node: Node) -> bool:
+    """Whether a node is a slice by bounds; one of equal parts is written as such."""
+    return isinstance(node.op, Slice) and node.op.part is None
+
+
+def _next(graph: Graph, part: Part, node: Node) -> Node | None:
+    """The slice that a slice goes into: the next member of the part, its only reader, and of another axis."""
+    readers = graph.readers[node.name]
+    if node.name in graph.outputs or len(readers) != 1 or not _is_range(readers[0]):
+        return None
+    position = next((index for index, member in enumerate(part.members) if member is node), len(part.members))
+    if part.members[position + 1 : position + 2] != (readers[0],):
+        return None
+    axes = [axis for axis, _ in bounds_of((*_row(graph, part, node), readers[0]))]
+    return readers[0] if len(set(axes)) == len(axes) else None
