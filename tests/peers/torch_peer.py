@@ -18,13 +18,22 @@ NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def built(make: Callable[[], Any]) -> nn.Module:
-    """The module without the time that its initialisation takes; on the CPU where its widths are tensors."""
+    """The module without the time that its initialisation takes; on the CPU where its widths are tensors.
+
+    So too where it keeps indices, which are no weights, and which it computes when it is made.
+    """
     try:
         with torch.device("meta"):
             module: nn.Module = make()
     except NotImplementedError:
         module = make()
+    if any(tensor.is_meta and _is_index(name, tensor) for name, tensor in module.named_buffers()):
+        module = make()
     return module.eval()
+
+
+def _is_index(name: str, tensor: Tensor) -> bool:
+    return not tensor.dtype.is_floating_point and not name.endswith("num_batches_tracked")
 
 
 def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Callable[[Any], Any] | None) -> Peer:
@@ -82,6 +91,8 @@ class only_root_training:  # noqa: N801 # a context, as torch's own
 
 def _drawn(name: str, tensor: Tensor, seed: int) -> Tensor:
     """He-scaled kernels keep the input's scale; scales and variances within 0.5 and 1.5; all else normal."""
+    if _is_index(name, tensor):
+        return tensor
     if not tensor.dtype.is_floating_point:
         return torch.zeros_like(tensor, device="cpu")
     random = stream(seed, "peer", name)
