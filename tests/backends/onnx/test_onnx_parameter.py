@@ -5,7 +5,7 @@ import pytest
 from netspec_onnx import BACKEND
 
 from netspec.graph import Graph, Input, make_node
-from netspec.ops import Add, Concat, Parameter
+from netspec.ops import Add, Concat, Parameter, RelativePositionBias, ScaledDotProductAttention
 from netspec.ops.base import Op
 from netspec.types import TensorType
 
@@ -27,3 +27,17 @@ def test_a_sum_broadcasts_it() -> None:
 @pytest.mark.parametrize(("op", "outputs"), [(Concat(), ("last",)), (Add(), ("last", "p"))])
 def test_what_joins_it_or_gives_it_has_one_for_each_sample(op: Op, outputs: tuple[str, ...]) -> None:
     assert "Expand" in operators(op, outputs)
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_bias_that_is_made_of_it_is_one_sample_too(shown: bool) -> None:
+    x = Input("x", TensorType.of(3, 2, 4))
+    table = make_node("table", Parameter(shape=(3, 3)), ())
+    bias = make_node("bias", RelativePositionBias(grid=(2,)), (table,))
+    y = make_node("y", ScaledDotProductAttention(), (x, x, x, bias))
+    graph = Graph("biased", (x,), (table, bias, y), ("y", "bias") if shown else ("y",)).check()
+    content = BACKEND.lower(graph).content
+    assert isinstance(content, bytes)
+    model = onnx.load_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    assert ("Expand" in [node.op_type for node in model.graph.node]) == shown

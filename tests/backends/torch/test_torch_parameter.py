@@ -3,7 +3,7 @@
 from netspec_torch import BACKEND
 
 from netspec.graph import Graph, Input, make_node
-from netspec.ops import Add, Concat, Parameter
+from netspec.ops import Add, Concat, Parameter, RegionMask, RelativePositionBias, ScaledDotProductAttention
 from netspec.types import TensorType
 
 TOKENS = Input("tokens", TensorType.of(3, 4))
@@ -39,3 +39,18 @@ def test_of_several_in_a_sum_each_is_repeated() -> None:
     p, q = (make_node(name, Parameter(shape=(3, 4)), ()) for name in "pq")
     total = make_node("total", Add(), (p, q, TOKENS))
     assert emitted(Graph("learned", (TOKENS,), (p, q, total), ("total",)).check()).count(".expand(") == 2
+
+
+def with_bias(*, shown: bool) -> Graph:
+    """Attention of two windows of two tokens, its bias made of a table."""
+    x = Input("x", TensorType.of(2, 3, 2, 4))
+    table = make_node("table", Parameter(shape=(1, 3, 3)), ())
+    bias = make_node("bias", RelativePositionBias(grid=(2,)), (table,))
+    mask = make_node("mask", RegionMask(regions=((3, 1),), window_size=(2,)), (bias,))
+    y = make_node("y", ScaledDotProductAttention(), (x, x, x, mask))
+    return Graph("biased", (x,), (table, bias, mask, y), ("y", "bias") if shown else ("y",)).check()
+
+
+def test_what_is_made_of_it_alone_is_one_sample_too() -> None:
+    assert "relative_position_bias(self.table, (2,))" in emitted(with_bias(shown=False))
+    assert "self.table.expand(" in emitted(with_bias(shown=True))
