@@ -8,9 +8,11 @@ from pathlib import Path
 from netspec.errors import BackendError
 from netspec.files import staged
 from netspec.graph import Graph
+from netspec.graph.placement import place
+from netspec.graph.tower import tower_graph, tower_weights
 from netspec.lowering import Backend, at_level
 from netspec.ops.base import Weights
-from netspec.passes import Level
+from netspec.passes import Level, optimize
 from netspec.weights import save_weights
 
 
@@ -58,4 +60,46 @@ def write_build(
         # The weights of one are those of all: the passes that a backend does without fold nothing.
         optimized = artifacts[0].optimized if level != "none" else None
         written.append(save_weights(stage / f"{graph.name}.safetensors", graph, weights, optimized))
+    return [folder / path.relative_to(stage) for path in written]
+
+
+def write_tower(
+    graph: Graph,
+    backend: Backend,
+    weights: Weights,
+    folder: Path,
+    towers: int,
+    level: Level = "none",
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
+    """Write what each of several devices runs: one source, the same for all, and the weights of each.
+
+    Args:
+        graph: the whole network.
+        backend: that trains in towers.
+        weights: canonical arrays of the whole network.
+        folder: where to; nothing outside it is written.
+        towers: over how many devices.
+        level: of optimization; those that keep the weights as they are.
+        progress: called with what is about to be done.
+
+    Returns:
+        The paths: the source, then `NAME_tower.T.safetensors` of each tower T.
+
+    Raises:
+        UnplaceableError: the network cannot be divided among so many.
+        BackendError: an op that the backend does not support.
+        WeightsError: the weights are not this network's.
+        NetspecError: the folder cannot be written.
+    """
+    placement = place(optimize(graph, level, backend.costly_passes).graph, towers)
+    own = tower_graph(placement).check()
+    progress(f"lowering to {backend.name}")
+    artifact = backend.lower(own)
+    with staged(folder) as stage:
+        written = backend.write(artifact, tower_weights(placement, weights, 0), stage / backend.name)
+        for tower in range(towers):
+            progress(f"writing the weights of tower {tower}")
+            path = stage / f"{own.name}.{tower}.safetensors"
+            written.append(save_weights(path, own, tower_weights(placement, weights, tower)))
     return [folder / path.relative_to(stage) for path in written]

@@ -2,9 +2,10 @@
 
 PyTorch's own were tried (2.13, gloo). `torch.distributed.nn.functional.all_gather` and the functional collectives'
 `all_gather_tensor_autograd` do differentiate by a reduce-scatter, but have no form whose gradient is whole in each rank
-already, and that is what the loss gives. DTensor keeps towers apart through pooling and divides `linear` by columns; of
-a convolution whose weight is divided by filters it gathers the weight and computes the whole, and one in groups it
-refuses, taking the local weight's filters for all.
+already, and that is what the loss gives. DTensor keeps towers apart through pooling, and divides `linear` by columns
+with the same exchanges; of a convolution whose weight is divided by filters it computes the local filters and takes
+them for the whole output, and one in groups it refuses. Dense layers alone would leave weights of two kinds in one
+network, and fused updates take no mixture of tensors and DTensors.
 """
 
 from netspec.graph import Node

@@ -86,6 +86,8 @@ class TorchTrainer(Trainer):
         if self.processes > 1:
             of_tower = f", tower {self._processes.tower} of {settings.towers}" if placement else ""
             self.notes += (f"process {self._processes.number} of {self.processes}{of_tower}",)
+        if placement:
+            self.notes += (self._kept(placement),)
 
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
@@ -184,6 +186,13 @@ class TorchTrainer(Trainer):
         self._network = self.native
         self._processes.leave()
         torch.set_num_threads(self._threads)
+
+    def _kept(self, placement: Placement) -> str:
+        """What of the network lies in this process."""
+        own = sum(weight.numel() for weight in self._trained.values())
+        whole = sum(weight.size for weight in placement.graph.weights.values() if weight.trainable)
+        slots = f", and of the optimizer's {' and '.join(self._optimizer.keeps)}" if self._optimizer.keeps else ""
+        return f"trained weights here: {own:,} of {whole:,} ({own / whole:.3f}){slots}".replace("_", " ")
 
     def _switch(self, *, training: bool) -> None:
         """Set the mode of every layer, unless it is set: of a small network that takes as long as a layer does."""

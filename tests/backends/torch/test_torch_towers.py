@@ -2,7 +2,6 @@
 
 import ast
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from netspec.graph.placement import place
 from netspec.graph.tower import tower_graph
 from netspec.spec import load_graph
 from tests.backends.torch import tower_process
+from tests.training.towers import start
 
 ROOT = Path(__file__).parents[3]
 
@@ -85,6 +85,36 @@ def test_a_towers_source_stands_alone_and_has_its_share_of_the_weights(name: str
     assert placement.tower_weights / placement.whole_weights <= 0.55
 
 
+KEPT = """
+import numpy as np
+from netspec.lowering import Batch, Normalization, TrainerSettings
+from netspec.spec import elaborate, read_spec
+from netspec.weights import initialize
+from netspec_torch import BACKEND
+
+spec = read_spec("specs/alexnet.yaml")
+graph = elaborate(spec)
+plain = Normalization(np.zeros((3, 1, 1), np.float32), np.ones((3, 1, 1), np.float32))
+trainer = BACKEND.trainer(graph, initialize(graph), TrainerSettings(spec.training, plain, "cpu", towers=2))
+batch = Batch(np.zeros((1, 224, 224, 3), np.uint8), np.zeros(1, np.int64), np.arange(1))
+trainer.step([batch], 0.01, 1, 0)
+weights = sum(weight.numel() for weight in trainer.native.parameters())
+(velocity,) = trainer._optimizer.slots().values()
+print(weights, sum(tensor.numel() for tensor in velocity.values()), trainer.notes[-1], sep=chr(10))
+trainer.close()
+"""
+
+
+def test_half_of_alexnets_weights_and_of_its_optimizers_state_are_in_each_of_two_processes() -> None:
+    whole = sum(weight.size for weight in load_graph(ROOT / "specs" / "alexnet.yaml").weights.values())
+    for process in start([["-c", KEPT]] * 2):
+        told, trace = process.communicate(timeout=240)
+        assert process.returncode == 0, trace
+        weights, velocity, note = told.splitlines()
+        assert int(weights) == int(velocity) <= 0.55 * whole
+        assert note == f"trained weights here: {int(weights):,} of {whole:,} (0.500), and of the optimizer's velocity"
+
+
 LOST = """
 import os
 import numpy as np
@@ -111,15 +141,5 @@ except BackendError as error:
 
 
 def test_a_tower_that_is_gone_is_said() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", LOST], env=shared | {"RANK": str(rank)}, stdout=subprocess.PIPE, text=True
-        )
-        for rank in range(2)
-    ]
-    told, _ = (process.communicate(timeout=60)[0] for process in processes)
+    told, _ = (process.communicate(timeout=60)[0] for process in start([["-c", LOST]] * 2))
     assert told.count("process 0 of 2 lost the others") == 1
