@@ -17,7 +17,7 @@ from netspec.verify import verify
 ROOT = Path(__file__).parents[2]
 FLIPPED = Fault("kernels turned around", Conv2d, weights=each(flipped, "weight", Conv2d))
 PROPERTY = """
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from netspec.lowering import find_backend
 from netspec.spec import load_graph
@@ -28,6 +28,8 @@ from netspec.types import DType
 from tests.properties.test_backends_agree import check_forward
 from tests.testing.test_failing import FLIPPED
 
+PHASES = (Phase.generate, *([Phase.shrink] if SHRUNK else []))
+
 
 def test_agrees(tmp_path_factory):
     path = tmp_path_factory.mktemp("drawn") / "drawn.yaml"
@@ -36,7 +38,7 @@ def test_agrees(tmp_path_factory):
         path.write_text(text)
         return load_graph(path)
 
-    @settings(derandomize=True, deadline=None, database=None)
+    @settings(derandomize=True, deadline=None, database=None, phases=PHASES)
     @given(drawn=specs())
     def agrees(drawn):
         check_forward(drawn, load, FaultyBackend(find_backend("torch"), FLIPPED), DType.FLOAT64)
@@ -45,9 +47,9 @@ def test_agrees(tmp_path_factory):
 """
 
 
-def run(folder: Path, *options: str) -> str:
+def run(folder: Path, *options: str, shrunk: bool = True) -> str:
     """What pytest says of the property."""
-    (folder / "test_planted.py").write_text(PROPERTY)
+    (folder / "test_planted.py").write_text(f"SHRUNK = {shrunk}\n{PROPERTY}")
     command = [sys.executable, "-m", "pytest", "-p", "netspec.testing.failing", "-p", "no:cacheprovider", "-c"]
     command += [str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}", str(folder / "test_planted.py"), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -76,7 +78,7 @@ def test_a_failure_leaves_a_minimal_spec(tmp_path: Path) -> None:
 
 
 def test_without_the_option_it_is_printed_alone(tmp_path: Path) -> None:
-    said = run(tmp_path)
+    said = run(tmp_path, shrunk=False)  # which takes most of the time
     assert "--save-failing-specs FOLDER saves it" in said
     assert "op: conv2d" in said
     assert not list(tmp_path.glob("**/failing-*"))
