@@ -291,7 +291,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.MatMul: Rule(frozenset({3, 4}), _matmul, 2),
     ops.ScaledDotProductAttention: Rule(frozenset({3, 4}), _of(causal=[False, True])),
     ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 2),
-    ops.RelativePositionBias: Rule(frozenset({3}), _relative_position_bias, 3),  # which gives an axis more
+    ops.RelativePositionBias: Rule(frozenset({3}), _relative_position_bias, 8),  # few values have odd rows
     ops.RegionMask: Rule(frozenset({3, 4}), _region_mask, 3),
     ops.Relu: Rule(ANY, _of()),
     ops.Relu6: Rule(ANY, _of()),

@@ -61,7 +61,10 @@ def specs(draw: Draw, most_layers: int = 10) -> DrawnSpec:
     """A spec of one or two inputs and up to `most_layers` layers, with branches, blocks, defaults and parameters."""
     inputs = draw(_inputs())
     drawn = _Drawing(draw, inputs)
-    for _ in range(draw(st.integers(1, most_layers))):
+    drawn.add_layer()
+    for _ in range(most_layers - 1):
+        if not draw(st.integers(0, 15)):  # asked before each layer: the shrinker takes one out with its question
+            break
         drawn.add_layer()
     graph = drawn.graph()
     parts: dict[str, Any] = {"layers": drawn.layers}

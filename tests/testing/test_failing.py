@@ -39,7 +39,7 @@ def test_agrees(tmp_path_factory):
         return load_graph(path)
 
     @settings(derandomize=True, deadline=None, database=None, phases=PHASES)
-    @given(drawn=specs(most_layers=2))
+    @given(drawn=specs())
     def agrees(drawn):
         check_forward(drawn, load, FaultyBackend(find_backend("torch"), FLIPPED), DType.FLOAT64)
 
