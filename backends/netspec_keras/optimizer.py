@@ -14,7 +14,7 @@ from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VELOCITY, FIRST_MOMENT, SECOND_MOMENT, ITERATE = "velocity", "first_moment", "second_moment", "iterate"
+VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
 
 
 class Optimizer:

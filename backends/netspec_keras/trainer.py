@@ -14,7 +14,7 @@ import numpy as np
 from netspec.errors import BackendError, WeightsError
 from netspec.graph.weights import check_weights
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
-from netspec.lowering.trainer import Device
+from netspec.lowering.trainer import ITERATE, Device
 from netspec.ops.base import Array, Weights
 from netspec.types import DType, TensorType
 from netspec_keras.layout import native_order, native_shape
@@ -26,7 +26,7 @@ import tensorflow as tf
 
 from netspec_keras.masks import DropoutLayers
 from netspec_keras.model import KerasModel
-from netspec_keras.optimizer import ITERATE, Optimizer
+from netspec_keras.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,7 +99,7 @@ class KerasTrainer(Trainer):
             expected = ", ".join(keeps) or "none"
             raise WeightsError(f"expected the optimizer's slots {expected}, received {', '.join(foreign)}")
         self._show(average=False)
-        self._model.assign(self._model.variables, state.weights | state.slots.get(ITERATE, {}))
+        self._model.assign(self._model.variables, state.trained)
         self._model.assign(self._optimizer.averages, state.weights)
         for slot, variables in self._optimizer.slots.items():
             zeros = {name: np.zeros(self._graph.weights[name].shape) for name in variables}

@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from netspec.errors import BackendError, WeightsError
 from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
+from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
 from netspec_torch.alike import facts_of
 from netspec_torch.average import Average
@@ -30,8 +31,6 @@ from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
 from netspec_torch.synchronized import Share, synchronize
 from netspec_torch.towers import Tower
-
-ITERATE = "iterate"  # the slot of what is trained, where the weights are its average
 
 
 class TorchTrainer(Trainer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from netspec.errors import BackendError
 from netspec.graph import Graph, Normalization
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
+ITERATE: Final = "iterate"  # the slot of what is trained, where the weights are its average
 PATIENCE = 600.0  # to find one another, and for the slowest to come to where the others wait. Units: seconds
 
 
@@ -72,6 +73,11 @@ class TrainingState:
     weights: dict[str, Array]
     slots: dict[str, dict[str, Array]] = field(default_factory=dict)
     updates: int = 0
+
+    @property
+    def trained(self) -> dict[str, Array]:
+        """The weights at which the next gradient is taken: its own, or what they are the average of."""
+        return self.weights | self.slots.get(ITERATE, {})
 
 
 @dataclass(frozen=True, slots=True)

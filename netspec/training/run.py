@@ -34,7 +34,7 @@ from netspec.training.score import Scores, score
 from netspec.training.stop import StopRequested, StopSignals
 from netspec.training.summary import write_run_report
 from netspec.training.together import common_facts, towers_of
-from netspec.training.update import slot_names, trained_weights
+from netspec.training.update import slot_names
 from netspec.weights import initialize, load_weights
 
 # What may differ between a run and its continuation: how long it is.
@@ -301,6 +301,6 @@ class _Session:
         return score(self.trainer.predict, pairs, classes_of(self.material.graph), self.trainer.total, tell)
 
     def _diverged(self, step: int, loss: float, batches: tuple[Batch, ...]) -> NetspecError:
-        weights = trained_weights(self.trainer.export_state())
+        weights = self.trainer.export_state().trained
         material = self.material
         return diverged(step, loss, material.graph, self.backend, weights, batches, material.normalization)

@@ -29,21 +29,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from netspec.lowering import TrainingState
+from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
 from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 
-VELOCITY, FIRST_MOMENT, SECOND_MOMENT, ITERATE = "velocity", "first_moment", "second_moment", "iterate"
+VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
 Slots = dict[str, Array]
 
 
 def slot_names(recipe: Recipe) -> tuple[str, ...]:
     """What is kept for each trainable weight: by the optimizer, and beside an average what it is the average of."""
     return (*_optimizer_slots(recipe), *([ITERATE] if recipe.weight_average else []))
-
-
-def trained_weights(state: TrainingState) -> Weights:
-    """The weights at which the next gradient is taken: the state's own, or what they are the average of."""
-    return state.weights | state.slots.get(ITERATE, {})
 
 
 def _optimizer_slots(recipe: Recipe) -> tuple[str, ...]:
@@ -67,7 +63,7 @@ def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float
     """
     gradients = clip(gradients, recipe.clip_gradient_norm)
     weights, average = dict(state.weights), recipe.weight_average
-    trained = trained_weights(state)
+    trained = state.trained
     slots: dict[str, dict[str, Array]] = {name: {} for name in slot_names(recipe)}
     for name, gradient in gradients.items():
         scales = recipe.override_of(name)

@@ -26,10 +26,11 @@ from netspec.lowering import (
     TrainerSettings,
     TrainingState,
 )
+from netspec.lowering.trainer import ITERATE
 from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
-from netspec.training.update import ITERATE, slot_names, trained_weights, update
+from netspec.training.update import slot_names, update
 from netspec.types import DType
 from netspec.weights import stream
 
@@ -185,7 +186,7 @@ class NumPyTrainer(Trainer):
         return of_weights
 
     def own(self, node: Node) -> dict[str, Array]:
-        return {name: trained_weights(self.state)[f"{node.name}.{name}"] for name in node.weights}
+        return {name: self.state.trained[f"{node.name}.{name}"] for name in node.weights}
 
 
 def pull_back(op: Op, own: Weights, x: Array, y: Array, mask: Array | None, g: Array) -> tuple[Array, dict[str, Array]]:

@@ -18,7 +18,7 @@ from netspec.lowering.trainer import Precision
 from netspec.ops.base import Array, Weights
 from netspec.recipe import Recipe, WeightAverage
 from netspec.testing.trainer_conformance import TrainerConformance
-from netspec.training.update import clip, trained_weights, update
+from netspec.training.update import clip, update
 from netspec.types import DType
 from tests.testing.numpy_trainer import Masks, NumPyBackend, NumPyTrainer
 from tests.verify.faulty_trainers import (
@@ -70,7 +70,7 @@ def no_decay_without_a_gradient(
 def averaged_before(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
     """The weights enter the average an update late."""
     after, share = update(recipe, before, gradients, rate), recipe.weight_average.share(before.updates + 1)
-    old = trained_weights(before)
+    old = before.trained
     return replace(after, weights=after.weights | {n: a + share * (old[n] - a) for n, a in before.weights.items()})
 
 
@@ -232,7 +232,7 @@ def still_training(self: NumPyTrainer, inputs: Array) -> Array:
 
 @plant("predict", "test_a_prediction_is_of_the_averaged_weights")
 def by_what_is_trained(self: NumPyTrainer, inputs: Array) -> Array:
-    kept, self.state = self.state, replace(self.state, weights=trained_weights(self.state))
+    kept, self.state = self.state, replace(self.state, weights=self.state.trained)
     try:
         return NumPyTrainer.predict(self, inputs)
     finally:

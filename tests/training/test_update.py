@@ -9,7 +9,7 @@ import pytest
 
 from netspec.lowering import TrainingState
 from netspec.recipe import Recipe
-from netspec.training.update import slot_names, trained_weights, update
+from netspec.training.update import slot_names, update
 
 RATES = [0.1, 0.1, 0.01, 0.01, 0.0, 0.05]
 GRADIENTS = [0.5, -1.0, 0.25, 2.0, 1.0, -0.5]
@@ -72,7 +72,7 @@ def test_an_average_follows_what_is_trained(decay: float) -> None:
 
 def test_what_is_trained_of_a_state() -> None:
     state = TrainingState({"a": np.ones(1), "b": np.ones(1)}, {"iterate": {"a": np.zeros(1)}})
-    assert {name: float(w[0]) for name, w in trained_weights(state).items()} == {"a": 0.0, "b": 1.0}
+    assert {name: float(w[0]) for name, w in state.trained.items()} == {"a": 0.0, "b": 1.0}
 
 
 def test_adam_and_adamw() -> None:

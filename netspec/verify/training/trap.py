@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from netspec.lowering.trainer import ITERATE
 from netspec.ops import BatchNorm, Dropout, StochasticDepth
 from netspec.recipe import RmsProp, Sgd, WeightOverride
-from netspec.training.update import ITERATE
 from netspec.types import DType
 from netspec.verify.training.case import DROP, EPOCH, TrainingCase
 from netspec.verify.training.state import THE_LOSS, Subject

@@ -58,6 +58,7 @@ def start(timeout: float = 60) -> Trainer:
         {
             "batch_size": 8,
             "steps": 6,
+            "weight_average": {"decay": 0.6},
             "optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01},
             "overrides": {"*.bias": {"lr_scale": 2, "decay_scale": 0}},
             "clip_gradient_norm": 2.0,

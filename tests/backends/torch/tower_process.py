@@ -81,6 +81,7 @@ def start(name: str, towers: int) -> Trainer:
         {
             "batch_size": SAMPLES,
             "steps": STEPS,
+            "weight_average": {"decay": 0.6},
             "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 0.001},
             "overrides": {"*.bias": {"lr_scale": 2, "decay_scale": 0}},
             "clip_gradient_norm": norm,
