@@ -162,9 +162,11 @@ class GraphWriter:
     def _append(
         self, operator: str, inputs: Sequence[ir.Value | None], attributes: dict[str, Any], value: ir.Value
     ) -> ir.Value:
-        present = [i for i in inputs if i is not None]  # only the last inputs of an operator may be left out
+        given = list(inputs)
+        while given and given[-1] is None:  # what is left out at the end is not there; before others it has a place
+            given.pop()
         name = self._node_name(str(value.name))
-        self._nodes.append(self._ir.node(operator, present, attributes, outputs=[value], name=name))
+        self._nodes.append(self._ir.node(operator, given, attributes, outputs=[value], name=name))
         return value
 
     def _node_name(self, value: str) -> str:

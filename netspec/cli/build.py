@@ -70,7 +70,7 @@ What is written to --out:
 @click.option(
     "--parallel", type=click.Choice(["towers"]), help="Write one device's part of the network, by its `placement:`."
 )
-@click.option("--opset", type=int, metavar="N", help="Operator set of the ONNX model.  [default: 17]")
+@click.option("--opset", type=int, metavar="N", help="Operator set of the ONNX model.  [default: 18]")
 def command(
     spec: Path,
     backends: tuple[tuple[str, ...], ...],
