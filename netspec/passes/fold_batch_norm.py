@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netspec.arrays import np
 from netspec.graph import Graph, Node, make_node
-from netspec.ops import BatchNorm, Conv2d, Dense
+from netspec.ops import BatchNorm, Conv2d, ConvTranspose2d, Dense, Op
 from netspec.passes.rewrite import Pass, Rewrite, rebuild, sole_reader
 
 if TYPE_CHECKING:
@@ -22,11 +22,14 @@ class FoldNorm:
         layer: whose `weight` has the output channels first, and whose `bias` may be missing.
         norm: whose weights are used up.
         epsilon: its.
+        transposed: the groups of a transposed convolution, whose weight has the input channels first, and after them
+            the output channels of the group that each is in; 0 of another layer.
     """
 
     layer: str
     norm: str
     epsilon: float
+    transposed: int = 0
 
     def apply(self, weights: dict[str, Array]) -> None:
         """Replace the layer's weight and bias, and leave out the norm's four."""
@@ -38,12 +41,20 @@ class FoldNorm:
         factor = scale / np.sqrt(take("running_variance", 1.0) + self.epsilon)
         weight = np.asarray(weights[f"{self.layer}.weight"], np.float64)
         bias = np.asarray(weights.get(f"{self.layer}.bias", 0.0), np.float64)
-        weights[f"{self.layer}.weight"] = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
+        weights[f"{self.layer}.weight"] = self._times(weight, factor)
         weights[f"{self.layer}.bias"] = (bias - mean) * factor + shift
+
+    def _times(self, weight: Array, factor: Array) -> Array:
+        """The weight with each output channel times its factor."""
+        if not self.transposed:
+            product: Array = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
+            return product
+        grouped = weight.reshape(self.transposed, -1, *weight.shape[1:])
+        return (grouped * factor.reshape(self.transposed, 1, -1, 1, 1)).reshape(weight.shape)
 
 
 def fold_batch_norm(graph: Graph) -> Rewrite | None:
-    """A convolution or dense layer and the normalization that reads it become one layer with a bias.
+    """A convolution, transposed or not, or dense layer and the normalization that reads it become one with a bias.
 
     Precondition: inference; the normalization alone reads the layer, and neither is an output. (The layer would have
     another value, the normalization's name would be gone.) A dense layer's units must be the channels: of (N, L, F)
@@ -55,13 +66,13 @@ def fold_batch_norm(graph: Graph) -> Rewrite | None:
     renamed = {norm.name: name for name, norm in norms.items()}
     nodes = [_with_bias(graph, node) if node.name in norms else node for node in graph.nodes]
     folded = rebuild(graph, [node for node in nodes if node.name not in renamed], renamed)
-    folds = [FoldNorm(name, norm.name, _epsilon(norm)) for name, norm in norms.items()]
+    folds = [_fold(node.op, node.name, norms[node.name]) for node in graph.nodes if node.name in norms]
     return Rewrite(folded, tuple(renamed), tuple(folds), {name: norm.name for name, norm in norms.items()})
 
 
 def _foldable(graph: Graph, node: Node) -> Node | None:
     """The normalization that can be put into a node's weights."""
-    if not isinstance(node.op, Conv2d) and not (isinstance(node.op, Dense) and node.type.rank == 2):
+    if not isinstance(node.op, Conv2d | ConvTranspose2d) and not (isinstance(node.op, Dense) and node.type.rank == 2):
         return None
     reader = sole_reader(graph, node.name)
     if reader is None or not isinstance(reader.op, BatchNorm) or reader.name in graph.outputs:
@@ -75,10 +86,10 @@ def _with_bias(graph: Graph, node: Node) -> Node:
     return make_node(node.name, op, [graph.values[name] for name in node.inputs])
 
 
-def _epsilon(norm: Node) -> float:
+def _fold(op: Op, layer: str, norm: Node) -> FoldNorm:
     if not isinstance(norm.op, BatchNorm):
         raise TypeError(f"expected a batch_norm, received {norm.op.kind}")
-    return norm.op.epsilon
+    return FoldNorm(layer, norm.name, norm.op.epsilon, op.groups if isinstance(op, ConvTranspose2d) else 0)
 
 
 PASS = Pass(

@@ -41,7 +41,7 @@ from netspec.passes.remove_dropout import remove_dropout
 from netspec.passes.remove_heads import remove_heads
 from netspec.passes.remove_identities import remove_identities, remove_nodes
 from netspec.testing.networks import auxiliary_heads
-from netspec.testing.pass_networks import dropped, gated, normalized, padded, pooled, shared, turned
+from netspec.testing.pass_networks import dropped, enlarged, gated, normalized, padded, pooled, shared, turned
 from netspec.verify import verify
 
 if TYPE_CHECKING:
@@ -269,6 +269,12 @@ PASS_FAULTS: tuple[PassFault, ...] = (
         "fold-batch-norm",
         _with_folds(fold_batch_norm, lambda folds: tuple(replace(f, epsilon=0.0) for f in folds)),  # type: ignore[type-var] # a dataclass each
         normalized,
+    ),
+    PassFault(
+        "a transposed kernel scaled by its inputs",
+        "fold-batch-norm",
+        _with_folds(fold_batch_norm, lambda folds: tuple(replace(f, transposed=0) for f in folds)),  # type: ignore[type-var] # a dataclass each
+        enlarged,
     ),
     PassFault("shift not scaled", "fold-batch-norm", _spoiled(_unscale_bias), normalized),
     PassFault("bias lost", "fold-batch-norm", _spoiled(_lose_bias), normalized),

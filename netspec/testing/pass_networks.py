@@ -20,6 +20,17 @@ def normalized() -> Graph:
     )
 
 
+def enlarged() -> Graph:
+    """A transposed convolution in groups, with a norm."""
+    return (
+        Chain("enlarged", image=(4, 3, 5))
+        .add("up", "conv_transpose2d", filters=4, kernel_size=3, stride=2, groups=2)
+        .add("norm", "batch_norm")
+        .add("act", "leaky_relu")
+        .graph()
+    )
+
+
 def dropped() -> Graph:
     """Dropout in the scaling of 2012 before a dense layer, and before a function through which no factor passes."""
     return (

@@ -5,7 +5,7 @@ from netspec.graph import Graph
 from netspec.ops import Conv2d, Dense
 from netspec.passes.fold_batch_norm import PASS, FoldNorm
 from netspec.testing.networks import Chain
-from tests.passes.pass_helpers import alone, changed, names, weights_of
+from tests.passes.pass_helpers import alone, changed, check_values, names, weights_of
 
 
 def conv_norm(**conv: object) -> Chain:
@@ -35,6 +35,15 @@ def test_a_dense_layer_and_its_norm_are_one(layer: dict[str, object]) -> None:
     rewrite = changed(PASS, dense_norm(4, **layer).add("act", "relu").graph())
     assert names(rewrite.graph) == ["fc", "act"]
     assert isinstance(rewrite.graph.nodes[0].op, Dense)
+
+
+@pytest.mark.parametrize("layer", [{}, {"bias": False}, {"groups": 2}, {"groups": 4, "bias": False, "padding": 1}])
+def test_a_transposed_convolution_and_its_norm_are_one(layer: dict[str, object]) -> None:
+    chain = Chain("g", image=(4, 3, 5)).add("up", "conv_transpose2d", filters=8, kernel_size=3, stride=2, **layer)
+    graph = chain.add("norm", "batch_norm", epsilon=1e-2).add("act", "relu").graph()
+    rewrite = changed(PASS, graph)
+    assert names(rewrite.graph) == ["up", "act"]
+    check_values(alone(PASS, graph))
 
 
 def test_a_norm_without_scale_and_shift_is_folded_too() -> None:
