@@ -13,7 +13,7 @@ DEMO := $(VENV)/.demo-is-installed
 DEV  := $(VENV)/.dev-is-installed
 BENCH := $(VENV)/.bench-is-installed
 PEERS := $(VENV)/.peers-are-installed
-ROWS ?= # words in the names of the rows to measure; all without
+ROWS ?= # words in the names of the rows to measure, or of the models to compare; all without
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test peers peers-keep bench bench-keep clean
@@ -35,10 +35,10 @@ test: $(DEV) ## Lint, check types and imports, and run all tests
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 # OpenMP's threads wait by spinning: two in each worker take ten times as long
 
 peers: $(PEERS) ## Compare the zoo with the published networks, weights carried from their own code
-	$(RUN) pytest tests/peers
+	$(RUN) pytest tests/peers $(if $(ROWS),-k "$(ROWS)")
 
 peers-keep: $(PEERS) ## The same, and keep the results in tests/peers/RESULTS.md
-	$(RUN) pytest tests/peers --keep
+	$(RUN) pytest tests/peers --keep $(if $(ROWS),-k "$(ROWS)")
 
 bench: $(BENCH) ## Measure, each figure as a ratio to a peer that takes its turn, beside the target and the last result
 	$(BIN)/python benchmarks/run.py $(ROWS)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from netspec.ops.attributes import Attribute, PositiveFloat
+from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat
 from netspec.recipe.bounds import BelowOne, Factor, NonNegativeFloat
 
 
@@ -80,13 +80,29 @@ class WeightOverride(Attribute):
 class WeightAverage(Attribute):
     """A running average of the trained weights, which is what the network is when it is scored and kept.
 
-    a ← d · a + (1 - d) · w after each update, a = w at first; running statistics, which are averages, stay as they are.
-    d is `decay`, and less at the beginning, (1 + t) / (10 + t) after t updates: else a would be the first weights for
-    long (tf.train.ExponentialMovingAverage with num_updates, by which Inception v3 and EfficientNet were trained).
+    a ← d · a + (1 - d) · w after each update, a = w up to update `start`; running statistics, which are averages, stay
+    as they are. With t updates since then:
+    `form: exponential`: d is `decay`, and less at the beginning, (1 + t) / (10 + t): else a would be the first weights
+    for long (tf.train.ExponentialMovingAverage with num_updates, by which Inception v3 and EfficientNet were trained).
+    `form: uniform`: d = t / (t + 1), so that a is the mean of the weights at `start` and of all that follow (Polyak &
+    Juditsky 1992).
     """
 
-    decay: Factor
+    form: Literal["exponential", "uniform"] = "exponential"
+    decay: Factor | None = None
+    start: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _decays_where_it_is_exponential(self) -> Self:
+        if self.form == "exponential" and self.decay is None:
+            raise ValueError("expected the `decay` of the exponential average, as 0.9999, or `form: uniform`")
+        if self.form == "uniform" and self.decay is not None:
+            raise ValueError("`form: uniform` weighs all weights alike and has no `decay`")
+        return self
 
     def share(self, updates: int) -> float:
         """What the weights count in the average, 1 - d, after so many updates, this one included."""
-        return 1 - min(self.decay, (1 + updates) / (10 + updates))
+        since = max(updates - self.start, 0)
+        if self.decay is None or not since:
+            return 1 / (since + 1)
+        return 1 - min(self.decay, (1 + since) / (10 + since))

@@ -45,6 +45,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "overrides, nesterov": {"optimizer": NESTEROV, "overrides": OVERRIDES},
     "averaged": {"optimizer": MOMENTUM, "weight_average": {"decay": 0.6}},
     "averaged, adamw": {"optimizer": ADAM | {"name": "adamw"}, "weight_average": {"decay": 0.6}},
+    "averaged, uniform": {"optimizer": MOMENTUM, "weight_average": {"form": "uniform", "start": 3}},
     "clipping": {"optimizer": MOMENTUM, "clip_gradient_norm": 1.0},
     "clipping, nesterov": {"optimizer": NESTEROV, "clip_gradient_norm": 1.0},
 }

@@ -15,11 +15,14 @@ weight's `lr_scale`; λ the weight decay times its `decay_scale`; μ the momentu
 
 With an average of the weights, w above is what is trained, the slot `iterate`, and the weight is a:
 
-    a ← d·a + (1−d)·w,  d = min(decay, (1 + t) / (10 + t))
+    a ← d·a + (1−d)·w,  with t updates since the average's start; up to it d = 0
+      exponential   d = min(decay, (1 + t) / (10 + t))
+      uniform       d = t / (t + 1)
 
 Clipping comes before decay and looks at all trainable weights at once: g ← g · min(1, c / ‖g‖).
 Sources: Krizhevsky et al. 2012, section 5; Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2;
-Tieleman & Hinton 2012, lecture 6e, as TensorFlow's ApplyRMSProp and torch.optim.RMSprop have it.
+Tieleman & Hinton 2012, lecture 6e, as TensorFlow's ApplyRMSProp and torch.optim.RMSprop have it;
+Polyak & Juditsky 1992, the uniform average.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The suite's table: printed at the end of a run, and kept in RESULTS.md by `--keep`."""
+"""The suite's table: printed at the end of a run, and kept in RESULTS.md by `--keep`, beside what is there already."""
 
 from __future__ import annotations
 
@@ -36,4 +36,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
         if exitstatus:
             terminalreporter.write_line(f"{RESULTS.name} is left as it was: not everything passed")
         else:
-            RESULTS.write_text(kept(carried))
+            RESULTS.write_text(kept(carried, RESULTS.read_text() if RESULTS.exists() else ""))

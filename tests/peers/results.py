@@ -6,7 +6,9 @@ import datetime
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
+from netspec.transfer import model_names, shipped_mappings
 from tests.peers.carried import BATCH, TOLERANCE, Carried
 
 SHOWN = ("netspec", "torch", "torchvision", "timm", "keras", "tensorflow", "onnxruntime", "numpy")
@@ -24,13 +26,23 @@ def table(carried: Sequence[Carried]) -> Iterator[str]:
             yield f"| {one.model} | {one.spec} | {one.elements:,} | {one.ignored} | {output} | {' | '.join(shown)} |"
 
 
-def kept(carried: Sequence[Carried]) -> str:
-    """The file RESULTS.md, whole."""
+def kept(carried: Sequence[Carried], before: str = "") -> str:
+    """The file RESULTS.md, whole.
+
+    Args:
+        carried: what a run has compared.
+        before: the file as it is. Where its versions are those of now, its rows of other models stay.
+    """
+    order = model_names(shipped_mappings())
+    versions, titles = f"{', '.join(_versions())}.", [*table([])]
+    old = _rows_by_model(before) if versions in before.splitlines() else {}
+    rows = {model: old[model] for model in order if model in old} | _rows_by_model("\n".join(table(carried)))
+    models = sorted(rows, key=lambda model: order.index(model) if model in order else len(order))
     lines = [
         "# Networks of the zoo beside the published ones",
         "",
-        f"Kept by `make peers-keep` on {datetime.datetime.now(datetime.UTC).date()}, with",
-        f"{', '.join(_versions())}.",
+        f"Kept by `make peers-keep`, last on {datetime.datetime.now(datetime.UTC).date()}, with",
+        versions,
         "",
         "Every weight of the published network is drawn at random, batch normalization's scale, shift, mean and",
         "variance among them, and carried by the mapping in `specs/weights/`. Both networks then read the same",
@@ -38,10 +50,17 @@ def kept(carried: Sequence[Carried]) -> str:
         f"as a share of its largest element; {TOLERANCE:.0e} is allowed. Keras and ONNX run the smallest model of each",
         "mapping.",
         "",
-        *table(carried),
+        *titles,
+        *(row for model in models for row in rows[model]),
         "",
     ]
     return "\n".join(lines)
+
+
+def _rows_by_model(text: str) -> dict[str, list[str]]:
+    """The rows of a table by `ORIGIN:MODEL`, which they begin with; a model with heads has several."""
+    rows = (line for line in text.splitlines() if line.startswith("| ") and not line.startswith(f"| {COLUMNS[0]} "))
+    return {model: list(own) for model, own in groupby(rows, key=lambda row: row.split(" ")[1])}
 
 
 def _versions() -> Iterator[str]:

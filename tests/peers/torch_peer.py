@@ -20,16 +20,18 @@ NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def built(make: Callable[[], Any]) -> nn.Module:
     """The module without the time that its initialisation takes; on the CPU where it computes with tensors.
 
-    RegNet finds its widths so, and Swin's positions are whole numbers that it keeps among its weights.
+    RegNet finds its widths so, and Swin its positions: whole numbers that it keeps among its weights, or beside them.
     """
     try:
         with torch.device("meta"):
             module: nn.Module = make()
-    except NotImplementedError:
+    except RuntimeError:  # made again, what is really wrong is told
         computed: nn.Module = make()
         return computed.eval()
-    kept = [t for t in module.state_dict().values() if t.shape and not t.dtype.is_floating_point]
-    return (make() if kept else module).eval()
+    state = module.state_dict()
+    kept = [t for t in state.values() if t.shape and not t.dtype.is_floating_point]
+    beside = [name for name, _ in module.named_buffers() if name not in state]
+    return (make() if kept or beside else module).eval()
 
 
 def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Callable[[Any], Any] | None) -> Peer:

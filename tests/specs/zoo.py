@@ -105,7 +105,46 @@ MEMBERS = (
     Member(
         "mobilenet-v1", {}, 4_231_976, 21_888, 568_740_352, IMAGENET, "keras.applications.MobileNet; the paper: 569 M"
     ),
+    Member(
+        "mobilenet-v2",
+        {"alpha": 0.35},
+        1_677_128,
+        14_080,
+        59_285_808,
+        IMAGENET,
+        "keras.applications; the authors: 59 M",
+    ),
+    Member(
+        "mobilenet-v2", {"alpha": 0.5}, 1_968_680, 18_544, 97_131_840, IMAGENET, "keras.applications; the authors: 97 M"
+    ),
+    Member(
+        "mobilenet-v2",
+        {"alpha": 0.75},
+        2_636_424,
+        26_640,
+        209_069_792,
+        IMAGENET,
+        "keras.applications; the authors: 209 M",
+    ),
     Member("mobilenet-v2", {}, 3_504_872, 34_112, 300_774_272, IMAGENET, "torchvision's mobilenet_v2: 0.301 G"),
+    Member(
+        "mobilenet-v2",
+        {"alpha": 1.3},
+        5_386_792,
+        44_256,
+        509_374_560,
+        IMAGENET,
+        "keras.applications; the authors: 509 M",
+    ),
+    Member(
+        "mobilenet-v2",
+        {"alpha": 1.4},
+        6_108_776,
+        47_936,
+        582_195_824,
+        IMAGENET,
+        "keras.applications; the authors: 582 M",
+    ),
     Member(
         "mobilenet-v3-large", {}, 5_483_032, 24_400, 216_589_760, IMAGENET, "torchvision's mobilenet_v3_large: 0.217 G"
     ),

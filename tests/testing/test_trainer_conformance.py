@@ -106,6 +106,8 @@ UPDATES = [
     (TrainingFault("no decay_scale", with_biases(decay_scale=1.0)), "overrides, rmsprop"),
     (TrainingFault("no average", without(weight_average=None)), "averaged"),
     (TrainingFault("another decay", without(weight_average=WeightAverage(decay=0.7))), "averaged"),
+    (TrainingFault("an exponential average", without(weight_average=WeightAverage(decay=0.98))), "averaged, uniform"),
+    (TrainingFault("another start", without(weight_average=WeightAverage(form="uniform"))), "averaged, uniform"),
     (TrainingFault("the average of before", update=averaged_before), "averaged, adamw"),
     (TrainingFault("a gradient of the average", update=from_the_average), "averaged"),
     (TrainingFault("clipping after decay", update=clipping_after_decay), "clipping"),

@@ -92,16 +92,15 @@ def test_a_stopped_run_goes_on_to_the_bit(run: Run, after: int, number: signal.S
     assert resumed.position.plateau == whole.position.plateau
 
 
-AVERAGED = ("training.weight_average.decay=0.9",)
-
-
-@pytest.mark.parametrize("backend", ["torch", "keras"])
-def test_averaged_weights_are_what_is_scored_and_kept(run: Run, backend: str, spec: Path, data: Path) -> None:
+@pytest.mark.parametrize(("backend", "field"), [("torch", "decay=0.9"), ("keras", "form=uniform")])
+def test_averaged_weights_are_what_is_scored_and_kept(
+    run: Run, backend: str, field: str, spec: Path, data: Path
+) -> None:
     """And a run goes on from what they are the average of."""
-    recorder = Recorder()
-    whole = run(backend, name="whole", settings=AVERAGED, observer=recorder)
-    run(backend, name="stopped", settings=AVERAGED, observer=Recorder(STEPS + 3))
-    resumed = run(backend, name="stopped", settings=AVERAGED, resume=True)
+    averaged, recorder = (f"training.weight_average.{field}",), Recorder()
+    whole = run(backend, name="whole", settings=averaged, observer=recorder)
+    run(backend, name="stopped", settings=averaged, observer=Recorder(STEPS + 3))
+    resumed = run(backend, name="stopped", settings=averaged, resume=True)
     expected, found = arrays(whole, "last"), arrays(resumed, "last")
     assert {key: array.tobytes() for key, array in expected.items()} == {k: a.tobytes() for k, a in found.items()}
     assert np.abs(found["fc1.weight"] - found["iterate/fc1.weight"]).max() > 1e-5

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from netspec.lowering import TrainingState
 from netspec.recipe import Recipe
@@ -68,6 +69,32 @@ def test_an_average_follows_what_is_trained(decay: float) -> None:
     found = recipe(optimizer, weight_average={"decay": decay})
     assert run(found) == pytest.approx(path, rel=1e-14)
     assert slot_names(found) == ("velocity", "iterate")
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 100])
+def test_a_uniform_average_is_the_mean_from_its_start(start: int) -> None:
+    optimizer = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.9}
+    iterates = [2.0, *run(recipe(optimizer))]
+    path = [np.mean(iterates[min(start, t) : t + 1]) for t in range(1, len(iterates))]
+    found = run(recipe(optimizer, weight_average={"form": "uniform", "start": start}))
+    assert found == pytest.approx(path, rel=1e-14)
+
+
+def test_an_exponential_average_begins_at_its_start() -> None:
+    average = Recipe.model_validate(
+        {"batch_size": 4, "epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 1.0}}
+        | {"weight_average": {"decay": 0.5, "start": 3}}
+    ).weight_average
+    assert average is not None
+    assert [average.share(t) for t in (1, 3, 4, 5, 50)] == pytest.approx([1, 1, 9 / 11, 9 / 12, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"), [({}, "expected the `decay`"), ({"form": "uniform", "decay": 0.9}, "has no `decay`")]
+)
+def test_an_average_without_its_decay_or_with_one_too_many(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        recipe({"name": "sgd", "learning_rate": 1.0}, weight_average=wrong)
 
 
 def test_what_is_trained_of_a_state() -> None:

@@ -88,6 +88,18 @@ def test_a_right_mapping_passes_and_is_kept(tmp_path: Path) -> None:
     assert "| torchvision:toy | toy | 1,351 | 0 | aux2 |" in kept([carried])
 
 
+def test_rows_of_other_models_stay_while_versions_do(tmp_path: Path) -> None:
+    carried = _carried(tmp_path)
+    (row,) = (line for line in kept([carried]).splitlines() if " aux2 " in line)
+    other, gone = (row.replace("torchvision:toy", f"torchvision:{name}") for name in ("resnet18", "no_longer_mapped"))
+    before = "\n".join([kept([carried]).replace("1,351", "9,999"), other, gone])
+    after = kept([carried], before)
+    assert other in after.splitlines()
+    assert "9,999" not in after
+    assert gone not in after
+    assert other not in kept([carried], before.replace("netspec ", "netspec 0."))
+
+
 def test_layers_that_are_swapped(tmp_path: Path) -> None:
     for wrong in ("[b, a_bn, a_relu, a, b_bn]", "[a, b_bn, a_relu, b, a_bn]"):
         assert "fc in torch by" in _told(

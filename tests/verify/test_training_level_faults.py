@@ -32,7 +32,8 @@ from tests.verify.faulty_trainers import (
 
 TORCH = find_backend("torch")
 ADAM = {"name": "adam", "learning_rate": 1.0}
-QUICKER = WeightAverage(decay=0.25)
+QUICKER, SLOWER = WeightAverage(decay=0.25), WeightAverage(decay=0.5)
+MEAN = WeightAverage(form="uniform")
 RMSPROP = {"name": "rmsprop", "learning_rate": 1.0, "momentum": 0.9}
 WEIGHTS = {"conv.weight", "fc1.weight", "fc2.weight", "norm.weight"}
 BIASES = {"conv.bias", "fc1.bias", "fc2.bias", "norm.bias"}
@@ -138,6 +139,24 @@ def test_the_wrapper_is_sound_without_a_fault() -> None:
             TrainingFault("another average", lambda own: own.model_copy(update={"weight_average": QUICKER})),
             recipe(weight_average={"decay": 0.5}),
             3,  # where (1 + t) / (10 + t) passes 0.25
+            WEIGHTS | BIASES,
+            "",
+            trap.AVERAGE,
+        ),
+        (
+            TrainingFault(
+                "an average from the first update", lambda own: own.model_copy(update={"weight_average": MEAN})
+            ),
+            recipe(weight_average={"form": "uniform", "start": 100}),  # begun in the check at its first epoch's end
+            1,
+            WEIGHTS | BIASES,
+            "",
+            trap.AVERAGE,
+        ),
+        (
+            TrainingFault("an exponential average", lambda own: own.model_copy(update={"weight_average": SLOWER})),
+            recipe(weight_average={"form": "uniform"}),
+            1,
             WEIGHTS | BIASES,
             "",
             trap.AVERAGE,

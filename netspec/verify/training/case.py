@@ -15,7 +15,7 @@ from netspec.graph import Graph, Preprocessing
 from netspec.lowering import Backend, Batch, Normalization, TrainerSettings, TrainingState
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
-from netspec.recipe import AdamW, MultistepSchedule, Recipe, Sgd, Span, WeightOverride
+from netspec.recipe import AdamW, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
 from netspec.training.masks import with_masks
 from netspec.training.network import classes_of
 from netspec.training.schedule import Schedule
@@ -67,11 +67,16 @@ def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]
             "optimizer": own.optimizer.model_copy(update={"learning_rate": 1.0, "weight_decay": decay}),
             "overrides": own.overrides or PAPER.overrides,
             "clip_gradient_norm": own.clip_gradient_norm,
-            "weight_average": own.weight_average,
+            "weight_average": _begun(own.weight_average),
             "accumulate": min(own.accumulate, 2),
         }
     )
     return [paper] if rule == paper else [paper, rule]
+
+
+def _begun(average: WeightAverage | None) -> WeightAverage | None:
+    """The average, begun within the check where a run begins it later."""
+    return average and average.model_copy(update={"start": min(average.start, EPOCH)})
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,9 @@ class TrainingCase:
             recipe.optimizer.name: recipe.optimizer.model_dump(exclude={"name"}, exclude_defaults=True)
         }
         parts |= {pattern: own.model_dump(exclude_defaults=True) for pattern, own in recipe.overrides.items()}
-        parts |= {"weight_average": recipe.weight_average.model_dump()} if recipe.weight_average else {}
+        parts |= (
+            {"weight_average": recipe.weight_average.model_dump(exclude_defaults=True)} if recipe.weight_average else {}
+        )
         return "; ".join(f"{key}: {', '.join(f'{k} {v}' for k, v in part.items())}" for key, part in parts.items())
 
     @cached_property

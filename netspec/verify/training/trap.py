@@ -22,7 +22,7 @@ EPSILON = "epsilon: beside the corrected root, not beside the root as it is or u
 ROOT = "rmsprop: epsilon inside the root (tensorflow) for outside of it (torch), or the reverse; or rho, or momentum"
 MOMENTUM = "momentum: a dampened first gradient; or a sign, or a rate, that the velocity as exported does not have"
 MOMENTS = "the moments' betas, or their correction, which counts this step too"
-AVERAGE = "the average of the weights: its decay, how that begins, or weights of before the update"
+AVERAGE = "the average of the weights: its form, its decay, how it begins, or weights of before the update"
 PRECISION = "a precision below float32: TF32, bfloat16, or a sum that is not kept in float32"
 
 
