@@ -70,7 +70,7 @@ def _require_pixels(graph: Graph) -> None:
         raise NetspecError(
             f"{graph.name}: its logits {given[1]}x{given[2]} stand for every {step} pixels of the input, and a mask "
             "has one label a pixel",
-            "enlarge them at the end: `{op: resize, scale: 2}` or `conv_transpose2d`",
+            "enlarge them at the end: `{op: resize, ...}` or `conv_transpose2d`",
         )
 
 
