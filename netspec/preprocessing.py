@@ -176,11 +176,11 @@ def is_bomb(height: int, width: int) -> bool:
     return Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS
 
 
-def fit(image: Pixels, shorter_side: int | None, height: int, width: int) -> Pixels:
+def fit(image: Pixels, shorter_side: int | None, height: int, width: int, *, nearest: bool = False) -> Pixels:
     """The part of an image that crops of `height` by `width` are cut from; an image that already is it stays as it is.
 
     The shorter side is resized to `shorter_side` (bilinear, antialiased) and the centre square kept; the image as a
-    whole stays where there is none. Both grow where they would not cover the crop.
+    whole stays where there is none. Both grow where they would not cover the crop. A mask takes the `nearest` pixel.
 
     Raises:
         DamagedImageError: too long and thin to be resized.
@@ -193,18 +193,22 @@ def fit(image: Pixels, shorter_side: int | None, height: int, width: int) -> Pix
         if is_bomb(*size):
             before, after = (f"{w}x{h}" for h, w in (found, size))
             raise DamagedImageError(f"too long and thin: {before} would be resized to {after}")
-        image = resize(image, *size)
+        image = resize(image, *size, nearest=nearest)
     if shorter_side is None:
         return image
     return center(image, min(size[0], max(shorter_side, height)), min(size[1], max(shorter_side, width)))
 
 
-def resize(image: Pixels, height: int, width: int) -> Pixels:
-    """An image in another size: bilinear, antialiased when it shrinks. Shapes: (H, W, C) → (height, width, C)."""
+def resize(image: Pixels, height: int, width: int, *, nearest: bool = False) -> Pixels:
+    """An image in another size: bilinear, antialiased when it shrinks; or by the nearest pixels.
+
+    Shapes: (H, W, C) → (height, width, C).
+    """
     from PIL import Image  # noqa: PLC0415 # likewise
 
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    return np.atleast_3d(np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR)))
+    way = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
+    return np.atleast_3d(np.asarray(picture.resize((width, height), way)))
 
 
 def center(image: Pixels, height: int, width: int) -> Pixels:

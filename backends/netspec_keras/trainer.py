@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as in the module of the mo
 import keras
 import tensorflow as tf
 
+from netspec_keras.loss import losses, missed
 from netspec_keras.masks import DropoutLayers
 from netspec_keras.model import KerasModel
 from netspec_keras.optimizer import Optimizer
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 Given = dict[str, Any]  # the arguments of a traced function by name: arrays, or tuples of them
 Found = tuple[Any, Any, Sequence[Any]]  # loss, how many are wrong, gradients
-PER_SAMPLE = ("inputs", "labels", "shifts", "masks")  # arguments whose first axis is the free batch
+PER_SAMPLE = ("inputs", "labels", "shifts", "masks", "weights")  # arguments whose first axis is the free batch
 
 
 class KerasTrainer(Trainer):
@@ -67,7 +68,7 @@ class KerasTrainer(Trainer):
             found = self._call(self._whole_step, given[0] | {"numbers": numbers}, keep=keep_gradients)
         else:
             found = self._accumulated_step(given, numbers)
-        loss, wrong, gradients = float(found[0]), int(found[1]), found[2]
+        loss, wrong, gradients = float(found[0]), float(found[1]), found[2]
         self._updates += math.isfinite(loss)
         if not keep_gradients:
             return StepResult(loss, wrong)
@@ -76,8 +77,9 @@ class KerasTrainer(Trainer):
     def predict(self, inputs: NDArray[Any]) -> Array:
         """Logits at inference."""
         self._show(average=True)
-        logits: Array = self._call(self._predicted, {"inputs": self._inputs(inputs)}).numpy()
-        return logits
+        logits = self._call(self._predicted, {"inputs": self._inputs(inputs)}).numpy()
+        canonical: Array = np.ascontiguousarray(logits.transpose(np.argsort(native_order(logits.ndim))))
+        return canonical
 
     def export_state(self) -> TrainingState:
         """A copy of the state."""
@@ -129,7 +131,18 @@ class KerasTrainer(Trainer):
         given = {"inputs": self._inputs(batch.inputs), "labels": batch.labels, "total": np.float64(total)}
         if batch.shifts is not None:
             given["shifts"] = batch.shifts
+        if batch.weights is not None:
+            given["weights"] = batch.weights
+        self._require_pixels(batch)
         return given | self._drops.arguments(batch, key, position)
+
+    def _require_pixels(self, batch: Batch) -> None:
+        """BackendError where labels or weights are not one a sample, or one a pixel of the logits."""
+        _, *size = self._graph.type_of(self._graph.outputs[0]).features
+        expected = (len(batch.inputs), *size)
+        for what, array in (("labels", batch.labels), ("weights of pixels", batch.weights)):
+            if array is not None and array.shape != expected:
+                raise BackendError(f"{what}: expected shape {expected}, received {array.shape}")
 
     def _inputs(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """Images as they are, features in Keras' order of axes.
@@ -148,10 +161,10 @@ class KerasTrainer(Trainer):
     def _accumulated_step(self, given: Sequence[Given], numbers: NDArray[np.float64]) -> Found:
         """Several batches one after the other, and one update from the sum of their gradients."""
         before = [tf.identity(variable) for variable in self._model.statistics]
-        loss, wrong, gradients = 0.0, 0, ()
+        loss, wrong, gradients = 0.0, 0.0, ()
         for one in given:
             found = self._call(self._differentiated, one)
-            loss, wrong = loss + float(found[0]), wrong + int(found[1])
+            loss, wrong = loss + float(found[0]), wrong + float(found[1])
             gradients = tuple(map(tf.add, gradients, found[2])) if gradients else tuple(found[2])
         if math.isfinite(loss):
             self._call(self._update, {"gradients": gradients, "numbers": numbers})
@@ -175,11 +188,11 @@ class KerasTrainer(Trainer):
             with self._drops.taking(given):
                 logits, *heads = self._model.outputs(self._normalized(given), training=True)
             smoothing = self._settings.recipe.loss.label_smoothing
-            losses = _cross_entropy(logits, given["labels"], smoothing)
+            each = losses(logits, given, smoothing)
             for weight, head in zip(self._head_weights, heads, strict=True):
-                losses += weight * _cross_entropy(head, given["labels"], smoothing)
-            loss = tf.reduce_sum(losses) / tf.cast(given["total"], losses.dtype)
-        wrong = tf.math.count_nonzero(tf.argmax(logits, axis=1) != given["labels"])
+                each += weight * losses(head, given, smoothing)
+            loss = tf.reduce_sum(each) / tf.cast(given["total"], each.dtype)
+        wrong = missed(logits, given["labels"])
         # What no output needs has a gradient of zero; its decay goes on.
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, wrong, gradients
@@ -261,15 +274,6 @@ class TrainedModel(KerasModel):
             if self._mixed:
                 keras.config.set_dtype_policy("mixed_bfloat16")
             yield
-
-
-def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Of each sample: e / classes of the target for every class, 1 − e more for the true one."""
-    if not smoothing:
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    other = smoothing / logits.shape[-1]
-    targets = tf.one_hot(labels, logits.shape[-1], other + 1 - smoothing, other, dtype=logits.dtype)
-    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
 def _signature(given: Given) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import Normalization
+from netspec.lowering.trainer import UNLABELLED
 
 
 class Feed:
@@ -28,7 +29,7 @@ class Feed:
         self, graph: Graph, normalization: Normalization | None, device: torch.device, *, channels_last: bool
     ) -> None:
         self._type = graph.inputs[0].type
-        self._classes = graph.type_of(graph.outputs[0]).features[0]
+        self._classes, *self._map = graph.type_of(graph.outputs[0]).features
         self._dtype: torch.dtype = getattr(torch, graph.dtype.value)
         self._device = device
         self._layout = torch.preserve_format if channels_last else torch.contiguous_format
@@ -60,18 +61,30 @@ class Feed:
         """Labels as the loss takes them, each checked.
 
         Raises:
-            BackendError: another number of them than of samples, or one that is no class.
+            BackendError: another number of them than of samples, or of pixels, or one that is no class.
         """
-        self._require("labels", labels.shape, (samples,))
-        if samples and not (labels.min() >= 0 and labels.max() < self._classes):
-            bad = labels[(labels < 0) | (labels >= self._classes)][0]
+        self._require("labels", labels.shape, (samples, *self._map))
+        least = UNLABELLED if self._map else 0
+        if samples and not (labels.min() >= least and labels.max() < self._classes):
+            bad = labels[(labels < least) | (labels >= self._classes)][0]
             raise BackendError(f"expected labels 0 to {self._classes - 1}, received {bad}")
         return self._tensor(labels.astype(np.int64, copy=False))
+
+    def weights(self, weights: NDArray[Any] | None, samples: int) -> Tensor | None:
+        """What the loss of each pixel is multiplied by.
+
+        Raises:
+            BackendError: they are not one a pixel of a map of labels.
+        """
+        if weights is None:
+            return None
+        self._require("weights of pixels", weights.shape, (samples, *self._map))
+        return self._tensor(weights).to(self._dtype)
 
     def stand_in(self) -> tuple[Tensor, Tensor]:
         """A sample of zeros for a process that has none: it takes part, and is not counted."""
         x = torch.zeros(1, *self._type.features, dtype=self._dtype, device=self._device)
-        return x, torch.zeros(1, dtype=torch.int64, device=self._device)
+        return x, torch.zeros(1, *self._map, dtype=torch.int64, device=self._device)
 
     def _figures(self, normalization: Normalization) -> tuple[Tensor, Tensor]:
         features = self._type.features

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from netspec.errors import BackendError, WeightsError
 from netspec.graph.placement import Placement
@@ -25,6 +24,7 @@ from netspec_torch.device import arithmetic, choose_device, describe, threads_fo
 from netspec_torch.distributed import Processes, without_exchange
 from netspec_torch.feed import Feed
 from netspec_torch.layout import takes_channels_last
+from netspec_torch.loss import missed, summed_loss
 from netspec_torch.masks import DropoutLayers
 from netspec_torch.memory import keep_freed_memory
 from netspec_torch.model import TorchModel
@@ -40,7 +40,8 @@ class TorchTrainer(Trainer):
     random numbers are what they would be without the training.
 
     Args:
-        artifact: of a graph with one input, and logits (N, classes) as its one output, and as auxiliary ones.
+        artifact: of a graph with one input, and as its one output, and as auxiliary ones, logits (N, classes), or
+            (N, classes, H, W).
         weights: canonical arrays to begin with.
         settings: recipe, normalisation, device and precision.
         placement: where the artifact is one tower's, how the whole network lies; weights and states are the whole's.
@@ -199,7 +200,7 @@ class TorchTrainer(Trainer):
             self.native.train(training)
             self._average.show(average=not training)
 
-    def _backward(self, batches: Sequence[Batch], total: int, key: int) -> tuple[float, int]:
+    def _backward(self, batches: Sequence[Batch], total: int, key: int) -> tuple[float, float]:
         """The gradient of the mean loss, added up in the parameters; the loss, and how many labels were missed."""
         counts = self._processes.counts([len(batch.labels) for batch in batches])
         places = [place for place, count in enumerate(counts) if count]
@@ -213,17 +214,16 @@ class TorchTrainer(Trainer):
                 with without_exchange(self._network, wanted=place != places[-1]):
                     seen += self._backward_of(batch, total)
         loss, wrong = self._processes.sum(seen).tolist()
-        return loss / total, int(wrong)
+        return loss / total, wrong
 
     def _backward_of(self, batch: Batch | None, total: int) -> Tensor:
         """Add a batch's gradient; the sum of its losses, and its misses. Without one, a stand-in adds nothing."""
         if batch is None:
-            (x, labels), masks, factor = self._feed.stand_in(), None, 0.0
+            (x, labels), weights, masks, factor = self._feed.stand_in(), None, None, 0.0
         else:
-            x, labels = (
-                self._feed.inputs(batch.inputs, batch.shifts),
-                self._feed.labels(batch.labels, len(batch.inputs)),
-            )
+            x = self._feed.inputs(batch.inputs, batch.shifts)
+            labels = self._feed.labels(batch.labels, len(batch.inputs))
+            weights = self._feed.weights(batch.weights, len(batch.inputs))
             masks, factor = (
                 self._tower.masks(batch.masks),
                 self.world / total,
@@ -231,17 +231,16 @@ class TorchTrainer(Trainer):
         with self._dropout.given(masks), self._autocast:
             outputs = self._network(x)
         logits, *heads = [_widened(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        loss = self._loss(logits, labels)
+        loss = self._loss(logits, labels, weights)
         for weight, head in zip(self._head_weights, heads, strict=True):
-            loss = loss + weight * self._loss(head, labels)
+            loss = loss + weight * self._loss(head, labels, weights)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
-        found = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).sum()])
-        return found.double() if batch else torch.zeros_like(found, dtype=torch.float64)
+        found = torch.stack([loss.detach().double(), missed(logits.detach(), labels)])
+        return found if batch else torch.zeros_like(found)
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
         """The recipe's loss, summed over the samples."""
-        smoothing = self._recipe.loss.label_smoothing
-        return cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        return summed_loss(logits, labels, weights, self._recipe.loss.label_smoothing)
 
     def _canonical(self, tensors: Mapping[str, Tensor]) -> dict[str, Array]:
         """Copies of tensors that are laid out as these weights are, as canonical arrays."""

@@ -31,8 +31,10 @@ What SRC is, local or as a URL that fsspec opens:
   digits           1,797 scanned digits that scikit-learn carries
   a folder         of a folder a class; of Parquet files; or of train and val, each of which is one of
                    these: train/ and val/, train.parquet and test.parquet
+  images/, masks/  a folder of both, with files of equal stems: a mask holds the class of each pixel, 255
+                   where nothing is known; classes.txt may name them, one a line
   a .parquet file  with the columns `image` (encoded bytes) and `label`
-  a .npz file      with images and labels; or x_train, y_train, x_test and y_test
+  a .npz file      with images and labels, or masks; or x_train, y_train, x_test and y_test
 """
 
 workers_option = click.option(
@@ -86,7 +88,7 @@ def check(source: str, workers: int | None, as_json: bool) -> int:
         if report.problems:
             print_error(f"{source}: {_count(len(report.problems), 'problem')}:\n{listed(report.problems)}")
         else:
-            samples = sum(int(part.counts.sum()) for part in report.parts)
+            samples = sum(part.samples for part in report.parts)
             print_out(f"{style('✓', GREEN)} {source}: all of {_count(samples, 'sample')} can be used")
     return BAD if report.problems else 0
 
@@ -97,7 +99,7 @@ def _row(part: PartReport) -> list[Cell]:
     counts = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     sizes = (part.features, part.features) if part.features is not None else (part.smallest, part.largest)
     shown = ["x".join(map(str, size)) if size else None for size in sizes]
-    return [part.role, int(part.counts.sum()), part.bad, len(part.classes), counts, *shown]
+    return [part.role, part.samples, part.bad, len(part.classes), counts, *shown]
 
 
 def _as_json(source: str, report: DataReport) -> dict[str, Any]:
@@ -107,7 +109,8 @@ def _as_json(source: str, report: DataReport) -> dict[str, Any]:
             {
                 "role": part.role,
                 "images": part.images,
-                "samples": int(part.counts.sum()),
+                "masks": part.maps,
+                "samples": part.samples,
                 "bad": part.bad,
                 "classes": dict(enumerate(part.classes)),
                 "counts": part.counts.tolist(),

@@ -37,8 +37,9 @@ What --data takes, local or as a URL that fsspec opens:
   digits               1,797 scanned digits that scikit-learn carries
   a folder             of a folder a class, divided into train/ and val/ or not; of Parquet files; or
                        of what `netspec data prepare` wrote
+  images/ and masks/   in a folder, files of equal stems: the class of each pixel, 255 where unknown
   a .parquet file      with the columns `image` (encoded bytes) and `label`
-  a .npz file          with x and y, or x_train, y_train, x_test and y_test
+  a .npz file          with x and y (or masks), or x_train, y_train, x_test and y_test
 
 \b
 What is written to runs/NAME/:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 ITERATE: Final = "iterate"  # the slot of what is trained, where the weights are its average
+UNLABELLED: Final = -1  # in a map of labels: nothing is known of this pixel, and it has no part in the loss
 PATIENCE = 600.0  # to find one another, and for the slowest to come to where the others wait. Units: seconds
 
 
@@ -28,11 +29,13 @@ class Batch:
 
     Attributes:
         inputs: images, uint8 (N, H, W, C), already cropped and flipped; or features, floating and canonical (N, …).
-        labels: class numbers. Shape: (N,).
+        labels: class numbers. Shape: (N,); of a network that tells the class of each pixel (N, H, W), as its logits
+            have H and W, `UNLABELLED` where nothing is known.
         rows: each sample's place among all samples of the optimizer step, over batches and ranks. Shape: (N,).
         shifts: added to every pixel of an image before normalisation, or None. Shape: (N, C). Units: pixel values.
         masks: by name of a dropout node, what is kept: zeros and ones, canonical (N, …); None leaves that to the
             framework's own generator.
+        weights: of a map of labels, what each pixel's loss is multiplied by, or None for 1. Shape: (N, H, W).
     """
 
     inputs: NDArray[Any]
@@ -40,6 +43,18 @@ class Batch:
     rows: NDArray[np.int64]
     shifts: NDArray[np.float32] | None = None
     masks: Mapping[str, NDArray[np.bool_]] | None = None
+    weights: NDArray[np.float32] | None = None
+
+    def part(self, samples: slice) -> Batch:
+        """Some of the samples, as views."""
+        return Batch(
+            self.inputs[samples],
+            self.labels[samples],
+            self.rows[samples],
+            None if self.shifts is None else self.shifts[samples],
+            None if self.masks is None else {name: mask[samples] for name, mask in self.masks.items()},
+            None if self.weights is None else self.weights[samples],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +62,15 @@ class StepResult:
     """What an optimizer step tells, over all batches and ranks.
 
     Attributes:
-        loss: the mean over the step's samples, before the update.
-        wrong: samples whose largest logit was not the label's.
+        loss: the mean over the step's samples, before the update. That of a map is the mean over its labelled pixels
+            of weight times cross-entropy: equation 1 of Ronneberger et al. 2015, which is the sum, so divided that
+            neither the size of the map nor what is not labelled changes the rate. Of none labelled it is 0.
+        wrong: samples whose largest logit was not the label's; of maps the sum of their shares of labelled pixels.
         gradients: of the loss by canonical name of each trainable weight, before clipping and decay; when asked for.
     """
 
     loss: float
-    wrong: int
+    wrong: float
     gradients: dict[str, Array] | None = None
 
 
@@ -159,7 +176,7 @@ class Trainer(ABC):
     def predict(self, inputs: NDArray[Any]) -> Array:
         """Logits at inference, by the averages of the weights where the recipe has them.
 
-        Shapes: as `Batch.inputs` → (N, classes).
+        Shapes: as `Batch.inputs` → (N, classes), or (N, classes, H, W).
         """
 
     @abstractmethod

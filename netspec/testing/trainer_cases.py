@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from netspec.graph import Graph, Head, Scope, make_node
 from netspec.lowering import Batch, Normalization, TrainingState
+from netspec.lowering.trainer import UNLABELLED
 from netspec.ops import Dense
 from netspec.ops.base import Array
 from netspec.ops.dropout import Dropping
@@ -87,6 +88,21 @@ def network_with_head() -> Graph:
     return replace(plain, nodes=(*plain.nodes, head), outputs=outputs, heads=(Head("side", "head"),)).check()
 
 
+@cache
+def network_of_maps() -> Graph:
+    """A network that tells the class of each pixel, of a smaller map than its input."""
+    return (
+        Chain("maps", image=(3, 9, 8))
+        .add("conv", "conv2d", filters=4, kernel_size=3)
+        .add("batch", "batch_norm")
+        .add("relu", "relu")
+        .add("drop", "dropout", rate=0.25)
+        .add("pixels", "conv2d", filters=3, kernel_size=1)
+        .graph()
+        .astype(DType.FLOAT64)
+    )
+
+
 def start(graph: Graph | None = None) -> dict[str, Array]:
     """Weights of the network, or of another."""
     random = np.random.default_rng(1)
@@ -125,6 +141,18 @@ def batch_of(samples: int, seed: int = 0, shifts: bool = False) -> Batch:
     pixels = random.integers(0, 256, (samples, 9, 8, 3), dtype=np.uint8)
     shift = random.normal(0, 9, (samples, 3)).astype(np.float32) if shifts else None
     return Batch(pixels, random.integers(0, 3, samples), np.arange(samples), shift)
+
+
+def batch_of_maps(samples: int, seed: int = 0, *, weighted: bool = True) -> Batch:
+    """Random images and maps of labels with masks, one pixel in four not labelled, and of the last map none."""
+    random = np.random.default_rng((11, samples, seed))
+    shape = (samples, 7, 6)
+    labels = np.where(random.random(shape) < 0.25, UNLABELLED, random.integers(0, 3, shape))
+    labels[-1:] = UNLABELLED
+    weights = random.exponential(1.0, shape).astype(np.float32) if weighted else None
+    masks = {"drop": random.random((samples, 4, 7, 6)) >= 0.25}
+    pixels = random.integers(0, 256, (samples, 9, 8, 3), dtype=np.uint8)
+    return Batch(pixels, labels, np.arange(samples), masks=masks, weights=weights)
 
 
 def parts_of(step: int, accumulate: int) -> list[Batch]:

@@ -18,7 +18,7 @@ import pytest
 from netspec.errors import BackendError, WeightsError
 from netspec.lowering import Batch, TrainerSettings, TrainingState
 from netspec.ops.base import Array
-from netspec.testing.head_conformance import HeadConformance
+from netspec.testing.map_conformance import MapConformance
 from netspec.testing.networks import Chain
 from netspec.testing.trainer_cases import (
     ADAM,
@@ -61,7 +61,7 @@ def assert_close(found: Mapping[str, Array], expected: Mapping[str, Array], tole
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=tolerance * largest, err_msg=f"{where}: {name}")
 
 
-class TrainerConformance(HeadConformance):
+class TrainerConformance(MapConformance):
     """Tests of one backend's trainer. Subclass it with the backend.
 
     Attributes:

@@ -26,10 +26,10 @@ class Sums:
     """What the steps of an epoch have added up to so far."""
 
     loss: float = 0.0
-    wrong: int = 0
+    wrong: float = 0.0
     samples: int = 0
 
-    def plus(self, loss: float, wrong: int, samples: int) -> Sums:
+    def plus(self, loss: float, wrong: float, samples: int) -> Sums:
         """With another step, whose `loss` is the mean over its samples."""
         return Sums(self.loss + loss * samples, self.wrong + wrong, self.samples + samples)
 

@@ -22,13 +22,13 @@ from netspec.training.data.dataset import Dataset
 from netspec.training.data.division import hold_back
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.sources import open_parts
-from netspec.training.material import image_preprocessing, require_classes
+from netspec.training.material import image_preprocessing, map_rule, require_classes
 from netspec.training.network import classes_of, network_inputs, training_graph
 from netspec.training.score import Predict, Scores, score
 from netspec.weights import load_weights
 
 ONNX = ".onnx"
-ONE_VIEW: tuple[Literal[1, 10], ...] = (1,)  # of features
+ONE_VIEW: tuple[Literal[1, 10], ...] = (1,)  # of features, and of what has masks
 BATCH = 64  # images, views counted
 # float32: logits of different frameworks are within 1e-5 of the largest, and a mean of losses is nearer still.
 AGREEMENT = 1e-4
@@ -89,7 +89,7 @@ def evaluate(
         graph: the network.
         weights: canonical safetensors; or the `.onnx` that `netspec build` wrote, which onnxruntime runs as it is.
         backends: what computes.
-        dataset: images, or features, which have one view.
+        dataset: images, or features, which have one view; so have images with masks.
         views: 1 for the centre, 10 for the paper's ten.
         on_bad_sample: what to do with an image that cannot be read.
         skipped: told what is wrong with one that is left out, each time that it is.
@@ -104,11 +104,14 @@ def evaluate(
     preprocessing = image_preprocessing(logits) if dataset.images else None
     shape = logits.inputs[0].type.features
     figures = normalization(preprocessing, shape) if preprocessing else None
-    batches = partial(evaluation_batches, dataset, shape, preprocessing, on_bad_sample=on_bad_sample, skipped=skipped)
+    rule = map_rule(logits)
+    batches = partial(
+        evaluation_batches, dataset, shape, preprocessing, on_bad_sample=on_bad_sample, skipped=skipped, rule=rule
+    )
     found = []
     for backend in backends:
         predict = _predictor(graph, logits, weights, backend, figures, progress)
-        for number in views if dataset.images else ONE_VIEW:
+        for number in views if dataset.images and rule is None else ONE_VIEW:
             pairs = ((inputs, labels) for inputs, labels, _ in batches(number, max(1, BATCH // number)))
             seen = _Told(progress, f"{backend.name}, {number} view{'s'[: number - 1]}", len(dataset))
             found.append(Evaluation(backend.name, number, score(predict, pairs, classes_of(logits), seen=seen)))

@@ -10,9 +10,11 @@ from netspec.graph import Graph, Input, Normalization, Preprocessing
 from netspec.preprocessing import normalization, resolve_mean
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
+from netspec.training.data.census import absent_pixels, census
 from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.statistics import Components, Statistics, statistics_of
-from netspec.training.network import classes_of, training_graph
+from netspec.training.data.targets import MapRule
+from netspec.training.network import classes_of, map_size, training_graph
 
 RECIPE = "training: {batch_size: 128, epochs: 10, optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9}}"
 
@@ -27,6 +29,7 @@ class Material:
         splits: training and validation set.
         normalization: of images; None for features.
         components: of the training set's colors, where the recipe adds noise along them.
+        rule: how masks become labels, where the network tells the class of each pixel.
     """
 
     spec: ModelSpec
@@ -35,6 +38,7 @@ class Material:
     splits: Splits
     normalization: Normalization | None
     components: Components | None
+    rule: MapRule | None = None
 
     @property
     def input(self) -> Input:
@@ -58,10 +62,15 @@ def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = la
 
     Raises:
         NetspecError: the spec has no recipe, is no classifier of one input, tells fewer classes apart than the data
-            has, or asks of the data what it does not have: a validation set for a plateau, images for a crop.
+            has, or asks of the data what it does not have: a validation set for a plateau, images for a crop, masks.
     """
     recipe, graph = recipe_of(spec), training_graph(elaborate(spec))
     require_classes(graph, splits.training)
+    rule = map_rule(graph)
+    if rule is not None:
+        _require_one_view(spec, recipe)
+        counts = census(splits.training, rule.classes, progress)
+        splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
     if recipe.schedule.name == "plateau" and splits.validation is None:
         raise NetspecError(
             f"{spec.name}: its schedule waits for the validation error to stop falling, and there is no validation set",
@@ -69,7 +78,7 @@ def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = la
         )
     if not splits.training.images:
         _require_no_image_recipe(spec, recipe)
-        return Material(spec, graph, recipe, splits, None, None)
+        return Material(spec, graph, recipe, splits, None, None, rule)
     own = image_preprocessing(graph)
     shape = graph.inputs[0].type.features
     statistics: Statistics | None = None
@@ -82,7 +91,7 @@ def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = la
         spec = replace(spec, inputs=(replace(spec.inputs[0], preprocessing=own),))
         graph = training_graph(elaborate(spec))
     components = statistics.components if statistics and recipe.augmentation.color_noise else None
-    return Material(spec, graph, recipe, splits, normalization(own, shape), components)
+    return Material(spec, graph, recipe, splits, normalization(own, shape), components, rule)
 
 
 def image_preprocessing(graph: Graph) -> Preprocessing:
@@ -101,8 +110,32 @@ def image_preprocessing(graph: Graph) -> Preprocessing:
     return value.preprocessing or Preprocessing(channel_order="gray" if features[0] == 1 else "rgb")
 
 
+def map_rule(graph: Graph) -> MapRule | None:
+    """How masks become the labels of a training graph; None of one that tells the class of a whole sample."""
+    size = map_size(graph)
+    return MapRule(classes_of(graph), size) if size else None
+
+
+def _require_one_view(spec: ModelSpec, recipe: Recipe) -> None:
+    if recipe.evaluation.views != 1:
+        raise NetspecError(
+            f"{spec.name}: its recipe scores {recipe.evaluation.views} views of an image, which have no mask in common",
+            "leave out training.evaluation.views: a mask is compared in the middle of the image",
+        )
+
+
 def require_classes(graph: Graph, dataset: Dataset) -> None:
-    """NetspecError when a set has more classes than a training graph tells apart."""
+    """NetspecError when a set has more classes than a training graph tells apart, or labels of the other kind."""
+    if dataset.maps != (map_size(graph) is not None):
+        output = f"{graph.name} gives {graph.type_of(graph.outputs[0])}"
+        raise NetspecError(
+            f"{output}, the class of each sample, and {dataset.origin} has masks, the class of each pixel"
+            if dataset.maps
+            else f"{output}, the class of each pixel, and {dataset.origin} has one label a sample",
+            ""
+            if dataset.maps
+            else "give a folder with `images` and `masks` of the same names, or an .npz with `images` and `masks`",
+        )
     classes = classes_of(graph)
     if len(dataset.classes) > classes:
         raise NetspecError(

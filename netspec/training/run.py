@@ -250,6 +250,7 @@ class _Session:
             rank=self.trainer.rank,
             world=self.trainer.world,
             on_bad_sample=options.on_bad_sample,
+            rule=material.rule,
         )
         validation = material.splits.validation
         return Loop(
@@ -296,6 +297,7 @@ class _Session:
             world=self.trainer.world,
             on_bad_sample=self.options.on_bad_sample,
             skipped=lambda message: observers.note(f"skipped: {message}"),
+            rule=self.material.rule,
         )
         pairs = ((inputs, labels) for inputs, labels, _ in found)
         return score(self.trainer.predict, pairs, classes_of(self.material.graph), self.trainer.total, tell)

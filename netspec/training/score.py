@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
+from netspec.lowering.trainer import UNLABELLED
 from netspec.ops.base import Array
 
 TOP = 5
@@ -22,11 +23,14 @@ class Scores:
     """Over all samples.
 
     Attributes:
-        loss: mean cross-entropy of the label, of probabilities averaged over views.
-        error: share whose most probable class is not the label.
-        error_top5: share whose label is not among the five most probable; None with five classes or fewer.
-        confusion: samples by label (rows) and most probable class (columns).
+        loss: mean cross-entropy of the label, of probabilities averaged over views; of a map, of its labelled pixels,
+            whatever the recipe weighs them by.
+        error: share whose most probable class is not the label; of all labelled pixels, where labels are maps.
+        error_top5: share whose label is not among the five most probable; None with five classes or fewer, and of maps.
+        confusion: samples, or labelled pixels, by label (rows) and most probable class (columns).
         samples: how many there were.
+        mean_iou: of maps, the mean over the classes of pixels that are of a class and taken for it, as a share of those
+            that are either (Everingham et al. 2010, section 4.1.3); a class that is nowhere has no part in it.
     """
 
     loss: float
@@ -34,6 +38,7 @@ class Scores:
     error_top5: float | None
     confusion: NDArray[np.int64]
     samples: int
+    mean_iou: float | None = None
 
 
 def score(
@@ -46,48 +51,66 @@ def score(
     """Predict every sample, average the probabilities of its views, and count.
 
     Args:
-        predict: logits (N, classes) of inputs.
-        batches: inputs and labels. Shapes: images (N, views, H, W, C), features (N, …).
+        predict: logits (N, classes) of inputs, or (N, classes, H, W).
+        batches: inputs and labels. Shapes: images (N, views, H, W, C), features (N, …); labels (N,) or (N, H, W).
         classes: of the network.
         total: sums an array over all processes that share the samples.
         seen: called with the number of samples scored after each batch.
 
     Raises:
-        NetspecError: there are no samples.
+        NetspecError: there are no samples, or no labels.
     """
-    sums = np.zeros(3)  # of the loss, of labels outside the five best, of samples
+    sums = np.zeros(4)  # of the loss, of labels outside the five best, of samples, of those whose labels are maps
     confusion = np.zeros((classes, classes))
     for inputs, labels in batches:
-        probabilities = _probabilities(predict, inputs)
-        own = probabilities[np.arange(len(labels)), labels]
-        best = probabilities.argmax(axis=1)
-        rank = (probabilities > own[:, None]).sum(axis=1)
-        sums += -np.log(np.maximum(own, np.finfo(np.float64).tiny)).sum(), (rank >= TOP).sum(), len(labels)
-        np.add.at(confusion, (labels, best), 1)
+        rows = np.moveaxis(_probabilities(predict, inputs), 1, -1)
+        known = labels != UNLABELLED
+        own = np.take_along_axis(rows, np.where(known, labels, 0)[..., None], axis=-1)[..., 0]
+        rank = (rows > own[..., None]).sum(axis=-1)
+        losses = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
+        sums += _mean(losses, known).sum(), (rank >= TOP).sum(), len(labels), len(labels) * (labels.ndim > 1)
+        pairs = labels[known] * classes + rows.argmax(axis=-1)[known]
+        confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
         seen(len(labels))
     sums, confusion = total(sums), total(confusion)
-    samples = int(sums[2])
+    samples, labelled = int(sums[2]), confusion.sum()
     if not samples:
         raise NetspecError("there is no sample to score: every one of them was left out")
+    if not labelled:
+        raise NetspecError("there is nothing to score: no pixel is labelled")
     return Scores(
         loss=float(sums[0] / samples),
-        error=float(1 - np.trace(confusion) / samples),
-        error_top5=float(sums[1] / samples) if classes > TOP else None,
+        error=float(1 - np.trace(confusion) / labelled),
+        error_top5=float(sums[1] / samples) if classes > TOP and not sums[3] else None,
         confusion=confusion.astype(np.int64),
         samples=samples,
+        mean_iou=_mean_iou(confusion) if sums[3] else None,
     )
+
+
+def _mean(losses: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Over the labelled pixels of each sample. Shapes: (N,) or (N, H, W) → (N,)."""
+    pixels = tuple(range(1, losses.ndim))
+    found: NDArray[np.float64] = (losses * known).sum(axis=pixels) / np.maximum(known.sum(axis=pixels), 1)
+    return found
+
+
+def _mean_iou(confusion: NDArray[np.float64]) -> float:
+    both = np.diagonal(confusion)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
+    return float((both[either > 0] / either[either > 0]).mean())
 
 
 def _probabilities(predict: Predict, inputs: NDArray[Any]) -> NDArray[np.float64]:
     if inputs.ndim != 5:
         return softmax(predict(inputs))
     logits = predict(inputs.reshape(-1, *inputs.shape[2:]))
-    mean: NDArray[np.float64] = softmax(logits).reshape(len(inputs), -1, logits.shape[-1]).mean(axis=1)
+    mean: NDArray[np.float64] = softmax(logits).reshape(len(inputs), -1, *logits.shape[1:]).mean(axis=1)
     return mean
 
 
 def softmax(logits: Array) -> NDArray[np.float64]:
-    """Probabilities of rows of logits, in float64."""
+    """Probabilities of logits, classes along the second axis, in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)

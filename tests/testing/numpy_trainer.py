@@ -26,7 +26,7 @@ from netspec.lowering import (
     TrainerSettings,
     TrainingState,
 )
-from netspec.lowering.trainer import ITERATE
+from netspec.lowering.trainer import ITERATE, UNLABELLED
 from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
@@ -66,7 +66,8 @@ class NumPyTrainer(Trainer):
             raise BackendError(f"NumPy has no {settings.precision}")
         self.graph, self.settings, self.dtype = graph, settings, graph.dtype.numpy
         settings.head_weights(graph)
-        self.classes = graph.type_of(graph.outputs[0]).features[0]
+        self.logits = graph.type_of(graph.outputs[0]).features
+        self.classes = self.logits[0]
         self.import_state(TrainingState(dict(weights)))
 
     def step(
@@ -87,7 +88,7 @@ class NumPyTrainer(Trainer):
     def predict(self, inputs: Array) -> Array:
         x = self.input(inputs)
         if not len(x):
-            return np.zeros((0, self.classes), self.dtype)
+            return np.zeros((0, *self.logits), self.dtype)
         (logits,) = reference.evaluate(self.graph, self.state.weights, {self.graph.inputs[0].name: x}).values()
         return logits.astype(self.dtype)
 
@@ -129,6 +130,10 @@ class NumPyTrainer(Trainer):
         if batch.masks is None:
             drawn = {name: stream(key, str(position), name).random(shape) for name, shape in shapes.items()}
             return {name: (array >= drops[name].op.rate).astype(self.dtype) for name, array in drawn.items()}
+        for what, array in (("labels", batch.labels), ("weights of pixels", batch.weights)):
+            expected = (len(batch.inputs), *self.logits[1:])
+            if array is not None and array.shape != expected:
+                raise BackendError(f"{what}: expected shape {expected}, received {array.shape}")
         if set(batch.masks) != set(drops):
             received = ", ".join(sorted(batch.masks))
             raise BackendError(f"expected masks of the dropout nodes {', '.join(sorted(drops))}, received {received}")
@@ -146,8 +151,17 @@ class NumPyTrainer(Trainer):
             own, slopes[name] = self.loss(values[name], batch, total, self.settings.recipe.loss.label_smoothing)
             loss, slopes[name] = loss + weight * own, weight * slopes[name]
         gradients = self.backward(values, masks, slopes)
-        wrong = int((values[self.graph.outputs[0]].argmax(axis=1) != batch.labels).sum())
-        return StepResult(loss, wrong, gradients), statistics
+        return StepResult(loss, self.missed(values[self.graph.outputs[0]], batch), gradients), statistics
+
+    def missed(self, logits: Array, batch: Batch) -> float:
+        """Samples with another largest logit than the label's; of maps the sum of their shares of labelled pixels."""
+        return float((self.shares(batch.labels) * (logits.argmax(axis=1) != batch.labels)).sum())
+
+    def shares(self, labels: Array) -> Array:
+        """What a label counts of its sample: all of it, or one of the pixels that are labelled."""
+        known = (labels != UNLABELLED).astype(self.dtype)
+        pixels = tuple(range(1, labels.ndim))
+        return known / np.maximum(known.sum(axis=pixels, keepdims=True), 1)
 
     def counted(self) -> dict[str, float]:
         """The outputs whose losses count, and how much each."""
@@ -158,7 +172,9 @@ class NumPyTrainer(Trainer):
         logarithms = logits - logits.max(axis=1, keepdims=True)
         logarithms = logarithms - np.log(np.exp(logarithms).sum(axis=1, keepdims=True))
         targets = np.eye(self.classes, dtype=self.dtype)[batch.labels] * (1 - smoothing) + smoothing / self.classes
-        return -float((targets * logarithms).sum()) / total, (np.exp(logarithms) - targets) / total
+        targets = np.moveaxis(targets, -1, 1)
+        shares = self.shares(batch.labels) * (1 if batch.weights is None else batch.weights) / total
+        return -float((shares[:, None] * targets * logarithms).sum()), shares[:, None] * (np.exp(logarithms) - targets)
 
     def forward(self, x: Array, masks: Masks) -> tuple[dict[str, Array], dict[str, Array]]:
         """Every value by name, in training, and what running statistics become."""

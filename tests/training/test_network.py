@@ -10,7 +10,7 @@ from netspec.lowering import find_backend
 from netspec.passes import optimize
 from netspec.spec import load_graph
 from netspec.testing.networks import Chain, auxiliary_heads
-from netspec.training.network import classes_of, training_graph
+from netspec.training.network import classes_of, map_size, training_graph
 
 HEADS = Path(__file__).parent.parent / "golden" / "heads.yaml"
 
@@ -49,3 +49,27 @@ def test_only_the_main_output_counts_as_one() -> None:
 
     with pytest.raises(NetspecError, match="one output, and this one has 2: a, b"):
         training_graph(two())
+
+
+def test_a_map_of_logits_is_one_of_pixels_in_the_middle_of_the_input() -> None:
+    small = Chain("small", image=(3, 9, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
+    probabilities = small.add("prob", "softmax", axis=1).graph()
+    graph = training_graph(probabilities)
+    assert (graph.outputs, classes_of(graph), map_size(graph)) == (("conv",), 4, (7, 6))
+    assert map_size(training_graph(auxiliary_heads())) is None
+    along_rows = Chain("rows", image=(3, 9, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
+    assert training_graph(along_rows.add("odd", "softmax", axis=2).graph()).outputs == ("odd",)
+
+
+def test_a_map_of_logits_at_another_scale_is_refused() -> None:
+    coarse = Chain("coarse", image=(3, 16, 16)).add("pool", "max_pool2d", kernel_size=2, stride=2)
+    coarse.add("head", "conv2d", filters=2, kernel_size=1)
+    with pytest.raises(NetspecError, match=r"logits 8x8 stand for every 2x2 pixels .* one label a pixel\nhint: "):
+        training_graph(coarse.graph())
+    assert map_size(training_graph(coarse.add("up", "resize", size=15, mode="linear", coordinates="half_pixel").graph())) == (15, 15)  # 16 / 15 of a pixel
+    larger = Chain("larger", image=(3, 4, 4)).add("up", "conv_transpose2d", filters=2, kernel_size=2, stride=2)
+    with pytest.raises(NetspecError, match=r"logits of \(8, 8\) positions are no map of the pixels of an input"):
+        training_graph(larger.graph())
+    sequence = Chain("sequence", x=(3, 4)).add("fc", "dense", units=2).graph()
+    with pytest.raises(NetspecError, match=r"a map of them \(N, classes, H, W\), and fc is \(N, 3, 2\)"):
+        training_graph(sequence)

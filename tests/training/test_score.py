@@ -56,3 +56,21 @@ def test_huge_logits_do_not_overflow() -> None:
 def test_nothing_to_score_is_an_error() -> None:
     with pytest.raises(NetspecError, match="no sample to score"):
         score(lambda inputs: inputs, [], 3)
+
+
+def test_maps_are_scored_by_their_labelled_pixels() -> None:
+    random = np.random.default_rng(3)
+    logits, labels = random.standard_normal((5, 7, 4, 3)), random.integers(-1, 7, (5, 4, 3))
+    labels[labels == 6] = 0
+    logits[:, 6] = -9  # a class that is nowhere
+    found = score(lambda inputs: inputs, [(logits[:2], labels[:2]), (logits[2:], labels[2:])], 7)
+    best, known = logits.argmax(axis=1), labels != -1
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    own = np.take_along_axis(log_probabilities, np.maximum(labels, 0)[:, None], axis=1)[:, 0]
+    assert found.loss == pytest.approx(np.mean([-own[n][known[n]].mean() for n in range(5)]))
+    assert found.error == pytest.approx((best != labels)[known].mean())
+    shares = [((best == k) & (labels == k)).sum() / (((best == k) & known) | (labels == k)).sum() for k in range(6)]
+    assert found.mean_iou == pytest.approx(np.mean(shares))
+    assert (found.samples, found.confusion.sum(), found.error_top5) == (5, known.sum(), None)
+    with pytest.raises(NetspecError, match="no pixel is labelled"):
+        score(lambda inputs: inputs, [(logits, np.full_like(labels, -1))], 7)

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.training.data.dataset import Dataset, Splits
+from netspec.training.data.dataset import UNKNOWN, Dataset, Splits
 from netspec.training.data.findings import Findings, kept, numbered_classes, usable_labels
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.places import Place
 from netspec.training.data.roles import WORDS, assign_roles
 
 SAMPLES: Final = ("image", "images", "x")
-LABELS: Final = ("label", "labels", "y")
+LABELS: Final = ("label", "labels", "mask", "masks", "y")
 CLASSES: Final = ("classes", "class_names", "label_names")
-LAYOUTS: Final = "`images` and `labels`, or `x_train`, `y_train`, `x_test` and `y_test`"
+LAYOUTS: Final = "`images` and `labels` or `masks`, or `x_train`, `y_train`, `x_test` and `y_test`"
 # What zipfile and NumPy raise for bytes that are not what they should be.
 DAMAGED: Final = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 
@@ -69,6 +69,32 @@ class NpzDataset(ArrayDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_samples": None}
+
+
+class NpzMapDataset(NpzDataset):
+    """Samples of an `.npz` file with a class number for each pixel. Pickled without either array."""
+
+    maps = True
+
+    def __init__(self, masks: NDArray[np.uint8], mask_name: str, place: Place, name: str, *arguments: Any) -> None:
+        super().__init__(place, name, *arguments)
+        self._masks: NDArray[np.uint8] | None = masks
+        self._mask_name = mask_name
+
+    def read_map(self, index: int) -> NDArray[np.uint8]:
+        """The mask, a view."""
+        if self._masks is None:
+            self._masks = _numbers(_Archive(self._place).array(self._mask_name))
+        mask: NDArray[np.uint8] = self._masks[index]
+        return mask
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_masks": None}
+
+
+def _numbers(masks: NDArray[Any]) -> NDArray[np.uint8]:
+    """Class numbers of pixels. Shape: (N, H, W)."""
+    return (masks[..., 0] if masks.ndim == 4 else masks).astype(np.uint8)
 
 
 def _with_channels(images: NDArray[Any]) -> NDArray[Any]:
@@ -126,7 +152,9 @@ def _open_part(archive: _Archive, members: Mapping[str, str], findings: Findings
         )
     origin = f"{archive.place}: `{members['samples']}`"
     samples = _checked_samples(origin, archive.array(members["samples"]))
-    labels = _checked_labels(f"{archive.place}: `{members['labels']}`", archive.array(members["labels"]))
+    labels = archive.array(members["labels"])
+    of_pixels = labels.ndim in {3, 4} and np.issubdtype(labels.dtype, np.integer)
+    labels = labels if of_pixels else _checked_labels(f"{archive.place}: `{members['labels']}`", labels)
     if len(samples) != len(labels):
         raise NetspecError(
             f"{origin} has {len(samples):,} samples, and `{members['labels']}` {len(labels):,} labels",
@@ -134,11 +162,18 @@ def _open_part(archive: _Archive, members: Mapping[str, str], findings: Findings
         )
     names = archive.classes()
     hashed = fingerprint(*map(archive.hashed, sorted(members.values())), *names)
-    good = usable_labels(
-        labels, len(names) or None, lambda row: f"{archive.place}: {members['labels']}, row {row}", findings
-    )
+    good: NDArray[np.intp]
+    where = f"{archive.place}: {members['labels']}, row "
+    if of_pixels:
+        good = _usable_masks(samples, labels, where, findings)
+    else:
+        good = usable_labels(labels, len(names) or None, lambda row: f"{where}{row}", findings)
     if samples.dtype != np.uint8:
         good = _finite(samples, good, origin, findings)
+    if of_pixels:
+        given = (samples, np.full(len(samples), -1, np.int64), names, hashed)
+        masked = NpzMapDataset(_numbers(labels), members["labels"], archive.place, members["samples"], *given)
+        return kept(masked, good)
     numbers = labels.astype(np.int64)
     classes = names or numbered_classes(numbers[good])
     return kept(NpzDataset(archive.place, members["samples"], samples, numbers, classes, hashed), good)
@@ -172,6 +207,27 @@ def _checked_labels(origin: str, labels: NDArray[Any]) -> NDArray[Any]:
             f"{origin}: expected class numbers, integers (N,), received {labels.dtype} {labels.shape}", hint
         )
     return labels
+
+
+def _usable_masks(samples: NDArray[Any], masks: NDArray[Any], where: str, findings: Findings) -> NDArray[np.intp]:
+    """The rows whose masks hold class numbers; the others are problems.
+
+    Raises:
+        NetspecError: the masks are not of the samples' height and width.
+    """
+    size = samples.shape[1:3] if samples.dtype == np.uint8 else samples.shape[2:]
+    if masks.shape[1:] not in {size, (*size, 1)}:
+        raise NetspecError(
+            f"{where}0: expected masks of {size}, as the samples are, received {masks.shape[1:]}",
+            "a mask has a class number for each pixel of its image: (N, H, W)",
+        )
+    pixels = tuple(range(1, masks.ndim))
+    least, most = masks.min(axis=pixels), masks.max(axis=pixels)
+    wrong = (least < 0) | (most > UNKNOWN)
+    for row in np.flatnonzero(wrong):
+        received = most[row] if most[row] > UNKNOWN else least[row]
+        findings.problems.append(f"{where}{row}: expected class numbers from 0 to {UNKNOWN - 1}, received {received}")
+    return np.flatnonzero(~wrong)
 
 
 def _finite(samples: NDArray[Any], rows: NDArray[np.intp], origin: str, findings: Findings) -> NDArray[np.intp]:

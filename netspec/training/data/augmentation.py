@@ -116,14 +116,17 @@ def _part(image: tuple[int, int], area: float, ratios: tuple[float, float], shar
     return min(max(1, rows), height), min(max(1, columns), width)
 
 
-def cut(target: Pixels, image: Pixels, row: int, draws: Draws) -> None:
-    """Cut the crop that a row of draws says out of an image, into an array of the crop's size."""
+def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool = False) -> None:
+    """Cut the crop that a row of draws says out of an image, into an array of the crop's size.
+
+    Of a mask, the same crop by the `nearest` pixels.
+    """
     height, width, channels = target.shape
     rows, columns = draws.extent(row, (image.shape[0], image.shape[1]), (height, width))
     top, left = draws.corner(row, (image.shape[0] - rows, image.shape[1] - columns))
     crop = image[top : top + rows, left : left + columns]
     if (rows, columns) != (height, width):
-        crop = resize(crop, height, width)
+        crop = resize(crop, height, width, nearest=nearest)
     if draws.flips[row]:
         crop = crop[:, ::-1]
     if crop.strides[1] == channels and crop.strides[2] == 1:

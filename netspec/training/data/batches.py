@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -20,8 +20,9 @@ from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import open_reader
+from netspec.training.data.samples import Cut, open_reader
 from netspec.training.data.statistics import Components
+from netspec.training.data.targets import MapRule
 from netspec.weights import stream
 
 
@@ -55,6 +56,7 @@ class Batches:
         components: of the training set's colors, where the recipe has color noise.
         rank, world: this process among those that train together.
         on_bad_sample: whether a bad sample ends the run or is left out.
+        rule: how masks become labels, where the dataset has them.
 
     Raises:
         NetspecError: dataset, network and recipe do not fit together.
@@ -71,6 +73,7 @@ class Batches:
         rank: int = 0,
         world: int = 1,
         on_bad_sample: OnBadSample = "fatal",
+        rule: MapRule | None = None,
     ) -> None:
         if on_bad_sample == "skip" and world > 1:
             raise NetspecError(
@@ -79,7 +82,7 @@ class Batches:
                 "leave them out beforehand: `netspec data prepare SRC OUT --on-bad-sample skip`",
             )
         whole = recipe.augmentation.resizes
-        self._reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, whole=whole)
+        self._reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, whole=whole, rule=rule)
         _require_augmentation(dataset, input_shape, recipe.augmentation, components)
         self._dataset, self._input_shape, self._recipe, self._components = dataset, input_shape, recipe, components
         self._rank, self._world = rank, world
@@ -113,7 +116,7 @@ class Batches:
         samples = self._reader.read(own, threads or available_threads(), partial(cut, draws=draws))
         whole = Batch(
             samples.inputs,
-            self._dataset.labels[own[samples.good]],
+            self._dataset.labels[own[samples.good]] if samples.labels is None else samples.labels,
             rows[samples.good],
             None if draws.shifts is None else draws.shifts[samples.good],
         )
@@ -127,8 +130,7 @@ class Batches:
         for number in range(self._recipe.accumulate):
             start, stop = np.searchsorted(whole.rows, (number * size, (number + 1) * size))
             if start < stop:
-                shifts = None if whole.shifts is None else whole.shifts[start:stop]
-                batches.append(Batch(whole.inputs[start:stop], whole.labels[start:stop], numbers[start:stop], shifts))
+                batches.append(replace(whole.part(slice(start, stop)), rows=numbers[start:stop]))
         return tuple(batches)
 
     def stream(self, start: int, stop: int, *, threads: int | None = None, workers: int = 0) -> Generator[StepBatch]:
@@ -179,7 +181,7 @@ class EvaluationBatch(NamedTuple):
 
     Attributes:
         inputs: views of images, uint8 (n, views, H, W, C); or features, (n, …).
-        labels: class numbers. Shape: (n,).
+        labels: class numbers. Shape: (n,); of masks (n, H, W), as `Batch.labels`.
         indices: of the samples in their dataset. Shape: (n,).
     """
 
@@ -200,6 +202,7 @@ def evaluation_batches(
     on_bad_sample: OnBadSample = "fatal",
     skipped: Callable[[str], None] = lambda _: None,
     threads: int | None = None,
+    rule: MapRule | None = None,
 ) -> Generator[EvaluationBatch]:
     """Every sample of a dataset once, in order, read ahead.
 
@@ -214,19 +217,21 @@ def evaluation_batches(
         on_bad_sample: whether a bad sample ends it or is left out.
         skipped: told what is wrong with a sample that is left out.
         threads: that read samples.
+        rule: how masks become labels, where the dataset has them; then images have one view.
 
     Raises:
         BadDataError: a sample is bad, and that is fatal.
         NetspecError: dataset and network do not fit together, or grain is not installed.
     """
-    reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample)
+    reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, rule=rule)
     own = np.arange(len(dataset))[rank::world]
 
     def read(number: int) -> tuple[EvaluationBatch, tuple[str, ...]]:
         indices = own[number * batch_size : (number + 1) * batch_size]
         samples = reader.read(indices, threads or available_threads(), _see(views), (views,))
         good = indices[samples.good]
-        return EvaluationBatch(samples.inputs, dataset.labels[good], good), samples.bad
+        labels = dataset.labels[good] if samples.labels is None else samples.labels
+        return EvaluationBatch(samples.inputs, labels, good), samples.bad
 
     with closing(ahead(read, 0, -(-len(own) // batch_size))) as found:
         for batch, bad in found:
@@ -236,11 +241,11 @@ def evaluation_batches(
                 yield batch
 
 
-def _see(views: Literal[1, 10]) -> Callable[[Pixels, Pixels, int], None]:
+def _see(views: Literal[1, 10]) -> Cut:
     """What puts the views of an image where they are to stand."""
 
-    def see(target: Pixels, image: Pixels, position: int) -> None:
-        del position
+    def see(target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
+        del position, nearest
         target[...] = evaluation_views(image, target.shape[1], target.shape[2], views)
 
     return see

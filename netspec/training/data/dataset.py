@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
+
+UNKNOWN: Final = 255  # in a mask: nothing is known of this pixel, as PASCAL VOC has it
 
 
 class BadSampleError(NetspecError):
@@ -22,8 +24,9 @@ class Dataset(ABC):
     Attributes:
         origin: where it was opened from, for messages.
         classes: names by class number.
-        labels: the class number of each sample. Shape: (N,).
+        labels: the class number of each sample; -1 where `read_map` tells that of each pixel. Shape: (N,).
         images: True for images; False for arrays of features that are fed as they are.
+        maps: whether the label of a sample is a map, read one by one.
         fingerprint: a hash that changes when the samples, their order or labels do; cheap to take.
     """
 
@@ -31,6 +34,7 @@ class Dataset(ABC):
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     images: bool = True
+    maps: bool = False
     fingerprint: str
 
     def __len__(self) -> int:
@@ -45,6 +49,15 @@ class Dataset(ABC):
             BadSampleError: it is not there or cannot be read.
         """
 
+    def read_map(self, index: int) -> NDArray[np.uint8]:
+        """The class number of each pixel of a sample, `UNKNOWN` where there is none. Shape: (H, W).
+
+        Raises:
+            BadSampleError: it is not there or cannot be read.
+            NotImplementedError: the set has one label a sample.
+        """
+        raise NotImplementedError(f"{self.origin} has one label a sample")
+
     @abstractmethod
     def describe(self, index: int) -> str:
         """Where a sample is, for messages: `data/cat/17.jpg`, or `train.parquet, row 17`."""
@@ -55,13 +68,17 @@ class Subset(Dataset):
 
     def __init__(self, whole: Dataset, indices: NDArray[np.int64], fingerprint: str) -> None:
         self._whole, self._indices = whole, indices
-        self.origin, self.classes, self.images = whole.origin, whole.classes, whole.images
+        self.origin, self.classes, self.images, self.maps = whole.origin, whole.classes, whole.images, whole.maps
         self.labels = whole.labels[indices]
         self.fingerprint = f"{whole.fingerprint}-{fingerprint}"
 
     def read(self, index: int) -> bytes | NDArray[Any]:
         """The sample of the whole."""
         return self._whole.read(int(self._indices[index]))
+
+    def read_map(self, index: int) -> NDArray[np.uint8]:
+        """The map of the whole."""
+        return self._whole.read_map(int(self._indices[index]))
 
     def describe(self, index: int) -> str:
         """Where it is in the whole."""

@@ -44,7 +44,8 @@ def align(splits: Splits) -> Splits:
     """The splits, with the training part's class numbers in both.
 
     Raises:
-        NetspecError: images in one and features in the other, or classes that the training part has not.
+        NetspecError: images in one and features in the other, or masks and labels, or classes that the training part
+            has not.
     """
     training, validation = splits.training, splits.validation
     if validation is None:
@@ -52,8 +53,17 @@ def align(splits: Splits) -> Splits:
     if training.images != validation.images:
         kinds = [f"{part.origin} has {'images' if part.images else 'features'}" for part in (training, validation)]
         raise NetspecError(", and ".join(kinds), "both parts must be of one kind")
-    if training.classes == validation.classes:
+    if training.maps != validation.maps:
+        kinds = [f"{part.origin} has {'masks' if part.maps else 'a label a sample'}" for part in (training, validation)]
+        raise NetspecError(", and ".join(kinds), "both parts must be of one kind")
+    if training.classes == validation.classes or (training.maps and not (training.classes and validation.classes)):
         return splits
+    if training.maps:
+        raise NetspecError(
+            f"{validation.origin}: its classes are {some(validation.classes)}, and those of {training.origin} "
+            f"{some(training.classes)}",
+            "the number in a mask is that of a class: both parts must name them alike",
+        )
     used = np.unique(validation.labels)
     numbers = _by_name(training.classes, validation.classes, used)
     notes = splits.notes
@@ -89,6 +99,8 @@ def _is_numbered(dataset: Dataset) -> bool:
 
 def absent_classes(training: Dataset) -> list[str]:
     """A note of the classes that have no sample to train on."""
+    if training.maps:  # what is in the masks is not known yet
+        return []
     absent = np.flatnonzero(np.bincount(training.labels, minlength=len(training.classes)) == 0)
     if not len(absent):
         return []

@@ -97,7 +97,7 @@ def _images(folder: Place, entries: Sequence[Entry], findings: Findings) -> list
         findings.problems.append(f"{folder}: no images of this class{nested}")
     images = []
     for entry in files:
-        why = _why_no_image(entry)
+        why = why_no_image(entry)
         if why:
             findings.problems.append(f"{folder / entry.name}: {why}")
         else:
@@ -105,7 +105,8 @@ def _images(folder: Place, entries: Sequence[Entry], findings: Findings) -> list
     return images
 
 
-def _why_no_image(entry: Entry) -> str:
+def why_no_image(entry: Entry) -> str:
+    """What is wrong with a file that should be an image, before it is read; nothing is the empty text."""
     if entry.kind == "other":
         return "not a file, or a link to nothing"
     if entry.size == 0:

@@ -59,13 +59,18 @@ def prepare(
     Raises:
         BadDataError: all that cannot be used, listed.
         NetspecError: `out` is there, is not writable or has no space; the set cannot be opened, or holds
-            no images, or such of several sizes.
+            no images, such of several sizes, or masks.
     """
     _require_vacant(out)
     progress("opening")
     splits = open_data(url, validation=validation, holdout=holdout, seed=seed, on_bad_sample=on_bad_sample)
     if not splits.training.images:
         raise NetspecError(f"{url}: holds features, which are fed as they are: there is nothing to prepare")
+    if splits.training.maps:
+        raise NetspecError(
+            f"{url}: has masks, and what is prepared has one label an image",
+            "train on it as it is; PNG and TIFF of the size that is trained on read fast",
+        )
     preparation = _Preparation(url, _Conversion(side, gray), workers or available_threads(), on_bad_sample, progress)
     return preparation.write(out, splits)
 

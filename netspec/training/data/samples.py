@@ -7,26 +7,34 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
-from netspec.preprocessing import Pixels
+from netspec.preprocessing import DamagedImageError, Pixels
+from netspec.preprocessing import fit as fit_to
 from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.findings import LISTED, BadDataError, OnBadSample, listed
 from netspec.training.data.images import Scratch, image_size, read_image
+from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import AHEAD, in_threads
+from netspec.training.data.targets import MapRule, Targets, mirrored
 
 PATIENCE = 60.0  # seconds; a set that is read for longer just to list what else is bad would look like a hang
 PIECES = 4  # of a batch for each thread: small enough that all end at about the same time
 CHECKED_AT_ONCE = 32
 
-Cut = Callable[[Pixels, Pixels, int], None]  # into an array for the sample, from its image, at this position
+
+class Cut(Protocol):
+    """Puts what is seen of an image, or by the nearest pixels of its mask, at this position, into an array."""
+
+    def __call__(self, target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
+        """Fill the array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,13 @@ class Samples:
         inputs: of the good ones, in the order in which they were asked for. Shape: (n, …).
         good: their positions among those asked for. Shape: (n,).
         bad: what is wrong with the others.
+        labels: of the pixels of the good ones, where the set has masks. Shape: (n, H, W).
     """
 
     inputs: NDArray[Any]
     good: NDArray[np.int64]
     bad: tuple[str, ...] = ()
+    labels: NDArray[np.int64] | None = None
 
 
 class Memory:
@@ -137,6 +147,8 @@ class ImageReader(Reader):
         preprocessing: of the network.
         on_bad_sample: what a bad one is.
         whole: whether crops are cut from images of their own size, not from resized ones.
+        rule: how masks become labels, where the set has them. Images are then mirrored around themselves, as far as
+            the input reaches beyond the output; not where crops are cut from images of their own size.
 
     Raises:
         NetspecError: the input takes no images.
@@ -150,22 +162,33 @@ class ImageReader(Reader):
         on_bad_sample: OnBadSample = "fatal",
         *,
         whole: bool = False,
+        rule: MapRule | None = None,
     ) -> None:
         super().__init__(dataset, on_bad_sample)
         self._preprocessing, self.height, self.width = image_size(shape, preprocessing)
-        self._crop = None if whole else (self.height, self.width)
+        self._crop = None if whole else rule.size if rule else (self.height, self.width)
+        self._margins = (0, 0) if whole or rule is None else rule.margins(self.height, self.width)
+        self._rule = rule
         self._channels = shape[0]
         self._memory, self._scratch = Memory(), Scratch()
 
     def read(self, indices: NDArray[np.int64], threads: int, cut: Cut, views: tuple[int, ...] = ()) -> Samples:
         """Images, uint8. Shape of the inputs: (n, *views, H, W, C)."""
         inputs = self._memory.array((len(indices), *views, self.height, self.width, self._channels))
+        targets = Targets(self._rule, len(indices)) if self._rule else None
 
         def fill(positions: range) -> dict[int, str]:
             bad = {}
             for position in positions:
                 try:
-                    cut(inputs[position], self._image(indices[position]), position)
+                    if targets is None:
+                        cut(inputs[position], self._image(indices[position]), position)
+                        continue
+                    image, mask = self._pair(indices[position])
+                    cut(inputs[position], image, position)
+                    seen = np.empty((*views, self.height, self.width, 1), np.uint8)
+                    cut(seen, mask, position, nearest=True)
+                    targets.fill(position, seen.reshape(self.height, self.width, 1))
                 except BadSampleError as error:
                     bad[position] = error.message
             return bad
@@ -174,14 +197,31 @@ class ImageReader(Reader):
         pieces = [range(start, min(start + size, len(indices))) for start in range(0, len(indices), size)]
         bad = {position: text for found in in_threads(fill, pieces, threads) for position, text in found.items()}
         good = self._good(len(indices), bad, threads)
-        return Samples(inputs[good] if bad else inputs, good, _in_order(bad))
+        return Samples(inputs[good] if bad else inputs, good, _in_order(bad), targets.of(good) if targets else None)
 
     def check(self, index: int) -> None:
-        """Decode an image."""
-        self._image(index)
+        """Decode an image, and its mask."""
+        if self._rule:
+            self._pair(index)
+        else:
+            self._image(index)
 
     def _image(self, index: int) -> Pixels:
         return read_image(self.dataset, int(index), self._preprocessing, self._crop, self._scratch)
+
+    def _pair(self, index: int) -> tuple[Pixels, Pixels]:
+        """An image and its mask, brought to one size."""
+        assert self._rule is not None  # noqa: S101 # else the set has no masks
+        image = read_image(self.dataset, int(index), self._preprocessing, None, self._scratch)
+        mask = read_mask(self.dataset, int(index), image.shape[:2], self._rule.classes)
+        if self._crop:
+            side = self._preprocessing.resize_shorter_side
+            try:
+                image = fit_to(image, side, *self._crop)
+            except DamagedImageError as error:
+                raise BadSampleError(f"{self.dataset.describe(int(index))}: {error.message}") from error
+            mask = fit_to(mask, side, *self._crop, nearest=True)
+        return mirrored(image, self._margins), mirrored(mask, self._margins)
 
 
 class FeatureReader(Reader):
@@ -191,9 +231,15 @@ class FeatureReader(Reader):
         NetspecError: the first does not fit the input; then the others will not either.
     """
 
-    def __init__(self, dataset: Dataset, shape: tuple[int, ...], on_bad_sample: OnBadSample = "fatal") -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        shape: tuple[int, ...],
+        on_bad_sample: OnBadSample = "fatal",
+        rule: MapRule | None = None,
+    ) -> None:
         super().__init__(dataset, on_bad_sample)
-        self._shape = shape
+        self._shape, self._rule = shape, rule
         first = np.shape(dataset.read(0))
         if first != shape:
             raise NetspecError(f"{dataset.origin}: features of {first} do not fit the network's input of {shape}")
@@ -202,13 +248,18 @@ class FeatureReader(Reader):
         """Arrays. Shape of the inputs: (n, …)."""
         rows: list[NDArray[Any]] = []
         bad: dict[int, str] = {}
+        targets = Targets(self._rule, len(indices)) if self._rule else None
         for position, index in enumerate(indices):
             try:
-                rows.append(self._features(int(index)))
+                features = self._features(int(index))
+                if targets and self._rule:
+                    targets.fill(position, read_mask(self.dataset, int(index), self._shape[1:], self._rule.classes))
+                rows.append(features)
             except BadSampleError as error:
                 bad[position] = error.message
         good = self._good(len(indices), bad, threads)
-        return Samples(np.stack(rows) if rows else np.empty((0, *self._shape), np.float32), good, _in_order(bad))
+        inputs = np.stack(rows) if rows else np.empty((0, *self._shape), np.float32)
+        return Samples(inputs, good, _in_order(bad), targets.of(good) if targets else None)
 
     def check(self, index: int) -> None:
         """Read an array."""
@@ -233,8 +284,9 @@ def open_reader(
     on_bad_sample: OnBadSample,
     *,
     whole: bool = False,
+    rule: MapRule | None = None,
 ) -> Reader:
-    """The reader of a dataset for a network's input; of images in their own size where `whole`.
+    """The reader of a dataset for a network's input; of images in their own size where `whole`, by a rule of masks.
 
     Raises:
         NetspecError: the dataset is empty, or the input takes no images.
@@ -242,5 +294,5 @@ def open_reader(
     if not len(dataset):
         raise NetspecError(f"{dataset.origin}: there are no samples in it")
     if dataset.images:
-        return ImageReader(dataset, shape, preprocessing, on_bad_sample, whole=whole)
-    return FeatureReader(dataset, shape, on_bad_sample)
+        return ImageReader(dataset, shape, preprocessing, on_bad_sample, whole=whole, rule=rule)
+    return FeatureReader(dataset, shape, on_bad_sample, rule)

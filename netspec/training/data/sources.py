@@ -14,6 +14,7 @@ from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.division import absent_classes, align, hold_back, some
 from netspec.training.data.findings import Findings, OnBadSample, needed_for
 from netspec.training.data.folders import open_class_folders
+from netspec.training.data.mask_folders import holds_masks, open_mask_folder
 from netspec.training.data.places import Entry, Place, missing_place, open_place
 from netspec.training.data.roles import WORDS, assign_roles
 from netspec.training.data.shards import MANIFEST, open_prepared
@@ -23,8 +24,8 @@ HOLDOUT: Final = 0.1
 FILES: Final = (".parquet", ".npz")
 _FIRST_WORD: Final = re.compile(r"[a-z]+(?![a-z])")
 EXPECTED: Final = (
-    "expected `digits`, a .parquet or .npz file, a folder of these, of class folders or of a training and a validation "
-    "part, or what `netspec data prepare` wrote"
+    "expected `digits`, a .parquet or .npz file, a folder of these, of class folders, of images and masks or of a "
+    "training and a validation part, or what `netspec data prepare` wrote"
 )
 
 
@@ -172,7 +173,9 @@ def _open_part(place: Place, part: Sequence[Entry], findings: Findings) -> Datas
 
 
 def _open_whole(place: Place, entries: Sequence[Entry], findings: Findings) -> Dataset:
-    """A folder that is not divided: of files of data, or of class folders."""
+    """A folder that is not divided: of files of data, of images and masks, or of class folders."""
+    if holds_masks(entries):
+        return open_mask_folder(place, entries, findings)
     files = [entry for entry in entries if _is_data(entry)]
     if not files:
         return open_class_folders(place, entries, findings)

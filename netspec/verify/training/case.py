@@ -13,11 +13,12 @@ import numpy as np
 from netspec.errors import VerificationError
 from netspec.graph import Graph, Preprocessing
 from netspec.lowering import Backend, Batch, Normalization, TrainerSettings, TrainingState
+from netspec.lowering.trainer import UNLABELLED
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
 from netspec.training.masks import with_masks
-from netspec.training.network import classes_of
+from netspec.training.network import classes_of, map_size
 from netspec.training.schedule import Schedule
 from netspec.training.update import update
 from netspec.types import DType
@@ -26,6 +27,7 @@ from netspec.weights import stream
 
 STEPS, DROP = 20, 10  # optimizer steps, and after how many of them the rate is divided by ten
 EPOCH, BATCH = 5, 4  # steps of an epoch, and samples of a batch; the last one of an epoch has one sample fewer
+UNKNOWN = 0.1  # of the pixels of a map of labels
 SHIFT = 10.0  # of a color from image to image, standard deviation. Units: pixel values
 # Of the loss, what the first step takes away, to first order. With momentum AlexNet's weights then move by 2e-7 to 2e-3
 # of their largest in twenty steps, far more than 1e-9. In float32, at this rate, its losses differ by 4e-5: a ReLU or a
@@ -150,7 +152,10 @@ class TrainingCase:
         return BATCH * self.recipe.accumulate - (step % EPOCH == EPOCH - 1)
 
     def batches(self, step: int) -> tuple[Batch, ...]:
-        """What a step is taken on, dropout masks included: random pixels or features, random labels."""
+        """What a step is taken on, dropout masks included: random pixels or features, random labels.
+
+        Of a network that tells the class of each pixel, random weights of pixels too.
+        """
         total = self.total(step)
         random = stream(self.seed, "verify", "training", str(step))
         shape = self.graph.inputs[0].type.features
@@ -162,10 +167,19 @@ class TrainingCase:
         else:
             scale = np.float32(PIXEL_STD if len(shape) == 3 else 1.0)
             inputs = random.standard_normal((total, *shape), np.float32) * scale
-        labels, rows = random.integers(0, classes_of(self.graph), total), np.arange(total)
+        whole = Batch(inputs, random.integers(0, classes_of(self.graph), total), np.arange(total), shifts)
+        if (size := map_size(self.graph)) is not None:
+            whole = _with_maps(whole, classes_of(self.graph), size, random)
         cuts = [slice(start, start + BATCH) for start in range(0, total, BATCH)]
-        parts = [Batch(inputs[c], labels[c], rows[c], None if shifts is None else shifts[c]) for c in cuts]
-        return with_masks(self.graph, tuple(parts), self.seed, step)
+        return with_masks(self.graph, tuple(whole.part(c) for c in cuts), self.seed, step)
+
+
+def _with_maps(batch: Batch, classes: int, size: tuple[int, int], random: np.random.Generator) -> Batch:
+    """The samples with a label and a weight for each pixel; of a tenth of the pixels nothing is known."""
+    shape = (len(batch.labels), *size)
+    labels = np.where(random.random(shape) < UNKNOWN, UNLABELLED, random.integers(0, classes, shape))
+    weights = random.exponential(1.0, shape).astype(np.float32)
+    return replace(batch, labels=labels, weights=weights)
 
 
 def measured(case: TrainingCase, backend: Backend) -> TrainingCase:

@@ -37,6 +37,9 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, second[name], err_msg=name)
     np.testing.assert_array_equal(first.pop("total"), [2.0, 1.0])
     alone = torch_process.outcome(torch_process.start())
+    maps = torch_process.network_of_maps()
+    of_maps = torch_process.outcome(torch_process.start(graph=maps), maps)
+    alone |= {f"maps, {name}": array for name, array in of_maps.items()}
     assert first.keys() == alone.keys()
     for name, array in alone.items():
         np.testing.assert_allclose(first[name], array, rtol=1e-10, atol=1e-12, err_msg=name)

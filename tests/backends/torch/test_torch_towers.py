@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("name", "towers", "ranks"), [("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2), ("command", 2, 1)]
+    ("name", "towers", "ranks"),
+    [("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2), ("command", 2, 1), ("pixels", 2, 1)],
 )
 def test_training_in_towers_is_training_on_one_device(tmp_path: Path, name: str, towers: int, ranks: int) -> None:
     """Forward, gradients, losses, weights and velocities of 24 steps of the trainer itself, in float64.

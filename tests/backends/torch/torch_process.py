@@ -50,10 +50,25 @@ def network() -> Graph:
     )
 
 
-def start(timeout: float = 60) -> Trainer:
+def network_of_maps() -> Graph:
+    """Of labels for each pixel, with batch normalization and dropout."""
+    return (
+        Chain("maps", image=(3, 6, 5))
+        .add("conv", "conv2d", filters=4, kernel_size=3)
+        .add("norm", "batch_norm")
+        .add("relu", "relu")
+        .add("drop", "dropout", rate=0.25)
+        .add("pixels", "conv2d", filters=3, kernel_size=1)
+        .graph()
+        .astype(DType.FLOAT64)
+    )
+
+
+def start(timeout: float = 60, graph: Graph | None = None) -> Trainer:
     """A trainer, the same in every process."""
+    graph = graph or network()
     random = np.random.default_rng(1)
-    weights = {name: np.abs(random.standard_normal(w.shape)) / 2 + 0.1 for name, w in network().weights.items()}
+    weights = {name: np.abs(random.standard_normal(w.shape)) / 2 + 0.1 for name, w in graph.weights.items()}
     recipe = Recipe.model_validate(
         {
             "batch_size": 8,
@@ -65,40 +80,38 @@ def start(timeout: float = 60) -> Trainer:
         }
     )
     normalization = Normalization(np.full((3, 1, 1), 120, np.float32), np.full((3, 1, 1), 1 / 60, np.float32))
-    return BACKEND.trainer(network(), weights, TrainerSettings(recipe, normalization, device="cpu", timeout=timeout))
+    return BACKEND.trainer(graph, weights, TrainerSettings(recipe, normalization, device="cpu", timeout=timeout))
 
 
-def steps(rank: int, world: int) -> Iterator[tuple[list[Batch], int]]:
+def steps(rank: int, world: int, graph: Graph | None = None) -> Iterator[tuple[list[Batch], int]]:
     """The batches of one of `world` processes in each step, and the samples of all."""
+    graph = graph or network()
     random = np.random.default_rng(2)
     for shares in STEPS:
         batches: list[Batch] = []
         for share in shares:
-            whole = _batch(random, sum(share))
+            whole = _batch(random, sum(share), graph)
             edges = np.cumsum([0, *share]) if world > 1 else [0, sum(share)]
             if rank + 1 < len(edges):
-                batches.append(_rows(whole, slice(edges[rank], edges[rank + 1])))
+                batches.append(whole.part(slice(edges[rank], edges[rank + 1])))
         yield batches, sum(map(sum, shares))
 
 
-def _batch(random: np.random.Generator, samples: int) -> Batch:
-    drops = [node for node in network().nodes if isinstance(node.op, Dropout)]
+def _batch(random: np.random.Generator, samples: int, graph: Graph) -> Batch:
+    drops = [node for node in graph.nodes if isinstance(node.op, Dropout)]
     masks = {node.name: random.random(node.type.concrete(samples)) >= node.op.rate for node in drops}
     images = random.integers(0, 256, (samples, 6, 5, 3), dtype=np.uint8)
-    return Batch(images, random.integers(0, 3, samples), np.arange(samples), masks=masks)
+    shape = (samples, *graph.type_of(graph.outputs[0]).features[1:])
+    labels = random.integers(-1 if shape[1:] else 0, 3, shape)
+    weights = random.exponential(1.0, shape).astype(np.float32) if shape[1:] else None
+    return Batch(images, labels, np.arange(samples), masks=masks, weights=weights)
 
 
-def _rows(batch: Batch, rows: slice) -> Batch:
-    assert batch.masks is not None
-    masks = {name: mask[rows] for name, mask in batch.masks.items()}
-    return Batch(batch.inputs[rows], batch.labels[rows], batch.rows[rows], masks=masks)
-
-
-def outcome(trainer: Trainer) -> dict[str, np.ndarray]:
+def outcome(trainer: Trainer, graph: Graph | None = None) -> dict[str, np.ndarray]:
     """Losses, misses and the final state."""
     results = [
         trainer.step(batches, rate, total, key=0)
-        for (batches, total), rate in zip(steps(trainer.rank, trainer.world), RATES, strict=True)
+        for (batches, total), rate in zip(steps(trainer.rank, trainer.world, graph), RATES, strict=True)
     ]
     state = trainer.export_state()
     velocity = {f"velocity of {name}": array for name, array in state.slots["velocity"].items()}
@@ -112,12 +125,15 @@ def main(path: Path) -> None:
     trainer = start()
     found = outcome(trainer)
     found["total"] = trainer.total(np.array([1.0, trainer.rank]))
-    unmasked = replace(_batch(np.random.default_rng(3), 4), masks=None)
+    unmasked = replace(_batch(np.random.default_rng(3), 4, network()), masks=None)
     seen: list[torch.Tensor] = []
     trainer.native.drop_map.register_forward_hook(lambda module, inputs, output: seen.append(output == 0))
     trainer.step([unmasked], 0.0, 8, key=7)
     found["dropped"] = seen[0].numpy()
     trainer.close()
+    of_maps = start(graph=network_of_maps())
+    found |= {f"maps, {name}": array for name, array in outcome(of_maps, network_of_maps()).items()}
+    of_maps.close()
     np.savez(path.with_name(f"{path.name}{trainer.rank}.npz"), **found)
 
 

@@ -59,6 +59,19 @@ def every_crossing() -> Graph:
     )
 
 
+def of_pixels() -> Graph:
+    """The class of each pixel, by layers that are divided."""
+    return (
+        Chain("pixels", image=(3, 9, 8))
+        .add("conv1", "conv2d", filters=8, kernel_size=3)
+        .add("relu1", "relu")
+        .add("conv2", "conv2d", filters=8, kernel_size=3, padding=1, groups=2)
+        .add("relu2", "relu")
+        .add("head", "conv2d", filters=3, kernel_size=1)
+        .graph()
+    )
+
+
 def of_the_command() -> Graph:
     """What the test of the command line trains."""
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +81,11 @@ def of_the_command() -> Graph:
 
 
 # By name: a network, and the norm that gradients are clipped to, below which they seldom are.
-NETWORKS: dict[str, tuple[Graph, float]] = {"crossings": (every_crossing(), 0.5), "command": (of_the_command(), 1.0)}
+NETWORKS: dict[str, tuple[Graph, float]] = {
+    "crossings": (every_crossing(), 0.5),
+    "command": (of_the_command(), 1.0),
+    "pixels": (of_pixels(), 0.5),
+}
 
 
 def start(name: str, towers: int) -> Trainer:
@@ -99,14 +116,13 @@ def batches(graph: Graph, rank: int, world: int) -> Iterator[Batch]:
     """One of `world` ranks' samples in each step, with the masks that all share."""
     random = np.random.default_rng(2)
     channels, height, width = graph.inputs[0].type.features
-    classes = graph.type_of(graph.outputs[0]).features[0]
+    classes, *size = graph.type_of(graph.outputs[0]).features
     for step in range(STEPS):
         images = random.integers(0, 256, (SAMPLES, height, width, channels), dtype=np.uint8)
-        labels, rows = random.integers(0, classes, SAMPLES), np.arange(SAMPLES)
-        own = slice(rank, None, world)
-        (batch,) = with_masks(graph, (Batch(images, labels, rows),), 0, step)
-        masks = {name: mask[own] for name, mask in (batch.masks or {}).items()}
-        yield Batch(images[own], labels[own], rows[own], masks=masks)
+        labels, rows = random.integers(-1 if size else 0, classes, (SAMPLES, *size)), np.arange(SAMPLES)
+        weights = random.exponential(1.0, labels.shape).astype(np.float32) if size else None
+        (batch,) = with_masks(graph, (Batch(images, labels, rows, weights=weights),), 0, step)
+        yield batch.part(slice(rank, None, world))
 
 
 def outcome(name: str, trainer: Trainer) -> dict[str, NDArray[Any]]:

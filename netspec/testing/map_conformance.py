@@ -1,0 +1,106 @@
+"""The part of the trainers' suite that is about networks which tell the class of each pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from netspec.errors import BackendError
+from netspec.lowering import Batch, Trainer, TrainerSettings, TrainingState
+from netspec.lowering.trainer import UNLABELLED
+from netspec.ops.base import Array
+from netspec.recipe import Recipe
+from netspec.testing.head_conformance import HeadConformance
+from netspec.testing.trainer_cases import (
+    batch_of_maps,
+    images,
+    network_of_maps,
+    normalization,
+    recipe,
+    start,
+    values_of,
+)
+
+
+class MapConformance(HeadConformance):
+    """Tests of a trainer whose labels are maps; `TrainerConformance` has them too."""
+
+    def trainer_of_maps(self, recipe: Recipe) -> Trainer:
+        """A trainer of the network of maps."""
+        graph = network_of_maps()
+        return self.backend.trainer(graph, start(graph), TrainerSettings(recipe, normalization(), device="cpu"))
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    @pytest.mark.parametrize("weighted", [True, False])
+    def test_loss_of_a_map_is_the_mean_over_its_labelled_pixels(self, smoothing: float, weighted: bool) -> None:
+        """Each times its weight; what is not labelled, a whole map too, has no part in loss, gradient and misses."""
+        batch = batch_of_maps(5, weighted=weighted)
+        learner = self.trainer_of_maps(recipe(label_smoothing=smoothing))
+        result = learner.step([batch], 0.0, total=10, key=0, keep_gradients=True)
+        loss, wrong, slopes = _by_definition(batch, smoothing)
+        assert result.loss == pytest.approx(loss / 10, rel=1e-12)
+        assert result.wrong == pytest.approx(wrong, rel=1e-12)
+        assert 0 < wrong < len(batch.labels) - 1
+        assert result.gradients is not None
+        found = result.gradients["pixels.bias"]
+        np.testing.assert_allclose(found, slopes.sum(axis=(0, 2, 3)) / 10, rtol=1e-10, atol=1e-14)
+        begin, moved = start(network_of_maps()), []
+        shift = 1e-5 * np.random.default_rng(4).standard_normal(begin["conv.weight"].shape)
+        for sign in (1, -1):
+            learner.import_state(TrainingState(begin | {"conv.weight": begin["conv.weight"] + sign * shift}))
+            moved.append(learner.step([batch], 0.0, total=10, key=0).loss)
+        slope = float(np.vdot(result.gradients["conv.weight"], shift))
+        assert (moved[0] - moved[1]) / 2 == pytest.approx(slope, rel=1e-6)
+
+    def test_maps_of_several_batches_add_up(self) -> None:
+        """But for batch statistics; a map of which nothing is known takes its share of the total all the same."""
+        learner = self.trainer_of_maps(recipe())
+        batches = [batch_of_maps(3, seed=1), batch_of_maps(2, seed=2, weighted=False)]
+        both = learner.step(batches, 0.0, 5, key=0)
+        alone = [learner.step([batch], 0.0, 5, key=0) for batch in batches]
+        assert both.loss == pytest.approx(sum(result.loss for result in alone), rel=1e-12)
+        assert both.wrong == pytest.approx(sum(result.wrong for result in alone), rel=1e-12)
+        nothing = replace(batches[0], labels=np.full_like(batches[0].labels, UNLABELLED))
+        silent = learner.step([nothing], 0.0, 3, key=0, keep_gradients=True)
+        assert (silent.loss, silent.wrong) == (0.0, 0.0)
+        assert silent.gradients is not None
+        assert not any(array.any() for array in silent.gradients.values())
+
+    def test_a_map_is_predicted_as_the_model_gives_it(self) -> None:
+        """Canonical, classes before height and width; of no images too."""
+        learner, batch = self.trainer_of_maps(recipe()), batch_of_maps(4)
+        graph = network_of_maps()
+        model = self.backend.load(self.backend.lower(graph), start(graph))
+        expected = model.forward({"image": images(batch)})["pixels"]
+        found = learner.predict(batch.inputs)
+        assert found.shape == (4, 3, 7, 6)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+        assert learner.predict(batch.inputs[:0]).shape == (0, 3, 7, 6)
+
+    def test_maps_that_do_not_fit_are_said(self) -> None:
+        """Labels and weights of another size than the logits."""
+        learner, batch = self.trainer_of_maps(recipe()), batch_of_maps(4)
+        assert batch.weights is not None
+        with pytest.raises(BackendError, match=r"labels: expected shape \(4, 7, 6\), received \(4, 7, 5\)"):
+            learner.step([replace(batch, labels=batch.labels[..., 1:])], 0.1, 4, 0)
+        with pytest.raises(BackendError, match=r"weights of pixels: expected shape \(4, 7, 6\), received \(4, 6, 6\)"):
+            learner.step([replace(batch, weights=batch.weights[:, 1:])], 0.1, 4, 0)
+
+
+def _by_definition(batch: Batch, smoothing: float) -> tuple[float, float, Array]:
+    """The sum of the losses of the samples, that of the shares of pixels missed, and the slopes in the logits."""
+    logits = values_of(network_of_maps(), batch, start(network_of_maps()))[0]["pixels"]
+    loss, wrong, slopes = 0.0, 0.0, np.zeros_like(logits)
+    for sample, labels in enumerate(batch.labels):
+        known = np.argwhere(labels != UNLABELLED)
+        for row, column in known:
+            scores = logits[sample, :, row, column]
+            own = np.exp(scores) / np.exp(scores).sum()
+            target = np.eye(3)[labels[row, column]] * (1 - smoothing) + smoothing / 3
+            weight = 1.0 if batch.weights is None else float(batch.weights[sample, row, column])
+            loss -= weight * float(target @ np.log(own)) / len(known)
+            wrong += float(scores.argmax() != labels[row, column]) / len(known)
+            slopes[sample, :, row, column] = weight * (own - target) / len(known)
+    return loss, wrong, slopes
