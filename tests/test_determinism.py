@@ -59,7 +59,9 @@ def test_another_seed_changes_the_weights_and_not_the_source(tmp_path: Path) -> 
     assert {name for name in first if first[name] != second[name]} == {"lenet5.safetensors"}
 
 
-@pytest.mark.parametrize("spec", [SPECS / "alexnet.yaml", Path(__file__).parent / "golden" / "branches.yaml"])
+@pytest.mark.parametrize(
+    "spec", [SPECS / "alexnet.yaml", SPECS / "swin.yaml", Path(__file__).parent / "golden" / "branches.yaml"]
+)
 def test_every_backend_emits_the_same_bytes(spec: Path) -> None:
     found = [
         subprocess.run(

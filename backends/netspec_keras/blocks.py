@@ -15,6 +15,7 @@ from netspec.lowering.drafts import (
     parameter_text,
     variables_in,
     variant_names,
+    with_conditions,
 )
 from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
 from netspec.lowering.naming import available, identifier
@@ -26,6 +27,7 @@ from netspec.lowering.source import (
     For,
     Formatted,
     Function,
+    If,
     Literal,
     LiteralValue,
     Name,
@@ -63,14 +65,14 @@ class BlockFunctions:
         """The functions of all blocks, each after those that it calls."""
         functions = []
         for block, parts in blocks_of(root).items():
-            generalizer = Generalizer(self._signature, self._taken, Name, in_run=True)
+            generalizer = Generalizer(self._signature, self._taken)
             groups = generalizer.group([self._draft(part) for part in parts])
             variants = [[parts[each] for each in members] for members, _ in groups]
             for wanted, own, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
                 functions.append(self._function(identifier(wanted), own, template))
         return functions
 
-    def body(self, root: Part) -> tuple[tuple[Statement | For, ...], dict[str, str]]:
+    def body(self, root: Part) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         """The statements of the network itself, and the variable of each value."""
         return self._body(root, self._draft(root).units, ())
 
@@ -80,7 +82,7 @@ class BlockFunctions:
     def _draft(self, part: Part) -> Draft:
         draft = self._drafts[part.path]
         units = tuple(self._unit(draft, member) for member in part.members)
-        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.hints("channels"))
+        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.given("channels"))
 
     def _unit(self, draft: PartDraft, member: Node | Part) -> Unit:
         run = draft.statements(member)
@@ -106,11 +108,11 @@ class BlockFunctions:
         optional = [p for p in template.parameters if p.default is not None]
         part = parts[template.fullest]
         roles = (*("x" for _ in part.inputs), *(p.name for p in required))
-        self._signatures[made] = Signature(roles, {p.name: p.default for p in optional})
+        self._signatures[made] = replace(template.signature, positional=roles)
         for index, instance in enumerate(parts):
             self._calls[instance.path] = (made, *template.arguments(index))
-        given = [p.name for p in template.parameters]
-        body, variables = self._body(part, template.units, given)
+        body, variables = self._body(part, template.units, template.names)
+        computed = [Assign(own, value) for own, value in template.computed]
         results = [name(variables[output]) for output in part.outputs]
         parameters = (
             *(f"{variables[value]}: keras.KerasTensor" for value in part.inputs),
@@ -121,21 +123,21 @@ class BlockFunctions:
         return Function(
             made,
             parameters,
-            (*body, Return(results[0] if len(results) == 1 else TupleOf(tuple(results)))),
+            (*computed, *body, Return(results[0] if len(results) == 1 else TupleOf(tuple(results)))),
             returns="keras.KerasTensor" if len(results) == 1 else "tuple[keras.KerasTensor, ...]",
             docstring=describe_instances(parts),
         )
 
     def _body(
         self, part: Part, units: Sequence[Unit], parameters: Collection[str]
-    ) -> tuple[tuple[Statement | For, ...], dict[str, str]]:
+    ) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         draft = self._drafts[part.path]
         reserved = {*self._taken, *parameters}
         names = draft.names(reserved, chain_inputs=False)
         statements = named_statements([statement for unit in units for statement in unit.run], names)
         counter = available("i", {*reserved, *names.values()})
         variables = {value: names[own] for value, own in draft.variables.items() if own in names}
-        return tuple(_loops(statements, counter)), variables
+        return tuple(with_conditions(_loops(statements, counter))), variables
 
 
 def layer_name(part: Part, path: str) -> Expression:

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.slices import bounds_of
-from netspec.lowering.source import LiteralValue, Name, Subscript, bounds, call, part
+from netspec.lowering.source import LiteralValue, Name, bounds, call, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_keras.geometry import sides
 from netspec_keras.layout import (
@@ -54,11 +54,11 @@ def permute(op: Permute, node: Node, out: ModelWriter) -> None:
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModelWriter) -> None:
-    """`x[:, :, :, start:stop]`, of several in a row one, or `ops.split(x, of, axis=axis)[part]`, where Keras has it."""
+    """`x[:, :, :, start:stop]`, of several in a row one, or `ops.split(x, of, axis=axis)`, where Keras has it."""
     rank = node.type.rank
     if op.part is not None and op.of is not None:
         (x,) = out.inputs(node)
-        out.assign(node, Subscript(call("ops.split", x, op.of, axis=native_axis(op.axis, rank)), (op.part,)))
+        out.assign_part(node, call("ops.split", x, op.of, axis=native_axis(op.axis, rank)), op.part)
     elif row := out.slices_to(node):
         ranges = {native_axis(axis, rank) % rank: bounds(*along) for axis, along in bounds_of(row)}
         features = () if node.type in row[0].input_types else native_features(node.type)

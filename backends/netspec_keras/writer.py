@@ -11,7 +11,7 @@ from netspec.lowering.drafts import PartDraft
 from netspec.lowering.naming import available, module_name
 from netspec.lowering.parts import local_name, split
 from netspec.lowering.render import render, render_definitions
-from netspec.lowering.slices import slices_to
+from netspec.lowering.slices import parts_with, slices_to
 from netspec.lowering.source import (
     Assign,
     Call,
@@ -19,12 +19,15 @@ from netspec.lowering.source import (
     Expression,
     For,
     Function,
+    If,
     ListOf,
     Literal,
     Module,
     Name,
     Return,
     Statement,
+    Subscript,
+    Unpack,
     call,
     name,
 )
@@ -151,6 +154,15 @@ class ModelWriter:
             home.run(node, Assign(variable.path, value, comment))
         return variable
 
+    def assign_part(self, node: Node, parts: Expression, number: int) -> None:
+        """The output of a node is one of several parts: all of them at once, where they stand together."""
+        home = self._homes[node.name]
+        together = parts_with(home.part, node)
+        if not together:
+            self.assign(node, Subscript(parts, (number,)))
+        elif node is min(together, key=home.part.members.index):
+            home.run(node, Unpack(tuple(home.variable(each.name).path for each in together), parts))
+
     def slices_to(self, node: Node) -> tuple[Node, ...]:
         """The slices that are written as one with this one; none where it is written with the next."""
         home = self._homes[node.name]
@@ -198,7 +210,7 @@ class ModelWriter:
         bindings = tuple(sorted(self._bindings, key=lambda b: order[b.weight]))
         return Artifact("keras", graph, source, self._entry, bindings)
 
-    def _function(self, body: Sequence[Statement | For], variables: Mapping[str, str]) -> Function:
+    def _function(self, body: Sequence[Statement | For | If], variables: Mapping[str, str]) -> Function:
         graph = self._graph
         made = [
             Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs

@@ -8,10 +8,19 @@ from itertools import groupby
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.drafts import blocks_of, describe_instances, named_statements, parameter_text, variant_names
+from netspec.lowering.drafts import (
+    blocks_of,
+    describe_instances,
+    named_statements,
+    parameter_text,
+    variables_in,
+    variant_names,
+    with_conditions,
+)
 from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
-from netspec.lowering.naming import class_name
+from netspec.lowering.naming import available, class_name
 from netspec.lowering.parts import Part, local_name, values_of
+from netspec.lowering.rewrite import names_in, rename
 from netspec.lowering.source import (
     Assign,
     Attribute,
@@ -32,6 +41,7 @@ from netspec.lowering.source import (
     name,
 )
 from netspec_torch.drafts import ModuleDraft
+from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import SIGNATURES
 
 # What emitted source uses for itself; a value of such a name gets an underscore.
@@ -61,7 +71,7 @@ class BlockClasses:
         classes = []
         for block, parts in blocks_of(root).items():
             reserved = (*LOCALS, *self._taken)
-            generalizer = Generalizer(self._signature, reserved, lambda source: call("nn.Identity"), in_run=False)
+            generalizer = Generalizer(self._signature, reserved, call("nn.Identity"))
             groups = generalizer.group([self._draft(part) for part in parts])
             variants = [[parts[each] for each in members] for members, _ in groups]
             for wanted, own, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
@@ -93,7 +103,7 @@ class BlockClasses:
         draft = self._drafts[part.path]
         units = tuple(self._unit(draft, member) for member in part.members)
         results = tuple(draft.variables[output] for output in part.outputs)
-        return Draft(units, results, draft.hints("in_channels"))
+        return Draft(units, results, draft.given("in_channels"))
 
     def _unit(self, draft: ModuleDraft, member: Node | Part) -> Unit:
         layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
@@ -115,18 +125,24 @@ class BlockClasses:
     def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
         made = class_name(wanted, self._taken)
         self._taken.append(made)
-        required = tuple(p.name for p in template.parameters if p.default is None)
-        optional = {p.name: p.default for p in template.parameters if p.default is not None}
-        self._signatures[made] = Signature(required, optional)
+        self._signatures[made] = template.signature
         for index, part in enumerate(parts):
             positional, named = template.arguments(index)
             self._made[part.path] = call(made, *positional, **named)
         return self._render(parts[template.fullest], made, describe_instances(parts), template)
 
+    def _kept(self, draft: ModuleDraft, template: Template) -> dict[str, str]:
+        """The attributes that hold the parameters, and what is computed from them, that `forward` reads."""
+        read = {name for unit in template.units for statement in unit.run for name in names_in(statement.value)}
+        taken = {*MODULE_ATTRIBUTES, *(draft.attribute(member) for member in draft.part.members)}
+        return {own: f"self.{available(own, taken)}" for own in template.names if own in read}
+
     def _render(self, part: Part, made: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]
         names = draft.names(LOCALS)
-        body = named_statements([statement for unit in template.units for statement in unit.run], names)
+        kept = self._kept(draft, template)
+        run = [rename(statement, kept) for unit in template.units for statement in unit.run]
+        body = tuple(with_conditions(named_statements(run, names)))
         variables = {value: names[own] for value, own in draft.variables.items() if own in names}
         results = tuple(name(variables[output]) for output in part.outputs)
         one = len(results) == 1
@@ -136,10 +152,25 @@ class BlockClasses:
             (*body, Return(results[0] if one else TupleOf(results))),
             returns="Tensor" if one else _tuple_of_tensors(len(results)),
         )
-        declarations = [statement for unit in template.units for statement in unit.setup]
+        declarations = [*_kept_numbers(template, kept), *(made for unit in template.units for made in unit.setup)]
         given = ("self", *map(parameter_text, template.parameters))
         initialize = Function("__init__", given, (INITIALIZE_BASE, *declarations), returns="None")
         return Class(made, "nn.Module", docstring, (initialize, forward) if declarations else (forward,))
+
+
+def _kept_numbers(template: Template, kept: Mapping[str, str]) -> Iterator[Assign]:
+    """What computes numbers from parameters, and the attributes that keep those that are read in `forward`."""
+    computed = dict(template.computed)
+    in_setup = {name for unit in template.units for made in unit.setup for name in names_in(made.value)}
+    in_setup |= {name for value in computed.values() for name in names_in(value)}
+    for parameter in template.parameters:
+        if parameter.name in kept:
+            yield Assign(kept[parameter.name], Name(parameter.name))
+    for own, value in computed.items():
+        if own in in_setup or own not in kept:
+            yield Assign(own, value)
+        if own in kept:
+            yield Assign(kept[own], Name(own) if own in in_setup else value)
 
 
 def draft_names(draft: ModuleDraft) -> dict[str, str]:
@@ -162,10 +193,12 @@ def _laid_out(variable: Name) -> Assign:
 
 
 def _passes(setup: Sequence[Assign], run: Sequence[Statement]) -> tuple[str, str] | None:
-    """The variables between which a module stands that could be `nn.Identity` as well."""
+    """The variables between which a module stands that could be `nn.Identity`, or a function that could be left out."""
     match setup, run:
         case [Assign(target)], [Assign(given, Call(Name(called), (Name(read),), ()))] if called == target:
             return read, given
+        case [], [Assign(given) as statement] if len(variables := set(variables_in(statement))) == 1:
+            return variables.pop(), given
     return None
 
 

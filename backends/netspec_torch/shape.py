@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.slices import bounds_of
-from netspec.lowering.source import LiteralValue, Subscript, bounds, call, method, part
+from netspec.lowering.source import LiteralValue, bounds, call, method, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -41,10 +41,10 @@ def permute(op: Permute, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModuleWriter) -> None:
-    """`x[:, start:stop]`, of several in a row one, or `x.chunk(of, dim=axis)[part]`: views."""
+    """`x[:, start:stop]`, of several in a row one, or `x.chunk(of, dim=axis)`: views."""
     if op.part is not None and op.of is not None:
         (x,) = out.inputs(node)
-        out.assign(node, Subscript(method(x, "chunk", op.of, dim=op.axis), (op.part,)))
+        out.assign_part(node, method(x, "chunk", op.of, dim=op.axis), op.part)
     elif row := out.slices_to(node):
         ranges = {axis: bounds(*along) for axis, along in bounds_of(row)}
         comment = "" if node.type in row[0].input_types else str(node.type)

@@ -12,6 +12,7 @@ from netspec.lowering.generalize import Signature
 _NORM: Final = Signature(("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True})
 _INSTANCE_NORM: Final = Signature(("num_features",), {"eps": 1e-5, "affine": False})
 SIGNATURES: Final = {
+    "F.pad": Signature(("input", "pad")),
     "nn.Conv2d": Signature(
         ("in_channels", "out_channels"),
         {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True},

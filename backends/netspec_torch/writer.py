@@ -8,7 +8,7 @@ from netspec.lowering.broadcast import broadcasts
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import split
 from netspec.lowering.render import render, render_definitions
-from netspec.lowering.slices import slices_to
+from netspec.lowering.slices import parts_with, slices_to
 from netspec.lowering.source import (
     Assign,
     Attribute,
@@ -19,6 +19,7 @@ from netspec.lowering.source import (
     Module,
     Name,
     Subscript,
+    Unpack,
     call,
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
@@ -104,6 +105,15 @@ class ModuleWriter:
     def stand_for(self, node: Node, value: Name) -> None:
         """The output of a node is what a name already holds: no statement computes it."""
         self._homes[node.name].variables[node.name] = value.path
+
+    def assign_part(self, node: Node, parts: Expression, number: int) -> None:
+        """The output of a node is one of several parts: all of them at once, where they stand together."""
+        home = self._homes[node.name]
+        together = parts_with(home.part, node)
+        if not together:
+            self.assign(node, Subscript(parts, (number,)))
+        elif node is min(together, key=home.part.members.index):
+            home.run(node, Unpack(tuple(home.variable(each.name).path for each in together), parts))
 
     def slices_to(self, node: Node) -> tuple[Node, ...]:
         """The slices that are written as one with this one; none where it is written with the next."""

@@ -3,9 +3,10 @@
 from netspec.graph.graph import Graph, Head, Hint, Input, Node, make_node
 from netspec.graph.mean import MeanImage
 from netspec.graph.preprocessing import Normalization, Preprocessing
-from netspec.graph.scopes import Scope
+from netspec.graph.scopes import Formula, Scope
 
 __all__ = [
+    "Formula",
     "Graph",
     "Head",
     "Hint",

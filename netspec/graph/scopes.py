@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 Argument = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """What a block says by an expression.
+
+    Attributes:
+        layer: the layer in the block that it says it of; empty for the default of one of the block's parameters.
+        attribute: of the layer, or the parameter.
+        code: the expression, `kernel_size // 2`.
+    """
+
+    layer: str
+    attribute: str
+    code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +32,16 @@ class Scope:
         block: what it is an instance of; empty for a stack.
         arguments: what the block was given, for names in emitted source; nothing depends on their values.
         inputs: what the block calls the values that it received, for the same; they may since have other names.
+        formulas: what the block says by expressions, for the same.
+        seen: the values of the names in those.
     """
 
     path: str
     block: str = ""
     arguments: tuple[tuple[str, Argument], ...] = ()
     inputs: tuple[tuple[str, str], ...] = ()
+    formulas: tuple[Formula, ...] = field(default=(), compare=False, repr=False)
+    seen: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def is_stack(self) -> bool:

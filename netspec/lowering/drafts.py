@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Graph, Node
 from netspec.lowering.naming import available, identifier, variables_of
-from netspec.lowering.parameters import Parameter
+from netspec.lowering.parameters import Given, Hints, Parameter
 from netspec.lowering.parts import Part, local_name, values_of
 from netspec.lowering.render import render_expression
 from netspec.lowering.rewrite import children_of, rename
-from netspec.lowering.source import Assign, Expression, Literal, LiteralValue, Name, Statement, Unpack
+from netspec.lowering.source import Assign, Conditional, Expression, For, If, Literal, Name, Statement, Unpack
 from netspec.types import TensorType
 
 MARK: Final = "value__"  # what variables are called until there are names for them
@@ -88,13 +88,14 @@ class PartDraft:
         targets = tuple(self.variables[value] for value in part.outputs)
         return Assign(targets[0], applied, comment) if len(targets) == 1 else Unpack(targets, applied)
 
-    def hints(self, channels: str = "") -> tuple[tuple[str, LiteralValue], ...]:
-        """What the part was given, and how many channels it receives, where there is a name for that."""
-        arguments = self.part.scope.arguments if self.part.scope else ()
-        first = self.received[0] if channels and self.received else None
-        if first is None or not first.features:
-            return arguments
-        return (*arguments, (channels, first.features[0 if first.rank == 4 else -1]))
+    def given(self, channels: str) -> Given:
+        """What the part was given, and how many channels it receives, by this name."""
+        scope = self.part.scope
+        hints: Hints = scope.arguments if scope else ()
+        first = self.received[0] if self.received else None
+        if first is not None and first.features:
+            hints = (*hints, (channels, first.features[0 if first.rank == 4 else -1]))
+        return Given(hints, scope.formulas, scope.seen, channels) if scope else Given(hints)
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """What its variables are called in source, by what they are called until then."""
@@ -116,6 +117,16 @@ def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) 
     """The statements with variables as they are called; a variable that is given to itself is no statement."""
     renamed = [rename(statement, names) for statement in statements]
     return tuple(s for s in renamed if not (isinstance(s, Assign) and s.value == Name(s.target)))
+
+
+def with_conditions(statements: Iterable[Statement | For]) -> Iterator[Statement | For | If]:
+    """The statements; one that may leave a variable as it is stands under the condition alone."""
+    for statement in statements:
+        match statement:
+            case Assign(target, Conditional(value, test, Name(kept))) if kept == target:
+                yield If(test, (Assign(target, value),))
+            case _:
+                yield statement
 
 
 def new_shape(received: Sequence[TensorType], given: TensorType) -> str:

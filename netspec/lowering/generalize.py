@@ -6,11 +6,12 @@ up to numbers. So it is the nodes that decide, whatever passes have made of them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netspec.lowering.parameters import ABSENT, Hints, Parameter, ParameterNaming
+from netspec.lowering.kinds import kinds_of
+from netspec.lowering.parameters import ABSENT, Given, Kinds, Parameter, ParameterNaming, Place
 from netspec.lowering.rewrite import children_of, rename, with_children
 from netspec.lowering.source import (
     Assign,
@@ -26,10 +27,21 @@ from netspec.lowering.source import (
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a function or class takes: the names of its positional arguments, and the defaults of optional ones."""
+    """What a function or class takes.
+
+    Attributes:
+        positional: the names of its positional arguments.
+        optional: the defaults of optional ones.
+        kinds: the kinds of those whose names do not tell it.
+    """
 
     positional: tuple[str, ...] = ()
     optional: Mapping[str, LiteralValue] | None = None
+    kinds: Mapping[str, Kinds] | None = None
+
+    def kinds_of(self, argument: str) -> Kinds:
+        """The kinds of what is given for an argument."""
+        return (self.kinds or {}).get(argument) or kinds_of(argument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +50,8 @@ class Unit:
 
     Attributes:
         name: the member's, within its part.
-        setup: statements that make its layers, whose numbers may differ between instances.
-        run: statements that compute its values.
+        setup: statements that make its layers.
+        run: statements that compute its values; numbers of both may differ between instances.
         passes: the variables that it reads and gives, where an instance without it passes the one on as the other.
     """
 
@@ -51,16 +63,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is emitted for an instance, and what may name its numbers.
+    """What is emitted for an instance.
 
     Attributes:
         results: the variables of its outputs.
-        hints: numbers by name, first those that are to be preferred.
+        given: what may name its numbers.
     """
 
     units: tuple[Unit, ...]
     results: tuple[str, ...]
-    hints: Hints
+    given: Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +80,26 @@ class Template:
     """What instances share: their units, with parameters, and what each of them gives for those.
 
     Attributes:
+        computed: numbers that are computed from parameters, by name, each from those before.
         fullest: the position of an instance that has all the units.
     """
 
     units: tuple[Unit, ...]
     parameters: tuple[Parameter, ...] = ()
+    computed: tuple[tuple[str, Expression], ...] = ()
     fullest: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, and what is computed from them."""
+        return (*(parameter.name for parameter in self.parameters), *(name for name, _ in self.computed))
+
+    @property
+    def signature(self) -> Signature:
+        """What a class or function takes that has these parameters."""
+        required = tuple(p.name for p in self.parameters if p.default is None)
+        optional = {p.name: p.default for p in self.parameters if p.default is not None}
+        return Signature(required, optional, {p.name: p.kinds for p in self.parameters})
 
     def arguments(self, instance: int) -> tuple[tuple[LiteralValue, ...], dict[str, LiteralValue]]:
         """What an instance gives, in order, and by name where it is not the default."""
@@ -91,22 +117,13 @@ class Generalizer:
     Args:
         signatures: of what emitted source calls, by name.
         reserved: names that no parameter may have.
-        in_run: whether numbers of `run` may become parameters too, and units be left out by an expression there.
-        absent: what stands for a unit that an instance lacks, given what it would pass on.
+        absent: the layer that stands for one that an instance lacks, and passes its input on.
     """
 
-    def __init__(
-        self,
-        signatures: Signatures,
-        reserved: Iterable[str],
-        absent: Callable[[str], Expression],
-        *,
-        in_run: bool,
-    ) -> None:
+    def __init__(self, signatures: Signatures, reserved: Iterable[str], absent: Expression | None = None) -> None:
         self._signatures = signatures
         self._reserved = frozenset(reserved)
         self._absent = absent
-        self._in_run = in_run
 
     def group(self, drafts: Sequence[Draft]) -> list[tuple[tuple[int, ...], Template]]:
         """Drafts that can share, by position, each group with what it shares; the fullest decide."""
@@ -146,9 +163,7 @@ class Generalizer:
     def _shape(self, unit: Unit, passed: Mapping[str, str]) -> tuple[Any, ...]:
         """What has to be the same of two units: all but numbers that can be parameters."""
         setup = tuple((s.target, self._form(s.value)) for s in unit.setup)
-        run = [_bare(rename(statement, passed)) for statement in unit.run]
-        if not self._in_run:
-            return setup, tuple(run)
+        run = [rename(statement, passed) if passed else statement for statement in unit.run]
         return setup, tuple((_targets(s), self._form(s.value)) for s in run)
 
     def _form(self, expression: Expression) -> Any:
@@ -170,84 +185,90 @@ class Generalizer:
         order = sorted(range(len(drafts)), key=lambda index: -len(drafts[index].units))
         drafts = [drafts[index] for index in order]  # the fullest first: what it reads is what all of them read
         fullest = drafts[0]
-        naming = ParameterNaming([draft.hints for draft in drafts], self._reserved)
+        if len(drafts) == 1:
+            return Template(fullest.units)
+        naming = ParameterNaming([draft.given for draft in drafts], self._reserved, self._kinds_within(fullest))
         by_name = [{unit.name: unit for unit in draft.units} for draft in drafts]
-        units = []
-        for unit in fullest.units:
-            own = [known.get(unit.name) for known in by_name]
-            units.append(self._unit(unit, own, naming) if len(drafts) > 1 else unit)
+        units = [self._unit(unit, [known.get(unit.name) for known in by_name], naming) for unit in fullest.units]
         positions = {index: position for position, index in enumerate(order)}
         parameters = [
             replace(p, values=tuple(p.values[positions[index]] for index in range(len(drafts))))
             for p in naming.parameters()
         ]
-        return Template(tuple(units), tuple(parameters), order[0])
+        return Template(tuple(units), tuple(parameters), naming.computed(), order[0])
+
+    def _kinds_within(self, draft: Draft) -> Callable[[str, str], Kinds]:
+        """The kinds of what a member is told, where that is an instance of a block: what the block makes of it."""
+        units = {unit.name: unit for unit in draft.units}
+
+        def kinds(member: str, attribute: str) -> Kinds:
+            unit = units.get(member)
+            for statement in (*unit.setup, *unit.run) if unit else ():
+                for function in _called(statement.value):
+                    if known := (self._signatures(function).kinds or {}).get(attribute):
+                        return known
+            return kinds_of(attribute)
+
+        return kinds
 
     def _unit(self, fullest: Unit, own: Sequence[Unit | None], naming: ParameterNaming) -> Unit:
         """A unit with parameters; one that some instances lack is made, or run, where a parameter says so."""
         has: Expression | None = None
         if any(unit is None for unit in own):
-            has = naming.flag(f"has_{fullest.name}", tuple(unit is not None for unit in own))
+            has = naming.flag(fullest.name, tuple(unit is not None for unit in own))
         setup = []
         for index, made in enumerate(fullest.setup):
             values = [None if unit is None else unit.setup[index].value for unit in own]
-            value = self._walk(values, naming, made.target.rpartition(".")[2])
-            setup.append(replace(made, value=self._where(has, value, fullest) if not self._in_run else value))
+            value = self._walk(values, naming, Place(fullest.name, made.target.rpartition(".")[2]))
+            setup.append(replace(made, value=_where(has, value, self._absent)))
         run: list[Statement] = []
         for index, statement in enumerate(fullest.run):
             same = [None if unit is None else unit.run[index] for unit in own]
-            shown = {_comment(other) for other in same if other is not None}
-            if self._in_run:
-                value = self._walk([s.value if s is not None else None for s in same], naming, fullest.name)
-                run.append(replace(statement, value=self._where(has, value, fullest)))
-            else:
-                run.append(statement)
-            if len(shown) > 1 or has is not None:
+            value = self._walk(
+                [None if s is None else s.value for s in same], naming, Place(fullest.name, fullest.name)
+            )
+            if not setup and fullest.passes is not None:
+                value = _where(has, value, Name(fullest.passes[0]))
+            run.append(replace(statement, value=value))
+            if has is not None or len({_comment(other) for other in same if other is not None}) > 1:
                 run[-1] = _bare(run[-1])
         return replace(fullest, setup=tuple(setup), run=tuple(run))
 
-    def _where(self, has: Expression | None, value: Expression, unit: Unit) -> Expression:
-        if has is None or unit.passes is None:
-            return value
-        return Conditional(value, has, self._absent(unit.passes[0]))
-
-    def _walk(
-        self,
-        expressions: Sequence[Expression | None],
-        naming: ParameterNaming,
-        owner: str,
-        role: str = "size",
-        default: LiteralValue = None,
-    ) -> Expression:
+    def _walk(self, expressions: Sequence[Expression | None], naming: ParameterNaming, place: Place) -> Expression:
         """The expression of all instances; None of those that have none."""
         present = [expression for expression in expressions if expression is not None]
         first = present[0]
-        if all(other == first for other in present[1:]):
+        if len(present) == len(expressions) and all(other == first for other in present[1:]):
             return first
         if isinstance(first, Literal):
             values = tuple(e.value if isinstance(e, Literal) else ABSENT for e in expressions)
-            return naming.parameter(values, owner, role, default)
+            if all(other == first for other in present[1:]):
+                return naming.said(values, place) or first
+            return naming.parameter(values, place)
         if isinstance(first, Call):
-            return self._call([e if isinstance(e, Call) else None for e in expressions], naming, owner)
+            return self._call([e if isinstance(e, Call) else None for e in expressions], naming, place)
         inner = [None if e is None else children_of(e) for e in expressions]
         parts = [
-            self._walk([None if own is None else own[index] for own in inner], naming, owner)
+            self._walk([None if own is None else own[index] for own in inner], naming, place)
             for index in range(len(children_of(first)))
         ]
         return with_children(first, parts)
 
-    def _call(self, calls: Sequence[Call | None], naming: ParameterNaming, owner: str) -> Call:
+    def _call(self, calls: Sequence[Call | None], naming: ParameterNaming, place: Place) -> Call:
         present = [own for own in calls if own is not None]
         first = present[0]
         signature = self._signature(first.function)
         optional, roles = signature.optional or {}, signature.positional
-        function = self._walk([None if own is None else own.function for own in calls], naming, owner)
+        function = self._walk([None if own is None else own.function for own in calls], naming, place)
+
+        def at(role: str) -> Place:
+            return replace(place, role=role, kinds=signature.kinds_of(role), default=optional.get(role))
+
         args = tuple(
             self._walk(
                 [None if own is None else own.args[index] for own in calls],
                 naming,
-                owner,
-                roles[index] if index < len(roles) else "size",
+                at(roles[index]) if index < len(roles) else Place(place.member, place.owner),
             )
             for index in range(len(first.args))
         )
@@ -258,8 +279,20 @@ class Generalizer:
         kwargs = []
         for key in sorted(keys, key=lambda key: (key == after, order.index(key) if key in optional else -1)):
             values = [None if own is None else dict(own.kwargs).get(key, Literal(optional.get(key))) for own in calls]
-            kwargs.append((key, self._walk(values, naming, owner, key, optional.get(key))))
+            kwargs.append((key, self._walk(values, naming, at(key))))
         return Call(function, args, tuple(kwargs))
+
+
+def _where(has: Expression | None, value: Expression, otherwise: Expression | None) -> Expression:
+    return value if has is None or otherwise is None else Conditional(value, has, otherwise)
+
+
+def _called(expression: Expression) -> Iterator[str]:
+    """The functions that an expression calls."""
+    if isinstance(expression, Call) and isinstance(expression.function, Name):
+        yield expression.function.path
+    for child in children_of(expression):
+        yield from _called(child)
 
 
 def _bare(statement: Statement) -> Statement:

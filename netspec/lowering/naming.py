@@ -26,9 +26,14 @@ def class_name(spec_name: str, taken: Collection[str] = ()) -> str:
 
     >>> class_name("cifar-alexnet-keras"), class_name("2012"), class_name("none"), class_name("tensor", ("Tensor",))
     ('CifarAlexnetKeras', 'Net2012', 'None_', 'Tensor_')
+    >>> class_name("relu6_2")
+    'Relu6_2'
     """
     words = [w for w in re.split(r"[^A-Za-z0-9]+", spec_name) if w]
-    return available(_letter_first("".join(w[0].upper() + w[1:] for w in words), "Net"), taken)
+    made = ""
+    for word in words:
+        made += ("_" if made[-1:].isdigit() and word[0].isdigit() else "") + word[0].upper() + word[1:]
+    return available(_letter_first(made, "Net"), taken)
 
 
 def _letter_first(wanted: str, prefix: str) -> str:

@@ -24,6 +24,7 @@ from netspec.lowering.source import (
     Literal,
     Module,
     Name,
+    Negative,
     Range,
     Repeated,
     Return,
@@ -36,6 +37,7 @@ from netspec.lowering.source import (
 
 WIDTH: Final = 88
 INDENT: Final = "    "
+CHAINS: Final = ("+", "*", "/", "@")  # the operators of which a second one may follow without parentheses
 
 
 def render_expression(expression: Expression) -> str:
@@ -55,19 +57,39 @@ def render_expression(expression: Expression) -> str:
             return f"{_primary(value)}.{attribute}"
         case Subscript(value, items):
             return f"{_primary(value)}[{', '.join(map(_index, items))}]"
-        case Binary(operator, left, right):
-            return f"{render_expression(left)} {operator} {_primary(right)}"
+        case Negative(value):
+            return f"-{_primary(value)}"
+        case Binary():
+            return _binary(expression)
         case ListOf(items):
             return f"[{', '.join(map(render_expression, items))}]"
         case TupleOf(items):
             inside = ", ".join(map(render_expression, items))
             return f"({inside},)" if len(items) == 1 else f"({inside})"
         case Conditional(value, test, otherwise):
-            return f"{_primary(value)} if {_primary(test)} else {_primary(otherwise)}"
+            own, condition, other = map(_operand, (value, test, otherwise))
+            return f"{own} if {condition} else {other}"
         case Repeated(value, count):
             return f"*({render_expression(value)} for _ in range({count}))"
         case Formatted(parts):
             return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
+
+
+def _binary(expression: Binary) -> str:
+    """A power of names and numbers stands close, as formatters have it."""
+    left, right = _left(expression), _primary(expression.right)
+    if expression.operator == "**" and all(
+        isinstance(own, Name | Literal) for own in (expression.left, expression.right)
+    ):
+        return f"{left}**{right}"
+    return f"{left} {expression.operator} {right}"
+
+
+def _left(expression: Binary) -> str:
+    """The left operand of a chain goes on without parentheses."""
+    left = expression.left
+    chain = isinstance(left, Binary) and left.operator == expression.operator in CHAINS
+    return render_expression(left) if chain else _primary(left)
 
 
 def _index(item: int | str | Range) -> str:
@@ -96,6 +118,12 @@ def _quoted(text: str) -> str:
 def _primary(expression: Expression) -> str:
     text = render_expression(expression)
     return f"({text})" if isinstance(expression, Binary | Conditional) else text
+
+
+def _operand(expression: Expression) -> str:
+    """What a choice is between, and what it depends on: only another choice stands in parentheses."""
+    text = render_expression(expression)
+    return f"({text})" if isinstance(expression, Conditional) else text
 
 
 def _arguments(expression: Call) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from netspec.lowering.source import (
@@ -14,6 +14,7 @@ from netspec.lowering.source import (
     Expression,
     ListOf,
     Name,
+    Negative,
     Repeated,
     Statement,
     Subscript,
@@ -32,7 +33,7 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
     match expression:
         case Call(function, args, kwargs):
             return (function, *args, *(value for _, value in kwargs))
-        case Attribute(value, _) | Subscript(value, _) | Repeated(value, _):
+        case Attribute(value, _) | Subscript(value, _) | Repeated(value, _) | Negative(value):
             return (value,)
         case Binary(_, left, right):
             return (left, right)
@@ -50,7 +51,7 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
             function, *rest = children
             named = zip((key for key, _ in kwargs), rest[len(args) :], strict=True)
             return Call(function, tuple(rest[: len(args)]), tuple(named))
-        case Attribute() | Subscript() | Repeated():
+        case Attribute() | Subscript() | Repeated() | Negative():
             return replace(expression, value=children[0])
         case Binary(operator):
             return Binary(operator, *children)
@@ -59,6 +60,14 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
         case Conditional():
             return Conditional(*children)
     return expression
+
+
+def names_in(expression: Expression) -> Iterator[str]:
+    """The names that an expression reads, each as often as it reads it."""
+    if isinstance(expression, Name):
+        yield expression.path
+    for child in children_of(expression):
+        yield from names_in(child)
 
 
 def rename_in(expression: Expression, names: Mapping[str, str]) -> Expression:

@@ -1,4 +1,4 @@
-"""Slices in a row, which source writes as one: `x[:, :, 4:-4, 4:-4]`."""
+"""Slices that source writes as one: in a row, `x[:, :, 4:-4, 4:-4]`, or all parts of a value, `a, b = x.chunk(2)`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,29 @@ from netspec.ops import Slice
 def slices_to(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
     """The slices that are written as one with this slice, in order, it the last; none where it goes into the next."""
     return () if _next(graph, part, node) else _row(graph, part, node)
+
+
+def parts_with(part: Part, node: Node) -> tuple[Node, ...]:
+    """All the equal parts of what a slice is one of, in order, where they stand together; none where that is not all.
+
+    The first of them in the network is the one that is written.
+    """
+    assert isinstance(node.op, Slice)  # noqa: S101 # a slice into equal parts
+    position = next(index for index, member in enumerate(part.members) if member is node)
+    count = node.op.of or 1
+    for start in range(max(0, position - count + 1), position + 1):
+        found = [each for each in part.members[start : start + count] if isinstance(each, Node)]
+        parts = {each.op.part: each for each in found if isinstance(each.op, Slice) and _is_like(each, node)}
+        if len(parts) == count and all(number in parts for number in range(count)):
+            return tuple(parts[number] for number in range(count))
+    return ()
+
+
+def _is_like(node: Node, other: Node) -> bool:
+    """Whether two slices are of equal parts of one value, along one axis."""
+    a, b = node.op, other.op
+    same = isinstance(a, Slice) and isinstance(b, Slice) and (a.axis, a.of) == (b.axis, b.of)
+    return same and node.inputs == other.inputs
 
 
 def bounds_of(row: Sequence[Node]) -> Iterator[tuple[int, tuple[int, int, int, int]]]:

@@ -81,8 +81,15 @@ class Subscript:
 
 
 @dataclass(frozen=True, slots=True)
+class Negative:
+    """`-value`."""
+
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
-    """`left + right`, for chains of one operator (`+`, `*`, `/`, `@`) over plain operands."""
+    """`left + right`; an operand that is another operation stands in parentheses, but in a chain of `+`, `*` or `/`."""
 
     operator: str
     left: Expression
@@ -133,7 +140,18 @@ class Formatted:
 
 
 Expression = (
-    Name | Literal | Call | Attribute | Binary | ListOf | TupleOf | Subscript | Conditional | Repeated | Formatted
+    Name
+    | Literal
+    | Call
+    | Attribute
+    | Negative
+    | Binary
+    | ListOf
+    | TupleOf
+    | Subscript
+    | Conditional
+    | Repeated
+    | Formatted
 )
 
 

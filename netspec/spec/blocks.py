@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from netspec.graph import Formula
 from netspec.spec.declarations import Declaration, name_problem, read_declarations
 from netspec.spec.document import (
     DocumentNode,
@@ -19,7 +20,7 @@ from netspec.spec.document import (
     is_broken,
     quote,
 )
-from netspec.spec.expression import INDEX
+from netspec.spec.expression import INDEX, expression_in
 from netspec.spec.hints import suggest
 
 KEYS: Final = ("parameters", "inputs", "layers", "outputs")
@@ -113,6 +114,31 @@ def _names(node: DocumentNode, problems: Problems) -> Iterator[tuple[str, Positi
             problems.add(item.at, f"{quote(name)} is listed twice")
         elif not is_broken(item):
             problems.add(item.at, f"expected a name, received {describe(item)}")
+
+
+def formulas_of(block: BlockSpec) -> Iterator[Formula]:
+    """What a block says by expressions: of its parameters, then of its layers."""
+    for name, declaration in block.parameters.items():
+        if declaration.default is not None:
+            yield from (Formula("", name, code) for code in _expressions_in(declaration.default))
+    layers = block.layers.entries if isinstance(block.layers, MappingNode) else {}
+    for name, layer in layers.items():
+        stated = layer.value.entries if isinstance(layer.value, MappingNode) else {}
+        for attribute, entry in stated.items():
+            if attribute == "initialize":  # of weights, and of no number that is emitted
+                continue
+            yield from (Formula(name, attribute, code) for code in _expressions_in(entry.value))
+
+
+def _expressions_in(node: DocumentNode) -> Iterator[str]:
+    """The values that are one expression, in lists and mappings too."""
+    if isinstance(node, ScalarNode):
+        if isinstance(node.value, str) and (code := expression_in(node.value)):
+            yield code
+        return
+    items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
+    for item in items:
+        yield from _expressions_in(item)
 
 
 def broken_block(block: BlockSpec) -> BlockSpec:

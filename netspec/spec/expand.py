@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from netspec.graph import Input, Node, Scope
-from netspec.spec.blocks import BlockSpec
+from netspec.graph import Formula, Input, Node, Scope
+from netspec.spec.blocks import BlockSpec, formulas_of
 from netspec.spec.connect import Connected, connect
 from netspec.spec.document import Problems, quote
 from netspec.spec.expression import Unknown, Value
@@ -38,6 +38,7 @@ class Expansion:
         self._problems = problems
         self._active: list[str] = []  # the blocks that are being made, each within the one before
         self._made = 0  # layers and instances so far
+        self._formulas: dict[str, tuple[Formula, ...]] = {}
         self.scopes: list[Scope] = []
 
     def use(self, layer: UseSpec, arriving: Sequence[Input | Node], path: str) -> dict[str, Input | Node]:
@@ -94,7 +95,7 @@ class Expansion:
         plain = tuple((name, names[name]) for name in block.parameters)
         given = tuple((name, value) for name, value in plain if not isinstance(value, tuple | dict))
         inputs = tuple((name, value.name) for name, value in received.items())
-        self.scopes.append(Scope(path, block.name, given, inputs))
+        self.scopes.append(Scope(path, block.name, given, inputs, self._formulas_of(block), names))
         self._active.append(block.name)
         around = Surroundings(names, self._spec.defaults, self._spec.blocks, block.inputs)
         assert block.layers is not None  # noqa: S101 # a whole block has them
@@ -105,6 +106,11 @@ class Expansion:
         values = self._elaboration.make(connected, received, f"{path}.")
         self._active.pop()
         return _outputs(block, connected, values)
+
+    def _formulas_of(self, block: BlockSpec) -> tuple[Formula, ...]:
+        if block.name not in self._formulas:
+            self._formulas[block.name] = tuple(formulas_of(block))
+        return self._formulas[block.name]
 
     def _names(
         self, block: BlockSpec, arguments: Arguments, received: Mapping[str, Input | Node]

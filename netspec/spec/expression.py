@@ -70,6 +70,12 @@ def has_expression(text: str) -> bool:
     return "${" in text
 
 
+def expression_in(text: str) -> str:
+    """The expression that a string is, without `${` and `}`; empty where it is none, or one in a longer text."""
+    whole = _HOLE.fullmatch(text)
+    return whole[1].strip() if whole else ""
+
+
 def evaluate_text(text: str, parameters: Names) -> Value:
     """The value of a string with `${…}` in it.
 

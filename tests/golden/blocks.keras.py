@@ -62,7 +62,8 @@ def unit_2(
     x = UnbiasedBatchNormalization(momentum=0.9, epsilon=epsilon, name=f"{name}.norm")(
         x
     )
-    x = squeeze(x, name=f"{name}.squeeze") if has_squeeze else x
+    if has_squeeze:
+        x = squeeze(x, name=f"{name}.squeeze")
     x = layers.ReLU(name=f"{name}.act")(x)
     return x
 

@@ -36,16 +36,15 @@ class Unit(nn.Module):
         filters: int,
         kernel: int,
         stride: int = 1,
-        padding: int = 0,
         eps: float = 1e-05,
-        has_squeeze: bool = False,
+        squeeze: bool = False,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            in_channels, filters, kernel_size=kernel, stride=stride, padding=padding
+            in_channels, filters, kernel_size=kernel, stride=stride, padding=kernel // 2
         )
         self.norm = nn.BatchNorm2d(filters, eps=eps)
-        self.squeeze = Squeeze() if has_squeeze else nn.Identity()
+        self.squeeze = Squeeze() if squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
@@ -97,15 +96,15 @@ class Blocks(nn.Module):
         super().__init__()
         self.units = nn.Sequential(
             Unit(4, 4, 1),
-            *(Unit(4, 4, 3, padding=1) for _ in range(3)),
-            Unit(4, 6, 3, stride=2, padding=1, eps=0.001, has_squeeze=True),
+            *(Unit(4, 4, 3) for _ in range(3)),
+            Unit(4, 6, 3, stride=2, eps=0.001, squeeze=True),
         )
         self.split = Split(6)
         self.again = Split(4)
         self.merged = nn.ModuleList([Merge(4, bias=False), Merge(6)])
         self.crossed = nn.ModuleList([Swap(), Swap(), Swap()])
         self.one = nn.Sequential(Unit(4, 3, 1))
-        self.self = Unit(3, 4, 3, padding=1)
+        self.self = Unit(3, 4, 3)
         self.cut = nn.Conv2d(4, 6, kernel_size=1)
         self.fc = nn.Linear(72, 3)
 

@@ -56,8 +56,9 @@ def bottleneck(
     has_downsample: bool = False,
 ) -> keras.KerasTensor:
     """The block `bottleneck`: 16 times, layer1.0 to layer4.2."""
+    out = 4 * width
     downsample = (
-        projection(x, width * 4, stride=stride, name=f"{name}.downsample")
+        projection(x, out, stride=stride, name=f"{name}.downsample")
         if has_downsample
         else x
     )
@@ -68,7 +69,7 @@ def bottleneck(
     x = layers.Conv2D(width, 3, strides=stride, use_bias=False, name=f"{name}.conv2")(x)
     x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.bn2")(x)
     x = layers.ReLU(name=f"{name}.relu2")(x)
-    x = layers.Conv2D(width * 4, 1, use_bias=False, name=f"{name}.conv3")(x)
+    x = layers.Conv2D(out, 1, use_bias=False, name=f"{name}.conv3")(x)
     x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.bn3")(x)
     x = layers.Add(name=f"{name}.sum")([x, downsample])
     x = layers.ReLU(name=f"{name}.relu")(x)

@@ -36,8 +36,9 @@ class Bottleneck(nn.Module):
         has_downsample: bool = False,
     ) -> None:
         super().__init__()
+        out = 4 * width
         self.downsample = (
-            Projection(in_channels, width * 4, stride=stride)
+            Projection(in_channels, out, stride=stride)
             if has_downsample
             else nn.Identity()
         )
@@ -47,8 +48,8 @@ class Bottleneck(nn.Module):
             width, width, kernel_size=3, stride=stride, padding=1, bias=False
         )
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, width * 4, kernel_size=1, bias=False)
-        self.bn3 = nn.BatchNorm2d(width * 4)
+        self.conv3 = nn.Conv2d(width, out, kernel_size=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
         downsample = self.downsample(x)

@@ -10,9 +10,7 @@ import pytest
 from netspec.graph import Graph, Node, Scope
 from netspec.lowering import find_backend
 from netspec.lowering.drafts import variant_names
-from netspec.lowering.parameters import ABSENT, ParameterNaming
 from netspec.lowering.parts import Part, split
-from netspec.lowering.source import Binary, Literal, Name, TupleOf
 from netspec.spec import load_graph
 from netspec.testing.networks import dissolved_blocks, residual_blocks
 from tests.spec.test_elaborate import calls_of
@@ -62,39 +60,6 @@ def test_every_node_is_in_one_part() -> None:
     for graph in (residual_blocks(), dissolved_blocks(), load_graph("specs/resnet.yaml", {"depth": 152})):
         own = [member.name for part in split(graph).walk() for member in part.members if isinstance(member, Node)]
         assert sorted(own) == sorted(node.name for node in graph.nodes)
-
-
-def naming(**hints: tuple[int, ...]) -> ParameterNaming:
-    count = len(next(iter(hints.values())))
-    return ParameterNaming([tuple((name, own[i]) for name, own in hints.items()) for i in range(count)], {"self"})
-
-
-def test_numbers_are_named_after_what_the_block_was_given() -> None:
-    names = naming(width=(64, 128, 128), out=(256, 512, 512), stride=(1, 2, 1), groups=(1, 1, 1))
-    assert names.parameter((64, 128, 128), "conv", "out_channels", None) == Name("width")
-    assert names.parameter((256, 512, 512), "conv", "out_channels", None) == Binary("*", Name("width"), Literal(4))
-    assert names.parameter((ABSENT, 2, 1), "conv", "stride", 1) == Name("stride")
-    assert names.parameter((7, 8, 9), "conv", "padding", 0) == Name("padding")
-    assert names.parameter((7, 8, ABSENT), "other", "size", None) == Name("padding"), "the same values, one parameter"
-    assert names.parameter((3, 4, 3), "conv", "padding", 0) == Name("conv_padding")
-    assert names.parameter((True, False, False), "conv", "bias", True) == Name("bias"), "True is not 1"
-    found = {p.name: (p.values, p.default, p.annotation) for p in names.parameters()}
-    assert found["stride"] == ((1, 2, 1), 1, "int")
-    assert found["bias"] == ((True, False, False), True, "bool")
-    assert found["padding"][1] is None, "one of its places has no default"
-    assert next(iter(found)) == "width", "what has to be given comes first"
-
-
-def test_a_tuple_of_what_is_known_is_no_parameter_of_its_own() -> None:
-    names = naming(width=(64, 128, 256))
-    found = names.parameter(((64, 1), ABSENT, (256, 1)), "scale", "size", None)
-    assert found == TupleOf((Name("width"), Literal(1)))
-    found = names.parameter(((128,), (256,), (512,)), "norm", "size", None)
-    assert found == TupleOf((Binary("*", Name("width"), Literal(2)),))
-    assert [p.name for p in names.parameters()] == ["width"]
-    assert names.parameter(((64, 1), (128, 1), (256, 2)), "other", "size", None) == Name("other_size")
-    assert names.parameter(((64,), (128, 1), (256,)), "third", "size", None) == Name("third_size")
-    assert names.parameter(((1,), (True,), (1,)), "fourth", "size", None) == Name("fourth_size"), "True is not 1"
 
 
 def test_variants_are_named_after_what_tells_them_apart() -> None:

@@ -13,7 +13,7 @@ from netspec_torch import BACKEND
 from netspec import reference
 from netspec.graph import Graph, Node, make_node
 from netspec.lowering.module import load_source
-from netspec.ops import Conv2d, Tanh
+from netspec.ops import Conv2d, Slice, Tanh
 from netspec.ops.attributes import both, padding_of
 from netspec.spec import load_graph
 from netspec.types import DType
@@ -56,9 +56,7 @@ def test_state_is_named_as_the_weights_are(depth: int) -> None:
 def test_a_family_has_a_class_a_block() -> None:
     classes = classes_of(load_graph("specs/resnet.yaml"))
     assert list(classes) == ["Projection", "Bottleneck", "Resnet50"]
-    assert (
-        "self.downsample = (\n            Projection(in_channels, width * 4, stride=stride)\n" in classes["Bottleneck"]
-    )
+    assert "self.downsample = (\n            Projection(in_channels, out, stride=stride)\n" in classes["Bottleneck"]
     assert "*(Bottleneck(1024, 256) for _ in range(5))," in classes["Resnet50"]
     assert len(str(BACKEND.lower(load_graph("specs/resnet.yaml", {"depth": 152})).content).splitlines()) < 110
 
@@ -103,10 +101,11 @@ def test_an_instance_without_a_layer_shares_the_class_where_that_could_be_identi
         classes = classes_of(graph)
         assert [each for each in classes if each.startswith("Unit")] == ["Unit"]
         own = name.rpartition(".")[2]
-        assert f"has_{own}: bool = False" in classes["Unit"]
+        assert f"has_{own}: bool = True" in classes["Unit"], "as most have it"
         check_values(graph)
     graph = changed(blocks, units_1_act=None)
-    assert [each for each in classes_of(graph) if each.startswith("Unit")] == ["Unit", "Unit2"], "F.relu is no module"
+    assert [each for each in classes_of(graph) if each.startswith("Unit")] == ["Unit"]
+    assert "        if self.has_act:\n            x = F.relu(x)\n" in classes_of(graph)["Unit"]
     check_values(graph)
 
 
@@ -161,3 +160,77 @@ layers:
 """
     )
     check_values(load_graph(path))
+
+
+NUMBERS_IN_FORWARD = """name: windows
+input: {shape: [4, 8, 8]}
+blocks:
+  window:
+    parameters: {size: 2, shift: 0, half: 1, heads: 2, count: "${height // size}"}
+    layers:
+      heads: {op: conv2d, filters: "${channels}", kernel_size: 1, groups: "${heads}"}
+      rolled: {op: roll, axes: [2, 3], shifts: ["${-shift}", "${-shift}"], when: "${shift > 0}"}
+      windows: {op: reshape, shape: ["${channels}", "${count}", "${size}", "${count}", "${size}"]}
+      padded: {op: reshape, shape: ["${channels}", "${height}", "${width}"]}
+      wider: {op: pad2d, padding: {top: "${half}", left: "${half}", bottom: 0, right: 0}}
+      scaled: {op: conv2d, filters: "${channels}", kernel_size: 1, stride: "${1 + half}"}
+      halves: {op: slice, part: 0, of: 2}
+      others: {op: slice, inputs: scaled, part: 1, of: 2}
+      gate: {op: sigmoid, inputs: others}
+      out: {op: multiply, inputs: [halves, gate]}
+layers:
+  a: {block: window}
+  b: {block: window, inputs: input, size: 4, shift: 1}
+  c: {block: window, inputs: input, size: 4, shift: 2, half: 2, heads: 1}
+outputs: [a, b, c]
+"""
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    path = tmp_path_factory.mktemp("windows") / "spec.yaml"
+    path.write_text(NUMBERS_IN_FORWARD)
+    return load_graph(path)
+
+
+def test_numbers_in_forward_are_attributes(windows: Graph) -> None:
+    assert list(classes_of(windows)) == ["Window", "Windows"]
+    window = classes_of(windows)["Window"]
+    assert "self.shift = shift\n" in window
+    assert "self.half_ = half\n" in window, "modules have a method of this name"
+    assert "x = F.pad(x, (self.half_, 0, self.half_, 0))\n" in window
+    assert "self.heads = nn.Conv2d(4, 4, kernel_size=1, groups=heads)" in window
+    assert "        if self.shift > 0:\n            x = x.roll((-self.shift, -self.shift), (2, 3))\n" in window
+    assert "x = x.reshape(-1, 4, self.count, self.size, self.count, self.size)\n" in window
+    assert "halves, x = scaled.chunk(2, dim=1)\n" in window
+    check_values(windows)
+    check_values(windows.with_outputs(node.name for node in windows.nodes))
+
+
+def test_numbers_in_forward_pass_through_what_torch_makes_of_a_module(windows: Graph) -> None:
+    model = BACKEND.load(BACKEND.lower(windows), check_weights_of(windows)).native
+    x = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model(x)
+        exported = torch.export.export(model, (x,), dynamic_shapes=[{0: torch.export.Dim("batch", min=1)}]).module()
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        for made in (torch.jit.script(model), exported, compiled):
+            for ours, theirs in zip(made(x), expected, strict=True):
+                torch.testing.assert_close(ours, theirs)
+
+
+def test_parts_that_are_not_all_there_are_taken_one_by_one(windows: Graph) -> None:
+    at = [node.name for node in windows.nodes].index("b.others")
+    nodes = [*windows.nodes]
+    nodes[at - 1], nodes[at] = nodes[at], nodes[at - 1]
+    swapped = replace(windows, nodes=tuple(nodes)).check()
+    assert "halves, others = scaled.chunk(2, dim=1)" in str(BACKEND.lower(swapped).content), "in the order of the parts"
+    check_values(swapped)
+    nodes[at - 1], nodes[at], nodes[at + 1] = nodes[at - 1], nodes[at + 1], nodes[at]
+    apart = replace(windows, nodes=tuple(nodes)).check()
+    assert "= scaled.chunk(2, dim=1)[1]" in str(BACKEND.lower(apart).content)
+    check_values(apart)
+    twice = replace(windows.values["b.others"], op=Slice(part=0, of=2))
+    same = changed(windows, b_others=twice)
+    assert "= scaled.chunk(2, dim=1)[0]" in str(BACKEND.lower(same).content)
+    check_values(same)

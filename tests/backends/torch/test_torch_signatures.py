@@ -25,7 +25,7 @@ layers:
 
 
 def _is_layer(called: str) -> bool:
-    """Functions in `forward` stand as they are: no parameter of a class reaches them."""
+    """A function in `forward` is listed where instances that differ in an option of it are to share a class."""
     return called.startswith("nn.") or (called[0].isupper() and not called.startswith("F."))
 
 

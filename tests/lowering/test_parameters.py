@@ -1,0 +1,193 @@
+"""What the numbers of a class or function are called: after what gives them, never after what is equal by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from netspec.graph import Formula
+from netspec.lowering.formulas import UNKNOWN, read_formula, value_in
+from netspec.lowering.kinds import kinds_of, may_name
+from netspec.lowering.parameters import ABSENT, Given, ParameterNaming, Place
+from netspec.lowering.render import render_expression
+from netspec.lowering.source import Binary, Literal, Name, Negative, TupleOf
+
+
+def naming(
+    says: Mapping[str, str] | None = None,
+    channels: str = "",
+    constants: Mapping[str, int] | None = None,
+    **hints: tuple[object, ...],
+) -> ParameterNaming:
+    """Of instances that were given these; `says` is what the block says: `conv.filters`, or the default of a name."""
+    formulas = []
+    for where, code in (says or {}).items():
+        layer, _, attribute = where.rpartition(".")
+        formulas.append(Formula(layer, attribute, code))
+    rows = [{name: own[i] for name, own in hints.items()} for i in range(len(next(iter(hints.values()))))]
+    given = []
+    for row in rows:
+        seen = {**row, **(constants or {})} | ({"channels": row[channels]} if channels else {})
+        given.append(Given(tuple(row.items()), tuple(formulas), seen, channels))  # type: ignore[arg-type]
+    return ParameterNaming(given, {"self"})
+
+
+def at(member: str, role: str = "size", default: object = None) -> Place:
+    return Place(member, member, role, kinds_of(role), default)  # type: ignore[arg-type]
+
+
+def test_numbers_are_named_after_what_the_block_was_given() -> None:
+    names = naming(width=(64, 128, 128), stride=(1, 2, 1), groups=(1, 1, 1))
+    assert names.parameter((64, 128, 128), at("conv", "out_channels")) == Name("width")
+    assert names.parameter((256, 512, 512), at("conv", "out_channels")) == Binary("*", Name("width"), Literal(4))
+    assert names.parameter((16, ABSENT, 32), at("conv", "in_channels")) == Binary("//", Name("width"), Literal(4))
+    assert names.parameter((ABSENT, 2, 1), at("conv", "stride", 1)) == Name("stride")
+    assert names.parameter((7, 8, 9), at("conv", "padding", 0)) == Name("padding")
+    assert names.parameter((7, 8, ABSENT), at("other", "padding")) == Name("padding"), "the same values, one parameter"
+    assert names.parameter((3, 4, 3), at("conv", "padding", 0)) == Name("conv_padding")
+    assert names.parameter((True, False, False), at("conv", "bias", True)) == Name("bias"), "True is not 1"
+    found = {p.name: (p.values, p.default, p.annotation) for p in names.parameters()}
+    assert found["stride"] == ((1, 2, 1), 1, "int")
+    assert found["bias"] == ((True, False, False), True, "bool")
+    assert found["padding"][1] is None, "one of its places has no default"
+    assert next(iter(found)) == "width", "what has to be given comes first"
+
+
+def test_a_tuple_of_what_is_known_is_no_parameter_of_its_own() -> None:
+    names = naming(width=(64, 128, 256))
+    found = names.parameter(((64, 1), ABSENT, (256, 1)), at("scale"))
+    assert found == TupleOf((Name("width"), Literal(1)))
+    found = names.parameter(((128,), (256,), (512,)), at("norm"))
+    assert found == TupleOf((Binary("*", Name("width"), Literal(2)),))
+    assert [p.name for p in names.parameters()] == ["width"]
+    assert names.parameter(((64, 1), (128, 1), (256, 2)), at("other")) == Name("other_size")
+    assert names.parameter(((64,), (128, 1), (256,)), at("third")) == Name("third_size")
+    assert names.parameter(((1,), (True,), (1,)), at("fourth")) == Name("fourth_size"), "True is not 1"
+
+
+@pytest.mark.parametrize(
+    ("hint", "role"),
+    [
+        ("count", "kernel_size"),
+        ("count", "stride"),
+        ("filters", "stride"),
+        ("stride", "kernel_size"),
+        ("stride", "out_channels"),
+        ("kernel_size", "padding"),
+        ("rate", "eps"),
+        ("kernel_size", "size"),
+        ("stride", "size"),
+        ("groups", "in_channels"),
+    ],
+)
+def test_what_is_equal_by_chance_names_nothing_of_another_kind(hint: str, role: str) -> None:
+    for factor in (1, 2):
+        names = naming(**{hint: (1, 2, 4)})
+        found = names.parameter(tuple(factor * v for v in (1, 2, 4)), at("conv", role))
+        assert found == Name("conv_size" if role == "size" else role)
+
+
+def test_what_the_spec_uses_a_name_for_is_its_kind() -> None:
+    says = {"conv.filters": "stride", "conv.stride": "count"}
+    names = naming(says, stride=(8, 16), count=(1, 2), spare=(1, 2))
+    assert names.parameter((8, 16), at("conv", "out_channels")) == Name("stride"), "whatever the spec calls it"
+    assert names.parameter((1, 2), at("conv", "stride", 1)) == Name("count")
+    assert names.parameter((8, 16), at("other", "stride", 1)) == Name("other_stride"), "a new one: those are channels"
+
+
+def test_of_two_equal_names_the_spec_tells_which_is_meant() -> None:
+    says = {"first.filters": "narrow", "second.filters": "wide"}
+    names = naming(says, wide=(8, 16), narrow=(8, 16))
+    assert names.parameter((8, 16), at("first", "out_channels")) == Name("narrow")
+    assert names.parameter((8, 16), at("second", "out_channels")) == Name("wide")
+
+
+def test_what_the_spec_computes_is_said_as_it_does() -> None:
+    says = {
+        "conv.padding": "kernel // 2",
+        "conv.kernel_size": "kernel",
+        "conv.filters": "channels // 2",
+        "map.shape": "side ** 2",
+        "cut.shape": "(side - 1) * heads",
+        "cut.axis": "max(side, 1)",
+    }
+    names = naming(
+        says, channels="in_channels", constants={"heads": 3}, kernel=(1, 3, 5), in_channels=(8, 16, 64), side=(2, 4, 7)
+    )
+    said = {
+        names.parameter((0, 1, 2), at("conv", "padding", 0)): "kernel // 2",
+        names.parameter((4, 8, 32), at("conv", "out_channels")): "in_channels // 2",
+        names.parameter((4, 16, 49), at("map")): "side**2",
+        names.parameter(((3, 2), (9, 4), (18, 7)), at("cut")): "((side - 1) * 3, side)",
+    }
+    assert [render_expression(expression) for expression in said] == list(said.values())
+    assert [p.name for p in names.parameters()] == ["in_channels", "kernel", "side"]
+    assert names.parameter((0, 1, 3), at("conv", "padding", 0)) == Name("padding"), "a pass changed one of them"
+    assert names.parameter((0, 1, 2), at("other", "padding", 0)) == Name("other_padding"), (
+        "of another layer it says nothing"
+    )
+
+
+def test_a_name_that_the_spec_computes_is_computed() -> None:
+    says = {"hidden": "expansion * width", "same": "hidden * 2 // 2", "conv.filters": "hidden", "more.filters": "same"}
+    names = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 48), same=(4, 48))
+    assert names.parameter((4, 48), at("conv", "out_channels")) == Name("hidden")
+    assert names.parameter((4, 48), at("more", "out_channels")) == Name("hidden"), "another name for it"
+    assert [p.name for p in names.parameters()] == ["expansion", "width"]
+    assert names.computed() == (("hidden", Binary("*", Name("expansion"), Name("width"))),)
+    given = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 40), same=(4, 40))
+    assert given.parameter((4, 40), at("conv", "out_channels")) == Name("hidden")
+    assert [p.name for p in given.parameters()] == ["hidden"], "it was given, and not left to the spec"
+    assert given.computed() == ()
+
+
+def test_what_is_there_is_told_by_the_condition_of_the_spec() -> None:
+    says = {"se.when": "squeezed > 0", "act.when": "act", "drop.when": "index > 0", "roll.when": "shift > 0"}
+    names = naming(says, squeezed=(0, 4, 8), act=(True, True, False), shift=(0, 3, 3))
+    assert names.flag("se", (False, True, True)) == Binary(">", Name("squeezed"), Literal(0))
+    assert names.flag("act", (True, True, False)) == Name("act")
+    assert names.flag("drop", (False, False, True)) == Name("has_drop")
+    assert names.flag("last", (False, False, True)) == Name("has_drop"), "together"
+    assert names.flag("roll", (False, True, False)) == Name("has_roll"), "the condition says another thing"
+    defaults = {p.name: p.default for p in names.parameters()}
+    assert defaults == {"squeezed": None, "act": True, "has_drop": False, "has_roll": False}, "as most have it"
+
+
+def test_what_only_some_have_is_said_by_the_spec_where_its_names_are_used() -> None:
+    says = {"roll.when": "shift > 0", "roll.shifts": "-shift"}
+    names = naming(says, shift=(0, 3, 3), side=(8, 8, 4))
+    assert names.said((ABSENT, -3, -3), at("roll")) is None, "no name for the sake of one number"
+    names.flag("roll", (False, True, True))
+    assert names.said((ABSENT, -3, -3), at("roll")) == Negative(Name("shift"))
+    assert names.said((ABSENT, (-3, 5), (-3, 5)), at("roll")) == TupleOf((Negative(Name("shift")), Literal(5)))
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("a + 2 * b[1] - c.d", 7 + 10 - 4),
+        ("-a", -7),
+        ("a < 9", True),
+        ("t == t", True),
+        ("t == 't'", UNKNOWN),
+        ("t * 3", UNKNOWN),
+        ("a * 2.5", UNKNOWN),
+        ("a // 0", UNKNOWN),
+        ("2 ** 3 ** 2", UNKNOWN),
+        ("a ** a ** a", UNKNOWN),
+        ("b[7]", UNKNOWN),
+        ("nowhere", UNKNOWN),
+    ],
+)
+def test_a_formula_is_computed_or_left_alone(code: str, value: object) -> None:
+    expression = read_formula(code)
+    seen = {"a": 7, "b": (3, 5), "c": {"d": 4}, "t": "text"}
+    assert (UNKNOWN if expression is None else value_in(expression, seen)) == value
+
+
+def test_of_names_that_nothing_is_known_of_only_channels_are_guessed() -> None:
+    nothing: frozenset[str] = frozenset()
+    assert may_name(nothing, kinds_of("out_channels"))
+    assert not may_name(nothing, kinds_of("kernel_size"))
+    assert may_name(kinds_of("filters"), kinds_of("groups")), "a depthwise convolution has as many"
