@@ -95,10 +95,15 @@ class Processes:
         importlib.import_module("torch.distributed.nn")
         try:
             distributed.init_process_group(
-                "nccl" if device.type == "cuda" else "gloo", timeout=timedelta(seconds=settings.timeout)
+                "nccl" if device.type == "cuda" else "gloo",
+                init_method=settings.meeting,
+                timeout=timedelta(seconds=settings.timeout),
+                rank=environment("RANK", 0) if settings.meeting else -1,
+                world_size=world if settings.meeting else -1,
             )
         except (ValueError, RuntimeError) as error:
-            where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+            found = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+            where = settings.meeting or found
             raise BackendError(
                 f"the {world} processes that are to train together did not meet at {where}: {_first_line(error)}",
                 "start all of them with torchrun, and give all the same --master-addr, one that they can reach",

@@ -72,7 +72,7 @@ def set_option(function: Decorated) -> Decorated:
         "settings",
         multiple=True,
         metavar="NAME=VALUE",
-        help="Set a parameter of the spec, or a part of its recipe (training.batch_size=64). Repeatable.",
+        help="Set a parameter, a part of the recipe (training.batch_size=64), or placement.towers. Repeatable.",
     )(function)
 
 

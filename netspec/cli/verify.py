@@ -25,8 +25,9 @@ from netspec.cli.options import (
 from netspec.cli.table import Cell, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from netspec.graph import Graph
     from netspec.lowering import Backend
     from netspec.verify import Comparison, Level, NodeError, Report, TrainingDivergence
 
@@ -66,6 +67,7 @@ Examples:
   netspec verify specs/alexnet.yaml --level training
   netspec verify specs/alexnet.yaml --deep
   netspec verify specs/alexnet.yaml --optimize inference
+  netspec verify specs/alexnet.yaml --parallel towers
   netspec verify specs/alexnet.yaml --json > proof.json
 """,
 )
@@ -82,6 +84,11 @@ Examples:
     type=click.Choice(["forward", "gradient", "training"]),
     help="How far to go: outputs, gradients, training.  [default: gradient, where two backends train]",
 )
+@click.option(
+    "--parallel",
+    type=click.Choice(["towers"]),
+    help="Compare the network on the devices of its `placement:` with the network on one.  [--level: training]",
+)
 @click.option("--deep", is_flag=True, help="Compare the value of every layer, not only of the outputs.")
 @optimize_option("none", "training", "inference", default="none")
 @compile_option
@@ -92,6 +99,7 @@ def command(
     spec: Path,
     backends: tuple[tuple[str, ...], ...],
     level: str | None,
+    parallel: str | None,
     deep: bool,
     optimize: str | None,
     compiled: bool,
@@ -110,32 +118,48 @@ def command(
     partial batch, by the paper's rule and by that of the spec's recipe: after each step every weight and velocity in
     float64, against NumPy's update of the same gradients and between the backends, and the loss, in float32 too. The
     first step and weight that differ are named.
+
+    With --parallel towers a process of this machine for each device of the `placement:` trains its part of the
+    network. Logits, the gradients of a step, and weights, velocities and losses of those twenty steps are held to what
+    one device makes of the same, in float64 to 1e-10, and the towers to one another, to the bit.
     """
     from netspec.spec import elaborate, read_spec
-    from netspec.verify import verify
     from netspec.weights import load_weights
 
     network = read_spec(spec, settings)
     graph = elaborate(network)
-    found, left_out = _targets(chosen_backends(backends))
-    targets = _optimized(found, level, optimize, compiled)
     arrays = load_weights(weights, graph) if weights is not None else None
-    with progress() as say:
-        report = verify(
-            graph,
-            targets,
-            cast("Level | None", level),
-            weights=arrays,
-            recipe=network.training,
-            deep=deep,
-            seed=seed or 0,
-            progress=say,
-        )
+    common = {"weights": arrays, "recipe": network.training, "seed": seed or 0}
+    names, chosen = chosen_backends(backends), cast("Level | None", level)
+    left_out: list[str] = []
+    if parallel:
+        from netspec.cli.verify_towers import compare_towers
+
+        report = compare_towers(network, graph, names, chosen, level_of(optimize, compiled), deep, common)
+    else:
+        report, left_out = _compare_backends(graph, names, chosen, optimize, compiled, common | {"deep": deep})
     if as_json:
         print_json(_as_json(report, left_out))
     else:
         _print_report(report, left_out)
     return _conclude(report, quiet=as_json)
+
+
+def _compare_backends(
+    graph: Graph,
+    names: list[str],
+    level: Level | None,
+    optimize: str | None,
+    compiled: bool,
+    common: Mapping[str, Any],
+) -> tuple[Report, list[str]]:
+    """The report, and which backends are left out of it."""
+    from netspec.verify import verify
+
+    found, left_out = _targets(names)
+    targets = _optimized(found, level, optimize, compiled)
+    with progress() as say:
+        return verify(graph, targets, level, progress=say, **common), left_out
 
 
 def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | None, compiled: bool) -> list[Backend]:
@@ -199,11 +223,7 @@ def _conclude(report: Report, *, quiet: bool) -> int:
 
     if report.passed:
         if not quiet:
-            backends = dict.fromkeys(c.backend for c in report.comparisons)
-            who = f"{', '.join(backends)} and the reference are one function"
-            trained = dict.fromkeys(c.backend for c in report.comparisons if c.level == "training")
-            who += f", and train as one: {', '.join(trained)}" if trained else ""
-            print_out(f"{style('✓', GREEN)} {report.name}: {who}: {_count(report)}")
+            print_out(f"{style('✓', GREEN)} {report.name}: {_proved(report)}: {_count(report)}")
         return 0
     if not report.comparisons:
         print_error(f"{report.name}: nothing was compared, so nothing is proved", " ".join(report.notes))
@@ -216,6 +236,16 @@ def _conclude(report: Report, *, quiet: bool) -> int:
         lines += [f"    likely: {divergence.trap}"] if divergence.trap else []
     print_error("\n".join(lines))
     return VerificationError.exit_code
+
+
+def _proved(report: Report) -> str:
+    """What a report that has passed says, in one sentence."""
+    first, trains = report.comparisons[0], any(c.level == "training" for c in report.comparisons)
+    if first.against != "reference":
+        return f"{first.backend} is {first.against} on one device" + (", and trains as it does" if trains else "")
+    who = f"{', '.join(dict.fromkeys(c.backend for c in report.comparisons))} and the reference are one function"
+    trained = dict.fromkeys(c.backend for c in report.comparisons if c.level == "training")
+    return who + (f", and train as one: {', '.join(trained)}" if trained else "")
 
 
 def _count(report: Report) -> str:

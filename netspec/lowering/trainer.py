@@ -109,6 +109,8 @@ class TrainerSettings:
         towers: devices that the network lies on; each process is one of them.
         timeout: how long processes that train together wait for one another. Units: seconds.
         alike: by what it is called, what else has to be the same in all of them.
+        meeting: the URL of a file, new for each group, where those of one machine find one another; None where the
+            environment's MASTER_ADDR and MASTER_PORT say.
     """
 
     recipe: Recipe
@@ -118,6 +120,7 @@ class TrainerSettings:
     towers: int = 1
     timeout: float = PATIENCE
     alike: Mapping[str, str] = field(default_factory=dict)
+    meeting: str | None = None
 
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
         """What the loss of each auxiliary output counts in the whole, in the order of the training graph's.

@@ -1,4 +1,4 @@
-"""`--set name=value`: parameters and parts of the recipe given from outside, with places of their own."""
+"""`--set name=value`: parameters, parts of the recipe and the placement from outside, with places of their own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ Overrides = Mapping[str, object] | Sequence[str]
 def apply_overrides(document: MappingNode, overrides: Overrides, problems: Problems) -> MappingNode:
     """The document with each `name=value` in place of what it says.
 
-    `classes=10` sets a parameter that the spec defines, `training.batch_size=64` a part of its recipe.
+    `classes=10` sets a parameter that the spec defines, `training.batch_size=64` a part of its recipe,
+    `placement.towers=2` on how many devices it lies.
     A value is YAML.
     """
     texts = overrides if not isinstance(overrides, Mapping) else [f"{k}={v}" for k, v in overrides.items()]
@@ -49,10 +50,10 @@ def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> 
     path = name.split(".")
     if len(path) == 1:
         return _set_parameter(document, name, Entry(at, value), problems)
-    if path[0] != "training":
+    if path[0] not in {"training", "placement"}:
         near = f"did you mean `training.{'.'.join(path[1:])}`?" if nearest(path[0], ["training"]) else ""
         hint = f"`{path[1]}=…` sets it" if path[0] == "parameters" else near
-        problems.add(at, f"{quote(name)} cannot be set: parameters and `training.…` can", hint)
+        problems.add(at, f"{quote(name)} cannot be set: parameters, `training.…` and `placement.towers` can", hint)
         return document
     return _set_path(document, path, Entry(at, value), problems)
 

@@ -1,11 +1,13 @@
-"""Moments in which an interrupt has to wait."""
+"""Moments in which an interrupt has to wait, and processes that it is not for."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 
 
 @contextmanager
@@ -26,3 +28,16 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if received:
             signal.raise_signal(signal.SIGINT)
+
+
+def end_with_parent() -> None:
+    """In a process that another one started: Ctrl-C is for that one, which ends this in order or by ending itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

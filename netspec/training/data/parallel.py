@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,13 +12,12 @@ from contextlib import closing
 from functools import cache
 from itertools import islice
 from logging import LogRecord
-from multiprocessing import parent_process
 from types import ModuleType
 from typing import TypeVar, cast
 
 from netspec.errors import NetspecError
 from netspec.training.data.findings import needed_for
-from netspec.training.interrupts import uninterrupted
+from netspec.training.interrupts import end_with_parent, uninterrupted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -134,14 +132,5 @@ def _worker_ended(error: RuntimeError) -> NetspecError | None:
 
 
 def _begin_worker(index: int, count: int) -> None:
-    """Ctrl-C is for the process that trains, which ends the others in order; without it they are to end too."""
     del index, count
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()

@@ -41,6 +41,8 @@ def compare_training(
     recipe: Recipe | None = None,
     seed: int = 0,
     progress: Progress = lambda _: None,
+    *,
+    tolerance: float = STATE_TOLERANCE,
 ) -> TrainingProof:
     """Train for twenty steps in each backend: by the paper's rule, and by the recipe's where that is another.
 
@@ -51,6 +53,7 @@ def compare_training(
         recipe: the spec's own.
         seed: of samples, labels and dropout masks.
         progress: called with what is about to be done.
+        tolerance: of weights and of what the optimizer keeps, in float64.
 
     Raises:
         VerificationError: at these weights there is nothing to learn, or nothing moves: nothing would be proved.
@@ -62,7 +65,7 @@ def compare_training(
         proof.notes.append(f"training: {case.rule}")
         parted: dict[tuple[str, str], TrainingDivergence] = {}
         for dtype in (DType.FLOAT64, DType.FLOAT32) if len(backends) > 1 else (DType.FLOAT64,):
-            run = Lockstep(case, dtype, backends)
+            run = Lockstep(case, dtype, backends, tolerance)
             proof.notes.extend(run.finish(progress))
             proof.comparisons.extend(row for pair in run.pairs.values() for row in pair.rows())
             parted |= {who: pair.divergence for who, pair in run.pairs.items() if pair.divergence and who not in parted}
@@ -130,8 +133,11 @@ class Lockstep:
         pairs: by backend and what it is held to.
     """
 
-    def __init__(self, case: TrainingCase, dtype: DType, backends: Sequence[Backend]) -> None:
+    def __init__(
+        self, case: TrainingCase, dtype: DType, backends: Sequence[Backend], tolerance: float = STATE_TOLERANCE
+    ) -> None:
         self._case, self._dtype, self._backends = case.in_dtype(dtype), dtype, backends
+        self._tolerance = tolerance
         self._graph = self._case.graph
         self._trained = [name for name, weight in self._graph.weights.items() if weight.trainable]
         self._whole = dtype is DType.FLOAT64
@@ -172,14 +178,14 @@ class Lockstep:
                 before, states[name] = states[name], trainer.export_state()
                 if self.pairs[name, NUMPY].divergence is None:
                     errors = self._update_errors(before, result, rate, states[name])
-                    self.pairs[name, NUMPY].hold(step, errors, STATE_TOLERANCE)
+                    self.pairs[name, NUMPY].hold(step, errors, self._tolerance)
         first = self._backends[0].name
         for (name, against), pair in self.pairs.items():
             if against == first and name != first and pair.divergence is None:
                 error = loss_error(losses[name], losses[first], classes_of(self._graph))
                 pair.hold(step, {THE_LOSS: error}, LOSS_TOLERANCE[self._dtype])
                 if whole:
-                    pair.hold(step, shares(state_gaps(states[name], states[first])), STATE_TOLERANCE)
+                    pair.hold(step, shares(state_gaps(states[name], states[first])), self._tolerance)
 
     def _update_errors(
         self, before: TrainingState, result: StepResult, rate: float, after: TrainingState
