@@ -38,7 +38,7 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Pa
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise NetspecError(
-            f"cannot write {path}: {error.strerror or error}", "choose another folder with --out"
+            f"cannot write {path}: {error.strerror or error}", "choose another place with --out"
         ) from error
     return path
 

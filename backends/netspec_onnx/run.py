@@ -71,7 +71,8 @@ class OnnxFile(SavedModel):
 def open_session(path: Path) -> onnxruntime.InferenceSession:
     """A session on a file, or a BackendError that says what is wrong with the file."""
     if not path.is_file():
-        raise BackendError(f"no such file: {path}")
+        what = "is a directory" if path.is_dir() else "there is no such file"
+        raise BackendError(f"{path}: {what}", "name a .onnx file, or the .yaml of a spec")
     try:
         return onnxruntime.InferenceSession(path, session_options(), providers=PROVIDERS)
     except (state.InvalidProtobuf, state.InvalidArgument) as error:

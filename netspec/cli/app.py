@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Final
 
@@ -88,26 +91,57 @@ def run(arguments: Sequence[str]) -> int:
 
     0 done; 1 a verification failed; 2 the user's mistake; 70 a defect of netspec; 130 interrupted.
     """
+    with _interrupts() as received:
+        try:
+            code = cli.main(list(arguments), PROGRAM, standalone_mode=False)
+            sys.stdout.flush()
+        except (click.Abort, KeyboardInterrupt):
+            return _report_interrupt()
+        except BrokenPipeError:
+            discard_output()
+            return 0
+        except Exception as error:  # noqa: BLE001 # the last stop: what is nobody's mistake is said to be a defect
+            return _report_interrupt() if received else _report(error)
+    return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """The interrupts that came meanwhile, each raised as ever.
+
+    Compiled modules that are being imported lose one: what is seen is their ImportError, of a name that they lack.
+    """
+    received: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield received
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
-        code = cli.main(list(arguments), PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
-    except click.ClickException as error:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _report_interrupt() -> int:
+    print_error("interrupted")
+    return INTERRUPTED
+
+
+def _report(error: Exception) -> int:
+    """What is said of an error, and its exit code."""
+    if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    except NetspecError as error:
+    if isinstance(error, NetspecError):
         print_error(error.message, error.hint)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print_error("interrupted")
-        return INTERRUPTED
-    except BrokenPipeError:
-        discard_output()
-        return 0
-    except (OSError, MemoryError) as error:
-        return _report_machine(error)
-    except Exception as error:  # noqa: BLE001 # the last stop: what comes here is a defect, and is said to be one
-        return _report_defect(error)
-    return code if isinstance(code, int) else 0
+    return _report_machine(error) if isinstance(error, OSError | MemoryError) else _report_defect(error)
 
 
 def _report_machine(error: OSError | MemoryError) -> int:

@@ -32,7 +32,8 @@ class OpKind(click.ParamType["type[Op]"]):
 
         if value not in OPS:
             close = difflib.get_close_matches(value, OPS, n=1)
-            self.fail(f"there is no op {value!r}" + (f"; did you mean {close[0]}?" if close else ""), param, ctx)
+            hint = f"did you mean {close[0]}?" if close else "`netspec ops` lists them"
+            self.fail(f"there is no op {value!r}; {hint}", param, ctx)
         return OPS[value]
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -130,6 +130,8 @@ def read_bytes(path: Path, limit: int, suffixes: tuple[str, ...]) -> bytes:
 
 
 def _neighbor(path: Path, suffixes: tuple[str, ...]) -> str:
+    if str(path) == "-":
+        return f"standard input is not read: name a {suffixes[0]} file"
     try:
         names = [p.name for p in path.parent.iterdir() if p.suffix in suffixes]
     except OSError:

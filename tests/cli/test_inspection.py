@@ -164,6 +164,7 @@ def test_ops_of_an_unknown_one_suggests(netspec: Run) -> None:
     code, _, err = netspec("ops", "conv2")
     assert code == 2
     assert "did you mean conv2d?" in err
+    assert "`netspec ops` lists them" in netspec("ops", "nosuch")[2]
 
 
 def test_backends_says_what_is_missing(netspec: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,36 @@ def test_an_interrupt_ends_in_one_line_and_130(small: Path, tmp_path: Path) -> N
     assert running.returncode == 130
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupt_while_modules_are_imported_is_one_too(tmp_path: Path, begun: bool) -> None:
+    """Where Python imports what it needs, and where a compiled module that is interrupted lacks a name instead."""
+    module = tmp_path / ("netspec_interrupted.py" if begun else "click.py")
+    module.write_text(
+        "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt:\n"
+        + ("    raise ImportError(\"cannot import name 'dtype' from 'numpy'\")\n" if begun else "    raise\n")
+    )
+    code = "import netspec.cli.ops as ops, importlib\n"
+    code += "ops.command.callback = lambda **_: importlib.import_module('netspec_interrupted')\n" if begun else ""
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['ops']\n{code if begun else ''}"
+    code += "from netspec.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=_heed_interrupts,  # no threads here
+    )
+    assert (found.returncode, found.stderr) == (130, "error: interrupted\n")
+
+
+@pytest.mark.parametrize("command", [["check"], ["show"], ["build", "--backend", "torch"], ["train"]])
+def test_standard_input_is_no_spec(command: list[str]) -> None:
+    found = process(*command, "-")
+    assert found.returncode == 2
+    assert "-: there is no such file" in found.stderr
+    assert "hint: standard input is not read: name a .yaml file" in found.stderr
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m netspec schema | true; echo ${{PIPESTATUS[0]}}"
     found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

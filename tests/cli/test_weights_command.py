@@ -92,7 +92,9 @@ def test_what_is_written_is_what_the_commands_read(netspec: Run, given: Callable
     assert out.endswith("\nnext: netspec run net.yaml --set width=6 PHOTO --weights torchvision-net.safetensors\n")
 
 
-def test_the_readme_shows_what_is_printed(netspec: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_on_weights_shows_what_is_printed(
+    netspec: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = Path(__file__).parents[2]
     graph = load_graph(root / "specs" / "resnet.yaml", ["depth=18"])
     state = {}
@@ -105,7 +107,7 @@ def test_the_readme_shows_what_is_printed(netspec: Run, tmp_path: Path, monkeypa
     (tmp_path / "specs").symlink_to(root / "specs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(catalog, "shipped_specs", lambda: Path("specs").absolute())
-    shown = (root / "README.md").read_text().partition("$ netspec weights import")[2].partition("\n```")[0]
+    shown = (root / "docs" / "weights.md").read_text().partition("$ netspec weights import")[2].partition("\n```")[0]
     command, *lines = shown.splitlines()
     code, out, err = netspec("weights", "import", *command.split())
     assert (code, err) == (0, "")

@@ -1,0 +1,75 @@
+"""Reads README.md and docs/: their blocks of code, tables, links and headings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+_FENCE = re.compile(r"(?:<!-- excerpt: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`([^`\n]+)`")
+
+
+class Block(NamedTuple):
+    """A block of code.
+
+    Attributes:
+        excerpt: the file that it is an excerpt of, as the page says above it, or empty.
+        section: the headings before it, which say how many there were.
+    """
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    excerpt: str
+    section: int
+
+    def __str__(self) -> str:
+        return f"{self.page.name}:{self.line}"
+
+
+def blocks(*languages: str, pages: tuple[Path, ...] = PAGES) -> list[Block]:
+    """The blocks in these languages, of all pages unless told, in order."""
+    return [block for page in pages for block in _blocks(page) if block.language in languages]
+
+
+def _blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text()
+    for found in _FENCE.finditer(text):
+        before = text[: found.start()]
+        prose = _FENCE.sub("", before)  # a comment in YAML is no heading
+        line = text[: found.start(2)].count("\n") + 1
+        yield Block(page, line, found[2], found[3], found[1] or "", len(_HEADING.findall(prose)))
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return _FENCE.sub("", page.read_text())
+
+
+def links(page: Path) -> list[str]:
+    """What a page links to."""
+    return _LINK.findall(prose(page))
+
+
+def anchors(page: Path) -> set[str]:
+    """What can stand after `#` in a link to a page: its headings, as GitHub writes them."""
+    headings = _HEADING.findall(prose(page))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def codes(text: str) -> list[str]:
+    """What stands in backticks, without the escapes that tables need."""
+    return [code.replace("\\|", "|") for code in _CODE.findall(text)]
+
+
+def rows(page: Path) -> list[list[str]]:
+    """The rows of a page's tables, titles among them, cell by cell."""
+    lines = [line for line in prose(page).splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]

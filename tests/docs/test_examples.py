@@ -1,0 +1,128 @@
+"""What README and docs/ show: each spec is compiled, each program run, each excerpt is one, each key has an example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+import netspec
+from netspec.lowering import backend_names
+from netspec.ops.initializers import Normal, TruncatedNormal, Uniform, VarianceScaling
+from netspec.recipe import Recipe
+from netspec.spec.blocks import KEYS as BLOCK_KEYS
+from netspec.spec.blocks import LAYER_KEYS
+from netspec.spec.declarations import TYPES
+from netspec.spec.expression import FUNCTIONS
+from netspec.spec.model import InputSpec, PlacementSpec, PreprocessingSpec, Published
+from netspec.spec.validate import KEYS
+from netspec.training.study.model import MemberEntry, PublishedFigures, StudyData, StudyEntry, Target
+from netspec.transfer.mapping import WeightMapping
+from tests.docs.examples import PAGES, Example, examples, excerpts
+from tests.docs.markdown import ROOT, Block, blocks, codes, prose, rows
+
+EXAMPLES = examples()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
+def test_specs_are_compiled(example: Example, tmp_path: Path) -> None:
+    network = netspec.load(example.write(tmp_path))
+    network.graph.check()
+    for backend in backend_names():
+        assert network.lower(backend).graph.name == network.name
+
+
+def test_an_example_that_is_wrong_is_found(tmp_path: Path) -> None:
+    with pytest.raises(netspec.SpecError):
+        netspec.load(Example("", "training: {batch_size: 1, epochs: 1, optimiser: {}}\n", {}).write(tmp_path))
+
+
+@pytest.mark.parametrize("block", [b for b in blocks("python") if not b.excerpt], ids=str)
+def test_programs_run(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("specs").symlink_to(ROOT / "specs")
+    exec(compile(block.text, str(block), "exec"), {"__name__": "example"})  # noqa: S102 # it is ours
+
+
+@pytest.mark.parametrize("block", excerpts(), ids=str)
+def test_excerpts_are_of_the_file_that_they_name(block: Block) -> None:
+    """Line by line and in order; `# …` and `...` stand for what is left out, and comments after a line may be."""
+    file = iter((ROOT / block.excerpt).read_text().splitlines())
+    for line in block.text.splitlines():
+        if line.strip() and line.strip() not in ("...", "# …"):
+            found = any(line in (own, own.partition("  # ")[0]) for own in file)
+            assert found, f"{block.excerpt} has no line {line!r} after those above it"
+
+
+def test_blocks_are_in_languages_that_are_checked() -> None:
+    known = {"yaml", "python", "console", "mermaid"}
+    unknown = [str(block) for block in blocks("", "bash", "sh", "py", "text", "json") if block.language not in known]
+    assert not unknown, "write ```yaml, ```python or ```console"
+    outside = [str(b) for b in blocks("yaml") if b.page not in PAGES and not b.excerpt]
+    assert not outside, "YAML outside of docs/ is an excerpt of a file, which the page says above it"
+
+
+def _fields(model: type[BaseModel]) -> Iterator[str]:
+    """The keys of a model and of those within it."""
+    for name, field in model.model_fields.items():
+        yield name
+        for inner in _models(field.annotation):
+            yield from _fields(inner)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation) if get_origin(annotation) is not Literal else ():
+        yield from _models(argument)
+
+
+LANGUAGE = (PreprocessingSpec, InputSpec, Published, PlacementSpec, Normal, TruncatedNormal, Uniform, VarianceScaling)
+OF_THE_LANGUAGE = {*KEYS, *LAYER_KEYS, *BLOCK_KEYS, "type", "default", "choices"}.union(*map(_fields, LANGUAGE))
+
+
+@pytest.mark.parametrize("key", sorted((OF_THE_LANGUAGE | {*_fields(Recipe)}) - {"mean_image"}))
+def test_every_key_has_an_example(key: str) -> None:
+    """docs/language.md and docs/training.md are the reference: what a spec can say stands there as it is written."""
+    assert any(key in example.said() for example in EXAMPLES), f"no example in docs/ says `{key}`"
+
+
+@pytest.mark.parametrize("model", [*_models(Recipe.model_fields["optimizer"].annotation)], ids=lambda m: m.__name__)
+def test_every_optimizer_has_an_example(model: type[BaseModel]) -> None:
+    _assert_named(model)
+
+
+@pytest.mark.parametrize("model", [*_models(Recipe.model_fields["schedule"].annotation)], ids=lambda m: m.__name__)
+def test_every_schedule_has_an_example(model: type[BaseModel]) -> None:
+    _assert_named(model)
+
+
+def _assert_named(model: type[BaseModel]) -> None:
+    (name,) = get_args(model.model_fields["name"].annotation)
+    assert any(f"name: {name}" in example.text for example in EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("language.md", {*TYPES, *FUNCTIONS}),
+        ("training.md", set().union(*map(_fields, (StudyEntry, StudyData, MemberEntry, PublishedFigures, Target)))),
+        ("weights.md", {*WeightMapping.__annotations__} & {"spec", "origin", "source", "models", "layers", "ignored"}),
+    ],
+    ids=["language", "studies", "mappings"],
+)
+def test_words_are_explained(page: str, words: set[str]) -> None:
+    path = ROOT / "docs" / page
+    told = {word for code in codes(prose(path)) for word in code.replace(":", " ").split()}
+    told |= {key for example in EXAMPLES for key in example.said()}
+    assert words <= told
+
+
+def test_each_key_of_a_table_is_told_once() -> None:
+    """A row for a key, in one page."""
+    keys = [code for page in PAGES if page.name != "ops.md" for row in rows(page) for code in codes(row[0])]
+    full = [key for key in keys if ": {" in key]
+    assert len(full) == len(set(full))
