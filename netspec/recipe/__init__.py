@@ -3,7 +3,15 @@
 Units: learning rates are for one optimizer step; a span of time is counted in optimizer steps or in epochs.
 """
 
-from netspec.recipe.augmentation import Augmentation, ColorNoise, Evaluation, RandomResizedCrop
+from netspec.recipe.augmentation import (
+    Augmentation,
+    AutoAugment,
+    ColorNoise,
+    Evaluation,
+    RandAugment,
+    RandomErasing,
+    RandomResizedCrop,
+)
 from netspec.recipe.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd, WeightAverage, WeightOverride
 from netspec.recipe.recipe import Recipe, SoftmaxCrossEntropy
 from netspec.recipe.schedule import (
@@ -23,6 +31,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Augmentation",
+    "AutoAugment",
     "ColorNoise",
     "ConstantSchedule",
     "CosineSchedule",
@@ -32,6 +41,8 @@ __all__ = [
     "Optimizer",
     "PlateauSchedule",
     "PolynomialSchedule",
+    "RandAugment",
+    "RandomErasing",
     "RandomResizedCrop",
     "Recipe",
     "RmsProp",

@@ -1,11 +1,14 @@
 """What is done to the images that are trained on, and how one is scored."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from netspec.ops.attributes import Attribute, PositiveFloat, PositiveInt, Size2d
-from netspec.recipe.bounds import PositiveShare, require_rising
+from netspec.recipe.bounds import NonNegativeFloat, PositiveShare, require_rising
+
+Magnitude = Annotated[float, Field(ge=0, le=10)]
+Operations = Annotated[int, Field(ge=1, le=100)]  # of an image; more would be a mistake, and numbers are drawn for all
 
 
 class ColorNoise(Attribute):
@@ -31,6 +34,68 @@ class RandomResizedCrop(Attribute):
         return self
 
 
+class RandAugment(Attribute):
+    """Operations on the pixels of a crop, drawn anew for each image, all as likely.
+
+    They are the fourteen of the paper (figure 2 and section 3): identity, auto_contrast, equalize, rotate, solarize,
+    color, posterize, contrast, brightness, sharpness, shear_x, shear_y, translate_x, translate_y. The authors' code
+    (tensorflow/tpu, models/official/efficientnet) lacks identity, and has invert, solarize_add and cutout beside them.
+
+    A magnitude of 0 leaves the image as it is and 10 is the most that is done, as AutoAugment bounds it: where a range
+    has the identity at its other end or in its middle, the magnitude is counted from there, and not as AutoAugment
+    does. Whatever has a direction takes either at random. Magnitudes above 10 are beyond the paper's own scale.
+
+    Attributes:
+        operations: how many are done to an image, one after the other; the same one may come twice.
+        magnitude: of all of them.
+        magnitude_std: deviation of the magnitude, which is then drawn for each operation from a normal distribution
+            and kept from 0 to 10. It is not the paper's, but of the code that trained DeiT, Swin and ConvNeXt (timm),
+            whose tables write 9/0.5.
+        probability: that an operation which was drawn is done: always in the paper, every second time in timm.
+
+    Source: Cubuk, Zoph, Shlens & Le 2020, RandAugment, section 3.
+    """
+
+    operations: Operations = 2
+    magnitude: Magnitude = 9.0
+    magnitude_std: NonNegativeFloat = 0.0
+    probability: PositiveShare = 1.0
+
+
+class AutoAugment(Attribute):
+    """One of a policy's pairs of operations on the pixels of a crop, drawn anew for each image, all as likely.
+
+    `imagenet` is the policy of the paper's table 9, with the ranges of its table 6. As in the authors' code, the
+    magnitude is in tenths of a range, and what has a direction takes either at random. That of EfficientNet
+    (tensorflow/tpu, models/official/efficientnet) has other pairs, by the name of v0, which no paper states.
+
+    Source: Cubuk, Zoph, Mane, Vasudevan & Le 2019, AutoAugment, section 4.3 and appendix.
+    """
+
+    policy: Literal["imagenet"]
+
+
+class RandomErasing(Attribute):
+    """A rectangle of a crop whose every value becomes a random one, from 0 to 255.
+
+    `area` bounds its share of the crop's area, evenly distributed; `aspect_ratio` its width over its height, the
+    logarithm evenly distributed over what fits into the crop. The paper draws the ratio itself evenly, by which most
+    rectangles are long in one direction; the logarithm is timm's, which trained Swin and ConvNeXt.
+
+    Source: Zhong, Zheng, Kang, Li & Yang 2020, Random Erasing, algorithm 1 and section 5.1.2, whose figures these are.
+    """
+
+    probability: PositiveShare = 0.5
+    area: tuple[PositiveShare, PositiveShare] = Field((0.02, 0.4), strict=False)
+    aspect_ratio: tuple[PositiveFloat, PositiveFloat] = Field((0.3, 1 / 0.3), strict=False)
+
+    @model_validator(mode="after")
+    def _bounds_rise(self) -> Self:
+        require_rising("area", self.area)
+        require_rising("aspect_ratio", self.aspect_ratio)
+        return self
+
+
 class Augmentation(Attribute):
     """What is done to a training image at random.
 
@@ -40,6 +105,9 @@ class Augmentation(Attribute):
         random_crop: where the crop lies; without it, in the centre.
         random_resized_crop: another way to have a crop.
         horizontal_flip: mirrors one of two.
+        rand_augment: changes the pixels of what was cut and mirrored.
+        auto_augment: another way to change them.
+        random_erasing: after that.
         color_noise: added to all pixels.
     """
 
@@ -47,6 +115,9 @@ class Augmentation(Attribute):
     random_crop: Size2d | None = None
     random_resized_crop: RandomResizedCrop | None = None
     horizontal_flip: bool = False
+    rand_augment: RandAugment | None = None
+    auto_augment: AutoAugment | None = None
+    random_erasing: RandomErasing | None = None
     color_noise: ColorNoise | None = None
 
     @model_validator(mode="after")
@@ -57,6 +128,17 @@ class Augmentation(Attribute):
         if self.random_shorter_side:
             require_rising("random_shorter_side", self.random_shorter_side)
         return self
+
+    @model_validator(mode="after")
+    def _has_one_policy(self) -> Self:
+        if self.rand_augment and self.auto_augment:
+            raise ValueError("`rand_augment` and `auto_augment` are two policies for one crop: leave one of them out")
+        return self
+
+    @property
+    def policy(self) -> RandAugment | AutoAugment | None:
+        """What changes the pixels of a crop."""
+        return self.rand_augment or self.auto_augment
 
     @property
     def asked(self) -> tuple[str, ...]:

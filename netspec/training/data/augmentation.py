@@ -5,7 +5,6 @@ What sample i undergoes in epoch e is a function of (seed, e, i): processes, bac
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +12,12 @@ from numpy.typing import NDArray
 
 from netspec.preprocessing import Pixels, center, resize
 from netspec.recipe import Augmentation
+from netspec.training.data.augment import load_operations
+from netspec.training.data.augment.erasing import Erasures, draw_erasures
+from netspec.training.data.augment.parts import between, part_of
+from netspec.training.data.augment.policy import Changes, draw_changes
+from netspec.training.data.augment.streams import stream_of_each
 from netspec.training.data.statistics import Components
-from netspec.weights import stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class Draws:
         corners: where the crop begins, from 0 at the top or left to 1; None for the centre. Shape: (n, 2).
         flips: whether it is mirrored. Shape: (n,).
         shifts: added to every pixel, or None. Shape: (n, C). Units: pixel values.
+        changes: what a policy does to the pixels of what was cut and mirrored, or None.
+        erasures: what is then erased of it, or None.
+        bgr: whether pixels are blue, green and red, of which a policy has to know.
     """
 
     augmentation: Augmentation
@@ -34,12 +40,15 @@ class Draws:
     corners: NDArray[np.float64] | None
     flips: NDArray[np.bool_]
     shifts: NDArray[np.float32] | None
+    changes: Changes | None = None
+    erasures: Erasures | None = None
+    bgr: bool = False
 
     def extent(self, row: int, image: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
         """The rows and columns of an image that become the crop, both sizes given by height and width."""
         first, second = self.zooms[row].tolist()
         if bounds := self.augmentation.random_resized_crop:
-            return _part(image, _between(*bounds.area, first), bounds.aspect_ratio, second)
+            return part_of(image, between(*bounds.area, first), bounds.aspect_ratio, second)
         if sides := self.augmentation.random_shorter_side:
             side = sides[0] + int(first * (sides[1] - sides[0] + 1))
             factor = max(side / min(image), crop[0] / image[0], crop[1] / image[1])
@@ -61,10 +70,13 @@ def draw(
     indices: NDArray[np.int64],
     augmentation: Augmentation,
     components: Components | None = None,
+    *,
+    bgr: bool = False,
 ) -> Draws:
     """What images undergo in an epoch; that of each depends on no other.
 
-    All is drawn in one order, asked for or not: a flip that is added to a recipe leaves the crops as they were.
+    All is drawn in one order, asked for or not: a flip that is added to a recipe leaves the crops as they were. A
+    policy and random erasing have streams of their own.
     The color noise is the paper's: each component times its deviation times N(0, std), once an image.
 
     Args:
@@ -73,16 +85,12 @@ def draw(
         indices: of the samples in their dataset.
         augmentation: what is drawn.
         components: of the training set, for the color noise.
+        bgr: whether images are blue, green and red.
 
     Source: Krizhevsky et al. 2012, section 4.1.
     """
     uniform, normal, zooms = np.empty((len(indices), 3)), np.empty((len(indices), 3)), np.empty((len(indices), 2))
-    random = stream(seed, "augment", str(epoch))
-    state = random.bit_generator.state
-    for row, index in enumerate(indices.tolist()):
-        # A stretch of Philox's counter for each sample: as good as a stream of its own, in a quarter of the time.
-        state["state"]["counter"][1] = index
-        random.bit_generator.state = state
+    for row, random in enumerate(stream_of_each(seed, "augment", epoch, indices)):
         random.random(out=uniform[row])
         random.standard_normal(out=normal[row])
         random.random(out=zooms[row])
@@ -93,34 +101,27 @@ def draw(
         shifts = (alpha[:, None, :] * components.deviations).sum(axis=2).astype(np.float32)
     flips = (uniform[:, 2] < 0.5) & augmentation.horizontal_flip
     placed = augmentation.random_crop or augmentation.random_resized_crop
-    return Draws(augmentation, zooms, uniform[:, :2] if placed else None, flips, shifts)
+    corners = uniform[:, :2] if placed else None
+    changes = draw_changes(seed, epoch, indices, augmentation)
+    erasures = draw_erasures(seed, epoch, indices, augmentation)
+    return Draws(augmentation, zooms, corners, flips, shifts, changes, erasures, bgr)
 
 
-def _between(least: float, greatest: float, share: float) -> float:
-    return least + share * (greatest - least)
+def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, mask: bool = False) -> None:
+    """Make what a row of draws says of an image, but for the shift of its colors, in an array of the crop's size.
 
-
-def _part(image: tuple[int, int], area: float, ratios: tuple[float, float], share: float) -> tuple[int, int]:
-    """The rows and columns of a part of an image, by its share of the area and the bounds of its width over height.
-
-    The ratio is drawn among those that fit: torchvision's RandomResizedCrop, which draws area and ratio again until
-    they do, has large areas less often than the paper. An image too long and thin for all of them gives the largest
-    part that has the nearest.
+    Of a mask, the same crop by the nearest pixels.
     """
-    height, width = image
-    least = min(max(ratios[0], area * width / height), ratios[1])
-    greatest = max(min(ratios[1], width / (area * height)), ratios[0])
-    ratio = math.exp(_between(math.log(least), math.log(greatest), share))
-    pixels = min(area * height * width, height * height * ratio, width * width / ratio)
-    rows, columns = round(math.sqrt(pixels / ratio)), round(math.sqrt(pixels * ratio))
-    return min(max(1, rows), height), min(max(1, columns), width)
+    _cut_crop(target, image, row, draws, nearest=mask)
+    if mask:
+        return
+    if draws.changes and (steps := draws.changes.steps(row)):
+        load_operations().transform(target, steps, bgr=draws.bgr)
+    if draws.erasures:
+        draws.erasures.erase(target, row)
 
 
-def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool = False) -> None:
-    """Cut the crop that a row of draws says out of an image, into an array of the crop's size.
-
-    Of a mask, the same crop by the `nearest` pixels.
-    """
+def _cut_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool) -> None:
     height, width, channels = target.shape
     rows, columns = draws.extent(row, (image.shape[0], image.shape[1]), (height, width))
     top, left = draws.corner(row, (image.shape[0] - rows, image.shape[1] - columns))

@@ -16,6 +16,7 @@ from netspec.graph import Preprocessing
 from netspec.lowering import Batch
 from netspec.preprocessing import Pixels
 from netspec.recipe import Augmentation, Recipe
+from netspec.training.data.augment import load_operations
 from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
@@ -85,6 +86,7 @@ class Batches:
         self._reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, whole=whole, rule=rule)
         _require_augmentation(dataset, input_shape, recipe.augmentation, components)
         self._dataset, self._input_shape, self._recipe, self._components = dataset, input_shape, recipe, components
+        self._bgr = preprocessing is not None and preprocessing.channel_order == "bgr"
         self._rank, self._world = rank, world
         self._size = recipe.batch_size * recipe.accumulate
         if recipe.last_batch == "drop" and len(dataset) < self._size:
@@ -112,7 +114,7 @@ class Batches:
         rows = np.arange(len(indices))
         rows = rows[rows % recipe.batch_size % self._world == self._rank]
         own = indices[rows]
-        draws = draw(recipe.seed, epoch, own, recipe.augmentation, self._components)
+        draws = draw(recipe.seed, epoch, own, recipe.augmentation, self._components, bgr=self._bgr)
         samples = self._reader.read(own, threads or available_threads(), partial(cut, draws=draws))
         whole = Batch(
             samples.inputs,
@@ -165,6 +167,8 @@ def _require_augmentation(
         raise NetspecError(
             f"{', '.join(augmentation.asked)}: of images alone, and the samples of {dataset.origin} are features"
         )
+    if augmentation.policy:
+        load_operations()
     crop = augmentation.random_crop
     if crop and (crop.height, crop.width) != shape[1:]:
         raise NetspecError(f"random_crop: expected the size of the network's input {shape[1:]}, received {crop}")

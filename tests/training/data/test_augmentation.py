@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from netspec.ops.attributes import both
 from netspec.preprocessing import resize
-from netspec.recipe import Augmentation, ColorNoise, RandomResizedCrop
+from netspec.recipe import Augmentation, AutoAugment, ColorNoise, RandAugment, RandomErasing, RandomResizedCrop
+from netspec.training.data.augment.operations import transform
 from netspec.training.data.augmentation import Draws, cut, draw, evaluation_views
 from netspec.training.data.statistics import Components
 
@@ -78,6 +81,54 @@ def test_what_is_added_leaves_the_rest_as_it_was() -> None:
     np.testing.assert_array_equal(crops.corners, of(np.arange(9)).corners)
     noise = of(np.arange(9), Augmentation(color_noise=ColorNoise(std=0.1)))
     np.testing.assert_array_equal(noise.shifts, of(np.arange(9)).shifts)
+
+
+CHANGED = {
+    "rand_augment": {"rand_augment": RandAugment(magnitude_std=0.5, probability=0.5)},
+    "auto_augment": {"auto_augment": AutoAugment(policy="imagenet")},
+    "random_erasing": {"random_erasing": RandomErasing(probability=1.0)},
+    "both": {"rand_augment": RandAugment(), "random_erasing": RandomErasing(probability=1.0)},
+}
+
+
+@pytest.mark.parametrize("added", CHANGED.values(), ids=CHANGED)
+def test_a_policy_leaves_crops_flips_and_noise_as_they_were(added: dict[str, Any]) -> None:
+    plain, changed = of(np.arange(99)), of(np.arange(99), ALL.model_copy(update=added))
+    for name in ("corners", "flips", "zooms", "shifts"):
+        np.testing.assert_array_equal(getattr(changed, name), getattr(plain, name))
+
+
+def test_what_is_erased_is_the_same_with_and_without_a_policy() -> None:
+    alone, beside = (of(np.arange(99), Augmentation(**CHANGED[name])) for name in ("random_erasing", "both"))
+    assert alone.erasures is not None
+    assert beside.erasures is not None
+    assert [alone.erasures.box(row, (30, 40)) for row in range(99)] == [
+        beside.erasures.box(row, (30, 40)) for row in range(99)
+    ]
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr", "gray"])
+@pytest.mark.parametrize("added", CHANGED.values(), ids=CHANGED)
+def test_a_crop_is_cut_mirrored_changed_and_then_erased(added: dict[str, Any], order: str) -> None:
+    own = Augmentation(random_crop={"height": 12, "width": 15}, horizontal_flip=True, **added)
+    channels = 1 if order == "gray" else 3
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, channels), dtype=np.uint8)
+    image = image[..., ::-1] if order == "bgr" else image
+    draws = draw(0, 0, np.arange(40), own, bgr=order == "bgr")
+    plain = draw(0, 0, np.arange(40), Augmentation(random_crop=own.random_crop, horizontal_flip=True))
+    changed = 0
+    for row in range(40):
+        expected, found = np.empty((12, 15, channels), np.uint8), np.empty((12, 15, channels), np.uint8)
+        cut(expected, image, row, plain)
+        crop = expected.copy()
+        if draws.changes:
+            transform(expected, draws.changes.steps(row), bgr=order == "bgr")
+        if draws.erasures:
+            draws.erasures.erase(expected, row)
+        cut(found, image, row, draws)
+        np.testing.assert_array_equal(found, expected)
+        changed += (found != crop).any()
+    assert changed > 15
 
 
 @pytest.mark.parametrize("spare", [(0, 0), (4, 6), (5, 7)])

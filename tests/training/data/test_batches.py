@@ -8,8 +8,8 @@ import pytest
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
 from netspec.ops.attributes import both
-from netspec.recipe import Augmentation, RandomResizedCrop
-from netspec.training.data.batches import Batches
+from netspec.recipe import Augmentation, AutoAugment, RandAugment, RandomErasing, RandomResizedCrop
+from netspec.training.data.batches import Batches, order
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import BadDataError
 from tests.training.data.numbered import (
@@ -115,6 +115,48 @@ def test_what_a_sample_undergoes_depends_on_seed_epoch_and_sample_alone() -> Non
     assert first != seen(batches(Numbered(24), recipe(4, augmentation=AUGMENTED, seed=1)))
 
 
+CHANGED = Augmentation(
+    random_crop={"height": 4, "width": 5},
+    horizontal_flip=True,
+    rand_augment=RandAugment(magnitude_std=0.5),
+    random_erasing=RandomErasing(),
+)
+
+
+def crops(found: Batches, length: int) -> dict[int, bytes]:
+    """The pixels of each sample in the first epoch, by the order that it has there."""
+    rows = np.concatenate([batch.inputs for k in range(found.steps_per_epoch) for batch in found.step(k).batches])
+    return dict(zip(order(0, 0, length).tolist(), map(np.ndarray.tobytes, rows), strict=True))
+
+
+@pytest.mark.parametrize("policy", ["rand_augment", "auto_augment"])
+def test_what_a_policy_does_depends_on_seed_epoch_and_sample_alone(policy: str) -> None:
+    table = {"rand_augment": None, "auto_augment": AutoAugment(policy="imagenet")}
+    own = CHANGED if policy == "rand_augment" else CHANGED.model_copy(update=table)
+    first = crops(batches(Numbered(24), recipe(4, augmentation=own)), 24)
+    assert first == crops(batches(Numbered(24), recipe(3, accumulate=2, augmentation=own)), 24)
+    assert first == crops(batches(Numbered(24), recipe(24, augmentation=own)), 24)
+    halves = [batches(Numbered(24), recipe(4, augmentation=own), rank=rank, world=2) for rank in (0, 1)]
+    places = order(0, 0, 24).reshape(6, 4)
+    for rank, half in enumerate(halves):
+        for k in range(6):
+            assert [*map(np.ndarray.tobytes, half.step(k, threads=1 + rank).batches[0].inputs)] == [
+                first[index] for index in places[k, rank::2].tolist()
+            ]
+    without = crops(batches(Numbered(24), recipe(4, augmentation=AUGMENTED)), 24)
+    assert sum(first[index] != without[index] for index in range(24)) > 12
+
+
+def test_a_policy_sees_the_same_colors_in_each_order_of_channels() -> None:
+    own = recipe(60, augmentation=Augmentation(auto_augment=AutoAugment(policy="imagenet"), horizontal_flip=True))
+    rgb, bgr = (
+        Batches(Numbered(60), SHAPE, Preprocessing(channel_order=name), own, None).step(0).batches[0]
+        for name in ("rgb", "bgr")
+    )
+    np.testing.assert_array_equal(bgr.inputs, rgb.inputs[..., ::-1])
+    assert len({image.tobytes() for image in rgb.inputs}) == 60
+
+
 def test_crops_flips_and_noise_reach_the_batch() -> None:
     batch = batches(Numbered(200), recipe(200, augmentation=AUGMENTED)).step(0).batches[0]
     tops, columns = batch.inputs[:, 0, 0, 1], batch.inputs[:, 0, :, 2].astype(int)
@@ -184,6 +226,7 @@ def test_features_that_do_not_fit() -> None:
     ("dataset", "shape", "augmentation", "message"),
     [
         (Features(8), (2,), AUGMENTED, "random_crop, horizontal_flip, color_noise: of images alone"),
+        (Features(8), (2,), CHANGED, "horizontal_flip, rand_augment, random_erasing: of images alone"),
         (Numbered(8), (784,), Augmentation(), r"images become an input of \[1, H, W\] or \[3, H, W\]"),
         (Numbered(8), SHAPE, Augmentation(random_crop=both(5)), r"expected the size .* \(4, 5\), received 5x5"),
         (Numbered(0), SHAPE, Augmentation(), "numbered: there are no samples in it"),
