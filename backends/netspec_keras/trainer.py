@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 
 Given = dict[str, Any]  # the arguments of a traced function by name: arrays, or tuples of them
 Found = tuple[Any, Any, Sequence[Any]]  # loss, how many are wrong, gradients
-PER_SAMPLE = ("inputs", "labels", "shifts", "masks")  # arguments whose first axis is the free batch
+PER_SAMPLE = (
+    "inputs",
+    "labels",
+    "partners",
+    "shares",
+    "shifts",
+    "masks",
+)  # arguments whose first axis is the free batch
 
 
 class KerasTrainer(Trainer):
@@ -117,7 +124,7 @@ class KerasTrainer(Trainer):
 
     def _call(self, function: Callable[..., Any], given: Given, **options: bool) -> Any:
         """A method, traced for this set of arguments and options when it first comes up."""
-        case = (function.__name__, *given, *options.values())
+        case = (function.__name__, *given, *options.values(), getattr(given.get("inputs"), "dtype", None))
         if case not in self._functions:
             traced = partial(function, **options)
             self._functions[case] = tf.function(traced, input_signature=[_signature(given)], autograph=False)
@@ -126,13 +133,14 @@ class KerasTrainer(Trainer):
 
     def _given(self, batch: Batch, total: int, key: int, position: int) -> Given:
         """What a traced function takes of a batch, the one at this position in its step."""
-        given = {"inputs": self._inputs(batch.inputs), "labels": batch.labels, "total": np.float64(total)}
-        if batch.shifts is not None:
-            given["shifts"] = batch.shifts
+        inputs = self._inputs(batch.inputs, in_training=True)
+        given = {"inputs": inputs, "labels": batch.labels, "total": np.float64(total)}
+        some = {"shifts": batch.shifts, "partners": batch.partners, "shares": batch.shares}
+        given |= {name: array for name, array in some.items() if array is not None}
         return given | self._drops.arguments(batch, key, position)
 
-    def _inputs(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        """Images as they are, features in Keras' order of axes.
+    def _inputs(self, inputs: NDArray[Any], *, in_training: bool = False) -> NDArray[Any]:
+        """Images as they are, in training of float32 too; features in Keras' order of axes.
 
         Raises:
             BackendError: they are not what the network takes.
@@ -140,8 +148,9 @@ class KerasTrainer(Trainer):
         (value,) = self._graph.inputs
         images = self._settings.normalization is not None
         expected = TensorType(native_shape(value.type)) if images else value.type
-        if inputs.shape[1:] != expected.features or (images and inputs.dtype != np.uint8):
-            what = "uint8 images" if images else "features"
+        pixels = (np.uint8, np.float32) if in_training else (np.uint8,)
+        if inputs.shape[1:] != expected.features or (images and inputs.dtype not in pixels):
+            what = f"{' or '.join(each.__name__ for each in pixels)} images" if images else "features"
             raise BackendError(f"{value.name}: expected {what} {expected}, received {inputs.dtype} {inputs.shape}")
         return inputs if images else inputs.transpose(native_order(inputs.ndim)).astype(self._graph.dtype.numpy)
 
@@ -174,15 +183,23 @@ class KerasTrainer(Trainer):
             tape.watch(variables)
             with self._drops.taking(given):
                 logits, *heads = self._model.outputs(self._normalized(given), training=True)
-            smoothing = self._settings.recipe.loss.label_smoothing
-            losses = _cross_entropy(logits, given["labels"], smoothing)
+            losses = self._losses(logits, given)
             for weight, head in zip(self._head_weights, heads, strict=True):
-                losses += weight * _cross_entropy(head, given["labels"], smoothing)
+                losses += weight * self._losses(head, given)
             loss = tf.reduce_sum(losses) / tf.cast(given["total"], losses.dtype)
         wrong = tf.math.count_nonzero(tf.argmax(logits, axis=1) != given["labels"])
         # What no output needs has a gradient of zero; its decay goes on.
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, wrong, gradients
+
+    def _losses(self, logits: tf.Tensor, given: Given) -> tf.Tensor:
+        """The recipe's loss of each sample; of mixed ones by the share of each of their labels."""
+        smoothing = self._settings.recipe.loss.label_smoothing
+        own = _cross_entropy(logits, given["labels"], smoothing)
+        if "partners" not in given:
+            return own
+        shares = tf.cast(given["shares"], own.dtype)
+        return shares * own + (1 - shares) * _cross_entropy(logits, given["partners"], smoothing)
 
     def _update(self, given: Given) -> tf.Tensor:
         self._optimizer.apply(given["gradients"], given["numbers"])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
-from netspec.lowering import Normalization
+from netspec.lowering import Batch, Normalization
 
 
 class Feed:
@@ -36,8 +36,8 @@ class Feed:
         if normalization is not None:
             self._normalization = self._figures(normalization)
 
-    def inputs(self, values: NDArray[Any], shifts: NDArray[Any] | None = None) -> Tensor:
-        """Images or features as the network's input.
+    def inputs(self, values: NDArray[Any], shifts: NDArray[Any] | None = None, *, in_training: bool = False) -> Tensor:
+        """Images or features as the network's input; in training the pixels may be float32.
 
         Raises:
             BackendError: not the dtype or shape that the network takes.
@@ -47,10 +47,12 @@ class Feed:
             self._require("features", values.shape[1:], features)
             return self._tensor(values).to(self._dtype)
         self._require("images", values.shape[1:], (*features[1:], features[0]))
-        if values.dtype != np.uint8:
-            raise BackendError(f"expected images of uint8, received {values.dtype}")
+        if values.dtype != np.uint8 and not (in_training and values.dtype == np.float32):
+            expected = "uint8 or float32" if in_training else "uint8"
+            raise BackendError(f"expected images of {expected}, received {values.dtype}")
         mean, factor = self._normalization
-        pixels = self._tensor(values).permute(0, 3, 1, 2).to(self._dtype, memory_format=self._layout)
+        # A copy whatever it is: what is not converted would be the batch's own memory.
+        pixels = self._tensor(values).permute(0, 3, 1, 2).to(self._dtype, copy=True, memory_format=self._layout)
         if shifts is not None:
             self._require("shifts", shifts.shape, (len(values), features[0]))
             pixels += self._tensor(shifts).to(self._dtype)[:, :, None, None]
@@ -67,6 +69,17 @@ class Feed:
             bad = labels[(labels < 0) | (labels >= self._classes)][0]
             raise BackendError(f"expected labels 0 to {self._classes - 1}, received {bad}")
         return self._tensor(labels.astype(np.int64, copy=False))
+
+    def mixed(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """The partners and the larger shares of a batch, checked; None where nothing is mixed.
+
+        Raises:
+            BackendError: a partner is no class.
+        """
+        if batch.partners is None or batch.shares is None:
+            return None
+        partners = self.labels(batch.partners, len(batch.inputs))
+        return partners, self._tensor(batch.shares).to(self._dtype)
 
     def stand_in(self) -> tuple[Tensor, Tensor]:
         """A sample of zeros for a process that has none: it takes part, and is not counted."""

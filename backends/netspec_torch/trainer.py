@@ -218,30 +218,32 @@ class TorchTrainer(Trainer):
     def _backward_of(self, batch: Batch | None, total: int) -> Tensor:
         """Add a batch's gradient; the sum of its losses, and its misses. Without one, a stand-in adds nothing."""
         if batch is None:
-            (x, labels), masks, factor = self._feed.stand_in(), None, 0.0
+            (x, labels), mixed, masks, factor = self._feed.stand_in(), None, None, 0.0
         else:
-            x, labels = (
-                self._feed.inputs(batch.inputs, batch.shifts),
-                self._feed.labels(batch.labels, len(batch.inputs)),
-            )
-            masks, factor = (
-                self._tower.masks(batch.masks),
-                self.world / total,
-            )  # the mean over processes is taken of the gradients
+            x = self._feed.inputs(batch.inputs, batch.shifts, in_training=True)
+            labels, mixed = self._feed.labels(batch.labels, len(batch.inputs)), self._feed.mixed(batch)
+            masks = self._tower.masks(batch.masks)
+            factor = self.world / total  # the mean over processes is taken of the gradients
         with self._dropout.given(masks), self._autocast:
             outputs = self._network(x)
         logits, *heads = [_widened(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        loss = self._loss(logits, labels)
+        loss = self._loss(logits, labels, mixed)
         for weight, head in zip(self._head_weights, heads, strict=True):
-            loss = loss + weight * self._loss(head, labels)
+            loss = loss + weight * self._loss(head, labels, mixed)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
         found = torch.stack([loss.detach(), (logits.detach().argmax(1) != labels).sum()])
         return found.double() if batch else torch.zeros_like(found, dtype=torch.float64)
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The recipe's loss, summed over the samples."""
+    def _loss(self, logits: Tensor, labels: Tensor, mixed: tuple[Tensor, Tensor] | None) -> Tensor:
+        """The recipe's loss, summed over the samples; of mixed ones by the share of each of their labels."""
         smoothing = self._recipe.loss.label_smoothing
-        return cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        if mixed is None:
+            return cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+        partners, shares = mixed
+        own, other = (
+            cross_entropy(logits, each, reduction="none", label_smoothing=smoothing) for each in (labels, partners)
+        )
+        return (shares * own + (1 - shares) * other).sum()
 
     def _canonical(self, tensors: Mapping[str, Tensor]) -> dict[str, Array]:
         """Copies of tensors that are laid out as these weights are, as canonical arrays."""

@@ -3,7 +3,7 @@
 Units: learning rates are for one optimizer step; a span of time is counted in optimizer steps or in epochs.
 """
 
-from netspec.recipe.augmentation import Augmentation, ColorNoise, Evaluation, RandomResizedCrop
+from netspec.recipe.augmentation import Augmentation, ColorNoise, CutMix, Evaluation, Mixup, RandomResizedCrop
 from netspec.recipe.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd, WeightAverage, WeightOverride
 from netspec.recipe.recipe import Recipe, SoftmaxCrossEntropy
 from netspec.recipe.schedule import (
@@ -26,8 +26,10 @@ __all__ = [
     "ColorNoise",
     "ConstantSchedule",
     "CosineSchedule",
+    "CutMix",
     "Evaluation",
     "ExponentialSchedule",
+    "Mixup",
     "MultistepSchedule",
     "Optimizer",
     "PlateauSchedule",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -19,8 +19,9 @@ from netspec.recipe import Augmentation, Recipe
 from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
+from netspec.training.data.mixing import draw_mixes, mix
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import open_reader
+from netspec.training.data.samples import Memory, open_reader
 from netspec.training.data.statistics import Components
 from netspec.weights import stream
 
@@ -45,7 +46,7 @@ class Batches:
 
     An epoch goes through the dataset in an order of its own, drawn from the seed. A step takes the next
     batch_size · accumulate samples of it, or what is left at its end where the recipe keeps the last batch. Of each
-    batch, rank r has the samples r, r + world, …
+    batch, rank r has the samples r, r + world, …; it reads those of others that they are mixed with too.
 
     Args:
         dataset: what is trained on.
@@ -84,6 +85,8 @@ class Batches:
         self._dataset, self._input_shape, self._recipe, self._components = dataset, input_shape, recipe, components
         self._rank, self._world = rank, world
         self._size = recipe.batch_size * recipe.accumulate
+        self._image = (input_shape[1], input_shape[2]) if dataset.images else None
+        self._memory = Memory()
         if recipe.last_batch == "drop" and len(dataset) < self._size:
             raise NetspecError(
                 f"{dataset.origin}: has {len(dataset):,} samples, a step takes {self._size:,}, and the recipe drops"
@@ -108,15 +111,19 @@ class Batches:
         indices = order(recipe.seed, epoch, len(self._dataset))[place * self._size : (place + 1) * self._size]
         rows = np.arange(len(indices))
         rows = rows[rows % recipe.batch_size % self._world == self._rank]
-        own = indices[rows]
+        mixes = draw_mixes(recipe.seed, epoch, indices, rows, recipe.augmentation, self._image)
+        rows = rows if mixes is None else mixes.needed
+        own, threads = indices[rows], threads or available_threads()
         draws = draw(recipe.seed, epoch, own, recipe.augmentation, self._components)
-        samples = self._reader.read(own, threads or available_threads(), partial(cut, draws=draws))
+        samples = self._reader.read(own, threads, partial(cut, draws=draws))
         whole = Batch(
             samples.inputs,
             self._dataset.labels[own[samples.good]],
             rows[samples.good],
             None if draws.shifts is None else draws.shifts[samples.good],
         )
+        if mixes is not None:
+            whole = mix(whole, mixes, threads, self._memory)
         return StepBatch(self._divide(whole), len(indices) - len(samples.bad), samples.bad)
 
     def _divide(self, whole: Batch) -> tuple[Batch, ...]:
@@ -127,8 +134,7 @@ class Batches:
         for number in range(self._recipe.accumulate):
             start, stop = np.searchsorted(whole.rows, (number * size, (number + 1) * size))
             if start < stop:
-                shifts = None if whole.shifts is None else whole.shifts[start:stop]
-                batches.append(Batch(whole.inputs[start:stop], whole.labels[start:stop], numbers[start:stop], shifts))
+                batches.append(replace(whole.part(slice(start, stop)), rows=numbers[start:stop]))
         return tuple(batches)
 
     def stream(self, start: int, stop: int, *, threads: int | None = None, workers: int = 0) -> Generator[StepBatch]:
@@ -159,9 +165,9 @@ def _require_augmentation(
     dataset: Dataset, shape: tuple[int, ...], augmentation: Augmentation, components: Components | None
 ) -> None:
     """Raise a NetspecError for what cannot be done to the samples, or not for this input."""
-    if augmentation.asked and not dataset.images:
+    if augmentation.of_images and not dataset.images:
         raise NetspecError(
-            f"{', '.join(augmentation.asked)}: of images alone, and the samples of {dataset.origin} are features"
+            f"{', '.join(augmentation.of_images)}: of images alone, and the samples of {dataset.origin} are features"
         )
     crop = augmentation.random_crop
     if crop and (crop.height, crop.width) != shape[1:]:
