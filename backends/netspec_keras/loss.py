@@ -9,15 +9,23 @@ import tensorflow as tf
 
 from netspec.lowering.trainer import UNLABELLED
 
-Given = Mapping[str, Any]  # `labels`, and of maps `weights`, where there are any
+Given = Mapping[str, Any]  # `labels`; where there are any `partners` and `shares`, and of maps `weights`
 
 
 def losses(logits: tf.Tensor, given: Given, smoothing: float) -> tf.Tensor:
-    """Cross-entropy of each sample; of a map the mean over its labelled pixels, each times its weight. Shape: (N,).
+    """Cross-entropy of each sample; of one that is mixed by the share of each of its labels. Shape: (N,).
 
     Shapes: logits (N, classes) with labels (N,); or (N, H, W, classes) with labels and weights (N, H, W).
     """
-    labels = given["labels"]
+    own = _of_labels(logits, given["labels"], given, smoothing)
+    if "partners" not in given:
+        return own
+    shares = tf.cast(given["shares"], own.dtype)
+    return shares * own + (1 - shares) * _of_labels(logits, given["partners"], given, smoothing)
+
+
+def _of_labels(logits: tf.Tensor, labels: tf.Tensor, given: Given, smoothing: float) -> tf.Tensor:
+    """Of each sample by these labels; of a map the mean over labelled pixels, each times its weight. Shape: (N,)."""
     if labels.shape.rank == 1:
         return _cross_entropy(logits, labels, smoothing)
     known = labels != UNLABELLED

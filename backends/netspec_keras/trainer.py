@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 Given = dict[str, Any]  # the arguments of a traced function by name: arrays, or tuples of them
 Found = tuple[Any, Any, Sequence[Any]]  # loss, how many are wrong, gradients
-PER_SAMPLE = ("inputs", "labels", "shifts", "masks", "weights")  # arguments whose first axis is the free batch
+# Arguments whose first axis is the free batch.
+PER_SAMPLE = ("inputs", "labels", "partners", "shares", "shifts", "masks", "weights")
 
 
 class KerasTrainer(Trainer):
@@ -119,7 +120,7 @@ class KerasTrainer(Trainer):
 
     def _call(self, function: Callable[..., Any], given: Given, **options: bool) -> Any:
         """A method, traced for this set of arguments and options when it first comes up."""
-        case = (function.__name__, *given, *options.values())
+        case = (function.__name__, *given, *options.values(), getattr(given.get("inputs"), "dtype", None))
         if case not in self._functions:
             traced = partial(function, **options)
             self._functions[case] = tf.function(traced, input_signature=[_signature(given)], autograph=False)
@@ -128,11 +129,15 @@ class KerasTrainer(Trainer):
 
     def _given(self, batch: Batch, total: int, key: int, position: int) -> Given:
         """What a traced function takes of a batch, the one at this position in its step."""
-        given = {"inputs": self._inputs(batch.inputs), "labels": batch.labels, "total": np.float64(total)}
-        if batch.shifts is not None:
-            given["shifts"] = batch.shifts
-        if batch.weights is not None:
-            given["weights"] = batch.weights
+        inputs = self._inputs(batch.inputs, in_training=True)
+        given = {"inputs": inputs, "labels": batch.labels, "total": np.float64(total)}
+        some = {
+            "shifts": batch.shifts,
+            "partners": batch.partners,
+            "shares": batch.shares,
+            "weights": batch.weights,
+        }
+        given |= {name: array for name, array in some.items() if array is not None}
         self._require_pixels(batch)
         return given | self._drops.arguments(batch, key, position)
 
@@ -144,8 +149,8 @@ class KerasTrainer(Trainer):
             if array is not None and array.shape != expected:
                 raise BackendError(f"{what}: expected shape {expected}, received {array.shape}")
 
-    def _inputs(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        """Images as they are, features in Keras' order of axes.
+    def _inputs(self, inputs: NDArray[Any], *, in_training: bool = False) -> NDArray[Any]:
+        """Images as they are, in training of float32 too; features in Keras' order of axes.
 
         Raises:
             BackendError: they are not what the network takes.
@@ -153,8 +158,9 @@ class KerasTrainer(Trainer):
         (value,) = self._graph.inputs
         images = self._settings.normalization is not None
         expected = TensorType(native_shape(value.type)) if images else value.type
-        if inputs.shape[1:] != expected.features or (images and inputs.dtype != np.uint8):
-            what = "uint8 images" if images else "features"
+        pixels = (np.uint8, np.float32) if in_training else (np.uint8,)
+        if inputs.shape[1:] != expected.features or (images and inputs.dtype not in pixels):
+            what = f"{' or '.join(each.__name__ for each in pixels)} images" if images else "features"
             raise BackendError(f"{value.name}: expected {what} {expected}, received {inputs.dtype} {inputs.shape}")
         return inputs if images else inputs.transpose(native_order(inputs.ndim)).astype(self._graph.dtype.numpy)
 

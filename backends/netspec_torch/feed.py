@@ -11,8 +11,9 @@ from torch import Tensor
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
-from netspec.lowering import Normalization
+from netspec.lowering import Batch, Normalization
 from netspec.lowering.trainer import UNLABELLED
+from netspec_torch.loss import Targets
 
 
 class Feed:
@@ -37,8 +38,8 @@ class Feed:
         if normalization is not None:
             self._normalization = self._figures(normalization)
 
-    def inputs(self, values: NDArray[Any], shifts: NDArray[Any] | None = None) -> Tensor:
-        """Images or features as the network's input.
+    def inputs(self, values: NDArray[Any], shifts: NDArray[Any] | None = None, *, in_training: bool = False) -> Tensor:
+        """Images or features as the network's input; in training the pixels may be float32.
 
         Raises:
             BackendError: not the dtype or shape that the network takes.
@@ -48,10 +49,12 @@ class Feed:
             self._require("features", values.shape[1:], features)
             return self._tensor(values).to(self._dtype)
         self._require("images", values.shape[1:], (*features[1:], features[0]))
-        if values.dtype != np.uint8:
-            raise BackendError(f"expected images of uint8, received {values.dtype}")
+        if values.dtype != np.uint8 and not (in_training and values.dtype == np.float32):
+            expected = "uint8 or float32" if in_training else "uint8"
+            raise BackendError(f"expected images of {expected}, received {values.dtype}")
         mean, factor = self._normalization
-        pixels = self._tensor(values).permute(0, 3, 1, 2).to(self._dtype, memory_format=self._layout)
+        # A copy whatever it is: what is not converted would be the batch's own memory.
+        pixels = self._tensor(values).permute(0, 3, 1, 2).to(self._dtype, copy=True, memory_format=self._layout)
         if shifts is not None:
             self._require("shifts", shifts.shape, (len(values), features[0]))
             pixels += self._tensor(shifts).to(self._dtype)[:, :, None, None]
@@ -70,21 +73,26 @@ class Feed:
             raise BackendError(f"expected labels 0 to {self._classes - 1}, received {bad}")
         return self._tensor(labels.astype(np.int64, copy=False))
 
-    def weights(self, weights: NDArray[Any] | None, samples: int) -> Tensor | None:
-        """What the loss of each pixel is multiplied by.
+    def targets(self, batch: Batch) -> Targets:
+        """What the loss compares the logits with.
 
         Raises:
-            BackendError: they are not one a pixel of a map of labels.
+            BackendError: labels, partners or weights of pixels are not as many as there are, or no classes.
         """
-        if weights is None:
-            return None
-        self._require("weights of pixels", weights.shape, (samples, *self._map))
-        return self._tensor(weights).to(self._dtype)
+        samples = len(batch.inputs)
+        labels, weights = self.labels(batch.labels, samples), None
+        if batch.weights is not None:
+            self._require("weights of pixels", batch.weights.shape, (samples, *self._map))
+            weights = self._tensor(batch.weights).to(self._dtype)
+        if batch.partners is None or batch.shares is None:
+            return Targets(labels, weights)
+        shares = self._tensor(batch.shares).to(self._dtype)
+        return Targets(labels, weights, self.labels(batch.partners, samples), shares)
 
-    def stand_in(self) -> tuple[Tensor, Tensor]:
+    def stand_in(self) -> tuple[Tensor, Targets]:
         """A sample of zeros for a process that has none: it takes part, and is not counted."""
         x = torch.zeros(1, *self._type.features, dtype=self._dtype, device=self._device)
-        return x, torch.zeros(1, *self._map, dtype=torch.int64, device=self._device)
+        return x, Targets(torch.zeros(1, *self._map, dtype=torch.int64, device=self._device))
 
     def _figures(self, normalization: Normalization) -> tuple[Tensor, Tensor]:
         features = self._type.features

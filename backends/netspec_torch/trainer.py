@@ -24,7 +24,7 @@ from netspec_torch.device import arithmetic, choose_device, describe, threads_fo
 from netspec_torch.distributed import Processes, without_exchange
 from netspec_torch.feed import Feed
 from netspec_torch.layout import takes_channels_last
-from netspec_torch.loss import missed, summed_loss
+from netspec_torch.loss import Targets, missed, summed_loss
 from netspec_torch.masks import DropoutLayers
 from netspec_torch.memory import keep_freed_memory
 from netspec_torch.model import TorchModel
@@ -219,28 +219,25 @@ class TorchTrainer(Trainer):
     def _backward_of(self, batch: Batch | None, total: int) -> Tensor:
         """Add a batch's gradient; the sum of its losses, and its misses. Without one, a stand-in adds nothing."""
         if batch is None:
-            (x, labels), weights, masks, factor = self._feed.stand_in(), None, None, 0.0
+            (x, targets), masks, factor = self._feed.stand_in(), None, 0.0
         else:
-            x = self._feed.inputs(batch.inputs, batch.shifts)
-            labels = self._feed.labels(batch.labels, len(batch.inputs))
-            weights = self._feed.weights(batch.weights, len(batch.inputs))
-            masks, factor = (
-                self._tower.masks(batch.masks),
-                self.world / total,
-            )  # the mean over processes is taken of the gradients
+            x = self._feed.inputs(batch.inputs, batch.shifts, in_training=True)
+            targets = self._feed.targets(batch)
+            masks = self._tower.masks(batch.masks)
+            factor = self.world / total  # the mean over processes is taken of the gradients
         with self._dropout.given(masks), self._autocast:
             outputs = self._network(x)
         logits, *heads = [_widened(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        loss = self._loss(logits, labels, weights)
+        loss = self._loss(logits, targets)
         for weight, head in zip(self._head_weights, heads, strict=True):
-            loss = loss + weight * self._loss(head, labels, weights)
+            loss = loss + weight * self._loss(head, targets)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
-        found = torch.stack([loss.detach().double(), missed(logits.detach(), labels)])
+        found = torch.stack([loss.detach().double(), missed(logits.detach(), targets.labels)])
         return found if batch else torch.zeros_like(found)
 
-    def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    def _loss(self, logits: Tensor, targets: Targets) -> Tensor:
         """The recipe's loss, summed over the samples."""
-        return summed_loss(logits, labels, weights, self._recipe.loss.label_smoothing)
+        return summed_loss(logits, targets, self._recipe.loss.label_smoothing)
 
     def _canonical(self, tensors: Mapping[str, Tensor]) -> dict[str, Array]:
         """Copies of tensors that are laid out as these weights are, as canonical arrays."""

@@ -28,14 +28,21 @@ class Batch:
     """Samples that go through the network together.
 
     Attributes:
-        inputs: images, uint8 (N, H, W, C), already cropped and flipped; or features, floating and canonical (N, …).
-        labels: class numbers. Shape: (N,); of a network that tells the class of each pixel (N, H, W), as its logits
-            have H and W, `UNLABELLED` where nothing is known.
+        inputs: images (N, H, W, C), already cropped and flipped: uint8, or float32 where what was done to them left no
+            whole numbers; or features, floating and canonical (N, …). Units: of images, pixel values.
+        labels: class numbers; of a sample that was mixed of two, that of the larger share, by which `StepResult.wrong`
+            counts. Shape: (N,); of a network that tells the class of each pixel (N, H, W), as its logits have H and W,
+            `UNLABELLED` where nothing is known.
         rows: each sample's place among all samples of the optimizer step, over batches and ranks. Shape: (N,).
         shifts: added to every pixel of an image before normalisation, or None. Shape: (N, C). Units: pixel values.
         masks: by name of a dropout node, what is kept: zeros and ones, canonical (N, …); None leaves that to the
             framework's own generator.
+        partners: the class numbers of the smaller shares; None where nothing is mixed. Shape: (N,).
+        shares: what `labels` count in the targets; `partners` count the rest. Shape: (N,). Units: 0.5 to 1.
         weights: of a map of labels, what each pixel's loss is multiplied by, or None for 1. Shape: (N, H, W).
+
+    Raises:
+        BackendError: of partners and shares one is missing, or not there for each sample.
     """
 
     inputs: NDArray[Any]
@@ -43,16 +50,28 @@ class Batch:
     rows: NDArray[np.int64]
     shifts: NDArray[np.float32] | None = None
     masks: Mapping[str, NDArray[np.bool_]] | None = None
+    partners: NDArray[np.int64] | None = None
+    shares: NDArray[np.float64] | None = None
     weights: NDArray[np.float32] | None = None
 
-    def part(self, samples: slice) -> Batch:
-        """Some of the samples, as views."""
+    def __post_init__(self) -> None:
+        shapes = [None if array is None else array.shape for array in (self.partners, self.shares)]
+        if shapes not in ([None, None], [self.labels.shape, self.labels.shape]):
+            raise BackendError(
+                f"partners and shares: expected both, or neither, of shape {self.labels.shape}, received {shapes[0]} "
+                f"and {shapes[1]}"
+            )
+
+    def part(self, samples: slice | NDArray[np.int64]) -> Batch:
+        """Some of the samples."""
         return Batch(
             self.inputs[samples],
             self.labels[samples],
             self.rows[samples],
             None if self.shifts is None else self.shifts[samples],
             None if self.masks is None else {name: mask[samples] for name, mask in self.masks.items()},
+            None if self.partners is None else self.partners[samples],
+            None if self.shares is None else self.shares[samples],
             None if self.weights is None else self.weights[samples],
         )
 

@@ -10,6 +10,8 @@ from netspec.recipe.bounds import NonNegativeFloat, PositiveShare, require_risin
 Magnitude = Annotated[float, Field(ge=0, le=10)]
 Operations = Annotated[int, Field(ge=1, le=100)]  # of an image; more would be a mistake, and numbers are drawn for all
 
+ROUNDING = 1e-9  # of probabilities that make 1 on paper
+
 
 class ColorNoise(Attribute):
     """The paper's shift along the principal components of RGB: each times N(0, std) of its deviation."""
@@ -96,6 +98,30 @@ class RandomErasing(Attribute):
         return self
 
 
+class Mixup(Attribute):
+    """Another sample of the step mixed in: of pixels and targets, share · the sample's + (1 - share) · the other's.
+
+    The share is drawn from Beta(alpha, alpha), for each sample (Zhang et al. 2018, section 2). `probability` is that of
+    a sample to be mixed so; left out, it is what `cutmix` leaves, and half where both leave it out.
+    """
+
+    alpha: PositiveFloat
+    probability: PositiveShare | None = None
+
+
+class CutMix(Attribute):
+    """A box of another image of the step pasted in; of the target each has the share of its pixels.
+
+    The box has the image's proportions and 1 - share of its area, the share drawn from Beta(alpha, alpha) for each
+    image; its centre is anywhere, and what lies outside is cut off (Yun et al. 2019, section 3.1, whose alpha is 1).
+    `probability` is that of an image to be pasted into; left out, it is what `mixup` leaves, and half where both leave
+    it out.
+    """
+
+    alpha: PositiveFloat = 1.0
+    probability: PositiveShare | None = None
+
+
 class Augmentation(Attribute):
     """What is done to a training image at random.
 
@@ -109,6 +135,7 @@ class Augmentation(Attribute):
         auto_augment: another way to change them.
         random_erasing: after that.
         color_noise: added to all pixels.
+        mixup, cutmix: what is mixed with another sample after all that; of both, a sample has one at most.
     """
 
     random_shorter_side: tuple[PositiveInt, PositiveInt] | None = Field(None, strict=False)
@@ -119,6 +146,8 @@ class Augmentation(Attribute):
     auto_augment: AutoAugment | None = None
     random_erasing: RandomErasing | None = None
     color_noise: ColorNoise | None = None
+    mixup: Mixup | None = None
+    cutmix: CutMix | None = None
 
     @model_validator(mode="after")
     def _has_one_crop(self) -> Self:
@@ -139,6 +168,33 @@ class Augmentation(Attribute):
     def policy(self) -> RandAugment | AutoAugment | None:
         """What changes the pixels of a crop."""
         return self.rand_augment or self.auto_augment
+
+    @model_validator(mode="after")
+    def _shares_the_samples(self) -> Self:
+        said = {name: own.probability for name, own in (("mixup", self.mixup), ("cutmix", self.cutmix)) if own}
+        total = sum(probability or 0.0 for probability in said.values())
+        if len(said) == 2 and (total > 1 + ROUNDING or (None in said.values() and total == 1)):
+            received = ", ".join(f"{name} {'what is left' if p is None else f'{p:g}'}" for name, p in said.items())
+            raise ValueError(f"a sample is mixed once: `probability` of both makes 1 at most, received {received}")
+        return self
+
+    @property
+    def mixes(self) -> tuple[float, float]:
+        """How likely a sample undergoes Mixup, and how likely CutMix."""
+        said = [own.probability if own else 0.0 for own in (self.mixup, self.cutmix)]
+        rest = (1 - sum(each or 0.0 for each in said)) / max(1, said.count(None))
+        mixup, cutmix = (rest if each is None else each for each in said)
+        return mixup, cutmix
+
+    @property
+    def mixing(self) -> "Augmentation":
+        """What mixes samples, alone."""
+        return Augmentation(mixup=self.mixup, cutmix=self.cutmix)
+
+    @property
+    def of_images(self) -> tuple[str, ...]:
+        """The names of what is done, and cannot be done to features."""
+        return tuple(name for name in self.asked if name != "mixup")
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -55,6 +55,16 @@ class Recipe(Attribute):
         require_one(epochs=self.epochs, steps=self.steps)
         return self
 
+    @model_validator(mode="after")
+    def _has_partners(self) -> Self:
+        mixing = self.augmentation.mixing.asked
+        if mixing and self.batch_size * self.accumulate == 1:
+            raise ValueError(
+                f"`{'`, `'.join(mixing)}` takes another sample of the step: expected a `batch_size` or `accumulate`"
+                " above 1"
+            )
+        return self
+
     def override_of(self, weight: str) -> WeightOverride:
         """What a weight does differently, by its canonical name: the last pattern that fits it."""
         found = [override for pattern, override in self.overrides.items() if fnmatchcase(weight, pattern)]

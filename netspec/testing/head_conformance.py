@@ -21,6 +21,7 @@ from netspec.testing.trainer_cases import (
     values_of,
     with_masks,
 )
+from netspec.training.loss import cross_entropy, targets
 from netspec.types import DType
 
 
@@ -48,17 +49,14 @@ class HeadConformance:
         rules = recipe(label_smoothing=smoothing, auxiliary={"side": 0.3})
         learner = self.backend.trainer(graph, begin, TrainerSettings(rules, normalization(), device="cpu"))
         values, _ = values_of(graph, batch, begin)
-        targets = np.eye(3)[batch.labels] * (1 - smoothing) + smoothing / 3
-        losses = [
-            -(targets * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))).sum() / 10
-            for logits in (values["fc2"], values["head"])
-        ]
+        wanted = targets(batch, 3, smoothing)
+        losses = [cross_entropy(logits, wanted).sum() / 10 for logits in (values["fc2"], values["head"])]
         result = learner.step([batch], 0.0, total=10, key=0, keep_gradients=True)
         assert result.loss == pytest.approx(losses[0] + 0.3 * losses[1], rel=1e-12)
         assert result.wrong == (values["fc2"].argmax(axis=1) != batch.labels).sum()
         own = np.exp(values["head"]) / np.exp(values["head"]).sum(axis=1, keepdims=True)
         assert result.gradients is not None
-        slope = 0.3 * (own - targets).sum(axis=0) / 10
+        slope = 0.3 * (own - wanted).sum(axis=0) / 10
         np.testing.assert_allclose(result.gradients["head.bias"], slope, rtol=1e-10, atol=1e-14)
         shift = 1e-5 * np.eye(1, begin["conv.bias"].size).reshape(-1)
         moved = []

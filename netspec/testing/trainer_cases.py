@@ -155,6 +155,14 @@ def batch_of_maps(samples: int, seed: int = 0, *, weighted: bool = True) -> Batc
     return Batch(pixels, labels, np.arange(samples), masks=masks, weights=weights)
 
 
+def mixed_batch_of(samples: int, seed: int = 0) -> Batch:
+    """Images that are mixtures, and labels with larger shares."""
+    plain, random = batch_of(samples, seed), np.random.default_rng((samples, seed, 1))
+    pixels = random.uniform(0, 255, plain.inputs.shape).astype(np.float32)
+    shares = random.uniform(1 / 2, 1, samples)
+    return replace(plain, inputs=pixels, partners=(plain.labels + random.integers(0, 3, samples)) % 3, shares=shares)
+
+
 def parts_of(step: int, accumulate: int) -> list[Batch]:
     """The batches of a step, of unequal sizes, with masks for their dropout."""
     return [with_masks(batch_of(3 + part, seed=step), step) for part in range(accumulate)]

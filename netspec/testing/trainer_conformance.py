@@ -3,7 +3,8 @@
     class TestMyTrainer(TrainerConformance):
         backend = MyBackend()
 
-The loss and its gradient are held to the ops' own meanings, the update to `netspec.training.update`, in float64.
+The loss and its gradient are held to the ops' own meanings and `netspec.training.loss`, the update to
+`netspec.training.update`, in float64.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from netspec.errors import BackendError, WeightsError
 from netspec.lowering import Batch, TrainerSettings, TrainingState
 from netspec.ops.base import Array
 from netspec.testing.map_conformance import MapConformance
+from netspec.testing.mixing_conformance import MixingConformance
 from netspec.testing.networks import Chain
 from netspec.testing.trainer_cases import (
     ADAM,
@@ -36,6 +38,7 @@ from netspec.testing.trainer_cases import (
     trained,
     with_masks,
 )
+from netspec.training.loss import cross_entropy, targets
 from netspec.training.update import update
 from netspec.types import DType
 
@@ -61,7 +64,7 @@ def assert_close(found: Mapping[str, Array], expected: Mapping[str, Array], tole
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=tolerance * largest, err_msg=f"{where}: {name}")
 
 
-class TrainerConformance(MapConformance):
+class TrainerConformance(MapConformance, MixingConformance):
     """Tests of one backend's trainer. Subclass it with the backend.
 
     Attributes:
@@ -136,10 +139,9 @@ class TrainerConformance(MapConformance):
         batch = with_masks(batch_of(7, shifts=True))
         learner = self.trainer(recipe(label_smoothing=smoothing))
         logits, statistics = logits_of(batch)
-        logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        targets = np.eye(3)[batch.labels] * (1 - smoothing) + smoothing / 3
+        losses = cross_entropy(logits, targets(batch, 3, smoothing))
         result = learner.step([batch], 0.0, total=10, key=0)
-        assert result.loss == pytest.approx(-(targets * logarithms).sum() / 10, rel=1e-12)
+        assert result.loss == pytest.approx(losses.sum() / 10, rel=1e-12)
         assert result.wrong == (logits.argmax(axis=1) != batch.labels).sum()
         assert result.gradients is None
         after = learner.export_state().weights

@@ -30,6 +30,7 @@ from netspec.lowering.trainer import ITERATE, UNLABELLED
 from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
+from netspec.training.loss import targets
 from netspec.training.update import slot_names, update
 from netspec.types import DType
 from netspec.weights import stream
@@ -111,13 +112,14 @@ class NumPyTrainer(Trainer):
     def update(self, gradients: Weights, rate: float) -> TrainingState:
         return update(self.settings.recipe, self.state, gradients, rate)
 
-    def input(self, inputs: Array, shifts: Array | None = None) -> Array:
+    def input(self, inputs: Array, shifts: Array | None = None, *, training: bool = False) -> Array:
         fixed, features = self.settings.normalization, self.graph.inputs[0].type.features
         if fixed is None:
             return inputs.astype(self.dtype)
-        expected = (*features[1:], features[0])
-        if inputs.shape[1:] != expected or inputs.dtype != np.uint8:
-            raise BackendError(f"images: expected uint8 {expected}, received {inputs.dtype} {inputs.shape[1:]}")
+        expected, dtypes = (*features[1:], features[0]), ("uint8", "float32")[: 2 if training else 1]
+        if inputs.shape[1:] != expected or inputs.dtype not in dtypes:
+            received = f"{inputs.dtype} {inputs.shape[1:]}"
+            raise BackendError(f"images: expected {' or '.join(dtypes)} {expected}, received {received}")
         pixels = inputs.transpose(0, 3, 1, 2).astype(self.dtype)
         if shifts is not None:
             pixels += shifts[:, :, None, None].astype(self.dtype)
@@ -145,7 +147,7 @@ class NumPyTrainer(Trainer):
     def differentiate(self, batch: Batch, masks: Masks, total: int) -> tuple[StepResult, dict[str, Array]]:
         """What a batch adds to the loss and its gradient, and what running statistics become."""
         with np.errstate(invalid="ignore"):  # a loss that is not finite is a case of its own
-            values, statistics = self.forward(self.input(batch.inputs, batch.shifts), masks)
+            values, statistics = self.forward(self.input(batch.inputs, batch.shifts, training=True), masks)
         loss, slopes = 0.0, {}
         for name, weight in self.counted().items():
             own, slopes[name] = self.loss(values[name], batch, total, self.settings.recipe.loss.label_smoothing)
@@ -171,10 +173,12 @@ class NumPyTrainer(Trainer):
         """What an output adds to the loss, and its slopes in the logits."""
         logarithms = logits - logits.max(axis=1, keepdims=True)
         logarithms = logarithms - np.log(np.exp(logarithms).sum(axis=1, keepdims=True))
-        targets = np.eye(self.classes, dtype=self.dtype)[batch.labels] * (1 - smoothing) + smoothing / self.classes
-        targets = np.moveaxis(targets, -1, 1)
+        wanted = np.moveaxis(self.targets(batch, smoothing).astype(self.dtype), -1, 1)
         shares = self.shares(batch.labels) * (1 if batch.weights is None else batch.weights) / total
-        return -float((shares[:, None] * targets * logarithms).sum()), shares[:, None] * (np.exp(logarithms) - targets)
+        return -float((shares[:, None] * wanted * logarithms).sum()), shares[:, None] * (np.exp(logarithms) - wanted)
+
+    def targets(self, batch: Batch, smoothing: float) -> Array:
+        return targets(batch, self.classes, smoothing)
 
     def forward(self, x: Array, masks: Masks) -> tuple[dict[str, Array], dict[str, Array]]:
         """Every value by name, in training, and what running statistics become."""

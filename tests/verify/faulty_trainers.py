@@ -139,3 +139,15 @@ def dampened(recipe: Recipe, before: TrainingState, gradients: Weights, rate: fl
 
 def without_masks(batch: Batch) -> Batch:
     return replace(batch, masks={name: np.ones_like(mask) for name, mask in (batch.masks or {}).items()})
+
+
+def with_shares_swapped(batch: Batch) -> Batch:
+    return replace(batch, shares=None if batch.shares is None else 1 - batch.shares)
+
+
+def without_partners(batch: Batch) -> Batch:
+    return replace(batch, partners=None, shares=None)
+
+
+def with_whole_pixels(batch: Batch) -> Batch:
+    return replace(batch, inputs=batch.inputs.astype(np.uint8))

@@ -1,5 +1,6 @@
 """The comparison of training: what it trains, what it compares, and what it says where it cannot."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_two_backends_train_as_one_by_the_paper_and_by_the_recipe() -> None:
         loss={"name": "softmax_cross_entropy", "label_smoothing": 0.1},
         clip_gradient_norm=1.0,
         accumulate=4,
+        augmentation={"mixup": {"alpha": 0.8}, "cutmix": {}},
     )
     graph = chain.graph()
     proof = compare_training(graph, [TORCH, KERAS], check_weights_of(graph), own)
@@ -113,6 +115,30 @@ def test_a_recipe_is_trained_by_where_its_rule_is_another() -> None:
     assert (rule.optimizer.name, rule.accumulate, rule.overrides) == ("adamw", 2, own.overrides)
     assert rule.optimizer.weight_decay == 1.0
     assert (rule.steps, rule.last_batch, rule.schedule) == (PAPER.steps, PAPER.last_batch, PAPER.schedule)
+
+
+def test_samples_are_mixed_as_the_recipe_has_them() -> None:
+    """By the code that mixes those of a run: over batches, with noise in the pixels; of features by value alone."""
+    own = recipe(augmentation={"mixup": {"alpha": 0.8}, "cutmix": {}, "horizontal_flip": True}, accumulate=2)
+    paper, rule = check_recipes(own)
+    assert (paper, rule.augmentation) == (PAPER.model_copy(update={"loss": own.loss}), own.augmentation.mixing)
+    graph = towers().with_outputs(["fc2"])
+    plain, mixed = (
+        TrainingCase(graph, {}, rule.model_copy(update={"augmentation": a}))
+        for a in (PAPER.augmentation, rule.augmentation)
+    )
+    assert "mixup: alpha 0.8; cutmix: alpha 1.0" in mixed.rule
+    for before, after in zip(plain.batches(4), mixed.batches(4), strict=True):
+        assert (after.inputs.dtype, after.inputs.shape, after.shifts) == (np.float32, before.inputs.shape, None)
+        assert after.shares is not None
+        assert (after.shares < 1).any()
+        np.testing.assert_array_equal(after.rows, before.rows)
+        assert set(after.masks or {}) == set(before.masks or {})
+    values = TrainingCase(features(), {}, rule)
+    (first, _), (before, _) = (replace(values, recipe=r).batches(0) for r in (rule, plain.recipe))
+    assert first.shares is not None
+    np.testing.assert_array_equal(first.inputs[first.shares == 1], before.inputs[first.shares == 1])
+    assert (first.inputs[first.shares < 1] != before.inputs[first.shares < 1]).any(axis=1).all()
 
 
 def test_one_backend_is_held_to_numpy_alone() -> None:

@@ -28,7 +28,10 @@ from tests.verify.faulty_trainers import (
     epsilon_beside_the_root_as_it_is,
     with_biases,
     with_optimizer,
+    with_shares_swapped,
+    with_whole_pixels,
     without_masks,
+    without_partners,
 )
 
 TORCH = find_backend("torch")
@@ -58,6 +61,12 @@ def graph() -> Graph:
 def recipe(**fields: Any) -> Recipe:
     optimizer = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}
     return Recipe.model_validate({"batch_size": 128, "epochs": 1, "optimizer": optimizer} | fields)
+
+
+MIXED = recipe(
+    loss={"name": "softmax_cross_entropy", "label_smoothing": 0.1},
+    augmentation={"mixup": {"alpha": 0.8}, "cutmix": {"alpha": 1.0}},
+)
 
 
 def divergences(fault: TrainingFault, own: Recipe | None = None) -> dict[str, TrainingDivergence]:
@@ -200,6 +209,15 @@ def test_a_wrong_update_is_caught_without_another_backend(
             1,
             "loss",
         ),
+        (TrainingFault("shares swapped", batch=with_shares_swapped), MIXED, 1, "loss"),
+        (TrainingFault("partners ignored", batch=without_partners), MIXED, 1, "loss"),
+        (
+            TrainingFault("no smoothing of two", lambda r: r.model_copy(update={"loss": recipe().loss})),
+            MIXED,
+            1,
+            "loss",
+        ),
+        (TrainingFault("pixels rounded", batch=with_whole_pixels), MIXED, 1, "loss"),
         (
             TrainingFault("biased variance", network=Fault("", BatchNorm, changed(running_variance="biased"))),
             None,
@@ -242,6 +260,8 @@ class Coarse(WrongTraining):
 
 def test_what_it_usually_is_goes_by_what_the_network_has() -> None:
     assert "dropout masks" in divergences(TrainingFault("masks ignored", batch=without_masks))["torch"].trap
+    swapped = TrainingFault("shares swapped", batch=with_shares_swapped)
+    assert "shares of mixed labels" in divergences(swapped, MIXED)["torch"].trap
     assert divergences(TrainingFault("by batch size", total=lambda _: 4))["torch"].trap == trap.PARTIAL_BATCH
     statistics = TrainingFault("biased", network=Fault("", BatchNorm, changed(running_variance="biased")))
     assert divergences(statistics)["torch"].trap == trap.STATISTICS

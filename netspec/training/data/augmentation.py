@@ -107,13 +107,13 @@ def draw(
     return Draws(augmentation, zooms, corners, flips, shifts, changes, erasures, bgr)
 
 
-def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, mask: bool = False) -> None:
+def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool = False) -> None:
     """Make what a row of draws says of an image, but for the shift of its colors, in an array of the crop's size.
 
-    Of a mask, the same crop by the nearest pixels.
+    Of a mask, the same crop by the `nearest` pixels, whose values stay what they are.
     """
-    _cut_crop(target, image, row, draws, nearest=mask)
-    if mask:
+    _cut_crop(target, image, row, draws, nearest=nearest)
+    if nearest:
         return
     if draws.changes and (steps := draws.changes.steps(row)):
         load_operations().transform(target, steps, bgr=draws.bgr)

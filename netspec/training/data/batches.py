@@ -20,11 +20,15 @@ from netspec.training.data.augment import load_operations
 from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
+from netspec.training.data.mixing import draw_mixes, mix
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Cut, open_reader
+from netspec.training.data.samples import Cut, Memory, open_reader
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
+
+# What moves pixels, or mixes them, and leaves the masks where they are.
+OF_WHOLE_IMAGES = ("rand_augment", "auto_augment", "mixup", "cutmix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Batches:
 
     An epoch goes through the dataset in an order of its own, drawn from the seed. A step takes the next
     batch_size · accumulate samples of it, or what is left at its end where the recipe keeps the last batch. Of each
-    batch, rank r has the samples r, r + world, …
+    batch, rank r has the samples r, r + world, …; it reads those of others that they are mixed with too.
 
     Args:
         dataset: what is trained on.
@@ -84,11 +88,13 @@ class Batches:
             )
         whole = recipe.augmentation.resizes
         self._reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, whole=whole, rule=rule)
-        _require_augmentation(dataset, input_shape, recipe.augmentation, components)
+        _require_augmentation(dataset, input_shape, recipe.augmentation, components, masks=rule is not None)
         self._dataset, self._input_shape, self._recipe, self._components = dataset, input_shape, recipe, components
         self._bgr = preprocessing is not None and preprocessing.channel_order == "bgr"
         self._rank, self._world = rank, world
         self._size = recipe.batch_size * recipe.accumulate
+        self._image = (input_shape[1], input_shape[2]) if dataset.images else None
+        self._memory = Memory()
         if recipe.last_batch == "drop" and len(dataset) < self._size:
             raise NetspecError(
                 f"{dataset.origin}: has {len(dataset):,} samples, a step takes {self._size:,}, and the recipe drops"
@@ -113,15 +119,19 @@ class Batches:
         indices = order(recipe.seed, epoch, len(self._dataset))[place * self._size : (place + 1) * self._size]
         rows = np.arange(len(indices))
         rows = rows[rows % recipe.batch_size % self._world == self._rank]
-        own = indices[rows]
+        mixes = draw_mixes(recipe.seed, epoch, indices, rows, recipe.augmentation, self._image)
+        rows = rows if mixes is None else mixes.needed
+        own, threads = indices[rows], threads or available_threads()
         draws = draw(recipe.seed, epoch, own, recipe.augmentation, self._components, bgr=self._bgr)
-        samples = self._reader.read(own, threads or available_threads(), partial(cut, draws=draws))
+        samples = self._reader.read(own, threads, partial(cut, draws=draws))
         whole = Batch(
             samples.inputs,
             self._dataset.labels[own[samples.good]] if samples.labels is None else samples.labels,
             rows[samples.good],
             None if draws.shifts is None else draws.shifts[samples.good],
         )
+        if mixes is not None:
+            whole = mix(whole, mixes, threads, self._memory)
         return StepBatch(self._divide(whole), len(indices) - len(samples.bad), samples.bad)
 
     def _divide(self, whole: Batch) -> tuple[Batch, ...]:
@@ -160,12 +170,22 @@ def order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
 
 
 def _require_augmentation(
-    dataset: Dataset, shape: tuple[int, ...], augmentation: Augmentation, components: Components | None
+    dataset: Dataset,
+    shape: tuple[int, ...],
+    augmentation: Augmentation,
+    components: Components | None,
+    *,
+    masks: bool,
 ) -> None:
     """Raise a NetspecError for what cannot be done to the samples, or not for this input."""
-    if augmentation.asked and not dataset.images:
+    if augmentation.of_images and not dataset.images:
         raise NetspecError(
-            f"{', '.join(augmentation.asked)}: of images alone, and the samples of {dataset.origin} are features"
+            f"{', '.join(augmentation.of_images)}: of images alone, and the samples of {dataset.origin} are features"
+        )
+    alone = [name for name in augmentation.asked if name in OF_WHOLE_IMAGES]
+    if masks and alone:
+        raise NetspecError(
+            f"{', '.join(alone)}: of images with one label each, and the samples of {dataset.origin} have masks"
         )
     if augmentation.policy:
         load_operations()

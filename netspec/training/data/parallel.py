@@ -22,6 +22,7 @@ from netspec.training.interrupts import end_with_parent, uninterrupted
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+PIECES = 4  # of a batch for each thread: small enough that all end at about the same time
 AHEAD = 2  # pieces of work begun before they are asked for: one is computed while another waits to be taken
 
 
@@ -43,6 +44,12 @@ def thread_pool(threads: int) -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=thread_pool.cache_clear)  # threads do not come along: work would wait for ever
+
+
+def pieces(count: int, threads: int) -> list[range]:
+    """The numbers of a batch's samples, in pieces for threads."""
+    size = max(1, -(-count // (PIECES * threads)))
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:

@@ -22,11 +22,10 @@ from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.findings import LISTED, BadDataError, OnBadSample, listed
 from netspec.training.data.images import Scratch, image_size, read_image
 from netspec.training.data.mask_folders import read_mask
-from netspec.training.data.parallel import AHEAD, in_threads
+from netspec.training.data.parallel import AHEAD, in_threads, pieces
 from netspec.training.data.targets import MapRule, Targets, mirrored
 
 PATIENCE = 60.0  # seconds; a set that is read for longer just to list what else is bad would look like a hang
-PIECES = 4  # of a batch for each thread: small enough that all end at about the same time
 CHECKED_AT_ONCE = 32
 
 
@@ -193,9 +192,8 @@ class ImageReader(Reader):
                     bad[position] = error.message
             return bad
 
-        size = max(1, -(-len(indices) // (PIECES * threads)))
-        pieces = [range(start, min(start + size, len(indices))) for start in range(0, len(indices), size)]
-        bad = {position: text for found in in_threads(fill, pieces, threads) for position, text in found.items()}
+        filled = in_threads(fill, pieces(len(indices), threads), threads)
+        bad = {position: text for found in filled for position, text in found.items()}
         good = self._good(len(indices), bad, threads)
         return Samples(inputs[good] if bad else inputs, good, _in_order(bad), targets.of(good) if targets else None)
 

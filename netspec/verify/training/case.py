@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph, Preprocessing
@@ -16,7 +17,9 @@ from netspec.lowering import Backend, Batch, Normalization, TrainerSettings, Tra
 from netspec.lowering.trainer import UNLABELLED
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
-from netspec.recipe import AdamW, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
+from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
+from netspec.training.data.mixing import Mixes, draw_mixes, mix
+from netspec.training.data.samples import Memory
 from netspec.training.masks import with_masks
 from netspec.training.network import classes_of, map_size
 from netspec.training.schedule import Schedule
@@ -53,9 +56,9 @@ PAPER = Recipe(
 def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:
     """The paper's rule, and a spec's own where that is another: what is going to be run is what is proved.
 
-    Its loss, optimizer, overrides, clipping, average of weights and accumulation are taken over; the schedule, the
-    length, the rate and the decay are the check's, and where it has no overrides biases go without decay, so that
-    there is something to see.
+    Its loss, optimizer, overrides, clipping, average of weights, accumulation and mixing of samples are taken over; the
+    schedule, the length, the rate and the decay are the check's, and where it has no overrides biases go without decay,
+    so that there is something to see.
     The losses of auxiliary `heads` count by the spec's weights, or by GoogLeNet's where it has no recipe.
     """
     weights = own.loss.auxiliary if own else dict.fromkeys(heads, HEAD_WEIGHT)
@@ -71,6 +74,7 @@ def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]
             "clip_gradient_norm": own.clip_gradient_norm,
             "weight_average": _begun(own.weight_average),
             "accumulate": min(own.accumulate, 2),
+            "augmentation": own.augmentation.mixing,
         }
     )
     return [paper] if rule == paper else [paper, rule]
@@ -112,9 +116,9 @@ class TrainingCase:
             recipe.optimizer.name: recipe.optimizer.model_dump(exclude={"name"}, exclude_defaults=True)
         }
         parts |= {pattern: own.model_dump(exclude_defaults=True) for pattern, own in recipe.overrides.items()}
-        parts |= (
-            {"weight_average": recipe.weight_average.model_dump(exclude_defaults=True)} if recipe.weight_average else {}
-        )
+        average = recipe.weight_average
+        parts |= {"weight_average": average.model_dump(exclude_defaults=True)} if average else {}
+        parts |= recipe.augmentation.model_dump(include={"mixup", "cutmix"}, exclude_none=True)
         return "; ".join(f"{key}: {', '.join(f'{k} {v}' for k, v in part.items())}" for key, part in parts.items())
 
     @cached_property
@@ -152,7 +156,7 @@ class TrainingCase:
         return BATCH * self.recipe.accumulate - (step % EPOCH == EPOCH - 1)
 
     def batches(self, step: int) -> tuple[Batch, ...]:
-        """What a step is taken on, dropout masks included: random pixels or features, random labels.
+        """What a step is taken on, dropout masks included: random pixels or features, random labels, mixed as asked.
 
         Of a network that tells the class of each pixel, random weights of pixels too.
         """
@@ -167,11 +171,21 @@ class TrainingCase:
         else:
             scale = np.float32(PIXEL_STD if len(shape) == 3 else 1.0)
             inputs = random.standard_normal((total, *shape), np.float32) * scale
-        whole = Batch(inputs, random.integers(0, classes_of(self.graph), total), np.arange(total), shifts)
+        labels, rows = random.integers(0, classes_of(self.graph), total), np.arange(total)
+        whole = Batch(inputs, labels, rows, shifts)
         if (size := map_size(self.graph)) is not None:
             whole = _with_maps(whole, classes_of(self.graph), size, random)
-        cuts = [slice(start, start + BATCH) for start in range(0, total, BATCH)]
-        return with_masks(self.graph, tuple(whole.part(c) for c in cuts), self.seed, step)
+        elif (mixes := self._mixes(step, rows)) is not None:
+            whole = mix(whole, mixes, 1, Memory())
+        parts = tuple(whole.part(slice(start, start + BATCH)) for start in range(0, total, BATCH))
+        return with_masks(self.graph, parts, self.seed, step)
+
+    def _mixes(self, step: int, rows: NDArray[np.int64]) -> Mixes | None:
+        """How the samples of a step are mixed: as those of an epoch of one step each."""
+        asked, shape = self.recipe.augmentation, self.graph.inputs[0].type.features
+        if self.normalization is None:  # features, which have no boxes
+            return draw_mixes(self.seed, step, rows, rows, asked.model_copy(update={"cutmix": None}), None)
+        return draw_mixes(self.seed, step, rows, rows, asked, (shape[1], shape[2]))
 
 
 def _with_maps(batch: Batch, classes: int, size: tuple[int, int], random: np.random.Generator) -> Batch:
@@ -193,8 +207,9 @@ def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
     """
     recipe = case.recipe.model_copy(update={"clip_gradient_norm": None})
     trainer = backend.trainer(case.graph, case.weights, replace(case.settings, recipe=recipe))
+    plain = replace(case, recipe=recipe.model_copy(update={"augmentation": Augmentation()}))
     try:
-        given = [replace(b, labels=trainer.predict(b.inputs).argmin(axis=1)) for b in case.batches(0)]
+        given = [replace(b, labels=trainer.predict(b.inputs).argmin(axis=1)) for b in plain.batches(0)]
         result = trainer.step(given, 0.0, case.total(0), 0, keep_gradients=True)
     finally:
         trainer.close()

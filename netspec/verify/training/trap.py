@@ -76,5 +76,6 @@ def _only_in_training(case: TrainingCase) -> str:
     causes += ["batch statistics"] if BatchNorm in ops else []
     causes += ["auxiliary losses"] if case.graph.heads else []
     causes += ["label smoothing"] if case.recipe.loss.label_smoothing else []
+    causes += ["shares of mixed labels"] if any(case.recipe.augmentation.mixes) else []
     causes += ["color shifts"] if case.normalization is not None else []
     return "what training alone does: " + ", ".join([*causes, "the loss and what it is divided by"])

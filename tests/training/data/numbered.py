@@ -71,6 +71,6 @@ def indices(batch: Batch) -> list[int]:
 
 
 def same(a: StepBatch, b: StepBatch) -> bool:
-    names = ("inputs", "labels", "rows", "shifts")
+    names = ("inputs", "labels", "rows", "shifts", "partners", "shares")
     pairs = [(getattr(x, name), getattr(y, name)) for x, y in zip(a.batches, b.batches, strict=True) for name in names]
     return (a.total, a.bad) == (b.total, b.bad) and all(np.array_equal(x, y) for x, y in pairs)

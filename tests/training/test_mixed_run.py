@@ -1,0 +1,58 @@
+"""`netspec train` with Mixup, CutMix and noise: one run in one process, in two, in towers, in Keras, and continued."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training import towers
+from tests.training.towers import SPEC, TOWERS
+
+MIXED = """\
+  last_batch: keep
+  loss: {name: softmax_cross_entropy, label_smoothing: 0.1}
+  augmentation: {mixup: {alpha: 0.8}, cutmix: {}, horizontal_flip: true, color_noise: {std: 0.1}}
+"""
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """The small network of towers on images in color, by a recipe that mixes them."""
+    path = tmp_path / "small.yaml"
+    color = SPEC.replace("[1, 8, 8]", "[3, 8, 8]").replace("channel_order: gray", "mean: per_channel")
+    path.write_text(color.replace("batch_size: 64", "batch_size: 5\n  accumulate: 2") + MIXED)
+    random = np.random.default_rng(0)
+    for label in "ab":
+        folder = tmp_path / "data" / label
+        folder.mkdir(parents=True)
+        for number in range(24):
+            Image.fromarray(random.integers(0, 256, (9, 11, 3), np.uint8)).save(folder / f"{number}.png")
+    return path
+
+
+def train(spec: Path, name: str, *options: str, processes: int = 1) -> list[float]:
+    """The losses of a run with the masks that all share."""
+    data = ("--exact", "--data", str(spec.parent / "data"))
+    finished = towers.train(spec, name, *data, *options, processes=processes)
+    assert finished.returncode == 0, finished.stderr
+    lines = map(json.loads, (spec.parent / name / "metrics.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if line["kind"] == "step"]
+
+
+def test_a_mixed_run_is_one_wherever_it_runs(spec: Path) -> None:
+    """Batches of five shared by two ranks; read ahead by another process; in two parts."""
+    alone = train(spec, "alone")
+    assert len(alone) == 12
+    assert np.ptp(alone) > 0.05
+    train(spec, "parts", "--set", "training.steps=7", "--workers", "1")
+    assert train(spec, "parts", "--resume") == alone
+    for name, options, processes in (
+        ("ranks", (), 2),
+        ("towers", TOWERS, 2),
+        ("keras", ("--backend", "keras"), 1),
+    ):
+        np.testing.assert_allclose(train(spec, name, *options, processes=processes), alone, rtol=1e-4, err_msg=name)
