@@ -24,6 +24,7 @@ from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
+from netspec.lowering.foreign import require_whole
 from netspec.lowering.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
@@ -93,8 +94,9 @@ class KerasBackend(Backend):
 
         return KerasTrainer(self.lower(graph), weights, settings)
 
-    def read_weights(self, path: Path) -> ForeignWeights:
+    def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
         """What Keras 3 and its older versions write; h5py alone is imported."""
         from netspec_keras.foreign import read_layers
 
+        require_whole(path, under)
         return read_layers(path)

@@ -98,9 +98,9 @@ class TorchBackend(Backend):
             written.append(write_package(artifact, weights, folder / f"{stem}.pt2"))
         return written
 
-    def read_weights(self, path: Path) -> ForeignWeights:
+    def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
         """The state dict that `torch.save` wrote, alone or in a checkpoint; of the pickle, tensors and plain values."""
         self.require()
         from netspec_torch.foreign import read_state
 
-        return read_state(path)
+        return read_state(path, under)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import warnings
 import zipfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,23 +22,35 @@ from netspec.ops.base import Array
 DEPTH: Final = 4  # of mappings in a checkpoint that are looked through
 PREFIXES: Final = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
 SAVE_TENSORS: Final = "where you trust it, save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+# What checkpoints hold beside tensors and is no more than values: the arguments of the program that trained, and
+# numbers of NumPy, under the names that versions 1 and 2 give what makes them.
+_SCALAR: Final[Any] = np.float64(0).__reduce__()[0]
+_VALUES: Final = [
+    *(argparse.Namespace, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar"), np.dtype),
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")),
+]
 _REFUSED = re.compile(r"GLOBAL (\S+)|function (\S+)|whose module (\S+) is blocked|must be (\S+) to load")
 
 
-def read_state(path: Path) -> ForeignWeights:
+def read_state(path: Path, under: str = "") -> ForeignWeights:
     """The one state dict in a file, as NumPy arrays; `module.` and the like is taken off where all names have it.
 
+    Args:
+        path: the file.
+        under: where the state dict stands, `model.ema`, in a file that may hold several.
+
     Raises:
-        WeightsError: the file is damaged, needs code to be read, holds no state dict or several, or a tensor of it
-            is not an array of real numbers.
+        WeightsError: the file is damaged, needs code to be read, holds no state dict, none there or several, or a
+            tensor of it is not an array of real numbers.
     """
     content = _load(path)
-    found = dict(_state_dicts(content))
+    every = dict(_state_dicts(content))
+    found = {place: state for place, state in every.items() if not under or ".".join(place) == under}
     if len(found) != 1:
-        raise _not_one(path, content, list(found))
+        raise _not_one(path, content, list(every), under)
     ((place, state),) = found.items()
     notes = [f"the weights are what the file has under {'.'.join(place)}"] if place else []
-    if left := [f"{key} ({type(value).__name__})" for key, value in content.items() if place and key != place[0]]:
+    if left := [f"{key} ({type(value).__name__})" for key, value in content.items() if place and str(key) != place[0]]:
         notes.append(f"not read, as it is beside them: {', '.join(left)}")
     for prefix, maker in PREFIXES.items():
         if all(name.startswith(prefix) for name in state):
@@ -52,7 +66,8 @@ def _load(path: Path) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 require_plausible(path, sum(info.file_size for info in archive.infolist()))
-        with warnings.catch_warnings(action="ignore"):  # of formats of old, which are no matter here
+        # The warnings are of formats of old, which are no matter here.
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_VALUES):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise
@@ -98,12 +113,15 @@ def _state_dicts(content: object, place: Place = ()) -> Iterator[tuple[Place, di
         yield from _state_dicts(value, (*place, str(key)))
 
 
-def _not_one(path: Path, content: object, places: list[Place]) -> WeightsError:
+def _not_one(path: Path, content: object, places: list[Place], under: str) -> WeightsError:
+    if places and under:
+        listed = ", ".join(".".join(place) for place in places) or "no key: it is a state dict itself"
+        return WeightsError(f"{path}: there are no weights under {under!r} in it; they are under {listed}")
     if places:
-        listed, first = ", ".join(".".join(place) for place in places), "".join(f"[{key!r}]" for key in places[0])
+        listed = ", ".join(".".join(place) for place in places)
         return WeightsError(
             f"{path}: it holds weights {len(places)} times, under {listed}; expected one of them",
-            f"save one alone: torch.save(torch.load({path.name!r}, weights_only=True){first}, 'weights.pth')",
+            f"say which: --under {'.'.join(places[-1])}",
         )
     if not isinstance(content, Mapping):
         return WeightsError(

@@ -96,6 +96,7 @@ Examples:
   netspec weights import --from torchvision:resnet50 resnet50-11ad3fa6.pth
   netspec weights import --from timm:vit_base_patch16_224 model.safetensors --out vit.safetensors
   netspec weights import --from torchvision:resnet18 flowers.pth --set classes=102
+  netspec weights import --from timm:resnet50 model_best.pth.tar --under state_dict_ema
   netspec weights import --from mynet --mapping mynet-weights.yaml mynet.pth
 
 \b
@@ -116,6 +117,9 @@ What FILE is:
 )
 @click.option("--mapping", "mapping_path", type=FILE, metavar="FILE", help="A mapping of your own that has the model.")
 @click.option("--out", type=FILE, metavar="FILE", help="File to write.  [default: ORIGIN-MODEL.safetensors]")
+@click.option(
+    "--under", default="", metavar="KEY", help="Where in FILE the weights are, if it holds several: model_ema."
+)
 @click.option("--unfold", is_flag=True, help="Show each array, not one line for all of a layer or block.")
 @set_option
 @json_option
@@ -124,6 +128,7 @@ def import_weights(
     name: str,
     mapping_path: Path | None,
     out: Path | None,
+    under: str,
     unfold: bool,
     settings: tuple[str, ...],
     as_json: bool,
@@ -143,7 +148,7 @@ def import_weights(
     target = _target(file, out, Path(f"{mapping.origin}-{model}{SUFFIX}"))
     with progress() as say:
         say(f"reading {file}")
-        found = read_weights(file)
+        found = read_weights(file, under)
         say("weights")
         transferred = _transfer(file, mapping, model, found.arrays, settings)
         say(f"writing {target}")

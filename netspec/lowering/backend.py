@@ -215,15 +215,18 @@ class Backend(ABC):
         """
         raise BackendError(f"the {self.name} backend cannot run {path}", "`netspec run` takes a .onnx model")
 
-    def read_weights(self, path: Path) -> ForeignWeights:
+    def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
         """The arrays of a weights file of the framework, whoever wrote it. Nothing that is in the file is executed.
 
         Args:
             path: a regular file whose name ends in one of `weight_suffixes`.
+            under: the key of the weights to read, `model.ema`, in a file that may hold several; without it those of a
+                file that holds one.
 
         Raises:
             BackendError: what reads it is not installed, or the backend reads no such files.
-            WeightsError: the file is damaged, holds no weights, or holds what could only be read by running code.
+            WeightsError: the file is damaged, holds no weights, none under that key or several, or holds what could
+                only be read by running code.
         """
         raise BackendError(f"the {self.name} backend reads no weights of other programs: {path}")
 

@@ -26,6 +26,19 @@ class ForeignWeights:
     notes: tuple[str, ...] = ()
 
 
+def require_whole(path: Path, under: str) -> None:
+    """That no part is asked for of a file of a kind that holds weights once.
+
+    Raises:
+        WeightsError: one is.
+    """
+    if under:
+        raise WeightsError(
+            f"{path}: it holds weights once, and nothing under {under!r}: only a checkpoint of PyTorch holds several",
+            "leave --under out",
+        )
+
+
 def require_plausible(path: Path, size: int) -> None:
     """That arrays of so many bytes may be of this file: a few bytes can claim to be terabytes of zeros.
 

@@ -105,9 +105,9 @@ class OptimizedBackend(Backend):
         """As the backend does."""
         return self.backend.open(path)
 
-    def read_weights(self, path: Path) -> ForeignWeights:
+    def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
         """As the backend does."""
-        return self.backend.read_weights(path)
+        return self.backend.read_weights(path, under)
 
 
 def at_level(backend: Backend, level: Level) -> Backend:

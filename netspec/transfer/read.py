@@ -7,6 +7,7 @@ from typing import Final
 
 from netspec.errors import WeightsError
 from netspec.lowering import ForeignWeights, backend_names, find_backend
+from netspec.lowering.foreign import require_whole
 from netspec.spec.files import read_bytes
 from netspec.weights import read_arrays
 
@@ -18,16 +19,21 @@ _NO_FILES: Final = {
 }
 
 
-def read_weights(path: Path) -> ForeignWeights:
+def read_weights(path: Path, under: str = "") -> ForeignWeights:
     """The arrays of a file, by their names there. Nothing that is in it is executed.
+
+    Args:
+        path: the file.
+        under: the key of the weights to read, `state_dict_ema`, in a file that holds several.
 
     Raises:
         NetspecError: no such file, or it cannot be read.
         BackendError: no backend knows such files, or what reads them is not installed.
-        WeightsError: the file is damaged, holds no weights, or netspec wrote it.
+        WeightsError: the file is damaged, holds no weights, none under that key or several, or netspec wrote it.
     """
     if path.name.lower().endswith(SAFETENSORS):
         _require_file(path, (SAFETENSORS,))
+        require_whole(path, under)
         return _read_safetensors(path)
     readers = _readers()
     _require_file(path, (SAFETENSORS, *readers))
@@ -37,7 +43,7 @@ def read_weights(path: Path) -> ForeignWeights:
             f"{path}: weights are read from files whose names end in {', '.join((SAFETENSORS, *readers))}",
             "rename it, if it is one of them",
         )
-    return find_backend(readers[suffix]).read_weights(path)
+    return find_backend(readers[suffix]).read_weights(path, under)
 
 
 def _require_file(path: Path, suffixes: tuple[str, ...]) -> None:

@@ -171,10 +171,31 @@ def _check_accounts(
     if twice:
         parts.append(f"{len(twice)} of {graph.name} written twice:\n  {_listed(twice)}")
     if parts:
+        hint = "they may be of another model or version; rules of `layers`, `ignored` and `constants` account for more"
+        if not left and not twice and (first := _beginning_of_end(graph, missing)):
+            hint = f"the file ends before {first}: it is of the network without its classifier, and all of it is needed"
         raise WeightsError(
             f"these weights are not {mapping.origin}:{model}'s as {mapping.path.name} has them\n" + "\n".join(parts),
-            "they may be of another model or version; rules of `layers`, `ignored` and `constants` account for more",
+            hint,
         )
+
+
+def _beginning_of_end(graph: Graph, missing: Sequence[str]) -> str:
+    """The first of the layers that the output reads, where just their last ones are missing; empty where others are.
+
+    So are files of Keras whose names end in `_notop`, and of timm's networks with no classes.
+    """
+    needed, stack = set[str](), list(graph.main)
+    while stack:
+        if (name := stack.pop()) not in needed and isinstance(node := graph.values[name], Node):
+            needed.add(name)
+            stack += node.inputs
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in graph.weights))
+    layers = [layer for layer in layers if layer in needed]
+    lacking = {name.rpartition(".")[0] for name in missing}
+    last = layers[len(layers) - len(lacking) :]
+    whole = len(missing) == sum(name.rpartition(".")[0] in lacking for name in graph.weights)
+    return last[0] if whole and set(last) == lacking and len(last) < len(layers) else ""
 
 
 def _with_nearest(names: Iterable[str], others: list[str]) -> Iterator[str]:

@@ -34,6 +34,16 @@ def test_safetensors_of_others(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.arrays[name], array, strict=True)
 
 
+def test_a_part_of_what_holds_weights_once_is_an_error(tmp_path: Path) -> None:
+    save_file({"a": np.ones(2, np.float32)}, tmp_path / "net.safetensors")
+    for name in ("net.safetensors", "net.h5"):
+        (tmp_path / name).touch()
+        (tmp_path / "net.h5").write_bytes(b"x")
+        with pytest.raises(WeightsError, match=r"nothing under 'ema': only a checkpoint of PyTorch") as caught:
+            read_weights(tmp_path / name, "ema")
+        assert caught.value.hint == "leave --under out"
+
+
 def test_bfloat16_is_widened(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     values = np.array([1.5, -2, 0.0078125, 3e38], np.float32)

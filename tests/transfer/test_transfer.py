@@ -68,6 +68,18 @@ def test_every_weight_arrives_under_its_own_name(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.weights[ours].ravel(), arrays[theirs].astype(np.float32).ravel())
 
 
+def test_a_file_without_the_classifier_is_told_from_one_that_lacks_something_else(tmp_path: Path) -> None:
+    arrays = {name: array for name, array in _arrays().items() if not name.startswith("classifier")}
+    told = _told(tmp_path, arrays)
+    assert "2 of net that nothing in the file is:\n  fc.weight\n  fc.bias" in told
+    assert "the file ends before fc: it is of the network without its classifier" in told
+    for lacking in ("features.0", "classifier.bias"):
+        told = _told(tmp_path, {name: array for name, array in _arrays().items() if not name.startswith(lacking)})
+        assert "that nothing in the file is" in told
+        assert "classifier, and" not in told
+    assert "classifier, and" not in _told(tmp_path, arrays | {"fc.weighs": np.ones(3)})
+
+
 def test_what_is_left_over_on_either_side_is_listed_with_the_nearest(tmp_path: Path) -> None:
     arrays = _arrays()
     arrays["fc.weighs"] = arrays.pop("classifier.weight")

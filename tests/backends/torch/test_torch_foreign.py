@@ -1,5 +1,6 @@
 """Files of `torch.save`: what people have is read, what would run code or is broken is one error."""
 
+import argparse
 import os
 import pickle
 import zipfile
@@ -64,6 +65,27 @@ def test_a_checkpoint_is_unwrapped_and_what_stands_beside_is_told(tmp_path: Path
         "not read, as it is beside them: epoch (int), best (Tensor), optimizer (dict)",
     )
     _require_state(_read(tmp_path / "net.pt", {"model": {"weights": STATE}, "args": {"lr": 0.1}}))
+
+
+def test_a_checkpoint_of_several_weights_and_of_the_arguments_that_made_it(tmp_path: Path) -> None:
+    averaged = {name: tensor + 1 for name, tensor in STATE.items()}
+    path = tmp_path / "model_best.pth.tar"  # as timm's train.py writes it
+    content = {"epoch": 3, "args": argparse.Namespace(lr=0.1, opt="sgd"), "metric": np.float64(71.5), "n": np.int64(2)}
+    torch.save(content | {"state_dict": STATE, "state_dict_ema": averaged}, path)
+    assert "weights 2 times, under state_dict, state_dict_ema" in _told(path)
+    _require_state(BACKEND.read_weights(path, "state_dict"))
+    found = BACKEND.read_weights(path, "state_dict_ema")
+    assert found.notes == (
+        "the weights are what the file has under state_dict_ema",
+        "not read, as it is beside them: epoch (int), args (Namespace), metric (float64), n (int64), "
+        "state_dict (OrderedDict)",
+    )
+    np.testing.assert_array_equal(found.arrays["0.bias"], STATE["0.bias"].numpy() + 1)
+    with pytest.raises(WeightsError, match=r"no weights under 'ema' in it; they are under state_dict, state_dict_ema"):
+        BACKEND.read_weights(path, "ema")
+    torch.save(STATE, path)
+    with pytest.raises(WeightsError, match=r"no weights under 'model' in it; they are under no key"):
+        BACKEND.read_weights(path, "model")
 
 
 def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
@@ -131,7 +153,7 @@ def test_what_is_no_state_dict_is_described(tmp_path: Path) -> None:
     )
     told = _told(path, {"state_dict": STATE, "ema": {"state_dict": STATE}})
     assert "weights 2 times, under state_dict, ema.state_dict" in told
-    assert "torch.load('net.pth', weights_only=True)['state_dict']" in told
+    assert "--under ema.state_dict" in told
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")  # files that were written when it was not deprecated
