@@ -41,18 +41,18 @@ class RandAugment(Attribute):
 
     They are the fourteen of the paper (figure 2 and section 3): identity, auto_contrast, equalize, rotate, solarize,
     color, posterize, contrast, brightness, sharpness, shear_x, shear_y, translate_x, translate_y. The authors' code
-    (tensorflow/tpu, models/official/efficientnet) lacks identity, and has invert, solarize_add and cutout beside them.
+    (tensorflow/tpu, models/official/efficientnet) has invert, solarize_add and cutout in the place of identity. timm,
+    which trained Swin and ConvNeXt, has the first two of those, and its posterize goes from 4 bits down to none.
 
-    A magnitude of 0 leaves the image as it is and 10 is the most that is done, as AutoAugment bounds it: where a range
-    has the identity at its other end or in its middle, the magnitude is counted from there, and not as AutoAugment
-    does. Whatever has a direction takes either at random. Magnitudes above 10 are beyond the paper's own scale.
+    A magnitude of 0 leaves the image as it is, and 10 is as far as AutoAugment's range goes: posterize keeps 8 to 4
+    bits, solarize inverts from 256 to from 0 on, factors lie up to 0.9 from 1. Whatever has a direction takes either at
+    random. Magnitudes above 10, which the paper has for large networks, are beyond its own scale, and refused.
 
     Attributes:
         operations: how many are done to an image, one after the other; the same one may come twice.
         magnitude: of all of them.
         magnitude_std: deviation of the magnitude, which is then drawn for each operation from a normal distribution
-            and kept from 0 to 10. It is not the paper's, but of the code that trained DeiT, Swin and ConvNeXt (timm),
-            whose tables write 9/0.5.
+            and kept from 0 to 10. It is timm's, and the second number where Swin and ConvNeXt state (9, 0.5).
         probability: that an operation which was drawn is done: always in the paper, every second time in timm.
 
     Source: Cubuk, Zoph, Shlens & Le 2020, RandAugment, section 3.
@@ -67,11 +67,12 @@ class RandAugment(Attribute):
 class AutoAugment(Attribute):
     """One of a policy's pairs of operations on the pixels of a crop, drawn anew for each image, all as likely.
 
-    `imagenet` is the policy of the paper's table 9, with the ranges of its table 6. As in the authors' code, the
-    magnitude is in tenths of a range, and what has a direction takes either at random. That of EfficientNet
-    (tensorflow/tpu, models/official/efficientnet) has other pairs, by the name of v0, which no paper states.
+    `imagenet` is the policy of the paper's table 9, with the ranges of its table 6: posterize keeps 4 bits and more,
+    solarize inverts from a threshold on, both weaker as the magnitude rises. As in the authors' code, a magnitude is in
+    tenths of a range, and what has a direction takes either at random. EfficientNet's code (tensorflow/tpu,
+    models/official/efficientnet) has other pairs, v0, and keeps 0 to 4 bits; no paper states them.
 
-    Source: Cubuk, Zoph, Mane, Vasudevan & Le 2019, AutoAugment, section 4.3 and appendix.
+    Source: Cubuk, Zoph, Mane, Vasudevan & Le 2019, AutoAugment, tables 6 and 9.
     """
 
     policy: Literal["imagenet"]
@@ -84,7 +85,7 @@ class RandomErasing(Attribute):
     logarithm evenly distributed over what fits into the crop. The paper draws the ratio itself evenly, by which most
     rectangles are long in one direction; the logarithm is timm's, which trained Swin and ConvNeXt.
 
-    Source: Zhong, Zheng, Kang, Li & Yang 2020, Random Erasing, algorithm 1 and section 5.1.2, whose figures these are.
+    Source: Zhong, Zheng, Kang, Li & Yang 2020, Random Erasing, algorithm 1; the defaults are its experiments'.
     """
 
     probability: PositiveShare = 0.5
