@@ -26,4 +26,5 @@ def relative_position_bias(op: RelativePositionBias, node: Node, out: ModelWrite
 def region_mask(op: RegionMask, node: Node, out: ModelWriter) -> None:
     """A mask that lies as the scores do."""
     optional: dict[str, LiteralValue] = {"window_size": op.window_size} if op.window_size is not None else {}
-    out.apply(node, call("RegionMask", op.regions, **optional, value=op.value), *out.inputs(node))
+    optional |= {"value": op.value} if op.value != -100.0 else {}
+    out.apply(node, call("RegionMask", op.regions, **optional), *out.inputs(node))

@@ -57,6 +57,7 @@ SIGNATURES: Final = {
     "ConstantPadding2D": _PADDING,
     "MinusInfinityPadding2D": _PADDING,
     "ReflectionPadding2D": _PADDING,
+    "RegionMask": Signature(("regions",), {"value": -100.0}),
     "layers.Cropping2D": Signature(("cropping",)),
     "LocalResponseNormalization": Signature(("size",), {"groups": 1}),
     "MapResponseNormalization": Signature(("size",)),

@@ -19,4 +19,5 @@ def region_mask(op: RegionMask, node: Node, out: ModuleWriter) -> None:
     """A mask that is made where it is added."""
     out.support("mask_regions")
     optional: dict[str, LiteralValue] = {"window_size": op.window_size} if op.window_size is not None else {}
-    out.assign(node, call("mask_regions", *out.inputs(node), op.regions, **optional, value=op.value))
+    optional |= {"value": op.value} if op.value != -100.0 else {}
+    out.assign(node, call("mask_regions", *out.inputs(node), op.regions, **optional))

@@ -74,7 +74,7 @@ class ModuleWriter:
         description = node.weights[weight]
         start = description.initializer
         value = start.constant if isinstance(start, Constant) else 0.0
-        made = call("torch.full", shape, value) if value else call("torch.zeros", shape)
+        made = call("torch.full", shape, value) if value else call("torch.zeros", *shape)
         variable = self.declare(node, "nn.Parameter", made)
         path = self._homes[node.name].path_of(node)
         binding = Binding.of(f"{node.name}.{weight}", path, description.shape, native_shape=shape)

@@ -117,12 +117,20 @@ class ParameterNaming:
             own = self._called[name] = self._free(name)
             self._hints[own] = vector
             self._kinds[own] = _kinds_of_hint(name, kinds, given[0].channels)
+        if arriving := self._same_channels():
+            self._called.setdefault(given[0].channels, arriving)
         for formula in formulas:
             if not formula.layer and formula.attribute in self._called:
                 self._derive(formula.attribute, read_formula(formula.code))
         for formula, kind in kinds.items():
             if expression := self._resolve(read_formula(formula.code)):
                 self._said.setdefault(formula.layer, []).append((kind, self._simple(expression)))
+
+    def _same_channels(self) -> str:
+        """What the channels that arrive are called if a parameter of the spec tells them as well; else empty."""
+        arriving = tuple(dict(given.hints).get(given.channels) for given in self._given)
+        fitting = (name for name, kinds in self._kinds.items() if "channels" in (kinds or {"channels"}))
+        return next((name for name in fitting if self._hints[name] == arriving), "")
 
     def _derive(self, name: str, default: Expression | None) -> None:
         """Compute a hint from others, where the spec does so; what is then no more than another is called like that."""
@@ -273,11 +281,9 @@ class ParameterNaming:
         return with_children(expression, [child for child in inner if child]) if inner and all(inner) else None
 
     def _resolve_name(self, expression: Name | Attribute | Subscript, values: Vector) -> Expression | None:
-        own = self._called.get(expression.path, "") if isinstance(expression, Name) else ""
-        if own and self._hints[own] == values:
-            return Name(own)
-        arriving = next((own for name, own in self._called.items() if name == self._given[0].channels), "")
-        return Name(arriving) if arriving and self._hints[arriving] == values else None
+        wanted = (expression.path if isinstance(expression, Name) else "", self._given[0].channels)
+        own = (self._called.get(name, "") for name in wanted)
+        return next((Name(name) for name in own if name and self._hints[name] == values), None)
 
     def _commit(self, expression: Expression, default: LiteralValue) -> Expression:
         """The expression, its names in use from now on."""

@@ -125,20 +125,16 @@ def formulas_of(block: BlockSpec) -> Iterator[Formula]:
     for name, layer in layers.items():
         stated = layer.value.entries if isinstance(layer.value, MappingNode) else {}
         for attribute, entry in stated.items():
-            if attribute == "initialize":  # of weights, and of no number that is emitted
-                continue
             yield from (Formula(name, attribute, code) for code in _expressions_in(entry.value))
 
 
 def _expressions_in(node: DocumentNode) -> Iterator[str]:
-    """The values that are one expression, in lists and mappings too."""
-    if isinstance(node, ScalarNode):
-        if isinstance(node.value, str) and (code := expression_in(node.value)):
-            yield code
-        return
-    items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
-    for item in items:
-        yield from _expressions_in(item)
+    """The values that are one expression, and those in lists; one in a mapping says no more than a part of a value."""
+    if isinstance(node, SequenceNode):
+        for item in node.items:
+            yield from _expressions_in(item)
+    elif isinstance(node, ScalarNode) and isinstance(node.value, str) and (code := expression_in(node.value)):
+        yield code
 
 
 def broken_block(block: BlockSpec) -> BlockSpec:

@@ -154,6 +154,16 @@ def test_what_is_there_is_told_by_the_condition_of_the_spec() -> None:
     assert defaults == {"squeezed": None, "act": True, "has_drop": False, "has_roll": False}, "as most have it"
 
 
+def test_channels_that_arrive_are_called_like_a_parameter_that_tells_them() -> None:
+    says = {"expand.when": "width != channels", "fc.units": "channels // 4", "conv.filters": "filters"}
+    names = naming(says, channels="in_channels", filters=(8, 16, 8), width=(8, 64, 8), in_channels=(8, 16, 8))
+    flag = names.flag("expand", (False, True, False))
+    assert flag == Binary("!=", Name("width"), Name("filters"))
+    assert names.parameter((8, 16, 8), at("conv", "in_channels")) == Name("filters")
+    assert names.parameter((2, 4, 2), at("fc", "out_features")) == Binary("//", Name("filters"), Literal(4))
+    assert [p.name for p in names.parameters()] == ["filters", "width"]
+
+
 def test_what_only_some_have_is_said_by_the_spec_where_its_names_are_used() -> None:
     says = {"roll.when": "shift > 0", "roll.shifts": "-shift"}
     names = naming(says, shift=(0, 3, 3), side=(8, 8, 4))
