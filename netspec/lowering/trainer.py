@@ -169,6 +169,11 @@ class Trainer(ABC):
     def export_state(self) -> TrainingState:
         """A copy of the state: `import_state` of it continues to the bit."""
 
+    def export_to_leader(self) -> TrainingState | None:
+        """The same in the process that leads, and None in the others; called in all of them."""
+        state = self.export_state()
+        return state if self.leads else None
+
     @abstractmethod
     def import_state(self, state: TrainingState) -> None:
         """Take over a state, of this backend or another: slots not in it are zero, iterates what the weights are."""
