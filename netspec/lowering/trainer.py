@@ -128,7 +128,7 @@ class Trainer(ABC):
     Attributes:
         native: the emitted model itself.
         rank, world: this process's share of the samples. Towers of one network have the same one.
-        processes: all that train together; then `export_state` is called in all of them.
+        processes: all that train together; then `export_state` and `export_to_leader` are called in all of them.
         leads: whether this is the one that writes and is heard.
         device: what it computes on, for the log.
         notes: what a reader of the log has to know: precision, determinism, threads.
