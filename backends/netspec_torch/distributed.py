@@ -7,8 +7,9 @@ import importlib
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -93,6 +94,8 @@ class Processes:
         # DistributedDataParallel imports this, and its functions keep the group that they find: let that be none, or
         # the group's threads live until the interpreter ends around them, which at times ends in an abort.
         importlib.import_module("torch.distributed.nn")
+        if device.type == "cuda":
+            _let_the_watchdog_be_heard()
         try:
             distributed.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
@@ -143,6 +146,11 @@ class Processes:
     def number(self) -> int:
         """Which of all processes this is."""
         return self.rank * self.towers + self.tower
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that writes and is heard."""
+        return self.number == 0
 
     @property
     def all(self) -> int:
@@ -203,7 +211,7 @@ class Processes:
         except RuntimeError as error:
             if self.all == 1 or not _is_of_the_others(error):
                 raise
-            late = "timed out" in str(error).lower()
+            late = re.search("tim(ed|ing) out", str(error).lower())  # as gloo says it, as nccl does
             what = f"waited {self.timeout:g} s for the others in vain" if late else "lost the others"
             why = "one hangs, or is slow and needs a longer --timeout" if late else "one ended; it says why if it could"
             raise BackendError(
@@ -226,6 +234,16 @@ def has_unread_weights(graph: Graph) -> bool:
         if node.name in needed:
             needed.update(node.inputs)
     return any(node.weights and node.name not in needed for node in graph.nodes)
+
+
+def _let_the_watchdog_be_heard() -> None:
+    """Lead descriptor 2 to where this process's errors are shown.
+
+    A process that waits too long over nccl is ended by a thread of PyTorch in the middle of the wait, once that has
+    said why there: what a command keeps back until it ends, it would keep for ever.
+    """
+    with suppress(AttributeError, OSError, ValueError):  # a stream of the caller's own
+        os.dup2(sys.stderr.fileno(), 2)
 
 
 def _is_of_the_others(error: RuntimeError) -> bool:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
 from netspec.graph import Graph, Node
-from netspec.graph.placement import Placement, WeightPlace
+from netspec.graph.placement import Placement
 from netspec.graph.towers import axis_of, width
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
 from netspec_torch.distributed import Processes
 
+BLOCK = 1 << 22  # elements that a device takes from each of the others at a time
 LAYERS = ("Gather", "Collect", "Spread", "Share")  # what `netspec_torch.collective` declares
 
 
@@ -47,17 +48,40 @@ class Tower:
             return ()
         return place.part(self._processes.tower, self._processes.towers)
 
-    def whole(self, arrays: dict[str, Array]) -> dict[str, Array]:
-        """Canonical arrays of the whole network, of those of all towers: each tower gets them."""
-        return {name: self._gathered(array, self._places.get(name)) for name, array in arrays.items()}
+    def whole(self, name: str, array: Array, *, everywhere: bool) -> Array | None:
+        """A canonical array of the whole network, of those of all towers.
 
-    def _gathered(self, array: Array, place: WeightPlace | None) -> Array:
+        Every tower takes part, a block at a time, so that a device never holds more than a block of the others'.
+
+        Returns:
+            The array in host memory: everywhere, or in the process that leads alone.
+        """
+        place = self._places.get(name)
+        if not everywhere and self._processes.rank:  # there is another rank that has it
+            return None
         if place is None or place.axis is None:
-            return array
-        own = torch.tensor(array, device=self._processes.device)
-        parts = [torch.empty_like(own) for _ in range(self._processes.towers)]
-        distributed.all_gather(parts, own, group=self._processes.tower_group)
-        return np.concatenate([part.cpu().numpy() for part in parts], place.axis)
+            return array if everywhere or self._processes.leads else None
+        received = self._received(np.ascontiguousarray(array), everywhere=everywhere)
+        if received is None:
+            return None
+        return received.reshape(place.shape) if place.axis == 0 else np.concatenate([*received], place.axis)
+
+    def _received(self, array: Array, *, everywhere: bool) -> Array | None:
+        """The towers' arrays, stacked."""
+        group, towers = self._processes.tower_group, self._processes.towers
+        takes = everywhere or self._processes.leads
+        stacked = np.empty((towers, array.size if takes else 0), array.dtype)
+        own = torch.from_numpy(array).flatten()
+        for start in range(0, array.size, BLOCK):
+            block = own[start : start + BLOCK].to(self._processes.device)
+            parts = [torch.empty_like(block) for _ in range(towers)] if takes else None
+            if everywhere:
+                distributed.all_gather(parts, block, group=group)
+            else:
+                distributed.gather(block, parts, group=group, group_dst=0)
+            for tower, part in enumerate(parts or ()):
+                stacked[tower, start : start + BLOCK] = part.cpu().numpy()
+        return stacked.reshape(towers, *array.shape) if takes else None
 
     def masks(self, masks: Mapping[str, NDArray[np.bool_]] | None) -> Mapping[str, NDArray[np.bool_]] | None:
         """This tower's share of the masks of a batch."""

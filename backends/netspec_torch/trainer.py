@@ -82,7 +82,7 @@ class TorchTrainer(Trainer):
         self.notes = describe(device, settings, graph.dtype)
         if device.type == "cpu" and keep_freed_memory():
             self.notes += ("freed memory is kept, not handed back to the system",)
-        self.processes, self.leads = self._processes.all, self._processes.number == 0
+        self.processes, self.leads = self._processes.all, self._processes.leads
         if self.processes > 1:
             of_tower = f", tower {self._processes.tower} of {settings.towers}" if placement else ""
             self.notes += (f"process {self._processes.number} of {self.processes}{of_tower}",)
@@ -105,7 +105,7 @@ class TorchTrainer(Trainer):
                 loss, wrong = self._backward(batches, total, key)
                 gradients = {name: _gradient(weight) for name, weight in self._trained.items()}
                 self._tower.bring_together(gradients)
-                kept = self._tower.whole(self._canonical(gradients)) if keep_gradients else None
+                kept = self._whole(gradients) if keep_gradients else None
                 if math.isfinite(loss):
                     if self._recipe.clip_gradient_norm is not None:
                         norm = self._tower.norm(gradients)
@@ -135,11 +135,24 @@ class TorchTrainer(Trainer):
 
     def export_state(self) -> TrainingState:
         """A copy of the state; see `Trainer.export_state`."""
+        return self._exported(everywhere=True)
+
+    def export_to_leader(self) -> TrainingState | None:
+        """A copy of the state for the process that leads; the others hold no more than their share.
+
+        Raises:
+            BackendError: another process is gone.
+        """
+        with self._told():
+            state = self._exported(everywhere=False)
+        return state if self.leads else None
+
+    def _exported(self, *, everywhere: bool) -> TrainingState:
         state = self.native.state_dict()
         native = {name: state[b.path] for name, b in self._bindings.items()} | self._average.averages
         kept = self._optimizer.slots() | ({ITERATE: self._average.iterates} if self._average.iterates else {})
-        weights = self._tower.whole(self._canonical(native))
-        slots = {slot: self._tower.whole(self._canonical(tensors)) for slot, tensors in kept.items()}
+        weights = self._whole(native, everywhere=everywhere)
+        slots = {slot: self._whole(tensors, everywhere=everywhere) for slot, tensors in kept.items()}
         return TrainingState(weights, slots, self._optimizer.updates)
 
     def import_state(self, state: TrainingState) -> None:
@@ -239,10 +252,15 @@ class TorchTrainer(Trainer):
         """The recipe's loss, summed over the samples."""
         return summed_loss(logits, targets, self._recipe.loss.label_smoothing)
 
-    def _canonical(self, tensors: Mapping[str, Tensor]) -> dict[str, Array]:
-        """Copies of tensors that are laid out as these weights are, as canonical arrays."""
-        arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
-        return {name: self._bindings[name].to_canonical(array).copy() for name, array in arrays.items()}
+    def _whole(self, tensors: Mapping[str, Tensor], *, everywhere: bool = True) -> dict[str, Array]:
+        """Copies of tensors that are laid out as these weights are, as canonical arrays of the whole network."""
+        found: dict[str, Array] = {}
+        for name, tensor in tensors.items():
+            own = self._bindings[name].to_canonical(tensor.detach().cpu().contiguous().numpy()).copy()
+            whole = self._tower.whole(name, own, everywhere=everywhere)
+            if whole is not None:
+                found[name] = whole
+        return found
 
     def _native_slots(self, state: TrainingState) -> dict[str, dict[str, Tensor]]:
         keeps = (*self._optimizer.keeps, *([ITERATE] if self._average.iterates else []))

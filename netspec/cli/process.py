@@ -6,7 +6,10 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from socket import socket
 
 LAST_WORDS = 5.0  # seconds from SIGTERM to the end of one of several processes
 
@@ -42,20 +45,38 @@ def _open_closed_streams() -> None:
 
 
 def _say_why_first() -> None:
-    """Let SIGTERM end this process only after a moment.
+    """Let SIGTERM end this process only after a moment, and then whatever it is doing.
 
     When one of torchrun's processes fails, the others lose it in the middle of a step, and torchrun ends them while
-    they tidy up: before they have said what happened.
+    they tidy up: before they have said what happened. One that waits for the others in a framework hears nothing there
+    until it is killed, half a minute later; so a thread hears it.
     """
     import signal
-
-    def end(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
+    import socket
+    import threading
 
     def hear(number: int, frame: object) -> None:
-        signal.signal(signal.SIGALRM, end)
-        signal.setitimer(signal.ITIMER_REAL, LAST_WORDS)
+        pass  # what is done about it, the thread does
 
-    if hasattr(signal, "setitimer"):  # not on Windows
-        signal.signal(signal.SIGTERM, hear)
+    if sys.platform == "win32":
+        return
+    heard, hearing = socket.socketpair()
+    hearing.setblocking(False)
+    signal.signal(signal.SIGTERM, hear)
+    signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_after_last_words, args=(heard, hearing, hear), daemon=True).start()
+
+
+def _end_after_last_words(heard: socket, hearing: socket, handler: object) -> None:
+    """End this process once SIGTERM has come, unless training obeys it: that has a handler of its own."""
+    import signal
+    import time
+
+    while received := heard.recv(64):
+        if signal.SIGTERM in received and signal.getsignal(signal.SIGTERM) is handler:
+            time.sleep(LAST_WORDS)
+            from netspec.cli.console import print_note
+
+            print_note(f"process {os.environ.get('RANK', '?')} was ended while it waited: another one may say why")
+            os._exit(128 + signal.SIGTERM)
+    hearing.close()

@@ -68,12 +68,38 @@ def print_placement(placement: Placement, batch: int) -> None:
         "and so each slot"
     )
     print_out(f"received by a tower in a step: {memory(placement.moved(batch))}")
-    if placement.moved_gradients:
-        print_out(f"  of it gradients of weights that each has whole: {memory(placement.moved_gradients)}")
+    for what, (names, size) in received(placement, batch).items():
+        if size:
+            print_out(f"  {what}{_named(names)}: {memory(size)}")
     print_out(f"by plain data parallelism over {placement.towers}: {memory(by_data_parallelism(placement))}")
     for own in placement.places:
         if own.why:
             print_out(f"{own.name} is whole in each tower: {own.why}")
+
+
+def received(placement: Placement, batch: int) -> dict[str, tuple[list[str], int]]:
+    """Of what a tower receives in a step, where: the layers or outputs, and bytes.
+
+    Figure 2 of Krizhevsky et al. 2012 draws the first of these. The loss is of the outputs, and each tower computes it.
+    """
+
+    def moved(crossings: list[Crossing]) -> int:
+        return batch * sum(crossing.forward + crossing.backward for crossing in crossings)
+
+    moving = [crossing for crossing in placement.crossings if crossing.forward or crossing.backward]
+    inner, outer = [c for c in moving if c.readers], [c for c in moving if not c.readers]
+    layers = list(dict.fromkeys(name for crossing in inner for name in crossing.readers))
+    return {
+        "at layers that read all towers": (layers, moved(inner)),
+        "at the outputs": ([crossing.value for crossing in outer], moved(outer)),
+        "gradients of weights that each has whole": ([], placement.moved_gradients),
+    }
+
+
+def _named(names: list[str]) -> str:
+    if not names:
+        return ""
+    return f", {', '.join(names)}" if len(names) <= 6 else f", {names[0]} … {names[-1]} ({len(names)})"
 
 
 def by_data_parallelism(placement: Placement) -> int:
@@ -208,6 +234,8 @@ def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
             "weights": placement.whole_weights,
             "tower_weights": placement.tower_weights,
             "bytes": placement.moved(batch),
+            "layer_bytes": received(placement, batch)["at layers that read all towers"][1],
+            "output_bytes": received(placement, batch)["at the outputs"][1],
             "gradient_bytes": placement.moved_gradients,
             "data_parallel_bytes": by_data_parallelism(placement),
         },

@@ -164,7 +164,7 @@ class Trainer(ABC):
     Attributes:
         native: the emitted model itself.
         rank, world: this process's share of the samples. Towers of one network have the same one.
-        processes: all that train together; then `export_state` is called in all of them.
+        processes: all that train together; then `export_state` and `export_to_leader` are called in all of them.
         leads: whether this is the one that writes and is heard.
         device: what it computes on, for the log.
         notes: what a reader of the log has to know: precision, determinism, threads.
@@ -204,6 +204,11 @@ class Trainer(ABC):
     @abstractmethod
     def export_state(self) -> TrainingState:
         """A copy of the state: `import_state` of it continues to the bit."""
+
+    def export_to_leader(self) -> TrainingState | None:
+        """The same in the process that leads, and None in the others; called in all of them."""
+        state = self.export_state()
+        return state if self.leads else None
 
     @abstractmethod
     def import_state(self, state: TrainingState) -> None:

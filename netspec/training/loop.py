@@ -178,8 +178,8 @@ class Loop:
         return self.evaluate(seen)
 
     def _save(self, position: Position, *, best: bool = False) -> None:
-        state = self.trainer.export_state()  # by all processes: it may lie on all of them
-        if self.folder is None:
+        state = self.trainer.export_to_leader()  # by all processes: it may lie on all of them
+        if self.folder is None or state is None:
             return
         if best:
             save_checkpoint(self.folder.best, self.graph, state, position, self.run)

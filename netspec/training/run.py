@@ -139,6 +139,23 @@ def _train(
     progress: Callable[[str], None],
 ) -> Outcome:
     run = Run(material.recipe.model_dump(mode="json"), material.splits.training.fingerprint, options.exact)
+    trainer, position = _load(material, backend, options, folder, run, progress)
+    try:
+        session = _Session(material, backend, options, trainer, folder if trainer.leads else None, run)
+        return session.finish(position, observer)
+    finally:
+        trainer.close()
+
+
+def _load(
+    material: Material,
+    backend: Backend,
+    options: TrainOptions,
+    folder: RunFolder,
+    run: Run,
+    progress: Callable[[str], None],
+) -> tuple[Trainer, Position]:
+    """The trainer with what the first step finds. It has its own copy, or its share: the arrays are let go here."""
     progress("weights")
     state, position = _beginning(material, options, folder, run)
     progress(f"loading {backend.name}")
@@ -156,10 +173,10 @@ def _train(
     try:
         if position.step:
             trainer.import_state(state)
-        session = _Session(material, backend, options, trainer, folder if trainer.leads else None, run)
-        return session.finish(position, observer)
-    finally:
+    except BaseException:
         trainer.close()
+        raise
+    return trainer, position
 
 
 def _beginning(
@@ -222,9 +239,9 @@ class _Session:
         finally:
             observers.close()
         if stopped is None:
-            weights = self.trainer.export_state().weights  # by all processes: it may lie on all of them
-            if self.folder is not None:
-                write_run_report(self.folder, self.material, self.backend, self.trainer, weights, scores)
+            state = self.trainer.export_to_leader()  # by all processes: it may lie on all of them
+            if self.folder is not None and state is not None:
+                write_run_report(self.folder, self.material, self.backend, self.trainer, state.weights, scores)
         return Outcome(self.folder, position, scores, stopped)
 
     def _observers(self, position: Position, observer: Observer) -> Observers:

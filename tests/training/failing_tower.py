@@ -3,7 +3,8 @@
     failing_tower.py FAILURE ARGUMENT...
 
 FAILURE is `SIGKILL` or `SIGSTOP`, what the second process sends to itself once the run has written a checkpoint after
-the first; or `versions`, so that it takes itself for a program of another version.
+the first; `start`, killed before it has met the others; or `versions`, so that it takes itself for a program of another
+version.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ if __name__ == "__main__":
     out, name = (sys.argv[sys.argv.index(option) + 1] for option in ("--out", "--name"))
     if SECOND and failure == "versions":
         be_another_version()
+    elif SECOND and failure == "start":
+        os.kill(os.getpid(), signal.SIGKILL)
     elif SECOND:
         checkpoint = Path(out, name, "checkpoints", "last.safetensors")
         threading.Thread(target=fail, args=(failure, checkpoint), daemon=True).start()

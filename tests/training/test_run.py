@@ -7,20 +7,25 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from netspec_torch.backend import TorchBackend
 
 import netspec
 from netspec.errors import NetspecError, WeightsError
-from netspec.lowering import at_level, find_backend
+from netspec.graph import Graph
+from netspec.lowering import Trainer, TrainerSettings, at_level, find_backend
+from netspec.ops.base import Weights
 from netspec.passes import Level
 from netspec.spec import load_graph, read_spec
 from netspec.training.data.sources import open_data
 from netspec.training.evaluate import evaluate
+from netspec.training.events import StepDone
 from netspec.training.run import Outcome
 from netspec.weights import load_weights, read_arrays
 from tests.training.conftest import Recorder
@@ -57,6 +62,28 @@ def test_what_a_run_leaves(run: Run, spec: Path) -> None:
     assert outcome.scores.error == recorder.epochs[-1].validation_error
     assert outcome.scores.samples == 80
     assert outcome.scores.error < 0.5 < recorder.steps[0].error
+
+
+def test_the_arrays_to_begin_with_are_let_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that trains has its own weights, and no second copy of the whole network beside them."""
+    begun: list[weakref.ref[np.ndarray[Any, Any]]] = []
+    trainer = TorchBackend.trainer
+
+    def recorded(backend: TorchBackend, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
+        begun.extend(weakref.ref(array) for array in weights.values())
+        return trainer(backend, graph, weights, settings)
+
+    class Counting(Recorder):
+        def step(self, event: StepDone) -> None:
+            super().step(event)
+            alive.add(sum(array() is not None for array in begun))
+
+    alive: set[int] = set()
+    monkeypatch.setattr(TorchBackend, "trainer", recorded)
+    run(name="begun", settings=("training.epochs=1",), observer=Counting())
+    run(name="begun", resume=True, observer=Counting())
+    assert len(begun) > 2 * 6
+    assert alive == {0}
 
 
 def test_metrics_are_a_line_a_step_and_an_epoch(run: Run) -> None:

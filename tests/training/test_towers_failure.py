@@ -51,6 +51,20 @@ def test_of_four_processes_under_torchrun_one_is_killed(spec: Path) -> None:
     assert_whole_and_goes_on(spec, "killed")
 
 
+def test_one_that_never_comes_is_not_waited_for_once_torchrun_ends_the_others(spec: Path) -> None:
+    """The first waits within PyTorch, where no handler of Python's is heard."""
+    command = [*TORCHRUN, "2", FAILING, "start", *arguments(spec, "alone", *TOWERS)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    finished = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert finished.returncode != 0
+    told = finished.stderr
+    assert told.count("process 0 was ended while it waited") + told.count("error: process 0 of 2 lost") == 1, told
+    assert "(SIGKILL)" not in told.partition("rank      : 0")[2].partition("Root Cause")[0]  # torchrun had not to
+    assert not (spec.parent / "alone").exists()
+
+
 def test_a_process_that_hangs_is_waited_for_as_long_as_was_said(spec: Path) -> None:
     """Nobody ends the others: both of its neighbors in the mesh time out, or lose one that has."""
     options = (*LONG, *TOWERS, "--timeout", str(TIMEOUT))

@@ -80,7 +80,7 @@ def verify_towers(
     one = at_level(backend, optimize)
     with InTowers(backend, towers, partial(_in_process, load or partial(find_backend, backend.name), optimize)) as many:
         rule = check_recipes(recipe, [head.name for head in trained.heads])[-1]
-        comparisons = _compare_once(TrainingCase(trained, weights, rule, seed), one, many, level, progress)
+        comparisons = compare_once(TrainingCase(trained, weights, rule, seed), one, many, level, progress)
         proof, notes = TrainingProof(), [f"one device and {towers} processes of this machine, over gloo"]
         if level == "training" and all(row.passed for row in comparisons):
             proof = compare_training(trained, [one, many], weights, recipe, seed, progress, tolerance=TOLERANCE)
@@ -93,8 +93,8 @@ def _in_process(load: Callable[[], Backend], optimize: Optimization) -> Backend:
     return at_level(load(), optimize)
 
 
-def _compare_once(
-    case: TrainingCase, one: Backend, many: Backend, level: Level, progress: Progress
+def compare_once(
+    case: TrainingCase, one: Backend, many: Backend, level: Level, progress: Progress = lambda _: None
 ) -> list[Comparison]:
     """The logits of a whole batch and of a part of one, and the gradients of a step, in float64."""
     case = case.in_dtype(DType.FLOAT64)

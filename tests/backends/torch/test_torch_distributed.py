@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from netspec_torch.distributed import has_unread_weights
+from netspec_torch.distributed import Processes, _let_the_watchdog_be_heard, has_unread_weights
+from torch import device, distributed
 
 from netspec.errors import BackendError
 from netspec.testing.networks import NETWORKS
@@ -103,3 +104,34 @@ except BackendError as error:
 def test_weights_that_nothing_reads_are_found() -> None:
     assert has_unread_weights(torch_process.network())
     assert not any(has_unread_weights(build()) for build in NETWORKS.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 3000ms for recv operation to complete",
+        "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=3, Timeout(ms)=3000) ran for 3050 milliseconds "
+        "before timing out.",
+    ],
+)
+def test_waiting_in_vain_is_told_from_losing_one(text: str) -> None:
+    processes = Processes(device("cpu"), 0, 2, timeout=3)
+    with pytest.raises(BackendError, match="process 0 of 2 waited 3 s for the others in vain"), processes.told():
+        raise distributed.DistBackendError(text)
+    with pytest.raises(BackendError, match="process 0 of 2 lost the others"), processes.told():
+        raise distributed.DistBackendError("NCCL error: remote process exited or there was a network error")
+
+
+def test_what_ends_this_process_from_within_the_framework_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.dup(2)
+    try:
+        with (tmp_path / "shown").open("w") as shown:
+            monkeypatch.setattr(sys, "stderr", shown)
+            _let_the_watchdog_be_heard()
+            os.write(2, b"the watchdog")
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+    assert (tmp_path / "shown").read_text() == "the watchdog"

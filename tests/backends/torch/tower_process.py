@@ -19,7 +19,7 @@ from netspec_torch import BACKEND
 from numpy.typing import NDArray
 
 from netspec.graph import Graph
-from netspec.lowering import Batch, Normalization, Trainer, TrainerSettings
+from netspec.lowering import Batch, Normalization, Trainer, TrainerSettings, TrainingState
 from netspec.recipe import Recipe
 from netspec.spec import load_graph
 from netspec.testing.networks import Chain
@@ -138,8 +138,19 @@ def outcome(name: str, trainer: Trainer) -> dict[str, NDArray[Any]]:
     images = np.random.default_rng(3).integers(0, 256, (HELD, *graph.inputs[0].type.features), dtype=np.uint8)
     found |= {"losses": np.array(losses), "logits": trainer.predict(images.transpose(0, 2, 3, 1))}
     state = trainer.export_state()
+    assert_led(trainer, state)
     found |= {f"velocity of {key}": array for key, array in state.slots["velocity"].items()}
     return found | state.weights
+
+
+def assert_led(trainer: Trainer, state: TrainingState) -> None:
+    """The process that leads is given the same whole state, and no other process any of it."""
+    led = trainer.export_to_leader()
+    assert (led is not None) == trainer.leads
+    if led is not None:
+        assert {slot: set(arrays) for slot, arrays in led.slots.items()} == {s: set(a) for s, a in state.slots.items()}
+        every = [(led.weights, state.weights), *((led.slots[slot], state.slots[slot]) for slot in state.slots)]
+        assert all(np.array_equal(found[name], expected[name]) for found, expected in every for name in expected)
 
 
 def drawn(trainer: Trainer) -> dict[str, NDArray[np.bool_]]:

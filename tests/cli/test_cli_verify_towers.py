@@ -1,0 +1,43 @@
+"""`netspec verify --parallel towers`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+Run = Callable[..., tuple[int, str, str]]
+TOWERS = ("--parallel", "towers", "--set", "placement.towers=2")
+
+
+def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> None:
+    code, out, err = netspec("verify", small, *TOWERS)
+    assert (code, err) == (0, "")
+    titles = [line for line in out.splitlines() if line.startswith("small: ")]
+    assert titles == [
+        "small: outputs, of the largest",
+        "small: gradients, relative L2",
+        "small: training, of the largest",
+    ]
+    assert "torch in 2 towers  NumPy " in out
+    assert "note: one device and 2 processes of this machine, over gloo" in out
+    assert out.endswith("✓ small: torch in 2 towers is torch on one device, and trains as it does: 7 comparisons\n")
+
+
+def test_how_far_it_goes_is_chosen(netspec: Run, small: Path) -> None:
+    code, out, _ = netspec("verify", small, *TOWERS, "--level", "forward", "--json")
+    assert code == 0
+    assert {row["level"] for row in json.loads(out)["comparisons"]} == {"forward"}
+
+
+def test_what_cannot_be_had_in_towers_is_said(netspec: Run, small: Path) -> None:
+    def said(*options: str) -> str:
+        code, out, err = netspec("verify", small, *options)
+        assert (code, out) == (2, "")
+        return err
+
+    assert "small has no placement" in said("--parallel", "towers")
+    assert "keras backend trains no network in towers" in said(*TOWERS, "--backends", "keras")
+    assert "one backend at a time" in said(*TOWERS, "--backends", "torch,keras")
+    assert "networks that train" in said(*TOWERS, "--optimize", "inference")
+    assert "--deep and --parallel towers exclude each other" in said(*TOWERS, "--deep")
+    assert "conv2 works in 2 groups" in said("--parallel", "towers", "--set", "placement.towers=4")
+    assert "`placement.towers` can" in said("--parallel", "towers", "--set", "layers.towers=4")

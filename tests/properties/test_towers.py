@@ -1,0 +1,56 @@
+"""Random specs in two towers: logits and the gradients of a step are those of one device."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from netspec.graph import Graph, Input, Node, make_node
+from netspec.graph.placement import UnplaceableError, place
+from netspec.lowering import find_backend
+from netspec.ops import Dense, Flatten
+from netspec.testing.failing import show
+from netspec.testing.strategies import DrawnSpec, specs
+from netspec.types import DType
+from netspec.verify.cases import check_weights_of
+from netspec.verify.towers.processes import InTowers
+from netspec.verify.towers.proof import compare_once
+from netspec.verify.training.case import PAPER, TrainingCase
+from tests.properties.test_backends_agree import expected_of, inputs_of
+
+TORCH = find_backend("torch")
+
+
+@pytest.fixture(scope="module")
+def many() -> Iterator[InTowers]:
+    with InTowers(TORCH, 2, partial(find_backend, "torch")) as towers:
+        yield towers
+
+
+def classifier(graph: Graph, units: int) -> Graph:
+    """The graph with a dense layer behind its last output: the logits, which training needs."""
+    values: list[Input | Node] = [graph.values[graph.outputs[-1]]]
+    if values[-1].type.rank > 2:
+        values.append(make_node("flattened", Flatten(), values[-1:]))
+    values.append(make_node("logits", Dense(units=units), values[-1:]))
+    added = tuple(value for value in values[1:] if isinstance(value, Node))
+    return replace(graph, nodes=(*graph.nodes, *added), outputs=("logits",)).check()
+
+
+@settings(max_examples=30)
+@given(drawn=specs(most_layers=8), units=st.sampled_from([4, 5]))  # divided, and whole in each
+def test_a_random_spec_in_towers_is_itself(drawn: DrawnSpec, units: int, many: InTowers) -> None:
+    show(drawn)
+    assume(len(drawn.graph.inputs) == 1)
+    graph = classifier(drawn.graph, units)
+    try:
+        place(graph, 2)
+    except UnplaceableError:
+        assume(False)
+    weights = check_weights_of(graph)
+    expected_of(graph, weights, inputs_of(graph), DType.FLOAT32)  # one that blows rounding up is none to compare
+    rows = compare_once(TrainingCase(graph, weights, PAPER), TORCH, many, "gradient")
+    assert [str(row) for row in rows if not row.passed] == []

@@ -1,0 +1,140 @@
+"""Backends that are wrong in towers alone, one way each, made in the processes that `verify_towers` starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import netspec_torch.trainer
+import numpy as np
+import torch
+from netspec_torch import BACKEND
+from netspec_torch.towers import Tower
+from numpy.typing import NDArray
+from torch import nn
+
+from netspec.lowering import Backend, StepResult
+from netspec.ops.base import Weights
+
+RANK = "RANK"
+
+
+def sound() -> Backend:
+    return BACKEND
+
+
+def of_another_towers_weights() -> Backend:
+    """Each tower keeps the share of the first."""
+
+    def own(tower: Tower, arrays: Weights) -> Weights:
+        return {
+            name: array if (place := tower._places.get(name)) is None else array[place.part(0, 2)]
+            for name, array in arrays.items()
+        }
+
+    Tower.own = own  # type: ignore[method-assign]
+    return BACKEND
+
+
+def with_layer(kind: str, function: str, wrong: Callable[..., Any]) -> Backend:
+    """A layer that exchanges, its autograd function's backward pass replaced."""
+    attach = Tower.attach
+
+    def attached(tower: Tower, native: nn.Module) -> None:
+        attach(tower, native)
+        for module in native.modules():
+            if type(module).__name__ == kind:
+                vars_of_source = type(module).forward.__globals__
+                setattr(vars_of_source[function], "backward", staticmethod(wrong))  # noqa: B010 # of emitted source
+
+    Tower.attach = attached  # type: ignore[method-assign]
+    return BACKEND
+
+
+def that_do_not_sum_what_is_gathered() -> Backend:
+    """The gradient of a gathered value: a tower's own part of the sum."""
+
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        group = ctx.group
+        share = g.chunk(torch.distributed.get_world_size(group), ctx.dim)
+        return share[torch.distributed.get_rank(group)].contiguous(), None, None
+
+    return with_layer("Gather", "GatherFunction", backward)
+
+
+def that_sum_what_is_whole() -> Backend:
+    """The gradient of a collected value, which each tower has whole, added up over them."""
+
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        group = ctx.group
+        towers = torch.distributed.get_world_size(group)
+        return (g.chunk(towers, ctx.dim)[torch.distributed.get_rank(group)] * towers).contiguous(), None, None
+
+    return with_layer("Collect", "CollectFunction", backward)
+
+
+def that_clip_each_by_its_own_norm() -> Backend:
+    """The norm of the gradients that a tower has."""
+
+    def norm(tower: Tower, gradients: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return torch.stack([g.square().sum() for g in gradients.values()]).sum().sqrt()
+
+    Tower.norm = norm  # type: ignore[method-assign]
+    return BACKEND
+
+
+def that_drop_the_first_towers_channels() -> Backend:
+    """Each tower takes the first one's share of a mask."""
+    mask = Tower._mask
+
+    def wrong(tower: Tower, placement: Any, name: str, array: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        own = mask(tower, placement, name, array)
+        return own if own.shape == array.shape else array[:, : own.shape[1]]
+
+    Tower._mask = wrong  # type: ignore[method-assign]
+    return BACKEND
+
+
+def of_which_one_sees_another_loss() -> Backend:
+    """The second tower's loss differs in its last bit."""
+    step = netspec_torch.trainer.TorchTrainer.step
+
+    def wrong(*arguments: Any, **options: Any) -> StepResult:
+        result = step(*arguments, **options)
+        loss = float(np.nextafter(result.loss, 0.0)) if os.environ[RANK] == "1" else result.loss
+        return StepResult(loss, result.wrong, result.gradients)
+
+    netspec_torch.trainer.TorchTrainer.step = wrong  # type: ignore[method-assign]
+    return BACKEND
+
+
+def of_which_one_dies() -> Backend:
+    """The second tower's process is killed where it is to predict."""
+
+    def gone(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if os.environ[RANK] == "1":
+        netspec_torch.trainer.TorchTrainer.predict = gone  # type: ignore[method-assign]
+    return BACKEND
+
+
+def of_which_one_breaks() -> Backend:
+    """The second tower's process meets a defect."""
+
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a defect")
+
+    if os.environ[RANK] == "1":
+        netspec_torch.trainer.TorchTrainer.predict = broken  # type: ignore[method-assign]
+    return BACKEND
+
+
+def of_which_one_sleeps() -> Backend:
+    """The second tower's process never answers."""
+    if os.environ[RANK] == "1":
+        netspec_torch.trainer.TorchTrainer.predict = lambda *_: time.sleep(1000)  # type: ignore
+    return BACKEND

@@ -1,0 +1,153 @@
+"""`verify_towers`: processes over gloo beside one device, and what it catches."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netspec.errors import BackendError, NetspecError, VerificationError
+from netspec.graph import Graph
+from netspec.lowering import Backend, find_backend
+from netspec.recipe import Recipe
+from netspec.testing.networks import Chain
+from netspec.verify import Report
+from netspec.verify.towers import verify_towers
+from tests.training.towers import ROOT
+from tests.verify import faulty_towers
+
+TORCH = find_backend("torch")
+RECIPE = Recipe.model_validate(
+    {"batch_size": 4, "steps": 1, "clip_gradient_norm": 1.0, "optimizer": {"name": "adam", "learning_rate": 0.1}}
+)
+
+
+def network(units: int = 6) -> Graph:
+    """Gathered, collected, dropped and clipped, and a last layer that is whole where its width is odd."""
+    return (
+        Chain("small", image=(3, 6, 5))
+        .add("conv1", "conv2d", filters=8, kernel_size=3, padding=1)
+        .add("norm1", "batch_norm")
+        .add("conv2", "conv2d", filters=8, kernel_size=3, groups=2)
+        .add("relu2", "relu")
+        .add("flatten", "flatten")
+        .add("fc1", "dense", units=8)
+        .add("drop1", "dropout", rate=0.4)
+        .add("fc2", "dense", units=units)
+        .graph()
+    )
+
+
+def proof(load: Callable[[], Backend], units: int = 6) -> Report:
+    return verify_towers(network(units), TORCH, 2, recipe=RECIPE, load=load)
+
+
+def test_two_towers_are_one_device() -> None:
+    """All levels, by the paper's rule and by the recipe's, with passes for training as `netspec train` has them."""
+    report = verify_towers(network(), TORCH, 2, recipe=RECIPE, optimize="training").require()
+    many, one = "torch in 2 towers", "torch"
+    assert [(c.level, c.backend, c.against, c.dtype, c.tolerance) for c in report.comparisons[:3]] == [
+        ("forward", many, one, "float64", 1e-12),
+        ("forward", many, one, "float64", 1e-12),
+        ("gradient", many, one, "float64", 1e-10),
+    ]
+    trained = [c for c in report.comparisons if c.level == "training" and (c.backend, c.against) == (many, one)]
+    assert [(c.dtype, c.tolerance) for c in trained if c.dtype == "float64"] == [("float64", 1e-10)] * 2
+    assert {c.case.split(",")[0] for c in trained} == {"20 steps of sgd", "20 steps of adam"}
+    assert max(c.error for c in trained if c.dtype == "float64") < 1e-11
+
+
+@pytest.mark.parametrize(
+    ("load", "units", "level"),
+    [
+        (faulty_towers.of_another_towers_weights, 6, "forward"),
+        (faulty_towers.that_do_not_sum_what_is_gathered, 6, "gradient"),
+        (faulty_towers.that_sum_what_is_whole, 5, "gradient"),
+        (faulty_towers.that_drop_the_first_towers_channels, 6, "gradient"),
+        (faulty_towers.that_clip_each_by_its_own_norm, 6, "training"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_is_wrong_in_towers_is_caught(load: Callable[[], Backend], units: int, level: str) -> None:
+    report = proof(load, units)
+    assert not report.passed
+    failed = [c for c in report.comparisons if not c.passed]
+    assert failed[0].level == level
+    assert failed[0].error > 1e-6
+    if level == "training":
+        assert {found.backend for found in report.training} == {"torch in 2 towers"}
+    else:
+        assert "training is not compared: the networks differ before it begins" in report.notes
+
+
+def test_towers_that_do_not_agree_are_told() -> None:
+    with pytest.raises(VerificationError, match=r"towers 0 and 1 do not agree: a step's loss is \d.* in one and \d"):
+        proof(faulty_towers.of_which_one_sees_another_loss)
+
+
+def test_a_process_that_is_killed_is_told_and_the_others_are_ended() -> None:
+    with pytest.raises(BackendError, match=r"the process of tower 1 ended of itself, with exit code -9"):
+        proof(faulty_towers.of_which_one_dies)
+
+
+def test_a_defect_in_a_process_is_told_with_its_trace() -> None:
+    with pytest.raises(RuntimeError, match=r"in the process of tower 1: Traceback(.|\n)*ZeroDivisionError: a defect"):
+        proof(faulty_towers.of_which_one_breaks)
+
+
+def test_what_cannot_be_compared_is_an_error_before_a_process_is_started() -> None:
+    two = Chain("two", image=(3, 4, 4)).add("a", "conv2d", filters=4, kernel_size=3).graph()
+    with pytest.raises(NetspecError, match="the loss is taken of logits"):
+        verify_towers(two, TORCH, 2)
+
+
+INTERRUPTED = """
+import sys
+from tests.verify import faulty_towers
+from tests.verify.test_towers_level import proof
+
+if __name__ == "__main__":
+    proof(faulty_towers.of_which_one_sleeps)
+"""
+
+
+def test_ctrl_c_ends_the_processes_too(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    children = _children_that_sleep(process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, told = process.communicate(timeout=30)
+    assert told.count("KeyboardInterrupt") >= 1
+    assert told.count("Traceback") == 1  # the script's own
+    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
+
+
+def _children_that_sleep(process: subprocess.Popen[str]) -> list[int]:
+    """The towers' processes, once the second has been asleep for a while and the first has answered."""
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    for _ in range(1200):
+        assert process.poll() is None
+        towers = [child for child in map(int, listed.read_text().split()) if _has_met_another(child)]
+        if len(towers) == 2:
+            time.sleep(1.0)
+            return towers
+        time.sleep(0.1)
+    pytest.fail("the towers never met")
+
+
+def _has_met_another(child: int) -> bool:
+    """Whether a process has a connection to another: gloo's, once they have met."""
+    links = [str(link.readlink()) for link in Path(f"/proc/{child}/fd").iterdir() if link.is_symlink()]
+    return sum(link.startswith("socket:") for link in links) >= 3
