@@ -19,7 +19,7 @@ from netspec.spec.document import (
     is_broken,
     quote,
 )
-from netspec.spec.expression import INDEX
+from netspec.spec.expression_hints import INDEX
 from netspec.spec.hints import suggest
 
 KEYS: Final = ("parameters", "inputs", "layers", "outputs")

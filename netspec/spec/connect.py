@@ -55,7 +55,7 @@ def connect(
     reads: dict[str, tuple[str, ...]] = {}
     before: DraftLayer | None = None
     for draft in drafts:
-        names = _read_by(draft, before, inputs, known, problems)
+        names = read_by(draft, before, inputs, known, problems)
         if names is not None:
             reads[draft.name] = names
         before = draft
@@ -70,16 +70,18 @@ def connect(
     if len(reads) == len(drafts) and given and not kept.unresolved:  # else what is read is not known for sure
         read = {name.partition(".")[0] for names in (*kept.reads.values(), given, heads or ()) for name in names}
         _check_read(read, kept.known(known, reads), problems)
-    whole = tuple(_whole(layers[name], names) for name, names in kept.reads.items() if _is_whole(layers[name]))
+    whole = tuple(whole_layer(layers[name], names) for name, names in kept.reads.items() if is_whole(layers[name]))
     failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in whole}
     return Connected(whole, frozenset(failed), given, extra, heads)
 
 
-def _is_whole(draft: DraftLayer) -> bool:
+def is_whole(draft: DraftLayer) -> bool:
+    """Whether nothing is wrong with what a layer says of itself."""
     return (draft.op is not None or draft.use is not None) and draft.attributes is not None
 
 
-def _whole(draft: DraftLayer, reads: tuple[str, ...]) -> LayerSpec | UseSpec:
+def whole_layer(draft: DraftLayer, reads: tuple[str, ...]) -> LayerSpec | UseSpec:
+    """The layer that a whole draft is, and what it reads."""
     assert draft.attributes is not None  # noqa: S101 # _is_whole says so
     if (use := draft.use) is not None and use.instances is not None:
         return UseSpec(draft.name, draft.block, use.instances, use.stacked, reads, draft.at, draft.attributes)
@@ -135,7 +137,7 @@ def _cannot_pass(name: str, count: int) -> tuple[str, str]:
     return message, "put it into a block with what it reads, and drop that"
 
 
-def _read_by(
+def read_by(
     draft: DraftLayer,
     before: DraftLayer | None,
     inputs: Mapping[str, Position],

@@ -91,6 +91,18 @@ class Declaration(NamedTuple):
 _NARROWER = {"number": ("integer",)}
 
 
+def unlike_type(value: object, type: str) -> bool:
+    """Whether a scalar is never equal to a value of a type; False where any type will do."""
+    kinds = {"integer": "number", "number": "number", "": ""}
+    return bool(type) and identity_of(value)[0] != kinds.get(type, type)
+
+
+def identity_of(value: object) -> tuple[str, object]:
+    """What tells values apart: `1` is 1.0, and neither true nor "1"."""
+    kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "string"
+    return (kind, value) if isinstance(value, str | int | float) else ("", value)
+
+
 def scalar_hint(node: DocumentNode, type: str) -> str:
     """How a value that was probably meant is written, where a number or a boolean was expected; or empty."""
     value = node.value if isinstance(node, ScalarNode) else None

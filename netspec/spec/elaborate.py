@@ -21,9 +21,8 @@ from netspec.spec.document import (
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_shapes
 from netspec.spec.hints import suggest
-from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
+from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
-from netspec.spec.validate import MAX_ELEMENTS, Checked
 from netspec.types import TensorType
 
 MAX_WEIGHTS = 2**34

@@ -11,13 +11,14 @@ import math
 import operator
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Union
 
 from simpleeval import SimpleEval
 
 from netspec.spec.document import describe_value, quote
+from netspec.spec.expression_hints import SIZES, defined_here, no_size, other_language
 from netspec.spec.hints import did_you_mean
 from netspec.spec.scalars import MAX_INTEGER
 
@@ -32,10 +33,8 @@ class Unknown(Enum):
 
 
 UNKNOWN = Unknown.UNKNOWN
-INDEX = "index"  # the number of an instance in its stack
 Names = Mapping[str, Value | Unknown]
 MAX_LENGTH = 300
-SIZES = ("channels", "height", "width")  # of the map that arrives, by name
 _MAX_BITS = 63
 _MAX_DIGITS = 15
 
@@ -68,6 +67,44 @@ class UnknownValueError(Exception):
 def has_expression(text: str) -> bool:
     """Whether a string holds `${`."""
     return "${" in text
+
+
+def names_in(text: str) -> set[str]:
+    """The names that the expressions in a string use; none of one that cannot be read.
+
+    >>> sorted(names_in("${a.channels if kind == 'a' else max(b, 1)} and ${c}"))
+    ['a', 'b', 'c', 'kind']
+    """
+    found: set[str] = set()
+    for code in map(str.strip, _HOLE.findall(text)):
+        if code.isidentifier():
+            found.add(code)
+            continue
+        try:
+            found |= {node.id for node in ast.walk(_parse(code)) if isinstance(node, ast.Name)}
+        except ExpressionError:
+            continue  # it is reported where it is evaluated
+    return found - FUNCTIONS
+
+
+def comparisons_in(text: str) -> Iterator[tuple[str, Scalar]]:
+    """The names that the expressions in a string hold to be equal or unequal to a constant, with it.
+
+    >>> list(comparisons_in("${2 if kind == 'a' and 'b' != form else 1}"))
+    [('kind', 'a'), ('form', 'b')]
+    """
+    for code in _HOLE.findall(text):
+        try:
+            tree = _parse(code.strip())
+        except ExpressionError:
+            continue
+        for node in ast.walk(tree):
+            match node:
+                case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[right]):
+                    for name, constant in ((left, right), (right, left)):
+                        value = constant.value if isinstance(constant, ast.Constant) else None
+                        if isinstance(name, ast.Name) and isinstance(value, str | int | float):
+                            yield name.id, value
 
 
 def evaluate_text(text: str, parameters: Names) -> Value:
@@ -170,11 +207,11 @@ def _parse(code: str) -> ast.Expr:
             warnings.simplefilter("ignore")  # `1if x else 2`: Python's advice to Python's writers
             body = ast.parse(code).body
     except SyntaxError:
-        raise ExpressionError(f"{quote(code)} is not an expression", _other_language(code) or _LANGUAGE) from None
+        raise ExpressionError(f"{quote(code)} is not an expression", other_language(code) or _LANGUAGE) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError(f"{quote(code)} is not an expression that can be read", _LANGUAGE) from None
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
-        raise ExpressionError(f"{quote(code)} is a statement, not an expression", _other_language(code) or _LANGUAGE)
+        raise ExpressionError(f"{quote(code)} is a statement, not an expression", other_language(code) or _LANGUAGE)
     return body[0]
 
 
@@ -189,10 +226,15 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
             case ast.Call(func=ast.Name(id=name), keywords=[]):
                 hint = did_you_mean(name, FUNCTIONS) or f"there are {', '.join(sorted(FUNCTIONS))}"
                 raise ExpressionError(f"{quote(name)} is not a function of the language", hint)
+            case ast.Name(id=name) if name in SIZES and name not in parameters and "shape" in parameters:
+                shape = parameters["shape"]
+                if not isinstance(shape, tuple):
+                    raise UnknownValueError
+                raise ExpressionError(*no_size(name, shape), name)
             case ast.Name(id=name) if id(node) not in called and name not in parameters:
                 message = f"the parameter {quote(name)} is not defined"
                 text = f"a text has quotes: `'{name}'`" if id(node) in compared else ""
-                raise ExpressionError(message, _defined(name, parameters, text), name)
+                raise ExpressionError(message, defined_here(name, parameters, text), name)
             case ast.Constant(value=value) if not isinstance(value, bool | int | float | str):
                 raise ExpressionError(f"{quote(str(value))} is not a value of the language", _LANGUAGE)
             case ast.Attribute(attr=attr) if attr.startswith("_"):
@@ -202,26 +244,6 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
             case _ if not isinstance(node, _SYNTAX):
                 raise ExpressionError(f"{quote(ast.unparse(tree))} is more than an expression may say", _LANGUAGE)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS
-
-
-def _other_language(code: str) -> str:
-    """The word for an operator that other languages have, or empty."""
-    words = {"&&": "and", "||": "or", "!": "not", "=": "=="}
-    own = re.sub(r"'[^']*'|\"[^\"]*\"|[=!<>]=", "", code)
-    found = next((sign for sign in words if sign in own), "")
-    return f"`{found}` is written `{words[found]}`" if found else ""
-
-
-def _defined(name: str, parameters: Names, text: str) -> str:
-    if name == INDEX:
-        return "`index` counts the instances of a layer with `repeat`, in what it gives to them"
-    if name in ("true", "false"):
-        return f"in an expression it is `{name.capitalize()}`"
-    if name in SIZES:
-        known = f"{', '.join(SIZES)} are those of a map (N, C, H, W) that a layer or a block reads"
-        return did_you_mean(name, parameters) or known
-    known = text or f"defined here: {', '.join(parameters)}" if parameters else "`parameters: {…}` defines them"
-    return did_you_mean(name, parameters) or known
 
 
 def _bounded(value: Any) -> int | float:

@@ -105,21 +105,28 @@ _OPS_HINT = "`netspec ops` lists them"
 
 def read_layers(node: DocumentNode, around: Surroundings, problems: Problems) -> list[DraftLayer]:
     """Every layer, in the order of the file."""
+    return [read_layer(name, entry, around, problems) for name, entry in layers_in(node, problems).items()]
+
+
+def layers_in(node: DocumentNode, problems: Problems) -> Mapping[str, Entry]:
+    """The layers by name, not yet read."""
     if not isinstance(node, MappingNode):
         if not is_broken(node):
             hint = "each layer has a name: `conv1: {op: conv2d, …}`" if isinstance(node, SequenceNode) else ""
             problems.add(node.at, f"expected a mapping of names to layers, received {describe(node)}", hint)
-        return []
+        return {}
     if not node.entries:
         problems.add(node.at, "there are no layers: expected at least one")
     if len(node.entries) > MAX_LAYERS:
         problems.fail(node.at, f"{len(node.entries):,} layers: at most {MAX_LAYERS:,} are taken")
-    drafts = []
-    for name, entry in node.entries.items():
-        _check_name(name, entry.at, around.inputs, problems)
-        draft = _read_layer(name, entry, around, problems)
-        drafts.append(draft._replace(op=None, use=None) if name in around.inputs else draft)
-    return drafts
+    return node.entries
+
+
+def read_layer(name: str, entry: Entry, around: Surroundings, problems: Problems) -> DraftLayer:
+    """One layer; what is wrong with it is recorded."""
+    _check_name(name, entry.at, around.inputs, problems)
+    draft = _read_layer(name, entry, around, problems)
+    return draft._replace(op=None, use=None) if name in around.inputs else draft
 
 
 def _check_name(name: str, at: Position, taken: Mapping[str, object], problems: Problems) -> None:
@@ -148,7 +155,7 @@ def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problem
     substitution = Substitution(around.names, problems)
     inputs = None
     if "inputs" in node.entries:
-        inputs = _read_inputs(substitution.apply(node.entries["inputs"].value), problems)
+        inputs = read_inputs(substitution.apply(node.entries["inputs"].value), problems)
     draft = DraftLayer(name, entry.at, inputs=inputs, broken=inputs is None and "inputs" in node.entries)
     kept: bool | None = True
     if "when" in node.entries:
@@ -258,7 +265,7 @@ def _is_unknown_op(node: MappingNode, around: Surroundings) -> bool:
     return "op" in node.entries and is_broken(Substitution(around.names, Problems()).apply(node.entries["op"].value))
 
 
-def _read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] | None:
+def read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] | None:
     """The names that `inputs:` lists, or None after a problem is recorded."""
     items = node.items if isinstance(node, SequenceNode) else (node,)
     readings = [Reading(i.value, i.at) for i in items if isinstance(i, ScalarNode) and isinstance(i.value, str)]

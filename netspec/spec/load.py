@@ -12,9 +12,9 @@ from netspec.spec.elaborate import elaborate_checked
 from netspec.spec.files import read_chain
 from netspec.spec.inherit import merge_documents
 from netspec.spec.inherit_parts import inherit_parts
-from netspec.spec.model import ModelSpec
+from netspec.spec.model import Checked, ModelSpec
 from netspec.spec.overrides import Overrides, apply_overrides
-from netspec.spec.validate import Checked, validate_document
+from netspec.spec.validate import validate_document
 
 
 def read_spec(path: str | os.PathLike[str], set: Overrides = ()) -> ModelSpec:

@@ -28,6 +28,7 @@ from netspec.spec.expression import (
     Value,
     evaluate_text,
     has_expression,
+    names_in,
 )
 from netspec.spec.presets import read_presets
 
@@ -57,6 +58,8 @@ def read_parameters(
         evaluated = Substitution(values, problems, later).apply(stated)
         values[name] = value_of(evaluated, declaration, problems)
         chosen |= sets.choose(name, evaluated if values[name] is not UNKNOWN else _reported(evaluated), problems)
+        if problems.is_known(evaluated.at):  # there is no preset for it
+            values[name] = UNKNOWN
     return values
 
 
@@ -130,6 +133,14 @@ class Substitution:
                 message = f"{quote(error.undefined)} has no value yet"
                 self._problems.add(node.at, message, "a parameter sees those that stand above it")
         return ScalarNode(BROKEN, node.at)
+
+
+def names_seen(node: DocumentNode) -> set[str]:
+    """The names that the expressions of a value use."""
+    if isinstance(node, ScalarNode):
+        return names_in(node.value) if isinstance(node.value, str) and has_expression(node.value) else set()
+    items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
+    return set().union(*map(names_seen, items))
 
 
 def node_of(value: Value, at: Position, expression: str = "") -> DocumentNode:

@@ -20,7 +20,8 @@ from netspec.spec.document import (
     is_broken,
     quote,
 )
-from netspec.spec.expression import INDEX, UNKNOWN, Names, Unknown, Value
+from netspec.spec.expression import UNKNOWN, Names, Unknown, Value
+from netspec.spec.expression_hints import INDEX
 from netspec.spec.hints import did_you_mean, nearest, suggest
 from netspec.spec.parameters import Substitution, value_of
 
@@ -109,7 +110,7 @@ def _read_instances(arguments: _Arguments, variants: list[Stated], count: int) -
     read: dict[int, Arguments | None] = {}
     for index in range(count):
         which = (1 if index == 0 else 0) + (2 if index == count - 1 else 0)
-        if any(_uses_index(entry.value) for entry in variants[which].values()):
+        if any(uses_index(entry.value) for entry in variants[which].values()):
             yield arguments.read(variants[which], index)
         else:
             if which not in read:
@@ -117,11 +118,12 @@ def _read_instances(arguments: _Arguments, variants: list[Stated], count: int) -
             yield read[which]
 
 
-def _uses_index(node: DocumentNode) -> bool:
+def uses_index(node: DocumentNode) -> bool:
+    """Whether the number of an instance may be seen by a value."""
     if isinstance(node, ScalarNode):
         return isinstance(node.value, str) and INDEX in node.value
     items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
-    return any(map(_uses_index, items))
+    return any(map(uses_index, items))
 
 
 class _Arguments:

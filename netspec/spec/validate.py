@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from netspec.graph import Input
+from netspec.spec.arrivals import read_network
 from netspec.spec.blocks import read_blocks
+from netspec.spec.comparisons import check_comparisons
 from netspec.spec.connect import connect
 from netspec.spec.declarations import MAX_NAME, name_problem
 from netspec.spec.document import (
@@ -24,9 +27,9 @@ from netspec.spec.document import (
 from netspec.spec.expression import Names, Unknown
 from netspec.spec.heads import check_heads
 from netspec.spec.hints import suggest
-from netspec.spec.layers import Surroundings, read_defaults, read_layers
+from netspec.spec.layers import Surroundings, read_defaults
 from netspec.spec.messages import Model, Subject, validate
-from netspec.spec.model import InputSpec, ModelSpec, PlacementSpec, Published
+from netspec.spec.model import MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.surroundings import check_blocks, incoming, without_shape
@@ -40,14 +43,6 @@ KEYS = (
     *("outputs", "auxiliary", "placement", "published", "training"),
 )
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
-MAX_ELEMENTS = 2**31
-
-
-class Checked(NamedTuple):
-    """What of a spec is whole: `failed` are the layers and inputs that are not, each reported."""
-
-    spec: ModelSpec
-    failed: frozenset[str]
 
 
 def validate_document(document: MappingNode, problems: Problems) -> Checked:
@@ -55,28 +50,21 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     start = Position(document.at.source, 0, 0)
     _check_keys(document, problems)
     values = read_parameters(_value(document.entries, "parameters"), _value(document.entries, "presets"), problems)
+    check_comparisons(document, problems)
     document = substitute(document, values, problems)
     entries = document.entries
     name = _read_name(entries, start, problems)
     inputs, places = _read_inputs(entries, start, problems)
     defaults = read_defaults(_value(entries, "defaults"), problems)
     blocks = check_blocks(read_blocks(_value(entries, "blocks"), problems), values, defaults, problems)
-    drafts = []
-    if "layers" in entries:
-        around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
-        drafts = read_layers(entries["layers"].value, around, problems)
-    else:
-        problems.add(start, "the spec needs 'layers': a mapping of names to layers")
-    connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
     training = _read_recipe(entries, problems)
     spec = ModelSpec(
         name=name,
         inputs=inputs,
-        layers=connected.layers,
-        outputs=connected.outputs,
+        layers=(),
+        outputs=(),
         source=_read_text(entries, "source", problems),
         parameters={name: value for name, value in values.items() if not isinstance(value, Unknown)},
-        auxiliary=connected.auxiliary,
         training=training,
         published=_read_part(Published, entries, "published", problems),
         blocks=blocks,
@@ -84,6 +72,14 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         placement=_read_part(PlacementSpec, entries, "placement", problems),
         placed_at=entries["placement"].value.at if "placement" in entries else None,
     )
+    drafts = []
+    if "layers" in entries:
+        around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
+        drafts = read_network(entries["layers"].value, around, values, spec, problems)
+    else:
+        problems.add(start, "the spec needs 'layers': a mapping of names to layers")
+    connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
+    spec = replace(spec, layers=connected.layers, outputs=connected.outputs, auxiliary=connected.auxiliary)
     if training is not None:
         check_heads(training, entries, connected.heads, problems)
     missing = frozenset(places) - {value.name for value in inputs}
@@ -91,7 +87,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
 
 
 def _names(inputs: tuple[Input, ...], places: Mapping[str, Position], values: Names) -> Names:
-    """What expressions in the network's own layers see: its parameters, and the shape that it receives."""
+    """What expressions in the network's own layers see wherever they stand: its parameters, and what it receives."""
     if len(inputs) < len(places):
         return without_shape(values, places)
     arriving = incoming({value.name: value.type for value in inputs})
