@@ -259,9 +259,9 @@ def _bounded(value: Any) -> int | float:
     return value
 
 
-def _number(value: Any) -> int | float:
+def _number(value: Any, what: str = "arithmetic is on") -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ExpressionError(f"arithmetic is on numbers, received {_kind(value)}")
+        raise ExpressionError(f"{what} numbers, received {_kind(value)}")
     return _bounded(value)
 
 
@@ -273,6 +273,10 @@ def _length(value: Any) -> int:
 
 def _arithmetic(operation: Callable[..., Any]) -> Callable[..., int | float]:
     return lambda *operands: _bounded(operation(*map(_number, operands)))
+
+
+def _ordering(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda a, b: operation(_number(a, "`<` and `>` compare"), _number(b, "`<` and `>` compare"))
 
 
 def _power(base: int | float, exponent: int | float) -> int | float:
@@ -312,8 +316,8 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Not: operator.not_,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
+    ast.Lt: _ordering(operator.lt),
+    ast.LtE: _ordering(operator.le),
+    ast.Gt: _ordering(operator.gt),
+    ast.GtE: _ordering(operator.ge),
 }

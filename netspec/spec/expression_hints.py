@@ -14,9 +14,11 @@ SIZES: Final = ("channels", "height", "width")  # of the map that arrives, by na
 
 def other_language(code: str) -> str:
     """The word for an operator that other languages have, or empty."""
-    words = {"&&": "and", "||": "or", "!": "not", "=": "=="}
+    words = {"&&": "and", "||": "or", "!": "not", "=": "==", "?": ""}
     own = re.sub(r"'[^']*'|\"[^\"]*\"|[=!<>]=", "", code)
     found = next((sign for sign in words if sign in own), "")
+    if found == "?":
+        return "`c ? a : b` is written `a if c else b`"
     return f"`{found}` is written `{words[found]}`" if found else ""
 
 

@@ -95,12 +95,16 @@ class Substitution:
         names: what expressions see; nothing is said of one that needs a value that is not known.
         problems: where those are recorded that are wrong.
         later: names that get their values only after this.
+        beside: layers, whose shapes are not seen here.
     """
 
-    def __init__(self, names: Names, problems: Problems, later: Collection[str] = ()) -> None:
+    def __init__(
+        self, names: Names, problems: Problems, later: Collection[str] = (), beside: Collection[str] = ()
+    ) -> None:
         self._names = names
         self._problems = problems
         self._later = later
+        self._beside = beside
 
     def apply(self, node: DocumentNode) -> DocumentNode:
         """The value with its expressions evaluated; the same object where it has none."""
@@ -127,7 +131,10 @@ class Substitution:
         except UnknownValueError:
             pass
         except ExpressionError as error:
-            if error.undefined not in self._later:
+            if error.undefined in self._beside:
+                message = f"{quote(error.undefined)} is a layer of this block, whose shape is not seen in it"
+                self._problems.add(node.at, message, "an expression in a block sees the shapes of its inputs")
+            elif error.undefined not in self._later:
                 self._problems.add(node.at, error.message, error.hint)
             elif not self._problems.is_known(node.at):
                 message = f"{quote(error.undefined)} has no value yet"

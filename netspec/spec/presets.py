@@ -79,6 +79,8 @@ def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declarati
     found: dict[str, dict[Identity, tuple[str, Chosen]]] = {}
     order = list(declarations)
     for parameter, entry in node.entries.items():
+        if problems.is_known(entry.at):
+            continue
         if parameter not in declarations:
             hint = suggest(parameter, declarations, "it defines")
             problems.add(entry.at, f"the spec has no parameter {quote(parameter)} that could choose a preset", hint)
@@ -134,7 +136,8 @@ def _read_set(
             hint = suggest(name, below, f"below {quote(parameter)} there are")
             problems.add(entry.at, f"the spec has no parameter {quote(name)}", hint)
         elif name not in below:
-            message = f"{quote(name)} stands above {quote(parameter)}, which chooses this preset"
+            above = f"stands above {quote(parameter)}, which" if name != parameter else "itself"
+            message = f"{quote(name)} {above} chooses this preset"
             problems.add(entry.at, message, "a preset sets parameters that stand below the one that chooses it")
         elif _holds_expression(entry.value) or declarations[name].accept(entry.value, problems):
             found[name] = entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from netspec.spec.blocks import BlockSpec, broken_block
 from netspec.spec.connect import connect
@@ -62,11 +63,13 @@ def check_blocks(
         drafts = read_layers(block.layers, around, own) if block.layers is not None else []
         if drafts:
             outputs = block.node.entries["outputs"].value if "outputs" in block.node.entries else None
-            connect(drafts, block.inputs, outputs, own, in_block=True)
+            given = connect(drafts, block.inputs, outputs, own, in_block=True).outputs
+            if len(given) < len(block.outputs) and own:
+                checked[name] = replace(block, outputs=())  # which it has is not known
         uses[name] = drafts
         if own:
             problems.take(own)
-            checked[name] = broken_block(block)
+            checked[name] = broken_block(checked[name])
     order = topological_order({name: _blocks_in(drafts) for name, drafts in uses.items()})
     for circle in order.circles:
         first = min(circle, key=list(blocks).index)
