@@ -158,23 +158,22 @@ class _Arrivals:
         reads = self._arriving(name)
         if reads is None:
             return self._unknown
-        own = incoming({read: value.type for read, value in reads.items()})
+        own = incoming({read: value.type for read, value in reads})
         shapes: dict[str, Value] = {key: own[key] for key in _SHAPES if key in own}
         layers: dict[str, Value | Unknown] = {seen: self._shapes_of(seen) for seen in self._sees(name)}
         return {**layers, **shapes, **self._fixed}
 
-    def _arriving(self, name: str) -> dict[str, Input | Node] | None:
-        """The values that a layer reads; None where one of them is not known."""
+    def _arriving(self, name: str) -> list[tuple[str, Input | Node]] | None:
+        """The values that a layer reads, by name, one perhaps twice; None where one of them is not known."""
         before = self._before[name]
         known: dict[str, Position | DraftLayer] = {**self._around.inputs, **self._drafts}
         draft = self._drafts[name]
         if draft.inputs is None and self._reads_nothing(draft):
-            return {}
+            return []
         last = self._drafts[before] if before is not None else None
         reads = read_by(draft, last, self._around.inputs, known, Problems())
-        found = {read: self._value(read) for read in reads or ()}
-        whole = {read: value for read, value in found.items() if value is not None}
-        return whole if reads is not None and len(whole) == len(found) else None
+        found = [(read, value) for read in reads or () if (value := self._value(read)) is not None]
+        return found if reads is not None and len(found) == len(reads) else None
 
     def _value(self, read: str) -> Input | Node | None:
         """The value of that name; of a dropped layer what it reads."""
@@ -196,15 +195,14 @@ class _Arrivals:
             return
         if draft.dropped:
             if len(reads) == 1:
-                self._values[name] = next(iter(reads.values()))
+                self._values[name] = reads[0][1]
         elif is_whole(draft):
+            whole = whole_layer(draft, tuple(read for read, _ in reads))
             try:
-                made = self._elaboration.make(
-                    Connected((whole_layer(draft, tuple(reads)),), frozenset(), ()), reads, ""
-                )
+                made = self._elaboration.make(Connected((whole,), frozenset(), ()), dict(reads), "")
             except SpecError:  # it grows beyond bounds, which is said when the network is made
                 return
-            self._values |= {key: value for key, value in made.items() if key not in reads}
+            self._values |= {key: value for key, value in made.items() if key not in dict(reads)}
 
 
 def _evaluated(node: MappingNode, names: Names) -> MappingNode:

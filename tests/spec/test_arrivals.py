@@ -82,6 +82,17 @@ outputs: [d, e]
     assert features(graph, "b", "d") == [7 + 6, 500 + 30 + 12]
 
 
+def test_a_value_may_be_read_twice(load: Load) -> None:
+    graph = load(
+        """layers:
+  a: {op: add, inputs: [input, input], when: "${channels == 3}"}
+  b: {op: concat, inputs: [a, a]}
+  c: {op: conv2d, filters: "${channels}", kernel_size: 1}
+"""
+    )
+    assert features(graph, "b", "c") == [6, 6]
+
+
 def test_the_order_of_the_file_is_not_that_of_the_values(load: Load) -> None:
     graph = load(
         """layers:
