@@ -6,9 +6,10 @@ depends on what, and made for their shapes alone: what is wrong with them is sai
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from netspec.errors import SpecError
 from netspec.graph import Input, Node
@@ -81,6 +82,7 @@ class _Arrivals:
         self._values: dict[str, Input | Node] = {value.name: value for value in spec.inputs}
         self._before = dict(zip(entries, [None, *entries], strict=False))
         self._drafts: dict[str, DraftLayer] = {}
+        self._known: Mapping[str, Position | DraftLayer] = ChainMap[str, Any](self._drafts, dict(around.inputs))
 
     def read(self) -> list[DraftLayer]:
         """Every layer, in the order of the file."""
@@ -129,7 +131,7 @@ class _Arrivals:
 
     def _sees(self, name: str) -> list[str]:
         """The layers whose shapes the expressions of a layer name."""
-        return [seen for seen in self._entries if seen in self._waiting.get(name, ())]
+        return sorted(seen for seen in self._waiting.get(name, ()) if seen in self._entries)
 
     def _report_circle(self, circle: tuple[str, ...]) -> None:
         """At the first layer of the circle in the file, from there around: what it reads, or sees the shape of."""
@@ -166,12 +168,11 @@ class _Arrivals:
     def _arriving(self, name: str) -> list[tuple[str, Input | Node]] | None:
         """The values that a layer reads, by name, one perhaps twice; None where one of them is not known."""
         before = self._before[name]
-        known: dict[str, Position | DraftLayer] = {**self._around.inputs, **self._drafts}
         draft = self._drafts[name]
         if draft.inputs is None and self._reads_nothing(draft):
             return []
         last = self._drafts[before] if before is not None else None
-        reads = read_by(draft, last, self._around.inputs, known, Problems())
+        reads = read_by(draft, last, self._around.inputs, self._known, Problems())
         found = [(read, value) for read in reads or () if (value := self._value(read)) is not None]
         return found if reads is not None and len(found) == len(reads) else None
 
@@ -182,6 +183,9 @@ class _Arrivals:
     def _shapes_of(self, name: str) -> Value | Unknown:
         """The shape of a layer's value; of a block with several outputs by their names."""
         outputs = self._drafts[name].outputs or ()
+        if self._drafts[name].dropped and name not in self._values:
+            message = f"{quote(name)} is dropped here, and does not read one value that its shape could be of"
+            self._problems.add(self._drafts[name].at, message)
         if len(outputs) < 2 or name in self._values:
             return shape_of(self._values[name].type) if name in self._values else UNKNOWN
         values = {output: self._values.get(f"{name}.{output}") for output in outputs}

@@ -193,6 +193,12 @@ def test_what_a_wrong_layer_feeds_is_not_reported_but_what_is_wrong_without_shap
     ]
 
 
+def test_what_is_dropped_and_reads_two_values_has_no_shape(load: Load) -> None:
+    text = "layers:\n  a: {op: relu}\n  d: {op: add, inputs: [a, input], when: false}\n"
+    text += "  b: {op: conv2d, inputs: a, filters: '${d.channels}', kernel_size: 1}\n"
+    assert problems(load, text) == ["'d' is dropped here, and does not read one value that its shape could be of"]
+
+
 def test_a_missing_layer_is_told_once(load: Load) -> None:
     text = "layers:\n  a: {op: conv2d, inputs: nowhere, filters: '${channels}', kernel_size: 1}\n"
     assert problems(load, text) == ["there is no layer or input 'nowhere'"]
