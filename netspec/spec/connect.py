@@ -200,6 +200,8 @@ def _value(
         return None
     if output and output not in outputs:
         hint = suggest(output, outputs, "it has") if outputs else f"an op has one value: write `{name}`"
+        if output[0].isdigit() and outputs:
+            hint = f"of a stack the last instance is read: `{name}`, or one of its outputs, {', '.join(outputs)}"
         problems.add(reading.at, f"{quote(name)} has no output {quote(output)}", hint)
         return None
     return reading.name if len(outputs) > 1 else name

@@ -100,7 +100,9 @@ class Declaration(NamedTuple):
             return False
         if self.choices and plain(node) not in self.choices:
             message = f"expected {self.expected} for {quote(self.name)}, received {describe(node)}"
-            problems.add(node.at, message, did_you_mean(str(plain(node)), map(str, self.choices)))
+            text, texts = str(plain(node)), [str(choice) for choice in self.choices]
+            hint = lookalike(text) if text in texts and isinstance(plain(node), str) else did_you_mean(text, texts)
+            problems.add(node.at, message, hint)
             return False
         return True
 

@@ -274,7 +274,12 @@ def read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] |
         problems.add(node.at, "expected the names of what the layer reads, received an empty list")
     for item in items:
         if not is_broken(item) and not (isinstance(item, ScalarNode) and isinstance(item.value, str)):
-            problems.add(item.at, f"expected the name of a layer or input, received {describe(item)}")
+            hint = "a list, in the order of what the block receives: `inputs: [a, b]`"
+            problems.add(
+                item.at,
+                f"expected the name of a layer or input, received {describe(item)}",
+                hint if isinstance(item, MappingNode) else "",
+            )
     return None
 
 

@@ -113,7 +113,8 @@ class _Report:
     def _one(self, error: ErrorDetails) -> None:
         place = self._locate(error["loc"])
         unexpected = error["type"] == "extra_forbidden"
-        if self._problems.is_known(place.node.at) if unexpected else is_broken(place.node):
+        known = self._problems.is_known(place.node.at) or self._problems.is_known(place.key_at)
+        if known if unexpected else is_broken(place.node):
             return
         members = members_at(self._model, error["loc"])
         context = error.get("ctx", {})
@@ -127,6 +128,8 @@ class _Report:
             case "union_tag_invalid" | "union_tag_not_found" if "discriminator" in context:
                 self._choice(place, members, context["discriminator"].strip("'"))
             case "too_short":
+                if isinstance(place.node, SequenceNode) and len(place.node.items) >= context["min_length"]:
+                    return  # its items are wrong, each of which is reported
                 least = context["min_length"]
                 message = f"expected a list of at least {least}, received {context['actual_length'] or 'an empty list'}"
                 self._problems.add(place.at, message)
@@ -156,7 +159,14 @@ class _Report:
             return near
         if perhaps := self._perhaps.get(tuple(loc)):
             return f"{owner} needs {quote(perhaps)}: perhaps that is meant"
+        if within := self._within(loc[:-1], key):
+            return f"it stands in a part: `{within}: {{{key}: …}}`"
         return suggest(key, known, f"{owner} has")
+
+    def _within(self, loc: Sequence[int | str], key: str) -> str:
+        """The part of a mapping that takes a key which the mapping itself does not."""
+        parts = field_names(members_at(self._model, loc))
+        return next((part for part in parts if key in field_names(members_at(self._model, (*loc, part)))), "")
 
     def _unexpected(self, place: _Place, members: Sequence[Member], expected: str) -> None:
         node = place.node

@@ -83,6 +83,8 @@ def lookalike(text: str, *, boolean: bool = True) -> str:
     """
     if boolean and text.lower() in {"yes", "no", "on", "off", "y", "n"}:
         return "in YAML 1.2 the booleans are `true` and `false`; this word is a string"
+    if boolean and text.lower() in {"true", "false"}:
+        return f"without quotes it is a boolean: `{text.lower()}`"
     if text.lower() in {"none", "nil"}:
         return "YAML writes nothing as `null`"
     if text.lower() in {"nan", "inf", "+inf", "-inf", "infinity"}:
