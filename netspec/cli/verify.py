@@ -164,11 +164,17 @@ def _compare_backends(
 
 def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | None, compiled: bool) -> list[Backend]:
     """The backends as `--optimize` and `--compile` ask for them, where `--level` can be compared of them."""
+    from netspec.errors import NetspecError
     from netspec.lowering import at_level
 
     chosen = level_of(optimize, compiled)
     if chosen == "inference" and level in {"gradient", "training"}:
-        raise click.UsageError(f"what is optimized for inference has no {level} to compare: --level forward")
+        what = "--compile" if optimize is None else "--optimize inference"
+        raise NetspecError(
+            f"--level {level} cannot be compared of what {what} makes: in inference there is no gradient, and nothing "
+            "trains",
+            f"compare its outputs, `{what} --level forward`; or what trains, `--optimize training --level {level}`",
+        )
     return [at_level(backend, chosen) for backend in with_compilation(backends, compiled)]
 
 

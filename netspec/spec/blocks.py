@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from netspec.graph import Formula
-from netspec.spec.declarations import Declaration, name_problem, read_declarations
+from netspec.spec.declarations import Declaration, name_hint, name_problem, read_declarations
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -19,9 +19,11 @@ from netspec.spec.document import (
     describe,
     is_broken,
     quote,
+    text_of,
 )
-from netspec.spec.expression import INDEX, expression_in
-from netspec.spec.hints import suggest
+from netspec.spec.expression import expression_in
+from netspec.spec.expression_hints import INDEX
+from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below
 
 KEYS: Final = ("parameters", "inputs", "layers", "outputs")
 # Keys of a layer that are the language's: no attribute of an op, and no parameter of a block has such a name.
@@ -64,7 +66,7 @@ def read_blocks(node: DocumentNode | None, problems: Problems) -> dict[str, Bloc
     found = {}
     for name, entry in node.entries.items():
         if wrong := name_problem(name):
-            problems.add(entry.at, f"{quote(name)} cannot name a block: {wrong}")
+            problems.add(entry.at, f"{quote(name)} cannot name a block: {wrong}", name_hint(name, "block"))
         found[name] = _read_block(name, entry, problems)
     return found
 
@@ -77,10 +79,10 @@ def _read_block(name: str, entry: Entry, problems: Problems) -> BlockSpec:
         return BlockSpec(name, entry.at, {}, {}, (), MappingNode({}, entry.at), whole=False)
     for key, own in node.entries.items():
         if key not in KEYS and not problems.is_known(own.at):
-            problems.add(own.at, f"a block has no key {quote(key)}", suggest(key, KEYS, "it has"))
+            problems.add(own.at, f"a block has no key {quote(key)}", key_hint(key, own.value, KEYS))
     stated = {key: node.entries[key].value for key in KEYS if key in node.entries}
     layers = stated.get("layers")
-    if layers is None:
+    if layers is None and not (is_said_otherwise("layers", node.entries, KEYS) or layers_below(node.entries, KEYS)):
         problems.add(entry.at, f"the block {quote(name)} needs 'layers': a mapping of names to layers")
     parameters = read_declarations(stated.get("parameters"), problems, reserved=(*LAYER_KEYS, INDEX))
     inputs = {INPUT: entry.at}
@@ -88,7 +90,7 @@ def _read_block(name: str, entry: Entry, problems: Problems) -> BlockSpec:
         inputs = dict(_names(stated["inputs"], problems))
         for given, at in inputs.items():
             if wrong := name_problem(given):
-                problems.add(at, f"{quote(given)} cannot name an input: {wrong}")
+                problems.add(at, f"{quote(given)} cannot name an input: {wrong}", name_hint(given, "input"))
     outputs: tuple[str, ...] = ()
     if "outputs" in stated:
         outputs = tuple(dict(_names(stated["outputs"], Problems())))  # what is wrong is seen when they are connected
@@ -102,7 +104,11 @@ def _names(node: DocumentNode, problems: Problems) -> Iterator[tuple[str, Positi
     if not isinstance(node, SequenceNode) or not node.items:
         if not is_broken(node):
             received = "an empty list" if isinstance(node, SequenceNode) else describe(node)
-            problems.add(node.at, f"expected a list of names, received {received}")
+            bare = text_of(node)
+            hint = f"write `[{bare}]`" if bare else ""
+            problems.add(node.at, f"expected a list of names, received {received}", hint)
+            if bare:
+                yield bare, node.at
         return
     seen = set()
     for item in node.items:

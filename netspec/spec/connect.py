@@ -15,10 +15,12 @@ from netspec.spec.document import (
     describe,
     is_broken,
     quote,
+    text_of,
 )
-from netspec.spec.hints import suggest
+from netspec.spec.hints import nearest, suggest
 from netspec.spec.layers import DraftLayer, Reading
 from netspec.spec.model import LayerSpec, UseSpec
+from netspec.spec.order import topological_order
 
 
 class Connected(NamedTuple):
@@ -55,7 +57,7 @@ def connect(
     reads: dict[str, tuple[str, ...]] = {}
     before: DraftLayer | None = None
     for draft in drafts:
-        names = _read_by(draft, before, inputs, known, problems)
+        names = read_by(draft, before, inputs, known, problems, in_block=in_block)
         if names is not None:
             reads[draft.name] = names
         before = draft
@@ -67,19 +69,26 @@ def connect(
     heads = _heads(auxiliary, known, given, problems)
     # A head that is dropped is none: what it reads is no class scores.
     extra = tuple(name for name in heads or () if not layers[name.partition(".")[0]].dropped)
-    if len(reads) == len(drafts) and given and not kept.unresolved:  # else what is read is not known for sure
-        read = {name.partition(".")[0] for names in (*kept.reads.values(), given, heads or ()) for name in names}
-        _check_read(read, kept.known(known, reads), problems)
-    whole = tuple(_whole(layers[name], names) for name, names in kept.reads.items() if _is_whole(layers[name]))
+    if (
+        len(reads) == len(drafts) and given and heads is not None and not kept.unresolved
+    ):  # else what is read is not known for sure
+        read = {name.partition(".")[0] for names in (*kept.reads.values(), given, heads) for name in names}
+        circles = topological_order(
+            {name: [r.partition(".")[0] for r in own] for name, own in kept.reads.items()}
+        ).circles
+        _check_read(read | (set(inputs) if circles else set()), kept.known(known, reads), problems)
+    whole = tuple(whole_layer(layers[name], names) for name, names in kept.reads.items() if is_whole(layers[name]))
     failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in whole}
     return Connected(whole, frozenset(failed), given, extra, heads)
 
 
-def _is_whole(draft: DraftLayer) -> bool:
+def is_whole(draft: DraftLayer) -> bool:
+    """Whether nothing is wrong with what a layer says of itself."""
     return (draft.op is not None or draft.use is not None) and draft.attributes is not None
 
 
-def _whole(draft: DraftLayer, reads: tuple[str, ...]) -> LayerSpec | UseSpec:
+def whole_layer(draft: DraftLayer, reads: tuple[str, ...]) -> LayerSpec | UseSpec:
+    """The layer that a whole draft is, and what it reads."""
     assert draft.attributes is not None  # noqa: S101 # _is_whole says so
     if (use := draft.use) is not None and use.instances is not None:
         return UseSpec(draft.name, draft.block, use.instances, use.stacked, reads, draft.at, draft.attributes)
@@ -135,18 +144,20 @@ def _cannot_pass(name: str, count: int) -> tuple[str, str]:
     return message, "put it into a block with what it reads, and drop that"
 
 
-def _read_by(
+def read_by(
     draft: DraftLayer,
     before: DraftLayer | None,
     inputs: Mapping[str, Position],
     known: Mapping[str, Position | DraftLayer],
     problems: Problems,
+    *,
+    in_block: bool = False,
 ) -> tuple[str, ...] | None:
     """The values that a layer reads, or None if that cannot be known."""
     if draft.broken:
         return None
     if draft.inputs is not None:
-        found = [_value(reading, known, problems) for reading in draft.inputs]
+        found = [_value(reading, known, problems, in_block=in_block) for reading in draft.inputs]
         return None if None in found else tuple(name for name in found if name is not None)
     if draft.kind and OPS[draft.kind].inputs == (0, 0):
         return ()
@@ -169,12 +180,16 @@ def _choices(layer: DraftLayer) -> str:
     return f"`inputs: {layer.name}.{(layer.outputs or ('',))[0]}`; it has {', '.join(layer.outputs or ())}"
 
 
-def _value(reading: Reading, known: Mapping[str, Position | DraftLayer], problems: Problems) -> str | None:
+def _value(
+    reading: Reading, known: Mapping[str, Position | DraftLayer], problems: Problems, *, in_block: bool = False
+) -> str | None:
     """The value that a name means: an input, a layer, or one of the outputs of a block; None after a problem."""
     name, _, output = reading.name.partition(".")
     layer = known.get(name)
     if layer is None:
         hint = suggest(name, known, "there are")
+        if in_block and not nearest(name, known):
+            hint = f"a block sees its own layers and inputs alone: a value from outside is one of its `inputs:`; {hint}"
         problems.add(reading.at, f"there is no layer or input {quote(name)}", hint)
         return None
     outputs = layer.outputs if isinstance(layer, DraftLayer) else ()
@@ -185,6 +200,8 @@ def _value(reading: Reading, known: Mapping[str, Position | DraftLayer], problem
         return None
     if output and output not in outputs:
         hint = suggest(output, outputs, "it has") if outputs else f"an op has one value: write `{name}`"
+        if output[0].isdigit() and outputs:
+            hint = f"of a stack the last instance is read: `{name}`, or one of its outputs, {', '.join(outputs)}"
         problems.add(reading.at, f"{quote(name)} has no output {quote(output)}", hint)
         return None
     return reading.name if len(outputs) > 1 else name
@@ -211,7 +228,9 @@ def _outputs(
     if not isinstance(node, SequenceNode) or not node.items:
         if not is_broken(node):
             received = "an empty list" if isinstance(node, SequenceNode) else describe(node)
-            problems.add(node.at, f"expected a list of layers, received {received}", "for example `outputs: [fc8]`")
+            bare = text_of(node)
+            hint = f"write `[{bare}]`" if bare else "for example `outputs: [fc8]`"
+            problems.add(node.at, f"expected a list of layers, received {received}", hint)
         return ()
     names: dict[str, None] = {}
     bad = False
@@ -234,8 +253,9 @@ def _heads(
         return {}
     if not isinstance(node, SequenceNode):
         if not is_broken(node):
-            message = f"expected a list of layers, received {describe(node)}"
-            problems.add(node.at, message, "for example `auxiliary: [aux1, aux2]`")
+            bare = text_of(node)
+            hint = f"write `[{bare}]`" if bare else "for example `auxiliary: [aux1, aux2]`"
+            problems.add(node.at, f"expected a list of layers, received {describe(node)}", hint)
         return None
     names: dict[str, Position] = {}
     for item in node.items:
@@ -277,7 +297,7 @@ def _output(
 
 def _check_read(read: set[str], known: Mapping[str, Position | DraftLayer], problems: Problems) -> None:
     for name, value in known.items():
-        if name in read:
+        if name in read or problems.is_known(value.at if isinstance(value, DraftLayer) else value):
             continue
         if isinstance(value, DraftLayer):
             hint = "remove it, name it in the `inputs:` of a layer, or list it under `outputs:`"

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from netspec.spec.document import (
+    BROKEN,
     DocumentNode,
     Entry,
     MappingNode,
@@ -21,7 +22,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expression import FUNCTIONS, has_expression
-from netspec.spec.hints import did_you_mean
+from netspec.spec.hints import did_you_mean, foreign_letter, nearest
 from netspec.spec.scalars import lookalike
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -34,6 +35,7 @@ TYPES: Final = {
     "list": "a list",
     "mapping": "a mapping",
 }
+_OTHER_TYPES: Final = {"float": "number", "dict": "mapping", "object": "mapping", "array": "list", "tuple": "list"}
 _KEYS = ("type", "default", "choices")
 _GIVEN = "="  # a key that no file can mean: what `give` says a parameter is
 
@@ -47,6 +49,18 @@ def name_problem(name: str) -> str:
     if len(name) > MAX_NAME:
         return f"expected at most {MAX_NAME} characters"
     return ""
+
+
+def name_hint(name: str, what: str = "layer") -> str:
+    """A name like one that cannot be, or what in it cannot be."""
+    if foreign := foreign_letter(name):
+        return foreign
+    repaired = re.sub("[^A-Za-z0-9]+", "_", name[:60]).strip("_")
+    if not repaired:
+        return ""
+    if not repaired[0].isalpha():
+        repaired = f"{what}_{repaired}"
+    return f"for example {quote(repaired if repaired != name else f'{name}_{what}')}"
 
 
 class Declaration(NamedTuple):
@@ -78,12 +92,17 @@ class Declaration(NamedTuple):
             return False
         if kind_of(node) not in {self.type or kind_of(node), *_NARROWER.get(self.type, ())} or kind_of(node) == "":
             expected = TYPES.get(self.type, "a number, a boolean, a string, a list or a mapping")
+            meant = self.default.value if isinstance(self.default, ScalarNode) else None
             hint = scalar_hint(node, self.type)
+            if isinstance(meant, str) and meant in TYPES and node is not self.default:
+                hint = f"`{self.name}: {meant}` gives it that word as its default: `{{type: {meant}}}` declares it"
             problems.add(node.at, f"expected {expected} for {quote(self.name)}, received {describe(node)}", hint)
             return False
         if self.choices and plain(node) not in self.choices:
             message = f"expected {self.expected} for {quote(self.name)}, received {describe(node)}"
-            problems.add(node.at, message, did_you_mean(str(plain(node)), map(str, self.choices)))
+            text, texts = str(plain(node)), [str(choice) for choice in self.choices]
+            hint = lookalike(text) if text in texts and isinstance(plain(node), str) else did_you_mean(text, texts)
+            problems.add(node.at, message, hint)
             return False
         return True
 
@@ -91,11 +110,23 @@ class Declaration(NamedTuple):
 _NARROWER = {"number": ("integer",)}
 
 
+def unlike_type(value: object, type: str) -> bool:
+    """Whether a scalar is never equal to a value of a type; False where any type will do."""
+    kinds = {"integer": "number", "number": "number", "": ""}
+    return bool(type) and identity_of(value)[0] != kinds.get(type, type)
+
+
+def identity_of(value: object) -> tuple[str, object]:
+    """What tells values apart: `1` is 1.0, and neither true nor "1"."""
+    kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "string"
+    return (kind, value) if isinstance(value, str | int | float) else ("", value)
+
+
 def scalar_hint(node: DocumentNode, type: str) -> str:
     """How a value that was probably meant is written, where a number or a boolean was expected; or empty."""
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, str) and type in ("integer", "number", "boolean"):
-        return lookalike(value)
+        return lookalike(value, boolean=type == "boolean")
     if isinstance(node, ScalarNode) and isinstance(value, float) and type == "integer":
         if "/" in node.expression:
             return "`//` divides to a whole number"
@@ -129,12 +160,15 @@ def read_declarations(
     if node is None:
         return {}
     if not isinstance(node, MappingNode):
-        problems.add(node.at, f"expected a mapping of names to values, received {describe(node)}")
-        return {}
+        hint = "for example `{width: 64}`, or `{width: {type: integer}}` for what has to be given"
+        problems.add(node.at, f"expected a mapping of names to values, received {describe(node)}", hint)
+        names = [plain(item) for item in node.items] if isinstance(node, SequenceNode) else []
+        broken = ScalarNode(BROKEN, node.at)  # what uses these names is not wrong too
+        return {name: Declaration(name, "", node.at, broken) for name in names if isinstance(name, str)}
     found = {}
     for name, entry in node.entries.items():
         if wrong := _wrong_name(name, reserved):
-            problems.add(entry.at, f"{quote(name)} cannot name a parameter: {wrong}")
+            problems.add(entry.at, f"{quote(name)} cannot name a parameter: {wrong}", name_hint(name, "parameter"))
         found[name] = _declaration(name, entry, problems)
     return found
 
@@ -175,6 +209,12 @@ def _declaration(name: str, entry: Entry, problems: Problems) -> Declaration:
     node = entry.value
     if not isinstance(node, MappingNode):
         return Declaration(name, _type_of_default(node), entry.at, node)
+    if node.entries and not any(key in (*_KEYS, _GIVEN) or nearest(key, _KEYS) for key in node.entries):
+        values = [plain(own.value) for own in node.entries.values()]
+        type = next((value for value in values if isinstance(value, str) and value in TYPES), "")
+        hint = f"`{name}: {{type: {type}}}`" if type else f"`{name}: {{type: mapping, default: {{…}}}}`"
+        problems.add(entry.at, "a parameter that is a mapping says it as its default", hint)
+        return Declaration(name, "mapping", entry.at, ScalarNode(BROKEN, node.at))
     for key, stated in node.entries.items():
         if key not in (*_KEYS, _GIVEN):
             hint = did_you_mean(key, _KEYS) or "a mapping as the value is a `default` of `type: mapping`"
@@ -198,7 +238,7 @@ def _read_type(node: MappingNode, default: DocumentNode | None, at: Position, pr
     if isinstance(value, str) and value in TYPES:
         return value
     if not is_broken(type):
-        hint = did_you_mean(value, TYPES) if isinstance(value, str) else ""
+        hint = did_you_mean(_OTHER_TYPES.get(value.lower(), value), TYPES) if isinstance(value, str) else ""
         problems.add(type.at, f"expected a type: {', '.join(TYPES)}; received {describe(type)}", hint)
     return ""
 

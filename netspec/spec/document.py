@@ -122,6 +122,11 @@ def plain(node: DocumentNode) -> Any:
     return {key: plain(entry.value) for key, entry in node.entries.items()}
 
 
+def text_of(node: DocumentNode) -> str:
+    """A string that stands there; empty for anything else."""
+    return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+
+
 def is_null(node: DocumentNode) -> bool:
     """Whether a value is `null`, or nothing."""
     return isinstance(node, ScalarNode) and node.value is None

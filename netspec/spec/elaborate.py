@@ -21,13 +21,13 @@ from netspec.spec.document import (
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_shapes
 from netspec.spec.hints import suggest
-from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
+from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
-from netspec.spec.validate import MAX_ELEMENTS, Checked
 from netspec.types import TensorType
 
 MAX_WEIGHTS = 2**34
 _FLOAT32 = 4
+_COLORS = (1, 3, 4)  # channels that an image has
 MAX_SHOWN = 10  # layers of a circle
 
 
@@ -139,8 +139,20 @@ def _elaborate_layer(layer: LayerSpec, path: str, arriving: Sequence[Input | Nod
         return make_node(path, op, arriving)
     except ShapeError as error:
         at = _blame(layer, error.attribute)
-        problems.add(at, f"{error.message} ({_context(layer, path, arriving, at, error.message)})", error.hint)
+        hint = _hint_of_input(arriving) or error.hint
+        problems.add(at, f"{error.message} ({_context(layer, path, arriving, at, error.message)})", hint)
         return None
+
+
+def _hint_of_input(arriving: Sequence[Input | Node]) -> str:
+    """That a layer fails because an input is stated as other libraries have it: with a batch, or channels last."""
+    for value in arriving:
+        axes = value.type.features
+        if isinstance(value, Input) and len(axes) == 4 and axes[0] == 1:
+            return f"the batch is left out of an input's shape: [{', '.join(map(str, axes[1:]))}]"
+        if isinstance(value, Input) and len(axes) == 3 and axes[2] in _COLORS and axes[0] == axes[1] > max(_COLORS):
+            return f"an input's shape is [C, H, W]: [{axes[2]}, {axes[0]}, {axes[1]}]"
+    return ""
 
 
 def _context(layer: LayerSpec, path: str, arriving: Sequence[Input | Node], at: Position, message: str) -> str:

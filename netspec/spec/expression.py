@@ -1,28 +1,38 @@
 """`${…}`: arithmetic, comparison and choice over a spec's parameters, and their parts. Never code.
 
 The grammar is checked on the syntax tree, node by node against a list, before anything is evaluated; then
-simpleeval evaluates it with the operators below, each of which refuses what it cannot bound.
+simpleeval evaluates it with the language's own operators, each of which refuses what it cannot bound.
 """
 
 from __future__ import annotations
 
 import ast
-import math
-import operator
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
-from typing import Any, Union
+from typing import Any
 
 from simpleeval import SimpleEval
 
-from netspec.spec.document import describe_value, quote
+from netspec.spec.document import quote
+from netspec.spec.expression_hints import SIZES, defined_here, no_size, other_language
 from netspec.spec.hints import did_you_mean
-from netspec.spec.scalars import MAX_INTEGER
+from netspec.spec.operators import FUNCTIONS, OPERATORS, ExpressionError, Scalar, Value, bounded, in_words
 
-Scalar = str | int | float | bool
-Value = Union[Scalar, tuple["Value", ...], dict[str, "Value"]]  # noqa: UP007 # `|` takes no names of what comes later
+__all__ = [
+    "FUNCTIONS",
+    "UNKNOWN",
+    "ExpressionError",
+    "Names",
+    "Unknown",
+    "UnknownValueError",
+    "Value",
+    "comparisons_in",
+    "evaluate_text",
+    "has_expression",
+    "names_in",
+]
 
 
 class Unknown(Enum):
@@ -32,15 +42,10 @@ class Unknown(Enum):
 
 
 UNKNOWN = Unknown.UNKNOWN
-INDEX = "index"  # the number of an instance in its stack
 Names = Mapping[str, Value | Unknown]
 MAX_LENGTH = 300
-SIZES = ("channels", "height", "width")  # of the map that arrives, by name
-_MAX_BITS = 63
-_MAX_DIGITS = 15
 
 _HOLE = re.compile(r"\$\{([^{}]*)\}")
-FUNCTIONS = frozenset({"abs", "int", "len", "max", "min", "round"})
 _SYNTAX = (
     *(ast.Expr, ast.Name, ast.Load, ast.Constant, ast.Call),
     *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
@@ -49,16 +54,6 @@ _SYNTAX = (
     *(ast.Subscript, ast.Attribute),
 )
 _LANGUAGE = "an expression has numbers, parameters, + - * / // % **, comparisons, and, or, not, `a if c else b`"
-
-
-class ExpressionError(Exception):
-    """An expression that has no value: what is wrong, a hint, and the parameter that is not defined if that is it."""
-
-    def __init__(self, message: str, hint: str = "", undefined: str = "") -> None:
-        super().__init__(message)
-        self.undefined = undefined
-        self.message = message
-        self.hint = hint
 
 
 class UnknownValueError(Exception):
@@ -74,6 +69,44 @@ def expression_in(text: str) -> str:
     """The expression that a string is, without `${` and `}`; empty where it is none, or one in a longer text."""
     whole = _HOLE.fullmatch(text)
     return whole[1].strip() if whole else ""
+
+
+def names_in(text: str) -> set[str]:
+    """The names that the expressions in a string use; none of one that cannot be read.
+
+    >>> sorted(names_in("${a.channels if kind == 'a' else max(b, 1)} and ${c}"))
+    ['a', 'b', 'c', 'kind']
+    """
+    found: set[str] = set()
+    for code in map(str.strip, _HOLE.findall(text)):
+        if code.isidentifier():
+            found.add(code)
+            continue
+        try:
+            found |= {node.id for node in ast.walk(_parse(code)) if isinstance(node, ast.Name)}
+        except ExpressionError:
+            continue  # it is reported where it is evaluated
+    return found - FUNCTIONS.keys()
+
+
+def comparisons_in(text: str) -> Iterator[tuple[str, Scalar]]:
+    """The names that the expressions in a string hold to be equal or unequal to a constant, with it.
+
+    >>> list(comparisons_in("${2 if kind == 'a' and 'b' != form else 1}"))
+    [('kind', 'a'), ('form', 'b')]
+    """
+    for code in _HOLE.findall(text):
+        try:
+            tree = _parse(code.strip())
+        except ExpressionError:
+            continue
+        for node in ast.walk(tree):
+            match node:
+                case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[right]):
+                    for name, constant in ((left, right), (right, left)):
+                        value = constant.value if isinstance(constant, ast.Constant) else None
+                        if isinstance(name, ast.Name) and isinstance(value, str | int | float):
+                            yield name.id, value
 
 
 def evaluate_text(text: str, parameters: Names) -> Value:
@@ -100,7 +133,7 @@ def evaluate_text(text: str, parameters: Names) -> Value:
 
 def _written(value: Value) -> str:
     if isinstance(value, tuple | dict):
-        raise ExpressionError(f"{_kind(value)} cannot stand inside a text", "an expression alone may be a list")
+        raise ExpressionError(f"{in_words(value)} cannot stand inside a text", "an expression alone may be a list")
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
@@ -114,7 +147,7 @@ def _evaluate(code: str, parameters: Names) -> Value:
     used = _check_syntax(tree, parameters)
     if any(parameters[name] is UNKNOWN for name in used):
         raise UnknownValueError
-    evaluator = _Evaluator(operators=_OPERATORS, functions=_FUNCTIONS, names={name: parameters[name] for name in used})
+    evaluator = _Evaluator(operators=OPERATORS, functions=FUNCTIONS, names={name: parameters[name] for name in used})
     try:
         value = evaluator.eval(code, previously_parsed=tree)
     except ExpressionError:
@@ -127,7 +160,7 @@ def _evaluate(code: str, parameters: Names) -> Value:
         raise ExpressionError(f"{quote(code)} cannot be computed: {error}") from None
     if isinstance(value, bool | str | tuple | dict):
         return value
-    return _bounded(value)
+    return bounded(value)
 
 
 class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type information
@@ -140,9 +173,11 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
     def _item(self, node: ast.Subscript) -> Any:
         value, index = self._eval(node.value), self._eval(node.slice)
         if not isinstance(value, tuple):
-            raise ExpressionError(f"{quote(ast.unparse(node))} looks inside {_kind(value)}: only a list has positions")
+            raise ExpressionError(
+                f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a list has positions"
+            )
         if isinstance(index, bool) or not isinstance(index, int):
-            raise ExpressionError(f"a position in a list is a whole number, received {_kind(index)}")
+            raise ExpressionError(f"a position in a list is a whole number, received {in_words(index)}")
         if not -len(value) <= index < len(value):
             raise ExpressionError(
                 f"{quote(ast.unparse(node))}: the list has {len(value)} values, and none at {index}",
@@ -153,17 +188,13 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
     def _entry(self, node: ast.Attribute) -> Any:
         value = self._eval(node.value)
         if not isinstance(value, dict):
-            raise ExpressionError(f"{quote(ast.unparse(node))} looks inside {_kind(value)}: only a mapping has names")
+            raise ExpressionError(
+                f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a mapping has names"
+            )
         if node.attr not in value:
             hint = did_you_mean(node.attr, value) or f"it has {', '.join(value) or 'none'}"
             raise ExpressionError(f"{quote(ast.unparse(node))}: the mapping has no {quote(node.attr)}", hint)
         return value[node.attr]
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, tuple | dict):
-        return "a list" if isinstance(value, tuple) else "a mapping"
-    return describe_value(value)
 
 
 def _parse(code: str) -> ast.Expr:
@@ -176,11 +207,11 @@ def _parse(code: str) -> ast.Expr:
             warnings.simplefilter("ignore")  # `1if x else 2`: Python's advice to Python's writers
             body = ast.parse(code).body
     except SyntaxError:
-        raise ExpressionError(f"{quote(code)} is not an expression", _other_language(code) or _LANGUAGE) from None
+        raise ExpressionError(f"{quote(code)} is not an expression", other_language(code) or _LANGUAGE) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError(f"{quote(code)} is not an expression that can be read", _LANGUAGE) from None
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
-        raise ExpressionError(f"{quote(code)} is a statement, not an expression", _other_language(code) or _LANGUAGE)
+        raise ExpressionError(f"{quote(code)} is a statement, not an expression", other_language(code) or _LANGUAGE)
     return body[0]
 
 
@@ -195,10 +226,15 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
             case ast.Call(func=ast.Name(id=name), keywords=[]):
                 hint = did_you_mean(name, FUNCTIONS) or f"there are {', '.join(sorted(FUNCTIONS))}"
                 raise ExpressionError(f"{quote(name)} is not a function of the language", hint)
+            case ast.Name(id=name) if name in SIZES and name not in parameters and "shape" in parameters:
+                shape = parameters["shape"]
+                if not isinstance(shape, tuple):
+                    raise UnknownValueError
+                raise ExpressionError(*no_size(name, shape), name)
             case ast.Name(id=name) if id(node) not in called and name not in parameters:
                 message = f"the parameter {quote(name)} is not defined"
                 text = f"a text has quotes: `'{name}'`" if id(node) in compared else ""
-                raise ExpressionError(message, _defined(name, parameters, text), name)
+                raise ExpressionError(message, defined_here(name, parameters, text), name)
             case ast.Constant(value=value) if not isinstance(value, bool | int | float | str):
                 raise ExpressionError(f"{quote(str(value))} is not a value of the language", _LANGUAGE)
             case ast.Attribute(attr=attr) if attr.startswith("_"):
@@ -207,97 +243,4 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
                 raise ExpressionError(f"{quote(ast.unparse(node))} calls what is no function", _LANGUAGE)
             case _ if not isinstance(node, _SYNTAX):
                 raise ExpressionError(f"{quote(ast.unparse(tree))} is more than an expression may say", _LANGUAGE)
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS
-
-
-def _other_language(code: str) -> str:
-    """The word for an operator that other languages have, or empty."""
-    words = {"&&": "and", "||": "or", "!": "not", "=": "=="}
-    own = re.sub(r"'[^']*'|\"[^\"]*\"|[=!<>]=", "", code)
-    found = next((sign for sign in words if sign in own), "")
-    return f"`{found}` is written `{words[found]}`" if found else ""
-
-
-def _defined(name: str, parameters: Names, text: str) -> str:
-    if name == INDEX:
-        return "`index` counts the instances of a layer with `repeat`, in what it gives to them"
-    if name in ("true", "false"):
-        return f"in an expression it is `{name.capitalize()}`"
-    if name in SIZES:
-        known = f"{', '.join(SIZES)} are those of a map (N, C, H, W) that a layer or a block reads"
-        return did_you_mean(name, parameters) or known
-    known = text or f"defined here: {', '.join(parameters)}" if parameters else "`parameters: {…}` defines them"
-    return did_you_mean(name, parameters) or known
-
-
-def _bounded(value: Any) -> int | float:
-    """A number that a 64-bit integer or float holds, or an ExpressionError."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ExpressionError("the value is not a finite number")
-        return value
-    if not isinstance(value, int):
-        raise ExpressionError(f"a number was expected, the value is {value!r}")
-    if abs(value) > MAX_INTEGER:
-        raise ExpressionError("the value does not fit into a 64-bit integer")
-    return value
-
-
-def _number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ExpressionError(f"arithmetic is on numbers, received {_kind(value)}")
-    return _bounded(value)
-
-
-def _length(value: Any) -> int:
-    if not isinstance(value, tuple):
-        raise ExpressionError(f"`len` is of a list, received {_kind(value)}")
-    return len(value)
-
-
-def _arithmetic(operation: Callable[..., Any]) -> Callable[..., int | float]:
-    return lambda *operands: _bounded(operation(*map(_number, operands)))
-
-
-def _power(base: int | float, exponent: int | float) -> int | float:
-    if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
-        if abs(base) > 1 and exponent * (abs(base).bit_length() - 1) > _MAX_BITS:
-            raise ExpressionError(f"{base} ** {exponent} does not fit into a 64-bit integer")
-        return int(base**exponent)
-    if base < 0 and not float(exponent).is_integer():
-        raise ExpressionError(f"{base} ** {exponent} is not a real number")
-    return float(base) ** exponent
-
-
-def _round(value: int | float, digits: int = 0) -> int | float:
-    if not isinstance(digits, int) or abs(digits) > _MAX_DIGITS:
-        raise ExpressionError(f"round takes at most {_MAX_DIGITS} digits, received {digits}")
-    return round(value, digits) if digits else round(value)
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": _arithmetic(abs),
-    "int": _arithmetic(int),
-    "len": _length,
-    "max": _arithmetic(max),
-    "min": _arithmetic(min),
-    "round": _arithmetic(_round),
-}
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: _arithmetic(operator.add),
-    ast.Sub: _arithmetic(operator.sub),
-    ast.Mult: _arithmetic(operator.mul),
-    ast.Div: _arithmetic(operator.truediv),
-    ast.FloorDiv: _arithmetic(operator.floordiv),
-    ast.Mod: _arithmetic(operator.mod),
-    ast.Pow: _arithmetic(_power),
-    ast.USub: _arithmetic(operator.neg),
-    ast.UAdd: _arithmetic(operator.pos),
-    ast.Not: operator.not_,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS.keys()

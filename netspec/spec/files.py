@@ -159,6 +159,8 @@ def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Pa
     named = extends.value if isinstance(extends, ScalarNode) else None
     if not isinstance(named, str):
         problems.fail(at, f"expected the path of a YAML file, received {describe(extends)}")
+    if "://" in named:
+        problems.fail(at, f"{quote(named)} is not a path", "download it beside this file, and name that")
     if Path(named).is_absolute():
         problems.fail(at, f"{quote(named)} is absolute", "write the path as it is seen from this file")
     if Path(named).suffix not in SUFFIXES:

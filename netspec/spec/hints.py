@@ -9,7 +9,9 @@ from netspec.spec.document import quote
 
 MAX_LISTED = 15
 MAX_COMPARED = 2000
-_LIKENESS = 0.66
+_LIKENESS = 0.7
+_SHORT, _LIKENESS_OF_SHORT = 5, 0.66  # of `sgd` two letters that changed places are a third
+_FEW = 6  # of so few names one letter tells
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -19,8 +21,31 @@ def nearest(word: str, known: Iterable[str]) -> str:
     by_letters: dict[str, str] = {}
     for name in islice(known, MAX_COMPARED):
         by_letters.setdefault(_letters(name), name)
-    near = difflib.get_close_matches(_letters(word[:100]), by_letters, n=1, cutoff=_LIKENESS)
-    return by_letters[near[0]] if near else ""
+    letters = _letters(word[:100])
+    cutoff = _LIKENESS if len(letters) > _SHORT else _LIKENESS_OF_SHORT
+    near = difflib.get_close_matches(letters, by_letters, n=1, cutoff=cutoff) if len(letters) > 1 else []
+    return by_letters[near[0]] if near else _abbreviated(word.lower(), list(by_letters.values()))
+
+
+def _abbreviated(word: str, known: Collection[str]) -> str:
+    """The only name that a word begins, is a part of, or has the initials of: `h`, `slope`, `lr`; empty if none."""
+    if len(word) < 2 and not (word and len(known) <= _FEW):
+        return ""
+    parts = {name: name.lower().split("_") for name in known if name}
+    for found in (
+        [name for name in parts if name.lower().startswith(word)],
+        [name for name, own in parts.items() if word in own],
+        [name for name, own in parts.items() if word == "".join(part[:1] for part in own)],
+    ):
+        if len(found) == 1:
+            return found[0]
+    return ""
+
+
+def foreign_letter(word: str) -> str:
+    """Which character of a word is none of A to Z, though it may look like one, or empty."""
+    found = next((letter for letter in word if not letter.isascii()), "")
+    return f"{quote(found)} is U+{ord(found):04X}, not one of A to Z" if found else ""
 
 
 def _letters(name: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from netspec.spec.declarations import give_all
-from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems
+from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems, quote
+from netspec.spec.hints import suggest
 from netspec.spec.inherit_blocks import merge_blocks
 from netspec.spec.inherit_layers import Removals, merge_layers
 from netspec.spec.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training
+from netspec.spec.parameters import names_seen
 
 # Not taken over: a name is one network's, published figures are one network's, `extends` is done.
 _OWN = ("name", "published", "extends")
@@ -55,3 +58,29 @@ def _layers(
 def _first_input(entries: dict[str, Entry]) -> str:
     inputs = entries["inputs"].value if "inputs" in entries else None
     return next(iter(inputs.entries), "input") if isinstance(inputs, MappingNode) else "input"
+
+
+def check_new_parameters(files: Sequence[MappingNode], document: MappingNode, problems: Problems) -> None:
+    """Report parameters that a file gives, and neither the files that it extends have nor anything uses: typos.
+
+    Args:
+        files: the file, then those that it extends.
+        document: the same, merged.
+        problems: where they are recorded.
+    """
+    stated, *others = (_parameters(file) for file in files)
+    known = list(dict.fromkeys(name for own in others for name in own))
+    new = stated.keys() - set(known)
+    if not new:
+        return
+    presets = document.entries.get("presets")
+    used = {name for entry in document.entries.values() for name in names_seen(entry.value)}
+    used |= set(presets.value.entries) if presets is not None and isinstance(presets.value, MappingNode) else set()
+    for name in new - used:
+        message = f"no file that this one extends has a parameter {quote(name)}, and nothing uses it"
+        problems.add(stated[name].at, message, suggest(name, known, "there are"))
+
+
+def _parameters(file: MappingNode) -> Mapping[str, Entry]:
+    node = file.entries["parameters"].value if "parameters" in file.entries else None
+    return node.entries if isinstance(node, MappingNode) else {}

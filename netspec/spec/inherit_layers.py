@@ -81,7 +81,8 @@ class _Editor:
             self._problems.add(entry.at, f"there is no layer {quote(name)} in the base to remove", hint)
             return
         else:
-            self._problems.add(value.at, f"expected a mapping with `op`, received {describe(value)}")
+            hint = "`{op: …, after: …}` adds a layer, null removes one"
+            self._problems.add(value.at, f"expected a mapping with `op`, received {describe(value)}", hint)
         # It stays known by name, so that its readers are not reported as well.
         self._layers[name] = Entry(entry.at, ScalarNode(BROKEN, value.at))
         self._unplaced.append(name)
@@ -89,7 +90,8 @@ class _Editor:
     def _place_of(self, name: str, at: Position, layer: MappingNode) -> str | None:
         if "after" not in layer.entries:
             if is_complete(layer):
-                self._problems.add(at, f"the new layer {quote(name)} needs `after`: the layer that it follows")
+                hint = f"for example `after: {list(self._base)[-1]}`" if self._base else ""
+                self._problems.add(at, f"the new layer {quote(name)} needs `after`: the layer that it follows", hint)
             else:
                 hint = did_you_mean(name, self._base) or "a new layer states its `op` and `after`"
                 self._problems.add(at, f"there is no layer {quote(name)} in the base to change", hint)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from netspec.ops import OPS, Op
 from netspec.spec.blocks import LAYER_KEYS, BlockSpec
-from netspec.spec.declarations import name_problem
+from netspec.spec.declarations import name_hint, name_problem
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -23,7 +22,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expression import Names
-from netspec.spec.hints import did_you_mean, nearest
+from netspec.spec.layer_hints import OPS_HINT, missing_op_hint, op_hint
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
 from netspec.spec.parameters import Substitution
@@ -39,12 +38,18 @@ class Surroundings(NamedTuple):
         defaults: attributes by op.
         blocks: the blocks that can be used.
         inputs: what comes from outside, and where that is said.
+        beside: the layers of the same block, whose shapes are not seen.
     """
 
     names: Names
     defaults: Mapping[str, MappingNode]
     blocks: Mapping[str, BlockSpec]
     inputs: Mapping[str, Position]
+    beside: Collection[str] = ()
+
+    def substitution(self, problems: Problems) -> Substitution:
+        """What evaluates the expressions of a layer."""
+        return Substitution(self.names, problems, beside=self.beside)
 
 
 class Reading(NamedTuple):
@@ -90,7 +95,7 @@ def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, Ma
         return defaults
     for kind, entry in node.entries.items():
         if kind not in OPS:
-            problems.add(entry.at, f"{quote(kind)} is not an op", did_you_mean(kind, OPS) or _OPS_HINT)
+            problems.add(entry.at, f"{quote(kind)} is not an op", _default_hint(kind))
         elif isinstance(entry.value, MappingNode):
             defaults[kind] = entry.value
             if _numbers_in_range(entry.value, problems):
@@ -100,55 +105,58 @@ def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, Ma
     return defaults
 
 
-_OPS_HINT = "`netspec ops` lists them"
+def _default_hint(kind: str) -> str:
+    """What a key of `defaults` that is no op may have meant."""
+    having = next((op for op in OPS if kind in OPS[op].model_fields), "")
+    return f"attributes stand under their op: `{having}: {{{kind}: …}}`" if having else op_hint(kind, ())
 
 
 def read_layers(node: DocumentNode, around: Surroundings, problems: Problems) -> list[DraftLayer]:
     """Every layer, in the order of the file."""
+    entries = layers_in(node, problems)
+    around = around._replace(beside=entries.keys())
+    return [read_layer(name, entry, around, problems) for name, entry in entries.items()]
+
+
+def layers_in(node: DocumentNode, problems: Problems) -> Mapping[str, Entry]:
+    """The layers by name, not yet read."""
     if not isinstance(node, MappingNode):
         if not is_broken(node):
-            hint = "each layer has a name: `conv1: {op: conv2d, …}`" if isinstance(node, SequenceNode) else ""
+            hint = "each layer has a name: `conv1: {op: conv2d, …}`"
             problems.add(node.at, f"expected a mapping of names to layers, received {describe(node)}", hint)
-        return []
+        return {}
     if not node.entries:
         problems.add(node.at, "there are no layers: expected at least one")
     if len(node.entries) > MAX_LAYERS:
         problems.fail(node.at, f"{len(node.entries):,} layers: at most {MAX_LAYERS:,} are taken")
-    drafts = []
-    for name, entry in node.entries.items():
-        _check_name(name, entry.at, around.inputs, problems)
-        draft = _read_layer(name, entry, around, problems)
-        drafts.append(draft._replace(op=None, use=None) if name in around.inputs else draft)
-    return drafts
+    return node.entries
+
+
+def read_layer(name: str, entry: Entry, around: Surroundings, problems: Problems) -> DraftLayer:
+    """One layer; what is wrong with it is recorded."""
+    _check_name(name, entry.at, around.inputs, problems)
+    draft = _read_layer(name, entry, around, problems)
+    return draft._replace(op=None, use=None) if name in around.inputs else draft
 
 
 def _check_name(name: str, at: Position, taken: Mapping[str, object], problems: Problems) -> None:
     if wrong := name_problem(name):
         if not problems.is_known(at):
-            problems.add(at, f"{quote(name)} cannot name a layer: {wrong}", _name_hint(name))
+            problems.add(at, f"{quote(name)} cannot name a layer: {wrong}", name_hint(name))
     elif name in taken:
         problems.add(at, f"{quote(name)} is already the name of an input", "rename the layer")
-
-
-def _name_hint(name: str) -> str:
-    repaired = re.sub("[^A-Za-z0-9]+", "_", name[:60]).strip("_")
-    if not repaired or not name.isascii():
-        return ""
-    if not repaired[0].isalpha():
-        repaired = f"layer_{repaired}"
-    return f"for example {quote(repaired if repaired != name else f'{name}_layer')}"
 
 
 def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problems) -> DraftLayer:
     node = entry.value
     if not isinstance(node, MappingNode):
-        if not is_broken(node):
+        if not is_broken(node) and not problems.is_known(entry.at):
             problems.add(*_not_a_layer(entry))
         return DraftLayer(name, entry.at, broken=True, outputs=None)
-    substitution = Substitution(around.names, problems)
+    substitution = around.substitution(problems)
     inputs = None
     if "inputs" in node.entries:
-        inputs = _read_inputs(substitution.apply(node.entries["inputs"].value), problems)
+        inputs = read_inputs(substitution.apply(node.entries["inputs"].value), problems)
     draft = DraftLayer(name, entry.at, inputs=inputs, broken=inputs is None and "inputs" in node.entries)
     kept: bool | None = True
     if "when" in node.entries:
@@ -199,7 +207,7 @@ def _read_op(
     attributes = merge_attributes(defaults[kind], own) if kind in defaults else own
     op = None
     if _numbers_in_range(attributes, problems):
-        op = validate(OPS[kind], Subject(attributes, draft.at, kind, LAYER_KEYS), problems)
+        op = validate(OPS[kind], Subject(attributes, draft.at, kind, LAYER_KEYS, around.names.keys()), problems)
     stated = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
     return draft._replace(
         op=None if misplaced else op,
@@ -230,26 +238,24 @@ def _not_a_layer(entry: Entry) -> tuple[Position, str, str]:
     if is_null(entry.value):
         hint = "`{op: …}` makes a layer; null removes one, in a file that extends another"
         return entry.at, "the layer says nothing", hint
-    return entry.value.at, f"expected a mapping with `op`, received {describe(entry.value)}", ""
+    value = entry.value.value if isinstance(entry.value, ScalarNode) else None
+    hint = f"write `{{op: {value}}}`" if value in OPS else "`{op: …}` makes a layer"
+    return entry.value.at, f"expected a mapping with `op`, received {describe(entry.value)}", hint
 
 
 def _read_kind(name: str, at: Position, node: MappingNode, around: Surroundings, problems: Problems) -> str | None:
     if "op" not in node.entries:
         if "<<" not in node.entries:
-            near, block = (nearest(name.rstrip("0123456789_"), known) for known in (OPS, around.blocks))
-            hint = f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else _OPS_HINT
+            hint = missing_op_hint(name, node, around.blocks)
             problems.add(at, f"{quote(name)} needs 'op': what the layer computes", hint)
         return None
-    op = Substitution(around.names, problems).apply(node.entries["op"].value)
+    op = around.substitution(problems).apply(node.entries["op"].value)
     if isinstance(op, ScalarNode) and isinstance(op.value, str):
         if op.value in OPS:
             return op.value
-        hint = f"`block: {op.value}` uses the block" if op.value in around.blocks else did_you_mean(op.value, OPS)
-        if not hint and (near := nearest(op.value, around.blocks)):
-            hint = f"did you mean `block: {near}`?"
-        problems.add(op.at, f"{quote(op.value)} is not an op", hint or _OPS_HINT)
+        problems.add(op.at, f"{quote(op.value)} is not an op", op_hint(op.value, around.blocks))
     elif not is_broken(op):
-        problems.add(op.at, f"expected the name of an op, received {describe(op)}", _OPS_HINT)
+        problems.add(op.at, f"expected the name of an op, received {describe(op)}", OPS_HINT)
     return None
 
 
@@ -258,7 +264,7 @@ def _is_unknown_op(node: MappingNode, around: Surroundings) -> bool:
     return "op" in node.entries and is_broken(Substitution(around.names, Problems()).apply(node.entries["op"].value))
 
 
-def _read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] | None:
+def read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] | None:
     """The names that `inputs:` lists, or None after a problem is recorded."""
     items = node.items if isinstance(node, SequenceNode) else (node,)
     readings = [Reading(i.value, i.at) for i in items if isinstance(i, ScalarNode) and isinstance(i.value, str)]
@@ -268,7 +274,12 @@ def _read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] 
         problems.add(node.at, "expected the names of what the layer reads, received an empty list")
     for item in items:
         if not is_broken(item) and not (isinstance(item, ScalarNode) and isinstance(item.value, str)):
-            problems.add(item.at, f"expected the name of a layer or input, received {describe(item)}")
+            hint = "a list, in the order of what the block receives: `inputs: [a, b]`"
+            problems.add(
+                item.at,
+                f"expected the name of a layer or input, received {describe(item)}",
+                hint if isinstance(item, MappingNode) else "",
+            )
     return None
 
 

@@ -10,11 +10,11 @@ from netspec.graph import Graph
 from netspec.spec.document import Problems
 from netspec.spec.elaborate import elaborate_checked
 from netspec.spec.files import read_chain
-from netspec.spec.inherit import merge_documents
+from netspec.spec.inherit import check_new_parameters, merge_documents
 from netspec.spec.inherit_parts import inherit_parts
-from netspec.spec.model import ModelSpec
+from netspec.spec.model import Checked, ModelSpec
 from netspec.spec.overrides import Overrides, apply_overrides
-from netspec.spec.validate import Checked, validate_document
+from netspec.spec.validate import validate_document
 
 
 def read_spec(path: str | os.PathLike[str], set: Overrides = ()) -> ModelSpec:
@@ -51,4 +51,6 @@ def load_graph(path: str | os.PathLike[str], set: Overrides = ()) -> Graph:
 def _read(path: str | os.PathLike[str], overrides: Overrides, problems: Problems) -> Checked:
     most_derived_first = inherit_parts(read_chain(Path(path), problems), problems)
     document = reduce(lambda base, derived: merge_documents(base, derived, problems), reversed(most_derived_first))
+    if most_derived_first[1:]:
+        check_new_parameters(most_derived_first, document, problems)
     return validate_document(apply_overrides(document, overrides, problems), problems)

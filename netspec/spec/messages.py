@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from netspec.ops.attributes import Padding, Size2d
 from netspec.spec.document import (
     DocumentNode,
     MappingNode,
@@ -25,18 +24,22 @@ from netspec.spec.document import (
 )
 from netspec.spec.expectation import Member, expectation, field_names, members_at, names_of
 from netspec.spec.hints import did_you_mean, nearest, suggest
-from netspec.spec.scalars import lookalike
+from netspec.spec.value_hints import value_hint
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Subject(NamedTuple):
-    """What is validated: a mapping of the document, the key it stands under, its name in messages, other keys there."""
+    """What is validated: a mapping of the document, the key it stands under, its name in messages, other keys there.
+
+    `names` are those that an expression could use in it.
+    """
 
     node: MappingNode
     at: Position
     name: str
     beside: tuple[str, ...] = ()
+    names: Collection[str] = ()
 
 
 def validate(model: type[Model], subject: Subject, problems: Problems, *, partial: bool = False) -> Model | None:
@@ -72,21 +75,28 @@ class _Report:
         self._model = model
         self._subject = subject
         self._problems = problems
+        self._perhaps: dict[tuple[int | str, ...], str] = {}
 
     def take(self, errors: Sequence[ErrorDetails], partial: bool) -> None:
         """Record all of them; a key that is missing because it is misspelt is said once."""
         absent: dict[tuple[int | str, ...], list[str]] = defaultdict(list)
+        unknown: dict[tuple[int | str, ...], list[str]] = defaultdict(list)
         misspelt: set[tuple[int | str, ...]] = set()
         for error in errors:
             parents, last = error["loc"][:-1], error["loc"][-1] if error["loc"] else ""
             if error["type"] == "missing":
                 absent[parents].append(str(last))
             elif error["type"] == "extra_forbidden":
-                known = field_names(members_at(self._model, parents))
-                misspelt.add((*parents, nearest(str(last), known)))
+                near = nearest(str(last), self._known(error["loc"]))
+                if near:
+                    misspelt.add((*parents, near))
+                elif last != "activation":  # of which there is a hint
+                    unknown[parents].append(str(last))
         for parents, names in absent.items():
             unsaid = [name for name in names if (*parents, name) not in misspelt]
-            if unsaid and not partial:
+            if len(unsaid) == len(unknown[parents]) == 1:  # one is said by another name, perhaps
+                self._perhaps[(*parents, unknown[parents][0])] = unsaid[0]
+            elif unsaid and not partial:
                 self._missing(parents, unsaid)
         for error in errors:
             if error["type"] != "missing":
@@ -103,22 +113,23 @@ class _Report:
     def _one(self, error: ErrorDetails) -> None:
         place = self._locate(error["loc"])
         unexpected = error["type"] == "extra_forbidden"
-        if self._problems.is_known(place.node.at) if unexpected else is_broken(place.node):
+        known = self._problems.is_known(place.node.at) or self._problems.is_known(place.key_at)
+        if known if unexpected else is_broken(place.node):
             return
         members = members_at(self._model, error["loc"])
         context = error.get("ctx", {})
         match error["type"]:
             case "extra_forbidden":
                 owner = self._shown(place.owner)
-                known = field_names(members_at(self._model, error["loc"][:-1]))
-                beside = self._subject.beside if len(error["loc"]) == 1 else ()
-                hint = did_you_mean(place.key, [*known, *beside]) or suggest(place.key, known, f"{owner} has")
+                hint = self._unexpected_key(error["loc"], place.key, owner)
                 self._problems.add(place.key_at, f"{owner} has no attribute {quote(place.key)}", hint)
             case "value_error":
                 self._problems.add(place.at, str(context["error"]))
             case "union_tag_invalid" | "union_tag_not_found" if "discriminator" in context:
                 self._choice(place, members, context["discriminator"].strip("'"))
             case "too_short":
+                if isinstance(place.node, SequenceNode) and len(place.node.items) >= context["min_length"]:
+                    return  # its items are wrong, each of which is reported
                 least = context["min_length"]
                 message = f"expected a list of at least {least}, received {context['actual_length'] or 'an empty list'}"
                 self._problems.add(place.at, message)
@@ -126,6 +137,36 @@ class _Report:
                 known_type = members and error["type"] != "initializer"
                 expected = expectation(members) if known_type else error["msg"].removeprefix("expected ")
                 self._unexpected(place, members, expected)
+
+    def _known(self, loc: Sequence[int | str]) -> list[str]:
+        """The keys that may stand beside one that is not taken: of a union, those of the member that is meant."""
+        node = self._locate(loc[:-1]).node
+        name = plain(node.entries["name"].value) if isinstance(node, MappingNode) and "name" in node.entries else None
+        members = members_at(self._model, loc)
+        return field_names([m for m in members if name in names_of([m], "name")] or members)
+
+    def _unexpected_key(self, loc: Sequence[int | str], key: str, owner: str) -> str:
+        """What the writer of a key that is not taken probably meant."""
+        known = self._known(loc)
+        beside = self._subject.beside if len(loc) == 1 else ()
+        if (before := key.partition(":")[0]) != key and before in (*known, *beside):
+            return f"a key is followed by a colon and a space: `{before}: {key.partition(':')[2]}`"
+        if key == "activation" and beside:
+            return "an activation is a layer of its own: `{op: relu}`"
+        if key == "same":
+            return "`{same: …}` is a rule of its own, without sides"
+        if near := did_you_mean(key, known) or (did_you_mean(key, beside) if len(key) > 2 else ""):
+            return near
+        if perhaps := self._perhaps.get(tuple(loc)):
+            return f"{owner} needs {quote(perhaps)}: perhaps that is meant"
+        if within := self._within(loc[:-1], key):
+            return f"it stands in a part: `{within}: {{{key}: …}}`"
+        return suggest(key, known, f"{owner} has")
+
+    def _within(self, loc: Sequence[int | str], key: str) -> str:
+        """The part of a mapping that takes a key which the mapping itself does not."""
+        parts = field_names(members_at(self._model, loc))
+        return next((part for part in parts if key in field_names(members_at(self._model, (*loc, part)))), "")
 
     def _unexpected(self, place: _Place, members: Sequence[Member], expected: str) -> None:
         node = place.node
@@ -135,7 +176,9 @@ class _Report:
                 expected = expected.replace("number", "finite number", 1)
             if isinstance(node.value, str) and any(member.choices for member in members):
                 received = received.replace(" (a string)", "")
-        self._problems.add(place.at, f"expected {expected}, received {received}", _hint(node, members))
+        self._problems.add(
+            place.at, f"expected {expected}, received {received}", value_hint(node, members, self._subject.names)
+        )
 
     def _choice(self, place: _Place, members: Sequence[Member], key: str) -> None:
         """A mapping whose discriminator is absent, or not one of those known."""
@@ -143,9 +186,14 @@ class _Report:
         choices = f"one of {', '.join(known)}"
         if not isinstance(place.node, MappingNode):
             expected = f"a mapping with {quote(key)}: {choices}"
-            self._problems.add(place.at, f"expected {expected}, received {describe(place.node)}")
+            value = plain(place.node)
+            near = nearest(value, known) if isinstance(value, str) else ""
+            hint = f"write `{{{key}: {near}}}`, with what else it takes" if near else ""
+            self._problems.add(place.at, f"expected {expected}, received {describe(place.node)}", hint)
         elif key not in place.node.entries:
-            self._problems.add(place.key_at, f"{self._shown(place.key)} needs {quote(key)}: {choices}")
+            stated = ((own, plain(entry.value)) for own, entry in place.node.entries.items())
+            hint = next((f"write `{key}: {v}`, not `{own}: {v}`" for own, v in stated if v in known), "")
+            self._problems.add(place.key_at, f"{self._shown(place.key)} needs {quote(key)}: {choices}", hint)
         elif not is_broken(chosen := place.node.entries[key].value):
             received = describe(chosen).replace(" (a string)", "")
             hint = did_you_mean(str(plain(chosen)), known)
@@ -166,34 +214,3 @@ class _Report:
                 item = place.node.items[part]
                 place = _Place(item.at, item, place.key, place.owner)
         return place
-
-
-def _hint(node: DocumentNode, members: Sequence[Member]) -> str:
-    """What the writer probably meant."""
-    bases = {member.base for member in members}
-    if isinstance(node, SequenceNode) and Size2d in bases and len(node.items) == 2:
-        height, width = (plain(item) for item in node.items)
-        return f"write `{{height: {height}, width: {width}}}`" + (
-            f", or `{height}` for both" if height == width else ""
-        )
-    if isinstance(node, SequenceNode) and Padding in bases:
-        return "write `{top: …, left: …, bottom: …, right: …}`; a side left out is 0"
-    if not isinstance(node, ScalarNode):
-        return ""
-    value = node.value
-    if isinstance(value, float) and bases & {int, Size2d, Padding}:
-        if "/" in node.expression:
-            return "`//` divides to a whole number"
-        return f"write `{int(value)}`" if value.is_integer() else ""
-    if not isinstance(value, str):
-        return ""
-    if Padding in bases and value.lower() in _PADDING_WORDS:
-        return _PADDING_WORDS[value.lower()]
-    choices = [choice for member in members for choice in member.choices]
-    return did_you_mean(value, choices) or ("" if choices else lookalike(value))
-
-
-_PADDING_WORDS = {
-    "same": "frameworks differ in it: write `{same: tf}`, `{same: lower}` or `{same: torch}`",
-    "valid": "write `0`",
-}

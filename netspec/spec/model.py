@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import Field, Tag
 
@@ -17,6 +17,8 @@ from netspec.spec.uses import Arguments
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
+
+MAX_ELEMENTS = 2**31
 
 
 class MeanFile(Attribute):
@@ -126,3 +128,10 @@ class ModelSpec:
     defaults: Mapping[str, MappingNode] = field(default_factory=dict, compare=False, repr=False)
     placement: PlacementSpec | None = None
     placed_at: Position | None = field(default=None, compare=False, repr=False)
+
+
+class Checked(NamedTuple):
+    """What of a spec is whole: `failed` are the layers and inputs that are not, each reported."""
+
+    spec: ModelSpec
+    failed: frozenset[str]

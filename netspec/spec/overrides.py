@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netspec.spec.declarations import default_of, give
+from netspec.spec.declarations import default_of, give, kind_of, scalar_hint
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -68,7 +68,7 @@ def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Pro
     own = default_of(parameters[name].value)
     if own is not None and not isinstance(parameters[name].value, MappingNode) and not _same_kind(own, given.value):
         message = f"expected a value like the spec's own, {describe(own)}, received {describe(given.value)}"
-        problems.add(given.value.at, message)
+        problems.add(given.value.at, message, scalar_hint(given.value, kind_of(own)))
         return document
     value = give(MappingNode(parameters, entry.value.at), name, given)
     return MappingNode({**document.entries, "parameters": Entry(entry.at, value)}, document.at)

@@ -28,6 +28,7 @@ from netspec.spec.expression import (
     Value,
     evaluate_text,
     has_expression,
+    names_in,
 )
 from netspec.spec.presets import read_presets
 
@@ -57,6 +58,8 @@ def read_parameters(
         evaluated = Substitution(values, problems, later).apply(stated)
         values[name] = value_of(evaluated, declaration, problems)
         chosen |= sets.choose(name, evaluated if values[name] is not UNKNOWN else _reported(evaluated), problems)
+        if problems.is_known(evaluated.at):  # there is no preset for it
+            values[name] = UNKNOWN
     return values
 
 
@@ -92,12 +95,16 @@ class Substitution:
         names: what expressions see; nothing is said of one that needs a value that is not known.
         problems: where those are recorded that are wrong.
         later: names that get their values only after this.
+        beside: layers, whose shapes are not seen here.
     """
 
-    def __init__(self, names: Names, problems: Problems, later: Collection[str] = ()) -> None:
+    def __init__(
+        self, names: Names, problems: Problems, later: Collection[str] = (), beside: Collection[str] = ()
+    ) -> None:
         self._names = names
         self._problems = problems
         self._later = later
+        self._beside = beside
 
     def apply(self, node: DocumentNode) -> DocumentNode:
         """The value with its expressions evaluated; the same object where it has none."""
@@ -124,12 +131,23 @@ class Substitution:
         except UnknownValueError:
             pass
         except ExpressionError as error:
-            if error.undefined not in self._later:
+            if error.undefined in self._beside:
+                message = f"{quote(error.undefined)} is a layer of this block, whose shape is not seen in it"
+                self._problems.add(node.at, message, "an expression in a block sees the shapes of its inputs")
+            elif error.undefined not in self._later:
                 self._problems.add(node.at, error.message, error.hint)
             elif not self._problems.is_known(node.at):
                 message = f"{quote(error.undefined)} has no value yet"
                 self._problems.add(node.at, message, "a parameter sees those that stand above it")
         return ScalarNode(BROKEN, node.at)
+
+
+def names_seen(node: DocumentNode) -> set[str]:
+    """The names that the expressions of a value use."""
+    if isinstance(node, ScalarNode):
+        return names_in(node.value) if isinstance(node.value, str) and has_expression(node.value) else set()
+    items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
+    return set().union(*map(names_seen, items))
 
 
 def node_of(value: Value, at: Position, expression: str = "") -> DocumentNode:

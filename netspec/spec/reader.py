@@ -92,7 +92,7 @@ def _fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Probl
     line = source.lines[at.line] if at.line < len(source.lines) else ""
     if "cannot start any token" in problem and line[at.column : at.column + 1] == "\t":
         problems.fail(at, "a tab cannot indent in YAML", "indent with spaces")
-    if "flow mapping" in context and "${" in line[: at.column]:
+    if "flow mapping" in context and "${" in line[: at.column + 1]:
         problems.fail(at, f"this is not YAML: {problem}{context}", 'between braces an expression is quoted: "${…}"')
     hint = next((hint for words, hint in _SYNTAX_HINTS if words in problem), "")
     problems.fail(at, f"this is not YAML: {problem}{context}", hint)
@@ -194,7 +194,10 @@ class _Builder:
         elif self._is_preset() and not isinstance(value, str) and value is not None:
             value = str(event.value)  # of a parameter, which may be a number
         elif not isinstance(value, str):
-            self._problems.add(at, f"expected a name as the key, received {describe_value(value)}")
+            hint = "a name begins with a letter"
+            if len(self._stack) == 2 and self._stack[0].key == "presets":
+                hint = "presets stand under the parameter that chooses one: `presets: {depth: {18: {…}}}`"
+            self._problems.add(at, f"expected a name as the key, received {describe_value(value)}", hint)
             value = str(event.value)
         frame.key = value
         frame.key_at = at._replace(trail=frame.child_trail())

@@ -76,10 +76,15 @@ def _shorten(text: str) -> str:
     return text if len(text) <= 30 else f"{text[:20]}… ({len(text)} characters)"
 
 
-def lookalike(text: str) -> str:
-    """A hint for a string that the writer probably took for something else, or empty."""
-    if text.lower() in {"yes", "no", "on", "off", "y", "n"}:
+def lookalike(text: str, *, boolean: bool = True) -> str:
+    """A hint for a string that the writer probably took for something else, or empty.
+
+    `boolean`: whether a boolean is what stands there.
+    """
+    if boolean and text.lower() in {"yes", "no", "on", "off", "y", "n"}:
         return "in YAML 1.2 the booleans are `true` and `false`; this word is a string"
+    if boolean and text.lower() in {"true", "false"}:
+        return f"without quotes it is a boolean: `{text.lower()}`"
     if text.lower() in {"none", "nil"}:
         return "YAML writes nothing as `null`"
     if text.lower() in {"nan", "inf", "+inf", "-inf", "infinity"}:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from netspec.spec.blocks import BlockSpec, broken_block
 from netspec.spec.connect import connect
 from netspec.spec.document import MappingNode, Problems, quote
-from netspec.spec.expression import SIZES, UNKNOWN, Names, Value
+from netspec.spec.expression import UNKNOWN, Names, Value
+from netspec.spec.expression_hints import SIZES
 from netspec.spec.layers import DraftLayer, Surroundings, read_layers
 from netspec.spec.order import topological_order
 from netspec.spec.uses import MAX_LAYERS
@@ -22,11 +24,15 @@ def incoming(inputs: Mapping[str, TensorType]) -> dict[str, Value]:
     """
     found: dict[str, Value] = {}
     for name, type in inputs.items():
-        own: dict[str, Value] = {"shape": type.features}
-        if type.rank == 4:
-            own |= dict(zip(SIZES, type.features, strict=True))
-        found = {**own, **found, name: own}
+        own = shape_of(type)
+        found = {**(found or own), name: own}
     return found
+
+
+def shape_of(type: TensorType) -> dict[str, Value]:
+    """The parts of a shape by name, as expressions see them."""
+    own: dict[str, Value] = {"shape": type.features}
+    return own | dict(zip(SIZES, type.features, strict=True)) if type.rank == 4 else own
 
 
 def seen(values: Mapping[str, Value], inputs: Mapping[str, TensorType]) -> dict[str, Value]:
@@ -57,11 +63,13 @@ def check_blocks(
         drafts = read_layers(block.layers, around, own) if block.layers is not None else []
         if drafts:
             outputs = block.node.entries["outputs"].value if "outputs" in block.node.entries else None
-            connect(drafts, block.inputs, outputs, own, in_block=True)
+            given = connect(drafts, block.inputs, outputs, own, in_block=True).outputs
+            if len(given) < len(block.outputs) and own:
+                checked[name] = replace(block, outputs=())  # which it has is not known
         uses[name] = drafts
         if own:
             problems.take(own)
-            checked[name] = broken_block(block)
+            checked[name] = broken_block(checked[name])
     order = topological_order({name: _blocks_in(drafts) for name, drafts in uses.items()})
     for circle in order.circles:
         first = min(circle, key=list(blocks).index)

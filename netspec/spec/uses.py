@@ -20,12 +20,16 @@ from netspec.spec.document import (
     is_broken,
     quote,
 )
-from netspec.spec.expression import INDEX, UNKNOWN, Names, Unknown, Value
+from netspec.spec.expression import UNKNOWN, Names, Unknown, Value
+from netspec.spec.expression_hints import INDEX
 from netspec.spec.hints import did_you_mean, nearest, suggest
 from netspec.spec.parameters import Substitution, value_of
 
 MAX_LAYERS: Final = 100_000
 Arguments = Mapping[str, Value]
+
+
+_STACK: Final = "`repeat: 3` stacks a block three times"
 
 
 class Use(NamedTuple):
@@ -50,7 +54,7 @@ def read_use(entry: Entry, node: MappingNode, blocks: Mapping[str, BlockSpec], n
     if not stacked:
         for key in ("first", "last"):
             if key in node.entries:
-                problems.add(node.entries[key].at, f"`{key}` is of a stack, and this layer has no `repeat`")
+                problems.add(node.entries[key].at, f"`{key}` is of a stack, and this layer has no `repeat`", _STACK)
     count = _read_repeat(substitution.apply(node.entries["repeat"].value), problems) if stacked else 1
     if block is None or count is None:
         return Use(block, None, stacked)
@@ -78,7 +82,7 @@ def _read_repeat(node: DocumentNode, problems: Problems) -> int | None:
         return None
     count = node.value if isinstance(node, ScalarNode) else None
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        message = f"expected how often the block is stacked, received {describe(node)}"
+        message = f"expected how often the block is stacked, 0 or more, received {describe(node)}"
         problems.add(node.at, message, scalar_hint(node, "integer"))
         return None
     if count > MAX_LAYERS:
@@ -109,7 +113,7 @@ def _read_instances(arguments: _Arguments, variants: list[Stated], count: int) -
     read: dict[int, Arguments | None] = {}
     for index in range(count):
         which = (1 if index == 0 else 0) + (2 if index == count - 1 else 0)
-        if any(_uses_index(entry.value) for entry in variants[which].values()):
+        if any(uses_index(entry.value) for entry in variants[which].values()):
             yield arguments.read(variants[which], index)
         else:
             if which not in read:
@@ -117,11 +121,12 @@ def _read_instances(arguments: _Arguments, variants: list[Stated], count: int) -
             yield read[which]
 
 
-def _uses_index(node: DocumentNode) -> bool:
+def uses_index(node: DocumentNode) -> bool:
+    """Whether the number of an instance may be seen by a value."""
     if isinstance(node, ScalarNode):
         return isinstance(node.value, str) and INDEX in node.value
     items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
-    return any(map(_uses_index, items))
+    return any(map(uses_index, items))
 
 
 class _Arguments:
@@ -141,25 +146,34 @@ class _Arguments:
         substitution = Substitution(names, self._problems)
         values: dict[str, Value | Unknown] = {}
         known = self._block.parameters
+        absent = [d for name, d in known.items() if d.default is None and name not in stated]
+        misspelt = {nearest(key, known) for key in stated if key not in known}
+        unsaid = [d for d in absent if d.name not in misspelt]
+        unknown = [key for key in stated if key not in known and not nearest(key, known)]
+        perhaps = unsaid[0].name if len(unsaid) == len(unknown) == 1 else ""
         for key, entry in stated.items():
             if key in known:
                 values[key] = value_of(substitution.apply(entry.value), known[key], self._problems)
             else:
-                hint = _unknown_key(key, self._block)
+                hint = _unknown_key(key, entry.value, self._block, perhaps if key in unknown else "")
                 self._problems.add(entry.at, f"the block {quote(self._block.name)} has no parameter {quote(key)}", hint)
                 values[key] = UNKNOWN
-        absent = [d for name, d in known.items() if d.default is None and name not in values]
-        misspelt = {nearest(key, known) for key in stated if key not in known}
-        unsaid = [d for d in absent if d.name not in misspelt]
-        if unsaid:
+        if unsaid and not perhaps:
             wanted = ", ".join(f"{quote(d.name)} ({d.expected})" for d in unsaid)
             self._problems.add(self._at, f"the block {quote(self._block.name)} needs {wanted}")
         whole = {name: value for name, value in values.items() if not isinstance(value, Unknown)}
         return whole if len(whole) == len(values) and not absent else None
 
 
-def _unknown_key(key: str, block: BlockSpec) -> str:
+def _unknown_key(key: str, node: DocumentNode, block: BlockSpec, perhaps: str) -> str:
     """What the writer meant by a key that is no parameter: one that is, or what any layer may say."""
     known = block.parameters
-    near = did_you_mean(key, known) or (did_you_mean(key, LAYER_KEYS) if key not in LAYER_KEYS else "")
-    return near or suggest(key, known, f"{block.name} has") or f"{block.name} has no parameters"
+    if near := did_you_mean(key, known) or (did_you_mean(key, LAYER_KEYS) if key not in LAYER_KEYS else ""):
+        return near
+    if isinstance(node, MappingNode) and node.entries and all(own in known for own in node.entries):
+        return f"arguments stand beside `block`: `{{block: {block.name}, {next(iter(node.entries))}: …}}`"
+    if key in LAYER_KEYS:
+        return f"`first` and `last` are arguments alone: {', '.join(known) or 'the block has no parameters'}"
+    if perhaps:
+        return f"it needs {quote(perhaps)}: perhaps that is meant"
+    return suggest(key, known, f"{block.name} has") or f"{block.name} has no parameters"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from netspec.graph import Input
+from netspec.spec.arrivals import read_network
 from netspec.spec.blocks import read_blocks
+from netspec.spec.comparisons import check_comparisons
 from netspec.spec.connect import connect
-from netspec.spec.declarations import MAX_NAME, name_problem
+from netspec.spec.declarations import MAX_NAME, name_hint, name_problem
 from netspec.spec.document import (
     DocumentNode,
     Entry,
@@ -17,18 +20,22 @@ from netspec.spec.document import (
     Position,
     Problems,
     ScalarNode,
+    SequenceNode,
     describe,
     is_broken,
+    is_null,
+    plain,
     quote,
 )
+from netspec.spec.expectation import Member, expectation
 from netspec.spec.expression import Names, Unknown
 from netspec.spec.heads import check_heads
-from netspec.spec.hints import suggest
-from netspec.spec.layers import Surroundings, read_defaults, read_layers
+from netspec.spec.layers import Surroundings, read_defaults
 from netspec.spec.messages import Model, Subject, validate
-from netspec.spec.model import InputSpec, ModelSpec, PlacementSpec, Published
+from netspec.spec.model import MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
+from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below
 from netspec.spec.surroundings import check_blocks, incoming, without_shape
 from netspec.types import TensorType
 
@@ -39,15 +46,8 @@ KEYS = (
     *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
     *("outputs", "auxiliary", "placement", "published", "training"),
 )
+MANY = 6  # fields are not listed
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
-MAX_ELEMENTS = 2**31
-
-
-class Checked(NamedTuple):
-    """What of a spec is whole: `failed` are the layers and inputs that are not, each reported."""
-
-    spec: ModelSpec
-    failed: frozenset[str]
 
 
 def validate_document(document: MappingNode, problems: Problems) -> Checked:
@@ -55,28 +55,21 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     start = Position(document.at.source, 0, 0)
     _check_keys(document, problems)
     values = read_parameters(_value(document.entries, "parameters"), _value(document.entries, "presets"), problems)
+    check_comparisons(document, problems)
     document = substitute(document, values, problems)
     entries = document.entries
     name = _read_name(entries, start, problems)
     inputs, places = _read_inputs(entries, start, problems)
     defaults = read_defaults(_value(entries, "defaults"), problems)
     blocks = check_blocks(read_blocks(_value(entries, "blocks"), problems), values, defaults, problems)
-    drafts = []
-    if "layers" in entries:
-        around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
-        drafts = read_layers(entries["layers"].value, around, problems)
-    else:
-        problems.add(start, "the spec needs 'layers': a mapping of names to layers")
-    connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
     training = _read_recipe(entries, problems)
     spec = ModelSpec(
         name=name,
         inputs=inputs,
-        layers=connected.layers,
-        outputs=connected.outputs,
+        layers=(),
+        outputs=(),
         source=_read_text(entries, "source", problems),
         parameters={name: value for name, value in values.items() if not isinstance(value, Unknown)},
-        auxiliary=connected.auxiliary,
         training=training,
         published=_read_part(Published, entries, "published", problems),
         blocks=blocks,
@@ -84,6 +77,17 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         placement=_read_part(PlacementSpec, entries, "placement", problems),
         placed_at=entries["placement"].value.at if "placement" in entries else None,
     )
+    drafts = []
+    if "layers" in entries and is_null(entries["layers"].value) and layers_below(entries, KEYS):
+        pass  # what is not indented was reported
+    elif "layers" in entries:
+        around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
+        drafts = read_network(entries["layers"].value, around, values, spec, problems)
+    elif not is_said_otherwise("layers", entries, KEYS):
+        hint = "for example `layers: {fc: {op: dense, units: 10}}`"
+        problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
+    connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
+    spec = replace(spec, layers=connected.layers, outputs=connected.outputs, auxiliary=connected.auxiliary)
     if training is not None:
         check_heads(training, entries, connected.heads, problems)
     missing = frozenset(places) - {value.name for value in inputs}
@@ -91,7 +95,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
 
 
 def _names(inputs: tuple[Input, ...], places: Mapping[str, Position], values: Names) -> Names:
-    """What expressions in the network's own layers see: its parameters, and the shape that it receives."""
+    """What expressions in the network's own layers see wherever they stand: its parameters, and what it receives."""
     if len(inputs) < len(places):
         return without_shape(values, places)
     arriving = incoming({value.name: value.type for value in inputs})
@@ -107,11 +111,13 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
         if problems.is_known(entry.at):
             continue
         if key not in KEYS:
-            problems.add(entry.at, f"a spec has no key {quote(key)}", suggest(key, KEYS, "it has"))
+            problems.add(entry.at, f"a spec has no key {quote(key)}", key_hint(key, entry.value, KEYS))
 
 
 def _read_name(entries: Mapping[str, Entry], start: Position, problems: Problems) -> str:
     if "name" not in entries:
+        if is_said_otherwise("name", entries, KEYS):
+            return ""
         derived = "extends" in entries
         why = ": what extends another network is not that network" if derived else ""
         problems.add(start, f"the spec needs 'name'{why}", "for example `name: alexnet`")
@@ -119,7 +125,7 @@ def _read_name(entries: Mapping[str, Entry], start: Position, problems: Problems
     name = _read_text(entries, "name", problems)
     if name and not re.fullmatch(NAME_PATTERN, name):
         message = f"{quote(name)} cannot name a network: expected letters of A to Z, digits, _ and -, a letter first"
-        problems.add(entries["name"].value.at, message)
+        problems.add(entries["name"].value.at, message, name_hint(name, "net"))
     elif len(name) > MAX_NAME:
         message = f"{quote(name)} cannot name a network: expected at most {MAX_NAME} characters, received {len(name):,}"
         problems.add(entries["name"].value.at, message)
@@ -131,7 +137,8 @@ def _read_text(entries: Mapping[str, Entry], key: str, problems: Problems) -> st
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value:
         return node.value
     if node is not None and not is_broken(node):
-        hint = "quotes make text of it" if isinstance(node, ScalarNode) and key == "source" else ""
+        is_number = isinstance(node, ScalarNode) and isinstance(node.value, int | float)
+        hint = "quotes make text of it" if is_number and key == "source" else ""
         problems.add(node.at, f"expected a string, received {describe(node)}", hint)
     return ""
 
@@ -151,7 +158,8 @@ def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, probl
     if isinstance(node, MappingNode):
         return validate(model, Subject(node, at, key), problems)
     if not is_broken(node):
-        problems.add(node.at, f"expected a mapping, received {describe(node)}")
+        expected = expectation([Member(model, ())]) if len(model.model_fields) < MANY else "a mapping"
+        problems.add(node.at, f"expected {expected}, received {describe(node)}")
     return None
 
 
@@ -170,22 +178,51 @@ def _read_inputs(
             named = node.entries
         elif not is_broken(node):
             received = "an empty mapping" if isinstance(node, MappingNode) else describe(node)
-            problems.add(node.at, f"expected a mapping of names to inputs, received {received}")
-    else:
+            hint = "for example `inputs: {image: {shape: [3, 224, 224]}, facts: {shape: [10]}}`"
+            problems.add(node.at, f"expected a mapping of names to inputs, received {received}", hint)
+    elif not is_said_otherwise("input", entries, KEYS):
         problems.add(start, "the spec needs 'input'", "for example `input: {shape: [3, 224, 224]}`: C, H, W")
     read = (_read_input(name, entry, problems) for name, entry in named.items())
     places = {name: entry.at for name, entry in named.items()} or {"input": start}
     return tuple(value for value in read if value is not None), places
 
 
+_FIELDS = tuple(InputSpec.model_fields)
+
+
+def _shape_hint(name: str, node: DocumentNode) -> str:
+    """An input as it is written, of the shape that stands there."""
+    if not isinstance(node, SequenceNode):
+        return "for example `{shape: [3, 224, 224]}`"
+    shape = ", ".join(str(plain(item)) for item in node.items)
+    return f"`input: {{shape: [{shape}]}}` is an input" if name == "shape" else f"write `{{shape: [{shape}]}}`"
+
+
 def _read_input(name: str, entry: Entry, problems: Problems) -> Input | None:
     if wrong := name_problem(name):
-        problems.add(entry.at, f"{quote(name)} cannot name an input: {wrong}")
+        problems.add(entry.at, f"{quote(name)} cannot name an input: {wrong}", name_hint(name, "input"))
     node = entry.value
     if not isinstance(node, MappingNode):
         if not is_broken(node):
-            hint = "for example `{shape: [3, 224, 224]}`"
-            problems.add(node.at, f"expected a mapping with 'shape', received {describe(node)}", hint)
+            problems.add(
+                node.at, f"expected a mapping with 'shape', received {describe(node)}", _shape_hint(name, node)
+            )
+        return None
+    if name == "input" and "shape" not in node.entries:
+        named = [(own, e) for own, e in node.entries.items() if isinstance(e.value, MappingNode) and own not in _FIELDS]
+        if named:
+            hint = f"`inputs: {{{named[0][0]}: {{shape: …}}}}` names inputs"
+            problems.add(named[0][1].at, f"`input` is one input, and {quote(named[0][0])} names one", hint)
+            return None
+    shape = node.entries["shape"].value if "shape" in node.entries else None
+    if (
+        isinstance(shape, SequenceNode)
+        and len(shape.items) == 4
+        and plain(shape.items[0]) in (None, "N", "B", "batch", -1)
+    ):
+        rest = ", ".join(str(plain(item)) for item in shape.items[1:])
+        message = f"the batch is no part of an input's shape, received {describe(shape.items[0])} first"
+        problems.add(shape.items[0].at, message, f"write `[{rest}]`")
         return None
     spec = validate(InputSpec, Subject(node, entry.at, name), problems)
     if spec is None:

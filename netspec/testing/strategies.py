@@ -72,10 +72,28 @@ def specs(draw: Draw, most_layers: int = 10) -> DrawnSpec:
         parts, graph = draw(with_blocks(drawn.layers, graph))
     elif graph.outputs != (graph.nodes[-1].name,) or draw(st.booleans()):
         parts["outputs"] = list(graph.outputs)
+    parts["layers"] = _seeing_shapes(draw, parts["layers"], graph)
     stated = {value.name: {"shape": list(value.type.features)} for value in inputs}
     single = len(inputs) == 1 and inputs[0].name == "input"
     document = {"name": graph.name, **({"input": stated["input"]} if single else {"inputs": stated}), **parts}
     return DrawnSpec(draw(sugared(document)), graph)
+
+
+def _seeing_shapes(draw: Draw, layers: dict[str, Any], graph: Graph) -> dict[str, Any]:
+    """The layers, with some numbers of those that are no blocks said by the shape that arrives."""
+    found = {}
+    for name, layer in layers.items():
+        node = graph.values.get(name)
+        types = node.input_types if "op" in layer and isinstance(node, Node) else ()
+        key = next((key for key in ("filters", "units") if isinstance(layer.get(key), int)), "")
+        if key and types and not draw(st.integers(0, 2)):
+            seen, size = (
+                ("channels", types[0].features[0]) if types[0].rank == 4 else ("shape[-1]", types[0].features[-1])
+            )
+            found[name] = {**layer, key: f"${{{seen} + {layer[key] - size}}}".replace("+ -", "- ")}
+        else:
+            found[name] = layer
+    return found
 
 
 def _inputs() -> st.SearchStrategy[tuple[Input, ...]]:

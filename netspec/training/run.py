@@ -8,7 +8,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Any, Literal
 
-from netspec.errors import NetspecError, WeightsError
+from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.graph.mean import write_npy
@@ -29,6 +29,7 @@ from netspec.training.loop import Loop
 from netspec.training.material import Material, gather, image_preprocessing, recipe_of
 from netspec.training.metrics import MetricsFile, TensorBoard
 from netspec.training.network import classes_of
+from netspec.training.same_run import require_same_run
 from netspec.training.schedule import Schedule
 from netspec.training.score import Scores, score
 from netspec.training.stop import StopRequested, StopSignals
@@ -36,9 +37,6 @@ from netspec.training.summary import write_run_report
 from netspec.training.together import common_facts, towers_of
 from netspec.training.update import slot_names
 from netspec.weights import initialize, load_weights
-
-# What may differ between a run and its continuation: how long it is.
-LENGTH = ("epochs", "steps")
 
 
 @dataclass(frozen=True)
@@ -186,28 +184,12 @@ def _beginning(
     graph = material.graph
     if options.resume:
         state, position, before = load_checkpoint(folder.last, graph, material.recipe)
-        _require_same_run(folder, before, run)
+        require_same_run(folder, before, run)
         return state, position
     weights: dict[str, Any] = (
         load_weights(options.weights, graph) if options.weights else initialize(graph, material.recipe.seed)
     )
     return TrainingState(weights), Position()
-
-
-def _require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
-    differ = [
-        f"training.{key}: {before.recipe.get(key)} before, {now.recipe.get(key)} now"
-        for key in now.recipe
-        if key not in LENGTH and before.recipe.get(key) != now.recipe[key]
-    ]
-    differ += ["the data are others than before"] if before.data != now.data else []
-    differ += [f"--exact was {'' if before.exact else 'not '}given before"] if before.exact != now.exact else []
-    if differ:
-        raise WeightsError(
-            f"{folder.path} is another run than the one asked for:\n  " + "\n  ".join(differ),
-            "a run continues as it began; another one can begin with its weights: --weights "
-            f"{folder.last.relative_to(folder.path.parent.parent)}",
-        )
 
 
 @dataclass

@@ -233,7 +233,7 @@ def test_there_must_be_something_to_resume(run: Run) -> None:
 @pytest.mark.parametrize(
     ("settings", "options", "what"),
     [
-        (("training.optimizer.momentum=0.5",), {}, "training.optimizer"),
+        (("training.optimizer.momentum=0.5",), {}, "training.optimizer.momentum: "),
         (("training.seed=3",), {}, "training.seed: 0 before, 3 now"),
         ((), {"exact": True}, "--exact was not given before"),
         ((), {"holdout": 0.3}, "the data are others than before"),

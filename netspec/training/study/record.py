@@ -17,10 +17,9 @@ from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
 from netspec.training.folder import RunFolder
 from netspec.training.material import recipe_of
-from netspec.training.run import LENGTH, TrainOptions
+from netspec.training.run import TrainOptions
+from netspec.training.same_run import ABSENT, LENGTH, Difference, differences, filled_in
 from netspec.training.study.model import Member, Study
-
-ABSENT = "nothing"  # where one recipe says something and the other does not
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,8 @@ def read_record(run: StudyRun) -> Record | None:
     try:
         found = json.loads(run.record.read_text(encoding="utf-8"))
         finish = Finish(**found["finish"]) if found["finish"] else None
-        return Record(found["asked"], finish, found["failure"])
+        asked = {**found["asked"], "training": filled_in(found["asked"]["training"])}
+        return Record(asked, finish, found["failure"])
     except (ValueError, KeyError, TypeError) as error:
         raise NetspecError(f"{run.record}: not the record of a run", f"remove it, and {run.folder.path}") from error
 
@@ -164,39 +164,10 @@ def is_finished(run: StudyRun, asked: Mapping[str, Any]) -> bool:
     return record.finish is not None and record.asked == asked
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One value that two mappings differ in, as JSON has it."""
-
-    path: str
-    before: str
-    now: str
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[Difference]:
-    """Every value that differs, by its dotted path.
-
-    >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}})
-    [Difference(path='a.b', before='1', now='3')]
-    """
-    found = []
-    for key in dict.fromkeys([*before, *now]):
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += differences(old, new, f"{path}{key}.")
-        elif old != new:
-            found.append(Difference(f"{path}{key}", _shown(old), _shown(new)))
-    return found
-
-
 def _told(difference: Difference) -> str:
     if difference.path == "network":  # a hash
         return "the network has changed"
     return f"{difference.path}: {difference.before} before, {difference.now} now"
-
-
-def _shown(value: object) -> str:
-    return ABSENT if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _shortened(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from netspec.training.material import recipe_of
 from netspec.training.metrics import read_metrics
+from netspec.training.same_run import Difference, differences
 from netspec.training.study.model import Errors, Member, Study, Target
-from netspec.training.study.record import Difference, StudyRun, differences, read_record, runs_of
+from netspec.training.study.record import StudyRun, read_record, runs_of
 
 State = Literal["waiting", "begun", "failed", "finished"]
 

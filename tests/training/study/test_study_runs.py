@@ -17,9 +17,10 @@ from netspec.errors import NetspecError
 from netspec.lowering import find_backend
 from netspec.training.events import Observers, StepDone
 from netspec.training.run import TrainOptions, train
+from netspec.training.same_run import differences
 from netspec.training.study.model import Study
 from netspec.training.study.read import read_study
-from netspec.training.study.record import StudyRun, asked_of, differences, held, is_finished, read_record, runs_of
+from netspec.training.study.record import StudyRun, asked_of, held, is_finished, read_record, runs_of
 from netspec.training.study.train import Ending, Progress, train_here
 from netspec.weights import read_arrays
 from tests.training.study.conftest import WriteStudy

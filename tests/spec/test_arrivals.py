@@ -1,0 +1,210 @@
+"""Expressions of the network's own layers see the shapes that arrive at each, and those of values that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from netspec.errors import SpecError
+from netspec.graph import Graph
+from netspec.spec import elaborate, load_graph, read_spec, write_spec
+
+Load = Callable[..., Graph]
+HEAD = "name: example\ninput: {shape: [3, 8, 6]}\n"
+UNIT = """blocks:
+  unit:
+    parameters: {width: 4, out: "${channels}"}
+    layers:
+      conv: {op: conv2d, filters: "${width}", kernel_size: 1}
+      project: {op: conv2d, filters: "${out}", kernel_size: 1}
+  pair:
+    layers:
+      left: {op: conv2d, filters: 5, kernel_size: 1}
+      right: {op: max_pool2d, inputs: input, kernel_size: 2, stride: 2}
+    outputs: [left, right]
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load_text(text: str, set: object = ()) -> Graph:
+        path = tmp_path / "spec.yaml"
+        path.write_text(HEAD + text)
+        graph = load_graph(path, set).check()  # type: ignore[arg-type]
+        spec = read_spec(path, set)  # type: ignore[arg-type]
+        assert elaborate(spec) == graph
+        path.write_text(write_spec(spec))
+        assert load_graph(path) == graph, path.read_text()
+        return graph
+
+    return load_text
+
+
+def features(graph: Graph, *names: str) -> list[int]:
+    return [graph.type_of(name).features[0] for name in names]
+
+
+def problems(load: Load, text: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    return [d.message for d in caught.value.diagnostics]
+
+
+def test_a_layer_sees_what_it_reads_and_not_what_the_network_reads(load: Load) -> None:
+    graph = load(
+        """layers:
+  a: {op: conv2d, filters: "${2 * channels}", kernel_size: 1}
+  b: {op: conv2d, filters: "${2 * channels}", kernel_size: 3}
+  c: {op: conv2d, filters: "${height * 10 + width}", kernel_size: 1}
+  d: {op: conv2d, filters: "${input.height + shape[2]}", kernel_size: 1}
+  e: {op: flatten}
+  f: {op: dense, units: "${shape[0] // 4}"}
+"""
+    )
+    assert features(graph, "a", "b", "c", "d", "e", "f") == [6, 12, 64, 12, 288, 72]
+
+
+def test_of_several_values_the_first_is_seen_and_each_by_its_name(load: Load) -> None:
+    graph = load(
+        UNIT
+        + """layers:
+  a: {op: conv2d, filters: 7, kernel_size: 3}
+  p: {block: pair}
+  b: {op: conv2d, inputs: p.right, filters: "${channels + a.height}", kernel_size: 1}
+  c: {op: concat, inputs: [p.left, a]}
+  d: {op: conv2d, filters: "${p.left.channels * 100 + p.right.height * 10 + channels}", kernel_size: 1}
+  e: {op: identity, inputs: b}
+outputs: [d, e]
+"""
+    )
+    assert features(graph, "b", "d") == [7 + 6, 500 + 30 + 12]
+
+
+def test_a_value_may_be_read_twice(load: Load) -> None:
+    graph = load(
+        """layers:
+  a: {op: add, inputs: [input, input], when: "${channels == 3}"}
+  b: {op: concat, inputs: [a, a]}
+  c: {op: conv2d, filters: "${channels}", kernel_size: 1}
+"""
+    )
+    assert features(graph, "b", "c") == [6, 6]
+
+
+def test_the_order_of_the_file_is_not_that_of_the_values(load: Load) -> None:
+    graph = load(
+        """layers:
+  last: {op: conv2d, inputs: first, filters: "${channels + side.channels}", kernel_size: 1}
+  side: {op: conv2d, inputs: first, filters: "${channels + 1}", kernel_size: 1}
+  first: {op: conv2d, inputs: input, filters: "${channels + 1}", kernel_size: 1}
+outputs: [last, side]
+"""
+    )
+    assert features(graph, "first", "side", "last") == [4, 5, 9]
+
+
+def test_arguments_ends_repeats_and_conditions_see_it(load: Load) -> None:
+    text = UNIT + "parameters: {wide: true}\n"
+    text += """layers:
+  a: {op: conv2d, filters: 6, kernel_size: 1, when: "${wide}"}
+  s: {block: unit, width: "${channels + index}", repeat: "${channels // 2}", first: {out: "${channels * 2}"},
+      last: {out: "${height}"}}
+  drop: {op: conv2d, filters: 1, kernel_size: 1, when: "${channels > 100}"}
+  b: {op: conv2d, filters: "${channels + drop.width}", kernel_size: 1}
+  c: {block: unit, width: "${a.channels}"}
+"""
+    graph = load(text)
+    assert features(graph, "s.0.conv", "s.0.project", "s.1.conv", "s.2.conv", "s.2.project") == [6, 12, 7, 8, 8]
+    assert features(graph, "b", "c.conv") == [8 + 6, 6]
+    graph = load(text, {"wide": "false"})
+    assert [s.path for s in graph.scopes if s.is_stack] == ["s"]
+    assert features(graph, "s.0.conv", "s.0.project", "b", "c.conv") == [3, 8, 14, 3]
+
+
+def test_op_and_block_may_be_chosen_by_it(load: Load) -> None:
+    graph = load(
+        UNIT
+        + """layers:
+  a: {op: "${'relu' if channels == 3 else 'tanh'}"}
+  p: {block: "${'pair' if width > 5 else 'unit'}"}
+outputs: [p.left, p.right]
+"""
+    )
+    assert [node.op.kind for node in graph.nodes] == ["relu", "conv2d", "max_pool2d"]
+
+
+def test_what_reads_nothing_sees_what_it_names(load: Load) -> None:
+    graph = load(
+        """layers:
+  a: {op: conv2d, filters: 4, kernel_size: 1}
+  scale: {op: parameter, shape: ["${a.channels}", 1, 1]}
+  b: {op: multiply, inputs: [a, scale]}
+"""
+    )
+    assert graph.type_of("scale").features == (4, 1, 1)
+    assert problems(
+        load, "layers:\n  a: {op: relu}\n  b: {op: parameter, shape: ['${channels}']}\noutputs: [a, b]\n"
+    ) == ["the parameter 'channels' is not defined"]
+
+
+def test_parameters_hide_shapes(load: Load) -> None:
+    text = "parameters: {width: 9, a: 2}\nlayers:\n  a: {op: relu}\n"
+    graph = load(text + "  b: {op: conv2d, filters: '${width + a + height}', kernel_size: 1}\n")
+    assert features(graph, "b") == [19]
+
+
+def test_what_feeds_itself_by_its_shape_is_a_circle(load: Load) -> None:
+    conv = "{op: conv2d, kernel_size: 1, "
+    assert problems(load, f"layers:\n  a: {conv}filters: '${{b.channels}}'}}\n  b: {{op: relu}}\n") == [
+        "'a' needs its own shape: a sees the shape of b reads a"
+    ]
+    assert problems(load, f"layers:\n  a: {conv}filters: '${{a.channels}}'}}\n") == [
+        "'a' needs its own shape: a sees the shape of a"
+    ]
+    text = f"layers:\n  a: {conv}inputs: b, filters: '${{channels}}'}}\n  b: {conv}inputs: a, filters: 3}}\n"
+    assert problems(load, text) == ["'a' needs its own output: a reads b reads a"]
+
+
+def test_which_values_are_read_cannot_depend_on_it(load: Load) -> None:
+    text = "layers:\n  a: {op: relu}\n  b: {op: tanh, inputs: \"${'a' if channels > 3 else 'input'}\"}\n"
+    assert problems(load, text) == [
+        "which values a layer reads cannot depend on a shape: what arrives is known only then"
+    ]
+
+
+def test_where_no_map_arrives_that_is_said(load: Load) -> None:
+    text = "layers:\n  a: {op: flatten}\n  b: {op: dense, units: '${channels}'}\n  c: {op: dense, units: '${height}'}\n"
+    assert problems(load, text) == ["what arrives has no channels: it is (N, 144), and a map is (N, C, H, W)"]
+
+
+def test_what_a_wrong_layer_feeds_is_not_reported_but_what_is_wrong_without_shapes_is(load: Load) -> None:
+    text = """layers:
+  a: {op: conv2d, filters: 3, kernel_size: 9}
+  b: {op: conv2d, filters: "${channels}", kernel_size: 1}
+  c: {op: conv2d, filters: "${channels}", kernel_size: 1, padding: -1}
+  d: {op: conv2d, filters: "${channels + nothing}", kernel_size: 1}
+"""
+    assert problems(load, text) == [
+        "conv2d: a kernel of 9x9 does not fit its input of 8x6 (receives (N, 3, 8, 6) from input)",
+        "expected a non-negative integer, received -1",
+        "the parameter 'nothing' is not defined",
+    ]
+
+
+def test_what_is_dropped_and_reads_two_values_has_no_shape(load: Load) -> None:
+    text = "layers:\n  a: {op: relu}\n  d: {op: add, inputs: [a, input], when: false}\n"
+    text += "  b: {op: conv2d, inputs: a, filters: '${d.channels}', kernel_size: 1}\n"
+    assert problems(load, text) == ["'d' is dropped here, and does not read one value that its shape could be of"]
+
+
+def test_a_missing_layer_is_told_once(load: Load) -> None:
+    text = "layers:\n  a: {op: conv2d, inputs: nowhere, filters: '${channels}', kernel_size: 1}\n"
+    assert problems(load, text) == ["there is no layer or input 'nowhere'"]
+
+
+def test_many_layers_take_time_in_proportion(load: Load) -> None:
+    lines = [f'  a{i}: {{op: conv2d, filters: "${{channels}}", kernel_size: 1}}' for i in range(1500)]
+    graph = load("layers:\n" + "\n".join(lines) + "\n")
+    assert features(graph, "a1499") == [3]

@@ -1,0 +1,43 @@
+"""What the writer of a spec probably meant: names cut short, in other libraries' words, in other letters."""
+
+from __future__ import annotations
+
+import pytest
+
+from netspec.ops import OPS
+from netspec.spec.hints import foreign_letter, nearest
+from netspec.spec.layer_hints import _OTHER_NAMES, op_hint
+
+KNOWN = ["learning_rate", "momentum", "weight_decay", "nesterov"]
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "expected"),
+    [
+        ("lr", KNOWN, "learning_rate"),
+        ("decay", KNOWN, "weight_decay"),
+        ("momentun", KNOWN, "momentum"),
+        ("Nesterov", KNOWN, "nesterov"),
+        ("h", ["height", "width"], "height"),
+        ("crop", ["random_crop", "random_resized_crop"], ""),
+        ("p", ["rate", *"abcdefg"], ""),
+        ("activation", ["dilation", "stride"], ""),
+        ("sdg", ["sgd", "adam"], "sgd"),
+        ("", KNOWN, ""),
+        ("_", ["a_b", "c"], ""),
+    ],
+)
+def test_the_nearest_name(word: str, known: list[str], expected: str) -> None:
+    assert nearest(word, known) == expected
+
+
+@pytest.mark.parametrize("name", _OTHER_NAMES)
+def test_other_names_are_none_of_ours_and_mean_one_of_them(name: str) -> None:
+    assert name not in OPS
+    assert op_hint(f"nn.{name.title()}", ()) == f"did you mean {_OTHER_NAMES[name]!r}?"
+    assert _OTHER_NAMES[name] in OPS
+
+
+def test_a_letter_that_looks_like_another_is_named() -> None:
+    assert foreign_letter("\u043ep") == "'\u043e' is U+043E, not one of A to Z"
+    assert foreign_letter("op") == ""
