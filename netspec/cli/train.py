@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -136,7 +137,7 @@ def _conclude(outcome: Outcome) -> int:
     if outcome.stopped is not None:
         again = _without_beginning(sys.argv[1:])
         print_note(f"stopped by {outcome.stopped.name} after step {outcome.position.step}: {outcome.folder.last}")
-        print_note(f"to go on: netspec {shlex.join([*again, '--resume'])}")
+        print_note(f"to go on: {_launcher()} {shlex.join([*again, '--resume'])}")
         return SIGNAL + outcome.stopped
     scores = outcome.scores
     time = clock(outcome.position.seconds)
@@ -150,6 +151,13 @@ def _conclude(outcome: Outcome) -> int:
         print_out(f"{style('✓', GREEN)} trained for {time}, without validation")
     print_out(f"  {outcome.folder.report}")
     return 0
+
+
+def _launcher() -> str:
+    """What a run is started with: where it was one of torchrun's processes, torchrun, as on this machine."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return "netspec"
+    return f"torchrun --nproc-per-node {os.environ.get('LOCAL_WORLD_SIZE', os.environ['WORLD_SIZE'])} -m netspec"
 
 
 def _without_beginning(arguments: list[str]) -> list[str]:

@@ -51,6 +51,25 @@ def test_of_four_processes_under_torchrun_one_is_killed(spec: Path) -> None:
     assert_whole_and_goes_on(spec, "killed")
 
 
+def test_what_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
+    """SIGTERM to torchrun comes to each of its processes: they leave together, between two steps."""
+    command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, "ended", *LONG, *TOWERS)]
+    running = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+    )
+    checkpoint = spec.parent / "ended" / "checkpoints" / "last.safetensors"
+    for _ in range(1200):
+        if checkpoint.exists():
+            break
+        time.sleep(0.1)
+    running.terminate()
+    _, told = running.communicate(timeout=60)
+    assert told.count("stopped by SIGTERM after step ") == 1, told
+    assert told.count(f"to go on: torchrun --nproc-per-node 2 -m netspec train {spec} ") == 1
+    assert "error: " not in told
+    assert_whole_and_goes_on(spec, "ended")
+
+
 def test_one_that_never_comes_is_not_waited_for_once_torchrun_ends_the_others(spec: Path) -> None:
     """The first waits within PyTorch, where no handler of Python's is heard."""
     command = [*TORCHRUN, "2", FAILING, "start", *arguments(spec, "alone", *TOWERS)]
