@@ -135,7 +135,13 @@ class BlockClasses:
         """The attributes that hold the parameters, and what is computed from them, that `forward` reads."""
         read = {name for unit in template.units for statement in unit.run for name in names_in(statement.value)}
         taken = {*MODULE_ATTRIBUTES, *(draft.attribute(member) for member in draft.part.members)}
-        return {own: f"self.{available(own, taken)}" for own in template.names if own in read}
+        kept: dict[str, str] = {}
+        for own in template.names:
+            if own in read:
+                attribute = available(own, taken)
+                taken.add(attribute)
+                kept[own] = f"self.{attribute}"
+        return kept
 
     def _render(self, part: Part, made: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]

@@ -8,8 +8,9 @@ from typing import Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Graph, Node
+from netspec.lowering.known import Given, Hints
 from netspec.lowering.naming import available, identifier, variables_of
-from netspec.lowering.parameters import Given, Hints, Parameter
+from netspec.lowering.parameters import Parameter
 from netspec.lowering.parts import Part, local_name, values_of
 from netspec.lowering.render import render_expression
 from netspec.lowering.rewrite import children_of, rename

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netspec.lowering.kinds import kinds_of
-from netspec.lowering.parameters import ABSENT, Given, Kinds, Parameter, ParameterNaming, Place
+from netspec.lowering.kinds import Kinds, kinds_of
+from netspec.lowering.known import ABSENT, Given
+from netspec.lowering.parameters import Parameter, ParameterNaming, Place
 from netspec.lowering.rewrite import children_of, rename, with_children
 from netspec.lowering.source import (
     Assign,
@@ -124,9 +125,11 @@ class Generalizer:
         self._signatures = signatures
         self._reserved = frozenset(reserved)
         self._absent = absent
+        self._shapes: dict[int, tuple[Any, ...]] = {}  # of the units of drafts that are being grouped
 
     def group(self, drafts: Sequence[Draft]) -> list[tuple[tuple[int, ...], Template]]:
         """Drafts that can share, by position, each group with what it shares; the fullest decide."""
+        self._shapes.clear()
         order = sorted(range(len(drafts)), key=lambda index: -len(drafts[index].units))
         groups: dict[int, list[list[int]]] = {}
         for index in order:
@@ -162,9 +165,15 @@ class Generalizer:
 
     def _shape(self, unit: Unit, passed: Mapping[str, str]) -> tuple[Any, ...]:
         """What has to be the same of two units: all but numbers that can be parameters."""
-        setup = tuple((s.target, self._form(s.value)) for s in unit.setup)
-        run = [rename(statement, passed) if passed else statement for statement in unit.run]
-        return setup, tuple((_targets(s), self._form(s.value)) for s in run)
+        if passed:
+            unit = replace(unit, run=tuple(rename(statement, passed) for statement in unit.run))
+            return self._forms_of(unit)
+        if id(unit) not in self._shapes:
+            self._shapes[id(unit)] = self._forms_of(unit)
+        return self._shapes[id(unit)]
+
+    def _forms_of(self, unit: Unit) -> tuple[Any, ...]:
+        return tuple((_targets(s), self._form(s.value)) for s in (*unit.setup, *unit.run))
 
     def _form(self, expression: Expression) -> Any:
         match expression:

@@ -28,7 +28,8 @@ _NO_SIZES: Final = frozenset(
 )
 # What may be as many as there are channels.
 _COUNTS: Final = frozenset({"groups", "heads"})
-ANY: Final[frozenset[str]] = frozenset()  # of a name of which nothing is known
+Kinds = frozenset[str]
+ANY: Final[Kinds] = frozenset()  # of a name of which nothing is known
 SIZE: Final = frozenset({"size"})  # of a number without a name
 
 

@@ -9,7 +9,8 @@ import pytest
 from netspec.graph import Formula
 from netspec.lowering.formulas import UNKNOWN, read_formula, value_in
 from netspec.lowering.kinds import kinds_of, may_name
-from netspec.lowering.parameters import ABSENT, Given, ParameterNaming, Place
+from netspec.lowering.known import ABSENT, Given
+from netspec.lowering.parameters import ParameterNaming, Place
 from netspec.lowering.render import render_expression
 from netspec.lowering.source import Binary, Literal, Name, Negative, TupleOf
 
@@ -140,6 +141,25 @@ def test_a_name_that_the_spec_computes_is_computed() -> None:
     assert given.parameter((4, 40), at("conv", "out_channels")) == Name("hidden")
     assert [p.name for p in given.parameters()] == ["hidden"], "it was given, and not left to the spec"
     assert given.computed() == ()
+
+
+def test_a_name_for_the_channels_that_arrive_is_not_computed_from_itself() -> None:
+    says = {"width": "channels", "twice": "2 * channels", "conv.filters": "width", "more.filters": "twice"}
+    names = naming(says, channels="in_channels", width=(4, 8), twice=(8, 16), in_channels=(4, 8))
+    assert names.parameter((4, 8), at("conv", "out_channels")) == Name("width")
+    assert names.parameter((4, 8), at("conv", "in_channels")) == Name("width")
+    assert names.parameter((8, 16), at("more", "out_channels")) == Name("twice")
+    assert {p.name for p in names.parameters()} == {"width", "twice"}
+
+
+def test_a_condition_may_be_computed() -> None:
+    says = {"deep": "depth > 2", "conv.when": "deep", "act.when": "deep", "conv.kernel_size": "depth"}
+    names = naming(says, depth=(1, 3), deep=(False, True), other=(3, 4))
+    assert names.flag("conv", (False, True)) == Name("deep")
+    assert names.flag("act", (False, True)) == Name("deep")
+    assert names.flag("drop", (True, False)) == Name("has_drop")
+    assert names.computed() == (("deep", Binary(">", Name("depth"), Literal(2))),)
+    assert [p.name for p in names.parameters()] == ["depth", "has_drop"]
 
 
 def test_what_is_there_is_told_by_the_condition_of_the_spec() -> None:
