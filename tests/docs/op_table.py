@@ -13,8 +13,8 @@ HEAD = """\
 # The ops
 
 What a layer's `op` can be, how many values it reads, its attributes with their defaults (one without has to be said),
-and in a sentence what it computes. `netspec ops conv2d` has the rest: what each attribute takes, shapes, weights, source,
-and where frameworks differ. [The language](language.md#attributes) has how sizes and paddings are written, and
+and in a sentence what it computes. `netspec ops conv2d` has the rest: what each attribute takes, shapes, weights,
+source, and where frameworks differ. [The language](language.md#attributes) has how sizes and paddings are written, and
 [what `initialize` takes](language.md#initial-weights).
 
 | op | reads | attributes | meaning |
