@@ -65,7 +65,7 @@ def test_a_full_disk_is_told_before_training(run: Run, monkeypatch: pytest.Monke
 
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(NetspecError, match=r"its disk has 0\.00 GiB left"):
+    with pytest.raises(NetspecError, match=r"its disk has 0\.0 MiB left"):
         run()
 
 
