@@ -20,7 +20,8 @@ def test_a_loss_that_is_not_finite_names_the_layer(run: Run, spec: Path) -> None
     with pytest.raises(DivergedError) as caught:
         run()
     assert "the loss became" in caught.value.message
-    assert "in step 2" in caught.value.message
+    # Weights of 1e30 overflow in what reads them, or one update later: it depends on the order in which a CPU adds.
+    assert any(f"in step {step}:" in caught.value.message for step in (2, 3))
     assert "norm" in caught.value.message or "fc" in caught.value.message
     assert "learning_rate" in caught.value.hint
 
