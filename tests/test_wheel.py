@@ -31,6 +31,13 @@ def test_specs_and_mappings_are_in_the_wheel(installed: Path) -> None:
     assert len(expected) > 40
 
 
+def test_its_description_is_the_front_door(installed: Path) -> None:
+    (metadata,) = installed.glob("*.dist-info/METADATA")
+    head, _, description = metadata.read_text().partition("\n\n")
+    assert "Description-Content-Type: text/markdown" in head
+    assert description.strip() == (ROOT / "README.md").read_text().strip()
+
+
 def test_an_installed_netspec_finds_them(installed: Path) -> None:
     command = [sys.executable, "-m", "netspec", "weights", "list", "--json"]
     environment = os.environ | {"PYTHONPATH": str(installed)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.console import GREEN, RED, print_json, print_out, print_table, style
+from netspec.cli.console import GREEN, RED, print_json, print_out, print_table, style, terminal_width
 from netspec.cli.options import FILE, json_option, set_option
 from netspec.cli.table import Cell, Column
 
@@ -57,7 +57,7 @@ def command(before: Path, after: Path, settings: tuple[str, ...], as_json: bool)
 
 def _print_diff(diff: GraphDiff) -> None:
     for change in diff.interface:
-        print_out(f"~ {change}")
+        _print_change(change, "~ ", "    ")
     for node in diff.removed:
         print_out(style(f"- {_description(node)}", RED))
     for node in diff.added:
@@ -65,7 +65,18 @@ def _print_diff(diff: GraphDiff) -> None:
     for layer in diff.changed:
         print_out(f"~ {layer.name}")
         for change in layer.fields:
-            print_out(f"    {change}")
+            _print_change(change, "    ", "      ")
+
+
+def _print_change(change: FieldChange, start: str, indent: str) -> None:
+    """What was and what is in a line, or where a terminal is too narrow for that, in a line each."""
+    width = terminal_width()
+    if width is None or len(f"{start}{change}") <= width:
+        print_out(f"{start}{change}")
+        return
+    print_out(f"{start}{change.field}:")
+    print_out(f"{indent}{change.before}")
+    print_out(f"{indent}→ {change.after}")
 
 
 def _description(node: Node) -> str:

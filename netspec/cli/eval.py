@@ -64,7 +64,13 @@ Examples:
 @click.option(
     "--views", type=click.Choice(["1", "10"]), help="The centre, or the paper's ten views alone.  [default: both]"
 )
-@click.option("--on-bad-sample", type=click.Choice(["fatal", "skip"]), default="fatal", show_default=True)
+@click.option(
+    "--on-bad-sample",
+    type=click.Choice(["fatal", "skip"]),
+    default="fatal",
+    show_default=True,
+    help="What to do with an image that cannot be read.",
+)
 @set_option
 @json_option
 def command(

@@ -71,7 +71,9 @@ The same command again goes on where it was stopped, and leaves alone what is fi
 @click.option("--validation", metavar="PATH", help="Likewise.")
 @click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE", help="Likewise.")
 @click.option("--backend", metavar="NAME", help="torch or keras.  [default: the study's]")
-@click.option("--seeds", type=Seeds(), default=(), metavar="N[,N...]", help="[default: the study's]")
+@click.option(
+    "--seeds", type=Seeds(), default=(), metavar="N[,N...]", help="Of the runs of each member.  [default: the study's]"
+)
 @click.option("--out", type=FILE, default=Path("runs"), metavar="DIR", show_default=True, help="Folder of all runs.")
 @click.option(
     "--processes", type=click.IntRange(min=1), metavar="N", help="Runs at a time, each in a process of its own."

@@ -40,7 +40,7 @@ COLUMNS = (
     Column("backend"),
     Column("against"),
     Column("dtype"),
-    Column("input"),
+    Column("input", fold=True),
     Column("worst in", fold=True),
     Column("error", right=True),
     Column("limit", right=True),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from netspec.cli.console import print_json, print_out, print_table, progress
+from netspec.cli.console import print_json, print_out, print_table, progress, terminal_width
 from netspec.cli.options import FILE, json_option, set_option
-from netspec.cli.table import Cell, Column
+from netspec.cli.table import GAP, Cell, Column
 from netspec.cli.weights_report import Imported, near, print_report, report_as_json
 
 if TYPE_CHECKING:
@@ -74,8 +74,18 @@ def list_models(as_json: bool) -> None:
     for mapping, model in models:
         spec, path = mapping.spec.relative_to(folder), mapping.path.relative_to(folder / "weights")
         rows.append([f"{mapping.origin}:{model}", str(spec), " ".join(mapping.settings(model)), str(path)])
-    print_table([Column(title, fold=True) for title in ("model", "spec", "with", "mapping")], rows)
+    columns = [Column("model"), *(Column(title, fold=True) for title in ("spec", "with", "mapping"))]
+    # On a narrow terminal the mapping's file would break every row; `--json` has it.
+    shown = slice(3 if _is_too_wide(rows) else 4)
+    print_table(columns[shown], [row[shown] for row in rows])
     print_out(f"\nspecs: {near(folder)}, mappings: {near(folder / 'weights')}")
+
+
+def _is_too_wide(rows: Sequence[Sequence[Cell]]) -> bool:
+    """Whether a terminal has too few columns for a table of these rows."""
+    width = terminal_width()
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    return width is not None and sum(widths) + GAP * (len(widths) - 1) > width
 
 
 def _model_as_json(mapping: WeightMapping, model: str) -> dict[str, Any]:

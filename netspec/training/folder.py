@@ -109,7 +109,7 @@ def require_room(folder: RunFolder, elements: int, slots: int) -> None:
     needed, free = 3 * elements * (1 + slots) * FLOAT, shutil.disk_usage(folder.path).free
     if free < needed:
         raise NetspecError(
-            f"{folder.path}: its disk has {free / 2**30:.2f} GiB left, and the checkpoints of this run take "
-            f"{needed / 2**30:.2f} GiB",
+            f"{folder.path}: its disk has {free / 2**20:,.1f} MiB left, and the checkpoints of this run take "
+            f"{needed / 2**20:,.1f} MiB",
             "free some, or write elsewhere with --out",
         )

@@ -10,6 +10,7 @@ import pytest
 from netspec.cli.app import COMMANDS
 from netspec.lowering import find_backend
 from netspec.ops import OPS
+from tests.cli.test_process import in_terminal, plain
 
 Run = Callable[..., tuple[int, str, str]]
 Spec = Callable[..., Path]
@@ -120,6 +121,15 @@ def test_diff_tells_layers_of_blocks_by_path(netspec: Run, tmp_path: Path) -> No
     code, out, _ = netspec("diff", "specs/resnet.yaml", other)
     assert code == 0
     assert "~ layer4.0.conv1\n    shape: (N, 512, 14, 14) → (N, 256, 14, 14)\n    filters: 512 → 256\n" in out
+
+
+def test_diff_of_what_is_long_has_a_line_each_on_a_terminal() -> None:
+    printed = plain(in_terminal(80, "diff", "specs/alexnet.yaml", "specs/alexnet-owt.yaml"))
+    lines = printed.splitlines()
+    first = lines.index("    initialize:")
+    assert lines[first + 1].startswith('      {"weight":{"normal":{"mean":0.0,"std":0.01}},"bias":')
+    assert any(line.startswith('      → {"weight":{"variance_scaling":') for line in lines[first:])
+    assert "    filters: 96 → 64\n" in printed
 
 
 def test_diff_as_json(netspec: Run, small: Path, write_spec: Spec) -> None:

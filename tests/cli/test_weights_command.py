@@ -238,6 +238,13 @@ def test_list_has_every_model_once_and_each_as_json(netspec: Run) -> None:
     assert out.endswith("\nspecs: specs, mappings: specs/weights\n")
 
 
+def test_list_has_every_name_whole_in_80_columns(netspec: Run) -> None:
+    printed = plain(in_terminal(80, "weights", "list", PYTHONPATH=os.environ.get("PYTHONPATH", ""))).splitlines()
+    assert max(map(len, printed)) <= 80
+    names = [model["model"] for model in json.loads(netspec("weights", "list", "--json")[1])]
+    assert {line.split(" ")[0] for line in printed} >= set(names)
+
+
 def test_importing_safetensors_loads_no_framework(given: Callable[..., list[object]]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "netspec", *map(str, given())]
     found = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -12,10 +12,10 @@ from netspec.cli.app import run
 HEAD = """\
 # The ops
 
-What a layer's `op` can be, how many values it reads, its attributes with their defaults (one without has to be said)
-and what they take, and in a sentence what it computes. `netspec ops conv2d` has the rest: shapes, weights, source, and
-where frameworks differ. [The language](language.md#attributes) has how `{height, width}` and padding are written, and
-what `initialize` takes.
+What a layer's `op` can be, how many values it reads, its attributes with their defaults (one without has to be said),
+and in a sentence what it computes. `netspec ops conv2d` has the rest: what each attribute takes, shapes, weights,
+source, and where frameworks differ. [The language](language.md#attributes) has how sizes and paddings are written, and
+[what `initialize` takes](language.md#initial-weights).
 
 | op | reads | attributes | meaning |
 |---|---|---|---|
@@ -30,16 +30,16 @@ def page() -> str:
 
 
 def _row(op: dict[str, Any]) -> str:
-    attributes = "<br>".join(_attribute(own) for own in op["attributes"])
+    attributes = ", ".join(_attribute(own) for own in op["attributes"])
     cells = (f"`{op['op']}`", op["inputs"], attributes, _escaped(op["summary"]))
     return f"| {' | '.join(cells)} |\n"
 
 
 def _attribute(attribute: dict[str, Any]) -> str:
-    if attribute["name"] == "initialize":  # of every op with weights, and long
-        return "`initialize`"
-    default = "" if attribute["required"] else f" = `{attribute['default']}`"
-    return f"`{attribute['name']}`{default}: {_escaped(attribute['type'])}"
+    """Its name and default; and what it chooses from, where that is a few words."""
+    stated = "" if attribute["required"] or attribute["name"] == "initialize" else f"={attribute['default']}"
+    choices = f" ({_escaped(attribute['type'])})" if " | " in attribute["type"] else ""
+    return f"`{attribute['name']}{stated}`{choices}"
 
 
 def _escaped(text: str) -> str:

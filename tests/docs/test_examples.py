@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import netspec
+from netspec.graph.analysis import analyze, at_inference
 from netspec.lowering import backend_names
 from netspec.ops.initializers import Normal, TruncatedNormal, Uniform, VarianceScaling
 from netspec.recipe import Recipe
@@ -30,7 +31,10 @@ EXAMPLES = examples()
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
 def test_specs_are_compiled(example: Example, tmp_path: Path) -> None:
     network = netspec.load(example.write(tmp_path))
-    network.graph.check()
+    analysis = analyze(network.graph.check())
+    counted = {"weights": analysis.weights, "trained": analysis.weights - analysis.untrained}
+    counted |= {"neurons": analysis.neurons, "macs": at_inference(network.graph).macs}
+    assert (network.spec.published or Published()).model_dump(exclude_none=True).items() <= counted.items()
     for backend in backend_names():
         assert network.lower(backend).graph.name == network.name
 

@@ -52,7 +52,7 @@ def _row(spec: str, members: list[Member]) -> str:
     weights = _span([member.trained / 1e6 for member in members], "M")
     macs = _span([member.macs / 1e9 for member in members], "G")
     by_hand = str(BY_HAND[spec]) if spec in BY_HAND else ""
-    verified = ", ".join(VERIFIED)
+    verified = _unbroken(", ".join(VERIFIED))
     return f"| [{spec}](specs/{spec}.yaml) | {names} | {weights} | {macs} | {lines} | {by_hand} | {verified} |"
 
 
@@ -63,7 +63,12 @@ def _settings(member: Member) -> str:
 
 def _span(values: list[float], unit: str) -> str:
     least, most = _rounded(min(values)), _rounded(max(values))
-    return f"{least} {unit}" if least == most else f"{least} to {most} {unit}"
+    return _unbroken(f"{least} {unit}" if least == most else f"{least} to {most} {unit}")
+
+
+def _unbroken(text: str) -> str:
+    """The text in one line of a table, which is then as many lines high as it has rows."""
+    return text.replace(" ", "&nbsp;")
 
 
 def _rounded(value: float) -> str:

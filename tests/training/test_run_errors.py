@@ -20,7 +20,8 @@ def test_a_loss_that_is_not_finite_names_the_layer(run: Run, spec: Path) -> None
     with pytest.raises(DivergedError) as caught:
         run()
     assert "the loss became" in caught.value.message
-    assert "in step 2" in caught.value.message
+    # Weights of 1e30 overflow in what reads them, or one update later: it depends on the order in which a CPU adds.
+    assert any(f"in step {step}:" in caught.value.message for step in (2, 3))
     assert "norm" in caught.value.message or "fc" in caught.value.message
     assert "learning_rate" in caught.value.hint
 
@@ -65,7 +66,7 @@ def test_a_full_disk_is_told_before_training(run: Run, monkeypatch: pytest.Monke
 
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(NetspecError, match=r"its disk has 0\.00 GiB left"):
+    with pytest.raises(NetspecError, match=r"its disk has 0\.0 MiB left"):
         run()
 
 

@@ -116,7 +116,7 @@ def test_what_is_no_model_is_refused(written: Path, damage: Callable[[bytes], by
 
 def test_no_such_file(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.onnx", tmp_path):
-        with pytest.raises(BackendError, match="no such file"):
+        with pytest.raises(BackendError, match="is a directory" if path == tmp_path else "no such file"):
             BACKEND.open(path)
 
 
