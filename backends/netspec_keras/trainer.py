@@ -33,14 +33,8 @@ if TYPE_CHECKING:
 
 Given = dict[str, Any]  # the arguments of a traced function by name: arrays, or tuples of them
 Found = tuple[Any, Any, Sequence[Any]]  # loss, how many are wrong, gradients
-PER_SAMPLE = (
-    "inputs",
-    "labels",
-    "partners",
-    "shares",
-    "shifts",
-    "masks",
-)  # arguments whose first axis is the free batch
+# Arguments whose first axis is the free batch.
+PER_SAMPLE = ("inputs", "labels", "partners", "shares", "shifts", "masks")
 
 
 class KerasTrainer(Trainer):
