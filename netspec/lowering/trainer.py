@@ -56,13 +56,14 @@ class Batch:
 
     def __post_init__(self) -> None:
         shapes = [None if array is None else array.shape for array in (self.partners, self.shares)]
-        if shapes not in ([None, None], [self.labels.shape, self.labels.shape]):
+        expected = [self.labels.shape, self.labels.shape[:1]]
+        if shapes not in ([None, None], expected):
             raise BackendError(
-                f"partners and shares: expected both, or neither, of shape {self.labels.shape}, received {shapes[0]} "
-                f"and {shapes[1]}"
+                f"partners and shares: expected neither, or shapes {expected[0]} and {expected[1]}, received "
+                f"{shapes[0]} and {shapes[1]}"
             )
 
-    def part(self, samples: slice | NDArray[np.int64]) -> Batch:
+    def part(self, samples: slice) -> Batch:
         """Some of the samples."""
         return Batch(
             self.inputs[samples],

@@ -85,5 +85,7 @@ class MixingConformance(HeadConformance):
         assert batch.partners is not None
         assert batch.shares is not None
         for partners, shares in ((batch.partners, None), (None, batch.shares), (batch.partners, batch.shares[:1])):
-            with pytest.raises(BackendError, match=r"partners and shares: expected both, or neither, of shape \(4,\)"):
+            with pytest.raises(
+                BackendError, match=r"partners and shares: expected neither, or shapes \(4,\) and \(4,\)"
+            ):
                 Batch(batch.inputs, batch.labels, batch.rows, partners=partners, shares=shares)
