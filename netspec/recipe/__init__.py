@@ -3,9 +3,9 @@
 Units: learning rates are for one optimizer step; a span of time is counted in optimizer steps or in epochs.
 """
 
-from netspec.recipe.augmentation import Augmentation, ColorNoise, Evaluation, RandomResizedCrop
+from netspec.recipe.augmentation import Augmentation, ColorNoise, ElasticDeformation, Evaluation, RandomResizedCrop
 from netspec.recipe.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd, WeightAverage, WeightOverride
-from netspec.recipe.recipe import Recipe, SoftmaxCrossEntropy
+from netspec.recipe.recipe import PixelWeights, Recipe, SoftmaxCrossEntropy
 from netspec.recipe.schedule import (
     ConstantSchedule,
     CosineSchedule,
@@ -26,10 +26,12 @@ __all__ = [
     "ColorNoise",
     "ConstantSchedule",
     "CosineSchedule",
+    "ElasticDeformation",
     "Evaluation",
     "ExponentialSchedule",
     "MultistepSchedule",
     "Optimizer",
+    "PixelWeights",
     "PlateauSchedule",
     "PolynomialSchedule",
     "RandomResizedCrop",

@@ -1,6 +1,6 @@
 """What is done to the images that are trained on, and how one is scored."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,8 +31,21 @@ class RandomResizedCrop(Attribute):
         return self
 
 
+class ElasticDeformation(Attribute):
+    """A smooth displacement of every pixel, interpolated by cubic splines between those of a grid over the crop.
+
+    `grid` is the number of its points along each side, the outer ones in the corners; `std` the standard deviation of
+    their displacements along each axis. Units: pixels of the network's input.
+
+    Source: Ronneberger et al. 2015, section 3.1, whose figures these are.
+    """
+
+    grid: Annotated[int, Field(ge=2)] = 3
+    std: PositiveFloat = 10.0
+
+
 class Augmentation(Attribute):
-    """What is done to a training image at random.
+    """What is done to a training image at random; to its mask, where it has one, the same.
 
     Attributes:
         random_shorter_side: bounds of the side, both legal, that the whole image's shorter side is resized to before
@@ -41,6 +54,8 @@ class Augmentation(Attribute):
         random_resized_crop: another way to have a crop.
         horizontal_flip: mirrors one of two.
         color_noise: added to all pixels.
+        quarter_turns: the crop, which is square, is turned by none to three of them.
+        elastic_deformation: of the crop.
     """
 
     random_shorter_side: tuple[PositiveInt, PositiveInt] | None = Field(None, strict=False)
@@ -48,6 +63,8 @@ class Augmentation(Attribute):
     random_resized_crop: RandomResizedCrop | None = None
     horizontal_flip: bool = False
     color_noise: ColorNoise | None = None
+    quarter_turns: bool = False
+    elastic_deformation: ElasticDeformation | None = None
 
     @model_validator(mode="after")
     def _has_one_crop(self) -> Self:

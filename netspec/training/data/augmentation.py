@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from netspec.preprocessing import Pixels, center, resize
 from netspec.recipe import Augmentation
+from netspec.training.data.deformation import deform
 from netspec.training.data.statistics import Components
 from netspec.weights import stream
 
@@ -27,6 +28,8 @@ class Draws:
         corners: where the crop begins, from 0 at the top or left to 1; None for the centre. Shape: (n, 2).
         flips: whether it is mirrored. Shape: (n,).
         shifts: added to every pixel, or None. Shape: (n, C). Units: pixel values.
+        turns: quarters of a turn, or None. Shape: (n,).
+        displacements: of the points of a grid, rows and columns, or None. Shape: (n, grid, grid, 2). Units: pixels.
     """
 
     augmentation: Augmentation
@@ -34,6 +37,8 @@ class Draws:
     corners: NDArray[np.float64] | None
     flips: NDArray[np.bool_]
     shifts: NDArray[np.float32] | None
+    turns: NDArray[np.int64] | None = None
+    displacements: NDArray[np.float64] | None = None
 
     def extent(self, row: int, image: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
         """The rows and columns of an image that become the crop, both sizes given by height and width."""
@@ -93,7 +98,27 @@ def draw(
         shifts = (alpha[:, None, :] * components.deviations).sum(axis=2).astype(np.float32)
     flips = (uniform[:, 2] < 0.5) & augmentation.horizontal_flip
     placed = augmentation.random_crop or augmentation.random_resized_crop
-    return Draws(augmentation, zooms, uniform[:, :2] if placed else None, flips, shifts)
+    turns, displacements = _shapes(seed, epoch, indices, augmentation)
+    return Draws(augmentation, zooms, uniform[:, :2] if placed else None, flips, shifts, turns, displacements)
+
+
+def _shapes(
+    seed: int, epoch: int, indices: NDArray[np.int64], augmentation: Augmentation
+) -> tuple[NDArray[np.int64] | None, NDArray[np.float64] | None]:
+    """Turns and displacements, from a stream of their own: what the others are does not depend on them."""
+    deformation = augmentation.elastic_deformation
+    if not (deformation or augmentation.quarter_turns):
+        return None, None
+    points = deformation.grid if deformation else 0
+    turns, displacements = np.empty(len(indices), np.int64), np.empty((len(indices), points, points, 2))
+    random = stream(seed, "shapes", str(epoch))
+    state = random.bit_generator.state
+    for row, index in enumerate(indices.tolist()):
+        state["state"]["counter"][1] = index
+        random.bit_generator.state = state
+        turns[row] = int(random.random() * 4)
+        random.standard_normal(out=displacements[row])
+    return turns if augmentation.quarter_turns else None, deformation.std * displacements if deformation else None
 
 
 def _between(least: float, greatest: float, share: float) -> float:
@@ -129,6 +154,10 @@ def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool 
         crop = resize(crop, height, width, nearest=nearest)
     if draws.flips[row]:
         crop = crop[:, ::-1]
+    if draws.turns is not None:
+        crop = np.rot90(crop, draws.turns[row])
+    if draws.displacements is not None:
+        crop = deform(crop, draws.displacements[row], nearest=nearest)
     if crop.strides[1] == channels and crop.strides[2] == 1:
         target[...] = crop
         return

@@ -119,6 +119,7 @@ class Batches:
             self._dataset.labels[own[samples.good]] if samples.labels is None else samples.labels,
             rows[samples.good],
             None if draws.shifts is None else draws.shifts[samples.good],
+            weights=samples.weights,
         )
         return StepBatch(self._divide(whole), len(indices) - len(samples.bad), samples.bad)
 
@@ -172,6 +173,8 @@ def _require_augmentation(
     if sides and sides[0] < max(shape[1:]):
         size = "x".join(map(str, shape[1:]))
         raise NetspecError(f"random_shorter_side: a side of {sides[0]} does not cover the network's input of {size}")
+    if augmentation.quarter_turns and shape[1] != shape[2]:
+        raise NetspecError(f"quarter_turns: of square crops alone, and the network's input is {shape[1]}x{shape[2]}")
     if augmentation.color_noise and components is None:
         raise NetspecError("color_noise: needs the components of the training set's colors, received none")
 
@@ -223,6 +226,7 @@ def evaluation_batches(
         BadDataError: a sample is bad, and that is fatal.
         NetspecError: dataset and network do not fit together, or grain is not installed.
     """
+    rule = replace(rule, weights=None) if rule else None  # scores weigh all pixels alike
     reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, rule=rule)
     own = np.arange(len(dataset))[rank::world]
 

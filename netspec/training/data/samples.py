@@ -46,12 +46,14 @@ class Samples:
         good: their positions among those asked for. Shape: (n,).
         bad: what is wrong with the others.
         labels: of the pixels of the good ones, where the set has masks. Shape: (n, H, W).
+        weights: of the pixels, where a rule of masks has them. Shape: (n, H, W).
     """
 
     inputs: NDArray[Any]
     good: NDArray[np.int64]
     bad: tuple[str, ...] = ()
     labels: NDArray[np.int64] | None = None
+    weights: NDArray[np.float32] | None = None
 
 
 class Memory:
@@ -197,7 +199,7 @@ class ImageReader(Reader):
         pieces = [range(start, min(start + size, len(indices))) for start in range(0, len(indices), size)]
         bad = {position: text for found in in_threads(fill, pieces, threads) for position, text in found.items()}
         good = self._good(len(indices), bad, threads)
-        return Samples(inputs[good] if bad else inputs, good, _in_order(bad), targets.of(good) if targets else None)
+        return Samples(inputs[good] if bad else inputs, good, _in_order(bad), *(targets.of(good) if targets else ()))
 
     def check(self, index: int) -> None:
         """Decode an image, and its mask."""
@@ -259,7 +261,7 @@ class FeatureReader(Reader):
                 bad[position] = error.message
         good = self._good(len(indices), bad, threads)
         inputs = np.stack(rows) if rows else np.empty((0, *self._shape), np.float32)
-        return Samples(inputs, good, _in_order(bad), targets.of(good) if targets else None)
+        return Samples(inputs, good, _in_order(bad), *(targets.of(good) if targets else ()))
 
     def check(self, index: int) -> None:
         """Read an array."""
