@@ -73,11 +73,6 @@ def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = la
         counts = census(splits.training, rule.classes, progress)
         splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
         rule = replace(rule, weights=recipe.loss.pixel_weights, balance=balance_of(counts))
-    elif recipe.loss.pixel_weights is not None:
-        raise NetspecError(
-            f"{spec.name}: its loss has pixel_weights, and its output is the class of a whole sample",
-            "leave out training.loss.pixel_weights",
-        )
     if recipe.schedule.name == "plateau" and splits.validation is None:
         raise NetspecError(
             f"{spec.name}: its schedule waits for the validation error to stop falling, and there is no validation set",
