@@ -75,7 +75,7 @@ def command(
     """Top-1 and top-5 errors of trained weights, with the centre crop and with the paper's ten views averaged.
 
     Of networks that tell the class of each pixel: the share of pixels that are wrong, and the mean over the classes of
-    intersection over union, in the centre of each image.
+    intersection over union, in the whole of each image, tile by tile.
 
     Of data that is divided its validation part is evaluated. With several backends their losses are compared; exit
     code 1 when they do not agree.

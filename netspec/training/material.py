@@ -122,7 +122,7 @@ def _require_one_view(spec: ModelSpec, recipe: Recipe) -> None:
     if recipe.evaluation.views != 1:
         raise NetspecError(
             f"{spec.name}: its recipe scores {recipe.evaluation.views} views of an image, which have no mask in common",
-            "leave out training.evaluation.views: a mask is compared in the middle of the image",
+            "leave out training.evaluation.views: an image with a mask is scored whole",
         )
 
 

@@ -96,7 +96,7 @@ def test_discs_are_found_and_reported(spec: Path, data: Path, tmp_path: Path) ->
     assert last.validation_mean_iou == scores.mean_iou > first.training_error
     assert last.training_error < first.training_error
     assert scores.samples == 8
-    assert scores.confusion.sum() < 8 * 28**2  # rims are not counted
+    assert 0.9 * 8 * 40**2 < scores.confusion.sum() < 8 * 40**2  # the images whole, but for the rims
     page = folder.report.read_text()
     assert "validation pixels" in page
     assert "share of pixels" in page

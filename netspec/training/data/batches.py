@@ -20,10 +20,12 @@ from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Cut, open_reader
+from netspec.training.data.samples import Cut, ImageReader, Samples, open_reader
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
+
+TILED = 4  # images with masks that are cut into tiles together, to be scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +185,9 @@ class EvaluationBatch(NamedTuple):
     """Samples that are scored together.
 
     Attributes:
-        inputs: views of images, uint8 (n, views, H, W, C); or features, (n, …).
+        inputs: views of images, uint8 (n, views, H, W, C); or features, (n, …). Of images with masks, tiles.
         labels: class numbers. Shape: (n,); of masks (n, H, W), as `Batch.labels`.
-        indices: of the samples in their dataset. Shape: (n,).
+        indices: of the samples in their dataset; of tiles, those that have their first here. Shape: (n,), or fewer.
     """
 
     inputs: NDArray[Any]
@@ -220,7 +222,7 @@ def evaluation_batches(
         on_bad_sample: whether a bad sample ends it or is left out.
         skipped: told what is wrong with a sample that is left out.
         threads: that read samples.
-        rule: how masks become labels, where the dataset has them; then images have one view.
+        rule: how masks become labels, where the dataset has them; then images are scored whole, in tiles.
 
     Raises:
         BadDataError: a sample is bad, and that is fatal.
@@ -229,6 +231,9 @@ def evaluation_batches(
     rule = replace(rule, weights=None) if rule else None  # scores weigh all pixels alike
     reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, rule=rule)
     own = np.arange(len(dataset))[rank::world]
+    if rule is not None and isinstance(reader, ImageReader):
+        yield from _tiles(reader, own, batch_size, threads or available_threads(), skipped)
+        return
 
     def read(number: int) -> tuple[EvaluationBatch, tuple[str, ...]]:
         indices = own[number * batch_size : (number + 1) * batch_size]
@@ -243,6 +248,26 @@ def evaluation_batches(
                 skipped(message)
             if len(batch.labels):
                 yield batch
+
+
+def _tiles(
+    reader: ImageReader, own: NDArray[np.int64], batch_size: int, threads: int, skipped: Callable[[str], None]
+) -> Generator[EvaluationBatch]:
+    """Images with masks, whole: the tiles of a few at a time, in batches of this many."""
+
+    def read(number: int) -> Samples:
+        return reader.read_tiles(own[number * TILED : (number + 1) * TILED], threads)
+
+    with closing(ahead(read, 0, -(-len(own) // TILED))) as found:
+        for number, tiles in enumerate(found):
+            for message in tiles.bad:
+                skipped(message)
+            for start in range(0, len(tiles.good), batch_size):
+                part = slice(start, start + batch_size)
+                assert tiles.labels is not None  # noqa: S101 # where there are tiles, there are labels
+                firsts = tiles.good[part]
+                indices = own[number * TILED + firsts[firsts >= 0]]
+                yield EvaluationBatch(tiles.inputs[part][:, None], tiles.labels[part], indices)
 
 
 def _see(views: Literal[1, 10]) -> Cut:

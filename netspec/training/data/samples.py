@@ -24,6 +24,7 @@ from netspec.training.data.images import Scratch, image_size, read_image
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import AHEAD, in_threads
 from netspec.training.data.targets import MapRule, Targets, mirrored
+from netspec.training.data.tiles import tiles_of
 
 PATIENCE = 60.0  # seconds; a set that is read for longer just to list what else is bad would look like a hang
 PIECES = 4  # of a batch for each thread: small enough that all end at about the same time
@@ -200,6 +201,34 @@ class ImageReader(Reader):
         bad = {position: text for found in in_threads(fill, pieces, threads) for position, text in found.items()}
         good = self._good(len(indices), bad, threads)
         return Samples(inputs[good] if bad else inputs, good, _in_order(bad), *(targets.of(good) if targets else ()))
+
+    def read_tiles(self, indices: NDArray[np.int64], threads: int) -> Samples:
+        """Images whole, in tiles: as `Samples`, of which several may be one image's.
+
+        Returns:
+            `good` has the position of the image for its first tile, and -1 for the others.
+
+        Raises:
+            BadDataError: as of `read`.
+        """
+        assert self._rule is not None  # noqa: S101 # else the set has no masks
+        read, given = (self.height, self.width), self._rule.size
+
+        def tiled(index: int) -> tuple[Pixels, NDArray[np.int64]] | str:
+            try:
+                return tiles_of(*self._pair(index), read, given)
+            except BadSampleError as error:
+                return error.message
+
+        found = list(enumerate(in_threads(tiled, indices.tolist(), threads)))
+        bad = {position: each for position, each in found if isinstance(each, str)}
+        self._good(len(indices), bad, threads)
+        pairs = [(position, each) for position, each in found if not isinstance(each, str)]
+        if not pairs:
+            return Samples(np.empty((0, *read, self._channels), np.uint8), np.empty(0, np.int64), _in_order(bad))
+        firsts = [[position, *[-1] * (len(labels) - 1)] for position, (_, labels) in pairs]
+        inputs, labels = (np.concatenate(arrays) for arrays in zip(*(each for _, each in pairs), strict=True))
+        return Samples(inputs, np.concatenate(firsts), _in_order(bad), labels)
 
     def check(self, index: int) -> None:
         """Decode an image, and its mask."""
