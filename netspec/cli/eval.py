@@ -136,7 +136,7 @@ def _print(found: Sequence[Evaluation], notes: Sequence[str]) -> None:
         rows.append(
             [
                 row.backend,
-                "centre" if row.views == 1 else str(row.views),
+                _views(row),
                 f"{row.scores.error:.2%}",
                 f"{beside:.2%}" if beside is not None else "",
                 f"{row.scores.loss:.6f}",
@@ -148,6 +148,12 @@ def _print(found: Sequence[Evaluation], notes: Sequence[str]) -> None:
     print_table([Column("backend"), Column("views"), *(Column(name, right=True) for name in figures)], rows)
     for note in notes:
         print_note(f"note: {note}")
+
+
+def _views(evaluation: Evaluation) -> str:
+    if evaluation.scores.mean_iou is not None:
+        return "tiles"
+    return "centre" if evaluation.views == 1 else str(evaluation.views)
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, Any]:
