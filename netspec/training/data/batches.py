@@ -19,8 +19,9 @@ from netspec.recipe import Augmentation, Recipe
 from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
+from netspec.training.data.masked_images import MaskedImageReader, open_reader
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Cut, ImageReader, Samples, open_reader
+from netspec.training.data.samples import Cut, Samples
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
@@ -231,7 +232,7 @@ def evaluation_batches(
     rule = replace(rule, weights=None) if rule else None  # scores weigh all pixels alike
     reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, rule=rule)
     own = np.arange(len(dataset))[rank::world]
-    if rule is not None and isinstance(reader, ImageReader):
+    if isinstance(reader, MaskedImageReader):
         yield from _tiles(reader, own, batch_size, threads or available_threads(), skipped)
         return
 
@@ -251,7 +252,7 @@ def evaluation_batches(
 
 
 def _tiles(
-    reader: ImageReader, own: NDArray[np.int64], batch_size: int, threads: int, skipped: Callable[[str], None]
+    reader: MaskedImageReader, own: NDArray[np.int64], batch_size: int, threads: int, skipped: Callable[[str], None]
 ) -> Generator[EvaluationBatch]:
     """Images with masks, whole: the tiles of a few at a time, in batches of this many."""
 
