@@ -6,7 +6,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,7 +211,7 @@ def resize(image: Pixels, height: int, width: int, *, nearest: bool = False) -> 
     return np.atleast_3d(np.asarray(picture.resize((width, height), way)))
 
 
-def center(image: Pixels, height: int, width: int) -> Pixels:
+def center(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """The centre of an image, a view. Shapes: (H, W, C) → (height, width, C)."""
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]

@@ -18,14 +18,8 @@ if TYPE_CHECKING:
     from netspec.lowering import Backend
     from netspec.training.evaluate import Evaluation
 
-COLUMNS = (
-    Column("backend"),
-    Column("views"),
-    Column("top-1 error", right=True),
-    Column("top-5 error", right=True),
-    Column("loss", right=True),
-    Column("samples", right=True),
-)
+OF_SAMPLES = ("top-1 error", "top-5 error")
+OF_PIXELS = ("pixel error", "mean IoU")
 
 
 @click.command(
@@ -86,6 +80,9 @@ def command(
 ) -> int:
     """Top-1 and top-5 errors of trained weights, with the centre crop and with the paper's ten views averaged.
 
+    Of networks that tell the class of each pixel: the share of pixels that are wrong, and the mean over the classes of
+    intersection over union, in the whole of each image, tile by tile.
+
     Of data that is divided its validation part is evaluated. With several backends their losses are compared; exit
     code 1 when they do not agree.
     """
@@ -141,20 +138,28 @@ def _targets(weights: Path, backends: tuple[tuple[str, ...], ...]) -> list[Backe
 def _print(found: Sequence[Evaluation], notes: Sequence[str]) -> None:
     rows: list[list[Cell]] = []
     for row in found:
-        top5 = f"{row.scores.error_top5:.2%}" if row.scores.error_top5 is not None else ""
+        beside = row.scores.error_top5 if row.scores.mean_iou is None else row.scores.mean_iou
         rows.append(
             [
                 row.backend,
-                "centre" if row.views == 1 else str(row.views),
+                _views(row),
                 f"{row.scores.error:.2%}",
-                top5,
+                f"{beside:.2%}" if beside is not None else "",
                 f"{row.scores.loss:.6f}",
                 f"{row.scores.samples:,}",
             ]
         )
-    print_table(COLUMNS, rows)
+    of_pixels = any(row.scores.mean_iou is not None for row in found)
+    figures = (*(OF_PIXELS if of_pixels else OF_SAMPLES), "loss", "samples")
+    print_table([Column("backend"), Column("views"), *(Column(name, right=True) for name in figures)], rows)
     for note in notes:
         print_note(f"note: {note}")
+
+
+def _views(evaluation: Evaluation) -> str:
+    if evaluation.scores.mean_iou is not None:
+        return "tiles"
+    return "centre" if evaluation.views == 1 else str(evaluation.views)
 
 
 def _as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -164,6 +169,7 @@ def _as_json(evaluation: Evaluation) -> dict[str, Any]:
         "views": evaluation.views,
         "top1_error": scores.error,
         "top5_error": scores.error_top5,
+        "mean_iou": scores.mean_iou,
         "loss": scores.loss,
         "samples": scores.samples,
     }

@@ -142,10 +142,12 @@ def _conclude(outcome: Outcome) -> int:
     scores = outcome.scores
     time = clock(outcome.position.seconds)
     if scores is not None:
-        top5 = f", top-5 {scores.error_top5:.2%}" if scores.error_top5 is not None else ""
+        more = f", top-5 {scores.error_top5:.2%}" if scores.error_top5 is not None else ""
+        whole = f"{scores.samples:,}"
+        if scores.mean_iou is not None:
+            more, whole = f", mean IoU {scores.mean_iou:.2%}", f"the pixels of {scores.samples:,}"
         print_out(
-            f"{style('✓', GREEN)} {1 - scores.error:.2%} of {scores.samples:,} right (error {scores.error:.2%}{top5}) "
-            f"after {time}"
+            f"{style('✓', GREEN)} {1 - scores.error:.2%} of {whole} right (error {scores.error:.2%}{more}) after {time}"
         )
     else:
         print_out(f"{style('✓', GREEN)} trained for {time}, without validation")

@@ -8,6 +8,7 @@ from netspec.recipe.augmentation import (
     AutoAugment,
     ColorNoise,
     CutMix,
+    ElasticDeformation,
     Evaluation,
     Mixup,
     RandAugment,
@@ -15,7 +16,7 @@ from netspec.recipe.augmentation import (
     RandomResizedCrop,
 )
 from netspec.recipe.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd, WeightAverage, WeightOverride
-from netspec.recipe.recipe import Recipe, SoftmaxCrossEntropy
+from netspec.recipe.recipe import PixelWeights, Recipe, SoftmaxCrossEntropy
 from netspec.recipe.schedule import (
     ConstantSchedule,
     CosineSchedule,
@@ -38,11 +39,13 @@ __all__ = [
     "ConstantSchedule",
     "CosineSchedule",
     "CutMix",
+    "ElasticDeformation",
     "Evaluation",
     "ExponentialSchedule",
     "Mixup",
     "MultistepSchedule",
     "Optimizer",
+    "PixelWeights",
     "PlateauSchedule",
     "PolynomialSchedule",
     "RandAugment",

@@ -123,8 +123,21 @@ class CutMix(Attribute):
     probability: PositiveShare | None = None
 
 
+class ElasticDeformation(Attribute):
+    """A smooth displacement of every pixel, interpolated by cubic splines between those of a grid over the crop.
+
+    `grid` is the number of its points along each side, the outer ones in the corners; `std` the standard deviation of
+    their displacements along each axis. Units: pixels of the network's input.
+
+    Source: Ronneberger et al. 2015, section 3.1, whose figures these are.
+    """
+
+    grid: Annotated[int, Field(ge=2)] = 3
+    std: PositiveFloat = 10.0
+
+
 class Augmentation(Attribute):
-    """What is done to a training image at random.
+    """What is done to a training image at random; to its mask, where it has one, the same.
 
     Attributes:
         random_shorter_side: bounds of the side, both legal, that the whole image's shorter side is resized to before
@@ -132,7 +145,9 @@ class Augmentation(Attribute):
         random_crop: where the crop lies; without it, in the centre.
         random_resized_crop: another way to have a crop.
         horizontal_flip: mirrors one of two.
-        rand_augment: changes the pixels of what was cut and mirrored.
+        quarter_turns: the crop, which is square, is turned by none to three of them.
+        elastic_deformation: of the crop.
+        rand_augment: changes the pixels of what was cut, mirrored, turned and deformed.
         auto_augment: another way to change them.
         random_erasing: after that.
         color_noise: added to all pixels.
@@ -143,6 +158,8 @@ class Augmentation(Attribute):
     random_crop: Size2d | None = None
     random_resized_crop: RandomResizedCrop | None = None
     horizontal_flip: bool = False
+    quarter_turns: bool = False
+    elastic_deformation: ElasticDeformation | None = None
     rand_augment: RandAugment | None = None
     auto_augment: AutoAugment | None = None
     random_erasing: RandomErasing | None = None

@@ -12,16 +12,42 @@ from netspec.recipe.optimizer import Optimizer, WeightAverage, WeightOverride
 from netspec.recipe.schedule import ConstantSchedule, Schedule, Warmup
 
 
+class PixelWeights(Attribute):
+    """What the loss of each pixel is multiplied by: w_c + border · exp(−(d1 + d2)² / (2 · sigma²)).
+
+    Attributes:
+        balance: w_c is in inverse proportion to how many pixels of its class the training masks have, and 1 on average
+            over them; without it, 1.
+        border: is added on the background, class 0, where it separates: d1 and d2 are the distances to the nearest two
+            connected regions of other classes.
+        sigma: of those distances. Units: pixels of the network's input.
+
+    Source: Ronneberger et al. 2015, equation 2, with border 10 and sigma 5.
+    """
+
+    balance: bool = False
+    border: PositiveFloat | None = None
+    sigma: PositiveFloat = 5.0
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> Self:
+        if not self.balance and self.border is None:
+            raise ValueError("`pixel_weights` needs `balance: true`, a `border`, or both")
+        return self
+
+
 class SoftmaxCrossEntropy(Attribute):
-    """Cross-entropy of the softmax of the logits, the mean over the batch.
+    """Cross-entropy of the softmax of the logits, the mean over the batch; of a map, the mean over its pixels before.
 
     `label_smoothing` e gives every class e / classes of the target, and the true one 1 - e more (Szegedy et al. 2016,
     section 7). `auxiliary` adds that loss of each auxiliary output, times the weight that stands after its name.
+    `pixel_weights` is for networks whose output is a class for each pixel.
     """
 
     name: Literal["softmax_cross_entropy"]
     label_smoothing: BelowOne = 0.0
     auxiliary: dict[str, PositiveFloat] = Field(default_factory=dict)
+    pixel_weights: PixelWeights | None = None
 
 
 class Recipe(Attribute):

@@ -19,7 +19,7 @@ from netspec.spec.document import (
     quote,
 )
 from netspec.spec.expand import Expansion
-from netspec.spec.heads import check_shapes
+from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.hints import suggest
 from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
@@ -62,7 +62,9 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
         scopes=tuple(elaboration.expansion.scopes),
         heads=heads,
     )
-    check_shapes(graph, {layer.name: layer for layer in spec.layers}, problems)
+    layers = {layer.name: layer for layer in spec.layers}
+    check_shapes(graph, layers, problems)
+    check_pixels(spec.training, graph, layers, problems)
     graph = _with_heads_last(graph) if heads else graph
     if spec.placement is not None and not problems:
         _check_placement(spec, graph, spec.placement.towers, problems)

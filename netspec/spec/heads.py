@@ -48,6 +48,19 @@ def check_shapes(graph: Graph, layers: Mapping[str, LayerSpec | UseSpec], proble
             problems.add(layer.at, f"{message}, expected {graph.type_of(known[0])} as {quote(known[0])} is")
 
 
+def check_pixels(
+    recipe: Recipe | None, graph: Graph, layers: Mapping[str, LayerSpec | UseSpec], problems: Problems
+) -> None:
+    """Report weights of pixels in the loss of a network whose output is not a class for each pixel."""
+    if recipe is None or recipe.loss.pixel_weights is None:
+        return
+    for name in graph.main:
+        if name in graph.values and graph.type_of(name).rank != 4 and name.partition(".")[0] in layers:
+            message = f"the loss has `pixel_weights`, and the output {quote(name)} is {graph.type_of(name)}"
+            hint = "they are for a class for each pixel, (N, classes, H, W): leave out training.loss.pixel_weights"
+            problems.add(layers[name.partition(".")[0]].at, message, hint)
+
+
 def _place(entry: Entry, *path: str) -> Position:
     """Where a key stands, or what is around it."""
     node: DocumentNode = entry.value

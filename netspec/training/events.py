@@ -13,7 +13,8 @@ class StepDone:
     Attributes:
         step: steps taken, this one included.
         epoch: of the data, with its fraction.
-        loss, error: the mean loss over the step's samples, and the share of them whose best class was wrong.
+        loss, error: the mean loss over the step's samples, and the share of them, or of their pixels, whose best class
+            was wrong.
         rate: the learning rate of the step.
         images_per_second: samples trained on, lately. Units: 1 / s.
         seconds: since the run began, over all sessions.
@@ -36,6 +37,7 @@ class EpochDone:
         epoch: counted from 1.
         step: optimizer steps taken.
         best: whether no epoch before had a lower error.
+        validation_mean_iou: of networks that tell the class of each pixel, whose errors are of pixels.
     """
 
     epoch: int
@@ -48,6 +50,7 @@ class EpochDone:
     rate: float
     seconds: float
     best: bool
+    validation_mean_iou: float | None = None
 
 
 class Observer(Protocol):

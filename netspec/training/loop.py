@@ -162,6 +162,7 @@ class Loop:
                 rate=rate,
                 seconds=position.seconds,
                 best=best,
+                validation_mean_iou=scores.mean_iou if scores else None,
             )
         )
         return position

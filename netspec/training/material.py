@@ -12,6 +12,7 @@ from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
 from netspec.training.data.census import absent_pixels, census
 from netspec.training.data.dataset import Dataset, Splits
+from netspec.training.data.pixel_weights import balance_of
 from netspec.training.data.statistics import Components, Statistics, statistics_of
 from netspec.training.data.targets import MapRule
 from netspec.training.network import classes_of, map_size, training_graph
@@ -71,6 +72,7 @@ def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = la
         _require_one_view(spec, recipe)
         counts = census(splits.training, rule.classes, progress)
         splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
+        rule = replace(rule, weights=recipe.loss.pixel_weights, balance=balance_of(counts))
     if recipe.schedule.name == "plateau" and splits.validation is None:
         raise NetspecError(
             f"{spec.name}: its schedule waits for the validation error to stop falling, and there is no validation set",
@@ -120,7 +122,7 @@ def _require_one_view(spec: ModelSpec, recipe: Recipe) -> None:
     if recipe.evaluation.views != 1:
         raise NetspecError(
             f"{spec.name}: its recipe scores {recipe.evaluation.views} views of an image, which have no mask in common",
-            "leave out training.evaluation.views: a mask is compared in the middle of the image",
+            "leave out training.evaluation.views: an image with a mask is scored whole",
         )
 
 

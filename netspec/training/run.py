@@ -298,8 +298,8 @@ class _Session:
             skipped=lambda message: observers.note(f"skipped: {message}"),
             rule=self.material.rule,
         )
-        pairs = ((inputs, labels) for inputs, labels, _ in found)
-        return score(self.trainer.predict, pairs, classes_of(self.material.graph), self.trainer.total, tell)
+        scored = ((inputs, labels, len(indices)) for inputs, labels, indices in found)
+        return score(self.trainer.predict, scored, classes_of(self.material.graph), self.trainer.total, tell)
 
     def _diverged(self, step: int, loss: float, batches: tuple[Batch, ...]) -> NetspecError:
         weights = self.trainer.export_state().trained

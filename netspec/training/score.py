@@ -23,7 +23,7 @@ class Scores:
     """Over all samples.
 
     Attributes:
-        loss: mean cross-entropy of the label, of probabilities averaged over views; of a map, of its labelled pixels,
+        loss: mean cross-entropy of the label, of probabilities averaged over views; of maps, of all labelled pixels,
             whatever the recipe weighs them by.
         error: share whose most probable class is not the label; of all labelled pixels, where labels are maps.
         error_top5: share whose label is not among the five most probable; None with five classes or fewer, and of maps.
@@ -43,7 +43,7 @@ class Scores:
 
 def score(
     predict: Predict,
-    batches: Iterable[tuple[NDArray[Any], NDArray[np.int64]]],
+    batches: Iterable[tuple[NDArray[Any], NDArray[np.int64], int]],
     classes: int,
     total: Total = lambda values: values,
     seen: Callable[[int], None] = lambda _: None,
@@ -52,7 +52,8 @@ def score(
 
     Args:
         predict: logits (N, classes) of inputs, or (N, classes, H, W).
-        batches: inputs and labels. Shapes: images (N, views, H, W, C), features (N, …); labels (N,) or (N, H, W).
+        batches: inputs, labels, and how many samples they are: an image with a mask may be several tiles.
+            Shapes: images (N, views, H, W, C), features (N, …); labels (N,) or (N, H, W).
         classes: of the network.
         total: sums an array over all processes that share the samples.
         seen: called with the number of samples scored after each batch.
@@ -60,18 +61,18 @@ def score(
     Raises:
         NetspecError: there are no samples, or no labels.
     """
-    sums = np.zeros(4)  # of the loss, of labels outside the five best, of samples, of those whose labels are maps
+    sums = np.zeros(4)  # of the loss, of labels outside the five best, of samples, of batches of maps
     confusion = np.zeros((classes, classes))
-    for inputs, labels in batches:
+    for inputs, labels, count in batches:
         rows = np.moveaxis(_probabilities(predict, inputs), 1, -1)
         known = labels != UNLABELLED
         own = np.take_along_axis(rows, np.where(known, labels, 0)[..., None], axis=-1)[..., 0]
         rank = (rows > own[..., None]).sum(axis=-1)
-        losses = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
-        sums += _mean(losses, known).sum(), (rank >= TOP).sum(), len(labels), len(labels) * (labels.ndim > 1)
+        losses = -np.log(np.maximum(own[known], np.finfo(np.float64).tiny))
+        sums += losses.sum(), (rank >= TOP).sum(), count, labels.ndim > 1
         pairs = labels[known] * classes + rows.argmax(axis=-1)[known]
         confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-        seen(len(labels))
+        seen(count)
     sums, confusion = total(sums), total(confusion)
     samples, labelled = int(sums[2]), confusion.sum()
     if not samples:
@@ -79,20 +80,13 @@ def score(
     if not labelled:
         raise NetspecError("there is nothing to score: no pixel is labelled")
     return Scores(
-        loss=float(sums[0] / samples),
+        loss=float(sums[0] / labelled),
         error=float(1 - np.trace(confusion) / labelled),
         error_top5=float(sums[1] / samples) if classes > TOP and not sums[3] else None,
         confusion=confusion.astype(np.int64),
         samples=samples,
         mean_iou=_mean_iou(confusion) if sums[3] else None,
     )
-
-
-def _mean(losses: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Over the labelled pixels of each sample. Shapes: (N,) or (N, H, W) → (N,)."""
-    pixels = tuple(range(1, losses.ndim))
-    found: NDArray[np.float64] = (losses * known).sum(axis=pixels) / np.maximum(known.sum(axis=pixels), 1)
-    return found
 
 
 def _mean_iou(confusion: NDArray[np.float64]) -> float:

@@ -17,6 +17,7 @@ from netspec.training.data.augment.erasing import Erasures, draw_erasures
 from netspec.training.data.augment.parts import between, part_of
 from netspec.training.data.augment.policy import Changes, draw_changes
 from netspec.training.data.augment.streams import stream_of_each
+from netspec.training.data.deformation import deform
 from netspec.training.data.statistics import Components
 
 
@@ -33,6 +34,8 @@ class Draws:
         changes: what a policy does to the pixels of what was cut and mirrored, or None.
         erasures: what is then erased of it, or None.
         bgr: whether pixels are blue, green and red, of which a policy has to know.
+        turns: quarters of a turn, or None. Shape: (n,).
+        displacements: of the points of a grid, rows and columns, or None. Shape: (n, grid, grid, 2). Units: pixels.
     """
 
     augmentation: Augmentation
@@ -40,6 +43,8 @@ class Draws:
     corners: NDArray[np.float64] | None
     flips: NDArray[np.bool_]
     shifts: NDArray[np.float32] | None
+    turns: NDArray[np.int64] | None = None
+    displacements: NDArray[np.float64] | None = None
     changes: Changes | None = None
     erasures: Erasures | None = None
     bgr: bool = False
@@ -102,9 +107,25 @@ def draw(
     flips = (uniform[:, 2] < 0.5) & augmentation.horizontal_flip
     placed = augmentation.random_crop or augmentation.random_resized_crop
     corners = uniform[:, :2] if placed else None
+    turns, displacements = _shapes(seed, epoch, indices, augmentation)
     changes = draw_changes(seed, epoch, indices, augmentation)
     erasures = draw_erasures(seed, epoch, indices, augmentation)
-    return Draws(augmentation, zooms, corners, flips, shifts, changes, erasures, bgr)
+    return Draws(augmentation, zooms, corners, flips, shifts, turns, displacements, changes, erasures, bgr)
+
+
+def _shapes(
+    seed: int, epoch: int, indices: NDArray[np.int64], augmentation: Augmentation
+) -> tuple[NDArray[np.int64] | None, NDArray[np.float64] | None]:
+    """Turns and displacements, from a stream of their own: what the others are does not depend on them."""
+    deformation = augmentation.elastic_deformation
+    if not (deformation or augmentation.quarter_turns):
+        return None, None
+    points = deformation.grid if deformation else 0
+    turns, displacements = np.empty(len(indices), np.int64), np.empty((len(indices), points, points, 2))
+    for row, random in enumerate(stream_of_each(seed, "shapes", epoch, indices)):
+        turns[row] = int(random.random() * 4)
+        random.standard_normal(out=displacements[row])
+    return turns if augmentation.quarter_turns else None, deformation.std * displacements if deformation else None
 
 
 def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool = False) -> None:
@@ -130,6 +151,10 @@ def _cut_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest:
         crop = resize(crop, height, width, nearest=nearest)
     if draws.flips[row]:
         crop = crop[:, ::-1]
+    if draws.turns is not None:
+        crop = np.rot90(crop, draws.turns[row])
+    if draws.displacements is not None:
+        crop = deform(crop, draws.displacements[row], nearest=nearest)
     if crop.strides[1] == channels and crop.strides[2] == 1:
         target[...] = crop
         return

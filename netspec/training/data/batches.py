@@ -20,15 +20,17 @@ from netspec.training.data.augment import load_operations
 from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
+from netspec.training.data.masked_images import MaskedImageReader, open_reader
 from netspec.training.data.mixing import draw_mixes, mix
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Cut, Memory, open_reader
+from netspec.training.data.samples import Cut, Memory, Samples
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
 
 # What moves pixels, or mixes them, and leaves the masks where they are.
 OF_WHOLE_IMAGES = ("rand_augment", "auto_augment", "mixup", "cutmix")
+TILED = 4  # images with masks that are cut into tiles together, to be scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class Batches:
             self._dataset.labels[own[samples.good]] if samples.labels is None else samples.labels,
             rows[samples.good],
             None if draws.shifts is None else draws.shifts[samples.good],
+            weights=samples.weights,
         )
         if mixes is not None:
             whole = mix(whole, mixes, threads, self._memory)
@@ -196,6 +199,8 @@ def _require_augmentation(
     if sides and sides[0] < max(shape[1:]):
         size = "x".join(map(str, shape[1:]))
         raise NetspecError(f"random_shorter_side: a side of {sides[0]} does not cover the network's input of {size}")
+    if augmentation.quarter_turns and shape[1] != shape[2]:
+        raise NetspecError(f"quarter_turns: of square crops alone, and the network's input is {shape[1]}x{shape[2]}")
     if augmentation.color_noise and components is None:
         raise NetspecError("color_noise: needs the components of the training set's colors, received none")
 
@@ -204,9 +209,9 @@ class EvaluationBatch(NamedTuple):
     """Samples that are scored together.
 
     Attributes:
-        inputs: views of images, uint8 (n, views, H, W, C); or features, (n, …).
+        inputs: views of images, uint8 (n, views, H, W, C); or features, (n, …). Of images with masks, tiles.
         labels: class numbers. Shape: (n,); of masks (n, H, W), as `Batch.labels`.
-        indices: of the samples in their dataset. Shape: (n,).
+        indices: of the samples in their dataset; of tiles, those that have their first here. Shape: (n,), or fewer.
     """
 
     inputs: NDArray[Any]
@@ -241,14 +246,18 @@ def evaluation_batches(
         on_bad_sample: whether a bad sample ends it or is left out.
         skipped: told what is wrong with a sample that is left out.
         threads: that read samples.
-        rule: how masks become labels, where the dataset has them; then images have one view.
+        rule: how masks become labels, where the dataset has them; then images are scored whole, in tiles.
 
     Raises:
         BadDataError: a sample is bad, and that is fatal.
         NetspecError: dataset and network do not fit together, or grain is not installed.
     """
+    rule = replace(rule, weights=None) if rule else None  # scores weigh all pixels alike
     reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, rule=rule)
     own = np.arange(len(dataset))[rank::world]
+    if isinstance(reader, MaskedImageReader):
+        yield from _tiles(reader, own, batch_size, threads or available_threads(), skipped)
+        return
 
     def read(number: int) -> tuple[EvaluationBatch, tuple[str, ...]]:
         indices = own[number * batch_size : (number + 1) * batch_size]
@@ -263,6 +272,26 @@ def evaluation_batches(
                 skipped(message)
             if len(batch.labels):
                 yield batch
+
+
+def _tiles(
+    reader: MaskedImageReader, own: NDArray[np.int64], batch_size: int, threads: int, skipped: Callable[[str], None]
+) -> Generator[EvaluationBatch]:
+    """Images with masks, whole: the tiles of a few at a time, in batches of this many."""
+
+    def read(number: int) -> Samples:
+        return reader.read_tiles(own[number * TILED : (number + 1) * TILED], threads)
+
+    with closing(ahead(read, 0, -(-len(own) // TILED))) as found:
+        for number, tiles in enumerate(found):
+            for message in tiles.bad:
+                skipped(message)
+            for start in range(0, len(tiles.good), batch_size):
+                part = slice(start, start + batch_size)
+                assert tiles.labels is not None  # noqa: S101 # where there are tiles, there are labels
+                firsts = tiles.good[part]
+                indices = own[number * TILED + firsts[firsts >= 0]]
+                yield EvaluationBatch(tiles.inputs[part][:, None], tiles.labels[part], indices)
 
 
 def _see(views: Literal[1, 10]) -> Cut:

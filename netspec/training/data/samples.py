@@ -7,7 +7,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
-from netspec.preprocessing import DamagedImageError, Pixels
-from netspec.preprocessing import fit as fit_to
+from netspec.preprocessing import Pixels
 from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.findings import LISTED, BadDataError, OnBadSample, listed
 from netspec.training.data.images import Scratch, image_size, read_image
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import AHEAD, in_threads, pieces
-from netspec.training.data.targets import MapRule, Targets, mirrored
+from netspec.training.data.targets import MapRule, Targets
 
 PATIENCE = 60.0  # seconds; a set that is read for longer just to list what else is bad would look like a hang
 CHECKED_AT_ONCE = 32
@@ -36,6 +35,9 @@ class Cut(Protocol):
         """Fill the array."""
 
 
+Put = Callable[[Pixels, int, int], None]  # into an array for the sample: the index of it, at this position
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """What was read of the samples that were asked for.
@@ -45,12 +47,14 @@ class Samples:
         good: their positions among those asked for. Shape: (n,).
         bad: what is wrong with the others.
         labels: of the pixels of the good ones, where the set has masks. Shape: (n, H, W).
+        weights: of the pixels, where a rule of masks has them. Shape: (n, H, W).
     """
 
     inputs: NDArray[Any]
     good: NDArray[np.int64]
     bad: tuple[str, ...] = ()
     labels: NDArray[np.int64] | None = None
+    weights: NDArray[np.float32] | None = None
 
 
 class Memory:
@@ -109,7 +113,7 @@ class Reader(ABC):
     def _good(self, count: int, bad: dict[int, str], threads: int) -> NDArray[np.int64]:
         """The positions of `count` samples that are not bad; bad ones are told, or fatal."""
         if bad and self._on_bad_sample == "fatal":
-            raise self._all_bad(_in_order(bad), threads)
+            raise self._all_bad(in_order(bad), threads)
         return np.delete(np.arange(count), list(bad))
 
     def _all_bad(self, known: Sequence[str], threads: int) -> BadDataError:
@@ -146,8 +150,6 @@ class ImageReader(Reader):
         preprocessing: of the network.
         on_bad_sample: what a bad one is.
         whole: whether crops are cut from images of their own size, not from resized ones.
-        rule: how masks become labels, where the set has them. Images are then mirrored around themselves, as far as
-            the input reaches beyond the output; not where crops are cut from images of their own size.
 
     Raises:
         NetspecError: the input takes no images.
@@ -161,33 +163,30 @@ class ImageReader(Reader):
         on_bad_sample: OnBadSample = "fatal",
         *,
         whole: bool = False,
-        rule: MapRule | None = None,
     ) -> None:
         super().__init__(dataset, on_bad_sample)
         self._preprocessing, self.height, self.width = image_size(shape, preprocessing)
-        self._crop = None if whole else rule.size if rule else (self.height, self.width)
-        self._margins = (0, 0) if whole or rule is None else rule.margins(self.height, self.width)
-        self._rule = rule
+        self._crop = None if whole else (self.height, self.width)
         self._channels = shape[0]
         self._memory, self._scratch = Memory(), Scratch()
 
     def read(self, indices: NDArray[np.int64], threads: int, cut: Cut, views: tuple[int, ...] = ()) -> Samples:
         """Images, uint8. Shape of the inputs: (n, *views, H, W, C)."""
+
+        def put(target: Pixels, index: int, position: int) -> None:
+            cut(target, self._image(index), position)
+
+        return self._filled(indices, threads, put, views)
+
+    def _filled(self, indices: NDArray[np.int64], threads: int, put: Put, views: tuple[int, ...]) -> Samples:
+        """The arrays of samples, each put where it is to stand, in several threads."""
         inputs = self._memory.array((len(indices), *views, self.height, self.width, self._channels))
-        targets = Targets(self._rule, len(indices)) if self._rule else None
 
         def fill(positions: range) -> dict[int, str]:
             bad = {}
             for position in positions:
                 try:
-                    if targets is None:
-                        cut(inputs[position], self._image(indices[position]), position)
-                        continue
-                    image, mask = self._pair(indices[position])
-                    cut(inputs[position], image, position)
-                    seen = np.empty((*views, self.height, self.width, 1), np.uint8)
-                    cut(seen, mask, position, nearest=True)
-                    targets.fill(position, seen.reshape(self.height, self.width, 1))
+                    put(inputs[position], int(indices[position]), position)
                 except BadSampleError as error:
                     bad[position] = error.message
             return bad
@@ -195,31 +194,14 @@ class ImageReader(Reader):
         filled = in_threads(fill, pieces(len(indices), threads), threads)
         bad = {position: text for found in filled for position, text in found.items()}
         good = self._good(len(indices), bad, threads)
-        return Samples(inputs[good] if bad else inputs, good, _in_order(bad), targets.of(good) if targets else None)
+        return Samples(inputs[good] if bad else inputs, good, in_order(bad))
 
     def check(self, index: int) -> None:
-        """Decode an image, and its mask."""
-        if self._rule:
-            self._pair(index)
-        else:
-            self._image(index)
+        """Decode an image."""
+        self._image(index)
 
     def _image(self, index: int) -> Pixels:
-        return read_image(self.dataset, int(index), self._preprocessing, self._crop, self._scratch)
-
-    def _pair(self, index: int) -> tuple[Pixels, Pixels]:
-        """An image and its mask, brought to one size."""
-        assert self._rule is not None  # noqa: S101 # else the set has no masks
-        image = read_image(self.dataset, int(index), self._preprocessing, None, self._scratch)
-        mask = read_mask(self.dataset, int(index), image.shape[:2], self._rule.classes)
-        if self._crop:
-            side = self._preprocessing.resize_shorter_side
-            try:
-                image = fit_to(image, side, *self._crop)
-            except DamagedImageError as error:
-                raise BadSampleError(f"{self.dataset.describe(int(index))}: {error.message}") from error
-            mask = fit_to(mask, side, *self._crop, nearest=True)
-        return mirrored(image, self._margins), mirrored(mask, self._margins)
+        return read_image(self.dataset, index, self._preprocessing, self._crop, self._scratch)
 
 
 class FeatureReader(Reader):
@@ -257,7 +239,7 @@ class FeatureReader(Reader):
                 bad[position] = error.message
         good = self._good(len(indices), bad, threads)
         inputs = np.stack(rows) if rows else np.empty((0, *self._shape), np.float32)
-        return Samples(inputs, good, _in_order(bad), targets.of(good) if targets else None)
+        return Samples(inputs, good, in_order(bad), *(targets.of(good) if targets else ()))
 
     def check(self, index: int) -> None:
         """Read an array."""
@@ -271,26 +253,6 @@ class FeatureReader(Reader):
         return features
 
 
-def _in_order(bad: dict[int, str]) -> tuple[str, ...]:
+def in_order(bad: Mapping[int, str]) -> tuple[str, ...]:
+    """What is wrong with samples, in the order in which they were asked for."""
     return tuple(bad[position] for position in sorted(bad))
-
-
-def open_reader(
-    dataset: Dataset,
-    shape: tuple[int, ...],
-    preprocessing: Preprocessing | None,
-    on_bad_sample: OnBadSample,
-    *,
-    whole: bool = False,
-    rule: MapRule | None = None,
-) -> Reader:
-    """The reader of a dataset for a network's input; of images in their own size where `whole`, by a rule of masks.
-
-    Raises:
-        NetspecError: the dataset is empty, or the input takes no images.
-    """
-    if not len(dataset):
-        raise NetspecError(f"{dataset.origin}: there are no samples in it")
-    if dataset.images:
-        return ImageReader(dataset, shape, preprocessing, on_bad_sample, whole=whole, rule=rule)
-    return FeatureReader(dataset, shape, on_bad_sample, rule)

@@ -46,8 +46,8 @@ def loss_chart(curves: Curves) -> Element:
     return chart("Loss", measure, curves, lines, "number")
 
 
-def error_chart(curves: Curves) -> Element:
-    """Shares of samples whose class was not found; the best epoch is marked."""
+def error_chart(curves: Curves, counted: str = "samples") -> Element:
+    """Shares of samples, or of what else is counted, whose class was not found; the best epoch is marked."""
     lines = [
         _training(curves, "error"),
         _validation("validation", "validation", curves, "validation_error"),
@@ -57,7 +57,7 @@ def error_chart(curves: Curves) -> Element:
     mark = None
     if best is not None:
         mark = float(epoch_places(curves)[best]), float(curves.epochs["validation_error"][best])
-    return chart("Error", "share of samples", curves, lines, "percent", mark=mark, zero=True, log=False)
+    return chart("Error", f"share of {counted}", curves, lines, "percent", mark=mark, zero=True, log=False)
 
 
 def rate_chart(curves: Curves) -> Element:

@@ -14,25 +14,27 @@ MOST_IN_MAP = 30
 PAIRS = 20
 
 
-def confusion_section(confusion: NDArray[np.int64], classes: Sequence[str]) -> Element:
+def confusion_section(confusion: NDArray[np.int64], classes: Sequence[str], counted: str = "samples") -> Element:
     """The section of a confusion matrix.
 
     Args:
         confusion: samples of each class (rows) taken for each (columns). Shape: (classes, classes).
         classes: their names.
+        counted: what the matrix counts, where it is not samples.
 
     Raises:
         NetspecError: the matrix is not one of these classes.
     """
     if confusion.shape != (len(classes), len(classes)):
         raise NetspecError(f"expected a confusion matrix of {len(classes)} classes, received {confusion.shape}")
-    body = _heat_map(confusion, classes) if len(classes) <= MOST_IN_MAP else _worst_pairs(confusion, classes)
+    few = len(classes) <= MOST_IN_MAP
+    body = _heat_map(confusion, classes) if few else _worst_pairs(confusion, classes, counted)
     right, total = int(np.trace(confusion)), int(confusion.sum())
     share = f", {right / total:.1%} of them right".replace("%", " %") if total else ""
     return element(
         "section",
         element("h2", "Confusion"),
-        element("p", f"{total:,} validation samples{share}.", class_="lead"),
+        element("p", f"{total:,} validation {counted}{share}.", class_="lead"),
         *body,
         class_="confusion",
     )
@@ -79,7 +81,7 @@ def _cell(count: int, total: int, true: str, predicted: str, right: bool) -> Ele
     )
 
 
-def _worst_pairs(confusion: NDArray[np.int64], classes: Sequence[str]) -> Iterator[Element]:
+def _worst_pairs(confusion: NDArray[np.int64], classes: Sequence[str], counted: str) -> Iterator[Element]:
     wrong = confusion.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
@@ -97,7 +99,7 @@ def _worst_pairs(confusion: NDArray[np.int64], classes: Sequence[str]) -> Iterat
         rows.append(
             element("tr", element("th", classes[a], scope="row"), element("td", classes[b]), count, element("td", bar))
         )
-    head = ("true", "taken for", "samples", "")
+    head = ("true", "taken for", counted, "")
     table = element(
         "table",
         element("thead", element("tr", *(element("th", text, scope="col") for text in head))),

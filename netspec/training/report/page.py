@@ -58,14 +58,14 @@ def _page(run: RunRecord) -> Element:
 
 def _sections(run: RunRecord, curves: Curves) -> Iterator[Element]:
     yield _header(run, curves)
-    charts = (loss_chart(curves), error_chart(curves), rate_chart(curves), speed_chart(curves))
+    charts = (loss_chart(curves), error_chart(curves, run.counted), rate_chart(curves), speed_chart(curves))
     grid = element("div", *charts, class_="charts")
     yield element("section", element("h2", "Curves"), grid)
     kernels = first_kernels(run.graph, run.weights)
     if kernels is not None:
         yield kernels_section(kernels)
     if run.confusion is not None:
-        yield confusion_section(run.confusion, run.classes)
+        yield confusion_section(run.confusion, run.classes, run.counted)
     yield _architecture(run)
     yield _recipe(run)
     yield element("section", element("h2", "Spec"), element("pre", *_colored(_cut(run.spec)), tabindex="0"))
@@ -94,7 +94,9 @@ def _facts(run: RunRecord, curves: Curves) -> Iterator[tuple[str, str, str]]:
     if best is not None:
         final = errors[np.isfinite(errors)][-1]
         top5 = curves.epochs["validation_error_top5"]
+        overlap = curves.epochs["validation_mean_iou"]
         beside = f"{percent(top5[-1])} top 5" if np.isfinite(top5[-1]) else ""
+        beside = f"of pixels; mean IoU {percent(overlap[-1])}" if np.isfinite(overlap[-1]) else beside
         yield "validation error", percent(float(final)), beside
         yield "best", percent(float(errors[best])), f"epoch {curves.epochs['epoch'][best]:.0f}"
     else:

@@ -31,7 +31,8 @@ class RunRecord:
         recipe: rows of what was done: name and value.
         notes: what a reader has to know: precision, determinism, an early end.
         classes: names by class number.
-        confusion: how many samples of each class (rows) were taken for which (columns); None without validation.
+        confusion: how many samples, or pixels, of each class (rows) were taken for which (columns); None without
+            validation.
             Shape: (classes, classes).
     """
 
@@ -49,3 +50,8 @@ class RunRecord:
     notes: Sequence[str] = ()
     classes: Sequence[str] = ()
     confusion: NDArray[np.int64] | None = None
+
+    @property
+    def counted(self) -> str:
+        """What is right or wrong, in the plural."""
+        return "pixels" if self.graph.type_of(self.graph.outputs[0]).rank == 4 else "samples"

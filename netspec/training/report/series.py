@@ -20,7 +20,7 @@ class Curves:
     Attributes:
         steps: `step`, `epoch`, `loss`, `error`, `rate`, `images_per_second`, `seconds`.
         epochs: `epoch`, `step`, `training_loss`, `training_error`, `validation_loss`, `validation_error`,
-            `validation_error_top5`, `rate`, `seconds`.
+            `validation_error_top5`, `validation_mean_iou`, `rate`, `seconds`.
         unit: what is counted along the axis of a chart.
     """
 
@@ -38,7 +38,7 @@ class Curves:
 STEP_COLUMNS = ("step", "epoch", "loss", "error", "rate", "images_per_second", "seconds")
 EPOCH_COLUMNS = (
     *("epoch", "step", "training_loss", "training_error"),
-    *("validation_loss", "validation_error", "validation_error_top5", "rate", "seconds"),
+    *("validation_loss", "validation_error", "validation_error_top5", "validation_mean_iou", "rate", "seconds"),
 )
 
 

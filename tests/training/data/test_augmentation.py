@@ -9,9 +9,18 @@ import pytest
 
 from netspec.ops.attributes import both
 from netspec.preprocessing import resize
-from netspec.recipe import Augmentation, AutoAugment, ColorNoise, RandAugment, RandomErasing, RandomResizedCrop
+from netspec.recipe import (
+    Augmentation,
+    AutoAugment,
+    ColorNoise,
+    ElasticDeformation,
+    RandAugment,
+    RandomErasing,
+    RandomResizedCrop,
+)
 from netspec.training.data.augment.operations import transform
 from netspec.training.data.augmentation import Draws, cut, draw, evaluation_views
+from netspec.training.data.deformation import deform, field
 from netspec.training.data.statistics import Components
 
 ALL = Augmentation(random_crop=both(5), horizontal_flip=True, color_noise=ColorNoise(std=0.1))
@@ -232,3 +241,57 @@ def test_ten_views_are_corners_and_centre_and_their_mirrors() -> None:
     five = [image[:2, :3], image[:2, 5:], image[3:, :3], image[3:, 5:], image[1:3, 2:5]]
     np.testing.assert_array_equal(views[:5], five)
     np.testing.assert_array_equal(views[5:], [view[:, ::-1] for view in five])
+
+
+def test_a_displacement_that_is_the_same_everywhere_is_a_shift() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    moved = deform(image, np.broadcast_to([2.0, -3.0], (3, 3, 2)))
+    np.testing.assert_array_equal(moved[:7, 3:], image[2:, :9])
+    np.testing.assert_array_equal(moved[7:, 3:], image[6:8, :9][::-1])  # mirrored at the edge
+    halfway = deform(image, np.broadcast_to([0.0, 0.5], (2, 2, 2)))
+    mean = (image[:, :-1].astype(float) + image[:, 1:]) / 2
+    assert np.abs(halfway[:, :-1] - mean).max() <= 0.5
+
+
+def test_displacements_are_met_at_their_points_and_vary_smoothly_between() -> None:
+    drawn = np.random.default_rng(1).normal(size=(3, 3, 2)) * 10
+    found = field(drawn, 101, 81)
+    np.testing.assert_allclose(found[:, ::50, ::40], drawn.transpose(2, 0, 1), atol=1e-10)
+    assert np.abs(np.diff(found, axis=1)).max() < 1.5
+    # Along a line through two points a cubic, no broken line: in the middle of three it has no corner.
+    line = found[0, :, 0]
+    assert abs((line[51] - line[50]) - (line[50] - line[49])) < 0.05
+
+
+ELASTIC = Augmentation(quarter_turns=True, elastic_deformation=ElasticDeformation(grid=4, std=2.5))
+
+
+def test_turns_and_displacements_are_of_the_seed_the_epoch_and_the_sample() -> None:
+    draws = of(MANY, ELASTIC)
+    assert draws.displacements.shape == (len(MANY), 4, 4, 2)
+    assert abs(draws.displacements.std() - 2.5) < 0.01
+    counts = np.bincount(draws.turns)
+    assert len(counts) == 4
+    assert ((counts - len(MANY) / 4) ** 2 / (len(MANY) / 4)).sum() < 16  # chi squared of 3 degrees, once in a thousand
+    alone = of(np.array([7]), ELASTIC)
+    np.testing.assert_array_equal(alone.displacements[0], draws.displacements[7])
+    assert alone.turns[0] == draws.turns[7]
+    assert not np.isclose(of(np.array([7]), ELASTIC, epoch=1).displacements, alone.displacements).any()
+    assert of(MANY[:5], Augmentation()).turns is None
+    np.testing.assert_array_equal(
+        of(MANY[:5], ELASTIC.model_copy(update={"random_crop": both(5)})).corners, of(MANY[:5]).corners
+    )
+
+
+def test_an_image_and_its_mask_are_deformed_alike() -> None:
+    mask = np.kron(np.random.default_rng(2).integers(0, 4, (5, 5), np.uint8), np.ones((8, 8), np.uint8))[..., None]
+    draws = of(np.arange(8), ELASTIC)
+    for row in range(8):
+        image, labels = np.empty((40, 40, 1), np.uint8), np.empty((40, 40, 1), np.uint8)
+        cut(image, 60 * mask, row, draws)
+        cut(labels, mask, row, draws, nearest=True)
+        assert set(np.unique(labels)) <= {0, 1, 2, 3}
+        difference = np.abs(image.astype(int) - 60 * labels)
+        assert difference.max() <= 135  # the nearest of four pixels counts a fourth at least
+        assert (difference > 60).mean() < 0.1
+        assert (labels != mask).mean() > 0.1

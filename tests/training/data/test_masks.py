@@ -22,6 +22,7 @@ from netspec.training.data.mask_folders import decode_mask
 from netspec.training.data.prepare import prepare
 from netspec.training.data.sources import open_data
 from netspec.training.data.targets import MapRule, mirrored
+from netspec.training.data.tiles import tiles_of
 from tests.training.data.source_files import copied
 
 CLASSES = 5
@@ -234,3 +235,35 @@ def test_masks_are_not_prepared(tmp_path: Path) -> None:
     with pytest.raises(NetspecError, match="has masks, and what is prepared has one label an image"):
         prepare(str(root), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("size", "tiles"), [((20, 21), 9), ((16, 8), 2), ((5, 30), 6)])
+def test_a_scored_image_is_seen_whole_and_each_pixel_once(tmp_path: Path, size: tuple[int, int], tiles: int) -> None:
+    root = write(tmp_path / "set", [size] * 2)
+    dataset = open_data(str(root), holdout=0).training
+    found = list(evaluation_batches(dataset, (1, 13, 13), None, 1, 5, rule=MapRule(CLASSES, (8, 8))))
+    assert [len(batch.labels) for batch in found] == [5] * (2 * tiles // 5) + [2 * tiles % 5] * (2 * tiles % 5 > 0)
+    assert np.concatenate([batch.indices for batch in found]).tolist() == [0, 1]
+    inputs, labels = (np.concatenate(arrays) for arrays in zip(*((b.inputs, b.labels) for b in found), strict=True))
+    known = labels != UNLABELLED
+    middle = inputs[:, 0, 2:10, 2:10, 0]
+    if min(size) >= 8:
+        np.testing.assert_array_equal(middle[known], told(labels[known]))
+        masks = [np.asarray(Image.open(path)) for path in (root / "masks").iterdir()]
+        counts = np.bincount(np.concatenate([mask[mask != 255] for mask in masks]), minlength=CLASSES)
+        np.testing.assert_array_equal(np.bincount(labels[known], minlength=CLASSES), counts)
+    else:  # it grows until an output lies in it
+        assert (middle[known] != told(labels[known])).mean() < 0.5
+
+
+def test_tiles_lie_where_they_are_read() -> None:
+    random = np.random.default_rng(5)
+    image, mask = random.integers(0, 255, (2, 19, 16, 1), np.uint8)
+    around = (mirrored(each, (5, 5)) for each in (image, mask))
+    inputs, labels = tiles_of(*around, (13, 13), (8, 8))
+    assert inputs.shape == (6, 13, 13, 1)
+    np.testing.assert_array_equal(labels[0], mask[:8, :8, 0])
+    np.testing.assert_array_equal(inputs[3, 2:10, 2:10], image[8:16, 8:16])
+    np.testing.assert_array_equal(labels[3], mask[8:16, 8:16, 0])
+    assert (labels[4, :5] == UNLABELLED).all()  # rows that the tile before has
+    np.testing.assert_array_equal(labels[5, 5:], mask[16:, 8:, 0])
