@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
 from netspec.ops.attributes import both
 from netspec.recipe import Augmentation, AutoAugment, RandAugment, RandomErasing, RandomResizedCrop
+from netspec.training.data import augment
 from netspec.training.data.batches import Batches, order
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import BadDataError
@@ -155,6 +158,18 @@ def test_a_policy_sees_the_same_colors_in_each_order_of_channels() -> None:
     )
     np.testing.assert_array_equal(bgr.inputs, rgb.inputs[..., ::-1])
     assert len({image.tobytes() for image in rgb.inputs}) == 60
+
+
+def test_pillow_that_is_missing_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    augment.load_operations.cache_clear()
+    monkeypatch.delattr(augment, "operations", raising=False)
+    monkeypatch.delitem(sys.modules, "netspec.training.data.augment.operations", raising=False)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(NetspecError, match="a policy of augmentation needs PIL, not installed here"):
+        batches(Numbered(24), recipe(4, augmentation=CHANGED))
+    assert (
+        batches(Numbered(24), recipe(4, augmentation=Augmentation(random_erasing=RandomErasing()))).step(0).total == 4
+    )
 
 
 def test_crops_flips_and_noise_reach_the_batch() -> None:

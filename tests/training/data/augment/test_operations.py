@@ -103,18 +103,18 @@ def test_equalize_spreads_what_is_crowded_and_leaves_a_flat_histogram() -> None:
 
 
 def test_a_pixel_is_translated_and_what_is_left_empty_is_gray() -> None:
-    pixels = np.zeros((4, 5, 3), np.uint8)
+    pixels = np.zeros((8, 5, 3), np.uint8)
     pixels[1, 1] = 255
-    right, down = done(pixels, "translate_x", 0.4), done(pixels, "translate_y", 0.5)
+    right, down = done(pixels, "translate_x", 0.4), done(pixels, "translate_y", 0.25)
     assert np.argwhere(right[..., 0] == 255).tolist() == [[1, 3]]
-    assert np.argwhere(right[..., 2] == 128).tolist() == [[row, column] for row in range(4) for column in (0, 1)]
+    assert np.argwhere(right[..., 2] == 128).tolist() == [[row, column] for row in range(8) for column in (0, 1)]
     assert np.argwhere(down[..., 0] == 255).tolist() == [[3, 1]]
-    assert (down[:2] == 128).all()
-    left, up = done(pixels, "translate_x", -0.2), done(pixels, "translate_y", -0.25)
+    assert np.argwhere(down[..., 1] == 128).tolist() == [[row, column] for row in (0, 1) for column in range(5)]
+    left, up = done(pixels, "translate_x", -0.2), done(pixels, "translate_y", -0.125)
     assert np.argwhere(left[..., 0] == 255).tolist() == [[1, 0]]
     assert np.argwhere(up[..., 0] == 255).tolist() == [[0, 1]]
     assert (left[:, 4] == 128).all()
-    assert (up[3] == 128).all()
+    assert (up[7] == 128).all()
 
 
 def test_rows_and_columns_are_sheared_from_the_top_left() -> None:
