@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -237,3 +238,33 @@ def test_parts_that_are_not_all_there_are_taken_one_by_one(windows: Graph) -> No
     same = changed(windows, b_others=twice)
     assert "= scaled.chunk(2, dim=1)[0]" in str(BACKEND.lower(same).content)
     check_values(same)
+
+
+EQUAL_BY_CHANCE = """name: chance
+input: {shape: [2, 8, 8]}
+blocks:
+  unit:
+    parameters: {count: 1, stride: 1, width: {type: integer}, hidden: "${4 * channels}", kernel: 1}
+    layers:
+      conv: {op: conv2d, filters: "${width}", kernel_size: "${kernel}", stride: "${stride}", padding: "${kernel // 2}"}
+      drop: {op: dropout, rate: 0.5, when: "${count > 1}"}
+      wide: {op: conv2d, filters: "${hidden}", kernel_size: 1, groups: "${count}"}
+      out: {op: conv2d, filters: "${width}", kernel_size: "${count}", padding: "${count // 2}"}
+layers:
+  a: {block: unit, width: 1}
+  b: {block: unit, inputs: input, width: 2, count: 2, stride: 2, kernel: 3}
+outputs: [a, b]
+"""
+
+
+def test_numbers_that_are_equal_by_chance_have_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(EQUAL_BY_CHANCE)
+    graph = load_graph(path)
+    unit = classes_of(graph)["Unit"]
+    assert "(self, width: int, kernel: int, count: int, stride: int = 1)" in unit
+    assert "2, width, kernel_size=kernel, stride=stride, padding=kernel // 2\n" in unit
+    assert "nn.Dropout(p=0.5) if count > 1 else nn.Identity()" in unit
+    assert "nn.Conv2d(width, 8, kernel_size=1, groups=count)" in unit
+    assert "nn.Conv2d(8, width, kernel_size=count, padding=count // 2)" in unit, "as the spec says"
+    check_values(graph)
