@@ -68,7 +68,7 @@ def _span(values: list[float], unit: str) -> str:
 
 def _unbroken(text: str) -> str:
     """The text in one line of a table, which is then as many lines high as it has rows."""
-    return text.replace(" ", "&nbsp;")
+    return text.replace(" ", "\u00a0")
 
 
 def _rounded(value: float) -> str:
