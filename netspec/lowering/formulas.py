@@ -12,7 +12,6 @@ from netspec.lowering.source import Attribute, Binary, Expression, Literal, Name
 
 UNKNOWN: Final = object()  # in place of a value that an instance does not have
 MOST: Final = 2**53  # of what is computed again here: the spec may never have computed what it says of a layer left out
-LARGEST_POWER: Final = 8
 COMPARISONS: Final[Mapping[type[ast.AST], str]] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
@@ -26,14 +25,12 @@ ARITHMETIC: Final[Mapping[type[ast.AST], str]] = {
     ast.Sub: "-",
     ast.Mult: "*",
     ast.FloorDiv: "//",
-    ast.Pow: "**",
 }
 _COMPUTE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "//": operator.floordiv,
-    "**": operator.pow,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -68,6 +65,8 @@ def _translate(node: ast.expr) -> Expression | None:
             return Subscript(value, (index,))
         case ast.UnaryOp(op=ast.USub(), operand=inner) if value := _translate(inner):
             return Negative(value)
+        case ast.BinOp(left=ast.Name(id=name), op=ast.Pow(), right=ast.Constant(value=2)):
+            return Binary("*", Name(name), Name(name))  # a power of whole numbers is none to TorchScript
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in ARITHMETIC:
             return _binary(ARITHMETIC[type(sign)], _translate(left), _translate(right))
         case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARISONS:
@@ -104,6 +103,6 @@ def _compute(sign: str, left: Any, right: Any) -> Any:
     if type(left) is not int or type(right) is not int or max(abs(left), abs(right)) > MOST:
         same = sign in ("==", "!=") and type(left) is type(right) and type(left) in (bool, str, float)
         return _COMPUTE[sign](left, right) if same else UNKNOWN
-    if (sign == "//" and right == 0) or (sign == "**" and not 0 <= right <= LARGEST_POWER):
+    if sign == "//" and right == 0:
         return UNKNOWN
     return _COMPUTE[sign](left, right)

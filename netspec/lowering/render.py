@@ -59,8 +59,9 @@ def render_expression(expression: Expression) -> str:
             return f"{_primary(value)}[{', '.join(map(_index, items))}]"
         case Negative(value):
             return f"-{_primary(value)}"
-        case Binary():
-            return _binary(expression)
+        case Binary(operator, left, right):
+            chain = isinstance(left, Binary) and left.operator == operator in CHAINS
+            return f"{render_expression(left) if chain else _primary(left)} {operator} {_primary(right)}"
         case ListOf(items):
             return f"[{', '.join(map(render_expression, items))}]"
         case TupleOf(items):
@@ -73,23 +74,6 @@ def render_expression(expression: Expression) -> str:
             return f"*({render_expression(value)} for _ in range({count}))"
         case Formatted(parts):
             return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
-
-
-def _binary(expression: Binary) -> str:
-    """A power of names and numbers stands close, as formatters have it."""
-    left, right = _left(expression), _primary(expression.right)
-    if expression.operator == "**" and all(
-        isinstance(own, Name | Literal) for own in (expression.left, expression.right)
-    ):
-        return f"{left}**{right}"
-    return f"{left} {expression.operator} {right}"
-
-
-def _left(expression: Binary) -> str:
-    """The left operand of a chain goes on without parentheses."""
-    left = expression.left
-    chain = isinstance(left, Binary) and left.operator == expression.operator in CHAINS
-    return render_expression(left) if chain else _primary(left)
 
 
 def _index(item: int | str | Range) -> str:

@@ -15,14 +15,14 @@ def slices_to(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
 
 
 def parts_with(part: Part, node: Node) -> tuple[Node, ...]:
-    """All the equal parts of what a slice is one of, in order, where they stand together; none where that is not all.
+    """All the equal parts, of several, of what a slice is one of, in order; none where they do not stand together.
 
     The first of them in the network is the one that is written.
     """
     assert isinstance(node.op, Slice)  # noqa: S101 # a slice into equal parts
     position = next(index for index, member in enumerate(part.members) if member is node)
     count = node.op.of or 1
-    for start in range(max(0, position - count + 1), position + 1):
+    for start in range(max(0, position - count + 1), position + 1 if count > 1 else 0):
         found = [each for each in part.members[start : start + count] if isinstance(each, Node)]
         parts = {each.op.part: each for each in found if isinstance(each.op, Slice) and _is_like(each, node)}
         if len(parts) == count and all(number in parts for number in range(count)):

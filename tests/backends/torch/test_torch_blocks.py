@@ -238,6 +238,9 @@ def test_parts_that_are_not_all_there_are_taken_one_by_one(windows: Graph) -> No
     same = changed(windows, b_others=twice)
     assert "= scaled.chunk(2, dim=1)[0]" in str(BACKEND.lower(same).content)
     check_values(same)
+    whole = changed(windows, a_gate=replace(windows.values["a.gate"], op=Slice(part=0, of=1)))
+    assert "x = x.chunk(1, dim=1)[0]" in str(BACKEND.lower(whole).content), "the only part of it"
+    check_values(whole)
 
 
 EQUAL_BY_CHANCE = """name: chance
