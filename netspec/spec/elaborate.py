@@ -62,6 +62,8 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
         scopes=tuple(elaboration.expansion.scopes),
         heads=heads,
     )
+    if not graph.nodes and not problems:
+        problems.add(spec.layers_at, "no layer is left: each is dropped, and there is nothing to compute")
     check_shapes(graph, {layer.name: layer for layer in spec.layers}, problems)
     graph = _with_heads_last(graph) if heads else graph
     if spec.placement is not None and not problems:
