@@ -62,6 +62,8 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
         scopes=tuple(elaboration.expansion.scopes),
         heads=heads,
     )
+    if not graph.nodes and not problems:
+        problems.add(spec.layers_at, "no layer is left: each is dropped, and there is nothing to compute")
     layers = {layer.name: layer for layer in spec.layers}
     check_shapes(graph, layers, problems)
     check_pixels(spec.training, graph, layers, problems)

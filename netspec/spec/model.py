@@ -113,6 +113,7 @@ class ModelSpec:
         defaults: attributes by op, which the layers of blocks have not got yet.
         placement: on how many devices it lies, or None for one.
         placed_at: where the spec says so.
+        layers_at: where its layers stand.
     """
 
     name: str
@@ -128,6 +129,7 @@ class ModelSpec:
     defaults: Mapping[str, MappingNode] = field(default_factory=dict, compare=False, repr=False)
     placement: PlacementSpec | None = None
     placed_at: Position | None = field(default=None, compare=False, repr=False)
+    layers_at: Position | None = field(default=None, compare=False, repr=False)
 
 
 class Checked(NamedTuple):

@@ -53,6 +53,7 @@ def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> 
     if path[0] not in {"training", "placement"}:
         near = f"did you mean `training.{'.'.join(path[1:])}`?" if nearest(path[0], ["training"]) else ""
         hint = f"`{path[1]}=…` sets it" if path[0] == "parameters" else near
+        hint = hint or "a file that extends this one changes what else it says"
         problems.add(at, f"{quote(name)} cannot be set: parameters, `training.…` and `placement.towers` can", hint)
         return document
     return _set_path(document, path, Entry(at, value), problems)
@@ -63,6 +64,8 @@ def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Pro
     parameters = entry.value.entries if entry and isinstance(entry.value, MappingNode) else {}
     if entry is None or name not in parameters:
         hint = suggest(name, parameters, "it defines") or "`parameters: {…}` in the spec defines them"
+        if "training" in document.entries and _is_of_recipe(name):
+            hint = f"`--set training.{name}=…` sets it in the recipe"
         problems.add(given.at, f"the spec has no parameter {quote(name)}", hint)
         return document
     own = default_of(parameters[name].value)
@@ -72,6 +75,12 @@ def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Pro
         return document
     value = give(MappingNode(parameters, entry.value.at), name, given)
     return MappingNode({**document.entries, "parameters": Entry(entry.at, value)}, document.at)
+
+
+def _is_of_recipe(name: str) -> bool:
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for a mistake
+
+    return name in Recipe.model_fields
 
 
 def _same_kind(own: DocumentNode, given: DocumentNode) -> bool:

@@ -76,6 +76,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         defaults=defaults,
         placement=_read_part(PlacementSpec, entries, "placement", problems),
         placed_at=entries["placement"].value.at if "placement" in entries else None,
+        layers_at=entries["layers"].at if "layers" in entries else None,
     )
     drafts = []
     if "layers" in entries and is_null(entries["layers"].value) and layers_below(entries, KEYS):

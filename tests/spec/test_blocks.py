@@ -348,3 +348,33 @@ def test_a_parameter_may_come_first_whatever_is_not_known_of_it_yet(load: Load, 
 """
     graph = load(block + "layers:\n  s: {block: biased, inputs: [input, input], given: [3, 8, 6]}\n")
     assert reads(graph) == {"s.offset": "", "s.sum": "input, input, s.offset"}
+
+
+def test_presets_are_chosen_by_value_not_by_its_text(load: Load) -> None:
+    text = "parameters: {width: 1.0, n: {type: integer}, kind: '1', m: 3}\n"
+    text += "presets: {width: {0.5: {n: 1}, 1: {n: 2}}, kind: {'1': {m: 5}, two: {m: 6}}}\n"
+    text += "layers:\n  a: {op: conv2d, filters: '${n}', kernel_size: 1}\n"
+    text += "  b: {op: conv2d, filters: '${m}', kernel_size: 1}\n"
+    for given, sizes in (({}, [2, 5]), ({"width": 1}, [2, 5]), ({"width": 0.5, "kind": "two"}, [1, 6])):
+        graph = load(text, given)
+        assert [graph.type_of(name).features[0] for name in ("a", "b")] == sizes
+
+
+def test_a_value_without_a_preset_is_one_problem(load: Load) -> None:
+    text = "parameters: {kind: typo, n: {type: integer}}\npresets: {kind: {type: {n: 1}}}\n"
+    text += "layers:\n  a: {op: conv2d, filters: '${n if kind else 0}', kernel_size: 1}\n"
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    assert [d.message for d in caught.value.diagnostics] == ["no preset of 'kind' is for 'typo' (a string)"]
+
+
+def test_comparisons_of_a_base_stand_where_a_derived_file_narrows_the_choices(load: Load, tmp_path: Path) -> None:
+    base = "name: base\ninput: {shape: [3, 8, 6]}\nparameters: {kind: {choices: [a, b], default: a}}\n"
+    (tmp_path / "base.yaml").write_text(base + "layers:\n  x: {op: relu, when: \"${kind == 'b'}\"}\n  y: {op: tanh}\n")
+    derived = tmp_path / "derived.yaml"
+    head = "name: derived\nextends: base.yaml\n"
+    derived.write_text(head + "parameters: {kind: {choices: [a], default: a}}\n")
+    assert [node.name for node in load_graph(derived).nodes] == ["y"]
+    derived.write_text(head + "layers: {y: {when: \"${kind != 'c'}\"}}\n")
+    with pytest.raises(SpecError, match="'kind' is never 'c': it is one of a, b"):
+        load_graph(derived)
