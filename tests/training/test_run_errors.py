@@ -16,12 +16,13 @@ Run = Callable[..., Outcome]
 
 
 def test_a_loss_that_is_not_finite_names_the_layer(run: Run, spec: Path) -> None:
-    spec.write_text(spec.read_text().replace("learning_rate: 0.02", "learning_rate: 1e30"))
+    spec.write_text(
+        spec.read_text().replace("learning_rate: 0.02", "learning_rate: 3e37")
+    )  # nearly all that float32 has
     with pytest.raises(DivergedError) as caught:
         run()
     assert "the loss became" in caught.value.message
-    # Weights of 1e30 overflow in what reads them, or one update later: it depends on the order in which a CPU adds.
-    assert any(f"in step {step}:" in caught.value.message for step in (2, 3))
+    assert "in step 2:" in caught.value.message
     assert "norm" in caught.value.message or "fc" in caught.value.message
     assert "learning_rate" in caught.value.hint
 
