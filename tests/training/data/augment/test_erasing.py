@@ -48,6 +48,7 @@ def test_areas_and_logarithms_of_ratios_are_evenly_distributed() -> None:
     _, _, rows, columns = np.array(boxes(RandomErasing(probability=1, area=(0.02, 0.3)), (3000, 3000))).T
     assert largest_gap(rows * columns / 3000**2, 0.02, 0.3) < 0.0138
     assert largest_gap(np.log(columns / rows), np.log(0.3), -np.log(0.3)) < 0.0138
+    assert abs(np.corrcoef(rows * columns, np.log(columns / rows))[0, 1]) < 4 / np.sqrt(len(MANY))  # drawn apart
 
 
 def test_every_legal_place_is_as_likely_and_none_is_outside() -> None:
