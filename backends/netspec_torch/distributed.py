@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 import torch
 from torch import Tensor, distributed, nn
@@ -22,6 +23,8 @@ from netspec.graph import Graph
 from netspec.lowering import TrainerSettings
 from netspec.lowering.trainer import PATIENCE
 from netspec_torch.alike import require_alike
+
+_GROUPS: Final = count()  # that this process has formed, as all others of its world have
 
 
 def environment(name: str, default: int) -> int:
@@ -34,6 +37,26 @@ def environment(name: str, default: int) -> int:
     if not text.isdecimal():
         raise BackendError(f"the environment's {name}: expected a whole number, received {text!r}")
     return int(text)
+
+
+def _form_group(backend: str, settings: TrainerSettings, world: int) -> None:
+    """The default group of all processes, who find one another where the settings say, or the environment.
+
+    Each group writes under a name of its own: where processes train several networks one after the other, the store
+    of torchrun still has the addresses of the group before, and who is early would call there.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore  # not in a PyTorch without distributed
+    from torch.distributed.rendezvous import rendezvous
+
+    patience = timedelta(seconds=settings.timeout)
+    if settings.meeting:
+        meeting = rendezvous(settings.meeting, environment("RANK", 0), world, timeout=patience)
+    else:
+        meeting = rendezvous("env://", timeout=patience)
+    store, rank, world = next(meeting)
+    store.set_timeout(patience)
+    store = PrefixStore(f"netspec/{next(_GROUPS)}", store)
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=patience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +120,7 @@ class Processes:
         if device.type == "cuda":
             _let_the_watchdog_be_heard()
         try:
-            distributed.init_process_group(
-                "nccl" if device.type == "cuda" else "gloo",
-                init_method=settings.meeting,
-                timeout=timedelta(seconds=settings.timeout),
-                rank=environment("RANK", 0) if settings.meeting else -1,
-                world_size=world if settings.meeting else -1,
-            )
+            _form_group("nccl" if device.type == "cuda" else "gloo", settings, world)
         except (ValueError, RuntimeError) as error:
             found = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
             where = settings.meeting or found

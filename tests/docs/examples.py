@@ -20,6 +20,8 @@ MISSING = {
     "input": "input: {shape: [3, 32, 32]}",
     "layers": "layers: {average: {op: global_avg_pool2d}, fc: {op: dense, units: 10}}",
 }
+# Of a class for each pixel, which weights of pixels are for.
+MAP_OF_LOGITS = "layers: {conv: {op: conv2d, filters: 10, kernel_size: 1}}"
 NEEDED = {"batch_size": "128", "steps": "10", "optimizer": "{name: sgd, learning_rate: 0.1}"}
 _FILE = re.compile(r"# (\S+\.yaml)\n")
 
@@ -75,6 +77,8 @@ def completed(text: str) -> str:
         text = f"input: {{shape: [{channels}, 32, 32], preprocessing: {{{line}}}}}\n"
     elif key not in KEYS:
         text = f"layers: {{conv: {{op: conv2d, filters: 4, kernel_size: 3, {line}}}}}\n"
+    if "pixel_weights" in line:
+        text += f"{MAP_OF_LOGITS}\n"
     said = yaml.safe_load(text)
     added = [MISSING[key] for key in MISSING if key not in said and "extends" not in said and f"{key}s" not in said]
     return "\n".join([text, *added, ""])

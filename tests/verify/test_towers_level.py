@@ -100,7 +100,7 @@ def test_a_defect_in_a_process_is_told_with_its_trace() -> None:
 
 
 def test_what_cannot_be_compared_is_an_error_before_a_process_is_started() -> None:
-    two = Chain("two", image=(3, 4, 4)).add("a", "conv2d", filters=4, kernel_size=3).graph()
+    two = Chain("two", x=(6, 3)).add("a", "dense", units=4).graph()
     with pytest.raises(NetspecError, match="the loss is taken of logits"):
         verify_towers(two, TORCH, 2)
 

@@ -131,7 +131,9 @@ def read_record(run: StudyRun) -> Record | None:
     try:
         found = json.loads(run.record.read_text(encoding="utf-8"))
         finish = Finish(**found["finish"]) if found["finish"] else None
-        asked = {**found["asked"], "training": filled_in(found["asked"]["training"])}
+        asked = found["asked"]
+        if "training" in asked:
+            asked = {**asked, "training": filled_in(asked["training"])}
         return Record(asked, finish, found["failure"])
     except (ValueError, KeyError, TypeError) as error:
         raise NetspecError(f"{run.record}: not the record of a run", f"remove it, and {run.folder.path}") from error
