@@ -94,7 +94,8 @@ def test_channels_and_pixels_are_drawn_apart() -> None:
 
 
 def test_an_image_of_one_pixel_is_erased_whole() -> None:
-    found = {erased(np.zeros((1, 1, 1), np.uint8), of(), row).item() for row in range(2000)}
+    draws = of()
+    found = {erased(np.zeros((1, 1, 1), np.uint8), draws, row).item() for row in range(2000)}
     assert found == set(range(256))
 
 
