@@ -69,13 +69,11 @@ def connect(
     heads = _heads(auxiliary, known, given, problems)
     # A head that is dropped is none: what it reads is no class scores.
     extra = tuple(name for name in heads or () if not layers[name.partition(".")[0]].dropped)
-    if (
-        len(reads) == len(drafts) and given and heads is not None and not kept.unresolved
-    ):  # else what is read is not known for sure
+    # Else what is read is not known for sure.
+    if given and heads is not None and len(reads) == len(drafts) and not kept.unresolved:
         read = {name.partition(".")[0] for names in (*kept.reads.values(), given, heads) for name in names}
-        circles = topological_order(
-            {name: [r.partition(".")[0] for r in own] for name, own in kept.reads.items()}
-        ).circles
+        sources = {name: [value.partition(".")[0] for value in own] for name, own in kept.reads.items()}
+        circles = topological_order(sources).circles
         _check_read(read | (set(inputs) if circles else set()), kept.known(known, reads), problems)
     whole = tuple(whole_layer(layers[name], names) for name, names in kept.reads.items() if is_whole(layers[name]))
     failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in whole}

@@ -95,6 +95,19 @@ def test_crops_that_are_resized_keep_masks_in_place(tmp_path: Path) -> None:
     assert (mirrored_labels > 60).mean() > 0.3
 
 
+@pytest.mark.parametrize(
+    "augmentation",
+    [{"rand_augment": {}}, {"auto_augment": {"policy": "imagenet"}}, {"mixup": {"alpha": 0.8}}, {"cutmix": {}}],
+    ids=lambda augmentation: next(iter(augmentation)),
+)
+def test_what_would_leave_masks_behind_is_refused(tmp_path: Path, augmentation: dict[str, Any]) -> None:
+    splits = open_data(str(write(tmp_path, [(40, 40)] * 4)))
+    rule = MapRule(CLASSES, (32, 32))
+    (name,) = augmentation
+    with pytest.raises(NetspecError, match=f"^{name}: of images with one label each, and the samples of .* have masks"):
+        batches(splits.training, 32, rule, **augmentation)
+
+
 def test_around_the_output_the_image_goes_on_mirrored(tmp_path: Path) -> None:
     splits = open_data(str(write(tmp_path / "set", [(8, 8)] * 2)), holdout=0)
     (found,) = evaluation_batches(splits.training, (1, 13, 13), None, 1, 4, rule=MapRule(CLASSES, (8, 8)))
