@@ -1,0 +1,32 @@
+"""Where processes meet that train several networks one after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from netspec_torch import distributed as own
+from torch import distributed
+
+from netspec.lowering import TrainerSettings
+from netspec.recipe import Recipe, Sgd
+
+
+def test_a_group_does_not_see_the_addresses_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = distributed.HashStore()
+    stores: list[Any] = []
+
+    def rendezvous(*_: object, **__: object) -> Iterator[tuple[Any, int, int]]:
+        yield kept, 0, 2
+
+    module = sys.modules["torch.distributed.rendezvous"]  # as an attribute the function stands before it
+    monkeypatch.setattr(module, "rendezvous", rendezvous)
+    monkeypatch.setattr(distributed, "init_process_group", lambda *_, store, **__: stores.append(store))
+    settings = TrainerSettings(Recipe(batch_size=1, epochs=1, optimizer=Sgd(name="sgd", learning_rate=1.0)))
+    for _ in range(2):
+        own._form_group("gloo", settings, 2)
+    stores[0].set("address", "here")
+    assert stores[0].check(["address"])
+    assert not stores[1].check(["address"])
