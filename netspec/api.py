@@ -37,7 +37,7 @@ class Network:
         return self.graph.name
 
     def initialize(self, seed: int = 0) -> CanonicalWeights:
-        """Weights as the spec's initialisers say, float32, canonical layout: the same for every backend."""
+        """Weights as the spec's initializers say, float32, canonical layout: the same for every backend."""
         return initialize(self.graph, seed)
 
     def load_weights(self, path: str | Path) -> CanonicalWeights:
@@ -72,7 +72,8 @@ class Network:
             WeightsError: the weights are not this network's.
         """
         chosen = _backend(backend)
-        target = at_level(chosen.with_options(compile=True) if compile else chosen, optimize or _level(compile))
+        chosen = chosen.with_options(compile=True) if compile else chosen
+        target = at_level(chosen, optimize or ("inference" if compile else "none"))
         target.require()
         own = weights is None or isinstance(weights, str | Path)  # made here, and so the model's to keep
         if weights is None:
@@ -142,10 +143,6 @@ def load(path: str | Path, set: Mapping[str, object] | None = None) -> Network: 
     """
     spec = read_spec(Path(path), set or {})
     return Network(spec, elaborate(spec))
-
-
-def _level(compiled: bool) -> Level:
-    return "inference" if compiled else "none"
 
 
 def _backend(backend: str | Backend) -> Backend:

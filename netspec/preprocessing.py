@@ -110,7 +110,7 @@ def load_image(path: Path, shape: tuple[int, ...], preprocessing: Preprocessing)
     Args:
         path: any image that Pillow reads.
         shape: the input's (C, H, W).
-        preprocessing: resize, channel order and normalisation; the centre of H by W is cut out between them.
+        preprocessing: resize, channel order and normalization; the centre of H by W is cut out between them.
 
     Raises:
         NetspecError: no such file, not an image, a damaged or an absurdly large one, an input that takes no image,

@@ -40,7 +40,7 @@ def stream(seed: int, *key: str) -> np.random.Generator:
 
 
 def initialize(graph: Graph, seed: int = 0) -> CanonicalWeights:
-    """Every weight of a graph as its initialiser says, float32, in canonical layout, by canonical name."""
+    """Every weight of a graph as its initializer says, float32, in canonical layout, by canonical name."""
     return {
         name: draw(w.initializer, w.shape, w.fan_in, w.fan_out, stream(seed, "initialize", name))
         for name, w in graph.weights.items()

@@ -35,7 +35,6 @@ from netspec.lowering.source import (
     Statement,
     TupleOf,
     Unpack,
-    name,
 )
 from netspec_keras.layout import native_shape
 from netspec_keras.signatures import SIGNATURES
@@ -113,7 +112,7 @@ class BlockFunctions:
             self._calls[instance.path] = (made, *template.arguments(index))
         body, variables = self._body(part, template.units, template.names)
         computed = [Assign(own, value) for own, value in template.computed]
-        results = [name(variables[output]) for output in part.outputs]
+        results = [Name(variables[output]) for output in part.outputs]
         parameters = (
             *(f"{variables[value]}: keras.KerasTensor" for value in part.inputs),
             *map(parameter_text, required),

@@ -29,7 +29,6 @@ from netspec.lowering.source import (
     Subscript,
     Unpack,
     call,
-    name,
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.types import Dim, TensorType
@@ -220,7 +219,7 @@ class ModelWriter:
         if graph.heads:
             returned += f", and {len(graph.heads)} auxiliary for training"
         count = sum(w.size for w in graph.weights.values())
-        inputs = [name(variables[i.name]) for i in graph.inputs]
+        inputs = [Name(variables[i.name]) for i in graph.inputs]
         restored: list[Statement] = []
         outputs = [self._canonical(output, variables, restored) for output in graph.outputs]
         model = call("keras.Model", _one_or_list(inputs), _one_or_list(outputs), name=module_name(graph.name))
@@ -237,7 +236,7 @@ class ModelWriter:
         variable = variables[output]
         flattened = self.channels_last_of(output)
         if flattened is None:
-            return name(variable)
+            return Name(variable)
         canonical = available(f"{variable}_channels_first", {*variables.values(), *RESERVED})
         for role, layer in (
             ("map", call("layers.Reshape", native_features(flattened))),
@@ -245,9 +244,9 @@ class ModelWriter:
             ("channels_first", call("layers.Flatten")),
         ):
             named = Call(layer.function, layer.args, (("name", Literal(self._layer_name(f"{output}_{role}"))),))
-            restored.append(Assign(canonical, Call(named, (name(variable),))))
+            restored.append(Assign(canonical, Call(named, (Name(variable),))))
             variable = canonical
-        return name(canonical)
+        return Name(canonical)
 
     def _layer_name(self, wanted: str) -> str:
         """A name that no layer has yet."""

@@ -1,4 +1,4 @@
-"""Normalisation in ONNX."""
+"""Normalization in ONNX."""
 
 from __future__ import annotations
 

@@ -38,7 +38,6 @@ from netspec.lowering.source import (
     Statement,
     TupleOf,
     call,
-    name,
 )
 from netspec_torch.drafts import ModuleDraft
 from netspec_torch.reserved import MODULE_ATTRIBUTES
@@ -86,14 +85,14 @@ class BlockClasses:
         draft = self._draft(root)
         made = self._render(root, entry, docstring, Template(draft.units))
         variables = draft_names(self._drafts[root.path])
-        first = [_laid_out(name(variables[value])) for value in laid_out]
+        first = [_laid_out(Name(variables[value])) for value in laid_out]
         *methods, forward = made.body
         forward = replace(forward, body=(*first, *forward.body))
         if graph.heads:
             pairs = zip(draft.units, root.members, strict=True)
             run = [s for unit, member in pairs if graph.for_heads.issuperset(values_of(member)) for s in unit.run]
             count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
-            forward = _with_heads(forward, count, [name(variables[output]) for output in graph.main])
+            forward = _with_heads(forward, count, [Name(variables[output]) for output in graph.main])
         return replace(made, body=(*methods, forward))
 
     def _signature(self, function: str) -> Signature:
@@ -150,7 +149,7 @@ class BlockClasses:
         run = [rename(statement, kept) for unit in template.units for statement in unit.run]
         body = tuple(with_conditions(named_statements(run, names)))
         variables = {value: names[own] for value, own in draft.variables.items() if own in names}
-        results = tuple(name(variables[output]) for output in part.outputs)
+        results = tuple(Name(variables[output]) for output in part.outputs)
         one = len(results) == 1
         forward = Function(
             "forward",
@@ -195,7 +194,7 @@ def _with_heads(forward: Function, count: int, main: Sequence[Name]) -> Function
 
 
 def _laid_out(variable: Name) -> Assign:
-    return Assign(variable.path, call(Attribute(variable, "contiguous"), memory_format=name("torch.channels_last")))
+    return Assign(variable.path, call(Attribute(variable, "contiguous"), memory_format=Name("torch.channels_last")))
 
 
 def _passes(setup: Sequence[Assign], run: Sequence[Statement]) -> tuple[str, str] | None:

@@ -183,13 +183,13 @@ class Processes:
         return bool(said)
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, in place."""
+        """The sum of a tensor over all ranks, in place."""
         if self.world > 1:
             distributed.all_reduce(values, group=self.group)
         return values
 
     def counts(self, own: list[int]) -> list[int]:
-        """Samples of each batch of a step over all processes, which may have different numbers of batches."""
+        """Samples of each batch of a step over all ranks, which may have different numbers of batches."""
         if self.world == 1:
             return own
         longest = torch.tensor(len(own), device=self.device)
@@ -198,7 +198,7 @@ class Processes:
         return [int(count) for count in self.sum(torch.tensor(padded, device=self.device))]
 
     def wrap(self, native: nn.Module, graph: Graph) -> nn.Module:
-        """The module with gradients that become the mean over all processes during the last backward pass."""
+        """The module with gradients that become the mean over all ranks during the last backward pass."""
         if self.world == 1:
             return native
         wrapper = nn.parallel.DistributedDataParallel
@@ -246,10 +246,7 @@ def without_exchange(network: nn.Module, wanted: bool) -> AbstractContextManager
 
 def has_unread_weights(graph: Graph) -> bool:
     """Whether there are weights that no output depends on, and so no gradient comes to."""
-    needed = set(graph.outputs)
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
+    needed = graph.needed(graph.outputs)
     return any(node.weights and node.name not in needed for node in graph.nodes)
 
 

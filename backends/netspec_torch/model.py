@@ -18,7 +18,7 @@ from netspec.ops.base import Array, Weights
 
 
 class TorchModel(Model):
-    """The emitted class on the meta device, its weights assigned without a random initialisation before.
+    """The emitted class on the meta device, its weights assigned without a random initialization before.
 
     The module owns its parameters: those that share memory with the caller's arrays are copied, so that training
     the module leaves the arrays as they are; unless the arrays are donated.

@@ -43,7 +43,7 @@ class TorchTrainer(Trainer):
         artifact: of a graph with one input, and as its one output, and as auxiliary ones, logits (N, classes), or
             (N, classes, H, W).
         weights: canonical arrays to begin with.
-        settings: recipe, normalisation, device and precision.
+        settings: recipe, normalization, device and precision.
         placement: where the artifact is one tower's, how the whole network lies; weights and states are the whole's.
 
     Raises:

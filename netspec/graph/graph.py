@@ -49,7 +49,7 @@ class Node:
 
     @property
     def weights(self) -> dict[str, Weight]:
-        """Its weights by short name (`weight`, `bias`), initialisers applied."""
+        """Its weights by short name (`weight`, `bias`), initializers applied."""
         weights = self.op.weights(*self.input_types)
         return self.op.with_initializers(weights) if isinstance(self.op, WeightedOp) else weights
 

@@ -20,6 +20,7 @@ networks; Shoeybi et al. 2019 (Megatron-LM), section 3, whose f is `spread` and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,6 +108,10 @@ class WeightPlace(NamedTuple):
     partial: bool
     trainable: bool
 
+    def kept(self, towers: int) -> int:
+        """Elements of it that each tower keeps."""
+        return math.prod(self.shape) // (1 if self.axis is None else towers)
+
     def part(self, tower: int, towers: int) -> tuple[slice, ...]:
         """What of the weight a tower keeps, as an index.
 
@@ -150,8 +155,7 @@ class Placement:
     @cached_property
     def tower_weights(self) -> int:
         """Elements of all weights that one tower keeps: as many in each."""
-        sizes = self.graph.weights
-        return sum(sizes[w.name].size // (1 if w.axis is None else self.towers) for w in self.weights)
+        return sum(weight.kept(self.towers) for weight in self.weights)
 
     def moved(self, batch: int) -> int:
         """Bytes that each tower receives in a step of so many samples: at the crossings, and of gradients.
@@ -163,7 +167,7 @@ class Placement:
     @property
     def moved_gradients(self) -> int:
         """Those bytes of them that are gradients."""
-        kept = sum(self.graph.weights[w.name].size for w in self.weights if w.axis is None and w.trainable)
+        kept = sum(w.kept(self.towers) for w in self.weights if w.axis is None and w.trainable)
         return 2 * kept * self.graph.dtype.bytes * (self.towers - 1) // self.towers
 
 

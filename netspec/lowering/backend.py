@@ -189,7 +189,7 @@ class Backend(ABC):
         Args:
             graph: one input, and the logits (N, classes) as its one output.
             weights: canonical arrays to begin with.
-            settings: recipe, normalisation, device and precision.
+            settings: recipe, normalization, device and precision.
 
         Raises:
             BackendError: it only infers, its framework is not installed, or the device or precision is not there.

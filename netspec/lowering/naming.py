@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 
 from netspec.graph import Graph
-from netspec.lowering.parts import Part, local_name, name_of_input, reads_of, values_of
+from netspec.lowering.parts import Part, local_name, name_of_input, values_of
 
 RUNNING = "x"
 
@@ -117,7 +117,7 @@ def _readers(part: Part) -> dict[str, list[int]]:
     """Which members read each value, by position."""
     found: dict[str, list[int]] = {}
     for index, member in enumerate(part.members):
-        for value in dict.fromkeys(reads_of(member)):
+        for value in dict.fromkeys(member.inputs):
             found.setdefault(value, []).append(index)
     return found
 

@@ -6,7 +6,7 @@ of them, is no part: what was in it stands in what is around it, and computes th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -76,11 +76,6 @@ def local_name(member: Node | Part, around: Part) -> str:
 def values_of(member: Node | Part) -> tuple[str, ...]:
     """The values that a member gives to what is around it."""
     return member.outputs if isinstance(member, Part) else (member.name,)
-
-
-def reads_of(member: Node | Part) -> tuple[str, ...]:
-    """The values that a member reads of what is around it."""
-    return member.inputs
 
 
 def split(graph: Graph) -> Part:
@@ -167,5 +162,5 @@ class _Splitter:
 
 def name_of_input(part: Part, value: str) -> str:
     """What a block calls a value that it receives, or empty."""
-    named: Sequence[tuple[str, str]] = part.scope.inputs if part.scope else ()
+    named = part.scope.inputs if part.scope else ()
     return next((name for name, given in named if given == value), "")

@@ -155,11 +155,6 @@ Expression = (
 )
 
 
-def name(path: str) -> Name:
-    """The name."""
-    return Name(path)
-
-
 def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue) -> Call:
     """A call; Python values become literals, a str in the place of the function is its dotted name.
 
@@ -167,7 +162,7 @@ def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs:
     (Literal(value=3),)
     """
     return Call(
-        name(function) if isinstance(function, str) else function,
+        Name(function) if isinstance(function, str) else function,
         tuple(_operand(a) for a in args),
         tuple((k, _operand(v)) for k, v in kwargs.items()),
     )

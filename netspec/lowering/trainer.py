@@ -34,7 +34,7 @@ class Batch:
             counts. Shape: (N,); of a network that tells the class of each pixel (N, H, W), as its logits have H and W,
             `UNLABELLED` where nothing is known.
         rows: each sample's place among all samples of the optimizer step, over batches and ranks. Shape: (N,).
-        shifts: added to every pixel of an image before normalisation, or None. Shape: (N, C). Units: pixel values.
+        shifts: added to every pixel of an image before normalization, or None. Shape: (N, C). Units: pixel values.
         masks: by name of a dropout node, what is kept: zeros and ones, canonical (N, …); None leaves that to the
             framework's own generator.
         partners: the class numbers of the smaller shares; None where nothing is mixed. Shape: (N,).

@@ -148,7 +148,7 @@ class WeightedOp(Op):
     initialize: dict[str, Initializer] = Field(default_factory=dict)
 
     def with_initializers(self, weights: dict[str, Weight]) -> dict[str, Weight]:
-        """The weights with the spec's initialisers in place of the defaults.
+        """The weights with the spec's initializers in place of the defaults.
 
         Raises:
             ShapeError: `initialize` names a weight that the op does not have.

@@ -1,4 +1,4 @@
-"""Normalisation of each sample alone, over groups of its channels or over each of them."""
+"""Normalization of each sample alone, over groups of its channels or over each of them."""
 
 from typing import ClassVar
 

@@ -138,7 +138,7 @@ def draw(
     fan_out: int,
     random: "np.random.Generator",
 ) -> "NDArray[np.float32]":
-    """An array of this shape drawn from the initialiser, float32."""
+    """An array of this shape drawn from the initializer, float32."""
     match initializer:
         case Constant(constant=value):
             return np.full(shape, value, np.float32)

@@ -1,4 +1,4 @@
-"""Normalisation: across channels, over the batch, over features."""
+"""Normalization: across channels, over the batch, over features."""
 
 from typing import ClassVar, Literal, Self
 

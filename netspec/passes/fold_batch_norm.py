@@ -81,7 +81,7 @@ def _foldable(graph: Graph, node: Node) -> Node | None:
 
 
 def _with_bias(graph: Graph, node: Node) -> Node:
-    """The layer with a bias, its initialisers left out: they describe weights that it no longer has."""
+    """The layer with a bias, its initializers left out: they describe weights that it no longer has."""
     op = node.op.model_copy(update={"bias": True, "initialize": {}})
     return make_node(node.name, op, [graph.values[name] for name in node.inputs])
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from netspec.graph import Graph
 from netspec.ops.dropout import Dropping
-from netspec.passes.remove_identities import remove_nodes
-from netspec.passes.rewrite import Pass, Rewrite
+from netspec.passes.rewrite import Pass, Rewrite, remove_nodes
 
 
 def remove_dropout(graph: Graph) -> Rewrite | None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from netspec.graph import Graph, Node
 from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
-from netspec.passes.rewrite import Pass, Rewrite, rebuild
+from netspec.passes.rewrite import Pass, Rewrite, remove_nodes
 
 
 def remove_identities(graph: Graph) -> Rewrite | None:
@@ -15,18 +13,6 @@ def remove_identities(graph: Graph) -> Rewrite | None:
     Precondition: the node moves no element, and is no output, whose name the caller knows.
     """
     return remove_nodes(graph, (node for node in graph.nodes if _moves_nothing(node)))
-
-
-def remove_nodes(graph: Graph, nodes: Iterable[Node]) -> Rewrite | None:
-    """Take away these nodes but for outputs; what read them reads what they read first."""
-    renamed: dict[str, str] = {}
-    for node in nodes:
-        if node.name not in graph.outputs:
-            renamed[node.name] = renamed.get(node.inputs[0], node.inputs[0])
-    if not renamed:
-        return None
-    kept = [node for node in graph.nodes if node.name not in renamed]
-    return Rewrite(rebuild(graph, kept, renamed), tuple(renamed))
 
 
 def _moves_nothing(node: Node) -> bool:

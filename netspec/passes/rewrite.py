@@ -74,6 +74,18 @@ def rebuild(graph: Graph, nodes: Iterable[Node], renamed: Mapping[str, str] | No
     return replace(graph, nodes=tuple(value for value in values.values() if isinstance(value, Node)))
 
 
+def remove_nodes(graph: Graph, nodes: Iterable[Node]) -> Rewrite | None:
+    """Take away these nodes but for outputs; what read them reads what they read first."""
+    renamed: dict[str, str] = {}
+    for node in nodes:
+        if node.name not in graph.outputs:
+            renamed[node.name] = renamed.get(node.inputs[0], node.inputs[0])
+    if not renamed:
+        return None
+    kept = [node for node in graph.nodes if node.name not in renamed]
+    return Rewrite(rebuild(graph, kept, renamed), tuple(renamed))
+
+
 def sole_reader(graph: Graph, name: str) -> Node | None:
     """The one node that reads a value, once, where nothing else does and the caller does not see it; else None."""
     readers = graph.readers[name]

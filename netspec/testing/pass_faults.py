@@ -39,7 +39,8 @@ from netspec.passes.in_place import in_place
 from netspec.passes.relu_after_max_pool import relu_after_max_pool
 from netspec.passes.remove_dropout import remove_dropout
 from netspec.passes.remove_heads import remove_heads
-from netspec.passes.remove_identities import remove_identities, remove_nodes
+from netspec.passes.remove_identities import remove_identities
+from netspec.passes.rewrite import remove_nodes
 from netspec.testing.networks import auxiliary_heads
 from netspec.testing.pass_networks import dropped, enlarged, gated, normalized, padded, pooled, shared, turned
 from netspec.verify import verify

@@ -135,7 +135,7 @@ class TrainerConformance(MapConformance, MixingConformance):
 
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     def test_loss_and_statistics_are_those_of_the_ops(self, smoothing: float) -> None:
-        """Normalisation with shifts, masks, batch statistics, label smoothing; `total` divides, not the batch."""
+        """Normalization with shifts, masks, batch statistics, label smoothing; `total` divides, not the batch."""
         batch = with_masks(batch_of(7, shifts=True))
         learner = self.trainer(recipe(label_smoothing=smoothing))
         logits, statistics = logits_of(batch)

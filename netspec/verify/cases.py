@@ -38,7 +38,7 @@ class Case:
 def check_weights_of(graph: Graph, seed: int = 0) -> dict[str, Array]:
     """Weights for a check, float32: He-scaled kernels keep the input's scale through any depth; nothing is zero or one.
 
-    With a paper's own N(0, 0.01) the signal dies on the way, and a wrong alpha in a normalisation moves nothing.
+    With a paper's own N(0, 0.01) the signal dies on the way, and a wrong alpha in a normalization moves nothing.
     """
     weights: dict[str, Array] = {}
     for name, weight in graph.weights.items():

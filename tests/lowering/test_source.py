@@ -36,7 +36,6 @@ from netspec.lowering.source import (
     bounds,
     call,
     method,
-    name,
     part,
 )
 from netspec.testing.networks import cropped
@@ -127,7 +126,7 @@ def test_what_is_no_name_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 def test_a_docstring_stays_text(text: str) -> None:
-    body = (Class("Net", "object", text or "-", (Function("f", ("self",), (Return(name("self")),), docstring=text),)),)
+    body = (Class("Net", "object", text or "-", (Function("f", ("self",), (Return(Name("self")),), docstring=text),)),)
     tree = ast.parse(render(Module(text or "-", (), body)))
     docstring, definition = tree.body
     assert isinstance(docstring, ast.Expr)
@@ -140,7 +139,7 @@ def test_a_docstring_stays_text(text: str) -> None:
 
 @pytest.mark.parametrize("comment", ["a\nimport os", "a\rimport os", "a\x0cimport os", "a\u2028import os"])
 def test_a_comment_stays_on_its_line(comment: str) -> None:
-    function = Function("f", ("x",), (Assign("x", name("x"), comment), Return(name("x"))))
+    function = Function("f", ("x",), (Assign("x", Name("x"), comment), Return(Name("x"))))
     tree = ast.parse(render(Module("m", (), (function,))))
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.Import)]
 

@@ -67,7 +67,7 @@ class Memory:
         return Memory, ()
 
     def array(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """An array, not initialised. Its memory is lent again when nobody holds it or a view of it."""
+        """An array, not initialized. Its memory is lent again when nobody holds it or a view of it."""
         size = math.prod(shape)
         try:
             memory = self._free.pop()
