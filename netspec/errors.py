@@ -49,6 +49,7 @@ class Diagnostic(NamedTuple):
 
 
 EXCERPT_WIDTH = 100
+SIGNAL = 128  # what shells add to the number of a signal, for the exit code of what it ended
 
 
 def _shown(where: Where) -> list[str]:

@@ -10,7 +10,7 @@ import click
 from netspec.cli.console import print_table, progress
 from netspec.cli.options import (
     FILE,
-    BackendNames,
+    backends_option,
     chosen_backends,
     chosen_weights,
     compile_option,
@@ -53,15 +53,7 @@ What is written to --out:
 """,
 )
 @spec_argument
-@click.option(
-    "--backend",
-    "backends",
-    type=BackendNames(),
-    multiple=True,
-    required=True,
-    metavar="NAME[,NAME...]",
-    help="torch, keras, onnx, or all. Repeatable.",
-)
+@backends_option("--backend", "torch, keras, onnx, or all. Repeatable.", required=True)
 @click.option("--out", type=FILE, metavar="DIR", help="Folder to write to.  [default: build/NAME]")
 @weights_options("the initial weights")
 @set_option

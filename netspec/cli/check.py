@@ -8,6 +8,7 @@ import click
 
 from netspec.cli.console import GREEN, print_error, print_out, style
 from netspec.cli.options import set_option, spec_arguments
+from netspec.cli.table import counted
 
 
 @click.command(
@@ -37,14 +38,9 @@ def command(specs: tuple[Path, ...], settings: tuple[str, ...]) -> int:
             graph = load_graph(path, settings)
         except SpecError as error:
             wrong += 1
-            count = len(error.diagnostics)
-            print_error(f"{path}: {count} problem{'s'[: count - 1]}\n{error.message}")
+            print_error(f"{path}: {counted(len(error.diagnostics), 'problem')}\n{error.message}")
         else:
             weights = sum(weight.size for weight in graph.weights.values())
             ok = style("ok", GREEN)
-            print_out(f"{path}: {ok}: {graph.name}, {_count(len(graph.nodes), 'layer')}, {_count(weights, 'weight')}")
+            print_out(f"{path}: {ok}: {graph.name}, {counted(len(graph.nodes), 'layer')}, {counted(weights, 'weight')}")
     return SpecError.exit_code if wrong else 0
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

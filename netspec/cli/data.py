@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from netspec.cli.console import GREEN, print_error, print_json, print_note, print_out, print_table, progress, style
-from netspec.cli.options import FILE, json_option
-from netspec.cli.table import Cell, Column
+from netspec.cli.options import FILE, bad_sample_option, json_option
+from netspec.cli.table import Cell, Column, counted, memory
 
 if TYPE_CHECKING:
     from netspec.training.data.check import DataReport, PartReport
@@ -86,10 +86,10 @@ def check(source: str, workers: int | None, as_json: bool) -> int:
         for note in report.notes:
             print_out(f"note: {note}")
         if report.problems:
-            print_error(f"{source}: {_count(len(report.problems), 'problem')}:\n{listed(report.problems)}")
+            print_error(f"{source}: {counted(len(report.problems), 'problem')}:\n{listed(report.problems)}")
         else:
             samples = sum(part.samples for part in report.parts)
-            print_out(f"{style('✓', GREEN)} {source}: all of {_count(samples, 'sample')} can be used")
+            print_out(f"{style('✓', GREEN)} {source}: all of {counted(samples, 'sample')} can be used")
     return BAD if report.problems else 0
 
 
@@ -153,13 +153,7 @@ Examples:
     help="The share that is held back for validation instead.  [default: 0.1, where SRC is not divided]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Of what is held.")
-@click.option(
-    "--on-bad-sample",
-    type=click.Choice(["fatal", "skip"]),
-    default="fatal",
-    show_default=True,
-    help="What to do with an image that cannot be read.",
-)
+@bad_sample_option
 @workers_option
 def prepare(
     source: str,
@@ -195,13 +189,12 @@ def prepare(
 
 
 def _report(out: Path, manifest: Manifest) -> None:
-    from netspec.cli.show import memory
     from netspec.training.data.findings import listed
 
     for note in manifest.notes:
         print_note(f"note: {note}")
     if manifest.skipped:
-        print_note(f"note: left out, {_count(len(manifest.skipped), 'sample')}:\n{listed(manifest.skipped)}")
+        print_note(f"note: left out, {counted(len(manifest.skipped), 'sample')}:\n{listed(manifest.skipped)}")
     rows: list[list[Cell]] = []
     for role, part in manifest.parts.items():
         size = sum(file.size for file in (part.labels, *part.shards))
@@ -209,7 +202,3 @@ def _report(out: Path, manifest: Manifest) -> None:
     titles = ("part", "images", "each", "files", "size")
     print_table([Column(title, right=title != "part") for title in titles], rows)
     print_out(f"{style('✓', GREEN)} {out}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

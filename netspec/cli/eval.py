@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from netspec.cli.console import GREEN, print_error, print_json, print_note, print_out, print_table, progress, style
-from netspec.cli.options import FILE, BackendNames, chosen_backends, json_option, set_option, spec_argument
+from netspec.cli.options import (
+    FILE,
+    backends_option,
+    bad_sample_option,
+    chosen_backends,
+    json_option,
+    set_option,
+    spec_argument,
+)
 from netspec.cli.table import Cell, Column
 
 if TYPE_CHECKING:
@@ -47,24 +55,11 @@ Examples:
     metavar="SHARE",
     help="Evaluate what a training with this share held back of undivided data.  [default: all of it]",
 )
-@click.option(
-    "--backend",
-    "backends",
-    type=BackendNames(),
-    multiple=True,
-    metavar="NAME[,NAME...]",
-    help="torch, keras, onnx, or all.  [default: torch; onnx for a .onnx]",
-)
+@backends_option("--backend", "torch, keras, onnx, or all.  [default: torch; onnx for a .onnx]")
 @click.option(
     "--views", type=click.Choice(["1", "10"]), help="The centre, or the paper's ten views alone.  [default: both]"
 )
-@click.option(
-    "--on-bad-sample",
-    type=click.Choice(["fatal", "skip"]),
-    default="fatal",
-    show_default=True,
-    help="What to do with an image that cannot be read.",
-)
+@bad_sample_option
 @set_option
 @json_option
 def command(

@@ -47,6 +47,19 @@ class BackendNames(click.ParamType[tuple[str, ...]]):
         return [CompletionItem(f"{before}{comma}{name}") for name in (*backend_names(), ALL) if name.startswith(last)]
 
 
+def backends_option(flag: str, text: str, *, required: bool = False) -> Callable[[Decorated], Decorated]:
+    """`--backend NAMES` or `--backends NAMES`, repeatable; `text` says which there are, or what they are for."""
+    return click.option(
+        flag,
+        "backends",
+        type=BackendNames(),
+        multiple=True,
+        required=required,
+        metavar="NAME[,NAME...]",
+        help=text,
+    )
+
+
 def chosen_backends(given: Iterable[Sequence[str]]) -> list[str]:
     """The names of every occurrence of the option, each once, `all` replaced by all that are registered."""
     from netspec.lowering import backend_names
@@ -101,6 +114,23 @@ def optimize_option(*levels: str, default: str) -> Callable[[Decorated], Decorat
     )
 
 
+device_option = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="What computes."
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="What layers compute in; weights and updates stay float32.",
+)
+bad_sample_option = click.option(
+    "--on-bad-sample",
+    type=click.Choice(["fatal", "skip"]),
+    default="fatal",
+    show_default=True,
+    help="What to do with an image that cannot be read.",
+)
 compile_option = click.option(
     "--compile", "compiled", is_flag=True, help="Compile PyTorch models for this machine; implies --optimize inference."
 )
@@ -123,7 +153,7 @@ def with_compilation(backends: Sequence[Backend], compiled: bool) -> list[Backen
 
 
 def chosen_weights(graph: Graph, weights: Path | None, seed: int | None) -> CanonicalWeights:
-    """The weights of `--weights FILE`, or those that the spec's initialisers draw from `--seed`."""
+    """The weights of `--weights FILE`, or those that the spec's initializers draw from `--seed`."""
     from netspec.weights import initialize, load_weights
 
     if weights is not None and seed is not None:

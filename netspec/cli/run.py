@@ -12,7 +12,7 @@ import click
 from netspec.cli.console import print_error, print_json, print_out, print_table, progress
 from netspec.cli.options import (
     FILE,
-    BackendNames,
+    backends_option,
     chosen_backends,
     chosen_weights,
     json_option,
@@ -62,13 +62,7 @@ Examples:
 @click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Classes to print.")
 @click.option("--labels", type=FILE, metavar="FILE", help="Names of the classes, a line each.")
-@click.option(
-    "--backends",
-    type=BackendNames(),
-    multiple=True,
-    metavar="NAME[,NAME...]",
-    help="For a spec: what to run it with.  [default: all that are installed]",
-)
+@backends_option("--backends", "For a spec: what to run it with.  [default: all that are installed]")
 @weights_options("the weights of a spec that is run without --weights")
 @set_option
 @json_option

@@ -9,7 +9,7 @@ import click
 
 from netspec.cli.console import print_json, print_out, print_table
 from netspec.cli.options import json_option, set_option, spec_arguments
-from netspec.cli.table import Cell, Column
+from netspec.cli.table import Cell, Column, memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -190,16 +190,6 @@ def _totals(analysis: Analysis) -> list[tuple[str, str, str]]:
 
 def _exact(count: int | None) -> str:
     return "" if count is None else f"{count:,}"
-
-
-def memory(size: int) -> str:
-    """Bytes in the unit in which they are a short number."""
-    value, unit = float(size), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _as_json(spec: ModelSpec, graph: Graph, analysis: Analysis) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import print_out, print_table
-from netspec.cli.table import Cell, Column
+from netspec.cli.table import Cell, Column, memory
 from netspec.passes import Cost, Level, optimize
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def print_passes(graph: Graph) -> None:
         rows: list[list[Cell]] = [["as the spec says", "", *_figures(Cost.of(graph)), ""]]
         for step, saved in _savings(optimized):
             skipped = ", ".join(avoided.get(step.name, ()))
-            rows.append([step.name, _changed(step), *map(_difference, saved[:2]), _memory(saved[2]), skipped])
+            rows.append([step.name, _changed(step), *map(_difference, saved[:2]), _saved(saved[2]), skipped])
         rows.append(["in all", "", *_figures(Cost.of(optimized.graph)), ""])
         print_table(COLUMNS, rows)
         print_out()
@@ -94,21 +94,15 @@ def _changed(step: Step) -> str:
 
 
 def _figures(cost: Cost) -> tuple[str, str, str]:
-    return f"{cost.nodes:,}", f"{cost.weights:,}", _bytes(cost.written)
+    return f"{cost.nodes:,}", f"{cost.weights:,}", memory(cost.written)
 
 
 def _difference(count: int) -> str:
     return f"{count:+,}".replace("-", "−") if count else ""
 
 
-def _memory(size: int) -> str:
-    return ("−" if size < 0 else "+") + _bytes(abs(size)) if size else ""
-
-
-def _bytes(size: int) -> str:
-    from netspec.cli.show import memory
-
-    return memory(size)
+def _saved(size: int) -> str:
+    return ("−" if size < 0 else "+") + memory(abs(size)) if size else ""
 
 
 def _as_json(cost: Cost) -> dict[str, int]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import print_out, print_table
-from netspec.cli.show import memory
-from netspec.cli.table import Cell, Column, fold, short_count
+from netspec.cli.table import Cell, Column, counted, fold, memory, short_count
 from netspec.errors import NetspecError
 from netspec.graph import Node
 from netspec.graph.localize import local_type
 from netspec.graph.mermaid import shape_of
 from netspec.graph.placement import Crossing, Placement, place, reads
+from netspec.graph.scopes import parent_of
 
 if TYPE_CHECKING:
     from netspec.graph import Graph
@@ -52,7 +52,7 @@ def placement_of(spec: ModelSpec, graph: Graph) -> tuple[Placement, int]:
 def print_placement(placement: Placement, batch: int) -> None:
     """Two tables, the drawing and the sums."""
     graph = placement.graph
-    print_out(f"{graph.name} on {placement.towers} towers, a step of {batch} sample{'' if batch == 1 else 's'}")
+    print_out(f"{graph.name} on {placement.towers} towers, a step of {counted(batch, 'sample')}")
     print_out()
     print_table(LAYERS, [*_layers(placement)])
     print_out()
@@ -121,12 +121,7 @@ def _layers(placement: Placement) -> Iterator[list[Cell]]:
 
 def _kept(placement: Placement, *nodes: str) -> int:
     """Weights of these nodes that a tower keeps."""
-    sizes = placement.graph.weights
-    return sum(
-        sizes[weight.name].size // (1 if weight.axis is None else placement.towers)
-        for weight in placement.weights
-        if weight.name.rpartition(".")[0] in nodes
-    )
+    return sum(w.kept(placement.towers) for w in placement.weights if parent_of(w.name) in nodes)
 
 
 def _crossings(placement: Placement, batch: int) -> Iterator[list[Cell]]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from netspec.cli.console import GREEN, hushed, print_error, print_json, print_note, print_out, style, terminal_width
-from netspec.cli.options import FILE, json_option, set_option
+from netspec.cli.options import FILE, device_option, json_option, precision_option, set_option
 from netspec.cli.study_table import note_lines, table_lines
 from netspec.cli.watch import watching
+from netspec.errors import SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from netspec.training.study.record import StudyRun
     from netspec.training.study.train import Ending, Progress
 
-SIGNAL = 128  # what shells add to the number of a signal
 FAILED = 1
 
 
@@ -79,12 +79,8 @@ The same command again goes on where it was stopped, and leaves alone what is fi
     "--processes", type=click.IntRange(min=1), metavar="N", help="Runs at a time, each in a process of its own."
 )
 @click.option("--only", multiple=True, metavar="RUN", help="Train this run alone, MEMBER-seedN. Repeatable.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="What computes."
-)
-@click.option(
-    "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True, help="Likewise."
-)
+@device_option
+@precision_option
 @set_option
 @json_option
 def command(

@@ -1,4 +1,7 @@
-"""Tables as plain text. A terminal gets numbers in short and long words folded, where it is too narrow."""
+"""Tables as plain text, and figures as words.
+
+A terminal that is too narrow for a table gets its numbers in short, and long words folded.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,29 @@ def short_count(count: int) -> str:
         if count >= unit or round(count / unit, 4) >= 1:
             return f"{count / unit:.1f}{suffix}"
     return str(count)
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "layer"), counted(1024, "weight")
+    ('1 layer', '1,024 weights')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def memory(size: int) -> str:
+    """Bytes in the unit in which they are a short number.
+
+    >>> memory(950), memory(249475072)
+    ('950 B', '237.9 MiB')
+    """
+    value, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def _text(cell: Cell) -> str:

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netspec.cli.console import GREEN, hushed, print_note, print_out, style
-from netspec.cli.options import FILE, optimize_option, set_option, spec_argument
+from netspec.cli.options import (
+    FILE,
+    bad_sample_option,
+    device_option,
+    optimize_option,
+    precision_option,
+    set_option,
+    spec_argument,
+)
 from netspec.cli.watch import clock, watching
+from netspec.errors import SIGNAL
 
 if TYPE_CHECKING:
     from netspec.training.run import Outcome
-
-SIGNAL = 128  # what shells add to the number of a signal
 
 
 @click.command(
@@ -65,28 +72,14 @@ What is written to runs/NAME/:
 @click.option("--out", type=FILE, default=Path("runs"), metavar="DIR", show_default=True, help="Folder of all runs.")
 @click.option("--resume", is_flag=True, help="Continue the run, to the bit; in the other backend, to rounding.")
 @click.option("--weights", type=FILE, metavar="FILE", help="Weights to begin with, from a safetensors file.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="What computes."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="What layers compute in; weights and updates stay float32.",
-)
+@device_option
+@precision_option
 @optimize_option("none", "training", default="training")
 @click.option("--exact", is_flag=True, help="Dropout masks from a stream that all backends share.")
 @click.option(
     "--workers", type=click.IntRange(min=0), default=0, metavar="N", help="Processes that read.  [default: threads]"
 )
-@click.option(
-    "--on-bad-sample",
-    type=click.Choice(["fatal", "skip"]),
-    default="fatal",
-    show_default=True,
-    help="What to do with an image that cannot be read.",
-)
+@bad_sample_option
 @click.option(
     "--checkpoint-every",
     type=click.IntRange(min=1),

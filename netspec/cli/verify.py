@@ -11,7 +11,7 @@ import click
 
 from netspec.cli.console import GREEN, print_error, print_json, print_out, print_table, progress, style
 from netspec.cli.options import (
-    BackendNames,
+    backends_option,
     chosen_backends,
     compile_option,
     json_option,
@@ -22,7 +22,7 @@ from netspec.cli.options import (
     weights_options,
     with_compilation,
 )
-from netspec.cli.table import Cell, Column
+from netspec.cli.table import Cell, Column, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,13 +72,7 @@ Examples:
 """,
 )
 @spec_argument
-@click.option(
-    "--backends",
-    type=BackendNames(),
-    multiple=True,
-    metavar="NAME[,NAME...]",
-    help="Backends to compare.  [default: all that are installed]",
-)
+@backends_option("--backends", "Backends to compare.  [default: all that are installed]")
 @click.option(
     "--level",
     type=click.Choice(["forward", "gradient", "training"]),
@@ -227,15 +221,16 @@ def _conclude(report: Report, *, quiet: bool) -> int:
     """The closing line, and the exit code; of a failure, where it begins and what it usually is."""
     from netspec.errors import VerificationError
 
+    compared = counted(len(report.comparisons), "comparison")
     if report.passed:
         if not quiet:
-            print_out(f"{style('✓', GREEN)} {report.name}: {_proved(report)}: {_count(report)}")
+            print_out(f"{style('✓', GREEN)} {report.name}: {_proved(report)}: {compared}")
         return 0
     if not report.comparisons:
         print_error(f"{report.name}: nothing was compared, so nothing is proved", " ".join(report.notes))
         return VerificationError.exit_code
     failed = sum(not c.passed for c in report.comparisons)
-    lines = [f"{report.name}: {report.verdict}: {failed} of {_count(report)} failed"]
+    lines = [f"{report.name}: {report.verdict}: {failed} of {compared} failed"]
     found: tuple[NodeError | TrainingDivergence, ...] = (*report.divergences, *report.training)
     for divergence in found:
         lines.append(f"  {divergence}")
@@ -252,11 +247,6 @@ def _proved(report: Report) -> str:
     who = f"{', '.join(dict.fromkeys(c.backend for c in report.comparisons))} and the reference are one function"
     trained = dict.fromkeys(c.backend for c in report.comparisons if c.level == "training")
     return who + (f", and train as one: {', '.join(trained)}" if trained else "")
-
-
-def _count(report: Report) -> str:
-    number = len(report.comparisons)
-    return f"{number} comparison{'s'[: number - 1]}"
 
 
 def _as_json(report: Report, left_out: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import GREEN, print_out, print_table, style
-from netspec.cli.table import Cell, Column
+from netspec.cli.table import Cell, Column, counted
 
 if TYPE_CHECKING:
     from netspec.graph import Graph
@@ -141,7 +141,7 @@ def _sum(imported: Imported) -> str:
     parts = f"{len(transfer.names):,} transferred" + (f", {left:,} left out" if left else "")
     numbers = sum(array.size for array in transfer.weights.values())
     return (
-        f"all {_count(imported.arrays, 'array')} of {imported.file.name} accounted for: {parts}; "
+        f"all {counted(imported.arrays, 'array')} of {imported.file.name} accounted for: {parts}; "
         f"all {len(transfer.weights):,} of {transfer.graph.name} written, {numbers:,} weights"
     )
 
@@ -184,7 +184,3 @@ def near(path: Path) -> str:
 def _listed(names: Iterable[str]) -> str:
     every = list(names)
     return ", ".join([*every[:LISTED], *([f"{len(every) - LISTED} more"] if len(every) > LISTED else [])])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

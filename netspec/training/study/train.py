@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from signal import Signals
 
-from netspec.errors import NetspecError
+from netspec.errors import SIGNAL, NetspecError
 from netspec.lowering import Backend
 from netspec.training.events import Observer
 from netspec.training.run import TrainOptions, train
@@ -30,7 +30,6 @@ from netspec.training.study.record import (
 )
 
 POLL = 0.1  # seconds between two looks at the processes
-SIGNAL = 128  # what shells add to the number of a signal
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")  # of PyTorch, and of TensorFlow
 
 Progress = Callable[[str], None]
