@@ -6,4 +6,5 @@
 import pytest
 
 # What an assertion compared is shown of tests that are inherited too; it has to be asked for before they are imported.
-pytest.register_assert_rewrite(f"{__name__}.conformance", f"{__name__}.trainer_conformance")
+_PARTS = ("", "trainer_", "head_", "map_", "mixing_", "state_")
+pytest.register_assert_rewrite(*(f"{__name__}.{part}conformance" for part in _PARTS))

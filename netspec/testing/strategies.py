@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from netspec.graph import Graph, Input, Node, make_node
 from netspec.ops import OPS
 from netspec.testing.blocks import with_blocks
-from netspec.testing.rules import ANY, BOUNDED, MERGES, MOST_CHANNELS, OF_EQUALS, RULES, Attributes, Draw, allows
+from netspec.testing.rule import ANY, MOST_CHANNELS, Attributes, Draw
+from netspec.testing.rules import BOUNDED, MERGES, OF_EQUALS, RULES, allows
 from netspec.testing.sugar import sugared
 from netspec.types import TensorType
 

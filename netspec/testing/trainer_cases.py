@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.graph import Graph, Head, Scope, make_node
-from netspec.lowering import Batch, Normalization, TrainingState
+from netspec.lowering import Batch, Normalization, Trainer, TrainingState
 from netspec.lowering.trainer import UNLABELLED
 from netspec.ops import Dense
 from netspec.ops.base import Array
@@ -212,6 +212,16 @@ def values_of(graph: Graph, batch: Batch, weights: Mapping[str, Array]) -> tuple
 def trained(state: TrainingState) -> dict[str, Array]:
     """The weights that gradients move."""
     return {name: state.weights[name] for name, weight in network().weights.items() if weight.trainable}
+
+
+def slope_of_loss(learner: Trainer, batch: Batch, direction: Mapping[str, Array], total: int) -> float:
+    """The central difference of a step's loss along a direction of the weights, from where they stand."""
+    begin, losses = learner.export_state(), []
+    for shift in (1e-5, -1e-5):
+        weights = begin.weights | {name: begin.weights[name] + shift * d for name, d in direction.items()}
+        learner.import_state(replace(begin, weights=weights))
+        losses.append(learner.step([batch], 0.0, total, key=0).loss)
+    return (losses[0] - losses[1]) / 2e-5
 
 
 def bits(state: TrainingState) -> dict[str, bytes]:

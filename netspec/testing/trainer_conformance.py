@@ -9,19 +9,16 @@ The loss and its gradient are held to the ops' own meanings and `netspec.trainin
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from netspec.errors import BackendError, WeightsError
-from netspec.lowering import Batch, TrainerSettings, TrainingState
-from netspec.ops.base import Array
+from netspec.lowering import TrainingState
 from netspec.testing.map_conformance import MapConformance
 from netspec.testing.mixing_conformance import MixingConformance
-from netspec.testing.networks import Chain
+from netspec.testing.state_conformance import StateConformance, assert_close
 from netspec.testing.trainer_cases import (
     ADAM,
     RULES,
@@ -34,6 +31,7 @@ from netspec.testing.trainer_cases import (
     parts_of,
     rate_of,
     recipe,
+    slope_of_loss,
     start,
     trained,
     with_masks,
@@ -43,28 +41,9 @@ from netspec.training.update import update
 from netspec.types import DType
 
 ACCUMULATED = [("paper", 3), ("adam", 3)]
-KINDS = [
-    "paper",
-    "paper, nesterov",
-    "torch",
-    "adam",
-    "adamw",
-    "rmsprop",
-    "rmsprop, torch",
-    "averaged",
-]  # of what is kept from step to step
-CARRIED = [*((kind, DType.FLOAT32) for kind in KINDS), ("paper", DType.FLOAT64), ("adam", DType.FLOAT64)]
 
 
-def assert_close(found: Mapping[str, Array], expected: Mapping[str, Array], tolerance: float, where: str) -> None:
-    """Of each array no element differs by more than this share of the largest."""
-    assert found.keys() == expected.keys()
-    for name, array in found.items():
-        largest = np.abs(expected[name]).max()
-        np.testing.assert_allclose(array, expected[name], rtol=0, atol=tolerance * largest, err_msg=f"{where}: {name}")
-
-
-class TrainerConformance(MapConformance, MixingConformance):
+class TrainerConformance(MapConformance, MixingConformance, StateConformance):
     """Tests of one backend's trainer. Subclass it with the backend.
 
     Attributes:
@@ -159,13 +138,8 @@ class TrainerConformance(MapConformance, MixingConformance):
         assert list(gradients) == list(trained(begin))
         assert not gradients["dead.weight"].any()
         direction = {name: random.standard_normal(g.shape) for name, g in gradients.items()}
-        losses = []
-        for shift in (1e-5, -1e-5):
-            weights = begin.weights | {name: begin.weights[name] + shift * d for name, d in direction.items()}
-            learner.import_state(replace(begin, weights=weights))
-            losses.append(learner.step([batch], 0.0, 5, key=0).loss)
         slope = sum(float(np.vdot(gradients[name], d)) for name, d in direction.items())
-        assert (losses[0] - losses[1]) / 2e-5 == pytest.approx(slope, rel=1e-7)
+        assert slope_of_loss(learner, batch, direction, 5) == pytest.approx(slope, rel=1e-7)
 
     def test_predict_is_what_the_model_gives(self) -> None:
         """After training steps too, which compute otherwise; of no images as well."""
@@ -178,28 +152,6 @@ class TrainerConformance(MapConformance, MixingConformance):
         np.testing.assert_allclose(learner.predict(batch.inputs), expected, rtol=1e-12)
         assert learner.predict(batch.inputs[:0]).shape == (0, 3)
         assert self.trainer(recipe(), DType.FLOAT32).predict(batch.inputs).dtype == np.float32
-
-    def test_a_prediction_is_of_the_averaged_weights(self) -> None:
-        """Which are what is exported; training goes on from what they average, and without that from themselves."""
-        rules = recipe(**RULES["averaged"])
-        learner, batch = self.trainer(rules), batch_of(4)
-        for key in range(3):
-            learner.step([batch_of(6, key)], 0.1, 6, key)
-        state = learner.export_state()
-        (iterate,) = (arrays for slot, arrays in state.slots.items() if slot == "iterate")
-        predictions = [
-            self.backend.load(self.backend.lower(network()), weights).forward({"image": images(batch)})["fc2"]
-            for weights in (state.weights, state.weights | iterate)
-        ]
-        np.testing.assert_allclose(learner.predict(batch.inputs), predictions[0], rtol=1e-12)
-        assert np.abs(predictions[1] - predictions[0]).max() > 1e-3 * np.abs(predictions[0]).max()
-        assert bits(learner.export_state()) == bits(state)
-        gradients = learner.step([batch], 0.1, 4, key=3, keep_gradients=True).gradients
-        assert gradients is not None
-        found, expected = learner.export_state(), update(rules, state, gradients, 0.1)
-        assert_close(found.slots["iterate"], expected.slots["iterate"], 1e-12, "after a prediction")
-        learner.import_state(TrainingState(state.weights))
-        assert_close(learner.export_state().slots["iterate"], trained(state), 0.0, "without an iterate")
 
     def test_a_key_decides_what_is_dropped(self) -> None:
         """And each batch of a step has its own."""
@@ -220,72 +172,11 @@ class TrainerConformance(MapConformance, MixingConformance):
         assert both == pytest.approx(drawn + dropped, rel=1e-12)
         assert other_way != pytest.approx(2 * dropped, rel=1e-3)
 
-    @pytest.mark.parametrize("parts", [1, 2])
-    def test_a_loss_that_is_not_finite_changes_nothing(self, parts: int) -> None:
-        """Neither of one batch nor where one before it was sound; and the next step goes on."""
-        learner = self.trainer(recipe(momentum=0.9))
-        learner.step([batch_of(6)], 0.1, 6, key=0)
-        before = learner.export_state()
-        good, bad = batch_of(4, shifts=True), batch_of(4, shifts=True)
-        assert bad.shifts is not None
-        bad.shifts[2] = math.inf
-        result = learner.step([good, bad][-parts:], 0.1, 4 * parts, key=1)
-        assert not math.isfinite(result.loss)
-        after = learner.export_state()
-        assert bits(after) == bits(before)
-        assert after.updates == 1
-        assert math.isfinite(learner.step([good], 0.1, 4, key=1).loss)
-
-    @pytest.mark.parametrize(("rule", "dtype"), CARRIED)
-    def test_an_export_continues_to_the_bit(self, rule: str, dtype: DType) -> None:
-        """In another trainer, whatever that has seen before."""
-        first, second = (self.trainer(recipe(**RULES[rule]), dtype) for _ in range(2))
-        for key in range(3):
-            first.step([batch_of(6, key)], 0.1, 6, key)
-        exported = first.export_state()
-        kept = bits(exported)
-        second.step([batch_of(5)], 0.1, 5, key=9)
-        second.import_state(exported)
-        assert bits(second.export_state()) == kept
-        for key in range(3, 6):
-            results = [learner.step([batch_of(6, key)], 0.01, 6, key) for learner in (first, second)]
-            assert results[0] == results[1]
-        assert bits(first.export_state()) == bits(second.export_state()) != kept
-        assert bits(exported) == kept  # a copy, on both sides
-        assert (exported.updates, second.export_state().updates) == (3, 6)
-
-    def test_slots_that_are_not_there_are_zero(self) -> None:
-        """As in a state that is nothing but weights."""
-        learner = self.trainer(recipe(momentum=0.9))
-        learner.step([batch_of(6)], 0.1, 6, key=0)
-        learner.import_state(TrainingState(start()))
-        state = learner.export_state()
-        assert list(state.slots) == ["velocity"]
-        assert not any(array.any() for array in state.slots["velocity"].values())
-        assert state.updates == 0
-
     def test_a_batch_without_samples_has_no_part(self) -> None:
         """As the last one of an epoch has, on some rank."""
         with_it, without = self.trainer(recipe()), self.trainer(recipe())
         assert with_it.step([batch_of(6), batch_of(0)], 0.1, 6, 0) == without.step([batch_of(6)], 0.1, 6, 0)
         assert bits(with_it.export_state()) == bits(without.export_state())
-
-    @pytest.mark.parametrize("rule", KINDS)
-    def test_features_and_a_rate_of_zero(self, rule: str) -> None:
-        """Features go in canonical, in the order of the flatten; at rate 0 a step counts and moves nothing."""
-        graph = Chain("maps", facts=(2, 3, 4)).add("flatten", "flatten").add("fc", "dense", units=3).graph()
-        random = np.random.default_rng(0)
-        weights = {n: random.standard_normal(w.shape).astype(np.float32) for n, w in graph.weights.items()}
-        learner = self.backend.trainer(graph, weights, TrainerSettings(recipe(**RULES[rule]), device="cpu"))
-        inputs, labels = random.standard_normal((5, 2, 3, 4)), np.array([0, 1, 2, 1, 0])
-        logits = inputs.reshape(5, -1) @ weights["fc.weight"].T + weights["fc.bias"]
-        np.testing.assert_allclose(learner.predict(inputs), logits, rtol=1e-5, atol=1e-5)
-        for _ in range(2):
-            result = learner.step([Batch(inputs, labels, np.arange(5))], 0.0, 5, key=0)
-        own = np.exp(logits)[np.arange(5), labels] / np.exp(logits).sum(axis=1)
-        assert result.loss == pytest.approx(-np.log(own).mean(), rel=1e-5)
-        assert all(np.array_equal(a, weights[n]) for n, a in learner.export_state().weights.items())
-        assert (learner.device, learner.world, learner.export_state().updates) == ("cpu", 1, 2)
 
     def test_bfloat16_is_for_layers_alone(self) -> None:
         """Loss and gradient lose digits; weights and slots do not. Where the precision is not there, that is said."""
