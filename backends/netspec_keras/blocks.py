@@ -17,7 +17,7 @@ from netspec.lowering.drafts import (
     variant_names,
     with_conditions,
 )
-from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
+from netspec.lowering.generalize import Generalizer
 from netspec.lowering.naming import available, identifier
 from netspec.lowering.parts import Part, local_name
 from netspec.lowering.source import (
@@ -36,6 +36,7 @@ from netspec.lowering.source import (
     TupleOf,
     Unpack,
 )
+from netspec.lowering.template import Draft, Signature, Template, Unit
 from netspec_keras.layout import native_shape
 from netspec_keras.signatures import SIGNATURES
 

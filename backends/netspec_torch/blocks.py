@@ -17,7 +17,7 @@ from netspec.lowering.drafts import (
     variant_names,
     with_conditions,
 )
-from netspec.lowering.generalize import Draft, Generalizer, Signature, Template, Unit
+from netspec.lowering.generalize import Generalizer
 from netspec.lowering.naming import available, class_name
 from netspec.lowering.parts import Part, local_name, values_of
 from netspec.lowering.rewrite import names_in, rename
@@ -39,6 +39,7 @@ from netspec.lowering.source import (
     TupleOf,
     call,
 )
+from netspec.lowering.template import Draft, Signature, Template, Unit
 from netspec_torch.drafts import ModuleDraft
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import SIGNATURES

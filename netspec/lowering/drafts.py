@@ -12,7 +12,7 @@ from netspec.lowering.known import Given, Hints
 from netspec.lowering.naming import available, identifier, variables_of
 from netspec.lowering.parameters import Parameter
 from netspec.lowering.parts import Part, local_name, values_of
-from netspec.lowering.render import render_expression
+from netspec.lowering.render_expression import render_expression
 from netspec.lowering.rewrite import children_of, rename
 from netspec.lowering.source import Assign, Conditional, Expression, For, If, Literal, Name, Statement, Unpack
 from netspec.types import TensorType

@@ -11,7 +11,7 @@ from netspec.lowering.formulas import UNKNOWN, read_formula, value_in
 from netspec.lowering.kinds import kinds_of, may_name
 from netspec.lowering.known import ABSENT, Given
 from netspec.lowering.parameters import ParameterNaming, Place
-from netspec.lowering.render import render_expression
+from netspec.lowering.render_expression import render_expression
 from netspec.lowering.source import Binary, Literal, Name, Negative, TupleOf
 
 

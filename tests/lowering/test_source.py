@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from netspec.lowering import find_backend
-from netspec.lowering.render import render, render_expression
+from netspec.lowering.render import render
+from netspec.lowering.render_expression import render_expression
 from netspec.lowering.source import (
     Assign,
     Attribute,
