@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from netspec.lowering import Batch
 from netspec.recipe import Augmentation
+from netspec.training.data.augment.streams import stream_of_each
 from netspec.training.data.parallel import in_threads, pieces
 from netspec.training.data.samples import Memory
-from netspec.weights import stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,7 @@ def draw_mixes(
     alphas = [own.alpha if own else 1.0 for own in (augmentation.mixup, augmentation.cutmix)]
     partners = (rows + len(indices) // 2) % max(1, len(indices))
     uniform, shares, pasted = np.empty((len(rows), 3)), np.ones(len(rows)), np.zeros(len(rows), bool)
-    random = stream(seed, "mix", str(epoch))
-    state = random.bit_generator.state
-    for number, index in enumerate(indices[rows].tolist()):
-        state["state"]["counter"][1] = index  # a stretch of its own, as in `augmentation.draw`
-        random.bit_generator.state = state
+    for number, random in enumerate(stream_of_each(seed, "mix", epoch, indices[rows])):
         random.random(out=uniform[number])
         if uniform[number, 0] < sum(likely):
             kind = int(uniform[number, 0] >= likely[0])
