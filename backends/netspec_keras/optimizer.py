@@ -10,11 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
+from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
 
 
 class Optimizer:
@@ -33,7 +32,7 @@ class Optimizer:
         self.variables = dict(variables)
         self.slots = {
             slot: {name: tf.Variable(tf.zeros_like(v), trainable=False) for name, v in variables.items()}
-            for slot in _slot_names(recipe)
+            for slot in recipe.optimizer.slots
         }
         averaged = variables.items() if recipe.weight_average else ()
         self.averages = {name: tf.Variable(v, trainable=False) for name, v in averaged}
@@ -84,14 +83,6 @@ class Optimizer:
     def _rounded(self, number: float) -> float:
         dtype = next(iter(self.variables.values())).dtype.as_numpy_dtype
         return float(dtype(number))
-
-
-def _slot_names(recipe: Recipe) -> tuple[str, ...]:
-    if isinstance(recipe.optimizer, Sgd):
-        return (VELOCITY,) if recipe.optimizer.momentum else ()
-    if isinstance(recipe.optimizer, RmsProp):
-        return (SECOND_MOMENT, VELOCITY) if recipe.optimizer.momentum else (SECOND_MOMENT,)
-    return (FIRST_MOMENT, SECOND_MOMENT)
 
 
 def _clipped(gradients: Sequence[tf.Tensor], norm: float | None) -> Sequence[tf.Tensor]:

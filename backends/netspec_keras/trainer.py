@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netspec.errors import BackendError, WeightsError
+from netspec.errors import BackendError
 from netspec.graph.weights import check_weights
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
-from netspec.lowering.trainer import ITERATE, Device
+from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
 from netspec.types import DType, TensorType
 from netspec_keras.layout import native_order, native_shape
@@ -24,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as in the module of the mo
 import keras
 import tensorflow as tf
 
+from netspec_keras.device import choose_device, describe
 from netspec_keras.loss import losses, missed
 from netspec_keras.masks import DropoutLayers
 from netspec_keras.model import KerasModel
@@ -48,12 +49,12 @@ class KerasTrainer(Trainer):
         self._settings = settings
         self._graph = artifact.graph
         self._head_weights = settings.head_weights(self._graph)
-        self._place, self.device = _place(settings.device)
+        self._place, self.device = choose_device(settings.device)
         with tf.device(self._place):
             self._model = TrainedModel(artifact, weights, settings)
             self._optimizer = Optimizer(settings.recipe, self._model.trainable)
         self.native = self._model.native
-        self.notes = _notes(self.device, settings, self._graph.dtype)
+        self.notes = describe(self.device, settings, self._graph.dtype)
         self._drops = DropoutLayers(self._graph, self.native)
         self._updates, self._shows_average = 0, False
         self._functions: dict[tuple[object, ...], Callable[[Given], Any]] = {}
@@ -98,9 +99,7 @@ class KerasTrainer(Trainer):
         """
         check_weights(self._graph, state.weights)
         keeps = [*self._optimizer.slots, *([ITERATE] if self._optimizer.averages else [])]
-        if foreign := sorted(set(state.slots) - set(keeps)):
-            expected = ", ".join(keeps) or "none"
-            raise WeightsError(f"expected the optimizer's slots {expected}, received {', '.join(foreign)}")
+        state.require_slots(keeps, {name: self._graph.weights[name].shape for name in self._model.trainable})
         self._show(average=False)
         self._model.assign(self._model.variables, state.trained)
         self._model.assign(self._optimizer.averages, state.weights)
@@ -130,6 +129,8 @@ class KerasTrainer(Trainer):
     def _given(self, batch: Batch, total: int, key: int, position: int) -> Given:
         """What a traced function takes of a batch, the one at this position in its step."""
         inputs = self._inputs(batch.inputs, in_training=True)
+        classes, *size = self._graph.type_of(self._graph.outputs[0]).features
+        batch.require_targets(classes, size)
         given = {"inputs": inputs, "labels": batch.labels, "total": np.float64(total)}
         some = {
             "shifts": batch.shifts,
@@ -138,16 +139,7 @@ class KerasTrainer(Trainer):
             "weights": batch.weights,
         }
         given |= {name: array for name, array in some.items() if array is not None}
-        self._require_pixels(batch)
         return given | self._drops.arguments(batch, key, position)
-
-    def _require_pixels(self, batch: Batch) -> None:
-        """BackendError where labels or weights are not one a sample, or one a pixel of the logits."""
-        _, *size = self._graph.type_of(self._graph.outputs[0]).features
-        expected = (len(batch.inputs), *size)
-        for what, array in (("labels", batch.labels), ("weights of pixels", batch.weights)):
-            if array is not None and array.shape != expected:
-                raise BackendError(f"{what}: expected shape {expected}, received {array.shape}")
 
     def _inputs(self, inputs: NDArray[Any], *, in_training: bool = False) -> NDArray[Any]:
         """Images as they are, in training of float32 too; features in Keras' order of axes.
@@ -290,25 +282,3 @@ def _signature(given: Given) -> dict[str, Any]:
         name: tf.nest.map_structure(partial(spec, first=(None,) if name in PER_SAMPLE else ()), value)
         for name, value in given.items()
     }
-
-
-def _place(device: Device) -> tuple[str | None, str]:
-    """Where TensorFlow is told to compute, None to leave that to it, and what the log calls it."""
-    graphics = tf.config.list_physical_devices("GPU")
-    if device == "cuda" and not graphics:
-        raise BackendError("TensorFlow sees no CUDA device here", "pip install 'tensorflow[and-cuda]', or --device cpu")
-    return ("/CPU:0", "cpu") if device == "cpu" or not graphics else (None, "cuda:0")
-
-
-def _notes(device: str, settings: TrainerSettings, dtype: DType) -> tuple[str, ...]:
-    mixed = settings.precision == "bfloat16"
-    precision = f"layers in bfloat16, weights and updates in {dtype}" if mixed else f"{dtype} throughout"
-    if device == "cpu":
-        threads = tf.config.threading.get_intra_op_parallelism_threads() or "one a core"
-        return (f"keras on TensorFlow, cpu, threads: {threads}", precision)
-    matrices = "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off"
-    return (
-        f"keras on TensorFlow, {device}",
-        f"{precision}; TF32 is {matrices}",
-        "TensorFlow's deterministic kernels are switched on for a whole process: left off, runs may differ in rounding",
-    )

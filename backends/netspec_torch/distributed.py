@@ -114,6 +114,16 @@ class Processes:
             return cls(device)
         if not distributed.is_available():
             raise BackendError(f"WORLD_SIZE is {world}, and PyTorch {torch.__version__} was built without distributed")
+        joined = cls._formed(device, settings, world)
+        try:
+            return joined._meet(towers, facts)
+        except BackendError:
+            joined.leave()
+            raise
+
+    @classmethod
+    def _formed(cls, device: torch.device, settings: TrainerSettings, world: int) -> Processes:
+        """All processes of the environment, in a group that is formed here."""
         # DistributedDataParallel imports this, and its functions keep the group that they find: let that be none, or
         # the group's threads live until the interpreter ends around them, which at times ends in an abort.
         importlib.import_module("torch.distributed.nn")
@@ -128,12 +138,7 @@ class Processes:
                 f"the {world} processes that are to train together did not meet at {where}: {_first_line(error)}",
                 "start all of them with torchrun, and give all the same --master-addr, one that they can reach",
             ) from error
-        joined = cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
-        try:
-            return joined._meet(towers, facts)
-        except BackendError:
-            joined.leave()
-            raise
+        return cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
 
     def _meet(self, towers: int, facts: Callable[[], Mapping[str, str]]) -> Processes:
         """Find out whether all are alike before anything else is exchanged, and take this process's place."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import Batch, Normalization
-from netspec.lowering.trainer import UNLABELLED
 from netspec_torch.loss import Targets
 
 
@@ -60,34 +59,20 @@ class Feed:
             pixels += self._tensor(shifts).to(self._dtype)[:, :, None, None]
         return pixels.sub_(mean).mul_(factor)
 
-    def labels(self, labels: NDArray[Any], samples: int) -> Tensor:
-        """Labels as the loss takes them, each checked.
-
-        Raises:
-            BackendError: another number of them than of samples, or of pixels, or one that is no class.
-        """
-        self._require("labels", labels.shape, (samples, *self._map))
-        least = UNLABELLED if self._map else 0
-        if samples and not (labels.min() >= least and labels.max() < self._classes):
-            bad = labels[(labels < least) | (labels >= self._classes)][0]
-            raise BackendError(f"expected labels 0 to {self._classes - 1}, received {bad}")
-        return self._tensor(labels.astype(np.int64, copy=False))
-
     def targets(self, batch: Batch) -> Targets:
         """What the loss compares the logits with.
 
         Raises:
             BackendError: labels, partners or weights of pixels are not as many as there are, or no classes.
         """
-        samples = len(batch.inputs)
-        labels, weights = self.labels(batch.labels, samples), None
+        batch.require_targets(self._classes, self._map)
+        labels, weights = self._labels(batch.labels), None
         if batch.weights is not None:
-            self._require("weights of pixels", batch.weights.shape, (samples, *self._map))
             weights = self._tensor(batch.weights).to(self._dtype)
         if batch.partners is None or batch.shares is None:
             return Targets(labels, weights)
         shares = self._tensor(batch.shares).to(self._dtype)
-        return Targets(labels, weights, self.labels(batch.partners, samples), shares)
+        return Targets(labels, weights, self._labels(batch.partners), shares)
 
     def stand_in(self) -> tuple[Tensor, Targets]:
         """A sample of zeros for a process that has none: it takes part, and is not counted."""
@@ -103,6 +88,9 @@ class Feed:
                 )
         mean, factor = (self._tensor(a).to(self._dtype) for a in (normalization.mean, normalization.factor))
         return mean, factor
+
+    def _labels(self, labels: NDArray[Any]) -> Tensor:
+        return self._tensor(labels.astype(np.int64, copy=False))
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """On the device; an array that is read-only or not laid out in a row is copied, for PyTorch knows neither."""

@@ -91,7 +91,7 @@ class DropoutLayers:
             return
         if set(masks) != set(self._layers):
             expected, received = (", ".join(sorted(names)) or "none" for names in (self._layers, masks))
-            raise BackendError(f"expected masks for the dropout nodes {expected}; received {received}")
+            raise BackendError(f"expected masks of the dropout nodes {expected}, received {received}")
         self._masks = masks
         for layer in self._layers.values():
             layer.eval()  # it draws nothing

@@ -23,6 +23,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
+from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
 Slots = dict[str, dict[str, Tensor]]
 
@@ -53,11 +54,11 @@ class Optimizer(ABC):
         updates: steps taken.
     """
 
-    keeps: tuple[str, ...] = ()
     sign: ClassVar[float] = 1.0  # of the kernel's slots against the canonical ones
 
     def __init__(self, recipe: Recipe, weights: Mapping[str, Tensor]) -> None:
         self.updates = 0
+        self.keeps = recipe.optimizer.slots
         self._decay = recipe.optimizer.weight_decay
         members: dict[tuple[float, float], list[str]] = {}
         for name in weights:
@@ -107,7 +108,6 @@ class TorchSgd(Optimizer):
 
     def __init__(self, recipe: Recipe, rule: Sgd, weights: Mapping[str, Tensor]) -> None:
         self._rule = rule
-        self.keeps = ("velocity",) if rule.momentum else ()
         super().__init__(recipe, weights)
 
     def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
@@ -117,7 +117,7 @@ class TorchSgd(Optimizer):
         sgd(
             group.weights,
             gradients,
-            [*group.slots["velocity"]] if self.keeps else [None] * len(gradients),
+            [*group.slots[VELOCITY]] if self.keeps else [None] * len(gradients),
             fused=True,
             lr=rate,
             momentum=self._rule.momentum,
@@ -148,8 +148,6 @@ class PaperSgd(TorchSgd):
 class Adaptive(Optimizer):
     """Adam and AdamW, as PyTorch has them: epsilon outside the root, added after the correction of its argument."""
 
-    keeps = ("first_moment", "second_moment")
-
     def __init__(self, recipe: Recipe, rule: Adam | AdamW, weights: Mapping[str, Tensor]) -> None:
         self._rule = rule
         self._taken = {name: torch.zeros((), dtype=torch.float32, device=w.device) for name, w in weights.items()}
@@ -166,8 +164,8 @@ class Adaptive(Optimizer):
         kernel(
             group.weights,
             gradients,
-            group.slots["first_moment"],
-            group.slots["second_moment"],
+            group.slots[FIRST_MOMENT],
+            group.slots[SECOND_MOMENT],
             [],
             [self._taken[name] for name in group.names],  # the kernel counts them on
             fused=True,
@@ -186,11 +184,10 @@ class TorchRmsProp(Optimizer):
 
     def __init__(self, recipe: Recipe, rule: RmsProp, weights: Mapping[str, Tensor]) -> None:
         self._rule = rule
-        self.keeps = ("second_moment", "velocity") if rule.momentum else ("second_moment",)
         super().__init__(recipe, weights)
 
     def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
-        rule, squares = self._rule, group.slots["second_moment"]
+        rule, squares = self._rule, group.slots[SECOND_MOMENT]
         if decay:
             torch._foreach_add_(gradients, group.weights, alpha=decay)
         torch._foreach_mul_(squares, rule.rho)
@@ -206,7 +203,7 @@ class TorchRmsProp(Optimizer):
         if not rule.momentum:
             torch._foreach_addcdiv_(group.weights, gradients, roots, value=-rate)
             return
-        velocities = group.slots["velocity"]
+        velocities = group.slots[VELOCITY]
         torch._foreach_mul_(velocities, rule.momentum)
         torch._foreach_addcdiv_(velocities, gradients, roots, value=scale)
         torch._foreach_add_(group.weights, velocities, alpha=-descent)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netspec.errors import BackendError, WeightsError
+from netspec.errors import BackendError
 from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.trainer import ITERATE
@@ -264,15 +264,7 @@ class TorchTrainer(Trainer):
 
     def _native_slots(self, state: TrainingState) -> dict[str, dict[str, Tensor]]:
         keeps = (*self._optimizer.keeps, *([ITERATE] if self._average.iterates else []))
-        shapes = {name: self._bindings[name].shape for name in self._trained}
-        if unknown := sorted(set(state.slots) - set(keeps)):
-            expected = ", ".join(keeps) or "nothing"
-            raise WeightsError(f"this optimizer keeps {expected}, received the state of one with {', '.join(unknown)}")
-        for slot, arrays in state.slots.items():
-            for name, array in arrays.items():
-                if shapes.get(name) != array.shape:
-                    expected = f"shape {shapes[name]}" if name in shapes else "no such weight to be trained"
-                    raise WeightsError(f"{slot} of {name}: expected {expected}, received {array.shape}")
+        state.require_slots(keeps, {name: self._bindings[name].shape for name in self._trained})
         return {
             slot: {name: _tensor(self._bindings[name].to_native(array)) for name, array in arrays.items()}
             for slot, arrays in state.slots.items()

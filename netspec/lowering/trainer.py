@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from netspec.errors import BackendError
+from netspec.errors import BackendError, WeightsError
 from netspec.graph import Graph, Normalization
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
@@ -63,6 +63,26 @@ class Batch:
                 f"{shapes[0]} and {shapes[1]}"
             )
 
+    def require_targets(self, classes: int, size: Sequence[int]) -> None:
+        """That labels, partners and weights of pixels are one a sample, or one a pixel of a map, and labels classes.
+
+        Args:
+            classes: that the logits tell apart.
+            size: height and width of a map of logits; nothing of others.
+
+        Raises:
+            BackendError: they are others, or another number of them.
+        """
+        expected = (len(self.inputs), *size)
+        for what, array in (("labels", self.labels), ("weights of pixels", self.weights)):
+            if array is not None and array.shape != expected:
+                raise BackendError(f"{what}: expected shape {expected}, received {array.shape}")
+        least = UNLABELLED if size else 0
+        for labels in (self.labels, self.partners):
+            if labels is not None and labels.size and not (labels.min() >= least and labels.max() < classes):
+                bad = labels[(labels < least) | (labels >= classes)][0]
+                raise BackendError(f"expected labels 0 to {classes - 1}, received {bad}")
+
     def part(self, samples: slice) -> Batch:
         """Some of the samples."""
         return Batch(
@@ -115,6 +135,21 @@ class TrainingState:
     def trained(self) -> dict[str, Array]:
         """The weights at which the next gradient is taken: its own, or what they are the average of."""
         return self.weights | self.slots.get(ITERATE, {})
+
+    def require_slots(self, keeps: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """That the slots are some of those that an optimizer keeps, and each array is of a weight with these shapes.
+
+        Raises:
+            WeightsError: they are another optimizer's, or another network's.
+        """
+        if foreign := sorted(set(self.slots) - set(keeps)):
+            expected = ", ".join(keeps) or "none"
+            raise WeightsError(f"expected the optimizer's slots {expected}, received {', '.join(foreign)}")
+        for slot, arrays in self.slots.items():
+            for name, array in arrays.items():
+                if shapes.get(name) != array.shape:
+                    expected = f"shape {shapes[name]}" if name in shapes else "no such weight to be trained"
+                    raise WeightsError(f"{slot} of {name}: expected {expected}, received {array.shape}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat
 from netspec.recipe.bounds import BelowOne, Factor, NonNegativeFloat
 
+VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
+
 
 class Sgd(Attribute):
     """Stochastic gradient descent with momentum and decay inside the gradient (g ← g + weight_decay · w).
@@ -28,6 +30,11 @@ class Sgd(Attribute):
             raise ValueError("`nesterov: true` looks ahead along the momentum, and `momentum` is 0")
         return self
 
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """What is kept for each weight from step to step."""
+        return (VELOCITY,) if self.momentum else ()
+
 
 class _Adaptive(Attribute):
     learning_rate: PositiveFloat
@@ -35,6 +42,11 @@ class _Adaptive(Attribute):
     beta2: BelowOne = 0.999
     epsilon: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """What is kept for each weight from step to step."""
+        return (FIRST_MOMENT, SECOND_MOMENT)
 
 
 class Adam(_Adaptive):
@@ -65,6 +77,11 @@ class RmsProp(Attribute):
     epsilon: PositiveFloat = 1e-3
     form: Literal["tensorflow", "torch"] = "tensorflow"
     weight_decay: NonNegativeFloat = 0.0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """What is kept for each weight from step to step."""
+        return (SECOND_MOMENT, VELOCITY) if self.momentum else (SECOND_MOMENT,)
 
 
 Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]

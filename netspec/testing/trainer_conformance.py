@@ -207,13 +207,19 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
             learner.predict(batch.inputs[:, 1:])
         with pytest.raises(BackendError, match=r"expected .*uint8.*, received float32"):
             learner.predict(batch.inputs.astype(np.float32))
-        with pytest.raises(
-            BackendError, match=r"masks .* the dropout nodes drop, drop_map, units.*[,;] received drop$"
-        ):
+        with pytest.raises(BackendError, match=r"masks of the dropout nodes drop, drop_map, units.*, received drop$"):
             learner.step([replace(batch, masks={"drop": masks["drop"]})], 0.1, 4, 0)
         with pytest.raises(BackendError, match=r"the mask of drop: expected shape \(4, 168\), received \(3, 168\)"):
             learner.step([replace(batch, masks=masks | {"drop": masks["drop"][1:]})], 0.1, 4, 0)
+        for label in (-100, 3):  # the first is what PyTorch leaves out without a word
+            with pytest.raises(BackendError, match=f"expected labels 0 to 2, received {label}"):
+                learner.step([replace(batch, labels=np.array([0, label, 1, 2]), masks=masks)], 0.1, 4, 0)
         with pytest.raises(WeightsError, match=r"missing: conv\.bias"):
             learner.import_state(TrainingState({n: a for n, a in state.weights.items() if n != "conv.bias"}))
         with pytest.raises(WeightsError, match=r"received .*velocity"):
             learner.import_state(replace(state, slots={"velocity": {}}))
+        learner = self.trainer(recipe(momentum=0.9))
+        with pytest.raises(WeightsError, match=r"velocity of conv\.bias: expected shape \(4,\), received \(3,\)"):
+            learner.import_state(replace(state, slots={"velocity": {"conv.bias": np.zeros(3)}}))
+        with pytest.raises(WeightsError, match=r"velocity of batch\.running_mean: expected no such weight"):
+            learner.import_state(replace(state, slots={"velocity": {"batch.running_mean": np.zeros(4)}}))

@@ -35,22 +35,14 @@ from netspec.lowering import TrainingState
 from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
 from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
+from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
-VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
 Slots = dict[str, Array]
 
 
 def slot_names(recipe: Recipe) -> tuple[str, ...]:
     """What is kept for each trainable weight: by the optimizer, and beside an average what it is the average of."""
-    return (*_optimizer_slots(recipe), *([ITERATE] if recipe.weight_average else []))
-
-
-def _optimizer_slots(recipe: Recipe) -> tuple[str, ...]:
-    if isinstance(recipe.optimizer, Sgd):
-        return (VELOCITY,) if recipe.optimizer.momentum else ()
-    if isinstance(recipe.optimizer, RmsProp):
-        return (SECOND_MOMENT, VELOCITY) if recipe.optimizer.momentum else (SECOND_MOMENT,)
-    return (FIRST_MOMENT, SECOND_MOMENT)
+    return (*recipe.optimizer.slots, *([ITERATE] if recipe.weight_average else []))
 
 
 def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float) -> TrainingState:

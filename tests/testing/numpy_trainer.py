@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from netspec import reference
-from netspec.errors import BackendError, WeightsError
+from netspec.errors import BackendError
 from netspec.graph import Graph, Node
 from netspec.graph.weights import check_weights
 from netspec.lowering import (
@@ -100,10 +100,10 @@ class NumPyTrainer(Trainer):
     def import_state(self, state: TrainingState) -> None:
         check_weights(self.graph, state.weights)
         names = slot_names(self.settings.recipe)
-        if foreign := set(state.slots) - set(names):
-            raise WeightsError(f"expected the slots {', '.join(names)}, received {', '.join(foreign)}")
+        trained = {name: w.shape for name, w in self.graph.weights.items() if w.trainable}
+        state.require_slots(names, trained)
         weights = {name: state.weights[name].astype(self.dtype) for name in self.graph.weights}
-        zeros = {name: np.zeros_like(weights[name]) for name, w in self.graph.weights.items() if w.trainable}
+        zeros = {name: np.zeros_like(weights[name]) for name in trained}
         absent = {slot: {name: weights[name] for name in zeros} if slot == ITERATE else zeros for slot in names}
         given = {slot: absent[slot] | dict(state.slots.get(slot, {})) for slot in names}
         slots = {slot: {name: array.astype(self.dtype) for name, array in own.items()} for slot, own in given.items()}
@@ -132,10 +132,7 @@ class NumPyTrainer(Trainer):
         if batch.masks is None:
             drawn = {name: stream(key, str(position), name).random(shape) for name, shape in shapes.items()}
             return {name: (array >= drops[name].op.rate).astype(self.dtype) for name, array in drawn.items()}
-        for what, array in (("labels", batch.labels), ("weights of pixels", batch.weights)):
-            expected = (len(batch.inputs), *self.logits[1:])
-            if array is not None and array.shape != expected:
-                raise BackendError(f"{what}: expected shape {expected}, received {array.shape}")
+        batch.require_targets(self.logits[0], self.logits[1:])
         if set(batch.masks) != set(drops):
             received = ", ".join(sorted(batch.masks))
             raise BackendError(f"expected masks of the dropout nodes {', '.join(sorted(drops))}, received {received}")

@@ -391,6 +391,16 @@ def weights_not_given_kept(self: NumPyTrainer, state: TrainingState) -> None:
     NumPyTrainer.import_state(self, replace(state, weights=getattr(self, "state", state).weights | state.weights))
 
 
+@plant("import_state", "test_what_does_not_fit_is_said")
+def slots_that_do_not_fit_left_out(self: NumPyTrainer, state: TrainingState) -> None:
+    shapes = {name: weight.shape for name, weight in self.graph.weights.items()}
+    fitting = {
+        slot: {name: array for name, array in arrays.items() if array.shape == shapes.get(name)}
+        for slot, arrays in state.slots.items()
+    }
+    NumPyTrainer.import_state(self, replace(state, slots=fitting))
+
+
 @plant("step", "test_a_batch_without_samples_has_no_part")
 def a_mean_over_batches(
     self: NumPyTrainer, batches: Sequence[Batch], rate: float, total: int, *given: Any, **options: Any

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from netspec_keras import BACKEND
 
-from netspec.errors import BackendError, WeightsError
+from netspec.errors import BackendError
 from netspec.lowering import TrainerSettings
 from netspec.testing.networks import Chain
 from netspec.testing.trainer_cases import batch_of, network, normalization, recipe, start, with_masks
@@ -61,8 +61,3 @@ class TestKerasTrainer(TrainerConformance):
         monkeypatch.setattr("netspec_keras.backend.ENGINE", "jax")
         with pytest.raises(BackendError, match="keras trains on TensorFlow; KERAS_BACKEND is jax"):
             BACKEND.trainer(graph, start(), settings)
-
-    def test_slots_that_it_does_not_keep_are_said(self) -> None:
-        learner = self.trainer(recipe())
-        with pytest.raises(WeightsError, match="expected the optimizer's slots none, received velocity"):
-            learner.import_state(replace(learner.export_state(), slots={"velocity": {}}))
