@@ -112,9 +112,7 @@ def evaluate(
     for backend in backends:
         predict = _predictor(graph, logits, weights, backend, figures, progress)
         for number in views if dataset.images and rule is None else ONE_VIEW:
-            scored = (
-                (inputs, labels, len(indices)) for inputs, labels, indices in batches(number, max(1, BATCH // number))
-            )
+            scored = batches(number, max(1, BATCH // number))
             seen = _Told(progress, f"{backend.name}, {number} view{'s'[: number - 1]}", len(dataset))
             found.append(Evaluation(backend.name, number, score(predict, scored, classes_of(logits), seen=seen)))
     return found

@@ -298,8 +298,7 @@ class _Session:
             skipped=lambda message: observers.note(f"skipped: {message}"),
             rule=self.material.rule,
         )
-        scored = ((inputs, labels, len(indices)) for inputs, labels, indices in found)
-        return score(self.trainer.predict, scored, classes_of(self.material.graph), self.trainer.total, tell)
+        return score(self.trainer.predict, found, classes_of(self.material.graph), self.trainer.total, tell)
 
     def _diverged(self, step: int, loss: float, batches: tuple[Batch, ...]) -> NetspecError:
         weights = self.trainer.export_state().trained

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class Scores:
 
 def score(
     predict: Predict,
-    batches: Iterable[tuple[NDArray[Any], NDArray[np.int64], int]],
+    batches: Iterable[tuple[NDArray[Any], NDArray[np.int64], Sized]],
     classes: int,
     total: Total = lambda values: values,
     seen: Callable[[int], None] = lambda _: None,
@@ -52,7 +52,7 @@ def score(
 
     Args:
         predict: logits (N, classes) of inputs, or (N, classes, H, W).
-        batches: inputs, labels, and how many samples they are: an image with a mask may be several tiles.
+        batches: inputs, labels, and the samples that they are: an image with a mask may be several tiles.
             Shapes: images (N, views, H, W, C), features (N, …); labels (N,) or (N, H, W).
         classes: of the network.
         total: sums an array over all processes that share the samples.
@@ -63,16 +63,11 @@ def score(
     """
     sums = np.zeros(4)  # of the loss, of labels outside the five best, of samples, of batches of maps
     confusion = np.zeros((classes, classes))
-    for inputs, labels, count in batches:
-        rows = np.moveaxis(_probabilities(predict, inputs), 1, -1)
-        known = labels != UNLABELLED
-        own = np.take_along_axis(rows, np.where(known, labels, 0)[..., None], axis=-1)[..., 0]
-        rank = (rows > own[..., None]).sum(axis=-1)
-        losses = -np.log(np.maximum(own[known], np.finfo(np.float64).tiny))
-        sums += losses.sum(), (rank >= TOP).sum(), count, labels.ndim > 1
-        pairs = labels[known] * classes + rows.argmax(axis=-1)[known]
-        confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-        seen(count)
+    for inputs, labels, counted in batches:
+        loss, outside, pairs = _compare(np.moveaxis(_probabilities(predict, inputs), 1, -1), labels)
+        sums += loss, outside, len(counted), labels.ndim > 1
+        confusion += pairs
+        seen(len(counted))
     sums, confusion = total(sums), total(confusion)
     samples, labelled = int(sums[2]), confusion.sum()
     if not samples:
@@ -87,6 +82,20 @@ def score(
         samples=samples,
         mean_iou=_mean_iou(confusion) if sums[3] else None,
     )
+
+
+def _compare(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, int, NDArray[np.int64]]:
+    """The sum of the losses, how many labels are not among the five most probable, and the confusion.
+
+    Shapes: probabilities (…, classes), labels (…) → confusion (classes, classes).
+    """
+    classes, known = probabilities.shape[-1], labels != UNLABELLED
+    own = np.take_along_axis(probabilities, np.where(known, labels, 0)[..., None], axis=-1)[..., 0]
+    rank = (probabilities > own[..., None]).sum(axis=-1)
+    losses = -np.log(np.maximum(own[known], np.finfo(np.float64).tiny))
+    pairs = labels[known] * classes + probabilities.argmax(axis=-1)[known]
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return float(losses.sum()), int((rank >= TOP).sum()), confusion
 
 
 def _mean_iou(confusion: NDArray[np.float64]) -> float:

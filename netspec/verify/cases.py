@@ -111,6 +111,11 @@ def with_some_mean(preprocessing: Preprocessing, shape: tuple[int, ...]) -> Prep
     return preprocessing.model_copy(update={"mean": mean})
 
 
+def weights_for(case: Case, seed: int = 0) -> Mapping[str, Array]:
+    """Weights for a check of a case's graph, with running statistics as they are at its inputs."""
+    return with_statistics(case.graph, check_weights_of(case.graph, seed), case.inputs)
+
+
 def with_other_sizes(graph: Graph) -> Graph | None:
     """The graph on inputs of an odd, non-square size, or None where shapes or weights forbid one."""
     if any(value.type.rank != 4 for value in graph.inputs):

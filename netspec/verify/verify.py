@@ -17,7 +17,7 @@ from netspec.ops.base import Array
 from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
-from netspec.verify.cases import Case, cases_of, check_weights_of, with_statistics
+from netspec.verify.cases import Case, cases_of, weights_for
 from netspec.verify.compare import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
@@ -78,7 +78,7 @@ def verify(
     cases = list(cases_of(graph, seed=seed))
     if weights is None:
         progress(f"weights, {cases[0].label}")
-        weights = with_statistics(graph, check_weights_of(graph, seed), cases[0].inputs)
+        weights = weights_for(cases[0], seed)
     inferred = [replace(cases[1], graph=with_heads)] if with_heads else []
     comparisons = list(_forward([*cases, *inferred], backends, weights, progress))
     if level != "forward" and len(training) > 1:

@@ -15,7 +15,8 @@ from netspec.training.score import score, softmax
 def test_scores_are_their_definitions() -> None:
     random = np.random.default_rng(0)
     logits, labels = random.standard_normal((50, 8)) * 3, random.integers(0, 8, 50)
-    found = score(lambda inputs: inputs, [(logits[:30], labels[:30], 30), (logits[30:], labels[30:], 20)], 8)
+    batches = [(logits[:30], labels[:30], range(30)), (logits[30:], labels[30:], range(20))]
+    found = score(lambda inputs: inputs, batches, 8)
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     order = np.argsort(-logits, axis=1)
     assert found.loss == pytest.approx(-log_probabilities[np.arange(50), labels].mean())
@@ -34,7 +35,7 @@ def test_probabilities_of_views_are_averaged() -> None:
         assert inputs.shape == (2, 1, 1, 2)
         return inputs[:, 0, 0].astype(np.float64)
 
-    found = score(predict, [(views, np.array([1]), 1)], 2)
+    found = score(predict, [(views, np.array([1]), range(1))], 2)
     mean = softmax(views[0, :, 0, 0]).mean(axis=0)
     assert found.loss == pytest.approx(-np.log(mean[1]))
     assert found.error == 1
@@ -43,12 +44,13 @@ def test_probabilities_of_views_are_averaged() -> None:
 
 def test_several_processes_add_up() -> None:
     logits = np.eye(3)[[0, 1, 2, 2]]
-    found = score(lambda inputs: inputs, [(logits, np.array([0, 1, 2, 1]), 4)], 3, total=lambda values: 2 * values)
+    batches = [(logits, np.array([0, 1, 2, 1]), range(4))]
+    found = score(lambda inputs: inputs, batches, 3, total=lambda values: 2 * values)
     assert (found.samples, found.error) == (8, 0.25)
 
 
 def test_huge_logits_do_not_overflow() -> None:
-    found = score(lambda inputs: inputs, [(np.array([[1e30, 0.0], [0.0, 1e30]]), np.array([0, 0]), 2)], 2)
+    found = score(lambda inputs: inputs, [(np.array([[1e30, 0.0], [0.0, 1e30]]), np.array([0, 0]), range(2))], 2)
     assert np.isfinite(found.loss)
     assert found.error == 0.5
 
@@ -63,7 +65,7 @@ def test_maps_are_scored_by_their_labelled_pixels() -> None:
     logits, labels = random.standard_normal((5, 7, 4, 3)), random.integers(-1, 7, (5, 4, 3))
     labels[labels == 6] = 0
     logits[:, 6] = -9  # a class that is nowhere
-    found = score(lambda inputs: inputs, [(logits[:2], labels[:2], 2), (logits[2:], labels[2:], 1)], 7)
+    found = score(lambda inputs: inputs, [(logits[:2], labels[:2], range(2)), (logits[2:], labels[2:], range(1))], 7)
     best, known = logits.argmax(axis=1), labels != -1
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     own = np.take_along_axis(log_probabilities, np.maximum(labels, 0)[:, None], axis=1)[:, 0]
@@ -73,4 +75,4 @@ def test_maps_are_scored_by_their_labelled_pixels() -> None:
     assert found.mean_iou == pytest.approx(np.mean(shares))
     assert (found.samples, found.confusion.sum(), found.error_top5) == (3, known.sum(), None)  # as the batches say
     with pytest.raises(NetspecError, match="no pixel is labelled"):
-        score(lambda inputs: inputs, [(logits, np.full_like(labels, -1), 5)], 7)
+        score(lambda inputs: inputs, [(logits, np.full_like(labels, -1), range(5))], 7)

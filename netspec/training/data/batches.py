@@ -23,7 +23,7 @@ from netspec.training.data.findings import OnBadSample
 from netspec.training.data.masked_images import MaskedImageReader, open_reader
 from netspec.training.data.mixing import draw_mixes, mix
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Cut, Memory, Samples
+from netspec.training.data.samples import Cut, Memory, Reader, Samples
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
@@ -255,16 +255,30 @@ def evaluation_batches(
     rule = replace(rule, weights=None) if rule else None  # scores weigh all pixels alike
     reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, rule=rule)
     own = np.arange(len(dataset))[rank::world]
+    threads = threads or available_threads()
     if isinstance(reader, MaskedImageReader):
-        yield from _tiles(reader, own, batch_size, threads or available_threads(), skipped)
-        return
+        yield from _tiles(reader, own, batch_size, threads, skipped)
+    else:
+        yield from _views(reader, dataset.labels, own, views, batch_size, threads, skipped)
+
+
+def _views(
+    reader: Reader,
+    labels: NDArray[np.int64],
+    own: NDArray[np.int64],
+    views: Literal[1, 10],
+    batch_size: int,
+    threads: int,
+    skipped: Callable[[str], None],
+) -> Generator[EvaluationBatch]:
+    """Samples, so many at a time, in each view."""
 
     def read(number: int) -> tuple[EvaluationBatch, tuple[str, ...]]:
         indices = own[number * batch_size : (number + 1) * batch_size]
-        samples = reader.read(indices, threads or available_threads(), _see(views), (views,))
+        samples = reader.read(indices, threads, _see(views), (views,))
         good = indices[samples.good]
-        labels = dataset.labels[good] if samples.labels is None else samples.labels
-        return EvaluationBatch(samples.inputs, labels, good), samples.bad
+        seen = labels[good] if samples.labels is None else samples.labels
+        return EvaluationBatch(samples.inputs, seen, good), samples.bad
 
     with closing(ahead(read, 0, -(-len(own) // batch_size))) as found:
         for batch, bad in found:

@@ -16,7 +16,7 @@ from netspec.passes import Level as Optimization
 from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
-from netspec.verify.cases import cases_of, check_weights_of, with_statistics
+from netspec.verify.cases import cases_of, weights_for
 from netspec.verify.compare import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
@@ -75,7 +75,7 @@ def verify_towers(
     if weights is None:
         case = next(cases_of(graph, seed=seed))
         progress(f"weights, {case.label}")
-        weights = with_statistics(graph, check_weights_of(graph, seed), case.inputs)
+        weights = weights_for(case, seed)
     weights = {name: weights[name] for name in trained.weights}
     one = at_level(backend, optimize)
     with InTowers(backend, towers, partial(_in_process, load or partial(find_backend, backend.name), optimize)) as many:
