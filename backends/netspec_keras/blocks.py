@@ -8,6 +8,7 @@ from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.drafts import (
+    FEWEST_REPEATED,
     PartDraft,
     blocks_of,
     describe_instances,
@@ -42,7 +43,6 @@ from netspec_keras.signatures import SIGNATURES
 
 NAME: Final = "name"  # of an instance, which the names of its layers begin with
 BUILTINS: Final = ("bool", "float", "int", "range", "str", "tuple")
-FEWEST_REPEATED: Final = 3  # instances that are made alike, and written once
 
 
 class BlockFunctions:

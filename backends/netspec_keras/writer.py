@@ -11,7 +11,6 @@ from netspec.lowering.drafts import PartDraft
 from netspec.lowering.naming import available, module_name
 from netspec.lowering.parts import local_name, split
 from netspec.lowering.render import render, render_definitions
-from netspec.lowering.slices import parts_with, slices_to
 from netspec.lowering.source import (
     Assign,
     Call,
@@ -26,11 +25,10 @@ from netspec.lowering.source import (
     Name,
     Return,
     Statement,
-    Subscript,
-    Unpack,
     call,
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec.lowering.writer import PartsWriter
 from netspec.types import Dim, TensorType
 from netspec_keras.blocks import BlockFunctions, layer_name
 from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_shape
@@ -73,20 +71,13 @@ IMPORTS: Final = {
 RESERVED: Final = (*IMPORTS, *SUPPORT)
 
 
-class ModelWriter:
+class ModelWriter(PartsWriter[PartDraft]):
     """The `out` of the Keras lowerings: applies layers, binds weights."""
 
     def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+        root = split(graph)
+        super().__init__(graph, root, {part.path: PartDraft(part, graph) for part in root.walk()})
         self._entry = f"build_{module_name(graph.name)}"
-        self._root = split(graph)
-        self._drafts = {part.path: PartDraft(part, graph) for part in self._root.walk()}
-        self._homes = {
-            member.name: draft
-            for draft in self._drafts.values()
-            for member in draft.part.members
-            if isinstance(member, Node)
-        }
         self._alike: dict[tuple[str, str], list[Node]] = {}
         self._held: dict[tuple[str, str], bool] = {}
         for node in graph.nodes:
@@ -97,11 +88,6 @@ class ModelWriter:
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
 
-    def inputs(self, node: Node) -> tuple[Name, ...]:
-        """The variables that hold a node's inputs."""
-        home = self._homes[node.name]
-        return tuple(home.variable(value) for value in node.inputs)
-
     def all_alike(self, node: Node, holds: Callable[[Node], bool]) -> bool:
         """Whether something holds of a node, and of those in its place in other instances: they may share its code."""
         own = self._homes[node.name].part
@@ -111,10 +97,6 @@ class ModelWriter:
         if place not in self._held:
             self._held[place] = all(holds(each) for each in self._alike[place])
         return self._held[place]
-
-    def first_input(self, node: Node) -> Name:
-        """A variable that holds as many samples as there are where a node stands."""
-        return self._homes[node.name].first_input()
 
     def apply(
         self,
@@ -152,23 +134,6 @@ class ModelWriter:
         if value != variable:
             home.run(node, Assign(variable.path, value, comment))
         return variable
-
-    def assign_part(self, node: Node, parts: Expression, number: int) -> None:
-        """The output of a node is one of several parts: all of them at once, where they stand together."""
-        home = self._homes[node.name]
-        together = parts_with(home.part, node)
-        if not together:
-            self.assign(node, Subscript(parts, (number,)))
-        elif node is min(together, key=home.part.members.index):
-            home.run(node, Unpack(tuple(home.variable(each.name).path for each in together), parts))
-
-    def slices_to(self, node: Node) -> tuple[Node, ...]:
-        """The slices that are written as one with this one; none where it is written with the next."""
-        home = self._homes[node.name]
-        row = slices_to(self._graph, home.part, node)
-        if not row:
-            home.stand_for(node.name, node.inputs[0])
-        return row
 
     def bind(
         self,

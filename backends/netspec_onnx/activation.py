@@ -19,25 +19,25 @@ from netspec.ops import (
     Softplus,
     Tanh,
 )
+from netspec.ops.base import Op
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
 GELU_OPSET = 20  # the first with a Gelu operator
 HARD_SWISH_OPSET = 14  # likewise
 MISH_OPSET = 18  # likewise
+OPERATORS: dict[type[Op], str] = {Relu: "Relu", Sigmoid: "Sigmoid", Softplus: "Softplus", Tanh: "Tanh"}
 
 
-@lowers(Relu)
-def relu(op: Relu, node: Node, out: GraphWriter) -> None:
-    """`Relu`."""
-    del op
-    out.assign(node, "Relu", *out.inputs(node))
+@lowers(*OPERATORS)
+def elementwise(op: Op, node: Node, out: GraphWriter) -> None:
+    """The operator of the same name."""
+    out.assign(node, OPERATORS[type(op)], *out.inputs(node))
 
 
 @lowers(Relu6)
 def relu6(op: Relu6, node: Node, out: GraphWriter) -> None:
     """`Clip` to 0 and 6, which runtimes fuse with a convolution before it."""
-    del op
     out.assign(node, "Clip", *out.inputs(node), out.constant(node, "least", 0.0), out.constant(node, "most", 6.0))
 
 
@@ -61,24 +61,9 @@ def elu(op: Elu, node: Node, out: GraphWriter) -> None:
     out.assign(node, "Elu", *out.inputs(node), alpha=op.alpha)
 
 
-@lowers(Tanh)
-def tanh(op: Tanh, node: Node, out: GraphWriter) -> None:
-    """`Tanh`."""
-    del op
-    out.assign(node, "Tanh", *out.inputs(node))
-
-
-@lowers(Sigmoid)
-def sigmoid(op: Sigmoid, node: Node, out: GraphWriter) -> None:
-    """`Sigmoid`."""
-    del op
-    out.assign(node, "Sigmoid", *out.inputs(node))
-
-
 @lowers(Silu)
 def silu(op: Silu, node: Node, out: GraphWriter) -> None:
     """`Sigmoid` times x, which every operator set has; `Swish` is recent."""
-    del op
     (x,) = out.inputs(node)
     out.assign(node, "Mul", x, out.step(node, "sigmoid", "Sigmoid", x))
 
@@ -86,14 +71,12 @@ def silu(op: Silu, node: Node, out: GraphWriter) -> None:
 @lowers(HardSigmoid)
 def hard_sigmoid(op: HardSigmoid, node: Node, out: GraphWriter) -> None:
     """`HardSigmoid`, with its slope spelled out: 0.2 by default."""
-    del op
     out.assign(node, "HardSigmoid", *out.inputs(node), alpha=1 / 6, beta=0.5)
 
 
 @lowers(HardSwish)
 def hard_swish(op: HardSwish, node: Node, out: GraphWriter) -> None:
     """`HardSwish` from opset 14, before it `HardSigmoid` times x."""
-    del op
     (x,) = out.inputs(node)
     if out.opset >= HARD_SWISH_OPSET:
         out.assign(node, "HardSwish", x)
@@ -101,17 +84,9 @@ def hard_swish(op: HardSwish, node: Node, out: GraphWriter) -> None:
         out.assign(node, "Mul", x, out.step(node, "hard_sigmoid", "HardSigmoid", x, alpha=1 / 6, beta=0.5))
 
 
-@lowers(Softplus)
-def softplus(op: Softplus, node: Node, out: GraphWriter) -> None:
-    """`Softplus`."""
-    del op
-    out.assign(node, "Softplus", *out.inputs(node))
-
-
 @lowers(Mish)
 def mish(op: Mish, node: Node, out: GraphWriter) -> None:
     """`Mish` from opset 18, before it x times `Tanh` of `Softplus`."""
-    del op
     (x,) = out.inputs(node)
     if out.opset >= MISH_OPSET:
         out.assign(node, "Mish", x)

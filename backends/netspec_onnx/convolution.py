@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.ops import Conv2d
-from netspec.ops.attributes import Size2d
+from netspec_onnx.geometry import pair
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -23,8 +23,3 @@ def conv2d(op: Conv2d, node: Node, out: GraphWriter) -> None:
         dilations=pair(op.dilation),
         group=op.groups,
     )
-
-
-def pair(size: Size2d) -> tuple[int, int]:
-    """A size as ONNX takes it: (height, width)."""
-    return (size.height, size.width)

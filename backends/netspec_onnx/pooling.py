@@ -8,11 +8,10 @@ import numpy as np
 
 from netspec.graph import Node
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from netspec.ops.attributes import NO_PADDING, Padding, padding_of
+from netspec.ops.attributes import NO_PADDING
 from netspec.ops.base import Array
-from netspec.ops.pooling import Pool2d
 from netspec.types import BATCH, Dim
-from netspec_onnx.convolution import pair
+from netspec_onnx.geometry import overhang, pair
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -97,8 +96,3 @@ def averaging(parts: list[tuple[int, int]], length: int) -> Array:
     for row, (start, end) in zip(matrix, parts, strict=True):
         row[start:end] = 1 / (end - start)
     return matrix
-
-
-def overhang(op: Pool2d, node: Node) -> Padding:
-    """What the last window reaches past the padded map, as padding at the bottom and the right."""
-    return padding_of((0, 0, *op.overhang(node.input_types[0])))

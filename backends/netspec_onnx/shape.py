@@ -10,14 +10,12 @@ from netspec_onnx.writer import GraphWriter
 @lowers(Identity)
 def identity(op: Identity, node: Node, out: GraphWriter) -> None:
     """`Identity`: runtimes remove it, and the value keeps its name."""
-    del op
     out.assign(node, "Identity", *out.inputs(node))
 
 
 @lowers(Flatten)
 def flatten(op: Flatten, node: Node, out: GraphWriter) -> None:
     """`Flatten`, in the order C, H, W."""
-    del op
     out.assign(node, "Flatten", *out.inputs(node), axis=1)
 
 

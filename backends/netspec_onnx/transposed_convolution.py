@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.ops import ConvTranspose2d
-from netspec_onnx.convolution import pair
+from netspec_onnx.geometry import pair
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 

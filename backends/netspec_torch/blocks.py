@@ -9,6 +9,7 @@ from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.drafts import (
+    FEWEST_REPEATED,
     blocks_of,
     describe_instances,
     named_statements,
@@ -49,7 +50,6 @@ LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float")
 # As arguments are annotated and made.
 BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "super", "_")
 INITIALIZE_BASE: Final = Do(Call(Attribute(Call(Name("super")), "__init__")))
-FEWEST_REPEATED: Final = 3  # instances that are made alike, and written once
 
 
 class BlockClasses:

@@ -4,7 +4,7 @@ from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.pooling import Pool2d
-from netspec_torch.convolution import pad, pair
+from netspec_torch.geometry import pad, pair
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 

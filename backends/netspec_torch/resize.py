@@ -10,7 +10,7 @@ from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call
 from netspec.ops import Resize
 from netspec.ops.resize import Between
-from netspec_torch.convolution import pair
+from netspec_torch.geometry import pair
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 

@@ -6,7 +6,7 @@ from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, Range, Subscript, call
 from netspec.ops import ConvTranspose2d
 from netspec.ops.attributes import both
-from netspec_torch.convolution import pair
+from netspec_torch.geometry import pair
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 

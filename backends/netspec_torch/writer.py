@@ -8,7 +8,6 @@ from netspec.lowering.broadcast import broadcasts
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import split
 from netspec.lowering.render import render, render_definitions
-from netspec.lowering.slices import parts_with, slices_to
 from netspec.lowering.source import (
     Assign,
     Attribute,
@@ -19,10 +18,10 @@ from netspec.lowering.source import (
     Module,
     Name,
     Subscript,
-    Unpack,
     call,
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec.lowering.writer import PartsWriter
 from netspec.ops.initializers import Constant
 from netspec_torch.blocks import LOCALS, BlockClasses
 from netspec_torch.drafts import ModuleDraft, draft_parts
@@ -37,7 +36,7 @@ IMPORTS = {
 }
 
 
-class ModuleWriter:
+class ModuleWriter(PartsWriter[ModuleDraft]):
     """The `out` of the torch lowerings: declares layers, binds weights, assigns values.
 
     Attributes:
@@ -45,17 +44,11 @@ class ModuleWriter:
     """
 
     def __init__(self, graph: Graph, *, inference: bool) -> None:
-        self._graph, self.inference = graph, inference
-        self._root = split(graph)
-        self._drafts = draft_parts(graph, self._root, MODULE_ATTRIBUTES)
+        root = split(graph)
+        super().__init__(graph, root, draft_parts(graph, root, MODULE_ATTRIBUTES))
+        self.inference = inference
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
-        self._homes = {
-            member.name: draft
-            for draft in self._drafts.values()
-            for member in draft.part.members
-            if isinstance(member, Node)
-        }
 
     def declare(
         self, node: Node, layer: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
@@ -81,14 +74,9 @@ class ModuleWriter:
         self._bindings.append(binding)
         return variable
 
-    def inputs(self, node: Node) -> tuple[Name, ...]:
-        """The variables that hold a node's inputs."""
-        home = self._homes[node.name]
-        return tuple(home.variable(value) for value in node.inputs)
-
     def batch(self, node: Node) -> Expression:
         """How many samples there are where a node stands."""
-        return Subscript(Attribute(self._homes[node.name].first_input(), "shape"), (0,))
+        return Subscript(Attribute(self.first_input(node), "shape"), (0,))
 
     def broadcasts(self, node: Node) -> bool:
         """Whether a learned value, and what is made of it, is read where it is made, and only by what broadcasts it."""
@@ -106,23 +94,6 @@ class ModuleWriter:
         """The output of a node is what a name already holds: no statement computes it."""
         self._homes[node.name].variables[node.name] = value.path
 
-    def assign_part(self, node: Node, parts: Expression, number: int) -> None:
-        """The output of a node is one of several parts: all of them at once, where they stand together."""
-        home = self._homes[node.name]
-        together = parts_with(home.part, node)
-        if not together:
-            self.assign(node, Subscript(parts, (number,)))
-        elif node is min(together, key=home.part.members.index):
-            home.run(node, Unpack(tuple(home.variable(each.name).path for each in together), parts))
-
-    def slices_to(self, node: Node) -> tuple[Node, ...]:
-        """The slices that are written as one with this one; none where it is written with the next."""
-        home = self._homes[node.name]
-        row = slices_to(self._graph, home.part, node)
-        if not row:
-            home.stand_for(node.name, node.inputs[0])
-        return row
-
     def step(self, node: Node, value: Expression, comment: str = "") -> Name:
         """An intermediate value of a node, held in the variable that will hold its output."""
         home = self._homes[node.name]
@@ -130,9 +101,9 @@ class ModuleWriter:
         home.run(node, Assign(variable.path, value, comment))
         return variable
 
-    def assign(self, node: Node, value: Expression) -> None:
-        """The output of a node, with its shape in a comment where it is a new one."""
-        self.step(node, value, str(node.type) if node.type not in node.input_types else "")
+    def assign(self, node: Node, value: Expression) -> Name:
+        """The output of a node, with its shape in a comment where it is a new one; the variable that holds it."""
+        return self.step(node, value, str(node.type) if node.type not in node.input_types else "")
 
     def support(self, module: str) -> None:
         """Copy the layers of `netspec_torch/support/MODULE.py` into the file."""

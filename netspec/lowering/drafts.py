@@ -18,6 +18,7 @@ from netspec.lowering.source import Assign, Conditional, Expression, For, If, Li
 from netspec.types import TensorType
 
 MARK: Final = "value__"  # what variables are called until there are names for them
+FEWEST_REPEATED: Final = 3  # instances that are made alike, and written once
 
 
 class PartDraft:

@@ -128,7 +128,7 @@ def extent(kernel: int, dilation: int) -> int:
 def resolve_padding(
     padding: Padding | Same, size: tuple[int, int], kernel: Size2d, stride: Size2d, dilation: Size2d
 ) -> Padding:
-    """Explicit padding for a (height, width) by the named rule of `Same` (SEMANTICS section 1).
+    """Explicit padding for a (height, width) by the named rule of `Same`.
 
     Raises:
         ShapeError: the torch rule with a stride.

@@ -51,7 +51,6 @@ class Window(NamedTuple):
 
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int | Fraction, int | Fraction] | None = (1, 1)
-    padding: tuple[int, int] = (0, 0)
 
 
 class Sample(NamedTuple):

@@ -128,8 +128,8 @@ class Conv2d(WeightedOp, kind="conv2d"):
         return self.infer(x).size * math.prod(self.weights(x)["weight"].shape[1:])
 
     def window(self) -> Window:
-        k, s, d, p = self.kernel_size, self.stride, self.dilation, self.sides
-        return Window((extent(k.height, d.height), extent(k.width, d.width)), (s.height, s.width), (p.top, p.left))
+        k, s, d = self.kernel_size, self.stride, self.dilation
+        return Window((extent(k.height, d.height), extent(k.width, d.width)), (s.height, s.width))
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:

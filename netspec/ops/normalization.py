@@ -102,9 +102,7 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
         return total
 
     def window(self) -> Window:
-        if self.region == "channels":
-            return Window()
-        return Window((self.size, self.size), (1, 1), (self.reach[0], self.reach[0]))
+        return Window() if self.region == "channels" else Window((self.size, self.size))
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:

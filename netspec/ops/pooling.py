@@ -97,8 +97,8 @@ class Pool2d(Op):
         return every[:, :, :: s.height, :: s.width][:, :, :rows, :columns]
 
     def window(self) -> Window:
-        k, s, p = self.kernel_size, self.steps, self.sides
-        return Window((k.height, k.width), (s.height, s.width), (p.top, p.left))
+        k, s = self.kernel_size, self.steps
+        return Window((k.height, k.width), (s.height, s.width))
 
 
 def _geometries() -> Iterator[tuple[Size2d, Size2d | None, Padding | Same, Rounding, tuple[int, int, int]]]:

@@ -275,9 +275,6 @@ class Pad2d(Op, kind="pad2d"):
             return np.pad(x, sides, mode="reflect")
         return np.pad(x, sides, constant_values=self.value)
 
-    def window(self) -> Window:
-        return Window(padding=(self.padding.top, self.padding.left))
-
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (

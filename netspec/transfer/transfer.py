@@ -185,11 +185,7 @@ def _beginning_of_end(graph: Graph, missing: Sequence[str]) -> str:
 
     So are files of Keras whose names end in `_notop`, and of timm's networks with no classes.
     """
-    needed, stack = set[str](), list(graph.main)
-    while stack:
-        if (name := stack.pop()) not in needed and isinstance(node := graph.values[name], Node):
-            needed.add(name)
-            stack += node.inputs
+    needed = graph.needed(graph.main)
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in graph.weights))
     layers = [layer for layer in layers if layer in needed]
     lacking = {name.rpartition(".")[0] for name in missing}
