@@ -21,9 +21,10 @@ from netspec.cli.table import Cell, Column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal
 
     from netspec.lowering import Backend
+    from netspec.recipe.augmentation import Views
+    from netspec.training.data.findings import OnBadSample
     from netspec.training.evaluate import Evaluation
 
 OF_SAMPLES = ("top-1 error", "top-5 error")
@@ -84,11 +85,11 @@ def command(
     from netspec.spec import elaborate, read_spec
     from netspec.training.evaluate import disagreements, evaluate, evaluation_set
 
-    policy = cast("Literal['fatal', 'skip']", on_bad_sample)
+    policy = cast("OnBadSample", on_bad_sample)
     network = read_spec(spec, settings)
     seed = network.training.seed if network.training else 0
     dataset, notes = evaluation_set(data, holdout=holdout, seed=seed, on_bad_sample=policy)
-    numbers: dict[str | None, tuple[Literal[1, 10], ...]] = {None: (1, 10), "1": (1,), "10": (10,)}
+    numbers: dict[str | None, tuple[Views, ...]] = {None: (1, 10), "1": (1,), "10": (10,)}
     left_out: list[str] = []
     with progress() as say:
         found = evaluate(

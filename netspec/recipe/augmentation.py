@@ -10,6 +10,7 @@ from netspec.recipe.bounds import NonNegativeFloat, PositiveShare, require_risin
 Magnitude = Annotated[float, Field(ge=0, le=10)]
 Operations = Annotated[int, Field(ge=1, le=100)]  # of an image; more would be a mistake, and numbers are drawn for all
 
+Views = Literal[1, 10]  # of an image that is scored
 ROUNDING = 1e-9  # of probabilities that make 1 on paper
 
 
@@ -228,4 +229,4 @@ class Augmentation(Attribute):
 class Evaluation(Attribute):
     """How an image is scored: its center crop, or the mean of ten views (corners, center, mirrored)."""
 
-    views: Literal[1, 10] = 1
+    views: Views = 1

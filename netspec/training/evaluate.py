@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from netspec.lowering import Backend, find_backend
 from netspec.ops import Softmax
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
+from netspec.recipe.augmentation import Views
 from netspec.training.data.batches import evaluation_batches
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.division import hold_back
@@ -28,7 +29,7 @@ from netspec.training.score import Predict, Scores, score
 from netspec.weights import load_weights
 
 ONNX = ".onnx"
-ONE_VIEW: tuple[Literal[1, 10], ...] = (1,)  # of features, and of what has masks
+ONE_VIEW: tuple[Views, ...] = (1,)  # of features, and of what has masks
 BATCH = 64  # images, views counted
 # float32: logits of different frameworks are within 1e-5 of the largest, and a mean of losses is nearer still.
 AGREEMENT = 1e-4
@@ -77,7 +78,7 @@ def evaluate(
     weights: Path,
     backends: Sequence[Backend],
     dataset: Dataset,
-    views: Sequence[Literal[1, 10]] = (1, 10),
+    views: Sequence[Views] = (1, 10),
     *,
     on_bad_sample: OnBadSample = "fatal",
     skipped: Callable[[str], None] = lambda _: None,

@@ -15,11 +15,13 @@ from netspec.graph.mean import write_npy
 from netspec.lowering import Backend, Batch, Trainer, TrainerSettings, TrainingState, at_level
 from netspec.lowering.trainer import PATIENCE, Device, Precision
 from netspec.passes import Level
+from netspec.recipe.augmentation import Views
 from netspec.spec import ModelSpec, write_spec
 from netspec.spec.write import mean_images
 from netspec.training.checkpoint import Position, Run, load_checkpoint
 from netspec.training.data.batches import Batches, evaluation_batches
 from netspec.training.data.dataset import Dataset
+from netspec.training.data.findings import OnBadSample
 from netspec.training.data.parallel import available_threads
 from netspec.training.data.sources import open_data
 from netspec.training.diagnose import diverged
@@ -73,7 +75,7 @@ class TrainOptions:
     optimize: Level = "training"
     exact: bool = False
     workers: int = 0
-    on_bad_sample: Literal["fatal", "skip"] = "fatal"
+    on_bad_sample: OnBadSample = "fatal"
     parallel: Literal["data", "towers"] = "data"
     timeout: float = PATIENCE
     checkpoint_every: int = 1000
@@ -274,9 +276,7 @@ class _Session:
     def _preprocessing(self) -> Preprocessing | None:
         return image_preprocessing(self.material.graph) if self.material.splits.training.images else None
 
-    def _score(
-        self, validation: Dataset, views: Literal[1, 10], seen: Callable[[int], None], observers: Observers
-    ) -> Scores:
+    def _score(self, validation: Dataset, views: Views, seen: Callable[[int], None], observers: Observers) -> Scores:
         """Score the validation set, each process its share of it."""
         done = 0
 

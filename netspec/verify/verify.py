@@ -280,17 +280,3 @@ def _notes_on_training(
 
 def _names(backends: Sequence[Backend]) -> str:
     return ", ".join(b.name for b in backends) or "none"
-
-
-def require_backends(names: Sequence[str], find: Callable[[str], Backend]) -> list[Backend]:
-    """The backends of these names, each once.
-
-    Raises:
-        BackendError: a name is unknown or given twice, or a framework is missing.
-    """
-    if len(set(names)) < len(names):
-        raise BackendError(f"expected each backend once, received {', '.join(names)}")
-    found = [find(name) for name in names]
-    for backend in found:
-        backend.require()
-    return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from netspec.graph import Preprocessing
 from netspec.lowering import Batch
 from netspec.preprocessing import Pixels
 from netspec.recipe import Augmentation, Recipe
+from netspec.recipe.augmentation import Views
 from netspec.training.data.augment import load_operations
 from netspec.training.data.augmentation import cut, draw, evaluation_views
 from netspec.training.data.dataset import Dataset
@@ -223,7 +224,7 @@ def evaluation_batches(
     dataset: Dataset,
     input_shape: tuple[int, ...],
     preprocessing: Preprocessing | None,
-    views: Literal[1, 10],
+    views: Views,
     batch_size: int,
     rank: int = 0,
     world: int = 1,
@@ -266,7 +267,7 @@ def _views(
     reader: Reader,
     labels: NDArray[np.int64],
     own: NDArray[np.int64],
-    views: Literal[1, 10],
+    views: Views,
     batch_size: int,
     threads: int,
     skipped: Callable[[str], None],
@@ -308,7 +309,7 @@ def _tiles(
                 yield EvaluationBatch(tiles.inputs[part][:, None], tiles.labels[part], indices)
 
 
-def _see(views: Literal[1, 10]) -> Cut:
+def _see(views: Views) -> Cut:
     """What puts the views of an image where they are to stand."""
 
     def see(target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
