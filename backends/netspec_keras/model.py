@@ -10,7 +10,7 @@ import numpy as np
 
 from netspec.errors import BackendError
 from netspec.lowering import Artifact, Gradients, Model
-from netspec.lowering.backend import inputs_of, named
+from netspec.lowering.backend import cotangents_of, inputs_of, named
 from netspec.lowering.module import load_source
 from netspec.lowering.naming import module_name
 from netspec.ops.base import Array, Weights
@@ -58,11 +58,8 @@ class KerasModel(Model):
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
         """Derivatives by the engine's own means, of trainable variables and inputs at once."""
         graph = self.artifact.graph
-        if sorted(cotangents) != sorted(graph.main):
-            received = ", ".join(cotangents) or "none"
-            raise BackendError(f"expected cotangents of {', '.join(graph.main)}, received {received}")
         arrays = [_native(a) for a in inputs_of(graph, inputs)]
-        directions = [_native(cotangents[name].astype(graph.dtype.numpy, copy=False)) for name in graph.main]
+        directions = [_native(a) for a in cotangents_of(graph, cotangents)]
         with self._precision():
             of_variables, of_inputs = derivatives(self.native, arrays, directions)
         paths = {id(variable): path for path, variable in self._variables.items()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from netspec.errors import BackendError
 from netspec.lowering import Artifact, Gradients, Model
-from netspec.lowering.backend import inputs_of, named
+from netspec.lowering.backend import cotangents_of, inputs_of, named
 from netspec.lowering.module import load_source
 from netspec.lowering.naming import module_name
 from netspec.ops.base import Array, Weights
@@ -57,9 +57,7 @@ class TorchModel(Model):
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
         """Derivatives by autograd, of parameters and inputs at once."""
         graph = self.artifact.graph
-        if sorted(cotangents) != sorted(graph.main):
-            received = ", ".join(cotangents) or "none"
-            raise BackendError(f"expected cotangents of {', '.join(graph.main)}, received {received}")
+        directions = _tensors(cotangents_of(graph, cotangents))
         tensors = [t.requires_grad_() for t in self._tensors(inputs)]
         parameters = dict(self.native.named_parameters())
         bindings = [b for b in self.artifact.bindings if b.path in parameters]
@@ -67,7 +65,7 @@ class TorchModel(Model):
         derivatives = torch.autograd.grad(
             outputs,
             [*(parameters[b.path] for b in bindings), *tensors],
-            _tensors((cotangents[name] for name in graph.main), graph.dtype.numpy),
+            directions,
             allow_unused=True,
             materialize_grads=True,
         )
@@ -83,7 +81,7 @@ class TorchModel(Model):
         return self.artifact.to_canonical({b.path: state[b.path].numpy() for b in self.artifact.bindings})
 
     def _tensors(self, inputs: Mapping[str, Array]) -> list[Tensor]:
-        return _tensors(inputs_of(self.artifact.graph, inputs), self.artifact.graph.dtype.numpy)
+        return _tensors(inputs_of(self.artifact.graph, inputs))
 
     def _call(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         outputs = self.native(*tensors)
@@ -127,9 +125,9 @@ def _owned(array: Array, given: Array | None) -> Tensor:
     return torch.tensor(array) if shared or not array.flags.writeable else torch.from_numpy(array)
 
 
-def _tensors(arrays: Iterable[Array], dtype: np.dtype[np.floating]) -> list[Tensor]:
+def _tensors(arrays: Iterable[Array]) -> list[Tensor]:
     """Copies: an output may be an input itself, and must not be the caller's memory."""
-    return [torch.tensor(array.astype(dtype, copy=False)) for array in arrays]
+    return [torch.tensor(array) for array in arrays]
 
 
 def _arrays(tensors: Iterable[Tensor]) -> list[Array]:

@@ -273,6 +273,18 @@ def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
     return arrays
 
 
+def cotangents_of(graph: Graph, cotangents: Mapping[str, Array]) -> list[Array]:
+    """The arrays in the order of the outputs of inference, cast to the graph's dtype.
+
+    Raises:
+        BackendError: a name is missing or unknown.
+    """
+    if sorted(cotangents) != sorted(graph.main):
+        received = ", ".join(cotangents) or "none"
+        raise BackendError(f"expected cotangents of {', '.join(graph.main)}, received {received}")
+    return [cotangents[name].astype(graph.dtype.numpy, copy=False) for name in graph.main]
+
+
 def named(names: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:
     """Arrays by name."""
     return dict(zip(names, arrays, strict=True))

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import Attribute
-from netspec.ops.initializers import Initializer
+from netspec.ops.initializers import Initializer, constant
 from netspec.types import TensorType
 
 if TYPE_CHECKING:  # a spec is checked without a use of NumPy, which commands that only check do not load
@@ -162,6 +162,11 @@ class WeightedOp(Op):
             name: Weight(w.shape, self.initialize.get(name, w.initializer), w.fan_in, w.fan_out, w.trainable)
             for name, w in weights.items()
         }
+
+
+def scale_and_shift(*shape: int) -> dict[str, Weight]:
+    """What a normalization multiplies by and adds: one and zero at the beginning."""
+    return {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
 
 
 def require_map(kind: str, x: TensorType) -> tuple[int, int, int]:

@@ -14,8 +14,8 @@ from netspec.ops.base import (
     Window,
     require_channels,
     require_groups,
+    scale_and_shift,
 )
-from netspec.ops.initializers import constant
 from netspec.types import TensorType
 
 
@@ -48,9 +48,7 @@ class GroupNorm(WeightedOp, kind="group_norm"):
         return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
-        shape = (x.features[0],)
-        weights = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
-        return weights if self.affine else {}
+        return scale_and_shift(x.features[0]) if self.affine else {}
 
     def reference(self, weights: Weights, x: Array) -> Array:
         grouped = x.reshape(x.shape[0], self.groups, -1)
@@ -101,9 +99,7 @@ class InstanceNorm(WeightedOp, kind="instance_norm"):
         return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
-        shape = (x.features[0],)
-        weights = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
-        return weights if self.affine else {}
+        return scale_and_shift(x.features[0]) if self.affine else {}
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return GroupNorm(groups=x.shape[1], epsilon=self.epsilon, affine=self.affine).reference(weights, x)

@@ -20,6 +20,7 @@ from netspec.ops.base import (
     require_groups,
     require_map,
     resolve_axes,
+    scale_and_shift,
 )
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
@@ -157,12 +158,11 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         shape = (x.features[0],)
-        affine = {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
         running = {
             "running_mean": Weight(shape, constant(0.0), trainable=False),
             "running_variance": Weight(shape, constant(1.0), trainable=False),
         }
-        return affine | running if self.affine else running
+        return scale_and_shift(*shape) | running if self.affine else running
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return self._normalize(weights, x, weights["running_mean"], weights["running_variance"])
@@ -224,10 +224,7 @@ class LayerNorm(WeightedOp, kind="layer_norm"):
         return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
-        if not self.affine:
-            return {}
-        shape = tuple(x.features[axis - 1] for axis in self.axes)
-        return {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
+        return scale_and_shift(*(x.features[axis - 1] for axis in self.axes)) if self.affine else {}
 
     def reference(self, weights: Weights, x: Array) -> Array:
         mean, variance = x.mean(axis=self.axes, keepdims=True), x.var(axis=self.axes, keepdims=True)
