@@ -7,7 +7,6 @@ meets a limit and never the interpreter's stack.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -281,8 +280,3 @@ class _Builder:
         if not frame.duplicate and frame.key is not None and frame.key_at is not None:
             frame.entries[frame.key] = Entry(frame.key_at, node)
         frame.key = None
-
-
-def entries_of(node: DocumentNode) -> Iterator[tuple[str, Entry]]:
-    """The entries of a mapping; none of anything else."""
-    return iter(node.entries.items() if isinstance(node, MappingNode) else ())
