@@ -16,11 +16,10 @@ from torch import Tensor
 
 from netspec.errors import WeightsError
 from netspec.lowering import ForeignWeights
-from netspec.lowering.foreign import require_plausible
+from netspec.lowering.foreign import require_plausible, without_wrappers
 from netspec.ops.base import Array
 
 DEPTH: Final = 4  # of mappings in a checkpoint that are looked through
-PREFIXES: Final = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
 SAVE_TENSORS: Final = "where you trust it, save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
 # What checkpoints hold beside tensors and is no more than values: the arguments of the program that trained, and
 # numbers of NumPy, under the names that versions 1 and 2 give what makes them.
@@ -52,10 +51,8 @@ def read_state(path: Path, under: str = "") -> ForeignWeights:
     notes = [f"the weights are what the file has under {'.'.join(place)}"] if place else []
     if left := [f"{key} ({type(value).__name__})" for key, value in content.items() if place and str(key) != place[0]]:
         notes.append(f"not read, as it is beside them: {', '.join(left)}")
-    for prefix, maker in PREFIXES.items():
-        if all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-            notes.append(f"{prefix!r}, which {maker} puts before every name, is taken off")
+    state, unwrapped = without_wrappers(state)
+    notes += unwrapped
     require_plausible(path, sum(tensor.numel() * tensor.element_size() for tensor in state.values()))
     return ForeignWeights({name: _array(path, name, tensor) for name, tensor in state.items()}, tuple(notes))
 
@@ -103,14 +100,18 @@ Place = tuple[str, ...]  # keys of mappings, the outermost first; none of them: 
 
 
 def _state_dicts(content: object, place: Place = ()) -> Iterator[tuple[Place, dict[str, Tensor]]]:
-    """Every mapping from names to tensors, and where it stands."""
+    """Every mapping from names to tensors, and where it stands.
+
+    What stands under a number is no model's: an optimizer keeps its state so, by the number of the weight.
+    """
     if not isinstance(content, Mapping) or len(place) > DEPTH:
         return
     if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
         yield place, dict(content)
         return
     for key, value in content.items():
-        yield from _state_dicts(value, (*place, str(key)))
+        if isinstance(key, str):
+            yield from _state_dicts(value, (*place, key))
 
 
 def _not_one(path: Path, content: object, places: list[Place], under: str) -> WeightsError:

@@ -114,6 +114,7 @@ What FILE is:
   .safetensors                        of any program
   .pth, .pt, .pth.tar, .bin, .ckpt    a state dict of PyTorch, alone or in a checkpoint
   .keras, .weights.h5, .h5            of Keras, from version 1 on
+  .index.json                         of weights in several files, which lie beside it
 """,
 )
 @click.argument("file", type=FILE, metavar="FILE")

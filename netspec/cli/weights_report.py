@@ -85,6 +85,8 @@ def _notes(imported: Imported) -> Iterator[str]:
     """What was done beside the transfer, and what was left out, a sentence each."""
     transfer = imported.transfer
     yield from imported.notes
+    if transfer.wrapper:
+        yield f"{transfer.wrapper!r}, which stands before the names, is taken off"
     if transfer.kept:
         kinds = Counter(name.rpartition(".")[2] for name in transfer.kept)
         yield f"no weights, and left out: {_listed(f'{count} {kind}' for kind, count in kinds.items())}"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from netspec.errors import WeightsError
 from netspec.ops.base import Array
 
 EXPANSION: Final = 16  # times the file that its arrays may take: weights are numbers, and hardly compress
 SMALL: Final = 2**26  # bytes that are never too many
+PREFIXES: Final = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
+COUNTER: Final = "n_averaged"  # of AveragedModel of torch.optim.swa_utils: of how many weights its own are the mean
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,16 @@ def require_plausible(path: Path, size: int) -> None:
             f"{path}: it claims to hold {size:,} bytes of numbers in {stored:,} bytes of file",
             "no weights are so alike that this could be: the file is damaged, or made to fill the memory",
         )
+
+
+def without_wrappers(arrays: Mapping[str, _T]) -> tuple[dict[str, _T], list[str]]:
+    """What a file holds by its names, without the prefixes that wrappers of PyTorch put before every one; and notes."""
+    found, notes = dict(arrays), list[str]()
+    if COUNTER in found and all(name.startswith("module.") for name in found.keys() - {COUNTER}):
+        del found[COUNTER]
+        notes.append(f"{COUNTER}, of how many weights these are the mean, is left out")
+    for prefix, maker in PREFIXES.items():
+        if found and all(name.startswith(prefix) for name in found):
+            found = {name.removeprefix(prefix): array for name, array in found.items()}
+            notes.append(f"{prefix!r}, which {maker} puts before every name, is taken off")
+    return found, notes

@@ -29,7 +29,7 @@ def load_source(source: str, name: str) -> types.ModuleType:
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     sys.modules[module_name] = module
     try:
-        exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 # the product is this source
+        exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 # the product is this source
     except BaseException:
         del sys.modules[module_name]
         raise

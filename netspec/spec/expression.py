@@ -172,6 +172,8 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
 
     def _item(self, node: ast.Subscript) -> Any:
         value, index = self._eval(node.value), self._eval(node.slice)
+        if isinstance(value, dict):
+            return self._named(node, value, index)
         if not isinstance(value, tuple):
             raise ExpressionError(
                 f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a list has positions"
@@ -191,10 +193,13 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
             raise ExpressionError(
                 f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a mapping has names"
             )
-        if node.attr not in value:
-            hint = did_you_mean(node.attr, value) or f"it has {', '.join(value) or 'none'}"
-            raise ExpressionError(f"{quote(ast.unparse(node))}: the mapping has no {quote(node.attr)}", hint)
-        return value[node.attr]
+        return self._named(node, value, node.attr)
+
+    def _named(self, node: ast.expr, value: dict[str, Any], name: Any) -> Any:
+        if name not in value:
+            hint = did_you_mean(str(name), value) or f"it has {', '.join(value) or 'none'}"
+            raise ExpressionError(f"{quote(ast.unparse(node))}: the mapping has no {quote(str(name))}", hint)
+        return value[name]
 
 
 def _parse(code: str) -> ast.Expr:

@@ -18,7 +18,7 @@ expression has no value, or whose name no layer has, is of other layers. Rules a
 what the origin calls them and how their axes lie is known once by origin and op (`origins.py`). Where both sides name a
 weight in full, the rule is of that weight. Further keys, each optional:
 
-    lists: {part: [conv, bn]}                                    # to look up: `${part[i]}`
+    lists: {part: [conv, bn]}                                    # to look up: `${part[i]}`; mappings by name
     ignored: ["aux{i}.{path*}"]                                  # theirs that the network does not use
     constants: {"{layer}.weight": 1}                             # ours that the origin has not, and so has as a number
 

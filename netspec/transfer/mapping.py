@@ -28,7 +28,7 @@ class MappingEntry(Attribute):
     origin: OriginName
     source: str
     models: dict[str, dict[str, Any]] = Field(min_length=1)
-    lists: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    lists: dict[str, tuple[Any, ...] | dict[str, Any]] = Field(default_factory=dict)
     layers: dict[str, str] = Field(default_factory=dict)
     ignored: tuple[str, ...] = Field((), strict=False)
     constants: dict[str, float] = Field(default_factory=dict)
@@ -61,7 +61,7 @@ class WeightMapping:
         spec: the file of the family's spec.
         origin: where the names are from.
         models: parameters of the spec, by the name of their model.
-        lists: what expressions may look up by position.
+        lists: what expressions may look up by position, or by name.
         rules: what their layers are of ours.
         ignored: patterns of weights that the network does not use.
         constants: patterns of our weights that the origin has not, and their value.
@@ -72,7 +72,7 @@ class WeightMapping:
     origin: OriginName
     source: str
     models: Mapping[str, Mapping[str, Any]]
-    lists: Mapping[str, tuple[Any, ...]]
+    lists: Mapping[str, tuple[Any, ...] | dict[str, Any]]
     rules: tuple[Rule, ...]
     ignored: tuple[Pattern, ...]
     constants: tuple[tuple[Pattern, float], ...]

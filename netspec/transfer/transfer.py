@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,6 +33,7 @@ class Transfer:
         ignored: theirs that a rule of the mapping leaves out.
         kept: theirs that are no weights, such as counters of batches.
         constants: ours that the origin has not, and their value.
+        wrapper: what stood before their names, and is taken off in `names`, `ignored` and `kept`: `model.`.
     """
 
     graph: Graph
@@ -40,6 +42,7 @@ class Transfer:
     ignored: tuple[str, ...]
     kept: tuple[str, ...]
     constants: Mapping[str, float]
+    wrapper: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ def transfer(
     """
     graph = load_graph(mapping.spec, [*mapping.settings(model), *overrides])
     origin = ORIGINS[mapping.origin]
+    wrapper = _wrapper(mapping, model, graph, list(arrays))
+    arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
     ignored = tuple(name for name in arrays if any(p.match(name) is not None for p in mapping.ignored))
     targets = _targets(mapping, model, graph, [name for name in arrays if name not in set(ignored)])
     names = {name: f"{t.node}.{t.weight}" for name, t in targets.items() if t.weight is not None}
@@ -89,7 +94,23 @@ def transfer(
         ignored=ignored,
         kept=tuple(name for name, target in targets.items() if target.weight is None),
         constants={name: constants[name] for name in graph.weights if name in constants},
+        wrapper=wrapper,
     )
+
+
+def _wrapper(mapping: WeightMapping, model: str, graph: Graph, names: Sequence[str]) -> str:
+    """What a program that holds the model as a part of its own puts before the names: `model.`, of Lightning's files.
+
+    It is one where no name is of a rule as it stands, and some are without their first part, which most have.
+    """
+    if any(True for name in names for _ in _candidates(mapping, model, graph, name)):
+        return ""
+    firsts = Counter(name.partition(".")[0] + "." for name in names if "." in name)
+    first = max(firsts, key=firsts.__getitem__, default="")
+    inner = [name.removeprefix(first) for name in names if name.startswith(first)]
+    apart = not set(inner) & set(names)
+    taken = apart and any(True for name in inner for _ in _candidates(mapping, model, graph, name))
+    return first if taken else ""
 
 
 def _targets(mapping: WeightMapping, model: str, graph: Graph, names: Iterable[str]) -> dict[str, _Target]:

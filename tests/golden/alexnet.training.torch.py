@@ -55,8 +55,13 @@ class LocalResponseNormFunction(torch.autograd.Function):
 
 
 def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Some samples of each at a time: on a CPU as many as stay in its caches."""
+    """Some samples of each at a time: on a CPU as many as stay in its caches.
+
+    A compiler gets them whole: it fuses what follows, for any number of samples.
+    """
     samples, *features = tensors[0].shape
+    if torch.compiler.is_compiling():
+        return iter([tensors])
     if tensors[0].device.type == "cpu":
         samples = 2**20 // math.prod(features)
     return zip(*(t.split(max(1, samples)) for t in tensors), strict=True)
@@ -113,10 +118,15 @@ class LocalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize; the groups are a view."""
         grouped = x.unflatten(1, (self.groups, -1))
-        y: Tensor = LocalResponseNormFunction.apply(
+        if torch.jit.is_scripting() or torch.jit.is_tracing():  # it saves no Function
+            folded, alpha = grouped.flatten(0, 1), self.alpha * self.size
+            y = F.local_response_norm(folded, self.size, alpha, self.beta, self.k)
+            return y.reshape(x.shape)
+        y = LocalResponseNormFunction.apply(
             grouped, self.size, self.alpha, self.beta, self.k
         )
-        return y.flatten(1, 2)
+        result: Tensor = y.flatten(1, 2)
+        return result
 
     def extra_repr(self) -> str:
         """The arguments, for `print(model)`."""

@@ -19,9 +19,10 @@ CALIBRATING = 4  # images from which running statistics are found
 ARGUMENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     **{f"ConvNeXt{size}": {"include_preprocessing": False} for size in ("Tiny", "Small", "Base", "Large")},
     **{f"MobileNetV3{size}": {"include_preprocessing": False} for size in ("Small", "Large")},
+    **{f"EfficientNetV2{size}": {"include_preprocessing": False} for size in ("B0", "B1", "B2", "B3", "S", "M", "L")},
 }
 # EfficientNet divides its input by 255 in any case; its normalization is that of a mean of 0 and a variance of 1.
-SCALE: Final[Mapping[str, float]] = {f"EfficientNetB{n}": 255.0 for n in range(2)}
+SCALE: Final[Mapping[str, float]] = {f"EfficientNetB{n}": 255.0 for n in range(8)}
 PREPROCESSING: Final = "normalization/"  # the variables of that layer
 
 

@@ -24,7 +24,7 @@ _DECLARED: list[torch.library.Library] = []  # a declaration lasts as long as it
 
 
 def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
-    """A model of `torchvision.models` by its name there."""
+    """A model of `torchvision.models` by its name there; after a hyphen the size of its images."""
     return peer_of(module(model), shape, seed, HEADS.get(model))
 
 
@@ -33,10 +33,12 @@ def module(model: str) -> nn.Module:
     require_operators()
     from torchvision import models
 
+    name, _, size = model.partition("-")
+
     def make() -> Any:
         with warnings.catch_warnings():  # GoogLeNet and Inception tell of their slow initialisation
             warnings.simplefilter("ignore", FutureWarning)
-            return models.get_model(model, weights=None)
+            return models.get_model(name, weights=None, **({"image_size": int(size)} if size else {}))
 
     return built(make)
 

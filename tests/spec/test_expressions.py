@@ -10,7 +10,7 @@ from netspec.errors import SpecError
 from netspec.spec import load_graph, read_spec
 from netspec.spec.expression import ExpressionError, evaluate_text
 
-PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh"}
+PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh", "gains": {"relu": 2, "tanh": 5}}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh"}
         ("${wide}", True),
         ("${form}", "tanh"),
         ("${ classes }", 10),
+        ("${gains[form]}", 5),
         ("net-${classes}-${form}-${wide}", "net-10-tanh-true"),
         ("${classes}${classes}", "1010"),
         ("plain $ text }", "plain $ text }"),
@@ -56,6 +57,9 @@ def test_values_and_their_types(text: str, value: object) -> None:
         "__import__('os').system('true')",
         "().__class__.__bases__[0].__subclasses__()",
         "classes.real",
+        "gains['gelu']",
+        "gains[0]",
+        "gains[gains]",
         "open('/etc/passwd')",
         "eval('1')",
         "[1, 2]",

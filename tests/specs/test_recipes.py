@@ -26,6 +26,7 @@ DEPTHWISE = frozenset({"depthwise.weight"})
 UNDECAYED = {
     "convnext": LAYER_NORM | BIASES | {"layer_scale.weight"},
     "efficientnet": BATCH_NORM,
+    "efficientnet-v2": BATCH_NORM,
     "googlenet": {"batch_norm.bias", "dense.bias"},
     "mnasnet": BATCH_NORM,
     "mobilenet-v1": BATCH_NORM | DEPTHWISE | {"dense.bias"},

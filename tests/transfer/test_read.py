@@ -56,6 +56,49 @@ def test_bfloat16_is_widened(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.view(np.uint32).reshape(-1) >> 16, halves)
 
 
+def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
+    save_file({"module.a": np.ones(2, np.float32), "module.b": np.ones(3, np.float32)}, tmp_path / "net.safetensors")
+    found = read_weights(tmp_path / "net.safetensors")
+    assert list(found.arrays) == ["a", "b"]
+    assert found.notes == ("'module.', which DataParallel puts before every name, is taken off",)
+
+
+def _sharded(folder: Path, weight_map: object) -> Path:
+    for part, name in enumerate("ab", 1):
+        array = np.full(part, part, np.float32)
+        save_file({name: array}, folder / f"model-0000{part}-of-00002.safetensors", {"format": "pt"})
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {"total_size": 12}, "weight_map": weight_map}))
+    return path
+
+
+def test_weights_in_several_files_are_read_by_their_index(tmp_path: Path) -> None:
+    first, second = (f"model-0000{part}-of-00002.safetensors" for part in (1, 2))
+    path = _sharded(tmp_path, {"a": first, "b": second})
+    found = read_weights(path)
+    assert {name: array.tolist() for name, array in found.arrays.items()} == {"a": [1], "b": [2, 2]}
+    assert found.notes == ("the weights are in 2 files, which model.safetensors.index.json lists",)
+    told = _told(tmp_path / second)
+    assert "this is part 2 of 2" in told
+    assert "give the file that lists all of them: model.safetensors.index.json" in told
+    assert "it says that c is in model-00001" in _told(_sharded(tmp_path, {"a": first, "c": first}))
+    (tmp_path / first).unlink()
+    with pytest.raises(NetspecError, match="model-00001-of-00002"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("weight_map", [None, {}, [1], {"a": 3}])
+def test_what_is_no_index_is_told(tmp_path: Path, weight_map: object) -> None:
+    assert "not an index of weights" in _told(_sharded(tmp_path, weight_map))
+    (tmp_path / "net.index.json").write_text("[" * 10**5)
+    assert "not an index of weights" in _told(tmp_path / "net.index.json")
+
+
+@pytest.mark.parametrize("part", ["../secret.safetensors", "/etc/passwd", "model.safetensors.index.json", ".."])
+def test_an_index_names_files_beside_it_alone(tmp_path: Path, part: str) -> None:
+    assert f"it names {part!r}" in _told(_sharded(tmp_path, {"a": part}))
+
+
 def test_safetensors_load_no_framework(tmp_path: Path) -> None:
     save_file({"a": np.ones(2, np.float32)}, tmp_path / "net.safetensors")
     code = "import sys; from pathlib import Path; from netspec.transfer import read_weights; "

@@ -68,6 +68,20 @@ def test_every_weight_arrives_under_its_own_name(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.weights[ours].ravel(), arrays[theirs].astype(np.float32).ravel())
 
 
+def test_what_a_program_puts_before_every_name_is_taken_off(tmp_path: Path) -> None:
+    inner = {f"model.{name}": array for name, array in _arrays().items()}
+    found = _transfer(tmp_path, inner)
+    assert found.wrapper == "model."
+    assert found.names == _transfer(tmp_path, _arrays()).names
+    assert _transfer(tmp_path, _arrays()).wrapper == ""
+    told = _told(tmp_path, inner | {"loss.weight": np.ones(4)})
+    assert "1 of the file that no rule takes:\n  loss.weight" in told
+    assert "model." in _told(tmp_path, inner | {"conv2.weight": np.ones(4), "classifier.weight": np.ones(4)})
+    assert "other.features.0.weight" in _told(
+        tmp_path, {"other.features.0.weight": np.ones(4), "features.0.weight": np.ones(4)}
+    )
+
+
 def test_a_file_without_the_classifier_is_told_from_one_that_lacks_something_else(tmp_path: Path) -> None:
     arrays = {name: array for name, array in _arrays().items() if not name.startswith("classifier")}
     told = _told(tmp_path, arrays)

@@ -56,7 +56,10 @@ def test_a_state_dict_in_either_format(tmp_path: Path, zipped: bool, name: str) 
 
 
 def test_a_checkpoint_is_unwrapped_and_what_stands_beside_is_told(tmp_path: Path) -> None:
-    optimizer = torch.optim.SGD(_net().parameters(), 0.1, momentum=0.9)
+    net = _net()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    net(torch.ones(1, 3, 6, 6)).sum().backward()
+    optimizer.step()  # now it has a velocity for each weight, tensors by name under a number
     content = {"epoch": 3, "state_dict": STATE, "best": torch.tensor(0.5), "optimizer": optimizer.state_dict()}
     found = _read(tmp_path / "net.pth.tar", content)
     _require_state(found)
@@ -92,6 +95,11 @@ def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
     found = _read(tmp_path / "net.pth", nn.DataParallel(_net()).state_dict())
     _require_state(found)
     assert found.notes == ("'module.', which DataParallel puts before every name, is taken off",)
+    averaged = torch.optim.swa_utils.AveragedModel(_net()).state_dict()
+    assert "n_averaged" in averaged
+    found = _read(tmp_path / "net.pth", {"model_ema": averaged})
+    _require_state(found)
+    assert "n_averaged, of how many weights these are the mean, is left out" in found.notes
     mixed = {"module.a": torch.ones(1), "b": torch.ones(1)}
     assert list(_read(tmp_path / "net.pth", mixed).arrays) == ["module.a", "b"]
 

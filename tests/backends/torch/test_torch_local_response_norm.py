@@ -1,5 +1,7 @@
 """Local response normalization in torch: the written gradient, memory formats, compilation."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from netspec_torch.support.local_response_norm import LocalResponseNorm
@@ -88,3 +90,18 @@ def test_within_a_map(size: int) -> None:
     assert torch.autograd.gradcheck(layer, (x,))
     alone = torch.cat([layer(x[:, [c]]) for c in range(3)], dim=1)
     torch.testing.assert_close(layer(x), alone, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_torchscript_saves_it_and_export_leaves_the_batch_free(groups: int, tmp_path: Path) -> None:
+    layer = LocalResponseNorm(5, alpha=0.2, beta=0.75, k=2.0, groups=groups)
+    x, other = random(2, 8, 100, 100), random(20, 8, 100, 100)  # more than a CPU normalizes at a time
+    for made in (torch.jit.script(layer), torch.jit.trace(layer, x)):
+        torch.jit.save(made, tmp_path / "layer.pt")
+        loaded = torch.jit.load(tmp_path / "layer.pt")
+        for given in (x, other):
+            torch.testing.assert_close(loaded(given), layer(given), rtol=1e-13, atol=1e-13)
+    exported = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
+    for given in (x, other):
+        torch.testing.assert_close(exported(given), layer(given), rtol=1e-13, atol=1e-13)

@@ -1,0 +1,13 @@
+"""Emitted source as a module."""
+
+import sys
+
+from netspec.lowering.module import load_source
+
+
+def test_the_source_alone_says_what_its_annotations_are() -> None:
+    """Of the file that executes it `from __future__` is no part: TorchScript reads types, and no text."""
+    module = load_source("class Net:\n    size: int\n\n    def forward(self, x: int) -> float: ...\n", "net")
+    assert module.Net.__annotations__ == {"size": int}
+    assert module.Net.forward.__annotations__ == {"x": int, "return": float}
+    del sys.modules[module.__name__]
