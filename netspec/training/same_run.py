@@ -35,8 +35,7 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
     if differ:
         raise WeightsError(
             f"{folder.path} is another run than the one asked for:\n  " + "\n  ".join(differ),
-            "a run continues as it began; another one can begin with its weights: --weights "
-            f"{folder.last.relative_to(folder.path.parent.parent)}",
+            f"a run continues as it began; another one can begin with its weights: --weights {folder.last}",
         )
 
 
