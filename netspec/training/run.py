@@ -142,7 +142,9 @@ def _train(
     observer: Observer,
     progress: Callable[[str], None],
 ) -> Outcome:
-    run = Run(material.recipe.model_dump(mode="json"), material.splits.training.fingerprint, options.exact)
+    validation = material.splits.validation.fingerprint if material.splits.validation is not None else ""
+    recipe = material.recipe.model_dump(mode="json")
+    run = Run(recipe, material.splits.training.fingerprint, options.exact, validation)
     trainer, position = _load(material, backend, options, place[0], run, progress)
     try:
         with claimed(*place) if trainer.leads else nullcontext() as folder:

@@ -31,6 +31,8 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
         if each.path not in LENGTH
     ]
     differ += ["the data are others than before"] if before.data != now.data else []
+    if before.validation is not None and before.validation != now.validation:  # the best of both could not be told
+        differ.append("the validation data are others than before")
     differ += [f"--exact was {'' if before.exact else 'not '}given before"] if before.exact != now.exact else []
     if differ:
         raise WeightsError(
