@@ -1,4 +1,4 @@
-"""Writing files so that they appear whole or not at all."""
+"""Writing files so that they appear whole or not at all; and where those are that come with netspec."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Pa
             f"cannot write {path}: {error.strerror or error}", "choose another place with --out"
         ) from error
     return path
+
+
+def shipped_specs() -> Path:
+    """The folder of the specs that come with netspec: in the installed package, or beside it in its repository."""
+    package = Path(__file__).parent
+    installed = package / "specs"
+    return installed if installed.is_dir() else package.parent / "specs"
 
 
 def _umask() -> int:

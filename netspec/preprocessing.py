@@ -119,6 +119,8 @@ def load_image(path: Path, shape: tuple[int, ...], preprocessing: Preprocessing)
     if len(shape) != 3 or shape[0] != preprocessing.channels:
         raise NetspecError(f"an input of {shape} takes no {preprocessing.channel_order} image")
     _, height, width = shape
+    if path.is_dir():
+        raise NetspecError(f"{path}: is a directory", "name the images in it")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Image size", RuntimeWarning)  # Pillow's, whose limit is an error here

@@ -108,21 +108,32 @@ def _finite(array: Array) -> bool:
     return bool(np.isfinite(squares)) or bool(np.isfinite(array).all())
 
 
+def require_file(path: Path) -> None:
+    """Look whether there is a file of weights, before what takes time.
+
+    Raises:
+        WeightsError: there is none, or it is a directory.
+    """
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "there is no such file"
+        raise WeightsError(f"{path}: {what}", "give the .safetensors that `netspec build` wrote")
+
+
 def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """Every array of a safetensors file, and netspec's metadata, empty where another program wrote the file.
 
     Raises:
         WeightsError: no such file, not safetensors, or damaged.
     """
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "there is no such file"
-        raise WeightsError(f"{path}: {what}", "give the .safetensors that `netspec build` wrote")
+    require_file(path)
     try:
         with safe_open(path, framework="numpy") as file:  # which checks the header, and copies what it reads
             metadata = file.metadata() or {}
         arrays = _map_arrays(path)
     except (SafetensorError, OSError, TypeError, KeyError) as error:
-        hint = "it may be cut short" if path.suffix == ".safetensors" else IMPORT
+        # A length that no header has: the first eight bytes are of something else.
+        other = "it is a file of another kind" if "header too large" in str(error) else "it may be cut short"
+        hint = other if path.suffix == ".safetensors" else IMPORT
         raise WeightsError(f"{path}: not a readable safetensors file: {error}", hint) from error
     try:
         found = json.loads(metadata.get(METADATA, "{}"))

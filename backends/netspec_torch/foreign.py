@@ -88,7 +88,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
             SAVE_TENSORS,
         )
     reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), type(error).__name__)
-    if reason.startswith("Check the documentation"):
+    if reason.startswith("Check the documentation") or isinstance(error, KeyError):  # of an opcode that is none
         reason = "its pickle is broken"
     reason = reason.partition(". ")[0][:200]
     return WeightsError(

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
 import click
 
 from netspec.cli.console import discard_output, print_error
+from netspec.cli.interrupts import interrupts
 from netspec.errors import NetspecError
 
 PROGRAM: Final = "netspec"
@@ -91,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
 
     0 done; 1 a verification failed; 2 the user's mistake; 70 a defect of netspec; 130 interrupted.
     """
-    with _interrupts() as received:
+    with interrupts() as received:
         try:
             code = cli.main(list(arguments), PROGRAM, standalone_mode=False)
             sys.stdout.flush()
@@ -103,29 +101,6 @@ def run(arguments: Sequence[str]) -> int:
         except Exception as error:  # noqa: BLE001 # the last stop: what is nobody's mistake is said to be a defect
             return _report_interrupt() if received else _report(error)
     return code if isinstance(code, int) else 0
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """The interrupts that came meanwhile, each raised as ever.
-
-    Compiled modules that are being imported lose one: what is seen is their ImportError, of a name that they lack.
-    """
-    received: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield received
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield received
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _report_interrupt() -> int:

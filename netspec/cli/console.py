@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from netspec.cli.interrupts import raise_lost
 from netspec.cli.table import Cell, Column, render_table
 from netspec.errors import NetspecError
 
@@ -81,9 +82,19 @@ def progress() -> Iterator[Callable[[str], None]]:
     with hushed():
         if sys.stderr.isatty():
             with _spinner() as say:
-                yield say
+                yield _heedful(say)
         else:
-            yield lambda _: None
+            yield _heedful(lambda _: None)
+
+
+def _heedful(say: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, between two stages: an interrupt that a library swallowed in the last one ends the command here."""
+
+    def heedful(text: str) -> None:
+        raise_lost()
+        say(text)
+
+    return heedful
 
 
 @contextmanager

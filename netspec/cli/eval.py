@@ -84,10 +84,13 @@ def command(
     """
     from netspec.spec import elaborate, read_spec
     from netspec.training.evaluate import disagreements, evaluate, evaluation_set
+    from netspec.weights import require_file
 
     policy = cast("OnBadSample", on_bad_sample)
     network = read_spec(spec, settings)
     seed = network.training.seed if network.training else 0
+    require_file(weights)
+    targets = _targets(weights, backends)
     dataset, notes = evaluation_set(data, holdout=holdout, seed=seed, on_bad_sample=policy)
     numbers: dict[str | None, tuple[Views, ...]] = {None: (1, 10), "1": (1,), "10": (10,)}
     left_out: list[str] = []
@@ -95,7 +98,7 @@ def command(
         found = evaluate(
             elaborate(network),
             weights,
-            _targets(weights, backends),
+            targets,
             dataset,
             numbers[views],
             on_bad_sample=policy,

@@ -94,6 +94,8 @@ def command(
         else:
             loaded = _load_file(model)
         results, wrong = _run(loaded, images, say)
+    if labels and names is not None and results:
+        _require_labels(labels, names, loaded, len(next(iter(results[0][1].values()))))
     if as_json:
         print_json([_as_json(path, scores, top, names) for path, scores in results])
     else:
@@ -230,8 +232,18 @@ def _read_labels(path: Path) -> list[str]:
 
     try:
         return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise NetspecError(f"cannot read the labels {path}: {error}") from error
+    except OSError as error:
+        raise NetspecError(f"cannot read the labels {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise NetspecError(f"cannot read the labels {path}: not UTF-8 text", "give the names, a line each") from error
+
+
+def _require_labels(path: Path, labels: Sequence[str], loaded: Loaded, classes: int) -> None:
+    """Raise where there are not as many names as classes: all after a line too many would be another's."""
+    from netspec.errors import NetspecError
+
+    if len(labels) != classes:
+        raise NetspecError(f"{path}: has {len(labels):,} lines, and {loaded.name} tells {classes:,} classes apart")
 
 
 def _as_json(path: Path, scores: dict[str, Array], top: int, labels: list[str] | None) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def command(
     study's source published. A run that fails is named, the others go on, and the exit code is 1.
     """
     from netspec.lowering import find_backend
+    from netspec.training.data.sources import require_source
     from netspec.training.run import TrainOptions
     from netspec.training.study.read import read_study
 
@@ -120,6 +121,8 @@ def command(
         device=cast("Device", device),
         precision=cast("Precision", precision),
     )
+    for url in filter(None, (options.data, options.validation)):
+        require_source(url)  # once, not in each run
     session = _Session(study.on(options.data, found.name), found, options, as_json)
     runs = session.pending(only)
     if processes is None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netspec.cli.console import BOLD, GREEN, print_note, print_out, style
+from netspec.cli.interrupts import raise_lost
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -34,7 +35,8 @@ class Watch:
             self._bar.console.print(f"note: {text}", markup=False, highlight=False)
 
     def doing(self, text: str) -> None:
-        """Say what is being done before the first step."""
+        """Say what is being done before the first step, unless an interrupt that a library swallowed ends it here."""
+        raise_lost()
         if self._bar is not None:
             if self._task is None:
                 self._task = self._bar.add_task(text, total=None)

@@ -63,7 +63,8 @@ Examples:
 @json_option
 def list_models(as_json: bool) -> None:
     """Show every model whose weights can be imported, what it is here, and the mapping of its names."""
-    from netspec.transfer.catalog import shipped_mappings, shipped_specs
+    from netspec.files import shipped_specs
+    from netspec.transfer.catalog import shipped_mappings
 
     folder = shipped_specs()
     models = [(mapping, model) for mapping in shipped_mappings() for model in mapping.models]

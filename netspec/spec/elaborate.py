@@ -23,6 +23,7 @@ from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.hints import suggest
 from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
+from netspec.spec.weight_patterns import check_overrides
 from netspec.types import TensorType
 
 MAX_WEIGHTS = 2**34
@@ -68,6 +69,8 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     check_shapes(graph, layers, problems)
     check_pixels(spec.training, graph, layers, problems)
     graph = _with_heads_last(graph) if heads else graph
+    if not problems:
+        check_overrides(spec.overrides_at, graph, problems)
     if spec.placement is not None and not problems:
         _check_placement(spec, graph, spec.placement.towers, problems)
     return graph

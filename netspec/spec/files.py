@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from netspec.errors import NetspecError
+from netspec.files import shipped_specs
 from netspec.spec.document import (
     DocumentNode,
     MappingNode,
@@ -132,11 +133,21 @@ def read_bytes(path: Path, limit: int, suffixes: tuple[str, ...]) -> bytes:
 def _neighbor(path: Path, suffixes: tuple[str, ...]) -> str:
     if str(path) == "-":
         return f"standard input is not read: name a {suffixes[0]} file"
+    names: list[str] | None
     try:
         names = [p.name for p in path.parent.iterdir() if p.suffix in suffixes]
     except OSError:
-        return f"there is no directory {path.parent} either"
-    return did_you_mean(path.name, names)
+        names = None
+    if (own := _shipped(path)) and suffixes == SUFFIXES:
+        return f"netspec comes with {own}"
+    return did_you_mean(path.name, names) if names is not None else f"there is no directory {path.parent} either"
+
+
+def _shipped(path: Path) -> Path | None:
+    """The spec of that name that comes with netspec: an installed netspec has its specs beside the package."""
+    parts = path.parts[path.parts.index("specs") + 1 :] if "specs" in path.parts else (path.name,)
+    found = shipped_specs().joinpath(*parts).with_suffix(SUFFIXES[0]) if parts else path
+    return found if found.is_file() else None
 
 
 def _decode(data: bytes, path: Path, problems: Problems) -> str:

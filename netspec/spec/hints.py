@@ -57,9 +57,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("MaxPool2d", ["conv2d", "max_pool2d"]), did_you_mean("lstm", ["conv2d"])
     ("did you mean 'max_pool2d'?", '')
+    >>> did_you_mean("r\u0435lu", ["relu"]).isascii()
+    False
     """
     near = nearest(word, known)
-    return f"did you mean {quote(near)}?" if near else ""
+    # Letters of other alphabets look the same: without it the two names would.
+    letter = foreign_letter(word) if near.isascii() else ""
+    return f"did you mean {quote(near)}?{f' {letter}' if letter else ''}" if near else ""
 
 
 def suggest(word: str, known: Collection[str], what: str) -> str:

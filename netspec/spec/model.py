@@ -114,6 +114,7 @@ class ModelSpec:
         placement: on how many devices it lies, or None for one.
         placed_at: where the spec says so.
         layers_at: where its layers stand.
+        overrides_at: where the patterns of its recipe's `overrides` stand, of those that are its own.
     """
 
     name: str
@@ -130,6 +131,7 @@ class ModelSpec:
     placement: PlacementSpec | None = None
     placed_at: Position | None = field(default=None, compare=False, repr=False)
     layers_at: Position | None = field(default=None, compare=False, repr=False)
+    overrides_at: Mapping[str, Position] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Checked(NamedTuple):

@@ -39,17 +39,6 @@ _LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 # What YAML does not allow in a text, whatever the encoding (YAML 1.2.2, section 5.1), and NUL.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-_SYNTAX_HINTS = (
-    ("mapping values are not allowed", "text that contains `: ` goes in quotes; a key stands on its own line"),
-    ("cannot start any token", "a tab cannot indent, and text that begins with @, ` or % goes in quotes"),
-    ("did not find expected key", "keys of one mapping start in the same column"),
-    ("did not find expected ',' or '}'", "a `{` needs its `}`, with commas between the entries"),
-    ("did not find expected ',' or ']'", "a `[` needs its `]`, with commas between the items"),
-    ("could not find expected ':'", "a key is followed by `: ` and its value"),
-    ("unexpected end of stream", "a quote was opened and never closed"),
-    ("block sequence entries are not allowed", "a list item `- ` starts on its own line"),
-)
-
 
 def read_document(
     text: str, source: Source, problems: Problems, expected: str = "a mapping with `name`, `input` and `layers`"
@@ -73,28 +62,12 @@ def read_document(
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        _fail_on_syntax(error, source, problems)
+        from netspec.spec.syntax import fail_on_syntax  # noqa: PLC0415 # what is YAML needs none of it
+
+        fail_on_syntax(error, source, problems)
     if builder.root is None:
         problems.fail(start, f"the file is empty: expected {expected}")
     return builder.root
-
-
-def _fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Problems) -> None:
-    problem = error.problem or "the text cannot be parsed"
-    mark = error.problem_mark or error.context_mark
-    at = Position(source, mark.line, mark.column) if mark else Position(source, 0, 0)
-    if at.line >= len(source.lines) > 0:  # the end of the text: after its last line
-        at = Position(source, len(source.lines) - 1, len(source.lines[-1]))
-    context = f" {error.context}" if error.context else ""
-    if error.context and error.context_mark and error.context_mark.line != at.line:
-        context += f" (which begins in line {error.context_mark.line + 1})"
-    line = source.lines[at.line] if at.line < len(source.lines) else ""
-    if "cannot start any token" in problem and line[at.column : at.column + 1] == "\t":
-        problems.fail(at, "a tab cannot indent in YAML", "indent with spaces")
-    if "flow mapping" in context and "${" in line[: at.column + 1]:
-        problems.fail(at, f"this is not YAML: {problem}{context}", 'between braces an expression is quoted: "${…}"')
-    hint = next((hint for words, hint in _SYNTAX_HINTS if words in problem), "")
-    problems.fail(at, f"this is not YAML: {problem}{context}", hint)
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -198,6 +171,10 @@ class _Builder:
                 hint = "presets stand under the parameter that chooses one: `presets: {depth: {18: {…}}}`"
             self._problems.add(at, f"expected a name as the key, received {describe_value(value)}", hint)
             value = str(event.value)
+        if event.implicit[0] and value[:1].isspace():  # which is none of YAML's own spaces
+            from netspec.spec.syntax import fail_on_space  # noqa: PLC0415 # what is YAML needs none of it
+
+            fail_on_space(value[0], at, self._problems)
         frame.key = value
         frame.key_at = at._replace(trail=frame.child_trail())
         if value == "<<":

@@ -89,14 +89,30 @@ def lookalike(text: str, *, boolean: bool = True) -> str:
         return "YAML writes nothing as `null`"
     if text.lower() in {"nan", "inf", "+inf", "-inf", "infinity"}:
         return "only finite numbers are taken"
+    if not text.isascii():
+        return _lookalike_of_number(text)
     bare = text.replace("_", "").replace(",", "").strip()
-    try:
-        number = resolve_scalar(bare) if bare else None
-    except ValueError:
-        return ""
-    if isinstance(number, bool) or not isinstance(number, int | float):
+    if not _is_number(bare):
         return ""
     return f"without {'quotes' if bare == text else 'separators'} it is a number: `{bare}`"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isinstance(resolve_scalar(text) if text else None, int | float) and text not in {"true", "false"}
+    except ValueError:
+        return False
+
+
+def _lookalike_of_number(text: str) -> str:
+    """A hint for a number with digits or a sign that are not those of ASCII, as they come from a copied table."""
+    import unicodedata  # noqa: PLC0415 # a right spec needs none
+
+    number = unicodedata.normalize("NFKC", text).translate({0x2212: "-", 0x2013: "-"})
+    if not _is_number(number):
+        return ""
+    letter = next(each for each in text if not each.isascii())
+    return f"write `{number}`: '{letter}' is U+{ord(letter):04X}"
 
 
 def out_of_range(number: float) -> str:

@@ -25,6 +25,17 @@ def key_hint(key: str, node: DocumentNode, known: Collection[str]) -> str:
     return suggest(key, known, "it has")
 
 
+_OTHERS = (  # files of netspec that are no specs, by keys that all of them have
+    ({"study", "members"}, "a study", "`netspec study` takes it"),
+    ({"origin", "models"}, "a mapping of weights", "`netspec weights import --mapping` takes it"),
+)
+
+
+def other_kind(entries: Mapping[str, Entry]) -> tuple[str, str]:
+    """What a file is that is another of netspec's than a spec, and what takes it; empty where it may be a spec."""
+    return next(((what, hint) for keys, what, hint in _OTHERS if keys <= set(entries)), ("", ""))
+
+
 def is_said_otherwise(key: str, entries: Mapping[str, Entry], known: Collection[str]) -> bool:
     """Whether a key that is missing is probably meant by one that is not taken, which is reported."""
     unknown = {own: entry.value for own, entry in entries.items() if own not in known}

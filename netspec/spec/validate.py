@@ -35,8 +35,9 @@ from netspec.spec.messages import Model, Subject, validate
 from netspec.spec.model import MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
-from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below
+from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
 from netspec.spec.surroundings import check_blocks, incoming, without_shape
+from netspec.spec.weight_patterns import places_of_overrides
 from netspec.types import TensorType
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         placement=_read_part(PlacementSpec, entries, "placement", problems),
         placed_at=entries["placement"].value.at if "placement" in entries else None,
         layers_at=entries["layers"].at if "layers" in entries else None,
+        overrides_at=places_of_overrides(entries),
     )
     drafts = []
     if "layers" in entries and is_null(entries["layers"].value) and layers_below(entries, KEYS):
@@ -108,6 +110,9 @@ def _value(entries: Mapping[str, Entry], key: str) -> DocumentNode | None:
 
 
 def _check_keys(document: MappingNode, problems: Problems) -> None:
+    what, hint = other_kind(document.entries)
+    if what:
+        problems.fail(Position(document.at.source, 0, 0), f"this is {what}, not a spec", hint)
     for key, entry in document.entries.items():
         if problems.is_known(entry.at):
             continue

@@ -57,11 +57,19 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What has to be the same for a run to be continued."""
+    """What has to be the same for a run to be continued.
+
+    Attributes:
+        recipe: as JSON has it.
+        data: the fingerprint of what is trained on.
+        exact: whether dropout masks are those that all backends share.
+        validation: the fingerprint of what is validated on, empty without; None in checkpoints that do not say.
+    """
 
     recipe: dict[str, Any]
     data: str
     exact: bool
+    validation: str | None = None
 
 
 def save_checkpoint(path: Path, graph: Graph, state: TrainingState, position: Position, run: Run) -> Path:

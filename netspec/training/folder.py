@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +60,19 @@ class RunFolder:
                     leftover.unlink()
 
 
+def require_name(name: str) -> str:
+    """The name of a run, which names a folder in that of all runs.
+
+    Raises:
+        NetspecError: it names one elsewhere, or none.
+    """
+    if not name or name in {".", ".."} or set(name) & {"/", "\\", "\0"}:
+        raise NetspecError(
+            f"a run cannot be called {name!r}: expected the name of one folder", "--out says where the folder lies"
+        )
+    return name
+
+
 def new_folder(root: Path, name: str, *, named: bool) -> RunFolder:
     """A folder that does not exist yet: NAME, or when nobody asked for that name NAME-2, NAME-3, ….
 
@@ -63,7 +80,7 @@ def new_folder(root: Path, name: str, *, named: bool) -> RunFolder:
         NetspecError: it was asked for by name and is there already.
     """
     path, number = root / name, 1
-    while path.exists():
+    while path.exists() or path.is_symlink():
         if named:
             raise NetspecError(
                 f"{path}: this run is there already", "continue it with --resume, or give another --name"
@@ -91,6 +108,58 @@ def existing_folder(root: Path, name: str, *, named: bool) -> RunFolder:
             f"runs with a checkpoint in {root}: {', '.join(runs)}" if runs else "start one without --resume",
         )
     return folder
+
+
+@contextmanager
+def claimed(folder: RunFolder, another: Callable[[], RunFolder] | None = None) -> Iterator[RunFolder]:
+    """A folder in which no other process trains meanwhile; one in which nothing was written is gone afterwards.
+
+    Args:
+        folder: of a run that is there, or of a new one.
+        another: of a new run, looks for a folder again. Two commands that begin at once find the same one free: it is
+            of the command that makes it.
+
+    Raises:
+        NetspecError: it cannot be made, or another process trains in it.
+    """
+    while another is not None:
+        try:
+            folder.path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            folder = another()
+        except OSError as error:
+            reason = f"cannot write {folder.path}: {error.strerror}"
+            raise NetspecError(reason, "choose another place with --out") from error
+    handle = _lock(folder.path)
+    try:
+        yield folder
+    finally:
+        if handle is not None:
+            os.close(handle)
+        for path in (folder.last.parent, folder.path):
+            with suppress(OSError):  # it holds something, or was never made
+                path.rmdir()
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a folder for this process; the system lets it go when the process ends, however it ends."""
+    if sys.platform == "win32":
+        return None
+    import fcntl  # noqa: PLC0415 # Windows has none
+
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise NetspecError(
+            f"{path}: another process is training this run", "let it end, or stop it; then --resume goes on from there"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return None
+    return handle
 
 
 def require_room(folder: RunFolder, elements: int, slots: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import Signals
 from typing import Any, Literal
@@ -26,7 +28,7 @@ from netspec.training.data.parallel import available_threads
 from netspec.training.data.sources import open_data
 from netspec.training.diagnose import diverged
 from netspec.training.events import Observer, Observers
-from netspec.training.folder import RunFolder, existing_folder, new_folder, require_room
+from netspec.training.folder import RunFolder, claimed, existing_folder, new_folder, require_name, require_room
 from netspec.training.loop import Loop
 from netspec.training.material import Material, gather, image_preprocessing, recipe_of
 from netspec.training.metrics import MetricsFile, TensorBoard
@@ -38,7 +40,7 @@ from netspec.training.stop import StopRequested, StopSignals
 from netspec.training.summary import write_run_report
 from netspec.training.together import common_facts, towers_of
 from netspec.training.update import slot_names
-from netspec.weights import initialize, load_weights
+from netspec.weights import initialize, load_weights, require_file
 
 
 @dataclass(frozen=True)
@@ -120,29 +122,35 @@ def train(
     recipe = recipe_of(spec)
     if options.resume and options.weights is not None:
         raise NetspecError("a run that is continued has its own weights", "leave out --weights or --resume")
+    if options.weights is not None:
+        require_file(options.weights)
     backend = at_level(backend, options.optimize)
     backend.require()
+    name = spec.name if options.name is None else require_name(options.name)
+    choose = existing_folder if options.resume else new_folder
+    find = partial(choose, options.out, name, named=options.name is not None)
+    folder = find()
     progress("opening the data")
     splits = open_data(options.data, validation=options.validation, holdout=options.holdout, seed=recipe.seed)
     material = gather(spec, splits, progress)
-    find = existing_folder if options.resume else new_folder
-    folder = find(options.out, options.name or spec.name, named=options.name is not None)
-    return _train(material, backend, options, folder, observer, progress)
+    return _train(material, backend, options, (folder, None if options.resume else find), observer, progress)
 
 
 def _train(
     material: Material,
     backend: Backend,
     options: TrainOptions,
-    folder: RunFolder,
+    place: tuple[RunFolder, Callable[[], RunFolder] | None],
     observer: Observer,
     progress: Callable[[str], None],
 ) -> Outcome:
-    run = Run(material.recipe.model_dump(mode="json"), material.splits.training.fingerprint, options.exact)
-    trainer, position = _load(material, backend, options, folder, run, progress)
+    validation = material.splits.validation.fingerprint if material.splits.validation is not None else ""
+    recipe = material.recipe.model_dump(mode="json")
+    run = Run(recipe, material.splits.training.fingerprint, options.exact, validation)
+    trainer, position = _load(material, backend, options, place[0], run, progress)
     try:
-        session = _Session(material, backend, options, trainer, folder if trainer.leads else None, run)
-        return session.finish(position, observer)
+        with claimed(*place) if trainer.leads else nullcontext() as folder:
+            return _Session(material, backend, options, trainer, folder, run).finish(position, observer)
     finally:
         trainer.close()
 
@@ -207,6 +215,7 @@ class _Session:
 
     def finish(self, position: Position, observer: Observer) -> Outcome:
         """Train to the end, score, and write the report."""
+        batches = self._batches()  # whether the data do for the recipe is known before anything is written
         observers = self._observers(position, observer)
         stopped = scores = None
         try:
@@ -214,7 +223,7 @@ class _Session:
                 observers.note(note)
             with StopSignals() as stop:
                 try:
-                    position = self._loop(observers, stop).finish(position)
+                    position = self._loop(batches, observers, stop).finish(position)
                     if self.material.splits.validation is not None:
                         views = self.material.recipe.evaluation.views
                         scores = self._score(self.material.splits.validation, views, lambda _: None, observers)
@@ -240,9 +249,9 @@ class _Session:
         metrics = MetricsFile(self.folder.metrics, position.step)
         return Observers(metrics, TensorBoard(self.folder.events, position.step), observer)
 
-    def _loop(self, observers: Observers, stop: StopSignals) -> Loop:
-        material, options = self.material, self.options
-        batches = Batches(
+    def _batches(self) -> Batches:
+        material = self.material
+        return Batches(
             material.splits.training,
             material.input.type.features,
             self._preprocessing,
@@ -250,9 +259,12 @@ class _Session:
             material.components,
             rank=self.trainer.rank,
             world=self.trainer.world,
-            on_bad_sample=options.on_bad_sample,
+            on_bad_sample=self.options.on_bad_sample,
             rule=material.rule,
         )
+
+    def _loop(self, batches: Batches, observers: Observers, stop: StopSignals) -> Loop:
+        material, options = self.material, self.options
         validation = material.splits.validation
         return Loop(
             graph=material.graph,

@@ -31,12 +31,13 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
         if each.path not in LENGTH
     ]
     differ += ["the data are others than before"] if before.data != now.data else []
+    if before.validation is not None and before.validation != now.validation:  # the best of both could not be told
+        differ.append("the validation data are others than before")
     differ += [f"--exact was {'' if before.exact else 'not '}given before"] if before.exact != now.exact else []
     if differ:
         raise WeightsError(
             f"{folder.path} is another run than the one asked for:\n  " + "\n  ".join(differ),
-            "a run continues as it began; another one can begin with its weights: --weights "
-            f"{folder.last.relative_to(folder.path.parent.parent)}",
+            f"a run continues as it began; another one can begin with its weights: --weights {folder.last}",
         )
 
 

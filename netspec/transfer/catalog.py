@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, get_args
 
 from netspec.errors import NetspecError
+from netspec.files import shipped_specs
 from netspec.ops.base import Array
 from netspec.spec.hints import did_you_mean
 from netspec.transfer.mapping import OriginName, WeightMapping, read_mapping
 from netspec.transfer.transfer import transfer
 
 LIST: Final = "`netspec weights list` prints all; --mapping takes a mapping of your own"
-
-
-def shipped_specs() -> Path:
-    """The folder of the specs that come with netspec: in the installed package, or beside it in its repository."""
-    package = Path(__file__).parents[1]
-    installed = package / "specs"
-    return installed if installed.is_dir() else package.parent / "specs"
 
 
 def shipped_mappings() -> list[WeightMapping]:
@@ -52,14 +45,17 @@ def find_model(name: str, mappings: Sequence[WeightMapping]) -> tuple[WeightMapp
     for mapping in mappings:
         if mapping.origin == origin and model in mapping.models:
             return mapping, model
-    raise NetspecError(f"there is no model {name!r} to import weights of", " ".join(_hints(origin, model, mappings)))
+    raise NetspecError(
+        f"there is no model {name!r} to import weights of", " ".join(filter(None, _hints(origin, model, mappings)))
+    )
 
 
 def _hints(origin: str, model: str, mappings: Sequence[WeightMapping]) -> Iterator[str]:
     """What was probably meant, then where all names are."""
     known = model_names(mappings)
-    namesakes = [name for name in known if name.endswith(f":{model}")]
+    namesakes = [name for name in known if name.lower().endswith(f":{model}".lower())]
     own = [name for name in known if name.startswith(f"{origin}:")]
+    namesakes = [name for name in namesakes if name in own] or namesakes  # of another case
     if namesakes:
         yield f"did you mean {' or '.join(namesakes)}?"
     else:

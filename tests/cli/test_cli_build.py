@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,22 @@ def test_a_bad_image_is_named_and_the_others_are_run(
     assert code == 2
     assert [str(small) in err, str(tmp_path / "absent.jpg") in err] == [True, True]
     assert out.startswith(f"small: {photograph}")
+
+
+def test_a_folder_is_no_photograph_and_names_are_as_many_as_classes(
+    netspec: Run, small: Path, tmp_path: Path, photograph: Path
+) -> None:
+    code, _, err = netspec("run", small, tmp_path, "--backends", "torch")
+    assert (code, err) == (2, f"error: {tmp_path}: is a directory\nhint: name the images in it\n")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("background\ncat\ndog\nbird\nfish\n")
+    call = partial(netspec, "run", small, photograph, "--backends", "torch", "--labels")
+    assert call(labels) == (2, "", f"error: {labels}: has 5 lines, and small tells 4 classes apart\n")
+    assert (
+        call(tmp_path / "absent")[2]
+        == f"error: cannot read the labels {tmp_path / 'absent'}: No such file or directory\n"
+    )
+    assert "not UTF-8 text" in call(photograph)[2]
 
 
 def test_a_file_that_is_no_model_is_an_error(netspec: Run, photograph: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from netspec.training.data.sources import open_data
@@ -67,6 +68,13 @@ def test_check_of_nothing_is_a_mistake(netspec: Run, tmp_path: Path) -> None:
     code, out, err = netspec("data", "check", tmp_path / "absent")
     assert (code, out) == (2, "")
     assert err == f"error: {tmp_path / 'absent'}: there is no such file or folder\n"
+
+
+def test_check_of_a_set_without_samples_fails(netspec: Run, tmp_path: Path) -> None:
+    file = tmp_path / "empty.npz"
+    np.savez(file, x=np.zeros((0, 8, 8, 1), np.uint8), y=np.zeros(0, np.int64))
+    code, _, err = netspec("data", "check", file)
+    assert (code, err) == (1, f"error: {file}: 1 problem:\n  {file}: holds no samples\n")
 
 
 def test_prepare_writes_what_training_opens(netspec: Run, source: Path, tmp_path: Path) -> None:

@@ -108,6 +108,41 @@ def test_an_interrupt_while_modules_are_imported_is_one_too(tmp_path: Path, begu
     assert (found.returncode, found.stderr) == (130, "error: interrupted\n")
 
 
+IN_A_FINALIZER = """
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+def callback(**_):
+    Finalized()
+    time.sleep(30)
+    print("went on")
+"""
+SWALLOWED = """
+def callback(**_):
+    with progress() as say:
+        with suppress(BaseException):  # as a library that does without a module that cannot be imported
+            signal.raise_signal(signal.SIGINT)
+        say("the next stage")
+    print("went on")
+"""
+
+
+@pytest.mark.parametrize("callback", [IN_A_FINALIZER, SWALLOWED])
+def test_an_interrupt_that_python_or_a_library_swallows_ends_the_command_all_the_same(callback: str) -> None:
+    code = "import signal, sys, time\nfrom contextlib import suppress\nimport netspec.cli.ops as ops\n"
+    code += f"from netspec.cli.console import progress\n{callback}\nops.command.callback = callback\n"
+    code += "sys.argv[1:] = ['ops']\nfrom netspec.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        preexec_fn=_heed_interrupts,  # no threads here
+    )
+    assert (found.returncode, found.stdout, found.stderr) == (130, "", "error: interrupted\n")
+
+
 @pytest.mark.parametrize("command", [["check"], ["show"], ["build", "--backend", "torch"], ["train"]])
 def test_standard_input_is_no_spec(command: list[str]) -> None:
     found = process(*command, "-")

@@ -118,6 +118,12 @@ def test_mistakes_of_the_command_line(netspec: Call, study: Path, arguments: lis
     assert told in err
 
 
+def test_data_that_are_not_there_are_told_once(netspec: Call, study: Path, tmp_path: Path) -> None:
+    code, out, err = netspec("study", study, "--data", tmp_path / "absent", "--out", tmp_path / "runs")
+    assert (code, out, err) == (2, "", f"error: {tmp_path / 'absent'}: there is no such file or folder\n")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_data_must_be_given_by_someone(netspec: Call, study: Path) -> None:
     change(study, "{path: data.npz, holdout: 0.25}", "{name: CIFAR-10}")
     code, _, err = netspec("study", study)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from netspec.errors import SpecError
 from netspec.ops import OPS
+from netspec.spec import read_spec
 from netspec.spec.hints import foreign_letter, nearest
 from netspec.spec.layer_hints import _OTHER_NAMES, op_hint
 
@@ -41,3 +45,21 @@ def test_other_names_are_none_of_ours_and_mean_one_of_them(name: str) -> None:
 def test_a_letter_that_looks_like_another_is_named() -> None:
     assert foreign_letter("\u043ep") == "'\u043e' is U+043E, not one of A to Z"
     assert foreign_letter("op") == ""
+
+
+@pytest.mark.parametrize("name", ["alexnet", "alexnet.yml", "specs/alexnet.yaml", "specs/timm/vit.yaml"])
+def test_a_spec_that_comes_with_netspec_is_named_where_it_is_looked_for_elsewhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError) as caught:
+        read_spec(name)
+    (problem,) = caught.value.diagnostics
+    found = Path(problem.hint.removeprefix("netspec comes with "))
+    assert read_spec(found).name.partition("-")[0] in {"alexnet", "vit"}
+
+
+def test_what_does_not_come_with_netspec_is_not_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_spec(tmp_path / "mine.yaml")
+    assert caught.value.diagnostics[0].hint == ""

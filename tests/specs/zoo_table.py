@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from pathlib import Path
 
+from netspec.spec import read_spec
 from tests.specs.zoo import MEMBERS, Member
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -48,7 +49,7 @@ def lines_of(spec: str) -> list[str]:
 
 def _row(spec: str, members: list[Member]) -> str:
     lines = len(lines_of(spec))
-    names = ", ".join(dict.fromkeys(_settings(member) for member in members))
+    names = ", ".join(dict.fromkeys(_settings(member) or _by_default(member, members) for member in members))
     weights = _span([member.trained / 1e6 for member in members], "M")
     macs = _span([member.macs / 1e9 for member in members], "G")
     by_hand = str(BY_HAND[spec]) if spec in BY_HAND else ""
@@ -59,6 +60,13 @@ def _row(spec: str, members: list[Member]) -> str:
 def _settings(member: Member) -> str:
     stated = {name: value for name, value in member.settings.items() if value is not False}
     return " ".join(name if value is True else str(value) for name, value in stated.items())
+
+
+def _by_default(member: Member, members: list[Member]) -> str:
+    """What the others set, as the spec has it where nothing is set."""
+    names = dict.fromkeys(name for other in members for name, value in other.settings.items() if value is not False)
+    parameters = read_spec(SPECS / f"{member.spec}.yaml").parameters
+    return " ".join(str(parameters[name]) for name in names)
 
 
 def _span(values: list[float], unit: str) -> str:

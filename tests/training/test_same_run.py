@@ -27,7 +27,7 @@ def recipe(**parts: Any) -> dict[str, Any]:
     )
 
 
-NOW = Run(recipe(augmentation={"horizontal_flip": True}), "digits-1", exact=True)
+NOW = Run(recipe(augmentation={"horizontal_flip": True}), "digits-1", exact=True, validation="digits-2")
 
 
 def refusal(before: Run, now: Run = NOW) -> list[str]:
@@ -78,6 +78,9 @@ def test_length_data_and_masks() -> None:
     require_same_run(FOLDER, replace(NOW, recipe=NOW.recipe | {"epochs": 9}), NOW)
     assert refusal(replace(NOW, data="digits-2")) == ["  the data are others than before"]
     assert refusal(replace(NOW, exact=False)) == ["  --exact was not given before"]
+    assert refusal(replace(NOW, validation="digits-3")) == ["  the validation data are others than before"]
+    assert refusal(replace(NOW, validation="")) == ["  the validation data are others than before"]
+    require_same_run(FOLDER, replace(NOW, validation=None), NOW)  # a checkpoint of a netspec that did not say
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)

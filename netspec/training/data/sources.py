@@ -92,6 +92,17 @@ def _with_validation(
     return Splits(splits.training, other.training, (*splits.notes, *other.notes, *replaced))
 
 
+def require_source(url: str) -> None:
+    """Look whether there is anything, before it is opened.
+
+    Raises:
+        NetspecError: nothing there.
+    """
+    place = open_place(url)
+    if url != DIGITS and place.kind() is None:
+        raise missing_place(place, [DIGITS])
+
+
 def open_parts(url: str, findings: Findings) -> Splits:
     """Open a set as it lies there: undivided, its validation is None.
 

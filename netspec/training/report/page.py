@@ -76,7 +76,7 @@ def _header(run: RunRecord, curves: Curves) -> Element:
         element("div", element("dt", name), element("dd", f"{value} ", element("small", more) if more else None))
         for name, value, more in _facts(run, curves)
     ]
-    notes = [element("li", note) for note in run.notes]
+    notes = [element("li", note) for note in dict.fromkeys(run.notes)]  # each continuation says them again
     return element(
         "header",
         element("p", f"Training run, {_day(run.finished)}", class_="kicker"),

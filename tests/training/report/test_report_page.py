@@ -121,6 +121,11 @@ def test_every_section_is_there(tmp_path: Path) -> None:
     assert "sgd & momentum" in page.all("td")
 
 
+def test_what_each_continuation_of_a_run_notes_again_stands_there_once(tmp_path: Path) -> None:
+    page = page_of(replace(RUN, notes=["float32", "CPU, 1 thread"] * 3), tmp_path)
+    assert [page.all("li").count(note) for note in ("float32", "CPU, 1 thread")] == [1, 1]
+
+
 def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
     page = page_of(RUN, tmp_path)
     links = [value for name in ("src", "href", "srcset", "action", "data", "xlink:href") for value in page.values(name)]

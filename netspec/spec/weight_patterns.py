@@ -1,0 +1,28 @@
+"""The patterns of `training.overrides`: each has to fit a weight of the network, or it would do nothing unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from netspec.graph import Graph
+from netspec.spec.document import Entry, MappingNode, Position, Problems, quote
+from netspec.spec.hints import suggest
+
+
+def places_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
+    """Where the spec's own patterns stand. Those of a recipe or spec that others share may be for weights of these."""
+    training = entries["training"].value if "training" in entries else None
+    node = training.entries.get("overrides") if isinstance(training, MappingNode) else None
+    if node is None or not isinstance(node.value, MappingNode):
+        return {}
+    return {pattern: entry.at for pattern, entry in node.value.entries.items() if entry.at.source.order <= 0}
+
+
+def check_overrides(places: Mapping[str, Position], graph: Graph, problems: Problems) -> None:
+    """Report the patterns that fit no weight of a graph that is whole."""
+    weights = [f"{node.name}.{weight}" for node in graph.nodes for weight in node.weights] if places else []
+    for pattern, at in places.items():
+        if not any(fnmatchcase(weight, pattern) for weight in weights):
+            hint = suggest(pattern, weights, "the weights are")
+            problems.add(at, f"no weight of the network has a name that fits {quote(pattern)}", hint)

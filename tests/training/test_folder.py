@@ -1,0 +1,71 @@
+"""The folder of a run: its name, and that no two processes train in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from netspec.errors import NetspecError
+from netspec.training.folder import RunFolder, claimed, new_folder
+from netspec.training.run import Outcome
+
+Run = Callable[..., Outcome]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../elsewhere", "a/b", "a\\b"])
+def test_a_name_names_one_folder_in_that_of_all_runs(run: Run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(NetspecError, match="expected the name of one folder"):
+        run(name=name)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_of_two_runs_that_find_the_same_folder_free_each_has_one(tmp_path: Path) -> None:
+    find = partial(new_folder, tmp_path, "small", named=False)
+    first, second = find(), find()
+    assert first == second
+    with claimed(first, find) as own, claimed(second, find) as other:
+        assert [own.path.name, other.path.name] == ["small", "small-2"]
+    named = partial(new_folder, tmp_path, "mine", named=True)
+    found = named()
+    with claimed(found, named), pytest.raises(NetspecError, match="there already"), claimed(found, named):
+        pass
+
+
+def test_what_another_process_trains_is_not_continued(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_text("")
+    code = "import sys; from pathlib import Path; from netspec.training.folder import RunFolder, claimed\n"
+    code += "with claimed(RunFolder(Path(sys.argv[1]))):\n    print('mine', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(NetspecError, match="another process is training this run"), claimed(folder):
+            pass
+        other.kill()
+        other.wait()
+    with claimed(folder) as own:  # the lock of a process that was killed is gone with it
+        assert own.metrics.exists()
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NetspecError, match="nothing is left to train on"):
+        run(name="mine", settings=("training.batch_size=100000", "training.last_batch=drop"))
+    assert not (tmp_path / "runs" / "mine").exists()
+    import shutil
+
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(NetspecError, match="its disk has"):
+        run(name="mine")
+    assert not (tmp_path / "runs" / "mine").exists()
+
+
+def test_weights_that_are_not_there_are_told_before_the_data_are_opened(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(NetspecError, match=r"absent\.safetensors: there is no such file"):
+        run(weights=tmp_path / "absent.safetensors", data="nothing either")
