@@ -32,7 +32,7 @@ test: $(DEV) ## Lint, check types and imports, and run all tests
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 # OpenMP's threads wait by spinning: two in each worker take ten times as long
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist worksteal # OpenMP's threads wait by spinning: two in each worker take ten times as long
 
 peers: $(PEERS) ## Compare the zoo with the published networks, weights carried from their own code
 	$(RUN) pytest tests/peers $(if $(ROWS),-k "$(ROWS)")

@@ -8,6 +8,7 @@ An op without a lowering fails, unless the backend lists it as unsupported with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
@@ -23,14 +24,25 @@ from netspec.types import DType
 from netspec.verify import verify
 
 CASES = list(sample_cases())
-by_case = pytest.mark.parametrize("case", CASES, ids=[f"{i}-{case.sample.op.kind}" for i, case in enumerate(CASES)])
 by_network = pytest.mark.parametrize("network", NETWORKS)
 
 
 class BackendConformance:
-    """Tests of one backend against the reference. Subclass it with the backend."""
+    """Tests of one backend against the reference. Subclass it with the backend.
+
+    Attributes:
+        backend: what is tested.
+        cases: what each of its tests of ops is run with.
+    """
 
     backend: ClassVar[Backend]
+    cases: ClassVar[Sequence[SampleCase]] = CASES
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run a test that takes a case with each."""
+        if "case" in metafunc.fixturenames:
+            ids = [f"{i}-{case.sample.op.kind}" for i, case in enumerate(self.cases)]
+            metafunc.parametrize("case", self.cases, ids=ids)
 
     def supports(self, case: SampleCase) -> bool:
         """Whether the op is supported; where it is not, the backend must say so by raising."""
@@ -47,26 +59,22 @@ class BackendConformance:
         assert set(OPS.values()) <= lowered | listed <= {*OPS.values(), *COLLECTIVES.values()}
         assert not lowered & listed
 
-    @by_case
     def test_lowering_is_pure(self, case: SampleCase) -> None:
         """One graph, one artifact."""
         if self.supports(case):
             checks.check_lowering_is_pure(self.backend, case)
 
-    @by_case
     def test_forward(self, case: SampleCase) -> None:
         """The reference's values, in every dtype that the backend has."""
         if self.supports(case):
             for dtype in sorted(self.backend.dtypes):
                 checks.check_forward(self.backend, case, dtype)
 
-    @by_case
     def test_weights_return(self, case: SampleCase) -> None:
         """Canonical weights survive the way in and out."""
         if self.supports(case):
             checks.check_weights_return(self.backend, case)
 
-    @by_case
     def test_gradients(self, case: SampleCase) -> None:
         """Derivatives of the reference; a backend that only infers says so."""
         if not self.supports(case):
@@ -77,7 +85,6 @@ class BackendConformance:
             with pytest.raises(BackendError):
                 checks.load(self.backend, case, DType.FLOAT32).gradients(case.inputs(1), {})
 
-    @by_case
     def test_training_mode(self, case: SampleCase) -> None:
         """Batch statistics, running statistics and dropout; a backend that only infers says so."""
         if not self.supports(case):

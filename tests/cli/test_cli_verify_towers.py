@@ -4,6 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from tests.forked import fork_towers
+
 Run = Callable[..., tuple[int, str, str]]
 TOWERS = ("--parallel", "towers", "--set", "placement.towers=2")
 
@@ -22,7 +26,8 @@ def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> Non
     assert out.endswith("✓ small: torch in 2 towers is torch on one device, and trains as it does: 7 comparisons\n")
 
 
-def test_how_far_it_goes_is_chosen(netspec: Run, small: Path) -> None:
+def test_how_far_it_goes_is_chosen(netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_towers(monkeypatch)
     code, out, _ = netspec("verify", small, *TOWERS, "--level", "forward", "--json")
     assert code == 0
     assert {row["level"] for row in json.loads(out)["comparisons"]} == {"forward"}

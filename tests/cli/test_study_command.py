@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 
 from netspec.weights import read_arrays
+from tests.forked import Forked
 
 NETWORK = """\
 name: tiny
@@ -166,17 +165,10 @@ def test_an_interrupted_study_goes_on(netspec: Call, study: Path, tmp_path: Path
     """Stopped while one run is under way; another may still be starting."""
     change(tmp_path / "tiny.yaml", "epochs: 3", "epochs: 60")
     out = tmp_path / "runs"
-    command = [sys.executable, "-m", "netspec", "study", str(study), "--out", str(out), *processes]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 # no threads here
-    ) as running:
-        name = _first_checkpoint(out / "tiny", running).parents[1].name
-        running.send_signal(signal.SIGINT)
-        printed, err = running.communicate(timeout=60)
+    running = Forked(["-m", "netspec", "study", str(study), "--out", str(out), *processes])
+    name = _first_checkpoint(out / "tiny", running).parents[1].name
+    running.send_signal(signal.SIGINT)
+    printed, err = running.communicate(timeout=60)
     assert "stopped by SIG" in err
     assert running.returncode == 128 + (signal.SIGTERM if processes else signal.SIGINT)
     assert f"{name}: not finished" in printed
@@ -188,15 +180,10 @@ def test_an_interrupted_study_goes_on(netspec: Call, study: Path, tmp_path: Path
     assert sum(line["kind"] == "note" and line["text"].startswith("CPU") for line in lines) == 2  # in two parts
 
 
-def _heed_interrupts() -> None:
-    """A shell starts what it puts in the background with interrupts ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _first_checkpoint(folder: Path, running: subprocess.Popen[str]) -> Path:
+def _first_checkpoint(folder: Path, running: Forked) -> Path:
     for _ in range(2400):
         if found := list(folder.glob("*/checkpoints/last.safetensors")):
             return found[0]
-        assert running.poll() is None, running.communicate()
+        assert running.returncode is None, running.communicate()
         time.sleep(0.025)
     raise AssertionError("no checkpoint came")

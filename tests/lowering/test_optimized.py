@@ -2,49 +2,103 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load_file
 
 from netspec.build import write_build
 from netspec.errors import BackendError
 from netspec.graph import Graph
-from netspec.lowering import Backend, OptimizedBackend, at_level, find_backend
+from netspec.lowering import Artifact, Backend, OptimizedBackend, at_level, find_backend
 from netspec.passes import Level, Optimized, optimize
-from netspec.testing.conformance import BackendConformance, by_network
+from netspec.testing.cases import SampleCase
+from netspec.testing.conformance import CASES, BackendConformance, by_network
 from netspec.testing.networks import NETWORKS, Chain, towers
 from netspec.testing.pass_networks import dropped, normalized, padded, pooled
 from netspec.types import DType
 from netspec.verify import verify
 from netspec.verify.cases import check_weights_of
 
+TORCH, ONNX = find_backend("torch"), find_backend("onnx")
+TORCH_IN_TRAINING = OptimizedBackend(TORCH, "training")
+TORCH_AT_INFERENCE = OptimizedBackend(TORCH, "inference")
+ONNX_AT_INFERENCE = OptimizedBackend(ONNX, "inference")
+
+
+def is_changed(backend: OptimizedBackend, case: SampleCase) -> bool:
+    """Whether another model is executed for the case than that of the plain backend."""
+    if type(case.sample.op) in backend.lowerings.unsupported:
+        return False
+    plain, optimized = backend.backend.lower(case.graph), backend.lower(case.graph)
+    return optimized.bindings != plain.bindings or _executed(optimized) != _executed(plain)
+
+
+def _executed(artifact: Artifact) -> object:
+    """What is emitted, without what it says of the spec that it is of."""
+    if isinstance(artifact.content, str):
+        return artifact.content
+    return onnx.ModelProto.FromString(artifact.content).graph
+
+
+def changed(backend: OptimizedBackend) -> list[SampleCase]:
+    return [case for case in CASES if is_changed(backend, case)]
+
 
 class OptimizedConformance(BackendConformance):
     """The suite, but that node by node only values are compared that the rewritten graph still has."""
 
-    backend: ClassVar[Backend]
-
     @by_network
     def test_networks(self, network: str) -> None:
-        graph = NETWORKS[network]()
-        report = verify(graph, [self.backend], "forward", deep=True)
-        report.require()
-        assert not report.divergences
-        assert {row.node for row in report.nodes} == set(self.backend.lower_nodes(graph.with_outputs(graph.outputs))[1])
+        check_network(self.backend, network)
 
 
 class TestTorchInTraining(OptimizedConformance):
-    backend = at_level(find_backend("torch"), "training")
+    backend = TORCH_IN_TRAINING
+    cases = changed(backend)
 
 
 class TestTorchAtInference(OptimizedConformance):
-    backend = at_level(find_backend("torch"), "inference")
+    backend = TORCH_AT_INFERENCE
+    cases = changed(backend)
 
 
-class TestOnnxAtInference(OptimizedConformance):
-    backend = at_level(find_backend("onnx"), "inference")
+@by_network
+def test_networks_of_onnx_at_inference(network: str) -> None:
+    check_network(ONNX_AT_INFERENCE, network)
+
+
+def check_network(backend: Backend, network: str) -> None:
+    graph = NETWORKS[network]()
+    report = verify(graph, [backend], "forward", deep=True)
+    report.require()
+    assert not report.divergences
+    assert {row.node for row in report.nodes} == set(backend.lower_nodes(graph.with_outputs(graph.outputs))[1])
+
+
+@pytest.mark.parametrize(
+    ("backend", "kinds"),
+    [
+        (TORCH_IN_TRAINING, {"conv2d"}),
+        (TORCH_AT_INFERENCE, {"conv2d", "local_response_norm"}),
+        (ONNX_AT_INFERENCE, set()),
+    ],
+    ids=["torch in training", "torch at inference", "onnx at inference"],
+)
+def test_ops_that_a_level_leaves_as_they_are_need_no_suite_of_their_own(
+    backend: OptimizedBackend, kinds: set[str]
+) -> None:
+    """Their model and its weights are those of the plain backend, which `tests/backends/` holds to the reference."""
+    assert {case.sample.op.kind for case in changed(backend)} == kinds
+    for case in CASES:
+        if case.sample.op.kind not in kinds and type(case.sample.op) not in backend.lowerings.unsupported:
+            weights = case.weights()
+            own, plain = (b.lower(case.graph).to_native(weights) for b in (backend, backend.backend))
+            assert own.keys() == plain.keys()
+            for name, array in own.items():
+                np.testing.assert_array_equal(array, plain[name])
 
 
 @pytest.mark.parametrize("build", [normalized, dropped, pooled, padded])

@@ -79,13 +79,17 @@ def _weights(module: str, words: str) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield f"{name}.bias", sizes[:1]
 
 
-def published(origin: str) -> Iterator[tuple[WeightMapping, str, dict[str, tuple[int, ...]]]]:
-    """Each mapping of an origin, a model of it, and the names and shapes that the origin's file has."""
-    of_model = dict(map(decoded, (FOLDER / f"{origin}.txt").read_text().strip().split("\n\n")))
-    for path in sorted((MAPPINGS / origin).glob("*.yaml")):
-        mapping = read_mapping(path)
-        model = smallest(mapping)
-        yield mapping, model, of_model.get(model, {})
+def mappings(origin: str) -> list[Path]:
+    """The files of an origin's mappings."""
+    return sorted((MAPPINGS / origin).glob("*.yaml"))
+
+
+def published(path: Path) -> tuple[WeightMapping, str, dict[str, tuple[int, ...]]]:
+    """A mapping, a model of it, and the names and shapes that the origin's file has."""
+    of_model = dict(map(decoded, (FOLDER / f"{path.parent.name}.txt").read_text().strip().split("\n\n")))
+    mapping = read_mapping(path)
+    model = smallest(mapping)
+    return mapping, model, of_model.get(model, {})
 
 
 def shapes_of(origin: str, model: str) -> dict[str, tuple[int, ...]]:
@@ -96,7 +100,7 @@ def shapes_of(origin: str, model: str) -> dict[str, tuple[int, ...]]:
 
 def main(origin: str) -> None:
     """Write an origin's file."""
-    models = (smallest(read_mapping(path)) for path in sorted((MAPPINGS / origin).glob("*.yaml")))
+    models = (smallest(read_mapping(path)) for path in mappings(origin))
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{origin}.txt").write_text("\n".join(encoded(model, shapes_of(origin, model)) for model in models))
 

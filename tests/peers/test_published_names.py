@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.peers.published import published, shapes_of
+from tests.peers.published import mappings, published, shapes_of
 
 
-@pytest.mark.parametrize(
-    ("model", "shapes"), [pytest.param(model, shapes, id=model) for _, model, shapes in published("torchvision")]
-)
-def test_names_and_shapes(model: str, shapes: dict[str, tuple[int, ...]]) -> None:
+@pytest.mark.parametrize("path", mappings("torchvision"), ids=lambda path: path.stem)
+def test_names_and_shapes(path: Path) -> None:
+    _, model, shapes = published(path)
     assert shapes_of("torchvision", model) == shapes

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from netspec.graph import Graph
+from netspec.spec import elaborate, load_graph, read_spec, write_spec
+
 Write = Callable[..., Path]
 
 HEAD = "name: example\ninput: {shape: [3, 8, 8]}\n"
@@ -33,3 +36,24 @@ def net(write: Write) -> Write:
         return write(HEAD + "layers:\n" + "".join(f"  {line}\n" for line in layers) + tail)
 
     return write_net
+
+
+Load = Callable[..., Graph]
+IMAGE = "name: example\ninput: {shape: [3, 8, 6]}\n"
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """The graph of a text below `IMAGE`, which is the same by way of its spec, and of the spec written out."""
+
+    def load_text(text: str, set: object = ()) -> Graph:
+        path = tmp_path / "spec.yaml"
+        path.write_text(IMAGE + text)
+        graph = load_graph(path, set).check()  # type: ignore[arg-type]
+        spec = read_spec(path, set)  # type: ignore[arg-type]
+        assert elaborate(spec) == graph
+        path.write_text(write_spec(spec))
+        assert load_graph(path) == graph, path.read_text()
+        return graph
+
+    return load_text

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from netspec.errors import SpecError
 from netspec.graph import Graph
-from netspec.spec import elaborate, load_graph, read_spec, write_spec
+from tests.spec.conftest import Load
 
-Load = Callable[..., Graph]
-HEAD = "name: example\ninput: {shape: [3, 8, 6]}\n"
 UNIT = """blocks:
   unit:
     parameters: {width: 4, out: "${channels}"}
@@ -25,21 +20,6 @@ UNIT = """blocks:
       right: {op: max_pool2d, inputs: input, kernel_size: 2, stride: 2}
     outputs: [left, right]
 """
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    def load_text(text: str, set: object = ()) -> Graph:
-        path = tmp_path / "spec.yaml"
-        path.write_text(HEAD + text)
-        graph = load_graph(path, set).check()  # type: ignore[arg-type]
-        spec = read_spec(path, set)  # type: ignore[arg-type]
-        assert elaborate(spec) == graph
-        path.write_text(write_spec(spec))
-        assert load_graph(path) == graph, path.read_text()
-        return graph
-
-    return load_text
 
 
 def features(graph: Graph, *names: str) -> list[int]:

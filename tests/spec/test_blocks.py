@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from netspec.errors import SpecError
-from netspec.graph import Graph, Node, Scope
-from netspec.spec import elaborate, load_graph, read_spec, write_spec
+from netspec.graph import Graph, Scope
+from netspec.spec import load_graph
+from tests.spec.conftest import IMAGE, Load
 from tests.spec.test_elaborate import calls_of
 
-Load = Callable[..., Graph]
-HEAD = "name: example\ninput: {shape: [3, 8, 6]}\n"
 UNIT = """blocks:
   unit:
     parameters: {width: {type: integer}, stride: 1, act: true}
@@ -21,21 +19,6 @@ UNIT = """blocks:
       conv: {op: conv2d, filters: "${width}", kernel_size: 3, padding: 1, stride: "${stride}"}
       relu: {op: relu, when: "${act}"}
 """
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    def load_text(text: str, set: object = ()) -> Graph:
-        path = tmp_path / "spec.yaml"
-        path.write_text(HEAD + text)
-        graph = load_graph(path, set).check()  # type: ignore[arg-type]
-        spec = read_spec(path, set)  # type: ignore[arg-type]
-        assert elaborate(spec) == graph
-        path.write_text(write_spec(spec))
-        assert load_graph(path) == graph, path.read_text()
-        return graph
-
-    return load_text
 
 
 def reads(graph: Graph) -> dict[str, str]:
@@ -208,108 +191,10 @@ def test_a_block_may_be_chosen_by_a_parameter(load: Load) -> None:
     assert list(reads(load(text, {"which": "two"}))) == ["x.b"]
 
 
-FAMILY = """parameters:
-  size: small
-  widths: {type: list}
-  last: {type: mapping, default: {width: 1}}
-presets:
-  size:
-    small: {widths: [2, 3]}
-    large: {widths: [4, 5, 6], last: {width: 7}}
-blocks:
-  unit:
-    parameters: {width: {type: integer}}
-    layers: {conv: {op: conv2d, filters: "${width}", kernel_size: 1}}
-layers:
-  units: {block: unit, width: "${widths[index]}", repeat: "${len(widths)}"}
-  end: {block: unit, width: "${last.width}"}
-"""
-
-
-def widths(graph: Graph) -> list[int]:
-    return [node.type.features[0] for node in graph.nodes]
-
-
-def test_a_preset_sets_what_stands_below_it(load: Load) -> None:
-    assert widths(load(FAMILY)) == [2, 3, 1]
-    assert widths(load(FAMILY, {"size": "large"})) == [4, 5, 6, 7]
-    assert widths(load(FAMILY, ["size=large", "widths=[8]"])) == [8, 7], "what is set wins over a preset"
-    with pytest.raises(SpecError, match=r"no preset of 'size' is for 'larg'.*\n.*\n.*\n.*did you mean 'large'"):
-        load(FAMILY, {"size": "larg"})
-
-
-def test_presets_and_blocks_are_inherited(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text(HEAD + FAMILY)
-    derived = tmp_path / "derived.yaml"
-    derived.write_text(
-        "name: derived\nextends: base.yaml\nparameters: {size: large, last: {type: mapping, default: {width: 9}}}\n"
-        "presets: {size: {large: {widths: [6]}}}\n"
-        "blocks: {unit: {parameters: {width: {type: integer}}, layers: {a: {op: relu}, "
-        "b: {op: conv2d, filters: '${2 * width}', kernel_size: 1}}}}\n"
-        "layers:\n  units: {last: {width: 1}}\n  end: null\n"
-    )
-    graph = load_graph(derived)
-    assert [(node.name, node.type.features[0]) for node in graph.nodes] == [("units.0.a", 3), ("units.0.b", 2)]
-    derived.write_text("name: d\nextends: base.yaml\nlayers: {units: {op: relu}, end: {block: unit, width: 5}}\n")
-    assert [node.name for node in load_graph(derived).nodes] == ["units", "end.conv"], "what says what it is replaces"
-    derived.write_text("name: derived\nextends: base.yaml\nparameters: {size: large, widths: [1, 2]}\n")
-    assert widths(load_graph(derived)) == [1, 2, 7], "what a derived file states wins over a preset"
-
-
-BRANCHED = """\
-blocks:
-  unit:
-    parameters: {width: {type: integer}, kernel: 1}
-    inputs: [x, skip]
-    outputs: [drop, skipped]
-    layers:
-      conv: {op: conv2d, inputs: x, filters: "${width}", kernel_size: "${kernel}", initialize: {bias: 0}}
-      relu: {op: relu}
-      drop: {op: dropout, rate: 0.5, mode: inverted}
-      skipped: {op: tanh, inputs: skip}
-layers:
-  unit: {block: unit, width: 4, inputs: [input, input]}
-  sum: {op: add, inputs: [unit.drop, unit.skipped]}
-"""
-
-
-def test_a_block_is_changed_as_the_layers_of_a_network_are(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text(HEAD + BRANCHED.replace("width: 4", "width: 3"))
-    derived = tmp_path / "derived.yaml"
-
-    def changed(block: str) -> dict[str, Node]:
-        derived.write_text(f"name: d\nextends: base.yaml\nblocks: {{unit: {block}}}\n")
-        return {node.name: node for node in load_graph(derived).nodes}
-
-    conv = changed("{parameters: {kernel: 3}, layers: {conv: {padding: 1}}}")["unit.conv"]
-    assert conv.weights["weight"].shape == (3, 3, 3, 3)
-    attributes = str(changed("{layers: {conv: {stride: 1, initialize: {weight: 0.5}}}}")["unit.conv"].op)
-    assert "'bias': Constant(constant=0.0)" in attributes
-    assert "'weight': Constant(constant=0.5)" in attributes
-    nodes = changed("{layers: {drop: {op: tanh}, relu: null, norm: {op: batch_norm, after: conv}}}")
-    assert [(node.name, node.inputs) for node in nodes.values()] == [
-        ("unit.conv", ("input",)),
-        ("unit.norm", ("unit.conv",)),
-        ("unit.drop", ("unit.norm",)),
-        ("unit.skipped", ("input",)),
-        ("sum", ("unit.drop", "unit.skipped")),
-    ]
-    assert nodes["unit.drop"].op.kind == "tanh"
-    assert changed("{layers: {conv: null}}")["unit.relu"].inputs == ("input",), "what the first layer read"
-
-
-def test_what_a_derived_block_may_not_say_is_told_where_it_stands(tmp_path: Path) -> None:
-    (tmp_path / "base.yaml").write_text(HEAD + BRANCHED)
-    derived = tmp_path / "derived.yaml"
-    derived.write_text("name: d\nextends: base.yaml\nblocks:\n  unit:\n    layers:\n      con: {padding: 1}\n")
-    with pytest.raises(SpecError, match=r"derived.yaml:6:7: .*no layer 'con' in the base to change(.|\n)*'conv'"):
-        load_graph(derived)
-
-
 def test_cost_grows_with_the_instances(tmp_path: Path) -> None:
     def stack(count: int) -> Path:
         path = tmp_path / f"{count}.yaml"
-        path.write_text(f"{HEAD}{UNIT}layers:\n  s: {{block: unit, width: 3, repeat: {count}}}\n")
+        path.write_text(f"{IMAGE}{UNIT}layers:\n  s: {{block: unit, width: 3, repeat: {count}}}\n")
         return path
 
     load_graph(stack(3))  # models build their validators once
@@ -330,7 +215,7 @@ def test_growth_is_refused_before_it_is_made(name: str) -> None:
 def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
     blocks = "".join(f"  b{i}: {{layers: {{x: {{block: b{i + 1}}}}}}}\n" for i in range(500))
     path = tmp_path / "deep.yaml"
-    path.write_text(f"{HEAD}blocks:\n{blocks}  b500: {{layers: {{x: {{op: relu}}}}}}\nlayers: {{x: {{block: b0}}}}\n")
+    path.write_text(f"{IMAGE}blocks:\n{blocks}  b500: {{layers: {{x: {{op: relu}}}}}}\nlayers: {{x: {{block: b0}}}}\n")
     with pytest.raises(SpecError, match="more than 16 blocks stand within one another"):
         load_graph(path)
 
@@ -348,33 +233,3 @@ def test_a_parameter_may_come_first_whatever_is_not_known_of_it_yet(load: Load, 
 """
     graph = load(block + "layers:\n  s: {block: biased, inputs: [input, input], given: [3, 8, 6]}\n")
     assert reads(graph) == {"s.offset": "", "s.sum": "input, input, s.offset"}
-
-
-def test_presets_are_chosen_by_value_not_by_its_text(load: Load) -> None:
-    text = "parameters: {width: 1.0, n: {type: integer}, kind: '1', m: 3}\n"
-    text += "presets: {width: {0.5: {n: 1}, 1: {n: 2}}, kind: {'1': {m: 5}, two: {m: 6}}}\n"
-    text += "layers:\n  a: {op: conv2d, filters: '${n}', kernel_size: 1}\n"
-    text += "  b: {op: conv2d, filters: '${m}', kernel_size: 1}\n"
-    for given, sizes in (({}, [2, 5]), ({"width": 1}, [2, 5]), ({"width": 0.5, "kind": "two"}, [1, 6])):
-        graph = load(text, given)
-        assert [graph.type_of(name).features[0] for name in ("a", "b")] == sizes
-
-
-def test_a_value_without_a_preset_is_one_problem(load: Load) -> None:
-    text = "parameters: {kind: typo, n: {type: integer}}\npresets: {kind: {type: {n: 1}}}\n"
-    text += "layers:\n  a: {op: conv2d, filters: '${n if kind else 0}', kernel_size: 1}\n"
-    with pytest.raises(SpecError) as caught:
-        load(text)
-    assert [d.message for d in caught.value.diagnostics] == ["no preset of 'kind' is for 'typo' (a string)"]
-
-
-def test_comparisons_of_a_base_stand_where_a_derived_file_narrows_the_choices(load: Load, tmp_path: Path) -> None:
-    base = "name: base\ninput: {shape: [3, 8, 6]}\nparameters: {kind: {choices: [a, b], default: a}}\n"
-    (tmp_path / "base.yaml").write_text(base + "layers:\n  x: {op: relu, when: \"${kind == 'b'}\"}\n  y: {op: tanh}\n")
-    derived = tmp_path / "derived.yaml"
-    head = "name: derived\nextends: base.yaml\n"
-    derived.write_text(head + "parameters: {kind: {choices: [a], default: a}}\n")
-    assert [node.name for node in load_graph(derived).nodes] == ["y"]
-    derived.write_text(head + "layers: {y: {when: \"${kind != 'c'}\"}}\n")
-    with pytest.raises(SpecError, match="'kind' is never 'c': it is one of a, b"):
-        load_graph(derived)

@@ -1,7 +1,5 @@
 """A property fails, of a backend with a planted fault: the spec that it saves is small, and fails in `verify` too."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from netspec.spec import load_graph
 from netspec.testing.changes import each, flipped
 from netspec.testing.faults import Fault, FaultyBackend
 from netspec.verify import verify
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 FLIPPED = Fault("kernels turned around", Conv2d, weights=each(flipped, "weight", Conv2d))
@@ -50,9 +49,9 @@ def test_agrees(tmp_path_factory):
 def run(folder: Path, *options: str, shrunk: bool = True) -> str:
     """What pytest says of the property."""
     (folder / "test_planted.py").write_text(f"SHRUNK = {shrunk}\n{PROPERTY}")
-    command = [sys.executable, "-m", "pytest", "-p", "netspec.testing.failing", "-p", "no:cacheprovider", "-c"]
+    command = ["-m", "pytest", "-p", "netspec.testing.failing", "-p", "no:cacheprovider", "-c"]
     command += [str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}", str(folder / "test_planted.py"), *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = forked.run(command)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     return done.stdout
 

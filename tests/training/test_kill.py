@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from netspec.lowering import find_backend
@@ -12,6 +10,7 @@ from netspec.spec import read_spec
 from netspec.training.events import Observers
 from netspec.training.run import TrainOptions, train
 from netspec.weights import read_arrays
+from tests import forked
 
 KILLS = 20
 EPOCHS, STEPS = 50, 20  # of them an epoch
@@ -28,8 +27,7 @@ def test_twenty_kills_change_nothing(spec: Path, data: Path, tmp_path: Path) -> 
     script = Path(__file__).with_name("kill_loop.py")
     out = tmp_path / "runs"
     spec.write_text(spec.read_text().replace("epochs: 4", f"epochs: {EPOCHS}"))
-    command = [sys.executable, script, spec, data, out, str(KILLS)]
-    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    killed = forked.run([str(script), str(spec), str(data), str(out), str(KILLS)])
     assert killed.returncode == 0, killed.stderr
     whole = TrainOptions(data=str(data), holdout=0.2, out=out, name="whole", checkpoint_every=1)
     outcome = train(read_spec(spec), find_backend("torch"), whole, Observers())

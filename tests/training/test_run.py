@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -29,6 +27,7 @@ from netspec.training.events import StepDone
 from netspec.training.run import Outcome
 from netspec.weights import load_weights, read_arrays
 from tests.training.conftest import Recorder
+from tests.training.towers import start
 
 STEPS = 20  # an epoch
 Run = Callable[..., Outcome]
@@ -280,20 +279,22 @@ def test_two_processes_train_as_one(run: Run, spec: Path, data: Path, tmp_path: 
     alone = Recorder()
     whole = run(name="alone", exact=True, settings=settings, observer=alone)
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *("-m", "netspec", "train", str(spec), "--data", str(data), "--holdout", "0.2", "--exact"),
         *("--out", str(tmp_path / "runs"), "--name", "two"),
         *(argument for setting in settings for argument in ("--set", setting)),
     ]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr
+    printed = ""
+    for process in start([command] * 2):
+        out, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told
+        printed += out
     lines = [json.loads(line) for line in (tmp_path / "runs/two/metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "step"]
     assert losses == pytest.approx([e.loss for e in alone.steps], rel=1e-5)
     expected, two = arrays(whole), read_arrays(tmp_path / "runs/two/checkpoints/last.safetensors")[0]
     for name, array in expected.items():
         assert two[name] == pytest.approx(array, rel=1e-3, abs=1e-5)
-    assert found.stdout.count("epoch") == 1  # one process is heard
+    assert printed.count("epoch") == 1  # one process is heard
 
 
 def test_a_network_is_trained_from_python(spec: Path, data: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from netspec.weights import read_arrays
+from tests.forked import Forked
 from tests.training.towers import ROOT, SPEC, TORCHRUN, TOWERS, arguments, start, train
 
 FAILING = str(Path(__file__).with_name("failing_tower.py"))
@@ -107,11 +108,10 @@ def test_a_process_that_hangs_is_waited_for_as_long_as_was_said(spec: Path) -> N
     assert_whole_and_goes_on(spec, "hung")
 
 
-def _wait_until_stopped(process: subprocess.Popen[str]) -> None:
+def _wait_until_stopped(process: Forked) -> None:
     for _ in range(4500):
-        found, status = os.waitpid(process.pid, os.WNOHANG | os.WUNTRACED)
-        if found:
-            assert os.WIFSTOPPED(status)
+        assert process.returncode is None, process.communicate()
+        if "State:\tT (stopped)" in Path(f"/proc/{process.pid}/status").read_text():
             return
         time.sleep(0.02)
     pytest.fail("it did not stop")

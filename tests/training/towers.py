@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from netspec.cli.app import run
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -42,33 +44,30 @@ def arguments(spec: Path, name: str, *options: str) -> list[str]:
 
 
 def train(spec: Path, name: str, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    """The command, under torchrun where there are several processes, until it has ended."""
-    launcher = [*TORCHRUN, str(processes)] if processes > 1 else [sys.executable]
-    return subprocess.run(
-        [*launcher, "-m", "netspec", *arguments(spec, name, *options)],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    """The command, in as many processes as are to train together, until each has ended; their streams as one."""
+    running = start([["-m", "netspec", *arguments(spec, name, *options)]] * processes)
+    try:
+        told = [process.communicate(timeout=240) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    code = next((process.returncode for process in running if process.returncode), 0)
+    return subprocess.CompletedProcess([*options], code, *("".join(streams) for streams in zip(*told, strict=True)))
 
 
-def start(commands: Sequence[Sequence[str]]) -> list[subprocess.Popen[str]]:
-    """A process a command, which find one another as torchrun's do, with nobody who ends them."""
+def train_in_keras(spec: Path, name: str, *options: str) -> None:
+    """The command by Keras, in this process, which has imported TensorFlow."""
+    assert run([*arguments(spec, name, "--backend", "keras", *options)]) == 0
+
+
+def start(commands: Sequence[Sequence[str]]) -> list[Forked]:
+    """A process a command; several find one another as torchrun's do, with nobody who ends them."""
+    if len(commands) == 1:
+        return [Forked(commands[0])]
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = str(listener.getsockname()[1])
-    world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return [
-        subprocess.Popen(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env=os.environ | world | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank, command in enumerate(commands)
+        Forked(command, world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank, command in enumerate(commands)
     ]

@@ -6,12 +6,14 @@ takes too little, is told here. That the functions are equal is shown by `make p
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from netspec.errors import WeightsError
-from netspec.transfer import WeightMapping, transfer
-from tests.peers.published import decoded, encoded, published
+from netspec.transfer import transfer
+from tests.peers.published import decoded, encoded, mappings, published
 
 SHAPES = {
     "class_token": (1, 1, 8),
@@ -44,14 +46,15 @@ def _arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "model", "shapes"),
+    "path",
     [
-        pytest.param(*case, id=f"{origin}-{case[1]}")
+        pytest.param(path, id=f"{origin}-{path.stem}")
         for origin in ("torchvision", "timm")  # Keras is here: test_keras_applications.py
-        for case in published(origin)
+        for path in mappings(origin)
     ],
 )
-def test_every_weight_has_its_place(mapping: WeightMapping, model: str, shapes: dict[str, tuple[int, ...]]) -> None:
+def test_every_weight_has_its_place(path: Path) -> None:
+    mapping, model, shapes = published(path)
     origin = mapping.origin
     assert shapes, f"{model} is not in published/{origin}.txt: python -m tests.peers.published {origin}"
     found = transfer(mapping, model, _arrays(shapes))
@@ -60,7 +63,7 @@ def test_every_weight_has_its_place(mapping: WeightMapping, model: str, shapes: 
 
 
 def test_one_weight_less_and_one_more_are_told() -> None:
-    mapping, model, shapes = next(iter(published("torchvision")))
+    mapping, model, shapes = published(mappings("torchvision")[0])
     name = min(shapes)
     with pytest.raises(WeightsError, match="1 of alexnet-owt that nothing in the file is"):
         transfer(mapping, model, _arrays({n: s for n, s in shapes.items() if n != name}))

@@ -17,10 +17,19 @@ from netspec.recipe import Recipe
 from netspec.testing.networks import Chain
 from netspec.verify import Report
 from netspec.verify.towers import verify_towers
+from tests.forked import fork_towers
 from tests.training.towers import ROOT
 from tests.verify import faulty_towers
 
 TORCH = find_backend("torch")
+
+
+@pytest.fixture(autouse=True)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Towers that need not import PyTorch each; the command's own are seen in `test_cli_verify_towers`."""
+    fork_towers(monkeypatch)
+
+
 RECIPE = Recipe.model_validate(
     {"batch_size": 4, "steps": 1, "clip_gradient_norm": 1.0, "optimizer": {"name": "adam", "learning_rate": 0.1}}
 )

@@ -15,21 +15,27 @@ from netspec.ops.base import Array
 from netspec.testing.networks import NETWORKS, Chain
 from netspec.types import DType
 
-# Runs where netspec cannot be imported: the folder of the two files is all there is, besides Keras.
+# Runs where netspec cannot be imported: the folders of the two files are all there is, besides Keras.
 LOAD_ALONE = """
 import importlib, sys, numpy as np
 sys.modules["netspec"] = sys.modules["netspec_keras"] = None
 import keras
-name = sys.argv[1]
-importlib.import_module(name)
-model = keras.models.load_model(f"{name}.keras")
-given = np.load("inputs.npz")
-arrays = [given[i.name] for i in model.inputs]
-outputs = model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)
-outputs = outputs if isinstance(outputs, list) else [outputs]
-np.savez("outputs.npz", *outputs)
-assert keras.config.backend() == sys.argv[2]
+engine, *names = sys.argv[1:]
+assert keras.config.backend() == engine
+for name in names:
+    sys.path[0] = name
+    importlib.import_module(name)
+    model = keras.models.load_model(f"{name}/{name}.keras")
+    given = np.load(f"{name}/inputs.npz")
+    arrays = [given[i.name] for i in model.inputs]
+    outputs = model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    np.savez(f"{name}/outputs.npz", *outputs)
 """
+
+
+# JAX compiles each op by itself: LLVM's optimization would take most of the time, and changes no meaning.
+ENGINE = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
 def weights_of(graph: Graph) -> dict[str, Array]:
@@ -105,15 +111,16 @@ def native(array: Array) -> Array:
 def test_loads_without_netspec(engine: str, tmp_path: Path):
     for name, build in GRAPHS.items():
         folder = tmp_path / name
-        graph, weights, inputs = build(), weights_of(build()), inputs_of(build())
-        source, model = BACKEND.write(BACKEND.lower(graph), weights, folder)
+        graph, inputs = build(), inputs_of(build())
+        source, model = BACKEND.write(BACKEND.lower(graph), weights_of(graph), folder)
         assert (source.name, model.name) == (f"{name}.py", f"{name}.keras")
         assert sorted(p.name for p in folder.iterdir()) == [model.name, source.name]
         np.savez(folder / "inputs.npz", **{k: native(v) for k, v in inputs.items()})
-        command = [sys.executable, "-c", LOAD_ALONE, name, engine]
-        subprocess.run(command, cwd=folder, env=os.environ | {"KERAS_BACKEND": engine}, check=True)
-        outputs = np.load(folder / "outputs.npz")
-        expected = reference.evaluate(graph, weights, inputs)
+    command = [sys.executable, "-c", LOAD_ALONE, engine, *GRAPHS]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | ENGINE | {"KERAS_BACKEND": engine}, check=True)
+    for name, build in GRAPHS.items():
+        graph, outputs = build(), np.load(tmp_path / name / "outputs.npz")
+        expected = reference.evaluate(graph, weights_of(graph), inputs_of(graph))
         for key, output in zip(outputs.files, graph.outputs, strict=True):
             largest = np.abs(expected[output]).max()
             np.testing.assert_allclose(outputs[key], native(expected[output]), rtol=0, atol=1e-5 * largest)
@@ -158,7 +165,7 @@ def test_gradients_on_other_engines(tmp_path: Path):
         np.savez(tmp_path / f"{name}.npz", **found.weights, **found.inputs, **shown)
     for engine in ("torch", "jax"):
         path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        environment = os.environ | {"KERAS_BACKEND": engine, "PYTHONPATH": path}
+        environment = os.environ | ENGINE | {"KERAS_BACKEND": engine, "PYTHONPATH": path}
         subprocess.run([sys.executable, "-c", ON_ENGINE], cwd=tmp_path, env=environment, check=True)
 
 

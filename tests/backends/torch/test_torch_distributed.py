@@ -14,8 +14,7 @@ from torch import device, distributed
 from netspec.errors import BackendError
 from netspec.testing.networks import NETWORKS
 from tests.backends.torch import torch_process
-
-HERE = Path(__file__).parent
+from tests.training.towers import start
 
 
 def free_port() -> int:
@@ -27,7 +26,7 @@ def free_port() -> int:
 def test_two_processes_are_one(tmp_path: Path) -> None:
     """Unequal shares, a share of nothing, a batch fewer, accumulation, clipping, a rate drop; batch statistics."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    script = [str(HERE / "torch_process.py"), str(tmp_path / "rank")]
+    script = [torch_process.__file__, str(tmp_path / "rank")]
     finished = subprocess.run([*command, *script], capture_output=True, text=True, timeout=120, check=False)
     assert finished.returncode == 0, finished.stderr
     first, second = (dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(2))
@@ -69,35 +68,26 @@ def test_an_environment_that_is_not_whole_is_said(monkeypatch: pytest.MonkeyPatc
         torch_process.start()
 
 
-def test_a_process_that_is_gone_is_said() -> None:
-    """One of two leaves without a word; the other is in the middle of a step."""
-    left = "import os; trainer.rank == 1 and os._exit(0)"
-    script = f"""
-import torch_process
+LEFT = """
+import os
 from netspec.errors import BackendError
+from tests.backends.torch import torch_process
+
 trainer = torch_process.start()
 (batches, total), *_ = torch_process.steps(trainer.rank, 2)
 trainer.step(batches, 0.1, total, 0)
-{left}
+if trainer.rank == 1:
+    os._exit(0)
 try:
     trainer.step(batches, 0.1, total, 0)
 except BackendError as error:
     print(error)
 """
-    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    path = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
-    environment |= {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script],
-            env=environment | {"RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    (told, trace), _ = (process.communicate(timeout=120) for process in processes)
+
+
+def test_a_process_that_is_gone_is_said() -> None:
+    """One of two leaves without a word; the other is in the middle of a step."""
+    (told, trace), _ = (process.communicate(timeout=120) for process in start([["-c", LEFT]] * 2))
     assert "process 0 of 2 lost the others" in told, trace
 
 

@@ -1,9 +1,6 @@
 """Towers, each a process over gloo with its share of the weights, are the network on one device."""
 
 import ast
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +25,10 @@ def test_training_in_towers_is_training_on_one_device(tmp_path: Path, name: str,
 
     Momentum, decay, clipping, a rate that drops, dropout by shared masks, batch statistics; (2, 2) is a mesh.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(towers * ranks)]
     script = [tower_process.__file__, str(tmp_path / "found"), name, str(towers)]
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-    finished = subprocess.run(
-        [*command, *script], env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
+    for process in start([script] * (towers * ranks)):
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told
     expected = tower_process.outcome(name, tower_process.start(name, 1))
     every = [(rank, tower) for rank in range(ranks) for tower in range(towers)]
     found = {who: dict(np.load(tmp_path / f"{who[0]}{who[1]}.npz")) for who in every}

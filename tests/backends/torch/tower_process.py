@@ -1,6 +1,6 @@
 """One process of those that train a small network in towers, and what one device makes of the same steps.
 
-Run as a script it is one of the processes that torchrun starts, and writes what it found to the file it is given.
+Run as a script it is one of the processes that train together, and writes what it found to the file it is given.
 """
 
 from __future__ import annotations
