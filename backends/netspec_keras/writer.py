@@ -10,7 +10,7 @@ from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.drafts import PartDraft
 from netspec.lowering.naming import available, module_name
 from netspec.lowering.parts import local_name, split
-from netspec.lowering.render import render, render_definitions
+from netspec.lowering.render import render
 from netspec.lowering.source import (
     Assign,
     Call,
@@ -166,7 +166,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         function = self._function(*blocks.body(self._root))
         support = [read_support(PACKAGE, module) for module in self._support]
         body: tuple[Definition, ...] = (*(s.definitions for s in support), *functions, function)
-        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(body))
+        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, body)
         title = graph.name + (f": {graph.source}" if graph.source else "")
         docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs keras alone.\n"
         source = render(Module(docstring, import_groups(imports), body))

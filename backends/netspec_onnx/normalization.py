@@ -68,8 +68,13 @@ def pooled(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.Valu
     before, after = op.reach
     rows: tuple[Dim, ...] = (BATCH, op.groups, channels // op.groups, height * width)
     x = out.step(node, "rows", "Reshape", squares, out.target(node, "rows_shape", rows), shape=rows)
-    window = {"kernel_shape": (op.size, 1), "pads": (before, 0, after, 0), "count_include_pad": 1}
-    x = out.step(node, "means", "AveragePool", x, shape=rows, **window)
+    x = out.step(
+        *(node, "means", "AveragePool", x),
+        shape=rows,
+        kernel_shape=(op.size, 1),
+        pads=(before, 0, after, 0),
+        count_include_pad=1,
+    )
     x = out.step(node, "maps", "Reshape", x, out.target(node, "maps_shape", node.type.shape))
     weighted = out.step(node, "weighted", "Mul", x, out.constant(node, "alpha", op.alpha_per_element * op.size))
     return out.step(node, "scale", "Add", weighted, out.constant(node, "k", op.k))

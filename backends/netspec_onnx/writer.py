@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ METADATA_SOURCE = "netspec.source"
 METADATA_HASH = "netspec.spec_hash"  # in a file that of the spec, whatever passes made of its graph
 METADATA_OPTIMIZED = "netspec.optimized"  # the level of the passes; not there where there were none
 METADATA_PREPROCESSING = "netspec.preprocessing"  # JSON: input name → Preprocessing
+
+AttributeValue = int | float | str | Sequence[int] | None  # None: it is left out
 
 
 class GraphWriter:
@@ -97,7 +99,7 @@ class GraphWriter:
         operator: str,
         *inputs: ir.Value | None,
         shape: Sequence[Dim | None] | None = None,
-        **attributes: Any,
+        **attributes: AttributeValue,
     ) -> ir.Value:
         """An intermediate value of a node, `node/step`; its shape is that of the node's output when not given."""
         value = self._value(self._unused(f"{node.name}/{step}"), self._held(node, shape))
@@ -113,13 +115,13 @@ class GraphWriter:
         return self._graph.inputs[0].type.rank
 
     def integers(
-        self, node: Node, step: str, operator: str, *inputs: ir.Value, length: int, **attributes: Any
+        self, node: Node, step: str, operator: str, *inputs: ir.Value, length: int, **attributes: AttributeValue
     ) -> ir.Value:
         """An intermediate vector of integers, `node/step`: a shape that is known when the model runs."""
         value = self._ir.val(self._unused(f"{node.name}/{step}"), self._ir.DataType.INT64, [length])
         return self._append(operator, inputs, attributes, value)
 
-    def assign(self, node: Node, operator: str, *inputs: ir.Value | None, **attributes: Any) -> None:
+    def assign(self, node: Node, operator: str, *inputs: ir.Value | None, **attributes: AttributeValue) -> None:
         """The output of a node, under its name."""
         value = self._value(node.name, self._held(node))
         self._values[node.name] = self._append(operator, inputs, attributes, value)
@@ -160,14 +162,35 @@ class GraphWriter:
         return Artifact("onnx", self._graph, content, self._graph.name, tuple(self._bindings))
 
     def _append(
-        self, operator: str, inputs: Sequence[ir.Value | None], attributes: dict[str, Any], value: ir.Value
+        self,
+        operator: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, AttributeValue],
+        value: ir.Value,
     ) -> ir.Value:
         given = list(inputs)
         while given and given[-1] is None:  # what is left out at the end is not there; before others it has a place
             given.pop()
         name = self._node_name(str(value.name))
-        self._nodes.append(self._ir.node(operator, given, attributes, outputs=[value], name=name))
+        self._nodes.append(self._ir.node(operator, given, self._typed(attributes), outputs=[value], name=name))
         return value
+
+    def _typed(self, attributes: Mapping[str, AttributeValue]) -> dict[str, ir.Attr]:
+        """The attributes with their types: to find these out takes onnx_ir as long as all else that it does."""
+        typed: dict[str, ir.Attr] = {}
+        for name, value in attributes.items():
+            match value:
+                case None:
+                    continue
+                case int():
+                    typed[name] = self._ir.AttrInt64(name, value)
+                case float():
+                    typed[name] = self._ir.AttrFloat32(name, value)
+                case str():
+                    typed[name] = self._ir.AttrString(name, value)
+                case _:
+                    typed[name] = self._ir.AttrInt64s(name, value)
+        return typed
 
     def _node_name(self, value: str) -> str:
         """The path of a value with slashes, `stage2/1/conv2`, by which viewers fold what stands together."""

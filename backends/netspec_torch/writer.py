@@ -7,7 +7,7 @@ from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.broadcast import broadcasts
 from netspec.lowering.naming import class_name
 from netspec.lowering.parts import split
-from netspec.lowering.render import render, render_definitions
+from netspec.lowering.render import render
 from netspec.lowering.source import (
     Assign,
     Attribute,
@@ -118,7 +118,7 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         blocks = classes.define(self._root)
         own = (*blocks, self._class(entry, classes))
         body: tuple[Definition, ...] = (*(s.definitions for s in support), *own)
-        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, render_definitions(own))
+        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, own)
         title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
         docstring = (title, "Emitted by netspec from a layer spec; needs torch alone.")
         source = render(Module("\n\n".join(docstring), import_groups(imports), body))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from netspec.cli.interrupts import raise_lost
-from netspec.cli.table import Cell, Column, render_table
 from netspec.errors import NetspecError
+
+if TYPE_CHECKING:
+    from netspec.cli.table import Cell, Column
 
 BOLD, RED, GREEN, DIM = "1", "31", "32", "2"
 
@@ -49,6 +50,8 @@ def print_table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], failed: Callable[[int], bool] = lambda _: False
 ) -> None:
     """A table, as wide as it is in a pipe, within the width of a terminal. Rows that `failed` are red."""
+    from netspec.cli.table import render_table
+
     header, *lines = render_table(columns, rows, terminal_width())
     print_out(style(header[0], BOLD))
     for index, group in enumerate(lines):
@@ -107,6 +110,8 @@ def hushed() -> Iterator[None]:
     if os.environ.get("NETSPEC_DEBUG") == "1" or not _is_descriptor_2(sys.stderr):
         yield
         return
+    import tempfile
+
     original = sys.stderr
     original.flush()
     # Never closed: loggers that frameworks make meanwhile hold it until the process ends.

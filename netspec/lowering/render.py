@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 
 from netspec.lowering.render_expression import INDENT, WIDTH, broken, render_expression, value_lines
 from netspec.lowering.source import (
@@ -118,17 +117,11 @@ def _definition(definition: Definition) -> list[str]:
             return lines
 
 
-def render_definitions(definitions: Sequence[Definition]) -> str:
-    """The text of definitions, two empty lines before each class and function."""
-    lines: list[str] = []
-    for definition in definitions:
-        lines += ["", "", *_definition(definition)]
-    return "\n".join(lines)
-
-
 def render(module: Module) -> str:
     """The text of a file, ending in a newline."""
-    head = _docstring(module.docstring, "")
+    lines = _docstring(module.docstring, "")
     for group in module.imports:
-        head += ["", *group]
-    return "\n".join(head) + "\n" + render_definitions(module.body) + "\n"
+        lines += ["", *group]
+    for definition in module.body:
+        lines += ["", "", *_definition(definition)]
+    return "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from netspec.lowering.source import (
@@ -12,6 +12,8 @@ from netspec.lowering.source import (
     Call,
     Conditional,
     Expression,
+    For,
+    If,
     ListOf,
     Name,
     Negative,
@@ -68,6 +70,19 @@ def names_in(expression: Expression) -> Iterator[str]:
         yield expression.path
     for child in children_of(expression):
         yield from names_in(child)
+
+
+def names_in_body(body: Iterable[Statement | For | If]) -> Iterator[str]:
+    """The names that statements read, those within loops and conditions too, each as often as it is read."""
+    for statement in body:
+        match statement:
+            case For(body=within):
+                yield from names_in_body(within)
+            case If(test, within):
+                yield from names_in(test)
+                yield from names_in_body(within)
+            case _:
+                yield from names_in(statement.value)
 
 
 def rename_in(expression: Expression, names: Mapping[str, str]) -> Expression:

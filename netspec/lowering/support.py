@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from netspec.lowering.source import Verbatim
+from netspec.lowering.rewrite import names_in_body
+from netspec.lowering.source import Class, Definition, Function, Verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,26 @@ def _order(imported: str) -> tuple[int, str]:
     return (0 if imported.isupper() and len(imported) > 1 else 1 if imported[0].isupper() else 2, imported)
 
 
-def used_imports(candidates: Mapping[str, str], text: str) -> list[str]:
-    """The import lines of those names that the source uses: as names, not in strings, comments or attributes.
+def used_imports(candidates: Mapping[str, str], definitions: Iterable[Definition]) -> list[str]:
+    """The import lines of those names that emitted definitions use; support code, copied whole, brings its own.
 
-    >>> used_imports({"nn": "from torch import nn", "F": "import torch.nn.functional as F"}, "self.F = nn.ReLU()")
-    ['from torch import nn']
+    >>> from netspec.lowering.source import Do, Function, call
+    >>> made = Function("make", ("x: Tensor",), (Do(call("self.F", call("nn.ReLU"))),))
+    >>> used_imports({"nn": "from torch import nn", "F": "import F", "Tensor": "from torch import Tensor"}, [made])
+    ['from torch import nn', 'from torch import Tensor']
     """
-    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    used = {path.partition(".")[0] for definition in definitions for path in _paths_in(definition)}
     return [line for symbol, line in candidates.items() if symbol in used]
+
+
+def _paths_in(definition: Definition) -> Iterator[str]:
+    """The names and dotted paths that a class or function reads."""
+    match definition:
+        case Class(base=base, body=methods):
+            yield base
+            for method in methods:
+                yield from _paths_in(method)
+        case Function(name, parameters, body, returns):
+            signature = ast.parse(f"def {name}({', '.join(parameters)}) -> {returns or None}: ...")
+            yield from (node.id for node in ast.walk(signature) if isinstance(node, ast.Name))
+            yield from names_in_body(body)

@@ -211,6 +211,11 @@ class Augmentation(Attribute):
         return Augmentation(mixup=self.mixup, cutmix=self.cutmix)
 
     @property
+    def of_steps(self) -> tuple[str, ...]:
+        """The names of what is done that takes another sample of the step."""
+        return tuple(name for name in ("mixup", "cutmix") if getattr(self, name))
+
+    @property
     def of_images(self) -> tuple[str, ...]:
         """The names of what is done, and cannot be done to features."""
         return tuple(name for name in self.asked if name != "mixup")

@@ -27,7 +27,6 @@ from netspec.spec.document import (
     plain,
     quote,
 )
-from netspec.spec.expectation import Member, expectation
 from netspec.spec.expression import Names, Unknown
 from netspec.spec.heads import check_heads
 from netspec.spec.layers import Surroundings, read_defaults
@@ -164,6 +163,8 @@ def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, probl
     if isinstance(node, MappingNode):
         return validate(model, Subject(node, at, key), problems)
     if not is_broken(node):
+        from netspec.spec.expectation import Member, expectation  # noqa: PLC0415 # a right spec needs none
+
         expected = expectation([Member(model, ())]) if len(model.model_fields) < MANY else "a mapping"
         problems.add(node.at, f"expected {expected}, received {describe(node)}")
     return None

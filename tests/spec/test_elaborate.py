@@ -14,6 +14,8 @@ from netspec.errors import SpecError
 from netspec.spec import ModelSpec, elaborate, load_graph, read_spec
 from netspec.spec.order import topological_order
 
+SPECS = Path(__file__).parents[2] / "specs"
+
 
 def test_a_graph_is_well_formed_and_reads_as_written(net) -> None:
     path = net(
@@ -182,3 +184,17 @@ def test_the_front_end_loads_neither_a_framework_nor_a_terminal_library() -> Non
     code = "import netspec.spec, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "keras", "tensorflow", "jax", "onnx", "rich", "click"} & set(loaded)
+
+
+def test_a_right_spec_loads_nothing_that_tells_what_is_wrong_and_builds_no_model_for_a_question() -> None:
+    code = f"""
+import sys
+from netspec.spec import load_graph
+load_graph({str(SPECS / "alexnet.yaml")!r})
+from netspec.recipe import Augmentation
+print(Augmentation.__pydantic_complete__, *sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    complete, *loaded = done.stdout.split()
+    assert complete == "False"  # the recipe's own validator has that of its parts
+    assert not {f"netspec.spec.{name}" for name in ("report", "expectation", "value_hints")} & set(loaded)

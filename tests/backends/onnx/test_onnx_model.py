@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from netspec_onnx import BACKEND, OnnxBackend
+from netspec_onnx.writer import GraphWriter
 
 from netspec import reference
 from netspec.errors import BackendError, WeightsError
@@ -180,3 +181,13 @@ def test_an_instance_of_a_block_is_a_name_scope() -> None:
     assert {node.name.replace(".", "/") for node in graph.nodes} <= set(names)
     assert {name for name in names if name.startswith("units/4/squeeze/")} >= {"units/4/squeeze/fc"}
     assert [output.name for output in model.graph.output] == list(graph.outputs), "values keep their names"
+
+
+def test_attributes_have_the_types_of_their_values() -> None:
+    """A bool is an integer in ONNX; what is None is left out."""
+    graph = NETWORKS["towers"]()
+    value = GraphWriter(graph, opset=21).step(graph.nodes[0], "step", "Op", i=1, b=True, f=1.0, s="x", j=(1, 2), n=None)
+    producer = value.producer()
+    assert producer is not None
+    types = {name: attribute.type.name for name, attribute in producer.attributes.items()}
+    assert types == {"i": "INT", "b": "INT", "f": "FLOAT", "s": "STRING", "j": "INTS"}
