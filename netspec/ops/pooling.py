@@ -151,16 +151,15 @@ class AvgPool2d(Pool2d, kind="avg_pool2d"):
     divisor: Divisor = "valid_only"
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        y: Array = sum(self.elements(x, 0.0, 0.0)) / self.counts(TensorType.of(*x.shape[1:]))
-        return y
+        total = functools.reduce(np.add, self.elements(x, 0.0, 0.0))
+        return total / self.counts(TensorType.of(*x.shape[1:]))
 
     def counts(self, x: TensorType) -> Array:
         """How many elements each output position divides by, (H', W')."""
         _, height, width = require_map(self.kind, x)
         ones = np.ones((1, 1, height, width))
         in_padding, outside = {"window": (1, 1), "window_in_padded": (1, 0), "valid_only": (0, 0)}[self.divisor]
-        counts: Array = sum(self.elements(ones, in_padding, outside))[0, 0]
-        return counts
+        return functools.reduce(np.add, self.elements(ones, in_padding, outside))[0, 0]
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
