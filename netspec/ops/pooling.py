@@ -159,7 +159,8 @@ class AvgPool2d(Pool2d, kind="avg_pool2d"):
         _, height, width = require_map(self.kind, x)
         ones = np.ones((1, 1, height, width))
         in_padding, outside = {"window": (1, 1), "window_in_padded": (1, 0), "valid_only": (0, 0)}[self.divisor]
-        return functools.reduce(np.add, self.elements(ones, in_padding, outside))[0, 0]
+        counts: Array = functools.reduce(np.add, self.elements(ones, in_padding, outside))[0, 0]
+        return counts
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
