@@ -133,6 +133,7 @@ Examples:
   netspec data prepare ~/imagenet ~/imagenet-256 --side 256
   netspec data prepare cifar10/train.parquet cifar10-fast --validation cifar10/test.parquet
   netspec data prepare s3://bucket/flowers flowers --side 256 --holdout 0.2 --on-bad-sample skip
+  netspec data prepare cells cells-512 --side 512 --gray          cells/images, cells/masks
 
 {SOURCES}""",
 )
@@ -142,7 +143,8 @@ Examples:
     "--side",
     type=click.IntRange(min=1),
     metavar="PIXELS",
-    help="Resize the shorter side to this, and keep the centre square.  [default: as they are, all of one size]",
+    help="Resize the shorter side to this, and keep the centre square; of masks by the nearest pixels.  "
+    "[default: as they are, all of one size]",
 )
 @click.option("--gray", is_flag=True, help="Keep one channel.")
 @click.option("--validation", metavar="PATH", help="Another set of the same classes, to validate with.")
@@ -168,7 +170,9 @@ def prepare(
 ) -> None:
     """Decode and resize every image once, into uint8 arrays that training maps into memory: give OUT as its --data.
 
-    OUT must not be there yet, and appears whole or not at all. It takes side · side · channels bytes an image.
+    OUT must not be there yet, and appears whole or not at all. It takes side · side · channels bytes an image, and
+    side · side for its mask where it has one; the pixels of each class, by which a loss may balance them, are counted
+    once, here.
     """
     from netspec.training.data.prepare import prepare as prepare_data
 
@@ -197,8 +201,10 @@ def _report(out: Path, manifest: Manifest) -> None:
         print_note(f"note: left out, {counted(len(manifest.skipped), 'sample')}:\n{listed(manifest.skipped)}")
     rows: list[list[Cell]] = []
     for role, part in manifest.parts.items():
-        size = sum(file.size for file in (part.labels, *part.shards))
-        rows.append([role, part.labels.rows, "x".join(map(str, manifest.shape)), len(part.shards), memory(size)])
-    titles = ("part", "images", "each", "files", "size")
+        shards = (*part.shards, *part.masks)
+        size = sum(file.size for file in (part.labels, *shards))
+        rows.append([role, part.labels.rows, "x".join(map(str, manifest.shape)), len(shards), memory(size)])
+    masks = any(part.masks for part in manifest.parts.values())
+    titles = ("part", "images and masks" if masks else "images", "each", "files", "size")
     print_table([Column(title, right=title != "part") for title in titles], rows)
     print_out(f"{style('✓', GREEN)} {out}")

@@ -201,8 +201,9 @@ class Gelu(Elementwise, kind="gelu"):
     def reference(self, weights: Weights, x: Array) -> Array:
         if self.form == "tanh":
             return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
-        erf = np.vectorize(math.erf, otypes=[np.float64])
-        exact: Array = 0.5 * x * (1.0 + erf(x / math.sqrt(2.0)))
+        scaled = x / math.sqrt(2.0)
+        erf = np.fromiter(map(math.erf, scaled.ravel().tolist()), np.float64, x.size).reshape(x.shape)
+        exact: Array = 0.5 * x * (1.0 + erf)
         return exact
 
     @classmethod

@@ -32,6 +32,8 @@ from netspec.ops.base import (
 from netspec.ops.initializers import constant, he
 from netspec.types import TensorType
 
+BLOCK = 1 << 20  # elements of windows that are laid out at once
+
 
 class Conv2d(WeightedOp, kind="conv2d"):
     """Cross-correlation of a map with `filters` kernels, in `groups` that do not see one another.
@@ -107,17 +109,22 @@ class Conv2d(WeightedOp, kind="conv2d"):
     def reference(self, weights: Weights, x: Array) -> Array:
         p, k, s, d, g = self.sides, self.kernel_size, self.stride, self.dilation, self.groups
         kernels = weights["weight"].reshape(g, self.filters // g, -1)
-        out = []
-        for image in x:  # a sample at a time bounds the memory that the windows take
-            padded = np.pad(image, ((0, 0), (p.top, p.bottom), (p.left, p.right)))
-            reach = (extent(k.height, d.height), extent(k.width, d.width))
-            windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
-            windows = windows[:, :: s.height, :: s.width, :: d.height, :: d.width]
-            rows, columns = windows.shape[1:3]
-            patches = windows.transpose(0, 3, 4, 1, 2).reshape(g, -1, rows * columns)
-            out.append((kernels @ patches).reshape(self.filters, rows, columns))
-        y: Array = np.stack(out)
-        return y + weights["bias"][:, None, None] if self.bias else y
+        padded = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)))
+        reach = (extent(k.height, d.height), extent(k.width, d.width))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
+        windows = windows[:, :, :: s.height, :: s.width, :: d.height, :: d.width]
+        n, channels, rows, columns = windows.shape[:4]
+        y: Array = np.empty((n, self.filters, rows, columns))
+        # Windows repeat each element as often as the kernel is large: some rows at a time, they fit into a cache.
+        step = max(1, BLOCK // (channels * k.height * k.width * columns))
+        for sample, first in np.ndindex(n, -(-rows // step)):
+            block = sample, slice(None), slice(first * step, (first + 1) * step)
+            patches = windows[block].transpose(0, 3, 4, 1, 2)
+            products = kernels @ patches.reshape(g, kernels.shape[2], -1)
+            y[block] = products.reshape(self.filters, -1, columns)
+        if self.bias:
+            y += weights["bias"][:, None, None]
+        return y
 
     def padded(self, x: TensorType) -> tuple[int, ...]:
         channels, height, width = require_map(self.kind, x)

@@ -46,8 +46,8 @@ class Dense(WeightedOp, kind="dense"):
     def reference(self, weights: Weights, x: Array) -> Array:
         g = self.groups
         kernels = weights["weight"].reshape(g, self.units // g, -1)
-        grouped = x.reshape(*x.shape[:-1], g, 1, -1)
-        y: Array = (grouped @ kernels.transpose(0, 2, 1)).reshape(*x.shape[:-1], self.units)
+        grouped = x.reshape(-1, g, kernels.shape[2]).swapaxes(0, 1)
+        y: Array = (grouped @ kernels.swapaxes(1, 2)).swapaxes(0, 1).reshape(*x.shape[:-1], self.units)
         return y + weights["bias"] if self.bias else y
 
     def macs(self, x: TensorType) -> int:

@@ -1,5 +1,6 @@
 """Pooling over windows of a map: maximum, average, adaptive and global average."""
 
+import functools
 from collections.abc import Iterator
 from typing import ClassVar, Literal, Self
 
@@ -86,15 +87,18 @@ class Pool2d(Op):
         p, (down, right) = self.sides, self.overhang(x)
         return (channels, height + p.top + p.bottom + down, width + p.left + p.right + right)
 
-    def windows(self, x: Array, fill: float, outside: float) -> Array:
-        """Every window, (N, C, H', W', kh, kw): padding reads `fill`, the overhang reads `outside`."""
+    def elements(self, x: Array, fill: float, outside: float) -> Iterator[Array]:
+        """The first element of every window, then the second, …: padding reads `fill`, the overhang reads `outside`.
+
+        Shape: (N, C, H', W') each.
+        """
         p, k, s = self.sides, self.kernel_size, self.steps
         down, right = self.overhang(TensorType.of(*x.shape[1:]))
         padded = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)), constant_values=fill)
         padded = np.pad(padded, ((0, 0), (0, 0), (0, down), (0, right)), constant_values=outside)
-        every = np.lib.stride_tricks.sliding_window_view(padded, (k.height, k.width), axis=(2, 3))
         _, rows, columns = self.infer(TensorType.of(*x.shape[1:])).features
-        return every[:, :, :: s.height, :: s.width][:, :, :rows, :columns]
+        for i, j in np.ndindex(k.height, k.width):
+            yield padded[:, :, i :: s.height, j :: s.width][:, :, :rows, :columns]
 
     def window(self) -> Window:
         k, s = self.kernel_size, self.steps
@@ -126,8 +130,7 @@ class MaxPool2d(Pool2d, kind="max_pool2d"):
     """
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        y: Array = self.windows(x, -np.inf, -np.inf).max(axis=(4, 5))
-        return y
+        return functools.reduce(np.maximum, self.elements(x, -np.inf, -np.inf))
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -148,15 +151,15 @@ class AvgPool2d(Pool2d, kind="avg_pool2d"):
     divisor: Divisor = "valid_only"
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        y: Array = self.windows(x, 0.0, 0.0).sum(axis=(4, 5)) / self.counts(TensorType.of(*x.shape[1:]))
-        return y
+        total = functools.reduce(np.add, self.elements(x, 0.0, 0.0))
+        return total / self.counts(TensorType.of(*x.shape[1:]))
 
     def counts(self, x: TensorType) -> Array:
         """How many elements each output position divides by, (H', W')."""
         _, height, width = require_map(self.kind, x)
         ones = np.ones((1, 1, height, width))
         in_padding, outside = {"window": (1, 1), "window_in_padded": (1, 0), "valid_only": (0, 0)}[self.divisor]
-        counts: Array = self.windows(ones, in_padding, outside).sum(axis=(4, 5))[0, 0]
+        counts: Array = functools.reduce(np.add, self.elements(ones, in_padding, outside))[0, 0]
         return counts
 
     @classmethod

@@ -88,10 +88,10 @@ class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
         _, rows, columns = self.infer(TensorType.of(*x.shape[1:])).features
         down, across = (height - 1) * s.height, (width - 1) * s.width
         full = np.zeros((n, self.filters, down + self.reach[0], across + self.reach[1]))
-        grouped = x.reshape(n, g, channels // g, height, width)
+        grouped = x.reshape(n, g, channels // g, height * width)
         kernels = weights["weight"].reshape(g, channels // g, self.filters // g, *weights["weight"].shape[2:])
         for i, j in np.ndindex(*kernels.shape[3:]):
-            share = np.einsum("ngchw,gcf->ngfhw", grouped, kernels[..., i, j]).reshape(n, -1, height, width)
+            share = (kernels[..., i, j].swapaxes(1, 2) @ grouped).reshape(n, -1, height, width)
             top, left = i * d.height, j * d.width
             full[:, :, top : top + down + 1 : s.height, left : left + across + 1 : s.width] += share
         extra, p = self.output_padding, self.padding

@@ -18,6 +18,7 @@ from netspec.weights import stream
 
 PIXEL_STD = 60.0  # of pixels 0 to 255 with their mean subtracted: the scale of AlexNet's input
 MID_GRAY = 127.5  # the middle of pixels 0 to 255
+MOST_VALUES = 1 << 30  # that layers give for a batch, 8 GiB in float64: what a framework holds at once goes with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,22 @@ def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[
     return found
 
 
-def cases_of(graph: Graph, batches: tuple[int, ...] = (1, 2, 7), seed: int = 0) -> Iterator[Case]:
-    """The graph at each batch; then, where its weights allow other input sizes, at odd and non-square ones."""
-    for batch in batches:
+def cases_of(graph: Graph, batches: tuple[int, ...] = (), seed: int = 0) -> Iterator[Case]:
+    """The graph at each batch; then, where its weights allow other input sizes, at odd and non-square ones.
+
+    Args:
+        graph: the network.
+        batches: 1, 2 and an odd one where none are given: 7, or 3 where the maps of seven samples would fill a machine.
+        seed: of the inputs.
+    """
+    for batch in batches or (1, 2, _odd_batch(graph)):
         yield Case(graph, {value.name: input_of(value, batch, seed) for value in graph.inputs})
     if (other := with_other_sizes(graph)) is not None:
         yield Case(other, {value.name: input_of(value, 2, seed) for value in other.inputs})
+
+
+def _odd_batch(graph: Graph) -> int:
+    return 7 if 7 * sum(node.type.size for node in graph.nodes) <= MOST_VALUES else 3
 
 
 def input_of(value: Input, batch: int, seed: int = 0) -> Array:

@@ -13,6 +13,7 @@ import pytest
 
 from netspec.training.data.sources import open_data
 from tests.training.data.source_files import cut, encoded, write_folder, write_parquet
+from tests.training.data.test_masks import write as write_masked
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -149,3 +150,13 @@ def test_ctrl_c_ends_a_preparation_and_leaves_nothing(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "error: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_prepare_counts_masks_among_the_files(netspec: Run, tmp_path: Path) -> None:
+    root = write_masked(tmp_path / "cells", [(8, 8)] * 4)
+    code, out, _ = netspec("data", "prepare", root, tmp_path / "out", "--side", 6, "--gray", "--holdout", 0)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[:2]] == [
+        ["part", "images", "and", "masks", "each", "files", "size"],
+        ["training", "4", "6x6x1", "2", "704", "B"],  # four times 36 of both, four labels of 8, headers of 128
+    ]

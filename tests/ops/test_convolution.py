@@ -1,11 +1,14 @@
 """Values worked out by hand; geometry from the definitions of PyTorch, TensorFlow and cuda-convnet."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from netspec.errors import ShapeError
 from netspec.graph import Input, make_node
 from netspec.ops import Conv2d
+from netspec.ops.convolution import BLOCK
 from netspec.types import TensorType
 from tests.ops.helpers import apply, shape
 
@@ -123,3 +126,27 @@ def test_weights_macs_and_fans_of_alexnet_conv2() -> None:
     assert weights["bias"].size == 256
     assert (weights["weight"].fan_in, weights["weight"].fan_out) == (48 * 25, 256 * 25)
     assert op.macs(x) == 307_200 * 27 * 27
+
+
+def test_blocks_of_rows_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    for sample in Conv2d.samples():
+        x = random.standard_normal((2, *sample.inputs[0]))
+        op = sample.op.resolve(TensorType.of(*x.shape[1:]))
+        weights = {name: random.standard_normal(w.shape) for name, w in op.weights(TensorType.of(*x.shape[1:])).items()}
+        whole = op.reference(weights, x)
+        for elements in (1, 400):  # a row at a time; some, and fewer in the end
+            monkeypatch.setattr("netspec.ops.convolution.BLOCK", elements)
+            np.testing.assert_allclose(op.reference(weights, x), whole, rtol=0, atol=1e-12)
+        monkeypatch.undo()
+
+
+def test_memory_is_that_of_the_maps_and_not_of_the_windows() -> None:
+    # Windows of 5x5 repeat each element 25 times: 64 MiB of the map's 2.6.
+    op = Conv2d.model_validate({"filters": 1, "kernel_size": 5, "bias": False})
+    x, weights = np.ones((1, 4, 292, 292)), {"weight": np.ones((1, 4, 5, 5))}
+    tracemalloc.start()
+    op.reference(weights, x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * (x.size + 292 * 292 + 2 * BLOCK)

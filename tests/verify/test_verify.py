@@ -108,6 +108,15 @@ def test_other_sizes_where_the_weights_allow() -> None:
     assert [case.label for case in cases_of(fixed)] == ["1 × 3x8x8", "2 × 3x8x8", "7 × 3x8x8"]
 
 
+@pytest.mark.parametrize(("most", "odd"), [(7 * (192 + 2), 7), (7 * (192 + 2) - 1, 3)])
+def test_maps_that_fill_a_machine_are_checked_three_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, most: int, odd: int
+) -> None:
+    graph = Chain("c", image=(3, 8, 8)).add("flatten", "flatten").add("fc", "dense", units=2).graph()
+    monkeypatch.setattr("netspec.verify.cases.MOST_VALUES", most)
+    assert [case.label for case in cases_of(graph)] == [f"{batch} × 3x8x8" for batch in (1, 2, odd)]
+
+
 def test_check_weights_keep_the_scale_of_pixels() -> None:
     graph = towers()
     weights = check_weights_of(graph)

@@ -24,7 +24,7 @@ from netspec.training.data.findings import OnBadSample
 from netspec.training.data.masked_images import MaskedImageReader, open_reader
 from netspec.training.data.mixing import draw_mixes, mix
 from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Cut, Memory, Reader, Samples
+from netspec.training.data.samples import Cut, Memory, Reader, Reading, Samples
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
@@ -89,8 +89,8 @@ class Batches:
                 " step, since all divide by the number of its samples",
                 "leave them out beforehand: `netspec data prepare SRC OUT --on-bad-sample skip`",
             )
-        whole = recipe.augmentation.resizes
-        self._reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, whole=whole, rule=rule)
+        how = Reading(input_shape, preprocessing, on_bad_sample, whole=recipe.augmentation.resizes, rule=rule)
+        self._reader = open_reader(dataset, how)
         _require_augmentation(dataset, input_shape, recipe.augmentation, components, masks=rule is not None)
         self._dataset, self._input_shape, self._recipe, self._components = dataset, input_shape, recipe, components
         self._bgr = preprocessing is not None and preprocessing.channel_order == "bgr"
@@ -254,7 +254,7 @@ def evaluation_batches(
         NetspecError: dataset and network do not fit together, or grain is not installed.
     """
     rule = replace(rule, weights=None) if rule else None  # scores weigh all pixels alike
-    reader = open_reader(dataset, input_shape, preprocessing, on_bad_sample, rule=rule)
+    reader = open_reader(dataset, Reading(input_shape, preprocessing, on_bad_sample, rule=rule))
     own = np.arange(len(dataset))[rank::world]
     threads = threads or available_threads()
     if isinstance(reader, MaskedImageReader):

@@ -19,23 +19,16 @@ CHUNK = 16  # masks that a thread counts before it hands over
 def census(dataset: Dataset, classes: int, progress: Callable[[str], None] = lambda _: None) -> NDArray[np.int64]:
     """Pixels of each class in a set's masks. Shape: (classes,).
 
-    Of a larger set, 10,000 masks spread evenly over it are counted. A mask that cannot be used is passed over: the
-    batches are where it is told.
+    Those of a prepared set were counted when it was. Of another that is larger, 10,000 masks spread evenly over it are
+    counted. A mask that cannot be used is passed over: the batches are where it is told.
 
     Raises:
         NetspecError: fewer than two classes are in them, so that there is nothing to learn.
     """
-    total = min(len(dataset), MOST_MASKS)
-    indices = np.arange(total) * len(dataset) // max(1, total)
-
-    def count(chunk: NDArray[np.int64]) -> NDArray[np.int64]:
-        return sum((_counts(dataset, int(index), classes) for index in chunk), np.zeros(classes, np.int64))
-
-    chunks = [indices[start : start + CHUNK] for start in range(0, total, CHUNK)]
-    counts, done = np.zeros(classes, np.int64), 0
-    for chunk, found in zip(chunks, in_threads(count, chunks, available_threads()), strict=True):
-        counts, done = counts + found, done + len(chunk)
-        progress(f"masks of {dataset.origin}: {done:,} of {total:,}")
+    total = len(dataset) if dataset.pixels is not None else min(len(dataset), MOST_MASKS)
+    pixels = _count(dataset, total, progress) if dataset.pixels is None else dataset.pixels
+    counts = np.zeros(classes, np.int64)
+    counts[: len(pixels)] = pixels[:classes]
     present = np.flatnonzero(counts)
     if len(present) < 2:
         what = f"every labelled pixel is of class {present[0]}" if len(present) else "no pixel is labelled"
@@ -47,12 +40,27 @@ def census(dataset: Dataset, classes: int, progress: Callable[[str], None] = lam
     return counts
 
 
-def _counts(dataset: Dataset, index: int, classes: int) -> NDArray[np.int64]:
+def _count(dataset: Dataset, total: int, progress: Callable[[str], None]) -> NDArray[np.int64]:
+    """The pixels of each class in so many masks of a set. Shape: (UNKNOWN,)."""
+    indices = np.arange(total) * len(dataset) // max(1, total)
+
+    def count(chunk: NDArray[np.int64]) -> NDArray[np.int64]:
+        return sum((_pixels(dataset, int(index)) for index in chunk), np.zeros(UNKNOWN, np.int64))
+
+    chunks = [indices[start : start + CHUNK] for start in range(0, total, CHUNK)]
+    pixels, done = np.zeros(UNKNOWN, np.int64), 0
+    for chunk, found in zip(chunks, in_threads(count, chunks, available_threads()), strict=True):
+        pixels, done = pixels + found, done + len(chunk)
+        progress(f"masks of {dataset.origin}: {done:,} of {total:,}")
+    return pixels
+
+
+def _pixels(dataset: Dataset, index: int) -> NDArray[np.int64]:
     try:
         found = np.bincount(dataset.read_map(index).ravel(), minlength=UNKNOWN + 1)
     except BadSampleError:
-        return np.zeros(classes, np.int64)
-    return found[:UNKNOWN][:classes].astype(np.int64)
+        return np.zeros(UNKNOWN, np.int64)
+    return found[:UNKNOWN].astype(np.int64)
 
 
 def absent_pixels(dataset: Dataset, counts: NDArray[np.int64]) -> list[str]:

@@ -27,6 +27,7 @@ class Dataset(ABC):
         labels: the class number of each sample; -1 where `read_map` tells that of each pixel. Shape: (N,).
         images: True for images; False for arrays of features that are fed as they are.
         maps: whether the label of a sample is a map, read one by one.
+        pixels: how many of each class its maps hold, where they are counted already. Shape: (`UNKNOWN`,).
         fingerprint: a hash that changes when the samples, their order or labels do; cheap to take.
     """
 
@@ -35,6 +36,7 @@ class Dataset(ABC):
     labels: NDArray[np.int64]
     images: bool = True
     maps: bool = False
+    pixels: NDArray[np.int64] | None = None
     fingerprint: str
 
     def __len__(self) -> int:

@@ -96,15 +96,15 @@ def _to_gray(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
-def resize_square(image: Pixels, side: int) -> Pixels:
-    """The centre square of an image whose shorter side is resized to `side` (bilinear, antialiased).
+def resize_square(image: Pixels, side: int, *, nearest: bool = False) -> Pixels:
+    """The centre square of an image whose shorter side is resized to `side`: as `preprocessing.resize` has it.
 
     Shapes: (H, W, C) → (side, side, C). An image that is so already is given back, not copied.
 
     Raises:
         DamagedImageError: too long and thin to be resized.
     """
-    return image if image.shape[:2] == (side, side) else fit_to(image, side, side, side)
+    return image if image.shape[:2] == (side, side) else fit_to(image, side, side, side, nearest=nearest)
 
 
 def fit(image: Pixels, preprocessing: Preprocessing, height: int, width: int) -> Pixels:

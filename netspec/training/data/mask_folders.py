@@ -111,13 +111,13 @@ def _classes(root: Place) -> tuple[str, ...]:
 
 
 def decode_mask(data: bytes) -> NDArray[np.uint8]:
-    """The class number of each pixel of a mask: its gray value, or its place in the palette. Shape: (H, W).
+    """The class number of each pixel of a mask, upright: its gray value, or its place in the palette. Shape: (H, W).
 
     Raises:
         DamagedImageError: it is no image, damaged, absurdly large, in colors, of a lossy format, or of numbers that
             are none of a class.
     """
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 # few commands read images
+    from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 # few commands read images
 
     try:
         with Image.open(BytesIO(data)) as opened:
@@ -129,7 +129,7 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
                 expected = "expected a mask of class numbers, gray or by a palette"
                 raise DamagedImageError(f"{expected}, received one in colors ({opened.mode})")
             opened.load()
-            numbers = np.asarray(opened)
+            numbers = np.asarray(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as error:
         raise DamagedImageError("not an image that Pillow reads") from error
     except Image.DecompressionBombError as error:

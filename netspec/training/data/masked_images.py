@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.graph import Preprocessing
 from netspec.preprocessing import DamagedImageError, Pixels
 from netspec.preprocessing import fit as fit_to
 from netspec.training.data.dataset import BadSampleError, Dataset
-from netspec.training.data.findings import OnBadSample
 from netspec.training.data.images import read_image
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import in_threads
-from netspec.training.data.samples import Cut, FeatureReader, ImageReader, Reader, Samples, in_order
+from netspec.training.data.samples import Cut, FeatureReader, ImageReader, Reader, Reading, Samples, in_order
 from netspec.training.data.targets import MapRule, Targets, mirrored
 from netspec.training.data.tiles import tiles_of
 
@@ -27,31 +25,12 @@ class MaskedImageReader(ImageReader):
     Images are mirrored around themselves, as far as the input reaches beyond the output; not where crops are cut from
     images of their own size.
 
-    Args:
-        dataset: of images with masks.
-        shape: of the network's input.
-        preprocessing: of the network.
-        rule: how masks become labels.
-        on_bad_sample: what a bad one is.
-        whole: whether crops are cut from images of their own size, not from resized ones.
-
     Raises:
         NetspecError: the input takes no images.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        shape: tuple[int, ...],
-        preprocessing: Preprocessing | None,
-        rule: MapRule,
-        on_bad_sample: OnBadSample = "fatal",
-        *,
-        whole: bool = False,
-    ) -> None:
-        super().__init__(dataset, shape, preprocessing, on_bad_sample, whole=whole)
-        self._crop = None if whole else rule.size
-        self._margins = (0, 0) if whole else rule.margins(self.height, self.width)
+    def __init__(self, dataset: Dataset, how: Reading, rule: MapRule) -> None:
+        super().__init__(dataset, how)
         self._rule = rule
 
     def read(self, indices: NDArray[np.int64], threads: int, cut: Cut, views: tuple[int, ...] = ()) -> Samples:
@@ -91,7 +70,7 @@ class MaskedImageReader(ImageReader):
         self._good(len(indices), bad, threads)
         pairs = [(position, each) for position, each in found if not isinstance(each, str)]
         if not pairs:
-            return Samples(np.empty((0, *read, self._channels), np.uint8), np.empty(0, np.int64), in_order(bad))
+            return Samples(np.empty((0, *read, self.how.shape[0]), np.uint8), np.empty(0, np.int64), in_order(bad))
         firsts = [[position, *[-1] * (len(labels) - 1)] for position, (_, labels) in pairs]
         inputs, labels = (np.concatenate(arrays) for arrays in zip(*(each for _, each in pairs), strict=True))
         return Samples(inputs, np.concatenate(firsts), in_order(bad), labels)
@@ -104,34 +83,26 @@ class MaskedImageReader(ImageReader):
         """An image and its mask, brought to one size."""
         image = read_image(self.dataset, index, self._preprocessing, None, self._scratch)
         mask = read_mask(self.dataset, index, image.shape[:2], self._rule.classes)
-        if self._crop:
-            side = self._preprocessing.resize_shorter_side
-            try:
-                image = fit_to(image, side, *self._crop)
-            except DamagedImageError as error:
-                raise BadSampleError(f"{self.dataset.describe(index)}: {error.message}") from error
-            mask = fit_to(mask, side, *self._crop, nearest=True)
-        return mirrored(image, self._margins), mirrored(mask, self._margins)
+        if self.how.whole:
+            return image, mask
+        side = self._preprocessing.resize_shorter_side
+        try:
+            image = fit_to(image, side, *self._rule.size)
+        except DamagedImageError as error:
+            raise BadSampleError(f"{self.dataset.describe(index)}: {error.message}") from error
+        mask = fit_to(mask, side, *self._rule.size, nearest=True)
+        margins = self._rule.margins(self.height, self.width)
+        return mirrored(image, margins), mirrored(mask, margins)
 
 
-def open_reader(
-    dataset: Dataset,
-    shape: tuple[int, ...],
-    preprocessing: Preprocessing | None,
-    on_bad_sample: OnBadSample,
-    *,
-    whole: bool = False,
-    rule: MapRule | None = None,
-) -> Reader:
-    """The reader of a dataset for a network's input; of images in their own size where `whole`, by a rule of masks.
+def open_reader(dataset: Dataset, how: Reading) -> Reader:
+    """The reader of a dataset for a network's input.
 
     Raises:
         NetspecError: the dataset is empty, or the input takes no images.
     """
     if not len(dataset):
         raise NetspecError(f"{dataset.origin}: there are no samples in it")
-    if dataset.images:
-        if rule is not None:
-            return MaskedImageReader(dataset, shape, preprocessing, rule, on_bad_sample, whole=whole)
-        return ImageReader(dataset, shape, preprocessing, on_bad_sample, whole=whole)
-    return FeatureReader(dataset, shape, on_bad_sample, rule)
+    if not dataset.images:
+        return FeatureReader(dataset, how)
+    return MaskedImageReader(dataset, how, how.rule) if how.rule else ImageReader(dataset, how)

@@ -19,6 +19,7 @@ from netspec.training.data.division import absent_classes
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.images import DamagedImageError, Pixels, resize_square
+from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.training.data.roles import Role
 from netspec.training.data.shards import MANIFEST, Manifest, PartRecord, ShardWriter
@@ -46,10 +47,10 @@ def prepare(
     Args:
         url: what is prepared.
         out: a folder that is not there yet, or empty.
-        side: images are resized to this shorter side, and its centre square kept; None keeps them as they are, and
-            they must be of one size. Units: pixels.
+        side: images are resized to this shorter side, and its centre square kept, masks likewise by the nearest
+            pixels; None keeps them as they are, and they must be of one size. Units: pixels.
         gray: keep one channel.
-        on_bad_sample: whether an image that cannot be decoded is fatal, when all are read, or left out.
+        on_bad_sample: whether an image that cannot be used, or its mask not, is fatal when all are read, or left out.
         validation: another set to validate with, as `open_data` has it.
         holdout: the share that is held back, likewise.
         seed: of what is held back.
@@ -59,18 +60,13 @@ def prepare(
     Raises:
         BadDataError: all that cannot be used, listed.
         NetspecError: `out` is there, is not writable or has no space; the set cannot be opened, or holds
-            no images, such of several sizes, or masks.
+            no images, or such of several sizes.
     """
     _require_vacant(out)
     progress("opening")
     splits = open_data(url, validation=validation, holdout=holdout, seed=seed, on_bad_sample=on_bad_sample)
     if not splits.training.images:
         raise NetspecError(f"{url}: holds features, which are fed as they are: there is nothing to prepare")
-    if splits.training.maps:
-        raise NetspecError(
-            f"{url}: has masks, and what is prepared has one label an image",
-            "train on it as it is; PNG and TIFF of the size that is trained on read fast",
-        )
     preparation = _Preparation(url, _Conversion(side, gray), workers or available_threads(), on_bad_sample, progress)
     return preparation.write(out, splits)
 
@@ -88,6 +84,9 @@ def _parts(splits: Splits) -> dict[Role, Dataset]:
     return parts
 
 
+Stored = tuple[Pixels, Pixels | None]  # an image, and its mask where it has one
+
+
 @dataclass(frozen=True, slots=True)
 class _Conversion:
     """From a sample to what is stored of it."""
@@ -95,10 +94,14 @@ class _Conversion:
     side: int | None
     gray: bool
 
-    def __call__(self, part: Dataset, index: int) -> Pixels:
+    def __call__(self, part: Dataset, index: int) -> Stored:
         image = decoded(part, index, self.gray)
+        mask = read_mask(part, index, image.shape[:2], len(part.classes) or None) if part.maps else None
+        if self.side is None:
+            return image, mask
         try:
-            return image if self.side is None else resize_square(image, self.side)
+            resized = resize_square(image, self.side)
+            return resized, mask if mask is None else resize_square(mask, self.side, nearest=True)
         except DamagedImageError as error:
             raise BadSampleError(f"{part.describe(index)}: {error.message}") from error
 
@@ -118,7 +121,8 @@ class _Preparation:
         """The whole set, or nothing."""
         parts = _parts(splits)
         shape = self._first_shape(parts.values())
-        _require_space(out, sum(map(len, parts.values())) * int(np.prod(shape)) + _SPARE)
+        each = int(np.prod(shape)) + (int(np.prod(shape[:2])) if splits.training.maps else 0)
+        _require_space(out, sum(map(len, parts.values())) * each + _SPARE)
         with _arriving(out) as stage:
             records = {role: self._write_part(stage / role, part, shape) for role, part in parts.items()}
             self.findings.settle(self.url, self.on_bad_sample)
@@ -142,7 +146,7 @@ class _Preparation:
         findings = Findings()
         for part, index in ((each, index) for each in parts for index in range(len(each))):
             try:
-                height, width, channels = self.convert(part, index).shape
+                height, width, channels = self.convert(part, index)[0].shape
             except BadSampleError as error:
                 findings.problems.append(error.message)
             else:
@@ -152,20 +156,21 @@ class _Preparation:
 
     def _write_part(self, folder: Path, part: Dataset, shape: tuple[int, int, int]) -> PartRecord:
         """Shards of the part's good images. Once a problem is fatal, the rest is read for its problems alone."""
-        writer = ShardWriter(folder, shape, len(part))
-        images = in_threads(lambda index: self._converted(part, index, shape), range(len(part)), self.threads)
-        for index, image in enumerate(images):
-            if isinstance(image, BadSampleError):
-                self.findings.problems.append(image.message)
+        writer = ShardWriter(folder, shape, len(part), masks=part.maps)
+        samples = in_threads(lambda index: self._converted(part, index, shape), range(len(part)), self.threads)
+        for index, sample in enumerate(samples):
+            if isinstance(sample, BadSampleError):
+                self.findings.problems.append(sample.message)
             elif self.on_bad_sample == "skip" or not self.findings.problems:
-                writer.add(image, int(part.labels[index]))
+                image, mask = sample
+                writer.add(image, int(part.labels[index]), mask)
             if index % REPORTED == 0:
                 self.progress(f"{folder.name}: {index:,} of {len(part):,}")
         return writer.close()
 
-    def _converted(self, part: Dataset, index: int, shape: tuple[int, ...]) -> Pixels | BadSampleError:
+    def _converted(self, part: Dataset, index: int, shape: tuple[int, ...]) -> Stored | BadSampleError:
         try:
-            image = self.convert(part, index)
+            image, mask = self.convert(part, index)
         except BadSampleError as error:
             return error
         if image.shape != shape:
@@ -174,7 +179,7 @@ class _Preparation:
                 f"{part.describe(index)}: expected {first} (H, W, C) as the first image has, received {other}",
                 "give --side to resize them, or --gray for one channel",
             )
-        return image
+        return image, mask
 
 
 def _require_vacant(out: Path) -> None:

@@ -57,6 +57,25 @@ class Samples:
     weights: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How samples become inputs of a network.
+
+    Attributes:
+        shape: of the network's input.
+        preprocessing: of the network; None takes the values of images as they are.
+        on_bad_sample: what a bad one is.
+        whole: whether crops are cut from images of their own size, not from resized ones.
+        rule: how masks become labels, where the samples have them.
+    """
+
+    shape: tuple[int, ...]
+    preprocessing: Preprocessing | None = None
+    on_bad_sample: OnBadSample = "fatal"
+    whole: bool = False
+    rule: MapRule | None = None
+
+
 class Memory:
     """Arrays in memory that was another's: fresh memory the kernel zeroes first, at a tenth of decoding's own cost."""
 
@@ -84,9 +103,8 @@ class Memory:
 class Reader(ABC):
     """Reads samples of a dataset for a network's input, several at once."""
 
-    def __init__(self, dataset: Dataset, on_bad_sample: OnBadSample) -> None:
-        self.dataset = dataset
-        self._on_bad_sample = on_bad_sample
+    def __init__(self, dataset: Dataset, how: Reading) -> None:
+        self.dataset, self.how = dataset, how
 
     @abstractmethod
     def read(self, indices: NDArray[np.int64], threads: int, cut: Cut, views: tuple[int, ...] = ()) -> Samples:
@@ -112,7 +130,7 @@ class Reader(ABC):
 
     def _good(self, count: int, bad: dict[int, str], threads: int) -> NDArray[np.int64]:
         """The positions of `count` samples that are not bad; bad ones are told, or fatal."""
-        if bad and self._on_bad_sample == "fatal":
+        if bad and self.how.on_bad_sample == "fatal":
             raise self._all_bad(in_order(bad), threads)
         return np.delete(np.arange(count), list(bad))
 
@@ -144,30 +162,13 @@ class Reader(ABC):
 class ImageReader(Reader):
     """Reads images.
 
-    Args:
-        dataset: of images.
-        shape: of the network's input.
-        preprocessing: of the network.
-        on_bad_sample: what a bad one is.
-        whole: whether crops are cut from images of their own size, not from resized ones.
-
     Raises:
         NetspecError: the input takes no images.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        shape: tuple[int, ...],
-        preprocessing: Preprocessing | None,
-        on_bad_sample: OnBadSample = "fatal",
-        *,
-        whole: bool = False,
-    ) -> None:
-        super().__init__(dataset, on_bad_sample)
-        self._preprocessing, self.height, self.width = image_size(shape, preprocessing)
-        self._crop = None if whole else (self.height, self.width)
-        self._channels = shape[0]
+    def __init__(self, dataset: Dataset, how: Reading) -> None:
+        super().__init__(dataset, how)
+        self._preprocessing, self.height, self.width = image_size(how.shape, how.preprocessing)
         self._memory, self._scratch = Memory(), Scratch()
 
     def read(self, indices: NDArray[np.int64], threads: int, cut: Cut, views: tuple[int, ...] = ()) -> Samples:
@@ -180,7 +181,7 @@ class ImageReader(Reader):
 
     def _filled(self, indices: NDArray[np.int64], threads: int, put: Put, views: tuple[int, ...]) -> Samples:
         """The arrays of samples, each put where it is to stand, in several threads."""
-        inputs = self._memory.array((len(indices), *views, self.height, self.width, self._channels))
+        inputs = self._memory.array((len(indices), *views, self.height, self.width, self.how.shape[0]))
 
         def fill(positions: range) -> dict[int, str]:
             bad = {}
@@ -201,7 +202,8 @@ class ImageReader(Reader):
         self._image(index)
 
     def _image(self, index: int) -> Pixels:
-        return read_image(self.dataset, index, self._preprocessing, self._crop, self._scratch)
+        crop = None if self.how.whole else (self.height, self.width)
+        return read_image(self.dataset, index, self._preprocessing, crop, self._scratch)
 
 
 class FeatureReader(Reader):
@@ -211,34 +213,28 @@ class FeatureReader(Reader):
         NetspecError: the first does not fit the input; then the others will not either.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        shape: tuple[int, ...],
-        on_bad_sample: OnBadSample = "fatal",
-        rule: MapRule | None = None,
-    ) -> None:
-        super().__init__(dataset, on_bad_sample)
-        self._shape, self._rule = shape, rule
+    def __init__(self, dataset: Dataset, how: Reading) -> None:
+        super().__init__(dataset, how)
         first = np.shape(dataset.read(0))
-        if first != shape:
-            raise NetspecError(f"{dataset.origin}: features of {first} do not fit the network's input of {shape}")
+        if first != how.shape:
+            raise NetspecError(f"{dataset.origin}: features of {first} do not fit the network's input of {how.shape}")
 
     def read(self, indices: NDArray[np.int64], threads: int, cut: Cut, views: tuple[int, ...] = ()) -> Samples:
         """Arrays. Shape of the inputs: (n, …)."""
         rows: list[NDArray[Any]] = []
         bad: dict[int, str] = {}
-        targets = Targets(self._rule, len(indices)) if self._rule else None
+        shape, rule = self.how.shape, self.how.rule
+        targets = Targets(rule, len(indices)) if rule else None
         for position, index in enumerate(indices):
             try:
                 features = self._features(int(index))
-                if targets and self._rule:
-                    targets.fill(position, read_mask(self.dataset, int(index), self._shape[1:], self._rule.classes))
+                if targets and rule:
+                    targets.fill(position, read_mask(self.dataset, int(index), shape[1:], rule.classes))
                 rows.append(features)
             except BadSampleError as error:
                 bad[position] = error.message
         good = self._good(len(indices), bad, threads)
-        inputs = np.stack(rows) if rows else np.empty((0, *self._shape), np.float32)
+        inputs = np.stack(rows) if rows else np.empty((0, *shape), np.float32)
         return Samples(inputs, good, in_order(bad), *(targets.of(good) if targets else ()))
 
     def check(self, index: int) -> None:
@@ -247,8 +243,8 @@ class FeatureReader(Reader):
 
     def _features(self, index: int) -> NDArray[Any]:
         features = np.asarray(self.dataset.read(index))
-        if features.shape != self._shape:
-            received = f"expected features of {self._shape}, received {features.shape}"
+        if features.shape != self.how.shape:
+            received = f"expected features of {self.how.shape}, received {features.shape}"
             raise BadSampleError(f"{self.dataset.describe(index)}: {received}")
         return features
 

@@ -2,12 +2,14 @@
 
 manifest.json
 training/labels.npy, training/00000.npy, training/00001.npy, …
+training/masks-00000.npy, training/masks-00001.npy, …             where images have masks: of the same rows
 validation/…                                                      where a part is held back
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netspec.errors import NetspecError
-from netspec.training.data.dataset import BadSampleError, Dataset, Splits
+from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, Splits
 from netspec.training.data.findings import Findings, kept, usable_labels
 from netspec.training.data.fingerprint import file_digest, fingerprint
 from netspec.training.data.places import UNKNOWN_SIZE, Place
@@ -24,6 +26,7 @@ from netspec.training.data.roles import Role
 
 MANIFEST: Final = "manifest.json"
 LABELS: Final = "labels.npy"
+MASKS: Final = "masks-"
 SHARD_BYTES: Final = 256 << 20
 AGAIN: Final = "prepare the set again"
 
@@ -41,10 +44,18 @@ class FileRecord(_Record):
 
 
 class PartRecord(_Record):
-    """A part of the set: every shard but the last has as many rows as the first."""
+    """A part of the set: every shard but the last has as many rows as the first.
+
+    Attributes:
+        labels, shards: its files.
+        masks: as many as there are shards; none where images have labels.
+        pixels: of each class in all masks, up to the last that occurs.
+    """
 
     labels: FileRecord
     shards: tuple[FileRecord, ...] = Field(strict=False)
+    masks: tuple[FileRecord, ...] = Field(default=(), strict=False)
+    pixels: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(), strict=False, max_length=UNKNOWN)
 
 
 class Manifest(_Record):
@@ -71,58 +82,99 @@ class Manifest(_Record):
     notes: tuple[str, ...] = Field(default=(), strict=False)
 
 
-class ShardDataset(Dataset):
-    """Images of a part of a prepared set. Shards are mapped when they are first read, in each process anew."""
+class _Rows:
+    """Arrays of one shape in files, mapped when they are first read, in each process anew."""
 
-    def __init__(self, folder: Place, manifest: Manifest, part: PartRecord, labels: NDArray[np.int64]) -> None:
-        self.origin, self.classes, self.labels = str(folder), manifest.classes, labels
-        digests = [record.digest for record in (part.labels, *part.shards)]
-        self.fingerprint = fingerprint("\0".join(manifest.classes), *digests)
-        self._folder, self._part, self._shape = folder, part, manifest.shape
+    def __init__(self, folder: Place, prefix: str, shape: tuple[int, ...], records: tuple[FileRecord, ...]) -> None:
+        self._folder, self._shape, self._records = folder, shape, records
+        self._places = [folder / f"{prefix}{shard_name(number)}" for number in range(len(records))]
         self._maps: dict[int, NDArray[np.uint8]] = {}
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The image: a read-only view of the file, or what is fetched of it where it is behind a URL."""
-        number, row = divmod(index, self._part.shards[0].rows)
+        """A read-only view of a file, or what is fetched of it where it is behind a URL.
+
+        Raises:
+            BadSampleError: it cannot be read.
+        """
+        number, row = divmod(index, self._records[0].rows)
         try:
             if self._folder.local is None:
                 return self._fetch(number, row)
-            image: NDArray[np.uint8] = self._map(number)[row]
+            array: NDArray[np.uint8] = self._map(number)[row]
         except (OSError, ValueError, NetspecError) as error:
             raise BadSampleError(f"{self.describe(index)}: cannot be read: {error}") from error
-        return image
+        return array
 
     def describe(self, index: int) -> str:
-        """The shard and the row in it, from 0."""
-        number, row = divmod(index, self._part.shards[0].rows)
-        return f"{self._folder / shard_name(number)}, row {row}"
+        """The file and the row in it, from 0."""
+        number, row = divmod(index, self._records[0].rows)
+        return f"{self._places[number]}, row {row}"
+
+    def cut_short(self, sizes: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+        """The numbers of the files that are not as long as they were written, and what is wrong with each."""
+        for number, (place, record) in enumerate(zip(self._places, self._records, strict=True)):
+            size = sizes.get(place.name)
+            if size not in {record.size, UNKNOWN_SIZE}:
+                received = "there is no such file" if size is None else f"cut short: {size:,} bytes of {record.size:,}"
+                yield number, f"{place}: {received}"
 
     def damage(self) -> list[str]:
-        """The shards whose content is not what was written. Reads all of them."""
-        names = (shard_name(number) for number in range(len(self._part.shards)))
-        records = zip(names, self._part.shards, strict=True)
-        return [
-            f"{self._folder / name}: damaged: its digest is not the manifest's"
-            for name, record in records
-            if _digest(self._folder / name) != record.digest
-        ]
+        """The files whose content is not what was written. Reads all of them."""
+        records = zip(self._places, self._records, strict=True)
+        wrong = [place for place, record in records if _digest(place) != record.digest]
+        return [f"{place}: damaged: its digest is not the manifest's" for place in wrong]
 
     def _map(self, number: int) -> NDArray[np.uint8]:
         if number not in self._maps:
-            path = self._folder.local
+            path = self._places[number].local
             assert path is not None  # noqa: S101 # asked for by who has checked
-            mapped = np.load(path / shard_name(number), mmap_mode="r", allow_pickle=False)
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             self._maps[number] = np.asarray(mapped).reshape(-1, *self._shape)
         return self._maps[number]
 
     def _fetch(self, number: int, row: int) -> NDArray[np.uint8]:
-        shard, step = self._part.shards[number], int(np.prod(self._shape))
-        start = shard.size - (shard.rows - row) * step  # the header's length is what the rows leave
-        content = (self._folder / shard_name(number)).read(start, start + step)
+        record, step = self._records[number], int(np.prod(self._shape))
+        start = record.size - (record.rows - row) * step  # the header's length is what the rows leave
+        content = self._places[number].read(start, start + step)
         return np.frombuffer(content, np.uint8).reshape(self._shape)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_maps": {}}
+
+
+class ShardDataset(Dataset):
+    """Images of a part of a prepared set, and their masks where they have such."""
+
+    def __init__(self, folder: Place, manifest: Manifest, part: PartRecord, labels: NDArray[np.int64]) -> None:
+        self.origin, self.classes, self.labels = str(folder), manifest.classes, labels
+        self.maps = bool(part.masks)
+        if self.maps:
+            self.pixels = np.zeros(UNKNOWN, np.int64)
+            self.pixels[: len(part.pixels)] = part.pixels
+        digests = [record.digest for record in (part.labels, *part.shards, *part.masks)]
+        self.fingerprint = fingerprint("\0".join(manifest.classes), *digests)
+        self._images = _Rows(folder, "", manifest.shape, part.shards)
+        self._masks = _Rows(folder, MASKS, manifest.shape[:2], part.masks)
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """The image."""
+        return self._images.read(index)
+
+    def read_map(self, index: int) -> NDArray[np.uint8]:
+        """The mask."""
+        return self._masks.read(index)
+
+    def describe(self, index: int) -> str:
+        """The shard and the row in it, from 0."""
+        return self._images.describe(index)
+
+    def cut_short(self, sizes: Mapping[str, int]) -> list[tuple[int, str]]:
+        """The shards that are not as long as they were written, or whose masks are not, and what is wrong."""
+        return [*self._images.cut_short(sizes), *self._masks.cut_short(sizes)]
+
+    def damage(self) -> list[str]:
+        """The files whose content is not what was written. Reads all of them."""
+        return self._images.damage() + self._masks.damage()
 
 
 def shard_name(number: int) -> str:
@@ -162,14 +214,12 @@ def read_manifest(folder: Place) -> Manifest:
 def _open_part(folder: Place, manifest: Manifest, part: PartRecord, findings: Findings) -> Dataset:
     labels = _read_labels(folder / LABELS, part)
     dataset = ShardDataset(folder, manifest, part, labels)
-    good = usable_labels(labels, len(manifest.classes), dataset.describe, findings)
-    sizes = {entry.name: entry.size for entry in folder.entries()}
-    for number, record in enumerate(part.shards):
-        size = sizes.get(shard_name(number))
-        if size not in {record.size, UNKNOWN_SIZE}:
-            received = "there is no such file" if size is None else f"cut short: {size:,} bytes of {record.size:,}"
-            findings.problems.append(f"{folder / shard_name(number)}: {received}")
-            good = good[good // part.shards[0].rows != number]
+    good = np.arange(len(labels))
+    if not dataset.maps:
+        good = usable_labels(labels, len(manifest.classes), dataset.describe, findings)
+    for number, problem in dataset.cut_short({entry.name: entry.size for entry in folder.entries()}):
+        findings.problems.append(problem)
+        good = good[good // part.shards[0].rows != number]
     return kept(dataset, good)
 
 
@@ -191,26 +241,33 @@ def _read_labels(place: Place, part: PartRecord) -> NDArray[np.int64]:
 class ShardWriter:
     """Writes a part: images in order, a shard whenever one is full."""
 
-    def __init__(self, folder: Path, shape: tuple[int, int, int], most: int) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, int, int], most: int, *, masks: bool = False) -> None:
         """Begin.
 
         Args:
             folder: where to; it is made.
             shape: of every image.
             most: images that may come.
+            masks: whether each comes with one.
         """
         folder.mkdir()
         rows = max(1, min(most, SHARD_BYTES // int(np.prod(shape))))
         self._folder = folder
         self._rows = np.empty((rows, *shape), np.uint8)
+        self._masks = np.empty((rows, *shape[:2]), np.uint8) if masks else None
+        self._pixels = np.zeros(UNKNOWN + 1, np.int64)
         self._labels: list[int] = []
         self._shards: list[FileRecord] = []
+        self._mask_shards: list[FileRecord] = []
         self._filled = 0
 
-    def add(self, image: NDArray[np.uint8], label: int) -> None:
-        """The next image."""
+    def add(self, image: NDArray[np.uint8], label: int, mask: NDArray[np.uint8] | None = None) -> None:
+        """The next image, with its mask where they come with such: (H, W, 1)."""
         self._rows[self._filled] = image
         self._labels.append(label)
+        if self._masks is not None and mask is not None:
+            self._masks[self._filled] = mask[..., 0]
+            self._pixels += np.bincount(mask.ravel(), minlength=UNKNOWN + 1)
         self._filled += 1
         if self._filled == len(self._rows):
             self._flush()
@@ -220,11 +277,14 @@ class ShardWriter:
         if self._filled:
             self._flush()
         labels = _write_array(self._folder / LABELS, np.array(self._labels, np.int64))
-        return PartRecord(labels=labels, shards=tuple(self._shards))
+        pixels = np.trim_zeros(self._pixels[:UNKNOWN], "b").tolist()
+        return PartRecord(labels=labels, shards=self._shards, masks=self._mask_shards, pixels=pixels)
 
     def _flush(self) -> None:
-        path = self._folder / shard_name(len(self._shards))
-        self._shards.append(_write_array(path, self._rows[: self._filled]))
+        name = shard_name(len(self._shards))
+        self._shards.append(_write_array(self._folder / name, self._rows[: self._filled]))
+        if self._masks is not None:
+            self._mask_shards.append(_write_array(self._folder / f"{MASKS}{name}", self._masks[: self._filled]))
         self._filled = 0
 
 

@@ -19,7 +19,6 @@ from netspec.training.data.census import census
 from netspec.training.data.check import check_data
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.mask_folders import decode_mask
-from netspec.training.data.prepare import prepare
 from netspec.training.data.sources import open_data
 from netspec.training.data.targets import MapRule, mirrored
 from netspec.training.data.tiles import tiles_of
@@ -243,11 +242,16 @@ def test_bad_masks_are_left_out_with_their_images(tmp_path: Path) -> None:
     assert bad == [f"{root}/images/01.png: the image is 8x8 (HxW), and its mask 8x9"]
 
 
-def test_masks_are_not_prepared(tmp_path: Path) -> None:
-    root = write(tmp_path / "set", [(8, 8)] * 2)
-    with pytest.raises(NetspecError, match="has masks, and what is prepared has one label an image"):
-        prepare(str(root), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_a_mask_is_turned_upright_as_its_image_is(tmp_path: Path) -> None:
+    root = write(tmp_path / "set", [(8, 12)] * 4)
+    for path in root.rglob("*.*"):
+        image = Image.open(path)
+        image.getexif()[0x0112] = 3  # Exif 2.3, orientation: turned by 180 degrees
+        image.save(path, exif=image.getexif())
+    dataset = open_data(str(root), holdout=0).training
+    (found,) = evaluation_batches(dataset, (1, 8, 8), None, 1, 8, rule=MapRule(CLASSES, (8, 8)))
+    known = found.labels != UNLABELLED
+    np.testing.assert_array_equal(found.inputs[:, 0, :, :, 0][known], told(found.labels[known]))
 
 
 @pytest.mark.parametrize(("size", "tiles"), [((20, 21), 9), ((16, 8), 2), ((5, 30), 6)])
