@@ -16,6 +16,7 @@ from netspec.training.update import clip, update
 
 Update = Callable[[Recipe, TrainingState, Weights, float], TrainingState]
 NOTHING = Fault("nothing", Dropout)
+UNITS = 80  # in the last place of each weight: what TensorFlow's sums are to PyTorch's
 
 
 @dataclass(frozen=True)
@@ -151,3 +152,28 @@ def without_partners(batch: Batch) -> Batch:
 
 def with_whole_pixels(batch: Batch) -> Batch:
     return replace(batch, inputs=batch.inputs.astype(np.uint8))
+
+
+class OtherRounding(Trainer):
+    """A trainer whose sums are in another order, as it were: each step begins with weights some units off."""
+
+    def __init__(self, sound: Trainer) -> None:
+        self._sound = sound
+
+    def step(
+        self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
+    ) -> StepResult:
+        state, random = self._sound.export_state(), np.random.default_rng(key)
+        units = {name: UNITS * np.spacing(np.abs(array)) for name, array in state.weights.items()}
+        moved = {n: w + units[n] * random.choice([-1, 1], w.shape).astype(w.dtype) for n, w in state.weights.items()}
+        self._sound.import_state(replace(state, weights=moved))
+        return self._sound.step(batches, rate, total, key, keep_gradients=keep_gradients)
+
+    def predict(self, inputs: Array) -> Array:
+        return self._sound.predict(inputs)
+
+    def export_state(self) -> TrainingState:
+        return self._sound.export_state()
+
+    def import_state(self, state: TrainingState) -> None:
+        self._sound.import_state(state)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph
@@ -14,9 +15,10 @@ from netspec.ops.base import Weights
 from netspec.recipe import Recipe
 from netspec.training.network import classes_of
 from netspec.types import DType
-from netspec.verify.compare import LOSS_TOLERANCE, STATE_TOLERANCE, Comparison
+from netspec.verify.compare import STATE_TOLERANCE, Comparison
 from netspec.verify.report import LOSS, TrainingDivergence
 from netspec.verify.training.case import STEPS, TrainingCase, check_recipes, measured
+from netspec.verify.training.rounding import Rounding
 from netspec.verify.training.state import THE_LOSS, Subject, gap_of, loss_error, shares, state_gaps, update_gaps
 from netspec.verify.training.trap import trap_of
 
@@ -97,7 +99,7 @@ class Pair:
 
     def __init__(self, case: TrainingCase, dtype: DType, backend: str, against: str) -> None:
         self._case, self._dtype, self._backend, self._against = case, dtype, backend, against
-        self._worst: dict[float, tuple[float, str]] = {}  # by tolerance: the error, and of what
+        self._worst: dict[bool, Comparison] = {}  # of losses, and of weights and slots
         self.divergence: TrainingDivergence | None = None
 
     def hold(self, step: int, errors: Mapping[Subject, float], tolerance: float) -> None:
@@ -105,23 +107,29 @@ class Pair:
         if self.divergence is not None:
             return
         subject, error = max(errors.items(), key=lambda item: item[1])
-        if tolerance not in self._worst or error > self._worst[tolerance][0]:
-            self._worst[tolerance] = (error, f"{subject}, step {step + 1}")
-        if not error <= tolerance:
-            failed = [other for other, found in errors.items() if not found <= tolerance]
+        found = Comparison(
+            "training",
+            self._backend,
+            self._against,
+            self._dtype,
+            self._case.label,
+            f"{subject}, step {step + 1}",
+            error,
+            tolerance,
+        )
+        worst = self._worst.setdefault(subject == THE_LOSS, found)
+        if error / tolerance > worst.error / worst.tolerance:
+            self._worst[subject == THE_LOSS] = found
+        if not found.passed:
+            failed = [other for other, share in errors.items() if not share <= tolerance]
             trap = trap_of(self._case, self._dtype, step, failed, of_rule=self._against == NUMPY)
             self.divergence = TrainingDivergence(
                 self._backend, self._against, self._dtype, step + 1, *subject, error, tolerance, trap
             )
 
     def rows(self) -> list[Comparison]:
-        """The worst figure for each tolerance: that of losses, and that of weights and slots."""
-        return [
-            Comparison(
-                "training", self._backend, self._against, self._dtype, self._case.label, subject, error, tolerance
-            )
-            for tolerance, (error, subject) in self._worst.items()
-        ]
+        """The worst figure of losses, and that of weights and slots."""
+        return list(self._worst.values())
 
 
 class Lockstep:
@@ -137,55 +145,97 @@ class Lockstep:
         self, case: TrainingCase, dtype: DType, backends: Sequence[Backend], tolerance: float = STATE_TOLERANCE
     ) -> None:
         self._case, self._dtype, self._backends = case.in_dtype(dtype), dtype, backends
-        self._tolerance = tolerance
-        self._graph = self._case.graph
+        self._graph, self._tolerance = self._case.graph, tolerance
         self._trained = [name for name, weight in self._graph.weights.items() if weight.trainable]
         self._whole = dtype is DType.FLOAT64
+        self._rounding = Rounding(self._case, partial(self._trainer, backends[0]), tolerance)
+        self._trainers: dict[str, Trainer] = {}
+        self._states: dict[str, TrainingState] = {}  # in float64
         first, *others = (b.name for b in backends)
         held = [(name, NUMPY) for name in (first, *others)] if self._whole else []
         self.pairs = {who: Pair(case, dtype, *who) for who in [*held, *((name, first) for name in others)]}
+
+    def _trainer(self, backend: Backend) -> Trainer:
+        return backend.trainer(self._graph, self._case.weights, self._case.settings)
 
     def finish(self, progress: Progress) -> list[str]:
         """Take all steps; gives what is to be noted of them.
 
         Raises:
-            VerificationError: no weight moved.
+            VerificationError: no weight moved, or rounding becomes so much in one step that nothing can be compared.
         """
         start = {name: array.astype(self._dtype.numpy) for name, array in self._case.weights.items()}
-        states = {backend.name: TrainingState(start) for backend in self._backends}
+        self._states = {backend.name: TrainingState(start) for backend in self._backends}
         with ExitStack() as stack:
-            trainers: dict[str, Trainer] = {}
+            stack.callback(self._rounding.close)
             for backend in self._backends:
                 progress(f"training, loading {backend.name} {self._dtype}")
-                trainers[backend.name] = backend.trainer(self._graph, self._case.weights, self._case.settings)
-                stack.callback(trainers[backend.name].close)
+                self._trainers[backend.name] = self._trainer(backend)
+                stack.callback(self._trainers[backend.name].close)
             for step in range(STEPS):
-                self._step(step, trainers, states, progress)
-        return self._still(start, states[self._backends[0].name].weights) if self._whole else []
+                losses = self._step(step, progress)
+                self._compare(step, losses, progress)
+        still = self._still(start, self._states[self._backends[0].name].weights) if self._whole else []
+        return [*still, *self._rounding.notes]
 
-    def _step(
-        self, step: int, trainers: Mapping[str, Trainer], states: dict[str, TrainingState], progress: Progress
-    ) -> None:
-        """One step in each backend, and what it is held to: NumPy's update, then the first backend."""
+    def _step(self, step: int, progress: Progress) -> dict[str, float]:
+        """One step in each backend, in float64 held to NumPy's update; gives the losses."""
         case, whole = self._case, self._whole
         batches, rate, total = case.batches(step), case.rate(step), case.total(step)
         losses: dict[str, float] = {}
-        for name, trainer in trainers.items():
-            progress(f"training, {case.recipe.optimizer.name}, {name} {self._dtype}, step {step + 1} of {STEPS}")
+        for name, trainer in self._trainers.items():
+            progress(self._said(name, step))
             result = trainer.step(batches, rate, total, step, keep_gradients=whole)
             losses[name] = result.loss
             if whole:
-                before, states[name] = states[name], trainer.export_state()
+                before, self._states[name] = self._states[name], trainer.export_state()
                 if self.pairs[name, NUMPY].divergence is None:
-                    errors = self._update_errors(before, result, rate, states[name])
+                    errors = self._update_errors(before, result, rate, self._states[name])
                     self.pairs[name, NUMPY].hold(step, errors, self._tolerance)
-        first = self._backends[0].name
-        for (name, against), pair in self.pairs.items():
-            if against == first and name != first and pair.divergence is None:
-                error = loss_error(losses[name], losses[first], classes_of(self._graph))
-                pair.hold(step, {THE_LOSS: error}, LOSS_TOLERANCE[self._dtype])
-                if whole:
-                    pair.hold(step, shares(state_gaps(states[name], states[first])), self._tolerance)
+        return losses
+
+    def _said(self, name: str, step: int) -> str:
+        return f"training, {self._case.recipe.optimizer.name}, {name} {self._dtype}, step {step + 1} of {STEPS}"
+
+    def _compare(self, step: int, losses: Mapping[str, float], progress: Progress) -> None:
+        """Hold what a step made to what the first backend's made; where rounding parts them, let all begin anew."""
+        rounding, first = self._rounding, self._backends[0].name
+        found = {} if rounding.lost is not None else self._errors(first, losses)
+        limits = rounding.tolerances
+        if any(_beyond(errors, limits) for errors in found.values()):
+            say = partial(progress, f"{self._said(first, step)}, and again, to see what rounding becomes")
+            limits = rounding.limits(step, losses[first], self._states[first] if self._whole else None, say)
+        for pair, errors in found.items():
+            if rounding.lost is None or _beyond(errors, limits):
+                for these, limit in zip(errors, limits, strict=False):
+                    pair.hold(step, these, limit)
+        if rounding.lost == 0 and self._whole:
+            raise VerificationError(
+                f"{self._graph.name}: {'; '.join(rounding.notes)}: nothing is proved",
+                "verify it at a larger input: batch statistics of few values divide by next to nothing",
+            )
+        if rounding.lost is None and (limits != rounding.tolerances or rounding.since is not None):
+            self._begin_anew(step)
+
+    def _errors(self, first: str, losses: Mapping[str, float]) -> dict[Pair, list[dict[Subject, float]]]:
+        """Of each pair that has not parted: that of the loss, and in float64 those of the state."""
+        found: dict[Pair, list[dict[Subject, float]]] = {}
+        for name, loss in losses.items():
+            pair = self.pairs.get((name, first))
+            if pair is not None and pair.divergence is None:
+                found[pair] = [{THE_LOSS: loss_error(loss, losses[first], classes_of(self._graph))}]
+                if self._whole:
+                    found[pair].append(shares(state_gaps(self._states[name], self._states[first])))
+        return found
+
+    def _begin_anew(self, step: int) -> None:
+        """Give all the state that the first backend is in."""
+        first, *others = self._trainers
+        state = self._states[first] if self._whole else self._trainers[first].export_state()
+        for name in others:
+            self._trainers[name].import_state(state)
+            self._states[name] = state
+        self._rounding.join(step, state)
 
     def _update_errors(
         self, before: TrainingState, result: StepResult, rate: float, after: TrainingState
@@ -206,3 +256,7 @@ class Lockstep:
         if not still:
             return []
         return [f"{self._case.recipe.optimizer.name} hardly moves {', '.join(still)}, so little is proved of it"]
+
+
+def _beyond(errors: Sequence[Mapping[Subject, float]], limits: Sequence[float]) -> bool:
+    return any(max(these.values()) > limit for these, limit in zip(errors, limits, strict=False))
