@@ -258,6 +258,11 @@ def _groups(draw: Draw, x: TensorType) -> Attributes:
     return {"groups": draw(st.sampled_from(_divisors(x.features[0])))}
 
 
+def _pad(draw: Draw, x: TensorType) -> Attributes:
+    sides = {side: draw(st.integers(0, 2)) for side in ("start", "end")}
+    return _axis(draw, x) | sides | {"value": draw(st.sampled_from([0.0, -1.5]))}
+
+
 def _pad2d(draw: Draw, x: TensorType) -> Attributes:
     if draw(st.booleans()):
         return {"padding": _sides(draw, (2, 2)), "value": draw(st.sampled_from([0.0, -1.5]))}
@@ -307,8 +312,12 @@ _RULES: dict[type[Op], Rule] = {
     ops.Softplus: Rule(ANY, _of()),
     ops.Mish: Rule(ANY, _of()),
     ops.Softmax: Rule(ANY, _axis),
+    ops.Rescale: Rule(ANY, _of(scale=[1.0, -1.0, 0.17], offset=[0.0, 1.0, -0.3])),
+    ops.Exp: Rule(ANY, _of()),
+    ops.Abs: Rule(ANY, _of()),
     ops.Dropout: Rule(ANY, _of(rate=[0.0, 0.25, 0.5], mode=["inverted", "standard"])),
     ops.ReduceMean: Rule(ANY, _reduction),
+    ops.ReduceSum: Rule(ANY, _reduction),
     ops.ReduceMax: Rule(ANY, _reduction),
     ops.L2Normalize: Rule(ANY, _l2_normalize),
     ops.StochasticDepth: Rule(ANY, _of(rate=[0.0, 0.25], mode=["row", "batch"])),
@@ -318,8 +327,10 @@ _RULES: dict[type[Op], Rule] = {
     ops.Slice: Rule(ANY, _slice, 2),
     ops.ChannelShuffle: Rule(frozenset({3, 4}), _groups),
     ops.Roll: Rule(ANY, _roll),
+    ops.Pad: Rule(ANY, _pad, 2),
     ops.Pad2d: Rule(MAP, _pad2d, 2),
     ops.Add: Rule(ANY, _of(), 2),
+    ops.Subtract: Rule(ANY, _of(), 2),
     ops.Multiply: Rule(ANY, _of(), 2),
     ops.Concat: Rule(ANY, _of(), 2),
     ops.Parameter: Rule(ANY, _parameter),
