@@ -1,0 +1,81 @@
+"""Limits of a forward pass: raised where a network multiplies rounding, and nowhere else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from netspec import reference
+from netspec.graph import Graph
+from netspec.lowering import find_backend
+from netspec.ops import Rescale
+from netspec.testing.changes import changed
+from netspec.testing.faults import Fault, FaultyBackend
+from netspec.testing.networks import Chain, towers
+from netspec.types import DType
+from netspec.verify import verify
+from netspec.verify.cases import cases_of, check_weights_of
+from netspec.verify.compare import FORWARD_TOLERANCE
+from netspec.verify.rounding import MOST, Limits
+
+
+def gated(layers: int = 4, width: int = 16) -> Graph:
+    """Highway layers that read pixels: gates are open or shut, and a value in a hundred is in between."""
+    chain = Chain("gated", image=(1, 8, 8)).add("flat", "flatten").add("x0", "dense", units=width)
+    for i in range(layers):
+        chain.add(f"h{i}", "dense", f"x{i}", units=width).add(f"candidate{i}", "tanh")
+        chain.add(f"t{i}", "dense", f"x{i}", units=width).add(f"gate{i}", "sigmoid")
+        chain.add(f"carried{i}", "rescale", scale=-1, offset=1)
+        chain.add(f"taken{i}", "multiply", (f"candidate{i}", f"gate{i}"))
+        chain.add(f"kept{i}", "multiply", (f"x{i}", f"carried{i}")).add(f"x{i + 1}", "add", (f"taken{i}", f"kept{i}"))
+    return chain.graph()
+
+
+def limits(graph: Graph) -> tuple[Limits, dict[str, np.ndarray]]:
+    weights = check_weights_of(graph)
+    case = list(cases_of(graph))[2]
+    every = graph.with_outputs(node.name for node in graph.nodes)
+    expected = reference.evaluate(every, weights, case.inputs)
+    return Limits(replace(case, graph=every), weights, expected), expected
+
+
+def test_a_gate_that_reads_large_values_passes_its_rounding_on() -> None:
+    found, _ = limits(gated())
+    raised = found.of("taken0", DType.FLOAT32, 2e-5)
+    assert 3e-5 < raised <= MOST[DType.FLOAT32]
+    assert FORWARD_TOLERANCE[DType.FLOAT64] <= found.of("taken0", DType.FLOAT64, 1e-11) < 1e-11
+
+
+def test_what_two_means_differ_by_moves_with_each_of_them() -> None:
+    chain = Chain("pair", a=(1, 40, 40), b=(1, 40, 40))
+    for name in ("a", "b"):
+        chain.add(f"conv_{name}", "conv2d", name, filters=8, kernel_size=5).add(f"mean_{name}", "global_avg_pool2d")
+    graph = chain.add("difference", "subtract", ("mean_a", "mean_b")).graph()
+    found, expected = limits(graph)
+    larger = float(abs(expected["mean_a"]).max() / abs(expected["difference"]).max())
+    unit = float(np.finfo(np.float32).eps)
+    assert found.of("difference", DType.FLOAT32, 2e-5) >= min(larger * unit, FORWARD_TOLERANCE[DType.FLOAT32])
+
+
+@pytest.mark.parametrize("dtype", DType)
+def test_a_network_that_multiplies_no_rounding_is_held_to_what_is_tolerated(dtype: DType) -> None:
+    found, expected = limits(towers())
+    tolerated = FORWARD_TOLERANCE[dtype]
+    for name in expected.keys() - {"prob"}:
+        assert found.of(name, dtype, 1.5 * tolerated) == tolerated, name
+
+
+def test_what_is_far_off_is_measured_by_what_is_tolerated() -> None:
+    found, _ = limits(gated())
+    assert found.of("taken0", DType.FLOAT32, 2 * MOST[DType.FLOAT32]) == FORWARD_TOLERANCE[DType.FLOAT32]
+    assert found.of("taken0", DType.FLOAT32, float("inf")) == FORWARD_TOLERANCE[DType.FLOAT32]
+
+
+@pytest.mark.parametrize("width", [16, 50])
+def test_it_is_one_function_and_a_fault_in_it_is_found(width: int) -> None:
+    graph = gated(width=width)
+    verify(graph, [find_backend("torch"), find_backend("onnx")], "forward").require()
+    fault = Fault("an offset of 1.01", Rescale, changed(offset=1.01))
+    for name in ("torch", "onnx"):
+        report = verify(graph, [FaultyBackend(find_backend(name), fault)], "forward")
+        assert [(d.node, d.op) for d in report.divergences] == [("carried0", "rescale")]
