@@ -17,7 +17,7 @@ Attributes = dict[str, Any]
 Draw = st.DrawFn
 
 MOST_CHANNELS = 8
-MERGES = frozenset({"add", "multiply", "concat", "matmul", "scaled_dot_product_attention"})
+MERGES = frozenset({"add", "subtract", "multiply", "concat", "matmul", "scaled_dot_product_attention"})
 # Layers of several values of one shape, and of how many.
 OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
 # Whatever comes in, what goes out is of the order of one.
@@ -313,7 +313,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Mish: Rule(ANY, _of()),
     ops.Softmax: Rule(ANY, _axis),
     ops.Rescale: Rule(ANY, _of(scale=[1.0, -1.0, 0.17], offset=[0.0, 1.0, -0.3])),
-    ops.Exp: Rule(ANY, _of()),
+    ops.Exp: Rule(ANY, _of(), 4),  # few values are of the order of one
     ops.Abs: Rule(ANY, _of()),
     ops.Dropout: Rule(ANY, _of(rate=[0.0, 0.25, 0.5], mode=["inverted", "standard"])),
     ops.ReduceMean: Rule(ANY, _reduction),
