@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import netspec_keras.activation
+import netspec_keras.arithmetic
 import netspec_keras.attention
 import netspec_keras.attention_bias
 import netspec_keras.convolution

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from netspec.graph import Node
 from netspec.lowering.source import call
-from netspec.ops import Add, Concat, Multiply
+from netspec.ops import Add, Concat, Multiply, Subtract
 from netspec.types import TensorType
 from netspec_keras.layout import native_axis, native_features
 from netspec_keras.table import lowers
@@ -26,6 +26,12 @@ def _adds_right(pair: tuple[TensorType, TensorType]) -> bool:
     """
     first, second = (native_features(each) for each in pair)
     return first == second or (second[-1] == first[-1] > 1 and set(second[:-1]) <= {1})
+
+
+@lowers(Subtract)
+def subtract(op: Subtract, node: Node, out: ModelWriter) -> None:
+    """`layers.Subtract`, which broadcasts."""
+    out.apply(node, call("layers.Subtract"), *out.inputs(node))
 
 
 @lowers(Multiply)

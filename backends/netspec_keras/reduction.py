@@ -2,27 +2,30 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call
-from netspec.ops import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops import L2Normalize, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec_keras.layout import native_axis, native_features, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
+FUNCTIONS: dict[type[Reduction], str] = {ReduceMean: "ops.mean", ReduceSum: "ops.sum", ReduceMax: "ops.max"}
 
-@lowers(ReduceMean, ReduceMax)
+
+@lowers(*FUNCTIONS)
 def reduce(op: Reduction, node: Node, out: ModelWriter) -> None:
-    """`ops.mean`, `ops.max`; what is left of a map is brought into the graph's order."""
+    """`ops.mean`, `ops.sum`, `ops.max`; what is left is brought into the order in which Keras keeps it."""
     (x,) = out.inputs(node)
     rank = node.input_types[0].rank
-    function = "ops.mean" if isinstance(op, ReduceMean) else "ops.max"
     optional: dict[str, LiteralValue] = {"keepdims": True} if op.keepdims else {}
-    reduced = call(function, x, axis=axes(op.axes, rank), **optional)
+    reduced = call(FUNCTIONS[type(op)], x, axis=axes(op.axes, rank), **optional)
     left = [axis for axis in native_order(rank) if axis not in op.axes]
-    if op.keepdims or left == sorted(left):
+    # Where Keras keeps what is left: of a value of five axes a map may be, whose channels are last.
+    kept = left if op.keepdims else [sorted(left)[axis] for axis in native_order(node.type.rank)]
+    if left == kept:
         out.assign(node, reduced)
         return
     x = out.assign(node, reduced, tuple(node.input_types[0].features[axis - 1] for axis in left[1:]))
-    order = tuple(left.index(axis) for axis in sorted(left))
+    order = tuple(left.index(axis) for axis in kept)
     out.assign(node, call("ops.transpose", x, order), native_features(node.type))
 
 

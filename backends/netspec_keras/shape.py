@@ -3,7 +3,7 @@
 from netspec.graph import Node
 from netspec.lowering.slices import bounds_of
 from netspec.lowering.source import LiteralValue, Name, bounds, call, part
-from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_keras.geometry import sides
 from netspec_keras.layout import (
     TO_CHANNELS_FIRST,
@@ -33,11 +33,14 @@ def flatten(op: Flatten, node: Node, out: ModelWriter) -> None:
 
 @lowers(Reshape)
 def reshape(op: Reshape, node: Node, out: ModelWriter) -> None:
-    """`layers.Reshape` of elements in canonical order; a map that comes out is brought back to channels last."""
+    """`layers.Reshape` of elements in canonical order; a map that comes out is brought back to channels last.
+
+    One of which the order of channels and positions cannot be told apart is made so at once.
+    """
     (x,) = out.inputs(node)
     x = _channels_first(node, out, x)
-    if node.type.rank != 4:
-        out.apply(node, call("layers.Reshape", op.shape), x)
+    if not mixes_order(node.type):
+        out.apply(node, call("layers.Reshape", native_features(node.type)), x)
         return
     x = out.apply(node, call("layers.Reshape", op.shape), x, role="channels_first", features=op.shape)
     out.apply(node, call("layers.Permute", TO_CHANNELS_LAST), x)
@@ -79,6 +82,17 @@ def roll(op: Roll, node: Node, out: ModelWriter) -> None:
     (x,), rank = out.inputs(node), node.type.rank
     axes = tuple(native_axis(axis, rank) % rank for axis in op.axes)
     out.assign(node, call("ops.roll", x, op.shifts, axes))
+
+
+@lowers(Pad)
+def pad(op: Pad, node: Node, out: ModelWriter) -> None:
+    """`ops.pad`, which takes (start, end) of every axis."""
+    (x,) = out.inputs(node)
+    rank = node.type.rank
+    padded = native_axis(op.axis, rank) % rank
+    sides = tuple((op.start, op.end) if axis == padded else (0, 0) for axis in range(rank))
+    optional: dict[str, LiteralValue] = {"constant_values": op.value} if op.value else {}
+    out.assign(node, call("ops.pad", x, sides, **optional))
 
 
 @lowers(Pad2d)

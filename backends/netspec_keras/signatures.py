@@ -50,6 +50,7 @@ SIGNATURES: Final = {
     "layers.GlobalAveragePooling2D": _REDUCTION,
     "AdaptiveAveragePool2D": Signature(("output_size",)),
     "ops.mean": _REDUCTION,
+    "ops.sum": _REDUCTION,
     "ops.max": _REDUCTION,
     "layers.UpSampling2D": Signature(("size",)),
     "Resize2D": Signature(("size",), {"rounding": "floor"}),

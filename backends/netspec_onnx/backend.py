@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 import netspec_onnx.activation
+import netspec_onnx.arithmetic
 import netspec_onnx.attention
 import netspec_onnx.attention_bias
 import netspec_onnx.convolution

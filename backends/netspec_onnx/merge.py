@@ -1,7 +1,7 @@
 """Ops that read several values, in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import Add, Concat, Multiply
+from netspec.ops import Add, Concat, Multiply, Subtract
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -10,6 +10,12 @@ from netspec_onnx.writer import GraphWriter
 def add(op: Add, node: Node, out: GraphWriter) -> None:
     """`Add`."""
     accumulate(op, "Add", node, out)
+
+
+@lowers(Subtract)
+def subtract(op: Subtract, node: Node, out: GraphWriter) -> None:
+    """`Sub`."""
+    out.assign(node, "Sub", *out.inputs(node))
 
 
 @lowers(Multiply)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netspec.graph import Node
-from netspec.ops import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops import L2Normalize, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec.types import Dim
 from netspec_onnx.table import lowers
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 REDUCE_AXES_INPUT_OPSET = 18  # from which reductions read their axes as an input
+SUM_AXES_INPUT_OPSET = 13  # from which `ReduceSum` does
 
 
-@lowers(ReduceMean, ReduceMax)
+@lowers(ReduceMean, ReduceSum, ReduceMax)
 def reduce(op: Reduction, node: Node, out: GraphWriter) -> None:
-    """`ReduceMean`, `ReduceMax`."""
-    operator = "ReduceMean" if isinstance(op, ReduceMean) else "ReduceMax"
-    inputs, attributes = along(op.axes, node, out, "axes")
-    out.assign(node, operator, *out.inputs(node), *inputs, keepdims=int(op.keepdims), **attributes)
+    """`ReduceMean`, `ReduceSum`, `ReduceMax`."""
+    since = SUM_AXES_INPUT_OPSET if isinstance(op, ReduceSum) else REDUCE_AXES_INPUT_OPSET
+    inputs, attributes = along(op.axes, node, out, "axes", since)
+    out.assign(node, type(op).__name__, *out.inputs(node), *inputs, keepdims=int(op.keepdims), **attributes)
 
 
 @lowers(L2Normalize)
@@ -42,9 +43,11 @@ def mean_over(axes: tuple[int, ...], node: Node, out: GraphWriter, x: ir.Value, 
     return out.step(node, step, "ReduceMean", x, *inputs, shape=reduced_shape(axes, node), **attributes)
 
 
-def along(axes: tuple[int, ...], node: Node, out: GraphWriter, step: str) -> tuple[list[ir.Value], dict[str, Any]]:
-    """The axes of a reduction as an input, or as an attribute in the opsets before."""
-    if out.opset >= REDUCE_AXES_INPUT_OPSET:
+def along(
+    axes: tuple[int, ...], node: Node, out: GraphWriter, step: str, since: int = REDUCE_AXES_INPUT_OPSET
+) -> tuple[list[ir.Value], dict[str, Any]]:
+    """The axes of a reduction as an input, or as an attribute in the opsets before `since`."""
+    if out.opset >= since:
         return [out.constant(node, step, axes)], {}
     return [], {"axes": axes}
 

@@ -1,7 +1,7 @@
 """Ops that move elements, in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec.types import BATCH, Dim
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
@@ -72,6 +72,14 @@ def roll(op: Roll, node: Node, out: GraphWriter) -> None:
             out.assign(node, "Concat", *halves, axis=axis)
         else:
             x = out.step(node, f"rolled_{axis}", "Concat", *halves, axis=axis)
+
+
+@lowers(Pad)
+def pad(op: Pad, node: Node, out: GraphWriter) -> None:
+    """`Pad`, whose pads are the starts of all axes and then their ends."""
+    (x,) = out.inputs(node)
+    starts, ends = ([side if axis == op.axis else 0 for axis in range(node.type.rank)] for side in (op.start, op.end))
+    out.assign(node, "Pad", x, out.constant(node, "pads", (*starts, *ends)), out.constant(node, "value", op.value))
 
 
 @lowers(Pad2d)

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import netspec_torch.activation
+import netspec_torch.arithmetic
 import netspec_torch.attention
 import netspec_torch.attention_bias
 import netspec_torch.collective

@@ -4,7 +4,7 @@ import functools
 
 from netspec.graph import Hint, Node
 from netspec.lowering.source import Binary, Expression, ListOf, call, method
-from netspec.ops import Add, Concat, Multiply
+from netspec.ops import Add, Concat, Multiply, Subtract
 from netspec.ops.base import Op
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -20,6 +20,12 @@ def arithmetic(op: Op, node: Node, out: ModuleWriter) -> None:
         return method(left, "add_", right) if Hint.IN_PLACE in node.hints else Binary(sign, left, right)
 
     out.assign(node, functools.reduce(combine, operands))
+
+
+@lowers(Subtract)
+def subtract(op: Subtract, node: Node, out: ModuleWriter) -> None:
+    """`a - b`."""
+    out.assign(node, Binary("-", *out.inputs(node)))
 
 
 @lowers(Concat)

@@ -2,18 +2,20 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call, method
-from netspec.ops import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops import L2Normalize, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
+METHODS: dict[type[Reduction], str] = {ReduceMean: "mean", ReduceSum: "sum", ReduceMax: "amax"}
 
-@lowers(ReduceMean, ReduceMax)
+
+@lowers(*METHODS)
 def reduce(op: Reduction, node: Node, out: ModuleWriter) -> None:
-    """`x.mean(axes)`; `x.amax(axes)`, which shares a gradient among equals as other frameworks do."""
+    """`x.mean(axes)`, `x.sum(axes)`; `x.amax(axes)`, which shares a gradient among equals as other frameworks do."""
     (x,) = out.inputs(node)
     optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
-    out.assign(node, method(x, "mean" if isinstance(op, ReduceMean) else "amax", axes(op.axes), **optional))
+    out.assign(node, method(x, METHODS[type(op)], axes(op.axes), **optional))
 
 
 @lowers(L2Normalize)

@@ -3,7 +3,7 @@
 from netspec.graph import Node
 from netspec.lowering.slices import bounds_of
 from netspec.lowering.source import LiteralValue, bounds, call, method, part
-from netspec.ops import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Roll, Slice
+from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -62,6 +62,17 @@ def roll(op: Roll, node: Node, out: ModuleWriter) -> None:
     """`x.roll(shifts, dims)`."""
     (x,) = out.inputs(node)
     out.assign(node, method(x, "roll", op.shifts, op.axes))
+
+
+@lowers(Pad)
+def pad(op: Pad, node: Node, out: ModuleWriter) -> None:
+    """`F.pad`, which takes (start, end) of the last axis, then of the one before it."""
+    (x,) = out.inputs(node)
+    if not op.start and not op.end:
+        out.assign(node, x)
+        return
+    optional: dict[str, LiteralValue] = {"value": op.value} if op.value else {}
+    out.assign(node, call("F.pad", x, (*(0, 0) * (node.type.rank - 1 - op.axis), op.start, op.end), **optional))
 
 
 @lowers(Pad2d)

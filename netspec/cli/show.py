@@ -165,25 +165,26 @@ def _print_totals(spec: ModelSpec, analysis: Analysis, inference: Analysis | Non
     """The totals beside those published; of a network with auxiliary heads those without, as sources count, first."""
     published = spec.published.model_dump() if spec.published else {}
     columns = [Column("in all"), Column("counted", right=True), Column("published", right=True)]
-    rows = [[what, own, _exact(published.get(key))] for what, key, own in _totals(inference or analysis)]
+    rows = [[what, own, _exact(published.get(key))] for what, key, own in _totals(inference or analysis, published)]
     if not published:
         columns, rows = columns[:2], [row[:2] for row in rows]
     if inference is not None:
         columns.insert(2, Column("with heads", right=True))
-        whole = {what: own for what, _, own in _totals(analysis)}
+        whole = {what: own for what, _, own in _totals(analysis, published)}
         rows = [[*row[:2], whole[str(row[0])], *row[2:]] for row in rows]
     print_table(columns, rows)
 
 
-def _totals(analysis: Analysis) -> list[tuple[str, str, str]]:
-    """What is counted, what a spec calls it, and how much it is."""
+def _totals(analysis: Analysis, published: Mapping[str, int | None]) -> list[tuple[str, str, str]]:
+    """What is counted, what a spec calls it, and how much it is; those trained where it is not all, or stated."""
     rows = [
         ("weights", "weights", f"{analysis.weights:,}"),
         ("neurons", "neurons", f"{analysis.neurons:,}"),
         ("MACs", "macs", f"{analysis.macs:,}"),
     ]
-    if analysis.untrained:
+    if analysis.untrained or published.get("trained") is not None:
         rows.insert(1, ("  trained", "trained", f"{analysis.weights - analysis.untrained:,}"))
+    if analysis.untrained:
         rows.insert(2, ("  not trained", "", f"{analysis.untrained:,}"))
     return rows
 

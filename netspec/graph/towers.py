@@ -26,6 +26,7 @@ from netspec.ops import (
     LayerNorm,
     LayerScale,
     LocalResponseNorm,
+    Pad,
     Pad2d,
     PRelu,
     Resize,
@@ -33,7 +34,7 @@ from netspec.ops import (
     Softmax,
 )
 from netspec.ops.activation import Elementwise
-from netspec.ops.merge import Add, Multiply
+from netspec.ops.merge import Add, Multiply, Subtract
 from netspec.ops.pooling import Pool2d
 from netspec.ops.reduction import Reduction
 from netspec.types import TensorType
@@ -125,7 +126,7 @@ def width(type: TensorType) -> int:
 
 def read_apart(node: Node) -> dict[str, TensorType]:
     """What each tower reads a share of: every input but one that a merge broadcasts along the divided axis."""
-    merges = isinstance(node.op, Add | Multiply)
+    merges = isinstance(node.op, Add | Subtract | Multiply)
     inputs = zip(node.inputs, node.input_types, strict=True)
     return {name: type for name, type in inputs if not (merges and width(type) == 1)}
 
@@ -146,13 +147,13 @@ def _separates(node: Node, count: int) -> bool:
             return axis_of(type) not in axes
         case Reduction(axes=axes):  # the axis that towers divide keeps its place
             return axis_of(type) not in axes and axis_of(node.type) == axis_of(type)
-        case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis):
+        case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis) | Pad(axis=axis):
             return axis != axis_of(type)
         case LayerScale(axis=axis):
             return axis == axis_of(type)
         case BatchNorm() | InstanceNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L
             return type.rank != 3
-        case Elementwise() | Add() | Multiply() | Identity():
+        case Elementwise() | Add() | Subtract() | Multiply() | Identity():
             return True
         case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d() | Resize():
             return True

@@ -12,6 +12,7 @@ from netspec.ops import (
     RelativePositionBias,
     Reshape,
     ScaledDotProductAttention,
+    Subtract,
 )
 
 # Of one value, and nothing in them knows how many samples there are.
@@ -34,7 +35,7 @@ def broadcasts(graph: Graph, node: Node) -> bool:
 
 def _takes(graph: Graph, reader: Node, name: str) -> bool:
     match reader.op:
-        case Add() | Multiply():
+        case Add() | Subtract() | Multiply():
             return sum(_is_one(graph, value) for value in reader.inputs) == 1
         case ScaledDotProductAttention():
             return name not in reader.inputs[:3]

@@ -16,6 +16,7 @@ from netspec.ops.activation import (
     Softplus,
     Tanh,
 )
+from netspec.ops.arithmetic import Abs, Exp, Rescale
 from netspec.ops.attention import MultiHeadAttention, ScaledDotProductAttention
 from netspec.ops.attention_bias import RegionMask, RelativePositionBias
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
@@ -23,14 +24,15 @@ from netspec.ops.convolution import Conv2d
 from netspec.ops.dropout import Dropout, StochasticDepth
 from netspec.ops.group_norm import GroupNorm, InstanceNorm
 from netspec.ops.linear import Dense, LayerScale, MatMul
-from netspec.ops.merge import Add, Concat, Multiply
+from netspec.ops.merge import Add, Concat, Multiply, Subtract
 from netspec.ops.normalization import BatchNorm, LayerNorm, LocalResponseNorm
+from netspec.ops.padding import Pad, Pad2d
 from netspec.ops.parameter import Parameter
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean
+from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.resize import Resize
 from netspec.ops.roll import Roll
-from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Pad2d, Permute, Reshape, Slice
+from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Permute, Reshape, Slice
 from netspec.ops.transposed_convolution import ConvTranspose2d
 
 OPS: dict[str, type[Op]] = {
@@ -52,6 +54,7 @@ OPS: dict[str, type[Op]] = {
         Resize,
         ReduceMean,
         ReduceMax,
+        ReduceSum,
         LocalResponseNorm,
         BatchNorm,
         LayerNorm,
@@ -72,6 +75,9 @@ OPS: dict[str, type[Op]] = {
         Softplus,
         Mish,
         Softmax,
+        Rescale,
+        Exp,
+        Abs,
         Dropout,
         StochasticDepth,
         Flatten,
@@ -80,8 +86,10 @@ OPS: dict[str, type[Op]] = {
         Slice,
         ChannelShuffle,
         Roll,
+        Pad,
         Pad2d,
         Add,
+        Subtract,
         Multiply,
         Concat,
         Identity,
@@ -91,6 +99,7 @@ OPS: dict[str, type[Op]] = {
 
 __all__ = [
     "OPS",
+    "Abs",
     "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
@@ -102,6 +111,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Elu",
+    "Exp",
     "Flatten",
     "Gelu",
     "GlobalAvgPool2d",
@@ -122,15 +132,18 @@ __all__ = [
     "Multiply",
     "Op",
     "PRelu",
+    "Pad",
     "Pad2d",
     "Parameter",
     "Permute",
     "ReduceMax",
     "ReduceMean",
+    "ReduceSum",
     "RegionMask",
     "RelativePositionBias",
     "Relu",
     "Relu6",
+    "Rescale",
     "Reshape",
     "Resize",
     "Roll",
@@ -142,6 +155,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "StochasticDepth",
+    "Subtract",
     "Tanh",
     "Weight",
     "WeightedOp",

@@ -32,7 +32,9 @@ class Dense(WeightedOp, kind="dense"):
         if x.rank not in (2, 3):
             raise ShapeError(
                 f"dense expects features (N, F) or (N, L, F), received {x}",
-                "add a `flatten` or `global_avg_pool2d` layer before it" if x.rank == 4 else "",
+                "add a `flatten` or `global_avg_pool2d` layer before it, or `reshape` all axes but the last into one"
+                if x.rank > 3
+                else "",
             )
         require_groups(self.kind, self.groups, features=x.features[-1], units=self.units)
         return x.with_features(*x.features[:-1], self.units)

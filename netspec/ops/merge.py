@@ -54,6 +54,21 @@ class Add(_Broadcast, kind="add"):
         return functools.reduce(np.add, inputs)
 
 
+class Subtract(_Broadcast, kind="subtract"):
+    """The first less the second. Shapes: two of one rank, axes equal or 1 → the larger of each axis."""
+
+    inputs: ClassVar[tuple[int, int | None]] = (2, 2)
+    trap: ClassVar[str] = "the second less the first"
+
+    def reference(self, weights: Weights, *inputs: Array) -> Array:
+        first, second = inputs
+        return first - second
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return tuple(sample for sample in super().samples() if len(sample.inputs) == 2)
+
+
 class Multiply(_Broadcast, kind="multiply"):
     """The product. Shapes: two or more of one rank, axes equal or 1 → the larger of each axis."""
 

@@ -45,6 +45,9 @@ class Reduction(Op):
             Sample(cls(axes=(2,)), ((3, 5, 4),)),  # what is left of a map has its channels first
             Sample(cls(axes=(-1,)), ((3, 5, 4),)),
             Sample(cls(axes=(3, 1)), ((3, 5, 4),)),
+            Sample(cls(axes=(1,)), ((2, 3, 5, 4),)),  # what is left is a map
+            Sample(cls(axes=(3,)), ((3, 5, 2, 4),)),
+            Sample(cls(axes=(2, 4), keepdims=True), ((3, 5, 2, 4),)),
             Sample(cls(axes=(1, 2, 3)), ((3, 5, 4),)),
             Sample(cls(axes=(1,)), ((4, 6),)),
             Sample(cls(axes=(2,), keepdims=True), ((4, 6),)),
@@ -63,6 +66,20 @@ class ReduceMean(Reduction, kind="reduce_mean"):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         y: Array = x.mean(axis=self.axes, keepdims=self.keepdims)
+        return y
+
+
+class ReduceSum(Reduction, kind="reduce_sum"):
+    """The sum along `axes`, which are kept as 1 with `keepdims`.
+
+    `axes` count from 1, the first after the batch; −1 is the last.
+
+    Shapes:
+        with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
+    """
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = x.sum(axis=self.axes, keepdims=self.keepdims)
         return y
 
 

@@ -1,13 +1,12 @@
 """Ops that move elements and compute nothing."""
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.attributes import NonNegativeInt, Padding, PositiveInt, padding_of
+from netspec.ops.attributes import NonNegativeInt, PositiveInt
 from netspec.ops.base import (
     Array,
     Op,
@@ -17,7 +16,6 @@ from netspec.ops.base import (
     require_channels,
     require_even,
     require_groups,
-    require_map,
     resolve_axis,
 )
 from netspec.types import TensorType
@@ -241,45 +239,4 @@ class ChannelShuffle(Op, kind="channel_shuffle"):
             Sample(cls(groups=3), ((6, 4, 5),)),
             Sample(cls(groups=2), ((8, 3),)),
             Sample(cls(groups=1), ((4, 2, 3),)),
-        )
-
-
-class Pad2d(Op, kind="pad2d"):
-    """Elements around a map: a constant `value`, or its `reflect`ion without the edge.
-
-    Shapes: x (N, C, H, W) → (N, C, H + top + bottom, W + left + right).
-    """
-
-    trap: ClassVar[str] = "sides in another order: torch pads left, right, top, bottom"
-
-    padding: Padding
-    mode: Literal["constant", "reflect"] = "constant"
-    value: float = 0.0
-
-    def infer(self, x: TensorType) -> TensorType:
-        channels, height, width = require_map(self.kind, x)
-        p = self.padding
-        if self.mode == "reflect" and (max(p.top, p.bottom) >= height or max(p.left, p.right) >= width):
-            raise ShapeError(
-                f"pad2d cannot reflect {p} of a map of {height}x{width}: a reflection is smaller than the map",
-                attribute="padding",
-            )
-        if self.mode == "reflect" and self.value:
-            raise ShapeError("pad2d: `value` belongs to mode constant, received mode reflect", attribute="value")
-        return x.with_features(channels, height + p.top + p.bottom, width + p.left + p.right)
-
-    def reference(self, weights: Weights, x: Array) -> Array:
-        p = self.padding
-        sides = ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right))
-        if self.mode == "reflect":
-            return np.pad(x, sides, mode="reflect")
-        return np.pad(x, sides, constant_values=self.value)
-
-    @classmethod
-    def samples(cls) -> tuple[Sample, ...]:
-        return (
-            Sample(cls(padding=padding_of((1, 2, 3, 0))), ((2, 4, 5),)),
-            Sample(cls(padding=padding_of((1, 1, 1, 1)), value=-1.5), ((2, 3, 5),)),
-            Sample(cls(padding=padding_of((2, 1, 0, 3)), mode="reflect"), ((2, 4, 5),)),
-            Sample(cls(padding=padding_of((0, 0, 0, 0))), ((2, 3, 4),)),
         )

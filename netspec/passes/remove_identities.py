@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netspec.graph import Graph, Node
-from netspec.ops import Flatten, Identity, Pad2d, Permute, Reshape
+from netspec.ops import Flatten, Identity, Pad, Pad2d, Permute, Reshape
 from netspec.passes.rewrite import Pass, Rewrite, remove_nodes
 
 
@@ -23,6 +23,8 @@ def _moves_nothing(node: Node) -> bool:
             return node.type == node.input_types[0]
         case Permute(axes=axes):
             return axes == tuple(sorted(axes))
+        case Pad(start=start, end=end):
+            return start == end == 0
         case Pad2d(padding=padding):
             return not padding
         case _:

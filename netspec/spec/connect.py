@@ -17,10 +17,13 @@ from netspec.spec.document import (
     quote,
     text_of,
 )
+from netspec.spec.expression import has_expression
 from netspec.spec.hints import nearest, suggest
 from netspec.spec.layers import DraftLayer, Reading
 from netspec.spec.model import LayerSpec, UseSpec
 from netspec.spec.order import topological_order
+
+_CHOSEN = """a last layer can choose: `{op: identity, inputs: "${'a' if … else 'b'}"}`"""
 
 
 class Connected(NamedTuple):
@@ -139,7 +142,8 @@ class _Kept:
 
 def _cannot_pass(name: str, count: int) -> tuple[str, str]:
     message = f"{quote(name)} is dropped here, and reads {count} values: its readers cannot be joined to one of them"
-    return message, "put it into a block with what it reads, and drop that"
+    choice = """`inputs: "${'a' if … else 'b'}"`"""
+    return message, f"put it into a block with what it reads, and drop that; or let them choose, {choice}"
 
 
 def read_by(
@@ -279,6 +283,9 @@ def _output(
     if not isinstance(name, str):
         if not is_broken(item):
             problems.add(item.at, f"expected the name of a layer, received {describe(item)}")
+        return None
+    if has_expression(name):
+        problems.add(item.at, f"an output is a name, received the expression {quote(name)}", _CHOSEN)
         return None
     base = name.partition(".")[0]
     if base in layers:

@@ -246,6 +246,9 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
                 raise ExpressionError(f"{quote(ast.unparse(node))} looks inside a value", _LANGUAGE)
             case ast.Call(func=function) if not isinstance(function, ast.Name):
                 raise ExpressionError(f"{quote(ast.unparse(node))} calls what is no function", _LANGUAGE)
+            case ast.List() | ast.Tuple():
+                message = f"{quote(ast.unparse(node))} is a list, which an expression does not make"
+                raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")
             case _ if not isinstance(node, _SYNTAX):
                 raise ExpressionError(f"{quote(ast.unparse(tree))} is more than an expression may say", _LANGUAGE)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS.keys()

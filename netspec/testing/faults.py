@@ -15,6 +15,7 @@ from netspec.errors import VerificationError
 from netspec.graph import Graph, Input, Node, make_node
 from netspec.lowering import Artifact, Backend, Model
 from netspec.ops import (
+    Abs,
     AvgPool2d,
     BatchNorm,
     ChannelShuffle,
@@ -39,13 +40,16 @@ from netspec.ops import (
     Mish,
     MultiHeadAttention,
     Op,
+    Pad,
     PRelu,
     ReduceMax,
     ReduceMean,
+    ReduceSum,
     RegionMask,
     RelativePositionBias,
     Relu,
     Relu6,
+    Rescale,
     Reshape,
     Resize,
     Roll,
@@ -56,6 +60,7 @@ from netspec.ops import (
     Softmax,
     Softplus,
     StochasticDepth,
+    Subtract,
 )
 from netspec.ops.base import Weights
 from netspec.testing.cases import sample_cases
@@ -201,12 +206,17 @@ FAULTS: tuple[Fault, ...] = (
     Fault("standard dropout for inverted", Dropout, changed(mode="standard")),
     Fault("inverted dropout for standard", Dropout, changed(mode="inverted")),
     Fault("axes dropped that are kept", ReduceMean, changed(keepdims=False)),
+    Fault("mean for sum", ReduceSum, lambda node: [ReduceMean.model_validate(node.op.model_dump())]),
     Fault("mean for maximum", ReduceMax, lambda node: [ReduceMean.model_validate(node.op.model_dump())]),
     Fault("epsilon as the bound of the square", L2Normalize, changed(epsilon=lambda op: op.epsilon**0.5)),
     Fault("normalized along another axis", L2Normalize, changed(axes=(1,))),
     Fault("the first part for another", Slice, first_part),
     Fault("shuffled the other way", ChannelShuffle, shuffled_back),
     Fault("elements dropped one by one", StochasticDepth, lambda node: [Dropout(rate=node.op.model_dump()["rate"])]),
+    Fault("the second less the first", Subtract, lambda node: [node.op, Rescale(scale=-1.0)]),
+    Fault("the offset added before the scale", Rescale, changed(offset=lambda op: op.scale * op.offset)),
+    Fault("the sign kept", Abs, lambda node: [Relu()]),
+    Fault("padded at the other end", Pad, changed(start=lambda op: op.end, end=lambda op: op.start)),
     Fault("softmax over channels", Softmax, changed(axis=1)),
 )
 """Each must be caught in at least one sample of its op by `catches`."""

@@ -10,7 +10,7 @@ from netspec.testing.map_rules import MAP_RULES
 from netspec.testing.rule import ANY, Attributes, Draw, Rule, divisors, of
 from netspec.types import TensorType
 
-MERGES = frozenset({"add", "multiply", "concat", "matmul", "scaled_dot_product_attention"})
+MERGES = frozenset({"add", "subtract", "multiply", "concat", "matmul", "scaled_dot_product_attention"})
 # Layers of several values of one shape, and of how many.
 OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
 # Whatever comes in, what goes out is of the order of one.
@@ -141,6 +141,11 @@ def _groups(draw: Draw, x: TensorType) -> Attributes:
     return {"groups": draw(st.sampled_from(divisors(x.features[0])))}
 
 
+def _pad(draw: Draw, x: TensorType) -> Attributes:
+    sides = {side: draw(st.integers(0, 2)) for side in ("start", "end")}
+    return _axis(draw, x) | sides | {"value": draw(st.sampled_from([0.0, -1.5]))}
+
+
 def _axis(draw: Draw, x: TensorType) -> Attributes:
     return {"axis": draw(st.sampled_from([-1, *range(1, x.rank)]))}
 
@@ -172,8 +177,12 @@ _RULES: dict[type[Op], Rule] = {
     ops.Softplus: Rule(ANY, of()),
     ops.Mish: Rule(ANY, of()),
     ops.Softmax: Rule(ANY, _axis),
+    ops.Rescale: Rule(ANY, of(scale=[1.0, -1.0, 0.17], offset=[0.0, 1.0, -0.3])),
+    ops.Exp: Rule(ANY, of(), 4),  # few values are of the order of one
+    ops.Abs: Rule(ANY, of()),
     ops.Dropout: Rule(ANY, of(rate=[0.0, 0.25, 0.5], mode=["inverted", "standard"])),
     ops.ReduceMean: Rule(ANY, _reduction),
+    ops.ReduceSum: Rule(ANY, _reduction),
     ops.ReduceMax: Rule(ANY, _reduction),
     ops.L2Normalize: Rule(ANY, _l2_normalize),
     ops.StochasticDepth: Rule(ANY, of(rate=[0.0, 0.25], mode=["row", "batch"])),
@@ -183,7 +192,9 @@ _RULES: dict[type[Op], Rule] = {
     ops.Slice: Rule(ANY, _slice, 2),
     ops.ChannelShuffle: Rule(frozenset({3, 4}), _groups),
     ops.Roll: Rule(ANY, _roll),
+    ops.Pad: Rule(ANY, _pad, 2),
     ops.Add: Rule(ANY, of(), 2),
+    ops.Subtract: Rule(ANY, of(), 2),
     ops.Multiply: Rule(ANY, of(), 2),
     ops.Concat: Rule(ANY, of(), 2),
     ops.Parameter: Rule(ANY, _parameter),

@@ -139,7 +139,7 @@ class _Drawing:
             return []
         fits = {"concat": _joins, **dict.fromkeys(OF_EQUALS, _equals)}.get(kind, _broadcasts)
         found = [value for value in self._values.values() if fits(first.type, value.type)]
-        least, most = (OF_EQUALS[kind] - 1,) * 2 if kind in OF_EQUALS else (1, 2)
+        least, most = (OF_EQUALS[kind] - 1,) * 2 if kind in OF_EQUALS else (1, 1 if OPS[kind].inputs == (2, 2) else 2)
         if kind == "scaled_dot_product_attention" and first.type.features[-1] == first.type.features[-2]:
             most += 1  # scores of this shape too, and so a bias
         return self._draw(st.lists(st.sampled_from(found), min_size=least, max_size=most))
@@ -155,6 +155,8 @@ class _Drawing:
         degrees = [self._degrees[value.name] for value in reads]
         if kind in BOUNDED:
             return 0
+        if kind == "exp":  # of the order of one, as what it reads has to be
+            return 0 if not max(degrees) else HIGHEST_DEGREE + 1
         return sum(degrees) if kind in {"multiply", "matmul"} else max(degrees, default=1)
 
     def _append(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> None:

@@ -12,14 +12,12 @@ from netspec import reference
 from netspec.errors import BackendError, VerificationError
 from netspec.graph import Graph, Node
 from netspec.lowering import Backend, Gradients, Model
-from netspec.ops import Sigmoid, Softmax, Tanh
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
 from netspec.verify.cases import Case, cases_of, weights_for
 from netspec.verify.compare import (
-    FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
     NEGLIGIBLE_GRADIENT,
     Comparison,
@@ -28,11 +26,11 @@ from netspec.verify.compare import (
     relative_l2,
 )
 from netspec.verify.report import NodeError, Report
+from netspec.verify.rounding import SATURATING, Limits
 from netspec.verify.training import TrainingProof, compare_training
 from netspec.weights import stream
 
 Progress = Callable[[str], None]
-SATURATING = (Softmax, Sigmoid, Tanh)
 BETWEEN_TWO = "gradients are compared between two backends that train in float64"
 OF_ONE = "training is compared of backends that train in float64"
 
@@ -144,20 +142,23 @@ def _forward(
     cases: Sequence[Case], backends: Sequence[Backend], weights: Mapping[str, Array], progress: Progress
 ) -> Iterable[Comparison]:
     """Each backend in each of its dtypes against the reference, a model loaded once for all cases of one graph."""
-    expected = []
+    expected, limits = [], []
     for case in cases:
         progress(f"reference, {case.label}")
         expected.append(reference.evaluate(case.graph, weights, case.inputs))
+        limits.append(Limits(case, weights, expected[-1]).of)
     for dtype in (DType.FLOAT64, DType.FLOAT32):
         for backend in (b for b in backends if dtype in b.dtypes):
             model: Model | None = None
             made_for: Graph | None = None
-            for case, values in zip(cases, expected, strict=True):
+            for case, values, limit in zip(cases, expected, limits, strict=True):
                 progress(f"forward, {backend.name} {dtype}, {case.label}")
                 graph = case.graph.astype(dtype)
                 if model is None or made_for != graph:
                     model, made_for = backend.load(backend.lower(graph), weights), graph
-                yield _worst("forward", backend.name, "reference", dtype, case, model.forward(case.inputs), values)
+                yield _worst(
+                    "forward", backend.name, "reference", dtype, case, model.forward(case.inputs), values, limit
+                )
 
 
 def _gradient(
@@ -188,7 +189,7 @@ def _gradient(
         ours, theirs = found[name], found[names[0]]
         for mine, other in ((ours.weights, theirs.weights), (ours.inputs, theirs.inputs)):
             if other:
-                rows.append(_worst("gradient", name, names[0], DType.FLOAT64, case, mine, other, scale))
+                rows.append(_worst("gradient", name, names[0], DType.FLOAT64, case, mine, other, scale=scale))
     return rows
 
 
@@ -200,6 +201,7 @@ def _worst(
     case: Case,
     actual: Mapping[str, Array],
     expected: Mapping[str, Array],
+    limit_of: Callable[[str, DType, float], float] = lambda _name, _dtype, _error: GRADIENT_TOLERANCE,
     scale: float = 0.0,
 ) -> Comparison:
     """The comparison of the subject that differs most; a difference that cannot be measured counts as infinite."""
@@ -215,23 +217,9 @@ def _worst(
             )
         except (KeyError, VerificationError):
             error = math.inf
-        limit = GRADIENT_TOLERANCE if level == "gradient" else forward_tolerance(case.graph, name, dtype, expected)
-        found.append((error, limit, name))
+        found.append((error, limit_of(name, dtype, error), name))
     error, limit, subject = max(found, key=lambda row: row[0] / row[1])
     return Comparison(level, backend, against, dtype, case.label, subject, error, limit)
-
-
-def forward_tolerance(graph: Graph, name: str, dtype: DType, values: Mapping[str, Array]) -> float:
-    """What a value may differ by, as a share of its largest element.
-
-    A softmax, sigmoid or tanh turns an absolute error of its input into a relative one of its output, at most twice as
-    large: |Δ log softmax(z)| ≤ 2 max|Δz|. Its input is held to the plain tolerance, a share of max|z|; so its own is
-    that times 2 max|z|, where logits are large.
-    """
-    value = graph.values[name]
-    if isinstance(value, Node) and isinstance(value.op, SATURATING) and value.inputs[0] in values:
-        return FORWARD_TOLERANCE[dtype] * max(1.0, 2.0 * float(abs(values[value.inputs[0]]).max()))
-    return FORWARD_TOLERANCE[dtype]
 
 
 def compare_nodes(
@@ -241,17 +229,18 @@ def compare_nodes(
     every = case.graph.with_outputs(node.name for node in case.graph.nodes)
     progress(f"node by node: reference, {case.label}")
     expected = reference.evaluate(every, weights, case.inputs)
+    limits = Limits(replace(case, graph=every), weights, expected)
     for backend, dtype in targets:
         progress(f"node by node: {backend.name} {dtype}")
         artifact, equals = backend.lower_nodes(case.graph.astype(dtype))
         actual = backend.load(artifact, weights).forward(case.inputs)
         nodes = {node.name: node for node in artifact.graph.nodes}
         for name, plain in equals.items():
-            limit = forward_tolerance(every, plain, dtype, expected)
             try:
                 error = difference_of_largest(actual[name], expected[plain])
             except VerificationError:
                 error = math.inf
+            limit = limits.of(plain, dtype, error)
             op = nodes[name].op
             yield NodeError(name, op.kind, backend.name, dtype, error, limit, op.trap)
 

@@ -60,6 +60,19 @@ def test_show_prints_layers_totals_and_what_was_published(netspec: Run, small: P
     assert lines[-2].split() == ["neurons", str(288 + 168 + 4), "500"]
 
 
+def test_show_has_the_trained_weights_that_are_published_where_all_are_trained(
+    netspec: Run, write_spec: Callable[..., Path]
+) -> None:
+    path = write_spec(**{"published: {weights: 1000, neurons: 500}": f"published: {{trained: {WEIGHTS}}}"})
+    code, out, _ = netspec("show", path)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[-4:-1]] == [
+        ["weights", str(WEIGHTS)],
+        ["trained", str(WEIGHTS), str(WEIGHTS)],
+        ["neurons", str(288 + 168 + 4)],
+    ]
+
+
 def test_show_as_json_has_every_figure(netspec: Run, small: Path) -> None:
     code, out, _ = netspec("show", small, small, "--json")
     first, second = json.loads(out)

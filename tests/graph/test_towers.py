@@ -62,9 +62,10 @@ def test_what_reads_one_value_shares_its_towers() -> None:
     assert find_runs(chain.graph()) == (Run(2, ("a", "b", "c")),)
 
 
-def test_a_broadcast_value_is_read_whole() -> None:
+@pytest.mark.parametrize("kind", ["multiply", "add", "subtract"])
+def test_a_broadcast_value_is_read_whole(kind: str) -> None:
     chain = Chain("g", image=(4, 4, 4)).add("a", "conv2d", filters=4, kernel_size=1, groups=2)
-    chain.add("gate", "conv2d", reads="image", filters=1, kernel_size=1).add("c", "multiply", reads=("a", "gate"))
+    chain.add("gate", "conv2d", reads="image", filters=1, kernel_size=1).add("c", kind, reads=("a", "gate"))
     assert find_runs(chain.graph()) == (Run(2, ("a", "c")),)
 
 
@@ -94,6 +95,9 @@ def test_a_broadcast_value_is_read_whole() -> None:
         ("reduce_max", {"axes": [2, 3], "keepdims": True}, True),
         ("reduce_mean", {"axes": [1], "keepdims": True}, False),
         ("reduce_mean", {"axes": [2]}, False),
+        ("rescale", {"scale": -1, "offset": 1}, True),
+        ("pad", {"axis": 2, "end": 1}, True),
+        ("pad", {"end": 4}, False),
         ("slice", {"axis": 2, "stop": 2}, True),
         ("slice", {"part": 0, "of": 2}, False),
         ("channel_shuffle", {"groups": 2}, False),

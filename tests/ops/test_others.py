@@ -63,6 +63,10 @@ def test_dense_on_a_map_says_what_to_add() -> None:
         ("hard_swish", {}, 4.0, 4.0),
         ("gelu", {}, 1.0, 0.8413447460685429),  # Φ(1), Abramowitz & Stegun table 26.1
         ("gelu", {"form": "tanh"}, 1.0, 0.8411919906082768),  # Hendrycks & Gimpel 2016, the approximation
+        ("rescale", {"scale": 3.0, "offset": 1.0}, -2.0, -5.0),
+        ("rescale", {"scale": -1.0, "offset": 1.0}, 0.25, 0.75),
+        ("exp", {}, math.log(3), 3.0),
+        ("abs", {}, -2.0, 2.0),
         ("identity", {}, -2.0, -2.0),
     ],
 )
@@ -128,6 +132,16 @@ def test_permute_numbers_axes_from_the_batch() -> None:
         shape("permute", (2, 2, 2), axes=[0, 1, 2])
 
 
+def test_pad_along_an_axis() -> None:
+    np.testing.assert_array_equal(apply("pad", [[1, 2]], start=1, end=2), [[0, 1, 2, 0, 0]])
+    padded = apply("pad", MAP, axis=-1, end=1, value=-1)
+    np.testing.assert_array_equal(padded[..., :-1], MAP)
+    np.testing.assert_array_equal(padded[..., -1], -np.ones((1, 2, 2)))
+    assert shape("pad", (16, 8, 8), end=16) == (32, 8, 8)
+    with pytest.raises(ShapeError, match=r"pad: axis 4 is not an axis of \(N, 3, 4, 5\)"):
+        shape("pad", (3, 4, 5), axis=4)
+
+
 def test_pad2d() -> None:
     y = apply("pad2d", [[[[1, 2, 3]]]], padding={"left": 2, "right": 1}, value=-1)
     np.testing.assert_array_equal(y, [[[[-1, -1, 1, 2, 3, -1]]]])
@@ -139,6 +153,7 @@ def test_pad2d() -> None:
 
 def test_merges() -> None:
     np.testing.assert_array_equal(apply("add", [[1, 2]], [[10, 20]], [[100, 200]]), [[111, 222]])
+    np.testing.assert_array_equal(apply("subtract", [[1, 2]], [[10]]), [[-9, -8]])
     gate = np.array([2, 3]).reshape(1, 2, 1, 1)
     np.testing.assert_array_equal(apply("multiply", MAP, gate).ravel(), [0, 2, 4, 6, 12, 15, 18, 21])
     np.testing.assert_array_equal(apply("concat", [[1]], [[2, 3]]), [[1, 2, 3]])
@@ -151,6 +166,8 @@ def test_merges() -> None:
 def test_a_merge_of_one_is_refused() -> None:
     with pytest.raises(ShapeError, match="add takes at least 2 inputs, received 1"):
         shape("add", (3,))
+    with pytest.raises(ShapeError, match="subtract takes 2 inputs, received 3"):
+        shape("subtract", (3,), (3,), (3,))
     with pytest.raises(ShapeError, match="relu takes 1 input, received 2"):
         shape("relu", (3,), (3,))
 

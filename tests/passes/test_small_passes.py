@@ -20,6 +20,7 @@ def test_identities_are_gone_along_a_chain_of_them() -> None:
         .add("same", "identity")
         .add("in_order", "permute", axes=[1, 2, 3])
         .add("unpadded", "pad2d", padding=0)
+        .add("as_wide", "pad")
         .add("as_it_was", "reshape", shape=[4, 6, 5])
         .add("flat", "flatten")
         .add("flat2", "flatten")
@@ -28,7 +29,7 @@ def test_identities_are_gone_along_a_chain_of_them() -> None:
     )
     rewrite = changed(remove_identities.PASS, graph)
     assert names(rewrite.graph) == ["flat", "fc"]
-    assert rewrite.changed == ("same", "in_order", "unpadded", "as_it_was", "flat2")
+    assert rewrite.changed == ("same", "in_order", "unpadded", "as_wide", "as_it_was", "flat2")
     assert rewrite.graph.nodes[0].inputs == ("image",)
 
 

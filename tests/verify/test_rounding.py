@@ -1,97 +1,81 @@
-"""A network that multiplies rounding is one training all the same, and what is wrong in it is seen."""
+"""Limits of a forward pass: raised where a network multiplies rounding, and nowhere else."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from netspec.errors import VerificationError
+from netspec import reference
 from netspec.graph import Graph
-from netspec.lowering import Trainer, TrainerSettings, find_backend
-from netspec.ops import BatchNorm
-from netspec.ops.base import Weights
+from netspec.lowering import find_backend
+from netspec.ops import Rescale
 from netspec.testing.changes import changed
-from netspec.testing.faults import Fault
-from netspec.testing.networks import Chain
+from netspec.testing.faults import Fault, FaultyBackend
+from netspec.testing.networks import Chain, towers
 from netspec.types import DType
-from netspec.verify.cases import check_weights_of
-from netspec.verify.training import TrainingProof, compare_training, rounding
-from tests.verify.faulty_trainers import OtherRounding, TrainingFault, WrongTraining, dampened, with_optimizer
-
-TORCH = find_backend("torch")
-NOTHING = TrainingFault("nothing")
+from netspec.verify import verify
+from netspec.verify.cases import cases_of, check_weights_of
+from netspec.verify.compare import FORWARD_TOLERANCE
+from netspec.verify.rounding import MOST, Limits
 
 
-class RoundsOtherwise(WrongTraining):
-    """Sound, or with a fault, and its sums are in another order."""
-
-    def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        return OtherRounding(super().trainer(graph, weights, settings))
-
-
-def deep(layers: int = 8) -> Graph:
-    """Statistics of four values, layer on layer: what is rounded grows some tenfold in each step."""
-    chain = Chain("deep", image=(3, 3, 3))
-    for index in range(layers):
-        chain.add(f"conv{index}", "conv2d", filters=4, kernel_size=1 if index else 3, bias=False)
-        chain.add(f"norm{index}", "batch_norm").add(f"relu{index}", "relu")
-    return chain.add("flat", "flatten").add("fc", "dense", units=4).graph()
+def gated(layers: int = 4, width: int = 16) -> Graph:
+    """Highway layers that read pixels: gates are open or shut, and a value in a hundred is in between."""
+    chain = Chain("gated", image=(1, 8, 8)).add("flat", "flatten").add("x0", "dense", units=width)
+    for i in range(layers):
+        chain.add(f"h{i}", "dense", f"x{i}", units=width).add(f"candidate{i}", "tanh")
+        chain.add(f"t{i}", "dense", f"x{i}", units=width).add(f"gate{i}", "sigmoid")
+        chain.add(f"carried{i}", "rescale", scale=-1, offset=1)
+        chain.add(f"taken{i}", "multiply", (f"candidate{i}", f"gate{i}"))
+        chain.add(f"kept{i}", "multiply", (f"x{i}", f"carried{i}")).add(f"x{i + 1}", "add", (f"taken{i}", f"kept{i}"))
+    return chain.graph()
 
 
-def proof(fault: TrainingFault = NOTHING, graph: Graph | None = None, tolerance: float = 1e-9) -> TrainingProof:
-    network = graph or deep()
-    backends = [TORCH, RoundsOtherwise(TORCH, fault)]
-    return compare_training(network, backends, check_weights_of(network), tolerance=tolerance)
+def limits(graph: Graph) -> tuple[Limits, dict[str, np.ndarray]]:
+    weights = check_weights_of(graph)
+    case = list(cases_of(graph))[2]
+    every = graph.with_outputs(node.name for node in graph.nodes)
+    expected = reference.evaluate(every, weights, case.inputs)
+    return Limits(replace(case, graph=every), weights, expected), expected
 
 
-def parted(found: TrainingProof) -> bool:
-    """Whether the two backends are told to differ, in float64."""
-    return any(not c.passed and (c.against, c.dtype) == ("torch", DType.FLOAT64) for c in found.comparisons)
+def test_a_gate_that_reads_large_values_passes_its_rounding_on() -> None:
+    found, _ = limits(gated())
+    raised = found.of("taken0", DType.FLOAT32, 2e-5)
+    assert 3e-5 < raised <= MOST[DType.FLOAT32]
+    assert FORWARD_TOLERANCE[DType.FLOAT64] <= found.of("taken0", DType.FLOAT64, 1e-11) < 1e-11
 
 
-def test_what_rounding_becomes_is_measured_and_told() -> None:
-    found = proof(tolerance=1e-10)
-    assert not found.divergences
-    assert all(c.passed for c in found.comparisons)
-    (told,) = (note for note in found.notes if "multiplies rounding" in note and "float64" in note)
-    assert "1e-13 of its weights became" in told
-    assert "runs may be as far apart" in told
-    assert "each step is from one state" in told
+def test_what_two_means_differ_by_moves_with_each_of_them() -> None:
+    chain = Chain("pair", a=(1, 40, 40), b=(1, 40, 40))
+    for name in ("a", "b"):
+        chain.add(f"conv_{name}", "conv2d", name, filters=8, kernel_size=5).add(f"mean_{name}", "global_avg_pool2d")
+    graph = chain.add("difference", "subtract", ("mean_a", "mean_b")).graph()
+    found, expected = limits(graph)
+    larger = float(abs(expected["mean_a"]).max() / abs(expected["difference"]).max())
+    unit = float(np.finfo(np.float32).eps)
+    assert found.of("difference", DType.FLOAT32, 2e-5) >= min(larger * unit, FORWARD_TOLERANCE[DType.FLOAT32])
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        TrainingFault("another epsilon", network=Fault("epsilon", BatchNorm, changed(epsilon=1.1e-5))),
-        TrainingFault("statistics", network=Fault("momentum", BatchNorm, changed(update_rate=0.05))),
-        TrainingFault("dampened", update=dampened),
-        TrainingFault("nesterov", with_optimizer(nesterov=True)),
-        TrainingFault("an old rate", rate=lambda _, old: old),
-        TrainingFault("a rate that drifts", rate=lambda rate, _: rate * (1 + 1e-5)),
-    ],
-    ids=lambda fault: fault.name,
-)
-def test_what_is_wrong_is_not_taken_for_rounding(fault: TrainingFault) -> None:
-    assert parted(proof(fault))
+@pytest.mark.parametrize("dtype", DType)
+def test_a_network_that_multiplies_no_rounding_is_held_to_what_is_tolerated(dtype: DType) -> None:
+    found, expected = limits(towers())
+    tolerated = FORWARD_TOLERANCE[dtype]
+    for name in expected.keys() - {"prob"}:
+        assert found.of(name, dtype, 1.5 * tolerated) == tolerated, name
 
 
-def test_where_rounding_becomes_too_much_no_more_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is told; but what differs by more than rounding fails even there."""
-    monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 2e-10)
-    found = proof(tolerance=1e-10)
-    assert not found.divergences
-    assert any("nothing is compared from step" in note and "float64" in note for note in found.notes)
-    fault = TrainingFault("dampened", update=dampened)
-    assert parted(proof(fault, tolerance=1e-10))
+def test_what_is_far_off_is_measured_by_what_is_tolerated() -> None:
+    found, _ = limits(gated())
+    assert found.of("taken0", DType.FLOAT32, 2 * MOST[DType.FLOAT32]) == FORWARD_TOLERANCE[DType.FLOAT32]
+    assert found.of("taken0", DType.FLOAT32, float("inf")) == FORWARD_TOLERANCE[DType.FLOAT32]
 
 
-def test_where_nothing_can_be_compared_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 1e-16)
-    with pytest.raises(VerificationError, match=r"multiplies rounding.* nothing is proved"):
-        proof(tolerance=1e-15)
-
-
-def test_a_network_that_does_not_multiply_rounding_is_held_to_what_is_tolerated() -> None:
-    """Drift of less than that in each step, and of more in twenty, is a difference there."""
-    network = Chain("flat", x=(5,)).add("fc1", "dense", units=4).add("act", "tanh").add("fc2", "dense", units=3).graph()
-    drifts = TrainingFault("drifts", rate=lambda rate, _: rate * (1 + 1e-10))
-    found = proof(drifts, network, tolerance=1e-11)
-    assert not any("multiplies rounding" in note for note in found.notes)
-    assert parted(found)
+@pytest.mark.parametrize("width", [16, 50])
+def test_it_is_one_function_and_a_fault_in_it_is_found(width: int) -> None:
+    graph = gated(width=width)
+    verify(graph, [find_backend("torch"), find_backend("onnx")], "forward").require()
+    fault = Fault("an offset of 1.01", Rescale, changed(offset=1.01))
+    for name in ("torch", "onnx"):
+        report = verify(graph, [FaultyBackend(find_backend(name), fault)], "forward")
+        assert [(d.node, d.op) for d in report.divergences] == [("carried0", "rescale")]

@@ -14,6 +14,7 @@ from netspec.verify import compare as verify_module
 from netspec.verify import verify
 from netspec.verify.cases import cases_of, check_weights_of, with_other_sizes
 from netspec.verify.compare import difference_of_largest, relative_l2, require_close
+from netspec.verify.rounding import MOST
 from netspec.verify.verify import with_unsaturated_outputs
 
 TORCH = find_backend("torch")
@@ -65,6 +66,7 @@ def test_two_faulty_gradients_do_not_hide() -> None:
 
 def test_what_fails_in_float32_alone_is_located_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(verify_module.FORWARD_TOLERANCE, DType.FLOAT32, 1e-9)  # below what float32 can hold
+    monkeypatch.setitem(MOST, DType.FLOAT32, 0.0)  # and no more for its rounding
     report = verify(towers(), [TORCH], "forward")
     assert {d.dtype for d in report.divergences} == {DType.FLOAT32}
 

@@ -31,6 +31,7 @@ from netspec.ops import (
     Op,
     PRelu,
     Softmax,
+    Subtract,
 )
 from netspec.ops.activation import Elementwise
 
@@ -116,7 +117,7 @@ def _kind(value: Input | Node) -> Kind:
         "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
-        "merge": (Add, Multiply, Concat),
+        "merge": (Add, Subtract, Multiply, Concat),
     }
     return next((kind for kind, ops in kinds.items() if isinstance(value.op, ops)), "other")
 

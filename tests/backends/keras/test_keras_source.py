@@ -58,6 +58,13 @@ def test_source_reads_as_written_by_hand():
     assert source.startswith('"""head\n\nEmitted by netspec from a layer spec; needs keras alone.\n"""\n')
 
 
+def test_features_become_a_gate_at_once():
+    graph = Chain("gate", features=(8,)).add("gate", "reshape", shape=[8, 1, 1]).graph()
+    source = BACKEND.lower(graph).content
+    assert 'layers.Reshape((1, 1, 8), name="gate")' in source
+    assert "Permute" not in source
+
+
 def test_source_is_formatted_and_lint_clean(tmp_path: Path):
     graphs = {name: build() for name, build in NETWORKS.items()}
     graphs |= {f"{name}_shown": graph.with_outputs(graph.values) for name, graph in graphs.items()}

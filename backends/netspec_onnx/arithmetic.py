@@ -1,0 +1,35 @@
+"""Arithmetic on each element in ONNX."""
+
+from netspec.graph import Node
+from netspec.ops import Abs, Exp, Rescale
+from netspec_onnx.table import lowers
+from netspec_onnx.writer import GraphWriter
+
+
+@lowers(Rescale)
+def rescale(op: Rescale, node: Node, out: GraphWriter) -> None:
+    """`Mul` and `Add`, as far as they do anything; `Neg`, or `Sub` from the offset, where the scale is −1."""
+    (x,) = out.inputs(node)
+    if op.scale == -1 and op.offset == 0:
+        out.assign(node, "Neg", x)
+    elif op.scale == -1:
+        out.assign(node, "Sub", out.constant(node, "offset", op.offset), x)
+    elif op.offset == 0:
+        out.assign(node, "Mul", x, out.constant(node, "scale", op.scale))
+    else:
+        scaled = x if op.scale == 1 else out.step(node, "scaled", "Mul", x, out.constant(node, "scale", op.scale))
+        out.assign(node, "Add", scaled, out.constant(node, "offset", op.offset))
+
+
+@lowers(Exp)
+def exp(op: Exp, node: Node, out: GraphWriter) -> None:
+    """`Exp`."""
+    del op
+    out.assign(node, "Exp", *out.inputs(node))
+
+
+@lowers(Abs)
+def absolute(op: Abs, node: Node, out: GraphWriter) -> None:
+    """`Abs`."""
+    del op
+    out.assign(node, "Abs", *out.inputs(node))

@@ -1,0 +1,86 @@
+"""What rounding alone becomes in a forward pass, measured: no framework is closer to the reference than that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from netspec import reference
+from netspec.graph import Graph, Node
+from netspec.ops import Sigmoid, Softmax, Tanh
+from netspec.ops.base import Array
+from netspec.types import DType
+from netspec.verify.cases import Case
+from netspec.verify.compare import FORWARD_TOLERANCE, difference_of_largest
+from netspec.weights import stream
+
+SATURATING: Final = (Softmax, Sigmoid, Tanh)
+# By how much each element of a weight or an input is moved, and all of one together, in units of the last place: as far
+# as sums of a thousand terms are off, and so little that a network which keeps the size of an error moves by less than
+# is tolerated. What moves one by one alone would leave a mean, and the difference of two, where they are.
+UNITS: Final = 12
+TWINS: Final = 4  # how often it is measured: what one moves can cancel by chance
+# Where rounding becomes more than this, a comparison says next to nothing, and does not pass.
+MOST: Final = {DType.FLOAT64: 1e-8, DType.FLOAT32: 1e-3}
+
+
+class Limits:
+    """What the values of a case may differ by: what is tolerated, or where rounding becomes more than that, that.
+
+    Measured by the reference itself, at weights and inputs that are all but the same, and only when a value is beyond
+    what is tolerated: most networks move by less than that. Gates that read large values do not: where one is open for
+    one sample and shut for the next, an error of its input is one of its output, and what follows carries it on.
+
+    Args:
+        case: the graph and its inputs.
+        weights: as they are compared.
+        expected: the reference's values, by name.
+    """
+
+    def __init__(self, case: Case, weights: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+        self._case, self._weights, self._expected = case, weights, expected
+        self._moved: dict[DType, dict[str, float]] = {}
+
+    def of(self, name: str, dtype: DType, error: float) -> float:
+        """The limit of a value, as a share of its largest element; of one that is `error` off."""
+        tolerated = forward_tolerance(self._case.graph, name, dtype, self._expected)
+        if not tolerated < error <= MOST[dtype]:
+            return tolerated
+        if dtype not in self._moved:
+            self._moved[dtype] = self._measure(dtype)
+        return max(tolerated, min(self._moved[dtype][name], MOST[dtype]))
+
+    def _measure(self, dtype: DType) -> dict[str, float]:
+        """How far each value moves, of several times the farthest."""
+        farthest = dict.fromkeys(self._expected, 0.0)
+        for twin in range(TWINS):
+            weights, inputs = (_moved(arrays, dtype, twin) for arrays in (self._weights, self._case.inputs))
+            values = reference.evaluate(self._case.graph, weights, inputs)
+            for name, value in values.items():
+                farthest[name] = max(farthest[name], difference_of_largest(value, self._expected[name]))
+        return farthest
+
+
+def _moved(arrays: Mapping[str, Array], dtype: DType, twin: int) -> dict[str, Array]:
+    unit = float(np.finfo(dtype.numpy).eps)
+    moved = {}
+    for name, array in arrays.items():
+        random = stream(twin, "verify", "rounding", name)
+        each, together = random.choice([-unit, unit], np.shape(array)), random.choice([-unit, unit])
+        moved[name] = np.asarray(array, np.float64) * (1.0 + UNITS * (each + together))
+    return moved
+
+
+def forward_tolerance(graph: Graph, name: str, dtype: DType, values: Mapping[str, Array]) -> float:
+    """What a value may differ by at least, as a share of its largest element.
+
+    A softmax, sigmoid or tanh turns an absolute error of its input into a relative one of its output, at most twice as
+    large: |Δ log softmax(z)| ≤ 2 max|Δz|. Its input is held to the plain tolerance, a share of max|z|; so its own is
+    that times 2 max|z|, where logits are large.
+    """
+    value = graph.values[name]
+    if isinstance(value, Node) and isinstance(value.op, SATURATING) and value.inputs[0] in values:
+        return FORWARD_TOLERANCE[dtype] * max(1.0, 2.0 * float(abs(values[value.inputs[0]]).max()))
+    return FORWARD_TOLERANCE[dtype]

@@ -1,0 +1,97 @@
+"""A network that multiplies rounding is one training all the same, and what is wrong in it is seen."""
+
+import pytest
+
+from netspec.errors import VerificationError
+from netspec.graph import Graph
+from netspec.lowering import Trainer, TrainerSettings, find_backend
+from netspec.ops import BatchNorm
+from netspec.ops.base import Weights
+from netspec.testing.changes import changed
+from netspec.testing.faults import Fault
+from netspec.testing.networks import Chain
+from netspec.types import DType
+from netspec.verify.cases import check_weights_of
+from netspec.verify.training import TrainingProof, compare_training, rounding
+from tests.verify.faulty_trainers import OtherRounding, TrainingFault, WrongTraining, dampened, with_optimizer
+
+TORCH = find_backend("torch")
+NOTHING = TrainingFault("nothing")
+
+
+class RoundsOtherwise(WrongTraining):
+    """Sound, or with a fault, and its sums are in another order."""
+
+    def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
+        return OtherRounding(super().trainer(graph, weights, settings))
+
+
+def deep(layers: int = 8) -> Graph:
+    """Statistics of four values, layer on layer: what is rounded grows some tenfold in each step."""
+    chain = Chain("deep", image=(3, 3, 3))
+    for index in range(layers):
+        chain.add(f"conv{index}", "conv2d", filters=4, kernel_size=1 if index else 3, bias=False)
+        chain.add(f"norm{index}", "batch_norm").add(f"relu{index}", "relu")
+    return chain.add("flat", "flatten").add("fc", "dense", units=4).graph()
+
+
+def proof(fault: TrainingFault = NOTHING, graph: Graph | None = None, tolerance: float = 1e-9) -> TrainingProof:
+    network = graph or deep()
+    backends = [TORCH, RoundsOtherwise(TORCH, fault)]
+    return compare_training(network, backends, check_weights_of(network), tolerance=tolerance)
+
+
+def parted(found: TrainingProof) -> bool:
+    """Whether the two backends are told to differ, in float64."""
+    return any(not c.passed and (c.against, c.dtype) == ("torch", DType.FLOAT64) for c in found.comparisons)
+
+
+def test_what_rounding_becomes_is_measured_and_told() -> None:
+    found = proof(tolerance=1e-10)
+    assert not found.divergences
+    assert all(c.passed for c in found.comparisons)
+    (told,) = (note for note in found.notes if "multiplies rounding" in note and "float64" in note)
+    assert "1e-13 of its weights became" in told
+    assert "runs may be as far apart" in told
+    assert "each step is from one state" in told
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TrainingFault("another epsilon", network=Fault("epsilon", BatchNorm, changed(epsilon=1.1e-5))),
+        TrainingFault("statistics", network=Fault("momentum", BatchNorm, changed(update_rate=0.05))),
+        TrainingFault("dampened", update=dampened),
+        TrainingFault("nesterov", with_optimizer(nesterov=True)),
+        TrainingFault("an old rate", rate=lambda _, old: old),
+        TrainingFault("a rate that drifts", rate=lambda rate, _: rate * (1 + 1e-5)),
+    ],
+    ids=lambda fault: fault.name,
+)
+def test_what_is_wrong_is_not_taken_for_rounding(fault: TrainingFault) -> None:
+    assert parted(proof(fault))
+
+
+def test_where_rounding_becomes_too_much_no_more_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is told; but what differs by more than rounding fails even there."""
+    monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 2e-10)
+    found = proof(tolerance=1e-10)
+    assert not found.divergences
+    assert any("nothing is compared from step" in note and "float64" in note for note in found.notes)
+    fault = TrainingFault("dampened", update=dampened)
+    assert parted(proof(fault, tolerance=1e-10))
+
+
+def test_where_nothing_can_be_compared_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 1e-16)
+    with pytest.raises(VerificationError, match=r"multiplies rounding.* nothing is proved"):
+        proof(tolerance=1e-15)
+
+
+def test_a_network_that_does_not_multiply_rounding_is_held_to_what_is_tolerated() -> None:
+    """Drift of less than that in each step, and of more in twenty, is a difference there."""
+    network = Chain("flat", x=(5,)).add("fc1", "dense", units=4).add("act", "tanh").add("fc2", "dense", units=3).graph()
+    drifts = TrainingFault("drifts", rate=lambda rate, _: rate * (1 + 1e-10))
+    found = proof(drifts, network, tolerance=1e-11)
+    assert not any("multiplies rounding" in note for note in found.notes)
+    assert parted(found)
