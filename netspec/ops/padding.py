@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import NonNegativeInt, Padding, padding_of
-from netspec.ops.base import Array, Op, Sample, Weights, Window, require_map, resolve_axis
+from netspec.ops.base import Array, Op, Sample, Weights, require_map, resolve_axis
 from netspec.types import TensorType
 
 
@@ -38,10 +38,6 @@ class Pad(Op, kind="pad"):
     def reference(self, weights: Weights, x: Array) -> Array:
         sides = [(self.start, self.end) if axis == self.axis else (0, 0) for axis in range(x.ndim)]
         return np.pad(x, sides, constant_values=self.value)
-
-    def window(self) -> Window | None:
-        before = {1: (0, 0), 2: (self.start, 0), 3: (0, self.start)}.get(self.axis)
-        return None if before is None else Window(padding=before)
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
