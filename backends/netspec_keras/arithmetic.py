@@ -1,7 +1,6 @@
-"""Arithmetic on each element in Keras: expressions and functions, which are operations of the model."""
+"""Arithmetic on each element in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.arithmetic import rescaled
 from netspec.lowering.source import call
 from netspec.ops import Abs, Exp, Rescale
 from netspec.ops.activation import Elementwise
@@ -11,9 +10,9 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(Rescale)
 def rescale(op: Rescale, node: Node, out: ModelWriter) -> None:
-    """`x * 0.1`, `1 - x`. The constants of `layers.Rescaling` have not the precision of float64."""
-    (x,) = out.inputs(node)
-    out.assign(node, rescaled(x, op))
+    """A layer of ours: `0.1 * x` is sparse to Keras and its readers, since a number may have been a sparse tensor."""
+    optional = {"offset": op.offset} if op.offset else {}
+    out.apply(node, call("PreciseRescaling", op.scale, **optional), *out.inputs(node))
 
 
 @lowers(Exp, Abs)

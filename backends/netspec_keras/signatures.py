@@ -76,4 +76,5 @@ SIGNATURES: Final = {
     "Parameter": Signature(("shape", "initial")),
     "layers.Dropout": Signature(("rate",)),
     "StandardDropout": Signature(("rate",)),
+    "PreciseRescaling": Signature(("scale",), {"offset": 0.0}),
 }

@@ -1,8 +1,7 @@
 """Arithmetic on each element in torch: expressions and functions of the same name."""
 
 from netspec.graph import Node
-from netspec.lowering.arithmetic import rescaled
-from netspec.lowering.source import call
+from netspec.lowering.source import Binary, Expression, Literal, Negative, call
 from netspec.ops import Abs, Exp, Rescale
 from netspec.ops.activation import Elementwise
 from netspec_torch.table import lowers
@@ -13,7 +12,22 @@ from netspec_torch.writer import ModuleWriter
 def rescale(op: Rescale, node: Node, out: ModuleWriter) -> None:
     """`x * 0.1`, `1 - x`."""
     (x,) = out.inputs(node)
-    out.assign(node, rescaled(x, op))
+    out.assign(node, _rescaled(x, op))
+
+
+def _rescaled(x: Expression, op: Rescale) -> Expression:
+    """`scale * x + offset` without what does nothing."""
+    if op.scale == -1:
+        return Binary("-", _number(op.offset), x) if op.offset else Negative(x)
+    scaled = x if op.scale == 1 and op.offset else Binary("*", x, _number(op.scale))
+    if op.offset < 0:
+        return Binary("-", scaled, _number(-op.offset))
+    return Binary("+", scaled, _number(op.offset)) if op.offset else scaled
+
+
+def _number(value: float) -> Literal:
+    """Whole numbers without a point, as in `1 - x`."""
+    return Literal(int(value) if value.is_integer() and abs(value) < 1e6 else value)
 
 
 @lowers(Exp, Abs)

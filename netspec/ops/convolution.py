@@ -114,7 +114,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
         windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
         windows = windows[:, :, :: s.height, :: s.width, :: d.height, :: d.width]
         n, channels, rows, columns = windows.shape[:4]
-        y: Array = np.empty((n, self.filters, rows, columns))
+        y: Array = np.empty((n, self.filters, rows, columns), np.result_type(kernels, x))
         # Windows repeat each element as often as the kernel is large: some rows at a time, they fit into a cache.
         step = max(1, BLOCK // (channels * k.height * k.width * columns))
         for sample, first in np.ndindex(n, -(-rows // step)):

@@ -68,6 +68,7 @@ def expected_of(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dty
     expected = reference.evaluate(graph, weights, inputs)
     noisy = with_noise(graph, weights, inputs, dtype)
     for name, value in expected.items():
+        assume(np.isfinite(value).all() and np.isfinite(noisy[name]).all())
         assume(difference_of_largest(noisy[name], value) < FORWARD_TOLERANCE[dtype])
     return expected
 

@@ -65,7 +65,7 @@ def test_two_towers_are_one_device() -> None:
         ("gradient", many, one, "float64", 1e-10),
     ]
     trained = [c for c in report.comparisons if c.level == "training" and (c.backend, c.against) == (many, one)]
-    assert [(c.dtype, c.tolerance) for c in trained if c.dtype == "float64"] == [("float64", 1e-10)] * 2
+    assert [(c.dtype, c.tolerance) for c in trained if c.dtype == "float64"] == [("float64", 1e-10)] * 4
     assert {c.case.split(",")[0] for c in trained} == {"20 steps of sgd", "20 steps of adam"}
     assert max(c.error for c in trained if c.dtype == "float64") < 1e-11
 
