@@ -137,7 +137,7 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     scopes: list[Scope] = []
     said: Counter[str] = Counter()
 
-    @settings(max_examples=400)
+    @settings(max_examples=600)
     @given(drawn=specs())
     def collect(drawn: DrawnSpec) -> None:
         kinds.update(node.op.kind for node in drawn.graph.nodes)
