@@ -56,21 +56,29 @@ class Limits:
         """How far each value moves, of several times the farthest."""
         farthest = dict.fromkeys(self._expected, 0.0)
         for twin in range(TWINS):
-            weights, inputs = (_moved(arrays, dtype, twin) for arrays in (self._weights, self._case.inputs))
+            weights, inputs = (moved(arrays, dtype, UNITS, twin) for arrays in (self._weights, self._case.inputs))
             values = reference.evaluate(self._case.graph, weights, inputs)
             for name, value in values.items():
                 farthest[name] = max(farthest[name], difference_of_largest(value, self._expected[name]))
         return farthest
 
 
-def _moved(arrays: Mapping[str, Array], dtype: DType, twin: int) -> dict[str, Array]:
-    unit = float(np.finfo(dtype.numpy).eps)
-    moved = {}
+def moved(arrays: Mapping[str, Array], dtype: DType, units: int, twin: int) -> dict[str, Array]:
+    """The arrays in this dtype, each element moved by so many units of its last place, and all of one together.
+
+    Args:
+        arrays: by name.
+        dtype: whose units they are.
+        units: how many.
+        twin: which of several; each moves them otherwise.
+    """
+    share = units * float(np.finfo(dtype.numpy).eps)
+    found = {}
     for name, array in arrays.items():
         random = stream(twin, "verify", "rounding", name)
-        each, together = random.choice([-unit, unit], np.shape(array)), random.choice([-unit, unit])
-        moved[name] = np.asarray(array, np.float64) * (1.0 + UNITS * (each + together))
-    return moved
+        each, together = random.choice([-share, share], np.shape(array)), random.choice([-share, share])
+        found[name] = (np.asarray(array, np.float64) * (1.0 + each + together)).astype(dtype.numpy)
+    return found
 
 
 def forward_tolerance(graph: Graph, name: str, dtype: DType, values: Mapping[str, Array]) -> float:

@@ -86,6 +86,8 @@ def test_where_nothing_can_be_compared_nothing_is_proved(monkeypatch: pytest.Mon
     monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 1e-16)
     with pytest.raises(VerificationError, match=r"multiplies rounding.* nothing is proved"):
         proof(tolerance=1e-15)
+    fault = TrainingFault("dampened", update=dampened)
+    assert parted(proof(fault, tolerance=1e-15))  # which is more than rounding from the first step on
 
 
 def test_a_network_that_does_not_multiply_rounding_is_held_to_what_is_tolerated() -> None:

@@ -209,7 +209,7 @@ class Lockstep:
             if rounding.lost is None or _beyond(errors, limits):
                 for these, limit in zip(errors, limits, strict=False):
                     pair.hold(step, these, limit)
-        if rounding.lost == 0 and self._whole:
+        if step == rounding.lost == 0 and self._whole and not any(pair.divergence for pair in found):
             raise VerificationError(
                 f"{self._graph.name}: {'; '.join(rounding.notes)}: nothing is proved",
                 "verify it at a larger input: batch statistics of few values divide by next to nothing",
