@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.specs.zoo import Settings
+from tests.specs.member import Settings
 
 # The member of each spec that is verified, small enough for every run of the tests: a small image, stages that repeat
 # once or twice, narrow dense layers. `netspec verify` without settings proves the published size.

@@ -12,8 +12,9 @@ import netspec
 from netspec.graph import Graph
 from netspec.graph.analysis import analyze, at_inference
 from netspec.passes import Level, optimize
+from tests.specs.member import Member
 from tests.specs.small import SMALL
-from tests.specs.zoo import MEMBERS, Member
+from tests.specs.zoo import MEMBERS
 from tests.specs.zoo_table import TITLE, VERIFIED, rows
 
 SPECS = Path(__file__).parents[2] / "specs"

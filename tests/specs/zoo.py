@@ -1,40 +1,7 @@
 """The zoo's figures, as their sources state them: data that test_zoo.py runs. Sorted by spec."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-Settings = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A network of the zoo, and what it must count.
-
-    Attributes:
-        spec: the file's stem in `specs/`.
-        settings: parameters, as `--set` gives them.
-        trained: weights that are trained.
-        not_trained: running statistics: two for each normalised channel.
-        macs: multiply-accumulates a sample, of convolutions, dense layers and matrix products.
-        outputs: the features of each output.
-        source: of `trained`; and of `macs`, in the digits that it gives.
-    """
-
-    spec: str
-    settings: Settings
-    trained: int
-    not_trained: int
-    macs: int
-    outputs: tuple[tuple[int, ...], ...]
-    source: str
-
-    def __str__(self) -> str:
-        return "-".join((self.spec, *(f"{name}={value}" for name, value in self.settings.items())))
-
-
-IMAGENET = ((1000,),)
+from tests.specs.efficient import EFFICIENT
+from tests.specs.member import IMAGENET, Member
 
 # Kernels and biases of the prototxt's layers, conv1, cccp1, cccp2, conv2, …: 96·3·11² + 96, 96·96 + 96 twice;
 # 256·96·5² + 256, 256·256 + 256 twice; 384·256·3² + 384, 384·384 + 384 twice; 1024·384·3² + 1024, 1024² + 1024 and
@@ -45,7 +12,7 @@ NIN = 34_944 + 2 * 9_312 + 614_656 + 2 * 65_792 + 885_120 + 2 * 147_840 + 3_539_
 # 4096, 4096 and 1000.
 ZFNET = 14_208 + 614_656 + 885_120 + 1_327_488 + 884_992 + 37_752_832 + 16_781_312 + 4_097_000
 
-MEMBERS = (
+_OTHERS = (
     Member("convnext", {"model": "tiny"}, 28_589_128, 0, 4_455_531_264, IMAGENET, "torchvision: 4.456 G"),
     Member("convnext", {"model": "small"}, 50_223_688, 0, 8_683_712_256, IMAGENET, "torchvision: 8.684 G"),
     Member("convnext", {"model": "base"}, 88_591_464, 0, 15_354_729_472, IMAGENET, "torchvision: 15.355 G"),
@@ -73,141 +40,6 @@ MEMBERS = (
         "densenet", {"depth": 201}, 20_013_928, 229_056, 4_291_365_888, IMAGENET, "torchvision's densenet201: 4.291 G"
     ),
     Member(
-        "efficientnet",
-        {"variant": "b0"},
-        5_288_548,
-        42_016,
-        385_814_752,
-        IMAGENET,
-        "torchvision's efficientnet_b0: 0.386 G",
-    ),
-    Member(
-        "efficientnet",
-        {"variant": "b1"},
-        7_794_184,
-        62_048,
-        686_802_832,
-        IMAGENET,
-        "torchvision's efficientnet_b1: 0.687 G",
-    ),
-    Member(
-        "efficientnet",
-        {"variant": "b2"},
-        9_109_994,
-        67_568,
-        1_087_529_456,
-        IMAGENET,
-        "torchvision's efficientnet_b2: 1.088 G",
-    ),
-    Member(
-        "efficientnet",
-        {"variant": "b3"},
-        12_233_232,
-        87_296,
-        1_827_141_392,
-        IMAGENET,
-        "torchvision's efficientnet_b3: 1.827 G",
-    ),
-    Member(
-        "efficientnet",
-        {"variant": "b4"},
-        19_341_616,
-        125_200,
-        4_393_771_024,
-        IMAGENET,
-        "torchvision's efficientnet_b4: 4.394 G",
-    ),
-    Member(
-        "efficientnet",
-        {"variant": "b5"},
-        30_389_784,
-        172_736,
-        10_266_384_752,
-        IMAGENET,
-        "torchvision's efficientnet_b5: 10.266 G",
-    ),
-    Member(
-        "efficientnet",
-        {"variant": "b6"},
-        43_040_704,
-        224_432,
-        19_067_593_536,
-        IMAGENET,
-        "torchvision's efficientnet_b6: 19.068 G",
-    ),
-    Member(
-        "efficientnet",
-        {"variant": "b7"},
-        66_347_960,
-        310_720,
-        37_745_884_192,
-        IMAGENET,
-        "torchvision's efficientnet_b7: 37.746 G",
-    ),
-    Member(
-        "efficientnet-v2",
-        {"variant": "s"},
-        21_458_488,
-        153_872,
-        8_365_617_152,
-        IMAGENET,
-        "torchvision's efficientnet_v2_s: 8.366 G",
-    ),
-    Member(
-        "efficientnet-v2",
-        {"variant": "m"},
-        54_139_356,
-        292_032,
-        24_582_460_384,
-        IMAGENET,
-        "torchvision's efficientnet_v2_m: 24.582 G",
-    ),
-    Member(
-        "efficientnet-v2",
-        {"variant": "l"},
-        118_515_272,
-        512_576,
-        56_079_699_008,
-        IMAGENET,
-        "torchvision's efficientnet_v2_l: 56.08 G",
-    ),
-    Member(
-        "efficientnet-v2",
-        {"variant": "b0"},
-        7_139_704,
-        60_608,
-        718_086_176,
-        IMAGENET,
-        "keras.applications; the authors: 0.72 G",
-    ),
-    Member(
-        "efficientnet-v2",
-        {"variant": "b1"},
-        8_141_052,
-        71_072,
-        1_196_819_360,
-        IMAGENET,
-        "keras.applications; the authors: 1.2 G",
-    ),
-    Member(
-        "efficientnet-v2",
-        {"variant": "b2"},
-        10_096_086,
-        82_288,
-        1_697_542_832,
-        IMAGENET,
-        "keras.applications; the authors: 1.7 G",
-    ),
-    Member(
-        "efficientnet-v2",
-        {"variant": "b3"},
-        14_358_406,
-        109_216,
-        3_011_458_816,
-        IMAGENET,
-        "keras.applications; the authors: 3.0 G",
-    ),
-    Member(
         "googlenet", {}, 13_004_888, 15_072, 1_498_376_192, IMAGENET, "torchvision's googlenet, aux_logits: 1.498 G"
     ),
     Member(
@@ -215,68 +47,6 @@ MEMBERS = (
     ),
     Member("inception-v3", {}, 27_161_264, 36_224, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
     Member("inception-v3", {"heads": False}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "the same: 5.713 G"),
-    Member("mnasnet", {"alpha": 0.5}, 2_218_512, 20_624, 104_455_968, IMAGENET, "torchvision's mnasnet0_5: 0.104 G"),
-    Member("mnasnet", {"alpha": 0.75}, 3_170_208, 29_808, 215_493_104, IMAGENET, "torchvision's mnasnet0_75: 0.215 G"),
-    Member("mnasnet", {"alpha": 1.0}, 4_383_312, 37_920, 314_415_872, IMAGENET, "torchvision's mnasnet1_0: 0.314 G"),
-    Member("mnasnet", {"alpha": 1.3}, 6_282_256, 48_816, 526_362_432, IMAGENET, "torchvision's mnasnet1_3: 0.526 G"),
-    Member(
-        "mnasnet",
-        {"alpha": 1.4},
-        7_115_728,
-        52_448,
-        588_799_408,
-        IMAGENET,
-        "timm's mnasnet_140; counted as mnasnet1_3 is",
-    ),
-    Member(
-        "mobilenet-v1", {}, 4_231_976, 21_888, 568_740_352, IMAGENET, "keras.applications.MobileNet; the paper: 569 M"
-    ),
-    Member(
-        "mobilenet-v2",
-        {"alpha": 0.35},
-        1_677_128,
-        14_080,
-        59_285_808,
-        IMAGENET,
-        "keras.applications; the authors: 59 M",
-    ),
-    Member(
-        "mobilenet-v2", {"alpha": 0.5}, 1_968_680, 18_544, 97_131_840, IMAGENET, "keras.applications; the authors: 97 M"
-    ),
-    Member(
-        "mobilenet-v2",
-        {"alpha": 0.75},
-        2_636_424,
-        26_640,
-        209_069_792,
-        IMAGENET,
-        "keras.applications; the authors: 209 M",
-    ),
-    Member("mobilenet-v2", {}, 3_504_872, 34_112, 300_774_272, IMAGENET, "torchvision's mobilenet_v2: 0.301 G"),
-    Member(
-        "mobilenet-v2",
-        {"alpha": 1.3},
-        5_386_792,
-        44_256,
-        509_374_560,
-        IMAGENET,
-        "keras.applications; the authors: 509 M",
-    ),
-    Member(
-        "mobilenet-v2",
-        {"alpha": 1.4},
-        6_108_776,
-        47_936,
-        582_195_824,
-        IMAGENET,
-        "keras.applications; the authors: 582 M",
-    ),
-    Member(
-        "mobilenet-v3-large", {}, 5_483_032, 24_400, 216_589_760, IMAGENET, "torchvision's mobilenet_v3_large: 0.217 G"
-    ),
-    Member(
-        "mobilenet-v3-small", {}, 2_542_856, 12_112, 56_510_400, IMAGENET, "torchvision's mobilenet_v3_small: 0.057 G"
-    ),
     Member("nin", {}, NIN, 0, 1_100_188_800, IMAGENET, "counted by the layers of the Caffe model zoo's nin_imagenet"),
     Member(
         "regnet-y",
@@ -381,44 +151,6 @@ MEMBERS = (
         IMAGENET,
         "torchvision's resnext101_32x8d: 16.414 G",
     ),
-    Member(
-        "shufflenet-v2",
-        {"width": "x0_5"},
-        1_366_792,
-        7_952,
-        40_476_448,
-        IMAGENET,
-        "torchvision's shufflenet_v2_x0_5: 0.04 G",
-    ),
-    Member(
-        "shufflenet-v2",
-        {"width": "x1_0"},
-        2_278_604,
-        16_180,
-        144_907_992,
-        IMAGENET,
-        "torchvision's shufflenet_v2_x1_0: 0.145 G",
-    ),
-    Member(
-        "shufflenet-v2",
-        {"width": "x1_5"},
-        3_503_624,
-        23_440,
-        295_759_392,
-        IMAGENET,
-        "torchvision's shufflenet_v2_x1_5: 0.296 G",
-    ),
-    Member(
-        "shufflenet-v2",
-        {"width": "x2_0"},
-        7_393_996,
-        33_716,
-        583_253_464,
-        IMAGENET,
-        "torchvision's shufflenet_v2_x2_0: 0.583 G",
-    ),
-    Member("squeezenet", {"minor": 0}, 1_248_424, 0, 818_924_576, IMAGENET, "torchvision's squeezenet1_0: 0.819 G"),
-    Member("squeezenet", {"minor": 1}, 1_235_496, 0, 349_151_936, IMAGENET, "torchvision's squeezenet1_1: 0.349 G"),
     Member("swin", {"model": "t"}, 28_288_354, 0, 4_490_566_656, IMAGENET, "torchvision's swin_t: 4.491 G"),
     Member("swin", {"model": "s"}, 49_606_258, 0, 8_740_875_264, IMAGENET, "torchvision's swin_s: 8.741 G"),
     Member("swin", {"model": "b"}, 87_768_224, 0, 15_430_946_816, IMAGENET, "torchvision's swin_b: 15.431 G"),
@@ -542,3 +274,4 @@ MEMBERS = (
     ),
     Member("zfnet", {}, ZFNET, 0, 1_168_032_896, IMAGENET, "counted by the layers of the paper's figure 3"),
 )
+MEMBERS = tuple(sorted((*EFFICIENT, *_OTHERS), key=lambda member: member.spec))

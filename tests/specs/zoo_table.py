@@ -6,7 +6,8 @@ from itertools import groupby
 from pathlib import Path
 
 from netspec.spec import read_spec
-from tests.specs.zoo import MEMBERS, Member
+from tests.specs.member import Member
+from tests.specs.zoo import MEMBERS
 
 SPECS = Path(__file__).parents[2] / "specs"
 
