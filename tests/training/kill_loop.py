@@ -21,6 +21,9 @@ from netspec.training.events import Observers
 from netspec.training.run import TrainOptions, train
 
 CHECKPOINT = Path("checkpoints") / "last.safetensors"
+MOST = (
+    30  # lines of metrics that an attempt may write: however quick the machine, the run does not end before the kills
+)
 
 
 def attempt(spec: str, data: str, out: Path, name: str) -> int:
@@ -42,13 +45,24 @@ def attempt(spec: str, data: str, out: Path, name: str) -> int:
         os._exit(1)
 
 
+def wait(metrics: Path, seconds: float) -> None:
+    """Until the time is over, or the attempt has come far enough."""
+
+    def lines() -> int:
+        return metrics.read_bytes().count(b"\n") if metrics.is_file() else 0
+
+    until, before = time.monotonic() + seconds, lines()
+    while time.monotonic() < until and lines() < before + MOST:
+        time.sleep(0.002)
+
+
 def main(spec: str, data: str, out: str, kills: str) -> None:
     """Kill so many attempts, then let one end; print how often a kill fell into the writing of a file."""
     found = random.Random()  # noqa: S311 # moments, not secrets
     interrupted = 0
     for _ in range(int(kills)):
         child = attempt(spec, data, Path(out), "killed")
-        time.sleep(found.uniform(0.05, 0.6))
+        wait(Path(out, "killed", "metrics.jsonl"), found.uniform(0.05, 0.6))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the run ended, or failed, before it was killed"
