@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +20,8 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Pa
     Raises:
         NetspecError: the folder cannot be made or written.
     """
+    import tempfile  # noqa: PLC0415 # what only reads, as a check does, needs none
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -66,6 +66,9 @@ def staged(folder: Path) -> Iterator[Path]:
     Raises:
         NetspecError: the folder cannot be made or written.
     """
+    import shutil  # noqa: PLC0415 # as above
+    import tempfile  # noqa: PLC0415
+
     made: list[Path] = []
     try:
         with _told_as_error(folder):

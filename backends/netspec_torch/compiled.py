@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch._inductor import aoti_compile_and_package, aoti_load_package
@@ -18,6 +19,7 @@ from netspec.lowering import Artifact, Gradients
 from netspec.ops.base import Array, Weights
 from netspec.types import DType
 from netspec_torch.model import TorchModel
+from netspec_torch.packing import PackWeights
 
 EXAMPLE = 2  # samples with which the module is exported; the batch is free, but one that is 1 would be taken as fixed
 MISSING_COMPILER = "InvalidCxxCompiler"  # the name of the error, which arrives wrapped in another
@@ -89,12 +91,14 @@ def write_package(artifact: Artifact, weights: Weights, path: Path) -> Path:
     return write_whole(path, lambda temporary: compile_module(model, temporary))
 
 
-def _options(dtype: DType) -> dict[str, bool]:
+def _options(dtype: DType) -> dict[str, Any]:
     """Weights become constants, so that they are laid out for the kernels that read them once and not at each call.
 
     But in float64: it would be compiled to kernels that oneDNN does not have.
     """
-    return {"freezing": dtype is not DType.FLOAT64}
+    if dtype is DType.FLOAT64:
+        return {}
+    return {"freezing": True, "post_grad_custom_pre_pass": PackWeights(EXAMPLE)}
 
 
 @contextmanager

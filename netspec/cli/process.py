@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from netspec.cli.deferred import defer_metadata
+
 if TYPE_CHECKING:
     from socket import socket
 
@@ -19,6 +21,7 @@ def main() -> NoReturn:
     gc.set_threshold(100_000)  # a command is over soon: collecting as often as a server does is a tenth of its start
     # pydantic would read the metadata of every installed distribution to find plugins; netspec uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    defer_metadata()
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark

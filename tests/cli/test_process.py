@@ -41,7 +41,36 @@ def test_a_check_reads_no_module_that_the_spec_does_not_need(tmp_path: Path) -> 
         assert loaded & set(optional) == {name for name, text in optional.items() if text == stated}
         packages = ("api", "lowering", "passes", "reference", "training", "transfer", "verify", "weights")
         assert not loaded & {f"netspec.{name}" for name in packages}
-        assert not loaded & {"difflib", "rich"}
+        assert not loaded & {"difflib", "email.message", "importlib.metadata", "rich", "tempfile", "zipfile"}
+
+
+def test_metadata_is_imported_when_it_is_used() -> None:
+    code = """
+import sys
+from netspec.cli.deferred import defer_metadata
+defer_metadata()
+from importlib.metadata import entry_points
+assert "email" not in sys.modules
+assert [found.name for found in entry_points(group="netspec.backends", name="torch")] == ["torch"]
+assert "email" in sys.modules
+import importlib.metadata
+assert entry_points is not importlib.metadata.entry_points
+assert importlib.metadata is sys.modules["importlib.metadata"]
+defer_metadata()  # too late, and so nothing
+assert importlib.metadata.entry_points.__module__ == "importlib.metadata"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    asked = """
+from netspec.cli.deferred import defer_metadata
+defer_metadata()
+import importlib.metadata
+try:
+    importlib.metadata.version("no-such-distribution")
+except importlib.metadata.PackageNotFoundError:
+    print("as ever")
+"""
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout == "as ever\n"
 
 
 def test_importing_netspec_loads_nothing() -> None:
