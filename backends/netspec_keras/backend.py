@@ -25,7 +25,7 @@ from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
-from netspec.lowering.foreign import require_whole
+from netspec.lowering.foreign import under_part
 from netspec.lowering.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
@@ -99,5 +99,4 @@ class KerasBackend(Backend):
         """What Keras 3 and its older versions write; h5py alone is imported."""
         from netspec_keras.foreign import read_layers
 
-        require_whole(path, under)
-        return read_layers(path)
+        return under_part(path, read_layers(path), under)

@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from netspec.errors import WeightsError
 from netspec.lowering import ForeignWeights
-from netspec.lowering.foreign import require_plausible, without_wrappers
+from netspec.lowering.foreign import notes_of_part, part_of, printable, require_plausible, shown
 from netspec.ops.base import Array
 
 DEPTH: Final = 4  # of mappings in a checkpoint that are looked through
@@ -32,11 +32,12 @@ _REFUSED = re.compile(r"GLOBAL (\S+)|function (\S+)|whose module (\S+) is blocke
 
 
 def read_state(path: Path, under: str = "") -> ForeignWeights:
-    """The one state dict in a file, as NumPy arrays; `module.` and the like is taken off where all names have it.
+    """The one state dict in a file, as NumPy arrays.
 
     Args:
         path: the file.
-        under: where the state dict stands, `model.ema`, in a file that may hold several.
+        under: where the state dict stands, `model.ema`, in a file that may hold several, or with what the names of
+            those to read begin.
 
     Raises:
         WeightsError: the file is damaged, needs code to be read, holds no state dict, none there or several, or a
@@ -44,17 +45,13 @@ def read_state(path: Path, under: str = "") -> ForeignWeights:
     """
     content = _load(path)
     every = dict(_state_dicts(content))
-    found = {place: state for place, state in every.items() if not under or ".".join(place) == under}
+    found = _chosen(every, under)
     if len(found) != 1:
-        raise _not_one(path, content, list(every), under)
-    ((place, state),) = found.items()
-    notes = [f"the weights are what the file has under {'.'.join(place)}"] if place else []
-    if left := [f"{key} ({type(value).__name__})" for key, value in content.items() if place and str(key) != place[0]]:
-        notes.append(f"not read, as it is beside them: {', '.join(left)}")
-    state, unwrapped = without_wrappers(state)
-    notes += unwrapped
-    require_plausible(path, sum(tensor.numel() * tensor.element_size() for tensor in state.values()))
-    return ForeignWeights({name: _array(path, name, tensor) for name, tensor in state.items()}, tuple(notes))
+        raise _not_one(path, content, found, under, list(every))
+    (chosen,) = found
+    require_plausible(path, sum(tensor.numel() * tensor.element_size() for tensor in chosen.state.values()))
+    notes = notes_of_part(chosen.key, _beside(content, every, chosen)) if chosen.key else ()
+    return ForeignWeights({name: _array(path, name, tensor) for name, tensor in chosen.state.items()}, tuple(notes))
 
 
 def _load(path: Path) -> Any:
@@ -97,9 +94,45 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
 
 
 Place = tuple[str, ...]  # keys of mappings, the outermost first; none of them: the whole
+State = dict[str, Tensor]
 
 
-def _state_dicts(content: object, place: Place = ()) -> Iterator[tuple[Place, dict[str, Tensor]]]:
+class _Chosen(NamedTuple):
+    """A state dict that may be meant, or what of it is: where it stands, and with what the names begin, if not all."""
+
+    place: Place
+    part: str
+    state: State
+
+    @property
+    def key(self) -> str:
+        """What `under` is of it alone."""
+        return ".".join(filter(None, (*self.place, self.part)))
+
+
+def _chosen(every: Mapping[Place, State], under: str) -> list[_Chosen]:
+    """What a key may mean: the state dict that stands there, or of any what its names begin with."""
+    whole = [_Chosen(place, "", state) for place, state in every.items()]
+    if not under:
+        return whole
+    parts = [
+        _Chosen(place, part, inner)
+        for place, state in every.items()
+        for part in dict.fromkeys((under, under.removeprefix(f"{'.'.join(place)}.")))
+        if (inner := part_of(state, part))
+    ]
+    return [chosen for chosen in whole if chosen.key == under] or parts
+
+
+def _beside(content: Mapping[Any, object], every: Mapping[Place, State], chosen: _Chosen) -> Iterator[str]:
+    """What a file holds beside: under other keys, and by names that begin with something else."""
+    if chosen.part:
+        yield from (name for name in every[chosen.place] if not name.startswith(f"{chosen.part}."))
+    if chosen.place:
+        yield from (f"{key} ({type(v).__name__})" for key, v in content.items() if str(key) != chosen.place[0])
+
+
+def _state_dicts(content: object, place: Place = ()) -> Iterator[tuple[Place, State]]:
     """Every mapping from names to tensors, and where it stands.
 
     What stands under a number is no model's: an optimizer keeps its state so, by the number of the weight.
@@ -114,23 +147,26 @@ def _state_dicts(content: object, place: Place = ()) -> Iterator[tuple[Place, di
             yield from _state_dicts(value, (*place, key))
 
 
-def _not_one(path: Path, content: object, places: list[Place], under: str) -> WeightsError:
-    if places and under:
-        listed = ", ".join(".".join(place) for place in places) or "no key: it is a state dict itself"
-        return WeightsError(f"{path}: there are no weights under {under!r} in it; they are under {listed}")
-    if places:
-        listed = ", ".join(".".join(place) for place in places)
+def _not_one(path: Path, content: object, found: list[_Chosen], under: str, places: list[Place]) -> WeightsError:
+    """That a file holds no weights, none under a key, or several."""
+    if found:
         return WeightsError(
-            f"{path}: it holds weights {len(places)} times, under {listed}; expected one of them",
-            f"say which: --under {'.'.join(places[-1])}",
+            f"{path}: it holds weights {len(found)} times, under {shown(c.key for c in found)}; expected one of them",
+            f"say which: --under {printable(found[-1].key)}",
         )
+    if places:
+        listed = shown(".".join(place) or "no key: it is a state dict itself" for place in places)
+        return WeightsError(f"{path}: there are no weights under {under!r} in it; they are under {listed}")
     if not isinstance(content, Mapping):
         return WeightsError(
             f"{path}: expected a state dict, tensors by name, received a {type(content).__name__}", SAVE_TENSORS
         )
-    others = [f"{key} ({type(value).__name__})" for key, value in content.items() if not isinstance(value, Tensor)]
-    listed = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-    what = f"received {listed}" if others else "it is empty"
+    others = [
+        f"{key if isinstance(key, str) else repr(key)} ({type(value).__name__})"
+        for key, value in content.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
+    what = f"received {shown(others)}" if others else "it is empty"
     return WeightsError(f"{path}: expected a state dict, tensors alone by name; {what}", SAVE_TENSORS)
 
 

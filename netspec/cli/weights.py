@@ -130,7 +130,10 @@ What FILE is:
 @click.option("--mapping", "mapping_path", type=FILE, metavar="FILE", help="A mapping of your own that has the model.")
 @click.option("--out", type=FILE, metavar="FILE", help="File to write.  [default: ORIGIN-MODEL.safetensors]")
 @click.option(
-    "--under", default="", metavar="KEY", help="Where in FILE the weights are, if it holds several: model_ema."
+    "--under",
+    default="",
+    metavar="KEY",
+    help="Where in FILE the weights are, if it holds more: a key of the checkpoint, or what their names begin with.",
 )
 @click.option("--unfold", is_flag=True, help="Show each array, not one line for all of a layer or block.")
 @set_option

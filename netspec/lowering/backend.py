@@ -220,8 +220,8 @@ class Backend(ABC):
 
         Args:
             path: a regular file whose name ends in one of `weight_suffixes`.
-            under: the key of the weights to read, `model.ema`, in a file that may hold several; without it those of a
-                file that holds one.
+            under: the key of the weights to read, `model.ema`, in a file that may hold several, or what the names of
+                those to read begin with; without it those of a file that holds one.
 
         Raises:
             BackendError: what reads it is not installed, or the backend reads no such files.

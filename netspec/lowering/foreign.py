@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,6 +13,8 @@ from netspec.ops.base import Array
 EXPANSION: Final = 16  # times the file that its arrays may take: weights are numbers, and hardly compress
 SMALL: Final = 2**26  # bytes that are never too many
 PREFIXES: Final = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
+SHOWN: Final = 10  # names in a note or an error
+LONGEST: Final = 300  # characters of a name
 COUNTER: Final = "n_averaged"  # of AveragedModel of torch.optim.swa_utils: of how many weights its own are the mean
 _T = TypeVar("_T")
 
@@ -30,17 +32,59 @@ class ForeignWeights:
     notes: tuple[str, ...] = ()
 
 
-def require_whole(path: Path, under: str) -> None:
-    """That no part is asked for of a file of a kind that holds weights once.
+def part_of(arrays: Mapping[str, _T], part: str) -> dict[str, _T]:
+    """Those whose names begin with a part, without it: `model` of `model.fc.bias`. Without a part all."""
+    start = f"{part}." if part else ""
+    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+
+
+def under_part(path: Path, found: ForeignWeights, part: str) -> ForeignWeights:
+    """Of a file that holds weights by their names alone those of a part, and what is beside them as a note.
 
     Raises:
-        WeightsError: one is.
+        WeightsError: no name begins so.
     """
-    if under:
-        raise WeightsError(
-            f"{path}: it holds weights once, and nothing under {under!r}: only a checkpoint of PyTorch holds several",
-            "leave --under out",
-        )
+    if not part:
+        return found
+    arrays = part_of(found.arrays, part)
+    if not arrays:
+        firsts = dict.fromkeys(name.partition(".")[0] for name in found.arrays)
+        raise WeightsError(f"{path}: no name in it begins with {part + '.'!r}", f"they begin with {shown(firsts)}")
+    beside = [name for name in found.arrays if not name.startswith(f"{part}.")]
+    return ForeignWeights(arrays, (*found.notes, *notes_of_part(part, beside)))
+
+
+def notes_of_part(part: str, beside: Iterable[str]) -> Iterator[str]:
+    """That a part of a file was read, and what was not."""
+    yield f"the weights are what the file has under {printable(part)}"
+    if listed := shown(beside):
+        yield f"not read, as it is beside them: {listed}"
+
+
+def shown(names: Iterable[str]) -> str:
+    """The first of some names that a file has, as they can be printed."""
+    every = list(names)
+    return ", ".join(map(printable, every[:SHOWN])) + (f" and {len(every) - SHOWN} more" if every[SHOWN:] else "")
+
+
+def printable(text: str) -> str:
+    """What a file calls something, as it can be printed: what moves a terminal's cursor is escaped, and much is cut."""
+    short = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+    return short if short.isprintable() else repr(short)[1:-1]
+
+
+def require_printable(path: Path, names: Iterable[str]) -> None:
+    """That names are such as layers have, and can stand in a report.
+
+    Raises:
+        WeightsError: one holds what no name has, or is absurdly long.
+    """
+    for name in names:
+        if printable(name) != name:
+            raise WeightsError(
+                f"{path}: a name in it is {printable(name)!r}, which no layer is called",
+                "the file is damaged, or made to mislead",
+            )
 
 
 def require_plausible(path: Path, size: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from netspec.errors import WeightsError
 from netspec.lowering import ForeignWeights, backend_names, find_backend
-from netspec.lowering.foreign import SMALL, require_whole, without_wrappers
+from netspec.lowering.foreign import SMALL, require_printable, shown, under_part, without_wrappers
 from netspec.spec.files import read_bytes
 from netspec.weights import read_arrays
 
@@ -28,7 +28,8 @@ def read_weights(path: Path, under: str = "") -> ForeignWeights:
 
     Args:
         path: the file; of weights in several files their `.index.json`.
-        under: the key of the weights to read, `state_dict_ema`, in a file that holds several.
+        under: the key of the weights to read, `state_dict_ema`, in a file that holds several; or what the names of
+            those to read begin with, `model`, where others are beside them.
 
     Raises:
         NetspecError: no such file, or it cannot be read.
@@ -36,19 +37,21 @@ def read_weights(path: Path, under: str = "") -> ForeignWeights:
         WeightsError: the file is damaged, holds no weights, none under that key or several, or netspec wrote it.
     """
     if path.name.lower().endswith(INDEX):
-        require_whole(path, under)
-        return _read_index(path)
-    if (part := PART.search(path.name)) and part[2] != "00001":
+        found = under_part(path, _read_index(path), under)
+    elif (part := PART.search(path.name)) and part[2] != "00001":
         raise WeightsError(f"{path}: this is part {int(part[1])} of {int(part[2])}", _index_beside(path))
-    return _read_file(path, under)
+    else:
+        found = _read_file(path, under)
+    require_printable(path, found.arrays)
+    arrays, notes = without_wrappers(found.arrays)
+    return ForeignWeights(arrays, (*found.notes, *notes))
 
 
 def _read_file(path: Path, under: str) -> ForeignWeights:
     """The arrays of one file."""
     if path.name.lower().endswith(SAFETENSORS):
         _require_file(path, (SAFETENSORS,))
-        require_whole(path, under)
-        return _read_safetensors(path)
+        return under_part(path, _read_safetensors(path), under)
     readers = _readers()
     _require_file(path, (SAFETENSORS, *readers))
     suffix = next((s for s in sorted(readers, key=len, reverse=True) if path.name.lower().endswith(s)), None)
@@ -84,8 +87,7 @@ def _read_safetensors(path: Path) -> ForeignWeights:
         )
     if not arrays:
         raise WeightsError(f"{path}: the file holds no arrays")
-    arrays, notes = without_wrappers(arrays)
-    return ForeignWeights(arrays, tuple(notes))
+    return ForeignWeights(arrays)
 
 
 def _index_beside(path: Path) -> str:
@@ -94,7 +96,7 @@ def _index_beside(path: Path) -> str:
 
 
 def _read_index(path: Path) -> ForeignWeights:
-    """The arrays of all the files that an index names, each where the index says."""
+    """The arrays of all the files that an index names, each where the index says, and no others in those files."""
     parts: dict[str, ForeignWeights] = {}
     arrays = {}
     for name, part in _weight_map(path).items():
@@ -103,6 +105,10 @@ def _read_index(path: Path) -> ForeignWeights:
         if name not in parts[part].arrays:
             raise WeightsError(f"{path}: it says that {name} is in {part}, which has it not", "fetch both anew")
         arrays[name] = parts[part].arrays[name]
+    for part, found in parts.items():
+        if beside := found.arrays.keys() - arrays.keys():
+            told = f"{path}: {part} holds {shown(sorted(beside))} too, which it does not list"
+            raise WeightsError(told, "fetch both anew")
     return ForeignWeights(arrays, (f"the weights are in {len(parts)} files, which {path.name} lists",))
 
 

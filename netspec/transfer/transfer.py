@@ -6,6 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy as np
 from netspec.errors import WeightsError
 from netspec.graph import Graph, Node
 from netspec.ops.base import Array
-from netspec.spec import load_graph
-from netspec.spec.expression import ExpressionError, evaluate_text
+from netspec.spec import elaborate, read_spec
+from netspec.spec.expression import ExpressionError, Value, evaluate_text
 from netspec.transfer.mapping import Rule, WeightMapping
 from netspec.transfer.origins import ORIGINS, Origin
 from netspec.weights import CanonicalWeights
@@ -69,9 +70,10 @@ def transfer(
         WeightsError: a name is left over on either side or means two things, or an array has another shape, is not of
             floating-point numbers or not finite.
     """
-    graph = load_graph(mapping.spec, [*mapping.settings(model), *overrides])
-    origin = ORIGINS[mapping.origin]
+    spec = read_spec(mapping.spec, [*mapping.settings(model), *overrides])
+    graph = elaborate(spec)
     wrapper = _wrapper(mapping, model, graph, list(arrays))
+    beside = {name for name in arrays if not name.startswith(wrapper)}
     arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
     ignored = tuple(name for name in arrays if any(p.match(name) is not None for p in mapping.ignored))
     targets = _targets(mapping, model, graph, [name for name in arrays if name not in set(ignored)])
@@ -82,10 +84,10 @@ def transfer(
         for pattern, value in mapping.constants
         if pattern.match(ours) is not None
     }
-    _check_accounts(
-        mapping, model, graph, names, [n for n in arrays if n not in targets and n not in ignored], constants
-    )
-    weights = _convert(graph, origin, targets, arrays)
+    left = [name for name in arrays if name not in targets and name not in ignored]
+    part = wrapper.rstrip(".") if left and beside.issuperset(left) else ""
+    _check_accounts(mapping, model, graph, names, left, constants, part)
+    weights = _convert(graph, ORIGINS[mapping.origin], targets, arrays, spec.parameters)
     weights |= {n: np.full(graph.weights[n].shape, value, np.float32) for n, value in constants.items()}
     return Transfer(
         graph=graph,
@@ -101,16 +103,18 @@ def transfer(
 def _wrapper(mapping: WeightMapping, model: str, graph: Graph, names: Sequence[str]) -> str:
     """What a program that holds the model as a part of its own puts before the names: `model.`, of Lightning's files.
 
-    It is one where no name is of a rule as it stands, and some are without their first part, which most have.
+    It is one where no name is of a rule as it stands, and some are without their first part, which most have; or
+    without several, each of which most of those have that are left: `model._orig_mod.`.
     """
-    if any(True for name in names for _ in _candidates(mapping, model, graph, name)):
-        return ""
-    firsts = Counter(name.partition(".")[0] + "." for name in names if "." in name)
-    first = max(firsts, key=firsts.__getitem__, default="")
-    inner = [name.removeprefix(first) for name in names if name.startswith(first)]
-    apart = not set(inner) & set(names)
-    taken = apart and any(True for name in inner for _ in _candidates(mapping, model, graph, name))
-    return first if taken else ""
+    wrapper, inner = "", list(names)
+    while not any(True for name in inner for _ in _candidates(mapping, model, graph, name)):
+        firsts = Counter(name.partition(".")[0] + "." for name in inner if "." in name)
+        first = max(firsts, key=firsts.__getitem__, default="")
+        wrapper += first
+        inner = [name.removeprefix(first) for name in inner if name.startswith(first)]
+        if not first or 3 * len(inner) < len(names):  # a model, its average, and less than either beside them
+            return ""
+    return "" if wrapper and set(inner) & set(names) else wrapper
 
 
 def _targets(mapping: WeightMapping, model: str, graph: Graph, names: Iterable[str]) -> dict[str, _Target]:
@@ -175,8 +179,12 @@ def _check_accounts(
     names: Mapping[str, str],
     left: list[str],
     constants: Mapping[str, float],
+    part: str,
 ) -> None:
-    """WeightsError unless every name of theirs is taken, and every weight of ours is written once."""
+    """WeightsError unless every name of theirs is taken, and every weight of ours is written once.
+
+    `part` is what all names but those that are left begin with, if with anything.
+    """
     writers: dict[str, list[str]] = {}
     for theirs, ours in names.items():
         writers.setdefault(ours, []).append(theirs)
@@ -195,6 +203,8 @@ def _check_accounts(
         hint = "they may be of another model or version; rules of `layers`, `ignored` and `constants` account for more"
         if not left and not twice and (first := _beginning_of_end(graph, missing)):
             hint = f"the file ends before {first}: it is of the network without its classifier, and all of it is needed"
+        if part and not missing and not twice:
+            hint = f"{graph.name} is under {part!r}, and they are beside it: `--under {part}` reads it alone"
         raise WeightsError(
             f"these weights are not {mapping.origin}:{model}'s as {mapping.path.name} has them\n" + "\n".join(parts),
             hint,
@@ -228,11 +238,16 @@ def _listed(lines: Iterable[str]) -> str:
 
 
 def _convert(
-    graph: Graph, origin: Origin, targets: Mapping[str, _Target], arrays: Mapping[str, Array]
+    graph: Graph,
+    origin: Origin,
+    targets: Mapping[str, _Target],
+    arrays: Mapping[str, Array],
+    parameters: Mapping[str, Value],
 ) -> CanonicalWeights:
     """The arrays in canonical axes and float32."""
     weights: CanonicalWeights = {}
     problems: list[str] = []
+    sizes: set[tuple[int, int]] = set()
     for theirs, target in targets.items():
         node = graph.values[target.node]
         if target.weight is None or not isinstance(node, Node):
@@ -244,6 +259,7 @@ def _convert(
             problems.append(f"{theirs}: expected floating-point numbers, received {array.dtype}")
         elif _without_ones(laid_out.shape) != _without_ones(expected):
             problems.append(f"{theirs}: shape {array.shape}, and {ours} has {expected}")
+            sizes |= set(zip_longest(laid_out.shape, expected, fillvalue=0)) - {(size, size) for size in expected}
         else:
             with np.errstate(over="ignore"):
                 weights[ours] = np.ascontiguousarray(laid_out.reshape(expected), np.float32)
@@ -252,9 +268,16 @@ def _convert(
     if problems:
         raise WeightsError(
             f"{len(problems)} arrays cannot be weights of {graph.name}:\n  {_listed(problems)}",
-            "the file is of another model, or damaged",
+            _setting_of(sizes, parameters) or "the file is of another model, or damaged",
         )
     return weights
+
+
+def _setting_of(sizes: set[tuple[int, int]], parameters: Mapping[str, Value]) -> str:
+    """What to set where one size differs, theirs and ours, and a parameter says it; else empty."""
+    theirs, ours = next(iter(sizes)) if len(sizes) == 1 else (0, 0)
+    settings = [f"`--set {name}={theirs}`" for name, value in parameters.items() if theirs and value == ours]
+    return f"where they have {theirs}, {' or '.join(settings)} makes the spec theirs" if settings else ""
 
 
 def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -141,6 +141,7 @@ def test_parameters_of_weights_that_were_trained_further(netspec: Run, given: Ca
     code, out, err = netspec(*arguments)
     assert (code, out) == (2, "")
     assert "classifier.weight: shape (9, 6), and fc.weight has (4, 6)" in err
+    assert "hint: where they have 9, `--set classes=9` makes the spec theirs" in err
     code, out, _ = netspec(*arguments, "--set", "classes=9")
     assert code == 0
     assert "--set width=6 --set classes=9 PHOTO" in out

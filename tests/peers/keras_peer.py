@@ -13,8 +13,6 @@ from netspec.ops.base import Array
 from netspec.weights import stream
 from tests.peers.peer import Peer
 
-CALIBRATING = 4  # images from which running statistics are found
-
 # What is said of a model beside its name. Where its first layer can be left out, our preprocessing stands for it.
 ARGUMENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     **{f"ConvNeXt{size}": {"include_preprocessing": False} for size in ("Tiny", "Small", "Base", "Large")},
@@ -43,14 +41,16 @@ def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
     _settle(network, (height, width, channels), seed, scale)
 
     def forward(pixels: Array) -> Array:
-        return _run(network, pixels.transpose(0, 2, 3, 1) * np.float32(scale))
+        images = pixels.transpose(0, 2, 3, 1) * np.float32(scale)
+        return np.concatenate([_run(network, image[None]) for image in images])
 
     arrays = {_name(variable): keras.ops.convert_to_numpy(variable) for variable in network.weights}
     return Peer(arrays, forward, constants=dict(_constants(network)))
 
 
-def _run(network: Any, images: Array) -> Array:
-    array: Array = keras.ops.convert_to_numpy(network(images, training=False))
+def _run(network: Any, image: Array) -> Array:
+    """One image, as a batch. Keras holds what every layer gave until the last has run: of B7, several GiB an image."""
+    array: Array = keras.ops.convert_to_numpy(network(image, training=False))
     return array
 
 
@@ -72,11 +72,11 @@ def _draw(network: Any, seed: int) -> None:
 
 
 def _settle(network: Any, shape: tuple[int, ...], seed: int, scale: float) -> None:
-    """Running statistics near those of what each normalization reads, as `torch_peer` lays them."""
+    """Running statistics near those of what each normalization reads, as `torch_peer` lays them, of one image."""
     layers = list(_layers_of(network, keras.layers.BatchNormalization))
     for layer in layers:
         layer.call = partial(_lay_around, layer, layer.call)
-    pixels = stream(seed, "peer", "pixels").standard_normal((CALIBRATING, *shape), np.float32)
+    pixels = stream(seed, "peer", "pixels").standard_normal((1, *shape), np.float32)
     if layers:
         _run(network, pixels * np.float32(scale))
     for layer in layers:

@@ -34,14 +34,38 @@ def test_safetensors_of_others(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.arrays[name], array, strict=True)
 
 
-def test_a_part_of_what_holds_weights_once_is_an_error(tmp_path: Path) -> None:
-    save_file({"a": np.ones(2, np.float32)}, tmp_path / "net.safetensors")
-    for name in ("net.safetensors", "net.h5"):
-        (tmp_path / name).touch()
-        (tmp_path / "net.h5").write_bytes(b"x")
-        with pytest.raises(WeightsError, match=r"nothing under 'ema': only a checkpoint of PyTorch") as caught:
-            read_weights(tmp_path / name, "ema")
-        assert caught.value.hint == "leave --under out"
+def test_a_part_of_the_names_is_read_and_what_is_beside_it_told(tmp_path: Path) -> None:
+    arrays = {name: np.full(2, number, np.float32) for number, name in enumerate(("net.module.a", "net.module.b", "x"))}
+    save_file(arrays, tmp_path / "net.safetensors")
+    found = read_weights(tmp_path / "net.safetensors", "net")
+    assert {name: array.tolist() for name, array in found.arrays.items()} == {"a": [0, 0], "b": [1, 1]}
+    assert found.notes == (
+        "the weights are what the file has under net",
+        "not read, as it is beside them: x",
+        "'module.', which DataParallel puts before every name, is taken off",
+    )
+    with pytest.raises(WeightsError, match=r"no name in it begins with 'ne\.'") as caught:
+        read_weights(tmp_path / "net.safetensors", "ne")
+    assert caught.value.hint == "they begin with net, x"
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Ka", "a\n✓ all of it", "a" * 1000])
+def test_a_name_that_would_change_what_is_printed_is_refused(tmp_path: Path, name: str) -> None:
+    save_file({"a": np.ones(2, np.float32), name: np.ones(2, np.float32)}, tmp_path / "net.safetensors")
+    told = _told(tmp_path / "net.safetensors")
+    assert "which no layer is called" in told
+    assert "\x1b" not in told
+    assert "\n✓" not in told
+    assert len(told) < 600
+
+
+def test_elements_that_numpy_has_not_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(2))
+    told = _told(path)
+    assert "w has elements of type F8_E4M3" in told
+    assert "cut short" not in told
 
 
 def test_bfloat16_is_widened(tmp_path: Path) -> None:
@@ -82,9 +106,22 @@ def test_weights_in_several_files_are_read_by_their_index(tmp_path: Path) -> Non
     assert "this is part 2 of 2" in told
     assert "give the file that lists all of them: model.safetensors.index.json" in told
     assert "it says that c is in model-00001" in _told(_sharded(tmp_path, {"a": first, "c": first}))
+    path = _sharded(tmp_path, {"a": first})
+    save_file({"a": np.ones(1, np.float32), "d": np.ones(1, np.float32)}, tmp_path / first)
+    assert f"{first} holds d too, which it does not list" in _told(path)
     (tmp_path / first).unlink()
     with pytest.raises(NetspecError, match="model-00001-of-00002"):
         read_weights(path)
+
+
+def test_prefixes_of_wrappers_are_taken_off_all_files(tmp_path: Path) -> None:
+    first, second = (f"model-0000{part}-of-00002.safetensors" for part in (1, 2))
+    path = _sharded(tmp_path, {"_orig_mod.a": first, "_orig_mod.b": second})
+    for name, part in (("_orig_mod.a", first), ("_orig_mod.b", second)):
+        save_file({name: np.ones(1, np.float32)}, tmp_path / part)
+    found = read_weights(path)
+    assert list(found.arrays) == ["a", "b"]
+    assert found.notes[1:] == ("'_orig_mod.', which torch.compile puts before every name, is taken off",)
 
 
 @pytest.mark.parametrize("weight_map", [None, {}, [1], {"a": 3}])

@@ -14,6 +14,7 @@ from torch import nn
 
 from netspec.errors import WeightsError
 from netspec.lowering import ForeignWeights, find_backend
+from netspec.transfer import read_weights
 
 BACKEND = find_backend("torch")
 
@@ -28,14 +29,14 @@ STATE = _net().state_dict()
 
 def _read(path: Path, content: Any, **options: Any) -> ForeignWeights:
     torch.save(content, path, **options)
-    return BACKEND.read_weights(path)
+    return read_weights(path)
 
 
-def _told(path: Path, content: Any = None) -> str:
+def _told(path: Path, content: Any = None, under: str = "") -> str:
     if content is not None:
         torch.save(content, path)
     with pytest.raises(WeightsError) as caught:
-        BACKEND.read_weights(path)
+        BACKEND.read_weights(path, under)
     assert caught.value.message.startswith(str(path))
     assert len(str(caught.value)) < 1000
     return str(caught.value)
@@ -89,6 +90,32 @@ def test_a_checkpoint_of_several_weights_and_of_the_arguments_that_made_it(tmp_p
     torch.save(STATE, path)
     with pytest.raises(WeightsError, match=r"no weights under 'model' in it; they are under no key"):
         BACKEND.read_weights(path, "model")
+
+
+def test_a_part_of_a_state_dict_by_the_beginning_of_its_names(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"  # as Lightning writes the state of a module that has the network and its loss
+    state = {f"net.{name}": tensor for name, tensor in STATE.items()}
+    torch.save({"state_dict": state | {"loss.weight": torch.ones(2)}, "epoch": 3}, path)
+    for under in ("net", "state_dict.net"):
+        found = BACKEND.read_weights(path, under)
+        _require_state(found)
+        assert found.notes == (
+            "the weights are what the file has under state_dict.net",
+            "not read, as it is beside them: loss.weight, epoch (int)",
+        )
+    assert "no weights under 'ne' in it; they are under state_dict" in _told(path, under="ne")
+    torch.save({"state_dict": state, "ema": state}, path)
+    assert "weights 2 times, under state_dict.net, ema.net" in _told(path, under="net")
+    _require_state(BACKEND.read_weights(path, "ema.net"))
+    torch.save(state, path)
+    _require_state(BACKEND.read_weights(path, "net"))
+
+
+def test_what_a_file_calls_things_cannot_move_the_cursor(tmp_path: Path) -> None:
+    found = _read(tmp_path / "net.pth", {"state_dict": STATE, "\x1b[2K": 3})
+    assert found.notes[1] == "not read, as it is beside them: \\x1b[2K (int)"
+    told = _told(tmp_path / "net.pth", {"state_dict": STATE, "\x1b[2K\n": STATE})
+    assert "under state_dict, \\x1b[2K\\n; expected" in told
 
 
 def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
@@ -156,6 +183,7 @@ def test_what_is_no_state_dict_is_described(tmp_path: Path) -> None:
     assert "received a list" in _told(path, [torch.ones(1)])
     assert "received a Tensor" in _told(path, torch.ones(1))
     assert "it is empty" in _told(path, {})
+    assert "tensors alone by name; received 1 (Tensor)" in _told(path, {1: torch.ones(1), "a": torch.ones(1)})
     assert "tensors alone by name; received epoch (int), name (str)" in _told(
         path, {"a": torch.ones(1), "epoch": 3, "name": "x"}
     )
