@@ -17,6 +17,7 @@ from netspec.ops import (
     Conv2d,
     ConvTranspose2d,
     Dense,
+    Divide,
     Flatten,
     GlobalAvgPool2d,
     GroupNorm,
@@ -30,6 +31,7 @@ from netspec.ops import (
     Multiply,
     Op,
     PRelu,
+    RmsNorm,
     Softmax,
     Subtract,
 )
@@ -44,6 +46,7 @@ FOLDED = (
     LocalResponseNorm,
     BatchNorm,
     LayerNorm,
+    RmsNorm,
     GroupNorm,
     InstanceNorm,
     L2Normalize,
@@ -117,7 +120,7 @@ def _kind(value: Input | Node) -> Kind:
         "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
-        "merge": (Add, Subtract, Multiply, Concat),
+        "merge": (Add, Subtract, Multiply, Divide, Concat),
     }
     return next((kind for kind, ops in kinds.items() if isinstance(value.op, ops)), "other")
 
