@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from netspec.graph.graph import Graph, Input, Node
 from netspec.graph.towers import find_runs, keeps_apart
@@ -38,6 +38,9 @@ from netspec.ops import (
 from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
+
+# What is drawn as a circle where lines meet, and the sign in it.
+MERGES: Final[Mapping[type[Op], str]] = {Add: "+", Subtract: "−", Multiply: "×", Divide: "÷", Concat: "‖"}
 
 FOLDED = (
     Elementwise,
@@ -120,7 +123,7 @@ def _kind(value: Input | Node) -> Kind:
         "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
-        "merge": (Add, Subtract, Multiply, Divide, Concat),
+        "merge": (*MERGES,),
     }
     return next((kind for kind, ops in kinds.items() if isinstance(value.op, ops)), "other")
 
