@@ -2,10 +2,12 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import call
-from netspec.ops import Abs, Exp, Rescale
+from netspec.ops import Abs, Clip, Exp, Power, Rescale
 from netspec.ops.activation import Elementwise
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
+
+ROOTS = {0.5: "ops.sqrt", -0.5: "ops.rsqrt", 2.0: "ops.square"}
 
 
 @lowers(Rescale)
@@ -19,3 +21,24 @@ def rescale(op: Rescale, node: Node, out: ModelWriter) -> None:
 def function(op: Elementwise, node: Node, out: ModelWriter) -> None:
     """`ops.exp`, `ops.abs`, whose gradient at 0 is 0."""
     out.assign(node, call(f"ops.{op.kind}", *out.inputs(node)))
+
+
+@lowers(Power)
+def power(op: Power, node: Node, out: ModelWriter) -> None:
+    """`ops.sqrt` and its like by their names, other powers by `ops.power`."""
+    (x,) = out.inputs(node)
+    named = ROOTS.get(op.exponent)
+    out.assign(node, call(named, x) if named else call("ops.power", x, op.exponent))
+
+
+@lowers(Clip)
+def clip(op: Clip, node: Node, out: ModelWriter) -> None:
+    """`ops.clip`, or `ops.maximum` or `ops.minimum` for one bound; the gradient at a bound is 1."""
+    (x,) = out.inputs(node)
+    if op.max is None:
+        clipped = call("ops.maximum", x, op.min)
+    elif op.min is None:
+        clipped = call("ops.minimum", x, op.max)
+    else:
+        clipped = call("ops.clip", x, op.min, op.max)
+    out.assign(node, clipped)

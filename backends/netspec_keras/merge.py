@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from netspec.graph import Node
 from netspec.lowering.source import call
-from netspec.ops import Add, Concat, Multiply, Subtract
+from netspec.ops import Add, Concat, Divide, Multiply, Subtract
 from netspec.types import TensorType
 from netspec_keras.layout import native_axis, native_features
 from netspec_keras.table import lowers
@@ -38,6 +38,12 @@ def subtract(op: Subtract, node: Node, out: ModelWriter) -> None:
 def multiply(op: Multiply, node: Node, out: ModelWriter) -> None:
     """`layers.Multiply`, which broadcasts."""
     out.apply(node, call("layers.Multiply"), *out.inputs(node))
+
+
+@lowers(Divide)
+def divide(op: Divide, node: Node, out: ModelWriter) -> None:
+    """`ops.divide`, which broadcasts."""
+    out.assign(node, call("ops.divide", *out.inputs(node)))
 
 
 @lowers(Concat)

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call
-from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from netspec_keras.layout import native_axis, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
@@ -38,16 +38,34 @@ def layer_norm(op: LayerNorm, node: Node, out: ModelWriter) -> None:
 
     Weights have the axes in the order in which Keras keeps them.
     """
+    settings, order, last = _along(op, node)
+    _bind_affine(node, out, order)
+    layer = "layers.LayerNormalization" if last else "AxisLayerNormalization"
+    out.apply(node, call(layer, **settings, **_affine(op.affine)), *out.inputs(node))
+
+
+@lowers(RmsNorm)
+def rms_norm(op: RmsNorm, node: Node, out: ModelWriter) -> None:
+    """`layers.RMSNormalization` for the last axes; ours for others, along which Keras' scale does not broadcast.
+
+    Without a weight it is a function, for the layer always has one.
+    """
+    settings, order, last = _along(op, node)
+    if not op.affine:
+        out.assign(node, call("ops.rms_normalization", *out.inputs(node), **settings))
+        return
+    out.bind(node, "weight", "scale", axes=order)
+    out.apply(node, call("layers.RMSNormalization" if last else "AxisRMSNormalization", **settings), *out.inputs(node))
+
+
+def _along(op: LayerNorm | RmsNorm, node: Node) -> tuple[dict[str, LiteralValue], tuple[int, ...], bool]:
+    """`axis` and `epsilon`; which of the op's axes each of Keras' is, by place; and whether they are the last axes."""
     rank = node.type.rank
     kept = [axis for axis in native_order(rank) if axis in op.axes]
     axes = tuple(native_axis(axis, rank) % rank for axis in kept)
-    last = axes == tuple(range(rank - len(axes), rank))
     settings: dict[str, LiteralValue] = {} if axes == (rank - 1,) else {"axis": axes if len(axes) > 1 else axes[0]}
-    settings |= {"epsilon": op.epsilon} | _affine(op.affine)
-    _bind_affine(node, out, tuple(op.axes.index(axis) for axis in kept))
-    out.apply(
-        node, call("layers.LayerNormalization" if last else "AxisLayerNormalization", **settings), *out.inputs(node)
-    )
+    settings["epsilon"] = op.epsilon
+    return settings, tuple(op.axes.index(axis) for axis in kept), axes == tuple(range(rank - len(axes), rank))
 
 
 @lowers(InstanceNorm)

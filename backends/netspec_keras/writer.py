@@ -38,6 +38,7 @@ PACKAGE: Final = "netspec_keras"
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
     "AxisLayerNormalization": "axis_layer_normalization",
+    "AxisRMSNormalization": "axis_rms_normalization",
     "BroadcastingAdd": "broadcasting_add",
     "ChannelShuffle": "channel_shuffle",
     "ConstantPadding2D": "constant_padding",
@@ -46,6 +47,7 @@ SUPPORT: Final = {
     "GELU": "gelu",
     "GroupedConv2D": "grouped_convolution",
     "GroupedDense": "grouped_dense",
+    "L2Norm": "l2_norm",
     "L2Normalization": "l2_normalization",
     "LayerScale": "layer_scale",
     "LocalResponseNormalization": "local_response_normalization",

@@ -1,7 +1,7 @@
 """Arithmetic on each element in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import Abs, Exp, Rescale
+from netspec.ops import Abs, Clip, Exp, Power, Rescale
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -33,3 +33,26 @@ def absolute(op: Abs, node: Node, out: GraphWriter) -> None:
     """`Abs`."""
     del op
     out.assign(node, "Abs", *out.inputs(node))
+
+
+@lowers(Power)
+def power(op: Power, node: Node, out: GraphWriter) -> None:
+    """`Sqrt`, `Reciprocal`, `Mul` of x by itself, else `Pow`."""
+    (x,) = out.inputs(node)
+    match op.exponent:
+        case 0.5:
+            out.assign(node, "Sqrt", x)
+        case -1.0:
+            out.assign(node, "Reciprocal", x)
+        case 2.0:
+            out.assign(node, "Mul", x, x)
+        case exponent:
+            out.assign(node, "Pow", x, out.constant(node, "exponent", exponent))
+
+
+@lowers(Clip)
+def clip(op: Clip, node: Node, out: GraphWriter) -> None:
+    """`Clip`, which may be left without either bound."""
+    bounds = {"min": op.min, "max": op.max}
+    given = (None if bound is None else out.constant(node, name, bound) for name, bound in bounds.items())
+    out.assign(node, "Clip", *out.inputs(node), *given)

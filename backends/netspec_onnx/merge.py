@@ -1,7 +1,7 @@
 """Ops that read several values, in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import Add, Concat, Multiply, Subtract
+from netspec.ops import Add, Concat, Divide, Multiply, Subtract
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -31,6 +31,12 @@ def accumulate(op: Add | Multiply, operator: str, node: Node, out: GraphWriter) 
         shape = op.infer(*node.input_types[:count]).shape
         total = out.step(node, f"first_{count}", operator, total, value, shape=shape)
     out.assign(node, operator, total, last)
+
+
+@lowers(Divide)
+def divide(op: Divide, node: Node, out: GraphWriter) -> None:
+    """`Div`."""
+    out.assign(node, "Div", *out.inputs(node))
 
 
 @lowers(Concat)

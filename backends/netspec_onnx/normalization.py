@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netspec.graph import Node
-from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from netspec.ops.base import Array
 from netspec.types import BATCH, Dim
 from netspec_onnx.reduction import mean_over, reduced_shape
@@ -137,6 +137,22 @@ def layer_norm(op: LayerNorm, node: Node, out: GraphWriter) -> None:
     normalized = out.step(node, "normalized", "Div", centered, deviation)
     aligned = tuple(node.type.features[axis - 1] if axis in op.axes else 1 for axis in range(1, rank))
     scale_and_shift(node, out, normalized, aligned)
+
+
+@lowers(RmsNorm)
+def rms_norm(op: RmsNorm, node: Node, out: GraphWriter) -> None:
+    """`Div` of x by the root of its mean square: `RMSNormalization` is recent, and takes the last axes alone."""
+    (x,) = out.inputs(node)
+    reduced = reduced_shape(op.axes, node)
+    squares = mean_over(op.axes, node, out, out.step(node, "squares", "Mul", x, x), "mean_square")
+    stable = out.step(node, "stable", "Add", squares, out.constant(node, "epsilon", op.epsilon), shape=reduced)
+    root = out.step(node, "root", "Sqrt", stable, shape=reduced)
+    if not op.affine:
+        out.assign(node, "Div", x, root)
+        return
+    aligned = tuple(node.type.features[axis - 1] if axis in op.axes else 1 for axis in range(1, node.type.rank))
+    normalized = out.step(node, "normalized", "Div", x, root)
+    out.assign(node, "Mul", normalized, out.weight(node, "weight", native_shape=aligned))
 
 
 @lowers(GroupNorm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netspec.graph import Node
-from netspec.ops import L2Normalize, ReduceMax, ReduceMean, ReduceSum
+from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec.types import Dim
 from netspec_onnx.table import lowers
@@ -18,9 +18,9 @@ REDUCE_AXES_INPUT_OPSET = 18  # from which reductions read their axes as an inpu
 SUM_AXES_INPUT_OPSET = 13  # from which `ReduceSum` does
 
 
-@lowers(ReduceMean, ReduceSum, ReduceMax)
+@lowers(ReduceMean, ReduceSum, ReduceMax, ReduceL2)
 def reduce(op: Reduction, node: Node, out: GraphWriter) -> None:
-    """`ReduceMean`, `ReduceSum`, `ReduceMax`."""
+    """`ReduceMean`, `ReduceSum`, `ReduceMax`, `ReduceL2`."""
     since = SUM_AXES_INPUT_OPSET if isinstance(op, ReduceSum) else REDUCE_AXES_INPUT_OPSET
     inputs, attributes = along(op.axes, node, out, "axes", since)
     out.assign(node, type(op).__name__, *out.inputs(node), *inputs, keepdims=int(op.keepdims), **attributes)

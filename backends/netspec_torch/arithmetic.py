@@ -1,11 +1,13 @@
 """Arithmetic on each element in torch: expressions and functions of the same name."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Binary, Expression, Literal, Negative, call
-from netspec.ops import Abs, Exp, Rescale
+from netspec.lowering.source import Binary, Expression, Literal, LiteralValue, Negative, call
+from netspec.ops import Abs, Clip, Exp, Power, Rescale
 from netspec.ops.activation import Elementwise
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
+
+ROOTS = {0.5: "torch.sqrt", -0.5: "torch.rsqrt", -1.0: "torch.reciprocal", 2.0: "torch.square"}
 
 
 @lowers(Rescale)
@@ -34,3 +36,18 @@ def _number(value: float) -> Literal:
 def function(op: Elementwise, node: Node, out: ModuleWriter) -> None:
     """`torch.exp`, `torch.abs`, whose gradient at 0 is 0."""
     out.assign(node, call(f"torch.{op.kind}", *out.inputs(node)))
+
+
+@lowers(Power)
+def power(op: Power, node: Node, out: ModuleWriter) -> None:
+    """`torch.sqrt` and its like by their names, other powers by `torch.pow`."""
+    (x,) = out.inputs(node)
+    named = ROOTS.get(op.exponent)
+    out.assign(node, call(named, x) if named else call("torch.pow", x, op.exponent))
+
+
+@lowers(Clip)
+def clip(op: Clip, node: Node, out: ModuleWriter) -> None:
+    """`torch.clamp`, whose gradient at a bound is 1."""
+    bounds: dict[str, LiteralValue] = {"min": op.min, "max": op.max}
+    out.assign(node, call("torch.clamp", *out.inputs(node), **{k: v for k, v in bounds.items() if v is not None}))

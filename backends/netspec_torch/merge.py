@@ -4,7 +4,7 @@ import functools
 
 from netspec.graph import Hint, Node
 from netspec.lowering.source import Binary, Expression, ListOf, call, method
-from netspec.ops import Add, Concat, Multiply, Subtract
+from netspec.ops import Add, Concat, Divide, Multiply, Subtract
 from netspec.ops.base import Op
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -22,10 +22,10 @@ def arithmetic(op: Op, node: Node, out: ModuleWriter) -> None:
     out.assign(node, functools.reduce(combine, operands))
 
 
-@lowers(Subtract)
-def subtract(op: Subtract, node: Node, out: ModuleWriter) -> None:
-    """`a - b`."""
-    out.assign(node, Binary("-", *out.inputs(node)))
+@lowers(Subtract, Divide)
+def of_two(op: Op, node: Node, out: ModuleWriter) -> None:
+    """`a - b`, `a / b`."""
+    out.assign(node, Binary("-" if isinstance(op, Subtract) else "/", *out.inputs(node)))
 
 
 @lowers(Concat)

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call, method
-from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -73,6 +73,23 @@ def layer_norm(op: LayerNorm, node: Node, out: ModuleWriter) -> None:
         out.support("layer_norm")
         layer = out.declare(node, "LayerNormOverAxes", sizes, axes=op.axes, **optional)
     out.bind(node, weight="weight", bias="bias")
+    out.assign(node, call(layer, *out.inputs(node)))
+
+
+@lowers(RmsNorm)
+def rms_norm(op: RmsNorm, node: Node, out: ModuleWriter) -> None:
+    """`nn.RMSNorm` over the last axes, its epsilon always said: it has the dtype's own; a layer of ours over others."""
+    (type_,) = node.input_types
+    sizes = tuple(type_.features[axis - 1] for axis in op.axes)
+    settings: dict[str, LiteralValue] = {"eps": op.epsilon}
+    if not op.affine:
+        settings["elementwise_affine"] = False
+    if op.axes == tuple(range(type_.rank - len(op.axes), type_.rank)):
+        layer = out.declare(node, "nn.RMSNorm", sizes[0] if len(sizes) == 1 else sizes, **settings)
+    else:
+        out.support("rms_norm")
+        layer = out.declare(node, "RMSNormOverAxes", sizes, axes=op.axes, **settings)
+    out.bind(node, weight="weight")
     out.assign(node, call(layer, *out.inputs(node)))
 
 

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.source import LiteralValue, call, method
-from netspec.ops import L2Normalize, ReduceMax, ReduceMean, ReduceSum
+from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -16,6 +16,13 @@ def reduce(op: Reduction, node: Node, out: ModuleWriter) -> None:
     (x,) = out.inputs(node)
     optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
     out.assign(node, method(x, METHODS[type(op)], axes(op.axes), **optional))
+
+
+@lowers(ReduceL2)
+def reduce_l2(op: ReduceL2, node: Node, out: ModuleWriter) -> None:
+    """`torch.linalg.vector_norm`, whose gradient is 0 where all is 0."""
+    optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
+    out.assign(node, call("torch.linalg.vector_norm", *out.inputs(node), dim=axes(op.axes), **optional))
 
 
 @lowers(L2Normalize)

@@ -37,6 +37,8 @@ SIGNATURES: Final = {
     "BiasedBatchNorm": _NORM,
     "nn.LayerNorm": Signature(("normalized_shape",), {"eps": 1e-5, "elementwise_affine": True}),
     "LayerNormOverAxes": Signature(("normalized_shape",), {"eps": 1e-5, "elementwise_affine": True}),
+    "nn.RMSNorm": Signature(("normalized_shape",), {"elementwise_affine": True}),
+    "RMSNormOverAxes": Signature(("normalized_shape",), {"elementwise_affine": True}),
     "nn.GroupNorm": Signature(("num_groups", "num_channels"), {"eps": 1e-5, "affine": True}),
     "nn.InstanceNorm1d": _INSTANCE_NORM,
     "nn.InstanceNorm2d": _INSTANCE_NORM,

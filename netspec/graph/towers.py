@@ -30,11 +30,12 @@ from netspec.ops import (
     Pad2d,
     PRelu,
     Resize,
+    RmsNorm,
     Slice,
     Softmax,
 )
 from netspec.ops.activation import Elementwise
-from netspec.ops.merge import Add, Multiply, Subtract
+from netspec.ops.merge import Add, Divide, Multiply, Subtract
 from netspec.ops.pooling import Pool2d
 from netspec.ops.reduction import Reduction
 from netspec.types import TensorType
@@ -126,7 +127,7 @@ def width(type: TensorType) -> int:
 
 def read_apart(node: Node) -> dict[str, TensorType]:
     """What each tower reads a share of: every input but one that a merge broadcasts along the divided axis."""
-    merges = isinstance(node.op, Add | Subtract | Multiply)
+    merges = isinstance(node.op, Add | Subtract | Multiply | Divide)
     inputs = zip(node.inputs, node.input_types, strict=True)
     return {name: type for name, type in inputs if not (merges and width(type) == 1)}
 
@@ -143,7 +144,7 @@ def _separates(node: Node, count: int) -> bool:
             return groups % count == 0
         case GroupNorm(groups=groups):
             return groups % count == 0 and type.rank != 3
-        case LayerNorm(axes=axes) | L2Normalize(axes=axes):
+        case LayerNorm(axes=axes) | RmsNorm(axes=axes) | L2Normalize(axes=axes):
             return axis_of(type) not in axes
         case Reduction(axes=axes):  # the axis that towers divide keeps its place
             return axis_of(type) not in axes and axis_of(node.type) == axis_of(type)
@@ -153,7 +154,7 @@ def _separates(node: Node, count: int) -> bool:
             return axis == axis_of(type)
         case BatchNorm() | InstanceNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L
             return type.rank != 3
-        case Elementwise() | Add() | Subtract() | Multiply() | Identity():
+        case Elementwise() | Add() | Subtract() | Multiply() | Divide() | Identity():
             return True
         case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d() | Resize():
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from netspec.graph import Graph, Node
 from netspec.ops import (
     Add,
+    Divide,
     Multiply,
     Parameter,
     Permute,
@@ -14,9 +15,10 @@ from netspec.ops import (
     ScaledDotProductAttention,
     Subtract,
 )
+from netspec.ops.activation import Elementwise
 
 # Of one value, and nothing in them knows how many samples there are.
-_OF_ONE = (Permute, Reshape, RelativePositionBias, RegionMask)
+_OF_ONE = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
 
 
 def broadcasts(graph: Graph, node: Node) -> bool:
@@ -35,7 +37,7 @@ def broadcasts(graph: Graph, node: Node) -> bool:
 
 def _takes(graph: Graph, reader: Node, name: str) -> bool:
     match reader.op:
-        case Add() | Subtract() | Multiply():
+        case Add() | Subtract() | Multiply() | Divide():
             return sum(_is_one(graph, value) for value in reader.inputs) == 1
         case ScaledDotProductAttention():
             return name not in reader.inputs[:3]

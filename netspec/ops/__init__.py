@@ -16,20 +16,21 @@ from netspec.ops.activation import (
     Softplus,
     Tanh,
 )
-from netspec.ops.arithmetic import Abs, Exp, Rescale
+from netspec.ops.arithmetic import Abs, Clip, Exp, Power, Rescale
 from netspec.ops.attention import MultiHeadAttention, ScaledDotProductAttention
 from netspec.ops.attention_bias import RegionMask, RelativePositionBias
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
 from netspec.ops.convolution import Conv2d
 from netspec.ops.dropout import Dropout, StochasticDepth
 from netspec.ops.group_norm import GroupNorm, InstanceNorm
+from netspec.ops.layer_norm import LayerNorm, RmsNorm
 from netspec.ops.linear import Dense, LayerScale, MatMul
-from netspec.ops.merge import Add, Concat, Multiply, Subtract
-from netspec.ops.normalization import BatchNorm, LayerNorm, LocalResponseNorm
+from netspec.ops.merge import Add, Concat, Divide, Multiply, Subtract
+from netspec.ops.normalization import BatchNorm, LocalResponseNorm
 from netspec.ops.padding import Pad, Pad2d
 from netspec.ops.parameter import Parameter
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from netspec.ops.reduction import L2Normalize, ReduceMax, ReduceMean, ReduceSum
+from netspec.ops.reduction import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.resize import Resize
 from netspec.ops.roll import Roll
 from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Permute, Reshape, Slice
@@ -55,9 +56,11 @@ OPS: dict[str, type[Op]] = {
         ReduceMean,
         ReduceMax,
         ReduceSum,
+        ReduceL2,
         LocalResponseNorm,
         BatchNorm,
         LayerNorm,
+        RmsNorm,
         GroupNorm,
         InstanceNorm,
         L2Normalize,
@@ -78,6 +81,8 @@ OPS: dict[str, type[Op]] = {
         Rescale,
         Exp,
         Abs,
+        Power,
+        Clip,
         Dropout,
         StochasticDepth,
         Flatten,
@@ -91,6 +96,7 @@ OPS: dict[str, type[Op]] = {
         Add,
         Subtract,
         Multiply,
+        Divide,
         Concat,
         Identity,
         Parameter,
@@ -105,10 +111,12 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm",
     "ChannelShuffle",
+    "Clip",
     "Concat",
     "Conv2d",
     "ConvTranspose2d",
     "Dense",
+    "Divide",
     "Dropout",
     "Elu",
     "Exp",
@@ -136,6 +144,8 @@ __all__ = [
     "Pad2d",
     "Parameter",
     "Permute",
+    "Power",
+    "ReduceL2",
     "ReduceMax",
     "ReduceMean",
     "ReduceSum",
@@ -146,6 +156,7 @@ __all__ = [
     "Rescale",
     "Reshape",
     "Resize",
+    "RmsNorm",
     "Roll",
     "Sample",
     "ScaledDotProductAttention",

@@ -3,8 +3,10 @@
 from typing import ClassVar
 
 from netspec.arrays import np
+from netspec.errors import ShapeError
 from netspec.ops.activation import Elementwise
 from netspec.ops.base import Array, Sample, Weights
+from netspec.types import TensorType
 
 
 class Rescale(Elementwise, kind="rescale"):
@@ -43,3 +45,74 @@ class Abs(Elementwise, kind="abs"):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.abs(x)
+
+
+class Power(Elementwise, kind="power"):
+    """x to the power of a constant `exponent`: 2 is the square, 0.5 the square root, −1 the reciprocal.
+
+    It is a number where powers of real numbers are: of a negative x for a whole exponent alone, of 0 for a positive
+    one. Elsewhere it is NaN or infinite, as in all frameworks; so is the slope at 0 of an exponent below 1, a square
+    root's too. An offset (`rescale`) or a bound (`clip`) before it keeps x away from there.
+    """
+
+    trap: ClassVar[str] = "as exp(exponent · log x), which a negative x has not"
+
+    exponent: float
+
+    def infer(self, x: TensorType) -> TensorType:
+        if self.exponent == 0:
+            raise ShapeError(
+                "power of 0 is 1 whatever x is: expected another exponent",
+                "`{op: rescale, scale: 0, offset: 1}` is a one for each element",
+                "exponent",
+            )
+        return x
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        # What is no number is told where values are compared, and not by NumPy on the way.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return x**self.exponent
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(exponent=2.0), ((3, 5, 4),)),
+            Sample(cls(exponent=3.0), ((3, 4),)),
+            Sample(cls(exponent=1.0), ((5,),)),
+            Sample(cls(exponent=0.5), ((3, 5, 4),), domains=("not_negative",)),
+            Sample(cls(exponent=1.5), ((3, 4),), domains=("not_negative",)),
+            Sample(cls(exponent=0.3), ((7,),), scale=60.0, domains=("not_negative",)),
+            Sample(cls(exponent=-0.5), ((3, 4, 5),), domains=("positive",)),
+            Sample(cls(exponent=-0.75), ((3, 4),), domains=("positive",)),
+            Sample(cls(exponent=-1.0), ((3, 4, 5),), domains=("not_zero",)),
+            Sample(cls(exponent=-2.0), ((4,),), domains=("not_zero",)),
+        )
+
+
+class Clip(Elementwise, kind="clip"):
+    """min(max(x, `min`), `max`), either bound left out where there is none; its gradient at a bound is 1."""
+
+    trap: ClassVar[str] = "a bound left out, or a gradient of 0 at a bound"
+
+    min: float | None = None
+    max: float | None = None
+
+    def infer(self, x: TensorType) -> TensorType:
+        if self.min is None and self.max is None:
+            raise ShapeError("clip expects `min`, `max` or both, received neither")
+        if self.min is not None and self.max is not None and self.min >= self.max:
+            raise ShapeError(f"clip expects `min` below `max`, received {self.min} and {self.max}", attribute="min")
+        return x
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.clip(x, self.min, self.max)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(min=-1.0, max=1.0), ((3, 5, 4),)),
+            Sample(cls(min=0.1, max=0.7), ((7,),)),
+            Sample(cls(min=0.01), ((3, 4),)),
+            Sample(cls(max=-0.3), ((3, 4, 5),)),
+            Sample(cls(max=100.0), ((5,),), scale=100.0),
+        )

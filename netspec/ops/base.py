@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -53,6 +53,10 @@ class Window(NamedTuple):
     stride: tuple[int | Fraction, int | Fraction] | None = (1, 1)
 
 
+Domain: TypeAlias = Literal["any", "not_zero", "not_negative", "positive"]
+"""Which numbers an input of a sample is drawn from. But for `any`, none is near 0 by chance."""
+
+
 class Sample(NamedTuple):
     """An op with input shapes (without batch) on which every backend must agree with the reference.
 
@@ -62,6 +66,7 @@ class Sample(NamedTuple):
         scale: standard deviation of the inputs.
         tolerance32: largest difference allowed in float32, as a share of the largest value.
         tolerance64: the same in float64.
+        domains: which numbers each input is drawn from, where an op is not defined everywhere; empty is any.
     """
 
     op: "Op"
@@ -69,6 +74,7 @@ class Sample(NamedTuple):
     scale: float = 1.0
     tolerance32: float = 1e-5
     tolerance64: float = 1e-12
+    domains: tuple[Domain, ...] = ()
 
 
 class TrainingResult(NamedTuple):

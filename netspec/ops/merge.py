@@ -76,6 +76,25 @@ class Multiply(_Broadcast, kind="multiply"):
         return functools.reduce(np.multiply, inputs)
 
 
+class Divide(_Broadcast, kind="divide"):
+    """The first over the second, which is nowhere to be 0: a quotient by 0 is infinite or NaN, as in all frameworks.
+
+    Shapes: two of one rank, axes equal or 1 → the larger of each axis.
+    """
+
+    inputs: ClassVar[tuple[int, int | None]] = (2, 2)
+    trap: ClassVar[str] = "the second over the first"
+
+    def reference(self, weights: Weights, *inputs: Array) -> Array:
+        first, second = inputs
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return first / second
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return tuple(s._replace(domains=("any", "not_zero")) for s in super().samples() if len(s.inputs) == 2)
+
+
 class Concat(Op, kind="concat"):
     """Values one after another along an axis; by default the channels. Shapes: equal but for that axis."""
 

@@ -1,8 +1,6 @@
 """Normalization: across channels, over the batch, over features."""
 
-from typing import ClassVar, Literal, Self
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -19,7 +17,6 @@ from netspec.ops.base import (
     require_channels,
     require_groups,
     require_map,
-    resolve_axes,
     scale_and_shift,
 )
 from netspec.ops.initializers import constant
@@ -195,57 +192,4 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
             Sample(cls(running_variance="biased", affine=False), ((6,),)),
             Sample(cls(running_variance="biased"), ((3, 5),)),
             Sample(cls(), ((3, 5),)),
-        )
-
-
-class LayerNorm(WeightedOp, kind="layer_norm"):
-    """(x − mean) / √(variance + epsilon) over `axes` of each sample, then times weight plus bias when `affine`.
-
-    `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
-    position, `[1, 2, 3]` the whole map.
-
-    Shapes:
-        x (N, …) → the same; weight and bias have the sizes of `axes`, in the tensor's order.
-
-    Source: Ba, Kiros & Hinton 2016.
-    """
-
-    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or other axes"
-
-    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
-    epsilon: PositiveFloat = 1e-5
-    affine: bool = True
-
-    def resolve(self, x: TensorType) -> Self:
-        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
-
-    def infer(self, x: TensorType) -> TensorType:
-        resolve_axes(self.kind, self.axes, x)
-        return x
-
-    def weights(self, x: TensorType) -> dict[str, Weight]:
-        return scale_and_shift(*(x.features[axis - 1] for axis in self.axes)) if self.affine else {}
-
-    def reference(self, weights: Weights, x: Array) -> Array:
-        mean, variance = x.mean(axis=self.axes, keepdims=True), x.var(axis=self.axes, keepdims=True)
-        y: Array = (x - mean) / np.sqrt(variance + self.epsilon)
-        if not self.affine:
-            return y
-        shape = [size if axis in self.axes else 1 for axis, size in enumerate(x.shape)]
-        return y * weights["weight"].reshape(shape) + weights["bias"].reshape(shape)
-
-    def window(self) -> Window | None:
-        return Window() if self.axes == (1,) else None
-
-    @classmethod
-    def samples(cls) -> tuple[Sample, ...]:
-        return (
-            Sample(cls(), ((8,),)),
-            Sample(cls(epsilon=1e-3), ((3, 8),)),
-            Sample(cls(axes=(1,)), ((6, 3, 4),)),
-            Sample(cls(axes=(1, 2, 3)), ((3, 4, 5),)),
-            Sample(cls(axes=(2, 3), affine=False), ((3, 4, 5),)),
-            Sample(cls(axes=(-1,)), ((3, 4, 5),)),
-            Sample(cls(axes=(1, 3)), ((3, 4, 5),)),
-            Sample(cls(axes=(1,)), ((4, 5),)),
         )

@@ -98,6 +98,20 @@ class ReduceMax(Reduction, kind="reduce_max"):
         return y
 
 
+class ReduceL2(Reduction, kind="reduce_l2"):
+    """The norm √Σx² along `axes`, which are kept as 1 with `keepdims`; where all is 0 its gradient is 0.
+
+    `axes` count from 1, the first after the batch; −1 is the last.
+
+    Shapes:
+        with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
+    """
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = np.sqrt((x * x).sum(axis=self.axes, keepdims=self.keepdims))
+        return y
+
+
 class L2Normalize(Op, kind="l2_normalize"):
     """x / max(‖x‖, epsilon), the norm √Σx² taken over `axes` of each sample.
 

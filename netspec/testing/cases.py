@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,21 @@ import numpy as np
 
 from netspec.graph import Graph, Input, Node, make_node
 from netspec.graph.text import print_node
-from netspec.ops import OPS, BatchNorm, Op, Sample
+from netspec.ops import (
+    OPS,
+    Abs,
+    BatchNorm,
+    Clip,
+    L2Normalize,
+    Op,
+    Power,
+    ReduceL2,
+    ReduceMax,
+    Relu,
+    Relu6,
+    RmsNorm,
+    Sample,
+)
 from netspec.ops.base import Array
 from netspec.types import TensorType
 from netspec.weights import stream
@@ -41,12 +56,20 @@ class SampleCase:
         return print_node(self.node).split(" = ")[1] + "".join(f" {i.type}" for i in self.graph.inputs)
 
     def inputs(self, batch: int, *, zeros: bool = True) -> dict[str, Array]:
-        """Signed float32 values at the sample's scale, some exactly 0 unless a derivative is to be taken there."""
+        """Signed float32 values at the sample's scale, some exactly 0 unless a derivative is to be taken there.
+
+        Where an op is not defined everywhere, those of its domain.
+        """
         arrays: dict[str, Array] = {}
-        for value in self.graph.inputs:
+        domains = self.sample.domains or ("any",) * len(self.graph.inputs)
+        for value, domain in zip(self.graph.inputs, domains, strict=True):
             random = stream(0, "sample", value.name, str(self))
             array = random.standard_normal(value.type.concrete(batch), np.float32) * np.float32(self.sample.scale)
-            if zeros:
+            if domain != "any":
+                array += np.copysign(np.float32(self.sample.scale / 2), array)
+            if domain in ("not_negative", "positive"):
+                array = np.abs(array)
+            if zeros and domain in ("any", "not_negative"):
                 array[random.random(array.shape) < 0.1] = 0.0
             arrays[value.name] = array
         return arrays
@@ -60,6 +83,38 @@ class SampleCase:
             array = random.standard_normal(weight.shape, np.float32)
             arrays[name] = np.abs(array) + np.float32(0.5) if positive else array
         return arrays
+
+
+@dataclass(frozen=True)
+class Corner:
+    """Where an op has several slopes, or a program easily none: one sample of features, and the slopes of their sum."""
+
+    op: Op
+    x: tuple[float, ...]
+    slopes: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.op.kind} at {', '.join(f'{each:g}' for each in self.x)}"
+
+
+CORNERS = (
+    Corner(Relu(), (0.0,), (0.0,)),
+    Corner(Relu6(), (0.0, 6.0), (0.0, 0.0)),
+    Corner(Abs(), (0.0,), (0.0,)),
+    Corner(Clip(min=-1.0, max=1.0), (-2.0, -1.0, 1.0, 2.0), (0.0, 1.0, 1.0, 0.0)),
+    Corner(Clip(min=0.5), (0.0, 0.5), (0.0, 1.0)),
+    Corner(Clip(max=0.5), (1.0, 0.5), (0.0, 1.0)),
+    Corner(Power(exponent=2.0), (0.0,), (0.0,)),
+    Corner(Power(exponent=1.5), (0.0,), (0.0,)),
+    Corner(Power(exponent=1.0), (0.0,), (1.0,)),
+    Corner(Power(exponent=0.5), (0.0,), (math.inf,)),
+    Corner(Power(exponent=-1.0), (0.0,), (-math.inf,)),
+    Corner(ReduceMax(axes=(1,)), (3.0, 1.0, 3.0), (0.5, 0.0, 0.5)),
+    Corner(ReduceL2(axes=(1,), keepdims=True), (0.0, 0.0), (0.0, 0.0)),
+    Corner(L2Normalize(epsilon=0.5), (0.0, 0.0), (2.0, 2.0)),
+    Corner(RmsNorm(epsilon=0.25, affine=False), (0.0, 0.0), (2.0, 2.0)),
+)
+"""What the ops' docstrings say of their gradients, which a difference of two values does not show."""
 
 
 def sample_cases(*ops: type[Op]) -> Iterator[SampleCase]:

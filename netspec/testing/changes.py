@@ -11,12 +11,14 @@ from netspec.graph import Graph, Node
 from netspec.ops import (
     AvgPool2d,
     ChannelShuffle,
+    Clip,
     Conv2d,
     ConvTranspose2d,
     Dense,
     Flatten,
     GroupNorm,
     InstanceNorm,
+    LayerNorm,
     MatMul,
     MaxPool2d,
     MultiHeadAttention,
@@ -25,10 +27,12 @@ from netspec.ops import (
     Permute,
     RegionMask,
     Resize,
+    RmsNorm,
     Slice,
 )
 from netspec.ops.attributes import NO_PADDING, Extra2d, padding_of
 from netspec.ops.base import Array, Weights
+from netspec.ops.reduction import Reduction
 from netspec.types import TensorType
 
 OpFault = Callable[[Node], list[Op] | None]
@@ -118,6 +122,25 @@ def one_group(node: Node) -> list[Op] | None:
     op = node.op
     assert isinstance(op, InstanceNorm)  # noqa: S101 # the fault is planted on this op alone
     return [GroupNorm(groups=1, epsilon=op.epsilon, affine=op.affine)]
+
+
+def reduced_by(other: type[Reduction], node: Node) -> Op:
+    """Another reduction of the same axes."""
+    return other.model_validate(node.op.model_dump())
+
+
+def mean_taken_off(node: Node) -> list[Op] | None:
+    """Layer normalization, where neither has weights."""
+    op = node.op
+    assert isinstance(op, RmsNorm)  # noqa: S101 # the fault is planted on this op alone
+    return None if op.affine else [LayerNorm.model_validate(op.model_dump())]
+
+
+def without_upper_bound(node: Node) -> list[Op] | None:
+    """The lower bound alone."""
+    op = node.op
+    assert isinstance(op, Clip)  # noqa: S101 # the fault is planted on this op alone
+    return None if op.min is None else [Clip(min=op.min)]
 
 
 def not_transposed(node: Node) -> list[Op] | None:

@@ -9,10 +9,10 @@ import numpy as np
 from netspec import reference
 from netspec.errors import VerificationError
 from netspec.lowering import Backend, Model
-from netspec.ops import BatchNorm
+from netspec.ops import BatchNorm, Sample
 from netspec.ops.base import Array
 from netspec.ops.dropout import Dropping
-from netspec.testing.cases import BATCHES, SampleCase
+from netspec.testing.cases import BATCHES, Corner, SampleCase
 from netspec.types import DType, TensorType
 from netspec.verify.compare import require_close
 from netspec.weights import stream
@@ -104,6 +104,18 @@ def check_gradients(backend: Backend, case: SampleCase) -> None:
     for name, actual, expected in _derivatives(case, inputs, cotangent, {**found.weights, **found.inputs}):
         what = f"{backend.name}: {case}: gradient of {name}"
         require_close(actual, expected, DERIVATIVE_TOLERANCE, what, DType.FLOAT64)
+
+
+def check_corner(backend: Backend, corner: Corner) -> None:
+    """The slopes that the op's docstring says, in float64 and in each sample of a batch."""
+    case = SampleCase.of(Sample(corner.op, ((len(corner.x),),)))
+    (name,) = (value.name for value in case.graph.inputs)
+    x = np.array([corner.x] * 2)
+    model = load(backend, case, DType.FLOAT64)
+    cotangent = np.ones(case.node.type.concrete(len(x)))
+    found = model.gradients({name: x}, {case.node.name: cotangent}).inputs[name]
+    if not np.array_equal(found, [corner.slopes] * 2):
+        raise VerificationError(f"{backend.name}: {corner}: expected the slopes {corner.slopes}, got {found[0]}")
 
 
 def _derivatives(

@@ -18,7 +18,7 @@ from netspec.lowering import Backend
 from netspec.ops import OPS
 from netspec.ops.collective import COLLECTIVES
 from netspec.testing import checks
-from netspec.testing.cases import SampleCase, sample_cases
+from netspec.testing.cases import CORNERS, Corner, SampleCase, sample_cases
 from netspec.testing.networks import NETWORKS
 from netspec.types import DType
 from netspec.verify import verify
@@ -84,6 +84,12 @@ class BackendConformance:
         else:
             with pytest.raises(BackendError):
                 checks.load(self.backend, case, DType.FLOAT32).gradients(case.inputs(1), {})
+
+    @pytest.mark.parametrize("corner", CORNERS, ids=str)
+    def test_slopes_at_corners(self, corner: Corner) -> None:
+        """Where a derivative is chosen, it is chosen alike."""
+        if self.backend.trains and type(corner.op) not in self.backend.lowerings.unsupported:
+            checks.check_corner(self.backend, corner)
 
     def test_training_mode(self, case: SampleCase) -> None:
         """Batch statistics, running statistics and dropout; a backend that only infers says so."""

@@ -10,12 +10,15 @@ from netspec.testing.map_rules import MAP_RULES
 from netspec.testing.rule import ANY, Attributes, Draw, Rule, divisors, of
 from netspec.types import TensorType
 
-MERGES = frozenset({"add", "subtract", "multiply", "concat", "matmul", "scaled_dot_product_attention"})
+MERGES = frozenset({"add", "subtract", "multiply", "divide", "concat", "matmul", "scaled_dot_product_attention"})
 # Layers of several values of one shape, and of how many.
 OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
 # Whatever comes in, what goes out is of the order of one.
 BOUNDED = frozenset(
-    {"relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax", "layer_norm", "group_norm", "instance_norm", "l2_normalize"}
+    {
+        *("relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax"),
+        *("layer_norm", "rms_norm", "group_norm", "instance_norm", "l2_normalize"),
+    }
 )
 
 
@@ -121,6 +124,11 @@ def _l2_normalize(draw: Draw, x: TensorType) -> Attributes:
     return {"axes": _axes(draw, x), "epsilon": draw(st.sampled_from([1e-12, 2.0]))}
 
 
+def _clip(draw: Draw, x: TensorType) -> Attributes:
+    del x
+    return draw(st.sampled_from([{"min": -1.0, "max": 0.7}, {"min": 0.1}, {"max": 0.3}]))
+
+
 def _slice(draw: Draw, x: TensorType) -> Attributes:
     axis = draw(st.integers(1, x.rank - 1))
     size = x.features[axis - 1]
@@ -155,6 +163,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Dense: Rule(frozenset({2, 3}), _dense, 3),
     ops.BatchNorm: Rule(ANY, _batch_norm),
     ops.LayerNorm: Rule(ANY, _layer_norm),
+    ops.RmsNorm: Rule(ANY, _layer_norm),
     ops.GroupNorm: Rule(frozenset({3, 4}), _group_norm),
     ops.InstanceNorm: Rule(frozenset({3, 4}), lambda draw, x: _normalization(draw)),
     ops.LayerScale: Rule(ANY, _layer_scale),
@@ -180,10 +189,13 @@ _RULES: dict[type[Op], Rule] = {
     ops.Rescale: Rule(ANY, of(scale=[1.0, -1.0, 0.17], offset=[0.0, 1.0, -0.3])),
     ops.Exp: Rule(ANY, of(), 4),  # few values are of the order of one
     ops.Abs: Rule(ANY, of()),
+    ops.Power: Rule(ANY, of(exponent=[2.0, 3.0, 0.5, 0.75, -0.5, -1.0]), 2),
+    ops.Clip: Rule(ANY, _clip),
     ops.Dropout: Rule(ANY, of(rate=[0.0, 0.25, 0.5], mode=["inverted", "standard"])),
     ops.ReduceMean: Rule(ANY, _reduction),
     ops.ReduceSum: Rule(ANY, _reduction),
     ops.ReduceMax: Rule(ANY, _reduction),
+    ops.ReduceL2: Rule(ANY, _reduction),
     ops.L2Normalize: Rule(ANY, _l2_normalize),
     ops.StochasticDepth: Rule(ANY, of(rate=[0.0, 0.25], mode=["row", "batch"])),
     ops.Flatten: Rule(ANY, of()),
@@ -196,12 +208,18 @@ _RULES: dict[type[Op], Rule] = {
     ops.Add: Rule(ANY, of(), 2),
     ops.Subtract: Rule(ANY, of(), 2),
     ops.Multiply: Rule(ANY, of(), 2),
+    ops.Divide: Rule(ANY, of(), 2),
     ops.Concat: Rule(ANY, of(), 2),
     ops.Parameter: Rule(ANY, _parameter),
     ops.Identity: Rule(ANY, of()),
 }
 RULES = {op.kind: rule for op, rule in _RULES.items()}
 """How each op is drawn, by kind: every op of the language has a rule."""
+
+
+def needs_positive(kind: str, attributes: Attributes) -> bool:
+    """Whether the last value that an op reads has to be positive, for a number to come of it."""
+    return kind == "divide" or (kind == "power" and attributes["exponent"] not in (2.0, 3.0))
 
 
 def allows(kind: str, x: TensorType) -> bool:

@@ -6,6 +6,7 @@ with the graph that it must elaborate to, built without the front end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,10 @@ import yaml
 from hypothesis import strategies as st
 
 from netspec.graph import Graph, Input, Node, make_node
-from netspec.ops import OPS
+from netspec.ops import OPS, Divide, Exp, MatMul, Multiply, Op, Power
 from netspec.testing.blocks import with_blocks
 from netspec.testing.rule import ANY, MOST_CHANNELS, Attributes, Draw
-from netspec.testing.rules import BOUNDED, MERGES, OF_EQUALS, RULES, allows
+from netspec.testing.rules import BOUNDED, MERGES, OF_EQUALS, RULES, allows, needs_positive
 from netspec.testing.sugar import sugared
 from netspec.types import TensorType
 
@@ -131,7 +132,14 @@ class _Drawing:
         attributes = RULES[kind].attributes(draw, first.type)
         if not self._small_enough(kind, attributes, reads):
             kind, reads, attributes = "identity", [first], {}
+        if needs_positive(kind, attributes):
+            reads[-1] = self._positive(reads[-1])
         self._append(kind, attributes, reads)
+
+    def _positive(self, value: Value) -> Value:
+        """The value made positive by two layers, of which nothing is near 0."""
+        size = self._append("abs", {}, [value])
+        return self._append("rescale", {"offset": 0.5}, [size])
 
     def _partners(self, kind: str, first: Value) -> list[Value]:
         """What else a merging layer reads, one value or two; the same one again where nothing else fits."""
@@ -149,17 +157,24 @@ class _Drawing:
         if kind in MERGES and not _merge_together(kind, types):
             return False
         op = OPS[kind].model_validate(attributes)
-        return make_node("_", op, reads).type.size <= MOST_ELEMENTS and self._degree(kind, reads) <= HIGHEST_DEGREE
+        return make_node("_", op, reads).type.size <= MOST_ELEMENTS and self._degree(op, reads) <= HIGHEST_DEGREE
 
-    def _degree(self, kind: str, reads: Sequence[Value]) -> int:
+    def _degree(self, op: Op, reads: Sequence[Value]) -> int:
         degrees = [self._degrees[value.name] for value in reads]
-        if kind in BOUNDED:
+        if op.kind in BOUNDED:
             return 0
-        if kind == "exp":  # of the order of one, as what it reads has to be
-            return 0 if not max(degrees) else HIGHEST_DEGREE + 1
-        return sum(degrees) if kind in {"multiply", "matmul"} else max(degrees, default=1)
+        match op:
+            case Exp():  # of the order of one, as what it reads has to be
+                return 0 if not max(degrees) else HIGHEST_DEGREE + 1
+            case Power(exponent=exponent):
+                return max(0, math.ceil(exponent * degrees[0]))
+            case Divide():
+                return degrees[0]
+            case Multiply() | MatMul():
+                return sum(degrees)
+        return max(degrees, default=1)
 
-    def _append(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> None:
+    def _append(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> Node:
         free = [name for name in NAMES if name not in self._values]
         number = len(self.layers) + 1
         name = self._draw(st.sampled_from(free)) if free and not self._draw(st.integers(0, 3)) else f"{kind}_{number}"
@@ -171,8 +186,10 @@ class _Drawing:
         if len(reads) == 1 and stated and self._draw(st.booleans()):
             stated = {"inputs": reads[0].name}
         self.layers[name] = {"op": kind, **stated, **attributes}
-        self._degrees[name] = self._degree(kind, reads)
-        self._values[name] = make_node(name, OPS[kind].model_validate(attributes), reads)
+        node = make_node(name, OPS[kind].model_validate(attributes), reads)
+        self._degrees[name] = self._degree(node.op, reads)
+        self._values[name] = node
+        return node
 
     def graph(self) -> Graph:
         """The graph; what nobody reads is an output, and sometimes a value that is read too."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 
 from netspec import reference
-from netspec.errors import ShapeError
+from netspec.errors import ShapeError, VerificationError
 from netspec.graph import Graph, Input, MeanImage, Node, Preprocessing, make_node
 from netspec.ops import BatchNorm
 from netspec.ops.base import Array
@@ -34,6 +35,28 @@ class Case:
         sizes = ["x".join(map(str, array.shape[1:])) for array in self.inputs.values()]
         batch = len(next(iter(self.inputs.values())))
         return f"{batch} × {' + '.join(sizes)}"
+
+
+def require_numbers(case: Case, weights: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
+    """VerificationError where the reference itself gives NaN or infinity: no backend can be held to that."""
+    if all(np.isfinite(value).all() for value in expected.values()):
+        return
+
+    def require(node: Node, values: Sequence[Array]) -> None:
+        if bad := [name for name, value in zip(node.inputs, values, strict=True) if not np.isfinite(value).all()]:
+            _refuse(case.graph, bad[0], case.label)
+
+    outputs = reference.evaluate(case.graph, weights, case.inputs, require)
+    _refuse(case.graph, next(name for name, value in outputs.items() if not np.isfinite(value).all()), case.label)
+
+
+def _refuse(graph: Graph, name: str, label: str) -> NoReturn:
+    value = graph.values[name]
+    kind = f" ({value.op.kind})" if isinstance(value, Node) else ""
+    raise VerificationError(
+        f"{graph.name}: {name}{kind} is NaN or infinite in the reference itself, at {label}: nothing can be held to it",
+        "a root of what is negative, a quotient by 0, a large power: bound what it reads, as by `clip` or `rescale`",
+    )
 
 
 def check_weights_of(graph: Graph, seed: int = 0) -> dict[str, Array]:

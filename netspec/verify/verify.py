@@ -16,7 +16,7 @@ from netspec.ops.base import Array
 from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
-from netspec.verify.cases import Case, cases_of, weights_for
+from netspec.verify.cases import Case, cases_of, require_numbers, weights_for
 from netspec.verify.compare import (
     GRADIENT_TOLERANCE,
     NEGLIGIBLE_GRADIENT,
@@ -65,7 +65,8 @@ def verify(
         BackendError: a framework is missing; gradients are asked for and fewer than two backends train, or training
             and none does.
         NetspecError: training is asked for, and the network has not one input and logits as its one output.
-        VerificationError: training is asked for, and at these weights there is nothing to learn.
+        VerificationError: the reference gives NaN or infinity, or all gradients do; or training is asked for, and at
+            these weights there is nothing to learn.
     """
     for backend in backends:
         backend.require()
@@ -146,6 +147,7 @@ def _forward(
     for case in cases:
         progress(f"reference, {case.label}")
         expected.append(reference.evaluate(case.graph, weights, case.inputs))
+        require_numbers(case, weights, expected[-1])
         limits.append(Limits(case, weights, expected[-1]).of)
     for dtype in (DType.FLOAT64, DType.FLOAT32):
         for backend in (b for b in backends if dtype in b.dtypes):
@@ -188,9 +190,22 @@ def _gradient(
     for name in names[1:]:
         ours, theirs = found[name], found[names[0]]
         for mine, other in ((ours.weights, theirs.weights), (ours.inputs, theirs.inputs)):
+            _require_slopes(case.graph, name, mine, names[0], other)
             if other:
                 rows.append(_worst("gradient", name, names[0], DType.FLOAT64, case, mine, other, scale=scale))
     return rows
+
+
+def _require_slopes(
+    graph: Graph, first: str, mine: Mapping[str, Array], second: str, other: Mapping[str, Array]
+) -> None:
+    """VerificationError where neither backend has a derivative: the network has none."""
+    for name, gradient in other.items():
+        if name in mine and not (np.isfinite(mine[name]).all() or np.isfinite(gradient).all()):
+            raise VerificationError(
+                f"{graph.name}: the gradient of {name} is NaN or infinite in {second} and in {first}",
+                "a root has no slope at 0: an offset before it, as by `rescale`, keeps what it reads from there",
+            )
 
 
 def _worst(

@@ -212,6 +212,12 @@ def test_names_are_text() -> None:
     assert not list(root.iter(f"{SVG}script"))
 
 
+@pytest.mark.parametrize(("kind", "sign"), [("add", "+"), ("subtract", "−"), ("multiply", "×"), ("divide", "÷")])
+def test_a_merge_has_the_sign_of_what_it_computes(kind: str, sign: str) -> None:
+    chain = Chain("g", image=(4, 4, 4)).add("a", "conv2d", filters=4, kernel_size=1)
+    assert f">{sign}</text>" in draw_graph(chain.add("it", kind, reads=("a", "image")).graph())
+
+
 def test_a_network_of_vectors_and_one_of_nothing_but_its_input() -> None:
     x = Input("x", TensorType.of(4))
     dense = make_node("fc", Dense(units=3), [x])

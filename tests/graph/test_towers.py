@@ -62,7 +62,7 @@ def test_what_reads_one_value_shares_its_towers() -> None:
     assert find_runs(chain.graph()) == (Run(2, ("a", "b", "c")),)
 
 
-@pytest.mark.parametrize("kind", ["multiply", "add", "subtract"])
+@pytest.mark.parametrize("kind", ["multiply", "add", "subtract", "divide"])
 def test_a_broadcast_value_is_read_whole(kind: str) -> None:
     chain = Chain("g", image=(4, 4, 4)).add("a", "conv2d", filters=4, kernel_size=1, groups=2)
     chain.add("gate", "conv2d", reads="image", filters=1, kernel_size=1).add("c", kind, reads=("a", "gate"))
@@ -89,13 +89,18 @@ def test_a_broadcast_value_is_read_whole(kind: str) -> None:
         ("layer_scale", {"axis": 2}, False),
         ("layer_norm", {"axes": [2, 3]}, True),
         ("layer_norm", {"axes": [1]}, False),
+        ("rms_norm", {"axes": [2, 3]}, True),
+        ("rms_norm", {"axes": [1]}, False),
         ("l2_normalize", {"axes": [1]}, False),
         ("l2_normalize", {"axes": [2, 3]}, True),
         ("reduce_mean", {"axes": [2, 3]}, True),
         ("reduce_max", {"axes": [2, 3], "keepdims": True}, True),
+        ("reduce_l2", {"axes": [2, 3]}, True),
         ("reduce_mean", {"axes": [1], "keepdims": True}, False),
         ("reduce_mean", {"axes": [2]}, False),
         ("rescale", {"scale": -1, "offset": 1}, True),
+        ("power", {"exponent": 2}, True),
+        ("clip", {"min": 0}, True),
         ("pad", {"axis": 2, "end": 1}, True),
         ("pad", {"end": 4}, False),
         ("slice", {"axis": 2, "stop": 2}, True),

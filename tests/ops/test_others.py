@@ -67,6 +67,15 @@ def test_dense_on_a_map_says_what_to_add() -> None:
         ("rescale", {"scale": -1.0, "offset": 1.0}, 0.25, 0.75),
         ("exp", {}, math.log(3), 3.0),
         ("abs", {}, -2.0, 2.0),
+        ("power", {"exponent": 3.0}, -2.0, -8.0),
+        ("power", {"exponent": 0.5}, 9.0, 3.0),
+        ("power", {"exponent": 0.5}, 0.0, 0.0),
+        ("power", {"exponent": -1.0}, -4.0, -0.25),
+        ("power", {"exponent": 1.5}, 4.0, 8.0),
+        ("clip", {"min": -1.0, "max": 2.0}, -3.0, -1.0),
+        ("clip", {"min": -1.0, "max": 2.0}, 3.0, 2.0),
+        ("clip", {"min": 1.0}, 3.0, 3.0),
+        ("clip", {"max": 1.0}, -3.0, -3.0),
         ("identity", {}, -2.0, -2.0),
     ],
 )
@@ -154,6 +163,7 @@ def test_pad2d() -> None:
 def test_merges() -> None:
     np.testing.assert_array_equal(apply("add", [[1, 2]], [[10, 20]], [[100, 200]]), [[111, 222]])
     np.testing.assert_array_equal(apply("subtract", [[1, 2]], [[10]]), [[-9, -8]])
+    np.testing.assert_array_equal(apply("divide", [[1, -2]], [[4]]), [[0.25, -0.5]])
     gate = np.array([2, 3]).reshape(1, 2, 1, 1)
     np.testing.assert_array_equal(apply("multiply", MAP, gate).ravel(), [0, 2, 4, 6, 12, 15, 18, 21])
     np.testing.assert_array_equal(apply("concat", [[1]], [[2, 3]]), [[1, 2, 3]])
@@ -161,6 +171,24 @@ def test_merges() -> None:
     for kind, features in (("add", ((2, 3), (3, 2))), ("add", ((2,), (2, 3))), ("concat", ((2, 4), (2, 5)))):
         with pytest.raises(ShapeError):
             shape(kind, *features)
+
+
+def test_where_arithmetic_has_no_number_there_is_none() -> None:
+    np.testing.assert_array_equal(apply("divide", [[1, -1, 0]], [[0]]), [[np.inf, -np.inf, np.nan]])
+    np.testing.assert_array_equal(apply("power", [[-1.0, 0.0]], exponent=-0.5), [[np.nan, np.inf]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "message"),
+    [
+        ("power", {"exponent": 0.0}, "power of 0 is 1 whatever x is"),
+        ("clip", {}, "clip expects `min`, `max` or both, received neither"),
+        ("clip", {"min": 1.0, "max": 1.0}, "clip expects `min` below `max`, received 1.0 and 1.0"),
+    ],
+)
+def test_functions_that_are_constant_are_refused(kind: str, attributes: dict[str, float], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        shape(kind, (3,), **attributes)
 
 
 def test_a_merge_of_one_is_refused() -> None:

@@ -10,6 +10,7 @@ from tests.specs.member import Settings
 # once or twice, narrow dense layers. `netspec verify` without settings proves the published size.
 SMALL: Mapping[str, Settings] = {
     "convnext": {"depths": [2, 1, 1, 1], "widths": [12, 16, 20, 24], "size": 64},
+    "convnext-v2": {"depths": [2, 1, 1, 1], "widths": [12, 16, 20, 24], "size": 64},
     "dcgan-generator": {"width": 4},
     "densenet": {"counts": [2, 1, 1, 1], "size": 32},
     "efficientnet": {"variant": "b0", "counts": [1, 2, 1, 1, 1, 1, 1], "size": 32},

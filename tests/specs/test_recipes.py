@@ -21,10 +21,12 @@ DEPTHWISE = frozenset({"depthwise.weight"})
 # Sources: tensorflow/tpu, models/official/mnasnet/mnasnet_main.py and efficientnet/main.py, all variables but those of
 # batch normalization; tensorflow/models, research/slim/nets/mobilenet_v1.py and mobilenet/mobilenet.py, regularizers of
 # kernels alone, and none of separable_conv2d; megvii-model/ShuffleNet-Series, utils.py, and facebookresearch/ConvNeXt,
-# optim_factory.py, nothing of one axis; microsoft/Swin-Transformer, optimizer.py, and its no_weight_decay_keywords;
-# BVLC/caffe, models/bvlc_googlenet/train_val.prototxt.
+# optim_factory.py, nothing of one axis; facebookresearch/ConvNeXt-V2, optim_factory.py, no gamma and beta either;
+# microsoft/Swin-Transformer, optimizer.py, and its no_weight_decay_keywords; BVLC/caffe,
+# models/bvlc_googlenet/train_val.prototxt.
 UNDECAYED = {
     "convnext": LAYER_NORM | BIASES | {"layer_scale.weight"},
+    "convnext-v2": LAYER_NORM | BIASES | {"layer_scale.weight", "parameter.weight"},
     "efficientnet": BATCH_NORM,
     "efficientnet-v2": BATCH_NORM,
     "googlenet": {"batch_norm.bias", "dense.bias"},

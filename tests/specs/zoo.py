@@ -1,5 +1,6 @@
 """The zoo's figures, as their sources state them: data that test_zoo.py runs. Sorted by spec."""
 
+from tests.specs.convnext import CONVNEXT
 from tests.specs.efficient import EFFICIENT
 from tests.specs.member import IMAGENET, Member
 
@@ -13,10 +14,6 @@ NIN = 34_944 + 2 * 9_312 + 614_656 + 2 * 65_792 + 885_120 + 2 * 147_840 + 3_539_
 ZFNET = 14_208 + 614_656 + 885_120 + 1_327_488 + 884_992 + 37_752_832 + 16_781_312 + 4_097_000
 
 _OTHERS = (
-    Member("convnext", {"model": "tiny"}, 28_589_128, 0, 4_455_531_264, IMAGENET, "torchvision: 4.456 G"),
-    Member("convnext", {"model": "small"}, 50_223_688, 0, 8_683_712_256, IMAGENET, "torchvision: 8.684 G"),
-    Member("convnext", {"model": "base"}, 88_591_464, 0, 15_354_729_472, IMAGENET, "torchvision: 15.355 G"),
-    Member("convnext", {"model": "large"}, 197_767_336, 0, 34_361_433_600, IMAGENET, "torchvision: 34.361 G"),
     Member(
         "dcgan-generator",
         {},
@@ -274,4 +271,4 @@ _OTHERS = (
     ),
     Member("zfnet", {}, ZFNET, 0, 1_168_032_896, IMAGENET, "counted by the layers of the paper's figure 3"),
 )
-MEMBERS = tuple(sorted((*EFFICIENT, *_OTHERS), key=lambda member: member.spec))
+MEMBERS = tuple(sorted((*CONVNEXT, *EFFICIENT, *_OTHERS), key=lambda member: member.spec))

@@ -40,6 +40,23 @@ def test_a_fault_is_found_and_named() -> None:
     assert "k left at 1" in error.value.message
 
 
+def test_a_network_that_leaves_an_ops_domain_is_no_backends_fault() -> None:
+    chain = Chain("roots", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
+    chain.add("root", "power", exponent=0.5)
+    said = r"roots: root \(power\) is NaN or infinite in the reference itself"
+    for graph in (chain.graph(), chain.add("mean", "global_avg_pool2d").graph()):
+        with pytest.raises(VerificationError, match=said):
+            verify(graph, [TORCH], "forward")
+
+
+def test_a_root_of_0_has_no_slope_in_any_backend() -> None:
+    chain = Chain("roots", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
+    graph = chain.add("zeros", "rescale", scale=0.0).add("root", "power", exponent=0.5).graph()
+    verify(graph, [TORCH], "forward").require()
+    with pytest.raises(VerificationError, match=r"gradient of conv\.weight is NaN or infinite in torch and in keras"):
+        verify(graph, [TORCH, find_backend("keras")], "gradient")
+
+
 def test_a_wrong_alpha_shows_in_float32_too() -> None:
     # At a standard deviation of 1 and with the paper's own weights it would move the logits by 4e-6 of the largest.
     faulty = FaultyBackend(find_backend("onnx"), next(f for f in FAULTS if f.name == "alpha off by size"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from netspec.graph.graph import Graph, Input, Node
 from netspec.graph.towers import find_runs, keeps_apart
@@ -17,6 +17,7 @@ from netspec.ops import (
     Conv2d,
     ConvTranspose2d,
     Dense,
+    Divide,
     Flatten,
     GlobalAvgPool2d,
     GroupNorm,
@@ -30,12 +31,16 @@ from netspec.ops import (
     Multiply,
     Op,
     PRelu,
+    RmsNorm,
     Softmax,
     Subtract,
 )
 from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
+
+# What is drawn as a circle where lines meet, and the sign in it.
+MERGES: Final[Mapping[type[Op], str]] = {Add: "+", Subtract: "−", Multiply: "×", Divide: "÷", Concat: "‖"}
 
 FOLDED = (
     Elementwise,
@@ -44,6 +49,7 @@ FOLDED = (
     LocalResponseNorm,
     BatchNorm,
     LayerNorm,
+    RmsNorm,
     GroupNorm,
     InstanceNorm,
     L2Normalize,
@@ -117,7 +123,7 @@ def _kind(value: Input | Node) -> Kind:
         "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
-        "merge": (Add, Subtract, Multiply, Concat),
+        "merge": (*MERGES,),
     }
     return next((kind for kind, ops in kinds.items() if isinstance(value.op, ops)), "other")
 

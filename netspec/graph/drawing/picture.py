@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from netspec.graph.drawing.boxes import Box, Boxes, make_boxes
+from netspec.graph.drawing.boxes import MERGES, Box, Boxes, make_boxes
 from netspec.graph.drawing.layout import Bracket, lay_out
 from netspec.graph.drawing.lines import Line, Placed, Point
 from netspec.graph.drawing.palette import STYLESHEET
 from netspec.graph.drawing.repeats import collapse_repeats
 from netspec.graph.drawing.solids import COMPACT, FULL, Style, shape_text, window_share
-from netspec.graph.graph import Graph, Input
+from netspec.graph.graph import Graph, Input, Node
 from netspec.markup import Element, element, points
 
 MOST_IN_FULL = 60  # boxes; a network of more is drawn by its repeats, and if they are many still, as tiles
 CORNER = 6.0  # radius of a line's bends
 KEY = 24  # height of the line that tells colors
-SIGNS = {"add": "+", "multiply": "×", "concat": "‖"}
 
 
 def draw_graph(graph: Graph) -> str:
@@ -73,10 +72,10 @@ def _solids(placed: Placed, style: Style) -> Element:
 def _faces(placed: Placed, middle: float) -> Iterator[Element]:
     solid, x = placed.solid, placed.left
     y = middle - solid.height / 2
-    if placed.box.kind == "merge":
+    if isinstance(placed.box.head, Node) and placed.box.kind == "merge":
         size = 0.72 * solid.width
         yield element("circle", cx=x + solid.width / 2, cy=middle, r=solid.width / 2, class_="front")
-        yield _text(SIGNS[_op_name(placed.box)], x + solid.width / 2, middle + 0.34 * size, "sign", size)
+        yield _text(MERGES[type(placed.box.head.op)], x + solid.width / 2, middle + 0.34 * size, "sign", size)
         return
     if solid.right:
         back = [(x + solid.right, y - solid.up), (x + solid.width + solid.right, y - solid.up)]

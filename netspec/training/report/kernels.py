@@ -27,6 +27,7 @@ from netspec.ops import (
     LayerScale,
     LocalResponseNorm,
     PRelu,
+    RmsNorm,
 )
 from netspec.ops.activation import Elementwise
 from netspec.ops.base import Array
@@ -46,6 +47,7 @@ KEEPS_CHANNELS = (
     LayerNorm,
     LayerScale,
     LocalResponseNorm,
+    RmsNorm,
     Pool2d,
 )
 

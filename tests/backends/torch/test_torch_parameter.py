@@ -3,7 +3,17 @@
 from netspec_torch import BACKEND
 
 from netspec.graph import Graph, Input, make_node
-from netspec.ops import Add, Concat, Parameter, RegionMask, RelativePositionBias, ScaledDotProductAttention
+from netspec.ops import (
+    Add,
+    Clip,
+    Concat,
+    Divide,
+    Exp,
+    Parameter,
+    RegionMask,
+    RelativePositionBias,
+    ScaledDotProductAttention,
+)
 from netspec.types import TensorType
 
 TOKENS = Input("tokens", TensorType.of(3, 4))
@@ -52,5 +62,11 @@ def with_bias(*, shown: bool) -> Graph:
 
 
 def test_what_is_made_of_it_alone_is_one_sample_too() -> None:
+    temperature = make_node("temperature", Parameter(shape=(3, 1)), ())
+    bounded = make_node("bounded", Clip(max=4.6), (temperature,))
+    scale = make_node("scale", Exp(), (bounded,))
+    scaled = make_node("scaled", Divide(), (TOKENS, scale))
+    graph = Graph("learned", (TOKENS,), (temperature, bounded, scale, scaled), ("scaled",)).check()
+    assert "torch.clamp(self.temperature, max=4.6)" in emitted(graph)
     assert "relative_position_bias(self.table, (2,))" in emitted(with_bias(shown=False))
     assert "self.table.expand(" in emitted(with_bias(shown=True))

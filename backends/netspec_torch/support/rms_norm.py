@@ -1,0 +1,40 @@
+"""Root mean square normalization over axes that are not the last."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RMSNormOverAxes(nn.Module):
+    """`nn.RMSNorm` over any axes: they are moved to the end, and back.
+
+    Shapes: x to the same; weight has the sizes of `axes`, in their order.
+    Source: Zhang & Sennrich 2019.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: tuple[int, ...],
+        axes: tuple[int, ...],
+        eps: float,
+        elementwise_affine: bool = True,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = normalized_shape
+        self.axes = axes
+        self.last = tuple(range(-len(axes), 0))
+        self.eps = eps
+        self.weight = None
+        if elementwise_affine:
+            self.weight = nn.Parameter(torch.ones(normalized_shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize each sample."""
+        moved = x.movedim(self.axes, self.last)
+        y = F.rms_norm(moved, self.normalized_shape, self.weight, self.eps)
+        return y.movedim(self.last, self.axes)
+
+    def extra_repr(self) -> str:
+        """The arguments, for `print(model)`."""
+        affine = self.weight is not None
+        return f"{self.normalized_shape}, {self.axes}, eps={self.eps}, affine={affine}"

@@ -1,0 +1,117 @@
+"""Normalization of each sample alone, along some of its axes."""
+
+from typing import ClassVar, Self
+
+from pydantic import Field
+
+from netspec.arrays import np
+from netspec.ops.attributes import PositiveFloat
+from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, Window, resolve_axes, scale_and_shift
+from netspec.ops.initializers import constant
+from netspec.types import TensorType
+
+
+class LayerNorm(WeightedOp, kind="layer_norm"):
+    """(x − mean) / √(variance + epsilon) over `axes` of each sample, then times weight plus bias when `affine`.
+
+    `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
+    position, `[1, 2, 3]` the whole map.
+
+    Shapes:
+        x (N, …) → the same; weight and bias have the sizes of `axes`, in the tensor's order.
+
+    Source: Ba, Kiros & Hinton 2016.
+    """
+
+    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or other axes"
+
+    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
+    epsilon: PositiveFloat = 1e-5
+    affine: bool = True
+
+    def resolve(self, x: TensorType) -> Self:
+        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
+
+    def infer(self, x: TensorType) -> TensorType:
+        resolve_axes(self.kind, self.axes, x)
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        return scale_and_shift(*(x.features[axis - 1] for axis in self.axes)) if self.affine else {}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        mean, variance = x.mean(axis=self.axes, keepdims=True), x.var(axis=self.axes, keepdims=True)
+        y: Array = (x - mean) / np.sqrt(variance + self.epsilon)
+        if not self.affine:
+            return y
+        shape = [size if axis in self.axes else 1 for axis, size in enumerate(x.shape)]
+        return y * weights["weight"].reshape(shape) + weights["bias"].reshape(shape)
+
+    def window(self) -> Window | None:
+        return Window() if self.axes == (1,) else None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((8,),)),
+            Sample(cls(epsilon=1e-3), ((3, 8),)),
+            Sample(cls(axes=(1,)), ((6, 3, 4),)),
+            Sample(cls(axes=(1, 2, 3)), ((3, 4, 5),)),
+            Sample(cls(axes=(2, 3), affine=False), ((3, 4, 5),)),
+            Sample(cls(axes=(-1,)), ((3, 4, 5),)),
+            Sample(cls(axes=(1, 3)), ((3, 4, 5),)),
+            Sample(cls(axes=(1,)), ((4, 5),)),
+        )
+
+
+class RmsNorm(WeightedOp, kind="rms_norm"):
+    """x / √(mean of x² + epsilon) over `axes` of each sample, then times weight when `affine`: no mean is taken off.
+
+    `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
+    position. The article has no epsilon; this default is Keras' and LLaMA's, PyTorch's is that of the dtype.
+
+    Shapes:
+        x (N, …) → the same; weight has the sizes of `axes`, in the tensor's order.
+
+    Source: Zhang & Sennrich 2019, equation 4.
+    """
+
+    trap: ClassVar[str] = "another epsilon (the dtype's in PyTorch, 1e-5 in ONNX), the mean taken off, or other axes"
+
+    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
+    epsilon: PositiveFloat = 1e-6
+    affine: bool = True
+
+    def resolve(self, x: TensorType) -> Self:
+        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
+
+    def infer(self, x: TensorType) -> TensorType:
+        resolve_axes(self.kind, self.axes, x)
+        return x
+
+    def weights(self, x: TensorType) -> dict[str, Weight]:
+        shape = tuple(x.features[axis - 1] for axis in self.axes)
+        return {"weight": Weight(shape, constant(1.0))} if self.affine else {}
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = x / np.sqrt((x * x).mean(axis=self.axes, keepdims=True) + self.epsilon)
+        if not self.affine:
+            return y
+        return y * weights["weight"].reshape([n if axis in self.axes else 1 for axis, n in enumerate(x.shape)])
+
+    def window(self) -> Window | None:
+        return Window() if self.axes == (1,) else None
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((8,),)),
+            Sample(cls(epsilon=1e-3), ((3, 8),), scale=0.03),  # mean squares of the order of epsilon
+            Sample(cls(axes=(1,)), ((6, 3, 4),)),
+            Sample(cls(axes=(1, 2, 3)), ((3, 4, 5),)),
+            Sample(cls(axes=(2, 3), affine=False), ((3, 4, 5),)),
+            Sample(cls(axes=(-1,)), ((3, 4, 5),)),
+            Sample(cls(axes=(1, 3), epsilon=0.5), ((3, 4, 5),)),
+            Sample(cls(axes=(1,)), ((4, 5),)),
+            Sample(cls(axes=(2,), affine=False), ((4, 6),), scale=60.0),
+        )

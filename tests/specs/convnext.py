@@ -1,0 +1,73 @@
+"""Figures of ConvNeXt and ConvNeXt v2: a part of the zoo. Sorted by spec."""
+
+from tests.specs.member import IMAGENET, Member
+
+CONVNEXT = (
+    Member("convnext", {"model": "tiny"}, 28_589_128, 0, 4_455_531_264, IMAGENET, "torchvision: 4.456 G"),
+    Member("convnext", {"model": "small"}, 50_223_688, 0, 8_683_712_256, IMAGENET, "torchvision: 8.684 G"),
+    Member("convnext", {"model": "base"}, 88_591_464, 0, 15_354_729_472, IMAGENET, "torchvision: 15.355 G"),
+    Member("convnext", {"model": "large"}, 197_767_336, 0, 34_361_433_600, IMAGENET, "torchvision: 34.361 G"),
+    Member(
+        "convnext-v2",
+        {"model": "atto"},
+        3_708_400,
+        0,
+        547_332_480,
+        IMAGENET,
+        "timm's convnextv2_atto; the authors: 0.55 G",
+    ),
+    Member(
+        "convnext-v2",
+        {"model": "femto"},
+        5_233_240,
+        0,
+        779_629_824,
+        IMAGENET,
+        "timm's convnextv2_femto; the authors: 0.78 G",
+    ),
+    Member(
+        "convnext-v2",
+        {"model": "pico"},
+        9_066_280,
+        0,
+        1_367_055_360,
+        IMAGENET,
+        "timm's convnextv2_pico; the authors: 1.37 G",
+    ),
+    Member(
+        "convnext-v2",
+        {"model": "nano"},
+        15_623_800,
+        0,
+        2_445_528_320,
+        IMAGENET,
+        "timm's convnextv2_nano; the authors: 2.45 G",
+    ),
+    Member(
+        "convnext-v2",
+        {"model": "tiny"},
+        28_635_496,
+        0,
+        4_455_531_264,
+        IMAGENET,
+        "timm's convnextv2_tiny; as ConvNeXt's in torchvision: 4.456 G",
+    ),
+    Member(
+        "convnext-v2",
+        {"model": "base"},
+        88_717_800,
+        0,
+        15_354_729_472,
+        IMAGENET,
+        "timm's convnextv2_base; the authors: 15.4 G",
+    ),
+    Member(
+        "convnext-v2",
+        {"model": "large"},
+        197_956_840,
+        0,
+        34_361_433_600,
+        IMAGENET,
+        "timm's convnextv2_large; the authors: 34.4 G",
+    ),
+)
