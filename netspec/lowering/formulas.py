@@ -42,7 +42,7 @@ _COMPUTE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 @lru_cache(maxsize=1024)
 def read_formula(code: str) -> Expression | None:
-    """The expression over the names that the block sees; None where it is more than whole numbers and a comparison.
+    """The expression over the names that the block sees; None where it is more than a number, or whole ones.
 
     >>> read_formula("kernel_size // 2")
     Binary(operator='//', left=Name(path='kernel_size'), right=Literal(value=2))
@@ -55,7 +55,7 @@ def read_formula(code: str) -> Expression | None:
 
 def _translate(node: ast.expr) -> Expression | None:
     match node:
-        case ast.Constant(value=bool() | int() as number):
+        case ast.Constant(value=bool() | int() | float() as number):
             return Literal(number)
         case ast.Name(id=name):
             return Name(name)

@@ -26,7 +26,7 @@ class Parameter:
     @property
     def annotation(self) -> str:
         """Its type, as source has it."""
-        kinds = {_annotation(value) for value in self.values}
+        kinds = {_annotation(value) for value in (*self.values, *([] if self.default is None else [self.default]))}
         if kinds == {"int", "float"}:
             return "float"
         return " | ".join(sorted(kinds))
@@ -81,33 +81,53 @@ class ParameterNaming:
         self._computed: dict[str, Expression] = {}
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those that have to be given first."""
-        found = []
-        for name, values in self._values.items():
-            defaults = self._defaults[name]
-            default = defaults[0] if all(d == defaults[0] for d in defaults) else None
-            if isinstance(default, bool) and name in self._flags:
-                default = max((False, True), key=values.count)  # what most instances would say
-            found.append(Parameter(name, values, default, self._kinds[name]))
+        """Those that have to be given first; of those the channels that arrive, and then in the order of the spec."""
+        found = [Parameter(name, own, self._default(name), self._kinds[name]) for name, own in self._values.items()]
         first = self._known.arriving
-        return tuple(sorted(found, key=lambda p: (p.default is not None, isinstance(p.default, bool), p.name != first)))
+        stated = [name for name in self._known.vectors if name in self._values]
+
+        def order(own: Parameter) -> tuple[bool, bool, bool, int]:
+            position = stated.index(own.name) if own.name in stated else len(stated)
+            return own.default is not None, own.name != first, isinstance(own.default, bool), position
+
+        return tuple(sorted(found, key=order))
+
+    def _default(self, name: str) -> LiteralValue:
+        """The spec's own default, else that of the arguments that a parameter is given for, if it is one."""
+        if name in self._known.defaults:
+            return self._known.defaults[name]
+        defaults = self._defaults[name]
+        default = defaults[0] if all(d == defaults[0] for d in defaults) else None
+        if isinstance(default, bool) and name in self._flags:
+            return max((False, True), key=self._values[name].count)  # what most instances would say
+        return default
 
     def computed(self) -> tuple[tuple[str, Expression], ...]:
         """What is computed from parameters before anything else, by name, each from those before."""
         return tuple(self._computed.items())
 
+    def is_said(self, member: str, values: Vector) -> bool:
+        """Whether the spec's condition says whether a member is there."""
+        return self._condition(member, values) is not None
+
     def flag(self, member: str, values: Vector) -> Expression:
         """What says whether a member is there: the spec's condition, or a parameter, one for all that go together."""
-        for kinds, expression in self._known.said.get(member, ()):
-            changed = isinstance(expression, Name) and expression.path not in self._known.called
-            if "when" in kinds and self._known.vector(expression) == values and not changed:
-                if isinstance(expression, Name):
-                    self._flags[expression.path] = None
-                return self._commit(expression, False)
+        if condition := self._condition(member, values):
+            if isinstance(condition, Name):
+                self._flags[condition.path] = None
+            return self._commit(condition, False)
         known = next((name for name in self._flags if self._values.get(name) == values), "")
         name = known or self._free(f"has_{member}")
         self._flags[name] = None
         return self._use(name, values, False, kinds_of("when"))
+
+    def _condition(self, member: str, values: Vector) -> Expression | None:
+        """What the spec says of when a member is there, if that is what it comes to."""
+        for kinds, expression in self._known.said.get(member, ()):
+            changed = isinstance(expression, Name) and expression.path not in self._known.called
+            if "when" in kinds and self._known.vector(expression) == values and not changed:
+                return expression
+        return None
 
     def parameter(self, values: Vector, place: Place) -> Expression:
         """What gives these values: what is known, or a tuple of that, or a new parameter."""
@@ -123,7 +143,7 @@ class ParameterNaming:
 
     def said(self, values: Vector, place: Place) -> Expression | None:
         """What the spec says of a number that is the same wherever it is at all, if its names are used already."""
-        found = self._find_said(values, place) or self._elements(values, place)
+        found = self._find_said(values, place) or self._find_elsewhere(values, place) or self._elements(values, place)
         names = names_of(found)
         return found if names and all(name in self._values or name in self._computed for name in names) else None
 

@@ -76,7 +76,7 @@ def split(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, ...]:
 
 
 def merge(
-    x: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = True
+    x: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = False
 ) -> keras.KerasTensor:
     """The block `merge`: 2 times, merged.0 to merged.1."""
     x = layers.Conv2D(6, 1, use_bias=bias, name=f"{name}.conv")(x)  # (N, 4, 3, 6)
@@ -102,8 +102,8 @@ def build_blocks() -> keras.Model:
     x = unit_2(x, 6, 0.001, stride=2, has_squeeze=True, name="units.4")  # (N, 4, 3, 6)
     split_left, split_right = split(x, name="split")
     again_left, again_right = split(split_right, name="again")
-    merged_0 = merge(again_left, split_left, bias=False, name="merged.0")
-    merged = merge(merged_0, split_left, name="merged.1")
+    merged_0 = merge(again_left, split_left, name="merged.0")
+    merged = merge(merged_0, split_left, bias=True, name="merged.1")
     crossed_0_a, crossed_0_b = swap(again_right, split_right, name="crossed.0")
     crossed_1_a, crossed_1_b = swap(crossed_0_b, crossed_0_a, name="crossed.1")
     crossed_a, crossed_b = swap(crossed_1_b, crossed_1_a, name="crossed.2")

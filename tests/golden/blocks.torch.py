@@ -34,8 +34,8 @@ class Unit(nn.Module):
         self,
         in_channels: int,
         filters: int,
-        kernel: int,
         stride: int = 1,
+        kernel: int = 3,
         eps: float = 1e-05,
         squeeze: bool = False,
     ) -> None:
@@ -70,7 +70,7 @@ class Split(nn.Module):
 class Merge(nn.Module):
     """The block `merge`: 2 times, merged.0 to merged.1."""
 
-    def __init__(self, in_channels: int, bias: bool = True) -> None:
+    def __init__(self, in_channels: int, bias: bool = False) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, 6, kernel_size=1, bias=bias)
 
@@ -95,16 +95,16 @@ class Blocks(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.units = nn.Sequential(
-            Unit(4, 4, 1),
-            *(Unit(4, 4, 3) for _ in range(3)),
-            Unit(4, 6, 3, stride=2, eps=0.001, squeeze=True),
+            Unit(4, 4, kernel=1),
+            *(Unit(4, 4) for _ in range(3)),
+            Unit(4, 6, stride=2, eps=0.001, squeeze=True),
         )
         self.split = Split(6)
         self.again = Split(4)
-        self.merged = nn.ModuleList([Merge(4, bias=False), Merge(6)])
+        self.merged = nn.ModuleList([Merge(4), Merge(6, bias=True)])
         self.crossed = nn.ModuleList([Swap(), Swap(), Swap()])
-        self.one = nn.Sequential(Unit(4, 3, 1))
-        self.self = Unit(3, 4, 3)
+        self.one = nn.Sequential(Unit(4, 3, kernel=1))
+        self.self = Unit(3, 4)
         self.cut = nn.Conv2d(4, 6, kernel_size=1)
         self.fc = nn.Linear(72, 3)
 
