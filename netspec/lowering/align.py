@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -29,7 +30,7 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
     """Put the units of an instance in the places of the fullest's; None where that cannot be.
 
     Units of one name belong together. Between those, an instance may have others that make no layer, each in the place
-    of one that makes none either (`relu` for `hard_swish`): the last that there are. What is left over is left out.
+    of one that makes none either (`relu` for `hard_swish`): the nearest in the block. What is left over is left out.
 
     >>> from netspec.lowering.known import Given
     >>> from netspec.lowering.source import Assign, Name, call
@@ -46,7 +47,7 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
     >>> align(made("relu", "norm"), made("pad", "norm", "relu")) is None
     True
     """
-    places = _places(draft.units, fullest.units)
+    places = _places(draft.units, fullest.units, draft.given.order)
     if places is None:
         return None
     passed: dict[str, str] = {}
@@ -72,7 +73,7 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
     return Aligned(tuple(units), tuple(called.get(result, result) for result in draft.results), passed)
 
 
-def _places(own: Sequence[Unit], fullest: Sequence[Unit]) -> list[Unit | None] | None:
+def _places(own: Sequence[Unit], fullest: Sequence[Unit], order: Sequence[str]) -> list[Unit | None] | None:
     """The units in places; None where they are in another order, or where there is no place for one."""
     known = {unit.name: place for place, unit in enumerate(fullest)}
     found: list[Unit | None] = [None] * len(fullest)
@@ -84,15 +85,31 @@ def _places(own: Sequence[Unit], fullest: Sequence[Unit]) -> list[Unit | None] |
             assert unit is not None  # noqa: S101 # the end has a place
             others.append(unit)
             continue
-        for free in range(place - 1, start - 1, -1):
-            if others and _may_stand_for(others[-1], fullest[free]):
-                found[free] = others.pop()
-        if others or place < start:
+        if place < start or not _place_others(others, range(start, place), fullest, found, order):
             return None
         if unit:
             found[place] = unit
-        start = place + 1
+        others, start = [], place + 1
     return found
+
+
+def _place_others(
+    others: Sequence[Unit], free: range, fullest: Sequence[Unit], found: list[Unit | None], order: Sequence[str]
+) -> bool:
+    """Put units in places of others, from the last; whether there is one for each."""
+    for left, unit in reversed([*enumerate(others)]):
+        fitting = [place for place in free[left:] if _may_stand_for(unit, fullest[place])]
+        if not fitting:
+            return False
+        nearest = min(reversed(fitting), key=lambda place: _distance(unit.name, fullest[place].name, order))
+        found[nearest] = unit
+        free = range(free.start, nearest)
+    return True
+
+
+def _distance(own: str, other: str, order: Sequence[str]) -> float:
+    """How far layers are from one another in a block, if the spec tells."""
+    return abs(order.index(own) - order.index(other)) if {own, other} <= {*order} else math.inf
 
 
 def _may_stand_for(own: Unit, unit: Unit) -> bool:

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from netspec.lowering.align import Aligned, align
 from netspec.lowering.kinds import Kinds, kinds_of
 from netspec.lowering.known import ABSENT
 from netspec.lowering.parameters import ParameterNaming, Place
 from netspec.lowering.rewrite import children_of, rename, with_children
-from netspec.lowering.source import Assign, Call, Conditional, Expression, Literal, Name, Statement
+from netspec.lowering.source import (
+    Assign,
+    Attribute,
+    Call,
+    Conditional,
+    Expression,
+    Literal,
+    Name,
+    Statement,
+    TupleOf,
+)
 from netspec.lowering.template import Draft, Signature, Signatures, Template, Unit
+
+MOST: Final = 2  # different layers, or none, in one place of a block: more are choices that nobody can read
 
 
 class _Group:
@@ -25,12 +37,14 @@ class _Group:
     Attributes:
         fullest: the one that has a unit in each place.
         members: by position, the fullest first.
+        names: what is in each place, empty for nothing.
         others: the form of each unit that some have in the place of another, by place and name.
     """
 
     def __init__(self, fullest: Draft) -> None:
         self.fullest = fullest
         self.members: dict[int, Aligned] = {}
+        self.names: list[frozenset[str]] = [frozenset()] * len(fullest.units)
         self.others: dict[tuple[int, str], tuple[Any, ...]] = {}
 
 
@@ -70,6 +84,7 @@ class Generalizer:
         results = tuple(aligned.passed.get(result, result) for result in group.fullest.results)
         if results != aligned.results:
             return False
+        there = {own.name for own in aligned.units if own is not None}
         others: dict[tuple[int, str], tuple[Any, ...]] = {}
         for place, (own, unit) in enumerate(zip(aligned.units, group.fullest.units, strict=True)):
             if own is not None and own.name == unit.name:
@@ -77,8 +92,14 @@ class Generalizer:
                     return False
             elif own is not None:
                 others[place, own.name] = self._forms_of(own)
+            elif unit.pads in there and not _may_be_unpadded(unit.pads, draft, group.fullest):
+                return False
         if any(group.others.get(key, shape) != shape for key, shape in others.items()):
             return False
+        names = [known | {unit.name if unit else ""} for known, unit in zip(group.names, aligned.units, strict=True)]
+        if any(len(known) > MOST for known in names):
+            return False
+        group.names = names
         group.others.update(others)
         group.members[index] = aligned
         return True
@@ -108,7 +129,13 @@ class Generalizer:
         return (with_children(expression, [Literal(0)] * len(inner)), *map(self._form, inner)) if inner else expression
 
     def _signature(self, function: Expression) -> Signature:
-        return self._signatures(function.path) if isinstance(function, Name) else Signature()
+        """That of a function or class; of a method by its name alone, `.permute`."""
+        match function:
+            case Name(path):
+                return self._signatures(path)
+            case Attribute(_, method):
+                return self._signatures(f".{method}")
+        return Signature()
 
     def _template(self, drafts: Sequence[Draft], group: _Group) -> Template:
         order = list(group.members)  # the fullest first: what it reads is what all of them read
@@ -143,7 +170,7 @@ class Generalizer:
             return self._choice(fullest, own, naming)
         has: Expression | None = None
         if any(unit is None for unit in own):
-            has = naming.flag(fullest.name, tuple(unit is not None for unit in own))
+            has = naming.flag(fullest.name, tuple(unit is not None for unit in own), fullest.pads)
         setup = []
         for index, made in enumerate(fullest.setup):
             values = [None if unit is None else unit.setup[index].value for unit in own]
@@ -153,7 +180,9 @@ class Generalizer:
         for index, statement in enumerate(fullest.run):
             same = [None if unit is None else unit.run[index] for unit in own]
             value = self._walk(
-                [None if s is None else s.value for s in same], naming, Place(fullest.name, fullest.name)
+                [None if s is None else s.value for s in same],
+                naming,
+                Place(fullest.pads or fullest.name, fullest.name),
             )
             if not setup and fullest.passes is not None:
                 value = _where(has, value, Name(fullest.passes[0]))
@@ -166,8 +195,8 @@ class Generalizer:
         """A unit in whose place instances have different ones: each where a parameter says so, the last where none."""
         (statement,) = fullest.run
         assert isinstance(statement, Assign)  # noqa: S101 # what has another in its place gives one value
-        has = {unit.name: () for unit in own if unit is not None}
-        has = {name: tuple(unit is not None and unit.name == name for unit in own) for name in has}
+        present = dict.fromkeys(unit.name for unit in own if unit is not None)
+        has = {name: tuple(unit is not None and unit.name == name for unit in own) for name in present}
         names = sorted(has, key=lambda name: not naming.is_said(name, has[name]))
         values = {
             name: self._walk(
@@ -216,14 +245,18 @@ class Generalizer:
         def at(role: str) -> Place:
             return replace(place, role=role, kinds=signature.kinds_of(role), default=optional.get(role))
 
-        args = tuple(
-            self._walk(
-                [None if own is None else own.args[index] for own in calls],
-                naming,
-                at(roles[index]) if index < len(roles) else Place(place.member, place.owner),
+        given = [None if own is None else own.args for own in calls]
+        if signature.together and len({*filter(None, given)}) > 1:
+            args = self._together(given, naming, at(signature.together))
+        else:
+            args = tuple(
+                self._walk(
+                    [None if own is None else own[index] for own in given],
+                    naming,
+                    at(roles[index]) if index < len(roles) else Place(place.member, place.owner),
+                )
+                for index in range(len(first.args))
             )
-            for index in range(len(first.args))
-        )
         keys = dict.fromkeys(key for own in sorted(present, key=lambda own: -len(own.kwargs)) for key, _ in own.kwargs)
         order = list(optional)
         last = {list(dict(own.kwargs))[-1] for own in present if own.kwargs}
@@ -233,6 +266,22 @@ class Generalizer:
             values = [None if own is None else dict(own.kwargs).get(key, Literal(optional.get(key))) for own in calls]
             kwargs.append((key, self._walk(values, naming, at(key))))
         return Call(function, args, tuple(kwargs))
+
+    def _together(
+        self, given: Sequence[tuple[Expression, ...] | None], naming: ParameterNaming, place: Place
+    ) -> tuple[Expression, ...]:
+        """Arguments that are numbers, as one tuple where they are not known one by one."""
+        values = [
+            None if own is None else Literal(tuple(each.value for each in own if isinstance(each, Literal)))
+            for own in given
+        ]
+        found = self._walk(values, naming, place)
+        return found.items if isinstance(found, TupleOf) else (found,)
+
+
+def _may_be_unpadded(member: str, draft: Draft, fullest: Draft) -> bool:
+    """Whether the spec says by an expression that a member has padding in one instance, and none in the other."""
+    return fullest.given.pads(member) is True and draft.given.pads(member) is False
 
 
 def _where(has: Expression | None, value: Expression, otherwise: Expression | None) -> Expression:

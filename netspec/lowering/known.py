@@ -34,6 +34,20 @@ class Given:
     seen: Mapping[str, object] = field(default_factory=dict)
     channels: str = ""
 
+    @property
+    def order(self) -> list[str]:
+        """The layers of the block of which it says something by an expression, `when` among those."""
+        return list(dict.fromkeys(formula.layer for formula in self.formulas))
+
+    def pads(self, member: str) -> bool | None:
+        """Whether the spec pads a member, by an expression; None where it says nothing."""
+        for formula in self.formulas:
+            if formula.layer == member and "padding" in kinds_of(formula.attribute):
+                stated = read_formula(formula.code)
+                value = UNKNOWN if stated is None else value_in(stated, self.seen)
+                return bool(value) if type(value) is int else None
+        return None
+
 
 class Known:
     """What the instances of a block were given, by the names that source has for it, and what the spec says with those.

@@ -6,12 +6,16 @@ same kind that is equal, or of which it is a multiple: channels after channels, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from netspec.lowering.kinds import ANY, SIZE, Kinds, kinds_of, may_name
 from netspec.lowering.known import ABSENT, Given, KindsWithin, Known, Vector, agree, is_same, multiple_of, names_of
-from netspec.lowering.source import Expression, Literal, LiteralValue, Name, TupleOf
+from netspec.lowering.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
+
+_SPOKEN: Final = {"p": "rate", "target_shape": "shape"}  # what an argument is called where its function does not stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +114,15 @@ class ParameterNaming:
         """Whether the spec's condition says whether a member is there."""
         return self._condition(member, values) is not None
 
-    def flag(self, member: str, values: Vector) -> Expression:
-        """What says whether a member is there: the spec's condition, or a parameter, one for all that go together."""
-        if condition := self._condition(member, values):
+    def flag(self, member: str, values: Vector, pads: str = "") -> Expression:
+        """What says whether a member is there: the spec's condition, or a parameter, one for all that go together.
+
+        The padding of a member is there where it is more than 0, and that is said as the spec does.
+        """
+        for kinds, padding in self._known.said.get(pads, ()):
+            if "padding" in kinds and tuple(map(bool, self._known.vector(padding))) == values:
+                return self._commit(Binary(">", padding, Literal(0)), None)
+        if condition := self._condition(member, values) or self._condition(pads, values):
             if isinstance(condition, Name):
                 self._flags[condition.path] = None
             return self._commit(condition, False)
@@ -124,7 +134,7 @@ class ParameterNaming:
     def _condition(self, member: str, values: Vector) -> Expression | None:
         """What the spec says of when a member is there, if that is what it comes to."""
         for kinds, expression in self._known.said.get(member, ()):
-            changed = isinstance(expression, Name) and expression.path not in self._known.called
+            changed = isinstance(expression, Name) and expression.path not in {*self._known.called, *self._values}
             if "when" in kinds and self._known.vector(expression) == values and not changed:
                 return expression
         return None
@@ -138,7 +148,8 @@ class ParameterNaming:
         known = {**self._known.vectors, **self._values}
         some = next(value for value in values if value is not ABSENT)
         values = tuple(some if value is ABSENT else value for value in values)
-        wanted = place.role if place.role != "size" and place.role not in known else f"{place.owner}_{place.role}"
+        role = _SPOKEN.get(place.role, place.role)
+        wanted = role if role != "size" and role not in known else f"{place.owner}_{role}"
         return self._use(self._free(wanted), values, place.default, place.kinds)
 
     def said(self, values: Vector, place: Place) -> Expression | None:
@@ -230,6 +241,9 @@ class ParameterNaming:
         return True
 
     def _free(self, wanted: str) -> str:
-        while wanted in self._reserved or wanted in self._values or wanted in self._known.vectors:
+        """The name, or where another parameter has it, with a number behind it."""
+        while wanted in self._reserved:
             wanted += "_"
-        return wanted
+        taken = {*self._reserved, *self._values, *self._known.vectors}
+        names = (wanted if count == 1 else f"{wanted}_{count}" for count in itertools.count(1))
+        return next(name for name in names if name not in taken)

@@ -36,14 +36,13 @@ class Unit(nn.Module):
         filters: int,
         stride: int = 1,
         kernel: int = 3,
-        eps: float = 1e-05,
         squeeze: bool = False,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels, filters, kernel_size=kernel, stride=stride, padding=kernel // 2
         )
-        self.norm = nn.BatchNorm2d(filters, eps=eps)
+        self.norm = nn.BatchNorm2d(filters, eps=0.001 if squeeze else 1e-5)
         self.squeeze = Squeeze() if squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,7 +63,7 @@ class Split(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         left = torch.tanh(x)
         right = self.right(x)
-        return (left, right)
+        return left, right
 
 
 class Merge(nn.Module):
@@ -86,7 +85,7 @@ class Swap(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         a = torch.tanh(x)
         b = F.relu(y)
-        return (a, b)
+        return a, b
 
 
 class Blocks(nn.Module):
@@ -97,7 +96,7 @@ class Blocks(nn.Module):
         self.units = nn.Sequential(
             Unit(4, 4, kernel=1),
             *(Unit(4, 4) for _ in range(3)),
-            Unit(4, 6, stride=2, eps=0.001, squeeze=True),
+            Unit(4, 6, stride=2, squeeze=True),
         )
         self.split = Split(6)
         self.again = Split(4)
@@ -124,4 +123,4 @@ class Blocks(nn.Module):
         x = x + merged
         x = x.flatten(1)  # (N, 72)
         fc = self.fc(x)  # (N, 3)
-        return (fc, one)
+        return fc, one

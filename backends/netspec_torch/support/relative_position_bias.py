@@ -13,7 +13,9 @@ def relative_position_bias(table: Tensor, grid: list[int]) -> Tensor:
     """
     axes = len(grid)
     x = table.movedim(-1, -2)
-    x = x.unflatten(-1, [2 * length - 1 for length in grid])
+    shape = list(x.shape[:-1])
+    shape += [2 * length - 1 for length in grid]
+    x = x.reshape(shape)
     for length in grid:  # a window at each query has its keys, the last of them first
         x = x.unfold(-axes, length, 1)
     x = x.flip(list(range(-axes, 0))).flatten(-axes)

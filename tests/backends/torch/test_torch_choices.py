@@ -69,9 +69,9 @@ def test_one_of_two(tmp_path: Path) -> None:
         torch.testing.assert_close(torch.jit.script(model)(x), model(x))
 
 
-def test_one_of_three_or_none(tmp_path: Path) -> None:
+def test_more_than_two_are_classes_of_their_own(tmp_path: Path) -> None:
     graph = spec(tmp_path, "filters: 8", "filters: 4, act: tanh", "filters: 3, act: soft", "filters: 3, act: none")
-    assert list(classes_of(graph)) == ["Unit", "Choices"]
+    assert list(classes_of(graph)) == ["Unit", "Unit2", "Choices"]
     check_values(graph)
 
 
@@ -85,6 +85,49 @@ def test_layers_that_are_made_are_no_choice(tmp_path: Path) -> None:
     graph = spec(tmp_path, "filters: 8", "filters: 4, pool: false", "filters: 2, pool: false")
     assert list(classes_of(graph)) == ["UnitPool", "Unit", "Choices"]
     check_values(graph)
+
+
+ORDERS = """name: orders
+input: {shape: [2, 3, 4]}
+blocks:
+  grid:
+    parameters: {order: {type: list}, by: 0, wide: false}
+    layers:
+      moved: {op: permute, axes: "${order}"}
+      rolled: {op: roll, axes: [1, 2], shifts: ["${by}", 1]}
+      flat: {op: reshape, shape: ["${12 if wide else 6}", "${2 if wide else 4}"]}
+  pair:
+    parameters: {one: {type: integer}, other: {type: integer}}
+    layers:
+      moved: {op: permute, axes: ["${one}", 3, "${other}"]}
+      again: {op: permute, axes: ["${other}", "${one}", 3]}
+layers:
+  a: {block: grid, order: [3, 1, 2], by: 1}
+  b: {block: grid, inputs: input, order: [1, 3, 2], wide: true}
+  c: {block: pair, inputs: input, one: 1, other: 2}
+  d: {block: pair, inputs: input, one: 2, other: 1}
+outputs: [a, b, c, d]
+"""
+
+
+def test_an_order_of_axes_is_one_number_of_several(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(ORDERS)
+    graph = load_graph(path)
+    classes = classes_of(graph)
+    assert list(classes) == ["Grid", "Pair", "Orders"]
+    assert "        self, dims: tuple[int, int, int, int], by: int = 0, wide: bool = False\n" in classes["Grid"]
+    assert "        x = x.permute(self.dims)\n        x = x.roll((self.by, 1), (1, 2))\n" in classes["Grid"]
+    assert "x = x.reshape(-1, 12 if self.wide else 6, 2 if self.wide else 4)\n" in classes["Grid"]
+    assert "x = x.permute(0, self.one, 3, self.other)\n" in classes["Pair"]
+    assert "self.a = Grid((0, 3, 1, 2), by=1)\n" in classes["Orders"]
+    model = BACKEND.load(BACKEND.lower(graph), {}).native
+    x = torch.randn(2, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    for ours, theirs in zip(torch.jit.script(model)(x), model(x), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    expected = reference.evaluate(graph, {}, {"input": x.numpy()})
+    for name, value in zip(graph.outputs, model(x), strict=True):
+        np.testing.assert_array_equal(value.numpy(), expected[name])
 
 
 def test_the_zoo_has_a_class_a_block() -> None:
