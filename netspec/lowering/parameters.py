@@ -15,6 +15,7 @@ from netspec.lowering.kinds import ANY, SIZE, Kinds, kinds_of, may_name
 from netspec.lowering.known import ABSENT, Given, KindsWithin, Known, Vector, agree, is_same, multiple_of, names_of
 from netspec.lowering.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
 
+_GIVEN: Final = ("out_channels", "out_features", "filters", "units")
 _SPOKEN: Final = {"p": "rate", "target_shape": "shape"}  # what an argument is called where its function does not stand
 
 
@@ -154,7 +155,9 @@ class ParameterNaming:
 
     def said(self, values: Vector, place: Place) -> Expression | None:
         """What the spec says of a number that is the same wherever it is at all, if its names are used already."""
-        found = self._find_said(values, place) or self._find_elsewhere(values, place) or self._elements(values, place)
+        arriving = place.role not in _GIVEN  # how many channels a layer gives is its own
+        found = self._find_said(values, place) or (self._find_elsewhere(values, place) if arriving else None)
+        found = found or self._elements(values, place)
         names = names_of(found)
         return found if names and all(name in self._values or name in self._computed for name in names) else None
 
