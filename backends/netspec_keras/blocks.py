@@ -81,15 +81,19 @@ class BlockFunctions:
 
     def _draft(self, part: Part) -> Draft:
         draft = self._drafts[part.path]
-        units = tuple(self._unit(draft, member) for member in part.members)
+        units = tuple(unit for member in part.members for unit in self._units(draft, member))
         return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.given("channels"))
 
-    def _unit(self, draft: PartDraft, member: Node | Part) -> Unit:
-        run = draft.statements(member)
+    def _units(self, draft: PartDraft, member: Node | Part) -> Iterator[Unit]:
+        """What computes a member, the padding of it apart."""
+        name, run = local_name(member, draft.part), draft.statements(member)
         if isinstance(member, Part):
             parts = [each for each in member.members if isinstance(each, Part)] if member.is_stack else [member]
             run = tuple(self._call(draft, part) for part in parts)
-        return Unit(local_name(member, draft.part), (), run, _passes(run))
+        if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
+            yield Unit(f"{name}_pad", (), run[:1], _passes(run[:1]), pads=name)
+            run = run[1:]
+        yield Unit(name, (), run, _passes(run))
 
     def _call(self, draft: PartDraft, part: Part) -> Statement:
         """A call of a block's function, with the shape in a comment where it is a new one."""

@@ -7,7 +7,7 @@ from netspec.ops.attributes import both
 from netspec_keras.geometry import is_same, padded, pair, sides
 from netspec_keras.layout import native_features
 from netspec_keras.table import lowers
-from netspec_keras.writer import ModelWriter
+from netspec_keras.writer import PAD, ModelWriter
 
 
 @lowers(Conv2d)
@@ -23,11 +23,11 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
     skip = op.dilation != both(1) and op.stride != both(1)
     if op.stride != both(1) and not skip:
         optional["strides"] = pair(op.stride)
-    if out.all_alike(node, _pads_by_itself) and not skip:
+    if op.sides and out.all_alike(node, _pads_by_itself) and not skip:
         optional["padding"] = "same"
     elif op.sides:
         layer = call("layers.ZeroPadding2D", sides(op.sides))
-        x = out.apply(node, layer, x, role="pad", features=padded(before, op.sides))
+        x = out.apply(node, layer, x, role=PAD, features=padded(before, op.sides))
     if op.dilation != both(1):
         optional["dilation_rate"] = pair(op.dilation)
     if not op.bias:
@@ -40,9 +40,11 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
 
 
 def _pads_by_itself(node: Node) -> bool:
-    """Whether the padding is what `same` gives."""
+    """Whether the padding is what `same` gives, or there is none."""
     op, before = node.op, node.input_types[0]
-    return isinstance(op, Conv2d) and is_same(before, op.sides, op.kernel_size, op.stride, op.dilation)
+    return isinstance(op, Conv2d) and (
+        not op.sides or is_same(before, op.sides, op.kernel_size, op.stride, op.dilation)
+    )
 
 
 def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, LiteralValue]) -> Call:

@@ -14,5 +14,5 @@ def parameter(op: Parameter, node: Node, out: ModelWriter) -> None:
     """A layer of our own, which reads an input for its batch alone."""
     start = node.weights["weight"].initializer
     out.bind(node, "weight", "value", axes=tuple(axis - 1 for axis in native_order(node.type.rank)[1:]))
-    initial = start.constant if isinstance(start, Constant) else 0.0
-    out.apply(node, call("Parameter", native_features(node.type), initial), out.first_input(node))
+    initial = {"initial": start.constant} if isinstance(start, Constant) and start.constant else {}
+    out.apply(node, call("Parameter", native_features(node.type), **initial), out.first_input(node))

@@ -7,7 +7,7 @@ from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.pooling import Pool2d
 from netspec_keras.geometry import enlarged, is_same, padded, pair, sides
 from netspec_keras.table import lowers
-from netspec_keras.writer import ModelWriter
+from netspec_keras.writer import PAD, ModelWriter
 
 
 @lowers(MaxPool2d)
@@ -81,7 +81,7 @@ def _pool(layer: str, op: Pool2d, same: bool) -> Call:
 
 
 def _pad(node: Node, out: ModelWriter, x: Name, layer: str, p: Padding) -> Name:
-    return out.apply(node, call(layer, sides(p)), x, role="pad", features=padded(node.input_types[0], p))
+    return out.apply(node, call(layer, sides(p)), x, role=PAD, features=padded(node.input_types[0], p))
 
 
 def _both(p: Padding) -> LiteralValue:

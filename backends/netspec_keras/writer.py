@@ -34,6 +34,7 @@ from netspec_keras.blocks import BlockFunctions, layer_name
 from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_shape
 
 PACKAGE: Final = "netspec_keras"
+PAD: Final = "pad"  # the role of a padding
 # The layers that Keras lacks, and the module of `support/` that has each; what a file uses is copied into it.
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
@@ -115,7 +116,7 @@ class ModelWriter(PartsWriter[PartDraft]):
             node: whose output, or step on the way to it, this is.
             layer: the layer, without a name.
             inputs: what it reads; several are given as a list.
-            role: for a step that is not the node's own layer: it is named `NODE_role`.
+            role: for a step that is not the node's own layer: it is named `NODE_role`. `PAD` comes before that layer.
             features: the native shape without the batch, where it is not that of the node's output.
 
         Returns:
@@ -127,13 +128,15 @@ class ModelWriter(PartsWriter[PartDraft]):
         home = self._homes[node.name]
         named = Call(layer.function, layer.args, (*layer.kwargs, ("name", layer_name(home.part, own_name))))
         applied = Call(named, inputs if len(inputs) == 1 else (ListOf(inputs),))
-        return self.assign(node, applied, features)
+        return self._give(node, applied, features, home.padded(node.name) if role == PAD else home.variable(node.name))
 
     def assign(self, node: Node, value: Expression, features: tuple[int, ...] = ()) -> Name:
         """`x = value`, with the shape in a comment: for what is a function of `keras.ops` and no layer."""
+        return self._give(node, value, features, self._homes[node.name].variable(node.name))
+
+    def _give(self, node: Node, value: Expression, features: tuple[int, ...], variable: Name) -> Name:
         comment = _shape(("N", *features)) if features else self._new_shape(node)
         home = self._homes[node.name]
-        variable = home.variable(node.name)
         if value != variable:
             home.run(node, Assign(variable.path, value, comment))
         return variable

@@ -43,7 +43,7 @@ from netspec.lowering.source import (
 from netspec.lowering.template import Draft, Signature, Template, Unit
 from netspec_torch.drafts import ModuleDraft
 from netspec_torch.reserved import MODULE_ATTRIBUTES
-from netspec_torch.signatures import SIGNATURES
+from netspec_torch.signatures import METHODS, SIGNATURES
 
 # What emitted source uses for itself; a value of such a name gets an underscore.
 LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float")
@@ -63,7 +63,7 @@ class BlockClasses:
     def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
         self._drafts = drafts
         self._taken = [*taken, *BUILTINS]
-        self._signatures: dict[str, Signature] = dict(SIGNATURES)
+        self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
         self._made: dict[str, Call] = {}  # by path: what makes an instance
 
     def define(self, root: Part) -> list[Class]:

@@ -46,3 +46,8 @@ SIGNATURES: Final = {
     "nn.PReLU": Signature(("num_parameters",)),
     "StochasticDepth": Signature(optional={"mode": "row"}),
 }
+# Methods of a tensor that emitted source calls, by name.
+METHODS: Final = {
+    ".permute": Signature(together="dims"),
+    ".roll": Signature(("shifts", "dims")),
+}

@@ -15,7 +15,7 @@ class Formula(NamedTuple):
     Attributes:
         layer: the layer in the block that it says it of; empty for the default of one of the block's parameters.
         attribute: of the layer, or the parameter.
-        code: the expression, `kernel_size // 2`.
+        code: the expression, `kernel_size // 2`; of a default it may be a number.
     """
 
     layer: str

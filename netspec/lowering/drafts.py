@@ -34,6 +34,7 @@ class PartDraft:
         self.variables = {value: f"{MARK}{index}" for index, value in enumerate(part.inputs)}
         self._statements: dict[str, list[Statement]] = {}
         self._inner: dict[str, str] = {}
+        self._padded: dict[str, str] = {}  # variables of what is padded, and of what comes of it
         self._standing: set[str] = set()
         for member in part.members:
             values = values_of(member)
@@ -64,6 +65,16 @@ class PartDraft:
         """Let a value that no statement computes be read where another one is, which is still there when it is read."""
         self.variables[value] = self.variables[other]
         self._standing.add(value)
+
+    def padded(self, value: str) -> Name:
+        """The variable of what a value is made of, with padding around it: in source the same as that of the value."""
+        own = f"{self.variables[value]}_r"
+        self._padded[own] = self.variables[value]
+        return Name(own)
+
+    def is_padded(self, variable: str) -> bool:
+        """Whether a variable holds what is padded."""
+        return variable in self._padded
 
     def first_input(self) -> Name:
         """The variable of the first value that comes from outside: it always holds one, of as many samples.
@@ -107,7 +118,7 @@ class PartDraft:
         names = {own[value]: variables[value] for value in marked}
         for inner, wanted in self._inner.items():
             names[inner] = available(identifier(wanted), {*names.values(), *reserved})
-        return names
+        return names | {own: names[value] for own, value in self._padded.items() if value in names}
 
 
 def _place(local: str) -> str:
@@ -122,13 +133,22 @@ def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) 
 
 
 def with_conditions(statements: Iterable[Statement | For]) -> Iterator[Statement | For | If]:
-    """The statements; one that may leave a variable as it is stands under the condition alone."""
+    """The statements; those that may leave a variable as it is stand under the condition alone, all in a row."""
+    waiting: If | None = None
     for statement in statements:
         match statement:
             case Assign(target, Conditional(value, test, Name(kept))) if kept == target:
-                yield If(test, (Assign(target, value),))
+                same = waiting if waiting is not None and waiting.test == test else None
+                if waiting is not None and same is None:
+                    yield waiting
+                waiting = If(test, (*(same.body if same else ()), Assign(target, value)))
             case _:
+                if waiting is not None:
+                    yield waiting
+                waiting = None
                 yield statement
+    if waiting is not None:
+        yield waiting
 
 
 def new_shape(received: Sequence[TensorType], given: TensorType) -> str:
@@ -167,7 +187,7 @@ def variant_names(block: str, variants: Sequence[Sequence[Part]]) -> list[str]:
     """What classes or functions of one block are called, given the instances of each.
 
     Where a word or a switch that the instances were given tells them apart, after that, `conv_bn_relu` or
-    `conv_bn_swish` for `swish: true`; by number where it does not.
+    `conv_bn_swish` for `swish: true`; else after what all of one are called, `conv_bn_stem`; else by number.
     """
     constant = [_constant_words(parts) for parts in variants]
     telling = [
@@ -175,14 +195,23 @@ def variant_names(block: str, variants: Sequence[Sequence[Part]]) -> list[str]:
         for key in constant[0]
         if all(key in words for words in constant) and len({words[key] for words in constant}) > 1
     ]
-    names: Counter[str] = Counter()
-    found = []
-    for words in constant:
-        said = [key if words[key] is True else words[key] for key in telling]
-        name = "_".join([block, *(word for word in said if isinstance(word, str))])
-        names[name] += 1
-        found.append(name if names[name] == 1 else f"{name}_{names[name]}")
+    said = [[key if words[key] is True else words[key] for key in telling] for words in constant]
+    found = ["_".join([block, *(word for word in words if isinstance(word, str))]) for words in said]
+    places = [{_place_of(part) for part in parts} for parts in variants]
+    for index, (name, own) in enumerate(zip(tuple(found), places, strict=True)):
+        others = [where for other, where in enumerate(places) if other != index]
+        if found.count(name) > 1 and len(own) == 1 and not any(own & where for where in others):
+            found[index] = f"{name}_{min(own)}"
+    seen: Counter[str] = Counter()
+    for index, name in enumerate(found):
+        seen[name] += 1
+        found[index] = name if seen[name] == 1 else f"{name}_{seen[name]}"
     return found
+
+
+def _place_of(part: Part) -> str:
+    """What an instance is called where it stands; of one in a stack, what that is called."""
+    return next((own for own in reversed(part.path.split(".")) if not own.isdecimal()), "")
 
 
 def _constant_words(parts: Sequence[Part]) -> dict[str, str | bool]:

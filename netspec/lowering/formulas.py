@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from netspec.lowering.source import Attribute, Binary, Expression, Literal, Name, Negative, Subscript
+from netspec.lowering.source import Attribute, Binary, Conditional, Expression, Literal, Name, Negative, Subscript
 
 UNKNOWN: Final = object()  # in place of a value that an instance does not have
 MOST: Final = 2**53  # of what is computed again here: the spec may never have computed what it says of a layer left out
@@ -42,7 +42,7 @@ _COMPUTE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 @lru_cache(maxsize=1024)
 def read_formula(code: str) -> Expression | None:
-    """The expression over the names that the block sees; None where it is more than whole numbers and a comparison.
+    """The expression over the names that the block sees; None where it is more than a number, or whole ones.
 
     >>> read_formula("kernel_size // 2")
     Binary(operator='//', left=Name(path='kernel_size'), right=Literal(value=2))
@@ -55,7 +55,7 @@ def read_formula(code: str) -> Expression | None:
 
 def _translate(node: ast.expr) -> Expression | None:
     match node:
-        case ast.Constant(value=bool() | int() as number):
+        case ast.Constant(value=bool() | int() | float() as number):
             return Literal(number)
         case ast.Name(id=name):
             return Name(name)
@@ -71,6 +71,9 @@ def _translate(node: ast.expr) -> Expression | None:
             return _binary(ARITHMETIC[type(sign)], _translate(left), _translate(right))
         case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARISONS:
             return _binary(COMPARISONS[type(sign)], _translate(left), _translate(right))
+        case ast.IfExp(body=body, test=test, orelse=orelse):
+            parts = [_translate(part) for part in (body, test, orelse)]
+            return Conditional(*parts) if None not in parts else None  # type: ignore[arg-type] # none of them is
     return None
 
 
@@ -94,6 +97,9 @@ def value_in(expression: Expression, seen: Mapping[str, object]) -> Any:
         case Negative(inner):
             value = value_in(inner, seen)
             return -value if type(value) is int else UNKNOWN
+        case Conditional(value, test, otherwise):
+            holds = value_in(test, seen)
+            return value_in(value if holds else otherwise, seen) if isinstance(holds, bool) else UNKNOWN
         case Binary(sign, left, right):
             return _compute(sign, value_in(left, seen), value_in(right, seen))
     return UNKNOWN

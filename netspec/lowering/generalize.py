@@ -8,14 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from netspec.lowering.align import Aligned, align
 from netspec.lowering.kinds import Kinds, kinds_of
 from netspec.lowering.known import ABSENT
 from netspec.lowering.parameters import ParameterNaming, Place
 from netspec.lowering.rewrite import children_of, rename, with_children
-from netspec.lowering.source import Assign, Call, Conditional, Expression, Literal, Name, Statement
+from netspec.lowering.source import (
+    Assign,
+    Attribute,
+    Call,
+    Conditional,
+    Expression,
+    Literal,
+    Name,
+    Statement,
+    TupleOf,
+)
 from netspec.lowering.template import Draft, Signature, Signatures, Template, Unit
+
+MOST: Final = 2  # different layers, or none, in one place of a block: more are choices that nobody can read
+
+
+class _Group:
+    """Instances that share their code.
+
+    Attributes:
+        fullest: the one that has a unit in each place.
+        members: by position, the fullest first.
+        names: what is in each place, empty for nothing.
+        others: the form of each unit that some have in the place of another, by place and name.
+    """
+
+    def __init__(self, fullest: Draft) -> None:
+        self.fullest = fullest
+        self.members: dict[int, Aligned] = {}
+        self.names: list[frozenset[str]] = [frozenset()] * len(fullest.units)
+        self.others: dict[tuple[int, str], tuple[Any, ...]] = {}
 
 
 class Generalizer:
@@ -37,37 +67,42 @@ class Generalizer:
         """Drafts that can share, by position, each group with what it shares; the fullest decide."""
         self._shapes.clear()
         order = sorted(range(len(drafts)), key=lambda index: -len(drafts[index].units))
-        groups: dict[int, list[list[int]]] = {}
+        groups: dict[int, list[_Group]] = {}
         for index in order:
             known = groups.setdefault(len(drafts[index].results), [])
-            for members in known:
-                if self._fits(drafts[index], drafts[members[0]]):
-                    members.append(index)
-                    break
-            else:
-                known.append([index])
-        found = sorted(tuple(sorted(members)) for same in groups.values() for members in same)
-        return [(members, self._template([drafts[index] for index in members])) for members in found]
+            if not any(self._joins(index, drafts[index], group) for group in known):
+                known.append(_Group(drafts[index]))
+                self._joins(index, drafts[index], known[-1])
+        found = sorted((group for same in groups.values() for group in same), key=lambda group: sorted(group.members))
+        return [(tuple(sorted(group.members)), self._template(drafts, group)) for group in found]
 
-    def _fits(self, draft: Draft, fullest: Draft) -> bool:
-        """Whether a draft is another one without some units that can be left out."""
-        own = {unit.name: unit for unit in draft.units}
-        kept: list[Unit] = []
-        passed: dict[str, str] = {}
-        for unit in fullest.units:
-            if unit.name in own:
-                kept.append(unit)
-            elif unit.passes is None:
-                return False
-            else:
-                source, target = unit.passes
-                passed[target] = passed.get(source, source)
-        if [unit.name for unit in kept] != [unit.name for unit in draft.units]:
+    def _joins(self, index: int, draft: Draft, group: _Group) -> bool:
+        """Whether a draft is what a group shares, without some units that can be left out, or with others for some."""
+        aligned = align(draft, group.fullest)
+        if aligned is None:
             return False
-        results = tuple(passed.get(result, result) for result in fullest.results)
-        return results == draft.results and all(
-            self._shape(own[unit.name], {}) == self._shape(unit, passed) for unit in kept
-        )
+        results = tuple(aligned.passed.get(result, result) for result in group.fullest.results)
+        if results != aligned.results:
+            return False
+        there = {own.name for own in aligned.units if own is not None}
+        others: dict[tuple[int, str], tuple[Any, ...]] = {}
+        for place, (own, unit) in enumerate(zip(aligned.units, group.fullest.units, strict=True)):
+            if own is not None and own.name == unit.name:
+                if self._shape(own, {}) != self._shape(unit, aligned.passed):
+                    return False
+            elif own is not None:
+                others[place, own.name] = self._forms_of(own)
+            elif unit.pads in there and not _may_be_unpadded(unit.pads, draft, group.fullest):
+                return False
+        if any(group.others.get(key, shape) != shape for key, shape in others.items()):
+            return False
+        names = [known | {unit.name if unit else ""} for known, unit in zip(group.names, aligned.units, strict=True)]
+        if any(len(known) > MOST for known in names):
+            return False
+        group.names = names
+        group.others.update(others)
+        group.members[index] = aligned
+        return True
 
     def _shape(self, unit: Unit, passed: Mapping[str, str]) -> tuple[Any, ...]:
         """What has to be the same of two units: all but numbers that can be parameters."""
@@ -94,23 +129,26 @@ class Generalizer:
         return (with_children(expression, [Literal(0)] * len(inner)), *map(self._form, inner)) if inner else expression
 
     def _signature(self, function: Expression) -> Signature:
-        return self._signatures(function.path) if isinstance(function, Name) else Signature()
+        """That of a function or class; of a method by its name alone, `.permute`."""
+        match function:
+            case Name(path):
+                return self._signatures(path)
+            case Attribute(_, method):
+                return self._signatures(f".{method}")
+        return Signature()
 
-    def _template(self, drafts: Sequence[Draft]) -> Template:
-        order = sorted(range(len(drafts)), key=lambda index: -len(drafts[index].units))
-        drafts = [drafts[index] for index in order]  # the fullest first: what it reads is what all of them read
-        fullest = drafts[0]
-        if len(drafts) == 1:
+    def _template(self, drafts: Sequence[Draft], group: _Group) -> Template:
+        order = list(group.members)  # the fullest first: what it reads is what all of them read
+        fullest = group.fullest
+        if len(order) == 1:
             return Template(fullest.units)
-        naming = ParameterNaming([draft.given for draft in drafts], self._reserved, self._kinds_within(fullest))
-        by_name = [{unit.name: unit for unit in draft.units} for draft in drafts]
-        units = [self._unit(unit, [known.get(unit.name) for known in by_name], naming) for unit in fullest.units]
-        positions = {index: position for position, index in enumerate(order)}
-        parameters = [
-            replace(p, values=tuple(p.values[positions[index]] for index in range(len(drafts))))
-            for p in naming.parameters()
-        ]
-        return Template(tuple(units), tuple(parameters), naming.computed(), order[0])
+        given = [drafts[index].given for index in order]
+        naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest))
+        aligned = [member.units for member in group.members.values()]
+        units = [self._unit(unit, [own[place] for own in aligned], naming) for place, unit in enumerate(fullest.units)]
+        positions = sorted(range(len(order)), key=order.__getitem__)
+        parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in naming.parameters()]
+        return Template(tuple(units), tuple(parameters), naming.computed(), positions.index(0))
 
     def _kinds_within(self, draft: Draft) -> Callable[[str, str], Kinds]:
         """The kinds of what a member is told, where that is an instance of a block: what the block makes of it."""
@@ -128,9 +166,11 @@ class Generalizer:
 
     def _unit(self, fullest: Unit, own: Sequence[Unit | None], naming: ParameterNaming) -> Unit:
         """A unit with parameters; one that some instances lack is made, or run, where a parameter says so."""
+        if any(unit is not None and unit.name != fullest.name for unit in own):
+            return self._choice(fullest, own, naming)
         has: Expression | None = None
         if any(unit is None for unit in own):
-            has = naming.flag(fullest.name, tuple(unit is not None for unit in own))
+            has = naming.flag(fullest.name, tuple(unit is not None for unit in own), fullest.pads)
         setup = []
         for index, made in enumerate(fullest.setup):
             values = [None if unit is None else unit.setup[index].value for unit in own]
@@ -140,7 +180,9 @@ class Generalizer:
         for index, statement in enumerate(fullest.run):
             same = [None if unit is None else unit.run[index] for unit in own]
             value = self._walk(
-                [None if s is None else s.value for s in same], naming, Place(fullest.name, fullest.name)
+                [None if s is None else s.value for s in same],
+                naming,
+                Place(fullest.pads or fullest.name, fullest.name),
             )
             if not setup and fullest.passes is not None:
                 value = _where(has, value, Name(fullest.passes[0]))
@@ -148,6 +190,30 @@ class Generalizer:
             if has is not None or len({_comment(other) for other in same if other is not None}) > 1:
                 run[-1] = _bare(run[-1])
         return replace(fullest, setup=tuple(setup), run=tuple(run))
+
+    def _choice(self, fullest: Unit, own: Sequence[Unit | None], naming: ParameterNaming) -> Unit:
+        """A unit in whose place instances have different ones: each where a parameter says so, the last where none."""
+        (statement,) = fullest.run
+        assert isinstance(statement, Assign)  # noqa: S101 # what has another in its place gives one value
+        present = dict.fromkeys(unit.name for unit in own if unit is not None)
+        has = {name: tuple(unit is not None and unit.name == name for unit in own) for name in present}
+        names = sorted(has, key=lambda name: not naming.is_said(name, has[name]))
+        values = {
+            name: self._walk(
+                [None if unit is None or unit.name != name else unit.run[0].value for unit in own],
+                naming,
+                Place(name, name),
+            )
+            for name in names
+        }
+        if None in own:
+            assert fullest.passes is not None  # noqa: S101 # some are without it
+            value: Expression = Name(fullest.passes[0])
+        else:
+            value = values[names.pop()]
+        for name in reversed(names):
+            value = Conditional(values[name], naming.flag(name, has[name]), value)
+        return replace(fullest, run=(_bare(replace(statement, value=value)),))
 
     def _walk(self, expressions: Sequence[Expression | None], naming: ParameterNaming, place: Place) -> Expression:
         """The expression of all instances; None of those that have none."""
@@ -179,14 +245,18 @@ class Generalizer:
         def at(role: str) -> Place:
             return replace(place, role=role, kinds=signature.kinds_of(role), default=optional.get(role))
 
-        args = tuple(
-            self._walk(
-                [None if own is None else own.args[index] for own in calls],
-                naming,
-                at(roles[index]) if index < len(roles) else Place(place.member, place.owner),
+        given = [None if own is None else own.args for own in calls]
+        if signature.together and len({*filter(None, given)}) > 1:
+            args = self._together(given, naming, at(signature.together))
+        else:
+            args = tuple(
+                self._walk(
+                    [None if own is None else own[index] for own in given],
+                    naming,
+                    at(roles[index]) if index < len(roles) else Place(place.member, place.owner),
+                )
+                for index in range(len(first.args))
             )
-            for index in range(len(first.args))
-        )
         keys = dict.fromkeys(key for own in sorted(present, key=lambda own: -len(own.kwargs)) for key, _ in own.kwargs)
         order = list(optional)
         last = {list(dict(own.kwargs))[-1] for own in present if own.kwargs}
@@ -196,6 +266,22 @@ class Generalizer:
             values = [None if own is None else dict(own.kwargs).get(key, Literal(optional.get(key))) for own in calls]
             kwargs.append((key, self._walk(values, naming, at(key))))
         return Call(function, args, tuple(kwargs))
+
+    def _together(
+        self, given: Sequence[tuple[Expression, ...] | None], naming: ParameterNaming, place: Place
+    ) -> tuple[Expression, ...]:
+        """Arguments that are numbers, as one tuple where they are not known one by one."""
+        values = [
+            None if own is None else Literal(tuple(each.value for each in own if isinstance(each, Literal)))
+            for own in given
+        ]
+        found = self._walk(values, naming, place)
+        return found.items if isinstance(found, TupleOf) else (found,)
+
+
+def _may_be_unpadded(member: str, draft: Draft, fullest: Draft) -> bool:
+    """Whether the spec says by an expression that a member has padding in one instance, and none in the other."""
+    return fullest.given.pads(member) is True and draft.given.pads(member) is False
 
 
 def _where(has: Expression | None, value: Expression, otherwise: Expression | None) -> Expression:

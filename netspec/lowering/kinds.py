@@ -19,12 +19,14 @@ _NAMES: Final[Mapping[str, str]] = {
     "epsilon": "epsilon eps",
     "bias": "bias use_bias",
     "affine": "affine elementwise_affine center",
-    "size": "size output_size shape",
+    "size": "size output_size shape target_shape",
+    "axes": "axes axis dims dim",
+    "shifts": "shifts shift",
 }
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 # What a number without a name, an element of a shape, is never named after.
 _NO_SIZES: Final = frozenset(
-    {"kernel", "stride", "padding", "dilation", "rate", "epsilon", "bias", "affine", "momentum"}
+    {"kernel", "stride", "padding", "dilation", "rate", "epsilon", "bias", "affine", "momentum", "axes"}
 )
 # What may be as many as there are channels.
 _COUNTS: Final = frozenset({"groups", "heads"})

@@ -34,6 +34,20 @@ class Given:
     seen: Mapping[str, object] = field(default_factory=dict)
     channels: str = ""
 
+    @property
+    def order(self) -> list[str]:
+        """The layers of the block of which it says something by an expression, `when` among those."""
+        return list(dict.fromkeys(formula.layer for formula in self.formulas))
+
+    def pads(self, member: str) -> bool | None:
+        """Whether the spec pads a member, by an expression; None where it says nothing."""
+        for formula in self.formulas:
+            if formula.layer == member and "padding" in kinds_of(formula.attribute):
+                stated = read_formula(formula.code)
+                value = UNKNOWN if stated is None else value_in(stated, self.seen)
+                return bool(value) if type(value) is int else None
+        return None
+
 
 class Known:
     """What the instances of a block were given, by the names that source has for it, and what the spec says with those.
@@ -43,6 +57,7 @@ class Known:
         kinds: what kinds of number a name may stand for.
         called: the name in source, by the spec's own.
         sources: what the spec computes a name from when nothing is given for it, as it is in all instances.
+        defaults: the number that the spec takes for a name when nothing is given for it.
         said: what the spec says of each layer, and of what kinds.
     """
 
@@ -53,6 +68,7 @@ class Known:
         self.kinds: dict[str, Kinds] = {}
         self.called: dict[str, str] = {}
         self.sources: dict[str, Expression] = {}
+        self.defaults: dict[str, LiteralValue] = {}
         self.said: dict[str, list[tuple[Kinds, Expression]]] = {}
         formulas = given[0].formulas
         kinds = {formula: kinds_within(formula.layer, formula.attribute) for formula in formulas if formula.layer}
@@ -65,7 +81,11 @@ class Known:
         self.arriving = self.called.get(given[0].channels, "")
         for formula in formulas:
             if not formula.layer and formula.attribute in self.called:
-                self._derive(formula.attribute, read_formula(formula.code))
+                stated = read_formula(formula.code)
+                if isinstance(stated, Literal):
+                    self.defaults[self.called[formula.attribute]] = stated.value
+                else:
+                    self._derive(formula.attribute, stated)
         self.arriving = self.arriving or self._same_channels()
         for formula, kind in kinds.items():
             if expression := self._resolve(read_formula(formula.code)):

@@ -6,12 +6,17 @@ same kind that is equal, or of which it is a multiple: channels after channels, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from netspec.lowering.kinds import ANY, SIZE, Kinds, kinds_of, may_name
 from netspec.lowering.known import ABSENT, Given, KindsWithin, Known, Vector, agree, is_same, multiple_of, names_of
-from netspec.lowering.source import Expression, Literal, LiteralValue, Name, TupleOf
+from netspec.lowering.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
+
+_GIVEN: Final = ("out_channels", "out_features", "filters", "units")
+_SPOKEN: Final = {"p": "rate", "target_shape": "shape"}  # what an argument is called where its function does not stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Parameter:
     @property
     def annotation(self) -> str:
         """Its type, as source has it."""
-        kinds = {_annotation(value) for value in self.values}
+        kinds = {_annotation(value) for value in (*self.values, *([] if self.default is None else [self.default]))}
         if kinds == {"int", "float"}:
             return "float"
         return " | ".join(sorted(kinds))
@@ -81,33 +86,59 @@ class ParameterNaming:
         self._computed: dict[str, Expression] = {}
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those that have to be given first."""
-        found = []
-        for name, values in self._values.items():
-            defaults = self._defaults[name]
-            default = defaults[0] if all(d == defaults[0] for d in defaults) else None
-            if isinstance(default, bool) and name in self._flags:
-                default = max((False, True), key=values.count)  # what most instances would say
-            found.append(Parameter(name, values, default, self._kinds[name]))
+        """Those that have to be given first; of those the channels that arrive, and then in the order of the spec."""
+        found = [Parameter(name, own, self._default(name), self._kinds[name]) for name, own in self._values.items()]
         first = self._known.arriving
-        return tuple(sorted(found, key=lambda p: (p.default is not None, isinstance(p.default, bool), p.name != first)))
+        stated = [name for name in self._known.vectors if name in self._values]
+
+        def order(own: Parameter) -> tuple[bool, bool, bool, int]:
+            position = stated.index(own.name) if own.name in stated else len(stated)
+            return own.default is not None, own.name != first, isinstance(own.default, bool), position
+
+        return tuple(sorted(found, key=order))
+
+    def _default(self, name: str) -> LiteralValue:
+        """The spec's own default, else that of the arguments that a parameter is given for, if it is one."""
+        if name in self._known.defaults:
+            return self._known.defaults[name]
+        defaults = self._defaults[name]
+        default = defaults[0] if all(d == defaults[0] for d in defaults) else None
+        if isinstance(default, bool) and name in self._flags:
+            return max((False, True), key=self._values[name].count)  # what most instances would say
+        return default
 
     def computed(self) -> tuple[tuple[str, Expression], ...]:
         """What is computed from parameters before anything else, by name, each from those before."""
         return tuple(self._computed.items())
 
-    def flag(self, member: str, values: Vector) -> Expression:
-        """What says whether a member is there: the spec's condition, or a parameter, one for all that go together."""
-        for kinds, expression in self._known.said.get(member, ()):
-            changed = isinstance(expression, Name) and expression.path not in self._known.called
-            if "when" in kinds and self._known.vector(expression) == values and not changed:
-                if isinstance(expression, Name):
-                    self._flags[expression.path] = None
-                return self._commit(expression, False)
+    def is_said(self, member: str, values: Vector) -> bool:
+        """Whether the spec's condition says whether a member is there."""
+        return self._condition(member, values) is not None
+
+    def flag(self, member: str, values: Vector, pads: str = "") -> Expression:
+        """What says whether a member is there: the spec's condition, or a parameter, one for all that go together.
+
+        The padding of a member is there where it is more than 0, and that is said as the spec does.
+        """
+        for kinds, padding in self._known.said.get(pads, ()):
+            if "padding" in kinds and tuple(map(bool, self._known.vector(padding))) == values:
+                return self._commit(Binary(">", padding, Literal(0)), None)
+        if condition := self._condition(member, values) or self._condition(pads, values):
+            if isinstance(condition, Name):
+                self._flags[condition.path] = None
+            return self._commit(condition, False)
         known = next((name for name in self._flags if self._values.get(name) == values), "")
         name = known or self._free(f"has_{member}")
         self._flags[name] = None
         return self._use(name, values, False, kinds_of("when"))
+
+    def _condition(self, member: str, values: Vector) -> Expression | None:
+        """What the spec says of when a member is there, if that is what it comes to."""
+        for kinds, expression in self._known.said.get(member, ()):
+            changed = isinstance(expression, Name) and expression.path not in {*self._known.called, *self._values}
+            if "when" in kinds and self._known.vector(expression) == values and not changed:
+                return expression
+        return None
 
     def parameter(self, values: Vector, place: Place) -> Expression:
         """What gives these values: what is known, or a tuple of that, or a new parameter."""
@@ -118,12 +149,15 @@ class ParameterNaming:
         known = {**self._known.vectors, **self._values}
         some = next(value for value in values if value is not ABSENT)
         values = tuple(some if value is ABSENT else value for value in values)
-        wanted = place.role if place.role != "size" and place.role not in known else f"{place.owner}_{place.role}"
+        role = _SPOKEN.get(place.role, place.role)
+        wanted = role if role != "size" and role not in known else f"{place.owner}_{role}"
         return self._use(self._free(wanted), values, place.default, place.kinds)
 
     def said(self, values: Vector, place: Place) -> Expression | None:
         """What the spec says of a number that is the same wherever it is at all, if its names are used already."""
-        found = self._find_said(values, place) or self._elements(values, place)
+        arriving = place.role not in _GIVEN  # how many channels a layer gives is its own
+        found = self._find_said(values, place) or (self._find_elsewhere(values, place) if arriving else None)
+        found = found or self._elements(values, place)
         names = names_of(found)
         return found if names and all(name in self._values or name in self._computed for name in names) else None
 
@@ -210,6 +244,9 @@ class ParameterNaming:
         return True
 
     def _free(self, wanted: str) -> str:
-        while wanted in self._reserved or wanted in self._values or wanted in self._known.vectors:
+        """The name, or where another parameter has it, with a number behind it."""
+        while wanted in self._reserved:
             wanted += "_"
-        return wanted
+        taken = {*self._reserved, *self._values, *self._known.vectors}
+        names = (wanted if count == 1 else f"{wanted}_{count}" for count in itertools.count(1))
+        return next(name for name in names if name not in taken)

@@ -10,12 +10,14 @@ from netspec.lowering.source import (
     Class,
     Definition,
     Do,
+    Expression,
     For,
     Function,
     If,
     Module,
     Return,
     Statement,
+    TupleOf,
     Unpack,
     Verbatim,
 )
@@ -40,9 +42,16 @@ def _statement(statement: Statement | For | If, indent: str) -> list[str]:
         case Unpack(targets, value):
             return value_lines(value, indent, f"{', '.join(targets)} = ")
         case Return(value):
-            return value_lines(value, indent, "return ")
+            bare = _listed(value, f"{indent}return ")
+            return [bare] if bare and len(bare) <= WIDTH else value_lines(value, indent, "return ")
         case Do(value):
             return broken(value, indent, "", "")
+
+
+def _listed(value: Expression, before: str) -> str:
+    """Several values behind one another, without brackets; empty where it is one."""
+    several = isinstance(value, TupleOf) and len(value.items) > 1
+    return before + render_expression(value)[1:-1] if several else ""
 
 
 def _docstring(text: str, indent: str) -> list[str]:

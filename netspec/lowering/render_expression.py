@@ -23,6 +23,7 @@ from netspec.lowering.source import (
 
 WIDTH: Final = 88
 INDENT: Final = "    "
+COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
 CHAINS: Final = ("+", "*", "/", "@")  # the operators of which a second one may follow without parentheses
 
 
@@ -45,9 +46,8 @@ def render_expression(expression: Expression) -> str:
             return f"{_primary(value)}[{', '.join(map(_index, items))}]"
         case Negative(value):
             return f"-{_primary(value)}"
-        case Binary(operator, left, right):
-            chain = isinstance(left, Binary) and left.operator == operator in CHAINS
-            return f"{render_expression(left) if chain else _primary(left)} {operator} {_primary(right)}"
+        case Binary():
+            return _binary(expression)
         case ListOf(items):
             return f"[{', '.join(map(render_expression, items))}]"
         case TupleOf(items):
@@ -75,7 +75,7 @@ def _literal(value: object) -> str:
         return render_expression(TupleOf(tuple(Literal(v) for v in value)))
     if isinstance(value, str):
         return _quoted(value)
-    return repr(value).replace("e+", "e")
+    return repr(value).replace("e+", "e").replace("e-0", "e-")  # 1e-5, as people write it
 
 
 def _quoted(text: str) -> str:
@@ -88,6 +88,20 @@ def _quoted(text: str) -> str:
 def _primary(expression: Expression) -> str:
     text = render_expression(expression)
     return f"({text})" if isinstance(expression, Binary | Conditional) else text
+
+
+def _binary(expression: Binary) -> str:
+    operator, left, right = expression.operator, expression.left, expression.right
+    if operator in COMPARISONS:
+        return f"{_compared(left)} {operator} {_compared(right)}"
+    chain = isinstance(left, Binary) and left.operator == operator in CHAINS
+    return f"{render_expression(left) if chain else _primary(left)} {operator} {_primary(right)}"
+
+
+def _compared(expression: Expression) -> str:
+    """One side of a comparison: arithmetic binds closer."""
+    arithmetic = isinstance(expression, Binary) and expression.operator not in COMPARISONS
+    return render_expression(expression) if arithmetic else _primary(expression)
 
 
 def _operand(expression: Expression) -> str:

@@ -22,11 +22,13 @@ class Signature:
         positional: the names of its positional arguments.
         optional: the defaults of optional ones.
         kinds: the kinds of those whose names do not tell it.
+        together: what all positional arguments are, where they are numbers that may be given as one tuple as well.
     """
 
     positional: tuple[str, ...] = ()
     optional: Mapping[str, LiteralValue] | None = None
     kinds: Mapping[str, Kinds] | None = None
+    together: str = ""
 
     def kinds_of(self, argument: str) -> Kinds:
         """The kinds of what is given for an argument."""
@@ -42,12 +44,14 @@ class Unit:
         setup: statements that make its layers.
         run: statements that compute its values; numbers of both may differ between instances.
         passes: the variables that it reads and gives, where an instance without it passes the one on as the other.
+        pads: the member whose padding it is, if it is no more.
     """
 
     name: str
     setup: tuple[Assign, ...]
     run: tuple[Statement, ...]
     passes: tuple[str, str] | None = None
+    pads: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,10 +123,13 @@ def _names(node: DocumentNode, problems: Problems) -> Iterator[tuple[str, Positi
 
 
 def formulas_of(block: BlockSpec) -> Iterator[Formula]:
-    """What a block says by expressions: of its parameters, then of its layers."""
+    """What a block says by expressions: of its parameters, numbers too, then of its layers."""
     for name, declaration in block.parameters.items():
-        if declaration.default is not None:
-            yield from (Formula("", name, code) for code in _expressions_in(declaration.default))
+        default = declaration.default
+        if isinstance(default, ScalarNode) and isinstance(default.value, bool | int | float):
+            yield Formula("", name, repr(default.value))
+        elif default is not None:
+            yield from (Formula("", name, code) for code in _expressions_in(default))
     layers = block.layers.entries if isinstance(block.layers, MappingNode) else {}
     for name, layer in layers.items():
         stated = layer.value.entries if isinstance(layer.value, MappingNode) else {}

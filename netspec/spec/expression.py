@@ -160,7 +160,8 @@ def _evaluate(code: str, parameters: Names) -> Value:
         raise ExpressionError(f"{quote(code)} cannot be computed: {error}") from None
     if isinstance(value, bool | str | tuple | dict):
         return value
-    return bounded(value)
+    number = bounded(value)
+    return float(number) if isinstance(number, float) else number
 
 
 class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type information

@@ -6,6 +6,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, Final, Union
 
 from netspec.spec.document import describe_value
@@ -25,6 +26,29 @@ class ExpressionError(Exception):
         self.undefined = undefined
         self.message = message
         self.hint = hint
+
+
+class Exact(float):
+    """A number between two operations: the float nearest to a fraction, which the next operation goes on with.
+
+    Numbers of a spec are decimals, and what is computed from them is rounded once: 0.2 * 3 / 8 is 0.075, in every
+    framework and as it is printed, and not 0.07500000000000001.
+    """
+
+    fraction: Fraction
+
+    def __new__(cls, fraction: Fraction) -> Exact:
+        """The nearest float.
+
+        Raises:
+            ExpressionError: there is none.
+        """
+        try:
+            made = super().__new__(cls, fraction)
+        except OverflowError:
+            raise ExpressionError("the value is not a finite number") from None
+        made.fraction = fraction
+        return made
 
 
 def in_words(value: Any) -> str:
@@ -63,6 +87,23 @@ def _arithmetic(operation: Callable[..., Any]) -> Callable[..., int | float]:
     return lambda *operands: bounded(operation(*map(_number, operands)))
 
 
+def _exact(operation: Callable[..., Any]) -> Callable[..., int | float]:
+    """An operation on decimals; one that whole numbers do not leave is theirs."""
+
+    def applied(*operands: Any) -> int | float:
+        numbers = [*map(_number, operands)]
+        if operation is not operator.truediv and all(isinstance(number, int) for number in numbers):
+            return bounded(operation(*numbers))
+        return Exact(Fraction(operation(*map(_fraction, numbers))))
+
+    return applied
+
+
+def _fraction(number: int | float) -> Fraction:
+    """What a number is as it is written."""
+    return number.fraction if isinstance(number, Exact) else Fraction(repr(number))
+
+
 def _ordering(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     return lambda a, b: operation(_number(a, "`<` and `>` compare"), _number(b, "`<` and `>` compare"))
 
@@ -92,15 +133,15 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "round": _arithmetic(_round),
 }
 OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
-    ast.Add: _arithmetic(operator.add),
-    ast.Sub: _arithmetic(operator.sub),
-    ast.Mult: _arithmetic(operator.mul),
-    ast.Div: _arithmetic(operator.truediv),
-    ast.FloorDiv: _arithmetic(operator.floordiv),
-    ast.Mod: _arithmetic(operator.mod),
+    ast.Add: _exact(operator.add),
+    ast.Sub: _exact(operator.sub),
+    ast.Mult: _exact(operator.mul),
+    ast.Div: _exact(operator.truediv),
+    ast.FloorDiv: _exact(operator.floordiv),
+    ast.Mod: _exact(operator.mod),
     ast.Pow: _arithmetic(_power),
-    ast.USub: _arithmetic(operator.neg),
-    ast.UAdd: _arithmetic(operator.pos),
+    ast.USub: _exact(operator.neg),
+    ast.UAdd: _exact(operator.pos),
     ast.Not: operator.not_,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,

@@ -40,29 +40,22 @@ def squeeze(input: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return x
 
 
-def unit(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
-    """The block `unit`: 2 times, units.0 to one.0."""
-    x = layers.Conv2D(filters, 1, name=f"{name}.conv")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.norm")(x)
-    x = layers.ReLU(name=f"{name}.act")(x)
-    return x
-
-
-def unit_2(
+def unit(
     x: keras.KerasTensor,
     filters: int,
-    epsilon: float,
     name: str,
     stride: int = 1,
-    has_squeeze: bool = False,
+    kernel: int = 3,
+    squeeze_: bool = False,
 ) -> keras.KerasTensor:
-    """The block `unit`: 5 times, units.1 to self."""
-    x = layers.ZeroPadding2D(1, name=f"{name}.conv_pad")(x)
-    x = layers.Conv2D(filters, 3, strides=stride, name=f"{name}.conv")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=epsilon, name=f"{name}.norm")(
-        x
-    )
-    if has_squeeze:
+    """The block `unit`: 7 times, units.0 to self."""
+    if kernel // 2 > 0:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}.conv_pad")(x)
+    x = layers.Conv2D(filters, kernel, strides=stride, name=f"{name}.conv")(x)
+    x = UnbiasedBatchNormalization(
+        momentum=0.9, epsilon=0.001 if squeeze_ else 1e-5, name=f"{name}.norm"
+    )(x)
+    if squeeze_:
         x = squeeze(x, name=f"{name}.squeeze")
     x = layers.ReLU(name=f"{name}.act")(x)
     return x
@@ -72,11 +65,11 @@ def split(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, ...]:
     """The block `split`: 2 times, split to again."""
     left = layers.Activation("tanh", name=f"{name}.left")(x)
     right = layers.Conv2D(4, 1, name=f"{name}.right")(x)  # (N, 4, 3, 4)
-    return (left, right)
+    return left, right
 
 
 def merge(
-    x: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = True
+    x: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = False
 ) -> keras.KerasTensor:
     """The block `merge`: 2 times, merged.0 to merged.1."""
     x = layers.Conv2D(6, 1, use_bias=bias, name=f"{name}.conv")(x)  # (N, 4, 3, 6)
@@ -90,26 +83,26 @@ def swap(
     """The block `swap`: 3 times, crossed.0 to crossed.2."""
     a = layers.Activation("tanh", name=f"{name}.a")(x)
     b = layers.ReLU(name=f"{name}.b")(y)
-    return (a, b)
+    return a, b
 
 
 def build_blocks() -> keras.Model:
     """(N, 8, 6, 4) to (N, 3), (N, 4, 3, 3); 1,337 weights."""
     input = keras.Input((8, 6, 4), name="input")
-    x = unit(input, 4, name="units.0")
+    x = unit(input, 4, kernel=1, name="units.0")
     for i in range(1, 4):
-        x = unit_2(x, 4, 1e-05, name=f"units.{i}")
-    x = unit_2(x, 6, 0.001, stride=2, has_squeeze=True, name="units.4")  # (N, 4, 3, 6)
+        x = unit(x, 4, name=f"units.{i}")
+    x = unit(x, 6, stride=2, squeeze_=True, name="units.4")  # (N, 4, 3, 6)
     split_left, split_right = split(x, name="split")
     again_left, again_right = split(split_right, name="again")
-    merged_0 = merge(again_left, split_left, bias=False, name="merged.0")
-    merged = merge(merged_0, split_left, name="merged.1")
+    merged_0 = merge(again_left, split_left, name="merged.0")
+    merged = merge(merged_0, split_left, bias=True, name="merged.1")
     crossed_0_a, crossed_0_b = swap(again_right, split_right, name="crossed.0")
     crossed_1_a, crossed_1_b = swap(crossed_0_b, crossed_0_a, name="crossed.1")
     crossed_a, crossed_b = swap(crossed_1_b, crossed_1_a, name="crossed.2")
     x = layers.Add(name="both")([crossed_a, crossed_b])
-    one = unit(x, 3, name="one.0")  # (N, 4, 3, 3)
-    x = unit_2(one, 4, 1e-05, name="self")  # (N, 4, 3, 4)
+    one = unit(x, 3, kernel=1, name="one.0")  # (N, 4, 3, 3)
+    x = unit(one, 4, name="self")  # (N, 4, 3, 4)
     x = layers.Conv2D(6, 1, name="cut")(x)  # (N, 4, 3, 6)
     x = layers.Add(name="sum")([x, merged])
     x = layers.Flatten(name="features")(x)  # (N, 72)

@@ -34,16 +34,15 @@ class Unit(nn.Module):
         self,
         in_channels: int,
         filters: int,
-        kernel: int,
         stride: int = 1,
-        eps: float = 1e-05,
+        kernel: int = 3,
         squeeze: bool = False,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels, filters, kernel_size=kernel, stride=stride, padding=kernel // 2
         )
-        self.norm = nn.BatchNorm2d(filters, eps=eps)
+        self.norm = nn.BatchNorm2d(filters, eps=0.001 if squeeze else 1e-5)
         self.squeeze = Squeeze() if squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,13 +63,13 @@ class Split(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         left = torch.tanh(x)
         right = self.right(x)
-        return (left, right)
+        return left, right
 
 
 class Merge(nn.Module):
     """The block `merge`: 2 times, merged.0 to merged.1."""
 
-    def __init__(self, in_channels: int, bias: bool = True) -> None:
+    def __init__(self, in_channels: int, bias: bool = False) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, 6, kernel_size=1, bias=bias)
 
@@ -86,7 +85,7 @@ class Swap(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         a = torch.tanh(x)
         b = F.relu(y)
-        return (a, b)
+        return a, b
 
 
 class Blocks(nn.Module):
@@ -95,16 +94,16 @@ class Blocks(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.units = nn.Sequential(
-            Unit(4, 4, 1),
-            *(Unit(4, 4, 3) for _ in range(3)),
-            Unit(4, 6, 3, stride=2, eps=0.001, squeeze=True),
+            Unit(4, 4, kernel=1),
+            *(Unit(4, 4) for _ in range(3)),
+            Unit(4, 6, stride=2, squeeze=True),
         )
         self.split = Split(6)
         self.again = Split(4)
-        self.merged = nn.ModuleList([Merge(4, bias=False), Merge(6)])
+        self.merged = nn.ModuleList([Merge(4), Merge(6, bias=True)])
         self.crossed = nn.ModuleList([Swap(), Swap(), Swap()])
-        self.one = nn.Sequential(Unit(4, 3, 1))
-        self.self = Unit(3, 4, 3)
+        self.one = nn.Sequential(Unit(4, 3, kernel=1))
+        self.self = Unit(3, 4)
         self.cut = nn.Conv2d(4, 6, kernel_size=1)
         self.fc = nn.Linear(72, 3)
 
@@ -124,4 +123,4 @@ class Blocks(nn.Module):
         x = x + merged
         x = x.flatten(1)  # (N, 72)
         fc = self.fc(x)  # (N, 3)
-        return (fc, one)
+        return fc, one

@@ -79,7 +79,7 @@ def build_branches() -> keras.Model:
     input = keras.Input((9, 7, 8), name="input")
     # (N, 9, 7, 8)
     stem = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(input)
-    norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-05, name="norm")(stem)
+    norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm")(stem)
     left = GELU(approximate=True, name="left")(norm)
     x = layers.ZeroPadding2D(((2, 0), (0, 2)), name="right_pad")(norm)  # (N, 11, 9, 8)
     x = layers.DepthwiseConv2D(3, name="right")(x)  # (N, 9, 7, 8)

@@ -123,4 +123,4 @@ class Branches(nn.Module):
         x = self.pool(x)  # (N, 16, 5, 4)
         x = x.flatten(1)  # (N, 320)
         fc = self.fc(x)  # (N, 4)
-        return (fc, gate)
+        return fc, gate

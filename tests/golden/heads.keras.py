@@ -46,7 +46,7 @@ def build_heads() -> keras.Model:
     x = layers.Conv2D(8, 3, strides=2, name="conv1")(x)  # (N, 12, 12, 8)
     relu1 = layers.ReLU(name="relu1")(x)
     x = layers.Conv2D(8, 3, padding="same", name="conv2")(relu1)  # (N, 12, 12, 8)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name="bn2")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name="bn2")(x)
     relu2 = layers.ReLU(name="relu2")(x)
     x = layers.GlobalAveragePooling2D(name="average")(relu2)  # (N, 8)
     x = layers.Dense(5, name="fc")(x)  # (N, 5)

@@ -57,5 +57,5 @@ class Heads(nn.Module):
             x = x.flatten(1)  # (N, 100)
             x = self.aux2_fc(x)  # (N, 5)
             aux2 = F.softmax(x, dim=1)
-            return (prob, aux1, aux2)
+            return prob, aux1, aux2
         return prob

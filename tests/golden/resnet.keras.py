@@ -44,7 +44,7 @@ def projection(
     x = layers.Conv2D(filters, 1, strides=stride, use_bias=False, name=f"{name}.conv")(
         x
     )
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.bn")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn")(x)
     return x
 
 
@@ -63,14 +63,14 @@ def bottleneck(
         else x
     )
     x = layers.Conv2D(width, 1, use_bias=False, name=f"{name}.conv1")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.bn1")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn1")(x)
     x = layers.ReLU(name=f"{name}.relu1")(x)
     x = layers.ZeroPadding2D(1, name=f"{name}.conv2_pad")(x)
     x = layers.Conv2D(width, 3, strides=stride, use_bias=False, name=f"{name}.conv2")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.bn2")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn2")(x)
     x = layers.ReLU(name=f"{name}.relu2")(x)
     x = layers.Conv2D(out, 1, use_bias=False, name=f"{name}.conv3")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name=f"{name}.bn3")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn3")(x)
     x = layers.Add(name=f"{name}.sum")([x, downsample])
     x = layers.ReLU(name=f"{name}.relu")(x)
     return x
@@ -82,7 +82,7 @@ def build_resnet50() -> keras.Model:
     x = layers.ZeroPadding2D(3, name="conv1_pad")(input)  # (N, 230, 230, 3)
     # (N, 112, 112, 64)
     x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="conv1")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-05, name="bn1")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name="bn1")(x)
     x = layers.ReLU(name="relu")(x)
     x = MinusInfinityPadding2D(1, name="maxpool_pad")(x)  # (N, 114, 114, 64)
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)  # (N, 56, 56, 64)

@@ -135,12 +135,39 @@ def test_a_name_that_the_spec_computes_is_computed() -> None:
     names = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 48), same=(4, 48))
     assert names.parameter((4, 48), at("conv", "out_channels")) == Name("hidden")
     assert names.parameter((4, 48), at("more", "out_channels")) == Name("hidden"), "another name for it"
-    assert [p.name for p in names.parameters()] == ["expansion", "width"]
+    assert [p.name for p in names.parameters()] == ["width", "expansion"], "in the order of the spec"
     assert names.computed() == (("hidden", Binary("*", Name("expansion"), Name("width"))),)
     given = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 40), same=(4, 40))
     assert given.parameter((4, 40), at("conv", "out_channels")) == Name("hidden")
     assert [p.name for p in given.parameters()] == ["hidden"], "it was given, and not left to the spec"
     assert given.computed() == ()
+
+
+def test_defaults_are_those_of_the_spec() -> None:
+    says = {
+        "rate": "0",
+        "groups": "2",
+        "bias": "False",
+        "kernel": "3",
+        "width": "2 * groups",
+        "conv.kernel_size": "kernel",
+    }
+    names = naming(says, kernel=(5, 7), rate=(0.1, 0.2), groups=(1, 2), bias=(True, False), width=(9, 4), stride=(1, 2))
+    names.parameter((5, 7), at("conv", "kernel_size"))
+    names.parameter((1, 2), at("conv", "stride", 1))
+    names.parameter((1, 2), at("conv", "groups", 1))
+    names.parameter((9, 4), at("conv", "out_channels"))
+    names.parameter((True, False), at("conv", "bias", True))
+    names.parameter((0.1, 0.2), at("drop", "rate"))
+    found = [(p.name, p.default, p.annotation) for p in names.parameters()]
+    assert found == [
+        ("width", None, "int"),
+        ("kernel", 3, "int"),
+        ("rate", 0, "float"),
+        ("groups", 2, "int"),
+        ("stride", 1, "int"),
+        ("bias", False, "bool"),
+    ]
 
 
 def test_a_name_for_the_channels_that_arrive_is_not_computed_from_itself() -> None:

@@ -52,6 +52,35 @@ def test_values_and_their_types(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        ("0.2 * 3 / 8", 0.075),
+        ("0.1 + 0.2", 0.3),
+        ("1 - 0.9", 0.1),
+        ("0.2 * 1 / 11", 1 / 55),
+        ("0.7 % 0.1", 0.0),
+        ("-0.3 // 0.1", -3.0),
+        ("7.5 // 2", 3.0),
+        ("int(0.29 * 100)", 29),
+        ("0.1 + 0.2 if 0.1 + 0.2 == 0.3 else 0", 0.3),
+        ("1e-308 * 1e-308", 0.0),
+        ("2 ** 0.5 * 2", 2 * 2**0.5),
+        ("4 / 2", 2.0),
+    ],
+)
+def test_decimals_are_rounded_once(code: str, value: float) -> None:
+    result = evaluate_text(f"${{{code}}}", {})
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize("code", ["1e308 * 10", "-1e308 / 0.1", "1e308 + 1e308", "1e200 * 1e200 * 1e-200"])
+def test_what_no_float_holds_is_told(code: str) -> None:
+    with pytest.raises(ExpressionError, match="not a finite number"):
+        evaluate_text(f"${{{code}}}", {})
+
+
+@pytest.mark.parametrize(
     "code",
     [
         "__import__('os').system('true')",

@@ -30,7 +30,7 @@ class PaddedAvgPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum over each window, by the same sum over a map of ones."""
-        ones = x.new_ones(1, 1, *x.shape[2:])
+        ones = x.new_ones((1, 1, x.shape[2], x.shape[3]))
         total = self.sum(F.pad(x, self.padding))
         pad_counts = float(self.count_include_pad)
         return total / self.sum(F.pad(ones, self.padding, value=pad_counts))

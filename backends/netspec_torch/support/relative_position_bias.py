@@ -3,7 +3,7 @@
 from torch import Tensor
 
 
-def relative_position_bias(table: Tensor, grid: tuple[int, ...]) -> Tensor:
+def relative_position_bias(table: Tensor, grid: list[int]) -> Tensor:
     """The row of a table for each pair of positions of a grid, query less key.
 
     An axis of length g has differences from 1 - g to g - 1, row-major as the grid.
@@ -12,10 +12,11 @@ def relative_position_bias(table: Tensor, grid: tuple[int, ...]) -> Tensor:
     Source: Liu et al. 2021 (Swin Transformer), section 3.2.
     """
     axes = len(grid)
-    *leading, _, heads = table.shape
     x = table.movedim(-1, -2)
-    x = x.reshape(*leading, heads, *(2 * length - 1 for length in grid))
+    shape = list(x.shape[:-1])
+    shape += [2 * length - 1 for length in grid]
+    x = x.reshape(shape)
     for length in grid:  # a window at each query has its keys, the last of them first
         x = x.unfold(-axes, length, 1)
-    x = x.flip(tuple(range(-axes, 0))).flatten(-axes)
+    x = x.flip(list(range(-axes, 0))).flatten(-axes)
     return x.flatten(-1 - axes, -2)

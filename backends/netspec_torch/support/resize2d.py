@@ -1,8 +1,5 @@
 """Resizing by rules that PyTorch has not."""
 
-import math
-from fractions import Fraction
-
 import torch
 from torch import Tensor, nn
 
@@ -32,40 +29,41 @@ class Resize2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One axis after the other."""
-        for axis, count in zip((2, 3), self.size, strict=True):
-            last = x.shape[axis] - 1
-            exact = [self.coordinate(i, last + 1, count) for i in range(count)]
-            if self.mode == "nearest":
-                nearest = [min(max(self.rounded(c), 0), last) for c in exact]
-                x = x.index_select(axis, torch.tensor(nearest, device=x.device))
-                continue
-            inside = [min(max(c, Fraction(0)), Fraction(last)) for c in exact]
-            low = torch.tensor([math.floor(c) for c in inside], device=x.device)
-            share = x.new_tensor([float(c % 1) for c in inside])
-            share = share.view(-1, 1) if axis == 2 else share
-            before = x.index_select(axis, low)
-            after = x.index_select(axis, (low + 1).clamp(max=last))
-            x = before + (after - before) * share
-        return x
+        return self.along(self.along(x, 2, self.size[0]), 3, self.size[1])
 
-    def coordinate(self, i: int, length: int, count: int) -> Fraction:
-        """The position that is read, exactly."""
+    def along(self, x: Tensor, axis: int, count: int) -> Tensor:
+        """An axis of another length; positions are fractions, and so exact."""
+        last = x.shape[axis] - 1
+        exact = [self.coordinate(i, last + 1, count) for i in range(count)]
+        if self.mode == "nearest":
+            nearest = [min(max(self.rounded(c, of), 0), last) for c, of in exact]
+            return x.index_select(axis, torch.tensor(nearest, device=x.device))
+        inside = [(min(max(c, 0), last * of), of) for c, of in exact]
+        low = torch.tensor([c // of for c, of in inside], device=x.device)
+        after = [(c % of) / of for c, of in inside]
+        share = torch.tensor(after, dtype=x.dtype, device=x.device)
+        share = share.view(-1, 1) if axis == 2 else share
+        here = x.index_select(axis, low)
+        next_ = x.index_select(axis, (low + 1).clamp(max=last))
+        return here + (next_ - here) * share
+
+    def coordinate(self, i: int, length: int, count: int) -> tuple[int, int]:
+        """The position that is read, as a fraction."""
         if self.coordinates == "half_pixel":
-            return Fraction((2 * i + 1) * length, 2 * count) - Fraction(1, 2)
+            return (2 * i + 1) * length - count, 2 * count
         if self.coordinates == "asymmetric":
-            return Fraction(i * length, count)
-        return Fraction(i * (length - 1), max(1, count - 1))
+            return i * length, count
+        return i * (length - 1), max(1, count - 1)
 
-    def rounded(self, position: Fraction) -> int:
-        """The element that is nearest, by the rounding."""
-        half = Fraction(1, 2)
+    def rounded(self, c: int, of: int) -> int:
+        """The element that is nearest to a fraction, by the rounding."""
         if self.rounding == "floor":
-            return math.floor(position)
+            return c // of
         if self.rounding == "ceil":
-            return math.ceil(position)
+            return -(-c // of)
         if self.rounding == "round_prefer_floor":
-            return math.ceil(position - half)
-        return math.floor(position + half)
+            return -((of - 2 * c) // (2 * of))
+        return (2 * c + of) // (2 * of)
 
     def extra_repr(self) -> str:
         """The arguments, for `print(model)`."""

@@ -265,7 +265,7 @@ def test_numbers_that_are_equal_by_chance_have_names_of_their_own(tmp_path: Path
     path.write_text(EQUAL_BY_CHANCE)
     graph = load_graph(path)
     unit = classes_of(graph)["Unit"]
-    assert "(self, width: int, kernel: int, count: int, stride: int = 1)" in unit
+    assert "self, width: int, count: int = 1, stride: int = 1, kernel: int = 1\n" in unit
     assert "2, width, kernel_size=kernel, stride=stride, padding=kernel // 2\n" in unit
     assert "nn.Dropout(p=0.5) if count > 1 else nn.Identity()" in unit
     assert "nn.Conv2d(width, 8, kernel_size=1, groups=count)" in unit

@@ -1,0 +1,138 @@
+"""Instances of a block that have another layer in one place: one class with a choice, where no layer keeps a state."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from netspec_torch import BACKEND
+
+from netspec import reference
+from netspec.graph import Graph
+from netspec.spec import load_graph
+from netspec.types import DType
+from netspec.verify.cases import check_weights_of
+
+CHOICES = """name: choices
+input: {shape: [4, 6, 6]}
+blocks:
+  unit:
+    parameters: {filters: {type: integer}, act: relu, norm: false, pool: true}
+    layers:
+      conv: {op: conv2d, filters: "${filters}", kernel_size: 1}
+      bn: {op: batch_norm, when: "${norm}"}
+      relu: {op: relu, when: "${act == 'relu'}"}
+      soft: {op: leaky_relu, negative_slope: 0.25, when: "${act == 'soft'}"}
+      tanh: {op: tanh, when: "${act == 'tanh'}"}
+      max: {op: max_pool2d, kernel_size: 2, stride: 1, when: "${pool}"}
+      mean: {op: avg_pool2d, kernel_size: 2, stride: 1, when: "${not pool}"}
+layers:
+"""
+
+
+def spec(folder: Path, *uses: str) -> Graph:
+    path = folder / "spec.yaml"
+    path.write_text(CHOICES + "".join(f"  u{i}: {{block: unit, {own}}}\n" for i, own in enumerate(uses)))
+    return load_graph(path)
+
+
+def classes_of(graph: Graph) -> dict[str, str]:
+    source = str(BACKEND.lower(graph).content)
+    found = re.split(r"\n\n\nclass (?=\w+\(nn\.Module\))", source)[1:]
+    return {text.partition("(")[0]: text for text in found}
+
+
+def check_values(graph: Graph) -> None:
+    weights = check_weights_of(graph)
+    inputs = {"input": np.random.default_rng(0).standard_normal((2, 4, 6, 6)).astype(np.float32)}
+    expected = reference.evaluate(graph, weights, inputs)
+    actual = BACKEND.load(BACKEND.lower(graph.astype(DType.FLOAT64)), weights).forward(inputs)
+    for name, value in expected.items():
+        np.testing.assert_allclose(actual[name], value, rtol=1e-9, atol=1e-12 * np.abs(value).max())
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_one_of_two(tmp_path: Path) -> None:
+    graph = spec(tmp_path, "filters: 8", "filters: 4, act: soft", "filters: 8, norm: true")
+    classes = classes_of(graph)
+    assert list(classes) == ["Unit", "Choices"]
+    assert "        x = F.relu(x) if self.has_relu else F.leaky_relu(x, negative_slope=0.25)\n" in classes["Unit"]
+    assert "self, in_channels: int, filters: int, norm: bool = False, has_relu: bool = True\n" in classes["Unit"]
+    assert "self.bn = nn.BatchNorm2d(filters) if norm else nn.Identity()\n" in classes["Unit"]
+    check_values(graph)
+    model = BACKEND.load(BACKEND.lower(graph), check_weights_of(graph)).native
+    x = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(model)(x), model(x))
+
+
+def test_more_than_two_are_classes_of_their_own(tmp_path: Path) -> None:
+    graph = spec(tmp_path, "filters: 8", "filters: 4, act: tanh", "filters: 3, act: soft", "filters: 3, act: none")
+    assert list(classes_of(graph)) == ["Unit", "Unit2", "Choices"]
+    check_values(graph)
+
+
+def test_what_differs_in_one_place_may_differ_in_another(tmp_path: Path) -> None:
+    graph = spec(tmp_path, "filters: 8", "filters: 4, act: tanh, norm: true", "filters: 2, act: tanh, norm: true")
+    assert list(classes_of(graph)) == ["Unit", "Choices"]
+    check_values(graph)
+
+
+def test_layers_that_are_made_are_no_choice(tmp_path: Path) -> None:
+    graph = spec(tmp_path, "filters: 8", "filters: 4, pool: false", "filters: 2, pool: false")
+    assert list(classes_of(graph)) == ["UnitPool", "Unit", "Choices"]
+    check_values(graph)
+
+
+ORDERS = """name: orders
+input: {shape: [2, 3, 4]}
+blocks:
+  grid:
+    parameters: {order: {type: list}, by: 0, wide: false}
+    layers:
+      moved: {op: permute, axes: "${order}"}
+      rolled: {op: roll, axes: [1, 2], shifts: ["${by}", 1]}
+      flat: {op: reshape, shape: ["${12 if wide else 6}", "${2 if wide else 4}"]}
+  pair:
+    parameters: {one: {type: integer}, other: {type: integer}}
+    layers:
+      moved: {op: permute, axes: ["${one}", 3, "${other}"]}
+      again: {op: permute, axes: ["${other}", "${one}", 3]}
+layers:
+  a: {block: grid, order: [3, 1, 2], by: 1}
+  b: {block: grid, inputs: input, order: [1, 3, 2], wide: true}
+  c: {block: pair, inputs: input, one: 1, other: 2}
+  d: {block: pair, inputs: input, one: 2, other: 1}
+outputs: [a, b, c, d]
+"""
+
+
+def test_an_order_of_axes_is_one_number_of_several(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(ORDERS)
+    graph = load_graph(path)
+    classes = classes_of(graph)
+    assert list(classes) == ["Grid", "Pair", "Orders"]
+    assert "        self, dims: tuple[int, int, int, int], by: int = 0, wide: bool = False\n" in classes["Grid"]
+    assert "        x = x.permute(self.dims)\n        x = x.roll((self.by, 1), (1, 2))\n" in classes["Grid"]
+    assert "x = x.reshape(-1, 12 if self.wide else 6, 2 if self.wide else 4)\n" in classes["Grid"]
+    assert "x = x.permute(0, self.one, 3, self.other)\n" in classes["Pair"]
+    assert "self.a = Grid((0, 3, 1, 2), by=1)\n" in classes["Orders"]
+    model = BACKEND.load(BACKEND.lower(graph), {}).native
+    x = torch.randn(2, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    for ours, theirs in zip(torch.jit.script(model)(x), model(x), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    expected = reference.evaluate(graph, {}, {"input": x.numpy()})
+    for name, value in zip(graph.outputs, model(x), strict=True):
+        np.testing.assert_array_equal(value.numpy(), expected[name])
+
+
+def test_the_zoo_has_a_class_a_block() -> None:
+    for name in ("small", "large"):
+        classes = classes_of(load_graph(f"specs/mobilenet-v3-{name}.yaml"))
+        assert list(classes)[:-1] == ["ConvBn", "SqueezeExcitation", "Bottleneck", "Residual"]
+        assert "        x = F.hardswish(x) if self.swish else F.relu(x)\n" in classes["ConvBn"]
+    assert "self.block2 = Bottleneck(16, 64, 24, stride=2, swish=False)\n" in classes["MobilenetV3Large"]

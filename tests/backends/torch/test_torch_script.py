@@ -1,0 +1,57 @@
+"""What is emitted goes through TorchScript, op by op, and gives the same there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+import torch
+from netspec_torch import BACKEND
+
+from netspec.spec import load_graph
+from netspec.testing.cases import SampleCase, sample_cases
+from netspec.verify.cases import check_weights_of
+from tests.specs.small import SMALL
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
+
+def _cases() -> dict[str, list[SampleCase]]:
+    found: dict[str, list[SampleCase]] = defaultdict(list)
+    for case in sample_cases():
+        found[case.graph.nodes[-1].op.kind].append(case)
+    return found
+
+
+CASES = _cases()
+# Functions of torch's own that TorchScript does not take: of an op how many samples need them.
+REFUSED = {
+    "multi_head_attention": 1,  # `nn.MultiheadAttention(bias=False)` reads the dtype of the bias that it has not
+    "l2_normalize": 1,  # `F.normalize` of several axes
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_an_op_is_scripted(kind: str) -> None:
+    refused = 0
+    for case in CASES[kind]:
+        model = BACKEND.load(BACKEND.lower(case.graph), check_weights_of(case.graph)).native.eval()
+        try:
+            scripted = torch.jit.script(model)
+        except RuntimeError:
+            refused += 1
+            continue
+        random = torch.Generator().manual_seed(0)
+        inputs = [torch.randn(value.type.concrete(2), generator=random) for value in case.graph.inputs]
+        with torch.no_grad():
+            torch.testing.assert_close(scripted(*inputs), model(*inputs))
+    assert refused == REFUSED.get(kind, 0)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_zoo_is_scripted(name: str) -> None:
+    graph = load_graph(f"specs/{name}.yaml", SMALL[name])
+    model = BACKEND.load(BACKEND.lower(graph), check_weights_of(graph)).native.eval()
+    x = torch.randn(graph.inputs[0].type.concrete(1), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(model)(x), model(x))
