@@ -138,9 +138,13 @@ class Processes:
         except (ValueError, RuntimeError) as error:
             found = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
             where = settings.meeting or found
+            late, taken = _is_late(error), "EADDRINUSE" in str(error)
+            why = f"waited {settings.timeout:g} s for one that did not come" if late else _first_line(error)
             raise BackendError(
-                f"the {world} processes that are to train together did not meet at {where}: {_first_line(error)}",
-                "start all of them with torchrun, and give all the same --master-addr, one that they can reach",
+                f"the {world} processes that are to train together did not meet at {where}: "
+                f"{'the port is taken by another program' if taken else why}",
+                "start all of them with torchrun, and give all the same --master-addr, one that they can reach"
+                + (", and another --master-port" if taken else ""),
             ) from error
         return cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
 
@@ -237,7 +241,7 @@ class Processes:
         except RuntimeError as error:
             if self.all == 1 or not _is_of_the_others(error):
                 raise
-            late = re.search("tim(ed|ing) out", str(error).lower())  # as gloo says it, as nccl does
+            late = _is_late(error)
             what = f"waited {self.timeout:g} s for the others in vain" if late else "lost the others"
             why = "one hangs, or is slow and needs a longer --timeout" if late else "one ended; it says why if it could"
             raise BackendError(
@@ -280,6 +284,11 @@ def _let_the_watchdog_be_heard() -> None:
     """
     with suppress(AttributeError, OSError, ValueError):  # a stream of the caller's own
         os.dup2(sys.stderr.fileno(), 2)
+
+
+def _is_late(error: Exception) -> bool:
+    """Whether it was waited for in vain: as gloo says it, as nccl does, as a store does."""
+    return re.search("tim(ed|ing) out|wait timeout", str(error).lower()) is not None
 
 
 def _is_of_the_others(error: RuntimeError) -> bool:

@@ -31,7 +31,13 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 RECIPE = Recipe.model_validate(
-    {"batch_size": 4, "steps": 1, "clip_gradient_norm": 1.0, "optimizer": {"name": "adam", "learning_rate": 0.1}}
+    {
+        "batch_size": 4,
+        "steps": 1,
+        "clip_gradient_norm": 1.0,
+        "optimizer": {"name": "adam", "learning_rate": 0.1},
+        "augmentation": {"mixup": {"alpha": 0.8}, "cutmix": {"alpha": 1.0}},  # which leave no images to predict
+    }
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from netspec.graph import Graph
 from netspec.lowering import Backend, Trainer, at_level
 from netspec.ops.base import Array, Weights
 from netspec.passes import Level as Optimization
-from netspec.recipe import Recipe
+from netspec.recipe import Augmentation, Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
 from netspec.verify.cases import cases_of, weights_for
@@ -98,8 +99,9 @@ def compare_once(
             trainers.append(backend.trainer(case.graph, case.weights, case.settings))
             stack.callback(trainers[-1].close)
         rows: list[Comparison] = []
+        plain = replace(case, recipe=case.recipe.model_copy(update={"augmentation": Augmentation()}))
         for step in (0, EPOCH - 1):
-            batch, *_ = case.batches(step)
+            batch, *_ = plain.batches(step)  # what is mixed of two images is for training alone
             progress(f"forward, {len(batch.labels)} samples")
             expected, logits = (trainer.predict(batch.inputs) for trainer in trainers)
             error = difference_of_largest(logits, expected)

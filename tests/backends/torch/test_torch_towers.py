@@ -18,12 +18,16 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize(
     ("name", "towers", "ranks"),
-    [("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2), ("command", 2, 1), ("pixels", 2, 1)],
+    [
+        *(("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2)),
+        *(("command", 2, 1), ("pixels", 2, 1), ("adamw", 2, 2), ("rmsprop", 2, 2)),
+    ],
 )
 def test_training_in_towers_is_training_on_one_device(tmp_path: Path, name: str, towers: int, ranks: int) -> None:
     """Forward, gradients, losses, weights and velocities of 24 steps of the trainer itself, in float64.
 
-    Momentum, decay, clipping, a rate that drops, dropout by shared masks, batch statistics; (2, 2) is a mesh.
+    Momentum, decay, clipping, an average of the weights, a rate that drops, dropout by shared masks, batch statistics,
+    steps of two batches; (2, 2) is a mesh.
     """
     script = [tower_process.__file__, str(tmp_path / "found"), name, str(towers)]
     for process in start([script] * (towers * ranks)):
