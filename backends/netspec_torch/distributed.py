@@ -143,7 +143,8 @@ class Processes:
             raise BackendError(
                 f"the {world} processes that are to train together did not meet at {where}: "
                 f"{'the port is taken by another program' if taken else why}",
-                "start all of them with torchrun, and give all the same --master-addr, one that they can reach"
+                ("one may have ended before, and says why; " if late else "")
+                + "start all of them with torchrun, and give all the same --master-addr, one that they can reach"
                 + (", and another --master-port" if taken else ""),
             ) from error
         return cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)

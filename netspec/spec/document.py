@@ -232,8 +232,9 @@ class Problems:
             raise self.error()
         rank = (at.source.order, at.line, at.column) if at else (-1, 0, 0)
         self._places.add(rank)
-        uses = tuple((instance, stated.where) for instance, stated in reversed(self._uses if uses is None else uses))
-        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint, uses)))
+        within = reversed(self._uses if uses is None else uses)
+        stated = tuple((instance, place.where) for instance, place in within)
+        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint, stated)))
 
     def fail(self, at: Position | None, message: str, hint: str = "") -> NoReturn:
         """Record a problem after which nothing more can be said, and raise them all."""

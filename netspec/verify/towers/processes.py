@@ -225,7 +225,7 @@ class Processes:
             if code:
                 raise BackendError(
                     f"the process of tower {tower} ended of itself, with exit code {code}",
-                    "-9: out of memory; 1: its traceback is above",
+                    "-9: out of memory; of 1 NETSPEC_DEBUG=1 shows the traceback",
                 )
         raise BackendError(message, hint)
 
