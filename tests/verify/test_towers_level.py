@@ -124,12 +124,13 @@ def test_what_cannot_be_compared_is_an_error_before_a_process_is_started() -> No
         verify_towers(two, TORCH, 2)
 
 
-def test_ctrl_c_ends_the_processes_too(tmp_path: Path) -> None:
-    """One of them hangs, and the other waits for it, when it comes."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+@pytest.fixture
+def command(tmp_path: Path) -> subprocess.Popen[str]:
+    """The command itself, with processes of its own."""
     spec = tmp_path / "small.yaml"
     spec.write_text(SPEC)
-    process = subprocess.Popen(
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
         [sys.executable, "-m", "netspec", "verify", str(spec), "--parallel", "towers"],
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -137,29 +138,25 @@ def test_ctrl_c_ends_the_processes_too(tmp_path: Path) -> None:
         text=True,
         start_new_session=True,
     )
-    towers = _towers_that_have_met(process)
+
+
+def test_ctrl_c_ends_the_processes_too(command: subprocess.Popen[str]) -> None:
+    """One of them hangs, and the other waits for it, when it comes."""
+    towers = _towers_that_have_met(command)
     os.kill(towers[1], signal.SIGSTOP)
     time.sleep(1.0)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    out, told = process.communicate(timeout=30)
-    assert (out, process.returncode) == ("", 128 + signal.SIGINT)
+    os.killpg(command.pid, signal.SIGINT)  # as a terminal does
+    out, told = command.communicate(timeout=30)
+    assert (out, command.returncode) == ("", 128 + signal.SIGINT)
     assert "Traceback" not in told
     assert [tower for tower in towers if Path(f"/proc/{tower}").exists()] == []
 
 
-def test_the_processes_end_with_who_started_them(tmp_path: Path) -> None:
+def test_the_processes_end_with_who_started_them(command: subprocess.Popen[str]) -> None:
     """Whatever they are doing, and however it ended."""
-    spec = tmp_path / "small.yaml"
-    spec.write_text(SPEC)
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "netspec", "verify", str(spec), "--parallel", "towers"],
-        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-    )
-    towers = _towers_that_have_met(process)
-    process.kill()
-    process.wait()
+    towers = _towers_that_have_met(command)
+    command.kill()
+    command.communicate()
     for _ in range(100):
         if not any(Path(f"/proc/{tower}").exists() for tower in towers):
             return

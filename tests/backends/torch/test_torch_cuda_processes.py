@@ -53,7 +53,7 @@ def test_each_process_of_a_machine_has_its_own_device(
     assert choose_device(replace(SETTINGS, device="cpu"), DType.FLOAT32) == torch.device("cpu")
     assert chosen == [CUDA]
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(BackendError, match="process 2 of this machine finds 2 CUDA devices, one for each process"):
+    with pytest.raises(BackendError, match="process 2 of this machine, counted from 0, finds 2 CUDA devices"):
         choose_device(SETTINGS, DType.FLOAT32)
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(BackendError, match="GPU A does not compute in bfloat16"):
