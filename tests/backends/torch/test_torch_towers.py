@@ -66,7 +66,9 @@ def test_that_network_has_every_crossing_and_both_kinds_of_whole_weights(towers:
     assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
 
 
-@pytest.mark.parametrize("name", ["alexnet", "alexnet-caffe", "cifar-alexnet-keras", "resnet", "mobilenet-v2"])
+@pytest.mark.parametrize(
+    "name", ["alexnet", "alexnet-caffe", "cifar-alexnet-keras", "resnet", "mobilenet-v2", "googlenet"]
+)
 def test_a_towers_source_stands_alone_and_has_its_share_of_the_weights(name: str) -> None:
     placement = place(load_graph(ROOT / "specs" / f"{name}.yaml"), 2)
     graph = tower_graph(placement).check()
