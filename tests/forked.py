@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from multiprocessing import forkserver
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
+
+from netspec.verify.towers.worker import serve
 
 IMPORTED = [
     *("torch.distributed", "torch._dynamo", "grain", "tensorboardX"),
@@ -43,9 +45,29 @@ def context() -> Any:
     return made
 
 
-def fork_towers(patch: pytest.MonkeyPatch) -> None:
-    """Let the processes of `verify_towers` be forks too."""
-    patch.setattr("netspec.verify.towers.processes.multiprocessing", SimpleNamespace(get_context=lambda _: context()))
+def fork_towers(patch: pytest.MonkeyPatch, fault: Callable[[], object] | None = None) -> None:
+    """Let the processes of `verify_towers` be forks too, each of which may first plant a fault in itself."""
+    patch.setattr("netspec.verify.towers.processes.start_process", partial(_fork_tower, fault))
+
+
+def _fork_tower(fault: Callable[[], object] | None, environment: Mapping[str, str]) -> tuple[Any, Any]:
+    ours, theirs = context().Pipe()
+    process = context().Process(target=_be_a_tower, args=(theirs, fault, {**os.environ, **environment}))
+    process.start()
+    theirs.close()
+
+    def ended() -> int:
+        process.join()
+        return int(process.exitcode)
+
+    return SimpleNamespace(poll=lambda: process.exitcode, kill=process.kill, wait=ended), ours
+
+
+def _be_a_tower(connection: Any, fault: Callable[[], object] | None, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    if fault is not None:
+        fault()
+    serve(connection)
 
 
 class Forked:

@@ -17,13 +17,19 @@ from netspec.ops.base import Weights
 SHOWN = 32  # characters of what is told as it is; of what is longer, a digest is compared
 
 
-def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings) -> dict[str, str]:
-    """What has to be the same in all processes, by what it is called."""
+def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings, device: torch.device) -> dict[str, str]:
+    """What has to be the same in all processes, by what it is called.
+
+    Towers draw the same dropout masks of what each has whole: of one seed, GPUs with other numbers of multiprocessors
+    draw others.
+    """
+    in_towers = device.type == "cuda" and settings.towers > 1
     recipe = settings.recipe.model_dump(mode="json")
     facts = {
         "netspec": version("netspec"),
         "PyTorch": torch.__version__,
         "the towers": str(settings.towers),
+        "the device": torch.cuda.get_device_name(device) if in_towers else device.type,
         "the precision": settings.precision,
         "the network": str(artifact.content),
         **{f"training.{key}": json.dumps(value) for key, value in recipe.items()},
@@ -33,13 +39,13 @@ def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings) ->
     return told | {"the weights to begin with": _digest(*(weights[name].tobytes() for name in sorted(weights)))}
 
 
-def require_alike(facts: Mapping[str, str], device: torch.device) -> None:
-    """That the facts are the same in all processes of the default group.
+def require_alike(facts: Mapping[str, str]) -> None:
+    """That the facts are the same in all processes of the default group. They are exchanged in host memory.
 
     Raises:
         BackendError: in each of them, when one has others.
     """
-    found = [json.loads(text) for text in _from_all(json.dumps(facts), device)]
+    found = [json.loads(text) for text in _from_all(json.dumps(facts))]
     different = [_told(name, [own.get(name, "not told") for own in found]) for name in dict.fromkeys(_names(found))]
     if any(different):
         raise BackendError(
@@ -67,10 +73,10 @@ def _digest(*parts: bytes) -> str:
     return f"#{digest.hexdigest()}"
 
 
-def _from_all(text: str, device: torch.device) -> list[str]:
+def _from_all(text: str) -> list[str]:
     """A text of each process, of whatever length."""
-    own = torch.tensor(list(text.encode()), dtype=torch.uint8, device=device)
-    size, world = torch.tensor(len(own), device=device), distributed.get_world_size()
+    own = torch.tensor(list(text.encode()), dtype=torch.uint8)
+    size, world = torch.tensor(len(own)), distributed.get_world_size()
     sizes = [torch.empty_like(size) for _ in range(world)]
     distributed.all_gather(sizes, size)
     padded = own.new_zeros(int(torch.stack(sizes).max()))

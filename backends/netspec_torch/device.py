@@ -37,8 +37,9 @@ def choose_device(settings: TrainerSettings, dtype: DType) -> torch.device:
     index, count = environment("LOCAL_RANK", 0), torch.cuda.device_count()
     if index >= count:
         raise BackendError(
-            f"process {index} of this machine finds {count} CUDA devices, one for each process",
-            f"torchrun --nproc-per-node {count}, or --device cpu",
+            f"process {index} of this machine, counted from 0, finds {count} CUDA device{'s' if count > 1 else ''}",
+            "as many processes a machine as it has devices (torchrun --nproc-per-node), of which each sees all of them "
+            "(CUDA_VISIBLE_DEVICES), or --device cpu",
         )
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)

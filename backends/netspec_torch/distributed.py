@@ -25,6 +25,9 @@ from netspec.lowering.trainer import PATIENCE
 from netspec_torch.alike import require_alike
 
 _GROUPS: Final = count()  # that this process has formed, as all others of its world have
+# By the kind of device. What hosts tell one another does not go through their GPUs: it needs no wait for what is under
+# way there, is the same for all kinds, and raises where the others are gone, which nccl leaves to a thread of its own.
+EXCHANGES: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
 def environment(name: str, default: int) -> int:
@@ -65,7 +68,7 @@ class Processes:
 
     Attributes:
         rank, world: which of how many that have their own samples.
-        device: where what they exchange has to be.
+        device: where the network is; what hosts tell one another is in their memory.
         tower, towers: which of how many that share one network and the samples of one rank.
         group: those of this tower in all ranks; None for all processes.
         tower_group: the towers of this rank.
@@ -92,7 +95,7 @@ class Processes:
         Towers of one rank are neighbors: torchrun starts them on one machine, where they exchange fastest.
 
         Args:
-            device: where what they exchange has to be.
+            device: where the network is.
             settings: over how many towers, and how long to wait for one another.
             facts: what has to be the same in all processes; asked for only where there are several.
 
@@ -102,6 +105,7 @@ class Processes:
         """
         towers = settings.towers
         if distributed.is_available() and distributed.is_initialized():
+            _require_exchange_of_hosts()
             present = cls(device, distributed.get_rank(), distributed.get_world_size(), timeout=settings.timeout)
             return present._meet(towers, facts)
         world = environment("WORLD_SIZE", 1)
@@ -130,13 +134,18 @@ class Processes:
         if device.type == "cuda":
             _let_the_watchdog_be_heard()
         try:
-            _form_group("nccl" if device.type == "cuda" else "gloo", settings, world)
+            _form_group(EXCHANGES[device.type], settings, world)
         except (ValueError, RuntimeError) as error:
             found = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
             where = settings.meeting or found
+            late, taken = _is_late(error), "EADDRINUSE" in str(error)
+            why = f"waited {settings.timeout:g} s for one that did not come" if late else _first_line(error)
             raise BackendError(
-                f"the {world} processes that are to train together did not meet at {where}: {_first_line(error)}",
-                "start all of them with torchrun, and give all the same --master-addr, one that they can reach",
+                f"the {world} processes that are to train together did not meet at {where}: "
+                f"{'the port is taken by another program' if taken else why}",
+                ("one may have ended before, and says why; " if late else "")
+                + "start all of them with torchrun, and give all the same --master-addr, one that they can reach"
+                + (", and another --master-port" if taken else ""),
             ) from error
         return cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
 
@@ -144,7 +153,7 @@ class Processes:
         """Find out whether all are alike before anything else is exchanged, and take this process's place."""
         with self.told():
             if self.world > 1:
-                require_alike(facts(), self.device)
+                require_alike(facts())
             return self._in_towers(towers)
 
     def _in_towers(self, towers: int) -> Processes:
@@ -183,12 +192,12 @@ class Processes:
         """Whether any of all processes says so."""
         if self.all == 1:
             return value
-        said = torch.tensor(float(value), device=self.device)
+        said = torch.tensor(float(value))
         distributed.all_reduce(said, distributed.ReduceOp.MAX)
         return bool(said)
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all ranks, in place."""
+        """The sum of a tensor in host memory over all ranks, in place."""
         if self.world > 1:
             distributed.all_reduce(values, group=self.group)
         return values
@@ -197,10 +206,10 @@ class Processes:
         """Samples of each batch of a step over all ranks, which may have different numbers of batches."""
         if self.world == 1:
             return own
-        longest = torch.tensor(len(own), device=self.device)
+        longest = torch.tensor(len(own))
         distributed.all_reduce(longest, distributed.ReduceOp.MAX, group=self.group)
         padded = own + [0] * (int(longest) - len(own))
-        return [int(count) for count in self.sum(torch.tensor(padded, device=self.device))]
+        return [int(count) for count in self.sum(torch.tensor(padded))]
 
     def wrap(self, native: nn.Module, graph: Graph) -> nn.Module:
         """The module with gradients that become the mean over all ranks during the last backward pass."""
@@ -233,13 +242,26 @@ class Processes:
         except RuntimeError as error:
             if self.all == 1 or not _is_of_the_others(error):
                 raise
-            late = re.search("tim(ed|ing) out", str(error).lower())  # as gloo says it, as nccl does
+            late = _is_late(error)
             what = f"waited {self.timeout:g} s for the others in vain" if late else "lost the others"
             why = "one hangs, or is slow and needs a longer --timeout" if late else "one ended; it says why if it could"
             raise BackendError(
                 f"process {self.number} of {self.all} {what}: {_first_line(error)}",
-                f"{why}; the last checkpoint is whole, and --resume goes on from it",
+                f"{why}; what is written is whole, and --resume goes on from the last checkpoint, if there is one",
             ) from error
+
+
+def _require_exchange_of_hosts() -> None:
+    """That the group that somebody else formed exchanges what is in host memory too.
+
+    Raises:
+        BackendError: it is of nccl alone.
+    """
+    if distributed.get_backend() == "nccl":
+        raise BackendError(
+            "the group of processes that is there exchanges what is on GPUs alone",
+            f'form it with init_process_group("{EXCHANGES["cuda"]}"), or let netspec form it',
+        )
 
 
 def without_exchange(network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
@@ -265,11 +287,21 @@ def _let_the_watchdog_be_heard() -> None:
         os.dup2(sys.stderr.fileno(), 2)
 
 
+def _is_late(error: Exception) -> bool:
+    """Whether it was waited for in vain: as gloo says it, as nccl does, as a store does."""
+    return re.search("tim(ed|ing) out|wait timeout", str(error).lower()) is not None
+
+
 def _is_of_the_others(error: RuntimeError) -> bool:
     return isinstance(error, distributed.DistError) or "gloo" in str(error)
 
 
 def _first_line(error: Exception) -> str:
-    """What it says, without where in PyTorch's own sources it does, and what it guesses besides."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
+    """What it says, without where in PyTorch's own sources it does, and what it guesses besides.
+
+    Of nccl's errors what matters is the last: two processes on one GPU, no network between two machines.
+    """
+    line = (str(error).partition("Last error:\n")[2].splitlines() or str(error).splitlines() or [type(error).__name__])[
+        0
+    ]
     return re.sub(r"^\[\S+:\d+\] ", "", line).partition(". ")[0]

@@ -55,7 +55,7 @@ class TorchTrainer(Trainer):
     ) -> None:
         graph, recipe = artifact.graph, settings.recipe
         device = choose_device(settings, graph.dtype)
-        self._processes = Processes.join(device, settings, lambda: facts_of(artifact, weights, settings))
+        self._processes = Processes.join(device, settings, lambda: facts_of(artifact, weights, settings, device))
         self._tower = Tower(placement, self._processes)
         native = TorchModel(artifact, self._tower.own(weights)).native.to(device)
         self._tower.attach(native)
@@ -182,7 +182,7 @@ class TorchTrainer(Trainer):
             BackendError: another process is gone.
         """
         with self._told():
-            summed: NDArray[np.float64] = self._processes.sum(torch.tensor(values, device=self._device)).cpu().numpy()
+            summed: NDArray[np.float64] = self._processes.sum(torch.tensor(values)).numpy()
         return summed
 
     def any(self, value: bool) -> bool:
@@ -226,7 +226,7 @@ class TorchTrainer(Trainer):
                 self._share.own, self._share.total = len(batch.labels) if batch else 0, counts[place]
                 with without_exchange(self._network, wanted=place != places[-1]):
                     seen += self._backward_of(batch, total)
-        loss, wrong = self._processes.sum(seen).tolist()
+        loss, wrong = self._processes.sum(seen.cpu()).tolist()
         return loss / total, wrong
 
     def _backward_of(self, batch: Batch | None, total: int) -> Tensor:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from socket import socket
 
 LAST_WORDS = 5.0  # seconds from SIGTERM to the end of one of several processes
+UNTIL_KILLED = 28.0  # the same, of one that trains: torchrun kills what is there 30 seconds after it, unheard
 
 
 def main() -> NoReturn:
@@ -71,13 +72,18 @@ def _say_why_first() -> None:
 
 
 def _end_after_last_words(heard: socket, hearing: socket, handler: object) -> None:
-    """End this process once SIGTERM has come, unless training obeys it: that has a handler of its own."""
+    """End this process once SIGTERM has come.
+
+    Training, which has a handler of its own, obeys it between two steps, and is let go on as long as torchrun lets it:
+    one that waits for another in the middle of a step, in a framework, does not hear it at all.
+    """
     import signal
     import time
 
     while received := heard.recv(64):
-        if signal.SIGTERM in received and signal.getsignal(signal.SIGTERM) is handler:
-            time.sleep(LAST_WORDS)
+        obeyed = signal.getsignal(signal.SIGTERM) is not handler
+        if signal.SIGTERM in received and (not obeyed or "TORCHELASTIC_RUN_ID" in os.environ):
+            time.sleep(UNTIL_KILLED if obeyed else LAST_WORDS)
             from netspec.cli.console import print_note
 
             print_note(f"process {os.environ.get('RANK', '?')} was ended while it waited: another one may say why")

@@ -36,6 +36,8 @@ Kind = Literal["gather", "collect", "spread", "share"]
 Way = Literal["apart", "column", "whole"]
 Read = Literal["divided", "partial", "whole"]
 
+MOST_LISTED = 3  # of the layers of which none can be divided
+
 
 class Place(NamedTuple):
     """How a node is computed.
@@ -204,7 +206,7 @@ def place(graph: Graph, towers: int) -> Placement:
     for node in graph.nodes:
         places[node.name] = _place(node, towers, places)
     if not any(place.way == "column" or _is_in_groups(graph.values[place.name]) for place in places.values()):
-        reasons = "; ".join(f"{place.name}: {place.why}" for place in places.values() if place.why)
+        reasons = _listed([f"{place.name}: {place.why}" for place in places.values() if place.why])
         raise UnplaceableError(
             f"no layer of {graph.name} can be divided among {towers} towers"
             + (f" ({reasons})" if reasons else ": it has no convolution or dense layer")
@@ -213,6 +215,11 @@ def place(graph: Graph, towers: int) -> Placement:
     crossings = tuple(_crossings(graph, places, towers))
     weights = tuple(weight for node in graph.nodes for weight in _weights(node, places[node.name], towers))
     return Placement(graph, towers, found, crossings, weights)
+
+
+def _listed(reasons: list[str]) -> str:
+    more = len(reasons) - MOST_LISTED
+    return "; ".join([*reasons[:MOST_LISTED], f"and {more} more layers"] if more > 1 else reasons)
 
 
 def reads(node: Node, place: Place) -> dict[str, Read]:

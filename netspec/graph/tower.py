@@ -29,8 +29,11 @@ def tower_graph(placement: Placement) -> Graph:
     for node in graph.nodes:
         build.add(node)
     outputs = tuple(build.read(name, "whole").name for name in graph.outputs)
+    heads = tuple(head._replace(value=build.read(head.value, "whole").name) for head in graph.heads)
     nodes = tuple(value for value in build.values.values() if isinstance(value, Node))
-    return replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs)
+    made = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads)
+    # What is exchanged for auxiliary outputs alone is there in training alone, as they are.
+    return replace(made, nodes=tuple(sorted(nodes, key=lambda node: node.name in made.for_heads))) if heads else made
 
 
 def tower_weights(placement: Placement, weights: Weights, tower: int) -> Weights:

@@ -178,6 +178,9 @@ def describe_value(value: ScalarValue) -> str:
             return str(value)
 
 
+Uses = tuple[tuple[str, Position], ...]
+
+
 class Problems:
     """Everything found wrong with a spec so far. Nothing is raised until all of it has been looked at."""
 
@@ -200,13 +203,24 @@ class Problems:
         yield
         self._uses.pop()
 
+    @property
+    def uses(self) -> Uses:
+        """The instances that what is recorded now arises in, outermost first, each with the place of its use."""
+        return tuple(self._uses)
+
     def take(self, others: Problems) -> None:
         """Record all that was found elsewhere."""
         self._found = {**others._found, **self._found}
         self._places |= others._places
 
-    def add(self, at: Position | None, message: str, hint: str = "") -> None:
+    def add(self, at: Position | None, message: str, hint: str = "", uses: Uses | None = None) -> None:
         """Record a problem. The same words at the same place count once.
+
+        Args:
+            at: where it is.
+            message: what is wrong.
+            hint: what to do.
+            uses: of blocks that it arises in; those under way when left out.
 
         Raises:
             SpecError: there are too many to read.
@@ -218,8 +232,9 @@ class Problems:
             raise self.error()
         rank = (at.source.order, at.line, at.column) if at else (-1, 0, 0)
         self._places.add(rank)
-        uses = tuple((instance, stated.where) for instance, stated in reversed(self._uses))
-        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint, uses)))
+        within = reversed(self._uses if uses is None else uses)
+        stated = tuple((instance, place.where) for instance, place in within)
+        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint, stated)))
 
     def fail(self, at: Position | None, message: str, hint: str = "") -> NoReturn:
         """Record a problem after which nothing more can be said, and raise them all."""

@@ -16,6 +16,7 @@ from netspec.spec.document import (
     Problems,
     ScalarNode,
     SequenceNode,
+    Uses,
     quote,
 )
 from netspec.spec.expand import Expansion
@@ -71,8 +72,8 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     graph = _with_heads_last(graph) if heads else graph
     if not problems:
         check_overrides(spec.overrides_at, graph, problems)
-    if spec.placement is not None and not problems:
-        _check_placement(spec, graph, spec.placement.towers, problems)
+    if not problems:
+        _check_placement(spec, graph, elaboration, problems)
     return graph
 
 
@@ -81,16 +82,17 @@ def _with_heads_last(graph: Graph) -> Graph:
     return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in graph.for_heads)))
 
 
-def _check_placement(spec: ModelSpec, graph: Graph, towers: int, problems: Problems) -> None:
-    """At the groups that cannot be shared out, where they stand in the network itself; else at the placement."""
+def _check_placement(spec: ModelSpec, graph: Graph, elaboration: Elaboration, problems: Problems) -> None:
+    """At the groups that cannot be shared out, or at the placement where no layer can be divided."""
     from netspec.graph.placement import UnplaceableError, place  # noqa: PLC0415 # few specs have one
 
+    if spec.placement is None:
+        return
     try:
-        place(graph, towers)
+        place(graph, spec.placement.towers)
     except UnplaceableError as error:
-        layer = next((own for own in spec.layers if own.name == error.layer), None)
-        at = _blame(layer, "groups") if isinstance(layer, LayerSpec) else spec.placed_at
-        problems.add(at, error.message, error.hint)
+        layer, uses = elaboration.stated.get(error.layer, (None, ()))
+        problems.add(_blame(layer, "groups") if layer else spec.placed_at, error.message, error.hint, uses)
 
 
 class Elaboration:
@@ -100,6 +102,7 @@ class Elaboration:
         self._problems = problems
         self._weights = _WeightBudget(problems)
         self.nodes: list[Node] = []
+        self.stated: dict[str, tuple[LayerSpec, Uses]] = {}  # by a node's name, the layer, and the uses it stands in
         self.expansion = Expansion(spec, self, problems)
 
     def make(self, connected: Connected, inputs: Mapping[str, Input | Node], prefix: str) -> dict[str, Input | Node]:
@@ -122,6 +125,7 @@ class Elaboration:
             if node is not None and _within_size(layer, node, self._problems) and self._weights.admit(layer, node):
                 values[name] = node
                 self.nodes.append(node)
+                self.stated[path] = (layer, self._problems.uses)
         return values
 
 

@@ -228,7 +228,8 @@ class _Session:
                         views = self.material.recipe.evaluation.views
                         scores = self._score(self.material.splits.validation, views, lambda _: None, observers)
                 except StopRequested as request:
-                    position, stopped = request.position, stop.received
+                    # Where only another process was told to stop, that one's signal is not known here.
+                    position, stopped = request.position, stop.received or Signals.SIGTERM
         finally:
             observers.close()
         if stopped is None:

@@ -180,6 +180,37 @@ def test_standard_input_is_no_spec(command: list[str]) -> None:
     assert "hint: standard input is not read: name a .yaml file" in found.stderr
 
 
+WAITS = """
+import signal, sys, time
+from netspec.cli import process
+
+process.UNTIL_KILLED = 0.5
+process._say_why_first()
+signal.signal(signal.SIGTERM, lambda *_: None)  # as training does, which leaves when its step has ended
+print(flush=True)
+time.sleep(float(sys.argv[1]))
+"""
+
+
+def test_a_process_that_waits_within_a_step_says_so_before_torchrun_kills_it() -> None:
+    """And goes on, as long as it takes, where there is nobody who would."""
+    for environment, seconds, ended in (({"TORCHELASTIC_RUN_ID": "1"}, 60, True), ({}, 1.5, False)):
+        variables = {key: value for key, value in os.environ.items() if key != "TORCHELASTIC_RUN_ID"}
+        running = subprocess.Popen(
+            [sys.executable, "-c", WAITS, str(seconds)],
+            env=variables | {"RANK": "3"} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.terminate()
+        _, told = running.communicate(timeout=50)
+        assert ("process 3 was ended while it waited: another one may say why" in told) == ended
+        assert running.returncode == (128 + signal.SIGTERM if ended else 0)
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m netspec schema | true; echo ${{PIPESTATUS[0]}}"
     found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

@@ -131,6 +131,9 @@ def test_what_cannot_be_divided_says_which_layer_and_why() -> None:
     assert message.startswith("conv2 works in 2 groups, which cannot be shared out among 4 towers")
     only = Chain("none", features=(6,)).add("fc", "dense", units=5).graph()
     assert "no layer of none can be divided among 2 towers (fc: 5 outputs" in unplaceable(only, 2)
+    deep = unplaceable(load_graph(SPECS / "vgg.yaml"), 3)
+    assert "conv2_1.conv: 128 outputs cannot be shared out among 3 towers; and 13 more layers)" in deep
+    assert "conv2_2" not in deep
 
 
 @pytest.mark.parametrize("towers", [2, 4])

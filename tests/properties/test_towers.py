@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 import pytest
 from hypothesis import assume, given, settings
@@ -26,7 +25,7 @@ TORCH = find_backend("torch")
 
 @pytest.fixture(scope="module")
 def many() -> Iterator[InTowers]:
-    with InTowers(TORCH, 2, partial(find_backend, "torch")) as towers:
+    with InTowers(TORCH, 2) as towers:
         yield towers
 
 

@@ -2,9 +2,9 @@
 
     failing_tower.py FAILURE ARGUMENT...
 
-FAILURE is `SIGKILL` or `SIGSTOP`, what the second process sends to itself once the run has written a checkpoint after
-the first; `start`, killed before it has met the others; or `versions`, so that it takes itself for a program of another
-version.
+FAILURE is `SIGKILL`, `SIGSTOP` or `SIGTERM`, what the second process sends to itself once the run has written a
+checkpoint after the first; `start`, killed before it has met the others; or `versions`, so that it takes itself for a
+program of another version.
 """
 
 from __future__ import annotations

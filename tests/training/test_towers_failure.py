@@ -1,6 +1,7 @@
 """One of the processes that train together fails: the others stop, say so once, and leave nothing half-written."""
 
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -106,6 +107,16 @@ def test_a_process_that_hangs_is_waited_for_as_long_as_was_said(spec: Path) -> N
         assert "Traceback" not in text
     assert any(f"waited {TIMEOUT} s for the others in vain: Timed out" in text for text in told.values())
     assert_whole_and_goes_on(spec, "hung")
+
+
+def test_one_that_is_told_to_stop_takes_the_others_along(spec: Path) -> None:
+    """By a signal to it alone, which is not the one that is heard."""
+    processes = start([[FAILING, "SIGTERM", *arguments(spec, "told", *LONG, *TOWERS)]] * 2)
+    told = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [128 + signal.SIGTERM, 0], told
+    assert "stopped by SIGTERM after step " in told[0][1]
+    assert "error: " not in told[0][1] + told[1][1]
+    assert_whole_and_goes_on(spec, "told")
 
 
 def _wait_until_stopped(process: Forked) -> None:

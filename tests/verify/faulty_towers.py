@@ -1,32 +1,26 @@
-"""Backends that are wrong in towers alone, one way each, made in the processes that `verify_towers` starts."""
+"""What makes the trainers wrong in towers alone, one way each: called in the processes that `verify_towers` starts."""
 
 from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import netspec_torch.trainer
 import numpy as np
 import torch
-from netspec_torch import BACKEND
 from netspec_torch.towers import Tower
 from numpy.typing import NDArray
 from torch import nn
 
-from netspec.lowering import Backend, StepResult
+from netspec.lowering import StepResult
 from netspec.ops.base import Weights
 
 RANK = "RANK"
 
 
-def sound() -> Backend:
-    return BACKEND
-
-
-def of_another_towers_weights() -> Backend:
+def of_another_towers_weights() -> None:
     """Each tower keeps the share of the first."""
 
     def own(tower: Tower, arrays: Weights) -> Weights:
@@ -36,10 +30,9 @@ def of_another_towers_weights() -> Backend:
         }
 
     Tower.own = own  # type: ignore[method-assign]
-    return BACKEND
 
 
-def with_layer(kind: str, function: str, wrong: Callable[..., Any]) -> Backend:
+def with_layer(kind: str, function: str, wrong: Callable[..., Any]) -> None:
     """A layer that exchanges, its autograd function's backward pass replaced."""
     attach = Tower.attach
 
@@ -51,10 +44,9 @@ def with_layer(kind: str, function: str, wrong: Callable[..., Any]) -> Backend:
                 setattr(vars_of_source[function], "backward", staticmethod(wrong))  # noqa: B010 # of emitted source
 
     Tower.attach = attached  # type: ignore[method-assign]
-    return BACKEND
 
 
-def that_do_not_sum_what_is_gathered() -> Backend:
+def that_do_not_sum_what_is_gathered() -> None:
     """The gradient of a gathered value: a tower's own part of the sum."""
 
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None]:
@@ -62,10 +54,10 @@ def that_do_not_sum_what_is_gathered() -> Backend:
         share = g.chunk(torch.distributed.get_world_size(group), ctx.dim)
         return share[torch.distributed.get_rank(group)].contiguous(), None, None
 
-    return with_layer("Gather", "GatherFunction", backward)
+    with_layer("Gather", "GatherFunction", backward)
 
 
-def that_sum_what_is_whole() -> Backend:
+def that_sum_what_is_whole() -> None:
     """The gradient of a collected value, which each tower has whole, added up over them."""
 
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None]:
@@ -73,20 +65,19 @@ def that_sum_what_is_whole() -> Backend:
         towers = torch.distributed.get_world_size(group)
         return (g.chunk(towers, ctx.dim)[torch.distributed.get_rank(group)] * towers).contiguous(), None, None
 
-    return with_layer("Collect", "CollectFunction", backward)
+    with_layer("Collect", "CollectFunction", backward)
 
 
-def that_clip_each_by_its_own_norm() -> Backend:
+def that_clip_each_by_its_own_norm() -> None:
     """The norm of the gradients that a tower has."""
 
     def norm(tower: Tower, gradients: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.stack([g.square().sum() for g in gradients.values()]).sum().sqrt()
 
     Tower.norm = norm  # type: ignore[method-assign]
-    return BACKEND
 
 
-def that_drop_the_first_towers_channels() -> Backend:
+def that_drop_the_first_towers_channels() -> None:
     """Each tower takes the first one's share of a mask."""
     mask = Tower._mask
 
@@ -95,10 +86,9 @@ def that_drop_the_first_towers_channels() -> Backend:
         return own if own.shape == array.shape else array[:, : own.shape[1]]
 
     Tower._mask = wrong  # type: ignore[method-assign]
-    return BACKEND
 
 
-def of_which_one_sees_another_loss() -> Backend:
+def of_which_one_sees_another_loss() -> None:
     """The second tower's loss differs in its last bit."""
     step = netspec_torch.trainer.TorchTrainer.step
 
@@ -108,10 +98,9 @@ def of_which_one_sees_another_loss() -> Backend:
         return StepResult(loss, result.wrong, result.gradients)
 
     netspec_torch.trainer.TorchTrainer.step = wrong  # type: ignore[method-assign]
-    return BACKEND
 
 
-def of_which_one_dies() -> Backend:
+def of_which_one_dies() -> None:
     """The second tower's process is killed where it is to predict."""
 
     def gone(*_: Any) -> Any:
@@ -119,10 +108,9 @@ def of_which_one_dies() -> Backend:
 
     if os.environ[RANK] == "1":
         netspec_torch.trainer.TorchTrainer.predict = gone  # type: ignore[method-assign]
-    return BACKEND
 
 
-def of_which_one_breaks() -> Backend:
+def of_which_one_breaks() -> None:
     """The second tower's process meets a defect."""
 
     def broken(*_: Any) -> Any:
@@ -130,11 +118,3 @@ def of_which_one_breaks() -> Backend:
 
     if os.environ[RANK] == "1":
         netspec_torch.trainer.TorchTrainer.predict = broken  # type: ignore[method-assign]
-    return BACKEND
-
-
-def of_which_one_sleeps() -> Backend:
-    """The second tower's process never answers."""
-    if os.environ[RANK] == "1":
-        netspec_torch.trainer.TorchTrainer.predict = lambda *_: time.sleep(1000)  # type: ignore
-    return BACKEND

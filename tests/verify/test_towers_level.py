@@ -12,13 +12,13 @@ import pytest
 
 from netspec.errors import BackendError, NetspecError, VerificationError
 from netspec.graph import Graph
-from netspec.lowering import Backend, find_backend
+from netspec.lowering import find_backend
 from netspec.recipe import Recipe
 from netspec.testing.networks import Chain
 from netspec.verify import Report
 from netspec.verify.towers import verify_towers
 from tests.forked import fork_towers
-from tests.training.towers import ROOT
+from tests.training.towers import ROOT, SPEC
 from tests.verify import faulty_towers
 
 TORCH = find_backend("torch")
@@ -31,7 +31,13 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 RECIPE = Recipe.model_validate(
-    {"batch_size": 4, "steps": 1, "clip_gradient_norm": 1.0, "optimizer": {"name": "adam", "learning_rate": 0.1}}
+    {
+        "batch_size": 4,
+        "steps": 1,
+        "clip_gradient_norm": 1.0,
+        "optimizer": {"name": "adam", "learning_rate": 0.1},
+        "augmentation": {"mixup": {"alpha": 0.8}, "cutmix": {"alpha": 1.0}},  # which leave no images to predict
+    }
 )
 
 
@@ -51,8 +57,10 @@ def network(units: int = 6) -> Graph:
     )
 
 
-def proof(load: Callable[[], Backend], units: int = 6) -> Report:
-    return verify_towers(network(units), TORCH, 2, recipe=RECIPE, load=load)
+def proof(patch: pytest.MonkeyPatch, fault: Callable[[], None], units: int = 6) -> Report:
+    """In processes of which each has planted the fault in itself."""
+    fork_towers(patch, fault)
+    return verify_towers(network(units), TORCH, 2, recipe=RECIPE)
 
 
 def test_two_towers_are_one_device() -> None:
@@ -71,7 +79,7 @@ def test_two_towers_are_one_device() -> None:
 
 
 @pytest.mark.parametrize(
-    ("load", "units", "level"),
+    ("fault", "units", "level"),
     [
         (faulty_towers.of_another_towers_weights, 6, "forward"),
         (faulty_towers.that_do_not_sum_what_is_gathered, 6, "gradient"),
@@ -81,8 +89,10 @@ def test_two_towers_are_one_device() -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_what_is_wrong_in_towers_is_caught(load: Callable[[], Backend], units: int, level: str) -> None:
-    report = proof(load, units)
+def test_what_is_wrong_in_towers_is_caught(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], units: int, level: str
+) -> None:
+    report = proof(monkeypatch, fault, units)
     assert not report.passed
     failed = [c for c in report.comparisons if not c.passed]
     assert failed[0].level == level
@@ -93,19 +103,19 @@ def test_what_is_wrong_in_towers_is_caught(load: Callable[[], Backend], units: i
         assert "training is not compared: the networks differ before it begins" in report.notes
 
 
-def test_towers_that_do_not_agree_are_told() -> None:
+def test_towers_that_do_not_agree_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(VerificationError, match=r"towers 0 and 1 do not agree: a step's loss is \d.* in one and \d"):
-        proof(faulty_towers.of_which_one_sees_another_loss)
+        proof(monkeypatch, faulty_towers.of_which_one_sees_another_loss)
 
 
-def test_a_process_that_is_killed_is_told_and_the_others_are_ended() -> None:
+def test_a_process_that_is_killed_is_told_and_the_others_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BackendError, match=r"the process of tower 1 ended of itself, with exit code -9"):
-        proof(faulty_towers.of_which_one_dies)
+        proof(monkeypatch, faulty_towers.of_which_one_dies)
 
 
-def test_a_defect_in_a_process_is_told_with_its_trace() -> None:
+def test_a_defect_in_a_process_is_told_with_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match=r"in the process of tower 1: Traceback(.|\n)*ZeroDivisionError: a defect"):
-        proof(faulty_towers.of_which_one_breaks)
+        proof(monkeypatch, faulty_towers.of_which_one_breaks)
 
 
 def test_what_cannot_be_compared_is_an_error_before_a_process_is_started() -> None:
@@ -114,44 +124,53 @@ def test_what_cannot_be_compared_is_an_error_before_a_process_is_started() -> No
         verify_towers(two, TORCH, 2)
 
 
-INTERRUPTED = """
-import sys
-from tests.verify import faulty_towers
-from tests.verify.test_towers_level import proof
-
-if __name__ == "__main__":
-    proof(faulty_towers.of_which_one_sleeps)
-"""
-
-
-def test_ctrl_c_ends_the_processes_too(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(INTERRUPTED)
+@pytest.fixture
+def command(tmp_path: Path) -> subprocess.Popen[str]:
+    """The command itself, with processes of its own."""
+    spec = tmp_path / "small.yaml"
+    spec.write_text(SPEC)
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    process = subprocess.Popen(
-        [sys.executable, str(script)],
+    return subprocess.Popen(
+        [sys.executable, "-m", "netspec", "verify", str(spec), "--parallel", "towers"],
         env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    children = _children_that_sleep(process)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-    _, told = process.communicate(timeout=30)
-    assert told.count("KeyboardInterrupt") >= 1
-    assert told.count("Traceback") == 1  # the script's own
-    assert [child for child in children if Path(f"/proc/{child}").exists()] == []
 
 
-def _children_that_sleep(process: subprocess.Popen[str]) -> list[int]:
-    """The towers' processes, once the second has been asleep for a while and the first has answered."""
+def test_ctrl_c_ends_the_processes_too(command: subprocess.Popen[str]) -> None:
+    """One of them hangs, and the other waits for it, when it comes."""
+    towers = _towers_that_have_met(command)
+    os.kill(towers[1], signal.SIGSTOP)
+    time.sleep(1.0)
+    os.killpg(command.pid, signal.SIGINT)  # as a terminal does
+    out, told = command.communicate(timeout=30)
+    assert (out, command.returncode) == ("", 128 + signal.SIGINT)
+    assert "Traceback" not in told
+    assert [tower for tower in towers if Path(f"/proc/{tower}").exists()] == []
+
+
+def test_the_processes_end_with_who_started_them(command: subprocess.Popen[str]) -> None:
+    """Whatever they are doing, and however it ended."""
+    towers = _towers_that_have_met(command)
+    command.kill()
+    command.communicate()
+    for _ in range(100):
+        if not any(Path(f"/proc/{tower}").exists() for tower in towers):
+            return
+        time.sleep(0.1)
+    pytest.fail("they go on")
+
+
+def _towers_that_have_met(process: subprocess.Popen[str]) -> list[int]:
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     for _ in range(1200):
         assert process.poll() is None
         towers = [child for child in map(int, listed.read_text().split()) if _has_met_another(child)]
         if len(towers) == 2:
-            time.sleep(1.0)
-            return towers
+            return sorted(towers)
         time.sleep(0.1)
     pytest.fail("the towers never met")
 

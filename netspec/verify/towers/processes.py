@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NoReturn, Self, cast
+from typing import Any, NoReturn, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +22,8 @@ from netspec.errors import BackendError, VerificationError
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, Batch, Model, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.ops.base import Array, Weights
-from netspec.verify.towers.talk import receive, send
-from netspec.verify.towers.worker import Reply, serve
+from netspec.passes import Level as Optimization
+from netspec.verify.towers.talk import Reply, Request, receive, send
 
 LAST_WORDS = 2.0  # seconds in which a process that caused what others complain of is seen to be gone
 
@@ -30,11 +34,11 @@ class InTowers(Backend):
     Args:
         backend: that trains in towers.
         towers: how many.
-        load: makes the backend in each of the processes; it has to be importable there.
+        optimize: the level at which it does. The processes find it by its name.
     """
 
-    def __init__(self, backend: Backend, towers: int, load: Callable[[], Backend]) -> None:
-        self._backend, self._towers, self._load = backend, towers, load
+    def __init__(self, backend: Backend, towers: int, optimize: Optimization = "none") -> None:
+        self._backend, self._towers, self._optimize = backend, towers, optimize
         self.name = f"{backend.name} in {towers} towers"
         self.requires, self.dtypes, self.lowerings = backend.requires, backend.dtypes, backend.lowerings
         self.trains, self.in_towers = backend.trains, True
@@ -58,7 +62,9 @@ class InTowers(Backend):
         Raises:
             BackendError: a process ended, or cannot train this.
         """
-        self._processes = self._processes or Processes(self._towers, self._load)
+        if self._processes is None:
+            self._processes = Processes(self._towers)
+            self._processes.ask("backend", self._backend.name, self._optimize)
         return TowersTrainer(self._processes, graph, weights, replace(settings, towers=self._towers))
 
     def __enter__(self) -> Self:
@@ -115,27 +121,50 @@ class TowersTrainer(Trainer):
             self._processes.ask("close")
 
 
-class Processes:
-    """Processes of this machine, one a tower, that do the same at the same time.
+class Process(Protocol):
+    """What is asked of a process that was started here: as much of `subprocess.Popen`."""
 
-    They take no notice of Ctrl-C, which is for who started them, and end when that ends.
+    def poll(self) -> int | None:
+        """How it ended, if it has."""
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+
+    def wait(self) -> int:
+        """How it ended, once it has."""
+
+
+def start_process(environment: Mapping[str, str]) -> tuple[Process, Connection[Any, Any]]:
+    """A tower's process, and who is asked there.
+
+    It is a Python of its own, which finds the modules that this one finds: a fork would have half of PyTorch's threads.
+    Of its own session too: what a terminal sends, as Ctrl-C, is for this one.
     """
+    ours, theirs = Pipe()
+    path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+    with theirs:  # so that it is the process's alone, and its end shows here
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "netspec.verify.towers.worker"],
+            stdin=theirs.fileno(),
+            env=os.environ | environment | {"PYTHONPATH": path},
+            start_new_session=True,
+        )
+    return process, ours
 
-    def __init__(self, towers: int, load: Callable[[], Backend]) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would have half of PyTorch's threads
+
+class Processes:
+    """Processes of this machine, one a tower, that do the same at the same time. They end when this one does."""
+
+    def __init__(self, towers: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="netspec-towers-")
         self._meetings = 0
         self._connections: list[Connection[Any, Any]] = []
-        self._processes: list[Any] = []
+        self._processes: list[Process] = []
         for tower in range(towers):
-            ours, theirs = context.Pipe()
-            environment = {"RANK": f"{tower}", "LOCAL_RANK": f"{tower}", "WORLD_SIZE": f"{towers}"}
-            process = context.Process(
-                target=serve, args=(theirs, load, environment), name=f"netspec tower {tower}", daemon=True
+            process, connection = start_process(
+                {"RANK": f"{tower}", "LOCAL_RANK": f"{tower}", "WORLD_SIZE": f"{towers}"}
             )
-            process.start()
-            theirs.close()  # so that it is the process's alone, and its end shows here
-            self._connections.append(ours)
+            self._connections.append(connection)
             self._processes.append(process)
 
     @property
@@ -158,7 +187,7 @@ class Processes:
         try:
             for connection in self._connections:
                 with suppress(OSError):  # that it is gone is told below
-                    send(connection, (what, arguments, options))
+                    send(connection, Request(what, arguments, options))
             replies = self._replies()
         except BaseException:  # what was asked is under way in them, and its answers would be taken for others
             self.end()
@@ -188,16 +217,16 @@ class Processes:
 
     def _fail(self, message: str, hint: str) -> NoReturn:
         """End all, and say why: that one of them ended is the reason for what the others complain of."""
-        for process in self._processes:
-            process.join(LAST_WORDS / len(self._processes))
-        gone = {tower: process.exitcode for tower, process in enumerate(self._processes) if process.exitcode}
+        until = time.monotonic() + LAST_WORDS
+        while not any(codes := [process.poll() for process in self._processes]) and time.monotonic() < until:
+            time.sleep(0.02)
         self.end()
-        for tower, code in gone.items():
-            raise BackendError(
-                f"the process of tower {tower} ended of itself, with exit code {code}",
-                "-9: out of memory; 1: its traceback is above, and a script of your own has to call netspec under "
-                '`if __name__ == "__main__":`',
-            )
+        for tower, code in enumerate(codes):
+            if code:
+                raise BackendError(
+                    f"the process of tower {tower} ended of itself, with exit code {code}",
+                    "-9: out of memory; of 1 NETSPEC_DEBUG=1 shows the traceback",
+                )
         raise BackendError(message, hint)
 
     def end(self) -> None:
@@ -205,7 +234,7 @@ class Processes:
         for process in self._processes:
             process.kill()
         for process in self._processes:
-            process.join()
+            process.wait()
         for connection in self._connections:
             connection.close()
         self._connections.clear()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph
-from netspec.lowering import Backend, Trainer, at_level, find_backend
+from netspec.lowering import Backend, Trainer, at_level
 from netspec.ops.base import Array, Weights
 from netspec.passes import Level as Optimization
-from netspec.recipe import Recipe
+from netspec.recipe import Augmentation, Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
 from netspec.verify.cases import cases_of, weights_for
@@ -46,7 +46,6 @@ def verify_towers(
     recipe: Recipe | None = None,
     seed: int = 0,
     progress: Progress = lambda _: None,
-    load: Callable[[], Backend] | None = None,
 ) -> Report:
     """Compare a network in towers, a process each, with the network on one device, which the same backend trains.
 
@@ -60,7 +59,6 @@ def verify_towers(
         recipe: the spec's own, to be trained by beside the paper's.
         seed: of weights, samples, labels and dropout masks.
         progress: called with what is about to be done.
-        load: makes the backend in each process; by its name when left out.
 
     Returns:
         The report; it has not been required to pass.
@@ -78,7 +76,7 @@ def verify_towers(
         weights = weights_for(case, seed)
     weights = {name: weights[name] for name in trained.weights}
     one = at_level(backend, optimize)
-    with InTowers(backend, towers, partial(_in_process, load or partial(find_backend, backend.name), optimize)) as many:
+    with InTowers(backend, towers, optimize) as many:
         rule = check_recipes(recipe, [head.name for head in trained.heads])[-1]
         comparisons = compare_once(TrainingCase(trained, weights, rule, seed), one, many, level, progress)
         proof, notes = TrainingProof(), [f"one device and {towers} processes of this machine, over gloo"]
@@ -87,10 +85,6 @@ def verify_towers(
         elif level == "training":
             notes.append("training is not compared: the networks differ before it begins")
     return Report(graph.name, (*comparisons, *proof.comparisons), (), (*notes, *proof.notes), tuple(proof.divergences))
-
-
-def _in_process(load: Callable[[], Backend], optimize: Optimization) -> Backend:
-    return at_level(load(), optimize)
 
 
 def compare_once(
@@ -105,8 +99,9 @@ def compare_once(
             trainers.append(backend.trainer(case.graph, case.weights, case.settings))
             stack.callback(trainers[-1].close)
         rows: list[Comparison] = []
+        plain = replace(case, recipe=case.recipe.model_copy(update={"augmentation": Augmentation()}))
         for step in (0, EPOCH - 1):
-            batch, *_ = case.batches(step)
+            batch, *_ = plain.batches(step)  # what is mixed of two images is for training alone
             progress(f"forward, {len(batch.labels)} samples")
             expected, logits = (trainer.predict(batch.inputs) for trainer in trainers)
             error = difference_of_largest(logits, expected)

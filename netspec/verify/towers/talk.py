@@ -1,26 +1,85 @@
-"""What a process and those that it started say to one another: any value, its arrays without a copy on the way."""
+"""What a process and those that it started say to one another: JSON of a closed list of things, and arrays behind it.
+
+Nothing that is received is code, or can become it: a name that is not listed here is an error.
+"""
 
 from __future__ import annotations
 
-import pickle
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
+from pydantic import BaseModel
+
+from netspec.graph import Graph, Head, Hint, Input, Node, Normalization, Preprocessing
+from netspec.graph.scopes import Formula, Scope
+from netspec.lowering import Batch, StepResult, TrainerSettings, TrainingState
+from netspec.ops import OPS
+from netspec.ops.base import Array
+from netspec.recipe import Recipe
+from netspec.types import DType, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a process is asked to do.
+
+    Attributes:
+        what: `backend`, `trainer`, or a method of the trainer.
+        arguments, options: as that takes them.
+    """
+
+    what: str
+    arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a process says to what it was asked.
+
+    Attributes:
+        value: the result; of towers but the first, without its arrays.
+        checksum: of those arrays, which are to be the same in all towers.
+        error: why there is none, where that is for the user to mend.
+        trace: why there is none, where it is a defect.
+    """
+
+    value: Any = None
+    checksum: int = 0
+    error: tuple[str, str] | None = None
+    trace: str = ""
+
+
+RECORDS: Final = {
+    kind.__name__: kind
+    for kind in (
+        *(Request, Reply, Batch, StepResult, TrainingState, TrainerSettings, Normalization),
+        *(Graph, Input, Node, Head, Scope, Formula, TensorType),
+    )
+}
+ENUMS: Final = {kind.__name__: kind for kind in (DType, Hint)}
+MODELS: Final[dict[str, type[BaseModel]]] = {"Recipe": Recipe, "Preprocessing": Preprocessing, **OPS}
+NUMBERS: Final = "biuf"  # kinds of NumPy's dtypes whose bytes are all that there is
 
 
 def send(connection: Connection[Any, Any], value: Any) -> None:
-    """Send a value, which may hold arrays; they follow it one by one.
+    """Send a value; its arrays follow it one by one, without a copy on the way.
 
     Raises:
         OSError: nobody is there to receive it.
+        TypeError: it is not of what is listed here.
     """
-    buffers: list[pickle.PickleBuffer] = []
-    text = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    views = [buffer.raw() for buffer in buffers]
-    connection.send([view.nbytes for view in views])
-    connection.send_bytes(text)
-    for view in views:
-        if view.nbytes:
-            connection.send_bytes(view)
+    arrays: list[Array] = []
+    text = json.dumps(_plain(value, arrays))
+    connection.send_bytes(json.dumps([[array.dtype.str, array.shape] for array in arrays]).encode())
+    connection.send_bytes(text.encode())
+    for array in arrays:
+        if array.nbytes:
+            connection.send_bytes(array.reshape(-1).view(np.uint8).data)
 
 
 def receive(connection: Connection[Any, Any]) -> Any:
@@ -28,10 +87,74 @@ def receive(connection: Connection[Any, Any]) -> Any:
 
     Raises:
         EOFError: who would send it is gone.
+        TypeError: it is not of what is listed here.
     """
-    buffers = [bytearray(size) for size in connection.recv()]
+    arrays = [_empty(*described) for described in json.loads(connection.recv_bytes())]
     text = connection.recv_bytes()
-    for buffer in buffers:
-        if buffer:
-            connection.recv_bytes_into(buffer)
-    return pickle.loads(text, buffers=buffers)  # noqa: S301 # of a process of our own
+    for array in arrays:
+        if array.nbytes:
+            connection.recv_bytes_into(array.reshape(-1).view(np.uint8))
+    return _value(json.loads(text), arrays)
+
+
+def _empty(dtype: str, shape: list[int]) -> Array:
+    found = np.dtype(dtype)
+    if found.kind not in NUMBERS:
+        raise TypeError(f"arrays of {found} are not sent")
+    return np.empty(shape, found)
+
+
+def _plain(value: Any, arrays: list[Array]) -> Any:
+    """As JSON has it: a value that JSON has not is an object of one entry, by what it is called here."""
+    match value:
+        case DType() | Hint():
+            return {type(value).__name__: value.value}
+        case None | bool() | int() | float() | str():
+            return value
+        case np.ndarray():
+            if value.dtype.kind not in NUMBERS:
+                raise TypeError(f"arrays of {value.dtype} are not sent")
+            arrays.append(np.ascontiguousarray(value).reshape(value.shape))
+            return {"array": len(arrays) - 1}
+        case BaseModel():
+            return {_listed(getattr(value, "kind", type(value).__name__), MODELS): json.loads(value.model_dump_json())}
+        case Mapping():
+            return {"mapping": [[_plain(key, arrays), _plain(each, arrays)] for key, each in value.items()]}
+        case _ if (names := _names_of(value)) is not None:
+            own = {name: _plain(getattr(value, name), arrays) for name in names}
+            return {_listed(type(value).__name__, RECORDS): own}
+        case list() | tuple() | frozenset():
+            return {type(value).__name__: [_plain(each, arrays) for each in value]}
+    raise TypeError(f"a {type(value).__name__} is not sent")
+
+
+def _names_of(value: Any) -> tuple[str, ...] | None:
+    """The fields of a dataclass or a named tuple."""
+    if is_dataclass(value):
+        return tuple(field.name for field in fields(value))
+    return getattr(value, "_fields", None)
+
+
+def _listed(name: str, kinds: Mapping[str, object]) -> str:
+    if name not in kinds:
+        raise TypeError(f"a {name} is not sent")
+    return name
+
+
+def _value(plain: Any, arrays: list[Array]) -> Any:
+    if not isinstance(plain, dict):
+        return plain
+    ((name, content),) = plain.items()
+    match name:
+        case "array":
+            return arrays[content]
+        case "mapping":
+            return {_value(key, arrays): _value(each, arrays) for key, each in content}
+        case "list" | "tuple" | "frozenset":
+            kind = {"list": list, "tuple": tuple, "frozenset": frozenset}[name]
+            return kind(_value(each, arrays) for each in content)
+    if name in ENUMS:
+        return ENUMS[name](content)
+    if name in MODELS:
+        return MODELS[name].model_validate_json(json.dumps(content))
+    return RECORDS[_listed(name, RECORDS)](**{key: _value(each, arrays) for key, each in content.items()})

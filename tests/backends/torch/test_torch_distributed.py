@@ -56,9 +56,19 @@ def test_others_that_cannot_be_reached_are_said(monkeypatch: pytest.MonkeyPatch)
     port = str(free_port())
     together(monkeypatch, MASTER_PORT=port)
     with pytest.raises(
-        BackendError, match=rf"2 processes .* did not meet at 127\.0\.0\.1:{port}: .*\nhint: .*torchrun"
+        BackendError,
+        match=rf"2 processes .* did not meet at 127\.0\.0\.1:{port}: waited 1 s for one .*\nhint: .*torchrun",
     ):
         torch_process.start(timeout=1)
+
+
+def test_a_port_that_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        together(monkeypatch, MASTER_PORT=str(listener.getsockname()[1]), RANK="0")
+        with pytest.raises(BackendError, match=r"the port is taken by another program\nhint: .*--master-port"):
+            torch_process.start(timeout=1)
 
 
 def test_an_environment_that_is_not_whole_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,16 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize(
     ("name", "towers", "ranks"),
-    [("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2), ("command", 2, 1), ("pixels", 2, 1)],
+    [
+        *(("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2)),
+        *(("command", 2, 1), ("pixels", 2, 1), ("adamw", 2, 2), ("rmsprop", 2, 2)),
+    ],
 )
 def test_training_in_towers_is_training_on_one_device(tmp_path: Path, name: str, towers: int, ranks: int) -> None:
     """Forward, gradients, losses, weights and velocities of 24 steps of the trainer itself, in float64.
 
-    Momentum, decay, clipping, a rate that drops, dropout by shared masks, batch statistics; (2, 2) is a mesh.
+    Momentum, decay, clipping, an average of the weights, a rate that drops, dropout by shared masks, batch statistics,
+    steps of two batches; (2, 2) is a mesh.
     """
     script = [tower_process.__file__, str(tmp_path / "found"), name, str(towers)]
     for process in start([script] * (towers * ranks)):
@@ -62,7 +66,9 @@ def test_that_network_has_every_crossing_and_both_kinds_of_whole_weights(towers:
     assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
 
 
-@pytest.mark.parametrize("name", ["alexnet", "alexnet-caffe", "cifar-alexnet-keras", "resnet", "mobilenet-v2"])
+@pytest.mark.parametrize(
+    "name", ["alexnet", "alexnet-caffe", "cifar-alexnet-keras", "resnet", "mobilenet-v2", "googlenet"]
+)
 def test_a_towers_source_stands_alone_and_has_its_share_of_the_weights(name: str) -> None:
     placement = place(load_graph(ROOT / "specs" / f"{name}.yaml"), 2)
     graph = tower_graph(placement).check()

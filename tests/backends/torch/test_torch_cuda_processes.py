@@ -1,0 +1,148 @@
+"""What processes on GPUs do, as far as it can be seen without one: which device, which exchange, what goes through it.
+
+`torch.cuda` is played by functions of the tests; a network that lies elsewhere than in host memory, by PyTorch's device
+without memory, on which every exchange would fail.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import netspec_torch.distributed as own
+import pytest
+import torch
+from netspec_torch import BACKEND
+from netspec_torch.alike import facts_of
+from netspec_torch.device import choose_device
+from torch import distributed
+
+from netspec.errors import BackendError
+from netspec.lowering import TrainerSettings
+from netspec.recipe import Recipe, Sgd
+from netspec.testing.networks import towers
+from netspec.types import DType
+from tests.training.towers import start
+
+SETTINGS = TrainerSettings(Recipe(batch_size=1, epochs=1, optimizer=Sgd(name="sgd", learning_rate=1.0)))
+CUDA = torch.device("cuda", 1)
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
+    """A machine with two GPUs of different make; the devices that were made the current one."""
+    found: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", found.append)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {'AB'[device.index]}")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    return found
+
+
+def test_each_process_of_a_machine_has_its_own_device(
+    monkeypatch: pytest.MonkeyPatch, chosen: list[torch.device]
+) -> None:
+    """By its number on the machine, not among all; it is the current one before anything is exchanged."""
+    monkeypatch.setenv("RANK", "5")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device(SETTINGS, DType.FLOAT32) == CUDA
+    assert chosen == [CUDA]
+    assert choose_device(replace(SETTINGS, device="cpu"), DType.FLOAT32) == torch.device("cpu")
+    assert chosen == [CUDA]
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(BackendError, match="process 2 of this machine, counted from 0, finds 2 CUDA devices"):
+        choose_device(SETTINGS, DType.FLOAT32)
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(BackendError, match="GPU A does not compute in bfloat16"):
+        choose_device(replace(SETTINGS, precision="bfloat16"), DType.FLOAT32)
+
+
+@pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "cpu:gloo,cuda:nccl")])
+def test_gpus_exchange_by_nccl_and_hosts_by_gloo(monkeypatch: pytest.MonkeyPatch, kind: str, backend: str) -> None:
+    """In the default group, whose backends those of a mesh take over; as long as `--timeout` says."""
+    formed: list[dict[str, Any]] = []
+
+    def rendezvous(*_: object, **__: object) -> Iterator[tuple[Any, int, int]]:
+        yield distributed.HashStore(), 1, 2
+
+    def init_process_group(backend: str, **options: Any) -> None:
+        formed.append({"backend": backend, **options})
+
+    monkeypatch.setattr(sys.modules["torch.distributed.rendezvous"], "rendezvous", rendezvous)
+    monkeypatch.setattr(distributed, "init_process_group", init_process_group)
+    monkeypatch.setattr(distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(own, "_let_the_watchdog_be_heard", lambda: None)
+    processes = own.Processes._formed(torch.device(kind), replace(SETTINGS, timeout=7.0), 2)
+    assert (processes.rank, processes.world, processes.joined) == (1, 2, True)
+    ((found),) = formed
+    assert (found["backend"], found["timeout"].total_seconds()) == (backend, 7.0)
+    assert distributed.distributed_c10d.BackendConfig(backend).get_device_backend_map()["cpu"] == "gloo"
+
+
+HOSTS = """
+import os
+import numpy as np
+import torch
+from netspec.errors import BackendError
+from netspec.testing.networks import towers
+from netspec_torch.alike import require_alike
+from netspec_torch.distributed import Processes
+from tests.backends.torch.test_torch_cuda_processes import SETTINGS
+
+torch.distributed.init_process_group("gloo")
+rank = torch.distributed.get_rank()
+processes = Processes(torch.device("meta"), rank, 2, timeout=30)
+print(processes.any(rank == 1), processes.any(False), processes.counts([3, 1] if rank else [4]))
+print(processes.sum(torch.tensor([1.0 + rank])).tolist())
+require_alike({"the device": "cuda"})
+try:
+    require_alike({"the device": ["cuda", "cpu"][rank]})
+except BackendError as error:
+    print(error.message)
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_what_hosts_tell_one_another_does_not_go_through_their_devices() -> None:
+    for process in start([["-c", HOSTS]] * 2):
+        told, trace = process.communicate(timeout=120)
+        assert process.returncode == 0, trace
+        assert told.splitlines() == [
+            "True False [7, 1]",
+            "[3.0]",
+            "the 2 processes are not alike in the device (cuda in process 0, cpu in process 1)",
+        ]
+
+
+def test_towers_need_devices_of_one_make(chosen: list[torch.device]) -> None:
+    """Of one seed GPUs of another make draw other masks; samples alone may be divided among any."""
+    artifact = BACKEND.lower(towers())
+
+    def device(place: torch.device, towers: int) -> str:
+        return facts_of(artifact, {}, replace(SETTINGS, towers=towers), place)["the device"]
+
+    assert [device(torch.device("cuda", index), 2) for index in range(2)] == ["GPU A", "GPU B"]
+    assert [device(torch.device("cuda", index), 1) for index in range(2)] == ["cuda", "cuda"]
+    assert device(torch.device("cpu"), 2) == "cpu"
+    assert not chosen
+
+
+def test_a_group_of_gpus_alone_that_somebody_formed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_backend", lambda: "nccl")
+    with pytest.raises(BackendError, match=r'(?s)on GPUs alone.*init_process_group."cpu:gloo,cuda:nccl"'):
+        own.Processes.join(CUDA, SETTINGS)
+
+
+def test_of_an_error_of_nccl_the_reason_is_told() -> None:
+    error = distributed.DistBackendError(
+        "NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77, invalid usage (run with NCCL_DEBUG=WARN "
+        "for details), NCCL version 2.27.5\nncclInvalidUsage: This usually reflects invalid usage of NCCL library.\n"
+        "Last error:\nDuplicate GPU detected : rank 0 and rank 1 both on CUDA device 1b000"
+    )
+    told = "lost the others: Duplicate GPU detected : rank 0 and rank 1 both"
+    with pytest.raises(BackendError, match=told), own.Processes(CUDA, 0, 2).told():
+        raise error
