@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +20,7 @@ def main() -> NoReturn:
     gc.set_threshold(100_000)  # a command is over soon: collecting as often as a server does is a tenth of its start
     # pydantic would read the metadata of every installed distribution to find plugins; netspec uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # an image is read, or an error names it and what is wrong
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark
