@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -122,9 +121,7 @@ def load_image(path: Path, shape: tuple[int, ...], preprocessing: Preprocessing)
     if path.is_dir():
         raise NetspecError(f"{path}: is a directory", "name the images in it")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Image size", RuntimeWarning)  # Pillow's, whose limit is an error here
-            image = open_image(path, gray=preprocessing.channel_order == "gray")
+        image = open_image(path, gray=preprocessing.channel_order == "gray")
         image = center(fit(image, preprocessing.resize_shorter_side, height, width), height, width)
     except FileNotFoundError as error:
         raise NetspecError(f"{path}: there is no such file") from error

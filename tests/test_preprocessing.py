@@ -176,6 +176,7 @@ def test_a_damaged_image_is_named(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [30, 10], ids=["a warning of Pillow's", "an error of Pillow's"])
+@pytest.mark.filterwarnings("ignore:Image size")
 def test_a_decompression_bomb_is_refused(
     pixels: np.ndarray, tmp_path: Path, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

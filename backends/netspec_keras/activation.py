@@ -50,7 +50,7 @@ def activation(op: Elementwise, node: Node, out: ModelWriter) -> None:
 
 @lowers(PRelu)
 def prelu(op: PRelu, node: Node, out: ModelWriter) -> None:
-    """`layers.PReLU`, its slopes shared along all axes but the channels', or along all."""
+    """Our own, for `layers.PReLU` has no gradient at 0; its slopes shared along all axes, or all but the channels'."""
     rank = node.type.rank
     channels = native_axis(1, rank) % rank
     along = tuple(axis for axis in range(1, rank) if op.shared or axis != channels)
@@ -59,7 +59,7 @@ def prelu(op: PRelu, node: Node, out: ModelWriter) -> None:
     settings: dict[str, LiteralValue] = {"shared_axes": along} if along else {}
     out.apply(
         node,
-        call("layers.PReLU", alpha_initializer=call("keras.initializers.Constant", 0.25), **settings),
+        call("SlopedPReLU", alpha_initializer=call("keras.initializers.Constant", 0.25), **settings),
         *out.inputs(node),
     )
 

@@ -62,6 +62,7 @@ SUPPORT: Final = {
     "ReflectionPadding2D": "reflection_padding",
     "Resize2D": "resize2d",
     "ScaledDotProductAttention": "scaled_dot_product_attention",
+    "SlopedPReLU": "sloped_prelu",
     "PreciseRescaling": "precise_rescaling",
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",

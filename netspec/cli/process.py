@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +24,7 @@ def main() -> NoReturn:
     # pydantic would read the metadata of every installed distribution to find plugins; netspec uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     defer_metadata()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # an image is read, or an error names it and what is wrong
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark

@@ -42,7 +42,10 @@ class Relu6(Elementwise, kind="relu6"):
 
 
 class LeakyRelu(Elementwise, kind="leaky_relu"):
-    """x where positive, else negative_slope · x. Source: Maas et al. 2013, whose slope of 0.01 is the default."""
+    """x where positive, else negative_slope · x; its gradient at 0 is the slope.
+
+    Source: Maas et al. 2013, whose slope of 0.01 is the default.
+    """
 
     trap: ClassVar[str] = "another default slope: 0.01 in torch, 0.3 in Keras"
 
@@ -60,13 +63,15 @@ class LeakyRelu(Elementwise, kind="leaky_relu"):
 class PRelu(WeightedOp, kind="prelu"):
     """x where positive, else slope · x, the slope learned: one for each channel, or one for all (`shared`).
 
+    Its gradient at 0 is the slope.
+
     Shapes:
         x (N, C) or (N, C, …) → the same; weight (C,), or (1,) when `shared`.
 
     Source: He et al. 2015 (rectifiers), section 2.1; slopes start at 0.25, as there.
     """
 
-    trap: ClassVar[str] = "a slope for each element, as Keras has it by default"
+    trap: ClassVar[str] = "a slope for each element, as Keras has it by default; its PReLU has no gradient at 0 either"
 
     shared: bool = False
 

@@ -22,7 +22,7 @@ from netspec.spec.document import (
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.hints import suggest
-from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
+from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
 from netspec.spec.order import topological_order
 from netspec.spec.weight_patterns import check_overrides
 from netspec.types import TensorType
@@ -220,7 +220,11 @@ def _blame(layer: LayerSpec, attribute: str) -> Position:
 
 
 def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:
-    """Whether the output and each weight are of a size that could be."""
+    """Whether the output and each weight are of a size that could be, in axes that every framework has."""
+    if node.type.rank > MAX_AXES:
+        message = f"its output {node.type} would have {node.type.rank} axes"
+        problems.add(layer.at, message, f"at most {MAX_AXES} axes are taken, the batch among them")
+        return False
     tensors = {"its output": (str(node.type), node.type.size)}
     if around := node.op.padded(*node.input_types):
         padded = TensorType.of(*around)

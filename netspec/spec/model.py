@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netspec.recipe import Recipe
 
 MAX_ELEMENTS = 2**31
+MAX_AXES = 8  # the batch among them: of more, many ops of TensorFlow are not there, or their gradients are not
 
 
 class MeanFile(Attribute):

@@ -31,7 +31,7 @@ from netspec.spec.expression import Names, Unknown
 from netspec.spec.heads import check_heads
 from netspec.spec.layers import Surroundings, read_defaults
 from netspec.spec.messages import Model, Subject, validate
-from netspec.spec.model import MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
+from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
@@ -235,6 +235,12 @@ def _read_input(name: str, entry: Entry, problems: Problems) -> Input | None:
     if spec is None:
         return None
     type = TensorType.of(*spec.shape)
+    if type.rank > MAX_AXES:
+        message = f"an input of {type} has {type.rank} axes"
+        problems.add(
+            node.entries["shape"].value.at, message, f"at most {MAX_AXES} axes are taken, the batch among them"
+        )
+        return None
     if type.size > MAX_ELEMENTS:
         gib = type.size * 4 / 2**30
         message = f"an input of {type} has {type.size:,} elements a sample, {gib:,.1f} GiB in float32"

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import numpy as np
 
 from netspec import reference
 from netspec.errors import ShapeError, VerificationError
 from netspec.graph import Graph, Input, MeanImage, Node, Preprocessing, make_node
-from netspec.ops import BatchNorm
+from netspec.ops import (
+    BatchNorm,
+    Conv2d,
+    ConvTranspose2d,
+    Dense,
+    Exp,
+    Flatten,
+    MatMul,
+    Permute,
+    Rescale,
+    Reshape,
+    ScaledDotProductAttention,
+    Sigmoid,
+    Slice,
+    Softmax,
+    Tanh,
+)
 from netspec.ops.base import Array
 from netspec.preprocessing import normalize
 from netspec.types import TensorType
 from netspec.weights import stream
 
+SATURATING: Final = (Softmax, Sigmoid, Tanh)
+KERNELS: Final = (Conv2d, ConvTranspose2d, Dense)
+SHAPING: Final = (MatMul, Flatten, Permute, Rescale, Reshape, Slice)  # what these make of small values is small
 PIXEL_STD = 60.0  # of pixels 0 to 255 with their mean subtracted: the scale of AlexNet's input
 MID_GRAY = 127.5  # the middle of pixels 0 to 255
 MOST_VALUES = 1 << 30  # that layers give for a batch, 8 GiB in float64: what a framework holds at once goes with them
@@ -78,12 +97,15 @@ def check_weights_of(graph: Graph, seed: int = 0) -> dict[str, Array]:
 
 
 def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-    """The weights, with running statistics at the scale of what each normalization reads, as training leaves them.
+    """The weights, at the scale of what each normalization and each gate reads, as training leaves them.
 
-    Drawn alone, at a variance of one, they do not normalize: the signal grows with every sum of a residual network, its
-    gates see thousands, and what float32 rounds there is no longer small beside the outputs.
+    Running statistics drawn alone, at a variance of one, do not normalize: the signal grows with every sum of a
+    residual network, its gates see thousands, and what float32 rounds there is no longer small beside the outputs. Nor
+    is it where kernels give gates what they are given, pixels: what is open for one sample is shut for the next, and a
+    few such layers make of rounding whatever can be. A sigmoid that is shut for all samples is 0 in float32.
     """
-    if not any(isinstance(node.op, BatchNorm) for node in graph.nodes):
+    gated = _before_gates(graph)
+    if not gated and not any(isinstance(node.op, BatchNorm) for node in graph.nodes):
         return weights
     found = dict(weights)
 
@@ -93,9 +115,38 @@ def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[
             for name, scale, offset in (("running_mean", 0.1 * std, mean), ("running_variance", std**2, 0.0)):
                 drawn = weights[f"{node.name}.{name}"]
                 found[f"{node.name}.{name}"] = (drawn * scale + offset).astype(np.float32)
+        elif node.name in gated:
+            size = max(1.0, float(np.sqrt(np.square(values[0]).mean())))
+            found[f"{node.name}.weight"] = (weights[f"{node.name}.weight"] / size).astype(np.float32)
 
     reference.evaluate(graph, found, inputs, before=lay_around)
     return found
+
+
+def _before_gates(graph: Graph) -> set[str]:
+    """The layers with kernels that a gate alone reads, at once or in other shapes.
+
+    A gate is what saturates, and an exponential, which overflows: float32 has none of 89.
+    """
+    found: set[str] = set()
+    seen: set[str] = set()
+    pending = [name for node in graph.nodes for name in _gate_inputs(node)]
+    while pending:
+        value = graph.values[pending.pop()]
+        if not isinstance(value, Node) or value.name in seen or len(graph.readers[value.name]) > 1:
+            continue
+        seen.add(value.name)
+        if isinstance(value.op, KERNELS):
+            found.add(value.name)
+        elif isinstance(value.op, SHAPING):
+            pending += value.inputs
+    return found
+
+
+def _gate_inputs(node: Node) -> tuple[str, ...]:
+    if isinstance(node.op, ScaledDotProductAttention):
+        return node.inputs[:2]  # queries and keys; values are not what saturates
+    return node.inputs if isinstance(node.op, (*SATURATING, Exp)) else ()
 
 
 def cases_of(graph: Graph, batches: tuple[int, ...] = (), seed: int = 0) -> Iterator[Case]:

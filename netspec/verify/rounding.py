@@ -9,14 +9,12 @@ import numpy as np
 
 from netspec import reference
 from netspec.graph import Graph, Node
-from netspec.ops import Sigmoid, Softmax, Tanh
 from netspec.ops.base import Array
 from netspec.types import DType
-from netspec.verify.cases import Case
+from netspec.verify.cases import SATURATING, Case
 from netspec.verify.compare import FORWARD_TOLERANCE, difference_of_largest
 from netspec.weights import stream
 
-SATURATING: Final = (Softmax, Sigmoid, Tanh)
 # By how much each element of a weight or an input is moved, and all of one together, in units of the last place: as far
 # as sums of a thousand terms are off, and so little that a network which keeps the size of an error moves by less than
 # is tolerated. What moves one by one alone would leave a mean, and the difference of two, where they are.

@@ -16,7 +16,7 @@ from netspec.ops.base import Array
 from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
-from netspec.verify.cases import Case, cases_of, require_numbers, weights_for
+from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, weights_for
 from netspec.verify.compare import (
     GRADIENT_TOLERANCE,
     NEGLIGIBLE_GRADIENT,
@@ -26,7 +26,7 @@ from netspec.verify.compare import (
     relative_l2,
 )
 from netspec.verify.report import NodeError, Report
-from netspec.verify.rounding import SATURATING, Limits
+from netspec.verify.rounding import Limits
 from netspec.verify.training import TrainingProof, compare_training
 from netspec.weights import stream
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from netspec.training.data.sources import open_data
+from tests.cli.conftest import process
 from tests.training.data.source_files import cut, encoded, write_folder, write_parquet
 from tests.training.data.test_masks import write as write_masked
 
@@ -49,6 +51,17 @@ def test_check_lists_what_is_bad_and_fails(netspec: Run, source: Path) -> None:
     assert lines[1] == f"  {source}/bee/none.jpg: an empty file"
     assert lines[2].startswith(f"  {source}/ant/002.png: ")
     assert lines[3].startswith(f"  {source}/bee/text.jpg: ")
+
+
+def test_what_pillow_warns_of_is_not_said(source: Path) -> None:
+    """An orientation that is cut short: the image is read, and is nobody's mistake."""
+    path = next(source.rglob("*.png"))
+    Image.open(path).save(path.with_suffix(".jpg"))
+    data = path.with_suffix(".jpg").read_bytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12\0\3\xff\xff\xff\xff" + bytes(6)
+    path.with_suffix(".jpg").write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif + data[2:])
+    done = process("data", "check", source)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_check_as_json(netspec: Run, tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
-"""Running statistics of a check: at the scale of what is normalized, and a wrong epsilon still shows."""
+"""Running statistics and gates of a check: at the scale of what they read, and a wrong epsilon still shows."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from netspec_torch import BACKEND
 from netspec_torch.backend import TorchBackend
 
 from netspec import reference
 from netspec.graph import Graph
-from netspec.lowering import Artifact
+from netspec.lowering import Artifact, find_backend
 from netspec.ops import BatchNorm
 from netspec.spec import load_graph
+from netspec.testing.networks import Chain
 from netspec.verify import verify
 from netspec.verify.cases import cases_of, check_weights_of, with_statistics
 
@@ -45,3 +47,36 @@ def test_a_wrong_epsilon_shows_in_a_whole_network() -> None:
     verify(graph, [BACKEND], "forward").require()
     report = verify(graph, [OtherEpsilon()], "forward")
     assert not report.passed
+
+
+def highway(layers: int) -> Graph:
+    """Convolutional highway layers that read pixels, and logits."""
+    chain = Chain("highway", image=(1, 12, 12)).add("x0", "conv2d", filters=8, kernel_size=3, padding=1)
+    for i in range(layers):
+        chain.add(f"h{i}", "conv2d", f"x{i}", filters=8, kernel_size=3, padding=1).add(f"candidate{i}", "relu")
+        chain.add(f"t{i}", "conv2d", f"x{i}", filters=8, kernel_size=3, padding=1).add(f"gate{i}", "sigmoid")
+        chain.add(f"carried{i}", "rescale", scale=-1, offset=1)
+        chain.add(f"taken{i}", "multiply", (f"candidate{i}", f"gate{i}"))
+        chain.add(f"kept{i}", "multiply", (f"x{i}", f"carried{i}")).add(f"x{i + 1}", "add", (f"taken{i}", f"kept{i}"))
+    return chain.add("flat", "flatten").add("fc", "dense", units=5).add("prob", "softmax").graph()
+
+
+def test_gates_are_neither_open_nor_shut_and_nothing_else_is_made_small() -> None:
+    graph = highway(9)
+    inputs = next(iter(cases_of(graph))).inputs
+    shown = graph.with_outputs(("t0", "t8", "h8", "fc"))
+    values = reference.evaluate(shown, with_statistics(graph, check_weights_of(graph), inputs), inputs)
+    assert max(float(np.std(values[name])) for name in ("t0", "t8", "fc")) < 3.0
+    assert float(np.std(values["h8"])) > 10.0
+
+
+def encoder(out: str) -> Graph:
+    """One number of an image, by a convolution that reads pixels."""
+    chain = Chain("encoder", image=(1, 12, 12)).add("conv", "conv2d", filters=6, kernel_size=3).add("relu", "relu")
+    chain.add("flat", "flatten").add("fc", "dense", units=1).add("half", "rescale", scale=0.5)
+    return chain.add("out", out).graph()
+
+
+@pytest.mark.parametrize("graph", [highway(9), encoder("sigmoid"), encoder("exp")], ids=["gates", "sigmoid", "exp"])
+def test_what_saturates_or_overflows_at_the_scale_of_pixels_is_one_function(graph: Graph) -> None:
+    verify(graph, [BACKEND, find_backend("onnx")], "forward").require()

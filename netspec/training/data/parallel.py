@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -140,4 +141,5 @@ def _worker_ended(error: RuntimeError) -> NetspecError | None:
 
 def _begin_worker(index: int, count: int) -> None:
     del index, count
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # as commands have it: what is wrong with an image is an error
     end_with_parent()
