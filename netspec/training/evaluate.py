@@ -18,9 +18,9 @@ from netspec.ops import Softmax
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
 from netspec.recipe.augmentation import Views
-from netspec.training.data.batches import evaluation_batches
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.division import hold_back
+from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.sources import open_parts
 from netspec.training.material import image_preprocessing, map_rule, require_classes

@@ -21,8 +21,9 @@ from netspec.recipe.augmentation import Views
 from netspec.spec import ModelSpec, write_spec
 from netspec.spec.write import mean_images
 from netspec.training.checkpoint import Position, Run, load_checkpoint
-from netspec.training.data.batches import Batches, evaluation_batches
+from netspec.training.data.batches import Batches
 from netspec.training.data.dataset import Dataset
+from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import OnBadSample
 from netspec.training.data.parallel import available_threads
 from netspec.training.data.sources import open_data
