@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netspec.lowering import Backend
     from netspec.lowering.trainer import Device, Precision
     from netspec.training.events import Observer
-    from netspec.training.run import TrainOptions
+    from netspec.training.options import TrainOptions
     from netspec.training.study.model import Study
     from netspec.training.study.record import StudyRun
     from netspec.training.study.train import Ending, Progress
@@ -105,7 +105,7 @@ def command(
     """
     from netspec.lowering import find_backend
     from netspec.training.data.sources import require_source
-    from netspec.training.run import TrainOptions
+    from netspec.training.options import TrainOptions
     from netspec.training.study.read import read_study
 
     study = read_study(file, settings, seeds)

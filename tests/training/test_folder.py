@@ -12,7 +12,7 @@ import pytest
 
 from netspec.errors import NetspecError
 from netspec.training.folder import RunFolder, claimed, new_folder
-from netspec.training.run import Outcome
+from netspec.training.session import Outcome
 
 Run = Callable[..., Outcome]
 

@@ -17,7 +17,7 @@ from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
 from netspec.training.folder import RunFolder
 from netspec.training.material import recipe_of
-from netspec.training.run import TrainOptions
+from netspec.training.options import TrainOptions
 from netspec.training.same_run import ABSENT, LENGTH, Difference, differences, filled_in
 from netspec.training.study.model import Member, Study
 

@@ -16,7 +16,8 @@ from signal import Signals
 from netspec.errors import SIGNAL, NetspecError
 from netspec.lowering import Backend
 from netspec.training.events import Observer
-from netspec.training.run import TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
 from netspec.training.stop import StopSignals
 from netspec.training.study.record import (
     Finish,

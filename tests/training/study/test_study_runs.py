@@ -16,7 +16,8 @@ import pytest
 from netspec.errors import NetspecError
 from netspec.lowering import find_backend
 from netspec.training.events import Observers, StepDone
-from netspec.training.run import TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
 from netspec.training.same_run import differences
 from netspec.training.study.model import Study
 from netspec.training.study.read import read_study
