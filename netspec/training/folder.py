@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netspec.errors import NetspecError
@@ -18,9 +18,15 @@ FLOAT = 4  # bytes
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where the files of a run are. Made by `new_folder` or `existing_folder`."""
+    """Where the files of a run are. Made by `new_folder` or `existing_folder`, `claimed` to be written to.
+
+    Attributes:
+        path: of the folder.
+        locked: whether other processes are kept out of it.
+    """
 
     path: Path
+    locked: bool = False
 
     @property
     def spec(self) -> Path:
@@ -112,7 +118,9 @@ def existing_folder(root: Path, name: str, *, named: bool) -> RunFolder:
 
 @contextmanager
 def claimed(folder: RunFolder, another: Callable[[], RunFolder] | None = None) -> Iterator[RunFolder]:
-    """A folder in which no other process trains meanwhile; one in which nothing was written is gone afterwards.
+    """A folder in which no other process trains meanwhile, where its file system has locks.
+
+    One in which nothing was written is gone afterwards.
 
     Args:
         folder: of a run that is there, or of a new one.
@@ -133,7 +141,7 @@ def claimed(folder: RunFolder, another: Callable[[], RunFolder] | None = None) -
             raise NetspecError(reason, "choose another place with --out") from error
     handle = _lock(folder.path)
     try:
-        yield folder
+        yield replace(folder, locked=handle is not None)
     finally:
         if handle is not None:
             os.close(handle)
@@ -143,7 +151,10 @@ def claimed(folder: RunFolder, another: Callable[[], RunFolder] | None = None) -
 
 
 def _lock(path: Path) -> int | None:
-    """Lock a folder for this process; the system lets it go when the process ends, however it ends."""
+    """Lock a folder for this process, None where that cannot be done.
+
+    The system lets it go when the process ends, however it ends.
+    """
     if sys.platform == "win32":
         return None
     import fcntl  # noqa: PLC0415 # Windows has none

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from signal import Signals
 
@@ -68,7 +68,7 @@ class Session:
         observers = self._observers(position, observer)
         stopped = scores = None
         try:
-            for note in (*self.material.splits.notes, *self.trainer.notes):
+            for note in (*self.material.splits.notes, *self.trainer.notes, *self._unlocked()):
                 observers.note(note)
             with StopSignals() as stop:
                 try:
@@ -85,6 +85,11 @@ class Session:
             if self.folder is not None and state is not None:
                 write_run_report(self.folder, self.material, self.backend, self.trainer, state.weights, scores)
         return Outcome(self.folder, position, scores, stopped)
+
+    def _unlocked(self) -> Iterator[str]:
+        """What is to be known where nothing tells two runs in one folder apart."""
+        if self.folder is not None and not self.folder.locked:
+            yield f"{self.folder.path} cannot be locked here: let no other run write to it meanwhile"
 
     def _observers(self, position: Position, observer: Observer) -> Observers:
         if self.folder is None:
