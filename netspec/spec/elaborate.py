@@ -21,7 +21,7 @@ from netspec.spec.document import (
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.hints import suggest
-from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
+from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
 from netspec.spec.order import topological_order
 from netspec.spec.weight_patterns import check_overrides
 from netspec.types import TensorType
@@ -105,7 +105,7 @@ class Elaboration:
     def make(self, connected: Connected, inputs: Mapping[str, Input | Node], prefix: str) -> dict[str, Input | Node]:
         """The values that layers give, by the names that they have where they stand: `conv1`, `stem.skip`."""
         layers = {layer.name: layer for layer in connected.layers}
-        order = topological_order({name: [_base(read) for read in layer.inputs] for name, layer in layers.items()})
+        order = topological_order({name: [layer_of(read) for read in layer.inputs] for name, layer in layers.items()})
         for circle in order.circles:
             _report_circle([layers[name] for name in circle], self._problems)
         values: dict[str, Input | Node] = dict(inputs)
@@ -123,11 +123,6 @@ class Elaboration:
                 values[name] = node
                 self.nodes.append(node)
         return values
-
-
-def _base(read: str) -> str:
-    """The layer that gives a value."""
-    return read.partition(".")[0]
 
 
 def _report_circle(circle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:

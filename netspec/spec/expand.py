@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from netspec.graph import Formula, Input, Node, Scope
 from netspec.spec.blocks import BlockSpec, formulas_of
+from netspec.spec.check_blocks import contains_itself
 from netspec.spec.connect import Connected, connect
 from netspec.spec.document import Problems, quote
 from netspec.spec.expression import Unknown, Value
-from netspec.spec.layers import Surroundings, read_layers
+from netspec.spec.layers import read_layers
 from netspec.spec.model import ModelSpec, UseSpec
 from netspec.spec.parameters import Substitution, value_of
-from netspec.spec.surroundings import contains_itself, seen
+from netspec.spec.surroundings import Surroundings, seen
 from netspec.spec.uses import MAX_LAYERS, Arguments
 
 if TYPE_CHECKING:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
-from netspec.ops import OPS, Op
-from netspec.spec.blocks import LAYER_KEYS, BlockSpec
+from netspec.ops import OPS
+from netspec.spec.blocks import LAYER_KEYS
 from netspec.spec.declarations import name_hint, name_problem
 from netspec.spec.document import (
     DocumentNode,
@@ -21,68 +20,14 @@ from netspec.spec.document import (
     is_null,
     quote,
 )
-from netspec.spec.expression import Names
+from netspec.spec.drafts import DraftLayer, Reading
 from netspec.spec.layer_hints import OPS_HINT, missing_op_hint, op_hint
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
 from netspec.spec.parameters import Substitution
 from netspec.spec.scalars import lookalike, out_of_range
-from netspec.spec.uses import MAX_LAYERS, Use, read_use
-
-
-class Surroundings(NamedTuple):
-    """What layers see of the spec, and of the block that they stand in.
-
-    Attributes:
-        names: what expressions see.
-        defaults: attributes by op.
-        blocks: the blocks that can be used.
-        inputs: what comes from outside, and where that is said.
-        beside: the layers of the same block, whose shapes are not seen.
-    """
-
-    names: Names
-    defaults: Mapping[str, MappingNode]
-    blocks: Mapping[str, BlockSpec]
-    inputs: Mapping[str, Position]
-    beside: Collection[str] = ()
-
-    def substitution(self, problems: Problems) -> Substitution:
-        """What evaluates the expressions of a layer."""
-        return Substitution(self.names, problems, beside=self.beside)
-
-
-class Reading(NamedTuple):
-    """A value that a layer says it reads, and where it says so."""
-
-    name: str
-    at: Position
-
-
-class DraftLayer(NamedTuple):
-    """A layer whose op or use may have failed to validate (both None), its inputs not yet resolved.
-
-    Attributes:
-        inputs: None for a layer that reads the one before.
-        broken: whether what it reads cannot be known.
-        kind: the name of the op, also where its attributes are not right, or not known yet.
-        block: the name of the block, also where the use of it is not right.
-        outputs: the names of a block's outputs; empty for an op, None where they cannot be known.
-        dropped: whether `when`, or `repeat: 0`, leaves it out.
-    """
-
-    name: str
-    at: Position
-    op: Op | None = None
-    inputs: tuple[Reading, ...] | None = None
-    broken: bool = False
-    attributes: MappingNode | None = None
-    default_initializers: frozenset[str] = frozenset()
-    use: Use | None = None
-    kind: str = ""
-    block: str = ""
-    outputs: tuple[str, ...] | None = ()
-    dropped: bool = False
+from netspec.spec.surroundings import Surroundings
+from netspec.spec.uses import MAX_LAYERS, read_use
 
 
 def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, MappingNode]:

@@ -134,6 +134,11 @@ class ModelSpec:
     overrides_at: Mapping[str, Position] = field(default_factory=dict, compare=False, repr=False)
 
 
+def layer_of(value: str) -> str:
+    """The layer, or input, that gives a value: of `stem.skip`, an output of a block, `stem`."""
+    return value.partition(".")[0]
+
+
 class Checked(NamedTuple):
     """What of a spec is whole: `failed` are the layers and inputs that are not, each reported."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netspec.graph import Input
 from netspec.spec.arrivals import read_network
 from netspec.spec.blocks import read_blocks
+from netspec.spec.check_blocks import check_blocks
 from netspec.spec.comparisons import check_comparisons
 from netspec.spec.connect import connect
 from netspec.spec.declarations import MAX_NAME, name_hint, name_problem
@@ -27,15 +28,16 @@ from netspec.spec.document import (
     plain,
     quote,
 )
+from netspec.spec.drafts import DraftLayer
 from netspec.spec.expression import Names, Unknown
 from netspec.spec.heads import check_heads
-from netspec.spec.layers import Surroundings, read_defaults
+from netspec.spec.layers import read_defaults
 from netspec.spec.messages import Model, Subject, validate
 from netspec.spec.model import MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
-from netspec.spec.surroundings import check_blocks, incoming, without_shape
+from netspec.spec.surroundings import Surroundings, incoming, without_shape
 from netspec.spec.weight_patterns import places_of_overrides
 from netspec.types import TensorType
 
@@ -79,21 +81,33 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         layers_at=entries["layers"].at if "layers" in entries else None,
         overrides_at=places_of_overrides(entries),
     )
-    drafts = []
-    if "layers" in entries and is_null(entries["layers"].value) and layers_below(entries, KEYS):
-        pass  # what is not indented was reported
-    elif "layers" in entries:
-        around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
-        drafts = read_network(entries["layers"].value, around, values, spec, problems)
-    elif not is_said_otherwise("layers", entries, KEYS):
-        hint = "for example `layers: {fc: {op: dense, units: 10}}`"
-        problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
+    around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
+    drafts = _read_layers(entries, start, around, values, spec, problems)
     connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
     spec = replace(spec, layers=connected.layers, outputs=connected.outputs, auxiliary=connected.auxiliary)
     if training is not None:
         check_heads(training, entries, connected.heads, problems)
     missing = frozenset(places) - {value.name for value in inputs}
     return Checked(spec, connected.failed | missing)
+
+
+def _read_layers(
+    entries: Mapping[str, Entry],
+    start: Position,
+    around: Surroundings,
+    values: Names,
+    spec: ModelSpec,
+    problems: Problems,
+) -> list[DraftLayer]:
+    if "layers" not in entries:
+        if not is_said_otherwise("layers", entries, KEYS):
+            hint = "for example `layers: {fc: {op: dense, units: 10}}`"
+            problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
+        return []
+    node = entries["layers"].value
+    if is_null(node) and layers_below(entries, KEYS):
+        return []  # what is not indented was reported
+    return read_network(node, around, values, spec, problems)
 
 
 def _names(inputs: tuple[Input, ...], places: Mapping[str, Position], values: Names) -> Names:
