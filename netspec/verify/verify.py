@@ -90,9 +90,7 @@ def verify(
     proof = TrainingProof()
     if trained and not failed:
         proof = compare_training(trained, training, weights, recipe, seed, progress)
-    return Report(
-        graph.name, (*comparisons, *proof.comparisons), nodes, (*notes, *proof.notes), tuple(proof.divergences)
-    )
+    return proof.report(graph.name, comparisons, nodes, notes)
 
 
 def _that_train(backends: Sequence[Backend], level: Level | None) -> list[Backend]:
