@@ -102,6 +102,20 @@ class Entry(NamedTuple):
     at: Position
     value: DocumentNode
 
+    @property
+    def stated_at(self) -> Position:
+        """Where what it says begins: its value, or of a mapping its key."""
+        return self.at if isinstance(self.value, MappingNode) else self.value.at
+
+    def within(self, *path: str) -> Entry:
+        """What stands at a path in it, or the nearest around that which does."""
+        entry = self
+        for key in path:
+            if not isinstance(entry.value, MappingNode) or key not in entry.value.entries:
+                break
+            entry = entry.value.entries[key]
+        return entry
+
 
 class MappingNode(NamedTuple):
     """Keys, in order, with their values."""

@@ -11,6 +11,7 @@ from netspec.ops import Op, WeightedOp
 from netspec.spec.connect import Connected
 from netspec.spec.document import (
     DocumentNode,
+    Entry,
     MappingNode,
     Position,
     Problems,
@@ -199,15 +200,7 @@ def _takes(op: Op, count: int) -> bool:
 
 def _blame(layer: LayerSpec, attribute: str) -> Position:
     """Where the attribute that is to blame stands; the layer's name if the spec does not say it."""
-    at, node = layer.at, layer.attributes
-    for key in filter(None, attribute.split(".")):
-        if not isinstance(node, MappingNode) or key not in node.entries:
-            break
-        entry = node.entries[key]
-        at = entry.at if isinstance(entry.value, MappingNode) else entry.value.at
-        if isinstance(entry.value, MappingNode):
-            node = entry.value
-    return at
+    return Entry(layer.at, layer.attributes).within(*filter(None, attribute.split("."))).stated_at
 
 
 def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:

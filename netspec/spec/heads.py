@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netspec.graph import Graph
-from netspec.spec.document import DocumentNode, Entry, MappingNode, Position, Problems, quote
+from netspec.spec.document import Entry, Position, Problems, quote
 from netspec.spec.hints import suggest
 from netspec.spec.model import LayerSpec, UseSpec, layer_of
 
@@ -30,7 +30,7 @@ def check_heads(
     for name in recipe.loss.auxiliary:
         if name not in heads:
             hint = suggest(name, heads, "there are") if heads else "list it under `auxiliary:` beside `outputs:`"
-            at = _place(entries["training"], "loss", "auxiliary", name)
+            at = entries["training"].within("loss", "auxiliary", name).at
             problems.add(at, f"there is no auxiliary output {quote(name)}", hint)
     for name, at in heads.items():
         if name not in recipe.loss.auxiliary:
@@ -59,14 +59,3 @@ def check_pixels(
             message = f"the loss has `pixel_weights`, and the output {quote(name)} is {graph.type_of(name)}"
             hint = "they are for a class for each pixel, (N, classes, H, W): leave out training.loss.pixel_weights"
             problems.add(layers[layer_of(name)].at, message, hint)
-
-
-def _place(entry: Entry, *path: str) -> Position:
-    """Where a key stands, or what is around it."""
-    node: DocumentNode = entry.value
-    at = entry.at
-    for key in path:
-        if not isinstance(node, MappingNode) or key not in node.entries:
-            break
-        at, node = node.entries[key].at, node.entries[key].value
-    return at

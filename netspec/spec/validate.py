@@ -13,6 +13,7 @@ from netspec.spec.blocks import read_blocks
 from netspec.spec.check_blocks import check_blocks
 from netspec.spec.comparisons import check_comparisons
 from netspec.spec.connect import connect
+from netspec.spec.crops import check_crops
 from netspec.spec.declarations import MAX_NAME, name_hint, name_problem
 from netspec.spec.document import (
     DocumentNode,
@@ -86,6 +87,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
     spec = replace(spec, layers=connected.layers, outputs=connected.outputs, auxiliary=connected.auxiliary)
     if training is not None:
+        check_crops(training, inputs, entries["training"], problems)
         check_heads(training, entries, connected.heads, problems)
     missing = frozenset(places) - {value.name for value in inputs}
     return Checked(spec, connected.failed | missing)

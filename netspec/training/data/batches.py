@@ -87,7 +87,7 @@ class Batches:
         how = Reading(input_shape, preprocessing, on_bad_sample, whole=recipe.augmentation.resizes, rule=rule)
         self._reader = open_reader(dataset, how)
         _require_augmentation(dataset, input_shape, recipe.augmentation, components, masks=rule is not None)
-        self._dataset, self._input_shape, self._recipe, self._components = dataset, input_shape, recipe, components
+        self._dataset, self._recipe, self._components = dataset, recipe, components
         self._bgr = preprocessing is not None and preprocessing.channel_order == "bgr"
         self._rank, self._world = rank, world
         self._size = recipe.batch_size * recipe.accumulate
@@ -188,14 +188,8 @@ def _require_augmentation(
         )
     if augmentation.policy:
         load_operations()
-    crop = augmentation.random_crop
-    if crop and (crop.height, crop.width) != shape[1:]:
-        raise NetspecError(f"random_crop: expected the size of the network's input {shape[1:]}, received {crop}")
-    sides = augmentation.random_shorter_side
-    if sides and sides[0] < max(shape[1:]):
-        size = "x".join(map(str, shape[1:]))
-        raise NetspecError(f"random_shorter_side: a side of {sides[0]} does not cover the network's input of {size}")
-    if augmentation.quarter_turns and shape[1] != shape[2]:
-        raise NetspecError(f"quarter_turns: of square crops alone, and the network's input is {shape[1]}x{shape[2]}")
+    if dataset.images:
+        for misfit in augmentation.misfits(*shape[1:]):
+            raise NetspecError(f"{misfit.name}: {misfit.message}", misfit.hint)
     if augmentation.color_noise and components is None:
         raise NetspecError("color_noise: needs the components of the training set's colors, received none")
