@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from netspec.errors import SpecError
 from netspec.graph import Input, Node
-from netspec.ops import OPS
 from netspec.spec.connect import Connected
-from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems, ScalarNode, quote
+from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems, quote, text_of
 from netspec.spec.drafts import DraftLayer
 from netspec.spec.elaborate import Elaboration
 from netspec.spec.expression import UNKNOWN, Names, Unknown, Value
@@ -24,7 +23,7 @@ from netspec.spec.layers import layers_in, read_inputs, read_layer
 from netspec.spec.model import ModelSpec, layer_of
 from netspec.spec.order import topological_order
 from netspec.spec.parameters import Substitution, names_seen
-from netspec.spec.readings import Known, read_by
+from netspec.spec.readings import Known, read_by, reads_nothing
 from netspec.spec.surroundings import Surroundings, incoming, shape_of
 from netspec.spec.uses import uses_index
 
@@ -127,9 +126,8 @@ class _Arrivals:
 
     def _reads_nothing(self, draft: DraftLayer) -> bool:
         node = self._entries[draft.name].value
-        stated = node.entries["op"].value if isinstance(node, MappingNode) and "op" in node.entries else None
-        kind = draft.kind or (stated.value if isinstance(stated, ScalarNode) else "")
-        return isinstance(kind, str) and kind in OPS and OPS[kind].inputs == (0, 0)
+        stated = node.get("op") if isinstance(node, MappingNode) else None
+        return reads_nothing(draft.kind or (text_of(stated) if stated else ""))
 
     def _sees(self, name: str) -> list[str]:
         """The layers whose shapes the expressions of a layer name."""

@@ -27,8 +27,7 @@ def check_blocks(
         around = Surroundings(not_yet_known(block, values), defaults, blocks, block.inputs)
         drafts = read_layers(block.layers, around, own) if block.layers is not None else []
         if drafts:
-            outputs = block.node.entries["outputs"].value if "outputs" in block.node.entries else None
-            given = connect(drafts, block.inputs, outputs, own, in_block=True).outputs
+            given = connect(drafts, block.inputs, block.node.get("outputs"), own, in_block=True).outputs
             if len(given) < len(block.outputs) and own:
                 checked[name] = replace(block, outputs=())  # which it has is not known
         uses[name] = drafts

@@ -123,6 +123,10 @@ class MappingNode(NamedTuple):
     entries: Mapping[str, Entry]
     at: Position
 
+    def get(self, key: str) -> DocumentNode | None:
+        """What stands under a key; None where there is no such key."""
+        return self.entries[key].value if key in self.entries else None
+
 
 DocumentNode = ScalarNode | SequenceNode | MappingNode
 
@@ -134,6 +138,19 @@ def plain(node: DocumentNode) -> Any:
     if isinstance(node, SequenceNode):
         return tuple(plain(item) for item in node.items)
     return {key: plain(entry.value) for key, entry in node.entries.items()}
+
+
+def scalars_in(node: DocumentNode) -> Iterator[ScalarNode]:
+    """All scalars of a value, in the order of the file."""
+    pending: list[DocumentNode] = [node]
+    while pending:
+        match pending.pop():
+            case ScalarNode() as scalar:
+                yield scalar
+            case SequenceNode(items=items):
+                pending += reversed(items)
+            case MappingNode(entries=entries):
+                pending += reversed([entry.value for entry in entries.values()])
 
 
 def text_of(node: DocumentNode) -> str:
@@ -148,11 +165,7 @@ def is_null(node: DocumentNode) -> bool:
 
 def is_broken(node: DocumentNode) -> bool:
     """Whether a problem was already reported somewhere in this value."""
-    if isinstance(node, ScalarNode):
-        return node.value is BROKEN
-    if isinstance(node, SequenceNode):
-        return any(is_broken(item) for item in node.items)
-    return any(is_broken(entry.value) for entry in node.entries.values())
+    return any(scalar.value is BROKEN for scalar in scalars_in(node))
 
 
 MAX_QUOTED = 60

@@ -10,14 +10,11 @@ from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
 from netspec.spec.connect import Connected
 from netspec.spec.document import (
-    DocumentNode,
     Entry,
-    MappingNode,
     Position,
     Problems,
-    ScalarNode,
-    SequenceNode,
     quote,
+    scalars_in,
 )
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
@@ -230,15 +227,9 @@ def _gib(elements: int) -> str:
 def _largest_number(layer: LayerSpec) -> Position:
     """Where the largest number of a layer stands: what to look at when something is too large."""
     largest, at = 0, layer.at
-    pending: list[DocumentNode] = [layer.attributes]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, MappingNode):
-            pending += [entry.value for entry in node.entries.values()]
-        elif isinstance(node, SequenceNode):
-            pending += node.items
-        elif isinstance(node, ScalarNode) and isinstance(node.value, int) and node.value > largest:
-            largest, at = node.value, node.at
+    for scalar in scalars_in(layer.attributes):
+        if isinstance(scalar.value, int) and scalar.value > largest:
+            largest, at = scalar.value, scalar.at
     return at
 
 

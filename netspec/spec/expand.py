@@ -102,8 +102,7 @@ class Expansion:
         assert block.layers is not None  # noqa: S101 # a whole block has them
         drafts = read_layers(block.layers, around, self._problems)
         self._made += len(drafts) + 1
-        stated = block.node.entries["outputs"].value if "outputs" in block.node.entries else None
-        connected = connect(drafts, block.inputs, stated, self._problems, in_block=True)
+        connected = connect(drafts, block.inputs, block.node.get("outputs"), self._problems, in_block=True)
         values = self._elaboration.make(connected, received, f"{path}.")
         self._active.pop()
         return _outputs(block, connected, values)

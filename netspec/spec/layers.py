@@ -19,6 +19,8 @@ from netspec.spec.document import (
     is_broken,
     is_null,
     quote,
+    scalars_in,
+    text_of,
 )
 from netspec.spec.drafts import DraftLayer, Reading
 from netspec.spec.layer_hints import OPS_HINT, missing_op_hint, op_hint
@@ -120,7 +122,7 @@ def _read_condition(node: DocumentNode, names: Collection[str], problems: Proble
     if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
     if not is_broken(node):
-        text = node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+        text = text_of(node)
         bare = text.strip("${} ")
         hint = f"write `${{{bare}}}`" if bare in names else lookalike(text) or "compare: `${stride > 1}`"
         problems.add(node.at, f"expected true or false, received {describe(node)}", hint)
@@ -235,17 +237,14 @@ def _only_default(default: MappingNode | None, own: MappingNode) -> frozenset[st
 
 
 def _initialized(node: MappingNode) -> set[str]:
-    value = node.entries["initialize"].value if "initialize" in node.entries else None
+    value = node.get("initialize")
     return set(value.entries) if isinstance(value, MappingNode) else set()
 
 
 def _numbers_in_range(node: DocumentNode, problems: Problems) -> bool:
     """Whether no number is so large that computing with it could take memory or time, nor beyond what float32 holds."""
-    if isinstance(node, ScalarNode):
-        wrong = out_of_range(node.value) if isinstance(node.value, int | float) else ""
-        if wrong:
-            problems.add(node.at, wrong)
-        return not wrong
-    items = node.items if isinstance(node, SequenceNode) else [e.value for e in node.entries.values()]
-    in_range = [_numbers_in_range(item, problems) for item in items]  # each is looked at
-    return all(in_range)
+    numbers = [(each.at, each.value) for each in scalars_in(node) if isinstance(each.value, int | float)]
+    wrong = [(at, found) for at, number in numbers if (found := out_of_range(number))]
+    for at, found in wrong:
+        problems.add(at, found)
+    return not wrong

@@ -27,7 +27,7 @@ def read_by(
     if draft.inputs is not None:
         found = [value_read(reading, known, problems, in_block=in_block) for reading in draft.inputs]
         return None if None in found else tuple(name for name in found if name is not None)
-    if draft.kind and OPS[draft.kind].inputs == (0, 0):
+    if reads_nothing(draft.kind):
         return ()
     if before is not None:
         if before.outputs is None or len(before.outputs) <= 1:
@@ -42,6 +42,11 @@ def read_by(
         problems.add(draft.at, message, hint)
         return None
     return tuple(inputs) or None
+
+
+def reads_nothing(kind: str) -> bool:
+    """Whether a kind is that of an op without inputs: a layer of it does not read the one before."""
+    return kind in OPS and OPS[kind].inputs == (0, 0)
 
 
 def _choices(layer: DraftLayer) -> str:
