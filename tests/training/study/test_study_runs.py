@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from collections.abc import Iterator
@@ -217,6 +218,17 @@ def test_two_processes_do_not_train_the_same_run(trainings: Trainings, write_stu
     assert "another process is training this run" in endings[0].failure
     assert not endings[1].failure
     assert [ending.run for ending in trainings.train(study)] == [first]  # it was let go
+
+
+def test_where_nothing_can_be_locked_a_run_is_trained_all_the_same(
+    trainings: Trainings, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_locks(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    study = replace(read_study(write_study()), seeds=(0,))
+    assert not any(ending.failure for ending in trainings.train(study))
 
 
 def test_records_are_json_that_says_what_was_asked(trainings: Trainings, write_study: WriteStudy) -> None:
