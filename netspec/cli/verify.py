@@ -12,6 +12,7 @@ from netspec.cli.options import (
     backends_option,
     chosen_backends,
     compile_option,
+    installed_backends,
     json_option,
     level_of,
     optimize_option,
@@ -147,18 +148,12 @@ def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | N
 
 def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:
     """The backends to compare, and why others are left out: those asked for by name have to be there."""
-    from netspec.errors import BackendError
-    from netspec.lowering import backend_names, find_backend
+    from netspec.lowering import find_backend
 
     if names:
         return [find_backend(name) for name in names], []
-    found = [find_backend(name) for name in backend_names()]
-    left_out = [
-        f"{backend.name} is left out: it needs {', '.join(missing)}: pip install 'netspec[{backend.name}]'"
-        for backend in found
-        if (missing := backend.missing())
+    installed, others = installed_backends()
+    return installed, [
+        f"{backend.name} is left out: it needs {', '.join(backend.missing())}: pip install 'netspec[{backend.name}]'"
+        for backend in others
     ]
-    installed = [backend for backend in found if not backend.missing()]
-    if not installed:
-        raise BackendError("no backend is installed, so there is nothing to compare", "pip install 'netspec[all]'")
-    return installed, left_out
