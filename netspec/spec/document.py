@@ -190,7 +190,7 @@ def describe(node: DocumentNode) -> str:
     return f"{words} from {quote(node.expression)[1:-1]}" if node.expression else words
 
 
-def describe_value(value: ScalarValue) -> str:
+def describe_value(value: object) -> str:
     """A scalar in words."""
     match value:
         case None:
