@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.graph import Preprocessing
+from netspec.preprocessing import center
 from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.fingerprint import fingerprint
-from netspec.training.data.images import center, read_image
+from netspec.training.data.images import read_image
 from netspec.training.data.parallel import available_threads, in_threads
 
 MOST_IMAGES = 100_000
