@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import print_out, print_table
-from netspec.cli.table import Cell, Column, counted, fold, memory, short_count
+from netspec.cli.table import Cell, Column, fold, memory, short_count
 from netspec.errors import NetspecError
 from netspec.graph import Node
 from netspec.graph.localize import local_type
 from netspec.graph.mermaid import shape_of
 from netspec.graph.placement import Crossing, Placement, place, reads
 from netspec.graph.scopes import parent_of
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from netspec.graph import Graph

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from netspec.cli.console import GREEN, print_error, print_out, print_table, style
-from netspec.cli.table import Cell, Column, counted
+from netspec.cli.table import Cell, Column
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,6 +16,7 @@ from netspec.spec.model import ModelSpec, UseSpec
 from netspec.spec.parameters import Substitution, value_of
 from netspec.spec.surroundings import Surroundings, seen
 from netspec.spec.uses import MAX_LAYERS, Arguments
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from netspec.spec.elaborate import Elaboration
@@ -73,7 +74,7 @@ class Expansion:
             self._problems.add(layer.at, f"more than {MAX_NESTING} blocks stand within one another")
             return False
         if len(arriving) != len(block.inputs):
-            expected = f"{len(block.inputs)} input{'s'[: len(block.inputs) != 1]}: {', '.join(block.inputs)}"
+            expected = f"{counted(len(block.inputs), 'input')}: {', '.join(block.inputs)}"
             message = f"the block {quote(block.name)} takes {expected}; received {len(arriving)}"
             self._problems.add(layer.at, message, "list the layers that it reads: `inputs: [a, b]`")
             return False
