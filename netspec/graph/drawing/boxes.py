@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from netspec.graph.graph import Graph, Input, Node
 from netspec.graph.towers import find_runs, keeps_apart
@@ -37,6 +37,7 @@ from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
 
+MERGES: Final[Mapping[type[Op], str]] = {Add: "+", Subtract: "−", Multiply: "×", Concat: "‖"}  # each by its sign
 FOLDED = (
     Elementwise,
     PRelu,
@@ -117,9 +118,15 @@ def _kind(value: Input | Node) -> Kind:
         "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
-        "merge": (Add, Subtract, Multiply, Concat),
+        "merge": tuple(MERGES),
     }
     return next((kind for kind, ops in kinds.items() if isinstance(value.op, ops)), "other")
+
+
+def sign_of(box: Box) -> str:
+    """The sign that a merge is drawn as."""
+    assert isinstance(box.head, Node)  # noqa: S101 # what merges reads something
+    return MERGES[type(box.head.op)]
 
 
 @dataclass(frozen=True, slots=True)
