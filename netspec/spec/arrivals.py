@@ -21,7 +21,7 @@ from netspec.spec.expression import UNKNOWN, Names, Unknown, Value
 from netspec.spec.expression_hints import SIZES
 from netspec.spec.layers import layers_in, read_inputs, read_layer
 from netspec.spec.model import ModelSpec, layer_of
-from netspec.spec.order import topological_order
+from netspec.spec.order import circle_from, topological_order
 from netspec.spec.parameters import Substitution, names_seen
 from netspec.spec.readings import Known, read_by, reads_nothing
 from netspec.spec.surroundings import Surroundings, incoming, shape_of
@@ -135,8 +135,7 @@ class _Arrivals:
 
     def _report_circle(self, circle: tuple[str, ...]) -> None:
         """At the first layer of the circle in the file, from there around: what it reads, or sees the shape of."""
-        start = min(range(len(circle)), key=lambda i: list(self._entries).index(circle[i]))
-        names = [*circle[start:], *circle[: start + 1]]
+        names = circle_from(circle, min(circle, key=list(self._entries).index))
         reads = [after in self._reads(name) for name, after in pairwise(names)]
         if all(reads) and not any(self._waiting.get(name) for name in circle):
             return

@@ -11,7 +11,7 @@ from netspec.spec.document import MappingNode, Problems, quote
 from netspec.spec.drafts import DraftLayer
 from netspec.spec.expression import Names
 from netspec.spec.layers import read_layers
-from netspec.spec.order import topological_order
+from netspec.spec.order import circle_from, topological_order
 from netspec.spec.surroundings import Surroundings, not_yet_known
 from netspec.spec.uses import MAX_LAYERS
 
@@ -37,9 +37,7 @@ def check_blocks(
     order = topological_order({name: _blocks_in(drafts) for name, drafts in uses.items()})
     for circle in order.circles:
         first = min(circle, key=list(blocks).index)
-        start = circle.index(first)
-        names = [*circle[start:], *circle[: start + 1]]
-        problems.add(blocks[first].at, *contains_itself(names))
+        problems.add(blocks[first].at, *contains_itself(circle_from(circle, first)))
         for name in circle:
             checked[name] = broken_block(blocks[name])
     for name in _too_large({name: uses[name] for name in order.names}, blocks, problems):

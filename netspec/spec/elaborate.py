@@ -20,7 +20,7 @@ from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.hints import suggest
 from netspec.spec.model import MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
-from netspec.spec.order import topological_order
+from netspec.spec.order import circle_from, topological_order
 from netspec.spec.weight_patterns import check_overrides
 from netspec.types import TensorType
 
@@ -125,12 +125,11 @@ class Elaboration:
 
 def _report_circle(circle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
     """At the first layer of the circle in the file, from there around."""
-    first = min(range(len(circle)), key=lambda i: (circle[i].at.line, circle[i].at.column))
-    names = [layer.name for layer in (*circle[first:], *circle[: first + 1])]
+    first = min(circle, key=lambda layer: (layer.at.line, layer.at.column))
+    names = circle_from([layer.name for layer in circle], first.name)
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", names[-1]]
-    at = circle[first].at
-    problems.add(at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
+    problems.add(first.at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
 
 
 def _elaborate_layer(layer: LayerSpec, path: str, arriving: Sequence[Input | Node], problems: Problems) -> Node | None:
