@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         Where,
     )
     from netspec.graph import Graph
-    from netspec.training.run import TrainOptions
+    from netspec.training.options import TrainOptions
     from netspec.verify import Report
 
 _HOMES = {
@@ -45,7 +45,7 @@ _HOMES = {
         "Where",
     ),
     "netspec.graph": ("Graph",),
-    "netspec.training.run": ("TrainOptions",),
+    "netspec.training.options": ("TrainOptions",),
     "netspec.verify": ("Report",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -13,7 +13,9 @@ from netspec.ops.base import Weights
 from netspec.passes import Level
 from netspec.spec import ModelSpec, elaborate, read_spec
 from netspec.training.events import Observer, Observers
-from netspec.training.run import Outcome, TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
+from netspec.training.session import Outcome
 from netspec.verify import Report, verify
 from netspec.verify import compare as verification
 from netspec.weights import CanonicalWeights, initialize, load_weights

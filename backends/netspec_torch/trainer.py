@@ -27,6 +27,7 @@ from netspec_torch.layout import takes_channels_last
 from netspec_torch.loss import Targets, missed, summed_loss
 from netspec_torch.masks import DropoutLayers
 from netspec_torch.memory import keep_freed_memory
+from netspec_torch.mistakes import mistakes_told
 from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
 from netspec_torch.synchronized import Share, synchronize
@@ -273,23 +274,8 @@ class TorchTrainer(Trainer):
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Within it, what is the user's to mend is told as a BackendError."""
-        try:
-            with self._processes.told():
-                yield
-        except RuntimeError as error:
-            if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
-                raise
-            raise BackendError(
-                f"{self.device} has not the memory for this batch",
-                "halve training.batch_size and double training.accumulate: the step stays the same",
-            ) from error
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise BackendError(
-                "batch normalization in training needs more than one value of each channel",
-                "set training.last_batch to drop, or another training.batch_size",
-            ) from error
+        with mistakes_told(self.device), self._processes.told():
+            yield
 
 
 def _gradient(weight: Tensor) -> Tensor:

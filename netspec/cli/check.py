@@ -8,7 +8,7 @@ import click
 
 from netspec.cli.console import GREEN, print_error, print_out, style
 from netspec.cli.options import set_option, spec_arguments
-from netspec.cli.table import counted
+from netspec.words import counted
 
 
 @click.command(

@@ -14,7 +14,7 @@ from netspec.errors import NetspecError
 if TYPE_CHECKING:
     from netspec.cli.table import Cell, Column
 
-BOLD, RED, GREEN, DIM = "1", "31", "32", "2"
+BOLD, RED, GREEN = "1", "31", "32"
 
 
 def print_out(text: str = "") -> None:

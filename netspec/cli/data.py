@@ -9,7 +9,8 @@ import click
 
 from netspec.cli.console import GREEN, print_error, print_json, print_note, print_out, print_table, progress, style
 from netspec.cli.options import FILE, bad_sample_option, json_option
-from netspec.cli.table import Cell, Column, counted, memory
+from netspec.cli.table import Cell, Column, memory
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from netspec.training.data.check import DataReport, PartReport

@@ -68,6 +68,22 @@ def chosen_backends(given: Iterable[Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(each for name in names for each in (backend_names() if name == ALL else [name])))
 
 
+def installed_backends() -> tuple[list[Backend], list[Backend]]:
+    """The registered backends whose frameworks are here, and the others.
+
+    Raises:
+        BackendError: none is here.
+    """
+    from netspec.errors import BackendError
+    from netspec.lowering import backend_names, find_backend
+
+    registered = [find_backend(name) for name in backend_names()]
+    installed = [backend for backend in registered if not backend.missing()]
+    if not installed:
+        raise BackendError("no backend is installed, so there is nothing that computes", "pip install 'netspec[all]'")
+    return installed, [backend for backend in registered if backend not in installed]
+
+
 def spec_arguments(function: Decorated) -> Decorated:
     """`SPEC…`."""
     return click.argument("specs", nargs=-1, required=True, type=FILE, metavar="SPEC...")(function)

@@ -15,6 +15,7 @@ from netspec.cli.options import (
     backends_option,
     chosen_backends,
     chosen_weights,
+    installed_backends,
     json_option,
     set_option,
     weights_options,
@@ -125,7 +126,7 @@ def _load_spec(
 ) -> Loaded:
     """A spec, loaded by each backend with the same weights."""
     from netspec.errors import NetspecError
-    from netspec.lowering import backend_names, find_backend
+    from netspec.lowering import find_backend
     from netspec.spec import load_graph
 
     graph = load_graph(path, settings)
@@ -135,8 +136,7 @@ def _load_spec(
         )
     (value,) = graph.inputs
     preprocessing = _require_preprocessing(graph.name, value.preprocessing)
-    installed = [name for name in backend_names() if not find_backend(name).missing()]
-    backends = [find_backend(name) for name in names or installed]
+    backends = [find_backend(name) for name in names] if names else installed_backends()[0]
     for backend in backends:
         backend.require()
     say("weights")

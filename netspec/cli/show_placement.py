@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import print_out, print_table
-from netspec.cli.table import Cell, Column, counted, fold, memory, short_count
-from netspec.errors import NetspecError
+from netspec.cli.table import Cell, Column, fold, memory, short_count
 from netspec.graph import Node
 from netspec.graph.localize import local_type
 from netspec.graph.mermaid import shape_of
 from netspec.graph.placement import Crossing, Placement, place, reads
 from netspec.graph.scopes import parent_of
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from netspec.graph import Graph
@@ -43,10 +43,8 @@ def placement_of(spec: ModelSpec, graph: Graph) -> tuple[Placement, int]:
     Raises:
         NetspecError: it asks for none.
     """
-    if spec.placement is None:
-        raise NetspecError(f"{spec.name} has no placement", "add `placement: {towers: 2}` at the top of the spec")
-    recipe = spec.training
-    return place(graph, spec.placement.towers), recipe.batch_size * recipe.accumulate if recipe else 1
+    towers, recipe = spec.require_placement().towers, spec.training
+    return place(graph, towers), recipe.batch_size * recipe.accumulate if recipe else 1
 
 
 def print_placement(placement: Placement, batch: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from netspec.lowering import Backend
     from netspec.lowering.trainer import Device, Precision
     from netspec.training.events import Observer
-    from netspec.training.run import TrainOptions
+    from netspec.training.options import TrainOptions
     from netspec.training.study.model import Study
     from netspec.training.study.record import StudyRun
     from netspec.training.study.train import Ending, Progress
@@ -105,22 +106,13 @@ def command(
     """
     from netspec.lowering import find_backend
     from netspec.training.data.sources import require_source
-    from netspec.training.run import TrainOptions
     from netspec.training.study.read import read_study
 
     study = read_study(file, settings, seeds)
     found = find_backend(backend or study.backend)
     found.require()
-    given = data or validation or holdout is not None  # then what the study says of its own division is of no use
-    division = (validation, holdout) if given else (study.data.validation, study.data.holdout)
-    options = TrainOptions(
-        data=data or _data_of(study),
-        validation=division[0],
-        holdout=division[1],
-        out=out,
-        device=cast("Device", device),
-        precision=cast("Precision", precision),
-    )
+    options = _options(study, data, validation, holdout)
+    options = replace(options, out=out, device=cast("Device", device), precision=cast("Precision", precision))
     for url in filter(None, (options.data, options.validation)):
         require_source(url)  # once, not in each run
     session = _Session(study.on(options.data, found.name), found, options, as_json)
@@ -129,6 +121,15 @@ def command(
         return session.report(session.train(runs), len(runs))
     arguments = [str(file), *_arguments(options, found, study), *(f"--set={setting}" for setting in settings)]
     return session.report(session.train_in_processes(runs, arguments, processes), len(runs))
+
+
+def _options(study: Study, data: str | None, validation: str | None, holdout: float | None) -> TrainOptions:
+    """The data of the command line, or the study's; of other data the study's division says nothing."""
+    from netspec.training.options import TrainOptions
+
+    if data or validation or holdout is not None:
+        return TrainOptions(data or _data_of(study), validation, holdout)
+    return TrainOptions(_data_of(study), study.data.validation, study.data.holdout)
 
 
 def _data_of(study: Study) -> str:

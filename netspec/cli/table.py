@@ -62,15 +62,6 @@ def short_count(count: int) -> str:
     return str(count)
 
 
-def counted(number: int, what: str) -> str:
-    """So many of something.
-
-    >>> counted(1, "layer"), counted(1024, "weight")
-    ('1 layer', '1,024 weights')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def memory(size: int) -> str:
     """Bytes in the unit in which they are a short number.
 

@@ -24,7 +24,7 @@ from netspec.cli.watch import clock, watching
 from netspec.errors import SIGNAL
 
 if TYPE_CHECKING:
-    from netspec.training.run import Outcome
+    from netspec.training.session import Outcome
 
 
 @click.command(
@@ -113,7 +113,8 @@ def command(spec: Path, backend: str, settings: tuple[str, ...], **options: Any)
     """
     from netspec.lowering import find_backend
     from netspec.spec import read_spec
-    from netspec.training.run import TrainOptions, train
+    from netspec.training.options import TrainOptions
+    from netspec.training.run import train
 
     options["optimize"] = options["optimize"] or "training"
     chosen = TrainOptions(**options)  # each option above has the name of a field

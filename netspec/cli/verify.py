@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from netspec.cli.console import GREEN, print_error, print_json, print_out, print_table, progress, style
+from netspec.cli.console import print_json, progress
 from netspec.cli.options import (
     backends_option,
     chosen_backends,
     compile_option,
+    installed_backends,
     json_option,
     level_of,
     optimize_option,
@@ -22,39 +21,13 @@ from netspec.cli.options import (
     weights_options,
     with_compilation,
 )
-from netspec.cli.table import Cell, Column, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from netspec.graph import Graph
     from netspec.lowering import Backend
-    from netspec.verify import Comparison, Level, NodeError, Report, TrainingDivergence
-
-TITLES = (
-    ("forward", "outputs, of the largest"),
-    ("gradient", "gradients, relative L2"),
-    ("training", "training, of the largest"),
-)
-COLUMNS = (
-    Column("backend"),
-    Column("against"),
-    Column("dtype"),
-    Column("input", fold=True),
-    Column("worst in", fold=True),
-    Column("error", right=True),
-    Column("limit", right=True),
-    Column(""),
-)
-NODE_COLUMNS = (
-    Column("backend"),
-    Column("dtype"),
-    Column("layer", fold=True),
-    Column("op", fold=True),
-    Column("error", right=True),
-    Column("limit", right=True),
-    Column(""),
-)
+    from netspec.verify import Level, Report
 
 
 @click.command(
@@ -117,6 +90,7 @@ def command(
     network. Logits, the gradients of a step, and weights, velocities and losses of those twenty steps are held to what
     one device makes of the same, in float64 to 1e-10, and the towers to one another, to the bit.
     """
+    from netspec.cli.verify_report import as_value, conclude, print_report
     from netspec.spec import elaborate, read_spec
     from netspec.weights import load_weights
 
@@ -133,10 +107,10 @@ def command(
     else:
         report, left_out = _compare_backends(graph, names, chosen, optimize, compiled, common | {"deep": deep})
     if as_json:
-        print_json(_as_json(report, left_out))
+        print_json(as_value(report, left_out))
     else:
-        _print_report(report, left_out)
-    return _conclude(report, quiet=as_json)
+        print_report(report, left_out)
+    return conclude(report, quiet=as_json)
 
 
 def _compare_backends(
@@ -174,119 +148,12 @@ def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | N
 
 def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:
     """The backends to compare, and why others are left out: those asked for by name have to be there."""
-    from netspec.errors import BackendError
-    from netspec.lowering import backend_names, find_backend
+    from netspec.lowering import find_backend
 
     if names:
         return [find_backend(name) for name in names], []
-    found = [find_backend(name) for name in backend_names()]
-    left_out = [
-        f"{backend.name} is left out: it needs {', '.join(missing)}: pip install 'netspec[{backend.name}]'"
-        for backend in found
-        if (missing := backend.missing())
+    installed, others = installed_backends()
+    return installed, [
+        f"{backend.name} is left out: it needs {', '.join(backend.missing())}: pip install 'netspec[{backend.name}]'"
+        for backend in others
     ]
-    installed = [backend for backend in found if not backend.missing()]
-    if not installed:
-        raise BackendError("no backend is installed, so there is nothing to compare", "pip install 'netspec[all]'")
-    return installed, left_out
-
-
-def _print_report(report: Report, left_out: Sequence[str]) -> None:
-    for level, title in TITLES:
-        compared = [c for c in report.comparisons if c.level == level]
-        if compared:
-            print_out(style(f"{report.name}: {title}", "1"))
-            _print_compared(compared)
-            print_out()
-    if report.nodes:
-        print_out(style(f"{report.name}: layer by layer, of the largest", "1"))
-        rows = [[n.backend, n.dtype, n.node, n.op, *_figures(n)] for n in report.nodes]
-        print_table(NODE_COLUMNS, rows, lambda index: not report.nodes[index].passed)
-        print_out()
-    for note in (*report.notes, *left_out):
-        print_out(f"note: {note}")
-
-
-def _print_compared(compared: Sequence[Comparison]) -> None:
-    rows: list[list[Cell]] = [[c.backend, c.against, str(c.dtype), c.case, c.subject, *_figures(c)] for c in compared]
-    print_table(COLUMNS, rows, lambda index: not compared[index].passed)
-
-
-def _figures(row: Comparison | NodeError) -> tuple[str, str, str]:
-    return f"{row.error:.1e}", f"{row.tolerance:.0e}", "✓" if row.passed else "✗"
-
-
-def _conclude(report: Report, *, quiet: bool) -> int:
-    """The closing line, and the exit code; of a failure, where it begins and what it usually is."""
-    from netspec.errors import VerificationError
-
-    compared = counted(len(report.comparisons), "comparison")
-    if report.passed:
-        if not quiet:
-            print_out(f"{style('✓', GREEN)} {report.name}: {_proved(report)}: {compared}")
-        return 0
-    if not report.comparisons:
-        print_error(f"{report.name}: nothing was compared, so nothing is proved", " ".join(report.notes))
-        return VerificationError.exit_code
-    failed = sum(not c.passed for c in report.comparisons)
-    lines = [f"{report.name}: {report.verdict}: {failed} of {compared} failed"]
-    found: tuple[NodeError | TrainingDivergence, ...] = (*report.divergences, *report.training)
-    for divergence in found:
-        lines.append(f"  {divergence}")
-        lines += [f"    likely: {divergence.trap}"] if divergence.trap else []
-    print_error("\n".join(lines))
-    return VerificationError.exit_code
-
-
-def _proved(report: Report) -> str:
-    """What a report that has passed says, in one sentence."""
-    first, trains = report.comparisons[0], any(c.level == "training" for c in report.comparisons)
-    if first.against != "reference":
-        return f"{first.backend} is {first.against} on one device" + (", and trains as it does" if trains else "")
-    who = f"{', '.join(dict.fromkeys(c.backend for c in report.comparisons))} and the reference are one function"
-    trained = dict.fromkeys(c.backend for c in report.comparisons if c.level == "training")
-    return who + (f", and train as one: {', '.join(trained)}" if trained else "")
-
-
-def _as_json(report: Report, left_out: Sequence[str]) -> dict[str, Any]:
-    return {
-        "name": report.name,
-        "passed": report.passed,
-        "comparisons": [
-            {
-                "level": c.level,
-                "backend": c.backend,
-                "against": c.against,
-                "dtype": str(c.dtype),
-                "case": c.case,
-                "subject": c.subject,
-                "measure": c.measure,
-                "error": _number(c.error),
-                "tolerance": c.tolerance,
-                "passed": c.passed,
-            }
-            for c in report.comparisons
-        ],
-        "layers": [_node(node) for node in report.nodes],
-        "divergences": [_node(node) for node in report.divergences],
-        "training": [asdict(found) | {"error": _number(found.error)} for found in report.training],
-        "notes": [*report.notes, *left_out],
-    }
-
-
-def _node(node: NodeError) -> dict[str, Any]:
-    return {
-        "layer": node.node,
-        "op": node.op,
-        "backend": node.backend,
-        "dtype": node.dtype,
-        "error": _number(node.error),
-        "tolerance": node.tolerance,
-        "passed": node.passed,
-        "trap": node.trap,
-    }
-
-
-def _number(error: float) -> float | None:
-    """The error, or None where nothing could be measured: JSON has no infinity."""
-    return error if math.isfinite(error) else None

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 from netspec.cli.console import BOLD, GREEN, print_note, print_out, style
 from netspec.cli.interrupts import raise_lost
+from netspec.training.events import EpochDone, Observer, StepDone
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-    from netspec.training.events import EpochDone, StepDone
 
 COLUMNS = {"epoch": 5, "loss": 8, "error": 7, "val loss": 8, "val err": 7, "top-5": 7, "rate": 8, "time": 8}
 HEADER = "  ".join(name.rjust(width) for name, width in COLUMNS.items())
 
 
-class Watch:
+class Watch(Observer):
     """Shows a run. Made by `watching`, so that the bar is gone when an error is told."""
 
     def __init__(self, bar: Progress | None) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import GREEN, print_out, print_table, style
-from netspec.cli.table import Cell, Column, counted
+from netspec.cli.table import Cell, Column
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from netspec.graph import Graph

@@ -1,6 +1,7 @@
 """What is done to the images that are trained on, and how one is scored."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -137,6 +138,20 @@ class ElasticDeformation(Attribute):
     std: PositiveFloat = 10.0
 
 
+class Misfit(NamedTuple):
+    """What cannot be done to images for the input that a network has.
+
+    Attributes:
+        name: of the attribute.
+        message: what is wrong with it.
+        hint: what it could be.
+    """
+
+    name: str
+    message: str
+    hint: str = ""
+
+
 class Augmentation(Attribute):
     """What is done to a training image at random; to its mask, where it has one, the same.
 
@@ -182,6 +197,19 @@ class Augmentation(Attribute):
         if self.rand_augment and self.auto_augment:
             raise ValueError("`rand_augment` and `auto_augment` are two policies for one crop: leave one of them out")
         return self
+
+    def misfits(self, height: int, width: int) -> Iterator[Misfit]:
+        """What cannot be done for an input of this size, which is that of every crop. Units: pixels."""
+        crop, sides, size = self.random_crop, self.random_shorter_side, f"{height}x{width}"
+        if crop and (crop.height, crop.width) != (height, width):
+            own = height if height == width else f"{{height: {height}, width: {width}}}"
+            message = f"expected the size of the network's input, {size}, received {crop}"
+            yield Misfit("random_crop", message, f"write `random_crop: {own}`")
+        if sides and sides[0] < max(height, width):
+            message = f"a side of {sides[0]} does not cover the network's input of {size}"
+            yield Misfit("random_shorter_side", message, f"the least side is {max(height, width)}")
+        if self.quarter_turns and height != width:
+            yield Misfit("quarter_turns", f"of square crops alone, and the network's input is {size}")
 
     @property
     def policy(self) -> RandAugment | AutoAugment | None:

@@ -13,17 +13,18 @@ from typing import Any, Final
 
 from netspec.errors import SpecError
 from netspec.graph import Input, Node
-from netspec.ops import OPS
-from netspec.spec.connect import Connected, is_whole, read_by, whole_layer
-from netspec.spec.document import DocumentNode, Entry, MappingNode, Position, Problems, ScalarNode, quote
+from netspec.spec.connect import Connected
+from netspec.spec.document import DocumentNode, Entry, MappingNode, Problems, quote, text_of
+from netspec.spec.drafts import DraftLayer
 from netspec.spec.elaborate import Elaboration
 from netspec.spec.expression import UNKNOWN, Names, Unknown, Value
 from netspec.spec.expression_hints import SIZES
-from netspec.spec.layers import DraftLayer, Surroundings, layers_in, read_inputs, read_layer
-from netspec.spec.model import ModelSpec
-from netspec.spec.order import topological_order
+from netspec.spec.layers import layers_in, read_inputs, read_layer
+from netspec.spec.model import ModelSpec, layer_of
+from netspec.spec.order import circle_from, topological_order
 from netspec.spec.parameters import Substitution, names_seen
-from netspec.spec.surroundings import incoming, shape_of
+from netspec.spec.readings import Known, read_by, reads_nothing
+from netspec.spec.surroundings import Surroundings, incoming, shape_of
 from netspec.spec.uses import uses_index
 
 _SHAPES: Final = (*SIZES, "shape")
@@ -82,7 +83,7 @@ class _Arrivals:
         self._values: dict[str, Input | Node] = {value.name: value for value in spec.inputs}
         self._before = dict(zip(entries, [None, *entries], strict=False))
         self._drafts: dict[str, DraftLayer] = {}
-        self._known: Mapping[str, Position | DraftLayer] = ChainMap[str, Any](self._drafts, dict(around.inputs))
+        self._known: Known = ChainMap[str, Any](self._drafts, dict(around.inputs))
 
     def read(self) -> list[DraftLayer]:
         """Every layer, in the order of the file."""
@@ -120,14 +121,13 @@ class _Arrivals:
         """The layers that a layer reads."""
         draft, before = self._drafts[name], self._before[name]
         if draft.inputs is not None:
-            return [reading.name.partition(".")[0] for reading in draft.inputs]
+            return [layer_of(reading.name) for reading in draft.inputs]
         return [] if before is None or draft.broken or self._reads_nothing(draft) else [before]
 
     def _reads_nothing(self, draft: DraftLayer) -> bool:
         node = self._entries[draft.name].value
-        stated = node.entries["op"].value if isinstance(node, MappingNode) and "op" in node.entries else None
-        kind = draft.kind or (stated.value if isinstance(stated, ScalarNode) else "")
-        return isinstance(kind, str) and kind in OPS and OPS[kind].inputs == (0, 0)
+        stated = node.get("op") if isinstance(node, MappingNode) else None
+        return reads_nothing(draft.kind or (text_of(stated) if stated else ""))
 
     def _sees(self, name: str) -> list[str]:
         """The layers whose shapes the expressions of a layer name."""
@@ -135,8 +135,7 @@ class _Arrivals:
 
     def _report_circle(self, circle: tuple[str, ...]) -> None:
         """At the first layer of the circle in the file, from there around: what it reads, or sees the shape of."""
-        start = min(range(len(circle)), key=lambda i: list(self._entries).index(circle[i]))
-        names = [*circle[start:], *circle[: start + 1]]
+        names = circle_from(circle, min(circle, key=list(self._entries).index))
         reads = [after in self._reads(name) for name, after in pairwise(names)]
         if all(reads) and not any(self._waiting.get(name) for name in circle):
             return
@@ -178,7 +177,7 @@ class _Arrivals:
 
     def _value(self, read: str) -> Input | Node | None:
         """The value of that name; of a dropped layer what it reads."""
-        return self._values.get(read, self._values.get(read.partition(".")[0]))
+        return self._values.get(read, self._values.get(layer_of(read)))
 
     def _shapes_of(self, name: str) -> Value | Unknown:
         """The shape of a layer's value; of a block with several outputs by their names."""
@@ -200,8 +199,8 @@ class _Arrivals:
         if draft.dropped:
             if len(reads) == 1:
                 self._values[name] = reads[0][1]
-        elif is_whole(draft):
-            whole = whole_layer(draft, tuple(read for read, _ in reads))
+        elif draft.is_whole:
+            whole = draft.connected(tuple(read for read, _ in reads))
             try:
                 made = self._elaboration.make(Connected((whole,), frozenset(), ()), dict(reads), "")
             except SpecError:  # it grows beyond bounds, which is said when the network is made

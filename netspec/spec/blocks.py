@@ -53,7 +53,7 @@ class BlockSpec:
     @property
     def layers(self) -> DocumentNode | None:
         """Its layers, not yet read: they are read for each instance, as its values say."""
-        return self.node.entries["layers"].value if "layers" in self.node.entries else None
+        return self.node.get("layers")
 
 
 def read_blocks(node: DocumentNode | None, problems: Problems) -> dict[str, BlockSpec]:

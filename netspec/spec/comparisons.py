@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netspec.spec.declarations import Declaration, identity_of, read_declarations, unlike_type
-from netspec.spec.document import DocumentNode, MappingNode, Position, Problems, ScalarNode, SequenceNode, quote
-from netspec.spec.expression import comparisons_in
+from netspec.spec.document import DocumentNode, MappingNode, Position, Problems, quote, scalars_in, text_of
+from netspec.spec.expression import comparisons_in, has_expression
 from netspec.spec.hints import did_you_mean
 from netspec.spec.scalars import lookalike
 
@@ -26,8 +26,7 @@ def check_comparisons(document: MappingNode, problems: Problems) -> None:
 
 
 def _declared(node: MappingNode) -> dict[str, Declaration]:
-    stated = node.entries.get("parameters")
-    return read_declarations(stated.value if stated is not None else None, Problems())  # reported by what needs them
+    return read_declarations(node.get("parameters"), Problems())  # reported by what needs them
 
 
 def _check(node: DocumentNode, declared: Declarations, problems: Problems) -> None:
@@ -56,10 +55,7 @@ def _check_one(declaration: Declaration, constant: str | float, at: Position, pr
 
 def _compared(node: DocumentNode) -> Iterator[tuple[str, Position]]:
     """The texts in which something may be compared, and where they stand."""
-    if isinstance(node, ScalarNode):
-        if isinstance(node.value, str) and "${" in node.value and ("==" in node.value or "!=" in node.value):
-            yield node.value, node.at
-        return
-    items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
-    for item in items:
-        yield from _compared(item)
+    for scalar in scalars_in(node):
+        text = text_of(scalar)
+        if has_expression(text) and ("==" in text or "!=" in text):
+            yield text, scalar.at

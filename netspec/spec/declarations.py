@@ -20,6 +20,7 @@ from netspec.spec.document import (
     is_broken,
     plain,
     quote,
+    text_of,
 )
 from netspec.spec.expression import FUNCTIONS, has_expression
 from netspec.spec.hints import did_you_mean, foreign_letter, nearest
@@ -219,8 +220,8 @@ def _declaration(name: str, entry: Entry, problems: Problems) -> Declaration:
         if key not in (*_KEYS, _GIVEN):
             hint = did_you_mean(key, _KEYS) or "a mapping as the value is a `default` of `type: mapping`"
             problems.add(stated.at, f"a parameter has no {quote(key)}", hint)
-    default = node.entries["default"].value if "default" in node.entries else None
-    given = node.entries[_GIVEN].value if _GIVEN in node.entries else None
+    default = node.get("default")
+    given = node.get(_GIVEN)
     type = _read_type(node, default, entry.at, problems)
     declaration = Declaration(name, type, entry.at, default, _read_choices(node, problems), given)
     if default is not None and not _is_expression(default):
@@ -263,4 +264,4 @@ def _type_of_default(node: DocumentNode) -> str:
 
 
 def _is_expression(node: DocumentNode) -> bool:
-    return isinstance(node, ScalarNode) and isinstance(node.value, str) and has_expression(node.value)
+    return has_expression(text_of(node))

@@ -102,12 +102,30 @@ class Entry(NamedTuple):
     at: Position
     value: DocumentNode
 
+    @property
+    def stated_at(self) -> Position:
+        """Where what it says begins: its value, or of a mapping its key."""
+        return self.at if isinstance(self.value, MappingNode) else self.value.at
+
+    def within(self, *path: str) -> Entry:
+        """What stands at a path in it, or the nearest around that which does."""
+        entry = self
+        for key in path:
+            if not isinstance(entry.value, MappingNode) or key not in entry.value.entries:
+                break
+            entry = entry.value.entries[key]
+        return entry
+
 
 class MappingNode(NamedTuple):
     """Keys, in order, with their values."""
 
     entries: Mapping[str, Entry]
     at: Position
+
+    def get(self, key: str) -> DocumentNode | None:
+        """What stands under a key; None where there is no such key."""
+        return self.entries[key].value if key in self.entries else None
 
 
 DocumentNode = ScalarNode | SequenceNode | MappingNode
@@ -122,6 +140,19 @@ def plain(node: DocumentNode) -> Any:
     return {key: plain(entry.value) for key, entry in node.entries.items()}
 
 
+def scalars_in(node: DocumentNode) -> Iterator[ScalarNode]:
+    """All scalars of a value, in the order of the file."""
+    pending: list[DocumentNode] = [node]
+    while pending:
+        match pending.pop():
+            case ScalarNode() as scalar:
+                yield scalar
+            case SequenceNode(items=items):
+                pending += reversed(items)
+            case MappingNode(entries=entries):
+                pending += reversed([entry.value for entry in entries.values()])
+
+
 def text_of(node: DocumentNode) -> str:
     """A string that stands there; empty for anything else."""
     return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
@@ -134,11 +165,7 @@ def is_null(node: DocumentNode) -> bool:
 
 def is_broken(node: DocumentNode) -> bool:
     """Whether a problem was already reported somewhere in this value."""
-    if isinstance(node, ScalarNode):
-        return node.value is BROKEN
-    if isinstance(node, SequenceNode):
-        return any(is_broken(item) for item in node.items)
-    return any(is_broken(entry.value) for entry in node.entries.values())
+    return any(scalar.value is BROKEN for scalar in scalars_in(node))
 
 
 MAX_QUOTED = 60
@@ -163,7 +190,7 @@ def describe(node: DocumentNode) -> str:
     return f"{words} from {quote(node.expression)[1:-1]}" if node.expression else words
 
 
-def describe_value(value: ScalarValue) -> str:
+def describe_value(value: object) -> str:
     """A scalar in words."""
     match value:
         case None:

@@ -10,20 +10,18 @@ from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
 from netspec.spec.connect import Connected
 from netspec.spec.document import (
-    DocumentNode,
-    MappingNode,
+    Entry,
     Position,
     Problems,
-    ScalarNode,
-    SequenceNode,
     Uses,
     quote,
+    scalars_in,
 )
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.hints import suggest
-from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec
-from netspec.spec.order import topological_order
+from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
+from netspec.spec.order import circle_from, topological_order
 from netspec.spec.weight_patterns import check_overrides
 from netspec.types import TensorType
 
@@ -108,7 +106,7 @@ class Elaboration:
     def make(self, connected: Connected, inputs: Mapping[str, Input | Node], prefix: str) -> dict[str, Input | Node]:
         """The values that layers give, by the names that they have where they stand: `conv1`, `stem.skip`."""
         layers = {layer.name: layer for layer in connected.layers}
-        order = topological_order({name: [_base(read) for read in layer.inputs] for name, layer in layers.items()})
+        order = topological_order({name: [layer_of(read) for read in layer.inputs] for name, layer in layers.items()})
         for circle in order.circles:
             _report_circle([layers[name] for name in circle], self._problems)
         values: dict[str, Input | Node] = dict(inputs)
@@ -129,19 +127,13 @@ class Elaboration:
         return values
 
 
-def _base(read: str) -> str:
-    """The layer that gives a value."""
-    return read.partition(".")[0]
-
-
 def _report_circle(circle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
     """At the first layer of the circle in the file, from there around."""
-    first = min(range(len(circle)), key=lambda i: (circle[i].at.line, circle[i].at.column))
-    names = [layer.name for layer in (*circle[first:], *circle[: first + 1])]
+    first = min(circle, key=lambda layer: (layer.at.line, layer.at.column))
+    names = circle_from([layer.name for layer in circle], first.name)
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", names[-1]]
-    at = circle[first].at
-    problems.add(at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
+    problems.add(first.at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
 
 
 def _elaborate_layer(layer: LayerSpec, path: str, arriving: Sequence[Input | Node], problems: Problems) -> Node | None:
@@ -208,15 +200,7 @@ def _takes(op: Op, count: int) -> bool:
 
 def _blame(layer: LayerSpec, attribute: str) -> Position:
     """Where the attribute that is to blame stands; the layer's name if the spec does not say it."""
-    at, node = layer.at, layer.attributes
-    for key in filter(None, attribute.split(".")):
-        if not isinstance(node, MappingNode) or key not in node.entries:
-            break
-        entry = node.entries[key]
-        at = entry.at if isinstance(entry.value, MappingNode) else entry.value.at
-        if isinstance(entry.value, MappingNode):
-            node = entry.value
-    return at
+    return Entry(layer.at, layer.attributes).within(*filter(None, attribute.split("."))).stated_at
 
 
 def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:
@@ -250,15 +234,9 @@ def _gib(elements: int) -> str:
 def _largest_number(layer: LayerSpec) -> Position:
     """Where the largest number of a layer stands: what to look at when something is too large."""
     largest, at = 0, layer.at
-    pending: list[DocumentNode] = [layer.attributes]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, MappingNode):
-            pending += [entry.value for entry in node.entries.values()]
-        elif isinstance(node, SequenceNode):
-            pending += node.items
-        elif isinstance(node, ScalarNode) and isinstance(node.value, int) and node.value > largest:
-            largest, at = node.value, node.at
+    for scalar in scalars_in(layer.attributes):
+        if isinstance(scalar.value, int) and scalar.value > largest:
+            largest, at = scalar.value, scalar.at
     return at
 
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from netspec.graph import Formula, Input, Node, Scope
 from netspec.spec.blocks import BlockSpec, formulas_of
+from netspec.spec.check_blocks import contains_itself
 from netspec.spec.connect import Connected, connect
 from netspec.spec.document import Problems, quote
 from netspec.spec.expression import Unknown, Value
-from netspec.spec.layers import Surroundings, read_layers
+from netspec.spec.layers import read_layers
 from netspec.spec.model import ModelSpec, UseSpec
 from netspec.spec.parameters import Substitution, value_of
-from netspec.spec.surroundings import contains_itself, seen
+from netspec.spec.surroundings import Surroundings, seen
 from netspec.spec.uses import MAX_LAYERS, Arguments
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from netspec.spec.elaborate import Elaboration
@@ -72,7 +74,7 @@ class Expansion:
             self._problems.add(layer.at, f"more than {MAX_NESTING} blocks stand within one another")
             return False
         if len(arriving) != len(block.inputs):
-            expected = f"{len(block.inputs)} input{'s'[: len(block.inputs) != 1]}: {', '.join(block.inputs)}"
+            expected = f"{counted(len(block.inputs), 'input')}: {', '.join(block.inputs)}"
             message = f"the block {quote(block.name)} takes {expected}; received {len(arriving)}"
             self._problems.add(layer.at, message, "list the layers that it reads: `inputs: [a, b]`")
             return False
@@ -101,8 +103,7 @@ class Expansion:
         assert block.layers is not None  # noqa: S101 # a whole block has them
         drafts = read_layers(block.layers, around, self._problems)
         self._made += len(drafts) + 1
-        stated = block.node.entries["outputs"].value if "outputs" in block.node.entries else None
-        connected = connect(drafts, block.inputs, stated, self._problems, in_block=True)
+        connected = connect(drafts, block.inputs, block.node.get("outputs"), self._problems, in_block=True)
         values = self._elaboration.make(connected, received, f"{path}.")
         self._active.pop()
         return _outputs(block, connected, values)

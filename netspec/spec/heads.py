@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netspec.graph import Graph
-from netspec.spec.document import DocumentNode, Entry, MappingNode, Position, Problems, quote
+from netspec.spec.document import Entry, Position, Problems, quote
 from netspec.spec.hints import suggest
-from netspec.spec.model import LayerSpec, UseSpec
+from netspec.spec.model import LayerSpec, UseSpec, layer_of
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
@@ -30,7 +30,7 @@ def check_heads(
     for name in recipe.loss.auxiliary:
         if name not in heads:
             hint = suggest(name, heads, "there are") if heads else "list it under `auxiliary:` beside `outputs:`"
-            at = _place(entries["training"], "loss", "auxiliary", name)
+            at = entries["training"].within("loss", "auxiliary", name).at
             problems.add(at, f"there is no auxiliary output {quote(name)}", hint)
     for name, at in heads.items():
         if name not in recipe.loss.auxiliary:
@@ -43,7 +43,7 @@ def check_shapes(graph: Graph, layers: Mapping[str, LayerSpec | UseSpec], proble
     known = [name for name in graph.main if name in graph.values]
     for name, value in graph.heads if known else ():
         if value in graph.values and graph.type_of(value) != graph.type_of(known[0]):
-            layer = layers[name.partition(".")[0]]
+            layer = layers[layer_of(name)]
             message = f"the auxiliary output {quote(name)} is {graph.type_of(value)}"
             problems.add(layer.at, f"{message}, expected {graph.type_of(known[0])} as {quote(known[0])} is")
 
@@ -55,18 +55,7 @@ def check_pixels(
     if recipe is None or recipe.loss.pixel_weights is None:
         return
     for name in graph.main:
-        if name in graph.values and graph.type_of(name).rank != 4 and name.partition(".")[0] in layers:
+        if name in graph.values and graph.type_of(name).rank != 4 and layer_of(name) in layers:
             message = f"the loss has `pixel_weights`, and the output {quote(name)} is {graph.type_of(name)}"
             hint = "they are for a class for each pixel, (N, classes, H, W): leave out training.loss.pixel_weights"
-            problems.add(layers[name.partition(".")[0]].at, message, hint)
-
-
-def _place(entry: Entry, *path: str) -> Position:
-    """Where a key stands, or what is around it."""
-    node: DocumentNode = entry.value
-    at = entry.at
-    for key in path:
-        if not isinstance(node, MappingNode) or key not in node.entries:
-            break
-        at, node = node.entries[key].at, node.entries[key].value
-    return at
+            problems.add(layers[layer_of(name)].at, message, hint)

@@ -49,7 +49,7 @@ def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems)
 def _layers(
     base: MappingNode, derived: DocumentNode, first_input: str, problems: Problems
 ) -> tuple[DocumentNode, Removals | None]:
-    below = base.entries["layers"].value if "layers" in base.entries else None
+    below = base.get("layers")
     if isinstance(below, MappingNode) and isinstance(derived, MappingNode):
         return merge_layers(below, derived, first_input, problems)
     return derived, None
@@ -82,5 +82,5 @@ def check_new_parameters(files: Sequence[MappingNode], document: MappingNode, pr
 
 
 def _parameters(file: MappingNode) -> Mapping[str, Entry]:
-    node = file.entries["parameters"].value if "parameters" in file.entries else None
+    node = file.get("parameters")
     return node.entries if isinstance(node, MappingNode) else {}

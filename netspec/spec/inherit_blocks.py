@@ -21,7 +21,7 @@ def merge_blocks(base: MappingNode, derived: MappingNode, problems: Problems) ->
 
 def _stands_alone(block: MappingNode) -> bool:
     """Whether every layer says its op or block, and none has a place in another file's block."""
-    layers = block.entries["layers"].value if "layers" in block.entries else None
+    layers = block.get("layers")
     if layers is None:
         return False
     values = [entry.value for entry in layers.entries.values()] if isinstance(layers, MappingNode) else []
@@ -34,7 +34,7 @@ def _merged(below: MappingNode, above: MappingNode, problems: Problems) -> Mappi
         stated = above.entries["parameters"]
         parameters = both_mappings(below.entries["parameters"].value, stated.value, overlay)
         entries["parameters"] = Entry(stated.at, parameters)
-    layers, changes = (node.entries["layers"].value if "layers" in node.entries else None for node in (below, above))
+    layers, changes = below.get("layers"), above.get("layers")
     if isinstance(layers, MappingNode) and isinstance(changes, MappingNode):
         merged, removals = merge_layers(layers, changes, _first_input(entries), problems)
         entries["layers"] = Entry(above.entries["layers"].at, merged)

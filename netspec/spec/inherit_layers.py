@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from netspec.ops import OPS
 from netspec.spec.document import (
     BROKEN,
     DocumentNode,
@@ -19,9 +18,11 @@ from netspec.spec.document import (
     describe,
     is_null,
     quote,
+    text_of,
 )
 from netspec.spec.hints import did_you_mean
 from netspec.spec.merge import merge_attributes
+from netspec.spec.readings import reads_nothing
 
 
 def merge_layers(
@@ -207,9 +208,8 @@ class Removals:
 
 def _reads_nothing(layer: DocumentNode) -> bool:
     """Whether a layer's op is known to take no input: it does not read the layer before it."""
-    stated = layer.entries.get("op") if isinstance(layer, MappingNode) else None
-    kind = stated.value.value if stated is not None and isinstance(stated.value, ScalarNode) else None
-    return isinstance(kind, str) and kind in OPS and OPS[kind].inputs == (0, 0)
+    stated = layer.get("op") if isinstance(layer, MappingNode) else None
+    return stated is not None and reads_nothing(text_of(stated))
 
 
 def _cannot_join(name: str, count: int) -> tuple[str, str]:

@@ -96,13 +96,16 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
         },
         "placement": _reference(PlacementSpec.__name__),
         "published": _reference(Published.__name__),
-        # In a file that extends another, or where it does itself, it may state a part of each part; `_complete_spec`
-        # says the rest.
-        "training": {
-            "type": "object",
-            "properties": {"extends": _extends("The recipe that this one changes")},
-            "propertyNames": {"enum": ["extends", *_recipe().model_fields]},
-        },
+        "training": _part_of_a_recipe(),
+    }
+
+
+def _part_of_a_recipe() -> Schema:
+    """What a file may state that extends another, or whose recipe does; `_complete_spec` says the rest."""
+    return {
+        "type": "object",
+        "properties": {"extends": _extends("The recipe that this one changes")},
+        "propertyNames": {"enum": ["extends", *_recipe().model_fields]},
     }
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
-from netspec.ops import OPS, Op
-from netspec.spec.blocks import LAYER_KEYS, BlockSpec
+from netspec.ops import OPS
+from netspec.spec.blocks import LAYER_KEYS
 from netspec.spec.declarations import name_hint, name_problem
 from netspec.spec.document import (
     DocumentNode,
@@ -20,69 +19,17 @@ from netspec.spec.document import (
     is_broken,
     is_null,
     quote,
+    scalars_in,
+    text_of,
 )
-from netspec.spec.expression import Names
+from netspec.spec.drafts import DraftLayer, Reading
 from netspec.spec.layer_hints import OPS_HINT, missing_op_hint, op_hint
 from netspec.spec.merge import merge_attributes
 from netspec.spec.messages import Subject, validate
 from netspec.spec.parameters import Substitution
 from netspec.spec.scalars import lookalike, out_of_range
-from netspec.spec.uses import MAX_LAYERS, Use, read_use
-
-
-class Surroundings(NamedTuple):
-    """What layers see of the spec, and of the block that they stand in.
-
-    Attributes:
-        names: what expressions see.
-        defaults: attributes by op.
-        blocks: the blocks that can be used.
-        inputs: what comes from outside, and where that is said.
-        beside: the layers of the same block, whose shapes are not seen.
-    """
-
-    names: Names
-    defaults: Mapping[str, MappingNode]
-    blocks: Mapping[str, BlockSpec]
-    inputs: Mapping[str, Position]
-    beside: Collection[str] = ()
-
-    def substitution(self, problems: Problems) -> Substitution:
-        """What evaluates the expressions of a layer."""
-        return Substitution(self.names, problems, beside=self.beside)
-
-
-class Reading(NamedTuple):
-    """A value that a layer says it reads, and where it says so."""
-
-    name: str
-    at: Position
-
-
-class DraftLayer(NamedTuple):
-    """A layer whose op or use may have failed to validate (both None), its inputs not yet resolved.
-
-    Attributes:
-        inputs: None for a layer that reads the one before.
-        broken: whether what it reads cannot be known.
-        kind: the name of the op, also where its attributes are not right, or not known yet.
-        block: the name of the block, also where the use of it is not right.
-        outputs: the names of a block's outputs; empty for an op, None where they cannot be known.
-        dropped: whether `when`, or `repeat: 0`, leaves it out.
-    """
-
-    name: str
-    at: Position
-    op: Op | None = None
-    inputs: tuple[Reading, ...] | None = None
-    broken: bool = False
-    attributes: MappingNode | None = None
-    default_initializers: frozenset[str] = frozenset()
-    use: Use | None = None
-    kind: str = ""
-    block: str = ""
-    outputs: tuple[str, ...] | None = ()
-    dropped: bool = False
+from netspec.spec.surroundings import Surroundings
+from netspec.spec.uses import MAX_LAYERS, read_use
 
 
 def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, MappingNode]:
@@ -175,7 +122,7 @@ def _read_condition(node: DocumentNode, names: Collection[str], problems: Proble
     if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
     if not is_broken(node):
-        text = node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
+        text = text_of(node)
         bare = text.strip("${} ")
         hint = f"write `${{{bare}}}`" if bare in names else lookalike(text) or "compare: `${stride > 1}`"
         problems.add(node.at, f"expected true or false, received {describe(node)}", hint)
@@ -290,17 +237,14 @@ def _only_default(default: MappingNode | None, own: MappingNode) -> frozenset[st
 
 
 def _initialized(node: MappingNode) -> set[str]:
-    value = node.entries["initialize"].value if "initialize" in node.entries else None
+    value = node.get("initialize")
     return set(value.entries) if isinstance(value, MappingNode) else set()
 
 
 def _numbers_in_range(node: DocumentNode, problems: Problems) -> bool:
     """Whether no number is so large that computing with it could take memory or time, nor beyond what float32 holds."""
-    if isinstance(node, ScalarNode):
-        wrong = out_of_range(node.value) if isinstance(node.value, int | float) else ""
-        if wrong:
-            problems.add(node.at, wrong)
-        return not wrong
-    items = node.items if isinstance(node, SequenceNode) else [e.value for e in node.entries.values()]
-    in_range = [_numbers_in_range(item, problems) for item in items]  # each is looked at
-    return all(in_range)
+    numbers = [(each.at, each.value) for each in scalars_in(node) if isinstance(each.value, int | float)]
+    wrong = [(at, found) for at, number in numbers if (found := out_of_range(number))]
+    for at, found in wrong:
+        problems.add(at, found)
+    return not wrong

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from pydantic import Field, Tag
 
+from netspec.errors import NetspecError
 from netspec.graph import Input
 from netspec.graph.preprocessing import FORMS_OF_MEAN, MeanOfTrainingSet, Numbers, PreprocessingFigures
 from netspec.ops import Op
@@ -133,6 +134,21 @@ class ModelSpec:
     placed_at: Position | None = field(default=None, compare=False, repr=False)
     layers_at: Position | None = field(default=None, compare=False, repr=False)
     overrides_at: Mapping[str, Position] = field(default_factory=dict, compare=False, repr=False)
+
+    def require_placement(self) -> PlacementSpec:
+        """The placement.
+
+        Raises:
+            NetspecError: the spec asks for none.
+        """
+        if self.placement is None:
+            raise NetspecError(f"{self.name} has no placement", "add `placement: {towers: 2}` at the top of the spec")
+        return self.placement
+
+
+def layer_of(value: str) -> str:
+    """The layer, or input, that gives a value: of `stem.skip`, an output of a block, `stem`."""
+    return value.partition(".")[0]
 
 
 class Checked(NamedTuple):

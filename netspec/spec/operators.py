@@ -51,14 +51,14 @@ class Exact(float):
         return made
 
 
-def in_words(value: Any) -> str:
+def in_words(value: object) -> str:
     """What a value of the language is, as messages say it."""
     if isinstance(value, tuple | dict):
         return "a list" if isinstance(value, tuple) else "a mapping"
     return describe_value(value)
 
 
-def bounded(value: Any) -> int | float:
+def bounded(value: object) -> int | float:
     """A number that a 64-bit integer or float holds, or an ExpressionError."""
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -71,13 +71,13 @@ def bounded(value: Any) -> int | float:
     return value
 
 
-def _number(value: Any, what: str = "arithmetic is on") -> int | float:
+def _number(value: object, what: str = "arithmetic is on") -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ExpressionError(f"{what} numbers, received {in_words(value)}")
     return bounded(value)
 
 
-def _length(value: Any) -> int:
+def _length(value: object) -> int:
     if not isinstance(value, tuple):
         raise ExpressionError(f"`len` is of a list, received {in_words(value)}")
     return len(value)

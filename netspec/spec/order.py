@@ -46,3 +46,13 @@ def topological_order(reads: Mapping[str, Sequence[str]]) -> Order:
             elif producer in reads and producer not in done:
                 path[producer] = 0
     return Order(tuple(name for name, whole in done.items() if whole), tuple(circles))
+
+
+def circle_from(circle: Sequence[str], first: str) -> list[str]:
+    """A circle from one of its names to that again.
+
+    >>> circle_from(("a", "b", "c"), "b")
+    ['b', 'c', 'a', 'b']
+    """
+    start = circle.index(first)
+    return [*circle[start:], *circle[: start + 1]]

@@ -11,12 +11,13 @@ from netspec.spec.document import (
     MappingNode,
     Position,
     Problems,
-    ScalarNode,
     Source,
     describe,
     is_broken,
     quote,
+    text_of,
 )
+from netspec.spec.expression import has_expression
 from netspec.spec.hints import nearest, suggest
 from netspec.spec.reader import read_document
 
@@ -85,14 +86,8 @@ def _is_of_recipe(name: str) -> bool:
 
 def _same_kind(own: DocumentNode, given: DocumentNode) -> bool:
     """Whether both are numbers, booleans, strings, lists or mappings; an expression may be any of them."""
-    if not isinstance(own, ScalarNode) or not isinstance(given, ScalarNode):
-        return type(own) is type(given)
-    kinds = [
-        "boolean" if isinstance(node.value, bool) else type(node.value).__name__.replace("float", "int")
-        for node in (own, given)
-    ]
-    is_expression = isinstance(own.value, str) and "${" in own.value
-    return is_expression or kinds[0] == kinds[1]
+    kinds = {"number" if kind == "integer" else kind for kind in map(kind_of, (own, given))}
+    return len(kinds) == 1 or has_expression(text_of(own))
 
 
 def _set_path(document: MappingNode, path: list[str], given: Entry, problems: Problems) -> MappingNode:

@@ -18,6 +18,8 @@ from netspec.spec.document import (
     describe,
     plain,
     quote,
+    scalars_in,
+    text_of,
 )
 from netspec.spec.expression import (
     UNKNOWN,
@@ -109,8 +111,8 @@ class Substitution:
     def apply(self, node: DocumentNode) -> DocumentNode:
         """The value with its expressions evaluated; the same object where it has none."""
         if isinstance(node, ScalarNode):
-            is_text = isinstance(node.value, str) and has_expression(node.value)
-            return self._evaluate(node, str(node.value)) if is_text else node
+            text = text_of(node)
+            return self._evaluate(node, text) if has_expression(text) else node
         if isinstance(node, SequenceNode):
             items = tuple(self.apply(item) for item in node.items)
             changed = any(new is not old for new, old in zip(items, node.items, strict=True))
@@ -144,10 +146,8 @@ class Substitution:
 
 def names_seen(node: DocumentNode) -> set[str]:
     """The names that the expressions of a value use."""
-    if isinstance(node, ScalarNode):
-        return names_in(node.value) if isinstance(node.value, str) and has_expression(node.value) else set()
-    items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
-    return set().union(*map(names_seen, items))
+    texts = map(text_of, scalars_in(node))
+    return {name for text in texts if has_expression(text) for name in names_in(text)}
 
 
 def node_of(value: Value, at: Position, expression: str = "") -> DocumentNode:

@@ -13,6 +13,7 @@ from netspec.graph.mean import FLOAT32, MAX_HEADER, SUFFIX, read_npy
 from netspec.spec.document import DocumentNode, MappingNode, Position, Problems, quote
 from netspec.spec.files import read_bytes
 from netspec.spec.model import InputSpec, MeanFile, PreprocessingSpec
+from netspec.words import counted
 
 
 def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -> Preprocessing | None:
@@ -33,7 +34,7 @@ def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -
         return None
     values = {key: entry.value for key, entry in stated.entries.items()} if isinstance(stated, MappingNode) else {}
     if how.channels != spec.shape[0]:
-        order = f"{quote(how.channel_order)} gives {how.channels} channel{'s'[: how.channels - 1]}"
+        order = f"{quote(how.channel_order)} gives {counted(how.channels, 'channel')}"
         place = values["channel_order"].at if "channel_order" in values else at
         message = f"an image read as {order}, and the input has {spec.shape[0]}"
         problems.add(place, message, "`channel_order` is rgb, bgr or gray")

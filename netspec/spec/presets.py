@@ -18,6 +18,7 @@ from netspec.spec.document import (
     is_broken,
     plain,
     quote,
+    text_of,
 )
 from netspec.spec.expression import has_expression
 from netspec.spec.hints import did_you_mean, suggest
@@ -139,11 +140,6 @@ def _read_set(
             above = f"stands above {quote(parameter)}, which" if name != parameter else "itself"
             message = f"{quote(name)} {above} chooses this preset"
             problems.add(entry.at, message, "a preset sets parameters that stand below the one that chooses it")
-        elif _holds_expression(entry.value) or declarations[name].accept(entry.value, problems):
+        elif has_expression(text_of(entry.value)) or declarations[name].accept(entry.value, problems):
             found[name] = entry
     return found
-
-
-def _holds_expression(node: DocumentNode) -> bool:
-    value = plain(node)
-    return isinstance(value, str) and has_expression(value)

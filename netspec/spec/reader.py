@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NoReturn
 
 import yaml
 
@@ -34,7 +34,7 @@ MAX_DEPTH = 64
 MAX_VALUES = 1_000_000
 
 # One grammar, two implementations: the C parser is several times faster, wheels of PyYAML have it.
-_LOADER: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 # What YAML does not allow in a text, whatever the encoding (YAML 1.2.2, section 5.1), and NUL.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -107,7 +107,7 @@ class _Builder:
         self._documents = 0
         self._values = 0
 
-    def take(self, event: Any) -> None:
+    def take(self, event: yaml.Event) -> None:
         match event:
             case yaml.ScalarEvent():
                 self._scalar(event)
@@ -124,15 +124,16 @@ class _Builder:
                 if self._documents > 1:
                     self._fail(event, "a second document begins here: a spec file holds one", "remove the `---`")
 
-    def _position(self, event: Any) -> Position:
+    def _position(self, event: yaml.Event) -> Position:
         mark = event.start_mark
+        assert mark is not None  # noqa: S101 # the parser marks every event
         trail = self._stack[-1].child_trail() if self._stack else None
         return Position(self._source, mark.line, mark.column, trail)
 
-    def _fail(self, event: Any, message: str, hint: str = "") -> None:
+    def _fail(self, event: yaml.Event, message: str, hint: str = "") -> NoReturn:
         self._problems.fail(self._position(event), message, hint)
 
-    def _scalar(self, event: Any) -> None:
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
         if self._stack and self._stack[-1].expects_key():
             self._key(event)
             return
@@ -140,7 +141,7 @@ class _Builder:
         at = self._position(event)
         self._place(ScalarNode(self._value(event, at), at), event.anchor, 1, 1)
 
-    def _value(self, event: Any, at: Position) -> ScalarValue:
+    def _value(self, event: yaml.ScalarEvent, at: Position) -> ScalarValue:
         if event.tag is not None:
             self._refuse_tag(event.tag, at)
             return BROKEN
@@ -156,7 +157,7 @@ class _Builder:
         name = tag.replace("tag:yaml.org,2002:", "!!")
         self._problems.add(at, f"tags have no place in a spec, received {quote(name)}", "write the bare value")
 
-    def _key(self, event: Any) -> None:
+    def _key(self, event: yaml.ScalarEvent) -> None:
         frame = self._stack[-1]
         assert frame.entries is not None  # noqa: S101 - expects_key says so
         at = self._position(event)
@@ -193,11 +194,11 @@ class _Builder:
         """Whether what is read are the values of a parameter under `presets:`."""
         return len(self._stack) == 3 and self._stack[0].key == "presets"
 
-    def _open(self, event: Any, entries: dict[str, Entry] | None) -> None:
+    def _open(self, event: yaml.CollectionStartEvent, entries: dict[str, Entry] | None) -> None:
         at = self._position(event)
         if self._stack and self._stack[-1].expects_key():
             kind = "a list" if entries is None else "a mapping"
-            hint = 'quotes make text of it: "${…}"' if self._follows_dollar(event) else ""
+            hint = 'quotes make text of it: "${…}"' if self._follows_dollar(at) else ""
             self._problems.fail(at, f"expected a name as the key, received {kind}", hint)
         if len(self._stack) >= MAX_DEPTH:
             self._problems.fail(at, f"more than {MAX_DEPTH} levels of nesting")
@@ -206,9 +207,8 @@ class _Builder:
             self._refuse_tag(event.tag, at)
         self._stack.append(_Frame(at, at.trail, event.anchor, entries, tagged=event.tag is not None))
 
-    def _follows_dollar(self, event: Any) -> bool:
-        line = self._source.lines[event.start_mark.line]
-        return bool(line[: event.start_mark.column].endswith("$"))
+    def _follows_dollar(self, at: Position) -> bool:
+        return self._source.lines[at.line][: at.column].endswith("$")
 
     def _close(self) -> None:
         frame = self._stack.pop()
@@ -221,21 +221,22 @@ class _Builder:
             node = MappingNode(frame.entries, frame.at)
         self._place(node, frame.anchor, frame.size, frame.height)
 
-    def _alias(self, event: Any) -> None:
+    def _alias(self, event: yaml.AliasEvent) -> None:
         if self._stack and self._stack[-1].expects_key():
             self._fail(event, "expected a name as the key, received an alias", "text that begins with * goes in quotes")
-        if event.anchor not in self._anchors:
-            inside = any(frame.anchor == event.anchor for frame in self._stack)
+        anchor = event.anchor or ""
+        if anchor not in self._anchors:
+            inside = any(frame.anchor == anchor for frame in self._stack)
             message = "contains itself" if inside else "is not defined before this line"
-            hint = "" if inside else f"`&{event.anchor}` defines it; text that begins with * goes in quotes"
-            self._fail(event, f"the alias *{event.anchor} {message}", hint)
-        node, size, height = self._anchors[event.anchor]
+            hint = "" if inside else f"`&{anchor}` defines it; text that begins with * goes in quotes"
+            self._fail(event, f"the alias *{anchor} {message}", hint)
+        node, size, height = self._anchors[anchor]
         if len(self._stack) + height > MAX_DEPTH:
             self._fail(event, f"with its aliases expanded, the file has more than {MAX_DEPTH} levels of nesting")
         self._count(event, size)
         self._place(node, None, size, height)
 
-    def _count(self, event: Any, size: int = 1) -> None:
+    def _count(self, event: yaml.Event, size: int = 1) -> None:
         self._values += size
         if self._values > MAX_VALUES:
             expanded = "with its aliases expanded, " if self._anchors else ""

@@ -1,19 +1,38 @@
-"""What expressions see in the layers of a spec and of a block, and the check of blocks that nothing uses yet."""
+"""What a layer sees of the spec, and of the block that it stands in: names, shapes, defaults and blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
-from netspec.spec.blocks import BlockSpec, broken_block
-from netspec.spec.connect import connect
-from netspec.spec.document import MappingNode, Problems, quote
+from netspec.spec.blocks import BlockSpec
+from netspec.spec.document import MappingNode, Position, Problems
 from netspec.spec.expression import UNKNOWN, Names, Value
 from netspec.spec.expression_hints import SIZES
-from netspec.spec.layers import DraftLayer, Surroundings, read_layers
-from netspec.spec.order import topological_order
-from netspec.spec.uses import MAX_LAYERS
+from netspec.spec.parameters import Substitution
 from netspec.types import TensorType
+
+
+class Surroundings(NamedTuple):
+    """What layers see of the spec, and of the block that they stand in.
+
+    Attributes:
+        names: what expressions see.
+        defaults: attributes by op.
+        blocks: the blocks that can be used.
+        inputs: what comes from outside, and where that is said.
+        beside: the layers of the same block, whose shapes are not seen.
+    """
+
+    names: Names
+    defaults: Mapping[str, MappingNode]
+    blocks: Mapping[str, BlockSpec]
+    inputs: Mapping[str, Position]
+    beside: Collection[str] = ()
+
+    def substitution(self, problems: Problems) -> Substitution:
+        """What evaluates the expressions of a layer."""
+        return Substitution(self.names, problems, beside=self.beside)
 
 
 def incoming(inputs: Mapping[str, TensorType]) -> dict[str, Value]:
@@ -49,68 +68,3 @@ def not_yet_known(block: BlockSpec, values: Names) -> Names:
 def without_shape(values: Names, inputs: Collection[str]) -> Names:
     """The same, where it is not known what arrives."""
     return {**values, **{name: UNKNOWN for name in (*SIZES, "shape", *inputs) if name not in values}}
-
-
-def check_blocks(
-    blocks: Mapping[str, BlockSpec], values: Names, defaults: Mapping[str, MappingNode], problems: Problems
-) -> dict[str, BlockSpec]:
-    """The blocks, those marked in which something is wrong whatever they are given: each is looked at, used or not."""
-    checked = dict(blocks)
-    uses: dict[str, list[DraftLayer]] = {}
-    for name, block in blocks.items():
-        own = Problems()
-        around = Surroundings(not_yet_known(block, values), defaults, blocks, block.inputs)
-        drafts = read_layers(block.layers, around, own) if block.layers is not None else []
-        if drafts:
-            outputs = block.node.entries["outputs"].value if "outputs" in block.node.entries else None
-            given = connect(drafts, block.inputs, outputs, own, in_block=True).outputs
-            if len(given) < len(block.outputs) and own:
-                checked[name] = replace(block, outputs=())  # which it has is not known
-        uses[name] = drafts
-        if own:
-            problems.take(own)
-            checked[name] = broken_block(checked[name])
-    order = topological_order({name: _blocks_in(drafts) for name, drafts in uses.items()})
-    for circle in order.circles:
-        first = min(circle, key=list(blocks).index)
-        start = circle.index(first)
-        names = [*circle[start:], *circle[: start + 1]]
-        problems.add(blocks[first].at, *contains_itself(names))
-        for name in circle:
-            checked[name] = broken_block(blocks[name])
-    for name in _too_large({name: uses[name] for name in order.names}, blocks, problems):
-        checked[name] = broken_block(blocks[name])
-    return checked
-
-
-def _blocks_in(drafts: Sequence[DraftLayer]) -> list[str]:
-    return list(dict.fromkeys(draft.block for draft in drafts if draft.block))
-
-
-def _too_large(
-    uses: Mapping[str, Sequence[DraftLayer]], blocks: Mapping[str, BlockSpec], problems: Problems
-) -> Iterator[str]:
-    """The blocks that have too many layers whatever they are given; `uses` has each after those that it uses."""
-    least: dict[str, int] = {}
-    for name, drafts in uses.items():
-        inner = [(draft, least[draft.block]) for draft in drafts if draft.block]
-        least[name] = len(drafts) + sum(_least_instances(draft) * size for draft, size in inner)
-        if least[name] > MAX_LAYERS:
-            if all(size <= MAX_LAYERS for _, size in inner):  # else it is said of what it uses
-                message = f"the block {quote(name)} has {least[name]:,} layers, those of its blocks counted"
-                problems.add(blocks[name].at, message, f"at most {MAX_LAYERS:,} are taken")
-            yield name
-
-
-def _least_instances(draft: DraftLayer) -> int:
-    """How many instances of a block a layer has at least."""
-    if draft.use is not None and draft.use.instances is not None:
-        return len(draft.use.instances)
-    stated = draft.attributes.entries if draft.attributes is not None else {}
-    return 0 if draft.dropped or "when" in stated or "repeat" in stated else 1
-
-
-def contains_itself(names: list[str]) -> tuple[str, str]:
-    """What is said of a block that some way leads back to: its name, those on the way, and it again."""
-    message = f"the block {quote(names[0])} contains itself: {' uses '.join(names)}"
-    return message, "`repeat:` stacks a block; a block is made of others, never of itself"

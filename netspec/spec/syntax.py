@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
+
+import yaml
 
 from netspec.spec.document import Position, Problems, Source, quote
 
@@ -23,8 +25,8 @@ _INDENTED_OTHERWISE = re.compile(r"[ ]*(?=[^\S \t])")  # by a space that is none
 _QUOTED_OTHERWISE = re.compile(r"[:,{[]\s*([‘’‚“”„«])")
 
 
-def fail_on_syntax(error: Any, source: Source, problems: Problems) -> NoReturn:
-    """Report what PyYAML found to be no YAML, a `MarkedYAMLError`.
+def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Problems) -> NoReturn:
+    """Report what PyYAML found to be no YAML.
 
     Raises:
         SpecError: always.

@@ -15,10 +15,11 @@ from netspec.spec.document import (
     Position,
     Problems,
     ScalarNode,
-    SequenceNode,
     describe,
     is_broken,
     quote,
+    scalars_in,
+    text_of,
 )
 from netspec.spec.expression import UNKNOWN, Names, Unknown, Value
 from netspec.spec.expression_hints import INDEX
@@ -99,7 +100,7 @@ def _variants(node: MappingNode, problems: Problems) -> list[Stated]:
     common = {key: entry for key, entry in node.entries.items() if key not in LAYER_KEYS}
     own: dict[str, Stated] = {}
     for key in ("first", "last"):
-        stated = node.entries[key].value if key in node.entries else None
+        stated = node.get(key)
         if isinstance(stated, MappingNode):
             own[key] = stated.entries
         elif stated is not None and not is_broken(stated):
@@ -123,10 +124,7 @@ def _read_instances(arguments: _Arguments, variants: list[Stated], count: int) -
 
 def uses_index(node: DocumentNode) -> bool:
     """Whether the number of an instance may be seen by a value."""
-    if isinstance(node, ScalarNode):
-        return isinstance(node.value, str) and INDEX in node.value
-    items = node.items if isinstance(node, SequenceNode) else [entry.value for entry in node.entries.values()]
-    return any(map(uses_index, items))
+    return any(INDEX in text_of(scalar) for scalar in scalars_in(node))
 
 
 class _Arguments:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from netspec.graph import Input
 from netspec.spec.arrivals import read_network
 from netspec.spec.blocks import read_blocks
+from netspec.spec.check_blocks import check_blocks
 from netspec.spec.comparisons import check_comparisons
 from netspec.spec.connect import connect
+from netspec.spec.crops import check_crops
 from netspec.spec.declarations import MAX_NAME, name_hint, name_problem
 from netspec.spec.document import (
     DocumentNode,
@@ -27,15 +29,16 @@ from netspec.spec.document import (
     plain,
     quote,
 )
+from netspec.spec.drafts import DraftLayer
 from netspec.spec.expression import Names, Unknown
 from netspec.spec.heads import check_heads
-from netspec.spec.layers import Surroundings, read_defaults
+from netspec.spec.layers import read_defaults
 from netspec.spec.messages import Model, Subject, validate
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
 from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
-from netspec.spec.surroundings import check_blocks, incoming, without_shape
+from netspec.spec.surroundings import Surroundings, incoming, without_shape
 from netspec.spec.weight_patterns import places_of_overrides
 from netspec.types import TensorType
 
@@ -54,21 +57,21 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     """The spec that a document states. Problems are recorded; what has none is in the result."""
     start = Position(document.at.source, 0, 0)
     _check_keys(document, problems)
-    values = read_parameters(_value(document.entries, "parameters"), _value(document.entries, "presets"), problems)
+    values = read_parameters(document.get("parameters"), document.get("presets"), problems)
     check_comparisons(document, problems)
     document = substitute(document, values, problems)
     entries = document.entries
-    name = _read_name(entries, start, problems)
+    name = _read_name(document, start, problems)
     inputs, places = _read_inputs(entries, start, problems)
-    defaults = read_defaults(_value(entries, "defaults"), problems)
-    blocks = check_blocks(read_blocks(_value(entries, "blocks"), problems), values, defaults, problems)
+    defaults = read_defaults(document.get("defaults"), problems)
+    blocks = check_blocks(read_blocks(document.get("blocks"), problems), values, defaults, problems)
     training = _read_recipe(entries, problems)
     spec = ModelSpec(
         name=name,
         inputs=inputs,
         layers=(),
         outputs=(),
-        source=_read_text(entries, "source", problems),
+        source=_read_text(document, "source", problems),
         parameters={name: value for name, value in values.items() if not isinstance(value, Unknown)},
         training=training,
         published=_read_part(Published, entries, "published", problems),
@@ -79,21 +82,34 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         layers_at=entries["layers"].at if "layers" in entries else None,
         overrides_at=places_of_overrides(entries),
     )
-    drafts = []
-    if "layers" in entries and is_null(entries["layers"].value) and layers_below(entries, KEYS):
-        pass  # what is not indented was reported
-    elif "layers" in entries:
-        around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
-        drafts = read_network(entries["layers"].value, around, values, spec, problems)
-    elif not is_said_otherwise("layers", entries, KEYS):
-        hint = "for example `layers: {fc: {op: dense, units: 10}}`"
-        problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
-    connected = connect(drafts, places, _value(entries, "outputs"), problems, auxiliary=_value(entries, "auxiliary"))
+    around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
+    drafts = _read_layers(entries, start, around, values, spec, problems)
+    connected = connect(drafts, places, document.get("outputs"), problems, auxiliary=document.get("auxiliary"))
     spec = replace(spec, layers=connected.layers, outputs=connected.outputs, auxiliary=connected.auxiliary)
     if training is not None:
+        check_crops(training, inputs, entries["training"], problems)
         check_heads(training, entries, connected.heads, problems)
     missing = frozenset(places) - {value.name for value in inputs}
     return Checked(spec, connected.failed | missing)
+
+
+def _read_layers(
+    entries: Mapping[str, Entry],
+    start: Position,
+    around: Surroundings,
+    values: Names,
+    spec: ModelSpec,
+    problems: Problems,
+) -> list[DraftLayer]:
+    if "layers" not in entries:
+        if not is_said_otherwise("layers", entries, KEYS):
+            hint = "for example `layers: {fc: {op: dense, units: 10}}`"
+            problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
+        return []
+    node = entries["layers"].value
+    if is_null(node) and layers_below(entries, KEYS):
+        return []  # what is not indented was reported
+    return read_network(node, around, values, spec, problems)
 
 
 def _names(inputs: tuple[Input, ...], places: Mapping[str, Position], values: Names) -> Names:
@@ -102,10 +118,6 @@ def _names(inputs: tuple[Input, ...], places: Mapping[str, Position], values: Na
         return without_shape(values, places)
     arriving = incoming({value.name: value.type for value in inputs})
     return {**values, **{name: value for name, value in arriving.items() if name not in values}}
-
-
-def _value(entries: Mapping[str, Entry], key: str) -> DocumentNode | None:
-    return entries[key].value if key in entries else None
 
 
 def _check_keys(document: MappingNode, problems: Problems) -> None:
@@ -119,7 +131,8 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
             problems.add(entry.at, f"a spec has no key {quote(key)}", key_hint(key, entry.value, KEYS))
 
 
-def _read_name(entries: Mapping[str, Entry], start: Position, problems: Problems) -> str:
+def _read_name(document: MappingNode, start: Position, problems: Problems) -> str:
+    entries = document.entries
     if "name" not in entries:
         if is_said_otherwise("name", entries, KEYS):
             return ""
@@ -127,7 +140,7 @@ def _read_name(entries: Mapping[str, Entry], start: Position, problems: Problems
         why = ": what extends another network is not that network" if derived else ""
         problems.add(start, f"the spec needs 'name'{why}", "for example `name: alexnet`")
         return ""
-    name = _read_text(entries, "name", problems)
+    name = _read_text(document, "name", problems)
     if name and not re.fullmatch(NAME_PATTERN, name):
         message = f"{quote(name)} cannot name a network: expected letters of A to Z, digits, _ and -, a letter first"
         problems.add(entries["name"].value.at, message, name_hint(name, "net"))
@@ -137,8 +150,8 @@ def _read_name(entries: Mapping[str, Entry], start: Position, problems: Problems
     return name
 
 
-def _read_text(entries: Mapping[str, Entry], key: str, problems: Problems) -> str:
-    node = _value(entries, key)
+def _read_text(document: MappingNode, key: str, problems: Problems) -> str:
+    node = document.get(key)
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value:
         return node.value
     if node is not None and not is_broken(node):
@@ -221,7 +234,7 @@ def _read_input(name: str, entry: Entry, problems: Problems) -> Input | None:
             hint = f"`inputs: {{{named[0][0]}: {{shape: …}}}}` names inputs"
             problems.add(named[0][1].at, f"`input` is one input, and {quote(named[0][0])} names one", hint)
             return None
-    shape = node.entries["shape"].value if "shape" in node.entries else None
+    shape = node.get("shape")
     if (
         isinstance(shape, SequenceNode)
         and len(shape.items) == 4

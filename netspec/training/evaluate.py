@@ -18,15 +18,16 @@ from netspec.ops import Softmax
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
 from netspec.recipe.augmentation import Views
-from netspec.training.data.batches import evaluation_batches
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.division import hold_back
+from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.sources import open_parts
 from netspec.training.material import image_preprocessing, map_rule, require_classes
 from netspec.training.network import classes_of, network_inputs, training_graph
 from netspec.training.score import Predict, Scores, score
 from netspec.weights import load_weights
+from netspec.words import counted
 
 ONNX = ".onnx"
 ONE_VIEW: tuple[Views, ...] = (1,)  # of features, and of what has masks
@@ -114,7 +115,7 @@ def evaluate(
         predict = _predictor(graph, logits, weights, backend, figures, progress)
         for number in views if dataset.images and rule is None else ONE_VIEW:
             scored = batches(number, max(1, BATCH // number))
-            seen = _Told(progress, f"{backend.name}, {number} view{'s'[: number - 1]}", len(dataset))
+            seen = _Told(progress, f"{backend.name}, {counted(number, 'view')}", len(dataset))
             found.append(Evaluation(backend.name, number, score(predict, scored, classes_of(logits), seen=seen)))
     return found
 
@@ -140,7 +141,7 @@ def disagreements(evaluations: Sequence[Evaluation]) -> list[str]:
         if not difference <= AGREEMENT:
             problems.append(
                 f"{evaluation.backend} and {base.backend} differ by {difference:.1e} in the loss of "
-                f"{base.views} view{'s'[: base.views - 1]}, expected at most {AGREEMENT:.0e}"
+                f"{counted(base.views, 'view')}, expected at most {AGREEMENT:.0e}"
             )
     return problems
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ class EpochDone:
     validation_mean_iou: float | None = None
 
 
-class Observer(Protocol):
-    """Listens to a run."""
+class Observer:
+    """Listens to a run. What inherits it does nothing at events that it does not mention."""
 
     def note(self, text: str) -> None:
         """A fact that a reader of the log has to know."""
@@ -75,7 +74,7 @@ class Observer(Protocol):
         """The run is over, or has failed."""
 
 
-class Observers:
+class Observers(Observer):
     """Several listeners as one."""
 
     def __init__(self, *observers: Observer) -> None:

@@ -7,20 +7,27 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netspec.errors import NetspecError
 from netspec.files import write_whole
+from netspec.training.lock import lock
 
 FLOAT = 4  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where the files of a run are. Made by `new_folder` or `existing_folder`."""
+    """Where the files of a run are. Made by `new_folder` or `existing_folder`, `claimed` to be written to.
+
+    Attributes:
+        path: of the folder.
+        locked: whether other processes are kept out of it.
+    """
 
     path: Path
+    locked: bool = False
 
     @property
     def spec(self) -> Path:
@@ -112,7 +119,9 @@ def existing_folder(root: Path, name: str, *, named: bool) -> RunFolder:
 
 @contextmanager
 def claimed(folder: RunFolder, another: Callable[[], RunFolder] | None = None) -> Iterator[RunFolder]:
-    """A folder in which no other process trains meanwhile; one in which nothing was written is gone afterwards.
+    """A folder in which no other process trains meanwhile, where its file system has locks.
+
+    One in which nothing was written is gone afterwards.
 
     Args:
         folder: of a run that is there, or of a new one.
@@ -131,35 +140,31 @@ def claimed(folder: RunFolder, another: Callable[[], RunFolder] | None = None) -
         except OSError as error:
             reason = f"cannot write {folder.path}: {error.strerror}"
             raise NetspecError(reason, "choose another place with --out") from error
-    handle = _lock(folder.path)
-    try:
-        yield folder
-    finally:
-        if handle is not None:
-            os.close(handle)
-        for path in (folder.last.parent, folder.path):
-            with suppress(OSError):  # it holds something, or was never made
-                path.rmdir()
+    with _held(folder.path) as locked:
+        try:
+            yield replace(folder, locked=locked)
+        finally:
+            for path in (folder.last.parent, folder.path):
+                with suppress(OSError):  # it holds something, or was never made
+                    path.rmdir()
 
 
-def _lock(path: Path) -> int | None:
-    """Lock a folder for this process; the system lets it go when the process ends, however it ends."""
-    if sys.platform == "win32":
-        return None
-    import fcntl  # noqa: PLC0415 # Windows has none
-
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Keep a folder from other processes, or tell that it cannot be locked."""
+    if sys.platform == "win32":  # which opens no folder
+        yield False
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        try:
+            locked = lock(handle)
+        except BlockingIOError as error:
+            hint = "let it end, or stop it; then --resume goes on from there"
+            raise NetspecError(f"{path}: another process is training this run", hint) from error
+        yield locked
+    finally:
         os.close(handle)
-        raise NetspecError(
-            f"{path}: another process is training this run", "let it end, or stop it; then --resume goes on from there"
-        ) from None
-    except OSError:  # a file system without locks
-        os.close(handle)
-        return None
-    return handle
 
 
 def require_room(folder: RunFolder, elements: int, slots: int) -> None:

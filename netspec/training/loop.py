@@ -13,9 +13,9 @@ from netspec.graph import Graph
 from netspec.lowering import Batch, StepResult, Trainer
 from netspec.training.checkpoint import Position, Run, Sums, save_checkpoint
 from netspec.training.data.batches import Batches, StepBatch
+from netspec.training.dropout_masks import with_masks
 from netspec.training.events import EpochDone, Observers, StepDone
 from netspec.training.folder import RunFolder
-from netspec.training.masks import with_masks
 from netspec.training.schedule import Schedule
 from netspec.training.score import Scores
 from netspec.training.stop import StopRequested, StopSignals
@@ -110,6 +110,7 @@ class Loop:
 
     def _key(self, step: int) -> int:
         """What the framework's own dropout is drawn from: of the seed and the step alone."""
+        # Near 2^64/φ and 2^64/1.2207: the keys of neighboring seeds and steps lie far apart.
         return (self.seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03) % 2**63
 
     def _tell(self, step: int, result: StepResult, rate: float, samples: int) -> None:

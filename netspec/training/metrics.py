@@ -11,12 +11,12 @@ from typing import Any
 
 from netspec.errors import NetspecError
 from netspec.files import write_whole
-from netspec.training.events import EpochDone, StepDone
+from netspec.training.events import EpochDone, Observer, StepDone
 
 MOST_STEPS = 5_000  # lines of steps in a run, about: what a curve can show
 
 
-class MetricsFile:
+class MetricsFile(Observer):
     """`metrics.jsonl`: a line an epoch, and a line a step or a few, each written before the next begins.
 
     Continuing a run drops what was written after the checkpoint that it continues from.
@@ -46,9 +46,6 @@ class MetricsFile:
         if event.step % self._every == 0 or event.step == 1:
             self._write({"kind": "step"} | asdict(event))
 
-    def evaluating(self, done: int, samples: int) -> None:
-        """Nothing."""
-
     def epoch(self, event: EpochDone) -> None:
         """A line of kind `epoch`."""
         self._write({"kind": "epoch"} | asdict(event))
@@ -75,7 +72,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
             raise NetspecError(f"{path}, line {number}: not JSON", "the file was edited: remove the line") from error
 
 
-class TensorBoard:
+class TensorBoard(Observer):
     """Scalars for TensorBoard, by optimizer step.
 
     Raises:
@@ -91,19 +88,10 @@ class TensorBoard:
             ) from error
         self._writer = SummaryWriter(str(folder), purge_step=steps_done + 1 if steps_done else None)
 
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def started(self, steps: int, done: int, steps_per_epoch: int) -> None:
-        """Nothing."""
-
     def step(self, event: StepDone) -> None:
         """Loss, error, rate and speed of the step."""
         for tag in ("loss", "error", "rate", "images_per_second"):
             self._writer.add_scalar(f"step/{tag}", getattr(event, tag), event.step)
-
-    def evaluating(self, done: int, samples: int) -> None:
-        """Nothing."""
 
     def epoch(self, event: EpochDone) -> None:
         """Losses and errors of the epoch."""

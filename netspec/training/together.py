@@ -15,13 +15,12 @@ def towers_of(spec: ModelSpec, backend: Backend) -> int:
     Raises:
         NetspecError: it does not say, or the backend trains on one alone.
     """
-    if spec.placement is None:
-        raise NetspecError(f"{spec.name} has no placement", "add `placement: {towers: 2}` at the top of the spec")
+    placement = spec.require_placement()
     if not backend.in_towers:
         raise NetspecError(
             f"the {backend.name} backend trains no network in towers", "use torch, or leave out --parallel"
         )
-    return spec.placement.towers
+    return placement.towers
 
 
 def common_facts(material: Material, run: Run, position: Position, checkpoint_every: int) -> dict[str, str]:

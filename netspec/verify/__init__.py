@@ -1,7 +1,7 @@
 """The proof that a spec is one function in every backend."""
 
 from netspec.verify.compare import Comparison, Level
-from netspec.verify.report import NodeError, Report, TrainingDivergence
+from netspec.verify.report import NodeError, Report, TrainingDivergence, Unfinished
 from netspec.verify.verify import verify
 
-__all__ = ["Comparison", "Level", "NodeError", "Report", "TrainingDivergence", "verify"]
+__all__ = ["Comparison", "Level", "NodeError", "Report", "TrainingDivergence", "Unfinished", "verify"]

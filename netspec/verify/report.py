@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from netspec.errors import VerificationError
 from netspec.verify.compare import Comparison
@@ -68,6 +69,19 @@ class TrainingDivergence:
         )
 
 
+class Unfinished(NamedTuple):
+    """A training of which the first steps alone were compared: rounding hides what the others would show.
+
+    Attributes:
+        dtype: in which it was computed.
+        compared, steps: how many, of how many.
+    """
+
+    dtype: str
+    compared: int
+    steps: int
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """All comparisons of a verification.
@@ -78,6 +92,7 @@ class Report:
         nodes: node-deep errors where they were asked for, or taken after a failure.
         notes: what was not compared, and why.
         training: where training diverges first, for each backend, what it was held to, and dtype.
+        unfinished: trainings that were not compared to their end.
     """
 
     name: str
@@ -85,6 +100,7 @@ class Report:
     nodes: tuple[NodeError, ...] = ()
     notes: tuple[str, ...] = ()
     training: tuple[TrainingDivergence, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -91,9 +92,7 @@ def verify(
     proof = TrainingProof()
     if trained and not failed:
         proof = compare_training(trained, training, weights, recipe, seed, progress)
-    return Report(
-        graph.name, (*comparisons, *proof.comparisons), nodes, (*notes, *proof.notes), tuple(proof.divergences)
-    )
+    return proof.report(graph.name, comparisons, nodes, notes)
 
 
 def _that_train(backends: Sequence[Backend], level: Level | None) -> list[Backend]:
@@ -158,9 +157,8 @@ def _forward(
                 graph = case.graph.astype(dtype)
                 if model is None or made_for != graph:
                     model, made_for = backend.load(backend.lower(graph), weights), graph
-                yield _worst(
-                    "forward", backend.name, "reference", dtype, case, model.forward(case.inputs), values, limit
-                )
+                worst = _worst(model.forward(case.inputs), values, dtype, difference_of_largest, limit)
+                yield Comparison("forward", backend.name, "reference", dtype, case.label, *worst)
 
 
 def _gradient(
@@ -182,17 +180,17 @@ def _gradient(
         graph = case.graph.astype(DType.FLOAT64)
         model = backend.load(backend.lower(graph), weights)
         found[backend.name] = model.gradients(case.inputs, cotangents)
-    names = list(found)
-    rows: list[Comparison] = []
-    first = found[names[0]]
-    norms = [float(np.linalg.norm(g)) for g in (*first.weights.values(), *first.inputs.values())]
+    (first, theirs), *others = found.items()
+    norms = [float(np.linalg.norm(g)) for g in (*theirs.weights.values(), *theirs.inputs.values())]
     scale = NEGLIGIBLE_GRADIENT * max([*norms, *(float(np.linalg.norm(c)) for c in cotangents.values())])
-    for name in names[1:]:
-        ours, theirs = found[name], found[names[0]]
+    measure = partial(relative_l2, scale=scale)
+    rows: list[Comparison] = []
+    for name, ours in others:
         for mine, other in ((ours.weights, theirs.weights), (ours.inputs, theirs.inputs)):
-            _require_slopes(case.graph, name, mine, names[0], other)
+            _require_slopes(case.graph, name, mine, first, other)
             if other:
-                rows.append(_worst("gradient", name, names[0], DType.FLOAT64, case, mine, other, scale=scale))
+                worst = _worst(mine, other, DType.FLOAT64, measure, lambda *_: GRADIENT_TOLERANCE)
+                rows.append(Comparison("gradient", name, first, DType.FLOAT64, case.label, *worst))
     return rows
 
 
@@ -209,32 +207,23 @@ def _require_slopes(
 
 
 def _worst(
-    level: Level,
-    backend: str,
-    against: str,
-    dtype: DType,
-    case: Case,
     actual: Mapping[str, Array],
     expected: Mapping[str, Array],
-    limit_of: Callable[[str, DType, float], float] = lambda _name, _dtype, _error: GRADIENT_TOLERANCE,
-    scale: float = 0.0,
-) -> Comparison:
-    """The comparison of the subject that differs most; a difference that cannot be measured counts as infinite."""
-    found: list[tuple[float, float, str]] = []
+    dtype: DType,
+    measure: Callable[[Array, Array], float],
+    limit_of: Callable[[str, DType, float], float],
+) -> tuple[str, float, float]:
+    """The subject that differs most by its limit, its error and that limit; what cannot be measured is infinite."""
+    found: list[tuple[str, float, float]] = []
     for name, value in expected.items():
         try:
             if actual[name].dtype != dtype.numpy:
                 raise VerificationError(f"expected {dtype}, received {actual[name].dtype}")
-            error = (
-                difference_of_largest(actual[name], value)
-                if level == "forward"
-                else relative_l2(actual[name], value, scale)
-            )
+            error = measure(actual[name], value)
         except (KeyError, VerificationError):
             error = math.inf
-        found.append((error, limit_of(name, dtype, error), name))
-    error, limit, subject = max(found, key=lambda row: row[0] / row[1])
-    return Comparison(level, backend, against, dtype, case.label, subject, error, limit)
+        found.append((name, error, limit_of(name, dtype, error)))
+    return max(found, key=lambda row: row[1] / row[2])
 
 
 def compare_nodes(

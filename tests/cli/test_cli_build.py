@@ -135,6 +135,16 @@ def test_a_bad_image_is_named_and_the_others_are_run(
     assert out.startswith(f"small: {photograph}")
 
 
+def test_a_spec_that_nothing_can_run_is_an_error(
+    netspec: Run, small: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "keras", "onnx"):
+        monkeypatch.setattr(type(find_backend(name)), "missing", lambda self: [self.name])
+    code, out, err = netspec("run", small, photograph)
+    assert (code, out) == (2, "")
+    assert "no backend is installed" in err
+
+
 def test_a_folder_is_no_photograph_and_names_are_as_many_as_classes(
     netspec: Run, small: Path, tmp_path: Path, photograph: Path
 ) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 import netspec.verify as netspec_verify
 from netspec.types import DType
-from netspec.verify import Comparison, Report, TrainingDivergence
+from netspec.verify import Comparison, Report, TrainingDivergence, Unfinished
 from tests.cli.conftest import Spec
 
+PAIR = ("torch", "keras")
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -21,13 +22,13 @@ def test_training_is_the_third_section(netspec: Run, small: Path) -> None:
     assert (code, err) == (0, "")
     titles = [line for line in out.splitlines() if line.startswith("small: ")]
     assert titles == ["small: outputs, of the largest", "small: training, of the largest"]
-    (row,) = [line for line in out.splitlines() if "NumPy" in line and "✓" in line]
+    (row,) = [line for line in out.splitlines() if line.startswith("torch") and "NumPy" in line]
     assert row.split("  ")[0] == "torch"
     assert "20 steps of sgd, 4 × 3x9x8" in row
     assert "note: the training of onnx is not compared: it has none in float64" in out
     assert "note: gradients are compared between two backends that train in float64, here: torch" in out
     assert "note: torch is the only one here that trains in float64" in out
-    assert "torch, onnx and the reference are one function, and train as one: torch: " in out
+    assert "torch, onnx and the reference are one function, and the updates of torch are those of NumPy: " in out
 
 
 def test_the_recipe_of_the_spec_is_trained_by_too(netspec: Run, write_spec: Spec) -> None:
@@ -40,6 +41,27 @@ def test_the_recipe_of_the_spec_is_trained_by_too(netspec: Run, write_spec: Spec
     assert found["training"] == []
     rows = [row for row in found["comparisons"] if row["level"] == "training"]
     assert [row["case"] for row in rows] == ["20 steps of sgd, 4 × 3x9x8", "20 steps of adam, 4 × 3x9x8"]
+
+
+def test_no_more_is_claimed_of_training_than_was_compared(
+    netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        Comparison("forward", name, "reference", DType.FLOAT64, "2 × 3x9x8", "fc", 1e-15, 1e-12) for name in PAIR
+    ] + [Comparison("training", name, "NumPy", DType.FLOAT64, "20 steps", "fc.bias", 1e-15, 1e-9) for name in PAIR]
+    cut = (Unfinished("float64", 12, 20), Unfinished("float32", 7, 20), Unfinished("float64", 9, 20))
+    whole, part = Report("small", tuple(rows)), Report("small", tuple(rows), unfinished=cut)
+    nothing = Report("small", tuple(rows), unfinished=(Unfinished("float32", 0, 20),))
+    claims = []
+    for report in (whole, part, nothing):
+        monkeypatch.setattr(netspec_verify, "verify", lambda *_, report=report, **__: report)
+        claims.append(netspec("verify", small, "--backends", "torch")[1].partition(", and ")[2].strip())
+    assert claims == [
+        "train as one: torch, keras: 4 comparisons",
+        "train as one (in float32 for the first 7 of 20 steps; in float64 for the first 9 of 20 steps): torch, keras: "
+        "4 comparisons",
+        "train as one (in float32 not compared): torch, keras: 4 comparisons",
+    ]
 
 
 def test_nothing_that_trains_is_an_error(netspec: Run, small: Path) -> None:

@@ -17,9 +17,10 @@ from netspec.graph.drawing.layout import lay_out
 from netspec.graph.drawing.lines import Placed
 from netspec.graph.drawing.repeats import collapse_repeats
 from netspec.graph.drawing.solids import COMPACT, FULL, Style
-from netspec.ops import Conv2d, Dense
+from netspec.ops import OPS, Conv2d, Dense, Subtract
 from netspec.ops.attributes import both
 from netspec.spec import load_graph
+from netspec.testing.cases import SampleCase
 from netspec.testing.networks import NETWORKS, Chain
 from netspec.types import TensorType
 
@@ -127,6 +128,17 @@ def test_every_layer_is_told_of(name: str) -> None:
     root = ElementTree.fromstring(draw_graph(graph))  # noqa: S314 # ours
     told = [line.partition(":")[0] for title in root.iter(f"{SVG}title") for line in (title.text or "").splitlines()]
     assert set(graph.values) <= set(told)
+
+
+@pytest.mark.parametrize("kind", OPS)
+def test_every_op_is_drawn_in_every_corner(kind: str) -> None:
+    for sample in OPS[kind].samples():
+        graph = SampleCase.of(sample).graph
+        assert graph.nodes[0].name in draw_graph(graph)
+
+
+def test_a_difference_is_drawn_by_its_sign() -> None:
+    assert "−" in texts(draw_graph(SampleCase.of(next(iter(Subtract.samples()))).graph))
 
 
 @pytest.mark.parametrize("style", [FULL, COMPACT], ids=["full", "compact"])

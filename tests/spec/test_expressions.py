@@ -234,6 +234,12 @@ def test_set_that_cannot_be(write, text: str, words: str) -> None:
         load_graph(write(SETTABLE), set=[text])
 
 
+def test_where_an_expression_is_the_default_anything_may_be_set(write) -> None:
+    spec = "name: x\ninput: {shape: [4]}\nparameters: {a: 3, sizes: '${a}'}\n"
+    path = write(f'{spec}layers: {{fc: {{op: dense, units: "${{sizes[0]}}"}}}}\n')
+    assert load_graph(path, set=["sizes=[5, 6]"]).type_of("fc").features == (5,)
+
+
 def test_set_is_shown_with_a_caret(write) -> None:
     with pytest.raises(SpecError) as caught:
         load_graph(write(SETTABLE), set=["training.optimizer.learning_rate=-1"])

@@ -18,7 +18,7 @@ optimizer: {name: sgd, learning_rate: 0.1, momentum: 0.9}
 schedule: {name: step, every: {epochs: 1}, factor: 0.1}
 augmentation: {random_crop: "${size}"}
 """
-HEAD = "name: example\nparameters: {size: 8}\ninput: {shape: [3, 8, 8]}\nlayers: {relu: {op: relu}}\n"
+HEAD = "name: example\nparameters: {size: 8}\ninput: {shape: [3, '${size}', '${size}']}\nlayers: {relu: {op: relu}}\n"
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ import pytest
 from netspec.lowering import find_backend
 from netspec.spec import read_spec
 from netspec.training.events import EpochDone, Observers, StepDone
-from netspec.training.run import Outcome, TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
+from netspec.training.session import Outcome
 
 SPEC = """\
 name: small

@@ -18,7 +18,8 @@ import torch  # noqa: F401 # imported once, before the forks
 from netspec.lowering import find_backend
 from netspec.spec import read_spec
 from netspec.training.events import Observers
-from netspec.training.run import TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
 
 CHECKPOINT = Path("checkpoints") / "last.safetensors"
 MOST = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import pytest
 
 from netspec.errors import NetspecError
 from netspec.training.folder import RunFolder, claimed, new_folder
-from netspec.training.run import Outcome
+from netspec.training.session import Outcome
+from tests.training.conftest import Recorder
 
 Run = Callable[..., Outcome]
 
@@ -51,6 +53,22 @@ def test_what_another_process_trains_is_not_continued(tmp_path: Path) -> None:
         other.wait()
     with claimed(folder) as own:  # the lock of a process that was killed is gone with it
         assert own.metrics.exists()
+
+
+def test_a_folder_that_cannot_be_locked_is_told_of_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_locks(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    settings, told = ("training.epochs=1",), "cannot be locked here"
+    locked, unlocked = Recorder(), Recorder()
+    run(settings=settings, observer=locked)
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    run(settings=settings, observer=unlocked)
+    assert not [note for note in locked.notes if told in note]
+    (note,) = [note for note in unlocked.notes if told in note]
+    assert note.startswith(f"{tmp_path / 'runs' / 'small-2'} ")
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

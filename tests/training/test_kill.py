@@ -8,7 +8,8 @@ from pathlib import Path
 from netspec.lowering import find_backend
 from netspec.spec import read_spec
 from netspec.training.events import Observers
-from netspec.training.run import TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
 from netspec.weights import read_arrays
 from tests import forked
 

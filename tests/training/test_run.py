@@ -24,7 +24,7 @@ from netspec.spec import load_graph, read_spec
 from netspec.training.data.sources import open_data
 from netspec.training.evaluate import evaluate
 from netspec.training.events import StepDone
-from netspec.training.run import Outcome
+from netspec.training.session import Outcome
 from netspec.weights import load_weights, read_arrays
 from tests.training.conftest import Recorder
 from tests.training.towers import start

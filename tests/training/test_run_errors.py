@@ -10,7 +10,7 @@ import pytest
 
 from netspec.errors import NetspecError
 from netspec.training.diagnose import DivergedError
-from netspec.training.run import Outcome
+from netspec.training.session import Outcome
 
 Run = Callable[..., Outcome]
 

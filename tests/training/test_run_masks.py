@@ -14,7 +14,9 @@ from netspec.lowering import find_backend
 from netspec.spec import elaborate, read_spec
 from netspec.training.data.sources import open_data
 from netspec.training.evaluate import evaluate
-from netspec.training.run import Outcome, TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
+from netspec.training.session import Outcome
 from tests.training.conftest import Recorder
 
 SPEC = """\

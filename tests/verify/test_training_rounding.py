@@ -50,6 +50,7 @@ def test_what_rounding_becomes_is_measured_and_told() -> None:
     found = proof(tolerance=1e-10)
     assert not found.divergences
     assert all(c.passed for c in found.comparisons)
+    assert not found.unfinished
     (told,) = (note for note in found.notes if "multiplies rounding" in note and "float64" in note)
     assert "1e-13 of its weights became" in told
     assert "runs may be as far apart" in told
@@ -78,6 +79,9 @@ def test_where_rounding_becomes_too_much_no_more_is_compared(monkeypatch: pytest
     found = proof(tolerance=1e-10)
     assert not found.divergences
     assert any("nothing is compared from step" in note and "float64" in note for note in found.notes)
+    (cut,) = found.unfinished
+    assert (cut.dtype, cut.steps) == ("float64", 20)
+    assert 0 < cut.compared < 20
     fault = TrainingFault("dampened", update=dampened)
     assert parted(proof(fault, tolerance=1e-10))
 

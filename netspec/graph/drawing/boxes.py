@@ -123,9 +123,15 @@ def _kind(value: Input | Node) -> Kind:
         "conv": (Conv2d, ConvTranspose2d),
         "dense": (Dense,),
         "pool": (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, GlobalAvgPool2d),
-        "merge": (*MERGES,),
+        "merge": tuple(MERGES),
     }
     return next((kind for kind, ops in kinds.items() if isinstance(value.op, ops)), "other")
+
+
+def sign_of(box: Box) -> str:
+    """The sign that a merge is drawn as."""
+    assert isinstance(box.head, Node)  # noqa: S101 # what merges reads something
+    return MERGES[type(box.head.op)]
 
 
 @dataclass(frozen=True, slots=True)

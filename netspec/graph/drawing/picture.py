@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from netspec.graph.drawing.boxes import MERGES, Box, Boxes, make_boxes
+from netspec.graph.drawing.boxes import Box, Boxes, make_boxes, sign_of
 from netspec.graph.drawing.layout import Bracket, lay_out
 from netspec.graph.drawing.lines import Line, Placed, Point
 from netspec.graph.drawing.palette import STYLESHEET
@@ -75,7 +75,7 @@ def _faces(placed: Placed, middle: float) -> Iterator[Element]:
     if isinstance(placed.box.head, Node) and placed.box.kind == "merge":
         size = 0.72 * solid.width
         yield element("circle", cx=x + solid.width / 2, cy=middle, r=solid.width / 2, class_="front")
-        yield _text(MERGES[type(placed.box.head.op)], x + solid.width / 2, middle + 0.34 * size, "sign", size)
+        yield _text(sign_of(placed.box), x + solid.width / 2, middle + 0.34 * size, "sign", size)
         return
     if solid.right:
         back = [(x + solid.right, y - solid.up), (x + solid.width + solid.right, y - solid.up)]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset
+from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, evenly
 from netspec.training.data.division import some
 from netspec.training.data.parallel import available_threads, in_threads
 
@@ -25,33 +25,32 @@ def census(dataset: Dataset, classes: int, progress: Callable[[str], None] = lam
     Raises:
         NetspecError: fewer than two classes are in them, so that there is nothing to learn.
     """
-    total = len(dataset) if dataset.pixels is not None else min(len(dataset), MOST_MASKS)
-    pixels = _count(dataset, total, progress) if dataset.pixels is None else dataset.pixels
+    indices = evenly(dataset, MOST_MASKS if dataset.pixels is None else len(dataset))
+    pixels = _count(dataset, indices, progress) if dataset.pixels is None else dataset.pixels
     counts = np.zeros(classes, np.int64)
     counts[: len(pixels)] = pixels[:classes]
     present = np.flatnonzero(counts)
     if len(present) < 2:
         what = f"every labelled pixel is of class {present[0]}" if len(present) else "no pixel is labelled"
         raise NetspecError(
-            f"{dataset.origin}: in {total:,} masks {what}, so there is nothing to learn",
+            f"{dataset.origin}: in {len(indices):,} masks {what}, so there is nothing to learn",
             f"a mask holds class numbers from 0 on, {UNKNOWN} where nothing is known: one of 0 and {UNKNOWN} is to be "
             "of 0 and 1",
         )
     return counts
 
 
-def _count(dataset: Dataset, total: int, progress: Callable[[str], None]) -> NDArray[np.int64]:
-    """The pixels of each class in so many masks of a set. Shape: (UNKNOWN,)."""
-    indices = np.arange(total) * len(dataset) // max(1, total)
+def _count(dataset: Dataset, indices: NDArray[np.int64], progress: Callable[[str], None]) -> NDArray[np.int64]:
+    """The pixels of each class in these masks of a set. Shape: (UNKNOWN,)."""
 
     def count(chunk: NDArray[np.int64]) -> NDArray[np.int64]:
         return sum((_pixels(dataset, int(index)) for index in chunk), np.zeros(UNKNOWN, np.int64))
 
-    chunks = [indices[start : start + CHUNK] for start in range(0, total, CHUNK)]
+    chunks = [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
     pixels, done = np.zeros(UNKNOWN, np.int64), 0
     for chunk, found in zip(chunks, in_threads(count, chunks, available_threads()), strict=True):
         pixels, done = pixels + found, done + len(chunk)
-        progress(f"masks of {dataset.origin}: {done:,} of {total:,}")
+        progress(f"masks of {dataset.origin}: {done:,} of {len(indices):,}")
     return pixels
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset
 from netspec.training.data.division import absent_classes, some
 from netspec.training.data.findings import Findings, numbered_classes
-from netspec.training.data.images import DamagedImageError, Pixels, decode_image, with_channels
+from netspec.training.data.images import decoded
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.training.data.roles import Role
@@ -143,18 +143,3 @@ def _looked_at(part: Dataset, index: int) -> tuple[tuple[int, ...], NDArray[np.i
         return error
     present = np.unique(mask).astype(np.int64)
     return shape, present[present != UNKNOWN]
-
-
-def decoded(dataset: Dataset, index: int, gray: bool = False) -> Pixels:
-    """An image of a dataset: (H, W, 1) if gray or stored as decoded gray pixels, (H, W, 3) otherwise.
-
-    Raises:
-        BadSampleError: it cannot be read or decoded; the message names it.
-    """
-    sample = dataset.read(index)
-    try:
-        if isinstance(sample, bytes):
-            return decode_image(sample, gray)
-        return with_channels(sample, gray or sample.shape[-1] == 1)
-    except DamagedImageError as error:
-        raise BadSampleError(f"{dataset.describe(index)}: {error.message}") from error

@@ -65,6 +65,12 @@ class Dataset(ABC):
         """Where a sample is, for messages: `data/cat/17.jpg`, or `train.parquet, row 17`."""
 
 
+def evenly(dataset: Dataset, most: int) -> NDArray[np.int64]:
+    """Indices of all samples, or of at most so many, spread evenly over a set. Shape: (n,)."""
+    total = min(len(dataset), most)
+    return np.arange(total) * len(dataset) // max(1, total)
+
+
 class Subset(Dataset):
     """Some samples of a dataset, in the given order."""
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import Dataset, Subset
 from netspec.training.data.fingerprint import fingerprint
+from netspec.words import counted
 
 OnBadSample = Literal["fatal", "skip"]
 LISTED = 20
@@ -44,18 +45,14 @@ class Findings:
             return
         if on_bad_sample == "fatal":
             hint = "mend them, or go on without them: --on-bad-sample skip"
-            raise BadDataError(f"{origin}: {_count(self.problems)}:\n{listed(self.problems)}", hint)
-        self.notes.append(f"{origin}: left out, {_count(self.problems)}:\n{listed(self.problems)}")
+            raise BadDataError(f"{origin}: {counted(len(self.problems), 'problem')}:\n{listed(self.problems)}", hint)
+        self.notes.append(f"{origin}: left out, {counted(len(self.problems), 'problem')}:\n{listed(self.problems)}")
 
 
 def listed(problems: Sequence[str]) -> str:
     """The first of the problems, a line each, and how many more there are."""
     more = [f"… and {len(problems) - LISTED:,} more"] if len(problems) > LISTED else []
     return "\n".join(f"  {line}" for line in [*problems[:LISTED], *more])
-
-
-def _count(problems: Sequence[str]) -> str:
-    return "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
 
 
 def usable_labels(

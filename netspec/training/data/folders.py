@@ -19,25 +19,10 @@ LISTING_THREADS: Final = 16  # folders behind a URL take their time to list
 # Whatever else a file is called, decoding it says whether it is an image.
 NO_IMAGES: Final = frozenset(
     [
-        ".txt",
-        ".md",
-        ".rst",
-        ".csv",
-        ".tsv",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".html",
-        ".yaml",
-        ".yml",
-        ".py",
-        ".npy",
-        ".npz",
-        ".parquet",
+        *(".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".py", ".log"),
+        *(".npy", ".npz", ".parquet", ".mat", ".pkl", ".db", ".pdf"),
+        *(".zip", ".tar", ".gz", ".tgz", ".xz", ".7z"),
     ]
-)
-_NO_IMAGES_EITHER: Final = frozenset(
-    [".zip", ".tar", ".gz", ".tgz", ".xz", ".7z", ".mat", ".pkl", ".pdf", ".db", ".log"]
 )
 
 
@@ -112,4 +97,4 @@ def why_no_image(entry: Entry) -> str:
     if entry.size == 0:
         return "an empty file"
     suffix = PurePath(entry.name).suffix.lower()
-    return "not an image, by its name" if suffix in NO_IMAGES | _NO_IMAGES_EITHER else ""
+    return "not an image, by its name" if suffix in NO_IMAGES else ""

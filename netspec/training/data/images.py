@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
-from netspec.preprocessing import DamagedImageError, Pixels, center, is_bomb, open_image
+from netspec.preprocessing import DamagedImageError, Pixels, is_bomb, open_image
 from netspec.preprocessing import fit as fit_to
 from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.findings import needed_for
@@ -152,6 +152,21 @@ def read_image(
         raise BadSampleError(f"{dataset.describe(index)}: {error.message}") from error
 
 
+def decoded(dataset: Dataset, index: int, gray: bool = False) -> Pixels:
+    """An image of a dataset: (H, W, 1) if gray or stored as decoded gray pixels, (H, W, 3) otherwise.
+
+    Raises:
+        BadSampleError: it cannot be read or decoded; the message names it.
+    """
+    sample = dataset.read(index)
+    try:
+        if isinstance(sample, bytes):
+            return decode_image(sample, gray)
+        return with_channels(sample, gray or sample.shape[-1] == 1)
+    except DamagedImageError as error:
+        raise BadSampleError(f"{dataset.describe(index)}: {error.message}") from error
+
+
 def with_channels(image: NDArray[Any], gray: bool) -> Pixels:
     """A decoded image with the channels that are asked for, gray or RGB; one that has them is given back.
 
@@ -177,16 +192,3 @@ def image_size(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> t
     if own.channels != shape[0]:
         raise NetspecError(f"an input of {list(shape)} takes no {own.channel_order} image")
     return own, shape[1], shape[2]
-
-
-__all__ = [
-    "DamagedImageError",
-    "Pixels",
-    "center",
-    "decode_image",
-    "fit",
-    "image_size",
-    "read_image",
-    "resize_square",
-    "with_channels",
-]

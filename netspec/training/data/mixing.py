@@ -163,10 +163,15 @@ def _mixed(
             else:
                 other = np.empty_like(target)
                 put(other, others[number])
-                target *= share
-                other *= 1 - share
-                target += other
+                _blend(target, other, share)
 
     parts = pieces(len(own), threads)
     deque(map(fill, parts) if threads == 1 else in_threads(fill, parts, threads), maxlen=0)
     return mixed
+
+
+def _blend(target: NDArray[Any], other: NDArray[Any], share: float) -> None:
+    """The share of a target, and of the other what is left to 1, in the target; the other is used up."""
+    target *= share
+    other *= 1 - share
+    target += other

@@ -13,12 +13,13 @@ import numpy as np
 
 from netspec.errors import NetspecError
 from netspec.files import write_whole
-from netspec.training.data.check import REPORTED, Progress, decoded
+from netspec.preprocessing import DamagedImageError, Pixels
+from netspec.training.data.check import REPORTED, Progress
 from netspec.training.data.dataset import BadSampleError, Dataset, Splits
 from netspec.training.data.division import absent_classes
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.fingerprint import fingerprint
-from netspec.training.data.images import DamagedImageError, Pixels, resize_square
+from netspec.training.data.images import decoded, resize_square
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.training.data.roles import Role

@@ -23,6 +23,7 @@ from netspec.training.data.images import Scratch, image_size, read_image
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import AHEAD, in_threads, pieces
 from netspec.training.data.targets import MapRule, Targets
+from netspec.words import counted
 
 PATIENCE = 60.0  # seconds; a set that is read for longer just to list what else is bad would look like a hang
 CHECKED_AT_ONCE = 32
@@ -144,10 +145,11 @@ class Reader(ABC):
             checked += len(chunk)
             if len(found) >= LISTED or time.monotonic() > until:
                 break
-        samples = "1 bad sample" if len(found) == 1 else f"{len(found):,} bad samples"
         extent = f"{total:,} checked" if checked == total else f"{checked:,} of {total:,} checked"
         hint = "mend them, or go on without them: --on-bad-sample skip"
-        return BadDataError(f"{samples} in {self.dataset.origin} ({extent}):\n{listed(list(found))}", hint)
+        return BadDataError(
+            f"{counted(len(found), 'bad sample')} in {self.dataset.origin} ({extent}):\n{listed(list(found))}", hint
+        )
 
     def _check_all(self, indices: range) -> list[str]:
         messages = []

@@ -192,8 +192,8 @@ def _open_whole(place: Place, entries: Sequence[Entry], findings: Findings) -> D
         return open_class_folders(place, entries, findings)
     folders = [entry.name for entry in entries if entry.kind == "folder"]
     if folders:
-        some = ", ".join([files[0].name, *folders[:3]])
-        raise NetspecError(f"{place}: holds files of data and folders beside them: {some}", "name one of them")
+        found = ", ".join([files[0].name, *folders[:3]])
+        raise NetspecError(f"{place}: holds files of data and folders beside them: {found}", "name one of them")
     return _undivided(_open_files(place, [place / entry.name for entry in files], findings), place)
 
 

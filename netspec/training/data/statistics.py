@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.graph import Preprocessing
-from netspec.training.data.dataset import BadSampleError, Dataset
+from netspec.preprocessing import center
+from netspec.training.data.dataset import BadSampleError, Dataset, evenly
 from netspec.training.data.fingerprint import fingerprint
-from netspec.training.data.images import center, read_image
+from netspec.training.data.images import read_image
 from netspec.training.data.parallel import available_threads, in_threads
 
 MOST_IMAGES = 100_000
@@ -119,8 +120,8 @@ def statistics_of(
 def _sum_images(
     dataset: Dataset, preprocessing: Preprocessing, height: int, width: int, progress: Callable[[str], None]
 ) -> _Sums:
-    total = min(len(dataset), MOST_IMAGES)
-    indices = np.arange(total) * len(dataset) // max(1, total)
+    indices = evenly(dataset, MOST_IMAGES)
+    total = len(indices)
 
     def sum_chunk(chunk: NDArray[np.int64]) -> _Sums:
         shape = (height, width, preprocessing.channels)

@@ -100,8 +100,9 @@ def _facts(run: RunRecord, curves: Curves) -> Iterator[tuple[str, str, str]]:
         yield "validation error", percent(float(final)), beside
         yield "best", percent(float(errors[best])), f"epoch {curves.epochs['epoch'][best]:.0f}"
     else:
-        training = _last(curves.epochs["training_error"]) or _last(curves.steps["error"])
-        yield "training error", percent(training) if training is not None else "–", "no validation set"
+        known = (_last(curves.epochs["training_error"]), _last(curves.steps["error"]))
+        training = next((percent(error) for error in known if error is not None), "–")
+        yield "training error", training, "no validation set"
     epochs = len(curves.epochs["epoch"])
     yield "epochs", f"{curves.epochs['epoch'][-1]:,.0f}" if epochs else "–", ""
     steps = [_last(curves.steps["step"]), _last(curves.epochs["step"])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +15,9 @@ from netspec.graph.text import spec_hash
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
 from netspec.training.folder import RunFolder
+from netspec.training.lock import lock
 from netspec.training.material import recipe_of
-from netspec.training.run import TrainOptions
+from netspec.training.options import TrainOptions
 from netspec.training.same_run import ABSENT, LENGTH, Difference, differences, filled_in
 from netspec.training.study.model import Member, Study
 
@@ -188,15 +188,15 @@ def held(run: StudyRun) -> Iterator[None]:
     Raises:
         NetspecError: another holds it, or the study's folder cannot be written.
     """
-    lock = run.root / ".locks" / run.name
+    path = run.root / ".locks" / run.name
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
     except OSError as error:
-        raise NetspecError(f"cannot write {lock}: {error.strerror}", "choose another folder with --out") from error
+        raise NetspecError(f"cannot write {path}: {error.strerror}", "choose another folder with --out") from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file.fileno())
         except BlockingIOError as error:
             raise NetspecError(
                 f"{run.folder.path}: another process is training this run", "wait for it, or stop it"

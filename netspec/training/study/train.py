@@ -15,8 +15,10 @@ from signal import Signals
 
 from netspec.errors import SIGNAL, NetspecError
 from netspec.lowering import Backend
+from netspec.training.data.parallel import available_threads
 from netspec.training.events import Observer
-from netspec.training.run import TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
 from netspec.training.stop import StopSignals
 from netspec.training.study.record import (
     Finish,
@@ -136,7 +138,7 @@ def train_in_processes(
 
 def _start(run: StudyRun, command: Sequence[str], count: int) -> subprocess.Popen[bytes]:
     """In a process group of its own: the terminal's Ctrl-C comes to this process alone, which passes it on once."""
-    threads = str(max(1, len(os.sched_getaffinity(0)) // count))
+    threads = str(max(1, available_threads() // count))
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with run.log.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 # netspec itself

@@ -84,7 +84,7 @@ def verify_towers(
             proof = compare_training(trained, [one, many], weights, recipe, seed, progress, tolerance=TOLERANCE)
         elif level == "training":
             notes.append("training is not compared: the networks differ before it begins")
-    return Report(graph.name, (*comparisons, *proof.comparisons), (), (*notes, *proof.notes), tuple(proof.divergences))
+    return proof.report(graph.name, comparisons, (), notes)
 
 
 def compare_once(

@@ -20,7 +20,7 @@ from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
 from netspec.training.data.samples import Memory
-from netspec.training.masks import with_masks
+from netspec.training.dropout_masks import with_masks
 from netspec.training.network import classes_of, map_size
 from netspec.training.schedule import Schedule
 from netspec.training.update import update

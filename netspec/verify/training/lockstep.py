@@ -16,7 +16,7 @@ from netspec.recipe import Recipe
 from netspec.training.network import classes_of
 from netspec.types import DType
 from netspec.verify.compare import STATE_TOLERANCE, Comparison
-from netspec.verify.report import LOSS, TrainingDivergence
+from netspec.verify.report import LOSS, NodeError, Report, TrainingDivergence, Unfinished
 from netspec.verify.training.case import STEPS, TrainingCase, check_recipes, measured
 from netspec.verify.training.rounding import Rounding
 from netspec.verify.training.state import THE_LOSS, Subject, gap_of, loss_error, shares, state_gaps, update_gaps
@@ -33,7 +33,21 @@ class TrainingProof:
 
     comparisons: list[Comparison] = field(default_factory=list)
     divergences: list[TrainingDivergence] = field(default_factory=list)
+    unfinished: list[Unfinished] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def report(
+        self, name: str, comparisons: Sequence[Comparison], nodes: Sequence[NodeError], notes: Sequence[str]
+    ) -> Report:
+        """The report of a network's other comparisons, and then of these."""
+        return Report(
+            name,
+            (*comparisons, *self.comparisons),
+            tuple(nodes),
+            (*notes, *self.notes),
+            tuple(self.divergences),
+            tuple(self.unfinished),
+        )
 
 
 def compare_training(
@@ -69,6 +83,7 @@ def compare_training(
         for dtype in (DType.FLOAT64, DType.FLOAT32) if len(backends) > 1 else (DType.FLOAT64,):
             run = Lockstep(case, dtype, backends, tolerance)
             proof.notes.extend(run.finish(progress))
+            proof.unfinished.extend(run.unfinished())
             proof.comparisons.extend(row for pair in run.pairs.values() for row in pair.rows())
             parted |= {who: pair.divergence for who, pair in run.pairs.items() if pair.divergence and who not in parted}
         proof.divergences.extend(without_consequences(parted))
@@ -177,6 +192,11 @@ class Lockstep:
                 self._compare(step, losses, progress)
         still = self._still(start, self._states[self._backends[0].name].weights) if self._whole else []
         return [*still, *self._rounding.notes]
+
+    def unfinished(self) -> list[Unfinished]:
+        """How far the backends were compared with one another, where that was not to the end."""
+        lost = self._rounding.lost
+        return [] if lost is None else [Unfinished(self._dtype, lost, STEPS)]
 
     def _step(self, step: int, progress: Progress) -> dict[str, float]:
         """One step in each backend, in float64 held to NumPy's update; gives the losses."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from netspec_torch import BACKEND
+from netspec_torch.mistakes import mistakes_told
 from netspec_torch.trainer import TorchTrainer
 
 from netspec.errors import BackendError
@@ -103,6 +104,11 @@ class TestTorchTrainer(TrainerConformance):
             learner.step([replace(batch, labels=batch.labels[1:])], 0.1, 4, 0)
         with pytest.raises(BackendError, match="a step needs at least one sample"):
             learner.step([batch_of(0)], 0.1, 1, 0)
+
+    def test_memory_that_is_not_there_is_told_with_what_mends_it(self) -> None:
+        mended = r"cpu has not the memory for this batch\nhint: halve training\.batch_size"
+        with pytest.raises(BackendError, match=mended), mistakes_told("cpu"):
+            torch.empty(1 << 52)
 
     def test_a_batch_of_one_cannot_be_normalized_by_its_statistics(self) -> None:
         graph = Chain("flat", facts=(4,)).add("norm", "batch_norm").add("fc", "dense", units=3).graph()

@@ -25,7 +25,7 @@ from netspec.lowering import Batch, Normalization, Trainer, TrainerSettings, Tra
 from netspec.recipe import Recipe
 from netspec.spec import load_graph
 from netspec.testing.networks import Chain
-from netspec.training.masks import with_masks
+from netspec.training.dropout_masks import with_masks
 from netspec.types import DType
 from tests.training.towers import SPEC
 

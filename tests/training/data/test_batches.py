@@ -243,7 +243,12 @@ def test_features_that_do_not_fit() -> None:
         (Features(8), (2,), AUGMENTED, "random_crop, horizontal_flip, color_noise: of images alone"),
         (Features(8), (2,), CHANGED, "horizontal_flip, rand_augment, random_erasing: of images alone"),
         (Numbered(8), (784,), Augmentation(), r"images become an input of \[1, H, W\] or \[3, H, W\]"),
-        (Numbered(8), SHAPE, Augmentation(random_crop=both(5)), r"expected the size .* \(4, 5\), received 5x5"),
+        (
+            Numbered(8),
+            SHAPE,
+            Augmentation(random_crop=both(5)),
+            r"expected the size .*, 4x5, received 5x5\nhint: .*{height: 4, width: 5}",
+        ),
         (Numbered(0), SHAPE, Augmentation(), "numbered: there are no samples in it"),
     ],
 )

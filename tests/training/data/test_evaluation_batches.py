@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netspec.training.data.batches import evaluation_batches
+from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import BadDataError
 from tests.training.data.numbered import SHAPE, Features, Numbered, batches, indices, recipe
 

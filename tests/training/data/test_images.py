@@ -16,13 +16,11 @@ from PIL import Image
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
-from netspec.preprocessing import load_image, open_image
+from netspec.preprocessing import DamagedImageError, center, load_image, open_image
 from netspec.training.data import images
 from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.images import (
-    DamagedImageError,
     Scratch,
-    center,
     decode_image,
     fit,
     image_size,

@@ -14,10 +14,11 @@ from netspec.errors import NetspecError
 from netspec.lowering.trainer import UNLABELLED
 from netspec.preprocessing import DamagedImageError
 from netspec.recipe import Recipe
-from netspec.training.data.batches import Batches, evaluation_batches
+from netspec.training.data.batches import Batches
 from netspec.training.data.census import census
 from netspec.training.data.check import check_data
 from netspec.training.data.dataset import Dataset
+from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.mask_folders import decode_mask
 from netspec.training.data.sources import open_data
 from netspec.training.data.targets import MapRule, mirrored

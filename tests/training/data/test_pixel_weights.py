@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from netspec.errors import NetspecError
 from netspec.recipe import PixelWeights, Recipe
 from netspec.spec import read_spec
-from netspec.training.data.batches import Batches, evaluation_batches
+from netspec.training.data.batches import Batches
+from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.pixel_weights import balance_of, weigh
 from netspec.training.data.sources import open_data
 from netspec.training.data.targets import MapRule

@@ -11,12 +11,12 @@ from PIL import Image
 
 from netspec.errors import NetspecError
 from netspec.preprocessing import Pixels
-from netspec.training.data.batches import evaluation_batches
 from netspec.training.data.census import census
-from netspec.training.data.check import check_data, decoded
+from netspec.training.data.check import check_data
 from netspec.training.data.dataset import BadSampleError, Dataset
+from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import BadDataError
-from netspec.training.data.images import resize_square
+from netspec.training.data.images import decoded, resize_square
 from netspec.training.data.prepare import prepare
 from netspec.training.data.shards import shard_name
 from netspec.training.data.sources import open_data

@@ -163,6 +163,15 @@ def test_a_run_without_validation(tmp_path: Path) -> None:
     assert page.all("li") == ["float32", "training batches", "training batches"]
 
 
+def test_a_run_that_makes_no_error_says_so(tmp_path: Path) -> None:
+    metrics = [
+        line | ({"training_error": 0.0} if line["kind"] == "epoch" else {"error": 0.5})
+        for line in log(3, 20, validation=False)
+    ]
+    page = page_of(replace(RUN, metrics=metrics, confusion=None), tmp_path)
+    assert dict(zip(page.all("dt"), page.all("dd"), strict=True))["training error"] == "0.0 %"
+
+
 def test_a_run_of_one_epoch_is_counted_in_steps_and_shows_its_one_validation(tmp_path: Path) -> None:
     page = page_of(replace(RUN, metrics=log(1, 25)), tmp_path)
     assert "step" in page.all("text")

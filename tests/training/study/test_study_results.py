@@ -15,7 +15,7 @@ import pytest
 from netspec.cli.study_table import note_lines, table_lines
 from netspec.lowering import find_backend
 from netspec.training.events import Observers
-from netspec.training.run import TrainOptions
+from netspec.training.options import TrainOptions
 from netspec.training.study.model import Study, Target
 from netspec.training.study.read import read_study
 from netspec.training.study.record import Finish, Record, StudyRun, runs_of, write_record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import pytest
 from netspec.errors import NetspecError
 from netspec.lowering import find_backend
 from netspec.training.events import Observers, StepDone
-from netspec.training.run import TrainOptions, train
+from netspec.training.options import TrainOptions
+from netspec.training.run import train
 from netspec.training.same_run import differences
 from netspec.training.study.model import Study
 from netspec.training.study.read import read_study
@@ -216,6 +218,17 @@ def test_two_processes_do_not_train_the_same_run(trainings: Trainings, write_stu
     assert "another process is training this run" in endings[0].failure
     assert not endings[1].failure
     assert [ending.run for ending in trainings.train(study)] == [first]  # it was let go
+
+
+def test_where_nothing_can_be_locked_a_run_is_trained_all_the_same(
+    trainings: Trainings, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_locks(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    study = replace(read_study(write_study()), seeds=(0,))
+    assert not any(ending.failure for ending in trainings.train(study))
 
 
 def test_records_are_json_that_says_what_was_asked(trainings: Trainings, write_study: WriteStudy) -> None:

@@ -13,7 +13,7 @@ from netspec.graph import Graph, Input, make_node
 from netspec.lowering import Batch
 from netspec.ops import Conv2d, Dropout, Flatten, StochasticDepth
 from netspec.ops.attributes import both
-from netspec.training.masks import with_masks
+from netspec.training.dropout_masks import with_masks
 from netspec.types import TensorType
 
 

@@ -1,0 +1,34 @@
+"""What PyTorch raises in a step that is no defect: a batch that is too large for the machine, or too small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from netspec.errors import BackendError
+
+
+@contextmanager
+def mistakes_told(device: str) -> Iterator[None]:
+    """Within it, what the recipe can mend is told as a BackendError.
+
+    PyTorch has a class of its own for the memory of a GPU alone: the rest is known by words of its messages.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
+            raise
+        raise BackendError(
+            f"{device} has not the memory for this batch",
+            "halve training.batch_size and double training.accumulate: the step stays the same",
+        ) from error
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise BackendError(
+            "batch normalization in training needs more than one value of each channel",
+            "set training.last_batch to drop, or another training.batch_size",
+        ) from error

@@ -1,0 +1,177 @@
+"""One process's part in a run: everything is loaded, and it trains to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from signal import Signals
+
+from netspec.errors import NetspecError
+from netspec.files import write_whole
+from netspec.graph import Preprocessing
+from netspec.graph.mean import write_npy
+from netspec.lowering import Backend, Batch, Trainer
+from netspec.recipe.augmentation import Views
+from netspec.spec import write_spec
+from netspec.spec.write import mean_images
+from netspec.training.checkpoint import Position, Run
+from netspec.training.data.batches import Batches
+from netspec.training.data.dataset import Dataset
+from netspec.training.data.evaluation_batches import evaluation_batches
+from netspec.training.data.parallel import available_threads
+from netspec.training.diagnose import diverged
+from netspec.training.events import Observer, Observers
+from netspec.training.folder import RunFolder, require_room
+from netspec.training.loop import Loop
+from netspec.training.material import Material, image_preprocessing
+from netspec.training.metrics import MetricsFile, TensorBoard
+from netspec.training.network import classes_of
+from netspec.training.options import TrainOptions
+from netspec.training.schedule import Schedule
+from netspec.training.score import Scores, score
+from netspec.training.stop import StopRequested, StopSignals
+from netspec.training.summary import write_run_report
+from netspec.training.update import slot_names
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes:
+        folder: where everything is; None in every process but the first of those that train together.
+        position: where it ended.
+        scores: of the validation set at the end, with the recipe's views; None without one or when it was stopped.
+        stopped: the signal that ended it early.
+    """
+
+    folder: RunFolder | None
+    position: Position
+    scores: Scores | None = None
+    stopped: Signals | None = None
+
+
+@dataclass
+class Session:
+    """One process's part in a run, with everything loaded. Only the first of several has a folder and is heard."""
+
+    material: Material
+    backend: Backend
+    options: TrainOptions
+    trainer: Trainer
+    folder: RunFolder | None
+    run: Run
+
+    def finish(self, position: Position, observer: Observer) -> Outcome:
+        """Train to the end, score, and write the report."""
+        batches = self._batches()  # whether the data do for the recipe is known before anything is written
+        observers = self._observers(position, observer)
+        stopped = scores = None
+        try:
+            for note in (*self.material.splits.notes, *self.trainer.notes, *self._unlocked()):
+                observers.note(note)
+            with StopSignals() as stop:
+                try:
+                    position = self._loop(batches, observers, stop).finish(position)
+                    if self.material.splits.validation is not None:
+                        views = self.material.recipe.evaluation.views
+                        scores = self._score(self.material.splits.validation, views, lambda _: None, observers)
+                except StopRequested as request:
+                    # Where only another process was told to stop, that one's signal is not known here.
+                    position, stopped = request.position, stop.received or Signals.SIGTERM
+        finally:
+            observers.close()
+        if stopped is None:
+            state = self.trainer.export_to_leader()  # by all processes: it may lie on all of them
+            if self.folder is not None and state is not None:
+                write_run_report(self.folder, self.material, self.backend, self.trainer, state.weights, scores)
+        return Outcome(self.folder, position, scores, stopped)
+
+    def _unlocked(self) -> Iterator[str]:
+        """What is to be known where nothing tells two runs in one folder apart."""
+        if self.folder is not None and not self.folder.locked:
+            yield f"{self.folder.path} cannot be locked here: let no other run write to it meanwhile"
+
+    def _observers(self, position: Position, observer: Observer) -> Observers:
+        if self.folder is None:
+            return Observers()
+        self._write_spec(self.folder)
+        metrics = MetricsFile(self.folder.metrics, position.step)
+        return Observers(metrics, TensorBoard(self.folder.events, position.step), observer)
+
+    def _write_spec(self, folder: RunFolder) -> None:
+        """The first that is written: it is known by then that the checkpoints will fit too."""
+        state_size = sum(weight.size for weight in self.material.graph.weights.values())
+        require_room(folder, state_size, len(slot_names(self.material.recipe)))
+        folder.remove_unfinished()
+        write_whole(folder.spec, write_spec(self.material.spec))
+        for name, image in mean_images(self.material.spec).items():
+            write_whole(folder.path / name, write_npy(image))
+
+    def _batches(self) -> Batches:
+        material = self.material
+        return Batches(
+            material.splits.training,
+            material.input.type.features,
+            self._preprocessing,
+            material.recipe,
+            material.components,
+            rank=self.trainer.rank,
+            world=self.trainer.world,
+            on_bad_sample=self.options.on_bad_sample,
+            rule=material.rule,
+        )
+
+    def _loop(self, batches: Batches, observers: Observers, stop: StopSignals) -> Loop:
+        material, options = self.material, self.options
+        validation = material.splits.validation
+        return Loop(
+            graph=material.graph,
+            seed=material.recipe.seed,
+            trainer=self.trainer,
+            batches=batches,
+            schedule=Schedule(material.recipe, batches.steps_per_epoch),
+            folder=self.folder,
+            run=self.run,
+            observers=observers,
+            evaluate=(lambda seen: self._score(validation, 1, seen, observers)) if validation is not None else None,
+            diverged=self._diverged,
+            exact=options.exact,
+            checkpoint_every=options.checkpoint_every,
+            stop=stop,
+            threads=available_threads(),
+            workers=options.workers,
+        )
+
+    @property
+    def _preprocessing(self) -> Preprocessing | None:
+        return image_preprocessing(self.material.graph) if self.material.splits.training.images else None
+
+    def _score(self, validation: Dataset, views: Views, seen: Callable[[int], None], observers: Observers) -> Scores:
+        """Score the validation set, each process its share of it."""
+        done = 0
+
+        def tell(samples: int) -> None:
+            nonlocal done
+            done += samples
+            seen(samples)
+            observers.evaluating(done, len(validation) // self.trainer.world)
+
+        found = evaluation_batches(
+            validation,
+            self.material.input.type.features,
+            self._preprocessing,
+            views,
+            max(1, self.material.recipe.batch_size // views),
+            rank=self.trainer.rank,
+            world=self.trainer.world,
+            on_bad_sample=self.options.on_bad_sample,
+            skipped=lambda message: observers.note(f"skipped: {message}"),
+            rule=self.material.rule,
+        )
+        return score(self.trainer.predict, found, classes_of(self.material.graph), self.trainer.total, tell)
+
+    def _diverged(self, step: int, loss: float, batches: tuple[Batch, ...]) -> NetspecError:
+        weights = self.trainer.export_state().trained
+        material = self.material
+        return diverged(step, loss, material.graph, self.backend, weights, batches, material.normalization)
