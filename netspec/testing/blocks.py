@@ -21,8 +21,8 @@ MOST_BLOCKS = 3
 MOST_REPEATED = 3
 MOST_NODES = 30
 MOST_ELEMENTS = 600
-# Of one more of these in a stack, values could grow beyond what float32 holds.
-NOT_REPEATED = frozenset({"multiply", "matmul", "local_response_norm"})
+# Of one more of these in a stack, values could grow beyond what float32 holds, or to where rounding does.
+NOT_REPEATED = frozenset({"exp", "power", "multiply", "matmul", "local_response_norm"})
 GIVEN, KEPT = "given", "kept"  # parameters: a value of a layer, and whether there is a layer
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list", dict: "mapping"}
 

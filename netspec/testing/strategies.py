@@ -164,8 +164,8 @@ class _Drawing:
         if op.kind in BOUNDED:
             return 0
         match op:
-            case Exp():  # of the order of one, as what it reads has to be
-                return 0 if not max(degrees) else HIGHEST_DEGREE + 1
+            case Exp():  # of what is of the order of one; as what comes of it is not, no other follows
+                return 1 if not max(degrees) else HIGHEST_DEGREE + 1
             case Power(exponent=exponent):
                 return max(0, math.ceil(exponent * degrees[0]))
             case Divide():
