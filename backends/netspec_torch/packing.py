@@ -6,6 +6,7 @@ anew at each call, and lays those of dense layers out for the rows of its exampl
 
 from __future__ import annotations
 
+import math
 from operator import attrgetter
 from typing import Any
 
@@ -35,6 +36,8 @@ class PackWeights(CustomGraphPass):
 
     def __call__(self, graph: fx.Graph) -> None:
         """Replace weights in place."""
+        if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call] # then the graph has no such nodes
+            return
         for node in graph.find_nodes(op="call_function", target=_ops._convolution_pointwise.default):
             images, weight, _, *geometry = node.args
             channels_and_size = [int(length) for length in images.meta["val"].shape[1:]]
@@ -43,7 +46,7 @@ class PackWeights(CustomGraphPass):
                 _replace(node, weight, _ops._reorder_convolution_weight.default, _constant(weight), arguments)
         for node in graph.find_nodes(op="call_function", target=_ops._linear_pointwise.default):
             rows, weight, *_ = node.args
-            if optimization_hint(rows.meta["val"].shape[0]) == self._example:
+            if math.prod(map(optimization_hint, rows.meta["val"].shape[:-1])) == self._example:
                 plain = _constant(weight).to_dense()
                 _replace(node, weight, _ops._reorder_linear_weight.default, plain, (1,))
 

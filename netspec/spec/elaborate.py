@@ -82,10 +82,10 @@ def _with_heads_last(graph: Graph) -> Graph:
 
 def _check_placement(spec: ModelSpec, graph: Graph, elaboration: Elaboration, problems: Problems) -> None:
     """At the groups that cannot be shared out, or at the placement where no layer can be divided."""
-    from netspec.graph.placement import UnplaceableError, place  # noqa: PLC0415 # few specs have one
-
     if spec.placement is None:
         return
+    from netspec.graph.placement import UnplaceableError, place  # noqa: PLC0415 # few specs have one
+
     try:
         place(graph, spec.placement.towers)
     except UnplaceableError as error:

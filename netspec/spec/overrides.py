@@ -65,7 +65,9 @@ def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Pro
     parameters = entry.value.entries if entry and isinstance(entry.value, MappingNode) else {}
     if entry is None or name not in parameters:
         hint = suggest(name, parameters, "it defines") or "`parameters: {…}` in the spec defines them"
-        if "training" in document.entries and _is_of_recipe(name):
+        if name in {"placement", "towers"}:
+            hint = "`--set placement.towers=…` says on how many devices the network lies"
+        elif "training" in document.entries and _is_of_recipe(name):
             hint = f"`--set training.{name}=…` sets it in the recipe"
         problems.add(given.at, f"the spec has no parameter {quote(name)}", hint)
         return document

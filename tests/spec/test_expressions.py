@@ -223,6 +223,7 @@ def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
         ("classes=-4", "expected a positive integer, received -4"),
         ("training.batch_sise=3", "did you mean 'batch_size'"),
         ("training.batch_size=x", "--set:1:21: .*expected a positive integer, received 'x'"),
+        ("placement=2", "(?s)no parameter .placement.*placement.towers=…"),
         ("training.batch_size.x=3", "'batch_size' is 4 in the spec"),
         ("layers.fc.units=3", "cannot be set: parameters, `training.…` and `placement.towers` can\\n    layers"),
         ("trainin.batch_size=3", "did you mean `training.batch_size`"),

@@ -25,7 +25,7 @@ def test_the_logits_of_a_head_are_what_its_softmax_reads() -> None:
     source = str(find_backend("torch").lower(optimize(graph, "training").graph).content)
     training = source.partition("if self.training:")[2]
     assert "self.aux1(" in training
-    assert "return (fc, aux1, aux2_fc)" in training
+    assert "return fc, aux1, aux2_fc" in training
 
 
 def test_a_head_that_is_dropped_has_no_part() -> None:

@@ -68,5 +68,5 @@ def test_what_is_made_of_it_alone_is_one_sample_too() -> None:
     scaled = make_node("scaled", Divide(), (TOKENS, scale))
     graph = Graph("learned", (TOKENS,), (temperature, bounded, scale, scaled), ("scaled",)).check()
     assert "torch.clamp(self.temperature, max=4.6)" in emitted(graph)
-    assert "relative_position_bias(self.table, (2,))" in emitted(with_bias(shown=False))
+    assert "relative_position_bias(self.table, [2])" in emitted(with_bias(shown=False))
     assert "self.table.expand(" in emitted(with_bias(shown=True))
