@@ -24,8 +24,8 @@ class PackWeights(CustomGraphPass):
     """For graphs of Inductor after it has frozen the weights: to its layouts for kernels of oneDNN.
 
     What is laid out for one sample runs for any number. The layout of a convolution is the same for all. A dense layer,
-    whose time for one row is that of reading its weights, then takes a seventh less, and for 32 rows an eighth more than
-    with a layout for those: a twentieth of AlexNet's time for one image, and a hundredth for 32.
+    whose time for one row is that of reading its weights, then takes a seventh less, and an eighth more for 32 rows
+    than with a layout for those: a twentieth of AlexNet's time for one image, and a hundredth for 32.
 
     Args:
         example: samples with which the module was exported. A dense layer that gets as many rows gets one a sample.

@@ -11,7 +11,25 @@ from netspec.ops.initializers import constant
 from netspec.types import TensorType
 
 
-class LayerNorm(WeightedOp, kind="layer_norm"):
+class _AlongAxes(WeightedOp):
+    """What normalizes each sample over `axes`."""
+
+    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
+    epsilon: PositiveFloat = 1e-5
+    affine: bool = True
+
+    def resolve(self, x: TensorType) -> Self:
+        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
+
+    def infer(self, x: TensorType) -> TensorType:
+        resolve_axes(self.kind, self.axes, x)
+        return x
+
+    def window(self) -> Window | None:
+        return Window() if self.axes == (1,) else None
+
+
+class LayerNorm(_AlongAxes, kind="layer_norm"):
     """(x − mean) / √(variance + epsilon) over `axes` of each sample, then times weight plus bias when `affine`.
 
     `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
@@ -25,17 +43,6 @@ class LayerNorm(WeightedOp, kind="layer_norm"):
 
     trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or other axes"
 
-    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
-    epsilon: PositiveFloat = 1e-5
-    affine: bool = True
-
-    def resolve(self, x: TensorType) -> Self:
-        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
-
-    def infer(self, x: TensorType) -> TensorType:
-        resolve_axes(self.kind, self.axes, x)
-        return x
-
     def weights(self, x: TensorType) -> dict[str, Weight]:
         return scale_and_shift(*(x.features[axis - 1] for axis in self.axes)) if self.affine else {}
 
@@ -46,9 +53,6 @@ class LayerNorm(WeightedOp, kind="layer_norm"):
             return y
         shape = [size if axis in self.axes else 1 for axis, size in enumerate(x.shape)]
         return y * weights["weight"].reshape(shape) + weights["bias"].reshape(shape)
-
-    def window(self) -> Window | None:
-        return Window() if self.axes == (1,) else None
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -64,7 +68,7 @@ class LayerNorm(WeightedOp, kind="layer_norm"):
         )
 
 
-class RmsNorm(WeightedOp, kind="rms_norm"):
+class RmsNorm(_AlongAxes, kind="rms_norm"):
     """x / √(mean of x² + epsilon) over `axes` of each sample, then times weight when `affine`: no mean is taken off.
 
     `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
@@ -78,16 +82,7 @@ class RmsNorm(WeightedOp, kind="rms_norm"):
 
     trap: ClassVar[str] = "another epsilon (the dtype's in PyTorch, 1e-5 in ONNX), the mean taken off, or other axes"
 
-    axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
     epsilon: PositiveFloat = 1e-6
-    affine: bool = True
-
-    def resolve(self, x: TensorType) -> Self:
-        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
-
-    def infer(self, x: TensorType) -> TensorType:
-        resolve_axes(self.kind, self.axes, x)
-        return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         shape = tuple(x.features[axis - 1] for axis in self.axes)
@@ -98,9 +93,6 @@ class RmsNorm(WeightedOp, kind="rms_norm"):
         if not self.affine:
             return y
         return y * weights["weight"].reshape([n if axis in self.axes else 1 for axis, n in enumerate(x.shape)])
-
-    def window(self) -> Window | None:
-        return Window() if self.axes == (1,) else None
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
