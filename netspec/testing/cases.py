@@ -15,9 +15,14 @@ from netspec.ops import (
     Abs,
     BatchNorm,
     Clip,
+    Elu,
+    HardSigmoid,
+    HardSwish,
     L2Normalize,
+    LeakyRelu,
     Op,
     Power,
+    PRelu,
     ReduceL2,
     ReduceMax,
     Relu,
@@ -29,6 +34,7 @@ from netspec.ops.base import Array
 from netspec.types import TensorType
 from netspec.weights import stream
 
+WEIGHT = 0.25  # of an op at a corner
 BATCHES = (1, 2, 7)  # one, an even and an odd number of samples, none of them a channel count by chance
 NODE = "layer"
 
@@ -87,7 +93,10 @@ class SampleCase:
 
 @dataclass(frozen=True)
 class Corner:
-    """Where an op has several slopes, or a program easily none: one sample of features, and the slopes of their sum."""
+    """Where an op has several slopes, or a program easily none: one sample of features, and the slopes of their sum.
+
+    Each weight that the op has is `WEIGHT`.
+    """
 
     op: Op
     x: tuple[float, ...]
@@ -100,6 +109,12 @@ class Corner:
 CORNERS = (
     Corner(Relu(), (0.0,), (0.0,)),
     Corner(Relu6(), (0.0, 6.0), (0.0, 0.0)),
+    Corner(LeakyRelu(negative_slope=0.3), (0.0,), (0.3,)),
+    Corner(PRelu(shared=True), (0.0, 0.0), (WEIGHT, WEIGHT)),
+    Corner(PRelu(), (0.0, 0.0, 0.0), (WEIGHT, WEIGHT, WEIGHT)),
+    Corner(Elu(alpha=2.0), (0.0,), (2.0,)),
+    Corner(HardSigmoid(), (-3.0, 3.0), (0.0, 0.0)),
+    Corner(HardSwish(), (-3.0, 3.0), (0.0, 1.0)),
     Corner(Abs(), (0.0,), (0.0,)),
     Corner(Clip(min=-1.0, max=1.0), (-2.0, -1.0, 1.0, 2.0), (0.0, 1.0, 1.0, 0.0)),
     Corner(Clip(min=0.5), (0.0, 0.5), (0.0, 1.0)),
