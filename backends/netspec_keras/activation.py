@@ -1,7 +1,7 @@
 """Activations in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import (
     Elu,
     Gelu,

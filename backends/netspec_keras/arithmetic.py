@@ -1,7 +1,7 @@
 """Arithmetic on each element in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.source import call
+from netspec.lowering.python.source import call
 from netspec.ops import Abs, Clip, Exp, Power, Rescale
 from netspec.ops.activation import Elementwise
 from netspec_keras.table import lowers

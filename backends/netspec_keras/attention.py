@@ -1,7 +1,7 @@
 """Attention in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import MultiHeadAttention, ScaledDotProductAttention
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter

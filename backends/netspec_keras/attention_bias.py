@@ -1,7 +1,7 @@
 """What attention adds to its scores, in Keras: layers of our own."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import RegionMask, RelativePositionBias
 from netspec_keras.layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
 from netspec_keras.table import lowers

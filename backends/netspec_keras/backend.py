@@ -26,7 +26,7 @@ from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
 from netspec.lowering.foreign import under_part
-from netspec.lowering.naming import module_name
+from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
 from netspec_keras.table import TABLE

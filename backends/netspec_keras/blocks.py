@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.drafts import (
+from netspec.lowering.blocks.drafts import (
     FEWEST_REPEATED,
     PartDraft,
     blocks_of,
@@ -18,10 +18,11 @@ from netspec.lowering.drafts import (
     variant_names,
     with_conditions,
 )
-from netspec.lowering.generalize import Generalizer
-from netspec.lowering.naming import available, identifier
-from netspec.lowering.parts import Part, local_name
-from netspec.lowering.source import (
+from netspec.lowering.blocks.generalize import Generalizer
+from netspec.lowering.blocks.parts import Part, local_name
+from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
+from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.source import (
     Assign,
     Call,
     Expression,
@@ -37,7 +38,6 @@ from netspec.lowering.source import (
     TupleOf,
     Unpack,
 )
-from netspec.lowering.template import Draft, Signature, Template, Unit
 from netspec_keras.layout import native_shape
 from netspec_keras.signatures import SIGNATURES
 

@@ -1,7 +1,7 @@
 """Convolution in Keras: NHWC, kernels (kh, kw, C/groups, filters); the graph has (filters, C/groups, kh, kw)."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Call, LiteralValue, call
+from netspec.lowering.python.source import Call, LiteralValue, call
 from netspec.ops import Conv2d
 from netspec.ops.attributes import both
 from netspec_keras.geometry import is_same, padded, pair, sides

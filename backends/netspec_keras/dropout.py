@@ -1,7 +1,7 @@
 """Dropout in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.source import call
+from netspec.lowering.python.source import call
 from netspec.ops import Dropout, StochasticDepth
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter

@@ -1,6 +1,6 @@
 """Sizes, paddings and the `same` rule as Keras writes them."""
 
-from netspec.lowering.source import LiteralValue
+from netspec.lowering.python.source import LiteralValue
 from netspec.ops.attributes import Padding, Same, Size2d, both, padding_of, resolve_padding
 from netspec.types import TensorType
 

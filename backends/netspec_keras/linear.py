@@ -1,7 +1,7 @@
 """Linear maps in Keras: kernels (features, units); the graph has (units, features)."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import Dense, LayerScale, MatMul
 from netspec.ops.initializers import Constant
 from netspec_keras.layout import native_axis, native_order

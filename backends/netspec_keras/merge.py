@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from netspec.graph import Node
-from netspec.lowering.source import call
+from netspec.lowering.python.source import call
 from netspec.ops import Add, Concat, Divide, Multiply, Subtract
 from netspec.types import TensorType
 from netspec_keras.layout import native_axis, native_features

@@ -11,8 +11,8 @@ import numpy as np
 from netspec.errors import BackendError
 from netspec.lowering import Artifact, Gradients, Model
 from netspec.lowering.backend import cotangents_of, inputs_of, named
-from netspec.lowering.module import load_source
-from netspec.lowering.naming import module_name
+from netspec.lowering.python.module import load_source
+from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Array, Weights
 from netspec_keras.layout import native_order
 

@@ -1,7 +1,7 @@
 """Normalization in Keras; epsilons are written out, for Keras' own are 1e-3."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from netspec_keras.layout import native_axis, native_order
 from netspec_keras.table import lowers

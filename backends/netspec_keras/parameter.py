@@ -1,7 +1,7 @@
 """Values that are learned, in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.source import call
+from netspec.lowering.python.source import call
 from netspec.ops import Parameter
 from netspec.ops.initializers import Constant
 from netspec_keras.layout import native_features, native_order

@@ -1,7 +1,7 @@
 """Pooling in Keras, whose own layers pad by `same` or not at all, and floor."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Call, LiteralValue, Name, call
+from netspec.lowering.python.source import Call, LiteralValue, Name, call
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.pooling import Pool2d

@@ -1,7 +1,7 @@
 """Reductions in Keras: along the axes where Keras keeps them."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec_keras.layout import native_axis, native_features, native_order

@@ -1,7 +1,7 @@
 """Resizing in Keras."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import Resize
 from netspec_keras.geometry import pair
 from netspec_keras.table import lowers

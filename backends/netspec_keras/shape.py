@@ -1,8 +1,8 @@
 """Ops that move elements, in Keras: where their order shows, a map is brought to C, H, W first."""
 
 from netspec.graph import Node
-from netspec.lowering.slices import bounds_of
-from netspec.lowering.source import LiteralValue, Name, bounds, call, part
+from netspec.lowering.python.slices import bounds_of
+from netspec.lowering.python.source import LiteralValue, Name, bounds, call, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_keras.geometry import sides
 from netspec_keras.layout import (

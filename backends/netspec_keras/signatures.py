@@ -6,7 +6,7 @@ either: a parameter without a value is one that has to be given.
 
 from typing import Final
 
-from netspec.lowering.template import Signature
+from netspec.lowering.blocks.template import Signature
 
 _BATCH_NORM: Final = Signature(optional={"axis": -1, "center": True, "scale": True})
 _LAYER_NORM: Final = Signature(optional={"axis": -1, "center": True, "scale": True})

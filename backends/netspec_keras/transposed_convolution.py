@@ -1,7 +1,7 @@
 """Transposed convolution in Keras: kernels (kh, kw, filters, C); the graph has (C, filters/groups, kh, kw)."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Call, LiteralValue, call
+from netspec.lowering.python.source import Call, LiteralValue, call
 from netspec.ops import ConvTranspose2d
 from netspec.ops.attributes import Padding, both, padding_of
 from netspec_keras.geometry import pair, sides

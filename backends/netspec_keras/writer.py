@@ -7,11 +7,11 @@ from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.drafts import PartDraft
-from netspec.lowering.naming import available, module_name
-from netspec.lowering.parts import local_name, split
-from netspec.lowering.render import render
-from netspec.lowering.source import (
+from netspec.lowering.blocks.drafts import PartDraft
+from netspec.lowering.blocks.parts import local_name, split
+from netspec.lowering.python.naming import available, module_name
+from netspec.lowering.python.render import render
+from netspec.lowering.python.source import (
     Assign,
     Call,
     Definition,

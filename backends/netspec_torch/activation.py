@@ -1,7 +1,7 @@
 """Activations in torch: functions, for they keep nothing (PReLU alone does)."""
 
 from netspec.graph import Hint, Node
-from netspec.lowering.source import Binary, Literal, LiteralValue, call
+from netspec.lowering.python.source import Binary, Literal, LiteralValue, call
 from netspec.ops import (
     Elu,
     Gelu,

@@ -1,7 +1,7 @@
 """Arithmetic on each element in torch: expressions and functions of the same name."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Binary, Expression, Literal, LiteralValue, Negative, call
+from netspec.lowering.python.source import Binary, Expression, Literal, LiteralValue, Negative, call
 from netspec.ops import Abs, Clip, Exp, Power, Rescale
 from netspec.ops.activation import Elementwise
 from netspec_torch.table import lowers

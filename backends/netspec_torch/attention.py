@@ -1,7 +1,7 @@
 """Attention in torch: its own function and layer, whose weights are the graph's."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Expression, LiteralValue, Subscript, call
+from netspec.lowering.python.source import Expression, LiteralValue, Subscript, call
 from netspec.ops import MultiHeadAttention, ScaledDotProductAttention
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

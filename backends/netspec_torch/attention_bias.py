@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from netspec.graph import Node
-from netspec.lowering.source import Expression, ListOf, Literal, LiteralValue, call
+from netspec.lowering.python.source import Expression, ListOf, Literal, LiteralValue, call
 from netspec.ops import RegionMask, RelativePositionBias
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

@@ -27,7 +27,7 @@ from netspec.graph import Graph
 from netspec.graph.placement import place
 from netspec.graph.tower import tower_graph
 from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
-from netspec.lowering.naming import module_name
+from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
 from netspec_torch.table import TABLE

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.drafts import (
+from netspec.lowering.blocks.drafts import (
     FEWEST_REPEATED,
     blocks_of,
     describe_instances,
@@ -18,11 +18,12 @@ from netspec.lowering.drafts import (
     variant_names,
     with_conditions,
 )
-from netspec.lowering.generalize import Generalizer
-from netspec.lowering.naming import available, class_name
-from netspec.lowering.parts import Part, local_name, values_of
-from netspec.lowering.rewrite import names_in, rename
-from netspec.lowering.source import (
+from netspec.lowering.blocks.generalize import Generalizer
+from netspec.lowering.blocks.parts import Part, local_name, values_of
+from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
+from netspec.lowering.python.naming import available, class_name
+from netspec.lowering.python.rewrite import names_in, rename
+from netspec.lowering.python.source import (
     Assign,
     Attribute,
     Call,
@@ -40,7 +41,6 @@ from netspec.lowering.source import (
     TupleOf,
     call,
 )
-from netspec.lowering.template import Draft, Signature, Template, Unit
 from netspec_torch.drafts import ModuleDraft
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import METHODS, SIGNATURES

@@ -9,7 +9,7 @@ network, and fused updates take no mixture of tensors and DTensors.
 """
 
 from netspec.graph import Node
-from netspec.lowering.source import call
+from netspec.lowering.python.source import call
 from netspec.ops.collective import Collect, Collective, Gather, Share, Spread
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

@@ -1,7 +1,7 @@
 """Convolution in torch: NCHW, weights (filters, C/groups, kh, kw) as in the graph."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import Conv2d
 from netspec.ops.attributes import both
 from netspec_torch.geometry import pad, pair

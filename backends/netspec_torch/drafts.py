@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from netspec.graph import Graph, Node
-from netspec.lowering.drafts import PartDraft, new_shape
-from netspec.lowering.naming import available, identifier
-from netspec.lowering.parts import Part, local_name
-from netspec.lowering.source import Call, Expression, Name, Subscript
+from netspec.lowering.blocks.drafts import PartDraft, new_shape
+from netspec.lowering.blocks.parts import Part, local_name
+from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.source import Call, Expression, Name, Subscript
 
 
 class ModuleDraft(PartDraft):

@@ -1,7 +1,7 @@
 """Dropout in torch."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import Dropout, StochasticDepth
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

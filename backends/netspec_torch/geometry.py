@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netspec.graph import Node
-from netspec.lowering.source import Expression, LiteralValue, Name, call
+from netspec.lowering.python.source import Expression, LiteralValue, Name, call
 from netspec.ops.attributes import Padding, Size2d
 from netspec_torch.writer import ModuleWriter
 

@@ -1,7 +1,7 @@
 """Linear maps in torch: weights (units, features) as in the graph."""
 
 from netspec.graph import Node
-from netspec.lowering.source import Attribute, Binary, LiteralValue, call
+from netspec.lowering.python.source import Attribute, Binary, LiteralValue, call
 from netspec.ops import Dense, LayerScale, MatMul
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

@@ -3,7 +3,7 @@
 import functools
 
 from netspec.graph import Hint, Node
-from netspec.lowering.source import Binary, Expression, ListOf, call, method
+from netspec.lowering.python.source import Binary, Expression, ListOf, call, method
 from netspec.ops import Add, Concat, Divide, Multiply, Subtract
 from netspec.ops.base import Op
 from netspec_torch.table import lowers

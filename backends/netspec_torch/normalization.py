@@ -1,7 +1,7 @@
 """Normalization in torch: its own layers where they mean the same, ours where they do not."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call, method
+from netspec.lowering.python.source import LiteralValue, call, method
 from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

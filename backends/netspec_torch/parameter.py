@@ -1,7 +1,7 @@
 """Values that are learned, in torch."""
 
 from netspec.graph import Node
-from netspec.lowering.source import method
+from netspec.lowering.python.source import method
 from netspec.ops import Parameter
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

@@ -1,7 +1,7 @@
 """Pooling in torch, whose own layers pad symmetrically, and by half a kernel at most."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.pooling import Pool2d
 from netspec_torch.geometry import pad, pair

@@ -1,7 +1,7 @@
 """Reductions in torch: the axes are the graph's."""
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call, method
+from netspec.lowering.python.source import LiteralValue, call, method
 from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec_torch.table import lowers

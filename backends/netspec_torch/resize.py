@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, call
+from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import Resize
 from netspec.ops.resize import Between
 from netspec_torch.geometry import pair

@@ -1,8 +1,8 @@
 """Ops that move elements, in torch: the layout is the graph's, and so are the axes."""
 
 from netspec.graph import Node
-from netspec.lowering.slices import bounds_of
-from netspec.lowering.source import LiteralValue, bounds, call, method, part
+from netspec.lowering.python.slices import bounds_of
+from netspec.lowering.python.source import LiteralValue, bounds, call, method, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

@@ -7,7 +7,7 @@ parameter without a value is one that has to be given.
 
 from typing import Final
 
-from netspec.lowering.template import Signature
+from netspec.lowering.blocks.template import Signature
 
 _NORM: Final = Signature(("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True})
 _INSTANCE_NORM: Final = Signature(("num_features",), {"eps": 1e-5, "affine": False})

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from netspec.graph import Node
-from netspec.lowering.source import LiteralValue, Range, Subscript, call
+from netspec.lowering.python.source import LiteralValue, Range, Subscript, call
 from netspec.ops import ConvTranspose2d
 from netspec.ops.attributes import both
 from netspec_torch.geometry import pair

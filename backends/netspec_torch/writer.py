@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
+from netspec.lowering.blocks.parts import split
 from netspec.lowering.broadcast import broadcasts
-from netspec.lowering.naming import class_name
-from netspec.lowering.parts import split
-from netspec.lowering.render import render
-from netspec.lowering.source import (
+from netspec.lowering.python.naming import class_name
+from netspec.lowering.python.render import render
+from netspec.lowering.python.source import (
     Assign,
     Attribute,
     Class,

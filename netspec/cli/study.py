@@ -165,7 +165,7 @@ class _Session:
 
     def pending(self, only: Sequence[str]) -> list[StudyRun]:
         """The runs that are to be trained: those named, or all, but for what is finished."""
-        from netspec.spec.hints import suggest
+        from netspec.spec.text.hints import suggest
         from netspec.training.study.record import asked_of, is_finished, runs_of
 
         runs = {run.name: run for run in runs_of(self._study, self._options.out)}

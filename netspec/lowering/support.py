@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from netspec.lowering.rewrite import names_in_body
-from netspec.lowering.source import Class, Definition, Function, Verbatim
+from netspec.lowering.python.rewrite import names_in_body
+from netspec.lowering.python.source import Class, Definition, Function, Verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _order(imported: str) -> tuple[int, str]:
 def used_imports(candidates: Mapping[str, str], definitions: Iterable[Definition]) -> list[str]:
     """The import lines of those names that emitted definitions use; support code, copied whole, brings its own.
 
-    >>> from netspec.lowering.source import Do, Function, call
+    >>> from netspec.lowering.python.source import Do, Function, call
     >>> made = Function("make", ("x: Tensor",), (Do(call("self.F", call("nn.ReLU"))),))
     >>> used_imports({"nn": "from torch import nn", "F": "import F", "Tensor": "from torch import Tensor"}, [made])
     ['from torch import nn', 'from torch import Tensor']

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
-from netspec.lowering.drafts import PartDraft
-from netspec.lowering.parts import Part
-from netspec.lowering.slices import parts_with, slices_to
-from netspec.lowering.source import Expression, Name, Subscript, Unpack
+from netspec.lowering.blocks.drafts import PartDraft
+from netspec.lowering.blocks.parts import Part
+from netspec.lowering.python.slices import parts_with, slices_to
+from netspec.lowering.python.source import Expression, Name, Subscript, Unpack
 
 DraftT = TypeVar("DraftT", bound=PartDraft)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from netspec.spec.blocks import BlockSpec, broken_block
-from netspec.spec.connect import connect
-from netspec.spec.document import MappingNode, Problems, quote
-from netspec.spec.drafts import DraftLayer
-from netspec.spec.expression import Names
-from netspec.spec.layers import read_layers
-from netspec.spec.order import circle_from, topological_order
-from netspec.spec.surroundings import Surroundings, not_yet_known
-from netspec.spec.uses import MAX_LAYERS
+from netspec.spec.expressions.expression import Names
+from netspec.spec.layers.blocks import BlockSpec, broken_block
+from netspec.spec.layers.connect import connect
+from netspec.spec.layers.drafts import DraftLayer
+from netspec.spec.layers.layers import read_layers
+from netspec.spec.layers.order import circle_from, topological_order
+from netspec.spec.layers.surroundings import Surroundings, not_yet_known
+from netspec.spec.layers.uses import MAX_LAYERS
+from netspec.spec.text.document import MappingNode, Problems, quote
 
 
 def check_blocks(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from netspec.graph import Input
-from netspec.spec.document import Entry, Problems
+from netspec.spec.text.document import Entry, Problems
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe

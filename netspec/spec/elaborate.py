@@ -8,8 +8,12 @@ from dataclasses import replace
 from netspec.errors import ShapeError
 from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
-from netspec.spec.connect import Connected
-from netspec.spec.document import (
+from netspec.spec.expand import Expansion
+from netspec.spec.heads import check_pixels, check_shapes
+from netspec.spec.layers.connect import Connected
+from netspec.spec.layers.order import circle_from, topological_order
+from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
+from netspec.spec.text.document import (
     Entry,
     Position,
     Problems,
@@ -17,11 +21,7 @@ from netspec.spec.document import (
     quote,
     scalars_in,
 )
-from netspec.spec.expand import Expansion
-from netspec.spec.heads import check_pixels, check_shapes
-from netspec.spec.hints import suggest
-from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
-from netspec.spec.order import circle_from, topological_order
+from netspec.spec.text.hints import suggest
 from netspec.spec.weight_patterns import check_overrides
 from netspec.types import TensorType
 

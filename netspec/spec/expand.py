@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from netspec.graph import Formula, Input, Node, Scope
-from netspec.spec.blocks import BlockSpec, formulas_of
 from netspec.spec.check_blocks import contains_itself
-from netspec.spec.connect import Connected, connect
-from netspec.spec.document import Problems, quote
-from netspec.spec.expression import Unknown, Value
-from netspec.spec.layers import read_layers
+from netspec.spec.expressions.expression import Unknown, Value
+from netspec.spec.layers.blocks import BlockSpec, formulas_of
+from netspec.spec.layers.connect import Connected, connect
+from netspec.spec.layers.layers import read_layers
+from netspec.spec.layers.surroundings import Surroundings, seen
+from netspec.spec.layers.uses import MAX_LAYERS, Arguments
 from netspec.spec.model import ModelSpec, UseSpec
-from netspec.spec.parameters import Substitution, value_of
-from netspec.spec.surroundings import Surroundings, seen
-from netspec.spec.uses import MAX_LAYERS, Arguments
+from netspec.spec.parameters.values import Substitution, value_of
+from netspec.spec.text.document import Problems, quote
 from netspec.words import counted
 
 if TYPE_CHECKING:

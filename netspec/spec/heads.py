@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netspec.graph import Graph
-from netspec.spec.document import Entry, Position, Problems, quote
-from netspec.spec.hints import suggest
 from netspec.spec.model import LayerSpec, UseSpec, layer_of
+from netspec.spec.text.document import Entry, Position, Problems, quote
+from netspec.spec.text.hints import suggest
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe

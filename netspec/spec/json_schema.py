@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from netspec.ops import OPS
-from netspec.spec.declarations import TYPES
 from netspec.spec.model import InputSpec, PlacementSpec, PreprocessingSpec, Published
+from netspec.spec.parameters.declarations import TYPES
 from netspec.spec.validate import NAME_PATTERN
 
 Schema = dict[str, Any]

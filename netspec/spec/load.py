@@ -7,13 +7,13 @@ from functools import reduce
 from pathlib import Path
 
 from netspec.graph import Graph
-from netspec.spec.document import Problems
 from netspec.spec.elaborate import elaborate_checked
-from netspec.spec.files import read_chain
-from netspec.spec.inherit import check_new_parameters, merge_documents
-from netspec.spec.inherit_parts import inherit_parts
+from netspec.spec.extends.documents import check_new_parameters, merge_documents
+from netspec.spec.extends.parts import inherit_parts
 from netspec.spec.model import Checked, ModelSpec
-from netspec.spec.overrides import Overrides, apply_overrides
+from netspec.spec.parameters.overrides import Overrides, apply_overrides
+from netspec.spec.text.document import Problems
+from netspec.spec.text.files import read_chain
 from netspec.spec.validate import validate_document
 
 

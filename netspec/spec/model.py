@@ -11,10 +11,10 @@ from netspec.graph import Input
 from netspec.graph.preprocessing import FORMS_OF_MEAN, MeanOfTrainingSet, Numbers, PreprocessingFigures
 from netspec.ops import Op
 from netspec.ops.attributes import Attribute, PositiveInt
-from netspec.spec.blocks import BlockSpec
-from netspec.spec.document import MappingNode, Position
-from netspec.spec.expression import Value
-from netspec.spec.uses import Arguments
+from netspec.spec.expressions.expression import Value
+from netspec.spec.layers.blocks import BlockSpec
+from netspec.spec.layers.uses import Arguments
+from netspec.spec.text.document import MappingNode, Position
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe

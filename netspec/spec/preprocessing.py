@@ -10,9 +10,9 @@ from pathlib import Path
 from netspec.errors import NetspecError
 from netspec.graph import MeanImage, Preprocessing
 from netspec.graph.mean import FLOAT32, MAX_HEADER, SUFFIX, read_npy
-from netspec.spec.document import DocumentNode, MappingNode, Position, Problems, quote
-from netspec.spec.files import read_bytes
 from netspec.spec.model import InputSpec, MeanFile, PreprocessingSpec
+from netspec.spec.text.document import DocumentNode, MappingNode, Position, Problems, quote
+from netspec.spec.text.files import read_bytes
 from netspec.words import counted
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from netspec.spec.document import DocumentNode, Entry, MappingNode
-from netspec.spec.hints import nearest, suggest
+from netspec.spec.text.document import DocumentNode, Entry, MappingNode
+from netspec.spec.text.hints import nearest, suggest
 
 
 def key_hint(key: str, node: DocumentNode, known: Collection[str]) -> str:

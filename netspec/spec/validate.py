@@ -8,14 +8,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netspec.graph import Input
-from netspec.spec.arrivals import read_network
-from netspec.spec.blocks import read_blocks
 from netspec.spec.check_blocks import check_blocks
-from netspec.spec.comparisons import check_comparisons
-from netspec.spec.connect import connect
 from netspec.spec.crops import check_crops
-from netspec.spec.declarations import MAX_NAME, name_hint, name_problem
-from netspec.spec.document import (
+from netspec.spec.expressions.expression import Names, Unknown
+from netspec.spec.fields.messages import Model, Subject, validate
+from netspec.spec.heads import check_heads
+from netspec.spec.layers.arrivals import read_network
+from netspec.spec.layers.blocks import read_blocks
+from netspec.spec.layers.connect import connect
+from netspec.spec.layers.drafts import DraftLayer
+from netspec.spec.layers.layers import read_defaults
+from netspec.spec.layers.surroundings import Surroundings, incoming, without_shape
+from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
+from netspec.spec.parameters.comparisons import check_comparisons
+from netspec.spec.parameters.declarations import MAX_NAME, name_hint, name_problem
+from netspec.spec.parameters.values import read_parameters, substitute
+from netspec.spec.preprocessing import read_preprocessing
+from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
+from netspec.spec.text.document import (
     DocumentNode,
     Entry,
     MappingNode,
@@ -29,16 +39,6 @@ from netspec.spec.document import (
     plain,
     quote,
 )
-from netspec.spec.drafts import DraftLayer
-from netspec.spec.expression import Names, Unknown
-from netspec.spec.heads import check_heads
-from netspec.spec.layers import read_defaults
-from netspec.spec.messages import Model, Subject, validate
-from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
-from netspec.spec.parameters import read_parameters, substitute
-from netspec.spec.preprocessing import read_preprocessing
-from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
-from netspec.spec.surroundings import Surroundings, incoming, without_shape
 from netspec.spec.weight_patterns import places_of_overrides
 from netspec.types import TensorType
 
@@ -176,7 +176,7 @@ def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, probl
     if isinstance(node, MappingNode):
         return validate(model, Subject(node, at, key), problems)
     if not is_broken(node):
-        from netspec.spec.expectation import Member, expectation  # noqa: PLC0415 # a right spec needs none
+        from netspec.spec.fields.expectation import Member, expectation  # noqa: PLC0415 # a right spec needs none
 
         expected = expectation([Member(model, ())]) if len(model.model_fields) < MANY else "a mapping"
         problems.add(node.at, f"expected {expected}, received {describe(node)}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from netspec.graph import Graph
-from netspec.spec.document import Entry, MappingNode, Position, Problems, quote
-from netspec.spec.hints import suggest
+from netspec.spec.text.document import Entry, MappingNode, Position, Problems, quote
+from netspec.spec.text.hints import suggest
 
 
 def places_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:

@@ -15,10 +15,10 @@ from netspec.graph import Graph, Input, MeanImage
 from netspec.ops import WeightedOp
 from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.initializers import Constant
-from netspec.spec.document import plain
 from netspec.spec.elaborate import elaborate
 from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
-from netspec.spec.scalars import resolve_scalar
+from netspec.spec.text.document import plain
+from netspec.spec.text.scalars import resolve_scalar
 
 WIDTH = 120
 

@@ -9,7 +9,7 @@ from typing import Final, get_args
 from netspec.errors import NetspecError
 from netspec.files import shipped_specs
 from netspec.ops.base import Array
-from netspec.spec.hints import did_you_mean
+from netspec.spec.text.hints import did_you_mean
 from netspec.transfer.mapping import OriginName, WeightMapping, read_mapping
 from netspec.transfer.transfer import transfer
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from netspec.ops.attributes import Attribute
-from netspec.spec.document import DocumentNode, MappingNode, Position, Problems, ScalarNode, SequenceNode, quote
-from netspec.spec.expression import UNKNOWN, ExpressionError, UnknownValueError, evaluate_text
-from netspec.spec.files import read_file
-from netspec.spec.messages import Subject, validate
+from netspec.spec.expressions.expression import UNKNOWN, ExpressionError, UnknownValueError, evaluate_text
+from netspec.spec.fields.messages import Subject, validate
+from netspec.spec.text.document import DocumentNode, MappingNode, Position, Problems, ScalarNode, SequenceNode, quote
+from netspec.spec.text.files import read_file
 from netspec.transfer.pattern import Pattern
 
 OriginName = Literal["torchvision", "timm", "keras-applications"]

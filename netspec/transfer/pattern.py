@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from netspec.spec.expression import Value
+from netspec.spec.expressions.expression import Value
 
 _HOLE = re.compile(r"\{([A-Za-z_]\w*)(\*?)\}")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from netspec.errors import WeightsError
 from netspec.lowering import ForeignWeights, backend_names, find_backend
 from netspec.lowering.foreign import SMALL, require_printable, shown, under_part, without_wrappers
-from netspec.spec.files import read_bytes
+from netspec.spec.text.files import read_bytes
 from netspec.weights import read_arrays
 
 SAFETENSORS: Final = ".safetensors"

@@ -15,7 +15,7 @@ from netspec.errors import WeightsError
 from netspec.graph import Graph, Node
 from netspec.ops.base import Array
 from netspec.spec import elaborate, read_spec
-from netspec.spec.expression import ExpressionError, Value, evaluate_text
+from netspec.spec.expressions.expression import ExpressionError, Value, evaluate_text
 from netspec.transfer.mapping import Rule, WeightMapping
 from netspec.transfer.origins import ORIGINS, Origin
 from netspec.weights import CanonicalWeights

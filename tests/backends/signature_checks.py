@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 
 from netspec.lowering import Backend
-from netspec.lowering.module import load_source
-from netspec.lowering.template import Signature
+from netspec.lowering.blocks.template import Signature
+from netspec.lowering.python.module import load_source
 from netspec.testing.cases import sample_cases
 
 

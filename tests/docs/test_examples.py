@@ -14,11 +14,11 @@ from netspec.graph.analysis import analyze, at_inference
 from netspec.lowering import backend_names
 from netspec.ops.initializers import Normal, TruncatedNormal, Uniform, VarianceScaling
 from netspec.recipe import Recipe
-from netspec.spec.blocks import KEYS as BLOCK_KEYS
-from netspec.spec.blocks import LAYER_KEYS
-from netspec.spec.declarations import TYPES
-from netspec.spec.expression import FUNCTIONS
+from netspec.spec.expressions.expression import FUNCTIONS
+from netspec.spec.layers.blocks import KEYS as BLOCK_KEYS
+from netspec.spec.layers.blocks import LAYER_KEYS
 from netspec.spec.model import InputSpec, PlacementSpec, PreprocessingSpec, Published
+from netspec.spec.parameters.declarations import TYPES
 from netspec.spec.validate import KEYS
 from netspec.training.study.model import MemberEntry, PublishedFigures, StudyData, StudyEntry, Target
 from netspec.transfer.mapping import WeightMapping

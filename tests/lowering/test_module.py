@@ -2,7 +2,7 @@
 
 import sys
 
-from netspec.lowering.module import load_source
+from netspec.lowering.python.module import load_source
 
 
 def test_the_source_alone_says_what_its_annotations_are() -> None:

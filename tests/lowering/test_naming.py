@@ -5,7 +5,7 @@ import keyword
 import pytest
 
 from netspec.graph import Graph, Input, make_node
-from netspec.lowering.naming import assign_variables, class_name, module_name
+from netspec.lowering.python.naming import assign_variables, class_name, module_name
 from netspec.ops import Add, Relu, Tanh
 from netspec.types import TensorType
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pytest
 
 from netspec.graph import Formula
-from netspec.lowering.formulas import UNKNOWN, read_formula, value_in
-from netspec.lowering.kinds import kinds_of, may_name
-from netspec.lowering.known import ABSENT, Given
-from netspec.lowering.parameters import ParameterNaming, Place
-from netspec.lowering.render_expression import render_expression
-from netspec.lowering.source import Binary, Literal, Name, Negative, TupleOf
+from netspec.lowering.blocks.formulas import UNKNOWN, read_formula, value_in
+from netspec.lowering.blocks.kinds import kinds_of, may_name
+from netspec.lowering.blocks.known import ABSENT, Given
+from netspec.lowering.blocks.parameters import ParameterNaming, Place
+from netspec.lowering.python.expressions import render_expression
+from netspec.lowering.python.source import Binary, Literal, Name, Negative, TupleOf
 
 
 def naming(

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from netspec.lowering import find_backend
-from netspec.lowering.render import render
-from netspec.lowering.render_expression import render_expression
-from netspec.lowering.source import (
+from netspec.lowering.python.expressions import render_expression
+from netspec.lowering.python.render import render
+from netspec.lowering.python.source import (
     Assign,
     Attribute,
     Binary,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netspec.lowering.source import (
+from netspec.lowering.python.source import (
     Assign,
     Class,
     Definition,

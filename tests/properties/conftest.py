@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from netspec.graph import Graph
 from netspec.spec import load_graph
-from netspec.testing.failing import pytest_addoption, pytest_runtest_call, pytest_runtest_makereport
+from netspec.testing.drawn.failing import pytest_addoption, pytest_runtest_call, pytest_runtest_makereport
 
 __all__ = ["pytest_addoption", "pytest_runtest_call", "pytest_runtest_makereport"]  # hooks
 

@@ -13,8 +13,8 @@ from netspec.graph.scopes import parent_of
 from netspec.lowering import Backend, find_backend
 from netspec.ops import OPS
 from netspec.ops.base import Array, Weights
-from netspec.testing.failing import show
-from netspec.testing.strategies import DrawnSpec, specs
+from netspec.testing.drawn.failing import show
+from netspec.testing.drawn.strategies import DrawnSpec, specs
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
 from netspec.verify.compare import (

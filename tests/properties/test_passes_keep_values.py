@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 
 from netspec.passes import Level, optimize
-from netspec.testing.failing import show
-from netspec.testing.strategies import DrawnSpec, specs
+from netspec.testing.drawn.failing import show
+from netspec.testing.drawn.strategies import DrawnSpec, specs
 from tests.passes.pass_helpers import check_values
 from tests.passes.torch_gradients import check_gradients
 

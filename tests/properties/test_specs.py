@@ -16,9 +16,9 @@ from netspec.lowering import find_backend
 from netspec.ops import OPS, Conv2d, Dense
 from netspec.ops.attributes import both
 from netspec.spec import elaborate, read_spec, write_spec
-from netspec.testing.failing import show
-from netspec.testing.rules import RULES
-from netspec.testing.strategies import DrawnSpec, specs
+from netspec.testing.drawn.failing import show
+from netspec.testing.drawn.rules import RULES
+from netspec.testing.drawn.strategies import DrawnSpec, specs
 from netspec.weights import initialize
 from tests.properties.conftest import LoadText
 

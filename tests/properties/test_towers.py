@@ -11,8 +11,8 @@ from netspec.graph import Graph, Input, Node, make_node
 from netspec.graph.placement import UnplaceableError, place
 from netspec.lowering import find_backend
 from netspec.ops import Dense, Flatten
-from netspec.testing.failing import show
-from netspec.testing.strategies import DrawnSpec, specs
+from netspec.testing.drawn.failing import show
+from netspec.testing.drawn.strategies import DrawnSpec, specs
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
 from netspec.verify.towers.processes import InTowers

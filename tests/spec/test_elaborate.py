@@ -12,7 +12,7 @@ import pytest
 
 from netspec.errors import SpecError
 from netspec.spec import ModelSpec, elaborate, load_graph, read_spec
-from netspec.spec.order import topological_order
+from netspec.spec.layers.order import topological_order
 
 SPECS = Path(__file__).parents[2] / "specs"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from netspec.errors import SpecError
 from netspec.spec import load_graph, read_spec
-from netspec.spec.expression import ExpressionError, evaluate_text
+from netspec.spec.expressions.expression import ExpressionError, evaluate_text
 
 PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh", "gains": {"relu": 2, "tanh": 5}}
 

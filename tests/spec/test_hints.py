@@ -9,8 +9,8 @@ import pytest
 from netspec.errors import SpecError
 from netspec.ops import OPS
 from netspec.spec import read_spec
-from netspec.spec.hints import foreign_letter, nearest
-from netspec.spec.layer_hints import _OTHER_NAMES, op_hint
+from netspec.spec.layers.hints import _OTHER_NAMES, op_hint
+from netspec.spec.text.hints import foreign_letter, nearest
 
 KNOWN = ["learning_rate", "momentum", "weight_decay", "nesterov"]
 

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from netspec.errors import SpecError
-from netspec.spec import load_graph, reader
-from netspec.spec.document import MappingNode, Problems, ScalarNode, Source, plain
-from netspec.spec.reader import read_document
-from netspec.spec.scalars import resolve_scalar
+from netspec.spec import load_graph
+from netspec.spec.text import reader
+from netspec.spec.text.document import MappingNode, Problems, ScalarNode, Source, plain
+from netspec.spec.text.reader import read_document
+from netspec.spec.text.scalars import resolve_scalar
 
 SPEC = """\
 name: example

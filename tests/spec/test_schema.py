@@ -11,8 +11,8 @@ from jsonschema import Draft7Validator
 
 from netspec.ops import OPS
 from netspec.spec import json_schema
-from netspec.spec.document import Problems, Source, plain
-from netspec.spec.reader import read_document
+from netspec.spec.text.document import Problems, Source, plain
+from netspec.spec.text.reader import read_document
 
 SPECS = Path(__file__).parents[2] / "specs"
 

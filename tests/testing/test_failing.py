@@ -20,9 +20,9 @@ from hypothesis import Phase, given, settings
 
 from netspec.lowering import find_backend
 from netspec.spec import load_graph
-from netspec.testing.failing import show
+from netspec.testing.drawn.failing import show
 from netspec.testing.faults import FaultyBackend
-from netspec.testing.strategies import specs
+from netspec.testing.drawn.strategies import specs
 from netspec.types import DType
 from tests.properties.test_backends_agree import check_forward
 from tests.testing.test_failing import FLIPPED
@@ -49,7 +49,7 @@ def test_agrees(tmp_path_factory):
 def run(folder: Path, *options: str, shrunk: bool = True) -> str:
     """What pytest says of the property."""
     (folder / "test_planted.py").write_text(f"SHRUNK = {shrunk}\n{PROPERTY}")
-    command = ["-m", "pytest", "-p", "netspec.testing.failing", "-p", "no:cacheprovider", "-c"]
+    command = ["-m", "pytest", "-p", "netspec.testing.drawn.failing", "-p", "no:cacheprovider", "-c"]
     command += [str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}", str(folder / "test_planted.py"), *options]
     done = forked.run(command)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr

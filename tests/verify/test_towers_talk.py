@@ -20,7 +20,7 @@ from netspec.lowering import Batch, TrainerSettings, TrainingState
 from netspec.ops import OPS
 from netspec.recipe import Recipe
 from netspec.spec import load_graph
-from netspec.testing.strategies import DrawnSpec, specs
+from netspec.testing.drawn.strategies import DrawnSpec, specs
 from netspec.types import DType, TensorType
 from netspec.verify.towers import talk
 from netspec.verify.towers.talk import Reply, Request, receive, send

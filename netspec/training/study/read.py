@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from netspec.errors import Diagnostic, NetspecError, SpecError
 from netspec.spec import elaborate, read_spec
-from netspec.spec.document import DocumentNode, Entry, MappingNode, Position, Problems, plain, quote
-from netspec.spec.files import read_file
-from netspec.spec.messages import Subject, validate
+from netspec.spec.fields.messages import Subject, validate
+from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Position, Problems, plain, quote
+from netspec.spec.text.files import read_file
 from netspec.spec.validate import NAME_PATTERN
 from netspec.training.data.sources import DIGITS
 from netspec.training.material import recipe_of

@@ -13,7 +13,7 @@ from netspec_torch import BACKEND
 
 from netspec import reference
 from netspec.graph import Graph, Node, make_node
-from netspec.lowering.module import load_source
+from netspec.lowering.python.module import load_source
 from netspec.ops import Conv2d, Slice, Tanh
 from netspec.ops.attributes import both, padding_of
 from netspec.spec import load_graph

@@ -1,0 +1,247 @@
+"""What the lowerings say about each part of a graph, before parts that are alike share a class or a function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from netspec.errors import UnsupportedError
+from netspec.graph import Graph, Node
+from netspec.lowering.blocks.known import Given, Hints
+from netspec.lowering.blocks.parameters import Parameter
+from netspec.lowering.blocks.parts import Part, local_name, values_of
+from netspec.lowering.python.expressions import render_expression
+from netspec.lowering.python.naming import available, identifier, variables_of
+from netspec.lowering.python.rewrite import children_of, rename
+from netspec.lowering.python.source import Assign, Conditional, Expression, For, If, Literal, Name, Statement, Unpack
+from netspec.types import TensorType
+
+MARK: Final = "value__"  # what variables are called until there are names for them
+FEWEST_REPEATED: Final = 3  # instances that are made alike, and written once
+
+
+class PartDraft:
+    """The statements that compute a part, by member.
+
+    Variables are called after the place that they have in the part, so that those of parts that are alike are equal;
+    what only a stack within has, after its number there.
+    """
+
+    def __init__(self, part: Part, graph: Graph) -> None:
+        self.part = part
+        self.received = [graph.type_of(value) for value in part.inputs]
+        self.variables = {value: f"{MARK}{index}" for index, value in enumerate(part.inputs)}
+        self._statements: dict[str, list[Statement]] = {}
+        self._inner: dict[str, str] = {}
+        self._padded: dict[str, str] = {}  # variables of what is padded, and of what comes of it
+        self._standing: set[str] = set()
+        for member in part.members:
+            values = values_of(member)
+            own = _place(local_name(member, part))
+            for index, value in enumerate(values):
+                self.variables[value] = own if len(values) == 1 else f"{own}_{index}"
+            if isinstance(member, Part) and member.is_stack:
+                self._add_inner(member)
+
+    def _add_inner(self, stack: Part) -> None:
+        """The values that instances of a stack hand on; in a chain each is what the stack will give."""
+        place = _place(local_name(stack, self.part)).replace(MARK, f"{MARK}in", 1)
+        for each in stack.members:
+            for index, value in enumerate(values_of(each)):
+                if stack.is_chain:
+                    self.variables[value] = self.variables[stack.outputs[0]]
+                elif value not in self.variables:
+                    own = f"{place}_{local_name(each, stack)}_{index}"
+                    self.variables[value] = own
+                    name = f"{stack.name}_{value[len(stack.path) + 1 :]}"
+                    self._inner[own] = name.rpartition(".")[0] if len(values_of(each)) == 1 else name
+
+    def variable(self, value: str) -> Name:
+        """The variable that holds a value."""
+        return Name(self.variables[value])
+
+    def stand_for(self, value: str, other: str) -> None:
+        """Let a value that no statement computes be read where another one is, which is still there when it is read."""
+        self.variables[value] = self.variables[other]
+        self._standing.add(value)
+
+    def padded(self, value: str) -> Name:
+        """The variable of what a value is made of, with padding around it: in source the same as that of the value."""
+        own = f"{self.variables[value]}_r"
+        self._padded[own] = self.variables[value]
+        return Name(own)
+
+    def is_padded(self, variable: str) -> bool:
+        """Whether a variable holds what is padded."""
+        return variable in self._padded
+
+    def first_input(self) -> Name:
+        """The variable of the first value that comes from outside: it always holds one, of as many samples.
+
+        Raises:
+            UnsupportedError: nothing does.
+        """
+        if not self.part.inputs:
+            raise UnsupportedError(
+                f"{self.part.path or 'the network'} reads nothing that tells how many samples there are"
+            )
+        return self.variable(self.part.inputs[0])
+
+    def run(self, member: Node | Part, statement: Statement) -> None:
+        """Append to what computes a member."""
+        self._statements.setdefault(local_name(member, self.part), []).append(statement)
+
+    def statements(self, member: Node | Part) -> tuple[Statement, ...]:
+        """What computes a member."""
+        return tuple(self._statements.get(local_name(member, self.part), ()))
+
+    def assign(self, part: Part, applied: Expression, comment: str) -> Statement:
+        """The outputs of a part within, which this expression gives."""
+        targets = tuple(self.variables[value] for value in part.outputs)
+        return Assign(targets[0], applied, comment) if len(targets) == 1 else Unpack(targets, applied)
+
+    def given(self, channels: str) -> Given:
+        """What the part was given, and how many channels it receives, by this name."""
+        scope = self.part.scope
+        hints: Hints = scope.arguments if scope else ()
+        first = self.received[0] if self.received else None
+        if first is not None and first.features:
+            hints = (*hints, (channels, first.features[0 if first.rank == 4 else -1]))
+        return Given(hints, scope.formulas, scope.seen, channels) if scope else Given(hints)
+
+    def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
+        """What its variables are called in source, by what they are called until then."""
+        variables = variables_of(self.part, reserved, chain_inputs=chain_inputs)
+        own = {value: self.variables[value] for value in variables}  # or a name that is there already
+        marked = [value for value in variables if own[value].startswith(MARK) and value not in self._standing]
+        names = {own[value]: variables[value] for value in marked}
+        for inner, wanted in self._inner.items():
+            names[inner] = available(identifier(wanted), {*names.values(), *reserved})
+        return names | {own: names[value] for own, value in self._padded.items() if value in names}
+
+
+def _place(local: str) -> str:
+    """A variable for a member: no two names in a part give the same, nor with what may come behind it."""
+    return f"{MARK}_{local.replace('_', '__').replace('.', '_p')}"
+
+
+def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) -> tuple[Statement, ...]:
+    """The statements with variables as they are called; a variable that is given to itself is no statement."""
+    renamed = [rename(statement, names) for statement in statements]
+    return tuple(s for s in renamed if not (isinstance(s, Assign) and s.value == Name(s.target)))
+
+
+def with_conditions(statements: Iterable[Statement | For]) -> Iterator[Statement | For | If]:
+    """The statements; those that may leave a variable as it is stand under the condition alone, all in a row."""
+    waiting: If | None = None
+    for statement in statements:
+        match statement:
+            case Assign(target, Conditional(value, test, Name(kept))) if kept == target:
+                same = waiting if waiting is not None and waiting.test == test else None
+                if waiting is not None and same is None:
+                    yield waiting
+                waiting = If(test, (*(same.body if same else ()), Assign(target, value)))
+            case _:
+                if waiting is not None:
+                    yield waiting
+                waiting = None
+                yield statement
+    if waiting is not None:
+        yield waiting
+
+
+def new_shape(received: Sequence[TensorType], given: TensorType) -> str:
+    """A shape for a comment, where it is not that of what is read."""
+    return "" if given in received else str(given)
+
+
+def blocks_of(root: Part) -> dict[str, list[Part]]:
+    """The instances of each block in a network, each block after those that its instances hold."""
+    instances: dict[str, list[Part]] = {}
+    for part in root.walk():
+        if part.block:
+            instances.setdefault(part.block, []).append(part)
+    holds = {
+        block: {within.block for part in parts for within in part.walk() if within.block} - {block}
+        for block, parts in instances.items()
+    }
+    done: dict[str, list[Part]] = {}
+    visited: set[str] = set()
+
+    def visit(block: str) -> None:
+        if block in visited:
+            return
+        visited.add(block)
+        for inner in instances:
+            if inner in holds[block]:
+                visit(inner)
+        done[block] = instances[block]
+
+    for block in instances:
+        visit(block)
+    return done
+
+
+def variant_names(block: str, variants: Sequence[Sequence[Part]]) -> list[str]:
+    """What classes or functions of one block are called, given the instances of each.
+
+    Where a word or a switch that the instances were given tells them apart, after that, `conv_bn_relu` or
+    `conv_bn_swish` for `swish: true`; else after what all of one are called, `conv_bn_stem`; else by number.
+    """
+    constant = [_constant_words(parts) for parts in variants]
+    telling = [
+        key
+        for key in constant[0]
+        if all(key in words for words in constant) and len({words[key] for words in constant}) > 1
+    ]
+    said = [[key if words[key] is True else words[key] for key in telling] for words in constant]
+    found = ["_".join([block, *(word for word in words if isinstance(word, str))]) for words in said]
+    places = [{_place_of(part) for part in parts} for parts in variants]
+    for index, (name, own) in enumerate(zip(tuple(found), places, strict=True)):
+        others = [where for other, where in enumerate(places) if other != index]
+        if found.count(name) > 1 and len(own) == 1 and not any(own & where for where in others):
+            found[index] = f"{name}_{min(own)}"
+    seen: Counter[str] = Counter()
+    for index, name in enumerate(found):
+        seen[name] += 1
+        found[index] = name if seen[name] == 1 else f"{name}_{seen[name]}"
+    return found
+
+
+def _place_of(part: Part) -> str:
+    """What an instance is called where it stands; of one in a stack, what that is called."""
+    return next((own for own in reversed(part.path.split(".")) if not own.isdecimal()), "")
+
+
+def _constant_words(parts: Sequence[Part]) -> dict[str, str | bool]:
+    """The words and switches that all of these instances were given alike."""
+    given = [dict(part.scope.arguments) if part.scope else {} for part in parts]
+    return {
+        key: value
+        for key, value in given[0].items()
+        if (isinstance(value, bool) or (isinstance(value, str) and value.isascii() and value.isidentifier()))
+        and all(key in own and own[key] == value for own in given)
+    }
+
+
+def describe_instances(parts: Sequence[Part]) -> str:
+    """For a docstring: which block it is, and where it stands."""
+    where = parts[0].path if len(parts) == 1 else f"{len(parts)} times, {parts[0].path} to {parts[-1].path}"
+    return f"The block `{parts[0].block}`: {where}."
+
+
+def parameter_text(parameter: Parameter) -> str:
+    """`width: int`, `stride: int = 1`."""
+    stated = f"{parameter.name}: {parameter.annotation}"
+    return stated if parameter.default is None else f"{stated} = {render_expression(Literal(parameter.default))}"
+
+
+def variables_in(statement: Statement) -> Iterator[str]:
+    """The variables of a draft that a statement reads."""
+    pending: list[Expression] = [statement.value]
+    while pending:
+        expression = pending.pop()
+        if isinstance(expression, Name) and expression.path.startswith(MARK):
+            yield expression.path
+        pending += children_of(expression)

@@ -1,0 +1,262 @@
+"""The parameters of a class or function that several instances share, named after what gives their values.
+
+A number is named after what the spec says of its layer, if that gives it in every instance; else after something of the
+same kind that is equal, or of which it is a multiple: channels after channels, a stride after a stride.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from netspec.lowering.blocks.kinds import ANY, SIZE, Kinds, kinds_of, may_name
+from netspec.lowering.blocks.known import (
+    ABSENT,
+    Given,
+    KindsWithin,
+    Known,
+    Vector,
+    agree,
+    is_same,
+    multiple_of,
+    names_of,
+)
+from netspec.lowering.python.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
+
+_GIVEN: Final = ("out_channels", "out_features", "filters", "units")
+_SPOKEN: Final = {"p": "rate", "target_shape": "shape"}  # what an argument is called where its function does not stand
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a class or function; `default` is None for one that has to be given."""
+
+    name: str
+    values: Vector
+    default: LiteralValue = None
+    kinds: Kinds = ANY
+
+    @property
+    def annotation(self) -> str:
+        """Its type, as source has it."""
+        kinds = {_annotation(value) for value in (*self.values, *([] if self.default is None else [self.default]))}
+        if kinds == {"int", "float"}:
+            return "float"
+        return " | ".join(sorted(kinds))
+
+
+def _annotation(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"tuple[{', '.join(_annotation(item) for item in value)}]"
+    return "None" if value is None else type(value).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a number stands.
+
+    Attributes:
+        member: in what is emitted for which member of the block.
+        owner: what it is called if nothing else has a name for it: after this,
+        role: and after the argument that it is; `size` of one without a name.
+        kinds: of the argument.
+        default: of the argument, where it has one.
+    """
+
+    member: str
+    owner: str
+    role: str = "size"
+    kinds: Kinds = SIZE
+    default: LiteralValue = None
+
+
+class ParameterNaming:
+    """The parameters that instances need, named after what gives their values, if anything does.
+
+    Args:
+        given: to each instance.
+        reserved: names that no parameter may have.
+        kinds_within: the kinds of what a member, given its name, is told by an attribute.
+    """
+
+    def __init__(
+        self,
+        given: Sequence[Given],
+        reserved: Collection[str],
+        kinds_within: KindsWithin = lambda member, attribute: kinds_of(attribute),
+    ) -> None:
+        self._known = Known(given, reserved, kinds_within)
+        self._reserved = reserved
+        self._values: dict[str, Vector] = {}
+        self._kinds = dict(self._known.kinds)
+        self._defaults: dict[str, list[LiteralValue]] = {}
+        self._flags: dict[str, None] = {}
+        self._computed: dict[str, Expression] = {}
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Those that have to be given first; of those the channels that arrive, and then in the order of the spec."""
+        found = [Parameter(name, own, self._default(name), self._kinds[name]) for name, own in self._values.items()]
+        first = self._known.arriving
+        stated = [name for name in self._known.vectors if name in self._values]
+
+        def order(own: Parameter) -> tuple[bool, bool, bool, int]:
+            position = stated.index(own.name) if own.name in stated else len(stated)
+            return own.default is not None, own.name != first, isinstance(own.default, bool), position
+
+        return tuple(sorted(found, key=order))
+
+    def _default(self, name: str) -> LiteralValue:
+        """The spec's own default, else that of the arguments that a parameter is given for, if it is one."""
+        if name in self._known.defaults:
+            return self._known.defaults[name]
+        defaults = self._defaults[name]
+        default = defaults[0] if all(d == defaults[0] for d in defaults) else None
+        if isinstance(default, bool) and name in self._flags:
+            return max((False, True), key=self._values[name].count)  # what most instances would say
+        return default
+
+    def computed(self) -> tuple[tuple[str, Expression], ...]:
+        """What is computed from parameters before anything else, by name, each from those before."""
+        return tuple(self._computed.items())
+
+    def is_said(self, member: str, values: Vector) -> bool:
+        """Whether the spec's condition says whether a member is there."""
+        return self._condition(member, values) is not None
+
+    def flag(self, member: str, values: Vector, pads: str = "") -> Expression:
+        """What says whether a member is there: the spec's condition, or a parameter, one for all that go together.
+
+        The padding of a member is there where it is more than 0, and that is said as the spec does.
+        """
+        for kinds, padding in self._known.said.get(pads, ()):
+            if "padding" in kinds and tuple(map(bool, self._known.vector(padding))) == values:
+                return self._commit(Binary(">", padding, Literal(0)), None)
+        if condition := self._condition(member, values) or self._condition(pads, values):
+            if isinstance(condition, Name):
+                self._flags[condition.path] = None
+            return self._commit(condition, False)
+        known = next((name for name in self._flags if self._values.get(name) == values), "")
+        name = known or self._free(f"has_{member}")
+        self._flags[name] = None
+        return self._use(name, values, False, kinds_of("when"))
+
+    def _condition(self, member: str, values: Vector) -> Expression | None:
+        """What the spec says of when a member is there, if that is what it comes to."""
+        for kinds, expression in self._known.said.get(member, ()):
+            changed = isinstance(expression, Name) and expression.path not in {*self._known.called, *self._values}
+            if "when" in kinds and self._known.vector(expression) == values and not changed:
+                return expression
+        return None
+
+    def parameter(self, values: Vector, place: Place) -> Expression:
+        """What gives these values: what is known, or a tuple of that, or a new parameter."""
+        if found := self._find(values, place):
+            return self._commit(found, place.default)
+        if found := self._elements(values, place):
+            return self._commit(found, None)
+        known = {**self._known.vectors, **self._values}
+        some = next(value for value in values if value is not ABSENT)
+        values = tuple(some if value is ABSENT else value for value in values)
+        role = _SPOKEN.get(place.role, place.role)
+        wanted = role if role != "size" and role not in known else f"{place.owner}_{role}"
+        return self._use(self._free(wanted), values, place.default, place.kinds)
+
+    def said(self, values: Vector, place: Place) -> Expression | None:
+        """What the spec says of a number that is the same wherever it is at all, if its names are used already."""
+        arriving = place.role not in _GIVEN  # how many channels a layer gives is its own
+        found = self._find_said(values, place) or (self._find_elsewhere(values, place) if arriving else None)
+        found = found or self._elements(values, place)
+        names = names_of(found)
+        return found if names and all(name in self._values or name in self._computed for name in names) else None
+
+    def _find(self, values: Vector, place: Place) -> Expression | None:
+        """The expression that gives these values and has a reason to."""
+        said = self._find_said(values, place)
+        if isinstance(said, Name):
+            return said
+        known = {**self._known.vectors, **self._values}
+        fitting = [name for name in known if may_name(self._kinds[name], place.kinds)]
+        if equal := next((name for name in fitting if agree(values, known[name])), ""):
+            return Name(equal)
+        if said := said or self._find_elsewhere(values, place):
+            return said
+        scaled = (multiple_of(values, name, known[name]) for name in fitting if self._scales(name, place))
+        return next((found for found in scaled if found is not None), None)
+
+    def _scales(self, name: str, place: Place) -> bool:
+        """Whether a multiple of one number may stand for another: where both are channels."""
+        named = self._kinds[name]
+        return (
+            name in self._known.vectors
+            and (named == ANY or "channels" in named)
+            and bool(place.kinds & {"channels", "size"})
+        )
+
+    def _find_said(self, values: Vector, place: Place) -> Expression | None:
+        """What the spec says of the member, by an attribute of the same kind, with these values."""
+        for kinds, expression in self._known.said.get(place.member, ()):
+            if may_name(kinds, place.kinds) and "when" not in kinds and agree(values, self._known.vector(expression)):
+                return expression
+        return None
+
+    def _find_elsewhere(self, values: Vector, place: Place) -> Expression | None:
+        """What the spec says of another member: a layer has as many channels as the one before gives."""
+        if "channels" in place.kinds:
+            for kinds, expression in (said for member in self._known.said.values() for said in member):
+                if "channels" in kinds and names_of(expression) and agree(values, self._known.vector(expression)):
+                    return expression
+        return None
+
+    def _elements(self, values: Vector, place: Place) -> TupleOf | None:
+        """Tuples element by element, `(in_channels, 1, 1)`; nothing where one of them is not known."""
+        present = [value for value in values if value is not ABSENT]
+        if not all(isinstance(value, tuple) and len(value) == len(present[0]) for value in present):
+            return None
+        elements: list[Expression] = []
+        for index in range(len(present[0])):
+            column = tuple(v if v is ABSENT else v[index] for v in values)
+            found = self._element(column, place)
+            if found is None:
+                return None
+            elements.append(found)
+        return TupleOf(tuple(elements)) if any(names_of(element) for element in elements) else None
+
+    def _element(self, column: Vector, place: Place) -> Expression | None:
+        present = [value for value in column if value is not ABSENT]
+        if all(is_same(value, present[0]) for value in present):
+            return (self.said(column, place) if len(present) < len(column) else None) or Literal(present[0])
+        return self._find(column, place) or self._elements(column, place)
+
+    def _commit(self, expression: Expression, default: LiteralValue) -> Expression:
+        """The expression, its names in use from now on."""
+        for name in names_of(expression):
+            vector = self._values.get(name, self._known.vectors.get(name, ()))
+            self._use(name, vector, default if isinstance(expression, Name) else None, self._kinds[name])
+        return expression
+
+    def _use(self, name: str, values: Vector, default: LiteralValue, kinds: Kinds) -> Name:
+        if name in self._computed or self._compute(name):
+            return Name(name)
+        self._values.setdefault(name, values)
+        self._kinds.setdefault(name, kinds)
+        self._defaults.setdefault(name, []).append(default)
+        return Name(name)
+
+    def _compute(self, name: str) -> bool:
+        """Let a hint be computed before all else, where it is one that is."""
+        source = self._known.sources.get(name)
+        if source is None:
+            return False
+        self._commit(source, None)
+        self._computed[name] = source
+        return True
+
+    def _free(self, wanted: str) -> str:
+        """The name, or where another parameter has it, with a number behind it."""
+        while wanted in self._reserved:
+            wanted += "_"
+        taken = {*self._reserved, *self._values, *self._known.vectors}
+        names = (wanted if count == 1 else f"{wanted}_{count}" for count in itertools.count(1))
+        return next(name for name in names if name not in taken)

@@ -1,0 +1,108 @@
+"""Emitted expressions taken apart and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from netspec.lowering.python.source import (
+    Assign,
+    Attribute,
+    Binary,
+    Call,
+    Conditional,
+    Expression,
+    For,
+    If,
+    ListOf,
+    Name,
+    Negative,
+    Repeated,
+    Statement,
+    Subscript,
+    TupleOf,
+    Unpack,
+)
+
+
+def children_of(expression: Expression) -> tuple[Expression, ...]:
+    """The expressions that one is made of; none of a name or a literal.
+
+    >>> from netspec.lowering.python.source import call
+    >>> children_of(call("nn.Linear", 3, bias=False))
+    (Name(path='nn.Linear'), Literal(value=3), Literal(value=False))
+    """
+    match expression:
+        case Call(function, args, kwargs):
+            return (function, *args, *(value for _, value in kwargs))
+        case Attribute(value, _) | Subscript(value, _) | Repeated(value, _) | Negative(value):
+            return (value,)
+        case Binary(_, left, right):
+            return (left, right)
+        case ListOf(items) | TupleOf(items):
+            return items
+        case Conditional(value, test, otherwise):
+            return (value, test, otherwise)
+    return ()
+
+
+def with_children(expression: Expression, children: Sequence[Expression]) -> Expression:
+    """The same expression made of others, as many as it is made of."""
+    match expression:
+        case Call(_, args, kwargs):
+            function, *rest = children
+            named = zip((key for key, _ in kwargs), rest[len(args) :], strict=True)
+            return Call(function, tuple(rest[: len(args)]), tuple(named))
+        case Attribute() | Subscript() | Repeated() | Negative():
+            return replace(expression, value=children[0])
+        case Binary(operator):
+            return Binary(operator, *children)
+        case ListOf() | TupleOf():
+            return replace(expression, items=tuple(children))
+        case Conditional():
+            return Conditional(*children)
+    return expression
+
+
+def names_in(expression: Expression) -> Iterator[str]:
+    """The names that an expression reads, each as often as it reads it."""
+    if isinstance(expression, Name):
+        yield expression.path
+    for child in children_of(expression):
+        yield from names_in(child)
+
+
+def names_in_body(body: Iterable[Statement | For | If]) -> Iterator[str]:
+    """The names that statements read, those within loops and conditions too, each as often as it is read."""
+    for statement in body:
+        match statement:
+            case For(body=within):
+                yield from names_in_body(within)
+            case If(test, within):
+                yield from names_in(test)
+                yield from names_in_body(within)
+            case _:
+                yield from names_in(statement.value)
+
+
+def rename_in(expression: Expression, names: Mapping[str, str]) -> Expression:
+    """The expression with other names in place of some."""
+    if isinstance(expression, Name):
+        return Name(names[expression.path]) if expression.path in names else expression
+    children = children_of(expression)
+    if not children:
+        return expression
+    renamed = [rename_in(child, names) for child in children]
+    if all(new is old for new, old in zip(renamed, children, strict=True)):
+        return expression
+    return with_children(expression, renamed)
+
+
+def rename(statement: Statement, names: Mapping[str, str]) -> Statement:
+    """The statement with other variables."""
+    value = rename_in(statement.value, names)
+    if isinstance(statement, Assign):
+        return replace(statement, target=names.get(statement.target, statement.target), value=value)
+    if isinstance(statement, Unpack):
+        return replace(statement, targets=tuple(names.get(t, t) for t in statement.targets), value=value)
+    return replace(statement, value=value)

@@ -1,0 +1,1 @@
+"""`${…}`: what an expression is, and what it computes."""

@@ -1,0 +1,255 @@
+"""`${…}`: arithmetic, comparison and choice over a spec's parameters, and their parts. Never code.
+
+The grammar is checked on the syntax tree, node by node against a list, before anything is evaluated; then
+simpleeval evaluates it with the language's own operators, each of which refuses what it cannot bound.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+from simpleeval import SimpleEval
+
+from netspec.spec.expressions.hints import SIZES, defined_here, no_size, other_language
+from netspec.spec.expressions.operators import FUNCTIONS, OPERATORS, ExpressionError, Scalar, Value, bounded, in_words
+from netspec.spec.text.document import quote
+from netspec.spec.text.hints import did_you_mean
+
+__all__ = [
+    "FUNCTIONS",
+    "UNKNOWN",
+    "ExpressionError",
+    "Names",
+    "Unknown",
+    "UnknownValueError",
+    "Value",
+    "comparisons_in",
+    "evaluate_text",
+    "has_expression",
+    "names_in",
+]
+
+
+class Unknown(Enum):
+    """In place of a value that a name will have once a block is used, or could not be given."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN = Unknown.UNKNOWN
+Names = Mapping[str, Value | Unknown]
+MAX_LENGTH = 300
+
+_HOLE = re.compile(r"\$\{([^{}]*)\}")
+_SYNTAX = (
+    *(ast.Expr, ast.Name, ast.Load, ast.Constant, ast.Call),
+    *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
+    *(ast.UnaryOp, ast.USub, ast.UAdd, ast.Not, ast.BoolOp, ast.And, ast.Or, ast.IfExp),
+    *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE),
+    *(ast.Subscript, ast.Attribute),
+)
+_LANGUAGE = "an expression has numbers, parameters, + - * / // % **, comparisons, and, or, not, `a if c else b`"
+
+
+class UnknownValueError(Exception):
+    """An expression that is right, but for a value that is not known (yet), of which nothing more is said."""
+
+
+def has_expression(text: str) -> bool:
+    """Whether a string holds `${`."""
+    return "${" in text
+
+
+def expression_in(text: str) -> str:
+    """The expression that a string is, without `${` and `}`; empty where it is none, or one in a longer text."""
+    whole = _HOLE.fullmatch(text)
+    return whole[1].strip() if whole else ""
+
+
+def names_in(text: str) -> set[str]:
+    """The names that the expressions in a string use; none of one that cannot be read.
+
+    >>> sorted(names_in("${a.channels if kind == 'a' else max(b, 1)} and ${c}"))
+    ['a', 'b', 'c', 'kind']
+    """
+    found: set[str] = set()
+    for code in map(str.strip, _HOLE.findall(text)):
+        if code.isidentifier():
+            found.add(code)
+            continue
+        try:
+            found |= {node.id for node in ast.walk(_parse(code)) if isinstance(node, ast.Name)}
+        except ExpressionError:
+            continue  # it is reported where it is evaluated
+    return found - FUNCTIONS.keys()
+
+
+def comparisons_in(text: str) -> Iterator[tuple[str, Scalar]]:
+    """The names that the expressions in a string hold to be equal or unequal to a constant, with it.
+
+    >>> list(comparisons_in("${2 if kind == 'a' and 'b' != form else 1}"))
+    [('kind', 'a'), ('form', 'b')]
+    """
+    for code in _HOLE.findall(text):
+        try:
+            tree = _parse(code.strip())
+        except ExpressionError:
+            continue
+        for node in ast.walk(tree):
+            match node:
+                case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[right]):
+                    for name, constant in ((left, right), (right, left)):
+                        value = constant.value if isinstance(constant, ast.Constant) else None
+                        if isinstance(name, ast.Name) and isinstance(value, str | int | float):
+                            yield name.id, value
+
+
+def evaluate_text(text: str, parameters: Names) -> Value:
+    """The value of a string with `${…}` in it.
+
+    A string that is one expression keeps the type of its value; inside a longer string values are
+    written out.
+
+    >>> evaluate_text("${classes // 2}", {"classes": 10}), evaluate_text("net-${classes}", {"classes": 10})
+    (5, 'net-10')
+    >>> evaluate_text("${blocks[1]}", {"blocks": (3, 4)}), evaluate_text("${skip.channels}", {"skip": {"channels": 8}})
+    (4, 8)
+
+    Raises:
+        ExpressionError: an expression is malformed, uses what is not defined, or is out of range.
+        UnknownValueError: it needs a value that is not known.
+    """
+    if whole := _HOLE.fullmatch(text):
+        return _evaluate(whole[1], parameters)
+    if "${" in _HOLE.sub("", text):
+        raise ExpressionError(f"`${{` without its `}}` in {quote(text)}", "braces do not nest: ${a * 2}")
+    return _HOLE.sub(lambda hole: _written(_evaluate(hole[1], parameters)), text)
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, tuple | dict):
+        raise ExpressionError(f"{in_words(value)} cannot stand inside a text", "an expression alone may be a list")
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def _evaluate(code: str, parameters: Names) -> Value:
+    if (simple := code.strip()) in parameters:  # most expressions are one name
+        value = parameters[simple]
+        if isinstance(value, Unknown):
+            raise UnknownValueError
+        return value
+    tree = _parse(simple)
+    used = _check_syntax(tree, parameters)
+    if any(parameters[name] is UNKNOWN for name in used):
+        raise UnknownValueError
+    evaluator = _Evaluator(operators=OPERATORS, functions=FUNCTIONS, names={name: parameters[name] for name in used})
+    try:
+        value = evaluator.eval(code, previously_parsed=tree)
+    except ExpressionError:
+        raise
+    except RecursionError:
+        raise ExpressionError("the expression is nested too deeply") from None
+    except ZeroDivisionError:
+        raise ExpressionError(f"{quote(code)} divides by zero") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ExpressionError(f"{quote(code)} cannot be computed: {error}") from None
+    if isinstance(value, bool | str | tuple | dict):
+        return value
+    number = bounded(value)
+    return float(number) if isinstance(number, float) else number
+
+
+class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type information
+    """simpleeval, with parts of lists by position and of mappings by name, and nothing else of a value."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.nodes |= {ast.Subscript: self._item, ast.Attribute: self._entry}
+
+    def _item(self, node: ast.Subscript) -> Any:
+        value, index = self._eval(node.value), self._eval(node.slice)
+        if isinstance(value, dict):
+            return self._named(node, value, index)
+        if not isinstance(value, tuple):
+            raise ExpressionError(
+                f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a list has positions"
+            )
+        if isinstance(index, bool) or not isinstance(index, int):
+            raise ExpressionError(f"a position in a list is a whole number, received {in_words(index)}")
+        if not -len(value) <= index < len(value):
+            raise ExpressionError(
+                f"{quote(ast.unparse(node))}: the list has {len(value)} values, and none at {index}",
+                "positions count from 0, -1 is the last",
+            )
+        return value[index]
+
+    def _entry(self, node: ast.Attribute) -> Any:
+        value = self._eval(node.value)
+        if not isinstance(value, dict):
+            raise ExpressionError(
+                f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a mapping has names"
+            )
+        return self._named(node, value, node.attr)
+
+    def _named(self, node: ast.expr, value: dict[str, Any], name: Any) -> Any:
+        if name not in value:
+            hint = did_you_mean(str(name), value) or f"it has {', '.join(value) or 'none'}"
+            raise ExpressionError(f"{quote(ast.unparse(node))}: the mapping has no {quote(str(name))}", hint)
+        return value[name]
+
+
+def _parse(code: str) -> ast.Expr:
+    if not code:
+        raise ExpressionError("the expression is empty", "name a parameter: ${classes}")
+    if len(code) > MAX_LENGTH:
+        raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `1if x else 2`: Python's advice to Python's writers
+            body = ast.parse(code).body
+    except SyntaxError:
+        raise ExpressionError(f"{quote(code)} is not an expression", other_language(code) or _LANGUAGE) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise ExpressionError(f"{quote(code)} is not an expression that can be read", _LANGUAGE) from None
+    if len(body) != 1 or not isinstance(body[0], ast.Expr):
+        raise ExpressionError(f"{quote(code)} is a statement, not an expression", other_language(code) or _LANGUAGE)
+    return body[0]
+
+
+def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
+    """The parameters that an expression uses, after each part of it is found on the list."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    compared = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in node.comparators}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
+                pass
+            case ast.Call(func=ast.Name(id=name), keywords=[]):
+                hint = did_you_mean(name, FUNCTIONS) or f"there are {', '.join(sorted(FUNCTIONS))}"
+                raise ExpressionError(f"{quote(name)} is not a function of the language", hint)
+            case ast.Name(id=name) if name in SIZES and name not in parameters and "shape" in parameters:
+                shape = parameters["shape"]
+                if not isinstance(shape, tuple):
+                    raise UnknownValueError
+                raise ExpressionError(*no_size(name, shape), name)
+            case ast.Name(id=name) if id(node) not in called and name not in parameters:
+                message = f"the parameter {quote(name)} is not defined"
+                text = f"a text has quotes: `'{name}'`" if id(node) in compared else ""
+                raise ExpressionError(message, defined_here(name, parameters, text), name)
+            case ast.Constant(value=value) if not isinstance(value, bool | int | float | str):
+                raise ExpressionError(f"{quote(str(value))} is not a value of the language", _LANGUAGE)
+            case ast.Attribute(attr=attr) if attr.startswith("_"):
+                raise ExpressionError(f"{quote(ast.unparse(node))} looks inside a value", _LANGUAGE)
+            case ast.Call(func=function) if not isinstance(function, ast.Name):
+                raise ExpressionError(f"{quote(ast.unparse(node))} calls what is no function", _LANGUAGE)
+            case ast.List() | ast.Tuple():
+                message = f"{quote(ast.unparse(node))} is a list, which an expression does not make"
+                raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")
+            case _ if not isinstance(node, _SYNTAX):
+                raise ExpressionError(f"{quote(ast.unparse(tree))} is more than an expression may say", _LANGUAGE)
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS.keys()

@@ -1,0 +1,152 @@
+"""What the operators and functions of `${…}` do: on what, and within which bounds."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Final, Union
+
+from netspec.spec.text.document import describe_value
+from netspec.spec.text.scalars import MAX_INTEGER
+
+Scalar = str | int | float | bool
+Value = Union[Scalar, tuple["Value", ...], dict[str, "Value"]]  # noqa: UP007 # `|` takes no names of what comes later
+_MAX_BITS = 63
+_MAX_DIGITS = 15
+
+
+class ExpressionError(Exception):
+    """An expression that has no value: what is wrong, a hint, and the parameter that is not defined if that is it."""
+
+    def __init__(self, message: str, hint: str = "", undefined: str = "") -> None:
+        super().__init__(message)
+        self.undefined = undefined
+        self.message = message
+        self.hint = hint
+
+
+class Exact(float):
+    """A number between two operations: the float nearest to a fraction, which the next operation goes on with.
+
+    Numbers of a spec are decimals, and what is computed from them is rounded once: 0.2 * 3 / 8 is 0.075, in every
+    framework and as it is printed, and not 0.07500000000000001.
+    """
+
+    fraction: Fraction
+
+    def __new__(cls, fraction: Fraction) -> Exact:
+        """The nearest float.
+
+        Raises:
+            ExpressionError: there is none.
+        """
+        try:
+            made = super().__new__(cls, fraction)
+        except OverflowError:
+            raise ExpressionError("the value is not a finite number") from None
+        made.fraction = fraction
+        return made
+
+
+def in_words(value: object) -> str:
+    """What a value of the language is, as messages say it."""
+    if isinstance(value, tuple | dict):
+        return "a list" if isinstance(value, tuple) else "a mapping"
+    return describe_value(value)
+
+
+def bounded(value: object) -> int | float:
+    """A number that a 64-bit integer or float holds, or an ExpressionError."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ExpressionError("the value is not a finite number")
+        return value
+    if not isinstance(value, int):
+        raise ExpressionError(f"a number was expected, the value is {value!r}")
+    if abs(value) > MAX_INTEGER:
+        raise ExpressionError("the value does not fit into a 64-bit integer")
+    return value
+
+
+def _number(value: object, what: str = "arithmetic is on") -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ExpressionError(f"{what} numbers, received {in_words(value)}")
+    return bounded(value)
+
+
+def _length(value: object) -> int:
+    if not isinstance(value, tuple):
+        raise ExpressionError(f"`len` is of a list, received {in_words(value)}")
+    return len(value)
+
+
+def _arithmetic(operation: Callable[..., Any]) -> Callable[..., int | float]:
+    return lambda *operands: bounded(operation(*map(_number, operands)))
+
+
+def _exact(operation: Callable[..., Any]) -> Callable[..., int | float]:
+    """An operation on decimals; one that whole numbers do not leave is theirs."""
+
+    def applied(*operands: Any) -> int | float:
+        numbers = [*map(_number, operands)]
+        if operation is not operator.truediv and all(isinstance(number, int) for number in numbers):
+            return bounded(operation(*numbers))
+        return Exact(Fraction(operation(*map(_fraction, numbers))))
+
+    return applied
+
+
+def _fraction(number: int | float) -> Fraction:
+    """What a number is as it is written."""
+    return number.fraction if isinstance(number, Exact) else Fraction(repr(number))
+
+
+def _ordering(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda a, b: operation(_number(a, "`<` and `>` compare"), _number(b, "`<` and `>` compare"))
+
+
+def _power(base: int | float, exponent: int | float) -> int | float:
+    if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
+        if abs(base) > 1 and exponent * (abs(base).bit_length() - 1) > _MAX_BITS:
+            raise ExpressionError(f"{base} ** {exponent} does not fit into a 64-bit integer")
+        return int(base**exponent)
+    if base < 0 and not float(exponent).is_integer():
+        raise ExpressionError(f"{base} ** {exponent} is not a real number")
+    return float(base) ** exponent
+
+
+def _round(value: int | float, digits: int = 0) -> int | float:
+    if not isinstance(digits, int) or abs(digits) > _MAX_DIGITS:
+        raise ExpressionError(f"round takes at most {_MAX_DIGITS} digits, received {digits}")
+    return round(value, digits) if digits else round(value)
+
+
+FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "abs": _arithmetic(abs),
+    "int": _arithmetic(int),
+    "len": _length,
+    "max": _arithmetic(max),
+    "min": _arithmetic(min),
+    "round": _arithmetic(_round),
+}
+OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
+    ast.Add: _exact(operator.add),
+    ast.Sub: _exact(operator.sub),
+    ast.Mult: _exact(operator.mul),
+    ast.Div: _exact(operator.truediv),
+    ast.FloorDiv: _exact(operator.floordiv),
+    ast.Mod: _exact(operator.mod),
+    ast.Pow: _arithmetic(_power),
+    ast.USub: _exact(operator.neg),
+    ast.UAdd: _exact(operator.pos),
+    ast.Not: operator.not_,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: _ordering(operator.lt),
+    ast.LtE: _ordering(operator.le),
+    ast.Gt: _ordering(operator.gt),
+    ast.GtE: _ordering(operator.ge),
+}

@@ -1,0 +1,1 @@
+"""`extends:`: a spec laid over another, before either is held to the language."""

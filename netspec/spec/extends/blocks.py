@@ -1,0 +1,51 @@
+"""Blocks over blocks: a derived file changes the layers of its base's blocks as it changes those of the network."""
+
+from __future__ import annotations
+
+from netspec.spec.extends.layers import is_complete, merge_layers
+from netspec.spec.layers.blocks import INPUT
+from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, ScalarNode, SequenceNode
+from netspec.spec.text.merge import both_mappings, overlay
+
+
+def merge_blocks(base: MappingNode, derived: MappingNode, problems: Problems) -> MappingNode:
+    """The blocks of both; one that both have is merged, unless all its layers say what they are: then it replaces."""
+    entries = dict(base.entries)
+    for name, entry in derived.entries.items():
+        below, above = base.entries.get(name), entry.value
+        if below is not None and isinstance(below.value, MappingNode) and isinstance(above, MappingNode):
+            above = above if _stands_alone(above) else _merged(below.value, above, problems)
+        entries[name] = Entry(entry.at, above)
+    return MappingNode(entries, derived.at)
+
+
+def _stands_alone(block: MappingNode) -> bool:
+    """Whether every layer says its op or block, and none has a place in another file's block."""
+    layers = block.get("layers")
+    if layers is None:
+        return False
+    values = [entry.value for entry in layers.entries.values()] if isinstance(layers, MappingNode) else []
+    return all(isinstance(v, MappingNode) and is_complete(v) and "after" not in v.entries for v in values)
+
+
+def _merged(below: MappingNode, above: MappingNode, problems: Problems) -> MappingNode:
+    entries = {**below.entries, **above.entries}
+    if "parameters" in below.entries and "parameters" in above.entries:
+        stated = above.entries["parameters"]
+        parameters = both_mappings(below.entries["parameters"].value, stated.value, overlay)
+        entries["parameters"] = Entry(stated.at, parameters)
+    layers, changes = below.get("layers"), above.get("layers")
+    if isinstance(layers, MappingNode) and isinstance(changes, MappingNode):
+        merged, removals = merge_layers(layers, changes, _first_input(entries), problems)
+        entries["layers"] = Entry(above.entries["layers"].at, merged)
+        if removals and "outputs" in below.entries and "outputs" not in above.entries:
+            outputs = below.entries["outputs"]
+            entries["outputs"] = Entry(outputs.at, removals.rewire(outputs.value))
+    return MappingNode(entries, above.at)
+
+
+def _first_input(entries: dict[str, Entry]) -> str:
+    """What the first layer of a block reads."""
+    stated: DocumentNode | None = entries["inputs"].value if "inputs" in entries else None
+    first = stated.items[0] if isinstance(stated, SequenceNode) and stated.items else None
+    return first.value if isinstance(first, ScalarNode) and isinstance(first.value, str) else INPUT

@@ -1,0 +1,1 @@
+"""`layers:`, `blocks:`, `inputs:` and `outputs:`: what stands in a network, and what reads what."""

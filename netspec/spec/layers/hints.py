@@ -1,0 +1,91 @@
+"""What the writer of a layer probably meant: another library's name of an op, another language's key, a stray sign."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from netspec.ops import OPS
+from netspec.spec.text.document import Entry, MappingNode, ScalarNode
+from netspec.spec.text.hints import did_you_mean, foreign_letter, nearest
+
+OPS_HINT: Final = "`netspec ops` lists them"
+
+# What papers and other libraries call our ops, where no letters lead there.
+_OTHER_NAMES: Final = {
+    "linear": "dense",
+    "fc": "dense",
+    "fully_connected": "dense",
+    "inner_product": "dense",
+    "convolution": "conv2d",
+    "conv": "conv2d",
+    "depthwise_conv2d": "conv2d",
+    "deconv": "conv_transpose2d",
+    "deconv2d": "conv_transpose2d",
+    "pool": "max_pool2d",
+    "lrn": "local_response_norm",
+    "bn": "batch_norm",
+    "gap": "global_avg_pool2d",
+    "global_average_pooling2d": "global_avg_pool2d",
+    "zero_padding2d": "pad2d",
+    "upsample": "resize",
+    "upsampling2d": "resize",
+    "interpolate": "resize",
+    "swish": "silu",
+    "logistic": "sigmoid",
+    "eltwise": "add",
+    "sum": "add",
+    "residual": "add",
+    "mul": "multiply",
+    "div": "divide",
+    "pow": "power",
+    "sqrt": "power",
+    "rsqrt": "power",
+    "square": "power",
+    "reciprocal": "power",
+    "clamp": "clip",
+    "hardtanh": "clip",
+    "norm": "reduce_l2",
+    "cat": "concat",
+    "concatenate": "concat",
+    "view": "reshape",
+    "transpose": "permute",
+    "drop_path": "stochastic_depth",
+    "self_attention": "multi_head_attention",
+    "mha": "multi_head_attention",
+}
+
+
+def op_hint(name: str, blocks: Collection[str]) -> str:
+    """What a name that is no op may have meant."""
+    if name in blocks:
+        return f"`block: {name}` uses the block"
+    bare = name.rpartition(".")[2].lower()
+    known = next((ours for theirs, ours in _OTHER_NAMES.items() if bare in (theirs, theirs.replace("_", ""))), "")
+    if hint := f"did you mean {known!r}?" if known else did_you_mean(name, OPS):
+        return hint
+    block = nearest(name, blocks)
+    return f"did you mean `block: {block}`?" if block else OPS_HINT
+
+
+def missing_op_hint(name: str, node: MappingNode, blocks: Mapping[str, object]) -> str:
+    """Where a layer without `op` says it, or what its name suggests."""
+    for key, entry in node.entries.items():
+        if hint := _as_op(key, entry):
+            return hint
+    near, block = (nearest(name.rstrip("0123456789_"), known) for known in (OPS, blocks))
+    return f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else OPS_HINT
+
+
+def _as_op(key: str, entry: Entry) -> str:
+    """What is meant by a key that stands where `op` should."""
+    value = entry.value.value if isinstance(entry.value, ScalarNode) else None
+    if foreign := foreign_letter(key):
+        return f"{foreign}: is the key `op`?"
+    for sign in (":", "="):
+        before, found, after = key.partition(sign)
+        if found and before in ("op", "block"):
+            return f"a key is followed by a colon and a space: `{before}: {after.strip()}`"
+    if key in OPS:
+        return f"the op is a value: `{{op: {key}, …}}`"
+    return f"write `op: {value}`, not `{key}: {value}`" if isinstance(value, str) and value in OPS else ""

@@ -1,0 +1,1 @@
+"""`parameters:`, `presets:` and `--set`: the values that a spec is read with."""

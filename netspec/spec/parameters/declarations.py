@@ -1,0 +1,267 @@
+"""`parameters:`, of a spec or of a block: what each may be, and what it is when nothing is said."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Collection
+from typing import Final, NamedTuple
+
+from netspec.spec.expressions.expression import FUNCTIONS, has_expression
+from netspec.spec.text.document import (
+    BROKEN,
+    DocumentNode,
+    Entry,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    SequenceNode,
+    describe,
+    is_broken,
+    plain,
+    quote,
+    text_of,
+)
+from netspec.spec.text.hints import did_you_mean, foreign_letter, nearest
+from netspec.spec.text.scalars import lookalike
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MAX_NAME = 100
+TYPES: Final = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "a boolean",
+    "string": "a string",
+    "list": "a list",
+    "mapping": "a mapping",
+}
+_OTHER_TYPES: Final = {"float": "number", "dict": "mapping", "object": "mapping", "array": "list", "tuple": "list"}
+_KEYS = ("type", "default", "choices")
+_GIVEN = "="  # a key that no file can mean: what `give` says a parameter is
+
+
+def name_problem(name: str) -> str:
+    """Why a name of the spec cannot be an identifier of emitted source, or empty."""
+    if not _NAME.fullmatch(name):
+        return "expected letters of A to Z, digits and _, beginning with a letter"
+    if keyword.iskeyword(name):
+        return "Python reserves this word"
+    if len(name) > MAX_NAME:
+        return f"expected at most {MAX_NAME} characters"
+    return ""
+
+
+def name_hint(name: str, what: str = "layer") -> str:
+    """A name like one that cannot be, or what in it cannot be."""
+    if foreign := foreign_letter(name):
+        return foreign
+    repaired = re.sub("[^A-Za-z0-9]+", "_", name[:60]).strip("_")
+    if not repaired:
+        return ""
+    if not repaired[0].isalpha():
+        repaired = f"{what}_{repaired}"
+    return f"for example {quote(repaired if repaired != name else f'{name}_{what}')}"
+
+
+class Declaration(NamedTuple):
+    """One parameter: its type (empty where any will do), its default, and the values that it may have, if few.
+
+    Attributes:
+        at: where its name stands.
+        default: what it is when nothing is given; None for one that has to be given.
+        given: what `--set`, or a file that extends this one, says that it is.
+    """
+
+    name: str
+    type: str
+    at: Position
+    default: DocumentNode | None = None
+    choices: tuple[object, ...] = ()
+    given: DocumentNode | None = None
+
+    @property
+    def expected(self) -> str:
+        """What it may be, in words."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}"
+        return TYPES.get(self.type, "any value")
+
+    def accept(self, node: DocumentNode, problems: Problems) -> bool:
+        """Whether a value is one that the parameter may have; if not, that is recorded."""
+        if is_broken(node):
+            return False
+        if kind_of(node) not in {self.type or kind_of(node), *_NARROWER.get(self.type, ())} or kind_of(node) == "":
+            expected = TYPES.get(self.type, "a number, a boolean, a string, a list or a mapping")
+            meant = self.default.value if isinstance(self.default, ScalarNode) else None
+            hint = scalar_hint(node, self.type)
+            if isinstance(meant, str) and meant in TYPES and node is not self.default:
+                hint = f"`{self.name}: {meant}` gives it that word as its default: `{{type: {meant}}}` declares it"
+            problems.add(node.at, f"expected {expected} for {quote(self.name)}, received {describe(node)}", hint)
+            return False
+        if self.choices and plain(node) not in self.choices:
+            message = f"expected {self.expected} for {quote(self.name)}, received {describe(node)}"
+            text, texts = str(plain(node)), [str(choice) for choice in self.choices]
+            hint = lookalike(text) if text in texts and isinstance(plain(node), str) else did_you_mean(text, texts)
+            problems.add(node.at, message, hint)
+            return False
+        return True
+
+
+_NARROWER = {"number": ("integer",)}
+
+
+def unlike_type(value: object, type: str) -> bool:
+    """Whether a scalar is never equal to a value of a type; False where any type will do."""
+    kinds = {"integer": "number", "number": "number", "": ""}
+    return bool(type) and identity_of(value)[0] != kinds.get(type, type)
+
+
+def identity_of(value: object) -> tuple[str, object]:
+    """What tells values apart: `1` is 1.0, and neither true nor "1"."""
+    kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "string"
+    return (kind, value) if isinstance(value, str | int | float) else ("", value)
+
+
+def scalar_hint(node: DocumentNode, type: str) -> str:
+    """How a value that was probably meant is written, where a number or a boolean was expected; or empty."""
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, str) and type in ("integer", "number", "boolean"):
+        return lookalike(value, boolean=type == "boolean")
+    if isinstance(node, ScalarNode) and isinstance(value, float) and type == "integer":
+        if "/" in node.expression:
+            return "`//` divides to a whole number"
+        return f"write `{int(value)}`" if value.is_integer() else ""
+    return ""
+
+
+def kind_of(node: DocumentNode) -> str:
+    """The type of a value, as `type:` names it; empty for nothing, or what was reported."""
+    if isinstance(node, SequenceNode | MappingNode):
+        return "list" if isinstance(node, SequenceNode) else "mapping"
+    match node.value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+    return ""
+
+
+def read_declarations(
+    node: DocumentNode | None, problems: Problems, reserved: Collection[str] = ()
+) -> dict[str, Declaration]:
+    """The parameters by name. A mapping declares one by `type`, `default`, `choices`; else the value is the default.
+
+    `reserved` are names that mean something else where arguments are given.
+    """
+    if node is None:
+        return {}
+    if not isinstance(node, MappingNode):
+        hint = "for example `{width: 64}`, or `{width: {type: integer}}` for what has to be given"
+        problems.add(node.at, f"expected a mapping of names to values, received {describe(node)}", hint)
+        names = [plain(item) for item in node.items] if isinstance(node, SequenceNode) else []
+        broken = ScalarNode(BROKEN, node.at)  # what uses these names is not wrong too
+        return {name: Declaration(name, "", node.at, broken) for name in names if isinstance(name, str)}
+    found = {}
+    for name, entry in node.entries.items():
+        if wrong := _wrong_name(name, reserved):
+            problems.add(entry.at, f"{quote(name)} cannot name a parameter: {wrong}", name_hint(name, "parameter"))
+        found[name] = _declaration(name, entry, problems)
+    return found
+
+
+def give(parameters: MappingNode, name: str, given: Entry) -> MappingNode:
+    """The same parameters, one of which has a value that no preset changes."""
+    stated = parameters.entries[name]
+    own = stated.value.entries if isinstance(stated.value, MappingNode) else {"default": stated}
+    value = MappingNode({**own, _GIVEN: given}, stated.value.at)
+    return MappingNode({**parameters.entries, name: Entry(stated.at, value)}, parameters.at)
+
+
+def give_all(below: MappingNode, above: MappingNode) -> MappingNode:
+    """Parameters over parameters: a value gives one that is there a value; a declaration replaces, or adds."""
+    merged = below
+    for name, entry in above.entries.items():
+        if name in merged.entries and not isinstance(entry.value, MappingNode):
+            merged = give(merged, name, entry)
+        else:
+            merged = MappingNode({**merged.entries, name: entry}, merged.at)
+    return merged
+
+
+def default_of(node: DocumentNode) -> DocumentNode | None:
+    """What a parameter is said to be, whether it is declared or not."""
+    if not isinstance(node, MappingNode):
+        return node
+    return next((node.entries[key].value for key in (_GIVEN, "default") if key in node.entries), None)
+
+
+def _wrong_name(name: str, reserved: Collection[str]) -> str:
+    if name in FUNCTIONS:
+        return "expressions have a function of this name"
+    return "this key of a layer means something else" if name in reserved else name_problem(name)
+
+
+def _declaration(name: str, entry: Entry, problems: Problems) -> Declaration:
+    node = entry.value
+    if not isinstance(node, MappingNode):
+        return Declaration(name, _type_of_default(node), entry.at, node)
+    if node.entries and not any(key in (*_KEYS, _GIVEN) or nearest(key, _KEYS) for key in node.entries):
+        values = [plain(own.value) for own in node.entries.values()]
+        type = next((value for value in values if isinstance(value, str) and value in TYPES), "")
+        hint = f"`{name}: {{type: {type}}}`" if type else f"`{name}: {{type: mapping, default: {{…}}}}`"
+        problems.add(entry.at, "a parameter that is a mapping says it as its default", hint)
+        return Declaration(name, "mapping", entry.at, ScalarNode(BROKEN, node.at))
+    for key, stated in node.entries.items():
+        if key not in (*_KEYS, _GIVEN):
+            hint = did_you_mean(key, _KEYS) or "a mapping as the value is a `default` of `type: mapping`"
+            problems.add(stated.at, f"a parameter has no {quote(key)}", hint)
+    default = node.get("default")
+    given = node.get(_GIVEN)
+    type = _read_type(node, default, entry.at, problems)
+    declaration = Declaration(name, type, entry.at, default, _read_choices(node, problems), given)
+    if default is not None and not _is_expression(default):
+        declaration.accept(default, problems)
+    return declaration
+
+
+def _read_type(node: MappingNode, default: DocumentNode | None, at: Position, problems: Problems) -> str:
+    if "type" not in node.entries:
+        if default is None and "choices" not in node.entries:
+            problems.add(at, "a parameter needs 'type' or 'default'", f"types: {', '.join(TYPES)}")
+        return _type_of_default(default) if default is not None else ""
+    type = node.entries["type"].value
+    value = type.value if isinstance(type, ScalarNode) else None
+    if isinstance(value, str) and value in TYPES:
+        return value
+    if not is_broken(type):
+        hint = did_you_mean(_OTHER_TYPES.get(value.lower(), value), TYPES) if isinstance(value, str) else ""
+        problems.add(type.at, f"expected a type: {', '.join(TYPES)}; received {describe(type)}", hint)
+    return ""
+
+
+def _read_choices(node: MappingNode, problems: Problems) -> tuple[object, ...]:
+    if "choices" not in node.entries:
+        return ()
+    choices = node.entries["choices"].value
+    if isinstance(choices, SequenceNode) and choices.items:
+        return tuple(plain(item) for item in choices.items)
+    if not is_broken(choices):
+        problems.add(choices.at, f"expected a list of values, received {describe(choices)}")
+    return ()
+
+
+def _type_of_default(node: DocumentNode) -> str:
+    """A whole number says no more than that a number is meant; an expression may be anything."""
+    if _is_expression(node):
+        return ""
+    kind = kind_of(node)
+    return "number" if kind == "integer" else kind
+
+
+def _is_expression(node: DocumentNode) -> bool:
+    return has_expression(text_of(node))

@@ -1,0 +1,111 @@
+"""`--set name=value`: parameters, parts of the recipe and the placement from outside, with places of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netspec.spec.expressions.expression import has_expression
+from netspec.spec.parameters.declarations import default_of, give, kind_of, scalar_hint
+from netspec.spec.text.document import (
+    DocumentNode,
+    Entry,
+    MappingNode,
+    Position,
+    Problems,
+    Source,
+    describe,
+    is_broken,
+    quote,
+    text_of,
+)
+from netspec.spec.text.hints import nearest, suggest
+from netspec.spec.text.reader import read_document
+
+Overrides = Mapping[str, object] | Sequence[str]
+
+
+def apply_overrides(document: MappingNode, overrides: Overrides, problems: Problems) -> MappingNode:
+    """The document with each `name=value` in place of what it says.
+
+    `classes=10` sets a parameter that the spec defines, `training.batch_size=64` a part of its recipe,
+    `placement.towers=2` on how many devices it lies.
+    A value is YAML.
+    """
+    texts = overrides if not isinstance(overrides, Mapping) else [f"{k}={v}" for k, v in overrides.items()]
+    for order, text in enumerate(texts):
+        document = _apply(document, text, order - len(texts), problems)
+    return document
+
+
+def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> MappingNode:
+    name, equals, value_text = text.partition("=")
+    source = Source("--set", tuple(text.splitlines()), order)
+    at = Position(source, 0, 0)
+    if not (equals and name and value_text.strip()):
+        problems.add(at, f"expected name=value, received {quote(text)}", "for example `--set classes=10`")
+        return document
+    # Spaces in place of the name: positions in the value are positions in what was typed.
+    value = read_document(" " * (len(name) + 1) + value_text, source, problems)
+    if is_broken(value):
+        return document
+    path = name.split(".")
+    if len(path) == 1:
+        return _set_parameter(document, name, Entry(at, value), problems)
+    if path[0] not in {"training", "placement"}:
+        near = f"did you mean `training.{'.'.join(path[1:])}`?" if nearest(path[0], ["training"]) else ""
+        hint = f"`{path[1]}=…` sets it" if path[0] == "parameters" else near
+        hint = hint or "a file that extends this one changes what else it says"
+        problems.add(at, f"{quote(name)} cannot be set: parameters, `training.…` and `placement.towers` can", hint)
+        return document
+    return _set_path(document, path, Entry(at, value), problems)
+
+
+def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Problems) -> MappingNode:
+    entry = document.entries.get("parameters")
+    parameters = entry.value.entries if entry and isinstance(entry.value, MappingNode) else {}
+    if entry is None or name not in parameters:
+        hint = suggest(name, parameters, "it defines") or "`parameters: {…}` in the spec defines them"
+        if name in {"placement", "towers"}:
+            hint = "`--set placement.towers=…` says on how many devices the network lies"
+        elif "training" in document.entries and _is_of_recipe(name):
+            hint = f"`--set training.{name}=…` sets it in the recipe"
+        problems.add(given.at, f"the spec has no parameter {quote(name)}", hint)
+        return document
+    own = default_of(parameters[name].value)
+    if own is not None and not isinstance(parameters[name].value, MappingNode) and not _same_kind(own, given.value):
+        message = f"expected a value like the spec's own, {describe(own)}, received {describe(given.value)}"
+        problems.add(given.value.at, message, scalar_hint(given.value, kind_of(own)))
+        return document
+    value = give(MappingNode(parameters, entry.value.at), name, given)
+    return MappingNode({**document.entries, "parameters": Entry(entry.at, value)}, document.at)
+
+
+def _is_of_recipe(name: str) -> bool:
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for a mistake
+
+    return name in Recipe.model_fields
+
+
+def _same_kind(own: DocumentNode, given: DocumentNode) -> bool:
+    """Whether both are numbers, booleans, strings, lists or mappings; an expression may be any of them."""
+    kinds = {"number" if kind == "integer" else kind for kind in map(kind_of, (own, given))}
+    return len(kinds) == 1 or has_expression(text_of(own))
+
+
+def _set_path(document: MappingNode, path: list[str], given: Entry, problems: Problems) -> MappingNode:
+    """The document with the value at a dotted path, mappings made on the way where there are none."""
+    key, *rest = path
+    entry = document.entries.get(key)
+    if not rest:
+        return MappingNode({**document.entries, key: given}, document.at)
+    if entry is None:
+        if key == "training":
+            problems.add(given.at, "the spec has no `training` to change")
+            return document
+        entry = Entry(given.at, MappingNode({}, given.at))
+    if not isinstance(entry.value, MappingNode):
+        message = f"{quote(key)} is {describe(entry.value)} in the spec, not a mapping with {quote(rest[0])}"
+        problems.add(given.at, message)
+        return document
+    value = _set_path(entry.value, rest, given, problems)
+    return MappingNode({**document.entries, key: Entry(entry.at, value)}, document.at)

@@ -1,0 +1,1 @@
+"""YAML text and the tree of what it says, each value with its place."""

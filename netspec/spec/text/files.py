@@ -1,0 +1,191 @@
+"""Spec files on disk: read whole, as UTF-8, and never through a link that says one thing and is another."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from netspec.errors import NetspecError
+from netspec.files import shipped_specs
+from netspec.spec.text.document import (
+    DocumentNode,
+    MappingNode,
+    Position,
+    Problems,
+    ScalarNode,
+    Source,
+    describe,
+    quote,
+)
+from netspec.spec.text.hints import did_you_mean
+from netspec.spec.text.reader import read_document
+
+MAX_BYTES = 32 * 2**20
+MAX_CHAIN = 16
+SUFFIXES = (".yaml", ".yml")
+# The longer ones first: that of UTF-32 begins with that of UTF-16.
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+class Content(NamedTuple):
+    """What a file is expected to hold, in the words of diagnostics.
+
+    Attributes:
+        name: as in "a spec is a mapping".
+        keys: those that it has above all.
+        hint: how it is written.
+    """
+
+    name: str
+    keys: str
+    hint: str
+
+
+SPEC = Content(
+    "a spec", "`name`, `input` and `layers`", "`name: …`, then `input: …` and `layers: …`, each on a line of its own"
+)
+
+
+def read_chain(path: Path, problems: Problems) -> list[MappingNode]:
+    """The file, the one it extends, the one that extends, and so on: most derived first.
+
+    Raises:
+        SpecError: one of them cannot be read, is not a mapping, or extends in a circle.
+    """
+    document = read_file(path, problems)
+    return [document, *read_bases(document, SPEC, count(1), problems)]
+
+
+def read_bases(node: MappingNode, content: Content, orders: Iterator[int], problems: Problems) -> Iterator[MappingNode]:
+    """The file that a mapping extends, if it does, the one that extends, and so on.
+
+    Args:
+        node: a file, or a part of one.
+        content: what these files hold.
+        orders: one for each, as `Source` has it.
+        problems: where theirs are recorded.
+
+    Raises:
+        SpecError: one of them cannot be read, is not a mapping, or extends in a circle.
+    """
+    files = [Path(node.at.source.file)]
+    while "extends" in node.entries:
+        extends = node.entries["extends"].value
+        path = _resolve(extends, files, problems)
+        node = read_file(path, problems, extends.at, next(orders), content)
+        files.append(path)
+        yield node
+
+
+def read_file(
+    path: Path, problems: Problems, at: Position | None = None, order: int = 0, content: Content = SPEC
+) -> MappingNode:
+    """The mapping that a file holds. `at` is where another file names it.
+
+    Raises:
+        SpecError: it cannot be read, or holds something else.
+    """
+    try:
+        data = read_bytes(path, MAX_BYTES + 1, SUFFIXES)
+    except NetspecError as error:
+        problems.fail(at, error.message, error.hint)
+    if len(data) > MAX_BYTES:
+        problems.fail(at, f"{path} is larger than {MAX_BYTES // 2**20} MiB")
+    text = _decode(data, path, problems)
+    source = Source(str(path), tuple(text.splitlines()), order)
+    document: DocumentNode = read_document(text, source, problems, f"a mapping with {content.keys}")
+    if not isinstance(document, MappingNode):
+        problems.fail(document.at, f"{content.name} is a mapping, received {describe(document)}", content.hint)
+    return document
+
+
+def read_bytes(path: Path, limit: int, suffixes: tuple[str, ...]) -> bytes:
+    """The first bytes of a file, at most `limit`. `suffixes` are those of files that a hint may name.
+
+    Raises:
+        NetspecError: it cannot be read.
+    """
+    try:
+        # Not to wait at a pipe, nor to read a device without end: only a regular file is opened.
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
+            raise NetspecError(f"{path} {what}", f"name a {suffixes[0]} file")
+        with path.open("rb") as file:
+            return file.read(limit)
+    except FileNotFoundError as error:
+        raise NetspecError(f"{path}: there is no such file", _neighbor(path, suffixes)) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NetspecError(f"{quote(str(path))[1:-1]} cannot be read: {reason}") from error
+
+
+def _neighbor(path: Path, suffixes: tuple[str, ...]) -> str:
+    if str(path) == "-":
+        return f"standard input is not read: name a {suffixes[0]} file"
+    names: list[str] | None
+    try:
+        names = [p.name for p in path.parent.iterdir() if p.suffix in suffixes]
+    except OSError:
+        names = None
+    if (own := _shipped(path)) and suffixes == SUFFIXES:
+        return f"netspec comes with {own}"
+    return did_you_mean(path.name, names) if names is not None else f"there is no directory {path.parent} either"
+
+
+def _shipped(path: Path) -> Path | None:
+    """The spec of that name that comes with netspec: an installed netspec has its specs beside the package."""
+    parts = path.parts[path.parts.index("specs") + 1 :] if "specs" in path.parts else (path.name,)
+    found = shipped_specs().joinpath(*parts).with_suffix(SUFFIXES[0]) if parts else path
+    return found if found.is_file() else None
+
+
+def _decode(data: bytes, path: Path, problems: Problems) -> str:
+    start = Position(Source(str(path), ()), 0, 0)
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            problems.fail(start, f"the file is {encoding}, expected UTF-8", "save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n")
+        at = Position(start.source, line, 0)
+        byte = f"0x{data[error.start]:02X}"
+        problems.fail(at, f"byte {error.start} ({byte}) is not UTF-8 text", "is this a YAML file, saved as UTF-8?")
+
+
+def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Path:
+    """The file that `extends` names, seen from the last of the files."""
+    here, at = files[-1], extends.at
+    named = extends.value if isinstance(extends, ScalarNode) else None
+    if not isinstance(named, str):
+        problems.fail(at, f"expected the path of a YAML file, received {describe(extends)}")
+    if "://" in named:
+        problems.fail(at, f"{quote(named)} is not a path", "download it beside this file, and name that")
+    if Path(named).is_absolute():
+        problems.fail(at, f"{quote(named)} is absolute", "write the path as it is seen from this file")
+    if Path(named).suffix not in SUFFIXES:
+        problems.fail(at, f"{quote(named)} is not a YAML file", "expected a name that ends in .yaml or .yml")
+    path = Path(os.path.normpath(here.parent / named))
+    # Where the words lead, from this file's real folder, against where the file system leads.
+    stated = os.path.normpath(os.path.join(os.path.realpath(here.parent), named))  # noqa: PTH118 - `..` stays words
+    actual = os.path.realpath(stated)
+    if actual != stated:
+        shown = os.path.relpath(actual, os.path.realpath(here.parent))
+        problems.fail(at, f"{quote(named)} is a symbolic link to {quote(shown)}", f"extend {shown} by its own name")
+    if actual in {os.path.realpath(file) for file in files}:
+        circle = " → ".join(str(file) for file in (*files, path))
+        problems.fail(at, f"the files extend one another in a circle: {circle}")
+    if len(files) >= MAX_CHAIN:
+        problems.fail(at, f"more than {MAX_CHAIN} files extend one another")
+    return path
