@@ -26,7 +26,7 @@ from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.graph.placement import place
 from netspec.graph.tower import tower_graph
-from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
+from netspec.lowering import Artifact, Backend, ForeignWeights, Model, TowerSettings, Trainer, TrainerSettings
 from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
@@ -75,6 +75,14 @@ class TorchBackend(Backend):
         from netspec_torch.model import TorchModel
 
         return TorchModel(artifact, weights, donated=donated)
+
+    def load_tower(self, graph: Graph, weights: Weights, settings: TowerSettings) -> Model:
+        """An instance of the class that each tower has, on the CPU, among the others."""
+        self.require()
+        from netspec_torch.tower_model import TowerModel
+
+        placement = place(graph, settings.towers)
+        return TowerModel(self.lower(tower_graph(placement)), weights, settings, placement)
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
         """The emitted class with autograd and fused updates, alone or as one of torchrun's processes."""

@@ -20,7 +20,7 @@ from torch import Tensor, distributed, nn
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
-from netspec.lowering import TrainerSettings
+from netspec.lowering import TowerSettings
 from netspec.lowering.trainer import PATIENCE
 from netspec_torch.alike import require_alike
 
@@ -42,7 +42,7 @@ def environment(name: str, default: int) -> int:
     return int(text)
 
 
-def _form_group(backend: str, settings: TrainerSettings, world: int) -> None:
+def _form_group(backend: str, settings: TowerSettings, world: int) -> None:
     """The default group of all processes, who find one another where the settings say, or the environment.
 
     Each group writes under a name of its own: where processes train several networks one after the other, the store
@@ -88,7 +88,7 @@ class Processes:
 
     @classmethod
     def join(
-        cls, device: torch.device, settings: TrainerSettings, facts: Callable[[], Mapping[str, str]] = dict
+        cls, device: torch.device, settings: TowerSettings, facts: Callable[[], Mapping[str, str]] = dict
     ) -> Processes:
         """The group that the environment describes (WORLD_SIZE, RANK, MASTER_ADDR, MASTER_PORT), or the present one.
 
@@ -126,7 +126,7 @@ class Processes:
             raise
 
     @classmethod
-    def _formed(cls, device: torch.device, settings: TrainerSettings, world: int) -> Processes:
+    def _formed(cls, device: torch.device, settings: TowerSettings, world: int) -> Processes:
         """All processes of the environment, in a group that is formed here."""
         # DistributedDataParallel imports this, and its functions keep the group that they find: let that be none, or
         # the group's threads live until the interpreter ends around them, which at times ends in an abort.

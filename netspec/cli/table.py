@@ -109,18 +109,20 @@ def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str])
 
 
 def fold(text: str, width: int) -> list[str]:
-    """A text in lines of at most this width, broken after a space or a sign; inside a word only where one is longer.
+    """A text in lines of at most this width, broken after a space; a word that is longer, after a sign, or anywhere.
 
-    >>> fold("local_response_norm", 15), fold("conv1", 15)
-    (['local_response_', 'norm'], ['conv1'])
+    >>> fold("local_response_norm", 15), fold("conv1", 15), fold("block.0.conv block.0.relu", 18)
+    (['local_response_', 'norm'], ['conv1'], ['block.0.conv', 'block.0.relu'])
     """
     if len(text) <= width:
         return [text]
     lines = [""]
-    for word in re.findall(r"[^\s_./,;:-]*[\s_./,;:-]?", text):
-        if len(lines[-1]) + len(word.rstrip()) > width and lines[-1]:
-            lines.append("")
-        lines[-1] += word
-        while len(lines[-1].rstrip()) > width:
-            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    for word in re.findall(r"\S*\s*", text):
+        parts = [word] if len(word.rstrip()) <= width else re.findall(r"[^\s_./,;:-]*[\s_./,;:-]?", word)
+        for part in parts:
+            if len(lines[-1]) + len(part.rstrip()) > width and lines[-1]:
+                lines.append("")
+            lines[-1] += part
+            while len(lines[-1].rstrip()) > width:
+                lines[-1:] = [lines[-1][:width], lines[-1][width:]]
     return [line.rstrip() for line in lines if line.strip()]

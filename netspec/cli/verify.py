@@ -54,7 +54,7 @@ Examples:
 @click.option(
     "--parallel",
     type=click.Choice(["towers"]),
-    help="Compare the network on the devices of its `placement:` with the network on one.  [--level: training]",
+    help="Compare the network on the devices of its `placement:` with the network on one.  [--level: the furthest]",
 )
 @click.option("--deep", is_flag=True, help="Compare the value of every layer, not only of the outputs.")
 @optimize_option("none", "training", "inference", default="none")
@@ -86,9 +86,10 @@ def command(
     float64, against NumPy's update of the same gradients and between the backends, and the loss, in float32 too. The
     first step and weight that differ are named.
 
-    With --parallel towers a process of this machine for each device of the `placement:` trains its part of the
-    network. Logits, the gradients of a step, and weights, velocities and losses of those twenty steps are held to what
-    one device makes of the same, in float64 to 1e-10, and the towers to one another, to the bit.
+    With --parallel towers a process of this machine for each device of the `placement:` computes and trains its part
+    of the network. All outputs, their gradients, those of a step, and weights, velocities and losses of those twenty
+    steps are held to what one device makes of the same, in float64 to 1e-10, and the towers to one another, to the
+    bit. Left out, --level is training where a loss can be taken of the network, and gradient where not.
     """
     from netspec.cli.verify_report import as_value, conclude, print_report
     from netspec.spec import elaborate, read_spec

@@ -32,7 +32,7 @@ def compare_towers(
         spec: with a placement.
         graph: of it.
         names: the backend, where the command names one.
-        level: how far to go; left out, to the end.
+        level: how far to go; left out, as far as there is something to compare.
         optimize: the level at which both are trained.
         deep: whether every layer is asked for.
         common: weights, recipe and seed, as `verify_towers` takes them.
@@ -53,7 +53,7 @@ def compare_towers(
     backend = _backend(names)
     towers = towers_of(spec, backend)
     with progress() as say:
-        return verify_towers(graph, backend, towers, level or "training", optimize=optimize, progress=say, **common)
+        return verify_towers(graph, backend, towers, level, optimize=optimize, progress=say, **common)
 
 
 def _backend(names: Sequence[str]) -> Backend:

@@ -6,7 +6,7 @@ from netspec.lowering.backend import Backend, Gradients, Lowerings, Model, Saved
 from netspec.lowering.foreign import ForeignWeights
 from netspec.lowering.optimized import OptimizedBackend, at_level
 from netspec.lowering.registry import backend_names, find_backend
-from netspec.lowering.trainer import Batch, StepResult, Trainer, TrainerSettings, TrainingState
+from netspec.lowering.trainer import Batch, StepResult, TowerSettings, Trainer, TrainerSettings, TrainingState
 from netspec.passes import without_heads
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "OptimizedBackend",
     "SavedModel",
     "StepResult",
+    "TowerSettings",
     "Trainer",
     "TrainerSettings",
     "TrainingState",

@@ -15,7 +15,7 @@ from netspec.errors import BackendError, UnsupportedError
 from netspec.graph import Graph, Node, Preprocessing
 from netspec.lowering.artifact import Artifact
 from netspec.lowering.foreign import ForeignWeights
-from netspec.lowering.trainer import Trainer, TrainerSettings
+from netspec.lowering.trainer import TowerSettings, Trainer, TrainerSettings
 from netspec.ops.base import Array, Op, Weights
 from netspec.types import DType
 
@@ -62,6 +62,9 @@ class Model(ABC):
     @abstractmethod
     def weights(self) -> dict[str, Array]:
         """A copy of every weight by canonical name, in canonical layout."""
+
+    def close(self) -> None:  # noqa: B027 # most have nothing to leave
+        """Leave the group of processes that have the network together, if there is one."""
 
 
 class SavedModel(ABC):
@@ -142,7 +145,7 @@ class Backend(ABC):
         dtypes: element types in which its models compute all the ops.
         trains: whether models give gradients and have a training mode.
         lowerings: the table from op to lowering.
-        in_towers: whether it trains a network that lies on several devices.
+        in_towers: whether it computes and trains a network that lies on several devices.
         costly_passes: passes of `netspec.passes` that gain nothing here or cost more than they save, with the reason.
         weight_suffixes: ends of the names of files in which its framework keeps weights, which `read_weights` reads.
     """
@@ -178,6 +181,21 @@ class Backend(ABC):
             BackendError: the framework is not installed.
             WeightsError: a weight is missing, unexpected or of another shape.
         """
+
+    def load_tower(self, graph: Graph, weights: Weights, settings: TowerSettings) -> Model:
+        """A network of which this process is to be one tower: arrays go in and come out whole, in each of them.
+
+        Args:
+            graph: the whole network.
+            weights: canonical arrays of the whole network.
+            settings: how many towers, and where they meet.
+
+        Raises:
+            BackendError: it has no towers, its framework is not installed, or the others are not there.
+            GraphError: the network cannot be divided.
+        """
+        del graph, weights, settings
+        raise BackendError(f"the {self.name} backend has no network in towers", "use torch")
 
     @abstractmethod
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from netspec.graph import Graph
 from netspec.lowering.artifact import Artifact
 from netspec.lowering.backend import Backend, Gradients, Model, SavedModel
 from netspec.lowering.foreign import ForeignWeights
-from netspec.lowering.trainer import Trainer, TrainerSettings
+from netspec.lowering.trainer import TowerSettings, Trainer, TrainerSettings
 from netspec.ops.base import Array, Weights
 from netspec.passes import Level, Optimized, optimize
 
@@ -83,6 +83,14 @@ class OptimizedBackend(Backend):
         model = self.backend.load(artifact, weights, donated=donated)
         return InferenceModel(model) if artifact.graph.inference else model
 
+    def load_tower(self, graph: Graph, weights: Weights, settings: TowerSettings) -> Model:
+        """Of the rewritten graph, which has the weights of the graph.
+
+        Raises:
+            BackendError: the level is `inference`.
+        """
+        return self.backend.load_tower(self._in_training(graph), weights, settings)
+
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
         """As the backend does."""
         return self.backend.write(artifact, weights, folder)
@@ -93,9 +101,12 @@ class OptimizedBackend(Backend):
         Raises:
             BackendError: the level is `inference`.
         """
+        return self.backend.trainer(self._in_training(graph), weights, settings)
+
+    def _in_training(self, graph: Graph) -> Graph:
         if self.level == "inference":
             raise BackendError(f"{graph.name} is optimized for inference, and cannot be trained", HINT)
-        return self.backend.trainer(self.optimize(graph).graph, weights, settings)
+        return self.optimize(graph).graph
 
     def with_options(self, **options: object) -> Backend:
         """The backend with these options, at the same level."""

@@ -152,8 +152,24 @@ class TrainingState:
                     raise WeightsError(f"{slot} of {name}: expected {expected}, received {array.shape}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TowerSettings:
+    """How one of several processes finds the others.
+
+    Attributes:
+        towers: devices that the network lies on; each process is one of them.
+        timeout: how long the processes wait for one another. Units: seconds.
+        meeting: the URL of a file, new for each group, where those of one machine find one another; None where the
+            environment's MASTER_ADDR and MASTER_PORT say.
+    """
+
+    towers: int = 1
+    timeout: float = PATIENCE
+    meeting: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
-class TrainerSettings:
+class TrainerSettings(TowerSettings):
     """How a trainer is to compute.
 
     Attributes:
@@ -161,21 +177,14 @@ class TrainerSettings:
         normalization: of images; None where the inputs are features, taken as they are.
         device: `auto` is the first CUDA device where there is one.
         precision: `bfloat16` computes layers in it while weights and updates stay in the graph's dtype.
-        towers: devices that the network lies on; each process is one of them.
-        timeout: how long processes that train together wait for one another. Units: seconds.
-        alike: by what it is called, what else has to be the same in all of them.
-        meeting: the URL of a file, new for each group, where those of one machine find one another; None where the
-            environment's MASTER_ADDR and MASTER_PORT say.
+        alike: by what it is called, what else has to be the same in all processes that train together.
     """
 
     recipe: Recipe
     normalization: Normalization | None = None
     device: Device = "auto"
     precision: Precision = "float32"
-    towers: int = 1
-    timeout: float = PATIENCE
     alike: Mapping[str, str] = field(default_factory=dict)
-    meeting: str | None = None
 
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
         """What the loss of each auxiliary output counts in the whole, in the order of the training graph's.

@@ -95,9 +95,9 @@ def _load(
         material.normalization,
         options.device,
         options.precision,
-        towers,
-        options.timeout,
         common_facts(material, run, position, options.checkpoint_every),
+        towers=towers,
+        timeout=options.timeout,
     )
     trainer = backend.trainer(material.graph, state.weights, settings)
     try:

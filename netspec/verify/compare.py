@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,6 +121,26 @@ class Gap:
 def blocks(size: int) -> Iterator[slice]:
     """Slices of a flat array, a block each."""
     return (slice(start, start + BLOCK) for start in range(0, size, BLOCK))
+
+
+def worst_of(
+    actual: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    dtype: DType,
+    measure: Callable[[Array, Array], float],
+    limit_of: Callable[[str, DType, float], float],
+) -> tuple[str, float, float]:
+    """The subject that differs most by its limit, its error and that limit; what cannot be measured is infinite."""
+    found: list[tuple[str, float, float]] = []
+    for name, value in expected.items():
+        try:
+            if actual[name].dtype != dtype.numpy:
+                raise VerificationError(f"expected {dtype}, received {actual[name].dtype}")
+            error = measure(actual[name], value)
+        except (KeyError, VerificationError):
+            error = math.inf
+        found.append((name, error, limit_of(name, dtype, error)))
+    return max(found, key=lambda row: row[1] / row[2])
 
 
 def require_close(actual: Array, expected: Array, tolerance: float, what: str, dtype: DType) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-
-import numpy as np
 
 from netspec import reference
 from netspec.errors import BackendError, VerificationError
@@ -18,18 +15,11 @@ from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
 from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, weights_for
-from netspec.verify.compare import (
-    GRADIENT_TOLERANCE,
-    NEGLIGIBLE_GRADIENT,
-    Comparison,
-    Level,
-    difference_of_largest,
-    relative_l2,
-)
+from netspec.verify.compare import Comparison, Level, difference_of_largest, worst_of
+from netspec.verify.gradients import compare_gradients, cotangents_for
 from netspec.verify.report import NodeError, Report
 from netspec.verify.rounding import Limits
 from netspec.verify.training import TrainingProof, compare_training
-from netspec.weights import stream
 
 Progress = Callable[[str], None]
 BETWEEN_TWO = "gradients are compared between two backends that train in float64"
@@ -157,7 +147,7 @@ def _forward(
                 graph = case.graph.astype(dtype)
                 if model is None or made_for != graph:
                     model, made_for = backend.load(backend.lower(graph), weights), graph
-                worst = _worst(model.forward(case.inputs), values, dtype, difference_of_largest, limit)
+                worst = worst_of(model.forward(case.inputs), values, dtype, difference_of_largest, limit)
                 yield Comparison("forward", backend.name, "reference", dtype, case.label, *worst)
 
 
@@ -171,59 +161,13 @@ def _gradient(
     """Every later backend against the first, in float64, at batch 2."""
     case = cases[1]
     found: dict[str, Gradients] = {}
-    cotangents = {
-        name: stream(seed, "cotangent", name).standard_normal(case.graph.type_of(name).concrete(2))
-        for name in case.graph.outputs
-    }
+    cotangents = cotangents_for(case, seed)
     for backend in backends:
         progress(f"gradients, {backend.name}, {case.label}")
         graph = case.graph.astype(DType.FLOAT64)
         model = backend.load(backend.lower(graph), weights)
         found[backend.name] = model.gradients(case.inputs, cotangents)
-    (first, theirs), *others = found.items()
-    norms = [float(np.linalg.norm(g)) for g in (*theirs.weights.values(), *theirs.inputs.values())]
-    scale = NEGLIGIBLE_GRADIENT * max([*norms, *(float(np.linalg.norm(c)) for c in cotangents.values())])
-    measure = partial(relative_l2, scale=scale)
-    rows: list[Comparison] = []
-    for name, ours in others:
-        for mine, other in ((ours.weights, theirs.weights), (ours.inputs, theirs.inputs)):
-            _require_slopes(case.graph, name, mine, first, other)
-            if other:
-                worst = _worst(mine, other, DType.FLOAT64, measure, lambda *_: GRADIENT_TOLERANCE)
-                rows.append(Comparison("gradient", name, first, DType.FLOAT64, case.label, *worst))
-    return rows
-
-
-def _require_slopes(
-    graph: Graph, first: str, mine: Mapping[str, Array], second: str, other: Mapping[str, Array]
-) -> None:
-    """VerificationError where neither backend has a derivative: the network has none."""
-    for name, gradient in other.items():
-        if name in mine and not (np.isfinite(mine[name]).all() or np.isfinite(gradient).all()):
-            raise VerificationError(
-                f"{graph.name}: the gradient of {name} is NaN or infinite in {second} and in {first}",
-                "a root has no slope at 0: an offset before it, as by `rescale`, keeps what it reads from there",
-            )
-
-
-def _worst(
-    actual: Mapping[str, Array],
-    expected: Mapping[str, Array],
-    dtype: DType,
-    measure: Callable[[Array, Array], float],
-    limit_of: Callable[[str, DType, float], float],
-) -> tuple[str, float, float]:
-    """The subject that differs most by its limit, its error and that limit; what cannot be measured is infinite."""
-    found: list[tuple[str, float, float]] = []
-    for name, value in expected.items():
-        try:
-            if actual[name].dtype != dtype.numpy:
-                raise VerificationError(f"expected {dtype}, received {actual[name].dtype}")
-            error = measure(actual[name], value)
-        except (KeyError, VerificationError):
-            error = math.inf
-        found.append((name, error, limit_of(name, dtype, error)))
-    return max(found, key=lambda row: row[1] / row[2])
+    return compare_gradients(case, found, cotangents)
 
 
 def compare_nodes(

@@ -23,7 +23,7 @@ def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> Non
     ]
     assert "torch in 2 towers  NumPy " in out
     assert "note: one device and 2 processes of this machine, over gloo" in out
-    assert out.endswith("✓ small: torch in 2 towers is torch on one device, and trains as it does: 8 comparisons\n")
+    assert out.endswith("✓ small: torch in 2 towers is torch on one device, and trains as it does: 10 comparisons\n")
 
 
 def test_how_far_it_goes_is_chosen(netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from netspec.recipe import Recipe
 from netspec.training.checkpoint import Position, Run, load_checkpoint, save_checkpoint
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
-from netspec.verify.towers.processes import InTowers
+from netspec.verify.towers.backend import InTowers
 from netspec.verify.training.case import STEPS, TrainingCase, check_recipes, measured
 from netspec.verify.training.state import shares, state_gaps
 from tests.backends.torch.tower_process import every_crossing

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import netspec_torch.tower_model
 import netspec_torch.trainer
 import numpy as np
 import torch
@@ -101,13 +102,13 @@ def of_which_one_sees_another_loss() -> None:
 
 
 def of_which_one_dies() -> None:
-    """The second tower's process is killed where it is to predict."""
+    """The second tower's process is killed where it is to give outputs."""
 
     def gone(*_: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
 
     if os.environ[RANK] == "1":
-        netspec_torch.trainer.TorchTrainer.predict = gone  # type: ignore[method-assign]
+        netspec_torch.tower_model.TowerModel.forward = gone  # type: ignore[method-assign]
 
 
 def of_which_one_breaks() -> None:
@@ -117,4 +118,4 @@ def of_which_one_breaks() -> None:
         raise ZeroDivisionError("a defect")
 
     if os.environ[RANK] == "1":
-        netspec_torch.trainer.TorchTrainer.predict = broken  # type: ignore[method-assign]
+        netspec_torch.tower_model.TowerModel.forward = broken  # type: ignore[method-assign]

@@ -13,6 +13,7 @@ import pytest
 from netspec.errors import BackendError, NetspecError, VerificationError
 from netspec.graph import Graph
 from netspec.lowering import find_backend
+from netspec.passes import Level as Optimization
 from netspec.recipe import Recipe
 from netspec.testing.networks import Chain
 from netspec.verify import Report
@@ -67,11 +68,13 @@ def test_two_towers_are_one_device() -> None:
     """All levels, by the paper's rule and by the recipe's, with passes for training as `netspec train` has them."""
     report = verify_towers(network(), TORCH, 2, recipe=RECIPE, optimize="training").require()
     many, one = "torch in 2 towers", "torch"
-    assert [(c.level, c.backend, c.against, c.dtype, c.tolerance) for c in report.comparisons[:3]] == [
-        ("forward", many, one, "float64", 1e-12),
-        ("forward", many, one, "float64", 1e-12),
-        ("gradient", many, one, "float64", 1e-10),
+    assert [(c.level, c.case, c.tolerance) for c in report.comparisons[:5]] == [
+        ("forward", "4 × 3x6x5", 1e-12),
+        ("forward", "3 × 3x6x5", 1e-12),
+        *[("gradient", "3 × 3x6x5", 1e-10)] * 2,
+        ("gradient", "a step of 4 × 3x6x5", 1e-10),
     ]
+    assert {(c.backend, c.against, c.dtype) for c in report.comparisons[:5]} == {(many, one, "float64")}
     trained = [c for c in report.comparisons if c.level == "training" and (c.backend, c.against) == (many, one)]
     assert [(c.dtype, c.tolerance) for c in trained if c.dtype == "float64"] == [("float64", 1e-10)] * 4
     assert {c.case.split(",")[0] for c in trained} == {"20 steps of sgd", "20 steps of adam"}
@@ -118,10 +121,68 @@ def test_a_defect_in_a_process_is_told_with_its_trace(monkeypatch: pytest.Monkey
         proof(monkeypatch, faulty_towers.of_which_one_breaks)
 
 
-def test_what_cannot_be_compared_is_an_error_before_a_process_is_started() -> None:
+def generator() -> Graph:
+    """Maps of a vector, larger than it: no logits. Its values are gathered and collected, and its output saturates."""
+    return (
+        Chain("generator", z=(6, 1, 1))
+        .add("up1", "conv_transpose2d", filters=8, kernel_size=3, bias=False)
+        .add("norm1", "batch_norm")
+        .add("relu1", "relu")
+        .add("up2", "conv_transpose2d", filters=4, kernel_size=4, stride=2, padding=1, groups=2)
+        .add("up3", "conv_transpose2d", filters=4, kernel_size=3)
+        .add("up4", "conv_transpose2d", filters=3, kernel_size=4, stride=2, padding=1)
+        .add("tanh", "tanh")
+        .graph()
+    )
+
+
+def of_two_inputs_and_three_outputs() -> Graph:
+    """Of outputs one is divided and read on, one is whole, and one is an input."""
+    chain = Chain("several", image=(4, 5, 4), gate=(8, 1, 1))
+    chain.add("conv", "conv2d", filters=8, kernel_size=3, reads="image", groups=2)
+    chain.add("gated", "multiply", reads=("conv", "gate")).add("last", "conv2d", filters=3, kernel_size=1)
+    return chain.graph("gated", "last", "gate")
+
+
+@pytest.mark.parametrize(
+    ("graph", "why"),
+    [
+        (generator(), "logits of (16, 16) positions are no map of the pixels"),
+        (of_two_inputs_and_three_outputs(), "takes a network of one input, and this one has 2: image, gate"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+@pytest.mark.parametrize("optimize", ["none", "training"])
+def test_a_network_without_a_loss_is_held_to_itself_but_for_training(
+    graph: Graph, why: str, optimize: Optimization
+) -> None:
+    report = verify_towers(graph, TORCH, 2, optimize=optimize).require()
+    assert [c.level for c in report.comparisons] == ["forward", "forward", "gradient", "gradient"]
+    assert len(report.notes) == 2
+    assert "training is not compared, for there is no loss" in report.notes[1]
+    assert why in report.notes[1]
+
+
+def test_that_there_is_no_loss_is_an_error_where_training_is_asked_for_and_before_a_process_is_started() -> None:
     two = Chain("two", x=(6, 3)).add("a", "dense", units=4).graph()
     with pytest.raises(NetspecError, match="the loss is taken of logits"):
-        verify_towers(two, TORCH, 2)
+        verify_towers(two, TORCH, 2, "training")
+    assert verify_towers(two, TORCH, 2, "forward").require().notes == (
+        "one device and 2 processes of this machine, over gloo",
+    )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faulty_towers.of_another_towers_weights,
+        faulty_towers.that_do_not_sum_what_is_gathered,
+        faulty_towers.that_sum_what_is_whole,
+    ],
+)
+def test_what_is_wrong_is_caught_without_a_loss(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None]) -> None:
+    fork_towers(monkeypatch, fault)
+    assert not verify_towers(generator(), TORCH, 2, "gradient").passed
 
 
 @pytest.fixture

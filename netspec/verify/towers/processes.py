@@ -1,4 +1,4 @@
-"""A network in towers as a backend: its trainer is several processes of this machine, a tower each."""
+"""Processes of this machine, a tower each, that are asked the same at the same time."""
 
 from __future__ import annotations
 
@@ -7,118 +7,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, Self, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from netspec.errors import BackendError, VerificationError
-from netspec.graph import Graph
-from netspec.lowering import Artifact, Backend, Batch, Model, StepResult, Trainer, TrainerSettings, TrainingState
-from netspec.ops.base import Array, Weights
-from netspec.passes import Level as Optimization
+from netspec.lowering import StepResult
 from netspec.verify.towers.talk import Reply, Request, receive, send
 
 LAST_WORDS = 2.0  # seconds in which a process that caused what others complain of is seen to be gone
-
-
-class InTowers(Backend):
-    """A backend whose trainers are processes, one for each tower, started by the first and ended with this context.
-
-    Args:
-        backend: that trains in towers.
-        towers: how many.
-        optimize: the level at which it does. The processes find it by its name.
-    """
-
-    def __init__(self, backend: Backend, towers: int, optimize: Optimization = "none") -> None:
-        self._backend, self._towers, self._optimize = backend, towers, optimize
-        self.name = f"{backend.name} in {towers} towers"
-        self.requires, self.dtypes, self.lowerings = backend.requires, backend.dtypes, backend.lowerings
-        self.trains, self.in_towers = backend.trains, True
-        self._processes: Processes | None = None
-
-    def lower(self, graph: Graph) -> Artifact:
-        """As the backend does, of the whole network."""
-        return self._backend.lower(graph)
-
-    def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """As the backend does, on one device."""
-        return self._backend.load(artifact, weights, donated=donated)
-
-    def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """As the backend does, of the whole network."""
-        return self._backend.write(artifact, weights, folder)
-
-    def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        """One network in all the processes; another one takes the place of the one before.
-
-        Raises:
-            BackendError: a process ended, or cannot train this.
-        """
-        if self._processes is None:
-            self._processes = Processes(self._towers)
-            self._processes.ask("backend", self._backend.name, self._optimize)
-        return TowersTrainer(self._processes, graph, weights, replace(settings, towers=self._towers))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._processes is not None:
-            self._processes.end()
-
-
-class TowersTrainer(Trainer):
-    """What all towers make together, asked of all of them: each has to say the same.
-
-    Args:
-        processes: that train.
-        graph: the whole network.
-        weights: canonical arrays to begin with.
-        settings: with the number of towers.
-    """
-
-    def __init__(self, processes: Processes, graph: Graph, weights: Weights, settings: TrainerSettings) -> None:
-        self._processes = processes
-        self.notes = processes.ask("trainer", graph, weights, replace(settings, meeting=processes.new_meeting()))
-
-    def step(
-        self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
-    ) -> StepResult:
-        """One step in all towers.
-
-        Raises:
-            VerificationError: they do not agree about its loss or its gradients.
-            BackendError: a process ended, or cannot take it.
-        """
-        result: StepResult = self._processes.ask("step", batches, rate, total, key, keep_gradients=keep_gradients)
-        return result
-
-    def predict(self, inputs: NDArray[Any]) -> Array:
-        """The logits, the same in all towers; see `step` for what is raised."""
-        logits: Array = self._processes.ask("predict", inputs)
-        return logits
-
-    def export_state(self) -> TrainingState:
-        """The state of the whole network, the same in all towers; see `step` for what is raised."""
-        state: TrainingState = self._processes.ask("export_state")
-        return state
-
-    def import_state(self, state: TrainingState) -> None:
-        """Give all of them the state; each takes its share."""
-        self._processes.ask("import_state", state)
-
-    def close(self) -> None:
-        """Let the towers part; the processes wait for the next network."""
-        if self._processes.alive:
-            self._processes.ask("close")
 
 
 class Process(Protocol):
@@ -254,5 +156,10 @@ def _agree(one: Any, other: Any) -> bool:
 def _difference(what: str, first: Reply, other: Reply) -> str:
     if isinstance(first.value, StepResult) and not _agree(first.value, other.value):
         return f"a step's loss is {first.value.loss!r} in one and {other.value.loss!r} in the other"
-    subject = {"predict": "the logits", "export_state": "the weights, or what the optimizer keeps for them,"}
+    subject = {
+        "forward": "the outputs",
+        "predict": "the logits",
+        "gradients": "the gradients",
+        "export_state": "the weights, or what the optimizer keeps for them,",
+    }
     return f"{subject.get(what, 'the gradients of a step')} that both have whole are not the same to the bit"

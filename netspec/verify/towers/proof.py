@@ -1,22 +1,21 @@
-"""A network in towers beside the same network on one device, by the trainers that `netspec train` would use."""
+"""A network in towers beside the same network on one device: its values, and the trainers that `netspec train` uses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 
 import numpy as np
 
-from netspec.errors import VerificationError
+from netspec.errors import NetspecError, VerificationError
 from netspec.graph import Graph
-from netspec.lowering import Backend, Trainer, at_level
+from netspec.lowering import Backend, Model, Trainer, at_level
 from netspec.ops.base import Array, Weights
 from netspec.passes import Level as Optimization
-from netspec.recipe import Augmentation, Recipe
+from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
-from netspec.verify.cases import cases_of, weights_for
+from netspec.verify.cases import Case, cases_of, input_of, require_numbers, weights_for
 from netspec.verify.compare import (
     FORWARD_TOLERANCE,
     GRADIENT_TOLERANCE,
@@ -25,11 +24,14 @@ from netspec.verify.compare import (
     Level,
     difference_of_largest,
     relative_l2,
+    worst_of,
 )
+from netspec.verify.gradients import compare_gradients, cotangents_for
 from netspec.verify.report import Report
-from netspec.verify.towers.processes import InTowers
+from netspec.verify.towers.backend import InTowers
 from netspec.verify.training import TrainingProof, compare_training
-from netspec.verify.training.case import EPOCH, TrainingCase, check_recipes
+from netspec.verify.training.case import BATCH, TrainingCase, check_recipes
+from netspec.verify.verify import with_unsaturated_outputs
 
 TOLERANCE = 1e-10  # of weights and of what the optimizer keeps; 24 steps of AlexNet's kind of rule were seen at 2e-14
 Progress = Callable[[str], None]
@@ -39,7 +41,7 @@ def verify_towers(
     graph: Graph,
     backend: Backend,
     towers: int,
-    level: Level = "training",
+    level: Level | None = None,
     *,
     optimize: Optimization = "none",
     weights: Mapping[str, Array] | None = None,
@@ -47,14 +49,15 @@ def verify_towers(
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> Report:
-    """Compare a network in towers, a process each, with the network on one device, which the same backend trains.
+    """Compare a network in towers, a process each, with the network on one device, by the same backend.
 
     Args:
         graph: the network, float32.
-        backend: that trains in towers.
+        backend: that has networks in towers.
         towers: how many.
-        level: `forward`, the logits at inference; `gradient` for those too; `training` for all three.
-        optimize: the level at which both are trained.
+        level: `forward`, all outputs at inference; `gradient` for their gradients too, and for those of a step of
+            training, if there is a loss; `training` for all of it; left out, as far as there is something to compare.
+        optimize: the level at which both are computed.
         weights: canonical weights to check with, instead of He-scaled ones.
         recipe: the spec's own, to be trained by beside the paper's.
         seed: of weights, samples, labels and dropout masks.
@@ -65,54 +68,96 @@ def verify_towers(
 
     Raises:
         BackendError: the framework is missing, or a process ended.
-        NetspecError: the network has not one input and logits as its one output, or cannot be divided.
-        VerificationError: the towers do not agree with one another, or there is nothing to learn at these weights.
+        NetspecError: the network cannot be divided; or training is asked for, and no loss can be taken of it.
+        VerificationError: the towers do not agree with one another; a value is NaN or infinite on one device too; or
+            there is nothing to learn at these weights.
     """
     backend.require()
-    trained = training_graph(graph)
+    trained, notes = _with_loss(graph, level)
     if weights is None:
         case = next(cases_of(graph, seed=seed))
         progress(f"weights, {case.label}")
         weights = weights_for(case, seed)
-    weights = {name: weights[name] for name in trained.weights}
     one = at_level(backend, optimize)
     with InTowers(backend, towers, optimize) as many:
-        rule = check_recipes(recipe, [head.name for head in trained.heads])[-1]
-        comparisons = compare_once(TrainingCase(trained, weights, rule, seed), one, many, level, progress)
-        proof, notes = TrainingProof(), [f"one device and {towers} processes of this machine, over gloo"]
-        if level == "training" and all(row.passed for row in comparisons):
-            proof = compare_training(trained, [one, many], weights, recipe, seed, progress, tolerance=TOLERANCE)
-        elif level == "training":
-            notes.append("training is not compared: the networks differ before it begins")
+        comparisons = compare_values(graph, weights, one, many, level, seed, progress)
+        if trained is not None and level != "forward":
+            rule = check_recipes(recipe, [head.name for head in trained.heads])[-1]
+            comparisons.append(compare_step(TrainingCase(trained, weights, rule, seed), one, many, progress))
+        proof = TrainingProof()
+        if trained is not None and level in {None, "training"}:
+            if all(row.passed for row in comparisons):
+                proof = compare_training(trained, [one, many], weights, recipe, seed, progress, tolerance=TOLERANCE)
+            else:
+                notes.append("training is not compared: the networks differ before it begins")
+    notes.insert(0, f"one device and {towers} processes of this machine, over gloo")
     return proof.report(graph.name, comparisons, (), notes)
 
 
-def compare_once(
-    case: TrainingCase, one: Backend, many: Backend, level: Level, progress: Progress = lambda _: None
+def _with_loss(graph: Graph, level: Level | None) -> tuple[Graph | None, list[str]]:
+    """The network as it is trained; where no loss can be taken of it, none, and a note of what is not compared.
+
+    Raises:
+        NetspecError: there is no loss, and training is what was asked for.
+    """
+    try:
+        return training_graph(graph), []
+    except NetspecError as error:
+        if level == "training":
+            raise
+        return None, [] if level == "forward" else [f"training is not compared, for there is no loss: {error.message}"]
+
+
+def compare_values(
+    graph: Graph,
+    weights: Weights,
+    one: Backend,
+    many: Backend,
+    level: Level | None = None,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
 ) -> list[Comparison]:
-    """The logits of a whole batch and of a part of one, and the gradients of a step, in float64."""
+    """All outputs at inference, of a whole batch and of a part of one, and their gradients, in float64."""
+    shown = with_unsaturated_outputs(graph).astype(DType.FLOAT64)
+    cases = [Case(shown, {i.name: input_of(i, size, seed) for i in shown.inputs}) for size in (BATCH, BATCH - 1)]
+    with ExitStack() as stack:
+        models: dict[str, Model] = {}
+        for backend in (one, many):
+            progress(f"loading {backend.name}")
+            model = models[backend.name] = backend.load(backend.lower(shown), weights)
+            stack.callback(model.close)
+        rows: list[Comparison] = []
+        for case in cases:
+            progress(f"forward, {case.label}")
+            expected, outputs = (model.forward(case.inputs) for model in models.values())
+            require_numbers(case, weights, expected)
+            limit = FORWARD_TOLERANCE[DType.FLOAT64]
+            worst = worst_of(outputs, expected, DType.FLOAT64, difference_of_largest, lambda *_, own=limit: own)
+            rows.append(Comparison("forward", many.name, one.name, DType.FLOAT64, case.label, *worst))
+        if level != "forward":
+            progress(f"gradients, {cases[1].label}")
+            cotangents = cotangents_for(cases[1], seed)
+            found = {name: model.gradients(cases[1].inputs, cotangents) for name, model in models.items()}
+            rows += compare_gradients(cases[1], found, cotangents)
+    return rows
+
+
+def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Progress = lambda _: None) -> Comparison:
+    """The gradients of the loss of a step, in training mode and in float64."""
     case = case.in_dtype(DType.FLOAT64)
     with ExitStack() as stack:
         trainers: list[Trainer] = []
         for backend in (one, many):
-            progress(f"loading {backend.name}")
+            progress(f"loading {backend.name}, to train")
             trainers.append(backend.trainer(case.graph, case.weights, case.settings))
             stack.callback(trainers[-1].close)
-        rows: list[Comparison] = []
-        plain = replace(case, recipe=case.recipe.model_copy(update={"augmentation": Augmentation()}))
-        for step in (0, EPOCH - 1):
-            batch, *_ = plain.batches(step)  # what is mixed of two images is for training alone
-            progress(f"forward, {len(batch.labels)} samples")
-            expected, logits = (trainer.predict(batch.inputs) for trainer in trainers)
-            error = difference_of_largest(logits, expected)
-            rows.append(_row("forward", case, one, many, step, case.graph.outputs[0], error))
-        if level != "forward":
-            progress("gradients")
-            given, total = case.batches(0), case.total(0)
-            ours, theirs = (trainer.step(given, 0.0, total, 0, keep_gradients=True).gradients for trainer in trainers)
-            subject, error = _worst(theirs or {}, ours or {})
-            rows.append(_row("gradient", case, one, many, 0, subject, error))
-    return rows
+        progress("gradients of a step")
+        given, total = case.batches(0), case.total(0)
+        ours, theirs = (trainer.step(given, 0.0, total, 0, keep_gradients=True).gradients for trainer in trainers)
+    size = "x".join(map(str, case.graph.inputs[0].type.features))
+    subject, error = _worst(theirs or {}, ours or {})
+    label = f"a step of {total} × {size}"
+    return Comparison("gradient", many.name, one.name, DType.FLOAT64, label, subject, error, GRADIENT_TOLERANCE)
 
 
 def _worst(actual: Weights, expected: Weights) -> tuple[str, float]:
@@ -126,12 +171,3 @@ def _worst(actual: Weights, expected: Weights) -> tuple[str, float]:
     scale = NEGLIGIBLE_GRADIENT * max(float(np.linalg.norm(array)) for array in expected.values())
     errors = {name: relative_l2(actual[name], array, scale) for name, array in expected.items()}
     return max(errors.items(), key=lambda item: item[1])
-
-
-def _row(
-    level: Level, case: TrainingCase, one: Backend, many: Backend, step: int, subject: str, error: float
-) -> Comparison:
-    size = "x".join(map(str, case.graph.inputs[0].type.features))
-    label = f"{case.total(step)} × {size}" if level == "gradient" else f"{len(case.batches(step)[0].labels)} × {size}"
-    limit = GRADIENT_TOLERANCE if level == "gradient" else FORWARD_TOLERANCE[DType.FLOAT64]
-    return Comparison(level, many.name, one.name, DType.FLOAT64, label, subject, error, limit)

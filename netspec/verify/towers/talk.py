@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from netspec.graph import Graph, Head, Hint, Input, Node, Normalization, Preprocessing
 from netspec.graph.scopes import Formula, Scope
-from netspec.lowering import Batch, StepResult, TrainerSettings, TrainingState
+from netspec.lowering import Batch, Gradients, StepResult, TowerSettings, TrainerSettings, TrainingState
 from netspec.ops import OPS
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
@@ -28,7 +28,7 @@ class Request:
     """What a process is asked to do.
 
     Attributes:
-        what: `backend`, `trainer`, or a method of the trainer.
+        what: `backend`, `model`, `trainer`, or a method of what was made last.
         arguments, options: as that takes them.
     """
 
@@ -58,6 +58,7 @@ RECORDS: Final = {
     kind.__name__: kind
     for kind in (
         *(Request, Reply, Batch, StepResult, TrainingState, TrainerSettings, Normalization),
+        *(Gradients, TowerSettings),
         *(Graph, Input, Node, Head, Scope, Formula, TensorType),
     )
 }

@@ -1,4 +1,4 @@
-"""One tower's process: it makes trainers, and does with them what it is asked to, until nobody asks any more."""
+"""One tower's process: it makes models and trainers, and does with them what it is asked to, until nobody asks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from netspec.errors import NetspecError
-from netspec.lowering import Backend, StepResult, Trainer, TrainingState, at_level, find_backend
+from netspec.lowering import Backend, Gradients, Model, StepResult, Trainer, TrainingState, at_level, find_backend
 from netspec.ops.base import Array
 from netspec.verify.towers.talk import Reply, Request, receive, send
 
@@ -25,7 +25,7 @@ FIRST = "0"  # the rank of the one whose arrays are wanted
 
 
 def serve(connection: Connection[Any, Any]) -> None:
-    """Be one of the processes that train together: what a `Trainer` can be asked, one after the other.
+    """Be one of the processes of a network: what a `Model` or a `Trainer` can be asked, one after the other.
 
     Who asks is listened to in a thread, so that its end is the end of this, whatever is under way here.
     """
@@ -46,10 +46,10 @@ def _listen(connection: Connection[Any, Any], requests: SimpleQueue[Request]) ->
 
 
 class _Tower:
-    """A process's trainer, and what it says. It is asked for a backend first, then for a trainer, then that."""
+    """A process's model or trainer, and what it says. It is asked for a backend first, then for one of these."""
 
     _backend: Backend
-    _trainer: Trainer
+    _made: Model | Trainer
 
     def answer(self, request: Request) -> Reply:
         """The result, or why there is none."""
@@ -62,16 +62,19 @@ class _Tower:
         return _reply(value)
 
     def _asked(self, what: str) -> Callable[..., Any]:
-        own: dict[str, Callable[..., Any]] = {"backend": self._choose, "trainer": self._begin}
-        found: Callable[..., Any] = own[what] if what in own else getattr(self._trainer, what)
+        own: dict[str, Callable[..., Any]] = {"backend": self._choose, "model": self._load, "trainer": self._begin}
+        found: Callable[..., Any] = own[what] if what in own else getattr(self._made, what)
         return found
 
     def _choose(self, name: str, optimize: Any) -> None:
         self._backend = at_level(find_backend(name), optimize)
 
+    def _load(self, graph: Any, weights: Any, settings: Any) -> None:
+        self._made = self._backend.load_tower(graph, weights, settings)
+
     def _begin(self, graph: Any, weights: Any, settings: Any) -> tuple[str, ...]:
-        self._trainer = self._backend.trainer(graph, weights, settings)
-        return self._trainer.notes
+        trainer = self._made = self._backend.trainer(graph, weights, settings)
+        return trainer.notes
 
 
 def _reply(value: Any) -> Reply:
@@ -80,6 +83,11 @@ def _reply(value: Any) -> Reply:
     match value:
         case StepResult(gradients=gradients):
             return Reply(value if whole else replace(value, gradients=None), checksum_of(gradients or {}))
+        case Gradients():
+            arrays = {f"input/{name}": array for name, array in value.inputs.items()} | value.weights
+            return Reply(value if whole else Gradients({}, {}), checksum_of(arrays))
+        case dict():  # values by name
+            return Reply(value if whole else {}, checksum_of(value))
         case TrainingState():
             arrays = {f"{s}/{n}": a for s, of in value.slots.items() for n, a in of.items()} | value.weights
             return Reply(value if whole else TrainingState({}), checksum_of(arrays))
