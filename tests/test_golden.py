@@ -22,7 +22,8 @@ from netspec.passes import Level
 GOLDEN = Path(__file__).parent / "golden"
 SPECS = Path(__file__).parent.parent / "specs"
 # AlexNet, the article's network with its batch normalization, and a small one with what both lack: branches that meet
-# again, two outputs, dense layers in groups. A family of blocks as people write it, and blocks in every shape.
+# again, two outputs, dense layers in groups. A family of blocks as people write it, and blocks in every shape, and
+# instances of one that differ.
 NETWORKS = {
     "alexnet": SPECS / "alexnet.yaml",
     "cifar-alexnet-keras": SPECS / "cifar-alexnet-keras.yaml",
@@ -30,6 +31,7 @@ NETWORKS = {
     "resnet": SPECS / "resnet.yaml",
     "blocks": GOLDEN / "blocks.yaml",
     "heads": GOLDEN / "heads.yaml",
+    "variants": GOLDEN / "variants.yaml",
 }
 # What passes make of AlexNet, and of a block whose sum is written in place and whose norms are folded.
 OPTIMIZED: dict[str, tuple[Path, Level]] = {
@@ -87,7 +89,7 @@ def test_every_golden_has_a_network() -> None:
 )
 def test_emitted_source_is_laid_out_and_clean(command: list[str]) -> None:
     sources = sorted(map(str, GOLDEN.glob("*.py")))
-    assert len(sources) == 16
+    assert len(sources) == 18
     ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", *sources]
     result = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -12,6 +12,7 @@ from netspec.lowering.blocks.drafts import (
     PartDraft,
     blocks_of,
     describe_instances,
+    merges_in,
     named_statements,
     parameter_text,
     variables_in,
@@ -74,7 +75,7 @@ class BlockFunctions:
 
     def body(self, root: Part) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         """The statements of the network itself, and the variable of each value."""
-        return self._body(root, self._draft(root).units, ())
+        return self._body(root, Template(self._draft(root).units))
 
     def _signature(self, function: str) -> Signature:
         return self._signatures.get(function, Signature())
@@ -93,7 +94,7 @@ class BlockFunctions:
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
             yield Unit(f"{name}_pad", (), run[:1], _passes(run[:1]), pads=name)
             run = run[1:]
-        yield Unit(name, (), run, _passes(run))
+        yield Unit(name, (), run, _passes(run), merges=merges_in(run))
 
     def _call(self, draft: PartDraft, part: Part) -> Statement:
         """A call of a block's function, with the shape in a comment where it is a new one."""
@@ -115,7 +116,7 @@ class BlockFunctions:
         self._signatures[made] = replace(template.signature, positional=roles)
         for index, instance in enumerate(parts):
             self._calls[instance.path] = (made, *template.arguments(index))
-        body, variables = self._body(part, template.units, template.names)
+        body, variables = self._body(part, template)
         computed = [Assign(own, value) for own, value in template.computed]
         results = [Name(variables[output]) for output in part.outputs]
         parameters = (
@@ -132,13 +133,11 @@ class BlockFunctions:
             docstring=describe_instances(parts),
         )
 
-    def _body(
-        self, part: Part, units: Sequence[Unit], parameters: Collection[str]
-    ) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
+    def _body(self, part: Part, template: Template) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         draft = self._drafts[part.path]
-        reserved = {*self._taken, *parameters}
-        names = draft.names(reserved, chain_inputs=False)
-        statements = named_statements([statement for unit in units for statement in unit.run], names)
+        reserved = {*self._taken, *template.names}
+        names = template.join(draft.names(reserved, chain_inputs=False))
+        statements = named_statements([statement for unit in template.units for statement in unit.run], names)
         counter = available("i", {*reserved, *names.values()})
         variables = {value: names[own] for value, own in draft.variables.items() if own in names}
         return tuple(with_conditions(_loops(statements, counter))), variables

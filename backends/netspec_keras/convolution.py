@@ -3,7 +3,7 @@
 from netspec.graph import Node
 from netspec.lowering.python.source import Call, LiteralValue, call
 from netspec.ops import Conv2d
-from netspec.ops.attributes import both
+from netspec.ops.attributes import Same, both, resolve_padding
 from netspec_keras.geometry import is_same, padded, pair, sides
 from netspec_keras.layout import native_features
 from netspec_keras.table import lowers
@@ -23,7 +23,7 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
     skip = op.dilation != both(1) and op.stride != both(1)
     if op.stride != both(1) and not skip:
         optional["strides"] = pair(op.stride)
-    if op.sides and out.all_alike(node, _pads_by_itself) and not skip:
+    if not skip and _says_same(op, node, out):
         optional["padding"] = "same"
     elif op.sides:
         layer = call("layers.ZeroPadding2D", sides(op.sides))
@@ -37,6 +37,26 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
     if skip:
         layer = call("layers.MaxPooling2D", 1, strides=pair(op.stride))
         out.apply(node, layer, x, role="stride", features=native_features(node.type))
+
+
+def _says_same(op: Conv2d, node: Node, out: ModelWriter) -> bool:
+    """Whether Keras pads this by itself; a kernel of one element as well, where others in its place are padded."""
+    if op.sides:
+        return out.all_alike(node, _pads_by_itself)
+    return out.all_alike(node, _is_like_same) and not out.all_alike(node, _is_unpadded)
+
+
+def _is_like_same(node: Node) -> bool:
+    """Whether `same` would give this padding, be it none."""
+    op = node.op
+    if not isinstance(op, Conv2d):
+        return False
+    _, height, width = node.input_types[0].features
+    return op.sides == resolve_padding(Same(same="tf"), (height, width), op.kernel_size, op.stride, op.dilation)
+
+
+def _is_unpadded(node: Node) -> bool:
+    return isinstance(node.op, Conv2d) and not node.op.sides
 
 
 def _pads_by_itself(node: Node) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.drafts import PartDraft
-from netspec.lowering.blocks.parts import local_name, split
+from netspec.lowering.blocks.parts import split
 from netspec.lowering.python.naming import available, module_name
 from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
@@ -83,25 +83,10 @@ class ModelWriter(PartsWriter[PartDraft]):
         root = split(graph)
         super().__init__(graph, root, {part.path: PartDraft(part, graph) for part in root.walk()})
         self._entry = f"build_{module_name(graph.name)}"
-        self._alike: dict[tuple[str, str], list[Node]] = {}
-        self._held: dict[tuple[str, str], bool] = {}
-        for node in graph.nodes:
-            part = self._homes[node.name].part
-            self._alike.setdefault((part.block, local_name(node, part)), []).append(node)
         self._layers = set(graph.values)
         self._channels_last = flattened_channels_last(graph)
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
-
-    def all_alike(self, node: Node, holds: Callable[[Node], bool]) -> bool:
-        """Whether something holds of a node, and of those in its place in other instances: they may share its code."""
-        own = self._homes[node.name].part
-        if not own.block:
-            return holds(node)
-        place = (own.block, local_name(node, own))
-        if place not in self._held:
-            self._held[place] = all(holds(each) for each in self._alike[place])
-        return self._held[place]
 
     def apply(
         self,

@@ -12,6 +12,7 @@ from netspec.lowering.blocks.drafts import (
     FEWEST_REPEATED,
     blocks_of,
     describe_instances,
+    merges_in,
     named_statements,
     parameter_text,
     variables_in,
@@ -109,7 +110,7 @@ class BlockClasses:
         layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
         setup = () if layer is None else (Assign(f"self.{draft.attribute(member)}", layer),)
         run = draft.statements(member)
-        return Unit(local_name(member, draft.part), setup, run, _passes(setup, run))
+        return Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
 
     def _module(self, part: Part) -> Expression:
         """What makes a part: an instance of a block, or a stack of them."""
@@ -123,7 +124,8 @@ class BlockClasses:
         return call("nn.ModuleDict", ListOf(tuple(TupleOf((Literal(key), expression)) for key, expression in made)))
 
     def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
-        made = class_name(wanted, self._taken)
+        free = next((own for own in (wanted, f"{wanted}_block") if class_name(own) not in self._taken), wanted)
+        made = class_name(free, self._taken)
         self._taken.append(made)
         self._signatures[made] = template.signature
         for index, part in enumerate(parts):
@@ -145,7 +147,7 @@ class BlockClasses:
 
     def _render(self, part: Part, made: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]
-        names = draft.names(LOCALS)
+        names = template.join(draft.names(LOCALS))
         kept = self._kept(draft, template)
         run = [rename(statement, kept) for unit in template.units for statement in unit.run]
         body = tuple(with_conditions(named_statements(run, names)))

@@ -13,6 +13,16 @@ def pair(size: Size2d) -> LiteralValue:
     return size.height if size.height == size.width else (size.height, size.width)
 
 
+def symmetric(p: Padding) -> LiteralValue:
+    """A padding of both sides alike: one integer when it is so all around, else (height, width)."""
+    return p.top if p.top == p.left else (p.top, p.left)
+
+
+def sides(p: Padding) -> LiteralValue:
+    """A padding as `F.pad` takes it, (left, right, top, bottom); one integer when it is the same all around."""
+    return p.top if p.symmetric and p.top == p.left else (p.left, p.right, p.top, p.bottom)
+
+
 def pad(
     node: Node, out: ModuleWriter, x: Name, p: Padding, more: tuple[int, int] = (0, 0), **value: Expression
 ) -> Name:

@@ -4,7 +4,7 @@ from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.pooling import Pool2d
-from netspec_torch.geometry import pad, pair
+from netspec_torch.geometry import pad, pair, symmetric
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -13,7 +13,7 @@ from netspec_torch.writer import ModuleWriter
 def max_pool2d(op: MaxPool2d, node: Node, out: ModuleWriter) -> None:
     """`nn.MaxPool2d`; padding that it does not take is minus infinity before it, with what a last window hangs over."""
     (x,) = out.inputs(node)
-    if _takes(op):
+    if out.all_alike(node, _takes):
         layer = out.declare(node, "nn.MaxPool2d", **_geometry(op, node))
     else:
         down, right = op.overhang(node.input_types[0])
@@ -31,7 +31,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: ModuleWriter) -> None:
     (x,) = out.inputs(node)
     area = op.kernel_size.height * op.kernel_size.width
     down, right = op.overhang(node.input_types[0])
-    if _takes(op):
+    if out.all_alike(node, _takes):
         divisor: dict[str, LiteralValue] = {}
         if op.divisor == "valid_only" and op.sides:
             divisor["count_include_pad"] = False
@@ -66,9 +66,11 @@ def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: ModuleWriter) ->
     out.assign(node, call(layer, *out.inputs(node)))
 
 
-def _takes(op: Pool2d) -> bool:
+def _takes(node: Node) -> bool:
     """Whether torch's own pooling takes this padding."""
-    p, k = op.sides, op.kernel_size
+    if not isinstance(node.op, Pool2d):
+        return False
+    p, k = node.op.sides, node.op.kernel_size
     return p.symmetric and p.top <= k.height // 2 and p.left <= k.width // 2
 
 
@@ -82,7 +84,7 @@ def _geometry(op: Pool2d, node: Node) -> dict[str, LiteralValue]:
     """Kernel, stride, padding and rounding, where padding is as torch takes it."""
     geometry, p = _window(op), op.sides
     if p:
-        geometry["padding"] = p.top if p.top == p.left else (p.top, p.left)
+        geometry["padding"] = symmetric(p)
     if any(op.overhang(node.input_types[0])):
         geometry["ceil_mode"] = True
     return geometry

@@ -9,15 +9,17 @@ from typing import Final
 
 from netspec.lowering.blocks.template import Signature
 
+_CONVOLUTION: Final = Signature(
+    ("in_channels", "out_channels"),
+    {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True},
+)
 _NORM: Final = Signature(("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True})
 _INSTANCE_NORM: Final = Signature(("num_features",), {"eps": 1e-5, "affine": False})
 SIGNATURES: Final = {
     "F.pad": Signature(("input", "pad")),
     "mask_regions": Signature(("scores", "regions"), {"value": -100.0}),
-    "nn.Conv2d": Signature(
-        ("in_channels", "out_channels"),
-        {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True},
-    ),
+    "nn.Conv2d": _CONVOLUTION,
+    "PaddedConv2d": _CONVOLUTION,
     "nn.ConvTranspose2d": Signature(
         ("in_channels", "out_channels"),
         {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "bias": True, "dilation": 1},

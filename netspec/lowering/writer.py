@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.drafts import PartDraft
-from netspec.lowering.blocks.parts import Part
+from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.python.slices import parts_with, slices_to
 from netspec.lowering.python.source import Expression, Name, Subscript, Unpack
 
@@ -29,6 +29,11 @@ class PartsWriter(ABC, Generic[DraftT]):
         self._homes = {
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
+        self._alike: dict[tuple[str, str], list[Node]] = {}
+        self._held: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}
+        for node in graph.nodes:
+            part = self._homes[node.name].part
+            self._alike.setdefault((part.block, local_name(node, part)), []).append(node)
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
@@ -38,6 +43,21 @@ class PartsWriter(ABC, Generic[DraftT]):
     def first_input(self, node: Node) -> Name:
         """A variable that holds as many samples as there are where a node stands."""
         return self._homes[node.name].first_input()
+
+    def all_alike(self, node: Node, holds: Callable[[Node], bool]) -> bool:
+        """Whether something holds of a node, and of those in its place in other instances: they may share its code.
+
+        Args:
+            node: one of them.
+            holds: what may hold; a function of a module, by which the answer is kept.
+        """
+        own = self._homes[node.name].part
+        if not own.block:
+            return holds(node)
+        place = (own.block, local_name(node, own))
+        if (*place, holds) not in self._held:
+            self._held[(*place, holds)] = all(holds(each) for each in self._alike[place])
+        return self._held[(*place, holds)]
 
     @abstractmethod
     def assign(self, node: Node, value: Expression) -> Name:

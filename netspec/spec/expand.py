@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from netspec.graph import Formula, Input, Node, Scope
@@ -97,7 +98,8 @@ class Expansion:
         plain = tuple((name, names[name]) for name in block.parameters)
         given = tuple((name, value) for name, value in plain if not isinstance(value, tuple | dict))
         inputs = tuple((name, value.name) for name, value in received.items())
-        self.scopes.append(Scope(path, block.name, given, inputs, self._formulas_of(block), names))
+        place = len(self.scopes)
+        self.scopes.append(Scope(path, block.name, given, inputs, formulas=self._formulas_of(block), seen=names))
         self._active.append(block.name)
         around = Surroundings(names, self._spec.defaults, self._spec.blocks, block.inputs)
         assert block.layers is not None  # noqa: S101 # a whole block has them
@@ -106,7 +108,11 @@ class Expansion:
         connected = connect(drafts, block.inputs, block.node.get("outputs"), self._problems, in_block=True)
         values = self._elaboration.make(connected, received, f"{path}.")
         self._active.pop()
-        return _outputs(block, connected, values)
+        outputs = _outputs(block, connected, values)
+        if outputs is not None:
+            own = tuple(dict.fromkeys(value.name for value in outputs))
+            self.scopes[place] = replace(self.scopes[place], outputs=own)
+        return outputs
 
     def _formulas_of(self, block: BlockSpec) -> tuple[Formula, ...]:
         if block.name not in self._formulas:

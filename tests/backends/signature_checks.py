@@ -33,16 +33,19 @@ def _own_signature(called: str, names: Mapping[str, object]) -> inspect.Signatur
     return inspect.signature(found)  # type: ignore[arg-type] # a class or a function
 
 
-def check_signatures(backend: Backend, signatures: Mapping[str, Signature], may_differ: Callable[[str], bool]) -> None:
+def check_signatures(
+    backend: Backend, signatures: Mapping[str, Signature], may_differ: Callable[[str], bool], **of_blocks: object
+) -> None:
     """Every layer that a sample leaves an argument out of, and another not, is listed; with its own names and defaults.
 
     Args:
         backend: what emits.
         signatures: what is to be checked.
         may_differ: whether instances of a block that differ in a call, by its name, can share their code at all.
+        of_blocks: what is called in blocks alone, by name: no sample of an op shows it.
     """
     given: dict[str, list[set[str]]] = {called: [] for called in signatures}
-    names: dict[str, object] = {}
+    names: dict[str, object] = dict(of_blocks)
     for case in sample_cases():
         artifact = backend.lower(case.graph)
         source = str(artifact.content)

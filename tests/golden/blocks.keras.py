@@ -65,7 +65,7 @@ def split(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, ...]:
     """The block `split`: 2 times, split to again."""
     left = layers.Activation("tanh", name=f"{name}.left")(x)
     right = layers.Conv2D(4, 1, name=f"{name}.right")(x)  # (N, 4, 3, 4)
-    return left, right
+    return right, left
 
 
 def merge(
@@ -83,7 +83,7 @@ def swap(
     """The block `swap`: 3 times, crossed.0 to crossed.2."""
     a = layers.Activation("tanh", name=f"{name}.a")(x)
     b = layers.ReLU(name=f"{name}.b")(y)
-    return a, b
+    return b, a
 
 
 def build_blocks() -> keras.Model:
@@ -93,13 +93,13 @@ def build_blocks() -> keras.Model:
     for i in range(1, 4):
         x = unit(x, 4, name=f"units.{i}")
     x = unit(x, 6, stride=2, squeeze_=True, name="units.4")  # (N, 4, 3, 6)
-    split_left, split_right = split(x, name="split")
-    again_left, again_right = split(split_right, name="again")
+    split_right, split_left = split(x, name="split")
+    again_right, again_left = split(split_right, name="again")
     merged_0 = merge(again_left, split_left, name="merged.0")
     merged = merge(merged_0, split_left, bias=True, name="merged.1")
-    crossed_0_a, crossed_0_b = swap(again_right, split_right, name="crossed.0")
-    crossed_1_a, crossed_1_b = swap(crossed_0_b, crossed_0_a, name="crossed.1")
-    crossed_a, crossed_b = swap(crossed_1_b, crossed_1_a, name="crossed.2")
+    crossed_0_b, crossed_0_a = swap(again_right, split_right, name="crossed.0")
+    crossed_1_b, crossed_1_a = swap(crossed_0_b, crossed_0_a, name="crossed.1")
+    crossed_b, crossed_a = swap(crossed_1_b, crossed_1_a, name="crossed.2")
     x = layers.Add(name="both")([crossed_a, crossed_b])
     one = unit(x, 3, kernel=1, name="one.0")  # (N, 4, 3, 3)
     x = unit(one, 4, name="self")  # (N, 4, 3, 4)

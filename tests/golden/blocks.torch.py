@@ -63,7 +63,7 @@ class Split(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         left = torch.tanh(x)
         right = self.right(x)
-        return left, right
+        return right, left
 
 
 class Merge(nn.Module):
@@ -85,7 +85,7 @@ class Swap(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         a = torch.tanh(x)
         b = F.relu(y)
-        return a, b
+        return b, a
 
 
 class Blocks(nn.Module):
@@ -109,13 +109,13 @@ class Blocks(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.units(x)  # (N, 6, 4, 3)
-        split_left, split_right = self.split(x)
-        again_left, again_right = self.again(split_right)
+        split_right, split_left = self.split(x)
+        again_right, again_left = self.again(split_right)
         merged_0 = self.merged[0](again_left, split_left)
         merged = self.merged[1](merged_0, split_left)
-        crossed_0_a, crossed_0_b = self.crossed[0](again_right, split_right)
-        crossed_1_a, crossed_1_b = self.crossed[1](crossed_0_b, crossed_0_a)
-        crossed_a, crossed_b = self.crossed[2](crossed_1_b, crossed_1_a)
+        crossed_0_b, crossed_0_a = self.crossed[0](again_right, split_right)
+        crossed_1_b, crossed_1_a = self.crossed[1](crossed_0_b, crossed_0_a)
+        crossed_b, crossed_a = self.crossed[2](crossed_1_b, crossed_1_a)
         x = crossed_a + crossed_b
         one = self.one(x)  # (N, 3, 4, 3)
         x = self.self(one)  # (N, 4, 4, 3)

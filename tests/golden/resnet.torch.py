@@ -28,15 +28,10 @@ class Projection(nn.Module):
 class Bottleneck(nn.Module):
     """The block `bottleneck`: 16 times, layer1.0 to layer4.2."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        width: int,
-        stride: int = 1,
-        has_downsample: bool = False,
-    ) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
         out = 4 * width
+        has_downsample = stride > 1 or in_channels != out
         self.downsample = (
             Projection(in_channels, out, stride=stride)
             if has_downsample
@@ -75,20 +70,16 @@ class Resnet50(nn.Module):
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.layer1 = nn.Sequential(
-            Bottleneck(64, 64, has_downsample=True),
-            Bottleneck(256, 64),
-            Bottleneck(256, 64),
+            Bottleneck(64, 64), Bottleneck(256, 64), Bottleneck(256, 64)
         )
         self.layer2 = nn.Sequential(
-            Bottleneck(256, 128, stride=2, has_downsample=True),
-            *(Bottleneck(512, 128) for _ in range(3)),
+            Bottleneck(256, 128, stride=2), *(Bottleneck(512, 128) for _ in range(3))
         )
         self.layer3 = nn.Sequential(
-            Bottleneck(512, 256, stride=2, has_downsample=True),
-            *(Bottleneck(1024, 256) for _ in range(5)),
+            Bottleneck(512, 256, stride=2), *(Bottleneck(1024, 256) for _ in range(5))
         )
         self.layer4 = nn.Sequential(
-            Bottleneck(1024, 512, stride=2, has_downsample=True),
+            Bottleneck(1024, 512, stride=2),
             Bottleneck(2048, 512),
             Bottleneck(2048, 512),
         )

@@ -19,18 +19,21 @@ class Aligned:
             What they give is called as there.
         results: the variables of its outputs, so called.
         passed: by each variable that the fullest has and the instance has not, the one that is there instead.
+        sources: by each variable that several are merged into, and the instance has not, the one of those passed on.
     """
 
     units: tuple[Unit | None, ...]
     results: tuple[str, ...]
     passed: Mapping[str, str]
+    sources: Mapping[str, str]
 
 
 def align(draft: Draft, fullest: Draft) -> Aligned | None:
     """Put the units of an instance in the places of the fullest's; None where that cannot be.
 
     Units of one name belong together. Between those, an instance may have others that make no layer, each in the place
-    of one that makes none either (`relu` for `hard_swish`): the nearest in the block. What is left over is left out.
+    of one that makes none either (`relu` for `hard_swish`): the nearest in the block. What is left over is left out; of
+    what a unit that is left out would merge, that is passed on which is there.
 
     >>> from netspec.lowering.blocks.known import Given
     >>> from netspec.lowering.python.source import Assign, Name, call
@@ -52,14 +55,19 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
         return None
     passed: dict[str, str] = {}
     called: dict[str, str] = {}
+    sources: dict[str, str] = {}
     units: list[Unit | None] = []
     for own, unit in zip(places, fullest.units, strict=True):
         if own is not None and own.name == unit.name:
             units.append(_renamed(own, called))
             continue
-        if unit.passes is None:
+        if own is None and unit.merges is not None:
+            reads, target = unit.merges
+            source = sources[target] = next((read for read in reads if read not in passed), reads[0])
+        elif unit.passes is not None:
+            source, target = unit.passes
+        else:
             return None
-        source, target = unit.passes
         if own is None:
             passed[target] = passed.get(source, source)
             units.append(None)
@@ -70,7 +78,7 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
             return None
         called[given] = target
         units.append(_renamed(own, called))
-    return Aligned(tuple(units), tuple(called.get(result, result) for result in draft.results), passed)
+    return Aligned(tuple(units), tuple(called.get(result, result) for result in draft.results), passed, sources)
 
 
 def _places(own: Sequence[Unit], fullest: Sequence[Unit], order: Sequence[str]) -> list[Unit | None] | None:

@@ -13,7 +13,7 @@ from netspec.lowering.blocks.parameters import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, values_of
 from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.naming import available, identifier, variables_of
-from netspec.lowering.python.rewrite import children_of, rename
+from netspec.lowering.python.rewrite import names_in, rename
 from netspec.lowering.python.source import Assign, Conditional, Expression, For, If, Literal, Name, Statement, Unpack
 from netspec.types import TensorType
 
@@ -238,10 +238,14 @@ def parameter_text(parameter: Parameter) -> str:
 
 
 def variables_in(statement: Statement) -> Iterator[str]:
-    """The variables of a draft that a statement reads."""
-    pending: list[Expression] = [statement.value]
-    while pending:
-        expression = pending.pop()
-        if isinstance(expression, Name) and expression.path.startswith(MARK):
-            yield expression.path
-        pending += children_of(expression)
+    """The variables of a draft that a statement reads, in order."""
+    return (name for name in names_in(statement.value) if name.startswith(MARK))
+
+
+def merges_in(run: Sequence[Statement]) -> tuple[tuple[str, ...], str] | None:
+    """The variables that one statement reads, if it reads several, and the one that it gives."""
+    if len(run) == 1 and isinstance(run[0], Assign):
+        read = tuple(dict.fromkeys(variables_in(run[0])))
+        if len(read) > 1:
+            return read, run[0].target
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, Final
 
 from netspec.lowering.python.source import (
@@ -80,6 +80,10 @@ def _translate(node: ast.expr) -> Expression | None:
             return _binary(ARITHMETIC[type(sign)], _translate(left), _translate(right))
         case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARISONS:
             return _binary(COMPARISONS[type(sign)], _translate(left), _translate(right))
+        case ast.BoolOp(op=sign, values=values):
+            word = "and" if isinstance(sign, ast.And) else "or"
+            parts = [_translate(value) for value in values]
+            return reduce(lambda left, right: _binary(word, left, right), parts[1:], parts[0])
         case ast.IfExp(body=body, test=test, orelse=orelse):
             parts = [_translate(part) for part in (body, test, orelse)]
             return Conditional(*parts) if None not in parts else None  # type: ignore[arg-type] # none of them is
@@ -109,6 +113,12 @@ def value_in(expression: Expression, seen: Mapping[str, object]) -> Any:
         case Conditional(value, test, otherwise):
             holds = value_in(test, seen)
             return value_in(value if holds else otherwise, seen) if isinstance(holds, bool) else UNKNOWN
+        case Binary("and" | "or" as sign, left, right):
+            holds, other = value_in(left, seen), value_in(right, seen)
+            if not isinstance(holds, bool):
+                return UNKNOWN
+            decided = holds if sign == "or" else not holds
+            return holds if decided else other if isinstance(other, bool) else UNKNOWN
         case Binary(sign, left, right):
             return _compute(sign, value_in(left, seen), value_in(right, seen))
     return UNKNOWN

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from netspec.lowering.blocks.align import Aligned, align
+from netspec.lowering.blocks.branches import given_without, idle_in, joined_in
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import ABSENT
 from netspec.lowering.blocks.parameters import ParameterNaming, Place
@@ -39,6 +40,7 @@ class _Group:
         members: by position, the fullest first.
         names: what is in each place, empty for nothing.
         others: the form of each unit that some have in the place of another, by place and name.
+        sources: what is passed on where a unit that merges several is left out, by the variable of that.
     """
 
     def __init__(self, fullest: Draft) -> None:
@@ -46,6 +48,7 @@ class _Group:
         self.members: dict[int, Aligned] = {}
         self.names: list[frozenset[str]] = [frozenset()] * len(fullest.units)
         self.others: dict[tuple[int, str], tuple[Any, ...]] = {}
+        self.sources: dict[str, str] = {}
 
 
 class Generalizer:
@@ -96,11 +99,14 @@ class Generalizer:
                 return False
         if any(group.others.get(key, shape) != shape for key, shape in others.items()):
             return False
+        if any(group.sources.get(target, source) != source for target, source in aligned.sources.items()):
+            return False
         names = [known | {unit.name if unit else ""} for known, unit in zip(group.names, aligned.units, strict=True)]
         if any(len(known) > MOST for known in names):
             return False
         group.names = names
         group.others.update(others)
+        group.sources.update(aligned.sources)
         group.members[index] = aligned
         return True
 
@@ -145,10 +151,17 @@ class Generalizer:
         given = [drafts[index].given for index in order]
         naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest))
         aligned = [member.units for member in group.members.values()]
-        units = [self._unit(unit, [own[place] for own in aligned], naming) for place, unit in enumerate(fullest.units)]
+        joined = joined_in(fullest, group.sources)
+        idle = idle_in(fullest, [*group.members.values()], joined)
+        units = [
+            self._unit(
+                unit, [own[place] for own in aligned], naming, given_without(unit, group.sources, idle=place in idle)
+            )
+            for place, unit in enumerate(fullest.units)
+        ]
         positions = sorted(range(len(order)), key=order.__getitem__)
         parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in naming.parameters()]
-        return Template(tuple(units), tuple(parameters), naming.computed(), positions.index(0))
+        return Template(tuple(units), tuple(parameters), naming.computed(), positions.index(0), joined)
 
     def _kinds_within(self, draft: Draft) -> Callable[[str, str], Kinds]:
         """The kinds of what a member is told, where that is an instance of a block: what the block makes of it."""
@@ -164,8 +177,11 @@ class Generalizer:
 
         return kinds
 
-    def _unit(self, fullest: Unit, own: Sequence[Unit | None], naming: ParameterNaming) -> Unit:
-        """A unit with parameters; one that some instances lack is made, or run, where a parameter says so."""
+    def _unit(self, fullest: Unit, own: Sequence[Unit | None], naming: ParameterNaming, otherwise: Name | None) -> Unit:
+        """A unit with parameters; one that some instances lack is made, or run, where a parameter says so.
+
+        Where it is not run, what it gives is `otherwise`; None where a layer that passes on what it reads is run.
+        """
         if any(unit is not None and unit.name != fullest.name for unit in own):
             return self._choice(fullest, own, naming)
         has: Expression | None = None
@@ -184,8 +200,7 @@ class Generalizer:
                 naming,
                 Place(fullest.pads or fullest.name, fullest.name),
             )
-            if not setup and fullest.passes is not None:
-                value = _where(has, value, Name(fullest.passes[0]))
+            value = _where(has, value, otherwise)
             run.append(replace(statement, value=value))
             if has is not None or len({_comment(other) for other in same if other is not None}) > 1:
                 run[-1] = _bare(run[-1])

@@ -30,6 +30,8 @@ _NO_SIZES: Final = frozenset(
 )
 # What may be as many as there are channels.
 _COUNTS: Final = frozenset({"groups", "heads"})
+# Of which one number stands for all axes, or sides.
+PER_AXIS: Final = frozenset({"kernel", "stride", "padding", "dilation"})
 Kinds = frozenset[str]
 ANY: Final[Kinds] = frozenset()  # of a name of which nothing is known
 SIZE: Final = frozenset({"size"})  # of a number without a name

@@ -9,8 +9,18 @@ from typing import Any, Final
 from netspec.graph import Formula
 from netspec.lowering.blocks.formulas import UNKNOWN, read_formula, value_in
 from netspec.lowering.blocks.kinds import ANY, Kinds, is_known, kinds_of
+from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.rewrite import children_of, names_in, with_children
-from netspec.lowering.python.source import Attribute, Binary, Expression, Literal, LiteralValue, Name, Subscript
+from netspec.lowering.python.source import (
+    Attribute,
+    Binary,
+    Conditional,
+    Expression,
+    Literal,
+    LiteralValue,
+    Name,
+    Subscript,
+)
 
 ABSENT: Final = object()  # in place of a value of an instance that does not have it
 Vector = tuple[Any, ...]
@@ -59,6 +69,7 @@ class Known:
         sources: what the spec computes a name from when nothing is given for it, as it is in all instances.
         defaults: the number that the spec takes for a name when nothing is given for it.
         said: what the spec says of each layer, and of what kinds.
+        loose: names that the spec computes when nothing is given for them, and some instances are given otherwise.
     """
 
     def __init__(self, given: Sequence[Given], reserved: Collection[str], kinds_within: KindsWithin) -> None:
@@ -70,8 +81,13 @@ class Known:
         self.sources: dict[str, Expression] = {}
         self.defaults: dict[str, LiteralValue] = {}
         self.said: dict[str, list[tuple[Kinds, Expression]]] = {}
+        self.loose: set[str] = set()
         formulas = given[0].formulas
-        kinds = {formula: kinds_within(formula.layer, formula.attribute) for formula in formulas if formula.layer}
+        kinds = {
+            formula: kinds_within(formula.layer, formula.attribute.partition(".")[0])
+            for formula in formulas
+            if formula.layer
+        }
         for name, vector in _varying(given, kinds).items():
             own = name
             while own in reserved or own in self.vectors:
@@ -100,12 +116,10 @@ class Known:
     def _derive(self, name: str, default: Expression | None) -> None:
         """Compute a hint from others, where the spec does so; what is then no more than another is called like that."""
         own, source = self.called[name], self._resolve(default)
-        if (
-            source is None
-            or not names_of(source)
-            or own in names_of(source)
-            or self.vector(source) != self.vectors[own]
-        ):
+        if source is None or not names_of(source) or own in names_of(source):
+            return
+        if self.vector(source) != self.vectors[own]:
+            self.loose.add(own)
             return
         source = self._simple(source)
         if isinstance(source, Name):
@@ -127,6 +141,13 @@ class Known:
             else multiple_of(vector, name, self.vectors[name]) or expression
         )
 
+    def is_loose(self, expression: Expression) -> bool:
+        """Whether an expression hangs on a name that is loose: who calls the class would have to compute that."""
+        return any(
+            name in self.loose or (name in self.sources and self.is_loose(self.sources[name]))
+            for name in names_of(expression)
+        )
+
     def vector(self, expression: Expression) -> Vector:
         """The values of an expression over what is known."""
         names = names_of(expression)
@@ -143,7 +164,15 @@ class Known:
             return Literal(values[0]) if plain else None
         if isinstance(expression, Name | Attribute | Subscript):
             return self._resolve_name(expression, tuple(values))
+        if isinstance(expression, Conditional) and isinstance(test := self._resolve(expression.test), Literal):
+            return self._resolve(expression.value if test.value else expression.otherwise)  # as it is in all instances
         inner = [self._resolve(child) for child in children_of(expression)]
+        if isinstance(expression, Binary) and expression.operator in LOGIC:
+            # What holds, or does not, in all instances says nothing: what it comes to does not hang on it.
+            inner = [child for child in inner if not isinstance(child, Literal)] if None not in inner else []
+            return (
+                inner[0] if len(inner) == 1 else with_children(expression, [c for c in inner if c]) if inner else None
+            )
         return with_children(expression, [child for child in inner if child]) if inner and all(inner) else None
 
     def _resolve_name(self, expression: Name | Attribute | Subscript, values: Vector) -> Expression | None:

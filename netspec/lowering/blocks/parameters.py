@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from netspec.lowering.blocks.kinds import ANY, SIZE, Kinds, kinds_of, may_name
+from netspec.lowering.blocks.kinds import ANY, PER_AXIS, SIZE, Kinds, kinds_of, may_name
 from netspec.lowering.blocks.known import (
     ABSENT,
     Given,
@@ -23,6 +23,7 @@ from netspec.lowering.blocks.known import (
     multiple_of,
     names_of,
 )
+from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
 
 _GIVEN: Final = ("out_channels", "out_features", "filters", "units")
@@ -72,6 +73,23 @@ class Place:
     default: LiteralValue = None
 
 
+def _spread(values: Vector) -> Vector:
+    """Numbers that stand for each axis, or side, as tuples where some are: 2 beside (1, 4) is (2, 2)."""
+    lengths = {len(value) for value in values if isinstance(value, tuple)}
+    if len(lengths) != 1:
+        return values
+    (length,) = lengths
+    whole = [(value,) * length if type(value) is int else value for value in values]
+    columns = [
+        _spread(tuple(value[index] if isinstance(value, tuple) else ABSENT for value in whole))
+        for index in range(length)
+    ]
+    return tuple(
+        tuple(column[row] for column in columns) if isinstance(value, tuple) else value
+        for row, value in enumerate(whole)
+    )
+
+
 class ParameterNaming:
     """The parameters that instances need, named after what gives their values, if anything does.
 
@@ -92,7 +110,7 @@ class ParameterNaming:
         self._values: dict[str, Vector] = {}
         self._kinds = dict(self._known.kinds)
         self._defaults: dict[str, list[LiteralValue]] = {}
-        self._flags: dict[str, None] = {}
+        self._flags: dict[str, Vector] = {}  # what says whether members are there
         self._computed: dict[str, Expression] = {}
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -113,8 +131,13 @@ class ParameterNaming:
             return self._known.defaults[name]
         defaults = self._defaults[name]
         default = defaults[0] if all(d == defaults[0] for d in defaults) else None
+        values = self._values[name]
         if isinstance(default, bool) and name in self._flags:
-            return max((False, True), key=self._values[name].count)  # what most instances would say
+            return max((False, True), key=values.count)  # what most instances would say
+        if default is not None and default not in values:
+            default = max(dict.fromkeys(values), key=values.count)  # so too where none would say the argument's own
+        if default is None and all(isinstance(value, bool) for value in values):
+            return False  # a switch is said by its name, and where it is on
         return default
 
     def computed(self) -> tuple[tuple[str, Expression], ...]:
@@ -133,14 +156,17 @@ class ParameterNaming:
         for kinds, padding in self._known.said.get(pads, ()):
             if "padding" in kinds and tuple(map(bool, self._known.vector(padding))) == values:
                 return self._commit(Binary(">", padding, Literal(0)), None)
+        known = next((name for name in self._flags if self._flags[name] == values), "")
+        name = known or self._free(f"has_{member}")
         if condition := self._condition(member, values) or self._condition(pads, values):
             if isinstance(condition, Name):
-                self._flags[condition.path] = None
-            return self._commit(condition, False)
-        known = next((name for name in self._flags if self._values.get(name) == values), "")
-        name = known or self._free(f"has_{member}")
-        self._flags[name] = None
-        return self._use(name, values, False, kinds_of("when"))
+                self._flags[condition.path] = values
+            if not isinstance(condition, Binary) or condition.operator not in LOGIC:
+                return self._commit(condition, False)
+            if not known:
+                self._computed[name] = self._commit(condition, None)  # said once, and called by what it tells
+        self._flags[name] = values
+        return Name(name) if name in self._computed else self._use(name, values, False, kinds_of("when"))
 
     def _condition(self, member: str, values: Vector) -> Expression | None:
         """What the spec says of when a member is there, if that is what it comes to."""
@@ -211,6 +237,8 @@ class ParameterNaming:
 
     def _elements(self, values: Vector, place: Place) -> TupleOf | None:
         """Tuples element by element, `(in_channels, 1, 1)`; nothing where one of them is not known."""
+        if place.kinds & PER_AXIS:
+            values = _spread(values)
         present = [value for value in values if value is not ABSENT]
         if not all(isinstance(value, tuple) and len(value) == len(present[0]) for value in present):
             return None
@@ -221,7 +249,8 @@ class ParameterNaming:
             if found is None:
                 return None
             elements.append(found)
-        return TupleOf(tuple(elements)) if any(names_of(element) for element in elements) else None
+        whole = TupleOf(tuple(elements))
+        return whole if names_of(whole) and not self._known.is_loose(whole) else None
 
     def _element(self, column: Vector, place: Place) -> Expression | None:
         present = [value for value in column if value is not ABSENT]
@@ -257,6 +286,6 @@ class ParameterNaming:
         """The name, or where another parameter has it, with a number behind it."""
         while wanted in self._reserved:
             wanted += "_"
-        taken = {*self._reserved, *self._values, *self._known.vectors}
+        taken = {*self._reserved, *self._values, *self._computed, *self._known.vectors}
         names = (wanted if count == 1 else f"{wanted}_{count}" for count in itertools.count(1))
         return next(name for name in names if name not in taken)

@@ -24,7 +24,7 @@ class Part:
         name: what it is called where it stands.
         members: in order.
         inputs: the values from outside that it reads: as its block receives them, or in the order of reading.
-        outputs: the values of it that are read outside.
+        outputs: the values of it that are read outside; of a block those that it says it gives, in its order, first.
     """
 
     scope: Scope | None
@@ -142,7 +142,7 @@ class _Splitter:
             while end < stop and self._graph.nodes[end].name.startswith(f"{inner.path}."):
                 end += 1
             within = self._members(inner, position, end)
-            inputs, outputs = self._inputs(inner, position, end), self._outputs(position, end)
+            inputs, outputs = self._inputs(inner, position, end), self._outputs(inner, position, end)
             members.append(Part(inner, inner.path[prefix:], within, inputs, outputs))
             position = end
         return tuple(members)
@@ -154,10 +154,11 @@ class _Splitter:
         order = [value for _, value in scope.inputs]
         return tuple(sorted(outside, key=lambda name: order.index(name) if name in order else len(order)))
 
-    def _outputs(self, start: int, stop: int) -> tuple[str, ...]:
+    def _outputs(self, scope: Scope, start: int, stop: int) -> tuple[str, ...]:
         nodes = self._graph.nodes[start:stop]
+        stated = [name for name in scope.outputs if start <= self._position.get(name, -1) < stop]
         read = [node.name for node in nodes if self._last_read[node.name] >= stop]
-        return tuple(read) or (nodes[-1].name,)  # what nobody reads is still something
+        return tuple(dict.fromkeys((*stated, *read))) or (nodes[-1].name,)  # what nobody reads is still something
 
 
 def name_of_input(part: Part, value: str) -> str:

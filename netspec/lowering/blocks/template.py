@@ -6,7 +6,7 @@ A backend emits units, which make an instance a draft; `generalize` makes a temp
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import Given
@@ -45,6 +45,7 @@ class Unit:
         run: statements that compute its values; numbers of both may differ between instances.
         passes: the variables that it reads and gives, where an instance without it passes the one on as the other.
         pads: the member whose padding it is, if it is no more.
+        merges: the variables that it reads, if several, and the one that it gives; without it one of them is passed on.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Unit:
     run: tuple[Statement, ...]
     passes: tuple[str, str] | None = None
     pads: str = ""
+    merges: tuple[tuple[str, ...], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,21 @@ class Template:
     Attributes:
         computed: numbers that are computed from parameters, by name, each from those before.
         fullest: the position of an instance that has all the units.
+        joined: variables that are called as another one, since some instances pass that on.
     """
 
     units: tuple[Unit, ...]
     parameters: tuple[Parameter, ...] = ()
     computed: tuple[tuple[str, Expression], ...] = ()
     fullest: int = 0
+    joined: Mapping[str, str] = field(default_factory=dict)
+
+    def join(self, names: Mapping[str, str]) -> dict[str, str]:
+        """What variables are called in source, those that are joined as what they are joined to."""
+        called = dict(names)
+        for target, source in self.joined.items():
+            called[target] = called[source]
+        return called
 
     @property
     def names(self) -> tuple[str, ...]:

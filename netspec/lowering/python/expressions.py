@@ -24,7 +24,8 @@ from netspec.lowering.python.source import (
 WIDTH: Final = 88
 INDENT: Final = "    "
 COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
-CHAINS: Final = ("+", "*", "/", "@")  # the operators of which a second one may follow without parentheses
+LOGIC: Final = ("and", "or")
+CHAINS: Final = ("+", "*", "/", "@", *LOGIC)  # the operators of which a second one may follow without parentheses
 
 
 def render_expression(expression: Expression) -> str:
@@ -95,7 +96,13 @@ def _binary(expression: Binary) -> str:
     if operator in COMPARISONS:
         return f"{_compared(left)} {operator} {_compared(right)}"
     chain = isinstance(left, Binary) and left.operator == operator in CHAINS
-    return f"{render_expression(left) if chain else _primary(left)} {operator} {_primary(right)}"
+    return f"{render_expression(left) if chain else _beside(left, operator)} {operator} {_beside(right, operator)}"
+
+
+def _beside(expression: Expression, operator: str) -> str:
+    """One operand: whatever is compared binds closer than `and` and `or`."""
+    closer = operator in LOGIC and isinstance(expression, Binary) and expression.operator not in LOGIC
+    return render_expression(expression) if closer else _primary(expression)
 
 
 def _compared(expression: Expression) -> str:
@@ -143,8 +150,8 @@ def _operands(chain: Binary, indent: str) -> list[str]:
     while isinstance(left, Binary) and left.operator == chain.operator:
         operands.append(left.right)
         left = left.left
-    rest = [f"{indent}{chain.operator} {_primary(operand)}" for operand in reversed(operands)]
-    return [indent + _primary(left), *rest]
+    rest = [f"{indent}{chain.operator} {_beside(operand, chain.operator)}" for operand in reversed(operands)]
+    return [indent + _beside(left, chain.operator), *rest]
 
 
 def _branches(choice: Conditional, indent: str) -> list[str]:

@@ -10,6 +10,7 @@ from netspec.graph import Graph
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, values_of
 
 RUNNING = "x"
+UNREAD = "_"  # one of several values of a part, which nobody reads
 
 
 def module_name(spec_name: str) -> str:
@@ -107,6 +108,8 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
         for value in values:
             if chained[index] or (index == last and values == part.outputs and len(values) == 1):
                 variables[value] = RUNNING
+            elif len(values) > 1 and value not in readers and value not in part.outputs:
+                variables[value] = UNREAD
             else:
                 name = local_name(member, part)
                 own_name(value, name if len(values) == 1 else f"{name}_{value.rpartition('.')[2]}")

@@ -61,7 +61,7 @@ def _is_range(node: Node) -> bool:
 def _next(graph: Graph, part: Part, node: Node) -> Node | None:
     """The slice that a slice goes into: the next member of the part, its only reader, and of another axis."""
     readers = graph.readers[node.name]
-    if node.name in graph.outputs or len(readers) != 1 or not _is_range(readers[0]):
+    if node.name in {*graph.outputs, *part.outputs} or len(readers) != 1 or not _is_range(readers[0]):
         return None
     position = next((index for index, member in enumerate(part.members) if member is node), len(part.members))
     if part.members[position + 1 : position + 2] != (readers[0],):

@@ -135,6 +135,9 @@ def formulas_of(block: BlockSpec) -> Iterator[Formula]:
         stated = layer.value.entries if isinstance(layer.value, MappingNode) else {}
         for attribute, entry in stated.items():
             yield from (Formula(name, attribute, code) for code in _expressions_in(entry.value))
+            if isinstance(entry.value, MappingNode):
+                for part, own in entry.value.entries.items():
+                    yield from (Formula(name, f"{attribute}.{part}", code) for code in _expressions_in(own.value))
 
 
 def _expressions_in(node: DocumentNode) -> Iterator[str]:

@@ -125,5 +125,14 @@ def test_what_some_pad_is_padded_where_the_spec_says_so(tmp_path: Path) -> None:
     check_values(graph)
 
 
+def test_instances_that_differ_in_form_share_a_function() -> None:
+    graph = load_graph("tests/golden/variants.yaml")
+    functions = functions_of(graph)
+    assert list(functions) == ["conv_bn", "branches", "reduce", "gated", "build_variants"]
+    assert "return residual, skip" in functions["gated"], "in the order of the block's outputs"
+    assert 'padding="same"' in functions["conv_bn"], "of a kernel of one element too"
+    check_values(graph)
+
+
 def test_functions_that_differ_are_called_after_where_they_are_used() -> None:
     assert list(functions_of(load_graph("specs/mobilenet-v3-small.yaml")))[:2] == ["conv_bn", "conv_bn_depthwise"]

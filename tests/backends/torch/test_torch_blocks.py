@@ -14,7 +14,7 @@ from netspec_torch import BACKEND
 from netspec import reference
 from netspec.graph import Graph, Node, make_node
 from netspec.lowering.python.module import load_source
-from netspec.ops import Conv2d, Slice, Tanh
+from netspec.ops import Conv2d, GroupNorm, Slice, Tanh
 from netspec.ops.attributes import both, padding_of
 from netspec.spec import load_graph
 from netspec.types import DType
@@ -58,7 +58,7 @@ def test_a_family_has_a_class_a_block() -> None:
     classes = classes_of(load_graph("specs/resnet.yaml"))
     assert list(classes) == ["Projection", "Bottleneck", "Resnet50"]
     assert "self.downsample = (\n            Projection(in_channels, out, stride=stride)\n" in classes["Bottleneck"]
-    assert "*(Bottleneck(1024, 256) for _ in range(5))," in classes["Resnet50"]
+    assert "Bottleneck(512, 256, stride=2), *(Bottleneck(1024, 256) for _ in range(5))" in classes["Resnet50"]
     assert len(str(BACKEND.lower(load_graph("specs/resnet.yaml", {"depth": 152})).content).splitlines()) < 110
 
 
@@ -110,12 +110,63 @@ def test_an_instance_without_a_layer_shares_the_class_where_that_could_be_identi
     check_values(graph)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_instances_that_differ_in_form_share_a_class() -> None:
+    graph = load_graph("tests/golden/variants.yaml")
+    classes = classes_of(graph)
+    assert list(classes) == ["PaddedAvgPool2d", "ConvBn", "Branches", "Reduce", "Gated", "Variants"]
+    assert "return residual, skip" in classes["Gated"], "in the order of the block's outputs"
+    assert "_, gated3_skip = self.gated3(gated2_residual)\n" in classes["Variants"]
+    assert (
+        "        if self.has_skip:\n            x = self.skip(input)\n            main = main + x\n"
+        in classes["Branches"]
+    )
+    check_values(graph)
+    artifact = BACKEND.lower(graph)
+    model = getattr(load_source(str(artifact.content), "variants"), artifact.entry)().eval()
+    x = torch.randn(2, 4, 9, 8, generator=torch.Generator().manual_seed(0))
+    for ours, theirs in zip(torch.jit.script(model)(x), model(x), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_what_is_merged_is_not_joined_to_what_is_read_later(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        """name: merged
+input: {shape: [4, 5, 5]}
+blocks:
+  unit:
+    parameters: {more: true, gate: true}
+    layers:
+      a: {op: relu}
+      b: {op: sigmoid, inputs: input, when: "${more}"}
+      ab: {op: multiply, inputs: [a, b], when: "${more}"}
+      c: {op: tanh, inputs: "${'ab' if more else 'a'}"}
+      d: {op: add, inputs: [c, a]}
+      gated: {op: multiply, inputs: [d, c], when: "${gate}"}
+      end: {op: relu, inputs: "${'gated' if gate else 'd'}"}
+layers:
+  all: {block: unit}
+  less: {block: unit, more: false}
+  least: {block: unit, more: false, gate: false}
+"""
+    )
+    graph = load_graph(path)
+    assert list(classes_of(graph)) == ["Unit", "Merged"]
+    check_values(graph)
+
+
 def test_numbers_of_layers_become_arguments_and_forms_do_not(blocks: Graph) -> None:
     conv = blocks.values["units.1.conv"]
     assert isinstance(conv, Node)
     wide = Conv2d(filters=4, kernel_size=both(3), padding=padding_of((1, 2, 3, 2)))
     graph = changed(blocks, units_1_conv=replace(conv, op=wide))
-    assert len([name for name in classes_of(graph) if name.startswith("Unit")]) == 2, "one pads by a step of its own"
+    classes = classes_of(graph)
+    assert len([name for name in classes if name.startswith("Unit")]) == 1
+    assert "self.conv = PaddedConv2d(" in classes["Unit"], "one has sides that differ"
+    check_values(graph)
+    graph = changed(blocks, units_1_act=replace(blocks.values["units.1.act"], op=GroupNorm(groups=2)))
+    assert len([name for name in classes_of(graph) if name.startswith("Unit")]) == 2, "a norm is no activation"
     check_values(graph)
 
 
@@ -201,7 +252,7 @@ def test_numbers_in_forward_are_attributes(windows: Graph) -> None:
     assert "self.shift = shift\n" in window
     assert "self.half_ = half\n" in window, "modules have a method of this name"
     assert "x = x.roll((self.half_,), (2,))\n" in window
-    assert "x = F.pad(x, self.pad)\n" in window
+    assert "x = F.pad(x, (self.half_, 0, self.half_, 0))\n" in window, "as the spec says each side"
     assert "self.heads = nn.Conv2d(4, 4, kernel_size=1, groups=heads)" in window
     assert "        if self.shift > 0:\n            x = x.roll((-self.shift, -self.shift), (2, 3))\n" in window
     assert "x = x.reshape(-1, 4, self.count, self.size, self.count, self.size)\n" in window

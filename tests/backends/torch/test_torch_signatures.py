@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from netspec_torch import BACKEND
 from netspec_torch.signatures import SIGNATURES
+from netspec_torch.support.conv2d import PaddedConv2d
 
 from netspec.spec import load_graph
 from netspec.weights import initialize
@@ -30,7 +31,7 @@ def _is_layer(called: str) -> bool:
 
 
 def test_every_optional_argument_is_listed() -> None:
-    check_signatures(BACKEND, SIGNATURES, _is_layer)
+    check_signatures(BACKEND, SIGNATURES, _is_layer, PaddedConv2d=PaddedConv2d)
 
 
 @pytest.mark.parametrize(
