@@ -14,7 +14,7 @@ import numpy as np
 from netspec.errors import BackendError
 from netspec.graph.weights import check_weights
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
-from netspec.lowering.trainer import ITERATE
+from netspec.lowering.trainer import ITERATE, require_statistics
 from netspec.ops.base import Array, Weights
 from netspec.types import DType, TensorType
 from netspec_keras.layout import native_order, native_shape
@@ -131,6 +131,7 @@ class KerasTrainer(Trainer):
         inputs = self._inputs(batch.inputs, in_training=True)
         classes, *size = self._graph.type_of(self._graph.outputs[0]).features
         batch.require_targets(classes, size)
+        require_statistics(self._graph, len(batch.labels))
         given = {"inputs": inputs, "labels": batch.labels, "total": np.float64(total)}
         some = {
             "shifts": batch.shifts,

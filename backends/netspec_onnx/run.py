@@ -57,15 +57,15 @@ class OnnxFile(SavedModel):
         self.preprocessing = read_preprocessing(path, metadata.get(METADATA_PREPROCESSING, ""), inputs[0].name)
         self._input = inputs[0].name
         self._element = ELEMENTS[inputs[0].type]
-        self._outputs = [value.name for value in self._session.get_outputs()]
+        self.output_shapes = {value.name: tuple(value.shape[1:]) for value in self._session.get_outputs()}
 
     def __call__(self, batch: Array) -> dict[str, Array]:
         """Every output by name, for a batch of the input in (N, C, H, W)."""
         if batch.shape[1:] != self.input_shape:
             expected = ", ".join(["N", *map(str, self.input_shape)])
             raise BackendError(f"{self.name}: expected an input of shape ({expected}), received {batch.shape}")
-        results = self._session.run(self._outputs, {self._input: batch.astype(self._element, copy=False)})
-        return dict(zip(self._outputs, results, strict=True))
+        results = self._session.run([*self.output_shapes], {self._input: batch.astype(self._element, copy=False)})
+        return dict(zip(self.output_shapes, results, strict=True))
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:

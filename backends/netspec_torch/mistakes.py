@@ -1,4 +1,4 @@
-"""What PyTorch raises in a step that is no defect: a batch that is too large for the machine, or too small."""
+"""What PyTorch raises in a step that is no defect: a batch that is too large for the machine."""
 
 from __future__ import annotations
 
@@ -24,11 +24,4 @@ def mistakes_told(device: str) -> Iterator[None]:
         raise BackendError(
             f"{device} has not the memory for this batch",
             "halve training.batch_size and double training.accumulate: the step stays the same",
-        ) from error
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise BackendError(
-            "batch normalization in training needs more than one value of each channel",
-            "set training.last_batch to drop, or another training.batch_size",
         ) from error

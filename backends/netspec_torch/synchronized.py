@@ -69,8 +69,6 @@ class SynchronizedBatchNorm(nn.Module):
         if not self.training:
             return batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         count = self.share.total * x.shape[2:].numel()
-        if count < 2:
-            raise ValueError("Expected more than 1 value per channel when training")  # as PyTorch's own says it
         y: Tensor
         y, mean, variance = BatchNormFunction.apply(x, self.weight, self.bias, self.eps, self.share, count)
         seen = variance * (count / (count - 1)) if self.unbiased else variance

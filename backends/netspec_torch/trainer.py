@@ -16,7 +16,7 @@ from torch import Tensor
 from netspec.errors import BackendError
 from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
-from netspec.lowering.trainer import ITERATE
+from netspec.lowering.trainer import ITERATE, require_statistics
 from netspec.ops.base import Array, Weights
 from netspec_torch.alike import facts_of
 from netspec_torch.average import Average
@@ -223,6 +223,7 @@ class TorchTrainer(Trainer):
         seen = torch.zeros(2, dtype=torch.float64, device=self._device)
         with self._dropout.drawn(key, self.rank, self._processes.tower):
             for place in places:
+                require_statistics(self._artifact.graph, counts[place])
                 batch = batches[place] if place < len(batches) and len(batches[place].labels) else None
                 self._share.own, self._share.total = len(batch.labels) if batch else 0, counts[place]
                 with without_exchange(self._network, wanted=place != places[-1]):

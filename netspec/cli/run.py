@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,8 +112,9 @@ def _load_file(path: Path) -> Loaded:
     from netspec.lowering import find_backend
 
     saved = find_backend("onnx").open(path)
+    output = _require_scores(saved.name, saved.output_shapes)
     preprocessing = _require_preprocessing(saved.name, saved.preprocessing)
-    runner = Runner("onnx", lambda batch: _scores(saved.name, saved(batch)))
+    runner = Runner("onnx", lambda batch: saved(batch)[output])
     return Loaded(saved.name, saved.input_shape, preprocessing, (runner,))
 
 
@@ -135,6 +136,7 @@ def _load_spec(
             f"{graph.name} has {len(graph.inputs)} inputs; only networks of one input run on photographs"
         )
     (value,) = graph.inputs
+    output = _require_scores(graph.name, {name: graph.type_of(name).features for name in graph.main})
     preprocessing = _require_preprocessing(graph.name, value.preprocessing)
     backends = [find_backend(name) for name in names] if names else installed_backends()[0]
     for backend in backends:
@@ -145,7 +147,7 @@ def _load_spec(
     def load(backend: Backend) -> Runner:
         say(f"loading {backend.name}")
         model = backend.load(backend.lower(graph), weights)
-        return Runner(backend.name, lambda batch: _scores(graph.name, model.forward({value.name: batch})))
+        return Runner(backend.name, lambda batch: model.forward({value.name: batch})[output])
 
     return Loaded(graph.name, value.type.features, preprocessing, tuple(load(backend) for backend in backends))
 
@@ -163,17 +165,17 @@ def _require_preprocessing(name: str, preprocessing: Preprocessing | None) -> Pr
     return preprocessing
 
 
-def _scores(name: str, outputs: dict[str, Array]) -> Array:
-    """The first output, which has to be a number a class."""
+def _require_scores(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The first output, which has to be a number a class: known before anything is loaded or computed."""
     from netspec.errors import NetspecError
 
-    output, scores = next(iter(outputs.items()))
-    if scores.ndim != 2:
+    output, shape = next(iter(shapes.items()))
+    if len(shape) != 1:
         raise NetspecError(
-            f"{name}: its output {output} has shape {scores.shape[1:]}, expected a number a class",
+            f"{name}: its output {output} has shape {shape}, expected a number a class",
             "a network that tells the class of each pixel is scored with its masks: `netspec eval`",
         )
-    return scores
+    return output
 
 
 def _run(

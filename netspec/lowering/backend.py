@@ -73,11 +73,13 @@ class SavedModel(ABC):
     Attributes:
         name: the spec's name.
         input_shape: the axes of its one input after the batch.
+        output_shapes: those of each output, by name.
         preprocessing: how a photograph becomes that input; None when the spec does not say.
     """
 
     name: str
     input_shape: tuple[int, ...]
+    output_shapes: Mapping[str, tuple[int, ...]]
     preprocessing: Preprocessing | None
 
     @abstractmethod

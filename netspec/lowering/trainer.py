@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from netspec.errors import BackendError, WeightsError
 from netspec.graph import Graph, Normalization
+from netspec.ops import BatchNorm
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
 
@@ -95,6 +97,25 @@ class Batch:
             None if self.shares is None else self.shares[samples],
             None if self.weights is None else self.weights[samples],
         )
+
+
+def require_statistics(graph: Graph, samples: int) -> None:
+    """That a batch of so many samples, over all ranks, has a variance for each batch normalization: one value has none.
+
+    Frameworks part here: PyTorch refuses it, Keras divides by 0 or gives the bias.
+
+    Raises:
+        BackendError: of a channel, one has a single value.
+    """
+    if samples != 1:
+        return
+    for node in graph.nodes:
+        if isinstance(node.op, BatchNorm) and math.prod(graph.type_of(node.inputs[0]).features[1:]) == 1:
+            raise BackendError(
+                f"{node.name}: batch normalization in training needs more than one value of each channel, and a batch "
+                "of one sample has one",
+                "--set training.last_batch=drop, or another training.batch_size",
+            )
 
 
 @dataclass(frozen=True, slots=True)

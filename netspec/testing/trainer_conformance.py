@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from netspec.errors import BackendError, WeightsError
-from netspec.lowering import TrainingState
+from netspec.lowering import Batch, TrainerSettings, TrainingState
 from netspec.testing.map_conformance import MapConformance
 from netspec.testing.mixing_conformance import MixingConformance
+from netspec.testing.networks import Chain
 from netspec.testing.state_conformance import StateConformance, assert_close
 from netspec.testing.trainer_cases import (
     ADAM,
@@ -223,3 +224,8 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
             learner.import_state(replace(state, slots={"velocity": {"conv.bias": np.zeros(3)}}))
         with pytest.raises(WeightsError, match=r"velocity of batch\.running_mean: expected no such weight"):
             learner.import_state(replace(state, slots={"velocity": {"batch.running_mean": np.zeros(4)}}))
+        flat = Chain("flat", facts=(4,)).add("norm", "batch_norm").add("fc", "dense", units=3).graph()
+        weights = {name: np.ones(w.shape, np.float32) for name, w in flat.weights.items()}
+        learner = self.backend.trainer(flat, weights, TrainerSettings(recipe(), device="cpu"))
+        with pytest.raises(BackendError, match=r"^norm: batch normalization in training needs more than one value"):
+            learner.step([Batch(np.ones((1, 4)), np.array([0]), np.array([0]))], 0.1, 1, 0)

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.graph import Graph, Node, Normalization
+from netspec.graph import Graph, Normalization
 from netspec.lowering import Backend, find_backend
-from netspec.ops import Softmax
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
 from netspec.recipe.augmentation import Views
@@ -159,14 +158,14 @@ def _predictor(
     name = graph.inputs[0].name
     if weights.suffix == ONNX:
         model = find_backend("onnx").open(weights)
-        if model.input_shape != graph.inputs[0].type.features:
+        found = (model.input_shape, *model.output_shapes.values())
+        expected = tuple(graph.type_of(value).features for value in (name, *graph.main))
+        if found != expected:
             raise NetspecError(
-                f"{weights}: takes an input of {list(model.input_shape)}, and {graph.name} one of "
-                f"{list(graph.inputs[0].type.features)}",
+                f"{weights}: computes {_shapes(found)}, and {graph.name} {_shapes(expected)}",
                 "it was built from another spec",
             )
-        output = graph.values[graph.outputs[0]]
-        probabilities = isinstance(output, Node) and isinstance(output.op, Softmax)
+        probabilities = logits.outputs[0] != graph.main[0]
 
         def run(inputs: NDArray[Any]) -> Array:
             (values,) = model(network_inputs(inputs, None, figures)).values()
@@ -180,3 +179,9 @@ def _predictor(
         return loaded.forward({name: network_inputs(inputs, None, figures)})[logits.outputs[0]]
 
     return forward
+
+
+def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
+    """An input's and the outputs', `[3, 32, 32] → [10]`."""
+    first, *others = map(list, shapes)
+    return f"{first} → {', '.join(map(str, others))}"

@@ -11,6 +11,7 @@ from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.graph.mean import write_npy
 from netspec.lowering import Backend, Batch, Trainer
+from netspec.lowering.trainer import require_statistics
 from netspec.recipe.augmentation import Views
 from netspec.spec import write_spec
 from netspec.spec.write import mean_images
@@ -110,7 +111,7 @@ class Session:
 
     def _batches(self) -> Batches:
         material = self.material
-        return Batches(
+        batches = Batches(
             material.splits.training,
             material.input.type.features,
             self._preprocessing,
@@ -121,6 +122,9 @@ class Session:
             on_bad_sample=self.options.on_bad_sample,
             rule=material.rule,
         )
+        steps = Schedule(material.recipe, batches.steps_per_epoch).total_steps
+        require_statistics(material.graph, batches.smallest(steps))
+        return batches
 
     def _loop(self, batches: Batches, observers: Observers, stop: StopSignals) -> Loop:
         material, options = self.material, self.options

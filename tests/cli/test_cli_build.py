@@ -161,6 +161,18 @@ def test_a_folder_is_no_photograph_and_names_are_as_many_as_classes(
     assert "not UTF-8 text" in call(photograph)[2]
 
 
+@pytest.mark.parametrize("of_a_spec", [True, False])
+def test_a_network_of_pixels_is_told_before_anything_is_read(
+    netspec: Run, write_spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_a_spec: bool
+) -> None:
+    spec = write_spec("map.yaml", **{"  flat: {op: flatten}\n": "", '{op: dense, units: "${classes}"}': "{op: relu}"})
+    netspec("build", spec, "--backend", "onnx", "--out", tmp_path)
+    monkeypatch.setattr("netspec.cli.run._run", lambda *_: pytest.fail("an image is read"))
+    code, out, err = netspec("run", spec if of_a_spec else tmp_path / "onnx" / "small.onnx", tmp_path / "absent.png")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: small: its output fc has shape (4, 7, 6), expected a number a class\nhint: ")
+
+
 def test_a_file_that_is_no_model_is_an_error(netspec: Run, photograph: Path) -> None:
     code, out, err = netspec("run", photograph, photograph)
     assert (code, out) == (2, "")

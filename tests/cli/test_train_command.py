@@ -125,7 +125,9 @@ def test_eval_says_what_does_not_fit(netspec: Run, tmp_path: Path) -> None:
     file = tmp_path / "onnx" / "lenet5.onnx"
     code, _, err = netspec("eval", "specs/cifar-alexnet-keras.yaml", "--weights", file)
     assert code == 2
-    assert "takes an input of [1, 32, 32], and cifar-alexnet-keras one of [3, 32, 32]" in err
+    assert "computes [1, 32, 32] → [10], and cifar-alexnet-keras [3, 32, 32] → [10]" in err
+    code, _, err = netspec("eval", "specs/lenet5.yaml", "--weights", file, "--set", "classes=12")
+    assert (code, "computes [1, 32, 32] → [10], and lenet5 [1, 32, 32] → [12]" in err) == (2, True)
     code, _, err = netspec("eval", "specs/lenet5.yaml", "--weights", file, "--backend", "torch")
     assert code == 2
     assert "leave out --backend" in err

@@ -50,6 +50,16 @@ def test_what_does_not_fit_is_told(run: Run, spec: Path, change: tuple[str, str]
         run()
 
 
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+def test_a_last_batch_that_has_no_variance_is_told_before_the_first_step(
+    run: Run, tmp_path: Path, backend: str
+) -> None:
+    with pytest.raises(NetspecError, match=r"norm: batch normalization .* of one sample has one\nhint: .*last_batch"):
+        run(backend, ("training.batch_size=10",), holdout=0.1225)  # 351 samples, one more than 35 batches have
+    assert not (tmp_path / "runs" / "small").exists()
+    assert run(backend, ("training.batch_size=10", "training.epochs=null", "training.steps=3"), holdout=0.1225).folder
+
+
 def test_a_plateau_needs_a_validation_set(run: Run) -> None:
     with pytest.raises(NetspecError, match="there is no validation set"):
         run(holdout=0.0)

@@ -106,6 +106,12 @@ class Batches:
         whole, left = divmod(len(self._dataset), self._size)
         return whole + (left > 0 and self._recipe.last_batch == "keep")
 
+    def smallest(self, steps: int) -> int:
+        """The samples of the smallest batch, over all ranks, of a run of so many optimizer steps."""
+        size, left = self._recipe.batch_size, len(self._dataset) % self._recipe.batch_size
+        last = self._recipe.last_batch == "keep" and steps >= self.steps_per_epoch
+        return left if left and last else size
+
     def step(self, step: int, threads: int | None = None) -> StepBatch:
         """The batches of an optimizer step, counted from 0: the same whenever it is asked for.
 

@@ -12,7 +12,7 @@ from netspec_torch.trainer import TorchTrainer
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
-from netspec.lowering import Batch, TrainerSettings
+from netspec.lowering import TrainerSettings
 from netspec.testing.networks import Chain
 from netspec.testing.trainer_cases import batch_of, network, normalization, recipe, with_masks
 from netspec.testing.trainer_conformance import TrainerConformance
@@ -109,10 +109,3 @@ class TestTorchTrainer(TrainerConformance):
         mended = r"cpu has not the memory for this batch\nhint: halve training\.batch_size"
         with pytest.raises(BackendError, match=mended), mistakes_told("cpu"):
             torch.empty(1 << 52)
-
-    def test_a_batch_of_one_cannot_be_normalized_by_its_statistics(self) -> None:
-        graph = Chain("flat", facts=(4,)).add("norm", "batch_norm").add("fc", "dense", units=3).graph()
-        weights = {name: np.ones(w.shape, np.float32) for name, w in graph.weights.items()}
-        learner = BACKEND.trainer(graph, weights, TrainerSettings(recipe(), device="cpu"))
-        with pytest.raises(BackendError, match=r"more than one value of each channel\nhint: set training\.last_batch"):
-            learner.step([Batch(np.ones((1, 4)), np.array([0]), np.array([0]))], 0.1, 1, 0)
