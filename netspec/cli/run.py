@@ -171,7 +171,7 @@ def _scores(name: str, outputs: dict[str, Array]) -> Array:
     if scores.ndim != 2:
         raise NetspecError(
             f"{name}: its output {output} has shape {scores.shape[1:]}, expected a number a class",
-            "a network that tells the class of each pixel is scored with its masks: `netspec eval`",
+            "a segmentation network is scored with masks: `netspec eval`",
         )
     return scores
 
