@@ -173,7 +173,7 @@ def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Pa
     if "://" in named:
         problems.fail(at, f"{quote(named)} is not a path", "download it beside this file, and name that")
     if Path(named).is_absolute():
-        problems.fail(at, f"{quote(named)} is absolute", "write the path as it is seen from this file")
+        problems.fail(at, f"{quote(named)} is absolute", "write the path relative to this file")
     if Path(named).suffix not in SUFFIXES:
         problems.fail(at, f"{quote(named)} is not a YAML file", "expected a name that ends in .yaml or .yml")
     path = Path(os.path.normpath(here.parent / named))
