@@ -71,12 +71,12 @@ def staged(folder: Path) -> Iterator[Path]:
 
     made: list[Path] = []
     try:
-        with _told_as_error(folder):
+        with _as_netspec_error(folder):
             _make_folder(folder, made)
             stage = Path(tempfile.mkdtemp(prefix=".netspec-", dir=folder))
         try:
             yield stage
-            with _told_as_error(folder):
+            with _as_netspec_error(folder):
                 _move_files(stage, folder, made)
             made.clear()
         finally:
@@ -88,7 +88,7 @@ def staged(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _told_as_error(folder: Path) -> Iterator[None]:
+def _as_netspec_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

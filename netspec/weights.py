@@ -148,7 +148,7 @@ def _map_arrays(path: Path) -> dict[str, Array]:
     NumPy has no bfloat16: those are float32 here, and copies.
 
     Raises:
-        WeightsError: an element type that NumPy has not.
+        WeightsError: an element type that NumPy lacks.
     """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -166,7 +166,7 @@ def _map_arrays(path: Path) -> dict[str, Array]:
             wide = data[start:end].view(_ELEMENTS[entry["dtype"]])
         else:
             raise WeightsError(
-                f"{path}: {name} has elements of type {entry['dtype']}, whose numbers NumPy has not",
+                f"{path}: {name} has elements of type {entry['dtype']}, which NumPy lacks",
                 "save it in float32, float16 or bfloat16",
             )
         arrays[name] = wide.reshape(entry["shape"]).view(np.ndarray)

@@ -41,6 +41,12 @@ def test_a_layer_more_leaves_the_others_as_they_were() -> None:
     assert not np.array_equal(ours["fc1.weight"], initialize(short, 8)["fc1.weight"])
 
 
+def test_streams_of_other_keys_are_others() -> None:
+    """Also where the parts of a key, one after the other, are the same text."""
+    keys = [(1, "2", "ab", "c"), (1, "2", "a", "bc"), (1, "2a", "bc"), (12, "ab", "c")]
+    assert len({stream(seed, *parts).random() for seed, *parts in keys}) == len(keys)
+
+
 def moments(
     initializer: object, shape: tuple[int, ...] = (200, 500), fan_in: int = 50, fan_out: int = 150
 ) -> np.ndarray:
@@ -186,6 +192,14 @@ def test_numbers_at_odd_addresses_are_copied(tmp_path: Path) -> None:
     (loaded,) = load_weights(path, graph).values()
     np.testing.assert_array_equal(loaded, array)
     assert loaded.flags.aligned
+
+
+def test_numbers_whose_squares_overflow_are_finite(tmp_path: Path) -> None:
+    graph = towers()
+    weights = initialize(graph)
+    weights["fc1.bias"] = np.full_like(weights["fc1.bias"], 1e30)
+    loaded = load_weights(save_weights(tmp_path / "w.safetensors", graph, weights), graph)
+    np.testing.assert_array_equal(loaded["fc1.bias"], weights["fc1.bias"])
 
 
 def test_files_of_other_libraries_are_told_how_to_come_in(tmp_path: Path) -> None:

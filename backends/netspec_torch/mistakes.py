@@ -22,6 +22,6 @@ def mistakes_told(device: str) -> Iterator[None]:
         if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
             raise
         raise BackendError(
-            f"{device} has not the memory for this batch",
+            f"{device} does not have the memory for this batch",
             "halve training.batch_size and double training.accumulate: the step stays the same",
         ) from error

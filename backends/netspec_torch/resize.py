@@ -17,7 +17,7 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Resize)
 def resize(op: Resize, node: Node, out: ModuleWriter) -> None:
-    """`F.interpolate`, by one of its modes; a layer of our own for rules that it has not."""
+    """`F.interpolate`, by one of its modes; a layer of our own for rules that it lacks."""
     (x,), size = out.inputs(node), pair(op.target)
     settings = _settings(op, node)
     if settings is not None:

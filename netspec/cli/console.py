@@ -88,19 +88,19 @@ def progress() -> Iterator[Callable[[str], None]]:
     with hushed():
         if sys.stderr.isatty():
             with _spinner() as say:
-                yield _heedful(say)
+                yield _interruptible(say)
         else:
-            yield _heedful(lambda _: None)
+            yield _interruptible(lambda _: None)
 
 
-def _heedful(say: Callable[[str], None]) -> Callable[[str], None]:
-    """The same, between two stages: an interrupt that a library swallowed in the last one ends the command here."""
+def _interruptible(say: Callable[[str], None]) -> Callable[[str], None]:
+    """`say`, which first raises an interrupt that a library swallowed in the stage before."""
 
-    def heedful(text: str) -> None:
+    def interruptible(text: str) -> None:
         raise_lost()
         say(text)
 
-    return heedful
+    return interruptible
 
 
 @contextmanager

@@ -34,7 +34,7 @@ Examples:
 @set_option
 @json_option
 def command(before: Path, after: Path, settings: tuple[str, ...], as_json: bool) -> None:
-    """Show the layers that B has not (-), has too (+) or has otherwise (~), and what that does to the totals.
+    """Show the layers that B lacks (-), adds (+) or changes (~), and how the totals change.
 
     Layers are the same where their names are. The exit code is 0 whether anything differs or not.
     """

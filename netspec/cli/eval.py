@@ -49,16 +49,20 @@ Examples:
     metavar="FILE",
     help="A .safetensors file, a checkpoint too; or a .onnx that `netspec build` wrote.",
 )
-@click.option("--data", default="digits", metavar="PATH", show_default=True, help="As of `netspec train`.")
+@click.option(
+    "--data", default="digits", metavar="PATH", show_default=True, help="What to evaluate on, as for `netspec train`."
+)
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Evaluate what a training with this share held back of undivided data.  [default: all of it]",
+    help="Evaluate the part of undivided data that training with this --holdout set aside.  [default: all of it]",
 )
 @backends_option("--backend", "torch, keras, onnx, or all.  [default: torch; onnx for a .onnx]")
 @click.option(
-    "--views", type=click.Choice(["1", "10"]), help="The centre, or the paper's ten views alone.  [default: both]"
+    "--views",
+    type=click.Choice(["1", "10"]),
+    help="Only the centre crop, or only the paper's ten views.  [default: both]",
 )
 @bad_sample_option
 @set_option
@@ -76,10 +80,10 @@ def command(
 ) -> int:
     """Top-1 and top-5 errors of trained weights, with the centre crop and with the paper's ten views averaged.
 
-    Of networks that tell the class of each pixel: the share of pixels that are wrong, and the mean over the classes of
-    intersection over union, in the whole of each image, tile by tile.
+    For segmentation networks: the share of pixels that are classified wrongly, and the mean intersection over union of
+    the classes, over the whole of each image, tile by tile.
 
-    Of data that is divided its validation part is evaluated. With several backends their losses are compared; exit
+    Where data is divided, its validation part is evaluated. With several backends their losses are compared; exit
     code 1 when they do not agree.
     """
     from netspec.spec import elaborate, read_spec

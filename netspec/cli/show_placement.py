@@ -145,7 +145,7 @@ def draw(placement: Placement, batch: int) -> Iterator[str]:
         moved = [c for c in crossings if c.forward or c.backward]
         for crossing in moved:
             yield _beside("│".center(BOX), "│".center(BOX), "╳" if crossing is moved[0] else "")
-            yield _told(crossing, batch).center(2 * BOX + GAP).rstrip()
+            yield _sentence(crossing, batch).center(2 * BOX + GAP).rstrip()
         if moved:
             yield _beside("▼".center(BOX), "▼".center(BOX), "")
         if nodes:
@@ -171,7 +171,7 @@ def _stages(placement: Placement) -> Iterator[tuple[list[Crossing], list[str]]]:
     yield [crossing for crossing in placement.crossings if not crossing.readers], []
 
 
-def _told(crossing: Crossing, batch: int) -> str:
+def _sentence(crossing: Crossing, batch: int) -> str:
     forward, backward = crossing.forward * batch, crossing.backward * batch
     ways = [f"{memory(size)} {way}" for size, way in ((forward, "forward"), (backward, "backward")) if size]
     return f"{crossing.value} crosses: {', '.join(ways)} to each"

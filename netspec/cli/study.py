@@ -68,7 +68,7 @@ The same command again goes on where it was stopped, and leaves alone what is fi
 """,
 )
 @click.argument("file", type=FILE, metavar="STUDY")
-@click.option("--data", metavar="PATH", help="As of `netspec train`.  [default: the study's]")
+@click.option("--data", metavar="PATH", help="What to train on, as for `netspec train`.  [default: the study's]")
 @click.option("--validation", metavar="PATH", help="Likewise.")
 @click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE", help="Likewise.")
 @click.option("--backend", metavar="NAME", help="torch or keras.  [default: the study's]")

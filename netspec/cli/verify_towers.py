@@ -38,7 +38,7 @@ def compare_towers(
         common: weights, recipe and seed, as `verify_towers` takes them.
 
     Raises:
-        click.UsageError: several backends, or what towers have not.
+        click.UsageError: several backends, or something that towers do not offer.
         NetspecError: the spec has no placement, or the backend trains on one device alone.
     """
     from netspec.training.together import towers_of

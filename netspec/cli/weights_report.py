@@ -92,7 +92,7 @@ def _notes(imported: Imported) -> Iterator[str]:
         kinds = Counter(name.rpartition(".")[2] for name in transfer.kept)
         yield f"no weights, and left out: {_listed(f'{count} {kind}' for kind, count in kinds.items())}"
     if transfer.ignored:
-        yield f"of parts that {transfer.graph.name} has not, and left out: {_listed(transfer.ignored)}"
+        yield f"of parts that {transfer.graph.name} does not have, and left out: {_listed(transfer.ignored)}"
     if transfer.constants:
         values = (f"{name} = {value:g}" for name, value in transfer.constants.items())
         yield f"not in {imported.mapping.origin}, and so set: {_listed(values)}"

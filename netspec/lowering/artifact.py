@@ -47,11 +47,6 @@ class Binding:
         axes = axes or tuple(range(len(view)))
         return cls(weight, path, shape, view, axes, native_shape or tuple(view[a] for a in axes))
 
-    @property
-    def moves(self) -> bool:
-        """Whether the native array has another order of elements or another shape."""
-        return self.axes != tuple(range(len(self.view))) or self.native_shape != self.shape
-
     def to_native(self, array: Array) -> Array:
         """The framework's array of a canonical one."""
         return np.ascontiguousarray(array.reshape(self.view).transpose(self.axes).reshape(self.native_shape))

@@ -32,16 +32,17 @@ class Batch:
     Attributes:
         inputs: images (N, H, W, C), already cropped and flipped: uint8, or float32 where what was done to them left no
             whole numbers; or features, floating and canonical (N, …). Units: of images, pixel values.
-        labels: class numbers; of a sample that was mixed of two, that of the larger share, by which `StepResult.wrong`
-            counts. Shape: (N,); of a network that tells the class of each pixel (N, H, W), as its logits have H and W,
-            `UNLABELLED` where nothing is known.
+        labels: class numbers. Shape: (N,); for segmentation (N, H, W), with H and W of the logits, and `UNLABELLED`
+            where the class is unknown. Of two samples that are mixed, the class with the larger share, by which
+            `StepResult.wrong` counts.
         rows: each sample's place among all samples of the optimizer step, over batches and ranks. Shape: (N,).
         shifts: added to every pixel of an image before normalization, or None. Shape: (N, C). Units: pixel values.
         masks: by name of a dropout node, what is kept: zeros and ones, canonical (N, …); None leaves that to the
             framework's own generator.
-        partners: the class numbers of the smaller shares; None where nothing is mixed. Shape: (N,).
-        shares: what `labels` count in the targets; `partners` count the rest. Shape: (N,). Units: 0.5 to 1.
-        weights: of a map of labels, what each pixel's loss is multiplied by, or None for 1. Shape: (N, H, W).
+        partners: of two samples that are mixed, the class with the smaller share; None where nothing is mixed.
+            Shape: (N,).
+        shares: the share of `labels` in the targets; `partners` have the rest. Shape: (N,). Units: 0.5 to 1.
+        weights: for segmentation, the factor on each pixel's loss; None for 1. Shape: (N, H, W).
 
     Raises:
         BackendError: of partners and shares one is missing, or not there for each sample.
@@ -123,10 +124,10 @@ class StepResult:
     """What an optimizer step tells, over all batches and ranks.
 
     Attributes:
-        loss: the mean over the step's samples, before the update. That of a map is the mean over its labelled pixels
-            of weight times cross-entropy: equation 1 of Ronneberger et al. 2015, which is the sum, so divided that
-            neither the size of the map nor what is not labelled changes the rate. Of none labelled it is 0.
-        wrong: samples whose largest logit was not the label's; of maps the sum of their shares of labelled pixels.
+        loss: the mean over the step's samples, before the update. The loss of a map of labels is the mean, over its
+            labelled pixels, of weight times cross-entropy; it is 0 where none is labelled. (Equation 1 of Ronneberger
+            et al. 2015 is the sum; with the mean, neither the size of the map nor unlabelled pixels change the rate.)
+        wrong: how many samples were classified wrongly; a map counts as the share of its labelled pixels that were.
         gradients: of the loss by canonical name of each trainable weight, before clipping and decay; when asked for.
     """
 
@@ -144,8 +145,8 @@ class TrainingState:
         slots: what the optimizer keeps for each trainable weight, by slot. `velocity` for sgd with momentum, as the
             recipe's form defines it; `first_moment` and `second_moment` for adam and adamw;
             `second_moment`, and with momentum `velocity`, for rmsprop. Where the recipe averages the weights, `weights`
-            are the averages and `iterate` is what is trained.
-        updates: optimizer steps taken; Adam's corrections count them.
+            are the averages, and the slot `iterate` has the weights that are trained.
+        updates: optimizer steps taken, which Adam's bias correction needs.
     """
 
     weights: dict[str, Array]
@@ -154,7 +155,7 @@ class TrainingState:
 
     @property
     def trained(self) -> dict[str, Array]:
-        """The weights at which the next gradient is taken: its own, or what they are the average of."""
+        """The weights at which the next gradient is taken: `weights`, or where those are averages, `iterate`."""
         return self.weights | self.slots.get(ITERATE, {})
 
     def require_slots(self, keeps: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -198,7 +199,7 @@ class TrainerSettings(TowerSettings):
         normalization: of images; None where the inputs are features, taken as they are.
         device: `auto` is the first CUDA device where there is one.
         precision: `bfloat16` computes layers in it while weights and updates stay in the graph's dtype.
-        alike: by what it is called, what else has to be the same in all processes that train together.
+        alike: what else has to be the same in all processes that train together, by name.
     """
 
     recipe: Recipe
@@ -208,7 +209,7 @@ class TrainerSettings(TowerSettings):
     alike: Mapping[str, str] = field(default_factory=dict)
 
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
-        """What the loss of each auxiliary output counts in the whole, in the order of the training graph's.
+        """The weight of each auxiliary output's loss in the total, in the order of the training graph.
 
         Raises:
             BackendError: the recipe has no weight for one, or one for an output that is not there.
@@ -256,8 +257,8 @@ class Trainer(ABC):
             batches: this rank's share, forward and backward one after the other, updated once.
             rate: the learning rate of this step; 0 is legal.
             total: samples of the step over all batches and ranks.
-            key: where the framework's own dropout is drawn from: the same key, the same masks.
-            keep_gradients: give the gradients too.
+            key: seed of the framework's own dropout: the same key draws the same masks.
+            keep_gradients: whether to return the gradients too.
         """
 
     @abstractmethod
@@ -269,7 +270,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def export_state(self) -> TrainingState:
-        """A copy of the state: `import_state` of it continues to the bit."""
+        """A copy of the state, from which `import_state` continues bit for bit."""
 
     def export_to_leader(self) -> TrainingState | None:
         """The same in the process that leads, and None in the others; called in all of them."""
@@ -278,7 +279,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def import_state(self, state: TrainingState) -> None:
-        """Take over a state, of this backend or another: slots not in it are zero, iterates what the weights are."""
+        """Take over a state of this or another backend. Slots that it lacks become zero, and iterates the weights."""
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of an array over all ranks."""

@@ -55,7 +55,7 @@ class Power(Elementwise, kind="power"):
     root's too. An offset (`rescale`) or a bound (`clip`) before it keeps x away from there.
     """
 
-    trap: ClassVar[str] = "as exp(exponent · log x), which a negative x has not"
+    trap: ClassVar[str] = "as exp(exponent · log x), which is not defined for a negative x"
 
     exponent: float
 

@@ -10,7 +10,7 @@ from netspec.spec.layers.blocks import BlockSpec, broken_block
 from netspec.spec.layers.connect import connect
 from netspec.spec.layers.drafts import DraftLayer
 from netspec.spec.layers.layers import read_layers
-from netspec.spec.layers.order import circle_from, topological_order
+from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.layers.surroundings import Surroundings, not_yet_known
 from netspec.spec.layers.uses import MAX_LAYERS
 from netspec.spec.text.document import MappingNode, Problems, quote
@@ -35,10 +35,10 @@ def check_blocks(
             problems.take(own)
             checked[name] = broken_block(checked[name])
     order = topological_order({name: _blocks_in(drafts) for name, drafts in uses.items()})
-    for circle in order.circles:
-        first = min(circle, key=list(blocks).index)
-        problems.add(blocks[first].at, *contains_itself(circle_from(circle, first)))
-        for name in circle:
+    for cycle in order.cycles:
+        first = min(cycle, key=list(blocks).index)
+        problems.add(blocks[first].at, *contains_itself(cycle_from(cycle, first)))
+        for name in cycle:
             checked[name] = broken_block(blocks[name])
     for name in _too_large({name: uses[name] for name in order.names}, blocks, problems):
         checked[name] = broken_block(blocks[name])

@@ -11,7 +11,7 @@ from netspec.ops import Op, WeightedOp
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.layers.connect import Connected
-from netspec.spec.layers.order import circle_from, topological_order
+from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
 from netspec.spec.text.document import (
     Entry,
@@ -28,14 +28,14 @@ from netspec.types import TensorType
 MAX_WEIGHTS = 2**34
 _FLOAT32 = 4
 _COLORS = (1, 3, 4)  # channels that an image has
-MAX_SHOWN = 10  # layers of a circle
+MAX_SHOWN = 10  # layers of a cycle
 
 
 def elaborate(spec: ModelSpec) -> Graph:
     """The graph that a spec describes.
 
     Raises:
-        SpecError: layers read one another in a circle, an op cannot take the shapes that arrive, or a
+        SpecError: layers read one another in a cycle, an op cannot take the shapes that arrive, or a
             tensor is larger than any machine holds.
     """
     problems = Problems()
@@ -107,8 +107,8 @@ class Elaboration:
         """The values that layers give, by the names that they have where they stand: `conv1`, `stem.skip`."""
         layers = {layer.name: layer for layer in connected.layers}
         order = topological_order({name: [layer_of(read) for read in layer.inputs] for name, layer in layers.items()})
-        for circle in order.circles:
-            _report_circle([layers[name] for name in circle], self._problems)
+        for cycle in order.cycles:
+            _report_cycle([layers[name] for name in cycle], self._problems)
         values: dict[str, Input | Node] = dict(inputs)
         for name in order.names:
             layer = layers[name]
@@ -127,10 +127,10 @@ class Elaboration:
         return values
 
 
-def _report_circle(circle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
-    """At the first layer of the circle in the file, from there around."""
-    first = min(circle, key=lambda layer: (layer.at.line, layer.at.column))
-    names = circle_from([layer.name for layer in circle], first.name)
+def _report_cycle(cycle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
+    """At the first layer of the cycle in the file, from there around."""
+    first = min(cycle, key=lambda layer: (layer.at.line, layer.at.column))
+    names = cycle_from([layer.name for layer in cycle], first.name)
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", names[-1]]
     problems.add(first.at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")

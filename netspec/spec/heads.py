@@ -57,5 +57,5 @@ def check_pixels(
     for name in graph.main:
         if name in graph.values and graph.type_of(name).rank != 4 and layer_of(name) in layers:
             message = f"the loss has `pixel_weights`, and the output {quote(name)} is {graph.type_of(name)}"
-            hint = "they are for a class for each pixel, (N, classes, H, W): leave out training.loss.pixel_weights"
+            hint = "they need a class for each pixel, (N, classes, H, W): leave out training.loss.pixel_weights"
             problems.add(layers[layer_of(name)].at, message, hint)

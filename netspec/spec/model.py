@@ -24,7 +24,7 @@ MAX_AXES = 8  # the batch among them: of more, many ops of TensorFlow are not th
 
 
 class MeanFile(Attribute):
-    """A mean image in a .npy: float32 of the input's [C, H, W], its path as it is seen from this file."""
+    """A mean image in a .npy: float32 of the input's [C, H, W], its path relative to this file."""
 
     image: str
 

@@ -62,7 +62,7 @@ def _place_of_image(mean: DocumentNode) -> Position:
 def _read_image(named: str, at: Position, shape: tuple[int, ...], problems: Problems) -> MeanImage | None:
     """The image in the file that is named, seen from the file that names it, or None after saying what is wrong."""
     if Path(named).is_absolute():
-        problems.add(at, f"{quote(named)} is absolute", "write the path as it is seen from this file")
+        problems.add(at, f"{quote(named)} is absolute", "write the path relative to this file")
     elif Path(named).suffix != SUFFIX:
         problems.add(at, f"{quote(named)} is not a {SUFFIX} file", f"expected a name that ends in {SUFFIX}")
     else:

@@ -31,7 +31,7 @@ class HeadConformance:
 
     Attributes:
         backend: whose trainer it is.
-        precisions: those that it has; one that it has not it must refuse.
+        precisions: those that it has; it must refuse others.
     """
 
     backend: ClassVar[Backend]

@@ -1,4 +1,4 @@
-"""The part of the trainers' suite that is about networks which tell the class of each pixel."""
+"""The part of the trainers' suite that is about segmentation networks, which classify each pixel."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def network_with_head() -> Graph:
 
 @cache
 def network_of_maps() -> Graph:
-    """A network that tells the class of each pixel, of a smaller map than its input."""
+    """A segmentation network, whose map of logits is smaller than its input."""
     return (
         Chain("maps", image=(3, 9, 8))
         .add("conv", "conv2d", filters=4, kernel_size=3)

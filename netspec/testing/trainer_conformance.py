@@ -49,7 +49,7 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
 
     Attributes:
         backend: whose trainer it is.
-        precisions: those that it has; one that it has not it must refuse.
+        precisions: those that it has; it must refuse others.
     """
 
     @pytest.mark.parametrize(("rule", "accumulate"), [*((rule, 1) for rule in RULES), *ACCUMULATED])

@@ -36,7 +36,7 @@ class EpochDone:
         epoch: counted from 1.
         step: optimizer steps taken.
         best: whether no epoch before had a lower error.
-        validation_mean_iou: of networks that tell the class of each pixel, whose errors are of pixels.
+        validation_mean_iou: of segmentation networks, whose errors are of pixels.
     """
 
     epoch: int

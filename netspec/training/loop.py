@@ -86,7 +86,7 @@ class Loop:
                     position = self._end_epoch(position)
                 elif position.step % self.checkpoint_every == 0:
                     self._save(position)
-                self._heed(position)
+                self._stop_if_asked(position)
         return position
 
     def _is_boundary(self, step: int) -> bool:
@@ -105,7 +105,7 @@ class Loop:
             if not math.isfinite(result.loss):
                 raise self.diverged(position.step + 1, result.loss, batches)
             sums = sums.plus(result.loss, result.wrong, piece.total)
-            self._tell(position.step + 1, result, rate, piece.total)
+            self._report_step(position.step + 1, result, rate, piece.total)
         return replace(position, step=position.step + 1, epoch=sums, seconds=self._seconds())
 
     def _key(self, step: int) -> int:
@@ -113,7 +113,7 @@ class Loop:
         # Near 2^64/φ and 2^64/1.2207: the keys of neighboring seeds and steps lie far apart.
         return (self.seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03) % 2**63
 
-    def _tell(self, step: int, result: StepResult, rate: float, samples: int) -> None:
+    def _report_step(self, step: int, result: StepResult, rate: float, samples: int) -> None:
         now = time.monotonic()
         self._recent.append((now, samples))
         elapsed = now - self._recent[0][0]
@@ -175,7 +175,7 @@ class Loop:
         def seen(samples: int) -> None:
             del samples
             if self.trainer.processes == 1:  # several processes have to leave together, between two steps
-                self._heed(position)
+                self._stop_if_asked(position)
 
         return self.evaluate(seen)
 
@@ -187,7 +187,7 @@ class Loop:
             save_checkpoint(self.folder.best, self.graph, state, position, self.run)
         save_checkpoint(self.folder.last, self.graph, state, position, self.run)
 
-    def _heed(self, position: Position) -> None:
+    def _stop_if_asked(self, position: Position) -> None:
         """Write a checkpoint and leave, in all processes, when one of them has received a signal."""
         if self.trainer.any(self.stop.received is not None):
             self._save(position)

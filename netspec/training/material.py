@@ -30,7 +30,7 @@ class Material:
         splits: training and validation set.
         normalization: of images; None for features.
         components: of the training set's colors, where the recipe adds noise along them.
-        rule: how masks become labels, where the network tells the class of each pixel.
+        rule: how masks become labels, where the network is one for segmentation.
     """
 
     spec: ModelSpec

@@ -80,7 +80,7 @@ def classes_of(graph: Graph) -> int:
 
 
 def map_size(graph: Graph) -> tuple[int, int] | None:
-    """Height and width of the map, where a training graph tells the class of each pixel; None of a whole sample's."""
+    """Height and width of the logits of a segmentation network; None where a whole sample has one class."""
     features = graph.type_of(graph.outputs[0]).features
     return (features[1], features[2]) if len(features) == 3 else None
 

@@ -20,7 +20,7 @@ weight in full, the rule is of that weight. Further keys, each optional:
 
     lists: {part: [conv, bn]}                                    # to look up: `${part[i]}`; mappings by name
     ignored: ["aux{i}.{path*}"]                                  # theirs that the network does not use
-    constants: {"{layer}.weight": 1}                             # ours that the origin has not, and so has as a number
+    constants: {"{layer}.weight": 1}                             # ours that the origin lacks, and their value
 
 Every weight of the file and of the spec is accounted for, or nothing is transferred.
 """

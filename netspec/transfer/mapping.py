@@ -64,7 +64,7 @@ class WeightMapping:
         lists: what expressions may look up by position, or by name.
         rules: what their layers are of ours.
         ignored: patterns of weights that the network does not use.
-        constants: patterns of our weights that the origin has not, and their value.
+        constants: patterns of our weights that the origin lacks, and their value.
     """
 
     path: Path

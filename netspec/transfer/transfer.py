@@ -33,7 +33,7 @@ class Transfer:
         names: theirs → ours.
         ignored: theirs that a rule of the mapping leaves out.
         kept: theirs that are no weights, such as counters of batches.
-        constants: ours that the origin has not, and their value.
+        constants: ours that the origin lacks, and their value.
         wrapper: what stood before their names, and is taken off in `names`, `ignored` and `kept`: `model.`.
     """
 

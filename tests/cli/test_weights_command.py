@@ -87,7 +87,7 @@ def test_what_is_written_is_what_the_commands_read(netspec: Run, given: Callable
     assert ["conv0", "stem", "2", "168"] in rows
     assert ["body.1.*", "units.0", "6", f"{6 * 6 * 9 + 5 * 6}"] in rows
     assert "note: no weights, and left out: 2 num_batches_tracked\n" in out
-    assert "note: of parts that net has not, and left out: aux.head.bias\n" in out
+    assert "note: of parts that net does not have, and left out: aux.head.bias\n" in out
     assert "✓ all 19 arrays of theirs.safetensors accounted for: 16 transferred, 3 left out; all 16 of net" in out
     assert out.endswith("\nnext: netspec run net.yaml --set width=6 PHOTO --weights torchvision-net.safetensors\n")
 

@@ -80,6 +80,16 @@ def test_receptive_fields_shrink_in_step_where_a_map_grows() -> None:
     assert [field.step[0] for field in fields] == [4, 2, 2]
 
 
+def test_a_sum_sees_what_the_input_that_sees_most_does() -> None:
+    chain = Chain("g", image=(1, 8, 8), small=(1, 4, 4))
+    chain.add("down", "conv2d", "image", filters=1, kernel_size=2, stride=2)
+    chain.add("near", "conv2d", "small", filters=1, kernel_size=1).add("sum", "add", ("near", "down"))
+    chain.add("last", "conv2d", filters=1, kernel_size=2)
+    *_, of_sum, last = [row.receptive_field for row in analyze(chain.graph()).rows]
+    assert (of_sum.size, of_sum.step) == ((2, 2), (2, 2))
+    assert last.size == (4, 4)
+
+
 def test_receptive_fields_of_alexnets_first_layers() -> None:
     # r' = r + (k - 1) j, j' = j s: conv 11/4 sees 11, pool 3/2 sees 11 + 2·4 = 19, conv 5 then 19 + 4·8 = 51.
     conv1 = make_node(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from netspec.graph import Graph
-from netspec.graph.placement import Placement, UnplaceableError, place
+from netspec.graph.placement import Crossing, Kind, Placement, UnplaceableError, place
 from netspec.spec import load_graph
 from netspec.testing.networks import Chain
 
@@ -46,6 +46,18 @@ def test_alexnets_weights_and_bytes() -> None:
     gathered = 256 * 13 * 13 + 256 * 6 * 6 + 2 * 4096
     assert placement.moved(128) == 128 * 4 * (2 * gathered + 1000) // 2
     assert placement.moved_gradients == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "forward", "backward"),
+    [("gather", 1, 1), ("collect", 1, 0), ("spread", 0, 2), ("share", 0, 1)],
+)
+def test_what_a_crossing_moves_is_what_its_collectives_move(kind: Kind, forward: int, backward: int) -> None:
+    """An all-gather and a reduce-scatter move the others' share of a value, and an all-reduce is one of each."""
+    for towers, others in ((2, 32), (4, 48)):
+        crossing = Crossing("x", kind, (), size=64, towers=towers, differentiable=True)
+        assert (crossing.forward, crossing.backward) == (forward * others, backward * others)
+        assert crossing._replace(differentiable=False).backward == 0
 
 
 def test_the_network_without_communication_meets_at_the_last_layer_alone() -> None:

@@ -5,7 +5,8 @@ import keyword
 import pytest
 
 from netspec.graph import Graph, Input, make_node
-from netspec.lowering.python.naming import assign_variables, class_name, module_name
+from netspec.lowering.blocks.parts import split
+from netspec.lowering.python.naming import class_name, module_name, variables_of
 from netspec.ops import Add, Relu, Tanh
 from netspec.types import TensorType
 
@@ -20,7 +21,7 @@ def residual(*outputs: str) -> Graph:
 
 
 def test_a_chain_runs_in_one_variable() -> None:
-    assert assign_variables(residual(), ["self"]) == {
+    assert variables_of(split(residual()), ["self"]) == {
         "image": "x",
         "stem": "stem",
         "left": "x",
@@ -30,18 +31,18 @@ def test_a_chain_runs_in_one_variable() -> None:
 
 
 def test_a_value_that_is_shown_keeps_its_name() -> None:
-    variables = assign_variables(residual("left", "self"), ["self"])
+    variables = variables_of(split(residual("left", "self")), ["self"])
     assert variables["left"] == "left"
     assert variables["self"] == "self_"
 
 
 def test_inputs_that_are_read_again_keep_their_names() -> None:
-    assert assign_variables(residual(), [], chain_inputs=False)["image"] == "image"
+    assert variables_of(split(residual()), [], chain_inputs=False)["image"] == "image"
 
 
 def test_variables_do_not_meet() -> None:
     graph = residual("image", "stem", "left", "sum", "self")
-    variables = list(assign_variables(graph, ["image", "image_", "left"]).values())
+    variables = list(variables_of(split(graph), ["image", "image_", "left"]).values())
     assert len(set(variables)) == len(variables)
     assert not {"x", "image", "image_", "left"} & set(variables)
 

@@ -135,7 +135,7 @@ def test_parameters_hide_shapes(load: Load) -> None:
     assert features(graph, "b") == [19]
 
 
-def test_what_feeds_itself_by_its_shape_is_a_circle(load: Load) -> None:
+def test_what_feeds_itself_by_its_shape_is_a_cycle(load: Load) -> None:
     conv = "{op: conv2d, kernel_size: 1, "
     assert problems(load, f"layers:\n  a: {conv}filters: '${{b.channels}}'}}\n  b: {{op: relu}}\n") == [
         "'a' needs its own shape: a sees the shape of b reads a"

@@ -111,7 +111,7 @@ def test_there_is_an_end_to_the_problems_that_are_told(write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reads", "names", "circles"),
+    ("reads", "names", "cycles"),
     [
         ({}, (), ()),
         ({"a": ["x"], "b": ["a"]}, ("a", "b"), ()),
@@ -121,8 +121,8 @@ def test_there_is_an_end_to_the_problems_that_are_told(write) -> None:
         ({"a": ["b"], "b": ["c"], "c": ["b"], "d": ["a"], "e": []}, ("e",), (("b", "c"),)),
     ],
 )
-def test_order(reads: dict[str, list[str]], names: tuple[str, ...], circles: tuple[tuple[str, ...], ...]) -> None:
-    assert topological_order(reads) == (names, circles)
+def test_order(reads: dict[str, list[str]], names: tuple[str, ...], cycles: tuple[tuple[str, ...], ...]) -> None:
+    assert topological_order(reads) == (names, cycles)
 
 
 @pytest.mark.parametrize(

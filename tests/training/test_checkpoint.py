@@ -15,7 +15,7 @@ from netspec.recipe import Recipe
 from netspec.training.checkpoint import Position, Run, Sums, load_checkpoint, save_checkpoint
 from netspec.training.schedule import Plateau
 from netspec.types import TensorType
-from netspec.weights import initialize, load_weights
+from netspec.weights import initialize, load_weights, read_arrays, write_arrays
 
 ADAM = Recipe.model_validate({"batch_size": 2, "epochs": 1, "optimizer": {"name": "adam", "learning_rate": 0.1}})
 PLAIN = Recipe.model_validate({"batch_size": 2, "epochs": 1, "optimizer": {"name": "sgd", "learning_rate": 0.1}})
@@ -94,6 +94,15 @@ def test_weights_alone_are_no_checkpoint(tmp_path: Path) -> None:
     graph = network()
     path = save_weights(tmp_path / "w.safetensors", graph, state(graph).weights)
     with pytest.raises(WeightsError, match="not a checkpoint"):
+        load_checkpoint(path, graph, ADAM)
+
+
+def test_a_checkpoint_that_lost_a_weight_is_refused(tmp_path: Path) -> None:
+    graph = network()
+    path = save_checkpoint(tmp_path / "last.safetensors", graph, state(graph), POSITION, RUN)
+    arrays, metadata = read_arrays(path)
+    write_arrays(path, {name: array for name, array in arrays.items() if name != "fc.bias"}, metadata)
+    with pytest.raises(WeightsError, match=r"missing: fc\.bias"):
         load_checkpoint(path, graph, ADAM)
 
 

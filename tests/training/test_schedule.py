@@ -75,6 +75,11 @@ def test_a_plateau_has_a_floor() -> None:
     assert watch(found, [0.5, 0.5, 0.5, 0.5]) == pytest.approx([1, 0.1, 0.05, 0.05])
 
 
+def test_the_floor_of_a_plateau_never_raises_the_rate() -> None:
+    found = schedule({"name": "plateau", "patience": 1, "factor": 0.1, "least_learning_rate": 2 * RATE})
+    assert watch(found, [0.5, 0.5, 0.5]) == [1, 1, 1]
+
+
 def test_other_schedules_do_not_look_at_the_error() -> None:
     found = schedule({"name": "constant"})
     assert found.observe(Plateau(), 0.5) == Plateau()

@@ -1,4 +1,4 @@
-"""Resizing by rules that Keras has not."""
+"""Resizing by rules that Keras lacks."""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Resizing by rules that PyTorch has not."""
+"""Resizing by rules that PyTorch lacks."""
 
 import torch
 from torch import Tensor, nn

@@ -6,7 +6,6 @@ import keyword
 import re
 from collections.abc import Collection
 
-from netspec.graph import Graph
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, values_of
 
 RUNNING = "x"
@@ -63,25 +62,17 @@ def available(wanted: str, taken: Collection[str]) -> str:
     return wanted
 
 
-def assign_variables(graph: Graph, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
-    """The variable that holds each value: `x` along a chain, the value's own name where it is read later.
+def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
+    """The variable that holds each value which the members of a part read or give.
 
-    A value is on the chain when the next node alone reads it; so is a single input, and a single output that is the
-    last value.
+    It is `x` along a chain, and the value's own name where it is read later. A value is on the chain when only the next
+    member reads it; so is a single input, and a single output that is the last value. The first input of a block is on
+    the chain too until it is read for the last time: nothing else may need `x` before.
 
     Args:
-        graph: the values.
+        part: the network, or a part of it.
         reserved: names that the source uses for other things; a value of such a name gets an underscore.
-        chain_inputs: False where inputs are read again at the end, and so keep their names.
-    """
-    inputs = tuple(value.name for value in graph.inputs)
-    return variables_of(Part(None, "", graph.nodes, inputs, graph.outputs), reserved, chain_inputs=chain_inputs)
-
-
-def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
-    """The variable that holds each value which the members of a part read or give, as `assign_variables` does.
-
-    The first input of a block is on the chain too until it is read for the last time: nothing else may need it before.
+        chain_inputs: False where inputs of the network are read again at the end, and so keep their names.
     """
     readers = _readers(part)
     variables: dict[str, str] = {}

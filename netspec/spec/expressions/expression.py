@@ -246,7 +246,7 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
             case ast.Attribute(attr=attr) if attr.startswith("_"):
                 raise ExpressionError(f"{quote(ast.unparse(node))} looks inside a value", _LANGUAGE)
             case ast.Call(func=function) if not isinstance(function, ast.Name):
-                raise ExpressionError(f"{quote(ast.unparse(node))} calls what is no function", _LANGUAGE)
+                raise ExpressionError(f"{quote(ast.unparse(node))} calls something that is not a function", _LANGUAGE)
             case ast.List() | ast.Tuple():
                 message = f"{quote(ast.unparse(node))} is a list, which an expression does not make"
                 raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")

@@ -39,7 +39,7 @@ def inherit_parts(chain: Sequence[MappingNode], problems: Problems) -> list[Mapp
     That is done file by file, before one is laid over another: a file says what the files say that its parts extend.
 
     Raises:
-        SpecError: one of those cannot be read, is not a mapping, or extends in a circle.
+        SpecError: one of those cannot be read, is not a mapping, or extends in a cycle.
     """
     orders = count(len(chain))
     return [_inherit(document, orders, problems) for document in chain]

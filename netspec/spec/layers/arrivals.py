@@ -19,7 +19,7 @@ from netspec.spec.expressions.hints import SIZES
 from netspec.spec.layers.connect import Connected
 from netspec.spec.layers.drafts import DraftLayer
 from netspec.spec.layers.layers import layers_in, read_inputs, read_layer
-from netspec.spec.layers.order import circle_from, topological_order
+from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.layers.readings import Known, read_by, reads_nothing
 from netspec.spec.layers.surroundings import Surroundings, incoming, shape_of
 from netspec.spec.layers.uses import uses_index
@@ -91,9 +91,9 @@ class _Arrivals:
             draft = self._begin(name, entry) if name in self._waiting else None
             self._drafts[name] = draft or read_layer(name, entry, self._around, self._problems)
         order = topological_order({name: [*self._reads(name), *self._sees(name)] for name in self._entries})
-        for circle in order.circles:
-            if any(name in self._waiting for name in circle):
-                self._report_circle(circle)
+        for cycle in order.cycles:
+            if any(name in self._waiting for name in cycle):
+                self._report_cycle(cycle)
         for name in order.names:
             if name in self._waiting:
                 self._drafts[name] = self._read(name, self._names(name))
@@ -133,11 +133,11 @@ class _Arrivals:
         """The layers whose shapes the expressions of a layer name."""
         return sorted(seen for seen in self._waiting.get(name, ()) if seen in self._entries)
 
-    def _report_circle(self, circle: tuple[str, ...]) -> None:
-        """At the first layer of the circle in the file, from there around: what it reads, or sees the shape of."""
-        names = circle_from(circle, min(circle, key=list(self._entries).index))
+    def _report_cycle(self, cycle: tuple[str, ...]) -> None:
+        """At the first layer of the cycle in the file, from there around: what it reads, or sees the shape of."""
+        names = cycle_from(cycle, min(cycle, key=list(self._entries).index))
         reads = [after in self._reads(name) for name, after in pairwise(names)]
-        if all(reads) and not any(self._waiting.get(name) for name in circle):
+        if all(reads) and not any(self._waiting.get(name) for name in cycle):
             return
         steps = [
             f"{'reads' if own else 'sees the shape of'} {after}" for own, after in zip(reads, names[1:], strict=True)

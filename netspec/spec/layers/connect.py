@@ -63,8 +63,8 @@ def connect(
     if given and heads is not None and len(reads) == len(drafts) and not kept.unresolved:
         read = {layer_of(name) for names in (*kept.reads.values(), given, heads) for name in names}
         sources = {name: [layer_of(value) for value in own] for name, own in kept.reads.items()}
-        circles = topological_order(sources).circles
-        _check_read(read | (set(inputs) if circles else set()), kept.known(known, reads), problems)
+        cycles = topological_order(sources).cycles
+        _check_read(read | (set(inputs) if cycles else set()), kept.known(known, reads), problems)
     whole = tuple(layers[name].connected(names) for name, names in kept.reads.items() if layers[name].is_whole)
     failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in whole}
     return Connected(whole, frozenset(failed), given, extra, heads)

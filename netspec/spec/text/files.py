@@ -60,7 +60,7 @@ def read_chain(path: Path, problems: Problems) -> list[MappingNode]:
     """The file, the one it extends, the one that extends, and so on: most derived first.
 
     Raises:
-        SpecError: one of them cannot be read, is not a mapping, or extends in a circle.
+        SpecError: one of them cannot be read, is not a mapping, or extends in a cycle.
     """
     document = read_file(path, problems)
     return [document, *read_bases(document, SPEC, count(1), problems)]
@@ -76,7 +76,7 @@ def read_bases(node: MappingNode, content: Content, orders: Iterator[int], probl
         problems: where theirs are recorded.
 
     Raises:
-        SpecError: one of them cannot be read, is not a mapping, or extends in a circle.
+        SpecError: one of them cannot be read, is not a mapping, or extends in a cycle.
     """
     files = [Path(node.at.source.file)]
     while "extends" in node.entries:
@@ -173,7 +173,7 @@ def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Pa
     if "://" in named:
         problems.fail(at, f"{quote(named)} is not a path", "download it beside this file, and name that")
     if Path(named).is_absolute():
-        problems.fail(at, f"{quote(named)} is absolute", "write the path as it is seen from this file")
+        problems.fail(at, f"{quote(named)} is absolute", "write the path relative to this file")
     if Path(named).suffix not in SUFFIXES:
         problems.fail(at, f"{quote(named)} is not a YAML file", "expected a name that ends in .yaml or .yml")
     path = Path(os.path.normpath(here.parent / named))
@@ -184,8 +184,8 @@ def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Pa
         shown = os.path.relpath(actual, os.path.realpath(here.parent))
         problems.fail(at, f"{quote(named)} is a symbolic link to {quote(shown)}", f"extend {shown} by its own name")
     if actual in {os.path.realpath(file) for file in files}:
-        circle = " → ".join(str(file) for file in (*files, path))
-        problems.fail(at, f"the files extend one another in a circle: {circle}")
+        cycle = " → ".join(str(file) for file in (*files, path))
+        problems.fail(at, f"the files extend one another in a cycle: {cycle}")
     if len(files) >= MAX_CHAIN:
         problems.fail(at, f"more than {MAX_CHAIN} files extend one another")
     return path

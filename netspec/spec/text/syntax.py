@@ -51,7 +51,7 @@ def fail_on_space(letter: str, at: Position, problems: Problems) -> NoReturn:
     Raises:
         SpecError: always.
     """
-    problems.fail(at, f"the character U+{ord(letter):04X} looks like a space and is none", "write spaces in its place")
+    problems.fail(at, f"the character U+{ord(letter):04X} looks like a space but is not one", "write spaces instead")
 
 
 def _fail_on_indentation(at: Position, problem: str, problems: Problems) -> None:

@@ -74,7 +74,7 @@ def align(splits: Splits) -> Splits:
     foreign = [validation.classes[number] for number in used if numbers[number] < 0]
     if foreign:
         raise NetspecError(
-            f"{validation.origin}: has classes that {training.origin} has not: {some(foreign)}",
+            f"{validation.origin}: has classes that {training.origin} does not have: {some(foreign)}",
             "both parts must be of the same classes",
         )
     return replace(splits, validation=_Renumbered(validation, training.classes, numbers), notes=notes)

@@ -44,7 +44,7 @@ class Findings:
         if not self.problems:
             return
         if on_bad_sample == "fatal":
-            hint = "mend them, or go on without them: --on-bad-sample skip"
+            hint = "repair them, or go on without them: --on-bad-sample skip"
             raise BadDataError(f"{origin}: {counted(len(self.problems), 'problem')}:\n{listed(self.problems)}", hint)
         self.notes.append(f"{origin}: left out, {counted(len(self.problems), 'problem')}:\n{listed(self.problems)}")
 

@@ -133,30 +133,30 @@ class LocalPlace(Place):
 
     def kind(self) -> Kind | None:
         """What it is; None when it is not there."""
-        with _told(self):
+        with _as_netspec_error(self):
             if self.path.is_dir():
                 return "folder"
             return "file" if self.path.is_file() else "other" if self.path.exists() else None
 
     def entries(self) -> list[Entry]:
         """What the folder holds, by name."""
-        with _told(self), scandir(self.path) as found:
+        with _as_netspec_error(self), scandir(self.path) as found:
             return sorted((_entry(each) for each in found if not is_hidden(each.name)), key=lambda each: each.name)
 
     def size(self) -> int:
         """Length of the file."""
-        with _told(self):
+        with _as_netspec_error(self):
             return self.path.stat().st_size
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
         """The file's content, or a part of it."""
-        with _told(self), self.path.open("rb") as file:
+        with _as_netspec_error(self), self.path.open("rb") as file:
             file.seek(start)
             return file.read(-1 if stop is None else stop - start)
 
     def open(self) -> BinaryIO:
         """The file."""
-        with _told(self):
+        with _as_netspec_error(self):
             return self.path.open("rb")
 
 
@@ -175,7 +175,7 @@ def _entry(found: DirEntry[str]) -> Entry:
 
 
 @contextmanager
-def _told(place: Place) -> Iterator[None]:
+def _as_netspec_error(place: Place) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -41,7 +41,7 @@ class RemotePlace(Place):
 
     def kind(self) -> Kind | None:
         """What it is. A web server does not say: there a folder is what ends with `/`."""
-        with _told(self._shown):
+        with _as_netspec_error(self._shown):
             try:
                 found = self._filesystem.info(self._path)
             except FileNotFoundError as error:
@@ -55,20 +55,20 @@ class RemotePlace(Place):
 
     def entries(self) -> list[Entry]:
         """What the folder holds, by name."""
-        with _told(self._shown):
+        with _as_netspec_error(self._shown):
             found = self._filesystem.ls(self._path, detail=True)
         named = {_last_part(each["name"]): each for each in found if each["name"].strip("/") != self._path.strip("/")}
         return [_entry(name, each) for name, each in sorted(named.items()) if name and not is_hidden(name)]
 
     def size(self) -> int:
         """Length of the file."""
-        with _told(self._shown):
+        with _as_netspec_error(self._shown):
             size = self._filesystem.info(self._path)["size"]
         return UNKNOWN_SIZE if size is None else int(size)
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
         """The file's content, or a part of it."""
-        with _told(self._shown):
+        with _as_netspec_error(self._shown):
             if start == 0 and stop is None:
                 return cast("bytes", self._filesystem.cat_file(self._path))
             content = cast("bytes", self._filesystem.cat_file(self._path, start=start, end=stop))
@@ -78,7 +78,7 @@ class RemotePlace(Place):
 
     def open(self) -> BinaryIO:
         """The file, fetched in pieces as it is read."""
-        with _told(self._shown):
+        with _as_netspec_error(self._shown):
             return cast("BinaryIO", _RemoteFile(self._filesystem.open(self._path, "rb"), self._shown))
 
 
@@ -95,13 +95,13 @@ class _RemoteFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _told(self._url):
+        with _as_netspec_error(self._url):
             content = self._file.read(len(buffer))
         buffer[: len(content)] = content
         return len(content)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with _told(self._url):
+        with _as_netspec_error(self._url):
             return int(self._file.seek(offset, whence))
 
     def tell(self) -> int:
@@ -118,7 +118,7 @@ def open_url(url: str) -> RemotePlace:
     Raises:
         NetspecError: the protocol is not known, needs a package that is missing, or refuses the URL.
     """
-    with _told(url):
+    with _as_netspec_error(url):
         filesystem, path = url_to_fs(url)
     return RemotePlace(filesystem, path, url)
 
@@ -133,7 +133,7 @@ def _entry(name: str, found: dict[str, Any]) -> Entry:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _as_netspec_error(url: str) -> Iterator[None]:
     """What a protocol's library raises, as the user's error: each has exceptions of its own."""
     try:
         yield

@@ -146,7 +146,7 @@ class Reader(ABC):
             if len(found) >= LISTED or time.monotonic() > until:
                 break
         extent = f"{total:,} checked" if checked == total else f"{checked:,} of {total:,} checked"
-        hint = "mend them, or go on without them: --on-bad-sample skip"
+        hint = "repair them, or go on without them: --on-bad-sample skip"
         return BadDataError(
             f"{counted(len(found), 'bad sample')} in {self.dataset.origin} ({extent}):\n{listed(list(found))}", hint
         )

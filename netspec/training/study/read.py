@@ -132,7 +132,7 @@ class _MemberReader:
             *_settings(member.set, _mapping(self._document, "members", name, "set")),
         ]
         if Path(member.spec).is_absolute():
-            self._problems.add(at, f"{quote(member.spec)} is absolute", "write the path as it is seen from this file")
+            self._problems.add(at, f"{quote(member.spec)} is absolute", "write the path relative to this file")
             return None
         path = Path(os.path.normpath(self._path.parent / member.spec))
         try:

@@ -158,7 +158,7 @@ def is_finished(run: StudyRun, asked: Mapping[str, Any]) -> bool:
     differ = [each for each in differences(record.asked, asked) if each.path not in {f"training.{n}" for n in LENGTH}]
     differ += _shortened(record.asked["training"], asked["training"]) if run.folder.last.is_file() else []
     if differ:
-        told = "\n  ".join(map(_told, differ))
+        told = "\n  ".join(map(_sentence, differ))
         raise NetspecError(
             f"{run.folder.path} is another run than the one asked for:\n  {told}",
             f"remove {run.folder.path} and {run.record.name} to train it anew, or give another --out",
@@ -166,7 +166,7 @@ def is_finished(run: StudyRun, asked: Mapping[str, Any]) -> bool:
     return record.finish is not None and record.asked == asked
 
 
-def _told(difference: Difference) -> str:
+def _sentence(difference: Difference) -> str:
     if difference.path == "network":  # a hash
         return "the network has changed"
     return f"{difference.path}: {difference.before} before, {difference.now} now"

@@ -158,7 +158,7 @@ class TrainingCase:
     def batches(self, step: int) -> tuple[Batch, ...]:
         """What a step is taken on, dropout masks included: random pixels or features, random labels, mixed as asked.
 
-        Of a network that tells the class of each pixel, random weights of pixels too.
+        For segmentation, random pixel weights too.
         """
         total = self.total(step)
         random = stream(self.seed, "verify", "training", str(step))

@@ -204,7 +204,7 @@ class Lockstep:
         batches, rate, total = case.batches(step), case.rate(step), case.total(step)
         losses: dict[str, float] = {}
         for name, trainer in self._trainers.items():
-            progress(self._said(name, step))
+            progress(self._stage(name, step))
             result = trainer.step(batches, rate, total, step, keep_gradients=whole)
             losses[name] = result.loss
             if whole:
@@ -214,7 +214,7 @@ class Lockstep:
                     self.pairs[name, NUMPY].hold(step, errors, self._tolerance)
         return losses
 
-    def _said(self, name: str, step: int) -> str:
+    def _stage(self, name: str, step: int) -> str:
         return f"training, {self._case.recipe.optimizer.name}, {name} {self._dtype}, step {step + 1} of {STEPS}"
 
     def _compare(self, step: int, losses: Mapping[str, float], progress: Progress) -> None:
@@ -223,7 +223,7 @@ class Lockstep:
         found = {} if rounding.lost is not None else self._errors(first, losses)
         limits = rounding.tolerances
         if any(_beyond(errors, limits) for errors in found.values()):
-            say = partial(progress, f"{self._said(first, step)}, and again, to see what rounding becomes")
+            say = partial(progress, f"{self._stage(first, step)}, and again, to see what rounding becomes")
             limits = rounding.limits(step, losses[first], self._states[first] if self._whole else None, say)
         for pair, errors in found.items():
             if rounding.lost is None or _beyond(errors, limits):

@@ -106,6 +106,6 @@ class TestTorchTrainer(TrainerConformance):
             learner.step([batch_of(0)], 0.1, 1, 0)
 
     def test_memory_that_is_not_there_is_told_with_what_mends_it(self) -> None:
-        mended = r"cpu has not the memory for this batch\nhint: halve training\.batch_size"
+        mended = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"
         with pytest.raises(BackendError, match=mended), mistakes_told("cpu"):
             torch.empty(1 << 52)

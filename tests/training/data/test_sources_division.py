@@ -86,11 +86,11 @@ def test_another_set_takes_the_place_of_a_part(tmp_path: Path) -> None:
 def test_classes_that_are_not_trained_are_named(tmp_path: Path) -> None:
     training = write_folder(tmp_path / "a", {"ant": [1], "bee": [2]})
     validation = write_folder(tmp_path / "b", {"ant": [4], "asp": [5], "fly": [6]})
-    with pytest.raises(NetspecError, match=rf"{validation}: has classes that {training} has not: asp, fly\n"):
+    with pytest.raises(NetspecError, match=rf"{validation}: has classes that {training} does not have: asp, fly\n"):
         open_data(str(training), validation=str(validation))
     numbered = write_parquet(tmp_path / "a.parquet", [0, 1, 2])
     beyond = write_parquet(tmp_path / "b.parquet", [0, 4])
-    with pytest.raises(NetspecError, match=r"has not: 4\n"):
+    with pytest.raises(NetspecError, match=r"does not have: 4\n"):
         open_data(str(numbered), validation=str(beyond))
 
 

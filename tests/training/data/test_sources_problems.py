@@ -61,7 +61,7 @@ def test_every_problem_of_a_folder_is_listed_with_its_path(tmp_path: Path) -> No
         f"  {root}/b/labels.csv: not an image, by its name",
         f"  {root}/empty: no images of this class",
         f"  {root}/nested: no images of this class, only folders, which are not searched",
-        "hint: mend them, or go on without them: --on-bad-sample skip",
+        "hint: repair them, or go on without them: --on-bad-sample skip",
     ]
     splits = open_data(str(root), holdout=0, on_bad_sample="skip")
     assert [Path(splits.training.describe(index)).name for index in range(3)] == ["001.png", "002.png", "003.png"]

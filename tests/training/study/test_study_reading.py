@@ -116,7 +116,7 @@ study.yaml:8:16: members.wide.spec: smal.yaml: there is no such file
 study.yaml:8:16: members.wide.spec: '/small.yaml' is absolute
       wide: {spec: /small.yaml, published: {top1_error: 0.2, source: nowhere}}
                    ^
-    hint: write the path as it is seen from this file""",
+    hint: write the path relative to this file""",
     ),
     "setting-of-nothing": (  # in both members, told once
         [("{training.epochs: 2}", "{clases: 3, training.epoch: 2}")],
