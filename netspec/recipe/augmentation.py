@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from netspec.ops.attributes import Attribute, PositiveFloat, PositiveInt, Size2d
+from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, PositiveInt, Size2d
 from netspec.recipe.bounds import NonNegativeFloat, PositiveShare, require_rising
 
 Magnitude = Annotated[float, Field(ge=0, le=10)]
@@ -159,6 +159,8 @@ class Augmentation(Attribute):
         random_shorter_side: bounds of the side, both legal, that the whole image's shorter side is resized to before
             the crop, for the preprocessing's (VGG: Simonyan & Zisserman 2015, section 3.1). Units: pixels.
         random_crop: where the crop lies; without it, in the centre.
+        crop_padding: black pixels around the image that a random crop is cut from (CIFAR: He et al. 2016, section
+            4.2). Units: pixels at each side.
         random_resized_crop: another way to have a crop.
         horizontal_flip: mirrors one of two.
         quarter_turns: the crop, which is square, is turned by none to three of them.
@@ -172,6 +174,7 @@ class Augmentation(Attribute):
 
     random_shorter_side: tuple[PositiveInt, PositiveInt] | None = Field(None, strict=False)
     random_crop: Size2d | None = None
+    crop_padding: NonNegativeInt = 0
     random_resized_crop: RandomResizedCrop | None = None
     horizontal_flip: bool = False
     quarter_turns: bool = False
@@ -190,6 +193,10 @@ class Augmentation(Attribute):
             raise ValueError(f"`random_resized_crop` says size and place of the crop: leave it out, or `{other}`")
         if self.random_shorter_side:
             require_rising("random_shorter_side", self.random_shorter_side)
+        if self.crop_padding and not self.random_crop:
+            raise ValueError("`crop_padding` is around what a random crop is cut from: say `random_crop` too")
+        if self.crop_padding and self.random_shorter_side:
+            raise ValueError("`crop_padding` is around an image of one size: leave it out, or `random_shorter_side`")
         return self
 
     @model_validator(mode="after")
@@ -208,6 +215,9 @@ class Augmentation(Attribute):
         if sides and sides[0] < max(height, width):
             message = f"a side of {sides[0]} does not cover the network's input of {size}"
             yield Misfit("random_shorter_side", message, f"the least side is {max(height, width)}")
+        if self.crop_padding >= min(height, width):
+            message = f"with {self.crop_padding} pixels of padding a crop of {size} could be black alone"
+            yield Misfit("crop_padding", message, f"less than {min(height, width)}")
         if self.quarter_turns and height != width:
             yield Misfit("quarter_turns", f"of square crops alone, and the network's input is {size}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from netspec.spec.expressions.expression import Names
+from netspec.spec.expressions.expression import UNKNOWN, Names
 from netspec.spec.layers.blocks import BlockSpec, broken_block
 from netspec.spec.layers.connect import connect
 from netspec.spec.layers.drafts import DraftLayer
@@ -13,6 +13,7 @@ from netspec.spec.layers.layers import read_layers
 from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.layers.surroundings import Surroundings, not_yet_known
 from netspec.spec.layers.uses import MAX_LAYERS
+from netspec.spec.parameters.values import names_seen
 from netspec.spec.text.document import MappingNode, Problems, quote
 
 
@@ -21,6 +22,7 @@ def check_blocks(
 ) -> dict[str, BlockSpec]:
     """The blocks, those marked in which something is wrong whatever they are given: each is looked at, used or not."""
     checked = dict(blocks)
+    unknown = {name for name, value in values.items() if value is UNKNOWN}  # each was reported
     uses: dict[str, list[DraftLayer]] = {}
     for name, block in blocks.items():
         own = Problems()
@@ -33,6 +35,7 @@ def check_blocks(
         uses[name] = drafts
         if own:
             problems.take(own)
+        if own or (unknown and names_seen(block.node) & unknown - block.parameters.keys()):
             checked[name] = broken_block(checked[name])
     order = topological_order({name: _blocks_in(drafts) for name, drafts in uses.items()})
     for cycle in order.cycles:

@@ -11,6 +11,7 @@ from netspec.ops import Op, WeightedOp
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
 from netspec.spec.layers.connect import Connected
+from netspec.spec.layers.hints import hint_of_hidden
 from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
 from netspec.spec.text.document import (
@@ -119,12 +120,24 @@ class Elaboration:
             if isinstance(layer, UseSpec):
                 values |= self.expansion.use(layer, arriving, path)
                 continue
-            node = _elaborate_layer(layer, path, arriving, self._problems)
+            node = self._node(layer, path, arriving)
             if node is not None and _within_size(layer, node, self._problems) and self._weights.admit(layer, node):
                 values[name] = node
                 self.nodes.append(node)
                 self.stated[path] = (layer, self._problems.uses)
         return values
+
+    def _node(self, layer: LayerSpec, path: str, arriving: Sequence[Input | Node]) -> Node | None:
+        try:
+            op = _with_own_initializers(layer, [value.type for value in arriving])
+            return make_node(path, op, arriving)
+        except ShapeError as error:
+            stated = _stated(layer, error.attribute)
+            hidden = "" if stated.at is layer.at else hint_of_hidden(stated.value, self.expansion.parameters)
+            context = _context(layer, path, arriving, stated.stated_at, error.message)
+            hint = "; ".join(filter(None, (_hint_of_input(arriving) or error.hint, hidden)))
+            self._problems.add(stated.stated_at, f"{error.message} ({context})", hint)
+            return None
 
 
 def _report_cycle(cycle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
@@ -134,17 +147,6 @@ def _report_cycle(cycle: Sequence[LayerSpec | UseSpec], problems: Problems) -> N
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", names[-1]]
     problems.add(first.at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
-
-
-def _elaborate_layer(layer: LayerSpec, path: str, arriving: Sequence[Input | Node], problems: Problems) -> Node | None:
-    try:
-        op = _with_own_initializers(layer, [value.type for value in arriving])
-        return make_node(path, op, arriving)
-    except ShapeError as error:
-        at = _blame(layer, error.attribute)
-        hint = _hint_of_input(arriving) or error.hint
-        problems.add(at, f"{error.message} ({_context(layer, path, arriving, at, error.message)})", hint)
-        return None
 
 
 def _hint_of_input(arriving: Sequence[Input | Node]) -> str:
@@ -200,7 +202,12 @@ def _takes(op: Op, count: int) -> bool:
 
 def _blame(layer: LayerSpec, attribute: str) -> Position:
     """Where the attribute that is to blame stands; the layer's name if the spec does not say it."""
-    return Entry(layer.at, layer.attributes).within(*filter(None, attribute.split("."))).stated_at
+    return _stated(layer, attribute).stated_at
+
+
+def _stated(layer: LayerSpec, attribute: str) -> Entry:
+    """What the spec says of the attribute; the layer if it says nothing."""
+    return Entry(layer.at, layer.attributes).within(*filter(None, attribute.split(".")))
 
 
 def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:

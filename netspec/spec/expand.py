@@ -44,6 +44,12 @@ class Expansion:
         self._formulas: dict[str, tuple[Formula, ...]] = {}
         self.scopes: list[Scope] = []
 
+    @property
+    def parameters(self) -> set[str]:
+        """Those that the expressions of a layer see: the spec's, and of the block that is being made its own."""
+        own = self._spec.blocks[self._active[-1]].parameters if self._active else ()
+        return {*self._spec.parameters, *own}
+
     def use(self, layer: UseSpec, arriving: Sequence[Input | Node], path: str) -> dict[str, Input | Node]:
         """The outputs of a use by the names that its readers have for them; those that could not be made are absent."""
         block = self._spec.blocks[layer.block]

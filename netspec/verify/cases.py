@@ -30,7 +30,7 @@ from netspec.ops import (
 )
 from netspec.ops.base import Array
 from netspec.preprocessing import normalize
-from netspec.types import TensorType
+from netspec.types import DType, TensorType
 from netspec.weights import stream
 
 SATURATING: Final = (Softmax, Sigmoid, Tanh)
@@ -69,13 +69,39 @@ def require_numbers(case: Case, weights: Mapping[str, Array], expected: Mapping[
     _refuse(case.graph, next(name for name, value in outputs.items() if not np.isfinite(value).all()), case.label)
 
 
+def require_range(case: Case, weights: Mapping[str, Array], dtype: DType) -> None:
+    """VerificationError where a value of the reference is beyond what a dtype holds: no backend can be held to that."""
+    limit = float(np.finfo(dtype.numpy).max)
+
+    def require(name: str, value: Array) -> None:
+        largest = float(np.abs(value).max(initial=0))
+        if largest > limit:
+            raise VerificationError(
+                f"{case.graph.name}: {_shown(case.graph, name)} has values of {largest:.0e} in the reference, "
+                f"at {case.label}: {dtype} holds none beyond {limit:.0e}",
+                "an exponential, a power, a quotient by almost 0: bound what it reads, as by `clip` or `rescale`, "
+                "or check with weights that were trained, `--weights FILE`",
+            )
+
+    def before(node: Node, values: Sequence[Array]) -> None:
+        for name, value in zip(node.inputs, values, strict=True):
+            require(name, value)
+
+    for name, value in reference.evaluate(case.graph, weights, case.inputs, before).items():
+        require(name, value)
+
+
 def _refuse(graph: Graph, name: str, label: str) -> NoReturn:
-    value = graph.values[name]
-    kind = f" ({value.op.kind})" if isinstance(value, Node) else ""
     raise VerificationError(
-        f"{graph.name}: {name}{kind} is NaN or infinite in the reference itself, at {label}: nothing can be held to it",
+        f"{graph.name}: {_shown(graph, name)} is NaN or infinite in the reference itself, at {label}: "
+        "nothing can be held to it",
         "a root of what is negative, a quotient by 0, a large power: bound what it reads, as by `clip` or `rescale`",
     )
+
+
+def _shown(graph: Graph, name: str) -> str:
+    value = graph.values[name]
+    return f"{name} ({value.op.kind})" if isinstance(value, Node) else name
 
 
 def check_weights_of(graph: Graph, seed: int = 0) -> dict[str, Array]:
@@ -126,20 +152,23 @@ def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[
 def _before_gates(graph: Graph) -> set[str]:
     """The layers with kernels that a gate alone reads, at once or in other shapes.
 
-    A gate is what saturates, and an exponential, which overflows: float32 has none of 89.
+    A gate is what saturates, and an exponential, which overflows: float32 has none of 89. That one counts whoever else
+    reads what it does: of a variance's logarithm an autoencoder takes the deviation, the variance and a divergence.
     """
     found: set[str] = set()
     seen: set[str] = set()
-    pending = [name for node in graph.nodes for name in _gate_inputs(node)]
+    gates = sorted(graph.nodes, key=lambda node: isinstance(node.op, Exp))  # read from the end: exponentials first
+    pending = [(name, isinstance(node.op, Exp)) for node in gates for name in _gate_inputs(node)]
     while pending:
-        value = graph.values[pending.pop()]
-        if not isinstance(value, Node) or value.name in seen or len(graph.readers[value.name]) > 1:
+        name, shared = pending.pop()
+        value = graph.values[name]
+        if not isinstance(value, Node) or name in seen or not (shared or len(graph.readers[name]) == 1):
             continue
-        seen.add(value.name)
+        seen.add(name)
         if isinstance(value.op, KERNELS):
-            found.add(value.name)
+            found.add(name)
         elif isinstance(value.op, SHAPING):
-            pending += value.inputs
+            pending += ((source, shared) for source in value.inputs)
     return found
 
 

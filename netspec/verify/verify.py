@@ -14,7 +14,7 @@ from netspec.ops.base import Array
 from netspec.recipe import Recipe
 from netspec.training.network import training_graph
 from netspec.types import DType
-from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, weights_for
+from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, require_range, weights_for
 from netspec.verify.compare import Comparison, Level, difference_of_largest, worst_of
 from netspec.verify.gradients import compare_gradients, cotangents_for
 from netspec.verify.report import NodeError, Report
@@ -56,8 +56,8 @@ def verify(
         BackendError: a framework is missing; gradients are asked for and fewer than two backends train, or training
             and none does.
         NetspecError: training is asked for, and the network has not one input and logits as its one output.
-        VerificationError: the reference gives NaN or infinity, or all gradients do; or training is asked for, and at
-            these weights there is nothing to learn.
+        VerificationError: the reference gives NaN, infinity or what float32 does not hold, or all gradients do; or
+            training is asked for, and at these weights there is nothing to learn.
     """
     for backend in backends:
         backend.require()
@@ -148,6 +148,8 @@ def _forward(
                 if model is None or made_for != graph:
                     model, made_for = backend.load(backend.lower(graph), weights), graph
                 worst = worst_of(model.forward(case.inputs), values, dtype, difference_of_largest, limit)
+                if math.isinf(worst[1]):
+                    require_range(case, weights, dtype)
                 yield Comparison("forward", backend.name, "reference", dtype, case.label, *worst)
 
 

@@ -77,6 +77,18 @@ def encoder(out: str) -> Graph:
     return chain.add("out", out).graph()
 
 
-@pytest.mark.parametrize("graph", [highway(9), encoder("sigmoid"), encoder("exp")], ids=["gates", "sigmoid", "exp"])
+def variational() -> Graph:
+    """A variational autoencoder's encoder: the logarithm of a variance that two exponentials and a sum read."""
+    chain = Chain("variational", image=(1, 12, 12)).add("flat", "flatten").add("mean", "dense", units=4)
+    chain.add("log_variance", "dense", "flat", units=4).add("half", "rescale", scale=0.5).add("std", "exp")
+    chain.add("z", "add", ("mean", "std")).add("variance", "exp", "log_variance")
+    return chain.add("kl", "subtract", ("variance", "log_variance")).add("out", "concat", ("z", "kl")).graph()
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [highway(9), encoder("sigmoid"), encoder("exp"), variational()],
+    ids=["gates", "sigmoid", "exp", "variational"],
+)
 def test_what_saturates_or_overflows_at_the_scale_of_pixels_is_one_function(graph: Graph) -> None:
     verify(graph, [BACKEND, find_backend("onnx")], "forward").require()

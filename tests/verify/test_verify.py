@@ -49,6 +49,15 @@ def test_a_network_that_leaves_an_ops_domain_is_no_backends_fault() -> None:
             verify(graph, [TORCH], "forward")
 
 
+def test_what_float32_does_not_hold_is_no_backends_fault() -> None:
+    chain = Chain("large", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
+    chain.add("high", "power", exponent=20)
+    for graph in (chain.graph(), chain.add("root", "power", exponent=0.05).graph()):
+        said = r"large: high \(power\) has values of .* in the reference, .*: float32 holds none beyond 3e\+38"
+        with pytest.raises(VerificationError, match=said):
+            verify(graph, [TORCH], "forward")
+
+
 def test_a_root_of_0_has_no_slope_in_any_backend() -> None:
     chain = Chain("roots", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
     graph = chain.add("zeros", "rescale", scale=0.0).add("root", "power", exponent=0.5).graph()

@@ -15,7 +15,7 @@ from typing import Any
 
 from simpleeval import SimpleEval
 
-from netspec.spec.expressions.hints import SIZES, defined_here, no_size, other_language
+from netspec.spec.expressions.hints import SIZES, defined_here, hidden_by_a_parameter, no_size, other_language
 from netspec.spec.expressions.operators import FUNCTIONS, OPERATORS, ExpressionError, Scalar, Value, bounded, in_words
 from netspec.spec.text.document import quote
 from netspec.spec.text.hints import did_you_mean
@@ -191,8 +191,10 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
     def _entry(self, node: ast.Attribute) -> Any:
         value = self._eval(node.value)
         if not isinstance(value, dict):
+            whose = node.value.id if isinstance(node.value, ast.Name) and node.attr in (*SIZES, "shape") else ""
             raise ExpressionError(
-                f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a mapping has names"
+                f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a mapping has names",
+                hidden_by_a_parameter(whose) if whose else "",
             )
         return self._named(node, value, node.attr)
 

@@ -35,6 +35,15 @@ def defined_here(name: str, parameters: Collection[str], text: str) -> str:
     return did_you_mean(name, parameters) or known
 
 
+def hidden_by_a_parameter(name: str) -> str:
+    """What is said where a parameter has the name of something that an expression could see otherwise.
+
+    >>> hidden_by_a_parameter("width")
+    'here `width` is the parameter; whatever else has this name is hidden by it, and needs another'
+    """
+    return f"here `{name}` is the parameter; whatever else has this name is hidden by it, and needs another"
+
+
 def no_size(name: str, shape: tuple[object, ...]) -> tuple[str, str]:
     """What is said of `channels`, `height` or `width` where no map arrives."""
     axes = ", ".join(map(str, ("N", *shape)))

@@ -10,7 +10,7 @@ from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.initializers import Constant
 from netspec.spec.fields.expectation import Member, field_names, names_of
 from netspec.spec.text.document import DocumentNode, MappingNode, ScalarNode, SequenceNode, plain
-from netspec.spec.text.hints import did_you_mean, nearest
+from netspec.spec.text.hints import did_you_mean, hint_of_whole, nearest
 from netspec.spec.text.scalars import lookalike
 
 _PADDING_WORDS: Final = {
@@ -60,9 +60,7 @@ def _of_mapping(node: MappingNode, members: Sequence[Member]) -> str:
 def _of_number(node: ScalarNode, value: float, members: Sequence[Member]) -> str:
     bases = {member.base for member in members}
     if isinstance(value, float) and bases & {int, Size2d, Padding}:
-        if "/" in node.expression:
-            return "`//` divides to a whole number"
-        return f"write `{int(value)}`" if value.is_integer() else ""
+        return hint_of_whole(node)
     if value > 0 and any(get_origin(base) in (tuple, list) for base in bases):
         return f"write `[{value}]`"
     if "epochs" in field_names(members):

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from netspec.ops import OPS
-from netspec.spec.text.document import Entry, MappingNode, ScalarNode
+from netspec.spec.expressions.expression import names_in
+from netspec.spec.expressions.hints import SIZES, hidden_by_a_parameter
+from netspec.spec.text.document import DocumentNode, Entry, MappingNode, ScalarNode, scalars_in
 from netspec.spec.text.hints import did_you_mean, foreign_letter, nearest
 
 OPS_HINT: Final = "`netspec ops` lists them"
@@ -75,6 +77,12 @@ def missing_op_hint(name: str, node: MappingNode, blocks: Mapping[str, object]) 
             return hint
     near, block = (nearest(name.rstrip("0123456789_"), known) for known in (OPS, blocks))
     return f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else OPS_HINT
+
+
+def hint_of_hidden(node: DocumentNode, parameters: Collection[str]) -> str:
+    """That an expression reads a parameter where a size of what arrives may have been meant, or empty."""
+    read = {name for scalar in scalars_in(node) if scalar.expression for name in names_in(scalar.expression)}
+    return next((hidden_by_a_parameter(name) for name in SIZES if name in read and name in parameters), "")
 
 
 def _as_op(key: str, entry: Entry) -> str:

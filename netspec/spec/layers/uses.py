@@ -166,7 +166,8 @@ class _Arguments:
 def _unknown_key(key: str, node: DocumentNode, block: BlockSpec, perhaps: str) -> str:
     """What the writer meant by a key that is no parameter: one that is, or what any layer may say."""
     known = block.parameters
-    if near := did_you_mean(key, known) or (did_you_mean(key, LAYER_KEYS) if key not in LAYER_KEYS else ""):
+    alike = [own for own in LAYER_KEYS if own[0] == key[0].lower()]  # `rate` is no `after`
+    if near := did_you_mean(key, known) or (did_you_mean(key, alike) if key not in LAYER_KEYS else ""):
         return near
     if isinstance(node, MappingNode) and node.entries and all(own in known for own in node.entries):
         return f"arguments stand beside `block`: `{{block: {block.name}, {next(iter(node.entries))}: …}}`"

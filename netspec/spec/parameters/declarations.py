@@ -23,7 +23,7 @@ from netspec.spec.text.document import (
     quote,
     text_of,
 )
-from netspec.spec.text.hints import did_you_mean, foreign_letter, nearest
+from netspec.spec.text.hints import did_you_mean, foreign_letter, hint_of_whole, nearest
 from netspec.spec.text.scalars import lookalike
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -128,11 +128,7 @@ def scalar_hint(node: DocumentNode, type: str) -> str:
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, str) and type in ("integer", "number", "boolean"):
         return lookalike(value, boolean=type == "boolean")
-    if isinstance(node, ScalarNode) and isinstance(value, float) and type == "integer":
-        if "/" in node.expression:
-            return "`//` divides to a whole number"
-        return f"write `{int(value)}`" if value.is_integer() else ""
-    return ""
+    return hint_of_whole(node) if isinstance(node, ScalarNode) and type == "integer" else ""
 
 
 def kind_of(node: DocumentNode) -> str:

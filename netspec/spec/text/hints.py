@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from itertools import islice
 
-from netspec.spec.text.document import quote
+from netspec.spec.text.document import ScalarNode, quote
 
 MAX_LISTED = 15
 MAX_COMPARED = 2000
@@ -64,6 +64,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     # Letters of other alphabets look the same: without it the two names would.
     letter = foreign_letter(word) if near.isascii() else ""
     return f"did you mean {quote(near)}?{f' {letter}' if letter else ''}" if near else ""
+
+
+def hint_of_whole(node: ScalarNode) -> str:
+    """How a number is written, or computed, where it has to be whole; empty for one that is not."""
+    if not isinstance(node.value, float):
+        return ""
+    if "/" in node.expression:
+        return "`//` divides to a whole number"
+    if node.expression:
+        return "what `//` divides to is a whole number, and what `int(…)` or `round(…)` gives"
+    return f"write `{int(node.value)}`" if node.value.is_integer() else ""
 
 
 def suggest(word: str, known: Collection[str], what: str) -> str:

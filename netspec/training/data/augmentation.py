@@ -144,6 +144,8 @@ def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool 
 
 def _cut_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool) -> None:
     height, width, channels = target.shape
+    if around := draws.augmentation.crop_padding:
+        image = np.pad(image, ((around, around), (around, around), (0, 0)))
     rows, columns = draws.extent(row, (image.shape[0], image.shape[1]), (height, width))
     top, left = draws.corner(row, (image.shape[0] - rows, image.shape[1] - columns))
     crop = image[top : top + rows, left : left + columns]

@@ -25,8 +25,8 @@ from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
 
-# What moves pixels, or mixes them, and leaves the masks where they are.
-OF_WHOLE_IMAGES = ("rand_augment", "auto_augment", "mixup", "cutmix")
+# What moves pixels, or mixes them, and leaves the masks where they are; of what is padded a mask says nothing.
+OF_WHOLE_IMAGES = ("crop_padding", "rand_augment", "auto_augment", "mixup", "cutmix")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from netspec.ops.attributes import both
 from netspec.preprocessing import resize
@@ -228,6 +229,30 @@ def test_a_crop_is_cut_and_mirrored(flip: bool, reverse: bool, channels: int) ->
     cut(target, image, 1, draws)
     crop = image[3:7, 7:12]
     np.testing.assert_array_equal(target, crop[:, ::-1] if flip else crop)
+
+
+def test_a_crop_is_cut_from_a_padded_image_and_every_place_is_as_likely() -> None:
+    image = np.random.default_rng(0).integers(1, 256, (6, 7, 3), dtype=np.uint8)
+    padded = np.zeros((10, 11, 3), np.uint8)
+    padded[2:8, 2:9] = image
+    draws = of(np.arange(500), Augmentation(random_crop={"height": 6, "width": 7}, crop_padding=2))
+    seen = set()
+    for row in range(500):
+        target = np.empty_like(image)
+        cut(target, image, row, draws)
+        top, left = draws.corner(row, (4, 4))
+        np.testing.assert_array_equal(target, padded[top : top + 6, left : left + 7])
+        seen.add((top, left))
+    assert len(seen) == 25
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [({}, "say `random_crop` too"), ({"random_crop": both(32), "random_shorter_side": (40, 48)}, "of one size")],
+)
+def test_padding_is_of_a_random_crop_from_an_image_of_one_size(others: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Augmentation(crop_padding=4, **others)
 
 
 def test_one_view_is_the_centre() -> None:

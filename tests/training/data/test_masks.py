@@ -97,13 +97,19 @@ def test_crops_that_are_resized_keep_masks_in_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "augmentation",
-    [{"rand_augment": {}}, {"auto_augment": {"policy": "imagenet"}}, {"mixup": {"alpha": 0.8}}, {"cutmix": {}}],
-    ids=lambda augmentation: next(iter(augmentation)),
+    [
+        {"rand_augment": {}},
+        {"auto_augment": {"policy": "imagenet"}},
+        {"mixup": {"alpha": 0.8}},
+        {"cutmix": {}},
+        {"random_crop": {"height": 32, "width": 32}, "crop_padding": 4},
+    ],
+    ids=lambda augmentation: list(augmentation)[-1],
 )
 def test_what_would_leave_masks_behind_is_refused(tmp_path: Path, augmentation: dict[str, Any]) -> None:
     splits = open_data(str(write(tmp_path, [(40, 40)] * 4)))
     rule = MapRule(CLASSES, (32, 32))
-    (name,) = augmentation
+    name = list(augmentation)[-1]
     with pytest.raises(NetspecError, match=f"^{name}: of images with one label each, and the samples of .* have masks"):
         batches(splits.training, 32, rule, **augmentation)
 
