@@ -15,6 +15,7 @@ from netspec.ops import (
     BatchNorm,
     Conv2d,
     ConvTranspose2d,
+    Cos,
     Dense,
     Exp,
     Flatten,
@@ -24,6 +25,7 @@ from netspec.ops import (
     Reshape,
     ScaledDotProductAttention,
     Sigmoid,
+    Sin,
     Slice,
     Softmax,
     Tanh,
@@ -126,7 +128,8 @@ def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[
 def _before_gates(graph: Graph) -> set[str]:
     """The layers with kernels that a gate alone reads, at once or in other shapes.
 
-    A gate is what saturates, and an exponential, which overflows: float32 has none of 89.
+    A gate is what saturates, an exponential, which overflows: float32 has none of 89; and a sine, for which a
+    thousand radians, rounded, are another angle.
     """
     found: set[str] = set()
     seen: set[str] = set()
@@ -146,7 +149,7 @@ def _before_gates(graph: Graph) -> set[str]:
 def _gate_inputs(node: Node) -> tuple[str, ...]:
     if isinstance(node.op, ScaledDotProductAttention):
         return node.inputs[:2]  # queries and keys; values are not what saturates
-    return node.inputs if isinstance(node.op, (*SATURATING, Exp)) else ()
+    return node.inputs if isinstance(node.op, (*SATURATING, Exp, Sin, Cos)) else ()
 
 
 def cases_of(graph: Graph, batches: tuple[int, ...] = (), seed: int = 0) -> Iterator[Case]:
