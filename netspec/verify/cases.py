@@ -117,32 +117,38 @@ def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[
             for name, scale, offset in (("running_mean", 0.1 * std, mean), ("running_variance", std**2, 0.0)):
                 drawn = weights[f"{node.name}.{name}"]
                 found[f"{node.name}.{name}"] = (drawn * scale + offset).astype(np.float32)
-        elif node.name in gated:
+        elif (gain := gated.get(node.name)) is not None:
             size = max(1.0, float(np.sqrt(np.square(values[0]).mean())))
-            found[f"{node.name}.weight"] = (weights[f"{node.name}.weight"] / size).astype(np.float32)
+            for name, scale in (("weight", gain * size), ("bias", gain)):
+                if (full := f"{node.name}.{name}") in weights:
+                    found[full] = (weights[full] / scale).astype(np.float32)
 
     reference.evaluate(graph, found, inputs, before=lay_around)
     return found
 
 
-def _before_gates(graph: Graph) -> set[str]:
-    """The layers with kernels that a gate alone reads, at once or in other shapes.
+def _before_gates(graph: Graph) -> dict[str, float]:
+    """The layers with kernels that a gate alone reads, at once or in other shapes, and the scale that it reads them at.
+
+    Of what is scaled down on the way that is 1; SIREN's sines read 30 times what its kernels give.
 
     A gate is what saturates, an exponential, which overflows: float32 has none of 89; and a sine, for which a
     thousand radians, rounded, are another angle.
     """
-    found: set[str] = set()
+    found: dict[str, float] = {}
     seen: set[str] = set()
-    pending = [name for node in graph.nodes for name in _gate_inputs(node)]
+    pending = [(name, 1.0) for node in graph.nodes for name in _gate_inputs(node)]
     while pending:
-        value = graph.values[pending.pop()]
+        name, gain = pending.pop()
+        value = graph.values[name]
         if not isinstance(value, Node) or value.name in seen or len(graph.readers[value.name]) > 1:
             continue
         seen.add(value.name)
         if isinstance(value.op, KERNELS):
-            found.add(value.name)
+            found[value.name] = max(1.0, gain)
         elif isinstance(value.op, SHAPING):
-            pending += value.inputs
+            further = gain * abs(value.op.scale) if isinstance(value.op, Rescale) else gain
+            pending += ((each, further) for each in value.inputs)
     return found
 
 
