@@ -1,7 +1,10 @@
 """Activations in Keras."""
 
+import math
+from typing import Final
+
 from netspec.graph import Node
-from netspec.lowering.python.source import LiteralValue, call
+from netspec.lowering.python.source import Call, LiteralValue, call
 from netspec.ops import (
     Elu,
     Gelu,
@@ -22,6 +25,8 @@ from netspec.ops.activation import Elementwise
 from netspec_keras.layout import native_axis, native_features
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
+
+MOST_AXES_OF_SOFTMAX: Final = 5
 
 
 @lowers(Relu)
@@ -78,6 +83,19 @@ def gelu(op: Gelu, node: Node, out: ModelWriter) -> None:
 
 @lowers(Softmax)
 def softmax(op: Softmax, node: Node, out: ModelWriter) -> None:
-    """`layers.Softmax`."""
+    """`layers.Softmax`; between two reshapes where there are more axes than TensorFlow takes it of."""
+    (x,) = out.inputs(node)
     axis = native_axis(op.axis, node.type.rank)
-    out.apply(node, call("layers.Softmax", **({} if axis == -1 else {"axis": axis})), *out.inputs(node))
+    if node.type.rank <= MOST_AXES_OF_SOFTMAX:
+        out.apply(node, _softmax(axis), x)
+        return
+    features = node.type.features
+    before, size, after = features[: op.axis - 1], features[op.axis - 1], features[op.axis :]
+    folded = (math.prod(before), size, math.prod(after)) if after else (math.prod(before), size)
+    x = out.apply(node, call("layers.Reshape", folded), x, role="folded", features=folded)
+    x = out.apply(node, _softmax(2 if after else -1), x, role="softmax", features=folded)
+    out.apply(node, call("layers.Reshape", features), x)
+
+
+def _softmax(axis: int) -> Call:
+    return call("layers.Softmax", **({} if axis == -1 else {"axis": axis}))

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.python.source import call
-from netspec.ops import Abs, Clip, Exp, Power, Rescale
+from netspec.ops import Abs, Clip, Cos, Exp, Log, Power, Rescale, Sin
 from netspec.ops.activation import Elementwise
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
@@ -17,9 +17,9 @@ def rescale(op: Rescale, node: Node, out: ModelWriter) -> None:
     out.apply(node, call("PreciseRescaling", op.scale, **optional), *out.inputs(node))
 
 
-@lowers(Exp, Abs)
+@lowers(Exp, Log, Sin, Cos, Abs)
 def function(op: Elementwise, node: Node, out: ModelWriter) -> None:
-    """`ops.exp`, `ops.abs`, whose gradient at 0 is 0."""
+    """`ops.exp` and its like; the gradient of `ops.abs` at 0 is 0."""
     out.assign(node, call(f"ops.{op.kind}", *out.inputs(node)))
 
 

@@ -79,7 +79,7 @@ SIGNATURES: Final = {
     "layers.Softmax": Signature(optional={"axis": -1}),
     "layers.ELU": Signature(optional={"alpha": 1.0}),
     "GELU": Signature(optional={"approximate": False}),
-    "Parameter": Signature(("shape",), {"initial": 0.0}),
+    "Parameter": Signature(("shape",), {"initializer": "zeros"}),
     "layers.Dropout": Signature(("rate",)),
     "StandardDropout": Signature(("rate",)),
     "PreciseRescaling": Signature(("scale",), {"offset": 0.0}),

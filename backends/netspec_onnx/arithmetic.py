@@ -1,7 +1,8 @@
 """Arithmetic on each element in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import Abs, Clip, Exp, Power, Rescale
+from netspec.ops import Abs, Clip, Cos, Exp, Log, Power, Rescale, Sin
+from netspec.ops.activation import Elementwise
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -21,18 +22,10 @@ def rescale(op: Rescale, node: Node, out: GraphWriter) -> None:
         out.assign(node, "Add", scaled, out.constant(node, "offset", op.offset))
 
 
-@lowers(Exp)
-def exp(op: Exp, node: Node, out: GraphWriter) -> None:
-    """`Exp`."""
-    del op
-    out.assign(node, "Exp", *out.inputs(node))
-
-
-@lowers(Abs)
-def absolute(op: Abs, node: Node, out: GraphWriter) -> None:
-    """`Abs`."""
-    del op
-    out.assign(node, "Abs", *out.inputs(node))
+@lowers(Exp, Log, Sin, Cos, Abs)
+def function(op: Elementwise, node: Node, out: GraphWriter) -> None:
+    """`Exp`, `Log`, `Sin`, `Cos`, `Abs`."""
+    out.assign(node, op.kind.capitalize(), *out.inputs(node))
 
 
 @lowers(Power)

@@ -2,7 +2,7 @@
 
 from netspec.graph import Node
 from netspec.lowering.python.source import Binary, Expression, Literal, LiteralValue, Negative, call
-from netspec.ops import Abs, Clip, Exp, Power, Rescale
+from netspec.ops import Abs, Clip, Cos, Exp, Log, Power, Rescale, Sin
 from netspec.ops.activation import Elementwise
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -32,9 +32,9 @@ def _number(value: float) -> Literal:
     return Literal(int(value) if value.is_integer() and abs(value) < 1e6 else value)
 
 
-@lowers(Exp, Abs)
+@lowers(Exp, Log, Sin, Cos, Abs)
 def function(op: Elementwise, node: Node, out: ModuleWriter) -> None:
-    """`torch.exp`, `torch.abs`, whose gradient at 0 is 0."""
+    """`torch.exp` and its like; the gradient of `torch.abs` at 0 is 0."""
     out.assign(node, call(f"torch.{op.kind}", *out.inputs(node)))
 
 

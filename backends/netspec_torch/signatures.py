@@ -17,6 +17,7 @@ _NORM: Final = Signature(("num_features",), {"eps": 1e-5, "momentum": 0.1, "affi
 _INSTANCE_NORM: Final = Signature(("num_features",), {"eps": 1e-5, "affine": False})
 SIGNATURES: Final = {
     "F.pad": Signature(("input", "pad")),
+    "F.scaled_dot_product_attention": Signature(optional={"is_causal": False}),
     "mask_regions": Signature(("scores", "regions"), {"value": -100.0}),
     "nn.Conv2d": _CONVOLUTION,
     "PaddedConv2d": _CONVOLUTION,

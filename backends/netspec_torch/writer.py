@@ -22,9 +22,9 @@ from netspec.lowering.python.source import (
 )
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.lowering.writer import PartsWriter
-from netspec.ops.initializers import Constant
 from netspec_torch.blocks import LOCALS, BlockClasses
 from netspec_torch.drafts import ModuleDraft, draft_parts
+from netspec_torch.initial import initial
 from netspec_torch.layout import takes_channels_last
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 
@@ -65,10 +65,7 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
     def parameter(self, node: Node, weight: str, shape: tuple[int, ...]) -> Name:
         """`self.NODE = nn.Parameter(...)`: the node's one weight in this shape, where no layer is needed around it."""
         description = node.weights[weight]
-        start = description.initializer
-        value = start.constant if isinstance(start, Constant) else 0.0
-        made = call("torch.full", shape, value) if value else call("torch.zeros", *shape)
-        variable = self.declare(node, "nn.Parameter", made)
+        variable = self.declare(node, "nn.Parameter", initial(description.initializer, shape))
         path = self._homes[node.name].path_of(node)
         binding = Binding.of(f"{node.name}.{weight}", path, description.shape, native_shape=shape)
         self._bindings.append(binding)

@@ -16,7 +16,7 @@ from netspec.ops.activation import (
     Softplus,
     Tanh,
 )
-from netspec.ops.arithmetic import Abs, Clip, Exp, Power, Rescale
+from netspec.ops.arithmetic import Abs, Clip, Cos, Exp, Log, Power, Rescale, Sin
 from netspec.ops.attention import MultiHeadAttention, ScaledDotProductAttention
 from netspec.ops.attention_bias import RegionMask, RelativePositionBias
 from netspec.ops.base import Op, Sample, Weight, WeightedOp, Window
@@ -80,6 +80,9 @@ OPS: dict[str, type[Op]] = {
         Softmax,
         Rescale,
         Exp,
+        Log,
+        Sin,
+        Cos,
         Abs,
         Power,
         Clip,
@@ -115,6 +118,7 @@ __all__ = [
     "Concat",
     "Conv2d",
     "ConvTranspose2d",
+    "Cos",
     "Dense",
     "Divide",
     "Dropout",
@@ -133,6 +137,7 @@ __all__ = [
     "LayerScale",
     "LeakyRelu",
     "LocalResponseNorm",
+    "Log",
     "MatMul",
     "MaxPool2d",
     "Mish",
@@ -162,6 +167,7 @@ __all__ = [
     "ScaledDotProductAttention",
     "Sigmoid",
     "Silu",
+    "Sin",
     "Slice",
     "Softmax",
     "Softplus",

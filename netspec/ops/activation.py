@@ -245,4 +245,6 @@ class Softmax(Op, kind="softmax"):
             Sample(cls(axis=1), ((5, 3, 4),)),
             Sample(cls(axis=2), ((5, 3, 4),)),
             Sample(cls(), ((3, 6),)),
+            Sample(cls(), ((2, 3, 2, 2, 4),)),  # more axes than TensorFlow's kernel takes
+            Sample(cls(axis=2), ((2, 3, 2, 2, 4),)),
         )

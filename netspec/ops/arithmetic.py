@@ -40,6 +40,45 @@ class Exp(Elementwise, kind="exp"):
         return np.exp(x)
 
 
+class Log(Elementwise, kind="log"):
+    """The natural logarithm of x, a number where x is positive: an offset (`rescale`) or a bound (`clip`) keeps it so.
+
+    Elsewhere it is NaN or minus infinity, as in all frameworks.
+    """
+
+    trap: ClassVar[str] = "of 1 + x, or to another base"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        # What is no number is told where values are compared, and not by NumPy on the way.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.log(x)
+
+    @classmethod
+    def samples(cls) -> tuple[Sample, ...]:
+        return (
+            Sample(cls(), ((3, 5, 4),), domains=("positive",)),
+            Sample(cls(), ((7,),), scale=60.0, domains=("positive",)),
+        )
+
+
+class Sin(Elementwise, kind="sin"):
+    """The sine of x in radians. Source: Sitzmann et al. 2020 and Mildenhall et al. 2020, for what it is used for."""
+
+    trap: ClassVar[str] = "the cosine"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.sin(x)
+
+
+class Cos(Elementwise, kind="cos"):
+    """The cosine of x in radians."""
+
+    trap: ClassVar[str] = "the sine"
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        return np.cos(x)
+
+
 class Abs(Elementwise, kind="abs"):
     """x without its sign; its gradient at 0 is 0."""
 

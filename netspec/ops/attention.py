@@ -88,6 +88,7 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
             Sample(cls(), ((3, 4), (5, 4), (5, 7), (3, 5))),
             Sample(cls(), ((2, 3, 4), (2, 5, 4), (2, 5, 6), (1, 3, 5))),
             Sample(cls(), ((3, 2, 4, 2), (3, 2, 4, 2), (3, 2, 4, 2), (3, 1, 4, 4))),
+            Sample(cls(), ((2, 1, 3, 2, 4), (2, 1, 3, 3, 4), (2, 1, 3, 3, 4))),  # heads of windows of a grid
             Sample(cls(causal=True), ((3, 4, 2), (3, 4, 2), (3, 4, 2), (3, 4, 4))),
         )
 

@@ -178,12 +178,19 @@ def scale_and_shift(*shape: int) -> dict[str, Weight]:
 def require_map(kind: str, x: TensorType) -> tuple[int, int, int]:
     """(C, H, W) of a map, or a ShapeError."""
     if x.rank != 4:
-        raise ShapeError(
-            f"{kind} expects a map (N, C, H, W), received {x}",
-            "place it before `flatten`" if x.rank == 2 else "",
-        )
+        raise ShapeError(f"{kind} expects a map (N, C, H, W), received {x}", _how_to_make_a_map(x))
     channels, height, width = x.features
     return channels, height, width
+
+
+def _how_to_make_a_map(x: TensorType) -> str:
+    match x.features:
+        case (_,):
+            return "place it before `flatten`"
+        case (channels, length):
+            return f"a sequence (N, C, L) is a map of one row: `reshape` with `shape: [{channels}, 1, {length}]`"
+        case _:
+            return ""
 
 
 def require_channels(kind: str, x: TensorType, least_rank: int = 2) -> int:

@@ -15,6 +15,7 @@ from netspec.ops import (
     BatchNorm,
     Conv2d,
     ConvTranspose2d,
+    Cos,
     Dense,
     Exp,
     Flatten,
@@ -24,6 +25,7 @@ from netspec.ops import (
     Reshape,
     ScaledDotProductAttention,
     Sigmoid,
+    Sin,
     Slice,
     Softmax,
     Tanh,
@@ -141,41 +143,47 @@ def with_statistics(graph: Graph, weights: Mapping[str, Array], inputs: Mapping[
             for name, scale, offset in (("running_mean", 0.1 * std, mean), ("running_variance", std**2, 0.0)):
                 drawn = weights[f"{node.name}.{name}"]
                 found[f"{node.name}.{name}"] = (drawn * scale + offset).astype(np.float32)
-        elif node.name in gated:
+        elif (gain := gated.get(node.name)) is not None:
             size = max(1.0, float(np.sqrt(np.square(values[0]).mean())))
-            found[f"{node.name}.weight"] = (weights[f"{node.name}.weight"] / size).astype(np.float32)
+            for name, scale in (("weight", gain * size), ("bias", gain)):
+                if (full := f"{node.name}.{name}") in weights:
+                    found[full] = (weights[full] / scale).astype(np.float32)
 
     reference.evaluate(graph, found, inputs, before=lay_around)
     return found
 
 
-def _before_gates(graph: Graph) -> set[str]:
-    """The layers with kernels that a gate alone reads, at once or in other shapes.
+def _before_gates(graph: Graph) -> dict[str, float]:
+    """The layers with kernels that a gate alone reads, at once or in other shapes, and the scale that it reads them at.
 
-    A gate is what saturates, and an exponential, which overflows: float32 has none of 89. That one counts whoever else
-    reads what it does: of a variance's logarithm an autoencoder takes the deviation, the variance and a divergence.
+    Of what is scaled down on the way that is 1; SIREN's sines read 30 times what its kernels give.
+
+    A gate is what saturates; a sine, for which a thousand radians, rounded, are another angle; and an exponential, which
+    overflows: float32 has none of 89. That one counts whoever else reads what it does: of a variance's logarithm an
+    autoencoder takes the deviation, the variance and a divergence.
     """
-    found: set[str] = set()
+    found: dict[str, float] = {}
     seen: set[str] = set()
     gates = sorted(graph.nodes, key=lambda node: isinstance(node.op, Exp))  # read from the end: exponentials first
-    pending = [(name, isinstance(node.op, Exp)) for node in gates for name in _gate_inputs(node)]
+    pending = [(name, isinstance(node.op, Exp), 1.0) for node in gates for name in _gate_inputs(node)]
     while pending:
-        name, shared = pending.pop()
+        name, shared, gain = pending.pop()
         value = graph.values[name]
         if not isinstance(value, Node) or name in seen or not (shared or len(graph.readers[name]) == 1):
             continue
         seen.add(name)
         if isinstance(value.op, KERNELS):
-            found.add(name)
+            found[name] = max(1.0, gain)
         elif isinstance(value.op, SHAPING):
-            pending += ((source, shared) for source in value.inputs)
+            further = gain * abs(value.op.scale) if isinstance(value.op, Rescale) else gain
+            pending += ((source, shared, further) for source in value.inputs)
     return found
 
 
 def _gate_inputs(node: Node) -> tuple[str, ...]:
     if isinstance(node.op, ScaledDotProductAttention):
         return node.inputs[:2]  # queries and keys; values are not what saturates
-    return node.inputs if isinstance(node.op, (*SATURATING, Exp)) else ()
+    return node.inputs if isinstance(node.op, (*SATURATING, Exp, Sin, Cos)) else ()
 
 
 def cases_of(graph: Graph, batches: tuple[int, ...] = (), seed: int = 0) -> Iterator[Case]:

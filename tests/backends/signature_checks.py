@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from netspec.lowering import Backend
@@ -30,7 +31,22 @@ def _own_signature(called: str, names: Mapping[str, object]) -> inspect.Signatur
     found = names[first]
     for part in rest:
         found = getattr(found, part)
-    return inspect.signature(found)  # type: ignore[arg-type] # a class or a function
+    try:
+        return inspect.signature(found)  # type: ignore[arg-type] # a class or a function
+    except ValueError:  # written in C++: the first line of its documentation has it
+        return _stated_signature(str(found.__doc__))
+
+
+def _stated_signature(documentation: str) -> inspect.Signature:
+    """That of `name(query, key, scale=None) -> Tensor:`."""
+    (stated,) = re.findall(r"^\s*\w+(\([^()]*\)) -> ", documentation, re.MULTILINE)
+    arguments = ast.parse(f"def stated{stated}: ...").body[0].args  # type: ignore[attr-defined] # a function
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    required = len(arguments.args) - len(arguments.defaults)
+    taken = [inspect.Parameter(a.arg, kind) for a in arguments.args[:required]]
+    for argument, default in zip(arguments.args[required:], arguments.defaults, strict=True):
+        taken.append(inspect.Parameter(argument.arg, kind, default=ast.literal_eval(default)))
+    return inspect.Signature(taken)
 
 
 def check_signatures(

@@ -66,6 +66,13 @@ def test_dense_on_a_map_says_what_to_add() -> None:
         ("rescale", {"scale": 3.0, "offset": 1.0}, -2.0, -5.0),
         ("rescale", {"scale": -1.0, "offset": 1.0}, 0.25, 0.75),
         ("exp", {}, math.log(3), 3.0),
+        ("log", {}, math.exp(-2), -2.0),  # of e, and not of 10 or 2
+        ("log", {}, 0.0, -math.inf),
+        ("log", {}, -1.0, math.nan),
+        ("sin", {}, math.pi / 6, 0.5),  # radians
+        ("sin", {}, -math.pi / 2, -1.0),
+        ("cos", {}, math.pi / 3, 0.5),
+        ("cos", {}, -math.pi, -1.0),
         ("abs", {}, -2.0, 2.0),
         ("power", {"exponent": 3.0}, -2.0, -8.0),
         ("power", {"exponent": 0.5}, 9.0, 3.0),

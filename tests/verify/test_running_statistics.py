@@ -92,3 +92,12 @@ def variational() -> Graph:
 )
 def test_what_saturates_or_overflows_at_the_scale_of_pixels_is_one_function(graph: Graph) -> None:
     verify(graph, [BACKEND, find_backend("onnx")], "forward").require()
+
+
+def test_sines_of_thirty_times_what_their_kernels_give_are_one_function() -> None:
+    # Sitzmann et al. 2020, section 3.2: rounding grows thirtyfold in each layer unless kernels are that much smaller.
+    chain = Chain("siren", image=(2,))
+    for i in range(5):
+        chain.add(f"fc{i}", "dense", units=32).add(f"omega{i}", "rescale", scale=30.0).add(f"sin{i}", "sin")
+    graph = chain.add("rgb", "dense", units=3).graph("rgb")
+    verify(graph, [find_backend("torch"), find_backend("onnx")], "forward").require()

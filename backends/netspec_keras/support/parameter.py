@@ -11,17 +11,15 @@ class Parameter(layers.Layer):
     """A learned value of this shape, the same for every sample of its inputs."""
 
     def __init__(
-        self, shape: tuple[int, ...], initial: float = 0.0, **kwargs: Any
+        self, shape: tuple[int, ...], initializer: Any = "zeros", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.shape = tuple(shape)
-        self.initial = initial
+        self.initializer = keras.initializers.get(initializer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.value = self.add_weight(
-            name="value",
-            shape=self.shape,
-            initializer=keras.initializers.Constant(self.initial),
+            name="value", shape=self.shape, initializer=self.initializer
         )
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
@@ -34,4 +32,8 @@ class Parameter(layers.Layer):
         return (input_shape[0], *self.shape)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "shape": self.shape, "initial": self.initial}
+        return {
+            **super().get_config(),
+            "shape": self.shape,
+            "initializer": keras.initializers.serialize(self.initializer),
+        }

@@ -35,7 +35,9 @@ class ScaledDotProductAttention(layers.Layer):
         if self.causal:
             seen = ops.tril(ops.ones(scores.shape[-2:], dtype="bool"))
             scores = ops.where(seen, scores, float("-inf"))
-        weights = ops.softmax(scores, axis=-1)
+        # TensorFlow takes a softmax of no more than five axes.
+        rows = ops.reshape(scores, (-1, *scores.shape[-2:]))
+        weights = ops.reshape(ops.softmax(rows, axis=-1), (-1, *scores.shape[1:]))
         equation = f"{leading}qk,{before}kz{after}->{before}qz{after}"
         return ops.einsum(equation, weights, values)
 

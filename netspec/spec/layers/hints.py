@@ -50,11 +50,18 @@ _OTHER_NAMES: Final = {
     "norm": "reduce_l2",
     "cat": "concat",
     "concatenate": "concat",
+    "split": "slice",
+    "chunk": "slice",
     "view": "reshape",
+    "bmm": "matmul",
+    "einsum": "matmul",
+    "dot": "matmul",
     "transpose": "permute",
     "drop_path": "stochastic_depth",
     "self_attention": "multi_head_attention",
     "mha": "multi_head_attention",
+    "attention": "scaled_dot_product_attention",
+    "cross_attention": "scaled_dot_product_attention",
 }
 
 

@@ -109,7 +109,11 @@ def _output(
             return value
         problems.add(item.at, f"the output {quote(name)} is listed twice")
     elif base in known:
-        problems.add(item.at, f"{quote(name)} is an input: an output is a layer's value")
+        problems.add(
+            item.at,
+            f"{quote(name)} is an input: an output is a layer's value",
+            f"a layer `{{op: identity, inputs: {name}}}` hands it on",
+        )
     else:
         problems.add(item.at, f"there is no layer {quote(base)}", suggest(base, layers, "there are"))
     return None

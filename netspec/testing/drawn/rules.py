@@ -188,6 +188,9 @@ _RULES: dict[type[Op], Rule] = {
     ops.Softmax: Rule(ANY, _axis),
     ops.Rescale: Rule(ANY, of(scale=[1.0, -1.0, 0.17], offset=[0.0, 1.0, -0.3])),
     ops.Exp: Rule(ANY, of(), 4),  # few values are of the order of one
+    ops.Log: Rule(ANY, of()),
+    ops.Sin: Rule(ANY, of(), 2),
+    ops.Cos: Rule(ANY, of(), 2),
     ops.Abs: Rule(ANY, of()),
     ops.Power: Rule(ANY, of(exponent=[2.0, 3.0, 0.5, 0.75, -0.5, -1.0]), 2),
     ops.Clip: Rule(ANY, _clip),
@@ -219,7 +222,7 @@ RULES = {op.kind: rule for op, rule in _RULES.items()}
 
 def needs_positive(kind: str, attributes: Attributes) -> bool:
     """Whether the last value that an op reads has to be positive, for a number to come of it."""
-    return kind == "divide" or (kind == "power" and attributes["exponent"] not in (2.0, 3.0))
+    return kind in ("divide", "log") or (kind == "power" and attributes["exponent"] not in (2.0, 3.0))
 
 
 def allows(kind: str, x: TensorType) -> bool:

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import strategies as st
 
 from netspec.graph import Graph, Input, Node, make_node
-from netspec.ops import OPS, Divide, Exp, MatMul, Multiply, Op, Power
+from netspec.ops import OPS, Cos, Divide, Exp, MatMul, Multiply, Op, Power, Sin
 from netspec.testing.drawn.blocks import with_blocks
 from netspec.testing.drawn.rule import ANY, MOST_CHANNELS, Attributes, Draw
 from netspec.testing.drawn.rules import BOUNDED, MERGES, OF_EQUALS, RULES, allows, needs_positive
@@ -166,6 +166,8 @@ class _Drawing:
         match op:
             case Exp():  # of what is of the order of one; as what comes of it is not, no other follows
                 return 1 if not max(degrees) else HIGHEST_DEGREE + 1
+            case Sin() | Cos():  # of the same: rounding what is large makes another angle of it
+                return 0 if not max(degrees) else HIGHEST_DEGREE + 1
             case Power(exponent=exponent):
                 return max(0, math.ceil(exponent * degrees[0]))
             case Divide():

@@ -45,6 +45,7 @@ def test_every_optional_argument_is_listed() -> None:
         ),
         ("instance_norm, affine: '${v}'", "boolean", ("true", "false")),
         ("softmax, axis: '${v}'", "integer", ("1", "2")),
+        ("scaled_dot_product_attention, inputs: [input, input, input], causal: '${v}'", "boolean", ("true", "false")),
         ("elu, alpha: '${v}'", "number", ("1.0", "0.5")),
         ("gelu, form: '${v}'", "string", ("erf", "tanh")),
         ("stochastic_depth, rate: 0.2, mode: '${v}'", "string", ("row", "batch")),

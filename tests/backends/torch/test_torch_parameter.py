@@ -1,8 +1,10 @@
 """Learned values in what the torch backend emits: repeated for each sample only where something needs that."""
 
+import pytest
 from netspec_torch import BACKEND
 
 from netspec.graph import Graph, Input, make_node
+from netspec.lowering.python.module import load_source
 from netspec.ops import (
     Add,
     Clip,
@@ -70,3 +72,26 @@ def test_what_is_made_of_it_alone_is_one_sample_too() -> None:
     assert "torch.clamp(self.temperature, max=4.6)" in emitted(graph)
     assert "relative_position_bias(self.table, [2])" in emitted(with_bias(shown=False))
     assert "self.table.expand(" in emitted(with_bias(shown=True))
+
+
+@pytest.mark.parametrize(
+    ("initialize", "made", "low", "high"),
+    [
+        (0, "torch.zeros(1, 30, 4)", 0, 0),
+        (0.5, "torch.full((1, 30, 4), 0.5)", 0.5, 0.5),
+        ({"normal": {"std": 0.02}}, "torch.empty(1, 30, 4).normal_(std=0.02)", -0.2, 0.2),
+        ({"normal": {"mean": 9, "std": 0.02}}, "torch.empty(1, 30, 4).normal_(mean=9.0, std=0.02)", 8.8, 9.2),
+        ({"truncated_normal": {"std": 2, "cut": 0.5}}, "nn.init.trunc_normal_(", -1, 1),
+        ({"uniform": {"low": 2, "high": 3}}, "torch.empty(1, 30, 4).uniform_(2.0, 3.0)", 2, 3),
+    ],
+)
+def test_it_starts_as_the_spec_says_without_the_weights_too(
+    initialize: object, made: str, low: float, high: float
+) -> None:
+    # Queries that all start at 0 are one query, and stay that.
+    q = make_node("q", Parameter.model_validate({"shape": (30, 4), "initialize": {"weight": initialize}}), ())
+    artifact = BACKEND.lower(Graph("queries", (TOKENS,), (q, make_node("y", Concat(), (q, TOKENS))), ("y",)).check())
+    assert f"self.q = nn.Parameter({made}" in "".join(str(artifact.content).split("\n")).replace("            ", "")
+    start = getattr(load_source(str(artifact.content), "queries"), artifact.entry)().q.detach()
+    assert low <= float(start.min()) <= float(start.max()) <= high
+    assert (float(start.std()) > 0) == (low != high)

@@ -46,6 +46,7 @@ def test_every_optional_argument_is_listed() -> None:
             "integer",
             ("1", "2"),
         ),
+        ("scaled_dot_product_attention, inputs: [input, input, input], causal: '${v}'", "boolean", ("true", "false")),
         ("instance_norm, affine: '${v}'", "boolean", ("true", "false")),
         ("layer_norm, axes: [1], affine: '${v}'", "boolean", ("true", "false")),
         ("stochastic_depth, rate: 0.2, mode: '${v}'", "string", ("row", "batch")),

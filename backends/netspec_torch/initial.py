@@ -1,0 +1,23 @@
+"""How learned values start in torch, for who trains what is emitted without the weights that netspec drew."""
+
+from netspec.lowering.python.source import Call, LiteralValue, call, method
+from netspec.ops.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform
+
+
+def initial(initializer: Initializer, shape: tuple[int, ...]) -> Call:
+    """`torch.zeros(1, 4)`, `torch.empty(1, 4).normal_(std=0.02)`: several values that start as one would stay one."""
+    empty = call("torch.empty", *shape)
+    match initializer:
+        case Constant(constant=value) if value:
+            return call("torch.full", shape, value)
+        case Normal(normal=p):
+            mean: dict[str, LiteralValue] = {"mean": p.mean} if p.mean else {}
+            return method(empty, "normal_", **mean, std=p.std)
+        case TruncatedNormal(truncated_normal=p):
+            mean = {"mean": p.mean} if p.mean else {}
+            bounds: dict[str, LiteralValue] = {"a": p.mean - p.cut * p.std, "b": p.mean + p.cut * p.std}
+            return call("nn.init.trunc_normal_", empty, **mean, std=p.std, **bounds)
+        case Uniform(uniform=p):
+            return method(empty, "uniform_", p.low, p.high)
+        case _:
+            return call("torch.zeros", *shape)
