@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 
 class LocalResponseNormFunction(torch.autograd.Function):
@@ -24,12 +23,8 @@ class LocalResponseNormFunction(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float
-    ) -> Tensor:
+    def forward(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
         """Shapes: x (N, groups, channels of a group, H, W) to the same."""
-        ctx.save_for_backward(x)
-        ctx.arguments = size, alpha, beta, k
         y = torch.empty_like(x)
         for piece, out in pieces(x, y):
             _, factor = scale_and_factor(piece, size, alpha, beta, k)
@@ -37,15 +32,24 @@ class LocalResponseNormFunction(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """Keep x, for gradients and for tangents."""
+        x, *ctx.arguments = inputs
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+
+    @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient of x; the other arguments have none."""
         (x,) = ctx.saved_tensors
+        if torch.is_grad_enabled():  # what comes out may be differentiated again
+            dx = derivative(x, g, True, *ctx.arguments)
+            return dx, None, None, None, None
         size, alpha, beta, k = ctx.arguments
-        dx = torch.empty_like(x)
+        dx = torch.empty_like(g)
         for piece, slope, out in pieces(x, g, dx):
             scale, factor = scale_and_factor(piece, size, alpha, beta, k)
-            torch.mul(slope, factor, out=out)
+            out.copy_(slope).mul_(factor)
             ratio = (out * piece).div_(scale)
             total = ratio.clone()
             for there, here in neighbors(x.shape[2], size):
@@ -53,15 +57,58 @@ class LocalResponseNormFunction(torch.autograd.Function):
             out.addcmul_(piece, total, value=-2 * alpha * beta)
         return dx, None, None, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        """The derivative along a tangent of x."""
+        (x,) = ctx.saved_tensors
+        return derivative(x, tangent, False, *ctx.arguments)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int, ...], x: Tensor, *arguments: float
+    ) -> tuple[Tensor, int]:
+        """Samples know nothing of one another: what is mapped over is more of them."""
+        x = x.movedim(in_dims[0], 0)
+        y = LocalResponseNormFunction.apply(x.flatten(0, 1), *arguments)
+        return y.unflatten(0, x.shape[:2]), 0
+
+
+def derivative(
+    x: Tensor,
+    v: Tensor,
+    transposed: bool,
+    size: int,
+    alpha: float,
+    beta: float,
+    k: float,
+) -> Tensor:
+    """The derivative of the function at x, or its transpose, times v.
+
+    Where the written gradient writes in place, this can be differentiated.
+    """
+    before, after = size // 2, (size - 1) // 2
+    scale = k + alpha * window_sum(x * x, before, after)
+    factor = scale.pow(-beta)
+    ratio = x * factor / scale
+    if transposed:
+        total = x * window_sum(ratio * v, after, before)
+    else:
+        total = ratio * window_sum(x * v, before, after)
+    return v * factor - 2 * alpha * beta * total
+
+
+def window_sum(x: Tensor, before: int, after: int) -> Tensor:
+    """The sum over neighbors in axis 2, zeros past an edge."""
+    padded = F.pad(x, (0, 0, 0, 0, before, after))
+    total = padded[:, :, : x.shape[2]]
+    for shift in range(1, before + after + 1):
+        total = total + padded[:, :, shift : shift + x.shape[2]]
+    return total
+
 
 def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Some samples of each at a time: on a CPU as many as stay in its caches.
-
-    A compiler gets them whole: it fuses what follows, for any number of samples.
-    """
+    """Some samples of each at a time: on a CPU as many as stay in its caches."""
     samples, *features = tensors[0].shape
-    if torch.compiler.is_compiling():
-        return iter([tensors])
     if tensors[0].device.type == "cpu":
         samples = 2**20 // math.prod(features)
     return zip(*(t.split(max(1, samples)) for t in tensors), strict=True)
@@ -118,15 +165,25 @@ class LocalResponseNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalize; the groups are a view."""
         grouped = x.unflatten(1, (self.groups, -1))
-        if torch.jit.is_scripting() or torch.jit.is_tracing():  # it saves no Function
-            folded, alpha = grouped.flatten(0, 1), self.alpha * self.size
-            y = F.local_response_norm(folded, self.size, alpha, self.beta, self.k)
-            return y.reshape(x.shape)
+        # Who records operations gets those that can be recorded, and fuses them itself.
+        if torch.jit.is_scripting() or torch.jit.is_tracing():
+            return self.expression(grouped).flatten(1, 2)
+        if torch.compiler.is_compiling() or isinstance(x, torch.fx.Proxy):
+            return self.expression(grouped).flatten(1, 2)
         y = LocalResponseNormFunction.apply(
             grouped, self.size, self.alpha, self.beta, self.k
         )
         result: Tensor = y.flatten(1, 2)
         return result
+
+    def expression(self, x: Tensor) -> Tensor:
+        """The function without a gradient of its own."""
+        total = window_sum(x * x, self.size // 2, (self.size - 1) // 2)
+        scale = self.k + self.alpha * total
+        if self.beta == 0.75:  # two square roots take a fraction of the time of a power
+            root = torch.rsqrt(scale)
+            return x * (root * torch.sqrt(root))
+        return x * scale.pow(-self.beta)
 
     def extra_repr(self) -> str:
         """The arguments, for `print(model)`."""

@@ -24,7 +24,8 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
             channels = inputs.shape[self.axis]
             count = ops.cast(ops.size(inputs) // channels, self.variable_dtype)
             added = self.moving_variance - kept
-            self.moving_variance.assign(kept + added * count / (count - 1))
+            others = ops.maximum(count - 1, 1)  # of one value the variance is 0
+            self.moving_variance.assign(kept + added * count / others)
         return outputs
 
 

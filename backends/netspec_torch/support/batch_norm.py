@@ -48,7 +48,7 @@ class BiasedBatchNorm(nn.Module):
             momentum=self.momentum,
             eps=self.eps,
         )
-        if self.training:
+        if self.training and x.numel() > 0:  # no samples move nothing
             n = x.numel() // x.shape[1]
             self.running_var.mul_(1 - self.momentum).lerp_(moved, (n - 1) / n)
         return y

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 
+@torch.fx.wrap  # a step of its own in a symbolic trace: it asks for axes
 def mask_regions(
     scores: Tensor,
     regions: list[list[int]],

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-call"
 """Biases by relative positions."""
 
 from torch import Tensor
@@ -12,10 +13,8 @@ def relative_position_bias(table: Tensor, grid: list[int]) -> Tensor:
     Source: Liu et al. 2021 (Swin Transformer), section 3.2.
     """
     axes = len(grid)
-    x = table.movedim(-1, -2)
-    shape = list(x.shape[:-1])
-    shape += [2 * length - 1 for length in grid]
-    x = x.reshape(shape)
+    x: Tensor = table.movedim(-1, -2)
+    x = x.unflatten(-1, [2 * length - 1 for length in grid])
     for length in grid:  # a window at each query has its keys, the last of them first
         x = x.unfold(-axes, length, 1)
     x = x.flip(list(range(-axes, 0))).flatten(-axes)

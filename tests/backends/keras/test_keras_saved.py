@@ -217,6 +217,14 @@ def test_padding_with_minus_infinity_has_finite_gradients():
     assert gradient.sum() == out.size
 
 
+def test_statistics_of_one_value_stay_numbers():
+    """Its variance is 0, and no n - 1 is there to divide by: the last batch of an epoch may be of one sample."""
+    graph = Chain("net", image=(3,)).add("norm", "batch_norm", running_variance="unbiased").graph()
+    model, weights = BACKEND.load(BACKEND.lower(graph), weights_of(graph)), weights_of(graph)
+    model.forward_training({"image": np.ones((1, 3), np.float32)})
+    np.testing.assert_allclose(model.weights()["norm.running_variance"], 0.9 * weights["norm.running_variance"])
+
+
 @pytest.mark.parametrize("groups", [2, 3])
 def test_grouped_convolution_is_that_of_keras(groups: int):
     import keras

@@ -6,7 +6,7 @@ import pytest
 import torch
 from netspec_torch.support.local_response_norm import LocalResponseNorm
 from netspec_torch.support.local_response_norm_in_map import LocalResponseNormInMap
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import local_response_norm
 
 CHANNELS_LAST = torch.channels_last
@@ -66,11 +66,36 @@ def test_pixels_and_zeros_in_float32() -> None:
     assert layer(x.float()).dtype == torch.float32
 
 
-def test_it_is_differentiated_once() -> None:
-    x = random(1, 4, 2, 2).requires_grad_()
-    (gradient,) = torch.autograd.grad(LocalResponseNorm(3, 0.2, 0.75, 2.0)(x).pow(2).sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
+@pytest.mark.parametrize(("size", "groups", "beta"), [(5, 2, 0.75), (4, 1, 0.6)])
+def test_it_is_differentiated_twice_and_forward(size: int, groups: int, beta: float) -> None:
+    """A penalty on gradients, Jacobians by tangents, and both of many vectors at once."""
+    layer = LocalResponseNorm(size, alpha=0.3, beta=beta, k=1.5, groups=groups)
+    x = random(2, 8, 1, 2).requires_grad_()
+    assert torch.autograd.gradcheck(
+        layer, x, fast_mode=True, check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True
+    )
+    assert torch.autograd.gradgradcheck(layer, x, fast_mode=True, check_fwd_over_rev=True)
+    by_gradients, by_tangents = torch.func.jacrev(layer)(x.detach()), torch.func.jacfwd(layer)(x.detach())
+    torch.testing.assert_close(by_tangents, by_gradients, rtol=1e-12, atol=1e-12)
+
+
+def test_gradients_of_each_sample_at_once() -> None:
+    layer = LocalResponseNorm(5, alpha=0.3, beta=0.75, k=1.5, groups=2)
+    x = random(3, 8, 2, 2).requires_grad_()
+    (expected,) = torch.autograd.grad(layer(x).pow(3).sum(), x)
+    by_sample = torch.func.vmap(torch.func.grad(lambda sample: layer(sample[None]).pow(3).sum()))
+    torch.testing.assert_close(by_sample(x.detach()), expected, rtol=1e-12, atol=1e-12)
+    along_last = torch.func.vmap(layer, in_dims=-1, out_dims=-1)(torch.stack([x, 2 * x], dim=-1))
+    torch.testing.assert_close(along_last, torch.stack([layer(x), layer(2 * x)], dim=-1), rtol=1e-12, atol=1e-12)
+
+
+def test_it_is_recorded_behind_a_layer_that_learns() -> None:
+    """What reads a weight is recorded with its gradient, where an operation that writes in place is refused."""
+    model = nn.Sequential(nn.Conv2d(8, 8, 1).double(), LocalResponseNorm(5, alpha=0.3, beta=0.75, k=1.5, groups=2))
+    x, other = random(2, 8, 2, 2), random(3, 8, 2, 2)
+    exported = torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim("N")},)).module()
+    for recorded in (exported, torch.fx.symbolic_trace(model)):
+        torch.testing.assert_close(recorded(other), model(other), rtol=1e-12, atol=1e-12)
 
 
 def test_it_compiles_whole() -> None:

@@ -196,6 +196,16 @@ def test_biased_batch_norm_differentiates_in_training() -> None:
         torch.testing.assert_close(biased, unbiased, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("running_variance", ["biased", "unbiased"])
+def test_a_batch_of_none_moves_no_statistics(running_variance: str) -> None:
+    graph = Chain("net", image=(3, 4, 5)).add("norm", "batch_norm", running_variance=running_variance).graph()
+    weights = weights_of(graph)
+    model = load(graph, weights)
+    assert model.forward_training({"image": np.zeros((0, 3, 4, 5), np.float32)})["norm"].shape == (0, 3, 4, 5)
+    for name, array in model.weights().items():
+        np.testing.assert_array_equal(array, weights[name])
+
+
 @pytest.mark.parametrize(("mode", "kept"), [("inverted", 4.0), ("standard", 1.0)])
 def test_dropout_scales_as_its_mode_says(mode: str, kept: float) -> None:
     graph = Chain("net", image=(1000,)).add("drop", "dropout", rate=0.75, mode=mode).graph()

@@ -1,8 +1,8 @@
-"""What is emitted goes through TorchScript, op by op, and gives the same there."""
+"""What is emitted goes through TorchScript and symbolic traces, op by op, and gives the same there."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import pytest
 import torch
@@ -24,33 +24,38 @@ def _cases() -> dict[str, list[SampleCase]]:
 
 
 CASES = _cases()
-# Functions of torch's own that TorchScript does not take: of an op how many samples need them.
+RECORDERS = {"script": torch.jit.script, "trace": torch.fx.symbolic_trace}
+# What TorchScript does not take, and a trace; of an op how many samples need it.
 REFUSED = {
-    "multi_head_attention": 1,  # `nn.MultiheadAttention(bias=False)` reads the dtype of the bias that it has not
-    "l2_normalize": 1,  # `F.normalize` of several axes
+    "multi_head_attention": {"script": 1},  # `nn.MultiheadAttention(bias=False)` reads the dtype of a bias that is not
+    "l2_normalize": {"script": 1},  # `F.normalize` of several axes
+    "resize": {"trace": 17},  # rules that PyTorch has not: positions are computed from lengths, which a trace has not
 }
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_an_op_is_scripted(kind: str) -> None:
-    refused = 0
+def test_an_op_is_scripted_and_traced(kind: str) -> None:
+    refused: Counter[str] = Counter()
     for case in CASES[kind]:
         model = BACKEND.load(BACKEND.lower(case.graph), check_weights_of(case.graph)).native.eval()
-        try:
-            scripted = torch.jit.script(model)
-        except RuntimeError:
-            refused += 1
-            continue
         inputs = [torch.from_numpy(array) for array in case.inputs(2).values()]
-        with torch.no_grad():
-            torch.testing.assert_close(scripted(*inputs), model(*inputs))
-    assert refused == REFUSED.get(kind, 0)
+        for name, record in RECORDERS.items():
+            try:
+                recorded = record(model)
+            except (RuntimeError, torch.fx.proxy.TraceError):
+                refused[name] += 1
+                continue
+            with torch.no_grad():
+                torch.testing.assert_close(recorded(*inputs), model(*inputs))
+    assert refused == REFUSED.get(kind, {})
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_zoo_is_scripted(name: str) -> None:
+def test_the_zoo_is_scripted_and_traced(name: str) -> None:
     graph = load_graph(f"specs/{name}.yaml", SMALL[name])
     model = BACKEND.load(BACKEND.lower(graph), check_weights_of(graph)).native.eval()
     x = torch.randn(graph.inputs[0].type.concrete(1), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(torch.jit.script(model)(x), model(x))
+        expected = model(x)
+        for record in RECORDERS.values():
+            torch.testing.assert_close(record(model)(x), expected)
