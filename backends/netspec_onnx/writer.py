@@ -11,7 +11,7 @@ import numpy as np
 from netspec.graph import Graph, Input, Node
 from netspec.graph.text import spec_hash
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.broadcast import broadcasts
+from netspec.lowering.broadcast import of_one_sample
 from netspec.types import BATCH, Dim
 from netspec_onnx.opset import ir_version_of
 
@@ -47,6 +47,7 @@ class GraphWriter:
         self._ir = onnx_ir
         self._graph = graph
         self._dtype = onnx_ir.DataType.from_numpy(graph.dtype.numpy)
+        self._of_one_sample = of_one_sample(graph)
         self._taken = set(graph.values)
         self._node_names: set[str] = set()
         self._values: dict[str, ir.Value] = {i.name: self._value(i.name, i.type.shape) for i in graph.inputs}
@@ -128,7 +129,7 @@ class GraphWriter:
 
     def broadcasts(self, node: Node) -> bool:
         """Whether only operators that broadcast read a learned value, or what is made of it."""
-        return broadcasts(self._graph, node)
+        return node.name in self._of_one_sample
 
     def stand_for(self, node: Node, weight: str) -> None:
         """The output of a node is its weight, as one sample: no operator computes it."""

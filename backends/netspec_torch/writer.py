@@ -5,7 +5,7 @@ from __future__ import annotations
 from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.parts import split
-from netspec.lowering.broadcast import broadcasts
+from netspec.lowering.broadcast import of_one_sample
 from netspec.lowering.python.naming import class_name
 from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
@@ -47,6 +47,7 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         root = split(graph)
         super().__init__(graph, root, draft_parts(graph, root, MODULE_ATTRIBUTES))
         self.inference = inference
+        self._of_one_sample = of_one_sample(graph)
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
 
@@ -77,15 +78,18 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
 
     def broadcasts(self, node: Node) -> bool:
         """Whether a learned value, and what is made of it, is read where it is made, and only by what broadcasts it."""
-        return broadcasts(self._graph, node) and self._stays(node, self._homes[node.name])
+        return node.name in self._of_one_sample and self._stays(node, self._homes[node.name])
 
     def _stays(self, node: Node, home: ModuleDraft) -> bool:
         """Whether a value of one sample is nowhere given to another part."""
-        readers = self._graph.readers[node.name]
-        return all(
-            self._homes[reader.name] is home and (not broadcasts(self._graph, reader) or self._stays(reader, home))
-            for reader in readers
-        )
+        values = [node]
+        while values:
+            for reader in self._graph.readers[values.pop().name]:
+                if self._homes[reader.name] is not home:
+                    return False
+                if reader.name in self._of_one_sample:
+                    values.append(reader)
+        return True
 
     def stand_for(self, node: Node, value: Name) -> None:
         """The output of a node is what a name already holds: no statement computes it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from netspec.graph import Graph, Node
 from netspec.ops import (
     Add,
@@ -21,33 +23,31 @@ from netspec.ops.activation import Elementwise
 _OF_ONE = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
 
 
-def broadcasts(graph: Graph, node: Node) -> bool:
-    """Whether a `parameter`, or what is made of one alone, may stay one sample: all that read it broadcast it.
+def of_one_sample(graph: Graph) -> frozenset[str]:
+    """The nodes, each a `parameter` or made of one alone, that may stay one sample: all that read them broadcast them.
 
     A sum or product does with what is a batch, and attention with a bias of a batch's scores; what is made of one
     sample alone is one sample itself, where its readers allow it. Of several such values in one sum, whose first two
     might make another value of one sample, each is repeated.
     """
-    return (
-        node.name not in graph.outputs
-        and _is_one(graph, node.name)
-        and all(_takes(graph, reader, node.name) for reader in graph.readers[node.name])
-    )
+    made: set[str] = set()  # of a parameter alone
+    for node in graph.nodes:
+        if isinstance(node.op, Parameter) or (isinstance(node.op, _OF_ONE) and node.inputs[0] in made):
+            made.add(node.name)
+    stay: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.name in made and node.name not in graph.outputs:
+            takes = (_takes(reader, node.name, made, stay) for reader in graph.readers[node.name])
+            if all(takes):
+                stay.add(node.name)
+    return frozenset(stay)
 
 
-def _takes(graph: Graph, reader: Node, name: str) -> bool:
+def _takes(reader: Node, name: str, made: Set[str], stay: Set[str]) -> bool:
     match reader.op:
         case Add() | Subtract() | Multiply() | Divide():
-            return sum(_is_one(graph, value) for value in reader.inputs) == 1
+            return sum(value in made for value in reader.inputs) == 1
         case ScaledDotProductAttention():
             return name not in reader.inputs[:3]
         case _:
-            return isinstance(reader.op, _OF_ONE) and broadcasts(graph, reader)
-
-
-def _is_one(graph: Graph, name: str) -> bool:
-    """Whether a value is made of a `parameter` alone, by what leaves it one sample."""
-    value = graph.values[name]
-    if not isinstance(value, Node):
-        return False
-    return isinstance(value.op, Parameter) or (isinstance(value.op, _OF_ONE) and _is_one(graph, value.inputs[0]))
+            return reader.name in stay

@@ -1,7 +1,7 @@
 """Functions of one element, and softmax."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
@@ -31,7 +31,7 @@ class Relu(Elementwise, kind="relu"):
 class Relu6(Elementwise, kind="relu6"):
     """min(max(x, 0), 6); its gradient at 0 and at 6 is 0. Source: Krizhevsky 2010 (convolutional belief networks)."""
 
-    trap: ClassVar[str] = "no bound above"
+    trap = "no bound above"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.clip(x, 0.0, 6.0)
@@ -47,7 +47,7 @@ class LeakyRelu(Elementwise, kind="leaky_relu"):
     Source: Maas et al. 2013, whose slope of 0.01 is the default.
     """
 
-    trap: ClassVar[str] = "another default slope: 0.01 in torch, 0.3 in Keras"
+    trap = "another default slope: 0.01 in torch, 0.3 in Keras"
 
     negative_slope: float = 0.01
 
@@ -71,7 +71,7 @@ class PRelu(WeightedOp, kind="prelu"):
     Source: He et al. 2015 (rectifiers), section 2.1; slopes start at 0.25, as there.
     """
 
-    trap: ClassVar[str] = "a slope for each element, as Keras has it by default; its PReLU has no gradient at 0 either"
+    trap = "a slope for each element, as Keras has it by default; its PReLU has no gradient at 0 either"
 
     shared: bool = False
 
@@ -101,7 +101,7 @@ class PRelu(WeightedOp, kind="prelu"):
 class Elu(Elementwise, kind="elu"):
     """x where positive, else alpha · (exp(x) − 1). Source: Clevert et al. 2015, whose alpha of 1 is the default."""
 
-    trap: ClassVar[str] = "another alpha"
+    trap = "another alpha"
 
     alpha: PositiveFloat = 1.0
 
@@ -144,7 +144,7 @@ class Silu(Elementwise, kind="silu"):
 class HardSigmoid(Elementwise, kind="hard_sigmoid"):
     """min(max(x + 3, 0), 6) / 6. Source: Howard et al. 2019 (MobileNetV3), section 5.2."""
 
-    trap: ClassVar[str] = "another slope: 0.2 x + 0.5 in ONNX's defaults and in Keras 2"
+    trap = "another slope: 0.2 x + 0.5 in ONNX's defaults and in Keras 2"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return _hard_logistic(x)
@@ -157,7 +157,7 @@ class HardSigmoid(Elementwise, kind="hard_sigmoid"):
 class HardSwish(Elementwise, kind="hard_swish"):
     """x · min(max(x + 3, 0), 6) / 6. Source: Howard et al. 2019 (MobileNetV3), section 5.2."""
 
-    trap: ClassVar[str] = "SiLU, which it approximates"
+    trap = "SiLU, which it approximates"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return x * _hard_logistic(x)
@@ -175,7 +175,7 @@ def _hard_logistic(x: Array) -> Array:
 class Softplus(Elementwise, kind="softplus"):
     """log(1 + exp(x)). Source: Dugas et al. 2000."""
 
-    trap: ClassVar[str] = "x itself beyond 20, as torch has it by default: less by 2e-9"
+    trap = "x itself beyond 20, as torch has it by default: less by 2e-9"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.logaddexp(x, 0.0)
@@ -199,7 +199,7 @@ class Gelu(Elementwise, kind="gelu"):
     Source: Hendrycks & Gimpel 2016, section 2.
     """
 
-    trap: ClassVar[str] = "the tanh approximation for the exact erf form, or the reverse"
+    trap = "the tanh approximation for the exact erf form, or the reverse"
 
     form: Literal["erf", "tanh"] = "erf"
 
@@ -219,7 +219,7 @@ class Gelu(Elementwise, kind="gelu"):
 class Softmax(Op, kind="softmax"):
     """exp(x) / Σ exp(x) along one axis, computed from x minus its largest. Shapes: x → the same."""
 
-    trap: ClassVar[str] = "another axis: channels are last in Keras"
+    trap = "another axis: channels are last in Keras"
 
     axis: int = -1
 

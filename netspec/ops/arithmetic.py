@@ -1,7 +1,5 @@
 """Arithmetic on each element: with constants, and by functions that are no activations."""
 
-from typing import ClassVar
-
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.activation import Elementwise
@@ -12,7 +10,7 @@ from netspec.types import TensorType
 class Rescale(Elementwise, kind="rescale"):
     """scale · x + offset, both constants: a residual made smaller, 1 − x of a gate."""
 
-    trap: ClassVar[str] = "the offset added before the scale"
+    trap = "the offset added before the scale"
 
     scale: float = 1.0
     offset: float = 0.0
@@ -94,7 +92,7 @@ class Power(Elementwise, kind="power"):
     root's too. An offset (`rescale`) or a bound (`clip`) before it keeps x away from there.
     """
 
-    trap: ClassVar[str] = "as exp(exponent · log x), which is not defined for a negative x"
+    trap = "as exp(exponent · log x), which is not defined for a negative x"
 
     exponent: float
 
@@ -131,7 +129,7 @@ class Power(Elementwise, kind="power"):
 class Clip(Elementwise, kind="clip"):
     """min(max(x, `min`), `max`), either bound left out where there is none; its gradient at a bound is 1."""
 
-    trap: ClassVar[str] = "a bound left out, or a gradient of 0 at a bound"
+    trap = "a bound left out, or a gradient of 0 at a bound"
 
     min: float | None = None
     max: float | None = None

@@ -1,7 +1,6 @@
 """Attention: weighted means of values, the weights from products of queries and keys."""
 
 import math
-from typing import ClassVar
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -36,8 +35,8 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
     Source: Vaswani et al. 2017, section 3.2.1.
     """
 
-    inputs: ClassVar[tuple[int, int | None]] = (3, 4)
-    trap: ClassVar[str] = "no scale, or heads and positions in each other's place"
+    inputs = (3, 4)
+    trap = "no scale, or heads and positions in each other's place"
 
     causal: bool = False
 
@@ -113,7 +112,7 @@ class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):
     Source: Vaswani et al. 2017, section 3.2.2; the weights as in PyTorch MultiheadAttention.
     """
 
-    trap: ClassVar[str] = "the batch for the positions (torch, unless batch_first), heads dealt in turn, no scale"
+    trap = "the batch for the positions (torch, unless batch_first), heads dealt in turn, no scale"
 
     heads: PositiveInt
     bias: bool = True

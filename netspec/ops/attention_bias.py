@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ class RelativePositionBias(Op, kind="relative_position_bias"):
     so too in BEiT, CoAtNet and MaxViT.
     """
 
-    trap: ClassVar[str] = "the key's position less the query's; rows counted along the wrong axis"
+    trap = "the key's position less the query's; rows counted along the wrong axis"
 
     grid: Sizes
 
@@ -91,7 +91,7 @@ class RegionMask(Op, kind="region_mask"):
     Source: Liu et al. 2021 (Swin Transformer), section 3.2 and figure 4; its code adds −100.
     """
 
-    trap: ClassVar[str] = "regions cut at another place, windows counted column by column"
+    trap = "regions cut at another place, windows counted column by column"
 
     regions: Annotated[tuple[Sizes, ...], Field(strict=False, min_length=1)]
     window_size: Sizes | None = None

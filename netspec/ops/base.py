@@ -147,6 +147,11 @@ class Op(Attribute):
         raise NotImplementedError(cls.kind)
 
 
+# Known to pydantic as class variables by now, they would be evaluated again for each subclass; it does the same with
+# those of `BaseModel`.
+Op.__annotations__.clear()
+
+
 class WeightedOp(Op):
     """An op with weights: `initialize` overrides how they start, by weight name."""
 

@@ -1,7 +1,7 @@
 """Convolution over maps."""
 
 import math
-from typing import ClassVar, Self
+from typing import Self
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -49,7 +49,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
     Source: Krizhevsky et al. 2012, section 3.5 (groups); PyTorch Conv2d and ONNX Conv agree.
     """
 
-    trap: ClassVar[str] = "padding on the wrong side, groups in another order, or a kernel with its axes not transposed"
+    trap = "padding on the wrong side, groups in another order, or a kernel with its axes not transposed"
 
     filters: PositiveInt
     kernel_size: Size2d

@@ -1,6 +1,6 @@
 """Dropout, in the two scalings that are in use, and of samples whole."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -52,7 +52,7 @@ class Dropout(Dropping, kind="dropout"):
     Shapes: x → the same. Source: Krizhevsky et al. 2012, section 4.2 (`standard`).
     """
 
-    trap: ClassVar[str] = "the other scaling: by 1 - rate at inference (standard), or by 1 / (1 - rate) in training"
+    trap = "the other scaling: by 1 - rate at inference (standard), or by 1 / (1 - rate) in training"
 
     mode: Literal["inverted", "standard"] = "inverted"
 
@@ -87,7 +87,7 @@ class StochasticDepth(Dropping, kind="stochastic_depth"):
     scale in training are from Tan & Le 2019 (EfficientNet) and torchvision.
     """
 
-    trap: ClassVar[str] = "elements dropped one by one, or what is kept not divided by 1 - rate"
+    trap = "elements dropped one by one, or what is kept not divided by 1 - rate"
 
     mode: Literal["row", "batch"] = "row"
 

@@ -1,7 +1,5 @@
 """Normalization of each sample alone, over groups of its channels or over each of them."""
 
-from typing import ClassVar
-
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveFloat, PositiveInt
@@ -30,7 +28,7 @@ class GroupNorm(WeightedOp, kind="group_norm"):
     Source: Wu & He 2018.
     """
 
-    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or channels grouped on the wrong axis"
+    trap = "another epsilon (1e-3 in Keras), or channels grouped on the wrong axis"
 
     groups: PositiveInt
     epsilon: PositiveFloat = 1e-5
@@ -84,7 +82,7 @@ class InstanceNorm(WeightedOp, kind="instance_norm"):
     Source: Ulyanov, Vedaldi & Lempitsky 2016.
     """
 
-    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or all channels together"
+    trap = "another epsilon (1e-3 in Keras), or all channels together"
 
     epsilon: PositiveFloat = 1e-5
     affine: bool = True

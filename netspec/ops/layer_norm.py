@@ -1,6 +1,6 @@
 """Normalization of each sample alone, along some of its axes."""
 
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import Field
 
@@ -41,7 +41,7 @@ class LayerNorm(_AlongAxes, kind="layer_norm"):
     Source: Ba, Kiros & Hinton 2016.
     """
 
-    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), or other axes"
+    trap = "another epsilon (1e-3 in Keras), or other axes"
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         return scale_and_shift(*(x.features[axis - 1] for axis in self.axes)) if self.affine else {}
@@ -80,7 +80,7 @@ class RmsNorm(_AlongAxes, kind="rms_norm"):
     Source: Zhang & Sennrich 2019, equation 4.
     """
 
-    trap: ClassVar[str] = "another epsilon (the dtype's in PyTorch, 1e-5 in ONNX), the mean taken off, or other axes"
+    trap = "another epsilon (the dtype's in PyTorch, 1e-5 in ONNX), the mean taken off, or other axes"
 
     epsilon: PositiveFloat = 1e-6
 

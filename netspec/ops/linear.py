@@ -1,7 +1,7 @@
 """Linear maps: the affine map of the last axis, a gain for each channel, the product of two matrices."""
 
 import math
-from typing import ClassVar, Self
+from typing import Self
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveInt
@@ -22,7 +22,7 @@ class Dense(WeightedOp, kind="dense"):
     Source: Krizhevsky et al. 2012, section 3.5; PyTorch Linear and ONNX Gemm(transB=1) for one group.
     """
 
-    trap: ClassVar[str] = "features flattened as H, W, C instead of C, H, W, a transposed weight, or no bias"
+    trap = "features flattened as H, W, C instead of C, H, W, a transposed weight, or no bias"
 
     units: PositiveInt
     groups: PositiveInt = 1
@@ -81,7 +81,7 @@ class LayerScale(WeightedOp, kind="layer_scale"):
     Source: Touvron et al. 2021 (CaiT), section 2; Liu et al. 2022 (ConvNeXt) on maps.
     """
 
-    trap: ClassVar[str] = "another axis: channels are last in Keras"
+    trap = "another axis: channels are last in Keras"
 
     axis: int = 1
 
@@ -116,8 +116,8 @@ class MatMul(Op, kind="matmul"):
         a (N, …, n, k), b (N, …, k, m) → (N, …, n, m); with `transpose_b` b is (N, …, m, k), and so with `transpose_a`.
     """
 
-    inputs: ClassVar[tuple[int, int | None]] = (2, 2)
-    trap: ClassVar[str] = "an operand transposed or not; in Keras, a map's channels for its columns"
+    inputs = (2, 2)
+    trap = "an operand transposed or not; in Keras, a map's channels for its columns"
 
     transpose_a: bool = False
     transpose_b: bool = False

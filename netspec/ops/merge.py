@@ -1,7 +1,6 @@
 """Ops that read several values."""
 
 import functools
-from typing import ClassVar
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -11,8 +10,6 @@ from netspec.types import TensorType
 
 class _Broadcast(Op):
     """An element-wise op of two or more values of one rank, whose axes are equal or 1."""
-
-    inputs: ClassVar[tuple[int, int | None]] = (2, None)
 
     def infer(self, *inputs: TensorType) -> TensorType:
         if len({x.rank for x in inputs}) > 1:
@@ -50,6 +47,8 @@ class _Broadcast(Op):
 class Add(_Broadcast, kind="add"):
     """The sum. Shapes: two or more of one rank, axes equal or 1 → the larger of each axis."""
 
+    inputs = (2, None)
+
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         return functools.reduce(np.add, inputs)
 
@@ -57,8 +56,8 @@ class Add(_Broadcast, kind="add"):
 class Subtract(_Broadcast, kind="subtract"):
     """The first less the second. Shapes: two of one rank, axes equal or 1 → the larger of each axis."""
 
-    inputs: ClassVar[tuple[int, int | None]] = (2, 2)
-    trap: ClassVar[str] = "the second less the first"
+    inputs = (2, 2)
+    trap = "the second less the first"
 
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         first, second = inputs
@@ -72,6 +71,8 @@ class Subtract(_Broadcast, kind="subtract"):
 class Multiply(_Broadcast, kind="multiply"):
     """The product. Shapes: two or more of one rank, axes equal or 1 → the larger of each axis."""
 
+    inputs = (2, None)
+
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         return functools.reduce(np.multiply, inputs)
 
@@ -82,8 +83,8 @@ class Divide(_Broadcast, kind="divide"):
     Shapes: two of one rank, axes equal or 1 → the larger of each axis.
     """
 
-    inputs: ClassVar[tuple[int, int | None]] = (2, 2)
-    trap: ClassVar[str] = "the second over the first"
+    inputs = (2, 2)
+    trap = "the second over the first"
 
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         first, second = inputs
@@ -98,8 +99,8 @@ class Divide(_Broadcast, kind="divide"):
 class Concat(Op, kind="concat"):
     """Values one after another along an axis; by default the channels. Shapes: equal but for that axis."""
 
-    inputs: ClassVar[tuple[int, int | None]] = (2, None)
-    trap: ClassVar[str] = "another axis: channels are last in Keras"
+    inputs = (2, None)
+    trap = "another axis: channels are last in Keras"
 
     axis: int = 1
 

@@ -1,6 +1,6 @@
 """Normalization: across channels, over the batch, over features."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -36,7 +36,7 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
     Source: Krizhevsky et al. 2012, section 3.3; `region: map` is the 2012 code's `rnorm` layer.
     """
 
-    trap: ClassVar[str] = "alpha divided by size or not, k left at 1, neighbors across groups, an even window mirrored"
+    trap = "alpha divided by size or not, k left at 1, neighbors across groups, an even window mirrored"
 
     size: PositiveInt
     alpha: PositiveFloat
@@ -142,7 +142,7 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
     Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
     """
 
-    trap: ClassVar[str] = "another epsilon (1e-3 in Keras), variance over n or n - 1, momentum read the other way"
+    trap = "another epsilon (1e-3 in Keras), variance over n or n - 1, momentum read the other way"
 
     epsilon: PositiveFloat = 1e-5
     update_rate: Share = 0.1

@@ -1,6 +1,6 @@
 """Elements put around a value."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -19,7 +19,7 @@ class Pad(Op, kind="pad"):
     Source: He et al. 2016, option A of section 3.3: a shortcut to more channels by zeros.
     """
 
-    trap: ClassVar[str] = "elements on the other side, or along another axis: channels are last in Keras"
+    trap = "elements on the other side, or along another axis: channels are last in Keras"
 
     axis: int = 1
     start: NonNegativeInt = 0
@@ -58,7 +58,7 @@ class Pad2d(Op, kind="pad2d"):
     Shapes: x (N, C, H, W) → (N, C, H + top + bottom, W + left + right).
     """
 
-    trap: ClassVar[str] = "sides in another order: torch pads left, right, top, bottom"
+    trap = "sides in another order: torch pads left, right, top, bottom"
 
     padding: Padding
     mode: Literal["constant", "reflect"] = "constant"

@@ -1,7 +1,5 @@
 """A value that is learned and not computed."""
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from netspec.ops.attributes import PositiveInt
@@ -21,7 +19,7 @@ class Parameter(WeightedOp, kind="parameter"):
     Source: Devlin et al. 2018 and Dosovitskiy et al. 2020, for what it is used for.
     """
 
-    inputs: ClassVar[tuple[int, int | None]] = (0, 0)
+    inputs = (0, 0)
 
     shape: tuple[PositiveInt, ...] = Field(strict=False, min_length=1)
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -33,7 +33,7 @@ class Pool2d(Op):
         x (N, C, H, W) → (N, C, H', W').
     """
 
-    trap: ClassVar[str] = "floor for ceil, or padding that counts: as zeros in a maximum, or in a mean's divisor"
+    trap = "floor for ceil, or padding that counts: as zeros in a maximum, or in a mean's divisor"
 
     kernel_size: Size2d
     stride: Size2d | None = None
@@ -179,7 +179,7 @@ class GlobalAvgPool2d(Op, kind="global_avg_pool2d"):
         x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
     """
 
-    trap: ClassVar[str] = "axes kept or dropped"
+    trap = "axes kept or dropped"
 
     keepdims: bool = False
 
@@ -210,7 +210,7 @@ class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
     Source: PyTorch AdaptiveAvgPool2d.
     """
 
-    trap: ClassVar[str] = "parts of unequal size where the map does not divide evenly"
+    trap = "parts of unequal size where the map does not divide evenly"
 
     output_size: Size2d
 

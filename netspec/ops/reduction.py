@@ -1,6 +1,6 @@
 """Ops that make one number of many along axes, and the scaling by such a number."""
 
-from typing import ClassVar, Self
+from typing import Self
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ class Reduction(Op):
         with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
     """
 
-    trap: ClassVar[str] = "axes kept or dropped, or numbered in the framework's layout instead of N, C, H, W"
+    trap = "axes kept or dropped, or numbered in the framework's layout instead of N, C, H, W"
 
     axes: tuple[int, ...] = Field(strict=False, min_length=1)
     keepdims: bool = False
@@ -123,7 +123,7 @@ class L2Normalize(Op, kind="l2_normalize"):
     Source: PyTorch functional.normalize; TensorFlow's epsilon bounds ‖x‖² instead.
     """
 
-    trap: ClassVar[str] = "epsilon as the bound of the squared norm, or other axes"
+    trap = "epsilon as the bound of the squared norm, or other axes"
 
     axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
     epsilon: PositiveFloat = 1e-12

@@ -2,7 +2,7 @@
 
 import math
 from fractions import Fraction
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -38,7 +38,7 @@ class Resize(Op, kind="resize"):
     Source: the coordinate rules and roundings of ONNX Resize, under its names.
     """
 
-    trap: ClassVar[str] = "another coordinate rule: half pixels or none, aligned corners, halves rounded up or down"
+    trap = "another coordinate rule: half pixels or none, aligned corners, halves rounded up or down"
 
     size: Size2d | None = None
     scale: PositiveFloat | None = None

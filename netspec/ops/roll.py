@@ -1,7 +1,5 @@
 """Values turned around along axes, which moves elements and computes nothing."""
 
-from typing import ClassVar
-
 from pydantic import Field
 
 from netspec.arrays import np
@@ -21,7 +19,7 @@ class Roll(Op, kind="roll"):
     Source: NumPy and PyTorch roll; Liu et al. 2021 (Swin Transformer), section 3.2, for what it is used for.
     """
 
-    trap: ClassVar[str] = "shifted the other way, or along another axis: channels are last in Keras"
+    trap = "shifted the other way, or along another axis: channels are last in Keras"
 
     axes: tuple[int, ...] = Field(strict=False, min_length=1)
     shifts: tuple[int, ...] = Field(strict=False, min_length=1)

@@ -1,7 +1,6 @@
 """Ops that move elements and compute nothing."""
 
 import math
-from typing import ClassVar
 
 from pydantic import Field
 
@@ -38,7 +37,7 @@ class Identity(Op, kind="identity"):
 class Flatten(Op, kind="flatten"):
     """All axes after the batch as one, in the order C, H, W. Shapes: x (N, …) → (N, product)."""
 
-    trap: ClassVar[str] = "elements taken in the order H, W, C instead of C, H, W"
+    trap = "elements taken in the order H, W, C instead of C, H, W"
 
     def infer(self, x: TensorType) -> TensorType:
         return x.with_features(x.size)
@@ -60,7 +59,7 @@ class Reshape(Op, kind="reshape"):
     Shapes: x (N, …) → (N, *shape).
     """
 
-    trap: ClassVar[str] = "elements taken in the order H, W, C instead of C, H, W"
+    trap = "elements taken in the order H, W, C instead of C, H, W"
 
     shape: tuple[int, ...] = Field(strict=False, min_length=1)
 
@@ -105,7 +104,7 @@ class Permute(Op, kind="permute"):
     Shapes: with `axes: [2, 3, 1]`, x (N, C, H, W) → (N, H, W, C).
     """
 
-    trap: ClassVar[str] = "axes numbered in the framework's layout instead of N, C, H, W"
+    trap = "axes numbered in the framework's layout instead of N, C, H, W"
 
     axes: tuple[int, ...] = Field(strict=False, min_length=1)
 
@@ -144,7 +143,7 @@ class Slice(Op, kind="slice"):
         with `axis: 1, part: 0, of: 2`, x (N, C, H, W) → (N, C/2, H, W).
     """
 
-    trap: ClassVar[str] = "another axis: channels are last in Keras"
+    trap = "another axis: channels are last in Keras"
 
     axis: int = 1
     start: int = 0
@@ -219,7 +218,7 @@ class ChannelShuffle(Op, kind="channel_shuffle"):
     Source: Zhang et al. 2017 (ShuffleNet), section 3.1.
     """
 
-    trap: ClassVar[str] = "dealt the other way: C/groups runs instead of groups"
+    trap = "dealt the other way: C/groups runs instead of groups"
 
     groups: PositiveInt
 

@@ -2,7 +2,6 @@
 
 import math
 from fractions import Fraction
-from typing import ClassVar
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -38,9 +37,7 @@ class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
     Source: Zeiler et al. 2010; Dumoulin & Visin 2016, chapter 4; PyTorch ConvTranspose2d and ONNX ConvTranspose agree.
     """
 
-    trap: ClassVar[str] = (
-        "rows cut off the wrong side (`same` in Keras), or input and output axes of the kernel swapped"
-    )
+    trap = "rows cut off the wrong side (`same` in Keras), or input and output axes of the kernel swapped"
 
     filters: PositiveInt
     kernel_size: Size2d

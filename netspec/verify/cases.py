@@ -158,9 +158,9 @@ def _before_gates(graph: Graph) -> dict[str, float]:
 
     Of what is scaled down on the way that is 1; SIREN's sines read 30 times what its kernels give.
 
-    A gate is what saturates; a sine, for which a thousand radians, rounded, are another angle; and an exponential, which
-    overflows: float32 has none of 89. That one counts whoever else reads what it does: of a variance's logarithm an
-    autoencoder takes the deviation, the variance and a divergence.
+    A gate is what saturates; a sine, for which a thousand radians, rounded, are another angle; and an exponential,
+    which overflows: float32 has none of 89. That one counts whoever else reads what it does: of a variance's logarithm
+    an autoencoder takes the deviation, the variance and a divergence.
     """
     found: dict[str, float] = {}
     seen: set[str] = set()

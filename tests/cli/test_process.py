@@ -44,6 +44,17 @@ def test_a_check_reads_no_module_that_the_spec_does_not_need(tmp_path: Path) -> 
         assert not loaded & {"difflib", "email.message", "importlib.metadata", "rich", "tempfile", "zipfile"}
 
 
+def test_a_check_builds_the_validators_of_the_ops_that_the_spec_has(small: Path) -> None:
+    code = f"""
+from netspec.cli.app import run
+run(["check", {str(small)!r}])
+from netspec.ops import OPS
+print(*sorted(kind for kind, op in OPS.items() if op.__pydantic_complete__))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[1].split() == ["conv2d", "dense", "flatten", "relu"]
+
+
 def test_metadata_is_imported_when_it_is_used() -> None:
     code = """
 import sys

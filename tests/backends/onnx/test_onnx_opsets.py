@@ -12,7 +12,7 @@ from netspec_onnx.opset import DEFAULT_OPSET, OLDEST_OPSET, newest_opset
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import find_backend
-from netspec.lowering.broadcast import broadcasts
+from netspec.lowering.broadcast import of_one_sample
 from netspec.testing.cases import SampleCase, sample_cases
 from netspec.testing.checks import check_forward
 from netspec.testing.networks import NETWORKS
@@ -84,7 +84,7 @@ def require_valid(model: onnx.ModelProto, graph: Graph, opset: int, what: str) -
 
 def absent(graph: Graph) -> set[str]:
     """What ONNX does without: heads, which are for training, and a value for each sample of what is broadcast."""
-    return {*graph.for_heads, *(node.name for node in graph.nodes if broadcasts(graph, node))}
+    return {*graph.for_heads, *of_one_sample(graph)}
 
 
 def dims(value: onnx.ValueInfoProto) -> list[int | str]:

@@ -1,0 +1,41 @@
+"""Which learned values stay one sample, in networks deeper than Python's stack too."""
+
+import sys
+
+import pytest
+
+from netspec.graph import Graph
+from netspec.lowering import find_backend
+from netspec.lowering.broadcast import of_one_sample
+from netspec.testing.networks import Chain
+
+DEPTH = sys.getrecursionlimit() + 10
+
+
+def deep(*, learned: bool) -> Graph:
+    """A sum of an input with what a long chain makes of a learned value, or of another input."""
+    chain = Chain("deep", x=(4,), y=(4,))
+    if learned:
+        chain.add("y0", "parameter", shape=[4])
+    for number in range(DEPTH):
+        chain.add(f"relu{number}", "relu")
+    return chain.add("sum", "add", ("x", f"relu{DEPTH - 1}")).graph()
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras", "onnx"])
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_chain_deeper_than_the_stack_is_lowered(backend: str, learned: bool) -> None:
+    graph = deep(learned=learned)
+    assert find_backend(backend).lower(graph).content
+
+
+def test_what_is_made_of_a_learned_value_stays_one_sample_where_all_that_read_it_broadcast_it() -> None:
+    assert not of_one_sample(deep(learned=False))
+    graph = deep(learned=True)
+    assert of_one_sample(graph) == {node.name for node in graph.nodes} - {"sum"}
+    chain = Chain("shared", x=(4,)).add("w", "parameter", shape=[4]).add("act", "tanh").add("sum", "add", ("x", "act"))
+    assert of_one_sample(chain.graph()) == {"w", "act"}
+    assert not of_one_sample(chain.add("fc", "dense", "act", units=2).graph("sum", "fc"))  # one reads it as a batch
+    assert of_one_sample(chain.graph("sum", "fc", "act")) == frozenset()
+    twice = Chain("twice", x=(4,)).add("a", "parameter", shape=[4]).add("b", "parameter", shape=[4])
+    assert not of_one_sample(twice.add("sum", "add", ("a", "b", "x")).graph())  # a + b would be another of one sample
