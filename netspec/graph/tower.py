@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from netspec.graph.graph import Graph, Hint, Input, Node, make_node
 from netspec.graph.localize import local_op
-from netspec.graph.placement import Crossing, Placement, reads
+from netspec.graph.placement import Crossing, Placement, Read, reads
+from netspec.graph.scopes import Scope
 from netspec.graph.towers import axis_of
 from netspec.ops.base import Weights
 from netspec.ops.collective import COLLECTIVES
+
+# In which order a block receives the forms of a value, so that instances that read the same of them are alike; what
+# those are called behind the first of them.
+FORMS: Final[dict[Read, str]] = {"whole": "whole", "partial": "spread", "divided": "share"}
 
 
 def tower_graph(placement: Placement) -> Graph:
@@ -31,7 +37,8 @@ def tower_graph(placement: Placement) -> Graph:
     outputs = tuple(build.read(name, "whole").name for name in graph.outputs)
     heads = tuple(head._replace(value=build.read(head.value, "whole").name) for head in graph.heads)
     nodes = tuple(value for value in build.values.values() if isinstance(value, Node))
-    made = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads)
+    scopes = tuple(build.scope(scope) for scope in graph.scopes)
+    made = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads, scopes=scopes)
     # What is exchanged for auxiliary outputs alone is there in training alone, as they are.
     return replace(made, nodes=tuple(sorted(nodes, key=lambda node: node.name in made.for_heads))) if heads else made
 
@@ -75,6 +82,20 @@ class _Build:
             node = make_node(self._free(crossing.kind, value.name), op, [source])
             self.values[node.name] = node
             self._names[value.name, ways[crossing.kind]] = node.name
+
+    def scope(self, scope: Scope) -> Scope:
+        """The scope with all forms in which it reads what its block receives."""
+        within = f"{scope.path}."
+        nodes = [value for value in self.values.values() if isinstance(value, Node) and value.name.startswith(within)]
+        read = {name for node in nodes for name in node.inputs}
+        inputs: list[tuple[str, str]] = []
+        for name, value in scope.inputs:
+            place = self._placement.place_of.get(value)
+            plain = "divided" if place is not None and place.divided else "whole"
+            forms = {form: self._names.get((value, form), value if form == plain else "") for form in FORMS}
+            found = [(FORMS[form], own) for form, own in forms.items() if own in read]
+            inputs += [(f"{name}_{form}" if index else name, own) for index, (form, own) in enumerate(found)]
+        return replace(scope, inputs=tuple(inputs))
 
     def _free(self, kind: str, name: str) -> str:
         """`stage1.gather_relu` for `stage1.relu`: it stands where the value does."""

@@ -12,7 +12,6 @@ from netspec.graph import Graph, Node
 from netspec.lowering import Backend, Gradients, Model
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
-from netspec.training.network import training_graph
 from netspec.types import DType
 from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, require_range, weights_for
 from netspec.verify.compare import Comparison, Level, difference_of_largest, worst_of
@@ -20,6 +19,7 @@ from netspec.verify.gradients import compare_gradients, cotangents_for
 from netspec.verify.report import NodeError, Report
 from netspec.verify.rounding import Limits
 from netspec.verify.training import TrainingProof, compare_training
+from netspec.verify.training.case import graph_to_train
 
 Progress = Callable[[str], None]
 BETWEEN_TWO = "gradients are compared between two backends that train in float64"
@@ -62,7 +62,7 @@ def verify(
     for backend in backends:
         backend.require()
     training = _that_train(backends, level)
-    trained = training_graph(graph) if level == "training" else None
+    trained = graph_to_train(graph) if level == "training" else None
     with_heads = with_heads_for_training(graph) if graph.heads else None
     graph = with_unsaturated_outputs(graph)
     cases = list(cases_of(graph, seed=seed))

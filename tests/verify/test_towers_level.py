@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from netspec.errors import BackendError, NetspecError, VerificationError
 from netspec.graph import Graph
-from netspec.lowering import find_backend
+from netspec.lowering import Backend, OptimizedBackend, TowerSettings, find_backend
 from netspec.passes import Level as Optimization
 from netspec.recipe import Recipe
 from netspec.testing.networks import Chain
 from netspec.verify import Report
+from netspec.verify.cases import check_weights_of
 from netspec.verify.towers import verify_towers
+from netspec.verify.towers.backend import InTowers
 from tests.forked import fork_towers
 from tests.training.towers import ROOT, SPEC
 from tests.verify import faulty_towers
@@ -165,7 +168,7 @@ def test_a_network_without_a_loss_is_held_to_itself_but_for_training(
 
 def test_that_there_is_no_loss_is_an_error_where_training_is_asked_for_and_before_a_process_is_started() -> None:
     two = Chain("two", x=(6, 3)).add("a", "dense", units=4).graph()
-    with pytest.raises(NetspecError, match="the loss is taken of logits"):
+    with pytest.raises(NetspecError, match=r"(?s)the loss is taken of logits.*; its outputs .*: --level gradient"):
         verify_towers(two, TORCH, 2, "training")
     assert verify_towers(two, TORCH, 2, "forward").require().notes == (
         "one device and 2 processes of this machine, over gloo",
@@ -183,6 +186,33 @@ def test_that_there_is_no_loss_is_an_error_where_training_is_asked_for_and_befor
 def test_what_is_wrong_is_caught_without_a_loss(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None]) -> None:
     fork_towers(monkeypatch, fault)
     assert not verify_towers(generator(), TORCH, 2, "gradient").passed
+
+
+def test_a_model_in_towers_gives_whole_weights_and_has_no_training_mode() -> None:
+    graph = generator()
+    weights = check_weights_of(graph)
+    with InTowers(TORCH, 2) as many:
+        model = many.load(many.lower(graph), weights)
+        found = model.weights()
+        with pytest.raises(BackendError, match="in its trainer alone"):
+            model.forward_training({})
+        model.close()
+    assert list(found) == list(weights)
+    for name, array in weights.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize(
+    ("backend", "why"),
+    [
+        (find_backend("onnx"), "the onnx backend has no network in towers"),
+        (OptimizedBackend(TORCH, "inference"), "is optimized for inference"),
+    ],
+    ids=["onnx", "inference"],
+)
+def test_who_has_no_towers_says_so(backend: Backend, why: str) -> None:
+    with pytest.raises(BackendError, match=why):
+        backend.load_tower(generator(), {}, TowerSettings(towers=2))
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from netspec.lowering import Backend, Model, Trainer, at_level
 from netspec.ops.base import Array, Weights
 from netspec.passes import Level as Optimization
 from netspec.recipe import Recipe
-from netspec.training.network import training_graph
 from netspec.types import DType
 from netspec.verify.cases import Case, cases_of, input_of, require_numbers, weights_for
 from netspec.verify.compare import (
@@ -30,7 +29,7 @@ from netspec.verify.gradients import compare_gradients, cotangents_for
 from netspec.verify.report import Report
 from netspec.verify.towers.backend import InTowers
 from netspec.verify.training import TrainingProof, compare_training
-from netspec.verify.training.case import BATCH, TrainingCase, check_recipes
+from netspec.verify.training.case import BATCH, TrainingCase, check_recipes, graph_to_train
 from netspec.verify.verify import with_unsaturated_outputs
 
 TOLERANCE = 1e-10  # of weights and of what the optimizer keeps; 24 steps of AlexNet's kind of rule were seen at 2e-14
@@ -101,7 +100,7 @@ def _with_loss(graph: Graph, level: Level | None) -> tuple[Graph | None, list[st
         NetspecError: there is no loss, and training is what was asked for.
     """
     try:
-        return training_graph(graph), []
+        return graph_to_train(graph), []
     except NetspecError as error:
         if level == "training":
             raise

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.errors import VerificationError
+from netspec.errors import NetspecError, VerificationError
 from netspec.graph import Graph, Preprocessing
 from netspec.lowering import Backend, Batch, Normalization, TrainerSettings, TrainingState
 from netspec.lowering.trainer import UNLABELLED
@@ -21,7 +21,7 @@ from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, 
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
 from netspec.training.data.samples import Memory
 from netspec.training.dropout_masks import with_masks
-from netspec.training.network import classes_of, map_size
+from netspec.training.network import classes_of, map_size, training_graph
 from netspec.training.schedule import Schedule
 from netspec.training.update import update
 from netspec.types import DType
@@ -51,6 +51,19 @@ PAPER = Recipe(
     overrides={"*.bias": WeightOverride(lr_scale=2.0, decay_scale=0.0)},
     schedule=MultistepSchedule(name="multistep", at=(Span(steps=DROP),), factor=0.1),
 )
+
+
+def graph_to_train(graph: Graph) -> Graph:
+    """The part of a network that is trained.
+
+    Raises:
+        NetspecError: no loss can be taken of it; what can be compared of it nevertheless is in the hint.
+    """
+    try:
+        return training_graph(graph)
+    except NetspecError as error:
+        other = "its outputs and gradients need no loss: --level gradient"
+        raise NetspecError(error.message, f"{error.hint}; {other}" if error.hint else other) from error
 
 
 def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:

@@ -143,3 +143,28 @@ except BackendError as error:
 def test_a_tower_that_is_gone_is_said() -> None:
     told, _ = (process.communicate(timeout=60)[0] for process in start([["-c", LOST]] * 2))
     assert told.count("process 0 of 2 lost the others") == 1
+
+
+RESIDUAL = """
+name: residual
+source: a test
+input: {shape: [5, 8]}
+blocks:
+  residual:
+    layers:
+      norm: {op: layer_norm, axes: [2]}
+      fc: {op: dense, units: 8}
+      sum: {op: add, inputs: [fc, input]}
+layers:
+  stage: {block: residual, repeat: 4}
+  last: {op: layer_norm, axes: [2]}
+"""
+
+
+def test_instances_that_receive_the_same_forms_of_a_value_share_a_class(tmp_path: Path) -> None:
+    """The first divides what it receives, and the others collect it: each receives the whole and its share of it."""
+    spec = tmp_path / "residual.yaml"
+    spec.write_text(RESIDUAL)
+    source = str(BACKEND.lower(tower_graph(place(load_graph(spec), 2)).check()).content)
+    assert "self.stage = nn.ModuleList([Residual(), Residual(), Residual(), Residual2()])" in source
+    assert source.count("def forward(self, x: Tensor, input_share: Tensor)") == 2
