@@ -8,7 +8,6 @@ from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.drafts import (
-    FEWEST_REPEATED,
     PartDraft,
     blocks_of,
     describe_instances,
@@ -21,9 +20,11 @@ from netspec.lowering.blocks.drafts import (
 )
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name
+from netspec.lowering.blocks.stacks import starts_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
 from netspec.lowering.python.naming import available, identifier
 from netspec.lowering.python.source import (
+    FEWEST_REPEATED,
     Assign,
     Call,
     Expression,
@@ -34,6 +35,7 @@ from netspec.lowering.python.source import (
     Literal,
     LiteralValue,
     Name,
+    Repeated,
     Return,
     Statement,
     TupleOf,
@@ -60,12 +62,14 @@ class BlockFunctions:
         self._drafts = drafts
         self._taken = [*taken, *BUILTINS, NAME]
         self._signatures: dict[str, Signature] = dict(SIGNATURES)
+        self._starts: dict[str, int] = {}
         self._calls: dict[str, tuple[str, tuple[LiteralValue, ...], dict[str, LiteralValue]]] = {}
 
     def define(self, root: Part) -> list[Function]:
         """The functions of all blocks, each after those that it calls."""
         functions = []
         for block, parts in blocks_of(root).items():
+            self._starts |= starts_of(parts, lambda part: self._calls[part.path])
             generalizer = Generalizer(self._signature, self._taken)
             groups = generalizer.group([self._draft(part) for part in parts])
             variants = [[parts[each] for each in members] for members, _ in groups]
@@ -91,6 +95,8 @@ class BlockFunctions:
         if isinstance(member, Part):
             parts = [each for each in member.members if isinstance(each, Part)] if member.is_stack else [member]
             run = tuple(self._call(draft, part) for part in parts)
+            if member.path in self._starts:
+                run = tuple(_in_a_loop(run, self._starts[member.path]))
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
             yield Unit(f"{name}_pad", (), run[:1], _passes(run[:1]), pads=name)
             run = run[1:]
@@ -157,10 +163,51 @@ def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
     return None
 
 
+def _in_a_loop(run: Sequence[Statement], start: int) -> Iterator[Statement]:
+    """The calls of a stack, each of which reads what the one before gives, from `start` as one that is repeated."""
+    yield from run[:start]
+    again = run[start]
+    assert isinstance(again, Assign)  # noqa: S101 # one of a chain
+    assert isinstance(again.value, Call)  # noqa: S101
+    read = again.value.args[0]
+    if read != Name(again.target):
+        yield Assign(again.target, read)
+    applied = replace(again.value, args=(Name(again.target), *again.value.args[1:]))
+    yield Assign(again.target, Repeated(_renamed(applied, _stem(applied)), Literal(len(run)), start))
+
+
+def _stem(applied: Call) -> Expression:
+    """The name that a call gives, without the number at its end."""
+    own = dict(applied.kwargs)[NAME]
+    assert isinstance(own, Formatted)  # noqa: S101 # in a block it begins with that of the instance
+    last = str(own.parts[-1])
+    return Formatted((*own.parts[:-1], last[: last.rindex(".") + 1]))
+
+
+def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Statement | For]:
+    """What is repeated, numbered in its name: in a loop, or one after another where they are few."""
+    applied = repeated.value
+    assert isinstance(applied, Call)  # noqa: S101
+    stem = dict(applied.kwargs)[NAME]
+    assert isinstance(stem, Formatted)  # noqa: S101
+    if repeated.is_written_out and isinstance(repeated.count, Literal):
+        for number in range(repeated.start, int(str(repeated.count.value))):
+            *before, last = stem.parts
+            yield Assign(target, _renamed(applied, Formatted((*before, f"{last}{number}"))))
+        return
+    body = Assign(target, _renamed(applied, Formatted((*stem.parts, Name(counter)))))
+    yield For(counter, repeated.start, repeated.count, (body,))
+
+
 def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For]:
     """The statements; calls in a row that differ in the number at the end of the name as one in a loop."""
     index = 0
     while index < len(statements):
+        own = statements[index]
+        if isinstance(own, Assign) and isinstance(own.value, Repeated):
+            yield from _written_loop(own.target, own.value, counter)
+            index += 1
+            continue
         first = _numbered(statements[index])
         count = 1
         while first is not None and index + count < len(statements):
@@ -174,7 +221,7 @@ def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement 
             continue
         stem, number, bare = first
         body = Assign(bare.target, _renamed(bare.value, Formatted((*stem, Name(counter)))))
-        yield For(counter, number, number + count, (body,))
+        yield For(counter, number, Literal(number + count), (body,))
         index += count
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.drafts import (
-    FEWEST_REPEATED,
     blocks_of,
     describe_instances,
     merges_in,
@@ -21,6 +20,7 @@ from netspec.lowering.blocks.drafts import (
 )
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name, values_of
+from netspec.lowering.blocks.stacks import in_a_row, starts_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
@@ -66,11 +66,13 @@ class BlockClasses:
         self._taken = [*taken, *BUILTINS]
         self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
         self._made: dict[str, Call] = {}  # by path: what makes an instance
+        self._starts: dict[str, int] = {}
 
     def define(self, root: Part) -> list[Class]:
         """The classes of all blocks, each after those that it uses."""
         classes = []
         for block, parts in blocks_of(root).items():
+            self._starts |= starts_of(parts, lambda part: self._made[part.path])
             reserved = (*LOCALS, *self._taken)
             generalizer = Generalizer(self._signature, reserved, call("nn.Identity"))
             groups = generalizer.group([self._draft(part) for part in parts])
@@ -118,7 +120,9 @@ class BlockClasses:
             return self._made[part.path]
         made = [(member.name, self._made[member.path]) for member in part.members if isinstance(member, Part)]
         if part.is_chain:
-            return Call(Name("nn.Sequential"), tuple(_repeated([expression for _, expression in made])))
+            expressions = [expression for _, expression in made]
+            row = in_a_row(expressions, self._starts, part.path) or tuple(_repeated(expressions))
+            return Call(Name("nn.Sequential"), row)
         if [key for key, _ in made] == [str(index) for index in range(len(made))]:
             return call("nn.ModuleList", ListOf(tuple(expression for _, expression in made)))
         return call("nn.ModuleDict", ListOf(tuple(TupleOf((Literal(key), expression)) for key, expression in made)))
@@ -213,11 +217,7 @@ def _passes(setup: Sequence[Assign], run: Sequence[Statement]) -> tuple[str, str
 def _repeated(made: Sequence[Expression]) -> Iterator[Expression]:
     """The same expressions, a run of equal ones as one that is repeated."""
     for expression, run in groupby(made):
-        count = len(list(run))
-        if count >= FEWEST_REPEATED:
-            yield Repeated(expression, count)
-        else:
-            yield from [expression] * count
+        yield Repeated(expression, Literal(len(list(run))))
 
 
 def _tuple_of_tensors(count: int) -> str:

@@ -44,7 +44,7 @@ class Log(Elementwise, kind="log"):
     Elsewhere it is NaN or minus infinity, as in all frameworks.
     """
 
-    trap: ClassVar[str] = "of 1 + x, or to another base"
+    trap = "of 1 + x, or to another base"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         # What is no number is told where values are compared, and not by NumPy on the way.
@@ -62,7 +62,7 @@ class Log(Elementwise, kind="log"):
 class Sin(Elementwise, kind="sin"):
     """The sine of x in radians. Source: Sitzmann et al. 2020 and Mildenhall et al. 2020, for what it is used for."""
 
-    trap: ClassVar[str] = "the cosine"
+    trap = "the cosine"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.sin(x)
@@ -71,7 +71,7 @@ class Sin(Elementwise, kind="sin"):
 class Cos(Elementwise, kind="cos"):
     """The cosine of x in radians."""
 
-    trap: ClassVar[str] = "the sine"
+    trap = "the sine"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.cos(x)

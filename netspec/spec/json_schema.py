@@ -20,10 +20,12 @@ Schema = dict[str, Any]
 DRAFT = "http://json-schema.org/draft-07/schema#"
 _REF = "#/definitions/{model}"
 _EXPRESSION: Schema = {
-    "type": "string",
+    "type": ["string", "null"],
     "pattern": r"\$\{[^{}]*\}",
-    "description": "${…}: arithmetic and comparison over `parameters` and the shape that arrives",
+    "description": "${…}: arithmetic and comparison over `parameters` and the shape that arrives; null takes away what"
+    " `defaults`, or the file that this one extends, says",
 }
+_REMOVABLE: Schema = {"type": ["object", "null"]}
 _LAYER_NAME = "^[A-Za-z][A-Za-z0-9_]*$"
 _SCALARS = ("integer", "number", "boolean")
 
@@ -76,12 +78,12 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
         "parameters": _reference("parameters"),
         "presets": {
             **by_name,
-            "additionalProperties": {"type": "object", "additionalProperties": {"type": "object"}},
+            "additionalProperties": {**_REMOVABLE, "additionalProperties": _REMOVABLE},
             "description": "By parameter: the values of others that each of its values chooses.",
         },
         "defaults": {
             "type": "object",
-            "properties": by_op,
+            "properties": {kind: {"anyOf": [own, {"type": "null"}]} for kind, own in by_op.items()},
             "additionalProperties": False,
             "description": "Attributes by op, under those of every layer of that op.",
         },
@@ -103,7 +105,7 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
 def _part_of_a_recipe() -> Schema:
     """What a file may state that extends another, or whose recipe does; `_complete_spec` says the rest."""
     return {
-        "type": "object",
+        **_REMOVABLE,
         "properties": {"extends": _extends("The recipe that this one changes")},
         "propertyNames": {"enum": ["extends", *_recipe().model_fields]},
     }
@@ -145,7 +147,7 @@ _OP_OR_BLOCK: Schema = {"type": "object", "oneOf": [{"required": ["op"]}, {"requ
 
 def _parameters() -> Schema:
     """Names with their defaults, or with what declares them."""
-    values = [{"type": kind} for kind in (*_SCALARS, "string", "array")]
+    values = [{"type": kind} for kind in (*_SCALARS, "string", "array", "null")]
     declaration = {
         "type": "object",
         "properties": {"type": {"enum": list(TYPES)}, "default": {}, "choices": {"type": "array", "minItems": 1}},
@@ -163,7 +165,7 @@ def _block() -> Schema:
     names = {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True}
     by_name = {"type": "object", "propertyNames": {"pattern": _LAYER_NAME}, "minProperties": 1}
     return {
-        "type": "object",
+        **_REMOVABLE,
         "properties": {
             "parameters": _reference("parameters"),
             "inputs": {**names, "description": "Names of what it receives; `[input]` if left out."},
@@ -213,7 +215,7 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
         "first": {"type": "object", "description": "Arguments of the first of a stack, over the others."},
         "last": {"type": "object", "description": "Arguments of the last of a stack, over the others."},
     }
-    return {"type": ["object", "null"], "properties": {**common, **use}, "allOf": by_op}
+    return {**_REMOVABLE, "properties": {**common, **use}, "allOf": by_op}
 
 
 def _to_draft7(schema: Any, key: str = "") -> Any:

@@ -1,5 +1,5 @@
 """variants: Instances that differ in form and share their code; padding by `same`,
-branches that some lack, outputs unread
+branches that some lack, length
 
 Emitted by netspec from a layer spec; needs keras alone.
 """
@@ -87,7 +87,7 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 def conv_bn(
     x: keras.KerasTensor, filters: int, name: str, kernel: int = 1, stride: int = 1
 ) -> keras.KerasTensor:
-    """The block `conv_bn`: 6 times, stem.main to wide.main."""
+    """The block `conv_bn`: 26 times, stem.main to deep3.ends.3.scale."""
     x = layers.Conv2D(
         filters, kernel, strides=stride, padding="same", name=f"{name}.conv"
     )(x)
@@ -103,7 +103,7 @@ def branches(
     kernel: int = 3,
     stride: int = 1,
 ) -> keras.KerasTensor:
-    """The block `branches`: 4 times, stem to wide."""
+    """The block `branches`: 14 times, stem to deep3.ends.3."""
     has_skip = stride == 1 and channels == filters
     main = conv_bn(input, filters, kernel=kernel, stride=stride, name=f"{name}.main")
     if kernel > 1:
@@ -115,6 +115,29 @@ def branches(
         )
         main = layers.Add(name=f"{name}.skipped")([main, x])
     x = layers.ReLU(name=f"{name}.relu")(main)
+    return x
+
+
+def deep(
+    x: keras.KerasTensor,
+    filters: int,
+    count: int,
+    name: str,
+    stride: int = 1,
+    act: str = "tanh",
+) -> keras.KerasTensor:
+    """The block `deep`: 2 times, deep1 to deep3."""
+    x = conv_bn(x, filters, stride=stride, name=f"{name}.down")
+    for i in range(count):
+        x = branches(x, filters, filters, name=f"{name}.units.{i}")
+    x = branches(x, filters, 2 * filters, kernel=1, name=f"{name}.ends.0")
+    for i in range(1, count + 1):
+        x = branches(x, 2 * filters, 2 * filters, name=f"{name}.ends.{i}")
+    x = (
+        layers.Activation("tanh", name=f"{name}.tanh")(x)
+        if act == "tanh"
+        else layers.Activation("silu", name=f"{name}.silu")(x)
+    )
     return x
 
 
@@ -145,17 +168,19 @@ def gated(
 
 
 def build_variants() -> keras.Model:
-    """(N, 9, 8, 4) to (N, 3, 2, 3), (N, 3, 2, 6); 1,411 weights."""
+    """(N, 9, 8, 4) to 4 outputs; 2,980 weights."""
     input = keras.Input((9, 8, 4), name="input")
     x = branches(input, 4, 6, stride=2, name="stem")  # (N, 5, 4, 6)
     stage = branches(x, 6, 6, name="stage.0")
     stage = branches(stage, 6, 6, kernel=1, name="stage.1")
-    x = branches(stage, 6, 8, kernel=1, name="wide")  # (N, 5, 4, 8)
-    x = reduce(x, ((1, 1), (1, 1)), name="same")
+    wide = branches(stage, 6, 8, kernel=1, name="wide")  # (N, 5, 4, 8)
+    deep1 = deep(wide, 3, 1, stride=2, name="deep1")  # (N, 3, 2, 6)
+    deep3 = deep(wide, 2, 3, act="silu", name="deep3")  # (N, 5, 4, 4)
+    x = reduce(wide, ((1, 1), (1, 1)), name="same")
     half = reduce(x, ((1, 1), (0, 1)), stride=2, name="half")  # (N, 3, 2, 8)
     even = reduce(stage, ((1, 1), (0, 1)), stride=2, name="even")  # (N, 3, 2, 6)
     gated1_residual, gated1_skip = gated(half, 1, name="gated1")
     gated2_residual, gated2_skip = gated(gated1_residual, 2, name="gated2")
     _, gated3_skip = gated(gated2_residual, 4, name="gated3")
     sum = layers.Add(name="sum")([gated1_skip, gated2_skip, gated3_skip])
-    return keras.Model(input, [sum, even], name="variants")
+    return keras.Model(input, [sum, even, deep1, deep3], name="variants")

@@ -1,5 +1,5 @@
 """variants: Instances that differ in form and share their code; padding by `same`,
-branches that some lack, outputs unread
+branches that some lack, length
 
 Emitted by netspec from a layer spec; needs torch alone.
 """
@@ -94,7 +94,7 @@ class PaddedAvgPool2d(nn.Module):
 
 
 class ConvBn(nn.Module):
-    """The block `conv_bn`: 6 times, stem.main to wide.main."""
+    """The block `conv_bn`: 26 times, stem.main to deep3.ends.3.scale."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class ConvBn(nn.Module):
 
 
 class Branches(nn.Module):
-    """The block `branches`: 4 times, stem to wide."""
+    """The block `branches`: 14 times, stem to deep3.ends.3."""
 
     def __init__(
         self,
@@ -148,6 +148,31 @@ class Branches(nn.Module):
             x = self.skip(input)
             main = main + x
         x = F.relu(main)
+        return x
+
+
+class Deep(nn.Module):
+    """The block `deep`: 2 times, deep1 to deep3."""
+
+    def __init__(
+        self, filters: int, count: int, stride: int = 1, act: str = "tanh"
+    ) -> None:
+        super().__init__()
+        self.act = act
+        self.down = ConvBn(8, filters, stride=stride)
+        self.units = nn.Sequential(
+            *(Branches(filters, filters, padding=1) for _ in range(count))
+        )
+        self.ends = nn.Sequential(
+            Branches(filters, 2 * filters, kernel=1),
+            *(Branches(2 * filters, 2 * filters, padding=1) for _ in range(count)),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.down(x)
+        x = self.units(x)
+        x = self.ends(x)
+        x = torch.tanh(x) if self.act == "tanh" else F.silu(x)
         return x
 
 
@@ -189,13 +214,17 @@ class Gated(nn.Module):
 
 
 class Variants(nn.Module):
-    """(N, 4, 9, 8) to (N, 3, 3, 2), (N, 6, 3, 2); 1,411 weights."""
+    """(N, 4, 9, 8) to (N, 3, 3, 2), (N, 6, 3, 2), (N, 6, 3, 2), (N, 4, 5, 4); 2,980
+    weights.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = Branches(4, 6, stride=2, padding=(0, 1, 1, 1))
         self.stage = nn.Sequential(Branches(6, 6, padding=1), Branches(6, 6, kernel=1))
         self.wide = Branches(6, 8, kernel=1)
+        self.deep1 = Deep(3, 1, stride=2)
+        self.deep3 = Deep(2, 3, act="silu")
         self.same = Reduce((1, 1, 1, 1))
         self.half_ = Reduce((0, 1, 1, 1), stride=2)
         self.even = Reduce((0, 1, 1, 1), stride=2)
@@ -203,15 +232,17 @@ class Variants(nn.Module):
         self.gated2 = Gated(2)
         self.gated3 = Gated(4)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x = self.stem(x)  # (N, 6, 5, 4)
         stage = self.stage(x)
-        x = self.wide(stage)  # (N, 8, 5, 4)
-        x = self.same(x)
+        wide = self.wide(stage)  # (N, 8, 5, 4)
+        deep1 = self.deep1(wide)  # (N, 6, 3, 2)
+        deep3 = self.deep3(wide)  # (N, 4, 5, 4)
+        x = self.same(wide)
         half = self.half_(x)  # (N, 8, 3, 2)
         even = self.even(stage)  # (N, 6, 3, 2)
         gated1_residual, gated1_skip = self.gated1(half)
         gated2_residual, gated2_skip = self.gated2(gated1_residual)
         _, gated3_skip = self.gated3(gated2_residual)
         sum = gated1_skip + gated2_skip + gated3_skip
-        return sum, even
+        return sum, even, deep1, deep3

@@ -87,6 +87,61 @@ def test_a_layer_with_op_replaces_and_keeps_its_place(derive) -> None:
     assert str(graph.weights["conv2.weight"].initializer).startswith("normal=NormalParameters"), "defaults stay below"
 
 
+NULLS = """\
+name: base
+input: {shape: [3, 8, 8]}
+parameters: {depth: 1, width: 4}
+presets: {depth: {1: {width: 8}, 2: {width: 16}}}
+defaults: {conv2d: {kernel_size: 3, bias: false}}
+blocks: {unit: {parameters: {k: 3}, layers: {conv: {op: conv2d, filters: "${width}", kernel_size: "${k}"}}}}
+layers:
+  u: {block: unit}
+  c: {op: conv2d, filters: 2, groups: 2}
+training: {batch_size: 4, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1, momentum: 0.9}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("", 8 * 27 + 8 * 9),
+        ("presets: {depth: {1: {width: null}}}", 4 * 27 + 4 * 9),
+        ("presets: {depth: {1: null}}\nparameters: {depth: 2}", 16 * 27 + 16 * 9),
+        ("presets: {depth: null}", 4 * 27 + 4 * 9),
+        ("presets: null", 4 * 27 + 4 * 9),
+        ("defaults: {conv2d: {bias: null}}", 8 * 28 + 8 * 9 + 2),
+        ("defaults: {conv2d: null}\nblocks: {unit: {parameters: {k: 1}}}\nlayers: {c: {kernel_size: 1}}", 8 * 4 + 10),
+        ("layers: {c: {groups: null}}", 8 * 27 + 16 * 9),
+        ("layers: {c: {op: conv2d, filters: 2, bias: null}}", 8 * 27 + 16 * 9 + 2),
+        ("blocks: {unit: {parameters: {k: null}, layers: {conv: {kernel_size: null}}}}", 8 * 27 + 8 * 9),
+        ("blocks: {unit: null}\nlayers: {u: null, c: {groups: 1}}", 6 * 9),
+        ("parameters: {width: null}\npresets: null\nblocks: {unit: {layers: {conv: {filters: 8}}}}", 8 * 27 + 8 * 9),
+    ],
+)
+def test_null_takes_away_what_the_base_says(text: str, weights: int, write) -> None:
+    write(NULLS, "base.yaml")
+    path = write(f"name: derived\nextends: base.yaml\n{text}\n", "derived.yaml")
+    assert sum(weight.size for weight in load_graph(path).weights.values()) == weights
+
+
+def test_null_takes_a_part_of_a_recipe_away(derive) -> None:
+    assert read_spec(derive("training: null\n")).training is None
+    recipe = read_spec(derive("training: {optimizer: {momentum: null}, schedule: null}\n")).training
+    assert recipe is not None
+    assert (recipe.optimizer.momentum, recipe.schedule.name) == (0, "constant"), "as if the base had not said it"
+
+
+def test_null_over_nothing_takes_nothing_away(derive) -> None:
+    for text in (
+        "defaults: {conv2d: {stride: null}}",
+        "presets: {width: null}",
+        "parameters: {new: null}",
+        "blocks: {u: null}",
+    ):
+        with pytest.raises(SpecError, match=r"received nothing|no parameter"):
+            load_graph(derive(f"{text}\n"))
+
+
 def test_null_removes_and_readers_read_its_input(derive) -> None:
     assert readers(derive("layers:\n  norm1: null\n")) == {
         **{k: v for k, v in CHAIN.items() if k != "norm1"},

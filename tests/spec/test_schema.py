@@ -118,7 +118,8 @@ def test_forms_of_a_mean(validator: Draft7Validator, mean: str, right: bool) -> 
 def test_what_a_derived_file_may_leave_out(validator: Draft7Validator) -> None:
     text = (
         "name: x\nextends: a.yaml\nlayers: {a: null, b: {filters: 3}, c: {op: conv2d, after: a}}\n"
-        "blocks: {u: {layers: {a: null, b: {filters: 3}}}, v: {parameters: {n: 2}}}\ntraining: {seed: 3}\n"
+        "blocks: {u: {layers: {a: null, b: {filters: 3}}}, v: {parameters: {n: null}}, w: null}\ntraining: {seed: 3}\n"
+        "presets: {n: {3: null, 4: {m: null}}, o: null}\ndefaults: {relu: null, conv2d: {padding: null}}\n"
     )
     assert not list(validator.iter_errors(read(text)))
     assert list(validator.iter_errors(read(text.replace("extends: a.yaml\n", ""))))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.known import Given, Hints
 from netspec.lowering.blocks.parameters import Parameter
-from netspec.lowering.blocks.parts import Part, local_name, values_of
+from netspec.lowering.blocks.parts import Part, local_name, name_of_input, values_of
 from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.naming import available, identifier, variables_of
 from netspec.lowering.python.rewrite import names_in, rename
@@ -18,7 +18,6 @@ from netspec.lowering.python.source import Assign, Conditional, Expression, For,
 from netspec.types import TensorType
 
 MARK: Final = "value__"  # what variables are called until there are names for them
-FEWEST_REPEATED: Final = 3  # instances that are made alike, and written once
 
 
 class PartDraft:
@@ -104,11 +103,15 @@ class PartDraft:
     def given(self, channels: str) -> Given:
         """What the part was given, and how many channels it receives, by this name."""
         scope = self.part.scope
-        hints: Hints = scope.arguments if scope else ()
-        first = self.received[0] if self.received else None
-        if first is not None and first.features:
-            hints = (*hints, (channels, first.features[0 if first.rank == 4 else -1]))
-        return Given(hints, scope.formulas, scope.seen, channels) if scope else Given(hints)
+        if scope is None or not scope.block:
+            return Given()
+        first, *rest = zip(self.part.inputs, self.received, strict=True) if self.received else [(None, None)]
+        hints: Hints = scope.arguments
+        if first[1] is not None and first[1].features:
+            hints = (*hints, (channels, _channels_of(first[1])))
+        named = [(f"{name_of_input(self.part, value)}_channels", type) for value, type in rest if type.features]
+        others = tuple((name, _channels_of(type)) for name, type in named if name != "_channels")
+        return Given((*hints, *others), scope.formulas, scope.seen, channels, tuple(name for name, _ in others))
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """What its variables are called in source, by what they are called until then."""
@@ -119,6 +122,11 @@ class PartDraft:
         for inner, wanted in self._inner.items():
             names[inner] = available(identifier(wanted), {*names.values(), *reserved})
         return names | {own: names[value] for own, value in self._padded.items() if value in names}
+
+
+def _channels_of(received: TensorType) -> Any:
+    """How many channels a value has: those of a map, or the last axis."""
+    return received.features[0 if received.rank == 4 else -1]
 
 
 def _place(local: str) -> str:

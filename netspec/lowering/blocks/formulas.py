@@ -64,8 +64,8 @@ def read_formula(code: str) -> Expression | None:
 
 def _translate(node: ast.expr) -> Expression | None:
     match node:
-        case ast.Constant(value=bool() | int() | float() as number):
-            return Literal(number)
+        case ast.Constant(value=bool() | int() | float() | str() as value):
+            return Literal(value)
         case ast.Name(id=name):
             return Name(name)
         case ast.Attribute(value=inner, attr=attribute) if value := _translate(inner):

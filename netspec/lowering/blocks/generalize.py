@@ -25,6 +25,7 @@ from netspec.lowering.python.source import (
     Expression,
     Literal,
     Name,
+    Repeated,
     Statement,
     TupleOf,
 )
@@ -243,6 +244,8 @@ class Generalizer:
             return naming.parameter(values, place)
         if isinstance(first, Call):
             return self._call([e if isinstance(e, Call) else None for e in expressions], naming, place)
+        if isinstance(first, Repeated):
+            place = replace(place, role="repeat", kinds=kinds_of("repeat"))
         inner = [None if e is None else children_of(e) for e in expressions]
         parts = [
             self._walk([None if own is None else own[index] for own in inner], naming, place)

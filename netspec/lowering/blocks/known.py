@@ -37,12 +37,19 @@ class Given:
         formulas: what its block says by expressions.
         seen: the values of the names in those.
         channels: the hint that says how many channels arrive, if any does.
+        others: those that say it of what the block receives besides.
     """
 
     hints: Hints = ()
     formulas: tuple[Formula, ...] = ()
     seen: Mapping[str, object] = field(default_factory=dict)
     channels: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def arriving(self) -> tuple[str, ...]:
+        """The hints that say how many channels arrive."""
+        return (self.channels, *self.others) if self.channels else self.others
 
     @property
     def order(self) -> list[str]:
@@ -93,7 +100,7 @@ class Known:
             while own in reserved or own in self.vectors:
                 own += "_"
             self.called[name], self.vectors[own] = own, vector
-            self.kinds[own] = _kinds_of_hint(name, kinds, given[0].channels)
+            self.kinds[own] = _kinds_of_hint(name, kinds, given[0].arriving)
         self.arriving = self.called.get(given[0].channels, "")
         for formula in formulas:
             if not formula.layer and formula.attribute in self.called:
@@ -138,7 +145,7 @@ class Known:
         return (
             Name(name)
             if agree(vector, self.vectors[name])
-            else multiple_of(vector, name, self.vectors[name]) or expression
+            else multiple_of(vector, Name(name), self.vectors[name]) or expression
         )
 
     def is_loose(self, expression: Expression) -> bool:
@@ -160,7 +167,7 @@ class Known:
             return None
         values = [value_in(expression, given.seen) for given in self._given]
         if values[0] is not UNKNOWN and all(is_same(value, values[0]) for value in values):
-            plain = isinstance(values[0], bool | int | float)
+            plain = isinstance(values[0], bool | int | float | str)
             return Literal(values[0]) if plain else None
         if isinstance(expression, Name | Attribute | Subscript):
             return self._resolve_name(expression, tuple(values))
@@ -177,7 +184,9 @@ class Known:
 
     def _resolve_name(self, expression: Name | Attribute | Subscript, values: Vector) -> Expression | None:
         own = self.called.get(expression.path, "") if isinstance(expression, Name) else ""
-        return next((Name(name) for name in (own, self.arriving) if name and self.vectors.get(name) == values), None)
+        others = (self.called.get(name, "") for name in self._given[0].others)
+        known = (name for name in (own, self.arriving, *others) if name)
+        return next((Name(name) for name in known if self.vectors.get(name) == values), None)
 
 
 def _varying(given: Sequence[Given], kinds: Mapping[Formula, Kinds]) -> dict[str, Vector]:
@@ -190,15 +199,16 @@ def _varying(given: Sequence[Given], kinds: Mapping[Formula, Kinds]) -> dict[str
         vector = tuple(own[name] for own in by_name)
         if all(is_same(value, vector[0]) for value in vector):
             continue
-        known = [own for key, own in found.items() if "channels" in (_kinds_of_hint(key, kinds) or {"channels"})]
-        if name != given[0].channels or vector not in known:
+        arriving = given[0].arriving
+        known = [own for k, own in found.items() if "channels" in (_kinds_of_hint(k, kinds, arriving) or {"channels"})]
+        if name not in arriving or vector not in known:
             found[name] = vector
     return found
 
 
-def _kinds_of_hint(name: str, kinds: Mapping[Formula, Kinds], channels: str = "") -> Kinds:
+def _kinds_of_hint(name: str, kinds: Mapping[Formula, Kinds], arriving: Collection[str] = ()) -> Kinds:
     """What the spec uses a parameter for: as it is, else in expressions; by its name where it uses it for nothing."""
-    if name == channels:
+    if name in arriving:
         return kinds_of("channels")
     numbers = {formula: own for formula, own in kinds.items() if formula.attribute != "when"}
     whole = [own for formula, own in numbers.items() if formula.code == name]
@@ -229,14 +239,14 @@ def agree(values: Vector, vector: Vector) -> bool:
     return all(a is ABSENT or is_same(a, b) for a, b in zip(values, vector, strict=True))
 
 
-def multiple_of(values: Vector, name: str, vector: Vector) -> Expression | None:
-    """The values as a multiple of a vector, or a whole part of it: `width * 4`, `width // 4`."""
+def multiple_of(values: Vector, expression: Expression, vector: Vector) -> Expression | None:
+    """The values as a multiple of what an expression gives, or a whole part of it: `width * 4`, `width // 4`."""
     pairs = [(a, b) for a, b in zip(values, vector, strict=True) if a is not ABSENT]
     if not pairs or not all(type(a) is int and type(b) is int and a > 0 and b > 0 for a, b in pairs):
         return None
     up, down = pairs[0][0] // pairs[0][1], pairs[0][1] // pairs[0][0]
     if up > 1 and all(a == up * b for a, b in pairs):
-        return Binary("*", Name(name), Literal(up))
+        return Binary("*", expression, Literal(up))
     if down > 1 and all(b == down * a for a, b in pairs):
-        return Binary("//", Name(name), Literal(down))
+        return Binary("//", expression, Literal(down))
     return None

@@ -7,7 +7,7 @@ same kind that is equal, or of which it is a multiple: channels after channels, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -192,7 +192,7 @@ class ParameterNaming:
     def said(self, values: Vector, place: Place) -> Expression | None:
         """What the spec says of a number that is the same wherever it is at all, if its names are used already."""
         arriving = place.role not in _GIVEN  # how many channels a layer gives is its own
-        found = self._find_said(values, place) or (self._find_elsewhere(values, place) if arriving else None)
+        found = self._find_said(values, place) or (self._find_arriving(values, place) if arriving else None)
         found = found or self._elements(values, place)
         names = names_of(found)
         return found if names and all(name in self._values or name in self._computed for name in names) else None
@@ -208,8 +208,15 @@ class ParameterNaming:
             return Name(equal)
         if said := said or self._find_elsewhere(values, place):
             return said
-        scaled = (multiple_of(values, name, known[name]) for name in fitting if self._scales(name, place))
-        return next((found for found in scaled if found is not None), None)
+        scaled = (multiple_of(values, Name(name), known[name]) for name in fitting if self._scales(name, place))
+        return next((found for found in (*scaled, *self._multiples(values, place)) if found is not None), None)
+
+    def _multiples(self, values: Vector, place: Place) -> Iterator[Expression | None]:
+        """Of what the spec says of channels: as many as two layers give that are concatenated."""
+        if "channels" in place.kinds:
+            for kinds, expression in (said for member in self._known.said.values() for said in member):
+                if "channels" in kinds and names_of(expression):
+                    yield multiple_of(values, expression, self._known.vector(expression))
 
     def _scales(self, name: str, place: Place) -> bool:
         """Whether a multiple of one number may stand for another: where both are channels."""
@@ -226,6 +233,13 @@ class ParameterNaming:
             if may_name(kinds, place.kinds) and "when" not in kinds and agree(values, self._known.vector(expression)):
                 return expression
         return None
+
+    def _find_arriving(self, values: Vector, place: Place) -> Expression | None:
+        """The channels that arrive at the block, or else those that another member is said to give."""
+        first = self._known.arriving
+        if first and "channels" in place.kinds and agree(values, self._known.vectors[first]):
+            return Name(first)
+        return self._find_elsewhere(values, place)
 
     def _find_elsewhere(self, values: Vector, place: Place) -> Expression | None:
         """What the spec says of another member: a layer has as many channels as the one before gives."""

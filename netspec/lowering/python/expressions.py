@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from netspec.lowering.python.source import (
@@ -57,8 +58,8 @@ def render_expression(expression: Expression) -> str:
         case Conditional(value, test, otherwise):
             own, condition, other = map(_operand, (value, test, otherwise))
             return f"{own} if {condition} else {other}"
-        case Repeated(value, count):
-            return f"*({render_expression(value)} for _ in range({count}))"
+        case Repeated(value):
+            return f"*({render_expression(value)} for _ in range({render_expression(expression.number)}))"
         case Formatted(parts):
             return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
 
@@ -118,7 +119,7 @@ def _operand(expression: Expression) -> str:
 
 
 def _arguments(expression: Call) -> list[str]:
-    positional = [render_expression(a) for a in expression.args]
+    positional = [render_expression(a) for a in _written_out(expression.args)]
     return positional + [f"{k}={render_expression(v)}" for k, v in expression.kwargs]
 
 
@@ -185,6 +186,10 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
             return _bracketed([("", item) for item in items], indent, f"{before}[", f"]{after}")
         case TupleOf(items):
             return _bracketed([("", item) for item in items], indent, f"{before}(", f"){after}")
+        case Repeated(value):
+            inside = broken(value, indent + INDENT, "", "")
+            loop = f"{indent + INDENT}for _ in range({render_expression(expression.number)})"
+            return [f"{indent}{before}*(", *inside, loop, f"{indent}){after}"]
         case Literal(tuple() as values):
             return broken(TupleOf(tuple(map(Literal, values))), indent, before, after)
         case _:
@@ -193,7 +198,16 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
 
 def _items(expression: Call) -> list[tuple[str, Expression]]:
     """A call's arguments, each after its keyword."""
-    return [("", a) for a in expression.args] + [(f"{k}=", v) for k, v in expression.kwargs]
+    return [("", a) for a in _written_out(expression.args)] + [(f"{k}=", v) for k, v in expression.kwargs]
+
+
+def _written_out(arguments: tuple[Expression, ...]) -> Iterator[Expression]:
+    """The arguments, what is repeated once or twice as often as it is."""
+    for argument in arguments:
+        if isinstance(argument, Repeated) and argument.is_written_out and isinstance(argument.number, Literal):
+            yield from [argument.value] * int(str(argument.number.value))
+        else:
+            yield argument
 
 
 def _bracketed(

@@ -29,7 +29,7 @@ def _statement(statement: Statement | For | If, indent: str) -> list[str]:
             inside = [line for own in body for line in _statement(own, indent + INDENT)]
             return [f"{indent}if {render_expression(test)}:", *inside]
         case For(variable, start, stop, body):
-            bounds = f"{start}, {stop}" if start else f"{stop}"
+            bounds = f"{start}, {render_expression(stop)}" if start else render_expression(stop)
             inside = [line for own in body for line in _statement(own, indent + INDENT)]
             return [f"{indent}for {variable} in range({bounds}):", *inside]
         case Assign(target, value, comment):

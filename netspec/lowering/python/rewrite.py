@@ -35,8 +35,10 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
     match expression:
         case Call(function, args, kwargs):
             return (function, *args, *(value for _, value in kwargs))
-        case Attribute(value, _) | Subscript(value, _) | Repeated(value, _) | Negative(value):
+        case Attribute(value, _) | Subscript(value, _) | Negative(value):
             return (value,)
+        case Repeated(value, count, _):
+            return (value, count)
         case Binary(_, left, right):
             return (left, right)
         case ListOf(items) | TupleOf(items):
@@ -53,8 +55,10 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
             function, *rest = children
             named = zip((key for key, _ in kwargs), rest[len(args) :], strict=True)
             return Call(function, tuple(rest[: len(args)]), tuple(named))
-        case Attribute() | Subscript() | Repeated() | Negative():
+        case Attribute() | Subscript() | Negative():
             return replace(expression, value=children[0])
+        case Repeated():
+            return replace(expression, value=children[0], count=children[1])
         case Binary(operator):
             return Binary(operator, *children)
         case ListOf() | TupleOf():
@@ -76,7 +80,8 @@ def names_in_body(body: Iterable[Statement | For | If]) -> Iterator[str]:
     """The names that statements read, those within loops and conditions too, each as often as it is read."""
     for statement in body:
         match statement:
-            case For(body=within):
+            case For(stop=stop, body=within):
+                yield from names_in(stop)
                 yield from names_in_body(within)
             case If(test, within):
                 yield from names_in(test)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+FEWEST_REPEATED: Final = 3  # of what is made alike, and written once
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 LiteralValue = None | bool | int | float | str | tuple["LiteralValue", ...]
@@ -121,10 +122,28 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """`*(value for _ in range(count))`: as many arguments, each made anew."""
+    """`*(value for _ in range(count - start))`: as many arguments, each made anew; one or two are written out.
+
+    The value of an assignment is computed so often, in a loop from `start` to `count`, and numbered in its name.
+    """
 
     value: Expression
-    count: int
+    count: Expression
+    start: int = 0
+
+    @property
+    def number(self) -> Expression:
+        """How often."""
+        if isinstance(self.count, Literal) and isinstance(self.count.value, int):
+            return Literal(self.count.value - self.start)
+        if isinstance(self.count, Binary) and self.count.operator == "+" and self.count.right == Literal(self.start):
+            return self.count.left
+        return Binary("-", self.count, Literal(self.start)) if self.start else self.count
+
+    @property
+    def is_written_out(self) -> bool:
+        """Whether it is so few that they stand behind one another."""
+        return isinstance(self.number, Literal) and self.number.value in range(FEWEST_REPEATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +267,7 @@ class For:
 
     variable: str
     start: int
-    stop: int
+    stop: Expression
     body: tuple[Statement, ...]
 
     def __post_init__(self) -> None:

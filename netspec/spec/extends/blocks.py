@@ -5,13 +5,16 @@ from __future__ import annotations
 from netspec.spec.extends.layers import is_complete, merge_layers
 from netspec.spec.layers.blocks import INPUT
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, ScalarNode, SequenceNode
-from netspec.spec.text.merge import both_mappings, overlay
+from netspec.spec.text.merge import both_mappings, overlay, takes_away
 
 
 def merge_blocks(base: MappingNode, derived: MappingNode, problems: Problems) -> MappingNode:
     """The blocks of both; one that both have is merged, unless all its layers say what they are: then it replaces."""
     entries = dict(base.entries)
     for name, entry in derived.entries.items():
+        if takes_away(entry, name, entries):
+            del entries[name]
+            continue
         below, above = base.entries.get(name), entry.value
         if below is not None and isinstance(below.value, MappingNode) and isinstance(above, MappingNode):
             above = above if _stands_alone(above) else _merged(below.value, above, problems)
@@ -29,8 +32,8 @@ def _stands_alone(block: MappingNode) -> bool:
 
 
 def _merged(below: MappingNode, above: MappingNode, problems: Problems) -> MappingNode:
-    entries = {**below.entries, **above.entries}
-    if "parameters" in below.entries and "parameters" in above.entries:
+    entries = dict(overlay(below, above).entries)
+    if "parameters" in below.entries and "parameters" in above.entries and "parameters" in entries:
         stated = above.entries["parameters"]
         parameters = both_mappings(below.entries["parameters"].value, stated.value, overlay)
         entries["parameters"] = Entry(stated.at, parameters)

@@ -11,7 +11,7 @@ from netspec.spec.parameters.declarations import give_all
 from netspec.spec.parameters.values import names_seen
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, quote
 from netspec.spec.text.hints import suggest
-from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training
+from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training, takes_away
 
 # Not taken over: a name is one network's, published figures are one network's, `extends` is done.
 _OWN = ("name", "published", "extends")
@@ -33,7 +33,9 @@ def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems)
         entries.pop("inputs", None)
     for key, entry in said.items():
         merge = _MERGES.get(key) if key != "blocks" else partial(merge_blocks, problems=problems)
-        if merge is not None and key in entries:
+        if key not in ("layers", "input", "inputs") and takes_away(entry, key, entries):
+            del entries[key]
+        elif merge is not None and key in entries:
             entries[key] = Entry(entry.at, both_mappings(entries[key].value, entry.value, merge))
         elif key != "layers":
             entries[key] = entry

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from netspec.graph import Formula
-from netspec.spec.expressions.expression import expression_in
+from netspec.spec.expressions.expression import expression_in, has_expression
 from netspec.spec.expressions.hints import INDEX
 from netspec.spec.parameters.declarations import Declaration, name_hint, name_problem, read_declarations
 from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below
@@ -126,7 +126,7 @@ def formulas_of(block: BlockSpec) -> Iterator[Formula]:
     """What a block says by expressions: of its parameters, numbers too, then of its layers."""
     for name, declaration in block.parameters.items():
         default = declaration.default
-        if isinstance(default, ScalarNode) and isinstance(default.value, bool | int | float):
+        if isinstance(default, ScalarNode) and _is_plain(default.value):
             yield Formula("", name, repr(default.value))
         elif default is not None:
             yield from (Formula("", name, code) for code in _expressions_in(default))
@@ -137,7 +137,14 @@ def formulas_of(block: BlockSpec) -> Iterator[Formula]:
             yield from (Formula(name, attribute, code) for code in _expressions_in(entry.value))
             if isinstance(entry.value, MappingNode):
                 for part, own in entry.value.entries.items():
-                    yield from (Formula(name, f"{attribute}.{part}", code) for code in _expressions_in(own.value))
+                    # What the ends of a stack are given is said as what all of it is.
+                    stated_of = part if attribute in ("first", "last") else f"{attribute}.{part}"
+                    yield from (Formula(name, stated_of, code) for code in _expressions_in(own.value))
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a default is a number or a word, and no expression."""
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and not has_expression(value))
 
 
 def _expressions_in(node: DocumentNode) -> Iterator[str]:

@@ -10,7 +10,7 @@ from netspec.spec.layers.blocks import LAYER_KEYS
 from netspec.spec.layers.drafts import DraftLayer, Reading
 from netspec.spec.layers.hints import OPS_HINT, missing_op_hint, op_hint
 from netspec.spec.layers.surroundings import Surroundings
-from netspec.spec.layers.uses import MAX_LAYERS, read_use
+from netspec.spec.layers.uses import MAX_LAYERS, gives_misnamed, read_use
 from netspec.spec.parameters.declarations import name_hint, name_problem
 from netspec.spec.parameters.values import Substitution
 from netspec.spec.text.document import (
@@ -99,6 +99,8 @@ def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problem
     if not isinstance(node, MappingNode):
         if not is_broken(node) and not problems.is_known(entry.at):
             problems.add(*_not_a_layer(entry))
+        return DraftLayer(name, entry.at, broken=True, outputs=None)
+    if gives_misnamed(node, around.blocks):
         return DraftLayer(name, entry.at, broken=True, outputs=None)
     substitution = around.substitution(problems)
     inputs = None

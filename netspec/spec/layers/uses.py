@@ -47,6 +47,12 @@ class Use(NamedTuple):
     stacked: bool
 
 
+def gives_misnamed(node: MappingNode, blocks: Mapping[str, BlockSpec]) -> bool:
+    """Whether a layer gives its block a parameter that is named like a key of a layer: the name was reported there."""
+    block = blocks.get(text_of(node.entries["block"].value)) if "block" in node.entries else None
+    return block is not None and any(key in node.entries for key in block.parameters if key in LAYER_KEYS)
+
+
 def read_use(entry: Entry, node: MappingNode, blocks: Mapping[str, BlockSpec], names: Names, problems: Problems) -> Use:
     """The use that a layer states; what is wrong with it is recorded."""
     substitution = Substitution(names, problems)

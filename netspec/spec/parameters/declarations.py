@@ -24,6 +24,7 @@ from netspec.spec.text.document import (
     text_of,
 )
 from netspec.spec.text.hints import did_you_mean, foreign_letter, hint_of_whole, nearest
+from netspec.spec.text.merge import takes_away
 from netspec.spec.text.scalars import lookalike
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -179,10 +180,12 @@ def give(parameters: MappingNode, name: str, given: Entry) -> MappingNode:
 
 
 def give_all(below: MappingNode, above: MappingNode) -> MappingNode:
-    """Parameters over parameters: a value gives one that is there a value; a declaration replaces, or adds."""
+    """Parameters over parameters: a value gives one that is there a value, a declaration replaces, null takes away."""
     merged = below
     for name, entry in above.entries.items():
-        if name in merged.entries and not isinstance(entry.value, MappingNode):
+        if takes_away(entry, name, merged.entries):
+            merged = MappingNode({other: own for other, own in merged.entries.items() if other != name}, merged.at)
+        elif name in merged.entries and not isinstance(entry.value, MappingNode):
             merged = give(merged, name, entry)
         else:
             merged = MappingNode({**merged.entries, name: entry}, merged.at)

@@ -1,10 +1,10 @@
-"""Mappings over mappings: what merges by key, and what replaces whole."""
+"""Mappings over mappings: what merges by key, what replaces whole, and what `null` takes away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from netspec.spec.text.document import DocumentNode, Entry, MappingNode
+from netspec.spec.text.document import DocumentNode, Entry, MappingNode, is_null
 
 Merge = Callable[[MappingNode, MappingNode], DocumentNode]
 
@@ -18,7 +18,12 @@ def both_mappings(below: DocumentNode, above: DocumentNode, merge: Merge) -> Doc
 
 def overlay(below: MappingNode, above: MappingNode) -> MappingNode:
     """Keys of both; what stands above wins whole."""
-    return MappingNode({**below.entries, **above.entries}, above.at)
+    return _merge_keys(below, above, lambda key: None)
+
+
+def takes_away(entry: Entry, key: str, below: Mapping[str, Entry]) -> bool:
+    """Whether an entry is `null` over one that is there: then the key is said by neither."""
+    return key in below and is_null(entry.value)
 
 
 def merge_attributes(below: MappingNode, above: MappingNode) -> MappingNode:
@@ -47,7 +52,9 @@ def _merge_keys(below: MappingNode, above: MappingNode, merge_of: Callable[[str]
     entries = dict(below.entries)
     for key, entry in above.entries.items():
         merge = merge_of(key)
-        if merge is not None and key in entries:
+        if takes_away(entry, key, entries):
+            del entries[key]
+        elif merge is not None and key in entries:
             entries[key] = Entry(entry.at, both_mappings(entries[key].value, entry.value, merge))
         else:
             entries[key] = entry

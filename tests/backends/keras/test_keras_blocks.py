@@ -128,9 +128,10 @@ def test_what_some_pad_is_padded_where_the_spec_says_so(tmp_path: Path) -> None:
 def test_instances_that_differ_in_form_share_a_function() -> None:
     graph = load_graph("tests/golden/variants.yaml")
     functions = functions_of(graph)
-    assert list(functions) == ["conv_bn", "branches", "reduce", "gated", "build_variants"]
+    assert list(functions) == ["conv_bn", "branches", "deep", "reduce", "gated", "build_variants"]
     assert "return residual, skip" in functions["gated"], "in the order of the block's outputs"
     assert 'padding="same"' in functions["conv_bn"], "of a kernel of one element too"
+    assert "    for i in range(1, count + 1):\n" in functions["deep"], "the first is another"
     check_values(graph)
 
 

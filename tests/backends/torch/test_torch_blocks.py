@@ -114,13 +114,15 @@ def test_an_instance_without_a_layer_shares_the_class_where_that_could_be_identi
 def test_instances_that_differ_in_form_share_a_class() -> None:
     graph = load_graph("tests/golden/variants.yaml")
     classes = classes_of(graph)
-    assert list(classes) == ["PaddedAvgPool2d", "ConvBn", "Branches", "Reduce", "Gated", "Variants"]
+    assert list(classes) == ["PaddedAvgPool2d", "ConvBn", "Branches", "Deep", "Reduce", "Gated", "Variants"]
     assert "return residual, skip" in classes["Gated"], "in the order of the block's outputs"
     assert "_, gated3_skip = self.gated3(gated2_residual)\n" in classes["Variants"]
     assert (
         "        if self.has_skip:\n            x = self.skip(input)\n            main = main + x\n"
         in classes["Branches"]
     )
+    assert "*(Branches(2 * filters, 2 * filters, padding=1) for _ in range(count))" in classes["Deep"], "one is another"
+    assert 'self.deep3 = Deep(2, 3, act="silu")\n' in classes["Variants"]
     check_values(graph)
     artifact = BACKEND.lower(graph)
     model = getattr(load_source(str(artifact.content), "variants"), artifact.entry)().eval()

@@ -59,8 +59,9 @@ def test_one_of_two(tmp_path: Path) -> None:
     graph = spec(tmp_path, "filters: 8", "filters: 4, act: soft", "filters: 8, norm: true")
     classes = classes_of(graph)
     assert list(classes) == ["Unit", "Choices"]
-    assert "        x = F.relu(x) if self.has_relu else F.leaky_relu(x, negative_slope=0.25)\n" in classes["Unit"]
-    assert "self, in_channels: int, filters: int, norm: bool = False, has_relu: bool = True\n" in classes["Unit"]
+    chosen = '        x = F.relu(x) if self.act == "relu" else F.leaky_relu(x, negative_slope=0.25)\n'
+    assert chosen in classes["Unit"], "by the word that the spec has for it"
+    assert 'self, in_channels: int, filters: int, act: str = "relu", norm: bool = False\n' in classes["Unit"]
     assert "self.bn = nn.BatchNorm2d(filters) if norm else nn.Identity()\n" in classes["Unit"]
     check_values(graph)
     model = BACKEND.load(BACKEND.lower(graph), check_weights_of(graph)).native
