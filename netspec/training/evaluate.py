@@ -109,10 +109,15 @@ def evaluate(
     batches = partial(
         evaluation_batches, dataset, shape, preprocessing, on_bad_sample=on_bad_sample, skipped=skipped, rule=rule
     )
+    if rule is not None or not dataset.images:
+        if 1 not in views:
+            of = "features" if rule is None else "an image with a mask, which is scored whole"
+            raise NetspecError(f"{dataset.origin}: expected one view of {of}, received {views[0]}", "leave out --views")
+        views = ONE_VIEW
     found = []
     for backend in backends:
         predict = _predictor(graph, logits, weights, backend, figures, progress)
-        for number in views if dataset.images and rule is None else ONE_VIEW:
+        for number in views:
             scored = batches(number, max(1, BATCH // number))
             seen = _Told(progress, f"{backend.name}, {counted(number, 'view')}", len(dataset))
             found.append(Evaluation(backend.name, number, score(predict, scored, classes_of(logits), seen=seen)))

@@ -144,7 +144,7 @@ class Loop:
         position = replace(
             position,
             epoch=Sums(),
-            plateau=self.schedule.observe(position.plateau, error),
+            plateau=self.schedule.observe(position.plateau, error, position.step),
             best_error=error if best else position.best_error,
             best_epoch=epoch if best else position.best_epoch,
             seconds=self._seconds(),

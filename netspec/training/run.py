@@ -53,7 +53,13 @@ def train(
     find = partial(choose, options.out, name, named=options.name is not None)
     folder = find()
     progress("opening the data")
-    splits = open_data(options.data, validation=options.validation, holdout=options.holdout, seed=recipe.seed)
+    splits = open_data(
+        options.data,
+        validation=options.validation,
+        holdout=options.holdout,
+        seed=recipe.seed,
+        on_bad_sample=options.on_bad_sample,
+    )
     material = gather(spec, splits, progress)
     return _train(material, backend, options, (folder, None if options.resume else find), observer, progress)
 

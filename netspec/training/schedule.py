@@ -39,7 +39,8 @@ class Schedule:
 
     Rules are evaluated from the step alone, never from the rate before it, so that nothing accumulates. A rate changes
     before the update of the step that its rule names: `at: [{steps: 100}]` is in force in the step after 100 others.
-    While a warm-up lasts, the schedule stands at its beginning; its own clock counts from step 0 all the same.
+    While a warm-up lasts, the schedule stands at its beginning; its own clock counts from step 0 all the same. A
+    plateau waits from the first epoch that ends after it: an error under a rising rate is no sign of one.
 
     Args:
         recipe: its schedule, warm-up and optimizer's learning rate.
@@ -60,10 +61,10 @@ class Schedule:
             return base * (start + (1 - start) * step / self._warmup)
         return base * self._factor(step, plateau or Plateau())
 
-    def observe(self, plateau: Plateau, error: float) -> Plateau:
-        """The plateau's memory after an epoch that ended with this validation error (a share of 1)."""
+    def observe(self, plateau: Plateau, error: float, step: int) -> Plateau:
+        """The plateau's memory after an epoch that ended, after so many steps, with this validation error (a share)."""
         rule = self._recipe.schedule
-        if not isinstance(rule, PlateauSchedule):
+        if not isinstance(rule, PlateauSchedule) or step <= self._warmup:
             return plateau
         if plateau.best is None or error < plateau.best - rule.threshold:
             return replace(plateau, best=error, waited=0)

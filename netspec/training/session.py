@@ -33,6 +33,7 @@ from netspec.training.score import Scores, score
 from netspec.training.stop import StopRequested, StopSignals
 from netspec.training.summary import write_run_report
 from netspec.training.update import slot_names
+from netspec.words import counted
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Session:
     def finish(self, position: Position, observer: Observer) -> Outcome:
         """Train to the end, score, and write the report."""
         batches = self._batches()  # whether the data do for the recipe is known before anything is written
+        self._require_more(position, batches)
         observers = self._observers(position, observer)
         stopped = scores = None
         try:
@@ -122,9 +124,20 @@ class Session:
             on_bad_sample=self.options.on_bad_sample,
             rule=material.rule,
         )
-        steps = Schedule(material.recipe, batches.steps_per_epoch).total_steps
-        require_statistics(material.graph, batches.smallest(steps))
+        require_statistics(material.graph, batches.smallest(self._schedule(batches).total_steps))
         return batches
+
+    def _schedule(self, batches: Batches) -> Schedule:
+        return Schedule(self.material.recipe, batches.steps_per_epoch)
+
+    def _require_more(self, position: Position, batches: Batches) -> None:
+        """NetspecError for a run that is further than its recipe goes now: what is kept would say what was not done."""
+        steps = self._schedule(batches).total_steps
+        if position.step > steps:
+            raise NetspecError(
+                f"the run has taken {counted(position.step, 'step')}, and its recipe has {steps:,} now",
+                "a run is continued by one that is as long, or longer: training.epochs or training.steps",
+            )
 
     def _loop(self, batches: Batches, observers: Observers, stop: StopSignals) -> Loop:
         material, options = self.material, self.options
@@ -134,7 +147,7 @@ class Session:
             seed=material.recipe.seed,
             trainer=self.trainer,
             batches=batches,
-            schedule=Schedule(material.recipe, batches.steps_per_epoch),
+            schedule=self._schedule(batches),
             folder=self.folder,
             run=self.run,
             observers=observers,

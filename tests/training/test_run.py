@@ -245,6 +245,15 @@ def test_another_run_is_not_continued(run: Run, settings: tuple[str, ...], optio
     assert what in caught.value.message
 
 
+def test_a_run_is_not_made_shorter_afterwards(run: Run) -> None:
+    folder = run(name="mine", settings=("training.epochs=2",)).folder
+    assert folder is not None
+    before = folder.spec.read_text()
+    with pytest.raises(NetspecError, match=f"has taken {2 * STEPS} steps, and its recipe has {STEPS} now"):
+        run(name="mine", settings=("training.epochs=1",), resume=True)
+    assert folder.spec.read_text() == before
+
+
 def test_a_run_may_begin_with_weights(run: Run, spec: Path) -> None:
     first = run(name="first", settings=("training.epochs=1",))
     assert first.folder is not None

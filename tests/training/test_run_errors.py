@@ -11,6 +11,7 @@ import pytest
 from netspec.errors import NetspecError
 from netspec.training.diagnose import DivergedError
 from netspec.training.session import Outcome
+from tests.training.conftest import Recorder
 
 Run = Callable[..., Outcome]
 
@@ -34,6 +35,16 @@ def test_data_that_are_not_finite_are_blamed(run: Run, data: Path) -> None:
     np.savez(data, x=features, y=labels)
     with pytest.raises(NetspecError, match="row 3: holds NaN"):
         run()
+
+
+def test_what_cannot_be_used_is_left_out_when_asked(run: Run, data: Path) -> None:
+    with np.load(data) as file:
+        features, labels = file["x"].copy(), file["y"]
+    features[3, 5] = np.nan
+    np.savez(data, x=features, y=labels)
+    watch = Recorder()
+    assert run(settings=("training.epochs=1",), on_bad_sample="skip", observer=watch).scores
+    assert any("left out, 1 problem:" in note and "row 3: holds NaN" in note for note in watch.notes)
 
 
 @pytest.mark.parametrize(

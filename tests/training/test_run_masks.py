@@ -110,6 +110,8 @@ def test_discs_are_found_and_reported(spec: Path, data: Path, tmp_path: Path) ->
     (found,) = evaluate(elaborate(read_spec(spec, ())), folder.last, [find_backend("onnx")], held)
     assert (found.views, found.scores.samples) == (1, 8)
     assert found.scores.error == pytest.approx(scores.error, abs=1e-3)
+    with pytest.raises(NetspecError, match="expected one view of an image with a mask, which is scored whole"):
+        evaluate(elaborate(read_spec(spec, ())), folder.last, [find_backend("onnx")], held, (10,))
 
 
 def test_a_run_that_is_continued_sees_the_same_masks(spec: Path, data: Path, tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def test_a_rate_does_not_depend_on_the_rates_before_it() -> None:
 
 def watch(found: Schedule, errors: list[float]) -> list[float]:
     plateau, factors = Plateau(), []
-    for error in errors:
-        plateau = found.observe(plateau, error)
-        factors.append(found.rate(0, plateau) / RATE)
+    for epoch, error in enumerate(errors, 1):
+        plateau = found.observe(plateau, error, epoch * 10)
+        factors.append(found.rate(epoch * 10, plateau) / RATE)
     return factors
 
 
@@ -80,9 +80,14 @@ def test_the_floor_of_a_plateau_never_raises_the_rate() -> None:
     assert watch(found, [0.5, 0.5, 0.5]) == [1, 1, 1]
 
 
+def test_a_plateau_waits_from_the_end_of_the_warmup() -> None:
+    found = schedule({"name": "plateau", "patience": 1, "factor": 0.1}, warmup={"epochs": 2.0})
+    assert watch(found, [0.2, 0.5, 0.5, 0.5, 0.5])[1:] == pytest.approx([1, 1, 0.1, 0.01])
+
+
 def test_other_schedules_do_not_look_at_the_error() -> None:
     found = schedule({"name": "constant"})
-    assert found.observe(Plateau(), 0.5) == Plateau()
+    assert found.observe(Plateau(), 0.5, 10) == Plateau()
 
 
 def test_a_span_shorter_than_a_step_is_an_error() -> None:

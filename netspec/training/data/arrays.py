@@ -189,11 +189,13 @@ def _checked_samples(origin: str, samples: NDArray[Any]) -> NDArray[Any]:
         return samples
     received = f"{origin}: expected images (uint8) or features (floating), received {samples.dtype} {samples.shape}"
     if samples.dtype != np.uint8:
-        raise NetspecError(received, "images have values 0 to 255: convert them with .astype('uint8')")
+        raise NetspecError(received, "images have values 0 to 255: scale others to these, then .astype('uint8')")
     if samples.ndim not in {3, 4}:
         raise NetspecError(received, "images are (N, H, W) or (N, H, W, C)")
     if samples.ndim == 4 and samples.shape[3] not in {1, 3} and samples.shape[1] in {1, 3}:
         raise NetspecError(received, "images have their channels last: .transpose(0, 2, 3, 1)")
+    if samples.ndim == 4 and samples.shape[3] not in {1, 3}:
+        raise NetspecError(received, "images have 1 channel or 3: [..., :3] leaves out an alpha channel")
     return samples
 
 
@@ -203,6 +205,8 @@ def _checked_labels(origin: str, labels: NDArray[Any]) -> NDArray[Any]:
         labels = labels[:, 0]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         hint = "of one-hot rows, take .argmax(axis=1)" if labels.ndim == 2 else ""
+        if labels.dtype.kind in "US":
+            hint = "names, labels = np.unique(labels, return_inverse=True) numbers them"
         raise NetspecError(
             f"{origin}: expected class numbers, integers (N,), received {labels.dtype} {labels.shape}", hint
         )

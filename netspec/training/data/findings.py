@@ -16,6 +16,7 @@ from netspec.words import counted
 
 OnBadSample = Literal["fatal", "skip"]
 LISTED = 20
+NO_LABEL = int(np.iinfo(np.int64).min)  # of a sample that has none: no number that a file would give
 MOST_CLASSES = 100_000  # a larger class number, where nothing says how many classes there are, is a damaged one
 
 
@@ -61,7 +62,7 @@ def usable_labels(
     """The samples whose label is a class number; the others are problems.
 
     Args:
-        labels: integers. Shape: (N,).
+        labels: integers, `NO_LABEL` where there is none. Shape: (N,).
         classes: how many there are, None where only the labels say.
         describe: where a sample is.
         findings: takes the problems.
@@ -69,7 +70,8 @@ def usable_labels(
     limit = MOST_CLASSES if classes is None else classes
     wrong = (labels < 0) | (labels >= limit)
     for index in np.flatnonzero(wrong):
-        received = f"expected a label from 0 to {limit - 1}, received {labels[index]}"
+        found = "none (null)" if labels[index] == NO_LABEL else labels[index]
+        received = f"expected a label from 0 to {limit - 1}, received {found}"
         findings.problems.append(f"{describe(int(index))}: {received}")
     return np.flatnonzero(~wrong)
 

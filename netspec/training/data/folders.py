@@ -14,8 +14,10 @@ from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.findings import Findings
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.places import Entry, Place
+from netspec.words import counted
 
 LISTING_THREADS: Final = 16  # folders behind a URL take their time to list
+FILES: Final = (".parquet", ".npz")
 # Whatever else a file is called, decoding it says whether it is an image.
 NO_IMAGES: Final = frozenset(
     [
@@ -66,12 +68,26 @@ def open_class_folders(root: Place, entries: Sequence[Entry], findings: Findings
     if not classes:
         raise NetspecError(
             f"{root}: expected a folder for each class, or .parquet or .npz files, received "
-            + (f"{len(entries)} other files" if entries else "an empty folder")
+            + (counted(len(entries), "other file") if entries else "an empty folder"),
+            "of arrays in other formats, as CIFAR-10's batches, make a file: np.savez('set.npz', x_train=images, "
+            "y_train=labels, …)"
+            if entries
+            else "",
         )
     with ThreadPoolExecutor(LISTING_THREADS) as pool:
         files = list(pool.map(lambda name: (root / name).entries(), classes))
+    _require_images(root, classes, files)
     usable = [_images(root / name, found, findings) for name, found in zip(classes, files, strict=True)]
     return FolderDataset(root, tuple(classes), usable)
+
+
+def _require_images(root: Place, classes: Sequence[str], files: Sequence[Sequence[Entry]]) -> None:
+    """NetspecError where files of data lie one folder deeper than they are looked for, as in published repositories."""
+    for name, entries in zip(classes, files, strict=True):
+        if any(map(is_data, entries)) and all(entry.kind == "folder" or why_no_image(entry) for entry in entries):
+            raise NetspecError(
+                f"{root}: its folder {name} has files of data, not images of a class", f"name {root / name}"
+            )
 
 
 def _images(folder: Place, entries: Sequence[Entry], findings: Findings) -> list[Entry]:
@@ -88,6 +104,11 @@ def _images(folder: Place, entries: Sequence[Entry], findings: Findings) -> list
         else:
             images.append(entry)
     return images
+
+
+def is_data(entry: Entry) -> bool:
+    """Whether an entry is a file of many samples, by its name."""
+    return entry.kind == "file" and PurePath(entry.name).suffix.lower() in FILES
 
 
 def why_no_image(entry: Entry) -> str:

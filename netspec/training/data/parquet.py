@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import BadSampleError, Dataset
-from netspec.training.data.findings import Findings, kept, usable_labels
+from netspec.training.data.findings import NO_LABEL, Findings, kept, usable_labels
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.places import Place
 
 CACHE_BYTES: Final = 1 << 30  # row groups held by a process; one that is read is held whole
 UNREADABLE: Final = (pa.ArrowException, OSError, ValueError)  # names that are no UTF-8 are a ValueError
-_NO_LABEL: Final = -1
+_NO_NAME: Final = -1
 _FOOTER: Final = 8  # the length of the metadata and a magic number close every Parquet file
 
 
@@ -151,7 +151,7 @@ def _open_file(place: Place) -> _File:
         columns = ["label"] + [name for name in ("name",) if name in schema.names and _is_text(schema.field(name).type)]
         table = file.read(columns=columns)
         metadata = file.metadata
-    labels = pc.fill_null(table["label"].cast(pa.int64(), safe=False), _NO_LABEL).to_numpy()
+    labels = pc.fill_null(table["label"].cast(pa.int64(), safe=False), NO_LABEL).to_numpy()
     if len(labels) != metadata.num_rows:
         raise ValueError(f"{len(labels):,} labels in {metadata.num_rows:,} rows")
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
@@ -221,7 +221,7 @@ def _declared_names(schema: pa.Schema) -> tuple[str, ...]:
 def _column_names(labels: NDArray[np.int64], column: pa.ChunkedArray) -> dict[int, str]:
     """The classes' names from a `name` column; none where it names samples, that is, differs within a class."""
     encoded = column.combine_chunks().dictionary_encode()
-    codes = pc.fill_null(encoded.indices, _NO_LABEL).to_numpy(zero_copy_only=False)
+    codes = pc.fill_null(encoded.indices, _NO_NAME).to_numpy(zero_copy_only=False)
     chosen = (labels >= 0) & (codes >= 0)
     pairs = np.unique(np.stack([labels[chosen], codes[chosen]]), axis=1)
     if len(np.unique(pairs[0])) < pairs.shape[1]:

@@ -219,7 +219,13 @@ class FeatureReader(Reader):
         super().__init__(dataset, how)
         first = np.shape(dataset.read(0))
         if first != how.shape:
-            raise NetspecError(f"{dataset.origin}: features of {first} do not fit the network's input of {how.shape}")
+            hint = (
+                "floating-point arrays are taken as they are, (C, H, W); images, which are resized, are uint8, 0 to 255"
+            )
+            raise NetspecError(
+                f"{dataset.origin}: features of {first} do not fit the network's input of {how.shape}",
+                hint if len(first) == 3 else "",
+            )
 
     def read(self, indices: NDArray[np.int64], threads: int, cut: Cut, views: tuple[int, ...] = ()) -> Samples:
         """Arrays. Shape of the inputs: (n, …)."""

@@ -13,7 +13,7 @@ from netspec.training.data.arrays import open_npz
 from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.division import absent_classes, align, hold_back, some
 from netspec.training.data.findings import Findings, OnBadSample, needed_for
-from netspec.training.data.folders import open_class_folders
+from netspec.training.data.folders import is_data, open_class_folders
 from netspec.training.data.mask_folders import holds_masks, open_mask_folder
 from netspec.training.data.places import Entry, Place, missing_place, open_place
 from netspec.training.data.roles import WORDS, assign_roles
@@ -21,7 +21,6 @@ from netspec.training.data.shards import MANIFEST, open_prepared
 
 DIGITS: Final = "digits"
 HOLDOUT: Final = 0.1
-FILES: Final = (".parquet", ".npz")
 _FIRST_WORD: Final = re.compile(r"[a-z]+(?![a-z])")
 EXPECTED: Final = (
     "expected `digits`, a .parquet or .npz file, a folder of these, of class folders, of images and masks or of a "
@@ -130,7 +129,7 @@ def _open_folder(place: Place, findings: Findings) -> Splits:
     if not parts:
         return Splits(_open_whole(place, entries, findings), None)
     named = {each.name for part in parts.values() for each in part}
-    unnamed = [entry.name for entry in entries if _is_data(entry) and entry.name not in named]
+    unnamed = [entry.name for entry in entries if is_data(entry) and entry.name not in named]
     if unnamed:
         findings.notes.append(f"{place}: not read, since named for no part: {some(unnamed)}")
     roles = assign_roles(str(place), parts, findings)
@@ -160,15 +159,11 @@ def _word(entry: Entry) -> str:
     if entry.kind == "folder":
         return name
     match = _FIRST_WORD.match(name)
-    return match.group() if match and _is_data(entry) else ""
-
-
-def _is_data(entry: Entry) -> bool:
-    return entry.kind == "file" and PurePath(entry.name).suffix.lower() in FILES
+    return match.group() if match and is_data(entry) else ""
 
 
 def _is_container(place: Place) -> bool:
-    return any(entry.kind == "folder" or _is_data(entry) for entry in place.entries())
+    return any(entry.kind == "folder" or is_data(entry) for entry in place.entries())
 
 
 def _open_part(place: Place, part: Sequence[Entry], findings: Findings) -> Dataset:
@@ -187,7 +182,7 @@ def _open_whole(place: Place, entries: Sequence[Entry], findings: Findings) -> D
     """A folder that is not divided: of files of data, of images and masks, or of class folders."""
     if holds_masks(entries):
         return open_mask_folder(place, entries, findings)
-    files = [entry for entry in entries if _is_data(entry)]
+    files = [entry for entry in entries if is_data(entry)]
     if not files:
         return open_class_folders(place, entries, findings)
     folders = [entry.name for entry in entries if entry.kind == "folder"]

@@ -1,5 +1,6 @@
 """What is wrong with a set is said when it is opened: all of it, with its places, or it is left out with a note."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,12 @@ def test_a_protocol_that_is_not_known_and_one_whose_package_is_missing(monkeypat
 def test_what_cannot_be_data(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert "notes.txt: not data that can be read" in error(tmp_path / "notes.txt")
-    assert "expected a folder for each class, or .parquet or .npz files, received 1 other file" in error(tmp_path)
+    assert "expected a folder for each class, or .parquet or .npz files, received 1 other file\n" in error(tmp_path)
+    shutil.copy(write_parquet(tmp_path / "a.parquet", [0, 1]), write_folder(tmp_path / "deeper", {"data": []}) / "data")
+    deeper = tmp_path / "deeper"
+    assert error(deeper) == (
+        f"{deeper}: its folder data has files of data, not images of a class\nhint: name {deeper}/data"
+    )
     (tmp_path / "empty").mkdir()
     assert "received an empty folder" in error(tmp_path / "empty")
 
@@ -90,7 +96,7 @@ def test_labels_that_are_no_class_numbers(tmp_path: Path) -> None:
         f"{path}: 3 problems:",
         f"  {path}, row 1: expected a label from 0 to 2, received -1",
         f"  {path}, row 2: expected a label from 0 to 2, received 3",
-        f"  {path}, row 3: expected a label from 0 to 2, received -1",
+        f"  {path}, row 3: expected a label from 0 to 2, received none (null)",
     ]
     dataset = open_data(str(path), holdout=0, on_bad_sample="skip").training
     assert dataset.labels.tolist() == [0, 1, 2]
@@ -184,6 +190,8 @@ LABELS = np.arange(4)
         ({"x": IMAGES.astype(int), "y": LABELS}, "(uint8) or features (floating), received int64 (4, 5, 5)"),
         ({"x": IMAGES[0], "y": LABELS}, "received uint8 (5, 5)"),
         ({"x": np.zeros((4, 3, 8, 8), np.uint8), "y": LABELS}, "channels last: .transpose(0, 2, 3, 1)"),
+        ({"x": np.zeros((4, 8, 8, 4), np.uint8), "y": LABELS}, "[..., :3] leaves out an alpha channel"),
+        ({"x": IMAGES, "y": np.array(["cat", "dog"] * 2)}, "np.unique(labels, return_inverse=True)"),
         ({"x": np.zeros((4, 0, 8), np.uint8), "y": LABELS}, "the samples are empty, (4, 0, 8)"),
         ({"x": np.zeros(4), "y": LABELS}, "expected features of shape (N, …), received (4,)"),
         ({"x": np.array([None, 1], object), "y": LABELS}, "an array of dtype object is a pickle"),
