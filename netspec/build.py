@@ -87,7 +87,7 @@ def write_tower(
         The paths: the source, then `NAME_tower.T.safetensors` of each tower T.
 
     Raises:
-        UnplaceableError: the network cannot be divided among so many.
+        UnplaceableError: the network cannot be divided among this many devices.
         BackendError: an op that the backend does not support.
         WeightsError: the weights are not this network's.
         NetspecError: the folder cannot be written.

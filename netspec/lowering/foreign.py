@@ -88,7 +88,7 @@ def require_printable(path: Path, names: Iterable[str]) -> None:
 
 
 def require_plausible(path: Path, size: int) -> None:
-    """That arrays of so many bytes may be of this file: a few bytes can claim to be terabytes of zeros.
+    """Check that this file can hold arrays of this many bytes: a few bytes can claim to be terabytes of zeros.
 
     Raises:
         WeightsError: they are many times the file.

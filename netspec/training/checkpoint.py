@@ -36,7 +36,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands, but for the arrays. With the seed it decides every batch, crop and mask that follows.
+    """Where a run stands, apart from its arrays. With the seed it decides every batch, crop and mask that follows.
 
     Attributes:
         step: optimizer steps taken; the next one is the step of this number.

@@ -54,7 +54,7 @@ def prepare(
         on_bad_sample: whether an image that cannot be used, or its mask not, is fatal when all are read, or left out.
         validation: another set to validate with, as `open_data` has it.
         holdout: the share that is held back, likewise.
-        seed: of what is held back.
+        seed: of the draw of samples that are held back.
         workers: threads; None for one a core.
         progress: called with what is being done.
 

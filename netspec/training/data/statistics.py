@@ -101,7 +101,7 @@ def statistics_of(
         preprocessing: how they are resized, and the order of the channels.
         height: of the network's input.
         width: likewise.
-        progress: is told what is done, now and then.
+        progress: called with what is done, now and then.
 
     Raises:
         NetspecError: no image of the set can be used.
