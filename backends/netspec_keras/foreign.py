@@ -231,7 +231,7 @@ def _require_hard_link(path: Path, group: Any, name: str) -> None:
     import h5py
 
     if name not in group:
-        raise WeightsError(f"{path}: {group.name} should have {name},, but does not", "the file is damaged")
+        raise WeightsError(f"{path}: {group.name} should have {name}, but does not", "the file is damaged")
     if group.get(name, getclass=True, getlink=True) is not h5py.HardLink:
         raise WeightsError(f"{path}: {group.name}/{name} is a link; files that refer elsewhere are not read")
 

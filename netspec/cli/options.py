@@ -164,7 +164,7 @@ def with_compilation(backends: Sequence[Backend], compiled: bool) -> list[Backen
         click.UsageError: `--compile` without PyTorch.
     """
     if compiled and "torch" not in (backend.name for backend in backends):
-        raise click.UsageError("--compile is of PyTorch, and the backends are others")
+        raise click.UsageError("--compile is for PyTorch, and the backends are others")
     return [b.with_options(compile=True) if compiled and b.name == "torch" else b for b in backends]
 
 

@@ -82,7 +82,7 @@ def require_printable(path: Path, names: Iterable[str]) -> None:
     for name in names:
         if printable(name) != name:
             raise WeightsError(
-                f"{path}: a name in it is {printable(name)!r}, which no layer is called",
+                f"{path}: a name in it is {printable(name)!r}, which cannot be the name of a layer",
                 "the file is damaged, or made to mislead",
             )
 

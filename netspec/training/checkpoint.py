@@ -101,7 +101,8 @@ def load_checkpoint(path: Path, graph: Graph, recipe: Recipe) -> tuple[TrainingS
     arrays, metadata = read_arrays(path)
     if metadata.get("checkpoint") != VERSION:
         raise WeightsError(
-            f"{path}: not a checkpoint of this version of netspec", "weights alone are begun with: --weights FILE"
+            f"{path}: not a checkpoint of this version of netspec",
+            "to begin with its weights alone, give it as --weights FILE",
         )
     if metadata["spec_hash"] != spec_hash(graph):
         raise WeightsError(

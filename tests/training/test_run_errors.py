@@ -40,7 +40,7 @@ def test_data_that_are_not_finite_are_blamed(run: Run, data: Path) -> None:
     ("change", "message"),
     [
         (("training:", "published: {weights: 1}\nunused:"), "unused"),
-        (('units: "${classes}"', "units: 3"), "tells 3 classes apart, and .* has 5"),
+        (('units: "${classes}"', "units: 3"), "has 3 classes, and .* has 5"),
         (("fc3: {op", "fc3: {inputs: [tanh, tanh], op"), "takes 1 input"),
     ],
 )

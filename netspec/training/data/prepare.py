@@ -67,7 +67,7 @@ def prepare(
     progress("opening")
     splits = open_data(url, validation=validation, holdout=holdout, seed=seed, on_bad_sample=on_bad_sample)
     if not splits.training.images:
-        raise NetspecError(f"{url}: holds features, which are fed as they are: there is nothing to prepare")
+        raise NetspecError(f"{url}: holds features, which are read as they are: there is nothing to prepare")
     preparation = _Preparation(url, _Conversion(side, gray), workers or available_threads(), on_bad_sample, progress)
     return preparation.write(out, splits)
 
