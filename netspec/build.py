@@ -1,4 +1,4 @@
-"""What a user takes away: the sources or models of a network, and its weights, in one folder."""
+"""The files of a build: sources or models of a network, and its weights, in one folder."""
 
 from __future__ import annotations
 
