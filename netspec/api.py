@@ -95,7 +95,7 @@ class Network:
         Args:
             backend: `torch`, `keras`, or another that trains.
             options: data, folder, device, `resume=True`; the scanned digits when left out.
-            observer: told of every step and epoch.
+            observer: notified of every step and epoch.
 
         Raises:
             NetspecError: the spec has no recipe, the data do not fit it, or the loss diverged.
@@ -125,7 +125,7 @@ class Network:
 
         Raises:
             BackendError: a backend is unknown or its framework not installed, or none does what is to be compared.
-            NetspecError: training is asked for, and the network has not one input and logits as its one output.
+            NetspecError: the level is `training`, and the network has several inputs, or not logits as its one output.
             WeightsError: the weights are not this network's.
         """
         targets = [at_level(_backend(b), optimize) for b in (backend_names() if backends is None else backends)]

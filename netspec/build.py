@@ -1,4 +1,4 @@
-"""What a user takes away: the sources or models of a network, and its weights, in one folder."""
+"""The files of a build: sources or models of a network, and its weights, in one folder."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def write_tower(
         The paths: the source, then `NAME_tower.T.safetensors` of each tower T.
 
     Raises:
-        UnplaceableError: the network cannot be divided among so many.
+        UnplaceableError: the network cannot be divided among this many devices.
         BackendError: an op that the backend does not support.
         WeightsError: the weights are not this network's.
         NetspecError: the folder cannot be written.

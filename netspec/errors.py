@@ -26,7 +26,7 @@ class Diagnostic(NamedTuple):
         where: the place, or None when the problem has none (a file that cannot be read).
         message: what is wrong, what was expected and what was received.
         hint: what to do about it, or empty.
-        uses: of a problem in a block, the instances in which it arises, innermost first, and where each is stated.
+        uses: for a problem in a block, the instances in which it arises, innermost first, and where each is stated.
     """
 
     where: Where | None
@@ -35,7 +35,7 @@ class Diagnostic(NamedTuple):
     uses: tuple[tuple[str, Where], ...] = ()
 
     def __str__(self) -> str:
-        """`file:line:col: path: message`, the line with a caret under the column, the hint, the same of each use."""
+        """`file:line:col: path: message`, the line with a caret under the column, the hint, the line of each use."""
         if self.where is None:
             lines = [self.message]
         else:
@@ -49,7 +49,7 @@ class Diagnostic(NamedTuple):
 
 
 EXCERPT_WIDTH = 100
-SIGNAL = 128  # what shells add to the number of a signal, for the exit code of what it ended
+SIGNAL = 128  # shells report a process that a signal ended with this exit code, plus the signal's number
 
 
 def _shown(where: Where) -> list[str]:

@@ -1,4 +1,4 @@
-"""Writing files so that they appear whole or not at all; and where those are that come with netspec."""
+"""Writing files so that they appear whole or not at all; and where the shipped specs are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Pa
     Raises:
         NetspecError: the folder cannot be made or written.
     """
-    import tempfile  # noqa: PLC0415 # what only reads, as a check does, needs none
+    import tempfile  # noqa: PLC0415 # commands that only read, such as check, need none
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a tensor is, as far as the compiler knows: its element type and its shape with a free batch."""
+"""The type of a tensor: its element type, and its shape with a free batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netspec.arrays import np
 
 
 class DType(StrEnum):
-    """Element types. A graph is float32; the same graph in float64 is what equality is proved on."""
+    """Element types. A graph is float32; equality is proved on the same graph in float64."""
 
     FLOAT32 = "float32"
     FLOAT64 = "float64"

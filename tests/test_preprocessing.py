@@ -13,7 +13,7 @@ from PIL import Image
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
-from netspec.preprocessing import load_image, normalize
+from netspec.preprocessing import fit, load_image, normalize
 
 AS_IT_IS = Preprocessing()
 GRAY = Preprocessing(channel_order="gray")
@@ -208,3 +208,19 @@ except NetspecError as error:
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "pip install 'netspec[onnx]'\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "fitted"),
+    [
+        ((10, 4), None, (20, 8)),  # too narrow for the crop: enlarged as a whole
+        ((3, 16), None, (6, 32)),  # too low
+        ((10, 16), None, (10, 16)),
+        ((10, 4), 5, (6, 8)),  # of 20 by 8 the centre, as large as the crop
+        ((20, 10), 12, (12, 12)),
+    ],
+)
+def test_an_image_is_fitted_to_crops_of_6_by_8(
+    size: tuple[int, int], side: int | None, fitted: tuple[int, int]
+) -> None:
+    assert fit(np.zeros((*size, 3), np.uint8), side, 6, 8).shape == (*fitted, 3)

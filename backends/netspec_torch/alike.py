@@ -14,7 +14,7 @@ from netspec.errors import BackendError
 from netspec.lowering import Artifact, TrainerSettings
 from netspec.ops.base import Weights
 
-SHOWN = 32  # characters of what is told as it is; of what is longer, a digest is compared
+SHOWN = 32  # characters of a fact that is shown as it is; of longer ones, a digest is compared
 
 
 def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings, device: torch.device) -> dict[str, str]:

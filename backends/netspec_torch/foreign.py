@@ -76,12 +76,12 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
     if "legacy .tar format" in text:
         return WeightsError(
             f"{path}: PyTorch's format before 0.1.10, which cannot be read without running code",
-            "where you trust it, torch.load and torch.save it anew",
+            "if you trust it, load it with torch.load, and torch.save it again",
         )
     if refused := _REFUSED.search(text):
         name = next(filter(None, refused.groups()))
         return WeightsError(
-            f"{path}: it holds {name}, which is read by running code; of a file of others, tensors alone are read",
+            f"{path}: it holds {name}, which is read by running code; only tensors and plain values are read",
             SAVE_TENSORS,
         )
     reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), type(error).__name__)
@@ -167,7 +167,7 @@ def _not_one(path: Path, content: object, found: list[_Chosen], under: str, plac
         if not (isinstance(key, str) and isinstance(value, Tensor))
     ]
     what = f"received {shown(others)}" if others else "it is empty"
-    return WeightsError(f"{path}: expected a state dict, tensors alone by name; {what}", SAVE_TENSORS)
+    return WeightsError(f"{path}: expected a state dict, only tensors by name; {what}", SAVE_TENSORS)
 
 
 def _array(path: Path, name: str, tensor: Tensor) -> Array:

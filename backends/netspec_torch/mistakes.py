@@ -12,7 +12,7 @@ from netspec.errors import BackendError
 
 @contextmanager
 def mistakes_told(device: str) -> Iterator[None]:
-    """Within it, what the recipe can mend is told as a BackendError.
+    """Within it, what the recipe can mend is raised as a BackendError.
 
     PyTorch has a class of its own for the memory of a GPU alone: the rest is known by words of its messages.
     """

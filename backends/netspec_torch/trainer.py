@@ -274,7 +274,7 @@ class TorchTrainer(Trainer):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Within it, what is the user's to mend is told as a BackendError."""
+        """Within it, what the user can mend is raised as a BackendError."""
         with mistakes_told(self.device), self._processes.told():
             yield
 

@@ -25,7 +25,7 @@ MISTAKE: Final = 2
 
 
 class Commands(click.Group):
-    """Subcommands by name, in the order of use; each module is imported when its command is asked for."""
+    """Subcommands by name, in the order of use; each module is imported when its command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order in which a person meets them."""
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         except BrokenPipeError:
             discard_output()
             return 0
-        except Exception as error:  # noqa: BLE001 # the last stop: what is nobody's mistake is said to be a defect
+        except Exception as error:  # noqa: BLE001 # the last stop: what is not a user's mistake is reported as a defect
             return _report_interrupt() if received else _report(error)
     return code if isinstance(code, int) else 0
 

@@ -111,7 +111,7 @@ def _towers(spec: ModelSpec, targets: list[Backend], level: str) -> int:
     from netspec.training.together import towers_of
 
     if len(targets) != 1:
-        raise click.UsageError("--parallel towers is of one backend at a time")
+        raise click.UsageError("--parallel towers takes one backend at a time")
     if level == "inference":
         raise click.UsageError("--parallel towers keeps each weight as it is: --optimize training, or none")
     return towers_of(spec, targets[0])
@@ -121,7 +121,7 @@ def _targets(names: list[str], opset: int | None) -> list[Backend]:
     from netspec.lowering import find_backend
 
     if opset is not None and "onnx" not in names:
-        raise click.UsageError("--opset is of ONNX, and --backend names no onnx")
+        raise click.UsageError("--opset is for ONNX, and --backend does not name onnx")
     return [
         find_backend(name).with_options(opset=opset) if name == "onnx" and opset is not None else find_backend(name)
         for name in names

@@ -11,7 +11,7 @@ NAME = "importlib.metadata"
 
 
 class _Metadata(ModuleType):
-    """Stands for the module until something of it is asked for, and leaves its place to it then."""
+    """Stands for a module until one of its attributes is used, and then gives way to it."""
 
     __path__ = [f"{folder}/metadata" for folder in importlib.__path__]  # noqa: RUF012 # asked for by an import of names
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-FILE = click.Path(path_type=Path)  # whether it is there and readable is told by what reads it, for every file alike
+FILE = click.Path(path_type=Path)  # what reads it reports whether it is there and readable, for every file alike
 ALL = "all"
 
 
 class BackendNames(click.ParamType[tuple[str, ...]]):
-    """Backends by name, separated by commas. Whether there is such a one is told by the registry."""
+    """Backends by name, separated by commas. The registry says whether there is such a backend."""
 
     name = "names"
 
@@ -164,7 +164,7 @@ def with_compilation(backends: Sequence[Backend], compiled: bool) -> list[Backen
         click.UsageError: `--compile` without PyTorch.
     """
     if compiled and "torch" not in (backend.name for backend in backends):
-        raise click.UsageError("--compile is of PyTorch, and the backends are others")
+        raise click.UsageError("--compile is for PyTorch, and the backends are others")
     return [b.with_options(compile=True) if compiled and b.name == "torch" else b for b in backends]
 
 

@@ -248,7 +248,7 @@ def _require_labels(path: Path, labels: Sequence[str], loaded: Loaded, classes: 
     from netspec.errors import NetspecError
 
     if len(labels) != classes:
-        raise NetspecError(f"{path}: has {len(labels):,} lines, and {loaded.name} tells {classes:,} classes apart")
+        raise NetspecError(f"{path}: has {len(labels):,} lines, and {loaded.name} has {classes:,} classes")
 
 
 def _as_json(path: Path, scores: dict[str, Array], top: int, labels: list[str] | None) -> dict[str, Any]:

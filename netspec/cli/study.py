@@ -135,12 +135,12 @@ def _options(study: Study, data: str | None, validation: str | None, holdout: fl
 def _data_of(study: Study) -> str:
     if study.data.path is None:
         what = f": {study.data.name}" if study.data.name else ""
-        raise click.UsageError(f"the study says not where its data are{what}; give them with --data")
+        raise click.UsageError(f"the study does not say where its data is{what}; give it with --data")
     return study.data.path
 
 
 def _arguments(options: TrainOptions, backend: Backend, study: Study) -> list[str]:
-    """What a process is told, so that it does the same."""
+    """The arguments of a process, so that it does the same."""
     chosen = {
         "data": options.data,
         "validation": options.validation,

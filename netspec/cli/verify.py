@@ -140,9 +140,8 @@ def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | N
     if chosen == "inference" and level in {"gradient", "training"}:
         what = "--compile" if optimize is None else "--optimize inference"
         raise NetspecError(
-            f"--level {level} cannot be compared of what {what} makes: in inference there is no gradient, and nothing "
-            "trains",
-            f"compare its outputs, `{what} --level forward`; or what trains, `--optimize training --level {level}`",
+            f"--level {level} cannot be compared after {what}: at inference there are no gradients, and nothing trains",
+            f"compare the outputs, `{what} --level forward`; or in training, `--optimize training --level {level}`",
         )
     return [at_level(backend, chosen) for backend in with_compilation(backends, compiled)]
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from netspec.verify import Comparison, NodeError, Report, TrainingDivergence, Unfinished
 
 TITLES = (
-    ("forward", "outputs, of the largest"),
-    ("gradient", "gradients, relative L2"),
-    ("training", "training, of the largest"),
+    ("forward", "outputs, error as a share of the largest"),
+    ("gradient", "gradients, error in relative L2"),
+    ("training", "training, error as a share of the largest"),
 )
 COLUMNS = (
     Column("backend"),
@@ -50,7 +50,7 @@ def print_report(report: Report, left_out: Sequence[str]) -> None:
             _print_compared(compared)
             print_out()
     if report.nodes:
-        print_out(style(f"{report.name}: layer by layer, of the largest", "1"))
+        print_out(style(f"{report.name}: layer by layer, error as a share of the largest", "1"))
         rows = [[n.backend, n.dtype, n.node, n.op, *_figures(n)] for n in report.nodes]
         print_table(NODE_COLUMNS, rows, lambda index: not report.nodes[index].passed)
         print_out()

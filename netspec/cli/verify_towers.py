@@ -45,9 +45,9 @@ def compare_towers(
     from netspec.verify.towers import verify_towers
 
     if len(names) > 1:
-        raise click.UsageError("--parallel towers is of one backend at a time")
+        raise click.UsageError("--parallel towers takes one backend at a time")
     if optimize == "inference":
-        raise click.UsageError("--parallel towers is of networks that train: --optimize training, or none")
+        raise click.UsageError("--parallel towers is for networks that train: --optimize training, or none")
     if deep:
         raise click.UsageError("--deep and --parallel towers exclude each other: a layer's value lies on all devices")
     backend = _backend(names)

@@ -19,7 +19,7 @@ HEADER = "  ".join(name.rjust(width) for name, width in COLUMNS.items())
 
 
 class Watch(Observer):
-    """Shows a run. Made by `watching`, so that the bar is gone when an error is told."""
+    """Shows a run. Made by `watching`, so that the bar is gone when an error is printed."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar

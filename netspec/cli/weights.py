@@ -24,7 +24,7 @@ SUFFIX: Final = ".safetensors"
 
 
 class ModelName(click.ParamType[str]):
-    """`ORIGIN:MODEL`. Whether there is such a one is told by the mappings."""
+    """`ORIGIN:MODEL`. The mappings say whether there is such a model."""
 
     name = "model"
 

@@ -1,4 +1,4 @@
-"""What a graph costs and sees: weights, multiply-accumulates, activation memory, receptive fields."""
+"""Figures of a graph: weights, multiply-accumulates, activation memory, receptive fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netspec.types import TensorType
 class ReceptiveField:
     """The part of the input that one output position reads, (height, width), and the step between positions.
 
-    Units: input elements. `whole` when some op on the way reads all of its input.
+    Units: input elements. `whole` if an op on the way reads all of its input.
     """
 
     size: tuple[int, int] = (1, 1)
@@ -48,7 +48,7 @@ class NodeCost:
 
     @property
     def types(self) -> tuple[TensorType, ...]:
-        """What it gives."""
+        """The type of its output."""
         return (self.node.type,)
 
     @property
@@ -70,7 +70,7 @@ class Analysis:
 
     @property
     def untrained(self) -> int:
-        """Those of them that are not trained."""
+        """Number of weights that are not trained."""
         return sum(row.untrained for row in self.rows)
 
     @property
@@ -133,6 +133,6 @@ def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField
 
 
 def _ratio(node: Node) -> tuple[Fraction, Fraction]:
-    """Positions of a map that a node reads for each of its own, along both axes."""
+    """The input positions of a map for each output position, along both axes."""
     (_, height, width), (_, rows, columns) = node.input_types[0].features, node.type.features
     return Fraction(height, rows), Fraction(width, columns)

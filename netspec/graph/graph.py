@@ -1,4 +1,4 @@
-"""The waist of the compiler: what a network computes, with every name resolved and every shape known."""
+"""What a network computes, with every name resolved and every shape known: all that front end and backends share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netspec.types import DType, TensorType
 
 
 class Hint(StrEnum):
-    """How a value may be computed: what a pass found out, and a backend may use. It changes no value.
+    """How a value may be computed: found by a pass, for a backend to use. It changes no value.
 
     IN_PLACE: the node may write over the first value that it reads.
     CHANNELS_LAST: convolutions read this input, and are quicker where its channels lie next to one another.
@@ -28,7 +28,7 @@ class Hint(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A tensor that the caller gives, and how a photograph becomes it if it is one."""
+    """A tensor that the caller gives, and how a photograph becomes it, if it is an image."""
 
     name: str
     type: TensorType
@@ -84,13 +84,17 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: inputs, nodes in an order in which each follows what it reads, and the outputs' names.
+    """A network: inputs, nodes in topological order, and the names of the outputs.
 
-    The last outputs may be those of auxiliary `heads`: there in training alone, for the loss, no part of an inference.
-    The nodes that they alone depend on stand after all others.
-    `source` says where the network comes from; `name` is the spec's. `inference` says that it means what it should at
-    inference alone: dropout is gone, running statistics stand in the weights. `scopes` say which nodes stand together,
-    for those who show a network or write it down; what it computes does not depend on them.
+    Attributes:
+        name: the spec's.
+        inputs: what the caller gives.
+        nodes: each after those that it reads. Nodes that only auxiliary outputs depend on stand after all others.
+        outputs: names of values. The last ones may be those of auxiliary `heads`.
+        source: where the network comes from.
+        inference: whether the graph is right at inference only: dropout is gone, running statistics are in the weights.
+        scopes: which nodes form a block, for showing or emitting the network; what it computes does not depend on them.
+        heads: auxiliary outputs, which exist in training only, for the loss.
     """
 
     name: str
@@ -104,7 +108,7 @@ class Graph:
 
     @property
     def auxiliary(self) -> tuple[str, ...]:
-        """The outputs of the heads, the last ones: there in training alone."""
+        """The outputs of the heads, which stand last and exist in training only."""
         return tuple(head.value for head in self.heads)
 
     @property
@@ -159,11 +163,11 @@ class Graph:
         )
 
     def with_outputs(self, outputs: Iterable[str]) -> Graph:
-        """The same nodes with other values shown to the caller, at inference as in training."""
+        """The same nodes with other outputs, at inference as in training."""
         return replace(self, outputs=tuple(outputs), heads=())
 
     def needed(self, outputs: Iterable[str]) -> frozenset[str]:
-        """The values that some of its values depend on, themselves included."""
+        """Every value that these outputs depend on, the outputs included."""
         found = set(outputs)
         for node in reversed(self.nodes):
             if node.name in found:
@@ -172,7 +176,7 @@ class Graph:
 
     @cached_property
     def for_heads(self) -> frozenset[str]:
-        """The nodes that auxiliary outputs alone depend on, and what reads those: a softmax behind logits."""
+        """The nodes that only auxiliary outputs depend on, and what reads those nodes: a softmax after logits."""
         found = set(self.needed(self.auxiliary) - self.needed(self.main))
         for node in self.nodes:
             if not found.isdisjoint(node.inputs):

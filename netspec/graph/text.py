@@ -73,5 +73,5 @@ def print_value(value: object) -> str:
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:
-    """A model as JSON has it, but for a mean image, which is in its own words."""
+    """A model as JSON, except for a mean image, which has a form of its own."""
     return model.model_dump(mode="json") | {name: str(value) for name, value in model if isinstance(value, MeanImage)}

@@ -1,4 +1,4 @@
-"""What a backend is, and what its loaded models can do, whatever framework they live in."""
+"""What a backend is, and what its loaded models can do, in any framework."""
 
 from __future__ import annotations
 
@@ -147,9 +147,9 @@ class Backend(ABC):
         dtypes: element types in which its models compute all the ops.
         trains: whether models give gradients and have a training mode.
         lowerings: the table from op to lowering.
-        in_towers: whether it computes and trains a network that lies on several devices.
-        costly_passes: passes of `netspec.passes` that gain nothing here or cost more than they save, with the reason.
-        weight_suffixes: ends of the names of files in which its framework keeps weights, which `read_weights` reads.
+        in_towers: whether it computes and trains a network that is divided among several devices.
+        costly_passes: passes of `netspec.passes` that gain nothing here, or cost more than they save, and why.
+        weight_suffixes: of the weights files of its framework, which `read_weights` reads.
     """
 
     name: str
@@ -166,7 +166,7 @@ class Backend(ABC):
         """The artifact of a graph. Raises UnsupportedError for an op that the backend cannot express."""
 
     def lower_nodes(self, graph: Graph) -> tuple[Artifact, dict[str, str]]:
-        """An artifact whose outputs are all nodes that it computes, and the graph's value that each of them equals."""
+        """An artifact whose outputs are all its nodes, and for each the name of the graph's value that it equals."""
         names = [node.name for node in graph.nodes]
         return self.lower(graph.with_outputs(names)), dict(zip(names, names, strict=True))
 
@@ -177,7 +177,7 @@ class Backend(ABC):
         Args:
             artifact: that this backend made.
             weights: canonical arrays.
-            donated: nobody else uses the arrays from now on, so that the model may keep them as they are.
+            donated: whether the model may keep the arrays without a copy, because nobody else uses them any more.
 
         Raises:
             BackendError: the framework is not installed.
@@ -201,7 +201,7 @@ class Backend(ABC):
 
     @abstractmethod
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """Write what a user takes away, without the canonical weights file; returns the paths."""
+        """Write the files for the user, except the canonical weights; returns their paths."""
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
         """The emitted model of a graph with the recipe's loss and optimizer.

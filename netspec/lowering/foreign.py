@@ -82,13 +82,13 @@ def require_printable(path: Path, names: Iterable[str]) -> None:
     for name in names:
         if printable(name) != name:
             raise WeightsError(
-                f"{path}: a name in it is {printable(name)!r}, which no layer is called",
+                f"{path}: a name in it is {printable(name)!r}, which cannot be the name of a layer",
                 "the file is damaged, or made to mislead",
             )
 
 
 def require_plausible(path: Path, size: int) -> None:
-    """That arrays of so many bytes may be of this file: a few bytes can claim to be terabytes of zeros.
+    """Check that this file can hold arrays of this many bytes: a few bytes can claim to be terabytes of zeros.
 
     Raises:
         WeightsError: they are many times the file.

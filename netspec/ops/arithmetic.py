@@ -106,7 +106,7 @@ class Power(Elementwise, kind="power"):
         return x
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        # What is no number is told where values are compared, and not by NumPy on the way.
+        # NaN is reported where values are compared, not by NumPy on the way.
         with np.errstate(invalid="ignore", divide="ignore"):
             return x**self.exponent
 

@@ -37,7 +37,7 @@ class Parameter(WeightedOp, kind="parameter"):
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
-        batch = ((2,),)  # of an input that it does not read, but for how many samples there are
+        batch = ((2,),)  # of an input of which it reads only the number of samples
         return (
             Sample(cls(shape=(5,)), batch),
             Sample(cls(shape=(1, 4)), batch),

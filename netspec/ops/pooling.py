@@ -237,6 +237,8 @@ class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
             Sample(cls(output_size=both(6)), ((2, 6, 6),)),
             Sample(cls(output_size=Size2d(height=2, width=3)), ((2, 4, 9),)),
             Sample(cls(output_size=Size2d(height=3, width=4)), ((2, 7, 9),)),
+            Sample(cls(output_size=both(3)), ((2, 7, 9),)),  # only the width divides
+            Sample(cls(output_size=both(3)), ((2, 6, 7),)),  # only the height does
             Sample(cls(output_size=both(5)), ((2, 3, 4),)),  # more parts than elements
             Sample(cls(output_size=both(1)), ((3, 5, 4),)),
         )

@@ -1,4 +1,4 @@
-"""What a pass gives back: another graph of the same function, and where its weights come from."""
+"""The result of a pass: another graph of the same function, and where its weights come from."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Rewrite:
 
     Attributes:
         graph: the new one. Outputs keep their names.
-        changed: the nodes that the pass took away or changed, by the name that they had.
-        folds: what becomes of the weights, in this order.
-        meaning: for each value whose name now stands for another one, the value before that equals it, or None where
-            there was none.
+        changed: the nodes that the pass removed or changed, by their old names.
+        folds: changes to the weights, in this order.
+        meaning: for each name that now stands for another value, the name that this value had before, or None for a
+            new value.
     """
 
     graph: Graph
@@ -46,8 +46,8 @@ class Pass:
     Attributes:
         name: as `netspec show --passes` has it.
         summary: what it does, in a line.
-        levels: at which levels of optimization it is made.
-        run: None where the graph offers nothing to it.
+        levels: the levels of optimization that include it.
+        run: the pass; None where it changes nothing.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Pass:
 
 
 def rebuild(graph: Graph, nodes: Iterable[Node], renamed: Mapping[str, str] | None = None) -> Graph:
-    """The graph with these nodes, in this order, which read by its new name what is `renamed`.
+    """The graph with these nodes, in this order; they read what is `renamed` by its new name.
 
     A node whose inputs have other names or types than before is made anew, and so is its type.
     """
@@ -75,7 +75,7 @@ def rebuild(graph: Graph, nodes: Iterable[Node], renamed: Mapping[str, str] | No
 
 
 def remove_nodes(graph: Graph, nodes: Iterable[Node]) -> Rewrite | None:
-    """Take away these nodes but for outputs; what read them reads what they read first."""
+    """Remove these nodes, except outputs; their readers read the first input of each instead."""
     renamed: dict[str, str] = {}
     for node in nodes:
         if node.name not in graph.outputs:
@@ -87,7 +87,7 @@ def remove_nodes(graph: Graph, nodes: Iterable[Node]) -> Rewrite | None:
 
 
 def sole_reader(graph: Graph, name: str) -> Node | None:
-    """The one node that reads a value, once, where nothing else does and the caller does not see it; else None."""
+    """The only reader of a value that is no output, if it reads it once; else None."""
     readers = graph.readers[name]
     if len(readers) != 1 or readers[0].inputs.count(name) != 1 or name in graph.outputs:
         return None

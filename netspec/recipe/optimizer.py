@@ -118,7 +118,7 @@ class WeightAverage(Attribute):
         return self
 
     def share(self, updates: int) -> float:
-        """What the weights count in the average, 1 - d, after so many updates, this one included."""
+        """The share of the weights in the average, 1 - d, after this many updates, this one included."""
         since = max(updates - self.start, 0)
         if self.decay is None or not since:
             return 1 / (since + 1)

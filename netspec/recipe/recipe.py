@@ -51,7 +51,7 @@ class SoftmaxCrossEntropy(Attribute):
 
 
 class Recipe(Attribute):
-    """Everything that decides the weights at the end, but for the network and the data.
+    """Everything that decides the final weights, apart from the network and the data.
 
     Attributes:
         overrides: by pattern of a weight's name (`*.bias`), the last that fits is taken.

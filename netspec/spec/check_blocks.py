@@ -61,7 +61,7 @@ def _too_large(
         inner = [(draft, least[draft.block]) for draft in drafts if draft.block]
         least[name] = len(drafts) + sum(_least_instances(draft) * size for draft, size in inner)
         if least[name] > MAX_LAYERS:
-            if all(size <= MAX_LAYERS for _, size in inner):  # else it is said of what it uses
+            if all(size <= MAX_LAYERS for _, size in inner):  # else what it uses is reported
                 message = f"the block {quote(name)} has {least[name]:,} layers, those of its blocks counted"
                 problems.add(blocks[name].at, message, f"at most {MAX_LAYERS:,} are taken")
             yield name
@@ -76,6 +76,6 @@ def _least_instances(draft: DraftLayer) -> int:
 
 
 def contains_itself(names: list[str]) -> tuple[str, str]:
-    """What is said of a block that some way leads back to: its name, those on the way, and it again."""
+    """The message for a block that contains itself: its name, those on the way back to it, and it again."""
     message = f"the block {quote(names[0])} contains itself: {' uses '.join(names)}"
     return message, "`repeat:` stacks a block; a block is made of others, never of itself"

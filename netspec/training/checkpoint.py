@@ -36,7 +36,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands, but for the arrays. With the seed it decides every batch, crop and mask that follows.
+    """Where a run stands, apart from its arrays. With the seed it decides every batch, crop and mask that follows.
 
     Attributes:
         step: optimizer steps taken; the next one is the step of this number.
@@ -101,7 +101,8 @@ def load_checkpoint(path: Path, graph: Graph, recipe: Recipe) -> tuple[TrainingS
     arrays, metadata = read_arrays(path)
     if metadata.get("checkpoint") != VERSION:
         raise WeightsError(
-            f"{path}: not a checkpoint of this version of netspec", "weights alone are begun with: --weights FILE"
+            f"{path}: not a checkpoint of this version of netspec",
+            "to begin with its weights alone, give it as --weights FILE",
         )
     if metadata["spec_hash"] != spec_hash(graph):
         raise WeightsError(

@@ -93,7 +93,7 @@ def evaluate(
         dataset: images, or features, which have one view; so have images with masks.
         views: 1 for the centre, 10 for the paper's ten.
         on_bad_sample: what to do with an image that cannot be read.
-        skipped: told what is wrong with one that is left out, each time that it is.
+        skipped: called with what is wrong with a sample, each time that one is left out.
         progress: called with what is about to be done.
 
     Raises:

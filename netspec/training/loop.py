@@ -33,17 +33,17 @@ class Loop:
         graph: the training graph.
         seed: of batches, augmentation and masks.
         trainer: takes the steps.
-        batches: what of.
-        schedule: at which rate.
+        batches: of each step.
+        schedule: of the learning rate.
         folder: where checkpoints go; None in every process but the first of those that train together.
         run: what the checkpoints say of the run.
-        observers: who is told.
-        evaluate: scores the validation set; None without one. Called with a function to be told samples done.
+        observers: are notified of steps, epochs and notes.
+        evaluate: scores the validation set; None without one. It calls its argument with each number of samples done.
         diverged: the error for a loss that is not finite.
         exact: whether dropout masks are the shared ones.
         checkpoint_every: optimizer steps between checkpoints, besides one an epoch.
         stop: signals from outside.
-        threads, workers: that read batches.
+        threads, workers: how many read batches.
     """
 
     graph: Graph

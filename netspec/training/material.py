@@ -62,7 +62,7 @@ def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = la
     """Fit a spec and data together.
 
     Raises:
-        NetspecError: the spec has no recipe, is no classifier of one input, tells fewer classes apart than the data
+        NetspecError: the spec has no recipe, is no classifier of one input, has fewer classes than the data
             has, or asks of the data what it does not have: a validation set for a plateau, images for a crop, masks.
     """
     recipe, graph = recipe_of(spec), training_graph(elaborate(spec))
@@ -141,7 +141,7 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
     classes = classes_of(graph)
     if len(dataset.classes) > classes:
         raise NetspecError(
-            f"{graph.name} tells {classes} classes apart, and {dataset.origin} has {len(dataset.classes)}",
+            f"{graph.name} has {classes} classes, and {dataset.origin} has {len(dataset.classes)}",
             f"--set classes={len(dataset.classes)}, where the spec has this parameter",
         )
 

@@ -35,7 +35,7 @@ def train(
         spec: with a recipe.
         backend: what trains it.
         options: data, folder, device.
-        observer: told of steps, epochs and notes.
+        observer: notified of steps, epochs and notes.
         progress: called with what is about to be done before the first step.
 
     Raises:

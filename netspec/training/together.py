@@ -24,7 +24,7 @@ def towers_of(spec: ModelSpec, backend: Backend) -> int:
 
 
 def common_facts(material: Material, run: Run, position: Position, checkpoint_every: int) -> dict[str, str]:
-    """What they must have in common beside the network and its recipe, by what it is called.
+    """What they must have in common beside the network and its recipe, by name.
 
     Other data, or another place to stop and exchange, would part them in the middle.
     """

@@ -1,4 +1,4 @@
-"""A mapping file read: YAML with positions, every problem told where it stands."""
+"""Reading a mapping file: YAML with positions, and every problem reported where it stands."""
 
 import json
 import os

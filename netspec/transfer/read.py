@@ -103,7 +103,7 @@ def _read_index(path: Path) -> ForeignWeights:
         if part not in parts:
             parts[part] = _read_file(path.parent / part, "")
         if name not in parts[part].arrays:
-            raise WeightsError(f"{path}: it says that {name} is in {part}, which has it not", "fetch both anew")
+            raise WeightsError(f"{path}: it says that {name} is in {part}, which does not have it", "fetch both anew")
         arrays[name] = parts[part].arrays[name]
     for part, found in parts.items():
         if beside := found.arrays.keys() - arrays.keys():

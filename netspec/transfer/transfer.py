@@ -194,15 +194,13 @@ def _check_accounts(
     if left:
         parts.append(f"{len(left)} of the file that no rule takes:\n  {_listed(_with_nearest(left, missing))}")
     if missing:
-        parts.append(
-            f"{len(missing)} of {graph.name} that nothing in the file is:\n  {_listed(_with_nearest(missing, left))}"
-        )
+        parts.append(f"{len(missing)} of {graph.name} that the file lacks:\n  {_listed(_with_nearest(missing, left))}")
     if twice:
         parts.append(f"{len(twice)} of {graph.name} written twice:\n  {_listed(twice)}")
     if parts:
         hint = "they may be of another model or version; rules of `layers`, `ignored` and `constants` account for more"
         if not left and not twice and (first := _beginning_of_end(graph, missing)):
-            hint = f"the file ends before {first}: it is of the network without its classifier, and all of it is needed"
+            hint = f"the file ends before {first}: it is of the network without its classifier, and the whole is needed"
         if part and not missing and not twice:
             hint = f"{graph.name} is under {part!r}, and they are beside it: `--under {part}` reads it alone"
         raise WeightsError(
@@ -277,7 +275,7 @@ def _setting_of(sizes: set[tuple[int, int]], parameters: Mapping[str, Value]) ->
     """What to set where one size differs, theirs and ours, and a parameter says it; else empty."""
     theirs, ours = next(iter(sizes)) if len(sizes) == 1 else (0, 0)
     settings = [f"`--set {name}={theirs}`" for name, value in parameters.items() if theirs and value == ours]
-    return f"where they have {theirs}, {' or '.join(settings)} makes the spec theirs" if settings else ""
+    return f"they have {theirs} there: {' or '.join(settings)} makes the spec match" if settings else ""
 
 
 def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -97,7 +97,7 @@ def _refuse(graph: Graph, name: str, label: str) -> NoReturn:
     raise VerificationError(
         f"{graph.name}: {_shown(graph, name)} is NaN or infinite in the reference itself, at {label}: "
         "nothing can be held to it",
-        "a root of what is negative, a quotient by 0, a large power: bound what it reads, as by `clip` or `rescale`",
+        "a root of a negative number, a quotient by 0, a large power: bound what it reads, as by `clip` or `rescale`",
     )
 
 

@@ -1,4 +1,4 @@
-"""What rounding alone becomes in a forward pass, measured: no framework is closer to the reference than that."""
+"""How far rounding alone moves the values of a forward pass, measured: no framework can be closer to the reference."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from netspec.verify.cases import SATURATING, Case
 from netspec.verify.compare import FORWARD_TOLERANCE, difference_of_largest
 from netspec.weights import stream
 
-# By how much each element of a weight or an input is moved, and all of one together, in units of the last place: as far
-# as sums of a thousand terms are off, and so little that a network which keeps the size of an error moves by less than
-# is tolerated. What moves one by one alone would leave a mean, and the difference of two, where they are.
+# By how much each element of a weight or an input is moved, and all elements of it together, in units of the last
+# place. Sums of a thousand terms are off by as much, and a network that does not amplify errors moves by less than the
+# tolerance. If elements moved only one by one, a mean of many, and the difference of two means, would stay in place.
 UNITS: Final = 12
-TWINS: Final = 4  # how often it is measured: what one moves can cancel by chance
-# Where rounding becomes more than this, a comparison says next to nothing, and does not pass.
+TWINS: Final = 4  # how often it is measured: the effects of one can cancel by chance
+# No larger error passes, however far rounding goes: a comparison would say next to nothing.
 MOST: Final = {DType.FLOAT64: 1e-8, DType.FLOAT32: 1e-3}
 
 
 class Limits:
-    """What the values of a case may differ by: what is tolerated, or where rounding becomes more than that, that.
+    """By how much the values of a case may differ: the tolerance, or where rounding moves a value further, as far.
 
-    Measured by the reference itself, at weights and inputs that are all but the same, and only when a value is beyond
-    what is tolerated: most networks move by less than that. Gates that read large values do not: where one is open for
-    one sample and shut for the next, an error of its input is one of its output, and what follows carries it on.
+    That is measured with the reference itself, at weights and inputs changed in their last places, and only when a
+    value exceeds the tolerance: most networks move by less. Those with gates that read large values move by more: where
+    a gate is open for one sample and shut for the next, an error of its input is one of its output, and is carried on.
 
     Args:
         case: the graph and its inputs.

@@ -55,7 +55,7 @@ def verify(
     Raises:
         BackendError: a framework is missing; gradients are asked for and fewer than two backends train, or training
             and none does.
-        NetspecError: training is asked for, and the network has not one input and logits as its one output.
+        NetspecError: the level is `training`, and the network has several inputs, or not logits as its one output.
         VerificationError: the reference gives NaN, infinity or what float32 does not hold, or all gradients do; or
             training is asked for, and at these weights there is nothing to learn.
     """

@@ -87,7 +87,7 @@ def test_weights_from_a_file_are_used_and_checked(netspec: Run, small: Path, wri
     [
         (["--backend", "tensorflw"], "there is no backend 'tensorflw'"),
         (["--backend", "torch,"], "separated by commas"),
-        (["--backend", "torch", "--opset", "17"], "--opset is of ONNX"),
+        (["--backend", "torch", "--opset", "17"], "--opset is for ONNX"),
         (["--backend", "onnx", "--opset", "7"], "does not support opset 7"),
         (["--backend", "torch", "--weights", "w", "--seed", "1"], "exclude each other"),
         (["--backend", "torch", "--seed", "-1"], "--seed"),
@@ -153,7 +153,7 @@ def test_a_folder_is_no_photograph_and_names_are_as_many_as_classes(
     labels = tmp_path / "labels.txt"
     labels.write_text("background\ncat\ndog\nbird\nfish\n")
     call = partial(netspec, "run", small, photograph, "--backends", "torch", "--labels")
-    assert call(labels) == (2, "", f"error: {labels}: has 5 lines, and small tells 4 classes apart\n")
+    assert call(labels) == (2, "", f"error: {labels}: has 5 lines, and small has 4 classes\n")
     assert (
         call(tmp_path / "absent")[2]
         == f"error: cannot read the labels {tmp_path / 'absent'}: No such file or directory\n"

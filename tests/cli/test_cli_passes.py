@@ -104,14 +104,14 @@ def test_an_optimized_network_is_verified(netspec: Run, foldable: Path) -> None:
 def test_what_is_for_inference_has_no_gradients_to_compare(netspec: Run, foldable: Path, level: str) -> None:
     code, out, err = netspec("verify", foldable, "--optimize", "inference", "--level", level)
     assert (code, out) == (2, "")
-    assert err.startswith(f"error: --level {level} cannot be compared of what --optimize inference makes: ")
-    assert f"or what trains, `--optimize training --level {level}`" in err
+    assert err.startswith(f"error: --level {level} cannot be compared after --optimize inference: ")
+    assert f"or in training, `--optimize training --level {level}`" in err
 
 
 def test_only_torch_is_compiled(netspec: Run, foldable: Path, tmp_path: Path) -> None:
     code, out, err = netspec("build", foldable, "--backend", "onnx", "--compile", "--out", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "--compile is of PyTorch" in err
+    assert "--compile is for PyTorch" in err
 
 
 def test_without_a_compiler_there_is_one_error_and_no_file(foldable: Path, tmp_path: Path) -> None:

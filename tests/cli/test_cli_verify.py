@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> None:
     code, out, err = netspec("verify", small, "--backends", "onnx", "--level", "forward")
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == "small: outputs, of the largest"
+    assert out.splitlines()[0] == "small: outputs, error as a share of the largest"
     assert "onnx     reference  float32  1 × 3x9x8" in out
     assert "note: onnx computes in float32 only" in out
     assert out.endswith("✓ small: onnx and the reference are one function: 3 comparisons\n")

@@ -17,9 +17,9 @@ def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> Non
     assert (code, err) == (0, "")
     titles = [line for line in out.splitlines() if line.startswith("small: ")]
     assert titles == [
-        "small: outputs, of the largest",
-        "small: gradients, relative L2",
-        "small: training, of the largest",
+        "small: outputs, error as a share of the largest",
+        "small: gradients, error in relative L2",
+        "small: training, error as a share of the largest",
     ]
     assert "torch in 2 towers  NumPy " in out
     assert "note: one device and 2 processes of this machine, over gloo" in out

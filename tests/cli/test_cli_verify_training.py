@@ -21,7 +21,10 @@ def test_training_is_the_third_section(netspec: Run, small: Path) -> None:
     code, out, err = netspec("verify", small, "--backends", "torch,onnx", "--level", "training")
     assert (code, err) == (0, "")
     titles = [line for line in out.splitlines() if line.startswith("small: ")]
-    assert titles == ["small: outputs, of the largest", "small: training, of the largest"]
+    assert titles == [
+        "small: outputs, error as a share of the largest",
+        "small: training, error as a share of the largest",
+    ]
     (row,) = [line for line in out.splitlines() if line.startswith("torch") and "NumPy" in line]
     assert row.split("  ")[0] == "torch"
     assert "20 steps of sgd, 4 × 3x9x8" in row

@@ -127,7 +127,7 @@ def test_data_must_be_given_by_someone(netspec: Call, study: Path) -> None:
     change(study, "{path: data.npz, holdout: 0.25}", "{name: CIFAR-10}")
     code, _, err = netspec("study", study)
     assert code == 2
-    assert "the study says not where its data are: CIFAR-10; give them with --data" in err
+    assert "the study does not say where its data is: CIFAR-10; give it with --data" in err
 
 
 def test_a_changed_recipe_says_which_run_to_remove(netspec: Call, study: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_an_interrupt_stops_with_a_checkpoint_and_says_how_to_go_on(tmp_path: Pa
         (("specs/lenet5.yaml", "--backend", "onnx"), "error: the onnx backend does not train"),
         (("specs/lenet5.yaml", "--backend", "troch"), "did you mean torch?"),
         (("specs/lenet5.yaml", "--data", "digit"), "did you mean digits?"),
-        (("specs/lenet5.yaml", "--set", "classes=3"), "tells 3 classes apart, and digits has 10"),
+        (("specs/lenet5.yaml", "--set", "classes=3"), "has 3 classes, and digits has 10"),
         (("specs/lenet5.yaml", "--device", "cuda"), "cuda"),
         (("specs/lenet5.yaml", "--resume"), "there is no run to continue"),
         (("specs/mlp.yaml",), "images become an input of [1, H, W] or [3, H, W], and input is [784]"),

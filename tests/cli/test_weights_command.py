@@ -141,7 +141,7 @@ def test_parameters_of_weights_that_were_trained_further(netspec: Run, given: Ca
     code, out, err = netspec(*arguments)
     assert (code, out) == (2, "")
     assert "classifier.weight: shape (9, 6), and fc.weight has (4, 6)" in err
-    assert "hint: where they have 9, `--set classes=9` makes the spec theirs" in err
+    assert "hint: they have 9 there: `--set classes=9` makes the spec match" in err
     code, out, _ = netspec(*arguments, "--set", "classes=9")
     assert code == 0
     assert "--set width=6 --set classes=9 PHOTO" in out
@@ -157,7 +157,7 @@ def test_a_leftover_on_either_side_writes_nothing(netspec: Run, given: Callable[
     assert (code, out) == (2, "")
     assert err.startswith("error: theirs.safetensors: these weights are not torchvision:net's as mapping.yaml has them")
     assert "1 of the file that no rule takes:\n  classifer.bias" in err
-    assert "1 of net that nothing in the file is:\n  fc.bias" in err
+    assert "1 of net that the file lacks:\n  fc.bias" in err
     assert sorted(Path().iterdir()) == before
 
 

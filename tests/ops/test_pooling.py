@@ -82,7 +82,8 @@ def test_global_average() -> None:
 
 
 def test_a_window_of_padding_alone_is_refused() -> None:
-    with pytest.raises(ShapeError, match="must be smaller than the kernel 2x2 on every side"):
-        shape("max_pool2d", (1, 8, 8), kernel_size=2, padding=2)
+    for side in ("top", "left", "bottom", "right"):
+        with pytest.raises(ShapeError, match="must be smaller than the kernel 2x2 on every side"):
+            shape("max_pool2d", (1, 8, 8), kernel_size=2, padding={side: 2})
     with pytest.raises(ShapeError, match="kernel of 3x3 does not fit its input of 2x8"):
         shape("max_pool2d", (1, 2, 8), kernel_size=3)

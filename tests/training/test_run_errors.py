@@ -51,7 +51,7 @@ def test_what_cannot_be_used_is_left_out_when_asked(run: Run, data: Path) -> Non
     ("change", "message"),
     [
         (("training:", "published: {weights: 1}\nunused:"), "unused"),
-        (('units: "${classes}"', "units: 3"), "tells 3 classes apart, and .* has 5"),
+        (('units: "${classes}"', "units: 3"), "has 3 classes, and .* has 5"),
         (("fc3: {op", "fc3: {inputs: [tanh, tanh], op"), "takes 1 input"),
     ],
 )

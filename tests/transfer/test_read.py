@@ -53,7 +53,7 @@ def test_a_part_of_the_names_is_read_and_what_is_beside_it_told(tmp_path: Path) 
 def test_a_name_that_would_change_what_is_printed_is_refused(tmp_path: Path, name: str) -> None:
     save_file({"a": np.ones(2, np.float32), name: np.ones(2, np.float32)}, tmp_path / "net.safetensors")
     told = _told(tmp_path / "net.safetensors")
-    assert "which no layer is called" in told
+    assert "which cannot be the name of a layer" in told
     assert "\x1b" not in told
     assert "\n✓" not in told
     assert len(told) < 600

@@ -92,11 +92,11 @@ def test_what_a_program_puts_before_every_name_is_taken_off(tmp_path: Path) -> N
 def test_a_file_without_the_classifier_is_told_from_one_that_lacks_something_else(tmp_path: Path) -> None:
     arrays = {name: array for name, array in _arrays().items() if not name.startswith("classifier")}
     told = _told(tmp_path, arrays)
-    assert "2 of net that nothing in the file is:\n  fc.weight\n  fc.bias" in told
+    assert "2 of net that the file lacks:\n  fc.weight\n  fc.bias" in told
     assert "the file ends before fc: it is of the network without its classifier" in told
     for lacking in ("features.0", "classifier.bias"):
         told = _told(tmp_path, {name: array for name, array in _arrays().items() if not name.startswith(lacking)})
-        assert "that nothing in the file is" in told
+        assert "that the file lacks" in told
         assert "classifier, and" not in told
     assert "classifier, and" not in _told(tmp_path, arrays | {"fc.weighs": np.ones(3)})
 
@@ -106,7 +106,7 @@ def test_what_is_left_over_on_either_side_is_listed_with_the_nearest(tmp_path: P
     arrays["fc.weighs"] = arrays.pop("classifier.weight")
     told = _told(tmp_path, arrays)
     assert "1 of the file that no rule takes:\n  fc.weighs (did you mean fc.weight?)" in told
-    assert "1 of net that nothing in the file is:\n  fc.weight (did you mean fc.weighs?)" in told
+    assert "1 of net that the file lacks:\n  fc.weight (did you mean fc.weighs?)" in told
 
 
 def test_a_layer_beyond_the_rule_is_left_over(tmp_path: Path) -> None:

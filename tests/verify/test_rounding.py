@@ -16,7 +16,7 @@ from netspec.types import DType
 from netspec.verify import verify
 from netspec.verify.cases import cases_of, check_weights_of
 from netspec.verify.compare import FORWARD_TOLERANCE
-from netspec.verify.rounding import MOST, Limits
+from netspec.verify.rounding import MOST, TWINS, UNITS, Limits, moved
 
 
 def gated(layers: int = 4, width: int = 16) -> Graph:
@@ -46,15 +46,12 @@ def test_a_gate_that_reads_large_values_passes_its_rounding_on() -> None:
     assert FORWARD_TOLERANCE[DType.FLOAT64] <= found.of("taken0", DType.FLOAT64, 1e-11) < 1e-11
 
 
-def test_what_two_means_differ_by_moves_with_each_of_them() -> None:
-    chain = Chain("pair", a=(1, 40, 40), b=(1, 40, 40))
-    for name in ("a", "b"):
-        chain.add(f"conv_{name}", "conv2d", name, filters=8, kernel_size=5).add(f"mean_{name}", "global_avg_pool2d")
-    graph = chain.add("difference", "subtract", ("mean_a", "mean_b")).graph()
-    found, expected = limits(graph)
-    larger = float(abs(expected["mean_a"]).max() / abs(expected["difference"]).max())
-    unit = float(np.finfo(np.float32).eps)
-    assert found.of("difference", DType.FLOAT32, 2e-5) >= min(larger * unit, FORWARD_TOLERANCE[DType.FLOAT32])
+def test_elements_move_one_by_one_and_all_together_so_that_a_mean_moves_too() -> None:
+    share = UNITS * float(np.finfo(np.float32).eps)
+    for twin in range(TWINS):
+        by = moved({"w": np.ones(10_000)}, DType.FLOAT32, UNITS, twin)["w"].astype(np.float64) - 1
+        assert abs(by.mean()) == pytest.approx(share, rel=0.1)
+        assert np.ptp(by) == pytest.approx(2 * share, rel=0.1)
 
 
 @pytest.mark.parametrize("dtype", DType)

@@ -204,7 +204,7 @@ def _text(text: str, x: float, y: float, role: str, size: float | None = None) -
 
 
 def _describe(placed: Placed) -> str:
-    """What a reader who stays on a box is told: each layer in it with its shape."""
+    """The tooltip of a box: each layer in it with its shape."""
     box = placed.box
     rows = [f"{box.head.name}: {_op_name(box)}, {shape_text(box.head.type)}"]
     rows += [f"{node.name}: {node.op.kind}, {shape_text(node.type)}" for node in box.folded]

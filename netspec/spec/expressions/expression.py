@@ -57,7 +57,7 @@ _LANGUAGE = "an expression has numbers, parameters, + - * / // % **, comparisons
 
 
 class UnknownValueError(Exception):
-    """An expression that is right, but for a value that is not known (yet), of which nothing more is said."""
+    """An expression that is legal, but needs a value that is not known (yet). Nothing more is reported of it."""
 
 
 def has_expression(text: str) -> bool:

@@ -45,7 +45,7 @@ def hidden_by_a_parameter(name: str) -> str:
 
 
 def no_size(name: str, shape: tuple[object, ...]) -> tuple[str, str]:
-    """What is said of `channels`, `height` or `width` where no map arrives."""
+    """The message for `channels`, `height` or `width` where no map arrives."""
     axes = ", ".join(map(str, ("N", *shape)))
     hint = f"its axes after the batch are `${{shape[0]}}`{' and so on' if len(shape) > 1 else ''}"
     return f"what arrives has no {name}: it is ({axes}), and a map is (N, C, H, W)", hint

@@ -1,1 +1,1 @@
-"""Keys and values held to a model, and what is wrong with them told in the words of the language."""
+"""Keys and values checked against a model, and what is wrong with them in the words of the language."""

@@ -1,4 +1,4 @@
-"""Models made of mappings of the document, by pydantic; what it finds wrong is told by `report`."""
+"""Models made of mappings of the document, by pydantic; `report` words what it finds wrong."""
 
 from __future__ import annotations
 

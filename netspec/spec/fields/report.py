@@ -58,7 +58,7 @@ class Report:
         self._perhaps: dict[tuple[int | str, ...], str] = {}
 
     def take(self, errors: Sequence[ErrorDetails], partial: bool) -> None:
-        """Record all of them; a key that is missing because it is misspelt is said once."""
+        """Record all of them; a key that is missing because it is misspelt is reported once."""
         absent: dict[tuple[int | str, ...], list[str]] = defaultdict(list)
         unknown: dict[tuple[int | str, ...], list[str]] = defaultdict(list)
         misspelt: set[tuple[int | str, ...]] = set()
@@ -74,7 +74,7 @@ class Report:
                     unknown[parents].append(str(last))
         for parents, names in absent.items():
             unsaid = [name for name in names if (*parents, name) not in misspelt]
-            if len(unsaid) == len(unknown[parents]) == 1:  # one is said by another name, perhaps
+            if len(unsaid) == len(unknown[parents]) == 1:  # the one is perhaps the other, misnamed
                 self._perhaps[(*parents, unknown[parents][0])] = unsaid[0]
             elif unsaid and not partial:
                 self._missing(parents, unsaid)

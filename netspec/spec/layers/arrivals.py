@@ -1,7 +1,7 @@
 """The network's own layers, whose `${…}` may see shapes: such a layer is read once those shapes are known.
 
 Most specs have none, and are read as they stand. Where there are some, the layers are gone through in the order of what
-depends on what, and made for their shapes alone: what is wrong with them is said when the network is made.
+depends on what, and made for their shapes alone: what is wrong with them is reported when the network is made.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class _Arrivals:
             whole = draft.connected(tuple(read for read, _ in reads))
             try:
                 made = self._elaboration.make(Connected((whole,), frozenset(), ()), dict(reads), "")
-            except SpecError:  # it grows beyond bounds, which is said when the network is made
+            except SpecError:  # it grows beyond bounds, which is reported when the network is made
                 return
             self._values |= {key: value for key, value in made.items() if key not in dict(reads)}
 

@@ -20,7 +20,7 @@ class Surroundings(NamedTuple):
         names: what expressions see.
         defaults: attributes by op.
         blocks: the blocks that can be used.
-        inputs: what comes from outside, and where that is said.
+        inputs: what comes from outside, and where it is stated.
         beside: the layers of the same block, whose shapes are not seen.
     """
 

@@ -1,4 +1,4 @@
-"""`parameters:`, of a spec or of a block: what each may be, and what it is when nothing is said."""
+"""`parameters:` of a spec or of a block: what values each may have, and its default."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def give_all(below: MappingNode, above: MappingNode) -> MappingNode:
 
 
 def default_of(node: DocumentNode) -> DocumentNode | None:
-    """What a parameter is said to be, whether it is declared or not."""
+    """The declaration of a parameter, which may be a mere value."""
     if not isinstance(node, MappingNode):
         return node
     return next((node.entries[key].value for key in (_GIVEN, "default") if key in node.entries), None)

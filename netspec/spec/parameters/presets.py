@@ -110,7 +110,7 @@ def _refuse_impossible(declaration: Declaration, sets: MappingNode, problems: Pr
     values = {key: _value(key, entry.at) for key, entry in sets.entries.items()}
     unlike = [key for key, value in values.items() if unlike_type(value, declaration.type)]
     if len(unlike) == len(values):
-        unlike = []  # what the parameter is has no preset: that is said of its value
+        unlike = []  # no preset for what the parameter is: that is reported at its value
     for key, entry in sets.entries.items():
         own = entry.at.source.order <= declaration.at.source.order
         if own and (identity_of(values[key]) not in possible if possible else key in unlike):

@@ -81,7 +81,7 @@ def value_of(node: DocumentNode, declaration: Declaration, problems: Problems) -
 
 
 def substitute(document: MappingNode, values: Names, problems: Problems) -> MappingNode:
-    """The document with its expressions evaluated, but for layers, blocks and what defines parameters."""
+    """The document with its expressions evaluated, except in layers, blocks and definitions of parameters."""
     substitution = Substitution(values, problems)
     entries = {
         key: entry if key in _LATER else Entry(entry.at, substitution.apply(entry.value))
@@ -94,7 +94,7 @@ class Substitution:
     """Evaluates expressions in parts of a document.
 
     Args:
-        names: what expressions see; nothing is said of one that needs a value that is not known.
+        names: what expressions see; one that needs an unknown value is not reported.
         problems: where those are recorded that are wrong.
         later: names that get their values only after this.
         beside: layers, whose shapes are not seen here.

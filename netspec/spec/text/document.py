@@ -72,7 +72,7 @@ def _path_part(part: str | int) -> str:
 
 
 class Broken(Enum):
-    """The value of a scalar that was already reported: nothing more is said about it."""
+    """The value of a scalar that was already reported: it is not reported again."""
 
     BROKEN = "broken"
 
@@ -220,7 +220,7 @@ class Problems:
         return bool(self._found)
 
     def is_known(self, at: Position) -> bool:
-        """Whether a problem was recorded exactly here: no more is said of this value."""
+        """Whether a problem was recorded exactly here: this value is not reported again."""
         return (at.source.order, at.line, at.column) in self._places
 
     @contextmanager

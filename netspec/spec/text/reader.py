@@ -43,7 +43,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 def read_document(
     text: str, source: Source, problems: Problems, expected: str = "a mapping with `name`, `input` and `layers`"
 ) -> DocumentNode:
-    """The tree of a YAML text. `expected` is what is said where there is none.
+    """The tree of a YAML text. `expected` is the message where there is none.
 
     Problems that leave the rest readable (a duplicate key, a tag, a number out of range) are recorded.
 

@@ -129,7 +129,7 @@ def _shapes(
 
 
 def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool = False) -> None:
-    """Make what a row of draws says of an image, but for the shift of its colors, in an array of the crop's size.
+    """Apply a row of draws to an image, except for the shift of its colors, in an array of the crop's size.
 
     Of a mask, the same crop by the `nearest` pixels, whose values stay what they are.
     """

@@ -185,12 +185,12 @@ def _require_augmentation(
     """Raise a NetspecError for what cannot be done to the samples, or not for this input."""
     if augmentation.of_images and not dataset.images:
         raise NetspecError(
-            f"{', '.join(augmentation.of_images)}: of images alone, and the samples of {dataset.origin} are features"
+            f"{', '.join(augmentation.of_images)}: only for images, and the samples of {dataset.origin} are features"
         )
     alone = [name for name in augmentation.asked if name in OF_WHOLE_IMAGES]
     if masks and alone:
         raise NetspecError(
-            f"{', '.join(alone)}: of images with one label each, and the samples of {dataset.origin} have masks"
+            f"{', '.join(alone)}: only for images with one label each, and the samples of {dataset.origin} have masks"
         )
     if augmentation.policy:
         load_operations()

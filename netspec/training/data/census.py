@@ -20,7 +20,7 @@ def census(dataset: Dataset, classes: int, progress: Callable[[str], None] = lam
     """Pixels of each class in a set's masks. Shape: (classes,).
 
     Those of a prepared set were counted when it was. Of another that is larger, 10,000 masks spread evenly over it are
-    counted. A mask that cannot be used is passed over: the batches are where it is told.
+    counted. A mask that cannot be used is passed over: it is reported when it comes up in a batch.
 
     Raises:
         NetspecError: fewer than two classes are in them, so that there is nothing to learn.

@@ -78,7 +78,7 @@ def check_data(url: str, *, workers: int | None = None, progress: Progress = lam
         for role, part in parts
         if part is not None
     ]
-    if not findings.problems:  # what is wrong with those that it has is said
+    if not findings.problems:  # those that it has are reported
         empty = [part.origin for _, part in parts if part is not None and not len(part)]
         findings.problems.extend(f"{origin}: holds no samples" for origin in empty)
     notes = (*findings.notes, *splits.notes, *absent_classes(splits.training))

@@ -1,4 +1,4 @@
-"""What of a set is held back, and two parts brought to one numbering of the classes."""
+"""Samples held back for validation, and two parts brought to one numbering of the classes."""
 
 from __future__ import annotations
 

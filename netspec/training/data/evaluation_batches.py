@@ -63,7 +63,7 @@ def evaluation_batches(
         rank: this process among those that score together; it has the samples rank, rank + world, …
         world: how many they are.
         on_bad_sample: whether a bad sample ends it or is left out.
-        skipped: told what is wrong with a sample that is left out.
+        skipped: called with what is wrong with a sample that is left out.
         threads: that read samples.
         rule: how masks become labels, where the dataset has them; then images are scored whole, in tiles.
 

@@ -1,4 +1,4 @@
-"""What is found out about a set while it is opened: all of its problems, told at once, and notes for the log."""
+"""What is found out about a set while it is opened: all of its problems, reported together, and notes for the log."""
 
 from __future__ import annotations
 

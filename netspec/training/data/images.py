@@ -25,7 +25,7 @@ MARKER, APP1, START_OF_SCAN = 0xFF, 0xE1, 0xDA
 
 
 class Scratch(threading.local):
-    """Memory to decode into, of each thread its own: new memory for each image costs most of what is not decoding.
+    """Memory to decode into, one for each thread: beside decoding, new memory for each image costs the most.
 
     An image that was decoded into it is good until the thread decodes the next.
     """
@@ -38,7 +38,7 @@ class Scratch(threading.local):
         return Scratch, ()
 
     def of(self, size: int) -> bytearray:
-        """At least so many bytes."""
+        """At least this many bytes."""
         if len(self._memory) < size:
             self._memory = bytearray(size)
         return self._memory

@@ -92,7 +92,7 @@ def draw_mixes(
 
 
 def _boxes(shares: NDArray[np.float64], centres: NDArray[np.float64], image: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Boxes of an image's proportions that leave these shares of it, but for what lies outside. Shape: (n, 2, 2)."""
+    """Boxes of an image's proportions that leave these shares of it, clipped to the image. Shape: (n, 2, 2)."""
     sides = np.rint(np.sqrt(1 - shares)[:, None] * image).astype(np.int64)
     starts = (centres * image).astype(np.int64) - sides // 2
     return np.stack([starts, starts + sides], axis=2).clip(0, image[:, None])

@@ -133,7 +133,7 @@ def _worker_ended(error: RuntimeError) -> NetspecError | None:
     """What grain says of a process that is no more, as the user's error."""
     found = re.match(r"Worker process was terminated.* exit code (-?\d+)", str(error))
     return found and NetspecError(
-        f"a process that reads data ended of itself, with exit code {found[1]}",
+        f"a process that reads data ended unexpectedly, with exit code {found[1]}",
         "-9: out of memory, take fewer of them; 1: its traceback is above, and a script of your own has to call"
         ' netspec under `if __name__ == "__main__":`',
     )

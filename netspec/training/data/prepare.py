@@ -54,7 +54,7 @@ def prepare(
         on_bad_sample: whether an image that cannot be used, or its mask not, is fatal when all are read, or left out.
         validation: another set to validate with, as `open_data` has it.
         holdout: the share that is held back, likewise.
-        seed: of what is held back.
+        seed: of the draw of samples that are held back.
         workers: threads; None for one a core.
         progress: called with what is being done.
 
@@ -67,7 +67,7 @@ def prepare(
     progress("opening")
     splits = open_data(url, validation=validation, holdout=holdout, seed=seed, on_bad_sample=on_bad_sample)
     if not splits.training.images:
-        raise NetspecError(f"{url}: holds features, which are fed as they are: there is nothing to prepare")
+        raise NetspecError(f"{url}: holds features, which are read as they are: there is nothing to prepare")
     preparation = _Preparation(url, _Conversion(side, gray), workers or available_threads(), on_bad_sample, progress)
     return preparation.write(out, splits)
 

@@ -83,7 +83,7 @@ class RemotePlace(Place):
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file of fsspec's; what goes wrong while it is read, in the middle of another library, is told likewise."""
+    """A file of fsspec's. Errors while another library reads it are reported in the same way."""
 
     def __init__(self, file: Any, url: str) -> None:
         self._file, self._url = file, url

@@ -1,4 +1,4 @@
-"""Which part of a set is trained on, and which is held out: told by names such as `train`, `val` and `test`."""
+"""Which part of a set is trained on, and which is held out, by names such as `train`, `val` and `test`."""
 
 from __future__ import annotations
 

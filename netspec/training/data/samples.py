@@ -1,4 +1,4 @@
-"""Samples read side by side into the arrays of a batch, and what is said when one of them is bad."""
+"""Samples read in parallel into the arrays of a batch, and the error when one of them is bad."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Reading:
 
 
 class Memory:
-    """Arrays in memory that was another's: fresh memory the kernel zeroes first, at a tenth of decoding's own cost."""
+    """Arrays in memory that is used again: the kernel clears fresh memory first, which costs a tenth of decoding."""
 
     def __init__(self) -> None:
         self._free: deque[NDArray[np.uint8]] = deque(maxlen=AHEAD + 1)
@@ -95,7 +95,7 @@ class Memory:
             memory = np.empty(0, np.uint8)
         if memory.size < size:
             memory = np.empty(size, np.uint8)
-        # Views refer to the array that they are of, but for one in between that is not NumPy's: to that alone.
+        # A view holds on to the array that it is of, past views in between: with a buffer between, to `lent` alone.
         lent = np.frombuffer(memory.data, np.uint8, size)
         weakref.finalize(lent, self._free.append, memory).atexit = False
         return lent.reshape(shape)
@@ -130,7 +130,7 @@ class Reader(ABC):
         """
 
     def _good(self, count: int, bad: dict[int, str], threads: int) -> NDArray[np.int64]:
-        """The positions of `count` samples that are not bad; bad ones are told, or fatal."""
+        """The positions of `count` samples that are not bad; bad ones are fatal, if that is asked for."""
         if bad and self.how.on_bad_sample == "fatal":
             raise self._all_bad(in_order(bad), threads)
         return np.delete(np.arange(count), list(bad))

@@ -44,7 +44,7 @@ def open_data(
         url: a path, a URL that fsspec knows, or `digits`.
         validation: another set of the same classes, to validate with.
         holdout: the share of a set without a validation part that is held back at random; None for 0.1, 0 for nothing.
-        seed: of what is held back.
+        seed: of the draw of samples that are held back.
         on_bad_sample: whether samples and files that cannot be used are fatal, or left out with a note.
 
     Raises:

@@ -93,15 +93,15 @@ def statistics_of(
 ) -> Statistics:
     """The statistics of a training set's images, computed once and kept in ~/.cache/netspec/statistics.
 
-    Of a larger set, 100,000 images spread evenly over it are read. An image that cannot be used is passed over: the
-    batches are where it is told.
+    Of a larger set, 100,000 images spread evenly over it are read. An image that cannot be used is passed over: it
+    is reported when it comes up in a batch.
 
     Args:
         dataset: images.
         preprocessing: how they are resized, and the order of the channels.
         height: of the network's input.
         width: likewise.
-        progress: is told what is done, now and then.
+        progress: called with what is done, now and then.
 
     Raises:
         NetspecError: no image of the set can be used.

@@ -28,7 +28,7 @@ class StudyData(Attribute):
 
 
 class Target(Attribute):
-    """An error, a share of 1, whose first epoch is asked for: of training, while it goes on, or of validation."""
+    """An error, as a share of 1, to be reached: that of training, as it goes on, or that of validation."""
 
     training_error: Share | None = None
     validation_error: Share | None = None

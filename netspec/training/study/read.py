@@ -115,7 +115,7 @@ class _Setting(NamedTuple):
 
 
 class _MemberReader:
-    """Reads the specs of members. What is wrong with a setting is told where the study sets it."""
+    """Reads the specs of members. What is wrong with a setting is reported where the study sets it."""
 
     def __init__(self, path: Path, document: MappingNode, overrides: Sequence[str], problems: Problems) -> None:
         self._path = path

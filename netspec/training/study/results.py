@@ -19,7 +19,7 @@ State = Literal["waiting", "begun", "failed", "finished"]
 
 @dataclass(frozen=True)
 class Reached:
-    """When the target was first reached: at the end of this epoch, after so many seconds of training."""
+    """When the target was first reached: at the end of this epoch, after these seconds of training."""
 
     epoch: int
     seconds: float

@@ -1,4 +1,4 @@
-"""What a divergence in training usually is, told from when it begins and in what."""
+"""The likely cause of a divergence in training, from the step at which it begins and what diverges."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ def _virtual(file: h5py.File, tmp_path: Path) -> None:
         (_virtual, "a/w is no array of this file"),
         (lambda file, _: file["a"].create_group("w"), "a/w is no array of this file"),
         (lambda file, _: file["a"].create_dataset("w", data=["text"]), "a.w is of object"),
-        (lambda _, __: None, "/a should have w,, but does not"),
+        (lambda _, __: None, "/a should have w, but does not"),
         (lambda file, _: file["a"].create_dataset("w", (10**12,), "f4", chunks=(10**6,)), "claims to hold"),
     ],
 )

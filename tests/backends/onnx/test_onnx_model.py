@@ -89,13 +89,15 @@ def test_names_never_meet() -> None:
     x = Input("x", TensorType.of(3, 6))
     dense = make_node("fc", OPS["dense"].model_validate({"units": 4, "groups": 2}), [x])
     nodes = [dense]
-    for name in ("fc.weight", "fc/product", "fc/split_shape"):
+    for name in ("fc.weight", "fc/product", "fc.product", "fc/split_shape"):
         nodes.append(make_node(name, OPS["relu"](), [nodes[-1]]))
     graph = Graph("clash", (x,), tuple(nodes), tuple(n.name for n in nodes)).check()
     weights = initialize(graph, seed=1)
     inputs: dict[str, Array] = {"x": np.random.default_rng(0).standard_normal((2, 3, 6)).astype(np.float32)}
     artifact = BACKEND.lower(graph)
     onnx.checker.check_model(parse(artifact.content), full_check=True)
+    operators = [operator.name for operator in parse(artifact.content).graph.node]
+    assert len(set(operators)) == len(operators)
     assert next(b.path for b in artifact.bindings if b.weight == "fc.weight") == "fc.weight_"
     actual = BACKEND.load(artifact, weights).forward(inputs)
     for name, expected in reference.evaluate(graph, weights, inputs).items():

@@ -183,8 +183,8 @@ def test_what_is_no_state_dict_is_described(tmp_path: Path) -> None:
     assert "received a list" in _told(path, [torch.ones(1)])
     assert "received a Tensor" in _told(path, torch.ones(1))
     assert "it is empty" in _told(path, {})
-    assert "tensors alone by name; received 1 (Tensor)" in _told(path, {1: torch.ones(1), "a": torch.ones(1)})
-    assert "tensors alone by name; received epoch (int), name (str)" in _told(
+    assert "only tensors by name; received 1 (Tensor)" in _told(path, {1: torch.ones(1), "a": torch.ones(1)})
+    assert "only tensors by name; received epoch (int), name (str)" in _told(
         path, {"a": torch.ones(1), "epoch": 3, "name": "x"}
     )
     told = _told(path, {"state_dict": STATE, "ema": {"state_dict": STATE}})

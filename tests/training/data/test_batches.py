@@ -240,8 +240,8 @@ def test_features_that_do_not_fit() -> None:
 @pytest.mark.parametrize(
     ("dataset", "shape", "augmentation", "message"),
     [
-        (Features(8), (2,), AUGMENTED, "random_crop, horizontal_flip, color_noise: of images alone"),
-        (Features(8), (2,), CHANGED, "horizontal_flip, rand_augment, random_erasing: of images alone"),
+        (Features(8), (2,), AUGMENTED, "random_crop, horizontal_flip, color_noise: only for images"),
+        (Features(8), (2,), CHANGED, "horizontal_flip, rand_augment, random_erasing: only for images"),
         (Numbered(8), (784,), Augmentation(), r"images become an input of \[1, H, W\] or \[3, H, W\]"),
         (
             Numbered(8),

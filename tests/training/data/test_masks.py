@@ -110,7 +110,9 @@ def test_what_would_leave_masks_behind_is_refused(tmp_path: Path, augmentation: 
     splits = open_data(str(write(tmp_path, [(40, 40)] * 4)))
     rule = MapRule(CLASSES, (32, 32))
     name = list(augmentation)[-1]
-    with pytest.raises(NetspecError, match=f"^{name}: of images with one label each, and the samples of .* have masks"):
+    with pytest.raises(
+        NetspecError, match=f"^{name}: only for images with one label each, and the samples of .* have masks"
+    ):
         batches(splits.training, 32, rule, **augmentation)
 
 

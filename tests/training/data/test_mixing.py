@@ -278,7 +278,7 @@ def test_features_are_mixed_by_value_and_not_pasted() -> None:
     expected = mixes.shares * indices + (1 - mixes.shares) * indices[mixes.partners]
     np.testing.assert_allclose(found.inputs, np.stack([expected, expected / 2], axis=1), rtol=1e-12)
     assert found.inputs.dtype == unmixed.inputs.dtype == np.float64
-    with pytest.raises(NetspecError, match="cutmix: of images alone, and the samples of features are features"):
+    with pytest.raises(NetspecError, match="cutmix: only for images, and the samples of features are features"):
         batches(Features(9), recipe(8, augmentation=BOTH), (2,))
 
 

@@ -73,7 +73,7 @@ def test_a_bad_sample_in_a_process_is_told_as_itself() -> None:
 
 def test_a_process_that_dies_is_no_hang() -> None:
     stream = batches(Numbered(8, deadly=3), recipe(8)).stream(0, 5, workers=1)
-    with pytest.raises(NetspecError, match="a process that reads data ended of itself, with exit code 7"):
+    with pytest.raises(NetspecError, match="a process that reads data ended unexpectedly, with exit code 7"):
         next(stream)
 
 

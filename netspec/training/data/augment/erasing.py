@@ -43,7 +43,7 @@ class Erasures:
     indices: NDArray[np.int64]
 
     def box(self, row: int, image: tuple[int, int]) -> Box | None:
-        """What is erased of an image of so many rows and columns, every legal place as likely; None for nothing."""
+        """What is erased of an image of this many rows and columns, legal places equally likely; None for nothing."""
         whether, area, ratio, down, right = self.chances[row].tolist()
         if whether >= self.erasing.probability:
             return None
