@@ -26,6 +26,7 @@ from netspec.lowering.python.naming import available, identifier
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
+    Attribute,
     Call,
     Expression,
     For,
@@ -38,12 +39,14 @@ from netspec.lowering.python.source import (
     Repeated,
     Return,
     Statement,
+    Subscript,
     TupleOf,
     Unpack,
 )
 from netspec_keras.layout import native_shape
 from netspec_keras.signatures import SIGNATURES
 
+CHANNELS: Final = "channels"  # that arrive
 NAME: Final = "name"  # of an instance, which the names of its layers begin with
 BUILTINS: Final = ("bool", "float", "int", "range", "str", "tuple")
 
@@ -87,7 +90,7 @@ class BlockFunctions:
     def _draft(self, part: Part) -> Draft:
         draft = self._drafts[part.path]
         units = tuple(unit for member in part.members for unit in self._units(draft, member))
-        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.given("channels"))
+        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.given(CHANNELS))
 
     def _units(self, draft: PartDraft, member: Node | Part) -> Iterator[Unit]:
         """What computes a member, the padding of it apart."""
@@ -115,15 +118,20 @@ class BlockFunctions:
     def _function(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
         made = available(wanted, self._taken)
         self._taken.append(made)
-        required = [p for p in template.parameters if p.default is None]
-        optional = [p for p in template.parameters if p.default is not None]
         part = parts[template.fullest]
+        told = self._told_by_inputs(parts, template)
+        required = [p for p in template.parameters if p.default is None and p.name not in told]
+        optional = [p for p in template.parameters if p.default is not None and p.name not in told]
         roles = (*("x" for _ in part.inputs), *(p.name for p in required))
         self._signatures[made] = replace(template.signature, positional=roles)
         for index, instance in enumerate(parts):
-            self._calls[instance.path] = (made, *template.arguments(index))
+            _, named = template.arguments(index)
+            kept = {own: value for own, value in named.items() if own not in told}
+            self._calls[instance.path] = (made, tuple(p.values[index] for p in required), kept)
         body, variables = self._body(part, template)
-        computed = [Assign(own, value) for own, value in template.computed]
+        shapes = [(own, Attribute(Name(variables[value]), "shape")) for own, value in told.items()]
+        counts = [Assign(own, Subscript(shape, (-1,))) for own, shape in shapes]
+        computed = [*counts, *(Assign(own, value) for own, value in template.computed)]
         results = [Name(variables[output]) for output in part.outputs]
         parameters = (
             *(f"{variables[value]}: keras.KerasTensor" for value in part.inputs),
@@ -138,6 +146,18 @@ class BlockFunctions:
             returns="keras.KerasTensor" if len(results) == 1 else "tuple[keras.KerasTensor, ...]",
             docstring=describe_instances(parts),
         )
+
+    def _told_by_inputs(self, parts: Sequence[Part], template: Template) -> dict[str, str]:
+        """The parameters that need not be given, since the shape of an input has them, and which input that is."""
+        arriving = [self._drafts[part.path].channels(CHANNELS) for part in parts]
+        given = {own for part in parts if part.scope for own, _ in part.scope.arguments}
+        told = {}
+        for parameter in template.parameters:
+            own = parameter.name
+            counts = tuple(each[own][1] if own in each else None for each in arriving)
+            if own not in given and parameter.values == counts:
+                told[own], _ = arriving[template.fullest][own]
+        return told
 
     def _body(self, part: Part, template: Template) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         draft = self._drafts[part.path]

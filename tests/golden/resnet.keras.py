@@ -50,9 +50,10 @@ def projection(
 
 
 def bottleneck(
-    x: keras.KerasTensor, channels: int, width: int, name: str, stride: int = 1
+    x: keras.KerasTensor, width: int, name: str, stride: int = 1
 ) -> keras.KerasTensor:
     """The block `bottleneck`: 16 times, layer1.0 to layer4.2."""
+    channels = x.shape[-1]
     out = 4 * width
     has_downsample = stride > 1 or channels != out
     downsample = (
@@ -84,18 +85,18 @@ def build_resnet50() -> keras.Model:
     x = layers.ReLU(name="relu")(x)
     x = MinusInfinityPadding2D(1, name="maxpool_pad")(x)  # (N, 114, 114, 64)
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)  # (N, 56, 56, 64)
-    x = bottleneck(x, 64, 64, name="layer1.0")  # (N, 56, 56, 256)
-    x = bottleneck(x, 256, 64, name="layer1.1")
-    x = bottleneck(x, 256, 64, name="layer1.2")
-    x = bottleneck(x, 256, 128, stride=2, name="layer2.0")  # (N, 28, 28, 512)
+    x = bottleneck(x, 64, name="layer1.0")  # (N, 56, 56, 256)
+    x = bottleneck(x, 64, name="layer1.1")
+    x = bottleneck(x, 64, name="layer1.2")
+    x = bottleneck(x, 128, stride=2, name="layer2.0")  # (N, 28, 28, 512)
     for i in range(1, 4):
-        x = bottleneck(x, 512, 128, name=f"layer2.{i}")
-    x = bottleneck(x, 512, 256, stride=2, name="layer3.0")  # (N, 14, 14, 1024)
+        x = bottleneck(x, 128, name=f"layer2.{i}")
+    x = bottleneck(x, 256, stride=2, name="layer3.0")  # (N, 14, 14, 1024)
     for i in range(1, 6):
-        x = bottleneck(x, 1024, 256, name=f"layer3.{i}")
-    x = bottleneck(x, 1024, 512, stride=2, name="layer4.0")  # (N, 7, 7, 2048)
-    x = bottleneck(x, 2048, 512, name="layer4.1")
-    x = bottleneck(x, 2048, 512, name="layer4.2")
+        x = bottleneck(x, 256, name=f"layer3.{i}")
+    x = bottleneck(x, 512, stride=2, name="layer4.0")  # (N, 7, 7, 2048)
+    x = bottleneck(x, 512, name="layer4.1")
+    x = bottleneck(x, 512, name="layer4.2")
     x = layers.GlobalAveragePooling2D(name="average")(x)  # (N, 2048)
     x = layers.Dense(1000, name="fc")(x)  # (N, 1000)
     return keras.Model(input, x, name="resnet50")

@@ -26,7 +26,8 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
             channels = inputs.shape[self.axis]
             count = ops.cast(ops.size(inputs) // channels, self.variable_dtype)
             added = self.moving_variance - kept
-            self.moving_variance.assign(kept + added * count / (count - 1))
+            others = ops.maximum(count - 1, 1)  # of one value the variance is 0
+            self.moving_variance.assign(kept + added * count / others)
         return outputs
 
 
@@ -96,14 +97,10 @@ def conv_bn(
 
 
 def branches(
-    input: keras.KerasTensor,
-    channels: int,
-    filters: int,
-    name: str,
-    kernel: int = 3,
-    stride: int = 1,
+    input: keras.KerasTensor, filters: int, name: str, kernel: int = 3, stride: int = 1
 ) -> keras.KerasTensor:
     """The block `branches`: 14 times, stem to deep3.ends.3."""
+    channels = input.shape[-1]
     has_skip = stride == 1 and channels == filters
     main = conv_bn(input, filters, kernel=kernel, stride=stride, name=f"{name}.main")
     if kernel > 1:
@@ -129,10 +126,10 @@ def deep(
     """The block `deep`: 2 times, deep1 to deep3."""
     x = conv_bn(x, filters, stride=stride, name=f"{name}.down")
     for i in range(count):
-        x = branches(x, filters, filters, name=f"{name}.units.{i}")
-    x = branches(x, filters, 2 * filters, kernel=1, name=f"{name}.ends.0")
+        x = branches(x, filters, name=f"{name}.units.{i}")
+    x = branches(x, 2 * filters, kernel=1, name=f"{name}.ends.0")
     for i in range(1, count + 1):
-        x = branches(x, 2 * filters, 2 * filters, name=f"{name}.ends.{i}")
+        x = branches(x, 2 * filters, name=f"{name}.ends.{i}")
     x = (
         layers.Activation("tanh", name=f"{name}.tanh")(x)
         if act == "tanh"
@@ -170,10 +167,10 @@ def gated(
 def build_variants() -> keras.Model:
     """(N, 9, 8, 4) to 4 outputs; 2,980 weights."""
     input = keras.Input((9, 8, 4), name="input")
-    x = branches(input, 4, 6, stride=2, name="stem")  # (N, 5, 4, 6)
-    stage = branches(x, 6, 6, name="stage.0")
-    stage = branches(stage, 6, 6, kernel=1, name="stage.1")
-    wide = branches(stage, 6, 8, kernel=1, name="wide")  # (N, 5, 4, 8)
+    x = branches(input, 6, stride=2, name="stem")  # (N, 5, 4, 6)
+    stage = branches(x, 6, name="stage.0")
+    stage = branches(stage, 6, kernel=1, name="stage.1")
+    wide = branches(stage, 8, kernel=1, name="wide")  # (N, 5, 4, 8)
     deep1 = deep(wide, 3, 1, stride=2, name="deep1")  # (N, 3, 2, 6)
     deep3 = deep(wide, 2, 3, act="silu", name="deep3")  # (N, 5, 4, 4)
     x = reduce(wide, ((1, 1), (1, 1)), name="same")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Graph, Node
-from netspec.lowering.blocks.known import Given, Hints
+from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, values_of
 from netspec.lowering.python.expressions import render_expression
@@ -100,18 +100,22 @@ class PartDraft:
         targets = tuple(self.variables[value] for value in part.outputs)
         return Assign(targets[0], applied, comment) if len(targets) == 1 else Unpack(targets, applied)
 
+    def channels(self, own: str) -> dict[str, tuple[str, int]]:
+        """The channels of each input, and which that is: those of the first by this name, of others by theirs."""
+        names = (own, *(f"{name_of_input(self.part, value)}_channels" for value in self.part.inputs[1:]))
+        arriving = zip(names, self.part.inputs, self.received, strict=True) if self.received else ()
+        return {
+            name: (value, _channels_of(type)) for name, value, type in arriving if type.features and name != "_channels"
+        }
+
     def given(self, channels: str) -> Given:
         """What the part was given, and how many channels it receives, by this name."""
         scope = self.part.scope
         if scope is None or not scope.block:
             return Given()
-        first, *rest = zip(self.part.inputs, self.received, strict=True) if self.received else [(None, None)]
-        hints: Hints = scope.arguments
-        if first[1] is not None and first[1].features:
-            hints = (*hints, (channels, _channels_of(first[1])))
-        named = [(f"{name_of_input(self.part, value)}_channels", type) for value, type in rest if type.features]
-        others = tuple((name, _channels_of(type)) for name, type in named if name != "_channels")
-        return Given((*hints, *others), scope.formulas, scope.seen, channels, tuple(name for name, _ in others))
+        arriving = tuple((name, count) for name, (_, count) in self.channels(channels).items())
+        others = tuple(name for name, _ in arriving if name != channels)
+        return Given((*scope.arguments, *arriving), scope.formulas, scope.seen, channels, others)
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """What its variables are called in source, by what they are called until then."""
@@ -124,7 +128,7 @@ class PartDraft:
         return names | {own: names[value] for own, value in self._padded.items() if value in names}
 
 
-def _channels_of(received: TensorType) -> Any:
+def _channels_of(received: TensorType) -> int:
     """How many channels a value has: those of a map, or the last axis."""
     return received.features[0 if received.rank == 4 else -1]
 

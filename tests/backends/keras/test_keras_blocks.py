@@ -22,7 +22,8 @@ from netspec.weights import initialize
 
 def functions_of(graph: Graph) -> dict[str, str]:
     found = re.split(r"\n\n\ndef ", str(BACKEND.lower(graph).content))[1:]
-    return {text.partition("(")[0]: text for text in found}
+    named = {text.partition("(")[0]: text for text in found}
+    return {name: text for name, text in named.items() if not name.startswith("_")}  # those are of layers of our own
 
 
 def check_values(graph: Graph) -> None:
@@ -137,3 +138,41 @@ def test_instances_that_differ_in_form_share_a_function() -> None:
 
 def test_functions_that_differ_are_called_after_where_they_are_used() -> None:
     assert list(functions_of(load_graph("specs/mobilenet-v3-small.yaml")))[:2] == ["conv_bn", "conv_bn_depthwise"]
+
+
+WIDTHS = """name: widths
+inputs:
+  left: {shape: [4, 8, 8]}
+  right: {shape: [7, 8, 8]}
+blocks:
+  joint:
+    inputs: [left, right]
+    parameters: {filters: {type: integer}}
+    layers:
+      a: {op: conv2d, inputs: left, filters: "${2 * left.channels}", kernel_size: 1}
+      b: {op: conv2d, inputs: right, filters: "${right.channels + left.channels}", kernel_size: 1}
+      joined: {op: concat, inputs: [a, b]}
+      conv: {op: conv2d, filters: "${filters}", kernel_size: 1}
+  told:
+    parameters: {channels: {type: integer}}
+    layers:
+      conv: {op: conv2d, filters: "${channels}", kernel_size: 1}
+layers:
+  one: {block: joint, inputs: [left, right], filters: 4}
+  two: {block: joint, inputs: [one, right], filters: 6}
+  three: {block: joint, inputs: [right, two], filters: 5}
+  first: {block: told, inputs: one, channels: 4}
+  second: {block: told, inputs: two, channels: 6}
+outputs: [three, first, second]
+"""
+
+
+def test_the_channels_that_arrive_are_read_off_the_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(WIDTHS)
+    graph = load_graph(path)
+    functions = functions_of(graph)
+    assert "    channels = x.shape[-1]\n    right_channels = right.shape[-1]\n" in functions["joint"]
+    assert "two = joint(one, right, 6, name=" in functions["build_widths"]
+    assert "channels: int" in functions["told"], "what the spec gives is given, though it is what arrives"
+    check_values(graph)
