@@ -164,7 +164,8 @@ class Sources:
     def _function(self) -> Function:
         parameters = tuple(f"{self._name()}: Tensor" for _ in range(self._random.randint(0, 5)))
         statements = tuple(self._statement() for _ in range(self._random.randint(1, 8)))
-        returns = self._random.choice(["", "Tensor", "tuple[Tensor, Tensor]", "tuple[Tensor, ...]"])
+        several = f"tuple[{', '.join(['Tensor'] * self._random.randint(2, 14))}]"
+        returns = self._random.choice(["", "Tensor", several, f"Tensor | {several}", f"{several} | {several}"])
         returns = returns if parameters else "keras.Model"
         return Function(self._name(), parameters, statements, returns, self._text())
 

@@ -265,7 +265,7 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` fits a line."""
+    """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` may be types beside `|`."""
 
     name: str
     parameters: tuple[str, ...]
