@@ -221,5 +221,5 @@ def _repeated(made: Sequence[Expression]) -> Iterator[Expression]:
 
 
 def _tuple_of_tensors(count: int) -> str:
-    """The type of several outputs: of each while they are few."""
-    return f"tuple[{', '.join(['Tensor'] * count)}]" if count <= 4 else "tuple[Tensor, ...]"
+    """The type of several outputs, each of them named: TorchScript takes no `tuple[Tensor, ...]`."""
+    return f"tuple[{', '.join(['Tensor'] * count)}]"

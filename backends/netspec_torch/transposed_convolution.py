@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from netspec.graph import Node
-from netspec.lowering.python.source import LiteralValue, Range, Subscript, call
+from netspec.lowering.python.source import LiteralValue, Range, Subscript, call, range_of
 from netspec.ops import ConvTranspose2d
 from netspec.ops.attributes import both
 from netspec_torch.geometry import pair
@@ -68,4 +68,4 @@ def _pair(height: int, width: int) -> LiteralValue:
 
 
 def _range(of: Cut) -> Range:
-    return Range(of.start or None, -of.end or None)
+    return range_of(of.start or None, -of.end or None)

@@ -30,6 +30,8 @@ from netspec.lowering.python.source import (
     LiteralValue,
     Module,
     Name,
+    Negative,
+    Range,
     Return,
     Statement,
     Subscript,
@@ -164,7 +166,8 @@ class Sources:
     def _function(self) -> Function:
         parameters = tuple(f"{self._name()}: Tensor" for _ in range(self._random.randint(0, 5)))
         statements = tuple(self._statement() for _ in range(self._random.randint(1, 8)))
-        returns = self._random.choice(["", "Tensor", "tuple[Tensor, Tensor]", "tuple[Tensor, ...]"])
+        several = f"tuple[{', '.join(['Tensor'] * self._random.randint(2, 14))}]"
+        returns = self._random.choice(["", "Tensor", several, f"Tensor | {several}", f"{several} | {several}"])
         returns = returns if parameters else "keras.Model"
         return Function(self._name(), parameters, statements, returns, self._text())
 
@@ -179,7 +182,9 @@ class Sources:
         return Assign(target, self._value(), comment)
 
     def _value(self) -> Expression:
-        kind = self._random.randrange(6)
+        kind = self._random.randrange(7)
+        if kind == 6:
+            return Subscript(Name(self._name(short=True)), (Range(), Range(*(self._bound() for _ in range(3)))))
         if kind == 0:
             sign = self._random.choice("+*")
             operands: tuple[Expression, ...] = self._names(2, 8)
@@ -200,6 +205,10 @@ class Sources:
             return layer
         several = (ListOf(self._names(2, 6)),)
         return Call(layer, several if self._random.random() < 0.3 else self._names(1, 1))
+
+    def _bound(self) -> Expression | None:
+        name = Name(self._random.choice(["rows", "self.rows"]))
+        return self._random.choice([None, Literal(2), Literal(-2), name, Negative(name), Binary("*", name, name)])
 
     def _literals(self, least: int, most: int) -> tuple[Literal, ...]:
         return tuple(Literal(self._literal()) for _ in range(self._random.randint(least, most)))

@@ -68,8 +68,18 @@ def _index(item: int | str | Range) -> str:
     """An index as it stands inside a subscript."""
     if isinstance(item, int | str):
         return _literal(item)
-    start, stop, step = ("" if bound is None else str(bound) for bound in (item.start, item.stop, item.step))
-    return f"{start}:{stop}" + (f":{step}" if step else "")
+    start, stop, step = ("" if own is None else render_expression(own) for own in (item.start, item.stop, item.step))
+    if all(map(_is_simple, item.bounds)):
+        return f"{start}:{stop}" + (f":{step}" if step else "")
+    text = " ".join(filter(None, (start, ":", stop)))
+    return text + (f"{' ' if stop else ''}: {step}" if step else "")
+
+
+def _is_simple(bound: Expression) -> bool:
+    """Whether the colon of a range stands close to it."""
+    if isinstance(bound, Negative):
+        return _is_simple(bound.value)
+    return isinstance(bound, Literal) or (isinstance(bound, Name) and "." not in bound.path)
 
 
 def _literal(value: object) -> str:
@@ -190,6 +200,11 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
             inside = broken(value, indent + INDENT, "", "")
             loop = f"{indent + INDENT}for _ in range({render_expression(expression.number)})"
             return [f"{indent}{before}*(", *inside, loop, f"{indent}){after}"]
+        case Subscript(value, indices) if len(indices) > 1:
+            deeper, each = indent + INDENT, list(map(_index, indices))
+            line = deeper + ", ".join(each)
+            lines = [line] if len(line) <= WIDTH else [f"{deeper}{index}," for index in each]
+            return [f"{indent}{before}{_primary(value)}[", *lines, f"{indent}]{after}"]
         case Literal(tuple() as values):
             return broken(TupleOf(tuple(map(Literal, values))), indent, before, after)
         case _:

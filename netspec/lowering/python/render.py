@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 
 from netspec.lowering.python.expressions import INDENT, WIDTH, broken, render_expression, value_lines
@@ -108,7 +109,28 @@ def _signature(function: Function, indent: str) -> list[str]:
         return [f"{opening}) -> (", deeper + function.returns, f"{indent}):"] if returns else [flat]
     together = deeper + ", ".join(function.parameters)
     each = [f"{deeper}{parameter}," for parameter in function.parameters]
-    return [opening, *([together] if len(together) <= WIDTH and len(each) > 1 else each), f"{indent}){returns}:"]
+    closing = _closing(function.returns, indent) if returns else [f"{indent}):"]
+    return [opening, *([together] if len(together) <= WIDTH and len(each) > 1 else each), *closing]
+
+
+def _closing(returns: str, indent: str) -> list[str]:
+    """From the end of the parameters to that of the signature, broken at what is returned where that is long."""
+    kinds = returns.split(" | ")
+    if len(kinds) == 1 or len(f"{indent}) -> {returns}:") <= WIDTH:
+        return _annotation(returns, indent, ") -> ", ":")
+    lines = (_annotation(kind, indent + INDENT, "| " if index else "") for index, kind in enumerate(kinds))
+    return [f"{indent}) -> (", *itertools.chain.from_iterable(lines), f"{indent}):"]
+
+
+def _annotation(annotation: str, indent: str, before: str, after: str = "") -> list[str]:
+    """`tuple[Tensor, Tensor]` between two texts, its parts on lines of their own where that is too long."""
+    flat = f"{indent}{before}{annotation}{after}"
+    if len(flat) <= WIDTH or "[" not in annotation:
+        return [flat]
+    outer, _, inner = annotation.removesuffix("]").partition("[")
+    together = f"{indent}{INDENT}{inner}"
+    each = [f"{indent}{INDENT}{part}," for part in inner.split(", ")]
+    return [f"{indent}{before}{outer}[", *([together] if len(together) <= WIDTH else each), f"{indent}]{after}"]
 
 
 def _definition(definition: Definition) -> list[str]:

@@ -17,6 +17,7 @@ from netspec.lowering.python.source import (
     ListOf,
     Name,
     Negative,
+    Range,
     Repeated,
     Statement,
     Subscript,
@@ -35,10 +36,12 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
     match expression:
         case Call(function, args, kwargs):
             return (function, *args, *(value for _, value in kwargs))
-        case Attribute(value, _) | Subscript(value, _) | Negative(value):
+        case Attribute(value, _) | Negative(value):
             return (value,)
         case Repeated(value, count, _):
             return (value, count)
+        case Subscript(value, indices):
+            return (value, *(bound for index in indices if isinstance(index, Range) for bound in index.bounds))
         case Binary(_, left, right):
             return (left, right)
         case ListOf(items) | TupleOf(items):
@@ -55,10 +58,14 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
             function, *rest = children
             named = zip((key for key, _ in kwargs), rest[len(args) :], strict=True)
             return Call(function, tuple(rest[: len(args)]), tuple(named))
-        case Attribute() | Subscript() | Negative():
+        case Attribute() | Negative():
             return replace(expression, value=children[0])
         case Repeated():
             return replace(expression, value=children[0], count=children[1])
+        case Subscript(_, indices):
+            value, *rest = children
+            bounds = iter(rest)
+            return Subscript(value, tuple(_with_bounds(index, bounds) for index in indices))
         case Binary(operator):
             return Binary(operator, *children)
         case ListOf() | TupleOf():
@@ -66,6 +73,13 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
         case Conditional():
             return Conditional(*children)
     return expression
+
+
+def _with_bounds(index: int | str | Range, bounds: Iterator[Expression]) -> int | str | Range:
+    """The index of a subscript, a range with the next bounds for its own."""
+    if not isinstance(index, Range):
+        return index
+    return Range(*(None if own is None else next(bounds) for own in (index.start, index.stop, index.step)))
 
 
 def names_in(expression: Expression) -> Iterator[str]:

@@ -68,9 +68,14 @@ class Attribute:
 class Range:
     """`start:stop:step` inside a subscript; what is None is left out."""
 
-    start: int | None = None
-    stop: int | None = None
-    step: int | None = None
+    start: Expression | None = None
+    stop: Expression | None = None
+    step: Expression | None = None
+
+    @property
+    def bounds(self) -> tuple[Expression, ...]:
+        """What it says, in order."""
+        return tuple(bound for bound in (self.start, self.stop, self.step) if bound is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +201,19 @@ def method(
 
 def bounds(start: int, stop: int, step: int, size: int) -> Range:
     """`start:stop:step` along an axis of this size, what says nothing left out."""
-    return Range(start or None, None if stop >= size else stop, None if step == 1 else step)
+    return range_of(start or None, None if stop >= size else stop, None if step == 1 else step)
+
+
+def range_of(start: int | None, stop: int | None, step: int | None = None) -> Range:
+    """`start:stop:step` of numbers, or None for what is left out."""
+    return Range(*(None if bound is None else Literal(bound) for bound in (start, stop, step)))
 
 
 def part(value: Expression, ranges: Mapping[int, Range]) -> Expression:
     """`value[:, start:stop]`, with a range for each of some axes.
 
-    >>> part(Name("x"), {1: bounds(0, 2, 1, 5)}).items
-    (Range(start=None, stop=None, step=None), Range(start=None, stop=2, step=None))
+    >>> part(Name("x"), {1: bounds(0, 2, 1, 5)}).items[1]
+    Range(start=None, stop=Literal(value=2), step=None)
     """
     cut = {axis: range_ for axis, range_ in ranges.items() if range_ != Range()}
     return Subscript(value, tuple(cut.get(axis, Range()) for axis in range(max(cut) + 1))) if cut else value
@@ -284,7 +294,7 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` fits a line."""
+    """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` may be types beside `|`."""
 
     name: str
     parameters: tuple[str, ...]

@@ -324,3 +324,33 @@ def test_numbers_that_are_equal_by_chance_have_names_of_their_own(tmp_path: Path
     assert "nn.Conv2d(width, 8, kernel_size=1, groups=count)" in unit
     assert "nn.Conv2d(8, width, kernel_size=count, padding=count // 2)" in unit, "as the spec says"
     check_values(graph)
+
+
+SPLIT = """
+name: split
+input: {shape: [8, 8, 6]}
+blocks:
+  mixer:  # a fourth of the channels along each axis, the others as they are
+    parameters: {branch: "${channels // 4}"}
+    layers:
+      same: {op: slice, stop: "${channels - 2 * branch}"}
+      high: {op: slice, inputs: input, start: "${channels - 2 * branch}", stop: "${channels - branch}"}
+      column: {op: conv2d, filters: "${branch}", kernel_size: {height: 3, width: 1}, padding: {top: 1, bottom: 1}}
+      wide: {op: slice, inputs: input, start: "${-branch}"}
+      row: {op: conv2d, filters: "${branch}", kernel_size: {height: 1, width: 3}, padding: {left: 1, right: 1}}
+      joined: {op: concat, inputs: [same, column, row]}
+layers:
+  mixer1: {block: mixer}
+  wider: {op: conv2d, filters: 12, kernel_size: 1}
+  mixer2: {block: mixer}
+"""
+
+
+def test_bounds_that_differ_are_a_parameters(tmp_path: Path) -> None:
+    (tmp_path / "split.yaml").write_text(SPLIT, encoding="utf-8")
+    graph = load_graph(tmp_path / "split.yaml")
+    classes = classes_of(graph)
+    assert list(classes) == ["Mixer", "Split"]
+    assert "        same = input[:, : self.in_channels - (2 * self.branch)]\n" in classes["Mixer"]
+    assert "self.mixer2 = Mixer(12)\n" in classes["Split"]
+    check_values(graph)

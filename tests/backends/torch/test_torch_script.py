@@ -10,6 +10,7 @@ from netspec_torch import BACKEND
 
 from netspec.spec import load_graph
 from netspec.testing.cases import SampleCase, sample_cases
+from netspec.testing.networks import Chain
 from netspec.verify.cases import check_weights_of
 from tests.specs.small import SMALL
 
@@ -48,6 +49,18 @@ def test_an_op_is_scripted_and_traced(kind: str) -> None:
             with torch.no_grad():
                 torch.testing.assert_close(recorded(*inputs), model(*inputs))
     assert refused == REFUSED.get(kind, {})
+
+
+@pytest.mark.parametrize("count", [5, 12])
+def test_several_outputs_are_scripted(count: int) -> None:
+    chain = Chain("levels", x=(3,))
+    for index in range(count):
+        chain.add(f"level{index}", "dense", "x", units=2)
+    graph = chain.graph().with_outputs(f"level{index}" for index in range(count))
+    model = BACKEND.load(BACKEND.lower(graph), check_weights_of(graph)).native.eval()
+    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(torch.jit.script(model)(x), model(x))
 
 
 @pytest.mark.parametrize("name", SMALL)
