@@ -21,8 +21,9 @@ def places_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
 
 def check_overrides(places: Mapping[str, Position], graph: Graph, problems: Problems) -> None:
     """Report the patterns that fit no weight of a graph that is whole."""
-    weights = [f"{node.name}.{weight}" for node in graph.nodes for weight in node.weights] if places else []
+    weights = graph.weights if places else {}
     for pattern, at in places.items():
-        if not any(fnmatchcase(weight, pattern) for weight in weights):
+        # What names one weight is not compared with all of them.
+        if pattern not in weights and not any(fnmatchcase(weight, pattern) for weight in weights):
             hint = suggest(pattern, weights, "the weights are")
             problems.add(at, f"no weight of the network has a name that fits {quote(pattern)}", hint)

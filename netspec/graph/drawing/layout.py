@@ -73,8 +73,9 @@ def lay_out(drawn: Boxes, style: Style) -> Layout:
         )
         for index, (box, solid, label, cell) in enumerate(zip(boxes, solids, labels, cells, strict=True))
     ]
+    left = min(column.before for column in columns.values())
     right = max(column.after for column in columns.values())
-    frame = Frame(placed, cells, columns, lanes, floors, right)
+    frame = Frame(placed, cells, columns, lanes, floors, left, right)
     width = right + MARGIN + TRACK * max(ways.exits.values(), default=0)
     brackets = [bracket for repeat in drawn.repeats for bracket in _brackets(repeat, placed, cells, floors)]
     return Layout(placed, ways.direct, draw_ways(ways, frame), brackets, width, max(floors.values()) + TRACK)

@@ -84,13 +84,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where everything stands. `floors` are the lower ends of rows, `right` the right end of the longest."""
+    """Where everything stands. `floors` are the lower ends of rows, `left` and `right` the ends of the longest."""
 
     placed: Sequence[Placed]
     cells: Sequence[Cell]
     columns: dict[int, Column]
     lanes: dict[tuple[int, int], Lane]
     floors: dict[int, float]
+    left: float
     right: float
 
     def height(self, track: Track) -> float:
@@ -124,7 +125,7 @@ def _cross_rows(frame: Frame, source: int, target: int, way: Across) -> list[Lin
     u, v = frame.cells[source], frame.cells[target]
     margin = frame.right + TRACK * (way.exit + 0.5)
     floor = frame.floors[u.row] + TRACK * (way.exit + 0.5)
-    left = min(column.before for column in frame.columns.values()) - TRACK * (way.entry + 0.5)
+    left = frame.left - TRACK * (way.entry + 0.5)
     y = frame.height(way.out) if way.out else frame.lanes[u.row, u.lane].middle
     out, start = _leave(frame, source, y, by_top=way.out is not None)
     y_end = frame.height(way.into) if way.into else frame.lanes[v.row, v.lane].middle

@@ -11,7 +11,14 @@ from netspec.ops import Slice
 
 def slices_to(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
     """The slices that are written as one with this slice, in order, it the last; none where it goes into the next."""
-    return () if _next(graph, part, node) else _row(graph, part, node)
+    row: list[Node] = []
+    for each in _linked(graph, part, node):
+        if _axis(each) in map(_axis, row):
+            if row[-1] is node:
+                break
+            row = []
+        row.append(each)
+    return tuple(row) if row[-1] is node else ()
 
 
 def parts_with(part: Part, node: Node) -> tuple[Node, ...]:
@@ -37,6 +44,11 @@ def _is_like(node: Node, other: Node) -> bool:
     return same and node.inputs == other.inputs
 
 
+def _axis(node: Node) -> int:
+    assert isinstance(node.op, Slice)  # noqa: S101 # all of a row are
+    return node.op.axis
+
+
 def bounds_of(row: Sequence[Node]) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
     """The axis of each slice, and its start, stop, step and the size that the axis has before it."""
     for node in row:
@@ -45,12 +57,14 @@ def bounds_of(row: Sequence[Node]) -> Iterator[tuple[int, tuple[int, int, int, i
         yield node.op.axis, (*node.op.bounds(x), x.features[node.op.axis - 1])
 
 
-def _row(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
-    """The slice, and those before it that go into the one after them."""
-    before = graph.values[node.inputs[0]]
-    if isinstance(before, Node) and _is_range(before) and _next(graph, part, before) is node:
-        return (*_row(graph, part, before), node)
-    return (node,)
+def _linked(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
+    """The slices by bounds of which each goes into the next, up to this one and the one that it goes into."""
+    members = part.members
+    first = next(index for index, member in enumerate(members) if member is node)
+    end = first + 2 if _goes_into(graph, part, members[first : first + 2]) else first + 1
+    while first and _goes_into(graph, part, members[first - 1 : first + 1]):
+        first -= 1
+    return tuple(member for member in members[first:end] if isinstance(member, Node))
 
 
 def _is_range(node: Node) -> bool:
@@ -58,13 +72,10 @@ def _is_range(node: Node) -> bool:
     return isinstance(node.op, Slice) and node.op.part is None
 
 
-def _next(graph: Graph, part: Part, node: Node) -> Node | None:
-    """The slice that a slice goes into: the next member of the part, its only reader, and of another axis."""
-    readers = graph.readers[node.name]
-    if node.name in {*graph.outputs, *part.outputs} or len(readers) != 1 or not _is_range(readers[0]):
-        return None
-    position = next((index for index, member in enumerate(part.members) if member is node), len(part.members))
-    if part.members[position + 1 : position + 2] != (readers[0],):
-        return None
-    axes = [axis for axis, _ in bounds_of((*_row(graph, part, node), readers[0]))]
-    return readers[0] if len(set(axes)) == len(axes) else None
+def _goes_into(graph: Graph, part: Part, pair: Sequence[Node | Part]) -> bool:
+    """Whether two members of a part are slices by bounds, the second the only reader of the first."""
+    match pair:
+        case Node() as first, Node() as second if _is_range(first) and _is_range(second):
+            return first.name not in {*graph.outputs, *part.outputs} and graph.readers[first.name] == (second,)
+        case _:
+            return False

@@ -56,8 +56,7 @@ def read_parameters(
             problems.add(declaration.at, f"the parameter {quote(name)} has no value", hint)
             values[name] = UNKNOWN
             continue
-        later = set(declarations) - set(values)
-        evaluated = Substitution(values, problems, later).apply(stated)
+        evaluated = Substitution(values, problems, later=declarations.keys()).apply(stated)
         values[name] = value_of(evaluated, declaration, problems)
         chosen |= sets.choose(name, evaluated if values[name] is not UNKNOWN else _reported(evaluated), problems)
         if problems.is_known(evaluated.at):  # there is no preset for it
@@ -96,7 +95,7 @@ class Substitution:
     Args:
         names: what expressions see; one that needs an unknown value is not reported.
         problems: where those are recorded that are wrong.
-        later: names that get their values only after this.
+        later: names that get their values only after this; names that have theirs may be among them.
         beside: layers, whose shapes are not seen here.
     """
 
