@@ -29,6 +29,19 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
         return outputs
 
 
+def require_channels_last() -> None:
+    """Layers take the order of axes from Keras' configuration, and here it is meant.
+
+    Raises:
+        ValueError: it is channels first.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "expected maps (N, H, W, C), Keras is configured for channels_first: call "
+            'keras.config.set_image_data_format("channels_last") before this'
+        )
+
+
 def squeeze(input: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """The block `squeeze`: units.4.squeeze."""
     # (N, 1, 1, 6)
@@ -89,6 +102,7 @@ def swap(
 
 def build_blocks() -> keras.Model:
     """(N, 8, 6, 4) to (N, 3), (N, 4, 3, 3); 1,337 weights."""
+    require_channels_last()
     input = keras.Input((8, 6, 4), name="input")
     x = unit(input, 4, kernel=1, name="units.0")
     for i in range(1, 4):

@@ -38,6 +38,19 @@ class MinusInfinityPadding2D(layers.ZeroPadding2D):
         return ops.pad(inputs, sides, constant_values=float("-inf"))
 
 
+def require_channels_last() -> None:
+    """Layers take the order of axes from Keras' configuration, and here it is meant.
+
+    Raises:
+        ValueError: it is channels first.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "expected maps (N, H, W, C), Keras is configured for channels_first: call "
+            'keras.config.set_image_data_format("channels_last") before this'
+        )
+
+
 def projection(
     x: keras.KerasTensor, filters: int, name: str, stride: int = 1
 ) -> keras.KerasTensor:
@@ -79,6 +92,7 @@ def bottleneck(
 
 def build_resnet50() -> keras.Model:
     """(N, 224, 224, 3) to (N, 1000); 25,610,152 weights."""
+    require_channels_last()
     input = keras.Input((224, 224, 3), name="input")
     x = layers.ZeroPadding2D(3, name="conv1_pad")(input)  # (N, 230, 230, 3)
     # (N, 112, 112, 64)
