@@ -32,7 +32,7 @@ from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.lowering.writer import PartsWriter
 from netspec.types import Dim, TensorType
 from netspec_keras.blocks import BlockFunctions, layer_name
-from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_shape
+from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_name, native_shape
 
 PACKAGE: Final = "netspec_keras"
 PAD: Final = "pad"  # the role of a padding
@@ -156,7 +156,7 @@ class ModelWriter(PartsWriter[PartDraft]):
     ) -> None:
         """Say in which variable of its layer a node's weight is, and how it lies there; nothing if it has none."""
         if weight in node.weights:
-            shape, path = node.weights[weight].shape, f"{node.name}/{variable}"
+            shape, path = node.weights[weight].shape, f"{native_name(node.name)}/{variable}"
             self._bindings.append(Binding.of(f"{node.name}.{weight}", path, shape, axes, view, native_shape))
 
     def channels_last_of(self, value: str) -> TensorType | None:
@@ -226,7 +226,9 @@ class ModelWriter(PartsWriter[PartDraft]):
             ("map_channels_first", call("layers.Permute", TO_CHANNELS_FIRST)),
             ("channels_first", call("layers.Flatten")),
         ):
-            named = Call(layer.function, layer.args, (("name", Literal(self._layer_name(f"{output}_{role}"))),))
+            named = Call(
+                layer.function, layer.args, (("name", Literal(native_name(self._layer_name(f"{output}_{role}")))),)
+            )
             restored.append(Assign(canonical, Call(named, (Name(variable),))))
             variable = canonical
         return Name(canonical)

@@ -44,12 +44,12 @@ def require_channels_last() -> None:
 
 def head(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """The block `head`: aux1."""
-    x = layers.AveragePooling2D(2, name=f"{name}.pool")(x)  # (N, 6, 6, 8)
-    x = layers.Conv2D(4, 1, name=f"{name}.conv")(x)  # (N, 6, 6, 4)
-    x = layers.ReLU(name=f"{name}.relu")(x)
-    x = layers.Flatten(name=f"{name}.flatten")(x)  # (N, 144)
-    x = layers.Dropout(0.7, name=f"{name}.drop")(x)
-    x = layers.Dense(5, name=f"{name}.fc")(x)  # (N, 5)
+    x = layers.AveragePooling2D(2, name=f"{name}-pool")(x)  # (N, 6, 6, 8)
+    x = layers.Conv2D(4, 1, name=f"{name}-conv")(x)  # (N, 6, 6, 4)
+    x = layers.ReLU(name=f"{name}-relu")(x)
+    x = layers.Flatten(name=f"{name}-flatten")(x)  # (N, 144)
+    x = layers.Dropout(0.7, name=f"{name}-drop")(x)
+    x = layers.Dense(5, name=f"{name}-fc")(x)  # (N, 5)
     return x
 
 

@@ -15,6 +15,7 @@ from netspec import reference
 from netspec.graph import Graph
 from netspec.lowering import Artifact
 from netspec.ops.base import Array
+from netspec.spec import load_graph
 from netspec.testing.networks import NETWORKS, Chain
 from netspec.types import DType
 
@@ -114,6 +115,7 @@ GRAPHS = {
     "functions": functions_of_ops,
     "towers": NETWORKS["towers"],
     "branches": NETWORKS["branches"],
+    "blocks": lambda: load_graph("tests/golden/blocks.yaml"),
 }
 
 
