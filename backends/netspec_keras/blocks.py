@@ -43,7 +43,7 @@ from netspec.lowering.python.source import (
     TupleOf,
     Unpack,
 )
-from netspec_keras.layout import native_shape
+from netspec_keras.layout import native_name, native_shape
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # that arrive
@@ -171,7 +171,8 @@ class BlockFunctions:
 
 def layer_name(part: Part, path: str) -> Expression:
     """The name of a layer, or of a part within: in a block it begins with that of the instance."""
-    return Formatted((Name(NAME), path[len(part.path) :])) if part.path else Literal(path)
+    own = native_name(path[len(part.path) :])
+    return Formatted((Name(NAME), own)) if part.path else Literal(own)
 
 
 def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
@@ -259,10 +260,10 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign
         case _:
             return None
     last = parts[-1]
-    stem, dot, number = last.rpartition(".") if isinstance(last, str) else ("", "", "")
-    if not dot or not number.isdecimal():
+    stem, dash, number = last.rpartition("-") if isinstance(last, str) else ("", "", "")
+    if not dash or not number.isdecimal():
         return None
-    return (*parts[:-1], stem + dot), int(number), replace(statement, value=_renamed(statement.value, Literal(None)))
+    return (*parts[:-1], stem + dash), int(number), replace(statement, value=_renamed(statement.value, Literal(None)))
 
 
 def _renamed(applied: Expression, own: Expression) -> Expression:

@@ -14,6 +14,15 @@ TO_CHANNELS_FIRST: Final = (3, 1, 2)
 TO_CHANNELS_LAST: Final = (2, 3, 1)
 
 
+def native_name(path: str) -> str:
+    """What Keras calls the layer of a node or a part: in the name of a parameter PyTorch has no dots.
+
+    >>> native_name("layer1.0.conv1")
+    'layer1-0-conv1'
+    """
+    return path.replace(".", "-")
+
+
 def native_order(rank: int) -> tuple[int, ...]:
     """The canonical axis that stands at each native position.
 

@@ -17,7 +17,7 @@ from netspec.graph import Graph
 from netspec.lowering import Batch
 from netspec.ops.dropout import Dropping
 from netspec.types import TensorType
-from netspec_keras.layout import flattened_channels_last, native_order
+from netspec_keras.layout import flattened_channels_last, native_name, native_order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,10 @@ class DropoutLayers:
         self._flattened = flattened_channels_last(graph)
         self._ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropping)}
         self._types = {name: graph.type_of(name) for name in self._ops}
-        self._layers = [layer for layer in model.layers if layer.name in self._ops]  # not those that no output needs
-        self._drawing = [layer for layer in self._layers if layer.rate > 0]
+        nodes = {native_name(name): name for name in self._ops}
+        # Not those that no output needs.
+        self._layers = {nodes[layer.name]: layer for layer in model.layers if layer.name in nodes}
+        self._drawing = [layer for layer in self._layers.values() if layer.rate > 0]
 
     def arguments(self, batch: Batch, key: int, position: int) -> dict[str, Any]:
         """What a traced function takes: masks in Keras' layout, or seeds for the batch at this position in its step.
@@ -45,7 +47,7 @@ class DropoutLayers:
             drawn = np.random.SeedSequence([key, position]).generate_state(len(self._drawing))
             return {"seeds": drawn.astype(np.int64) % SEEDS}
         self._check(batch.masks, len(batch.labels))
-        masks = ((batch.masks[layer.name], self._flattened.get(layer.name)) for layer in self._layers)
+        masks = ((batch.masks[name], self._flattened.get(name)) for name in self._layers)
         return {"masks": tuple(_native(mask, flattened) for mask, flattened in masks)}
 
     @contextmanager
@@ -57,12 +59,12 @@ class DropoutLayers:
             yield
             return
         try:
-            for layer, mask in zip(self._layers, arguments["masks"], strict=True):
+            for (name, layer), mask in zip(self._layers.items(), arguments["masks"], strict=True):
                 # Past Keras, which would keep what is set on a layer.
-                vars(layer)["call"] = partial(_keep, mask, self._ops[layer.name].training_scale)
+                vars(layer)["call"] = partial(_keep, mask, self._ops[name].training_scale)
             yield
         finally:
-            for layer in self._layers:
+            for layer in self._layers.values():
                 vars(layer).pop("call", None)
 
     def _check(self, masks: Mapping[str, NDArray[np.bool_]], samples: int) -> None:

@@ -15,6 +15,7 @@ from netspec.lowering.python.source import (
     Assign,
     Call,
     Definition,
+    Do,
     Expression,
     For,
     Function,
@@ -31,10 +32,11 @@ from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.lowering.writer import PartsWriter
 from netspec.types import Dim, TensorType
 from netspec_keras.blocks import BlockFunctions, layer_name
-from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_shape
+from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_name, native_shape
 
 PACKAGE: Final = "netspec_keras"
 PAD: Final = "pad"  # the role of a padding
+GUARD: Final = "require_channels_last"
 # The layers that Keras lacks, and the module of `support/` that has each; what a file uses is copied into it.
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
@@ -66,6 +68,7 @@ SUPPORT: Final = {
     "PreciseRescaling": "precise_rescaling",
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
+    GUARD: "channels_last",
 }
 IMPORTS: Final = {
     "keras": "import keras",
@@ -138,7 +141,7 @@ class ModelWriter(PartsWriter[PartDraft]):
     ) -> None:
         """Say in which variable of its layer a node's weight is, and how it lies there; nothing if it has none."""
         if weight in node.weights:
-            shape, path = node.weights[weight].shape, f"{node.name}/{variable}"
+            shape, path = node.weights[weight].shape, f"{native_name(node.name)}/{variable}"
             self._bindings.append(Binding.of(f"{node.name}.{weight}", path, shape, axes, view, native_shape))
 
     def channels_last_of(self, value: str) -> TensorType | None:
@@ -156,6 +159,8 @@ class ModelWriter(PartsWriter[PartDraft]):
         blocks = BlockFunctions(graph, self._drafts, reserved)
         functions = blocks.define(self._root)
         function = self._function(*blocks.body(self._root))
+        if self._has_maps():
+            self._support[SUPPORT[GUARD]] = None
         support = [read_support(PACKAGE, module) for module in self._support]
         body: tuple[Definition, ...] = (*(s.definitions for s in support), *functions, function)
         imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, body)
@@ -171,6 +176,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         made = [
             Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs
         ]
+        required = [Do(call(GUARD))] if self._has_maps() else []
         received = _shapes([i.type for i in graph.inputs], "inputs")
         returned = _shapes([graph.type_of(output) for output in graph.main], "outputs")
         if graph.heads:
@@ -183,10 +189,15 @@ class ModelWriter(PartsWriter[PartDraft]):
         return Function(
             self._entry,
             (),
-            (*made, *body, *restored, Return(model)),
+            (*required, *made, *body, *restored, Return(model)),
             returns="keras.Model",
             docstring=f"{received} to {returned}; {count:,} weights.",
         )
+
+    def _has_maps(self) -> bool:
+        """Whether any value has an order of axes that Keras could be configured otherwise for."""
+        graph = self._graph
+        return any(value.rank == 4 for value in (*(i.type for i in graph.inputs), *(n.type for n in graph.nodes)))
 
     def _canonical(self, output: str, variables: Mapping[str, str], restored: list[Statement]) -> Name:
         """The variable of an output; a map flattened in the order H, W, C is brought to C, H, W for the caller."""
@@ -200,7 +211,9 @@ class ModelWriter(PartsWriter[PartDraft]):
             ("map_channels_first", call("layers.Permute", TO_CHANNELS_FIRST)),
             ("channels_first", call("layers.Flatten")),
         ):
-            named = Call(layer.function, layer.args, (("name", Literal(self._layer_name(f"{output}_{role}"))),))
+            named = Call(
+                layer.function, layer.args, (("name", Literal(native_name(self._layer_name(f"{output}_{role}")))),)
+            )
             restored.append(Assign(canonical, Call(named, (Name(variable),))))
             variable = canonical
         return Name(canonical)

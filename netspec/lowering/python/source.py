@@ -153,13 +153,13 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """`f"{name}.conv.{i}"`: a text with variables in it."""
+    """`f"{name}-conv-{i}"`: a text with variables in it."""
 
     parts: tuple[str | Name, ...]
 
     def __post_init__(self) -> None:
         for part in self.parts:
-            if isinstance(part, str) and not re.fullmatch(r"[\w.]*", part, re.ASCII):
+            if isinstance(part, str) and not re.fullmatch(r"[\w.-]*", part, re.ASCII):
                 raise ValueError(f"not a part of a name: {part!r}")
 
 

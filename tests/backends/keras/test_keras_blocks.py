@@ -45,18 +45,18 @@ def blocks() -> Graph:
 
 def test_a_family_has_a_function_a_block() -> None:
     functions = functions_of(load_graph("specs/resnet.yaml"))
-    assert list(functions) == ["projection", "bottleneck", "build_resnet50"]
-    assert 'for i in range(1, 6):\n        x = bottleneck(x, 256, name=f"layer3.{i}")\n' in functions["build_resnet50"]
+    assert list(functions) == ["require_channels_last", "projection", "bottleneck", "build_resnet50"]
+    assert 'for i in range(1, 6):\n        x = bottleneck(x, 256, name=f"layer3-{i}")\n' in functions["build_resnet50"]
 
 
 def test_layers_are_named_by_path(blocks: Graph) -> None:
     artifact = BACKEND.lower(blocks)
     model = BACKEND.load(artifact, initialize(blocks)).native
     names = {layer.name for layer in model.layers}
-    assert {node.name for node in blocks.nodes} <= names
+    assert {node.name.replace(".", "-") for node in blocks.nodes} <= names
     assert {b.path.partition("/")[0] for b in artifact.bindings} <= names
-    assert "units.4.squeeze.scale" in names
-    assert "units.1.conv_pad" in names
+    assert "units-4-squeeze-scale" in names
+    assert "units-1-conv_pad" in names
 
 
 def test_each_block_is_computed(blocks: Graph) -> None:
@@ -73,7 +73,7 @@ def test_an_instance_that_was_changed_has_a_function_of_its_own(blocks: Graph) -
 
 def test_scopes_that_are_lost_leave_flat_code(blocks: Graph) -> None:
     flat = replace(blocks, scopes=())
-    assert list(functions_of(flat)) == ["build_blocks"]
+    assert list(functions_of(flat)) == ["require_channels_last", "build_blocks"]
     assert all(isinstance(node, Node) for node in flat.nodes)
     check_values(flat)
 
@@ -115,9 +115,9 @@ def test_what_some_pad_is_padded_where_the_spec_says_so(tmp_path: Path) -> None:
     path.write_text(PADDED)
     graph = load_graph(path)
     functions = functions_of(graph)
-    assert list(functions) == ["unit", "build_padded"]
+    assert list(functions) == ["require_channels_last", "unit", "build_padded"]
     assert (
-        '    if kernel // 2 > 0:\n        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}.conv_pad")(x)\n'
+        '    if kernel // 2 > 0:\n        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}-conv_pad")(x)\n'
         in (functions["unit"])
     )
     assert "        if wide\n        else layers.ReLU(" in functions["unit"]
