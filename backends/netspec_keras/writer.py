@@ -15,7 +15,6 @@ from netspec.lowering.python.source import (
     Assign,
     Call,
     Definition,
-    Do,
     Expression,
     For,
     Function,
@@ -36,7 +35,6 @@ from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, nat
 
 PACKAGE: Final = "netspec_keras"
 PAD: Final = "pad"  # the role of a padding
-GUARD: Final = "require_channels_last"
 # The layers that Keras lacks, and the module of `support/` that has each; what a file uses is copied into it.
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
@@ -68,7 +66,6 @@ SUPPORT: Final = {
     "PreciseRescaling": "precise_rescaling",
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
-    GUARD: "channels_last",
 }
 IMPORTS: Final = {
     "keras": "import keras",
@@ -159,8 +156,6 @@ class ModelWriter(PartsWriter[PartDraft]):
         blocks = BlockFunctions(graph, self._drafts, reserved)
         functions = blocks.define(self._root)
         function = self._function(*blocks.body(self._root))
-        if self._has_maps():
-            self._support[SUPPORT[GUARD]] = None
         support = [read_support(PACKAGE, module) for module in self._support]
         body: tuple[Definition, ...] = (*(s.definitions for s in support), *functions, function)
         imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, body)
@@ -176,7 +171,6 @@ class ModelWriter(PartsWriter[PartDraft]):
         made = [
             Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs
         ]
-        required = [Do(call(GUARD))] if self._has_maps() else []
         received = _shapes([i.type for i in graph.inputs], "inputs")
         returned = _shapes([graph.type_of(output) for output in graph.main], "outputs")
         if graph.heads:
@@ -189,15 +183,10 @@ class ModelWriter(PartsWriter[PartDraft]):
         return Function(
             self._entry,
             (),
-            (*required, *made, *body, *restored, Return(model)),
+            (*made, *body, *restored, Return(model)),
             returns="keras.Model",
             docstring=f"{received} to {returned}; {count:,} weights.",
         )
-
-    def _has_maps(self) -> bool:
-        """Whether any value has an order of axes that Keras could be configured otherwise for."""
-        graph = self._graph
-        return any(value.rank == 4 for value in (*(i.type for i in graph.inputs), *(n.type for n in graph.nodes)))
 
     def _canonical(self, output: str, variables: Mapping[str, str], restored: list[Statement]) -> Name:
         """The variable of an output; a map flattened in the order H, W, C is brought to C, H, W for the caller."""

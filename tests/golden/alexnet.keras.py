@@ -94,22 +94,8 @@ class StandardDropout(layers.Dropout):
         return super().call(inputs, training=training) * (1 - self.rate)
 
 
-def require_channels_last() -> None:
-    """Layers take the order of axes from Keras' configuration, and here it is meant.
-
-    Raises:
-        ValueError: it is channels first.
-    """
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            "expected maps (N, H, W, C), Keras is configured for channels_first: call "
-            'keras.config.set_image_data_format("channels_last") before this'
-        )
-
-
 def build_alexnet() -> keras.Model:
     """(N, 224, 224, 3) to (N, 1000); 60,965,224 weights."""
-    require_channels_last()
     input = keras.Input((224, 224, 3), name="input")
     # (N, 227, 227, 3)
     x = layers.ZeroPadding2D(((0, 3), (0, 3)), name="conv1_pad")(input)

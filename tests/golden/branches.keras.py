@@ -74,22 +74,8 @@ class GroupedDense(layers.Layer):
         }
 
 
-def require_channels_last() -> None:
-    """Layers take the order of axes from Keras' configuration, and here it is meant.
-
-    Raises:
-        ValueError: it is channels first.
-    """
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            "expected maps (N, H, W, C), Keras is configured for channels_first: call "
-            'keras.config.set_image_data_format("channels_last") before this'
-        )
-
-
 def build_branches() -> keras.Model:
     """(N, 9, 7, 8) to (N, 4), (N, 1, 1, 8); 1,404 weights."""
-    require_channels_last()
     input = keras.Input((9, 7, 8), name="input")
     # (N, 9, 7, 8)
     stem = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(input)

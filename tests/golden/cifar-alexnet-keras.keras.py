@@ -8,22 +8,8 @@ import keras
 from keras import layers
 
 
-def require_channels_last() -> None:
-    """Layers take the order of axes from Keras' configuration, and here it is meant.
-
-    Raises:
-        ValueError: it is channels first.
-    """
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            "expected maps (N, H, W, C), Keras is configured for channels_first: call "
-            'keras.config.set_image_data_format("channels_last") before this'
-        )
-
-
 def build_cifar_alexnet_keras() -> keras.Model:
     """(N, 32, 32, 3) to (N, 10); 21,624,586 weights."""
-    require_channels_last()
     input = keras.Input((32, 32, 3), name="input")
     # (N, 8, 8, 96)
     x = layers.Conv2D(96, 11, strides=4, padding="same", name="conv1")(input)

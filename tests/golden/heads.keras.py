@@ -29,19 +29,6 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
         return outputs
 
 
-def require_channels_last() -> None:
-    """Layers take the order of axes from Keras' configuration, and here it is meant.
-
-    Raises:
-        ValueError: it is channels first.
-    """
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(
-            "expected maps (N, H, W, C), Keras is configured for channels_first: call "
-            'keras.config.set_image_data_format("channels_last") before this'
-        )
-
-
 def head(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """The block `head`: aux1."""
     x = layers.AveragePooling2D(2, name=f"{name}-pool")(x)  # (N, 6, 6, 8)
@@ -55,7 +42,6 @@ def head(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def build_heads() -> keras.Model:
     """(N, 24, 24, 3) to (N, 5), and 2 auxiliary for training; 2,443 weights."""
-    require_channels_last()
     input = keras.Input((24, 24, 3), name="input")
     x = layers.ZeroPadding2D(1, name="conv1_pad")(input)  # (N, 26, 26, 3)
     x = layers.Conv2D(8, 3, strides=2, name="conv1")(x)  # (N, 12, 12, 8)
