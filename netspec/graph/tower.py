@@ -9,7 +9,7 @@ from typing import Final
 from netspec.graph.graph import Graph, Hint, Input, Node, make_node
 from netspec.graph.localize import local_op
 from netspec.graph.placement import Crossing, Placement, Read, reads
-from netspec.graph.scopes import Scope
+from netspec.graph.scopes import Scope, ancestors, parent_of
 from netspec.graph.towers import axis_of
 from netspec.ops.base import Weights
 from netspec.ops.collective import COLLECTIVES
@@ -23,7 +23,8 @@ def tower_graph(placement: Placement) -> Graph:
     """The graph that each tower computes: the same in all of them, for they differ by their weights alone.
 
     Nodes keep their names, and so do weights. A node that exchanges is called after what it does and whose value it is,
-    as `gather_pool2`, and stands right after it. Outputs are whole.
+    as `gather_pool2`, and stands right after it; or first in the instance of a block that alone reads the value so,
+    called after what the block calls it, as `stage1.1.gather_input`. Outputs are whole.
     """
     crossings: dict[str, list[Crossing]] = {}
     for crossing in placement.crossings:
@@ -55,6 +56,9 @@ class _Build:
         self._placement, self._crossings = placement, crossings
         self.values: dict[str, Input | Node] = {value.name: value for value in placement.graph.inputs}
         self._names: dict[tuple[str, str], str] = {}
+        self._instances = {scope.path: scope for scope in placement.graph.scopes if not scope.is_stack}
+        self._entering: dict[str, list[Input | Node]] = {}  # what an instance exchanges before all else
+        self._begun: set[str] = set()
 
     def read(self, name: str, way: str) -> Input | Node:
         """The value as it is read: divided, whole for a share of the work, or whole."""
@@ -62,6 +66,11 @@ class _Build:
 
     def add(self, node: Node) -> None:
         """The tower's share of a node, and what becomes of its value."""
+        for path in ancestors(node.name):
+            self._begun.add(path)
+            for value in self._entering.pop(path, ()):
+                called = {given: name for name, given in self._instances[path].inputs}
+                self._exchange(value, path, called.get(value.name))
         own = self._placement.place_of[node.name]
         op = local_op(node.op, self._placement.towers) if own.divided else node.op
         inputs = [self.read(name, way) for name, way in reads(node, own).items()]
@@ -74,17 +83,34 @@ class _Build:
         self.exchange(made)
 
     def exchange(self, value: Input | Node) -> None:
-        """What crosses of a value: what is collected first, for the rest may be made of that."""
+        """What crosses of a value, here or in the instance that reads it."""
+        instance = self._only_reader(value.name)
+        if instance:
+            self._entering.setdefault(instance, []).append(value)
+        else:
+            self._exchange(value, parent_of(value.name))
+
+    def _only_reader(self, name: str) -> str:
+        """The innermost instance of a block, still to come, that holds all to which a value crosses; or empty."""
+        crossings = self._crossings.get(name, ())
+        if not crossings or name in self._placement.graph.outputs:
+            return ""
+        around = [set(ancestors(reader)) for crossing in crossings for reader in crossing.readers]
+        return max((set.intersection(*around) & self._instances.keys()) - self._begun, key=len, default="")
+
+    def _exchange(self, value: Input | Node, path: str, name: str | None = None) -> None:
+        """What is collected first, for the rest may be made of that."""
         ways = {"gather": "partial", "collect": "whole", "spread": "partial", "share": "divided"}
         for crossing in self._crossings.get(value.name, ()):
             source = self.read(value.name, "whole") if crossing.kind == "spread" else value
             op = COLLECTIVES[crossing.kind](towers=self._placement.towers, axis=axis_of(value.type))
-            node = make_node(self._free(crossing.kind, value.name), op, [source])
+            local = name or value.name.rpartition(".")[2]
+            node = make_node(self._free(path, f"{crossing.kind}_{local}"), op, [source])
             self.values[node.name] = node
             self._names[value.name, ways[crossing.kind]] = node.name
 
     def scope(self, scope: Scope) -> Scope:
-        """The scope with all forms in which it reads what its block receives."""
+        """The scope with all forms in which it receives what it reads."""
         within = f"{scope.path}."
         nodes = [value for value in self.values.values() if isinstance(value, Node) and value.name.startswith(within)]
         read = {name for node in nodes for name in node.inputs}
@@ -93,14 +119,12 @@ class _Build:
             place = self._placement.place_of.get(value)
             plain = "divided" if place is not None and place.divided else "whole"
             forms = {form: self._names.get((value, form), value if form == plain else "") for form in FORMS}
-            found = [(FORMS[form], own) for form, own in forms.items() if own in read]
+            found = [(FORMS[form], own) for form, own in forms.items() if own in read and not own.startswith(within)]
             inputs += [(f"{name}_{form}" if index else name, own) for index, (form, own) in enumerate(found)]
         return replace(scope, inputs=tuple(inputs))
 
-    def _free(self, kind: str, name: str) -> str:
-        """`stage1.gather_relu` for `stage1.relu`: it stands where the value does."""
-        scope, dot, own = name.rpartition(".")
-        found = f"{scope}{dot}{kind}_{own}"
+    def _free(self, path: str, local: str) -> str:
+        found = f"{path}.{local}" if path else local
         while found in self.values or found in self._placement.graph.values:
             found += "_"
         return found

@@ -156,15 +156,30 @@ blocks:
       fc: {op: dense, units: 8}
       sum: {op: add, inputs: [fc, input]}
 layers:
+  stem: {op: dense, units: 8}
   stage: {block: residual, repeat: 4}
   last: {op: layer_norm, axes: [2]}
 """
 
 
-def test_instances_that_receive_the_same_forms_of_a_value_share_a_class(tmp_path: Path) -> None:
-    """The first divides what it receives, and the others collect it: each receives the whole and its share of it."""
+def test_instances_exchange_what_they_alone_read_and_so_stay_a_chain(tmp_path: Path) -> None:
+    """What one hands to the next is one value, its share of it."""
     spec = tmp_path / "residual.yaml"
     spec.write_text(RESIDUAL)
-    source = str(BACKEND.lower(tower_graph(place(load_graph(spec), 2)).check()).content)
-    assert "self.stage = nn.ModuleList([Residual(), Residual(), Residual(), Residual2()])" in source
-    assert source.count("def forward(self, x: Tensor, input_share: Tensor)") == 2
+    graph = tower_graph(place(load_graph(spec), 2)).check()
+    assert {f"stage.{i}.collect_input" for i in range(4)} <= graph.values.keys()
+    source = str(BACKEND.lower(graph).content)
+    assert "*(Residual() for _ in range(3)), Residual(has_collect_sum=True)" in source
+
+
+def test_what_several_instances_read_is_exchanged_behind_it(tmp_path: Path) -> None:
+    spec = tmp_path / "residual.yaml"
+    spec.write_text(
+        RESIDUAL.replace(
+            "  last:", "  two: {block: residual, inputs: [stem]}\n  both: {op: add, inputs: [stage, two]}\n  last:"
+        )
+    )
+    graph = tower_graph(place(load_graph(spec), 2)).check()
+    names = [node.name for node in graph.nodes]
+    assert names[:3] == ["spread_input", "stem", "collect_stem"]
+    assert not {"stage.0.collect_input", "two.collect_input"} & {*names}
