@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from netspec.lowering.python.source import (
     Assign,
     Call,
     Definition,
+    Do,
     Expression,
     For,
     Function,
@@ -67,7 +69,11 @@ SUPPORT: Final = {
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
 }
+# Keras follows a model from its outputs to its inputs by recursion, a call for each operation on the way, and Python
+# allows a thousand calls within one another: of these the caller may have so many less.
+DEEPEST: Final = 700
 IMPORTS: Final = {
+    "sys": "import sys",
     "keras": "import keras",
     "layers": "from keras import layers",
     "ops": "from keras import ops",
@@ -87,6 +93,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         self._channels_last = flattened_channels_last(graph)
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
+        self._operations: Counter[str] = Counter()
 
     def apply(
         self,
@@ -121,6 +128,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         return self._give(node, value, features, self._homes[node.name].variable(node.name))
 
     def _give(self, node: Node, value: Expression, features: tuple[int, ...], variable: Name) -> Name:
+        self._operations[node.name] += 1
         comment = _shape(("N", *features)) if features else self._new_shape(node)
         home = self._homes[node.name]
         if value != variable:
@@ -179,14 +187,27 @@ class ModelWriter(PartsWriter[PartDraft]):
         inputs = [Name(variables[i.name]) for i in graph.inputs]
         restored: list[Statement] = []
         outputs = [self._canonical(output, variables, restored) for output in graph.outputs]
+        docstring = f"{received} to {returned}; {count:,} weights."
+        begun: list[Statement] = []
+        if (depth := self._depth()) > DEEPEST:
+            docstring += "\n\nKeras follows layers by recursion: `load_model` needs this limit as well."
+            limit = call("max", call("sys.getrecursionlimit"), depth + 1000)
+            begun.append(Do(call("sys.setrecursionlimit", limit)))
         model = call("keras.Model", _one_or_list(inputs), _one_or_list(outputs), name=module_name(graph.name))
         return Function(
             self._entry,
             (),
-            (*made, *body, *restored, Return(model)),
+            (*begun, *made, *body, *restored, Return(model)),
             returns="keras.Model",
-            docstring=f"{received} to {returned}; {count:,} weights.",
+            docstring=docstring,
         )
+
+    def _depth(self) -> int:
+        """How many operations follow one another, at most."""
+        depths = dict.fromkeys((value.name for value in self._graph.inputs), 0)
+        for node in self._graph.nodes:
+            depths[node.name] = max((depths[name] for name in node.inputs), default=0) + self._operations[node.name]
+        return max(depths.values())
 
     def _canonical(self, output: str, variables: Mapping[str, str], restored: list[Statement]) -> Name:
         """The variable of an output; a map flattened in the order H, W, C is brought to C, H, W for the caller."""

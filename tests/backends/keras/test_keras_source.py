@@ -1,6 +1,7 @@
 """The emitted source: readable, formatted, free of clashes and of code from the spec, made without Keras."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from netspec_keras import BACKEND
-from netspec_keras.writer import RESERVED, SUPPORT
+from netspec_keras.writer import DEEPEST, RESERVED, SUPPORT
 
+from netspec.lowering.python.module import load_source
 from netspec.lowering.support import read_support
 from netspec.testing.cases import sample_cases
 from netspec.testing.networks import NETWORKS, Chain
@@ -162,3 +164,18 @@ def test_weights_of_a_layer_that_no_output_needs():
     assert not gradients.weights["head.weight"].any()
     assert gradients.weights["conv.weight"].any()
     np.testing.assert_array_equal(model.weights()["head.weight"], weights["head.weight"])
+
+
+def test_a_model_deeper_than_pythons_recursion_is_built() -> None:
+    chain = Chain("deep", image=(4,))
+    for i in range(DEEPEST + 1):
+        chain.add(f"abs{i}", "abs")
+    artifact = BACKEND.lower(chain.graph())
+    build = getattr(load_source(str(artifact.content), "deep"), artifact.entry)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + DEEPEST)
+    try:
+        assert len(build().operations) == DEEPEST + 2
+    finally:
+        sys.setrecursionlimit(limit)
+    assert "setrecursionlimit" not in str(BACKEND.lower(head().graph()).content)
