@@ -111,7 +111,10 @@ def _report_interrupt() -> int:
 def _report(error: Exception) -> int:
     """What is said of an error, and its exit code."""
     if isinstance(error, click.ClickException):
-        error.show()
+        try:
+            error.show()
+        except OSError:
+            discard_output(sys.stderr)
         return error.exit_code
     if isinstance(error, NetspecError):
         print_error(error.message, error.hint)

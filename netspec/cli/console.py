@@ -27,15 +27,23 @@ def print_out(text: str = "") -> None:
 
 def print_note(text: str) -> None:
     """A line on stderr that is neither a result nor an error."""
-    print(text, file=sys.stderr, flush=True)
+    _tell(text)
 
 
 def print_error(message: str, hint: str = "") -> None:
     """An error on stderr, with its hint on a line of its own."""
-    print(f"{style('error:', RED, sys.stderr)} {message}", file=sys.stderr)
+    lines = [f"{style('error:', RED, sys.stderr)} {message}"]
     if hint:
-        print(f"{style('hint:', BOLD, sys.stderr)} {hint}", file=sys.stderr)
-    sys.stderr.flush()
+        lines.append(f"{style('hint:', BOLD, sys.stderr)} {hint}")
+    _tell("\n".join(lines))
+
+
+def _tell(text: str) -> None:
+    """A text on stderr; where that takes nothing, on a full disk or in a pipe without a reader, the exit code tells."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        discard_output(sys.stderr)
 
 
 def print_json(value: Any) -> None:
@@ -74,9 +82,9 @@ def style(text: str, code: str, stream: TextIO | None = None) -> str:
     return text if plain or not text else f"\x1b[{code}m{text}\x1b[0m"
 
 
-def discard_output() -> None:
-    """Send what is still to come on stdout nowhere: its reader has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard_output(stream: TextIO | None = None) -> None:
+    """Send what is still to come on a stream, stdout if none is given, nowhere: its reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
 
 
 @contextmanager

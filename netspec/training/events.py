@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 
@@ -107,5 +108,6 @@ class Observers(Observer):
 
     def close(self) -> None:
         """To all."""
-        for observer in self._observers:
-            observer.close()
+        with ExitStack() as stack:  # where one fails, the others are closed all the same
+            for observer in self._observers:
+                stack.callback(observer.close)

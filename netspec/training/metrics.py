@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import socket
+import struct
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,11 +28,15 @@ class MetricsFile(Observer):
     Args:
         path: the file; made, or continued.
         steps_done: what is kept of a file that is there.
+
+    Raises:
+        NetspecError: the disk takes no more.
     """
 
     def __init__(self, path: Path, steps_done: int) -> None:
         kept = [line for line in read_metrics(path) if line["kind"] == "note" or line["step"] <= steps_done]
         write_whole(path, "".join(f"{json.dumps(line)}\n" for line in kept))
+        self._path = path
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._every = 1
 
@@ -51,11 +59,13 @@ class MetricsFile(Observer):
         self._write({"kind": "epoch"} | asdict(event))
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. What it could not take has been told."""
+        with suppress(OSError):
+            self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
+        with _told(self._path):
+            self._file.write(json.dumps(line) + "\n")
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
@@ -73,33 +83,75 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class TensorBoard(Observer):
-    """Scalars for TensorBoard, by optimizer step.
+    """Scalars for TensorBoard, by optimizer step: a record a step and an epoch, each written before the next begins.
+
+    tensorboardX has the messages. Its own writer hands them to a thread, which ends when the disk is full: what then
+    hands it more waits without end.
+
+    Args:
+        folder: of the event files; each session of a run adds one.
+        steps_done: what TensorBoard keeps of the sessions before.
 
     Raises:
-        NetspecError: tensorboardX is not installed.
+        NetspecError: tensorboardX is not installed, or the disk takes no more.
     """
 
     def __init__(self, folder: Path, steps_done: int) -> None:
         try:
-            from tensorboardX import SummaryWriter  # noqa: PLC0415 # one command alone writes events
+            from tensorboardX import record_writer  # noqa: PLC0415 # one command alone writes events
+            from tensorboardX.proto import event_pb2, summary_pb2  # noqa: PLC0415
         except ImportError as error:
             raise NetspecError(
                 "writing TensorBoard events needs tensorboardX, not installed here", "pip install 'netspec[train]'"
             ) from error
-        self._writer = SummaryWriter(str(folder), purge_step=steps_done + 1 if steps_done else None)
+        self._events, self._summaries, self._checksum = event_pb2, summary_pb2, record_writer.masked_crc32c
+        self._path = folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab", buffering=0)
+        self._write(file_version="brain.Event:2")
+        if steps_done:
+            begin = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._write(step=steps_done + 1, session_log=begin)
 
     def step(self, event: StepDone) -> None:
         """Loss, error, rate and speed of the step."""
-        for tag in ("loss", "error", "rate", "images_per_second"):
-            self._writer.add_scalar(f"step/{tag}", getattr(event, tag), event.step)
+        tags = ("loss", "error", "rate", "images_per_second")
+        self._scalars(event.step, {f"step/{tag}": getattr(event, tag) for tag in tags})
 
     def epoch(self, event: EpochDone) -> None:
         """Losses and errors of the epoch."""
+        named = {}
         for name, value in asdict(event).items():
             split, _, tag = name.partition("_")
             if split in {"training", "validation"} and value is not None:
-                self._writer.add_scalar(f"{split}/{tag}", value, event.step)
+                named[f"{split}/{tag}"] = value
+        self._scalars(event.step, named)
 
     def close(self) -> None:
-        """Write what is buffered."""
-        self._writer.close()
+        """Close the file."""
+        self._file.close()
+
+    def _scalars(self, step: int, values: dict[str, float]) -> None:
+        value = [self._summaries.Summary.Value(tag=tag, simple_value=number) for tag, number in values.items()]
+        self._write(step=step, summary=self._summaries.Summary(value=value))
+
+    def _write(self, **fields: Any) -> None:
+        """An event as a record of TensorFlow's: its length and its bytes, each with a checksum."""
+        content = self._events.Event(wall_time=time.time(), **fields).SerializeToString()
+        length = struct.pack("<Q", len(content))
+        record = b"".join(part + struct.pack("<I", self._checksum(part)) for part in (length, content))
+        with _told(self._path):
+            while record:
+                record = record[self._file.write(record) :]
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Within it, what the disk does not take is told with its place."""
+    try:
+        yield
+    except OSError as error:
+        raise NetspecError(
+            f"cannot write {path}: {error.strerror}", "mend that; --resume goes on from the last checkpoint"
+        ) from error

@@ -264,6 +264,13 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
+@pytest.mark.parametrize("arguments", [["check", "MISSING"], ["--nosuch"]])
+def test_an_error_that_cannot_be_told_keeps_its_exit_code(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "netspec", *arguments]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, check=False).returncode == 2
+
+
 def test_a_table_fits_80_columns_and_is_whole_in_a_pipe() -> None:
     printed = in_terminal(80, "show", ALEXNET)
     rows = plain(printed).splitlines()[2:]

@@ -16,7 +16,6 @@ from netspec.training.study.record import StudyRun, read_record, runs_of
 
 State = Literal["waiting", "begun", "failed", "finished"]
 
-
 @dataclass(frozen=True)
 class Reached:
     """When the target was first reached: at the end of this epoch, after these seconds of training."""
@@ -125,14 +124,15 @@ def measure(study: Study, out: Path) -> list[MemberResult]:
         NetspecError: a file was edited.
     """
     runs = runs_of(study, out)
-    first = recipe_of(study.members[0].spec).model_dump(mode="json")
+    # Without the seeds, which the study says for all of its members.
+    recipes = [recipe_of(member.spec).model_dump(mode="json", exclude={"seed"}) for member in study.members]
     return [
         MemberResult(
             member,
             tuple(_measure(run, study.target) for run in runs if run.member is member),
-            tuple(differences(first, recipe_of(member.spec).model_dump(mode="json"))),
+            tuple(differences(recipes[0], own)),
         )
-        for member in study.members
+        for member, own in zip(study.members, recipes, strict=True)
     ]
 
 

@@ -81,6 +81,11 @@ def test_figures_are_these(study: Study, left: Path) -> None:
     ]
 
 
+def test_a_seed_is_no_difference_of_recipes(write_study: WriteStudy, tmp_path: Path) -> None:
+    study = read_study(write_study(("learning_rate: 1e-6", "learning_rate: 1e-6, training.seed: 5")))
+    assert [each.path for each in measure(study, tmp_path)[1].recipe] == ["optimizer.learning_rate"]
+
+
 def test_the_target_may_be_the_validation_error(study: Study, left: Path) -> None:
     wide, _ = measure(replace(study, target=Target(validation_error=0.3)), left)
     assert wide.epochs == Spread(pytest.approx((3 + 3 + 4) / 3), pytest.approx(statistics.stdev([3, 3, 4])), 3)
