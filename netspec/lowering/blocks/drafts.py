@@ -105,13 +105,16 @@ class PartDraft:
         scope = self.part.scope
         if scope is None or not scope.block:
             return Given()
-        first, *rest = zip(self.part.inputs, self.received, strict=True) if self.received else [(None, None)]
         hints: Hints = scope.arguments
-        if first[1] is not None and first[1].features:
-            hints = (*hints, (channels, _channels_of(first[1])))
-        named = [(f"{name_of_input(self.part, value)}_channels", type) for value, type in rest if type.features]
-        others = tuple((name, _channels_of(type)) for name, type in named if name != "_channels")
-        return Given((*hints, *others), scope.formulas, scope.seen, channels, tuple(name for name, _ in others))
+        if self.received and self.received[0].features:
+            hints = (*hints, (channels, _channels_of(self.received[0])))
+        rest = zip(self.part.inputs[1:], self.received[1:], strict=True)
+        named = [(name_of_input(self.part, value), type) for value, type in rest if type.features]
+        others = tuple((f"{name}_channels", _channels_of(type)) for name, type in named if name)
+        received = {self.variables[v]: f"{name_of_input(self.part, v)}_channels" for v in self.part.inputs[1:]}
+        received |= {self.variables[v]: channels for v in self.part.inputs[:1]}
+        names = tuple(name for name, _ in others)
+        return Given((*hints, *others), scope.formulas, scope.seen, channels, names, received)
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """What its variables are called in source, by what they are called until then."""

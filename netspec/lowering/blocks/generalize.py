@@ -16,7 +16,7 @@ from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import ABSENT
 from netspec.lowering.blocks.parameters import ParameterNaming, Place
 from netspec.lowering.blocks.template import Draft, Signature, Signatures, Template, Unit
-from netspec.lowering.python.rewrite import children_of, rename, with_children
+from netspec.lowering.python.rewrite import children_of, names_in, rename, with_children
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
@@ -189,9 +189,10 @@ class Generalizer:
         if any(unit is None for unit in own):
             has = naming.flag(fullest.name, tuple(unit is not None for unit in own), fullest.pads)
         setup = []
+        arriving = naming.received_by({name for statement in fullest.run for name in names_in(statement.value)})
         for index, made in enumerate(fullest.setup):
             values = [None if unit is None else unit.setup[index].value for unit in own]
-            value = self._walk(values, naming, Place(fullest.name, made.target.rpartition(".")[2]))
+            value = self._walk(values, naming, Place(fullest.name, made.target.rpartition(".")[2], arriving=arriving))
             setup.append(replace(made, value=_where(has, value, self._absent)))
         run: list[Statement] = []
         for index, statement in enumerate(fullest.run):
