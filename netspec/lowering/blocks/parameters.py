@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from netspec.lowering.blocks.kinds import ANY, PER_AXIS, SIZE, Kinds, kinds_of, may_name
+from netspec.lowering.blocks.kinds import ANY, PER_AXIS, Kinds, kinds_of, may_name
 from netspec.lowering.blocks.known import (
     ABSENT,
     Given,
@@ -23,6 +23,7 @@ from netspec.lowering.blocks.known import (
     multiple_of,
     names_of,
 )
+from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
 
@@ -52,44 +53,6 @@ def _annotation(value: object) -> str:
     if isinstance(value, tuple):
         return f"tuple[{', '.join(_annotation(item) for item in value)}]"
     return "None" if value is None else type(value).__name__
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a number stands.
-
-    Attributes:
-        member: in what is emitted for which member of the block.
-        owner: what it is called if nothing else has a name for it: after this,
-        role: and after the argument that it is; `size` of one without a name.
-        kinds: of the argument.
-        default: of the argument, where it has one.
-        arriving: the hint that says how many channels the member receives, if it receives what the block does.
-    """
-
-    member: str
-    owner: str
-    role: str = "size"
-    kinds: Kinds = SIZE
-    default: LiteralValue = None
-    arriving: str = ""
-
-
-def _spread(values: Vector) -> Vector:
-    """Numbers that stand for each axis, or side, as tuples where some are: 2 beside (1, 4) is (2, 2)."""
-    lengths = {len(value) for value in values if isinstance(value, tuple)}
-    if len(lengths) != 1:
-        return values
-    (length,) = lengths
-    whole = [(value,) * length if type(value) is int else value for value in values]
-    columns = [
-        _spread(tuple(value[index] if isinstance(value, tuple) else ABSENT for value in whole))
-        for index in range(length)
-    ]
-    return tuple(
-        tuple(column[row] for column in columns) if isinstance(value, tuple) else value
-        for row, value in enumerate(whole)
-    )
 
 
 class ParameterNaming:
@@ -284,7 +247,7 @@ class ParameterNaming:
     def _elements(self, values: Vector, place: Place) -> TupleOf | None:
         """Tuples element by element, `(in_channels, 1, 1)`; nothing where one of them is not known."""
         if place.kinds & PER_AXIS:
-            values = _spread(values)
+            values = spread(values)
         present = [value for value in values if value is not ABSENT]
         if not all(isinstance(value, tuple) and len(value) == len(present[0]) for value in present):
             return None
