@@ -27,6 +27,7 @@ from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
     Call,
+    Conditional,
     Expression,
     For,
     Formatted,
@@ -155,11 +156,13 @@ def layer_name(part: Part, path: str) -> Expression:
 
 
 def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
-    """The variables between which one layer, or one call, stands."""
-    if len(run) == 1 and isinstance(run[0], Assign):
-        read = set(variables_in(run[0]))
-        if len(read) == 1:
-            return read.pop(), run[0].target
+    """The variables between which one layer, one call, or one loop stands."""
+    match run:
+        case [Assign(started, Name(source)), Assign(target, Repeated())] if started == target:
+            return source, target
+        case [Assign(target) as statement]:
+            read = set(variables_in(statement))
+            return (read.pop(), target) if len(read) == 1 else None
     return None
 
 
@@ -199,13 +202,17 @@ def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Sta
     yield For(counter, repeated.start, repeated.count, (body,))
 
 
-def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For]:
+def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For | If]:
     """The statements; calls in a row that differ in the number at the end of the name as one in a loop."""
     index = 0
     while index < len(statements):
         own = statements[index]
         if isinstance(own, Assign) and isinstance(own.value, Repeated):
             yield from _written_loop(own.target, own.value, counter)
+            index += 1
+            continue
+        if isinstance(own, Assign) and isinstance(own.value, Conditional) and isinstance(own.value.value, Repeated):
+            yield If(own.value.test, tuple(_written_loop(own.target, own.value.value, counter)))
             index += 1
             continue
         first = _numbered(statements[index])

@@ -143,7 +143,7 @@ def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) 
     return tuple(s for s in renamed if not (isinstance(s, Assign) and s.value == Name(s.target)))
 
 
-def with_conditions(statements: Iterable[Statement | For]) -> Iterator[Statement | For | If]:
+def with_conditions(statements: Iterable[Statement | For | If]) -> Iterator[Statement | For | If]:
     """The statements; those that may leave a variable as it is stand under the condition alone, all in a row."""
     waiting: If | None = None
     for statement in statements:

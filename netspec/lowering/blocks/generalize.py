@@ -170,12 +170,14 @@ class Generalizer:
         has: Expression | None = None
         if any(unit is None for unit in own):
             has = naming.flag(fullest.name, tuple(unit is not None for unit in own), fullest.pads)
+        lacking = [unit is None for unit in own]
         setup = []
         arriving = naming.received_by({name for statement in fullest.run for name in names_in(statement.value)})
         for index, made in enumerate(fullest.setup):
             values = [None if unit is None else unit.setup[index].value for unit in own]
             value = self._walk(values, naming, Place(fullest.name, made.target.rpartition(".")[2], arriving=arriving))
-            setup.append(replace(made, value=_where(has, value, self._absent)))
+            none = naming.repeats_none(value, lacking)
+            setup.append(replace(made, value=value if none else _where(has, value, self._absent)))
         run: list[Statement] = []
         for index, statement in enumerate(fullest.run):
             same = [None if unit is None else unit.run[index] for unit in own]
@@ -184,7 +186,8 @@ class Generalizer:
                 naming,
                 Place(fullest.pads or fullest.name, fullest.name),
             )
-            value = _where(has, value, otherwise)
+            if not _is_passed_on(statement, value) and not naming.repeats_none(value, lacking):
+                value = _where(has, value, otherwise)
             run.append(replace(statement, value=value))
             if has is not None or len({_comment(other) for other in same if other is not None}) > 1:
                 run[-1] = _bare(run[-1])
@@ -283,6 +286,11 @@ class Generalizer:
 def _may_be_unpadded(member: str, draft: Draft, fullest: Draft) -> bool:
     """Whether the spec says by an expression that a member has padding in one instance, and none in the other."""
     return fullest.given.pads(member) is True and draft.given.pads(member) is False
+
+
+def _is_passed_on(statement: Statement, value: Expression) -> bool:
+    """Whether a statement gives what it reads, before a loop begins: so it does without the loop."""
+    return isinstance(statement, Assign) and isinstance(value, Name)
 
 
 def _where(has: Expression | None, value: Expression, otherwise: Expression | None) -> Expression:

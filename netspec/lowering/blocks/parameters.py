@@ -25,7 +25,7 @@ from netspec.lowering.blocks.known import (
 )
 from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.python.expressions import LOGIC
-from netspec.lowering.python.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
+from netspec.lowering.python.source import Binary, Call, Expression, Literal, LiteralValue, Name, Repeated, TupleOf
 
 _GIVEN: Final = ("out_channels", "out_features", "filters", "units")
 _SPOKEN: Final = {"p": "rate", "target_shape": "shape"}  # what an argument is called where its function does not stand
@@ -109,6 +109,14 @@ class ParameterNaming:
     def computed(self) -> tuple[tuple[str, Expression], ...]:
         """What is computed from parameters before anything else, by name, each from those before."""
         return tuple(self._computed.items())
+
+    def repeats_none(self, value: Expression, lacking: Sequence[bool]) -> bool:
+        """Whether something is repeated, and not once where it is lacking: that need not be said."""
+        inner = value.args[0] if isinstance(value, Call) and len(value.args) == 1 else value
+        if not isinstance(inner, Repeated) or not set(names_of(inner.number)) <= set(self._known.vectors):
+            return False
+        counts = self._known.vector(inner.number)
+        return any(lacking) and all(count == 0 for count, none in zip(counts, lacking, strict=True) if none)
 
     def received_by(self, read: Collection[str]) -> str:
         """The hint of the channels that a member receives which reads these variables; empty of what is made within."""
