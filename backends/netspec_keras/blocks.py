@@ -23,6 +23,7 @@ from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import starts_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
 from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
@@ -74,7 +75,9 @@ class BlockFunctions:
             generalizer = Generalizer(self._signature, self._taken)
             groups = generalizer.group([self._draft(part) for part in parts])
             variants = [[parts[each] for each in members] for members, _ in groups]
-            for wanted, own, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
+            templates = [template for _, template in groups]
+            names = _by_depth(block, templates) or variant_names(block, variants)
+            for wanted, own, template in zip(names, variants, templates, strict=True):
                 functions.append(self._function(identifier(wanted), own, template))
         return functions
 
@@ -148,6 +151,15 @@ class BlockFunctions:
         counter = available("i", {*reserved, *names.values()})
         variables = {value: names[own] for value, own in draft.variables.items() if own in names}
         return tuple(with_conditions(_loops(statements, counter))), variables
+
+
+def _by_depth(block: str, templates: Sequence[Template]) -> list[str]:
+    """What two functions are called of which one convolves each channel by itself; empty of others."""
+    deep = [
+        any("layers.DepthwiseConv2D" in names_in(own.value) for unit in template.units for own in unit.run)
+        for template in templates
+    ]
+    return [f"{block}_depthwise" if own else block for own in deep] if sorted(deep) == [False, True] else []
 
 
 def layer_name(part: Part, path: str) -> Expression:

@@ -141,3 +141,23 @@ def test_instances_that_differ_in_form_share_a_function() -> None:
 
 def test_functions_that_differ_are_called_after_where_they_are_used() -> None:
     assert list(functions_of(load_graph("specs/mobilenet-v3-small.yaml")))[:2] == ["conv_bn", "conv_bn_depthwise"]
+
+
+def test_of_two_functions_the_one_of_depthwise_convolutions_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        """name: ghosts
+input: {shape: [4, 6, 6]}
+blocks:
+  conv:
+    parameters: {filters: {type: integer}, groups: 1}
+    layers:
+      conv: {op: conv2d, filters: "${filters}", kernel_size: 3, padding: 1, groups: "${groups}"}
+layers:
+  primary: {block: conv, filters: 8}
+  cheap: {block: conv, filters: 8, groups: 8}
+  again: {block: conv, filters: 6}
+  last: {block: conv, filters: 6, groups: 6}
+"""
+    )
+    assert list(functions_of(load_graph(path))) == ["conv", "conv_depthwise", "build_ghosts"]
