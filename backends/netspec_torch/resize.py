@@ -17,14 +17,16 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Resize)
 def resize(op: Resize, node: Node, out: ModuleWriter) -> None:
-    """`F.interpolate`, by one of its modes; a layer of our own for rules that it has not."""
+    """`nn.Upsample` by a power of two, `F.interpolate` to a size; a layer of our own for rules that they have not."""
     (x,), size = out.inputs(node), pair(op.target)
     settings = _settings(op, node)
     if settings is not None:
-        scales = "align_corners" not in settings and out.all_alike(node, _is_scaled)
-        factor = op.target.height // node.input_types[0].features[1]
-        target: dict[str, LiteralValue] = {"size": (op.target.height, op.target.width)}
-        out.assign(node, call("F.interpolate", x, **({"scale_factor": factor} if scales else target), **settings))
+        if "align_corners" not in settings and out.all_alike(node, _is_scaled):
+            factor = op.target.height // node.input_types[0].features[1]
+            layer = out.declare(node, "nn.Upsample", scale_factor=factor, **settings)
+            out.assign(node, call(layer, x))
+        else:
+            out.assign(node, call("F.interpolate", x, size=(op.target.height, op.target.width), **settings))
         return
     out.support("resize2d")
     rounding: dict[str, LiteralValue] = {"rounding": op.rounding} if op.mode == "nearest" else {}

@@ -75,7 +75,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             "        self.lateral = Conv(\n            skip_channels, filters // 2 if split else filters, relu=False\n",
         ),
         ("torch", "        self.fuse = Conv((filters // 2 if split else filters) * 2, filters, kernel=3)\n"),
-        ("torch", "scale_factor=self.scale"),
+        ("torch", '        self.larger = nn.Upsample(scale_factor=scale, mode="nearest")\n'),
         ("keras", "\n    for i in range(count - 1):\n"),
         ("keras", 'padding="same"'),
     ],
