@@ -23,11 +23,13 @@ from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import starts_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
 from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
     Attribute,
     Call,
+    Conditional,
     Expression,
     For,
     Formatted,
@@ -76,7 +78,9 @@ class BlockFunctions:
             generalizer = Generalizer(self._signature, self._taken)
             groups = generalizer.group([self._draft(part) for part in parts])
             variants = [[parts[each] for each in members] for members, _ in groups]
-            for wanted, own, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
+            templates = [template for _, template in groups]
+            names = _by_depth(block, templates) or variant_names(block, variants)
+            for wanted, own, template in zip(names, variants, templates, strict=True):
                 functions.append(self._function(identifier(wanted), own, template))
         return functions
 
@@ -169,6 +173,15 @@ class BlockFunctions:
         return tuple(with_conditions(_loops(statements, counter))), variables
 
 
+def _by_depth(block: str, templates: Sequence[Template]) -> list[str]:
+    """What two functions are called of which one convolves each channel by itself; empty of others."""
+    deep = [
+        any("layers.DepthwiseConv2D" in names_in(own.value) for unit in template.units for own in unit.run)
+        for template in templates
+    ]
+    return [f"{block}_depthwise" if own else block for own in deep] if sorted(deep) == [False, True] else []
+
+
 def layer_name(part: Part, path: str) -> Expression:
     """The name of a layer, or of a part within: in a block it begins with that of the instance."""
     own = native_name(path[len(part.path) :])
@@ -176,11 +189,13 @@ def layer_name(part: Part, path: str) -> Expression:
 
 
 def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
-    """The variables between which one layer, or one call, stands."""
-    if len(run) == 1 and isinstance(run[0], Assign):
-        read = set(variables_in(run[0]))
-        if len(read) == 1:
-            return read.pop(), run[0].target
+    """The variables between which one layer, one call, or one loop stands."""
+    match run:
+        case [Assign(started, Name(source)), Assign(target, Repeated())] if started == target:
+            return source, target
+        case [Assign(target) as statement]:
+            read = set(variables_in(statement))
+            return (read.pop(), target) if len(read) == 1 else None
     return None
 
 
@@ -220,13 +235,17 @@ def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Sta
     yield For(counter, repeated.start, repeated.count, (body,))
 
 
-def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For]:
+def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For | If]:
     """The statements; calls in a row that differ in the number at the end of the name as one in a loop."""
     index = 0
     while index < len(statements):
         own = statements[index]
         if isinstance(own, Assign) and isinstance(own.value, Repeated):
             yield from _written_loop(own.target, own.value, counter)
+            index += 1
+            continue
+        if isinstance(own, Assign) and isinstance(own.value, Conditional) and isinstance(own.value.value, Repeated):
+            yield If(own.value.test, tuple(_written_loop(own.target, own.value.value, counter)))
             index += 1
             continue
         first = _numbered(statements[index])

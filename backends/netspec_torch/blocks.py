@@ -137,10 +137,11 @@ class BlockClasses:
             self._made[part.path] = call(made, *positional, **named)
         return self._render(parts[template.fullest], made, describe_instances(parts), template)
 
-    def _kept(self, draft: ModuleDraft, template: Template) -> dict[str, str]:
+    def _kept(self, template: Template) -> dict[str, str]:
         """The attributes that hold the parameters, and what is computed from them, that `forward` reads."""
         read = {name for unit in template.units for statement in unit.run for name in names_in(statement.value)}
-        taken = {*MODULE_ATTRIBUTES, *(draft.attribute(member) for member in draft.part.members)}
+        layers = {made.target.removeprefix("self.") for unit in template.units for made in unit.setup}
+        taken = {*MODULE_ATTRIBUTES, *layers}
         kept: dict[str, str] = {}
         for own in template.names:
             if own in read:
@@ -152,7 +153,7 @@ class BlockClasses:
     def _render(self, part: Part, made: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]
         names = template.join(draft.names(LOCALS))
-        kept = self._kept(draft, template)
+        kept = self._kept(template)
         run = [rename(statement, kept) for unit in template.units for statement in unit.run]
         body = tuple(with_conditions(named_statements(run, names)))
         variables = {value: names[own] for value, own in draft.variables.items() if own in names}

@@ -17,16 +17,29 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Resize)
 def resize(op: Resize, node: Node, out: ModuleWriter) -> None:
-    """`F.interpolate`, by one of its modes; a layer of our own for rules that it lacks."""
+    """`nn.Upsample` by a power of two, `F.interpolate` to a size; a layer of our own for rules that they lack."""
     (x,), size = out.inputs(node), pair(op.target)
     settings = _settings(op, node)
     if settings is not None:
-        out.assign(node, call("F.interpolate", x, size=(op.target.height, op.target.width), **settings))
+        if "align_corners" not in settings and out.all_alike(node, _is_scaled):
+            factor = op.target.height // node.input_types[0].features[1]
+            layer = out.declare(node, "nn.Upsample", scale_factor=factor, **settings)
+            out.assign(node, call(layer, x))
+        else:
+            out.assign(node, call("F.interpolate", x, size=(op.target.height, op.target.width), **settings))
         return
     out.support("resize2d")
     rounding: dict[str, LiteralValue] = {"rounding": op.rounding} if op.mode == "nearest" else {}
     layer = out.declare(node, "Resize2d", size, mode=op.mode, coordinates=op.coordinates, **rounding)
     out.assign(node, call(layer, x))
+
+
+def _is_scaled(node: Node) -> bool:
+    """Whether a map becomes 2, 4, 8, … times as large: torch divides by that without rounding."""
+    _, height, width = node.input_types[0].features
+    factor = node.type.features[1] // height
+    whole = node.type.features[1:] == (factor * height, factor * width)
+    return whole and factor > 1 and factor & (factor - 1) == 0
 
 
 def _settings(op: Resize, node: Node) -> dict[str, LiteralValue] | None:

@@ -137,7 +137,7 @@ class Branches(nn.Module):
         self.scale = (
             ConvBn(in_channels, filters, stride=stride) if kernel > 1 else nn.Identity()
         )
-        self.skip = nn.BatchNorm2d(filters) if has_skip else nn.Identity()
+        self.skip = nn.BatchNorm2d(in_channels) if has_skip else nn.Identity()
 
     def forward(self, input: Tensor) -> Tensor:
         main = self.main(input)

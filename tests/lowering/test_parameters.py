@@ -10,7 +10,8 @@ from netspec.graph import Formula
 from netspec.lowering.blocks.formulas import UNKNOWN, read_formula, value_in
 from netspec.lowering.blocks.kinds import kinds_of, may_name
 from netspec.lowering.blocks.known import ABSENT, Given
-from netspec.lowering.blocks.parameters import ParameterNaming, Place
+from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.places import Place
 from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.source import Binary, Literal, Name, Negative, TupleOf
 
@@ -228,6 +229,8 @@ def test_what_only_some_have_is_said_by_the_spec_where_its_names_are_used() -> N
         ("a < 9", True),
         ("t == t", True),
         ("t == 't'", False),
+        ("r > 0", True),
+        ("r * 2", UNKNOWN),
         ("t == 'text' and a > 9", False),
         ("t == 'text' and a", UNKNOWN),
         ("a < 3 or t == 't' or a == 7", True),
@@ -243,7 +246,7 @@ def test_what_only_some_have_is_said_by_the_spec_where_its_names_are_used() -> N
 )
 def test_a_formula_is_computed_or_left_alone(code: str, value: object) -> None:
     expression = read_formula(code)
-    seen = {"a": 7, "b": (3, 5), "c": {"d": 4}, "t": "text"}
+    seen = {"a": 7, "b": (3, 5), "c": {"d": 4}, "t": "text", "r": 0.5}
     assert (UNKNOWN if expression is None else value_in(expression, seen)) == value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from netspec.lowering.blocks.template import Draft, Unit
 from netspec.lowering.python.rewrite import rename
@@ -26,6 +27,25 @@ class Aligned:
     results: tuple[str, ...]
     passed: Mapping[str, str]
     sources: Mapping[str, str]
+
+
+class Group:
+    """Instances that share their code.
+
+    Attributes:
+        fullest: the one that has a unit in each place.
+        members: by position, the fullest first.
+        names: what is in each place, empty for nothing.
+        others: the form of each unit that some have in the place of another, by place and name.
+        sources: what is passed on where a unit that merges several is left out, by the variable of that.
+    """
+
+    def __init__(self, fullest: Draft) -> None:
+        self.fullest = fullest
+        self.members: dict[int, Aligned] = {}
+        self.names: list[frozenset[str]] = [frozenset()] * len(fullest.units)
+        self.others: dict[tuple[int, str], tuple[Any, ...]] = {}
+        self.sources: dict[str, str] = {}
 
 
 def align(draft: Draft, fullest: Draft) -> Aligned | None:

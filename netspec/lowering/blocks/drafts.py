@@ -113,9 +113,11 @@ class PartDraft:
         scope = self.part.scope
         if scope is None or not scope.block:
             return Given()
-        arriving = tuple((name, count) for name, (_, count) in self.channels(channels).items())
-        others = tuple(name for name, _ in arriving if name != channels)
-        return Given((*scope.arguments, *arriving), scope.formulas, scope.seen, channels, others)
+        arriving = self.channels(channels)
+        hints = (*scope.arguments, *((name, count) for name, (_, count) in arriving.items()))
+        others = tuple(name for name in arriving if name != channels)
+        received = {self.variables[value]: name for name, (value, _) in arriving.items()}
+        return Given(hints, scope.formulas, scope.seen, channels, others, received)
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """What its variables are called in source, by what they are called until then."""
@@ -144,7 +146,7 @@ def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) 
     return tuple(s for s in renamed if not (isinstance(s, Assign) and s.value == Name(s.target)))
 
 
-def with_conditions(statements: Iterable[Statement | For]) -> Iterator[Statement | For | If]:
+def with_conditions(statements: Iterable[Statement | For | If]) -> Iterator[Statement | For | If]:
     """The statements; those that may leave a variable as it is stand under the condition alone, all in a row."""
     waiting: If | None = None
     for statement in statements:

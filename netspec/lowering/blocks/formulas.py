@@ -64,8 +64,8 @@ def read_formula(code: str) -> Expression | None:
 
 def _translate(node: ast.expr) -> Expression | None:
     match node:
-        case ast.Constant(value=bool() | int() | float() | str() as value):
-            return Literal(value)
+        case ast.Constant(value=bool() | int() | float() | str() as constant):
+            return Literal(constant)
         case ast.Name(id=name):
             return Name(name)
         case ast.Attribute(value=inner, attr=attribute) if value := _translate(inner):
@@ -125,6 +125,12 @@ def value_in(expression: Expression, seen: Mapping[str, object]) -> Any:
 
 
 def _compute(sign: str, left: Any, right: Any) -> Any:
+    if (
+        sign in COMPARISONS.values()
+        and float in (type(left), type(right))
+        and {type(left), type(right)} <= {int, float}
+    ):
+        return _COMPUTE[sign](left, right)
     if type(left) is not int or type(right) is not int or max(abs(left), abs(right)) > MOST:
         same = sign in ("==", "!=") and type(left) is type(right) and type(left) in (bool, str, float)
         return _COMPUTE[sign](left, right) if same else UNKNOWN

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from netspec.lowering.blocks.align import Aligned, align
+from netspec.lowering.blocks.align import Group, align
 from netspec.lowering.blocks.branches import given_without, idle_in, joined_in
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import ABSENT
-from netspec.lowering.blocks.parameters import ParameterNaming, Place
+from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.places import Place
 from netspec.lowering.blocks.template import Draft, Signature, Signatures, Template, Unit
-from netspec.lowering.python.rewrite import children_of, rename, with_children
+from netspec.lowering.python.rewrite import children_of, names_in, rename, with_children
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
@@ -31,25 +32,6 @@ from netspec.lowering.python.source import (
 )
 
 MOST: Final = 2  # different layers, or none, in one place of a block: more are choices that nobody can read
-
-
-class _Group:
-    """Instances that share their code.
-
-    Attributes:
-        fullest: the one that has a unit in each place.
-        members: by position, the fullest first.
-        names: what is in each place, empty for nothing.
-        others: the form of each unit that some have in the place of another, by place and name.
-        sources: what is passed on where a unit that merges several is left out, by the variable of that.
-    """
-
-    def __init__(self, fullest: Draft) -> None:
-        self.fullest = fullest
-        self.members: dict[int, Aligned] = {}
-        self.names: list[frozenset[str]] = [frozenset()] * len(fullest.units)
-        self.others: dict[tuple[int, str], tuple[Any, ...]] = {}
-        self.sources: dict[str, str] = {}
 
 
 class Generalizer:
@@ -71,16 +53,16 @@ class Generalizer:
         """Drafts that can share, by position, each group with what it shares; the fullest decide."""
         self._shapes.clear()
         order = sorted(range(len(drafts)), key=lambda index: -len(drafts[index].units))
-        groups: dict[int, list[_Group]] = {}
+        groups: dict[int, list[Group]] = {}
         for index in order:
             known = groups.setdefault(len(drafts[index].results), [])
             if not any(self._joins(index, drafts[index], group) for group in known):
-                known.append(_Group(drafts[index]))
+                known.append(Group(drafts[index]))
                 self._joins(index, drafts[index], known[-1])
         found = sorted((group for same in groups.values() for group in same), key=lambda group: sorted(group.members))
         return [(tuple(sorted(group.members)), self._template(drafts, group)) for group in found]
 
-    def _joins(self, index: int, draft: Draft, group: _Group) -> bool:
+    def _joins(self, index: int, draft: Draft, group: Group) -> bool:
         """Whether a draft is what a group shares, without some units that can be left out, or with others for some."""
         aligned = align(draft, group.fullest)
         if aligned is None:
@@ -144,7 +126,7 @@ class Generalizer:
                 return self._signatures(f".{method}")
         return Signature()
 
-    def _template(self, drafts: Sequence[Draft], group: _Group) -> Template:
+    def _template(self, drafts: Sequence[Draft], group: Group) -> Template:
         order = list(group.members)  # the fullest first: what it reads is what all of them read
         fullest = group.fullest
         if len(order) == 1:
@@ -188,11 +170,14 @@ class Generalizer:
         has: Expression | None = None
         if any(unit is None for unit in own):
             has = naming.flag(fullest.name, tuple(unit is not None for unit in own), fullest.pads)
+        lacking = [unit is None for unit in own]
         setup = []
+        arriving = naming.received_by({name for statement in fullest.run for name in names_in(statement.value)})
         for index, made in enumerate(fullest.setup):
             values = [None if unit is None else unit.setup[index].value for unit in own]
-            value = self._walk(values, naming, Place(fullest.name, made.target.rpartition(".")[2]))
-            setup.append(replace(made, value=_where(has, value, self._absent)))
+            value = self._walk(values, naming, Place(fullest.name, made.target.rpartition(".")[2], arriving=arriving))
+            none = naming.repeats_none(value, lacking)
+            setup.append(replace(made, value=value if none else _where(has, value, self._absent)))
         run: list[Statement] = []
         for index, statement in enumerate(fullest.run):
             same = [None if unit is None else unit.run[index] for unit in own]
@@ -201,7 +186,8 @@ class Generalizer:
                 naming,
                 Place(fullest.pads or fullest.name, fullest.name),
             )
-            value = _where(has, value, otherwise)
+            if not _is_passed_on(statement, value) and not naming.repeats_none(value, lacking):
+                value = _where(has, value, otherwise)
             run.append(replace(statement, value=value))
             if has is not None or len({_comment(other) for other in same if other is not None}) > 1:
                 run[-1] = _bare(run[-1])
@@ -300,6 +286,11 @@ class Generalizer:
 def _may_be_unpadded(member: str, draft: Draft, fullest: Draft) -> bool:
     """Whether the spec says by an expression that a member has padding in one instance, and none in the other."""
     return fullest.given.pads(member) is True and draft.given.pads(member) is False
+
+
+def _is_passed_on(statement: Statement, value: Expression) -> bool:
+    """Whether a statement gives what it reads, before a loop begins: so it does without the loop."""
+    return isinstance(statement, Assign) and isinstance(value, Name)
 
 
 def _where(has: Expression | None, value: Expression, otherwise: Expression | None) -> Expression:

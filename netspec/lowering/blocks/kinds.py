@@ -22,6 +22,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "size": "size output_size shape target_shape",
     "axes": "axes axis dims dim",
     "shifts": "shifts shift",
+    "scale": "scale scale_factor",
 }
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 # What a number without a name, an element of a shape, is never named after.

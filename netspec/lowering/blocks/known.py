@@ -38,6 +38,7 @@ class Given:
         seen: the values of the names in those.
         channels: the hint that says how many channels arrive, if any does.
         others: those that say it of what the block receives besides.
+        received: the same hints, by the variables that hold what is received.
     """
 
     hints: Hints = ()
@@ -45,6 +46,7 @@ class Given:
     seen: Mapping[str, object] = field(default_factory=dict)
     channels: str = ""
     others: tuple[str, ...] = ()
+    received: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arriving(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from netspec.lowering.blocks.kinds import ANY, PER_AXIS, SIZE, Kinds, kinds_of, may_name
+from netspec.lowering.blocks.kinds import ANY, PER_AXIS, Kinds, kinds_of, may_name
 from netspec.lowering.blocks.known import (
     ABSENT,
     Given,
@@ -23,8 +23,9 @@ from netspec.lowering.blocks.known import (
     multiple_of,
     names_of,
 )
+from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.python.expressions import LOGIC
-from netspec.lowering.python.source import Binary, Expression, Literal, LiteralValue, Name, TupleOf
+from netspec.lowering.python.source import Binary, Call, Expression, Literal, LiteralValue, Name, Repeated, TupleOf
 
 _GIVEN: Final = ("out_channels", "out_features", "filters", "units")
 _SPOKEN: Final = {"p": "rate", "target_shape": "shape"}  # what an argument is called where its function does not stand
@@ -54,42 +55,6 @@ def _annotation(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a number stands.
-
-    Attributes:
-        member: in what is emitted for which member of the block.
-        owner: what it is called if nothing else has a name for it: after this,
-        role: and after the argument that it is; `size` of one without a name.
-        kinds: of the argument.
-        default: of the argument, where it has one.
-    """
-
-    member: str
-    owner: str
-    role: str = "size"
-    kinds: Kinds = SIZE
-    default: LiteralValue = None
-
-
-def _spread(values: Vector) -> Vector:
-    """Numbers that stand for each axis, or side, as tuples where some are: 2 beside (1, 4) is (2, 2)."""
-    lengths = {len(value) for value in values if isinstance(value, tuple)}
-    if len(lengths) != 1:
-        return values
-    (length,) = lengths
-    whole = [(value,) * length if type(value) is int else value for value in values]
-    columns = [
-        _spread(tuple(value[index] if isinstance(value, tuple) else ABSENT for value in whole))
-        for index in range(length)
-    ]
-    return tuple(
-        tuple(column[row] for column in columns) if isinstance(value, tuple) else value
-        for row, value in enumerate(whole)
-    )
-
-
 class ParameterNaming:
     """The parameters that instances need, named after what gives their values, if anything does.
 
@@ -106,6 +71,7 @@ class ParameterNaming:
         kinds_within: KindsWithin = lambda member, attribute: kinds_of(attribute),
     ) -> None:
         self._known = Known(given, reserved, kinds_within)
+        self._received = given[0].received
         self._reserved = reserved
         self._values: dict[str, Vector] = {}
         self._kinds = dict(self._known.kinds)
@@ -144,6 +110,19 @@ class ParameterNaming:
         """What is computed from parameters before anything else, by name, each from those before."""
         return tuple(self._computed.items())
 
+    def repeats_none(self, value: Expression, lacking: Sequence[bool]) -> bool:
+        """Whether something is repeated, and not once where it is lacking: that need not be said."""
+        inner = value.args[0] if isinstance(value, Call) and len(value.args) == 1 else value
+        if not isinstance(inner, Repeated) or not set(names_of(inner.number)) <= set(self._known.vectors):
+            return False
+        counts = self._known.vector(inner.number)
+        return any(lacking) and all(count == 0 for count, none in zip(counts, lacking, strict=True) if none)
+
+    def received_by(self, read: Collection[str]) -> str:
+        """The hint of the channels that a member receives which reads these variables; empty of what is made within."""
+        hints = [hint for variable, hint in self._received.items() if variable in read]
+        return hints[0] if len(hints) == 1 else ""
+
     def is_said(self, member: str, values: Vector) -> bool:
         """Whether the spec's condition says whether a member is there."""
         return self._condition(member, values) is not None
@@ -156,6 +135,12 @@ class ParameterNaming:
         for kinds, padding in self._known.said.get(pads, ()):
             if "padding" in kinds and tuple(map(bool, self._known.vector(padding))) == values:
                 return self._commit(Binary(">", padding, Literal(0)), None)
+        for kinds, count in self._known.said.get(member, ()):
+            if "repeat" in kinds and tuple(type(n) is int and n > 0 for n in self._known.vector(count)) == values:
+                least = count.right if isinstance(count, Binary) and count.operator == "-" else None
+                if isinstance(count, Binary) and isinstance(least, Literal):
+                    return self._commit(Binary(">", count.left, least), None)
+                return self._commit(Binary(">", count, Literal(0)), None)
         known = next((name for name in self._flags if self._flags[name] == values), "")
         name = known or self._free(f"has_{member}")
         if condition := self._condition(member, values) or self._condition(pads, values):
@@ -192,13 +177,16 @@ class ParameterNaming:
     def said(self, values: Vector, place: Place) -> Expression | None:
         """What the spec says of a number that is the same wherever it is at all, if its names are used already."""
         arriving = place.role not in _GIVEN  # how many channels a layer gives is its own
-        found = self._find_said(values, place) or (self._find_arriving(values, place) if arriving else None)
+        found = self._find_received(values, place) or self._find_said(values, place)
+        found = found or (self._find_arriving(values, place) if arriving else None)
         found = found or self._elements(values, place)
         names = names_of(found)
         return found if names and all(name in self._values or name in self._computed for name in names) else None
 
     def _find(self, values: Vector, place: Place) -> Expression | None:
         """The expression that gives these values and has a reason to."""
+        if received := self._find_received(values, place):
+            return received
         said = self._find_said(values, place)
         if isinstance(said, Name):
             return said
@@ -209,7 +197,16 @@ class ParameterNaming:
         if said := said or self._find_elsewhere(values, place):
             return said
         scaled = (multiple_of(values, Name(name), known[name]) for name in fitting if self._scales(name, place))
-        return next((found for found in (*scaled, *self._multiples(values, place)) if found is not None), None)
+        guesses = (*scaled, *self._multiples(values, place), *self._halves(values, place))
+        return next((found for found in guesses if found is not None), None)
+
+    def _halves(self, values: Vector, place: Place) -> Iterator[Expression]:
+        """Half of the member's own kernel, as a padding by which a map keeps its size."""
+        for kinds, kernel in self._known.said.get(place.member, ()) if "padding" in place.kinds else ():
+            vector = self._known.vector(kernel)
+            whole = "kernel" in kinds and bool(names_of(kernel)) and all(type(size) is int for size in vector)
+            if whole and agree(values, tuple(size // 2 for size in vector)):
+                yield Binary("//", kernel, Literal(2))
 
     def _multiples(self, values: Vector, place: Place) -> Iterator[Expression | None]:
         """Of what the spec says of channels: as many as two layers give that are concatenated."""
@@ -234,6 +231,12 @@ class ParameterNaming:
                 return expression
         return None
 
+    def _find_received(self, values: Vector, place: Place) -> Expression | None:
+        """The channels of what the block receives, where the member receives that."""
+        own = self._known.called.get(place.arriving, "")
+        fits = own in self._known.vectors and "channels" in place.kinds and place.role not in _GIVEN
+        return Name(own) if fits and agree(values, self._known.vectors[own]) else None
+
     def _find_arriving(self, values: Vector, place: Place) -> Expression | None:
         """The channels that arrive at the block, or else those that another member is said to give."""
         first = self._known.arriving
@@ -252,7 +255,7 @@ class ParameterNaming:
     def _elements(self, values: Vector, place: Place) -> TupleOf | None:
         """Tuples element by element, `(in_channels, 1, 1)`; nothing where one of them is not known."""
         if place.kinds & PER_AXIS:
-            values = _spread(values)
+            values = spread(values)
         present = [value for value in values if value is not ABSENT]
         if not all(isinstance(value, tuple) and len(value) == len(present[0]) for value in present):
             return None

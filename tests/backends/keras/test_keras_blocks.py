@@ -45,7 +45,7 @@ def blocks() -> Graph:
 
 def test_a_family_has_a_function_a_block() -> None:
     functions = functions_of(load_graph("specs/resnet.yaml"))
-    assert list(functions) == ["require_channels_last", "projection", "bottleneck", "build_resnet50"]
+    assert list(functions) == ["projection", "bottleneck", "build_resnet50"]
     assert 'for i in range(1, 6):\n        x = bottleneck(x, 256, name=f"layer3-{i}")\n' in functions["build_resnet50"]
 
 
@@ -129,7 +129,8 @@ def test_what_some_pad_is_padded_where_the_spec_says_so(tmp_path: Path) -> None:
 def test_instances_that_differ_in_form_share_a_function() -> None:
     graph = load_graph("tests/golden/variants.yaml")
     functions = functions_of(graph)
-    assert list(functions) == ["conv_bn", "branches", "deep", "reduce", "gated", "build_variants"]
+    own = [name for name in functions if not name.startswith("_")]
+    assert own == ["conv_bn", "branches", "deep", "reduce", "gated", "build_variants"]
     assert "return residual, skip" in functions["gated"], "in the order of the block's outputs"
     assert 'padding="same"' in functions["conv_bn"], "of a kernel of one element too"
     assert "    for i in range(1, count + 1):\n" in functions["deep"], "the first is another"
@@ -176,3 +177,23 @@ def test_the_channels_that_arrive_are_read_off_the_inputs(tmp_path: Path) -> Non
     assert "two = joint(one, right, 6, name=" in functions["build_widths"]
     assert "channels: int" in functions["told"], "what the spec gives is given, though it is what arrives"
     check_values(graph)
+
+
+def test_of_two_functions_the_one_of_depthwise_convolutions_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        """name: ghosts
+input: {shape: [4, 6, 6]}
+blocks:
+  conv:
+    parameters: {filters: {type: integer}, groups: 1}
+    layers:
+      conv: {op: conv2d, filters: "${filters}", kernel_size: 3, padding: 1, groups: "${groups}"}
+layers:
+  primary: {block: conv, filters: 8}
+  cheap: {block: conv, filters: 8, groups: 8}
+  again: {block: conv, filters: 6}
+  last: {block: conv, filters: 6, groups: 6}
+"""
+    )
+    assert list(functions_of(load_graph(path))) == ["conv", "conv_depthwise", "build_ghosts"]

@@ -14,7 +14,7 @@ EXACT = {"mode": "nearest", "coordinates": "half_pixel", "rounding": "round_pref
 @pytest.mark.parametrize(
     ("attributes", "call"),
     [
-        ({**NEAREST, "scale": 2.0}, 'F.interpolate(x, size=(8, 10), mode="nearest")'),
+        ({**NEAREST, "scale": 2.0}, 'nn.Upsample(scale_factor=2, mode="nearest")'),
         ({**EXACT, "size": 3}, 'F.interpolate(x, size=(3, 3), mode="nearest-exact")'),
         ({"mode": "bilinear", "coordinates": "half_pixel", "size": 3}, 'size=(3, 3), mode="bilinear")'),
         ({"mode": "bilinear", "coordinates": "align_corners", "size": 3}, 'mode="bilinear", align_corners=True'),
