@@ -120,7 +120,7 @@ class Network:
                 and by the spec's own; left out, gradients where two backends train.
             weights: canonical arrays or a safetensors file to check with, instead of He-scaled ones.
             optimize: compare what the backends make of the network at this level of optimization.
-            deep: compare every node's value too.
+            deep: compare every node's value too; then each has to pass.
             seed: of the weights and inputs of the check.
 
         Raises:

@@ -56,7 +56,7 @@ Examples:
     type=click.Choice(["towers"]),
     help="Compare the network on the devices of its `placement:` with the network on one.  [--level: the furthest]",
 )
-@click.option("--deep", is_flag=True, help="Compare the value of every layer, not only of the outputs.")
+@click.option("--deep", is_flag=True, help="Compare the value of every layer too; each has to pass.")
 @optimize_option("none", "training", "inference", default="none")
 @compile_option
 @weights_options("the weights and inputs of the check")

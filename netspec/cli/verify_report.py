@@ -79,8 +79,10 @@ def conclude(report: Report, *, quiet: bool) -> int:
     if not report.comparisons:
         print_error(f"{report.name}: nothing was compared, so nothing is proved", " ".join(report.notes))
         return VerificationError.exit_code
-    failed = sum(not c.passed for c in report.comparisons)
-    lines = [f"{report.name}: {report.verdict}: {failed} of {compared} failed"]
+    failed, of = sum(not c.passed for c in report.comparisons), compared
+    if not failed:
+        failed, of = sum(not n.passed for n in report.nodes), counted(len(report.nodes), "layer value")
+    lines = [f"{report.name}: {report.verdict}: {failed} of {of} failed"]
     found: tuple[NodeError | TrainingDivergence, ...] = (*report.divergences, *report.training)
     for divergence in found:
         lines.append(f"  {divergence}")

@@ -126,5 +126,6 @@ class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
                 cls(filters=4, kernel_size=two, stride=two, dilation=three, groups=2, output_padding=end),
                 ((4, 3, 4),),
             ),
+            Sample(cls(filters=2, kernel_size=three, stride=two, padding=padding_of((0, 1, 1, 1))), ((3, 4, 5),)),
             Sample(cls(filters=3, kernel_size=both(1), stride=three, padding=padding_of((0, 0, 0, 0))), ((2, 3, 4),)),
         )

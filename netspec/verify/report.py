@@ -104,8 +104,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether there is something to show and all of it holds."""
-        return bool(self.comparisons) and all(c.passed for c in self.comparisons)
+        """Whether something was compared, and all of it passed: layers too, where they were asked for."""
+        compared = bool(self.comparisons) and all(c.passed for c in self.comparisons)
+        return compared and all(node.passed for node in self.nodes)
 
     @property
     def divergences(self) -> tuple[NodeError, ...]:
@@ -118,7 +119,9 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """What a report is that has not passed."""
+        """In what a report failed, in words."""
+        if self.divergences and all(c.passed for c in self.comparisons):
+            return "one function, but not layer by layer"
         only_training = all(c.passed or c.level == "training" for c in self.comparisons)
         return "one function, but not one training" if only_training else "not one function"
 

@@ -45,7 +45,7 @@ def verify(
         level: `forward`; `gradient` for both; `training` for all three; left out, gradients where two backends train.
         weights: canonical weights to check with, instead of He-scaled ones.
         recipe: the spec's own, to be trained by beside the paper's.
-        deep: compare every node's value too, not only after a failure.
+        deep: compare every node's value too, not only after a failure; then each has to pass.
         seed: of weights and inputs.
         progress: called with what is about to be done.
 

@@ -64,6 +64,18 @@ def report(monkeypatch: pytest.MonkeyPatch, *comparisons: Comparison, nodes: tup
     monkeypatch.setattr(netspec_verify, "verify", lambda *_, **__: found)
 
 
+def test_a_layer_that_no_output_shows_fails_a_proof_of_layers(
+    netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Comparison("forward", "onnx", "reference", DType.FLOAT32, "1 × 3x9x8", "fc", 1e-7, 1e-5)
+    nodes = tuple(NodeError(f"conv{i}", "conv2d", "onnx", "float32", i * 1e-5, 1e-5, "") for i in (1, 2))
+    report(monkeypatch, good, nodes=nodes)
+    code, _, err = netspec("verify", small, "--backends", "onnx", "--deep")
+    assert code == 1
+    assert err.startswith("error: small: one function, but not layer by layer: 1 of 2 layer values failed\n")
+    assert "onnx first diverges at conv2 (conv2d)" in err
+
+
 def test_a_failure_names_the_first_layer_and_the_trap(
     netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

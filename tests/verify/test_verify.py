@@ -5,7 +5,7 @@ import pytest
 
 from netspec.errors import BackendError, VerificationError
 from netspec.lowering import find_backend
-from netspec.ops import Conv2d, LocalResponseNorm
+from netspec.ops import Conv2d, LocalResponseNorm, Rescale
 from netspec.testing.changes import changed
 from netspec.testing.faults import FAULTS, Fault, FaultyBackend
 from netspec.testing.networks import Chain, branches, towers
@@ -38,6 +38,18 @@ def test_a_fault_is_found_and_named() -> None:
         report.require()
     assert error.value.exit_code == 1
     assert "k left at 1" in error.value.message
+
+
+def test_a_layer_that_no_output_shows_has_to_pass_where_layers_are_asked_for() -> None:
+    graph = Chain("hidden", x=(4,)).add("fc", "dense", units=3).add("side", "rescale", "x", scale=2.0).graph("fc")
+    faulty = FaultyBackend(TORCH, Fault("a scale of 3", Rescale, changed(scale=3.0)))
+    verify(graph, [faulty], "forward").require()
+    report = verify(graph, [faulty], "forward", deep=True)
+    assert (report.passed, report.verdict) == (False, "one function, but not layer by layer")
+    assert {(d.node, d.dtype) for d in report.divergences} == {("side", DType.FLOAT64)}
+    with pytest.raises(VerificationError, match="first diverges at side"):
+        report.require()
+    assert verify(graph, [TORCH], "forward", deep=True).passed
 
 
 def test_a_network_that_leaves_an_ops_domain_is_no_backends_fault() -> None:

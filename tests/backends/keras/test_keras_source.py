@@ -55,6 +55,25 @@ def head() -> Chain:
     )
 
 
+@pytest.mark.parametrize(
+    ("padding", "emitted"),
+    [
+        ({"bottom": 1, "right": 1}, 'padding="same"'),  # an odd element goes from the end
+        ({"top": 1, "left": 1}, "layers.Cropping2D"),
+        ({"bottom": 1, "left": 1, "right": 1}, "layers.Cropping2D"),  # more than `same` cuts off
+    ],
+)
+def test_a_transposed_convolution_is_same_where_that_cuts_off_as_much(padding: dict[str, int], emitted: str) -> None:
+    chain = Chain("g", x=(2, 4, 5)).add("up", "conv_transpose2d", filters=3, kernel_size=3, stride=2, padding=padding)
+    source = str(BACKEND.lower(chain.graph()).content)
+    assert [way for way in ('padding="same"', "layers.Cropping2D") if way in source] == [emitted]
+
+
+def test_what_is_kept_of_a_running_average_is_written_as_a_person_would() -> None:
+    source = str(BACKEND.lower(Chain("g", x=(2, 4, 5)).add("bn", "batch_norm", update_rate=0.9).graph()).content)
+    assert "momentum=0.1," in source  # and not 0.09999999999999998, which is 1 - 0.9
+
+
 def test_source_reads_as_written_by_hand():
     source = BACKEND.lower(head().graph()).content
     assert source.endswith(ALEXNET_HEAD)

@@ -31,6 +31,17 @@ class TestTorchTrainer(TrainerConformance):
             learner.step([replace(batch, labels=batch.labels + 9)], 0.1, 4, key=3)
         assert torch.equal(torch.random.get_rng_state(), state)
 
+    def test_a_small_network_takes_one_thread_and_gives_the_others_back(self) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            learner = self.trainer(recipe())
+            assert torch.get_num_threads() == 1
+            learner.close()
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(before)
+
     def test_where_masks_are_given_nothing_is_drawn(self) -> None:
         batch = batch_of(8)
         losses = [self.trainer(recipe()).step([b], 0.0, 8, key=0).loss for b in (with_masks(batch), batch)]
