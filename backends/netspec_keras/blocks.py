@@ -45,7 +45,7 @@ from netspec.lowering.python.source import (
     TupleOf,
     Unpack,
 )
-from netspec_keras.layout import native_name, native_shape
+from netspec_keras.layout import SEPARATOR, native_name, native_shape
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # that arrive
@@ -217,7 +217,7 @@ def _stem(applied: Call) -> Expression:
     own = dict(applied.kwargs)[NAME]
     assert isinstance(own, Formatted)  # noqa: S101 # in a block it begins with that of the instance
     last = str(own.parts[-1])
-    return Formatted((*own.parts[:-1], last[: last.rindex(".") + 1]))
+    return Formatted((*own.parts[:-1], last[: last.rindex(SEPARATOR) + 1]))
 
 
 def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Statement | For]:
@@ -279,7 +279,7 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign
         case _:
             return None
     last = parts[-1]
-    stem, dash, number = last.rpartition("-") if isinstance(last, str) else ("", "", "")
+    stem, dash, number = last.rpartition(SEPARATOR) if isinstance(last, str) else ("", "", "")
     if not dash or not number.isdecimal():
         return None
     return (*parts[:-1], stem + dash), int(number), replace(statement, value=_renamed(statement.value, Literal(None)))

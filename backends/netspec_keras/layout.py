@@ -12,6 +12,7 @@ from netspec.types import Dim, TensorType
 # As arguments of layers.Permute, which counts from 1 after the batch.
 TO_CHANNELS_FIRST: Final = (3, 1, 2)
 TO_CHANNELS_LAST: Final = (2, 3, 1)
+SEPARATOR: Final = "-"  # between the parts of a layer's name
 
 
 def native_name(path: str) -> str:
@@ -20,7 +21,7 @@ def native_name(path: str) -> str:
     >>> native_name("layer1.0.conv1")
     'layer1-0-conv1'
     """
-    return path.replace(".", "-")
+    return path.replace(".", SEPARATOR)
 
 
 def native_order(rank: int) -> tuple[int, ...]:

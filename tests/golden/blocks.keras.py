@@ -32,12 +32,12 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
 def squeeze(input: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """The block `squeeze`: units.4.squeeze."""
     # (N, 1, 1, 6)
-    x = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}.pool")(input)
-    x = layers.Conv2D(3, 1, name=f"{name}.fc")(x)  # (N, 1, 1, 3)
-    x = layers.ReLU(name=f"{name}.relu")(x)
-    x = layers.Conv2D(6, 1, name=f"{name}.expand")(x)  # (N, 1, 1, 6)
-    x = layers.Activation("sigmoid", name=f"{name}.gate")(x)
-    x = layers.Multiply(name=f"{name}.scale")([input, x])
+    x = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}-pool")(input)
+    x = layers.Conv2D(3, 1, name=f"{name}-fc")(x)  # (N, 1, 1, 3)
+    x = layers.ReLU(name=f"{name}-relu")(x)
+    x = layers.Conv2D(6, 1, name=f"{name}-expand")(x)  # (N, 1, 1, 6)
+    x = layers.Activation("sigmoid", name=f"{name}-gate")(x)
+    x = layers.Multiply(name=f"{name}-scale")([input, x])
     return x
 
 
@@ -51,21 +51,21 @@ def unit(
 ) -> keras.KerasTensor:
     """The block `unit`: 7 times, units.0 to self."""
     if kernel // 2 > 0:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}.conv_pad")(x)
-    x = layers.Conv2D(filters, kernel, strides=stride, name=f"{name}.conv")(x)
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}-conv_pad")(x)
+    x = layers.Conv2D(filters, kernel, strides=stride, name=f"{name}-conv")(x)
     x = UnbiasedBatchNormalization(
-        momentum=0.9, epsilon=0.001 if squeeze_ else 1e-5, name=f"{name}.norm"
+        momentum=0.9, epsilon=0.001 if squeeze_ else 1e-5, name=f"{name}-norm"
     )(x)
     if squeeze_:
-        x = squeeze(x, name=f"{name}.squeeze")
-    x = layers.ReLU(name=f"{name}.act")(x)
+        x = squeeze(x, name=f"{name}-squeeze")
+    x = layers.ReLU(name=f"{name}-act")(x)
     return x
 
 
 def split(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, ...]:
     """The block `split`: 2 times, split to again."""
-    left = layers.Activation("tanh", name=f"{name}.left")(x)
-    right = layers.Conv2D(4, 1, name=f"{name}.right")(x)  # (N, 4, 3, 4)
+    left = layers.Activation("tanh", name=f"{name}-left")(x)
+    right = layers.Conv2D(4, 1, name=f"{name}-right")(x)  # (N, 4, 3, 4)
     return right, left
 
 
@@ -73,8 +73,8 @@ def merge(
     x: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = False
 ) -> keras.KerasTensor:
     """The block `merge`: 2 times, merged.0 to merged.1."""
-    x = layers.Conv2D(6, 1, use_bias=bias, name=f"{name}.conv")(x)  # (N, 4, 3, 6)
-    x = layers.Add(name=f"{name}.sum")([x, skip])
+    x = layers.Conv2D(6, 1, use_bias=bias, name=f"{name}-conv")(x)  # (N, 4, 3, 6)
+    x = layers.Add(name=f"{name}-sum")([x, skip])
     return x
 
 
@@ -82,27 +82,27 @@ def swap(
     x: keras.KerasTensor, y: keras.KerasTensor, name: str
 ) -> tuple[keras.KerasTensor, ...]:
     """The block `swap`: 3 times, crossed.0 to crossed.2."""
-    a = layers.Activation("tanh", name=f"{name}.a")(x)
-    b = layers.ReLU(name=f"{name}.b")(y)
+    a = layers.Activation("tanh", name=f"{name}-a")(x)
+    b = layers.ReLU(name=f"{name}-b")(y)
     return b, a
 
 
 def build_blocks() -> keras.Model:
     """(N, 8, 6, 4) to (N, 3), (N, 4, 3, 3); 1,337 weights."""
     input = keras.Input((8, 6, 4), name="input")
-    x = unit(input, 4, kernel=1, name="units.0")
+    x = unit(input, 4, kernel=1, name="units-0")
     for i in range(1, 4):
-        x = unit(x, 4, name=f"units.{i}")
-    x = unit(x, 6, stride=2, squeeze_=True, name="units.4")  # (N, 4, 3, 6)
+        x = unit(x, 4, name=f"units-{i}")
+    x = unit(x, 6, stride=2, squeeze_=True, name="units-4")  # (N, 4, 3, 6)
     split_right, split_left = split(x, name="split")
     again_right, again_left = split(split_right, name="again")
-    merged_0 = merge(again_left, split_left, name="merged.0")
-    merged = merge(merged_0, split_left, bias=True, name="merged.1")
-    crossed_0_b, crossed_0_a = swap(again_right, split_right, name="crossed.0")
-    crossed_1_b, crossed_1_a = swap(crossed_0_b, crossed_0_a, name="crossed.1")
-    crossed_b, crossed_a = swap(crossed_1_b, crossed_1_a, name="crossed.2")
+    merged_0 = merge(again_left, split_left, name="merged-0")
+    merged = merge(merged_0, split_left, bias=True, name="merged-1")
+    crossed_0_b, crossed_0_a = swap(again_right, split_right, name="crossed-0")
+    crossed_1_b, crossed_1_a = swap(crossed_0_b, crossed_0_a, name="crossed-1")
+    crossed_b, crossed_a = swap(crossed_1_b, crossed_1_a, name="crossed-2")
     x = layers.Add(name="both")([crossed_a, crossed_b])
-    one = unit(x, 3, kernel=1, name="one.0")  # (N, 4, 3, 3)
+    one = unit(x, 3, kernel=1, name="one-0")  # (N, 4, 3, 3)
     x = unit(one, 4, name="self")  # (N, 4, 3, 4)
     x = layers.Conv2D(6, 1, name="cut")(x)  # (N, 4, 3, 6)
     x = layers.Add(name="sum")([x, merged])

@@ -42,10 +42,10 @@ def projection(
     x: keras.KerasTensor, filters: int, name: str, stride: int = 1
 ) -> keras.KerasTensor:
     """The block `projection`: 4 times, layer1.0.downsample to layer4.0.downsample."""
-    x = layers.Conv2D(filters, 1, strides=stride, use_bias=False, name=f"{name}.conv")(
+    x = layers.Conv2D(filters, 1, strides=stride, use_bias=False, name=f"{name}-conv")(
         x
     )
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}-bn")(x)
     return x
 
 
@@ -57,21 +57,21 @@ def bottleneck(
     out = 4 * width
     has_downsample = stride > 1 or channels != out
     downsample = (
-        projection(x, out, stride=stride, name=f"{name}.downsample")
+        projection(x, out, stride=stride, name=f"{name}-downsample")
         if has_downsample
         else x
     )
-    x = layers.Conv2D(width, 1, use_bias=False, name=f"{name}.conv1")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn1")(x)
-    x = layers.ReLU(name=f"{name}.relu1")(x)
-    x = layers.ZeroPadding2D(1, name=f"{name}.conv2_pad")(x)
-    x = layers.Conv2D(width, 3, strides=stride, use_bias=False, name=f"{name}.conv2")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn2")(x)
-    x = layers.ReLU(name=f"{name}.relu2")(x)
-    x = layers.Conv2D(out, 1, use_bias=False, name=f"{name}.conv3")(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn3")(x)
-    x = layers.Add(name=f"{name}.sum")([x, downsample])
-    x = layers.ReLU(name=f"{name}.relu")(x)
+    x = layers.Conv2D(width, 1, use_bias=False, name=f"{name}-conv1")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}-bn1")(x)
+    x = layers.ReLU(name=f"{name}-relu1")(x)
+    x = layers.ZeroPadding2D(1, name=f"{name}-conv2_pad")(x)
+    x = layers.Conv2D(width, 3, strides=stride, use_bias=False, name=f"{name}-conv2")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}-bn2")(x)
+    x = layers.ReLU(name=f"{name}-relu2")(x)
+    x = layers.Conv2D(out, 1, use_bias=False, name=f"{name}-conv3")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}-bn3")(x)
+    x = layers.Add(name=f"{name}-sum")([x, downsample])
+    x = layers.ReLU(name=f"{name}-relu")(x)
     return x
 
 
@@ -85,18 +85,18 @@ def build_resnet50() -> keras.Model:
     x = layers.ReLU(name="relu")(x)
     x = MinusInfinityPadding2D(1, name="maxpool_pad")(x)  # (N, 114, 114, 64)
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)  # (N, 56, 56, 64)
-    x = bottleneck(x, 64, name="layer1.0")  # (N, 56, 56, 256)
-    x = bottleneck(x, 64, name="layer1.1")
-    x = bottleneck(x, 64, name="layer1.2")
-    x = bottleneck(x, 128, stride=2, name="layer2.0")  # (N, 28, 28, 512)
+    x = bottleneck(x, 64, name="layer1-0")  # (N, 56, 56, 256)
+    x = bottleneck(x, 64, name="layer1-1")
+    x = bottleneck(x, 64, name="layer1-2")
+    x = bottleneck(x, 128, stride=2, name="layer2-0")  # (N, 28, 28, 512)
     for i in range(1, 4):
-        x = bottleneck(x, 128, name=f"layer2.{i}")
-    x = bottleneck(x, 256, stride=2, name="layer3.0")  # (N, 14, 14, 1024)
+        x = bottleneck(x, 128, name=f"layer2-{i}")
+    x = bottleneck(x, 256, stride=2, name="layer3-0")  # (N, 14, 14, 1024)
     for i in range(1, 6):
-        x = bottleneck(x, 256, name=f"layer3.{i}")
-    x = bottleneck(x, 512, stride=2, name="layer4.0")  # (N, 7, 7, 2048)
-    x = bottleneck(x, 512, name="layer4.1")
-    x = bottleneck(x, 512, name="layer4.2")
+        x = bottleneck(x, 256, name=f"layer3-{i}")
+    x = bottleneck(x, 512, stride=2, name="layer4-0")  # (N, 7, 7, 2048)
+    x = bottleneck(x, 512, name="layer4-1")
+    x = bottleneck(x, 512, name="layer4-2")
     x = layers.GlobalAveragePooling2D(name="average")(x)  # (N, 2048)
     x = layers.Dense(1000, name="fc")(x)  # (N, 1000)
     return keras.Model(input, x, name="resnet50")

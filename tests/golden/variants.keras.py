@@ -90,9 +90,9 @@ def conv_bn(
 ) -> keras.KerasTensor:
     """The block `conv_bn`: 26 times, stem.main to deep3.ends.3.scale."""
     x = layers.Conv2D(
-        filters, kernel, strides=stride, padding="same", name=f"{name}.conv"
+        filters, kernel, strides=stride, padding="same", name=f"{name}-conv"
     )(x)
-    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.bn")(x)
+    x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}-bn")(x)
     return x
 
 
@@ -102,16 +102,16 @@ def branches(
     """The block `branches`: 14 times, stem to deep3.ends.3."""
     channels = input.shape[-1]
     has_skip = stride == 1 and channels == filters
-    main = conv_bn(input, filters, kernel=kernel, stride=stride, name=f"{name}.main")
+    main = conv_bn(input, filters, kernel=kernel, stride=stride, name=f"{name}-main")
     if kernel > 1:
-        x = conv_bn(input, filters, stride=stride, name=f"{name}.scale")
-        main = layers.Add(name=f"{name}.scaled")([main, x])
+        x = conv_bn(input, filters, stride=stride, name=f"{name}-scale")
+        main = layers.Add(name=f"{name}-scaled")([main, x])
     if has_skip:
-        x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}.skip")(
+        x = UnbiasedBatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}-skip")(
             input
         )
-        main = layers.Add(name=f"{name}.skipped")([main, x])
-    x = layers.ReLU(name=f"{name}.relu")(main)
+        main = layers.Add(name=f"{name}-skipped")([main, x])
+    x = layers.ReLU(name=f"{name}-relu")(main)
     return x
 
 
@@ -124,16 +124,16 @@ def deep(
     act: str = "tanh",
 ) -> keras.KerasTensor:
     """The block `deep`: 2 times, deep1 to deep3."""
-    x = conv_bn(x, filters, stride=stride, name=f"{name}.down")
+    x = conv_bn(x, filters, stride=stride, name=f"{name}-down")
     for i in range(count):
-        x = branches(x, filters, name=f"{name}.units.{i}")
-    x = branches(x, 2 * filters, kernel=1, name=f"{name}.ends.0")
+        x = branches(x, filters, name=f"{name}-units-{i}")
+    x = branches(x, 2 * filters, kernel=1, name=f"{name}-ends-0")
     for i in range(1, count + 1):
-        x = branches(x, 2 * filters, name=f"{name}.ends.{i}")
+        x = branches(x, 2 * filters, name=f"{name}-ends-{i}")
     x = (
-        layers.Activation("tanh", name=f"{name}.tanh")(x)
+        layers.Activation("tanh", name=f"{name}-tanh")(x)
         if act == "tanh"
-        else layers.Activation("silu", name=f"{name}.silu")(x)
+        else layers.Activation("silu", name=f"{name}-silu")(x)
     )
     return x
 
@@ -145,9 +145,9 @@ def reduce(
     stride: int = 1,
 ) -> keras.KerasTensor:
     """The block `reduce`: 3 times, same to even."""
-    max = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}.max")(x)
-    x = CountingAveragePooling2D(3, strides=stride, pad=pad, name=f"{name}.mean")(x)
-    x = layers.Add(name=f"{name}.sum")([max, x])
+    max = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}-max")(x)
+    x = CountingAveragePooling2D(3, strides=stride, pad=pad, name=f"{name}-mean")(x)
+    x = layers.Add(name=f"{name}-sum")([max, x])
     return x
 
 
@@ -155,12 +155,12 @@ def gated(
     input: keras.KerasTensor, dilation: int, name: str
 ) -> tuple[keras.KerasTensor, ...]:
     """The block `gated`: 3 times, gated1 to gated3."""
-    x = layers.ZeroPadding2D(((0, 0), (dilation, 0)), name=f"{name}.filter_pad")(input)
+    x = layers.ZeroPadding2D(((0, 0), (dilation, 0)), name=f"{name}-filter_pad")(input)
     # (N, 3, 2, 8)
-    x = layers.Conv2D(8, (1, 2), dilation_rate=(1, dilation), name=f"{name}.filter")(x)
-    tanh = layers.Activation("tanh", name=f"{name}.tanh")(x)
-    skip = layers.Conv2D(3, 1, name=f"{name}.skip")(tanh)  # (N, 3, 2, 3)
-    residual = layers.Add(name=f"{name}.residual")([input, tanh])
+    x = layers.Conv2D(8, (1, 2), dilation_rate=(1, dilation), name=f"{name}-filter")(x)
+    tanh = layers.Activation("tanh", name=f"{name}-tanh")(x)
+    skip = layers.Conv2D(3, 1, name=f"{name}-skip")(tanh)  # (N, 3, 2, 3)
+    residual = layers.Add(name=f"{name}-residual")([input, tanh])
     return residual, skip
 
 
@@ -168,8 +168,8 @@ def build_variants() -> keras.Model:
     """(N, 9, 8, 4) to 4 outputs; 2,980 weights."""
     input = keras.Input((9, 8, 4), name="input")
     x = branches(input, 6, stride=2, name="stem")  # (N, 5, 4, 6)
-    stage = branches(x, 6, name="stage.0")
-    stage = branches(stage, 6, kernel=1, name="stage.1")
+    stage = branches(x, 6, name="stage-0")
+    stage = branches(stage, 6, kernel=1, name="stage-1")
     wide = branches(stage, 8, kernel=1, name="wide")  # (N, 5, 4, 8)
     deep1 = deep(wide, 3, 1, stride=2, name="deep1")  # (N, 3, 2, 6)
     deep3 = deep(wide, 2, 3, act="silu", name="deep3")  # (N, 5, 4, 4)

@@ -73,7 +73,7 @@ def test_an_instance_that_was_changed_has_a_function_of_its_own(blocks: Graph) -
 
 def test_scopes_that_are_lost_leave_flat_code(blocks: Graph) -> None:
     flat = replace(blocks, scopes=())
-    assert list(functions_of(flat)) == ["require_channels_last", "build_blocks"]
+    assert list(functions_of(flat)) == ["build_blocks"]
     assert all(isinstance(node, Node) for node in flat.nodes)
     check_values(flat)
 
@@ -115,7 +115,7 @@ def test_what_some_pad_is_padded_where_the_spec_says_so(tmp_path: Path) -> None:
     path.write_text(PADDED)
     graph = load_graph(path)
     functions = functions_of(graph)
-    assert list(functions) == ["require_channels_last", "unit", "build_padded"]
+    assert list(functions) == ["unit", "build_padded"]
     assert (
         '    if kernel // 2 > 0:\n        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}-conv_pad")(x)\n'
         in (functions["unit"])

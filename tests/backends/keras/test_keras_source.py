@@ -21,7 +21,6 @@ from netspec.types import DType
 ALEXNET_HEAD = '''\
 def build_head() -> keras.Model:
     """(N, 224, 224, 3) to (N, 10); 2,208,650 weights."""
-    require_channels_last()
     image = keras.Input((224, 224, 3), name="image")
     # (N, 227, 227, 3)
     x = layers.ZeroPadding2D(((0, 3), (0, 3)), name="conv1_pad")(image)
