@@ -41,7 +41,8 @@ def every_crossing() -> Graph:
         .add("relu1", "relu")
         .add("norm1", "local_response_norm", groups=4, **LRN)
         .add("pool1", "max_pool2d", kernel_size=2, stride=2)
-        .add("conv2", "conv2d", filters=16, kernel_size=3, padding=1, groups=4)
+        # Of a bias before batch statistics the derivative is zero on paper: Adam would make steps of its rounding.
+        .add("conv2", "conv2d", filters=16, kernel_size=3, padding=1, groups=4, bias=False)
         .add("norm2", "batch_norm")
         .add("slope", "prelu", shared=True)
         .add("drop1", "dropout", rate=0.3)  # of what is divided
