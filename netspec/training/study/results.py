@@ -16,6 +16,7 @@ from netspec.training.study.record import StudyRun, read_record, runs_of
 
 State = Literal["waiting", "begun", "failed", "finished"]
 
+
 @dataclass(frozen=True)
 class Reached:
     """When the target was first reached: at the end of this epoch, after so many seconds of training."""
