@@ -45,7 +45,7 @@ from netspec.lowering.python.source import (
     TupleOf,
     Unpack,
 )
-from netspec_keras.layout import SEPARATOR, native_name, native_shape
+from netspec_keras.layout import SEPARATOR, native_name, native_path, native_shape
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # that arrive
@@ -113,7 +113,10 @@ class BlockFunctions:
         """A call of a block's function, with the shape in a comment where it is a new one."""
         function, positional, optional = self._calls[part.path]
         inputs = tuple(draft.variable(value) for value in part.inputs)
-        named = (*((k, Literal(v)) for k, v in optional.items()), (NAME, layer_name(draft.part, part.path)))
+        named = (
+            *((k, Literal(v)) for k, v in optional.items()),
+            (NAME, _named(draft.part, native_path(_within(draft.part, part.path)))),
+        )
         applied = Call(Name(function), (*inputs, *map(Literal, positional)), named)
         shapes = [native_shape(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0])]
         given = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
@@ -183,9 +186,17 @@ def _by_depth(block: str, templates: Sequence[Template]) -> list[str]:
 
 
 def layer_name(part: Part, path: str) -> Expression:
-    """The name of a layer, or of a part within: in a block it begins with that of the instance."""
-    own = native_name(path[len(part.path) :])
+    """The name of a node's layer: in a block it begins with that of the instance."""
+    return _named(part, native_name(_within(part, path)))
+
+
+def _named(part: Part, own: str) -> Expression:
     return Formatted((Name(NAME), own)) if part.path else Literal(own)
+
+
+def _within(part: Part, path: str) -> str:
+    """What a path says beside that of the part: in a block it begins with a dot."""
+    return path[len(part.path) :]
 
 
 def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:

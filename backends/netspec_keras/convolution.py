@@ -15,7 +15,8 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
     """`layers.Conv2D`, and for groups `layers.DepthwiseConv2D` or our own `GroupedConv2D`.
 
     Keras pads by `same` or not at all, so other padding is a `layers.ZeroPadding2D` before it. No layer takes a
-    stride together with a dilation: then positions are skipped afterwards, by a pooling over single elements.
+    stride together with a dilation: then positions are skipped afterwards, by a pooling over single elements. Our
+    `PointwiseConv2D` skips them first, for TensorFlow's gradient of strided kernels of one element writes too far.
     """
     (x,) = out.inputs(node)
     before = node.input_types[0]
@@ -83,9 +84,22 @@ def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, Literal
         return call("layers.DepthwiseConv2D", pair(kernel), **optional)
     out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0))
     out.bind(node, "bias", "bias")
+    if out.all_alike(node, _is_pointwise) and not out.all_alike(node, _is_safe):
+        taken = {name: value for name, value in optional.items() if name != "padding"}  # which is none here
+        return call("PointwiseConv2D", op.filters, 1, **taken, **({"groups": op.groups} if op.groups > 1 else {}))
     if op.groups == 1:
         return call("layers.Conv2D", op.filters, pair(kernel), **optional)
     return call("GroupedConv2D", op.filters, pair(kernel), groups=op.groups, **optional)
+
+
+def _is_pointwise(node: Node) -> bool:
+    return isinstance(node.op, Conv2d) and node.op.kernel_size == node.op.dilation == both(1)
+
+
+def _is_safe(node: Node) -> bool:
+    """Whether TensorFlow's gradient of a kernel of one element is: without strides, or of channels by sixteens."""
+    op, channels = node.op, node.input_types[0].features[0]
+    return isinstance(op, Conv2d) and (op.stride == both(1) or channels // op.groups % 16 == 0)
 
 
 def _dense_features(op: Conv2d, node: Node) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from netspec.graph import Graph, Node
@@ -13,15 +14,32 @@ from netspec.types import Dim, TensorType
 TO_CHANNELS_FIRST: Final = (3, 1, 2)
 TO_CHANNELS_LAST: Final = (2, 3, 1)
 SEPARATOR: Final = "-"  # between the parts of a layer's name
+# The functions and operators that are emitted where no layer has their name, as Keras calls them.
+_FUNCTION: Final = re.compile(
+    r"(absolute|add|clip|cos|divide|einsum|exp|get_item|log|matmul|max|maximum|mean|minimum|multiply|negative|norm|"
+    r"normalize|pad|power|rms_norm|roll|rsqrt|sin|split|sqrt|square|subtract|sum|swapaxes|transpose)(_\d+)?"
+)
+
+
+def native_path(path: str) -> str:
+    """What the names of the layers in a part begin with: in the name of a parameter PyTorch takes no dots.
+
+    >>> native_path("layer1.0")
+    'layer1-0'
+    """
+    return path.replace(".", SEPARATOR)
 
 
 def native_name(path: str) -> str:
-    """What Keras calls the layer of a node or a part: in the name of a parameter PyTorch has no dots.
+    """What Keras calls the layer of a node.
 
-    >>> native_name("layer1.0.conv1")
-    'layer1-0-conv1'
+    What Keras itself calls a function of `keras.ops` in a model, `sum` or `sum_1` by the number of those before it, no
+    layer of that model may be called.
+
+    >>> native_name("layer1.0.conv1"), native_name("sum"), native_name("sum1")
+    ('layer1-0-conv1', 'sum-layer', 'sum1')
     """
-    return path.replace(".", SEPARATOR)
+    return f"{path}{SEPARATOR}layer" if _FUNCTION.fullmatch(path) else native_path(path)
 
 
 def native_order(rank: int) -> tuple[int, ...]:

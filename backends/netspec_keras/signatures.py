@@ -22,6 +22,7 @@ SIGNATURES: Final = {
         ("kernel_size",),
         {"strides": 1, "padding": "valid", "depth_multiplier": 1, "dilation_rate": 1, "use_bias": True},
     ),
+    "PointwiseConv2D": Signature(("filters", "kernel_size"), {"strides": 1, "groups": 1, "use_bias": True}),
     "GroupedConv2D": Signature(
         ("filters", "kernel_size"),
         {"groups": 1, "strides": 1, "padding": "valid", "dilation_rate": 1, "use_bias": True},

@@ -58,6 +58,7 @@ SUPPORT: Final = {
     "MinusInfinityPadding2D": "minus_infinity_padding",
     "MultiHeadSelfAttention": "multi_head_self_attention",
     "Parameter": "parameter",
+    "PointwiseConv2D": "pointwise_convolution",
     "PreciseLeakyReLU": "precise_leaky_relu",
     "RegionMask": "region_mask",
     "RelativePositionBias": "relative_position_bias",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final
 
@@ -38,7 +39,7 @@ def tower_graph(placement: Placement) -> Graph:
     outputs = tuple(build.read(name, "whole").name for name in graph.outputs)
     heads = tuple(head._replace(value=build.read(head.value, "whole").name) for head in graph.heads)
     nodes = tuple(value for value in build.values.values() if isinstance(value, Node))
-    scopes = tuple(build.scope(scope) for scope in graph.scopes)
+    scopes = tuple(build.scope(scope, {*outputs, *(head.value for head in heads)}) for scope in graph.scopes)
     made = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads, scopes=scopes)
     # What is exchanged for auxiliary outputs alone is there in training alone, as they are.
     return replace(made, nodes=tuple(sorted(nodes, key=lambda node: node.name in made.for_heads))) if heads else made
@@ -109,11 +110,14 @@ class _Build:
             self.values[node.name] = node
             self._names[value.name, ways[crossing.kind]] = node.name
 
-    def scope(self, scope: Scope) -> Scope:
-        """The scope with all forms in which it receives what it reads."""
+    def scope(self, scope: Scope, shown: AbstractSet[str]) -> Scope:
+        """The scope with all forms in which it receives what it reads, and gives what others read; some are `shown`."""
         within = f"{scope.path}."
-        nodes = [value for value in self.values.values() if isinstance(value, Node) and value.name.startswith(within)]
-        read = {name for node in nodes for name in node.inputs}
+        read: set[str] = set()
+        read_outside = set(shown)
+        for value in self.values.values():
+            if isinstance(value, Node):
+                (read if value.name.startswith(within) else read_outside).update(value.inputs)
         inputs: list[tuple[str, str]] = []
         for name, value in scope.inputs:
             place = self._placement.place_of.get(value)
@@ -121,7 +125,11 @@ class _Build:
             forms = {form: self._names.get((value, form), value if form == plain else "") for form in FORMS}
             found = [(FORMS[form], own) for form, own in forms.items() if own in read and not own.startswith(within)]
             inputs += [(f"{name}_{form}" if index else name, own) for index, (form, own) in enumerate(found)]
-        return replace(scope, inputs=tuple(inputs))
+        outputs: list[str] = []
+        for name in scope.outputs:
+            own_forms = dict.fromkeys([name, *(self._names.get((name, form), name) for form in FORMS)])
+            outputs += [own for own in own_forms if own in read_outside and own.startswith(within)] or [name]
+        return replace(scope, inputs=tuple(inputs), outputs=tuple(outputs))
 
     def _free(self, path: str, local: str) -> str:
         found = f"{path}.{local}" if path else local

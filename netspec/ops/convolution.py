@@ -157,6 +157,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
             ),
             Sample(cls(filters=3, kernel_size=both(3), stride=both(4), round="ceil"), ((2, 10, 12),)),
             Sample(cls(filters=5, kernel_size=both(1), bias=False), ((3, 4, 5),), scale=60.0),
+            Sample(cls(filters=4, kernel_size=both(1), stride=Size2d(height=2, width=3), groups=2), ((6, 5, 7),)),
         )
 
 

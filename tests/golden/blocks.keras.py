@@ -105,7 +105,7 @@ def build_blocks() -> keras.Model:
     one = unit(x, 3, kernel=1, name="one-0")  # (N, 4, 3, 3)
     x = unit(one, 4, name="self")  # (N, 4, 3, 4)
     x = layers.Conv2D(6, 1, name="cut")(x)  # (N, 4, 3, 6)
-    x = layers.Add(name="sum")([x, merged])
+    x = layers.Add(name="sum-layer")([x, merged])
     x = layers.Flatten(name="features")(x)  # (N, 72)
     fc = layers.Dense(3, name="fc")(x)  # (N, 3)
     return keras.Model(input, [fc, one], name="blocks")

@@ -79,11 +79,13 @@ def build_branches() -> keras.Model:
     input = keras.Input((9, 7, 8), name="input")
     # (N, 9, 7, 8)
     stem = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(input)
-    norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm")(stem)
+    norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm-layer")(
+        stem
+    )
     left = GELU(approximate=True, name="left")(norm)
     x = layers.ZeroPadding2D(((2, 0), (0, 2)), name="right_pad")(norm)  # (N, 11, 9, 8)
     x = layers.DepthwiseConv2D(3, name="right")(x)  # (N, 9, 7, 8)
-    sum = layers.Add(name="sum")([left, x])
+    sum = layers.Add(name="sum-layer")([left, x])
     # (N, 1, 1, 8)
     x = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze")(sum)
     x = layers.Conv2D(8, 1, name="excite")(x)  # (N, 1, 1, 8)

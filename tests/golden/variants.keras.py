@@ -179,5 +179,5 @@ def build_variants() -> keras.Model:
     gated1_residual, gated1_skip = gated(half, 1, name="gated1")
     gated2_residual, gated2_skip = gated(gated1_residual, 2, name="gated2")
     _, gated3_skip = gated(gated2_residual, 4, name="gated3")
-    sum = layers.Add(name="sum")([gated1_skip, gated2_skip, gated3_skip])
+    sum = layers.Add(name="sum-layer")([gated1_skip, gated2_skip, gated3_skip])
     return keras.Model(input, [sum, even, deep1, deep3], name="variants")

@@ -26,7 +26,7 @@ from netspec.lowering import (
     TrainerSettings,
     TrainingState,
 )
-from netspec.lowering.trainer import ITERATE, UNLABELLED
+from netspec.lowering.trainer import ITERATE, UNLABELLED, require_statistics
 from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
@@ -79,6 +79,7 @@ class NumPyTrainer(Trainer):
         for position, batch in enumerate(batches):
             if not len(batch.labels):
                 continue
+            require_statistics(self.graph, len(batch.labels))
             result, statistics = self.differentiate(batch, self.masks(batch, key, position), total)
             loss, wrong = loss + result.loss, wrong + result.wrong
             gradients = {name: array + result.gradients.get(name, 0) for name, array in gradients.items()}

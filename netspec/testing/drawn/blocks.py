@@ -122,9 +122,9 @@ class _Blocks:
             (index, key, name)
             for index, key in places
             for name, type in maps.items()
-            if type.rank == 4 and use.within[index].stated[key] == type.features[0] and key in ("filters", "groups")
+            if type.rank == 4 and _is_integer(use.within[index].stated[key], type.features[0])
         ]
-        if draw(st.booleans()) and channels:
+        if channels:
             index, key, name = draw(st.sampled_from(channels))
             return _within(use, index, use.within[index].stating(**{key: f"${{{name}.channels}}"}))
         index, key = draw(st.sampled_from(places))
@@ -200,6 +200,10 @@ def _renamed(items: Sequence[Item], outputs: Sequence[str], called: Mapping[str,
     """Items and outputs, where some values are called otherwise."""
     rest = [replace(item, reads=tuple(called.get(value, value) for value in item.reads)) for item in items]
     return rest, [called.get(output, output) for output in outputs]
+
+
+def _is_integer(value: object, number: int) -> bool:
+    return type(value) is int and value == number
 
 
 def _within(use: Item, index: int, item: Item) -> Item:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from netspec_keras import BACKEND
+from netspec_keras.layout import native_name
 
 from netspec import reference
 from netspec.graph import Graph, Node
@@ -53,7 +54,7 @@ def test_layers_are_named_by_path(blocks: Graph) -> None:
     artifact = BACKEND.lower(blocks)
     model = BACKEND.load(artifact, initialize(blocks)).native
     names = {layer.name for layer in model.layers}
-    assert {node.name.replace(".", "-") for node in blocks.nodes} <= names
+    assert {native_name(node.name) for node in blocks.nodes} <= names
     assert {b.path.partition("/")[0] for b in artifact.bindings} <= names
     assert "units-4-squeeze-scale" in names
     assert "units-1-conv_pad" in names

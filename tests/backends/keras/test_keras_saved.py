@@ -112,7 +112,7 @@ GRAPHS = {
     "functions": functions_of_ops,
     "towers": NETWORKS["towers"],
     "branches": NETWORKS["branches"],
-    "blocks": lambda: load_graph("tests/golden/blocks.yaml"),
+    "blocks": lambda: load_graph(Path(__file__).parents[2] / "golden" / "blocks.yaml"),
 }
 
 

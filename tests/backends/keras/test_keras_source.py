@@ -2,14 +2,18 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from netspec_keras import BACKEND
+from netspec_keras.layout import native_name
 from netspec_keras.writer import DEEPEST, RESERVED, SUPPORT
 
 from netspec.lowering.python.module import load_source
@@ -197,3 +201,53 @@ def test_a_model_deeper_than_pythons_recursion_is_built() -> None:
     finally:
         sys.setrecursionlimit(limit)
     assert "setrecursionlimit" not in str(BACKEND.lower(head().graph()).content)
+
+
+def test_functions_that_keras_names_by_itself_do_not_clash_with_layers() -> None:
+    """Keras calls `keras.ops.sum` sum, or sum_1 where it has made one before, and an operator by what it does."""
+    graph = (
+        Chain("taken", image=(3, 4, 5))
+        .add("sum", "conv2d", filters=4, kernel_size=1)
+        .add("sum_1", "relu")
+        .add("total", "reduce_sum", reads="sum", axes=[2])
+        .add("again", "reduce_sum", reads="sum_1", axes=[2])
+        .graph("total", "again", "sum_1")
+    )
+    weights = {name: np.ones(w.shape, np.float32) for name, w in graph.weights.items()}
+    keras.utils.clear_session()  # numbers begin anew
+    artifact = BACKEND.lower(graph)
+    assert artifact.bindings[0].path == "sum-layer/kernel"
+    found = BACKEND.load(artifact, weights).forward({"image": np.ones((2, 3, 4, 5), np.float32)})
+    assert {name: value.shape for name, value in found.items()} == {
+        "total": (2, 4, 5),
+        "again": (2, 4, 5),
+        "sum_1": (2, 4, 4, 5),
+    }
+
+
+def test_functions_are_known_by_the_names_that_keras_gives_them() -> None:
+    called = {"abs": "absolute", "rms_normalization": "rms_norm"}  # where Keras has another name than the function
+    found = set()
+    for case in sample_cases():
+        body = str(BACKEND.lower(case.graph).content).rpartition("\ndef build_")[2]
+        found |= {called.get(name, name) for name in re.findall(r"\bops\.(\w+)\(", body)}
+    assert {"sum", "split", "absolute"} < found
+    assert {name for name in found if native_name(name) == name} == set()
+
+
+@pytest.mark.parametrize(
+    ("channels", "attributes", "layer"),
+    [
+        (8, {"stride": 2}, "PointwiseConv2D(4, 1, strides=2, "),
+        (24, {"stride": {"height": 1, "width": 3}, "groups": 2}, "PointwiseConv2D(4, 1, strides=(1, 3), groups=2, "),
+        (32, {"stride": 2}, "layers.Conv2D(4, 1, strides=2, "),
+        (64, {"stride": 2, "groups": 2}, "GroupedConv2D(4, 1, groups=2, strides=2, "),
+        (8, {}, "layers.Conv2D(4, 1, "),
+    ],
+)
+def test_strided_kernels_of_one_element_do_not_overrun(
+    channels: int, attributes: dict[str, object], layer: str
+) -> None:
+    """TensorFlow 2.21: the gradient of such a kernel wrote beyond its memory, unless channels come by sixteens."""
+    graph = Chain("thin", image=(channels, 6, 7)).add("conv", "conv2d", filters=4, kernel_size=1, **attributes).graph()
+    assert f"x = {layer}name=" in str(BACKEND.lower(graph).content)
