@@ -115,9 +115,9 @@ class _Build:
         within = f"{scope.path}."
         read: set[str] = set()
         read_outside = set(shown)
-        for value in self.values.values():
-            if isinstance(value, Node):
-                (read if value.name.startswith(within) else read_outside).update(value.inputs)
+        for node in self.values.values():
+            if isinstance(node, Node):
+                (read if node.name.startswith(within) else read_outside).update(node.inputs)
         inputs: list[tuple[str, str]] = []
         for name, value in scope.inputs:
             place = self._placement.place_of.get(value)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -245,7 +244,7 @@ def test_functions_are_known_by_the_names_that_keras_gives_them() -> None:
         (8, {}, "layers.Conv2D(4, 1, "),
     ],
 )
-def test_strided_kernels_of_one_element_do_not_overrun(
+def test_strided_kernels_of_one_element_stay_in_memory(
     channels: int, attributes: dict[str, object], layer: str
 ) -> None:
     """TensorFlow 2.21: the gradient of such a kernel wrote beyond its memory, unless channels come by sixteens."""
