@@ -33,17 +33,17 @@ class LocalResponseNormFunction(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep x, for gradients and for tangents."""
+        """Keep x."""
         x, *ctx.arguments = inputs
         ctx.save_for_backward(x)
-        ctx.save_for_forward(x)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient of x; the other arguments have none."""
         (x,) = ctx.saved_tensors
         if torch.is_grad_enabled():  # what comes out may be differentiated again
-            dx = derivative(x, g, True, *ctx.arguments)
+            y = expression(x, *ctx.arguments)
+            (dx,) = torch.autograd.grad(y, x, g, create_graph=True)
             return dx, None, None, None, None
         size, alpha, beta, k = ctx.arguments
         dx = torch.empty_like(g)
@@ -58,12 +58,6 @@ class LocalResponseNormFunction(torch.autograd.Function):
         return dx, None, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        """The derivative along a tangent of x."""
-        (x,) = ctx.saved_tensors
-        return derivative(x, tangent, False, *ctx.arguments)
-
-    @staticmethod
     def vmap(
         info: Any, in_dims: tuple[int, ...], x: Tensor, *arguments: float
     ) -> tuple[Tensor, int]:
@@ -73,37 +67,17 @@ class LocalResponseNormFunction(torch.autograd.Function):
         return y.unflatten(0, x.shape[:2]), 0
 
 
-def derivative(
-    x: Tensor,
-    v: Tensor,
-    transposed: bool,
-    size: int,
-    alpha: float,
-    beta: float,
-    k: float,
-) -> Tensor:
-    """The derivative of the function at x, or its transpose, times v.
-
-    Where the written gradient writes in place, this can be differentiated.
-    """
-    before, after = size // 2, (size - 1) // 2
-    scale = k + alpha * window_sum(x * x, before, after)
-    factor = scale.pow(-beta)
-    ratio = x * factor / scale
-    if transposed:
-        total = x * window_sum(ratio * v, after, before)
-    else:
-        total = ratio * window_sum(x * v, before, after)
-    return v * factor - 2 * alpha * beta * total
-
-
-def window_sum(x: Tensor, before: int, after: int) -> Tensor:
-    """The sum over neighbors in axis 2, zeros past an edge."""
-    padded = F.pad(x, (0, 0, 0, 0, before, after))
-    total = padded[:, :, : x.shape[2]]
-    for shift in range(1, before + after + 1):
-        total = total + padded[:, :, shift : shift + x.shape[2]]
-    return total
+def expression(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """The function, of operations that can be recorded and differentiated."""
+    squares = F.pad(x * x, (0, 0, 0, 0, size // 2, (size - 1) // 2))
+    total = squares[:, :, : x.shape[2]]
+    for shift in range(1, size):
+        total = total + squares[:, :, shift : shift + x.shape[2]]
+    scale = k + alpha * total
+    if beta == 0.75:  # two square roots take a fraction of the time of a power
+        root = torch.rsqrt(scale)
+        return x * (root * torch.sqrt(root))
+    return x * scale.pow(-beta)
 
 
 def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -178,12 +152,7 @@ class LocalResponseNorm(nn.Module):
 
     def expression(self, x: Tensor) -> Tensor:
         """The function without a gradient of its own."""
-        total = window_sum(x * x, self.size // 2, (self.size - 1) // 2)
-        scale = self.k + self.alpha * total
-        if self.beta == 0.75:  # two square roots take a fraction of the time of a power
-            root = torch.rsqrt(scale)
-            return x * (root * torch.sqrt(root))
-        return x * scale.pow(-self.beta)
+        return expression(x, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         """The arguments, for `print(model)`."""

@@ -67,16 +67,13 @@ def test_pixels_and_zeros_in_float32() -> None:
 
 
 @pytest.mark.parametrize(("size", "groups", "beta"), [(5, 2, 0.75), (4, 1, 0.6)])
-def test_it_is_differentiated_twice_and_forward(size: int, groups: int, beta: float) -> None:
-    """A penalty on gradients, Jacobians by tangents, and both of many vectors at once."""
+def test_it_is_differentiated_twice(size: int, groups: int, beta: float) -> None:
+    """A penalty on gradients, and gradients of many vectors at once."""
     layer = LocalResponseNorm(size, alpha=0.3, beta=beta, k=1.5, groups=groups)
     x = random(2, 8, 1, 2).requires_grad_()
-    assert torch.autograd.gradcheck(
-        layer, x, fast_mode=True, check_forward_ad=True, check_batched_grad=True, check_batched_forward_grad=True
-    )
-    assert torch.autograd.gradgradcheck(layer, x, fast_mode=True, check_fwd_over_rev=True)
-    by_gradients, by_tangents = torch.func.jacrev(layer)(x.detach()), torch.func.jacfwd(layer)(x.detach())
-    torch.testing.assert_close(by_tangents, by_gradients, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradgradcheck(layer, x, fast_mode=True)
+    (expected,) = torch.autograd.grad(layer(x).pow(2).sum(), x)
+    torch.testing.assert_close(torch.func.grad(lambda v: layer(v).pow(2).sum())(x.detach()), expected)
 
 
 def test_gradients_of_each_sample_at_once() -> None:
