@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def gathered(x: Tensor, dim: int, group: dist.ProcessGroup | None) -> Tensor:
@@ -50,6 +51,7 @@ class GatherFunction(torch.autograd.Function):
         return gathered(x, dim, group)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         """This rank's share of the sum."""
         return summed_share(g, ctx.dim, ctx.group), None, None
@@ -67,6 +69,7 @@ class CollectFunction(torch.autograd.Function):
         return gathered(x, dim, group)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         """This rank's share."""
         return share_of(g, ctx.dim, ctx.group), None, None
@@ -82,6 +85,7 @@ class SpreadFunction(torch.autograd.Function):
         return x.view_as(x)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         """The sum."""
         return summed(g, ctx.group), None
@@ -99,6 +103,7 @@ class ShareFunction(torch.autograd.Function):
         return share_of(x, dim, group)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         """All ranks' as one."""
         return gathered(g, ctx.dim, ctx.group), None, None

@@ -145,6 +145,28 @@ def test_a_tower_that_is_gone_is_said() -> None:
     assert told.count("process 0 of 2 lost the others") == 1
 
 
+TWICE = """
+import torch, torch.distributed as dist
+from netspec_torch.support.exchange import Collect, Gather, Share, Spread
+
+dist.init_process_group("gloo")
+for kind in (Gather, Collect, Spread, Share):
+    x = torch.ones(2, 4, 3, requires_grad=True)
+    (g,) = torch.autograd.grad(kind(dim=1)(x).pow(3).sum(), x, create_graph=True)
+    try:
+        g.sum().backward()
+    except RuntimeError as error:
+        print(kind.__name__, "once_differentiable" in str(error))
+dist.destroy_process_group()
+"""
+
+
+def test_exchanges_have_no_second_derivative() -> None:
+    """It would be without what the others have to do with it: PyTorch refuses it."""
+    told, _ = (process.communicate(timeout=60)[0] for process in start([["-c", TWICE]] * 2))
+    assert told.count("True") == 4
+
+
 RESIDUAL = """
 name: residual
 source: a test
