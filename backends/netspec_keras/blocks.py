@@ -44,6 +44,7 @@ from netspec.lowering.python.source import (
     Subscript,
     TupleOf,
     Unpack,
+    call,
 )
 from netspec_keras.layout import SEPARATOR, native_name, native_path, native_shape
 from netspec_keras.signatures import SIGNATURES
@@ -243,7 +244,7 @@ def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Sta
             yield Assign(target, _renamed(applied, Formatted((*before, f"{last}{number}"))))
         return
     body = Assign(target, _renamed(applied, Formatted((*stem.parts, Name(counter)))))
-    yield For(counter, repeated.start, repeated.count, (body,))
+    yield _counted_loop(counter, repeated.start, repeated.count, body)
 
 
 def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For | If]:
@@ -271,16 +272,21 @@ def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement 
             index += 1
             continue
         stem, number, bare = first
-        body = Assign(bare.target, _renamed(bare.value, Formatted((*stem, Name(counter)))))
-        yield For(counter, number, Literal(number + count), (body,))
+        body = replace(bare, value=_renamed(bare.value, Formatted((*stem, Name(counter)))))
+        yield _counted_loop(counter, number, Literal(number + count), body)
         index += count
 
 
-def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign] | None:
+def _counted_loop(counter: str, start: int, stop: Expression, body: Statement) -> For:
+    return For(counter, call("range", start, stop) if start else call("range", stop), (body,))
+
+
+def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign | Unpack] | None:
     """What stands before the number at the end of the name that a call gives, the number, and the call without it."""
-    if isinstance(statement, Unpack) or not isinstance(statement.value, Call):
+    if not isinstance(statement, Assign | Unpack) or not isinstance(statement.value, Call):
         return None
-    if not isinstance(statement, Assign) or statement.comment or Name(statement.target) not in statement.value.args:
+    targets = (statement.target,) if isinstance(statement, Assign) else statement.targets
+    if getattr(statement, "comment", "") or not set(map(Name, targets)).issubset(statement.value.args):
         return None
     match dict(statement.value.kwargs).get(NAME):
         case Literal(str(text)):

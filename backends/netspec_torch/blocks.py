@@ -25,6 +25,7 @@ from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
 from netspec.lowering.python.source import (
+    FEWEST_REPEATED,
     Assign,
     Attribute,
     Call,
@@ -43,6 +44,7 @@ from netspec.lowering.python.source import (
     call,
 )
 from netspec_torch.drafts import ModuleDraft
+from netspec_torch.loops import with_loops
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import METHODS, SIGNATURES
 
@@ -124,7 +126,10 @@ class BlockClasses:
             row = in_a_row(expressions, self._starts, part.path) or tuple(_repeated(expressions))
             return Call(Name("nn.Sequential"), row)
         if [key for key, _ in made] == [str(index) for index in range(len(made))]:
-            return call("nn.ModuleList", ListOf(tuple(expression for _, expression in made)))
+            expressions = [expression for _, expression in made]
+            row = tuple(_repeated(expressions))
+            alike = len(row) == 1 and len(expressions) >= FEWEST_REPEATED
+            return call("nn.ModuleList", ListOf(row if alike else tuple(expressions)))
         return call("nn.ModuleDict", ListOf(tuple(TupleOf((Literal(key), expression)) for key, expression in made)))
 
     def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
@@ -155,7 +160,7 @@ class BlockClasses:
         names = template.join(draft.names(LOCALS))
         kept = self._kept(template)
         run = [rename(statement, kept) for unit in template.units for statement in unit.run]
-        body = tuple(with_conditions(named_statements(run, names)))
+        body = tuple(with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()})))
         variables = {value: names[own] for value, own in draft.variables.items() if own in names}
         results = tuple(Name(variables[output]) for output in part.outputs)
         one = len(results) == 1

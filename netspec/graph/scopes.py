@@ -32,7 +32,7 @@ class Scope:
         block: what it is an instance of; empty for a stack.
         arguments: what the block was given, for names in emitted source; nothing depends on their values.
         inputs: what the block calls the values that it received, for the same; they may since have other names.
-        outputs: the values that it gives, in the order of its block, for the same; some may since be gone.
+        outputs: what the block calls the values that it gives, in its order, for the same; some may since be gone.
         formulas: what the block says by expressions, for the same.
         seen: the values of the names in those.
     """
@@ -41,7 +41,7 @@ class Scope:
     block: str = ""
     arguments: tuple[tuple[str, Argument], ...] = ()
     inputs: tuple[tuple[str, str], ...] = ()
-    outputs: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    outputs: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
     formulas: tuple[Formula, ...] = field(default=(), compare=False, repr=False)
     seen: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 

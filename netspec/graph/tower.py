@@ -125,10 +125,12 @@ class _Build:
             forms = {form: self._names.get((value, form), value if form == plain else "") for form in FORMS}
             found = [(FORMS[form], own) for form, own in forms.items() if own in read and not own.startswith(within)]
             inputs += [(f"{name}_{form}" if index else name, own) for index, (form, own) in enumerate(found)]
-        outputs: list[str] = []
-        for name in scope.outputs:
-            own_forms = dict.fromkeys([name, *(self._names.get((name, form), name) for form in FORMS)])
-            outputs += [own for own in own_forms if own in read_outside and own.startswith(within)] or [name]
+        outputs: list[tuple[str, str]] = []
+        for name, value in scope.outputs:
+            suffixes = {self._names.get((value, form), value): suffix for form, suffix in FORMS.items()}
+            given = [own for own in {value: "", **suffixes} if own in read_outside and own.startswith(within)]
+            outputs += [(f"{name}_{suffixes[own]}" if index else name, own) for index, own in enumerate(given)]
+            outputs += [] if given else [(name, value)]
         return replace(scope, inputs=tuple(inputs), outputs=tuple(outputs))
 
     def _free(self, path: str, local: str) -> str:

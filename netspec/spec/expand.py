@@ -116,8 +116,8 @@ class Expansion:
         self._active.pop()
         outputs = _outputs(block, connected, values)
         if outputs is not None:
-            own = tuple(dict.fromkeys(value.name for value in outputs))
-            self.scopes[place] = replace(self.scopes[place], outputs=own)
+            called = tuple((name, value.name) for name, value in zip(block.outputs, outputs, strict=True))
+            self.scopes[place] = replace(self.scopes[place], outputs=called)
         return outputs
 
     def _formulas_of(self, block: BlockSpec) -> tuple[Formula, ...]:

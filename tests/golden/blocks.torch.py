@@ -101,7 +101,7 @@ class Blocks(nn.Module):
         self.split = Split(6)
         self.again = Split(4)
         self.merged = nn.ModuleList([Merge(4), Merge(6, bias=True)])
-        self.crossed = nn.ModuleList([Swap(), Swap(), Swap()])
+        self.crossed = nn.ModuleList([Swap() for _ in range(3)])
         self.one = nn.Sequential(Unit(4, 3, kernel=1))
         self.self = Unit(3, 4)
         self.cut = nn.Conv2d(4, 6, kernel_size=1)
@@ -111,11 +111,11 @@ class Blocks(nn.Module):
         x = self.units(x)  # (N, 6, 4, 3)
         split_right, split_left = self.split(x)
         again_right, again_left = self.again(split_right)
-        merged_0 = self.merged[0](again_left, split_left)
-        merged = self.merged[1](merged_0, split_left)
-        crossed_0_b, crossed_0_a = self.crossed[0](again_right, split_right)
-        crossed_1_b, crossed_1_a = self.crossed[1](crossed_0_b, crossed_0_a)
-        crossed_b, crossed_a = self.crossed[2](crossed_1_b, crossed_1_a)
+        merged = self.merged[0](again_left, split_left)
+        merged = self.merged[1](merged, split_left)
+        crossed_b, crossed_a = again_right, split_right
+        for block in self.crossed:
+            crossed_b, crossed_a = block(crossed_b, crossed_a)
         x = crossed_a + crossed_b
         one = self.one(x)  # (N, 3, 4, 3)
         x = self.self(one)  # (N, 4, 4, 3)

@@ -10,7 +10,7 @@ from netspec.errors import UnsupportedError
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
-from netspec.lowering.blocks.parts import Part, local_name, name_of_input, values_of
+from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
 from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.naming import available, identifier, variables_of
 from netspec.lowering.python.rewrite import names_in, rename
@@ -44,17 +44,17 @@ class PartDraft:
                 self._add_inner(member)
 
     def _add_inner(self, stack: Part) -> None:
-        """The values that instances of a stack hand on; in a chain each is what the stack will give."""
+        """The values that instances of a stack hand on; in a linked stack, in the variables of its outputs."""
         place = _place(local_name(stack, self.part)).replace(MARK, f"{MARK}in", 1)
-        for each in stack.members:
-            for index, value in enumerate(values_of(each)):
-                if stack.is_chain:
-                    self.variables[value] = self.variables[stack.outputs[0]]
+        for each in reversed(stack.instances):
+            for index, value in enumerate(each.outputs):
+                if stack.is_linked and each is not stack.instances[-1]:
+                    self.variables[value] = self.variables[stack.instances[-1].outputs[index]]
                 elif value not in self.variables:
-                    own = f"{place}_{local_name(each, stack)}_{index}"
+                    own = f"{place}_{each.name}_{index}"
                     self.variables[value] = own
-                    name = f"{stack.name}_{value[len(stack.path) + 1 :]}"
-                    self._inner[own] = name.rpartition(".")[0] if len(values_of(each)) == 1 else name
+                    name = stack.name if stack.is_linked else f"{stack.name}_{each.name}"
+                    self._inner[own] = name if len(each.outputs) == 1 else f"{name}_{name_of_output(each, value)}"
 
     def variable(self, value: str) -> Name:
         """The variable that holds a value."""

@@ -49,14 +49,33 @@ class Part:
         return self.scope is not None and self.scope.is_stack
 
     @cached_property
-    def is_chain(self) -> bool:
-        """Whether it is a stack numbered from 0 in which each reads the one before, and only the last is read."""
-        parts = [member for member in self.members if isinstance(member, Part)]
+    def instances(self) -> tuple[Part, ...]:
+        """The parts among its members."""
+        return tuple(member for member in self.members if isinstance(member, Part))
+
+    @cached_property
+    def is_linked(self) -> bool:
+        """Whether it is a stack whose instances are numbered from 0, and each hands its outputs to the next alone.
+
+        An instance reads the outputs of the one before as its first inputs, and then `constant_inputs`. What is read
+        outside of the stack are outputs of the last one.
+        """
+        parts = self.instances
         if not self.is_stack or [part.name for part in parts] != [str(i) for i in range(len(parts))]:
             return False
-        single = all(len(part.inputs) == len(part.outputs) == 1 for part in parts)
-        linked = all(b.inputs == a.outputs for a, b in pairwise(parts))
-        return single and linked and self.outputs == parts[-1].outputs
+        linked = all(b.inputs == (*a.outputs, *self.constant_inputs) for a, b in pairwise(parts))
+        return linked and set(self.outputs) <= set(parts[-1].outputs)
+
+    @cached_property
+    def constant_inputs(self) -> tuple[str, ...]:
+        """The values that every instance of a linked stack but the first reads beside the outputs of the one before."""
+        parts = self.instances
+        return parts[1].inputs[len(parts[0].outputs) :] if len(parts) > 1 else ()
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is a linked stack whose instances map one value to one, as those of `nn.Sequential` do."""
+        return self.is_linked and all(len(part.inputs) == len(part.outputs) == 1 for part in self.instances)
 
     def walk(self) -> Iterator[Part]:
         """It, and all parts within, those within first."""
@@ -156,7 +175,7 @@ class _Splitter:
 
     def _outputs(self, scope: Scope, start: int, stop: int) -> tuple[str, ...]:
         nodes = self._graph.nodes[start:stop]
-        stated = [name for name in scope.outputs if start <= self._position.get(name, -1) < stop]
+        stated = [value for _, value in scope.outputs if start <= self._position.get(value, -1) < stop]
         read = [node.name for node in nodes if self._last_read[node.name] >= stop]
         return tuple(dict.fromkeys((*stated, *read))) or (nodes[-1].name,)  # what nobody reads is still something
 
@@ -165,3 +184,11 @@ def name_of_input(part: Part, value: str) -> str:
     """What a block calls a value that it receives, or empty."""
     named = part.scope.inputs if part.scope else ()
     return next((name for name, given in named if given == value), "")
+
+
+def name_of_output(part: Part, value: str) -> str:
+    """What a block calls a value that an instance of it, or the last of a stack of them, gives; else the node's."""
+    if part.is_stack and part.instances:
+        return name_of_output(part.instances[-1], value)
+    named = part.scope.outputs if part.scope else ()
+    return next((name for name, given in named if given == value), value.rpartition(".")[2])

@@ -51,7 +51,7 @@ def render_expression(expression: Expression) -> str:
         case Binary():
             return _binary(expression)
         case ListOf(items):
-            return f"[{', '.join(map(render_expression, items))}]"
+            return f"[{_listed(items)}]"
         case TupleOf(items):
             inside = ", ".join(map(render_expression, items))
             return f"({inside},)" if len(items) == 1 else f"({inside})"
@@ -59,9 +59,22 @@ def render_expression(expression: Expression) -> str:
             own, condition, other = map(_operand, (value, test, otherwise))
             return f"{own} if {condition} else {other}"
         case Repeated(value):
-            return f"*({render_expression(value)} for _ in range({render_expression(expression.number)}))"
+            return f"*({render_expression(value)} {_loop(expression)})"
         case Formatted(parts):
             return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
+
+
+def _listed(items: tuple[Expression, ...]) -> str:
+    """The inside of a list."""
+    match items:
+        case (Repeated(value) as repeated,):
+            return f"{render_expression(value)} {_loop(repeated)}"
+        case _:
+            return ", ".join(map(render_expression, items))
+
+
+def _loop(repeated: Repeated) -> str:
+    return f"for _ in range({render_expression(repeated.number)})"
 
 
 def _index(item: int | str | Range) -> str:
@@ -192,14 +205,16 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
         case Call(function):
             opening = f"{before}{_primary(function)}("
             return _bracketed(_items(expression), indent, opening, f"){after}", together=True)
+        case ListOf((Repeated(value) as repeated,)):
+            inside = broken(value, indent + INDENT, "", "")
+            return [f"{indent}{before}[", *inside, indent + INDENT + _loop(repeated), f"{indent}]{after}"]
         case ListOf(items):
             return _bracketed([("", item) for item in items], indent, f"{before}[", f"]{after}")
         case TupleOf(items):
             return _bracketed([("", item) for item in items], indent, f"{before}(", f"){after}")
         case Repeated(value):
             inside = broken(value, indent + INDENT, "", "")
-            loop = f"{indent + INDENT}for _ in range({render_expression(expression.number)})"
-            return [f"{indent}{before}*(", *inside, loop, f"{indent}){after}"]
+            return [f"{indent}{before}*(", *inside, indent + INDENT + _loop(expression), f"{indent}){after}"]
         case Subscript(value, indices) if len(indices) > 1:
             deeper, each = indent + INDENT, list(map(_index, indices))
             line = deeper + ", ".join(each)

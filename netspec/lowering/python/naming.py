@@ -6,7 +6,7 @@ import keyword
 import re
 from collections.abc import Collection
 
-from netspec.lowering.blocks.parts import Part, local_name, name_of_input, values_of
+from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
 
 RUNNING = "x"
 UNREAD = "_"  # one of several values of a part, which nobody reads
@@ -69,6 +69,8 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
     member reads it; so is a single input, and a single output that is the last value. The first input of a block is on
     the chain too until it is read for the last time: nothing else may need `x` before.
 
+    A value that every instance of a stack reads is never `x`: the outputs of the instances may be.
+
     Args:
         part: the network, or a part of it.
         reserved: names that the source uses for other things; a value of such a name gets an underscore.
@@ -84,6 +86,8 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
         taken.add(variables[value])
 
     chained = [_on_chain(part, index, readers) for index in range(len(part.members))]
+    if part.members:
+        chained[last] |= values_of(part.members[last]) == part.outputs and len(part.outputs) == 1
     for position, value in enumerate(part.inputs):
         read = readers.get(value, [])
         if part.scope is None:
@@ -97,22 +101,26 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
     for index, member in enumerate(part.members):
         values = values_of(member)
         for value in values:
-            if chained[index] or (index == last and values == part.outputs and len(values) == 1):
+            if chained[index]:
                 variables[value] = RUNNING
             elif len(values) > 1 and value not in readers and value not in part.outputs:
                 variables[value] = UNREAD
             else:
                 name = local_name(member, part)
-                own_name(value, name if len(values) == 1 else f"{name}_{value.rpartition('.')[2]}")
+                if isinstance(member, Part) and len(values) > 1:
+                    name += f"_{name_of_output(member, value)}"
+                own_name(value, name)
     return variables
 
 
 def _readers(part: Part) -> dict[str, list[int]]:
-    """Which members read each value, by position."""
+    """Which members read each value, by position; what is still read when a stack has given values, by the next too."""
     found: dict[str, list[int]] = {}
     for index, member in enumerate(part.members):
         for value in dict.fromkeys(member.inputs):
             found.setdefault(value, []).append(index)
+        for value in member.constant_inputs if isinstance(member, Part) and member.is_linked else ():
+            found.setdefault(value, []).append(index + 1)
     return found
 
 

@@ -29,10 +29,9 @@ def _statement(statement: Statement | For | If, indent: str) -> list[str]:
         case If(test, body):
             inside = [line for own in body for line in _statement(own, indent + INDENT)]
             return [f"{indent}if {render_expression(test)}:", *inside]
-        case For(variable, start, stop, body):
-            bounds = f"{start}, {render_expression(stop)}" if start else render_expression(stop)
+        case For(variable, iterable, body):
             inside = [line for own in body for line in _statement(own, indent + INDENT)]
-            return [f"{indent}for {variable} in range({bounds}):", *inside]
+            return [f"{indent}for {variable} in {render_expression(iterable)}:", *inside]
         case Assign(target, value, comment):
             flat = value_lines(value, indent, f"{target} = ")
             after = f"  # {_one_line(comment)}" if comment else ""
@@ -41,18 +40,20 @@ def _statement(statement: Statement | For | If, indent: str) -> list[str]:
                 return [f"{indent}{after.lstrip()}", *flat]
             return value_lines(value, indent, f"{target} = ", after)
         case Unpack(targets, value):
-            return value_lines(value, indent, f"{', '.join(targets)} = ")
+            return _value_or_values(value, indent, f"{', '.join(targets)} = ")
         case Return(value):
-            bare = _listed(value, f"{indent}return ")
-            return [bare] if bare and len(bare) <= WIDTH else value_lines(value, indent, "return ")
+            return _value_or_values(value, indent, "return ")
         case Do(value):
             return broken(value, indent, "", "")
 
 
-def _listed(value: Expression, before: str) -> str:
-    """Several values behind one another, without brackets; empty where it is one."""
-    several = isinstance(value, TupleOf) and len(value.items) > 1
-    return before + render_expression(value)[1:-1] if several else ""
+def _value_or_values(value: Expression, indent: str, before: str) -> list[str]:
+    """A value after a text; several values without brackets, if they fit on the line."""
+    if isinstance(value, TupleOf) and len(value.items) > 1:
+        bare = indent + before + render_expression(value)[1:-1]
+        if len(bare) <= WIDTH:
+            return [bare]
+    return value_lines(value, indent, before)
 
 
 def _docstring(text: str, indent: str) -> list[str]:

@@ -94,8 +94,8 @@ def names_in_body(body: Iterable[Statement | For | If]) -> Iterator[str]:
     """The names that statements read, those within loops and conditions too, each as often as it is read."""
     for statement in body:
         match statement:
-            case For(stop=stop, body=within):
-                yield from names_in(stop)
+            case For(iterable=iterable, body=within):
+                yield from names_in(iterable)
                 yield from names_in_body(within)
             case If(test, within):
                 yield from names_in(test)

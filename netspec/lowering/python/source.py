@@ -104,7 +104,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """`[a, b]`."""
+    """`[a, b]`; of one `Repeated` alone, `[value for _ in range(count)]`."""
 
     items: tuple[Expression, ...]
 
@@ -273,11 +273,10 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """`for variable in range(start, stop):` and what is done each time."""
+    """`for variable in iterable:` and the statements of its body."""
 
     variable: str
-    start: int
-    stop: Expression
+    iterable: Expression
     body: tuple[Statement, ...]
 
     def __post_init__(self) -> None:

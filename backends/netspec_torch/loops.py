@@ -1,0 +1,78 @@
+"""Loops in emitted `forward` methods: over the modules of a list, each of which reads what the one before gave."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from netspec.lowering.python.naming import available
+from netspec.lowering.python.source import (
+    FEWEST_REPEATED,
+    Assign,
+    Call,
+    Expression,
+    For,
+    Name,
+    Statement,
+    Subscript,
+    TupleOf,
+    Unpack,
+)
+
+
+class _ListedCall(NamedTuple):
+    """A call of one module of a list: `x = self.blocks[2](x, mask)`."""
+
+    modules: Expression
+    number: int
+    targets: tuple[str, ...]
+    arguments: tuple[Expression, ...]
+
+
+def with_loops(statements: Sequence[Statement], taken: Collection[str]) -> Iterator[Statement | For]:
+    """The statements; calls of all modules of a list, each on the results of the one before, as a loop over the list.
+
+    TorchScript unrolls a loop over a whole list, and not one over a part of it: the first call is in the loop too.
+    """
+    index = 0
+    while index < len(statements):
+        calls = _calls_of_list(statements[index:])
+        if len(calls) < FEWEST_REPEATED or not _is_loop(calls):
+            yield statements[index]
+            index += 1
+            continue
+        targets, received = calls[-1].targets, calls[0].arguments[: len(calls[-1].targets)]
+        if received != tuple(map(Name, targets)):
+            yield Unpack(targets, TupleOf(received)) if len(targets) > 1 else Assign(targets[0], received[0])
+        variable = available("block", taken)
+        applied = Call(Name(variable), calls[-1].arguments)
+        body = Unpack(targets, applied) if len(targets) > 1 else Assign(targets[0], applied)
+        yield For(variable, calls[0].modules, (body,))
+        index += len(calls)
+
+
+def _calls_of_list(statements: Sequence[Statement]) -> list[_ListedCall]:
+    """The calls of one list's modules that the statements begin with."""
+    calls: list[_ListedCall] = []
+    for statement in statements:
+        match statement:
+            case Assign(target, Call(Subscript(modules, (int(number),)), arguments)):
+                calls.append(_ListedCall(modules, number, (target,), arguments))
+            case Unpack(targets, Call(Subscript(modules, (int(number),)), arguments)):
+                calls.append(_ListedCall(modules, number, targets, arguments))
+            case _:
+                break
+        if calls[-1].modules != calls[0].modules:
+            return calls[:-1]
+    return calls
+
+
+def _is_loop(calls: Sequence[_ListedCall]) -> bool:
+    """Whether the calls differ in the module alone; the first may read other values than it gives."""
+    first, *others = calls
+    count = len(first.targets)
+    fed = (*map(Name, first.targets), *first.arguments[count:])
+    return first.number == 0 and all(
+        call.number == number and call.targets == first.targets and call.arguments == fed
+        for number, call in enumerate(others, 1)
+    )
