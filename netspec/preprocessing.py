@@ -167,6 +167,8 @@ def open_image(file: Path | BinaryIO, gray: bool) -> Pixels:
     if upright.has_transparency_data:  # a conversion to RGB would show the hidden colors of transparent pixels
         colors = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
+    if upright.mode == "LAB":  # Pillow converts it to RGB, but not to gray
+        upright = upright.convert("RGB")
     return np.atleast_3d(np.asarray(upright.convert("L" if gray else "RGB")))
 
 

@@ -50,7 +50,8 @@ class Normal(Attribute):
 class TruncatedNormalParameters(NormalParameters):
     """Mean and standard deviation before truncation, and the bound `cut`. Units of `cut`: standard deviations."""
 
-    cut: PositiveFloat = 2.0
+    # Values are redrawn until all are within the bound, which takes forever for a tiny one.
+    cut: Annotated[float, Field(ge=0.1)] = 2.0
 
 
 class TruncatedNormal(Attribute):
