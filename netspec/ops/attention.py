@@ -100,7 +100,7 @@ def _broadcasts_to(bias: TensorType, scores: TensorType) -> bool:
 
 
 class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):
-    """Self-attention with `heads` heads: x is projected to queries, keys and values, and the joined heads once more.
+    """Self-attention with `heads` heads, and learned projections of the input and of the joined heads.
 
     The first D rows of in_weight give the queries, the next D the keys, the last D the values. Head h uses features
     [h·D/heads, (h + 1)·D/heads) of each.

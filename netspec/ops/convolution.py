@@ -38,9 +38,9 @@ BLOCK = 1 << 20  # window elements that are copied at a time
 class Conv2d(WeightedOp, kind="conv2d"):
     """Cross-correlation of a map with `filters` kernels, in `groups` of channels that are independent of one another.
 
-    Filter o reads input channels [i·C/g, (i+1)·C/g) of its group i = o // (filters/g). `padding` is with zeros.
-    With `round: ceil` a last window may extend past the bottom and right edges, where it reads zeros, as in the 2012
-    code. The graph stores this, and `same` padding, as explicit padding.
+    Filter o reads input channels [i·C/g, (i+1)·C/g) of its group i = o // (filters/g). Padding is with zeros. With
+    `round: ceil` a last window may extend past the bottom and right edges, where it reads zeros, as in the 2012 code.
+    The graph stores this, and `same` padding, as explicit padding.
 
     Shapes:
         x (N, C, H, W) → (N, filters, H', W'), H' = floor((H + top + bottom − dilation·(k−1) − 1) / stride) + 1.

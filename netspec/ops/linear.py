@@ -71,7 +71,7 @@ class Dense(WeightedOp, kind="dense"):
 
 
 class LayerScale(WeightedOp, kind="layer_scale"):
-    """x times a learned scale for each channel, or for each position of another `axis`, such as −1 for tokens.
+    """x times a learned scale for each channel, or for each feature of tokens with `axis: -1`.
 
     The default initial scale is 1e-6, so that a residual branch initially adds almost nothing.
 

@@ -133,8 +133,8 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
 
     In training, mean and variance are those of the batch (the variance divided by n). At inference they are running
     averages, updated in each training step: running ← (1 − update_rate) · running + update_rate · batch. PyTorch's
-    momentum is update_rate, Keras' is 1 − update_rate. `running_variance` averages the variance divided by n − 1
-    (`unbiased`, the paper and PyTorch) or by n (`biased`, Keras and ONNX).
+    momentum is update_rate, Keras' is 1 − update_rate. `running_variance` selects the variance that is averaged, which
+    is divided by n − 1 (`unbiased`, the paper and PyTorch) or by n (`biased`, Keras and ONNX).
 
     Shapes:
         x (N, C) or (N, C, …) → the same; weight, bias, running_mean, running_variance (C,).

@@ -26,11 +26,8 @@ from netspec.types import TensorType
 class Pool2d(Op):
     """Base class of max and average pooling, whose windows slide over a padded map.
 
-    `stride` defaults to the size of the kernel. `round: ceil` admits a last window that extends past the bottom or
-    right edge, unless it would begin in the padding there or beyond (PyTorch Pool.h, ONNX; Caffe with padding).
-
-    Shapes:
-        x (N, C, H, W) → (N, C, H', W').
+    A last window that `round: ceil` admits may extend past the bottom or right edge, but not begin in the padding there
+    or beyond (PyTorch Pool.h, ONNX; Caffe with padding).
     """
 
     trap = "floor in place of ceil, or padding that counts: as zeros in a maximum, or in the divisor of a mean"
@@ -126,6 +123,12 @@ def _geometries() -> Iterator[tuple[Size2d, Size2d | None, Padding | Same, Round
 class MaxPool2d(Pool2d, kind="max_pool2d"):
     """The maximum of each window; padding counts as minus infinity.
 
+    `stride` defaults to the size of the kernel. `round: ceil` admits a last window that extends past the bottom or
+    right edge.
+
+    Shapes:
+        x (N, C, H, W) → (N, C, H', W'), H' = floor((H + top + bottom − kernel height) / stride) + 1, or ceil.
+
     Source: Krizhevsky et al. 2012, section 3.4 (overlapping: kernel 3, stride 2).
     """
 
@@ -146,6 +149,11 @@ class AvgPool2d(Pool2d, kind="avg_pool2d"):
     `window`: the kernel's height times its width.
     `window_in_padded`: the elements of the window inside the padded map (PyTorch count_include_pad=True, Caffe).
     `valid_only`: the elements of the window inside the map itself (the default of Keras, ONNX and cuda-convnet).
+    `stride` defaults to the size of the kernel. `round: ceil` admits a last window that extends past the bottom or
+    right edge.
+
+    Shapes:
+        x (N, C, H, W) → (N, C, H', W'), H' = floor((H + top + bottom − kernel height) / stride) + 1, or ceil.
     """
 
     divisor: Divisor = "valid_only"

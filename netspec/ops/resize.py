@@ -29,8 +29,8 @@ class Resize(Op, kind="resize"):
     `half_pixel`: c = (i + ½)·L/n − ½, which aligns the edges of the maps (PyTorch's bilinear, TensorFlow, Keras).
     `asymmetric`: c = i·L/n (PyTorch's nearest).
     `align_corners`: c = i·(L − 1)/(n − 1), which aligns the centers of the first and last elements.
-    Positions outside the input are clamped to it. `mode: bilinear` interpolates between the two elements around c,
-    `mode: nearest` reads the element at c rounded by `rounding`; the two `round_prefer_…` differ for halves only.
+    Positions outside the input are clamped to it. `mode: bilinear` interpolates between the two elements around c.
+    `mode: nearest` reads the element at c, rounded by `rounding`; the two `round_prefer_…` differ for halves only.
 
     Shapes:
         x (N, C, H, W) → (N, C, height, width).
