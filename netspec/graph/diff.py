@@ -72,12 +72,15 @@ def _fields(node: Node, *, with_attributes: bool) -> dict[str, str]:
 
 
 def _interface_changes(before: Graph, after: Graph) -> Iterator[FieldChange]:
-    yield from _changes(*(_interface(graph) for graph in (before, after)))
+    inputs = [{value.name: _input(value) for value in graph.inputs} for graph in (before, after)]
+    yield from _changes(*inputs)
+    if inputs[0].keys() == inputs[1].keys():  # a call passes them in order
+        yield from _changes(*({"inputs": ", ".join(names)} for names in inputs))
+    yield from _changes(*(_outputs(graph) for graph in (before, after)))
 
 
-def _interface(graph: Graph) -> dict[str, str]:
-    inputs = {value.name: _input(value) for value in graph.inputs}
-    return inputs | {"outputs": ", ".join(graph.main), "auxiliary": ", ".join(graph.auxiliary) or "none"}
+def _outputs(graph: Graph) -> dict[str, str]:
+    return {"outputs": ", ".join(graph.main), "auxiliary": ", ".join(graph.auxiliary) or "none"}
 
 
 def _input(value: Input) -> str:
