@@ -1,6 +1,6 @@
 """netspec: one YAML layer spec, compiled into PyTorch, Keras and ONNX, and proved to be one function.
 
-The public names are imported when they are first used, so that `import netspec` costs nothing.
+Public names are imported on first use, so that `import netspec` is fast.
 
 >>> import netspec
 >>> netspec.NetspecError.exit_code
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netspec.training.options import TrainOptions
     from netspec.verify import Report
 
-_HOMES = {
+_NAMES_OF = {
     "netspec.api": ("Network", "load"),
     "netspec.errors": (
         "BackendError",
@@ -48,7 +48,7 @@ _HOMES = {
     "netspec.training.options": ("TrainOptions",),
     "netspec.verify": ("Report",),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
 __all__ = [
     "BackendError",
@@ -70,13 +70,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the public name from its home."""
-    if name not in _HOME_OF:
+    """Import a public name from its module on first use."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    value = globals()[name] = getattr(import_module(_MODULE_OF[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    """The public names, imported or not."""
+    """List the public names, imported or not."""
     return sorted({*globals(), *__all__})

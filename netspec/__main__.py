@@ -1,4 +1,4 @@
-"""`python -m netspec`."""
+"""The command line, as `python -m netspec`."""
 
 from netspec.cli import main
 

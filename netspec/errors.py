@@ -1,4 +1,4 @@
-"""The exception tree, and the diagnostic: one problem, where it is, and what to do about it."""
+"""The exceptions of netspec, and diagnostics: problems of a spec, with their places and hints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 
 class Where(NamedTuple):
-    """A place in a spec file. `line` and `column` count from 1; `text` is that line; `path` is dotted."""
+    """A place in a spec file.
+
+    Attributes:
+        file: the file.
+        line, column: the position, from 1.
+        path: the dotted path of the field, such as `layers.conv1.stride`.
+        text: the text of the line.
+    """
 
     file: str
     line: int
@@ -23,10 +30,10 @@ class Diagnostic(NamedTuple):
     """One problem in a spec.
 
     Attributes:
-        where: the place, or None when the problem has none (a file that cannot be read).
-        message: what is wrong, what was expected and what was received.
-        hint: what to do about it, or empty.
-        uses: for a problem in a block, the instances in which it arises, innermost first, and where each is stated.
+        where: the place, or None for a problem without one, such as a file that cannot be read.
+        message: the problem: what was expected and what was received.
+        hint: how to solve it, or empty.
+        uses: for a problem inside a block, the instances in which it occurs, innermost first, each with its place.
     """
 
     where: Where | None
@@ -35,25 +42,25 @@ class Diagnostic(NamedTuple):
     uses: tuple[tuple[str, Where], ...] = ()
 
     def __str__(self) -> str:
-        """`file:line:col: path: message`, the line with a caret under the column, the hint, the line of each use."""
+        """`file:line:column: path: message`, the line with a caret under the column, the hint, and each use."""
         if self.where is None:
             lines = [self.message]
         else:
             path = f"{self.where.path}: " if self.where.path else ""
-            lines = [f"{self.where}: {path}{self.message}", *_shown(self.where)]
+            lines = [f"{self.where}: {path}{self.message}", *_with_caret(self.where)]
         if self.hint:
             lines.append(f"    hint: {self.hint}")
         for instance, where in self.uses:
-            lines += [f"    in {instance}, stated in {where}:", *_shown(where)]
+            lines += [f"    in {instance}, stated in {where}:", *_with_caret(where)]
         return "\n".join(lines)
 
 
 EXCERPT_WIDTH = 100
-SIGNAL = 128  # shells report a process that a signal ended with this exit code, plus the signal's number
+SIGNAL = 128  # plus the signal's number, this is the exit code that shells report for a process ended by a signal
 
 
-def _shown(where: Where) -> list[str]:
-    """The line of a place, with a caret under it; nothing where there is no line."""
+def _with_caret(where: Where) -> list[str]:
+    """The line of a place and a caret under its column; empty if the text of the line is not known."""
     if not where.text:
         return []
     line, caret = _excerpt(where.text, where.column)
@@ -61,18 +68,18 @@ def _shown(where: Where) -> list[str]:
 
 
 def _excerpt(text: str, column: int) -> tuple[str, int]:
-    """The part of a source line around a column (from 1), with the caret's offset in it."""
+    """The part of a line around a column (from 1), and the offset of the column in it."""
     text = "".join(c if c.isprintable() else " " for c in text)
     start = max(0, column - 1 - EXCERPT_WIDTH // 2) if len(text) > EXCERPT_WIDTH else 0
     return text[start : start + EXCERPT_WIDTH].rstrip(), column - 1 - start
 
 
 class NetspecError(Exception):
-    """Root of every error that netspec raises for its user; `exit_code` is the command's.
+    """Base class of the errors that netspec raises for its users; `exit_code` is the exit code of the command.
 
     Args:
-        message: what is wrong, what was expected and what was received.
-        hint: what to do about it.
+        message: the problem: what was expected and what was received.
+        hint: how to solve it, or empty.
     """
 
     exit_code = 2
@@ -87,15 +94,19 @@ class NetspecError(Exception):
 
 
 class SpecError(NetspecError):
-    """A spec that cannot be compiled: all its diagnostics, in the order of the file."""
+    """A spec cannot be compiled. `diagnostics` are all its problems, in the order of the file."""
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(str(d) for d in self.diagnostics))
 
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Diagnostic, ...]]]:
+        # By default an exception is unpickled from the message and hint, which a worker process could not return.
+        return type(self), (self.diagnostics,)
+
 
 class ShapeError(NetspecError):
-    """An op that cannot take the shapes that arrive. `attribute` names the attribute to change, if one is to blame."""
+    """An op does not accept its input types. `attribute` names the attribute to change, or is empty."""
 
     def __init__(self, message: str, hint: str = "", attribute: str = "") -> None:
         super().__init__(message, hint)
@@ -103,22 +114,22 @@ class ShapeError(NetspecError):
 
 
 class GraphError(NetspecError):
-    """A graph that is not well formed: a reader before its producer, a name twice, a type that does not follow."""
+    """A graph is not well formed: nodes out of order, a repeated name, or a type that differs from the inferred one."""
 
 
 class BackendError(NetspecError):
-    """A backend that is unknown, not installed, or fails to load what it emitted."""
+    """A backend is unknown, not installed, or fails to load the code that it emitted."""
 
 
 class UnsupportedError(BackendError):
-    """An op that a backend states it does not support, with its reason."""
+    """A backend does not support an op, for the reason that it declares."""
 
 
 class WeightsError(NetspecError):
-    """A weights file that is damaged, foreign, or does not fit the network."""
+    """A weights file is damaged, of an unknown format, or does not fit the network."""
 
 
 class VerificationError(NetspecError):
-    """Two things that should be one function are not."""
+    """Two models that should be the same function are not."""
 
     exit_code = 1

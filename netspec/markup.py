@@ -1,4 +1,4 @@
-"""HTML and SVG as a tree of elements, rendered once: text and attributes are escaped in one place."""
+"""HTML and SVG as a tree of elements. Text and attributes are escaped where the tree is rendered."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from html import escape
 
-# Legal in no XML document, or unable to leave as UTF-8: a folder's name may hold either.
+# Characters that XML does not allow or UTF-8 cannot encode; the name of a folder may contain them.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
-# Written `<tag/>`. HTML takes the void ones so, and shapes of SVG too; any other tag must be closed by its name.
+# Written as `<tag/>`, which HTML accepts for void elements and SVG shapes; other elements need a closing tag.
 _CHILDLESS = frozenset({"br", "img", "link", "meta", "circle", "line", "path", "polygon", "polyline", "rect"})
 
-# HTML reads their text as it stands: it cannot be escaped, and must not hold what would end it.
+# HTML does not unescape their text, so it is written as it is and must not contain a closing tag.
 _VERBATIM = frozenset({"script", "style"})
 
 Value = str | float | None
@@ -20,7 +20,7 @@ Value = str | float | None
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A tag with its attributes and what stands inside; `str` gives the markup, well-formed as HTML and as XML."""
+    """An element with its attributes and children. `str` renders it, well-formed as HTML and as XML."""
 
     tag: str
     attributes: tuple[tuple[str, str], ...]
@@ -33,10 +33,10 @@ class Element:
 
 
 def element(tag: str, *children: Element | str | None, **attributes: Value) -> Element:
-    """An element. None leaves a child or an attribute out; numbers are written with two decimals at most.
+    """Make an element. Children and attributes that are None are omitted; numbers have at most two decimals.
 
-    A trailing underscore of an attribute's name is dropped and others become hyphens, so that `class_` and
-    `data_name` can be said.
+    In the name of an attribute a trailing underscore is removed, as in `class_`, and others become hyphens, as in
+    `data_name`.
 
     >>> str(element("p", "1 < 2", element("br"), class_="fact", id=None))
     '<p class="fact">1 &lt; 2<br/></p>'
@@ -50,7 +50,7 @@ def element(tag: str, *children: Element | str | None, **attributes: Value) -> E
 
 
 def decimal(value: float) -> str:
-    """A coordinate: two decimals at most, no trailing zeros, no minus before zero.
+    """Format a coordinate with at most two decimals, without trailing zeros or a negative zero.
 
     >>> decimal(12.5), decimal(3), decimal(-0.001)
     ('12.5', '3', '0')
@@ -60,7 +60,7 @@ def decimal(value: float) -> str:
 
 
 def points(*pairs: tuple[float, float]) -> str:
-    """Coordinates as the `points` of a polygon or polyline.
+    """Format coordinates as the `points` of a polygon or polyline.
 
     >>> points((0, 1), (2.5, 3))
     '0,1 2.5,3'

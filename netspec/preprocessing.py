@@ -1,4 +1,4 @@
-"""From a photograph on disk to the input of a network, as its `Preprocessing` says."""
+"""Load a photograph as the input of a network, by the input's `Preprocessing`."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from netspec.ops.base import Array
 Pixels = NDArray[np.uint8]  # (H, W, C)
 
 BOMB = "refused, its size in pixels is that of a decompression bomb"
-# What Pillow's decoders raise for a file that is not what its first bytes promise.
+# The exceptions of Pillow's decoders for damaged files.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 class DamagedImageError(NetspecError):
-    """What cannot be used as an image. The message says why, and leaves it to the caller to say which."""
+    """A file cannot be used as an image. The message has the reason; the caller adds the name of the file."""
 
 
 def normalize(pixels: Array, preprocessing: Preprocessing) -> Array:
-    """(value − mean) · scale / std for each channel, float32.
+    """Return (pixels − mean) · scale / std for each channel, in float32.
 
     Args:
-        pixels: values 0 to 255, channels in the network's order. Shape: (C, H, W) or (N, C, H, W).
-        preprocessing: the figures; one for all channels, one for each, or a mean of C, H and W.
+        pixels: values from 0 to 255, channels in the network's order. Shape: (C, H, W) or (N, C, H, W).
+        preprocessing: has one mean and std for all channels, one for each, or a mean image.
 
     Raises:
         NetspecError: as for `normalization`.
     """
-    figures = normalization(preprocessing, pixels.shape[-3:])
-    values: Array = (pixels.astype(np.float32) - figures.mean) * figures.factor
+    how = normalization(preprocessing, pixels.shape[-3:])
+    values: Array = (pixels.astype(np.float32) - how.mean) * how.factor
     return values
 
 
 def normalization(preprocessing: Preprocessing | None, shape: tuple[int, ...]) -> Normalization:
-    """What a preprocessing does to the values of an input of this (C, H, W); without one they stay as they are.
+    """Return the normalization of an input of this (C, H, W); the identity if there is no preprocessing.
 
     Raises:
-        NetspecError: the mean is that of a training set and not known, or the figures are not of this shape.
+        NetspecError: the mean is to be computed from a training set, or a mean or std does not fit the shape.
     """
-    figures = preprocessing or Preprocessing()
-    mean = require_mean(figures)
-    factor = np.float32(figures.scale) / _by_channel("std", figures.std, shape)
+    preprocessing = preprocessing or Preprocessing()
+    mean = require_mean(preprocessing)
+    factor = np.float32(preprocessing.scale) / _by_channel("std", preprocessing.std, shape)
     if not isinstance(mean, MeanImage):
         return Normalization(_by_channel("mean", mean, shape), factor)
     if mean.shape != shape:
@@ -56,38 +56,38 @@ def normalization(preprocessing: Preprocessing | None, shape: tuple[int, ...]) -
     return Normalization(mean.array, factor)
 
 
-def _by_channel(name: str, figures: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """One figure for all channels, or one for each, as (C, 1, 1)."""
+def _by_channel(name: str, values: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return one value for all channels, or one for each, as an array. Shape: (C, 1, 1)."""
     channels = shape[0]
-    if len(figures) not in (1, channels):
-        raise NetspecError(f"{name}: expected 1 value, or {channels}: one a channel, received {len(figures)}")
-    return np.ones((channels, 1, 1), np.float32) * np.asarray(figures, np.float32)[:, None, None]
+    if len(values) not in (1, channels):
+        raise NetspecError(f"{name}: expected 1 value, or {channels}: one a channel, received {len(values)}")
+    return np.ones((channels, 1, 1), np.float32) * np.asarray(values, np.float32)[:, None, None]
 
 
 def require_mean(preprocessing: Preprocessing) -> tuple[float, ...] | MeanImage:
-    """The mean, which has to be known.
+    """Return the mean.
 
     Raises:
-        NetspecError: it is that of a training set, and yet to be found.
+        NetspecError: it is to be computed from a training set.
     """
     if isinstance(preprocessing.mean, str):
         raise NetspecError(
-            "the mean is that of the training set, which this spec does not hold",
-            "`netspec train` finds it: then build from the runs/NAME/spec.yaml that it writes",
+            "the mean is that of the training set, which this spec does not have",
+            "`netspec train` computes it: build from the runs/NAME/spec.yaml that it writes",
         )
     return preprocessing.mean
 
 
 def resolve_mean(preprocessing: Preprocessing, mean: Array) -> Preprocessing:
-    """A preprocessing with the mean of a training set in place of the word for it; any other is as it was.
+    """Replace a mean of `per_channel` or `per_pixel` by that of the training set; leave any other as it is.
 
     Args:
-        preprocessing: whose mean may be `per_channel` or `per_pixel`.
-        mean: of the training set's images as the network sees their centre. Shape: (C,), or (C, H, W) per pixel.
-            Units: pixel values, 0 to 255.
+        preprocessing: the preprocessing.
+        mean: the mean of the training images, cropped as the network reads them. Shape: (C,), or (C, H, W) for
+            `per_pixel`. Units: pixel values, 0 to 255.
 
     Raises:
-        NetspecError: the mean is not of this shape, or not finite.
+        NetspecError: the mean has another shape, or is not finite.
     """
     if not isinstance(preprocessing.mean, str):
         return preprocessing
@@ -95,25 +95,25 @@ def resolve_mean(preprocessing: Preprocessing, mean: Array) -> Preprocessing:
     if mean.ndim != rank or len(mean) != preprocessing.channels or not np.isfinite(mean).all():
         expected = f"{preprocessing.channels} channels and {rank} axes"
         raise NetspecError(f"expected a finite mean of {expected}, received shape {mean.shape}")
-    # The shortest decimals of float32: they read well in a spec, and come back as the same float32.
-    found = MeanImage.of(mean) if rank == 3 else tuple(float(str(figure)) for figure in mean.astype(np.float32))
-    return preprocessing.model_copy(update={"mean": found})
+    # The shortest decimals that give the same float32 are the most readable in a spec.
+    resolved = MeanImage.of(mean) if rank == 3 else tuple(float(str(value)) for value in mean.astype(np.float32))
+    return preprocessing.model_copy(update={"mean": resolved})
 
 
 def load_image(path: Path, shape: tuple[int, ...], preprocessing: Preprocessing) -> Array:
-    """A photograph as the input of a network, float32.
+    """Load a photograph as the input of a network, in float32.
 
-    Its orientation tag is obeyed, what is transparent becomes white, and 16-bit gray keeps its upper 8 bits. An image
-    that is smaller than the network's input after the resize is enlarged until it covers it.
+    The image is rotated by its orientation tag, transparent pixels become white, and 16-bit gray keeps its upper 8
+    bits. An image that is smaller than the network's input after the resize is enlarged until it covers it.
 
     Args:
         path: any image that Pillow reads.
         shape: the input's (C, H, W).
-        preprocessing: resize, channel order and normalization; the centre of H by W is cut out between them.
+        preprocessing: resize, channel order and normalization; the center of H by W is cut out after the resize.
 
     Raises:
-        NetspecError: no such file, not an image, a damaged or an absurdly large one, an input that takes no image,
-            or a mean that is yet to be found.
+        NetspecError: there is no such file, it is not an image, damaged or absurdly large, the input is not an image,
+            or its mean is to be computed from a training set.
     """
     if len(shape) != 3 or shape[0] != preprocessing.channels:
         raise NetspecError(f"an input of {shape} takes no {preprocessing.channel_order} image")
@@ -132,10 +132,10 @@ def load_image(path: Path, shape: tuple[int, ...], preprocessing: Preprocessing)
 
 
 def open_image(file: Path | BinaryIO, gray: bool) -> Pixels:
-    """An image by Pillow, upright, decoded to the end. Shape: (H, W, 1) if gray, else (H, W, 3) in RGB.
+    """Read an image with Pillow, completely and upright. Shape: (H, W, 1) if gray, else (H, W, 3) in RGB.
 
     Raises:
-        DamagedImageError: it is none, damaged, absurdly large, or of 32 bits a channel.
+        DamagedImageError: it is not an image, damaged, unreadable, absurdly large, or of 32 bits a channel.
         FileNotFoundError: there is no such file.
     """
     try:
@@ -144,8 +144,8 @@ def open_image(file: Path | BinaryIO, gray: bool) -> Pixels:
         raise NetspecError("reading images needs pillow, not installed here", "pip install 'netspec[onnx]'") from error
     try:
         with Image.open(file) as opened:
-            # Pillow warns from here on, and raises from twice as many. A filter of warnings is no place to decide it:
-            # threads share it.
+            # Pillow warns above this size, and raises above twice as many pixels. The warning cannot be turned into an
+            # error by a filter, since all threads share the filters.
             if is_bomb(opened.height, opened.width):
                 raise DamagedImageError(BOMB)
             upright = ImageOps.exif_transpose(opened)
@@ -157,40 +157,45 @@ def open_image(file: Path | BinaryIO, gray: bool) -> Pixels:
     except Image.DecompressionBombError as error:
         raise DamagedImageError(BOMB) from error
     except DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:  # by the system; Pillow's have no number
+            raise DamagedImageError(f"cannot be read: {error.strerror}") from error
         raise DamagedImageError(f"a damaged image: {error}") from error
     if upright.mode in {"I", "F"}:
         raise DamagedImageError("expected 8 or 16 bits a channel, received 32, whose range is not known")
-    if upright.mode.startswith("I;16"):  # Pillow's own conversion cuts 16 bits off at 255
+    if upright.mode.startswith("I;16"):  # Pillow's conversion would clip 16-bit values at 255
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    if upright.has_transparency_data:  # without this, what shows is whatever lies under the transparent pixels
+    if upright.has_transparency_data:  # a conversion to RGB would show the hidden colors of transparent pixels
         colors = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
+    if upright.mode == "LAB":  # Pillow converts it to RGB, but not to gray
+        upright = upright.convert("RGB")
     return np.atleast_3d(np.asarray(upright.convert("L" if gray else "RGB")))
 
 
 def is_bomb(height: int, width: int) -> bool:
-    """Whether an image has more pixels than Pillow takes for honest."""
+    """Whether an image has more pixels than Pillow's limit for decompression bombs."""
     from PIL import Image  # noqa: PLC0415 # likewise
 
     return Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS
 
 
 def fit(image: Pixels, shorter_side: int | None, height: int, width: int, *, nearest: bool = False) -> Pixels:
-    """The part of an image that crops of `height` by `width` are cut from; an image that already is it stays as it is.
+    """Return the part of an image from which crops of `height` by `width` are cut.
 
-    The shorter side is resized to `shorter_side` (bilinear, antialiased) and the centre square kept; the image as a
-    whole stays where there is none. Both grow where they would not cover the crop. A mask takes the `nearest` pixel.
+    The shorter side is resized to `shorter_side` (bilinear, antialiased) and the central square is kept; if it is None,
+    the whole image is kept. In both cases the image is enlarged if it would not cover the crop. Masks are resized by
+    `nearest` pixels.
 
     Raises:
-        DamagedImageError: too long and thin to be resized.
+        DamagedImageError: the image is too long and thin to be resized.
     """
-    found: tuple[int, int] = image.shape[:2]
-    factor = shorter_side / min(found) if shorter_side else 1.0
-    factor = max(factor, height / found[0], width / found[1])
-    size = (max(height, round(found[0] * factor)), max(width, round(found[1] * factor)))
-    if size != found:
+    original: tuple[int, int] = image.shape[:2]
+    factor = shorter_side / min(original) if shorter_side else 1.0
+    factor = max(factor, height / original[0], width / original[1])
+    size = (max(height, round(original[0] * factor)), max(width, round(original[1] * factor)))
+    if size != original:
         if is_bomb(*size):
-            before, after = (f"{w}x{h}" for h, w in (found, size))
+            before, after = (f"{w}x{h}" for h, w in (original, size))
             raise DamagedImageError(f"too long and thin: {before} would be resized to {after}")
         image = resize(image, *size, nearest=nearest)
     if shorter_side is None:
@@ -199,18 +204,18 @@ def fit(image: Pixels, shorter_side: int | None, height: int, width: int, *, nea
 
 
 def resize(image: Pixels, height: int, width: int, *, nearest: bool = False) -> Pixels:
-    """An image in another size: bilinear, antialiased when it shrinks; or by the nearest pixels.
+    """Resize an image by bilinear interpolation, with antialiasing if it shrinks, or by `nearest` pixels.
 
     Shapes: (H, W, C) → (height, width, C).
     """
     from PIL import Image  # noqa: PLC0415 # likewise
 
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    way = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
-    return np.atleast_3d(np.asarray(picture.resize((width, height), way)))
+    resampling = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
+    return np.atleast_3d(np.asarray(picture.resize((width, height), resampling)))
 
 
 def center(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """The centre of an image, a view. Shapes: (H, W, C) → (height, width, C)."""
+    """Return the center of an image, as a view. Shapes: (H, W, C) → (height, width, C)."""
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]

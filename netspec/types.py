@@ -1,4 +1,4 @@
-"""The type of a tensor: its element type, and its shape with a free batch."""
+"""The type of a tensor: its dtype, and its shape with a free batch axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netspec.arrays import np
 
 
 class DType(StrEnum):
-    """Element types. A graph is float32; equality is proved on the same graph in float64."""
+    """Element types. Graphs are in float32; their equality is verified in float64 as well."""
 
     FLOAT32 = "float32"
     FLOAT64 = "float64"
@@ -22,7 +22,7 @@ class DType(StrEnum):
 
     @property
     def bytes(self) -> int:
-        """Bytes an element."""
+        """The size of an element. Units: bytes."""
         return {DType.FLOAT32: 4, DType.FLOAT64: 8}[self]
 
 
@@ -31,7 +31,7 @@ Dim = int | Literal["N"]
 
 
 class TensorType(NamedTuple):
-    """A shape whose first axis is the free batch, and a dtype. Maps are (N, C, H, W).
+    """A shape, whose first axis is the free batch axis, and a dtype. Maps are (N, C, H, W).
 
     >>> t = TensorType.of(3, 224, 224)
     >>> str(t), t.size
@@ -43,34 +43,34 @@ class TensorType(NamedTuple):
 
     @classmethod
     def of(cls, *features: int, dtype: DType = DType.FLOAT32) -> TensorType:
-        """The type with these axes after the batch."""
+        """The type with these axes after the batch axis."""
         return cls((BATCH, *features), dtype)
 
     @property
     def features(self) -> tuple[int, ...]:
-        """The axes after the batch."""
+        """The shape without the batch axis."""
         return tuple(d for d in self.shape if d != BATCH)
 
     @property
     def rank(self) -> int:
-        """Number of axes, the batch counted."""
+        """The number of axes, including the batch axis."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Elements per sample."""
+        """The number of elements per sample."""
         return math.prod(self.features)
 
     def concrete(self, batch: int) -> tuple[int, ...]:
-        """The shape at a given batch."""
+        """Return the shape for a batch size."""
         return (batch, *self.features)
 
     def with_features(self, *features: int) -> TensorType:
-        """The same dtype with other axes after the batch."""
+        """Return the type with other axes after the batch axis."""
         return TensorType((BATCH, *features), self.dtype)
 
     def astype(self, dtype: DType) -> TensorType:
-        """The same shape with another dtype."""
+        """Return the type with another dtype."""
         return self._replace(dtype=dtype)
 
     def __str__(self) -> str:

@@ -158,6 +158,17 @@ def test_no_such_file(tmp_path: Path) -> None:
         load_image(tmp_path / "none.png", (3, 6, 8), AS_IT_IS)
 
 
+def test_a_lab_image_becomes_gray(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", Image.new("LAB", (8, 6), (128, 128, 128)))  # L* of 50, without color
+    np.testing.assert_allclose(load_image(path, (1, 6, 8), GRAY), 119, atol=1)
+
+
+def test_a_file_that_the_system_does_not_open_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(NetspecError, match=r"b\.png: cannot be read: Not a directory"):
+        load_image(tmp_path / "a.png" / "b.png", (3, 6, 8), AS_IT_IS)
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
 def test_not_an_image(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.png"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from netspec.errors import NetspecError, WeightsError
@@ -69,6 +70,11 @@ def test_distributions_are_what_they_say() -> None:
     uniform = moments({"uniform": {"low": -3, "high": -1}})
     assert -3 <= uniform.min() < -2.99
     assert -1.01 < uniform.max() < -1
+
+
+def test_a_truncation_that_leaves_next_to_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"greater than or equal to 0\.1"):
+        moments({"truncated_normal": {"std": 1, "cut": 1e-7}})
 
 
 def test_alexnets_biases_start_as_section_5_says() -> None:

@@ -1,4 +1,4 @@
-"""The graph: the frozen value between the language and the backends."""
+"""The graph: the immutable representation of a network between the language and the backends."""
 
 from netspec.graph.graph import Graph, Head, Hint, Input, Node, make_node
 from netspec.graph.mean import MeanImage

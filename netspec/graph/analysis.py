@@ -1,4 +1,4 @@
-"""Figures of a graph: weights, multiply-accumulates, activation memory, receptive fields."""
+"""Costs of a graph: weights, multiply-accumulates, activation memory, receptive fields."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from netspec.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """The part of the input that one output position reads, (height, width), and the step between positions.
+    """The part of the network's input on which one output position depends. Units: input elements.
 
-    Units: input elements. `whole` if an op on the way reads all of its input.
+    Attributes:
+        size: its (height, width).
+        step: the distance between the fields of neighboring output positions, (height, width).
+        whole: whether an op before it reads all of its input, so that the field is the whole input.
     """
 
     size: tuple[int, int] = (1, 1)
@@ -27,7 +30,7 @@ class ReceptiveField:
 
 @dataclass(frozen=True, slots=True)
 class NodeCost:
-    """One node's figures: weights (trained and not), MACs and activation bytes a sample, receptive field."""
+    """The costs of a node: numbers of weights, MACs and activation bytes per sample, and its receptive field."""
 
     node: Node
     trainable: int
@@ -43,54 +46,54 @@ class NodeCost:
 
     @property
     def kind(self) -> str:
-        """Its op."""
+        """The kind of the node's op."""
         return self.node.op.kind
 
     @property
     def types(self) -> tuple[TensorType, ...]:
-        """The type of its output."""
+        """The type of the output, as a tuple of one."""
         return (self.node.type,)
 
     @property
     def weights(self) -> int:
-        """All its weights."""
+        """The number of weights, including running statistics."""
         return self.trainable + self.untrained
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The figures of a graph: a row a node, and totals."""
+    """The costs of a graph: one row for each node, and totals."""
 
     rows: tuple[NodeCost, ...]
 
     @property
     def weights(self) -> int:
-        """Number of weights, running statistics counted."""
+        """The number of weights, including running statistics."""
         return sum(row.weights for row in self.rows)
 
     @property
     def untrained(self) -> int:
-        """Number of weights that are not trained."""
+        """The number of weights that are not trained."""
         return sum(row.untrained for row in self.rows)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulate operations a sample."""
+        """The number of multiply-accumulate operations per sample."""
         return sum(row.macs for row in self.rows)
 
     @property
     def activation_bytes(self) -> int:
-        """Bytes a sample of every node's output."""
+        """The size of all outputs per sample. Units: bytes."""
         return sum(row.activation_bytes for row in self.rows)
 
     @property
     def neurons(self) -> int:
-        """Outputs of the layers that multiply by weights, as Krizhevsky et al. 2012, section 3.5, counts neurons."""
+        """The number of outputs of layers with MACs, as Krizhevsky et al. 2012, section 3.5, count neurons."""
         return sum(row.node.type.size for row in self.rows if row.macs)
 
 
 def analyze(graph: Graph) -> Analysis:
-    """The figures of a graph, in one pass over its nodes."""
+    """Compute the costs of a graph in one pass over its nodes."""
     fields = {value.name: ReceptiveField() for value in graph.inputs}
     rows = []
     for node in graph.nodes:
@@ -110,7 +113,7 @@ def analyze(graph: Graph) -> Analysis:
 
 
 def at_inference(graph: Graph) -> Analysis:
-    """The figures of a graph without its auxiliary heads, as sources count them."""
+    """Compute the costs of a graph without its auxiliary heads, as papers count them."""
     return Analysis(tuple(row for row in analyze(graph).rows if row.name not in graph.for_heads))
 
 
@@ -122,7 +125,7 @@ def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField
         return ReceptiveField(whole=True)
     size = [max(field.size[axis] for field in inputs) for axis in (0, 1)]
     step = [max(field.step[axis] for field in inputs) for axis in (0, 1)]
-    stride = window.stride or _ratio(node)
+    stride = window.stride or _size_ratio(node)
     return ReceptiveField(
         (
             math.ceil(size[0] + (window.kernel[0] - 1) * step[0]),
@@ -132,7 +135,7 @@ def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField
     )
 
 
-def _ratio(node: Node) -> tuple[Fraction, Fraction]:
-    """The input positions of a map for each output position, along both axes."""
+def _size_ratio(node: Node) -> tuple[Fraction, Fraction]:
+    """The ratio of input to output size of an op on maps, along both axes."""
     (_, height, width), (_, rows, columns) = node.input_types[0].features, node.type.features
     return Fraction(height, rows), Fraction(width, columns)

@@ -1,17 +1,17 @@
-"""What differs between two graphs: layers by name, each attribute by attribute."""
+"""Differences between two graphs: layers are matched by name and compared attribute by attribute."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from netspec.graph.graph import Graph, Node
+from netspec.graph.graph import Graph, Input, Node
 from netspec.graph.text import print_value
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One fact of a layer, or of the graph, before and after, as text."""
+    """A changed field of a layer, or of the graph's interface, with both values as text."""
 
     field: str
     before: str
@@ -23,7 +23,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class NodeChange:
-    """A layer that both graphs have, and what differs: op, inputs, attributes, shape."""
+    """A layer of both graphs, and its changed fields: op, inputs, shape or attributes."""
 
     name: str
     fields: tuple[FieldChange, ...]
@@ -31,7 +31,7 @@ class NodeChange:
 
 @dataclass(frozen=True, slots=True)
 class GraphDiff:
-    """What turns one graph into another. `interface` is what differs in inputs and outputs."""
+    """The differences between two graphs. `interface` has the changes of inputs and outputs."""
 
     removed: tuple[Node, ...]
     added: tuple[Node, ...]
@@ -43,11 +43,11 @@ class GraphDiff:
 
 
 def diff_graphs(before: Graph, after: Graph) -> GraphDiff:
-    """The layers removed, added and changed; layers are the same where their names are."""
+    """Return the layers removed, added and changed. Layers of the same name are taken as the same layer."""
     old = {node.name: node for node in before.nodes}
     new = {node.name: node for node in after.nodes}
-    both = [(old[name], node) for name, node in new.items() if name in old]
-    changes = [NodeChange(node.name, tuple(_node_changes(previous, node))) for previous, node in both]
+    common = [(old[name], node) for name, node in new.items() if name in old]
+    changes = [NodeChange(node.name, tuple(_node_changes(previous, node))) for previous, node in common]
     return GraphDiff(
         removed=tuple(node for name, node in old.items() if name not in new),
         added=tuple(node for name, node in new.items() if name not in old),
@@ -57,32 +57,35 @@ def diff_graphs(before: Graph, after: Graph) -> GraphDiff:
 
 
 def attributes_of(node: Node) -> dict[str, str]:
-    """A layer's attributes as text, by name."""
+    """Return a layer's attributes as text, by name."""
     return {name: print_value(getattr(node.op, name)) for name in type(node.op).model_fields}
 
 
 def _node_changes(before: Node, after: Node) -> Iterator[FieldChange]:
-    facts = [_facts(before), _facts(after)]
-    if before.op.kind == after.op.kind:
-        facts = [own | attributes_of(node) for own, node in zip(facts, (before, after), strict=True)]
-    yield from _changes(*facts)
+    same_op = before.op.kind == after.op.kind
+    yield from _changes(*(_fields(node, with_attributes=same_op) for node in (before, after)))
 
 
-def _facts(node: Node) -> dict[str, str]:
-    return {"op": node.op.kind, "inputs": ", ".join(node.inputs), "shape": str(node.type)}
+def _fields(node: Node, *, with_attributes: bool) -> dict[str, str]:
+    fields = {"op": node.op.kind, "inputs": ", ".join(node.inputs), "shape": str(node.type)}
+    return fields | attributes_of(node) if with_attributes else fields
 
 
 def _interface_changes(before: Graph, after: Graph) -> Iterator[FieldChange]:
-    facts = [
-        {value.name: _input(value.type, value.preprocessing) for value in graph.inputs}
-        | {"outputs": ", ".join(graph.main), "auxiliary": ", ".join(graph.auxiliary) or "none"}
-        for graph in (before, after)
-    ]
-    yield from _changes(*facts)
+    inputs = [{value.name: _input(value) for value in graph.inputs} for graph in (before, after)]
+    yield from _changes(*inputs)
+    if inputs[0].keys() == inputs[1].keys():  # a call passes them in order
+        yield from _changes(*({"inputs": ", ".join(names)} for names in inputs))
+    yield from _changes(*(_outputs(graph) for graph in (before, after)))
 
 
-def _input(type: object, preprocessing: object) -> str:
-    return f"{type} preprocessing={print_value(preprocessing)}" if preprocessing else str(type)
+def _outputs(graph: Graph) -> dict[str, str]:
+    return {"outputs": ", ".join(graph.main), "auxiliary": ", ".join(graph.auxiliary) or "none"}
+
+
+def _input(value: Input) -> str:
+    preprocessing = f" preprocessing={print_value(value.preprocessing)}" if value.preprocessing else ""
+    return f"{value.type}{preprocessing}"
 
 
 def _changes(before: dict[str, str], after: dict[str, str]) -> Iterator[FieldChange]:

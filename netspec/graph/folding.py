@@ -1,4 +1,4 @@
-"""A network with each instance of a block as one thing: what a reader sees of it first."""
+"""A summary of a network, with each instance of a block as one unit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netspec.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class FoldedCost:
-    """The figures of an instance of a block: sums over its layers, and what its outputs see of the input."""
+    """The costs of an instance of a block: sums over its layers, and the receptive field of its last output."""
 
     scope: Scope
     types: tuple[TensorType, ...]
@@ -23,17 +23,19 @@ class FoldedCost:
 
     @property
     def name(self) -> str:
-        """The instance's path."""
+        """The path of the instance."""
         return self.scope.path
 
     @property
     def kind(self) -> str:
-        """The block."""
+        """The name of the block."""
         return self.scope.block
 
 
 def fold(graph: Graph) -> dict[str, Scope]:
-    """The outermost instance of a block in which each node stands, by the node's name; others are absent.
+    """Return the outermost instance of a block that contains each node, by the node's name.
+
+    Nodes outside of blocks are absent.
 
     >>> from netspec.graph import Graph, Input, Scope, make_node
     >>> from netspec.ops import Relu
@@ -45,16 +47,16 @@ def fold(graph: Graph) -> dict[str, Scope]:
     {'stem.act': 'stem'}
     """
     instances = {scope.path: scope for scope in graph.scopes if not scope.is_stack}
-    found = {}
+    owners = {}
     for node in graph.nodes:
         path = next((path for path in ancestors(node.name) if path in instances), None)
         if path is not None:
-            found[node.name] = instances[path]
-    return found
+            owners[node.name] = instances[path]
+    return owners
 
 
 def outputs_of(graph: Graph, members: set[str]) -> list[str]:
-    """The values of some nodes that others read, or the caller, in order."""
+    """Return the members whose values are outputs of the graph or read by nodes that are not members, in order."""
     return [
         node.name
         for node in graph.nodes
@@ -64,7 +66,7 @@ def outputs_of(graph: Graph, members: set[str]) -> list[str]:
 
 
 def fold_rows(graph: Graph, analysis: Analysis) -> list[NodeCost | FoldedCost]:
-    """The rows of an analysis, one for each instance of a block that stands in no other, at its last layer's place."""
+    """Return the rows of an analysis with those of each outermost instance summed, at the place of its last layer."""
     owners = fold(graph)
     members: dict[str, list[NodeCost]] = {}
     for row in analysis.rows:

@@ -1,4 +1,4 @@
-"""What a network computes, with every name resolved and every shape known: all that front end and backends share."""
+"""The graph of a network, with all names resolved and all shapes inferred. Front end and backends share only this."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from netspec.types import DType, TensorType
 
 
 class Hint(StrEnum):
-    """How a value may be computed: found by a pass, for a backend to use. It changes no value.
+    """An optimization that a pass found, for a backend to use. It does not change any value.
 
-    IN_PLACE: the node may write over the first value that it reads.
-    CHANNELS_LAST: convolutions read this input, and are quicker where its channels lie next to one another.
+    IN_PLACE: the node may overwrite its first input.
+    CHANNELS_LAST: convolutions read this input, and are faster if its channels are contiguous in memory.
     """
 
     IN_PLACE = "in_place"
@@ -28,7 +28,7 @@ class Hint(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A tensor that the caller gives, and how a photograph becomes it, if it is an image."""
+    """An input of a network, with the preprocessing of photographs if it is an image."""
 
     name: str
     type: TensorType
@@ -38,7 +38,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One op applied to named values. `name` also names its output. Made by `make_node`."""
+    """An op applied to named values. `name` is also the name of its output. Made by `make_node`."""
 
     name: str
     op: Op
@@ -49,16 +49,16 @@ class Node:
 
     @property
     def weights(self) -> dict[str, Weight]:
-        """Its weights by short name (`weight`, `bias`), initializers applied."""
+        """The weights by short name (`weight`, `bias`), with the spec's initializers."""
         weights = self.op.weights(*self.input_types)
         return self.op.with_initializers(weights) if isinstance(self.op, WeightedOp) else weights
 
 
 def make_node(name: str, op: Op, inputs: Sequence[Input | Node]) -> Node:
-    """Apply an op to values: sugar resolved, arity checked, output type inferred.
+    """Apply an op to values: check the number of inputs, resolve the op's shorthands and infer the output type.
 
     Raises:
-        ShapeError: the op cannot take these shapes, or not this many inputs.
+        ShapeError: the op does not accept these types, or this number of inputs.
     """
     least, most = op.inputs
     if len(inputs) < least or (most is not None and len(inputs) > most):
@@ -71,12 +71,12 @@ def make_node(name: str, op: Op, inputs: Sequence[Input | Node]) -> Node:
     types = tuple(value.type for value in inputs)
     resolved = op.resolve(*types)
     node = Node(name, resolved, tuple(v.name for v in inputs), types, resolved.infer(*types))
-    _ = node.weights  # an `initialize` for a weight that is not there is an error of this node
+    _ = node.weights  # raises if `initialize` does not fit the weights
     return node
 
 
 class Head(NamedTuple):
-    """An auxiliary output: what the spec and its recipe call it, and the value that it is."""
+    """An auxiliary output: its name in the spec and the recipe, and the name of its value."""
 
     name: str
     value: str
@@ -87,14 +87,14 @@ class Graph:
     """A network: inputs, nodes in topological order, and the names of the outputs.
 
     Attributes:
-        name: the spec's.
-        inputs: what the caller gives.
-        nodes: each after those that it reads. Nodes that only auxiliary outputs depend on stand after all others.
-        outputs: names of values. The last ones may be those of auxiliary `heads`.
-        source: where the network comes from.
-        inference: whether the graph is right at inference only: dropout is gone, running statistics are in the weights.
-        scopes: which nodes form a block, for showing or emitting the network; what it computes does not depend on them.
-        heads: auxiliary outputs, which exist in training only, for the loss.
+        name: the name of the spec.
+        inputs: the inputs of the network.
+        nodes: the nodes in topological order; those that only auxiliary outputs depend on are last.
+        outputs: names of values; those of auxiliary `heads` are last.
+        source: the publication of the network.
+        inference: whether the graph is valid at inference only, with dropout removed and running statistics folded.
+        scopes: which nodes form a block, for showing and emitting the network. They do not affect what it computes.
+        heads: the auxiliary outputs, which exist only in training, for the loss.
     """
 
     name: str
@@ -108,12 +108,12 @@ class Graph:
 
     @property
     def auxiliary(self) -> tuple[str, ...]:
-        """The outputs of the heads, which stand last and exist in training only."""
+        """The values of the auxiliary outputs, which are last and exist only in training."""
         return tuple(head.value for head in self.heads)
 
     @property
     def main(self) -> tuple[str, ...]:
-        """The outputs at inference: all but the auxiliary ones."""
+        """The outputs at inference, which are all but the auxiliary ones."""
         return self.outputs[: len(self.outputs) - len(self.heads)]
 
     @cached_property
@@ -122,6 +122,7 @@ class Graph:
         return {value.name: value for value in self._sequence()}
 
     def _sequence(self) -> tuple[Input | Node, ...]:
+        """The inputs and nodes, in topological order."""
         return (*self.inputs, *self.nodes)
 
     @cached_property
@@ -131,24 +132,24 @@ class Graph:
 
     @cached_property
     def readers(self) -> dict[str, tuple[Node, ...]]:
-        """The nodes that read each value, in order."""
-        found: dict[str, list[Node]] = {name: [] for name in self.values}
+        """The nodes that read each value, in topological order."""
+        readers: dict[str, list[Node]] = {name: [] for name in self.values}
         for node in self.nodes:
             for name in dict.fromkeys(node.inputs):
-                found[name].append(node)
-        return {name: tuple(nodes) for name, nodes in found.items()}
+                readers[name].append(node)
+        return {name: tuple(nodes) for name, nodes in readers.items()}
 
     def type_of(self, name: str) -> TensorType:
-        """The type of an input or of a node's output."""
+        """Return the type of an input or of a node's output."""
         return self.values[name].type
 
     @property
     def dtype(self) -> DType:
-        """The element type of the whole graph."""
+        """The dtype of all values."""
         return self.inputs[0].type.dtype
 
     def astype(self, dtype: DType) -> Graph:
-        """The same function on another element type."""
+        """Return the graph with another dtype."""
         return replace(
             self,
             inputs=tuple(replace(i, type=i.type.astype(dtype)) for i in self.inputs),
@@ -163,39 +164,58 @@ class Graph:
         )
 
     def with_outputs(self, outputs: Iterable[str]) -> Graph:
-        """The same nodes with other outputs, at inference as in training."""
+        """Return the graph with other outputs and no auxiliary heads."""
         return replace(self, outputs=tuple(outputs), heads=())
 
     def needed(self, outputs: Iterable[str]) -> frozenset[str]:
-        """Every value that these outputs depend on, the outputs included."""
-        found = set(outputs)
+        """Return the outputs and every value that they depend on."""
+        needed = set(outputs)
         for node in reversed(self.nodes):
-            if node.name in found:
-                found.update(node.inputs)
-        return frozenset(found)
+            if node.name in needed:
+                needed.update(node.inputs)
+        return frozenset(needed)
 
     @cached_property
     def for_heads(self) -> frozenset[str]:
-        """The nodes that only auxiliary outputs depend on, and what reads those nodes: a softmax after logits."""
-        found = set(self.needed(self.auxiliary) - self.needed(self.main))
+        """The nodes that only auxiliary outputs depend on, and the nodes after those, such as a softmax of logits."""
+        names = set(self.needed(self.auxiliary) - self.needed(self.main))
         for node in self.nodes:
-            if not found.isdisjoint(node.inputs):
-                found.add(node.name)
-        return frozenset(found)
+            if not names.isdisjoint(node.inputs):
+                names.add(node.name)
+        return frozenset(names)
 
     def check(self) -> Graph:
-        """This graph, or GraphError: names unique, producers first, types as inferred, one dtype, outputs exist."""
-        seen: dict[str, Input | Node] = {}
+        """Return this graph if it is well formed.
+
+        Raises:
+            GraphError: a name is repeated, a node precedes one that it reads, a type differs from the inferred one,
+                dtypes differ, or an output is missing, repeated or out of order.
+        """
+        defined: dict[str, Input | Node] = {}
         for value in self._sequence():
-            if value.name in seen:
+            if value.name in defined:
                 raise GraphError(f"graph {self.name}: {value.name!r} is defined twice")
             if value.type.dtype != self.dtype:
                 raise GraphError(f"graph {self.name}: {value.name!r} is {value.type.dtype}, not {self.dtype}")
             if isinstance(value, Node):
-                self._check_node(value, seen)
-            seen[value.name] = value
+                self._check_node(value, defined)
+            defined[value.name] = value
+        self._check_outputs()
+        return self
+
+    def _check_node(self, node: Node, defined: dict[str, Input | Node]) -> None:
+        for name in node.inputs:
+            if name not in defined:
+                raise GraphError(f"graph {self.name}: {node.name!r} reads {name!r} before it is made")
+        expected = make_node(node.name, node.op, [defined[name] for name in node.inputs])
+        if not node.inputs:  # without an input that has the graph's dtype
+            expected = replace(expected, type=expected.type.astype(self.dtype))
+        if expected != replace(node, hints=frozenset()):
+            raise GraphError(f"graph {self.name}: the types of {node.name!r} do not follow from its inputs")
+
+    def _check_outputs(self) -> None:
         for name in self.outputs:
-            if name not in seen:
+            if name not in self.values:
                 raise GraphError(f"graph {self.name}: the output {name!r} is not a value of it")
         if not self.outputs or len(set(self.outputs)) != len(self.outputs):
             raise GraphError(f"graph {self.name}: expected distinct outputs, received {self.outputs}")
@@ -203,19 +223,8 @@ class Graph:
             raise GraphError(
                 f"graph {self.name}: expected the auxiliary outputs {self.auxiliary} last, received {self.outputs}"
             )
-        alone = [node.name for node in self.nodes if node.name in self.for_heads]
-        if alone != [node.name for node in self.nodes[len(self.nodes) - len(alone) :]]:
+        training_only = [node.name for node in self.nodes if node.name in self.for_heads]
+        if training_only != [node.name for node in self.nodes[len(self.nodes) - len(training_only) :]]:
             raise GraphError(
-                f"graph {self.name}: expected {', '.join(alone)}, for training alone, after all other nodes"
+                f"graph {self.name}: expected {', '.join(training_only)}, for training alone, after all other nodes"
             )
-        return self
-
-    def _check_node(self, node: Node, seen: dict[str, Input | Node]) -> None:
-        for name in node.inputs:
-            if name not in seen:
-                raise GraphError(f"graph {self.name}: {node.name!r} reads {name!r} before it is made")
-        made = make_node(node.name, node.op, [seen[name] for name in node.inputs])
-        if not node.inputs:  # nothing that it reads has the graph's dtype
-            made = replace(made, type=made.type.astype(self.dtype))
-        if made != replace(node, hints=frozenset()):
-            raise GraphError(f"graph {self.name}: the types of {node.name!r} do not follow from its inputs")

@@ -1,4 +1,4 @@
-"""A graph as a Mermaid flowchart, which GitHub and many editors draw."""
+"""A graph as a Mermaid flowchart, which GitHub and many editors render."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from netspec.graph.graph import Graph, Node
 from netspec.graph.scopes import Scope, ancestors
 from netspec.types import TensorType
 
-# Mermaid reads HTML in labels, and writes characters as #name; or #code;.
+# Mermaid interprets HTML in labels, and its escapes are #name; and #code;.
 _ENTITIES = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;"}
 
 
 def print_mermaid(graph: Graph, *, unfold: bool = False) -> str:
-    """The flowchart: a box a layer with its op and shape, rounded ones for inputs and outputs.
+    """Return the flowchart: a box for each layer with its op and shape, rounded boxes for inputs and outputs.
 
-    An instance of a block is one box, or, where it is to `unfold`, a frame around the boxes of its layers.
+    An instance of a block is one box, or with `unfold` a frame around the boxes of its layers.
 
     >>> from netspec.graph import Graph, Input, make_node
     >>> from netspec.ops import Dense
@@ -30,20 +30,19 @@ def print_mermaid(graph: Graph, *, unfold: bool = False) -> str:
         o0(["output"])
         v1 --> o0
     """
-    # Names are labels only: `end` and `o` mean something to Mermaid where they stand for a box.
+    # Names appear in labels only, since Mermaid treats some, such as `end` and `o`, as keywords.
     owners = {} if unfold else fold(graph)
     boxes = _boxes(graph, owners)
     lines = ["flowchart TD"]
     lines += [f"{boxes[i.name]}([{_label(i.name, shape_of(i.type))}])" for i in graph.inputs]
-    shown = {box: name for name, box in boxes.items()}  # of an instance its last layer
+    last_of = {box: name for name, box in boxes.items()}  # the last layer of each box
     edges: dict[str, None] = {}
     frames = _Frames(graph if unfold else None)
     for node in graph.nodes:
         lines += frames.move_to(node.name)
         box = boxes[node.name]
-        own = {f"{boxes[name]} --> {box}": None for name in node.inputs if boxes[name] != box}
-        edges |= own
-        if shown[box] != node.name:
+        edges |= {f"{boxes[name]} --> {box}": None for name in node.inputs if boxes[name] != box}
+        if last_of[box] != node.name:
             continue
         scope = owners.get(node.name)
         title, kind = (scope.path, scope.block) if scope else (node.name, _op(node))
@@ -56,7 +55,7 @@ def print_mermaid(graph: Graph, *, unfold: bool = False) -> str:
 
 
 def _boxes(graph: Graph, owners: Mapping[str, Scope]) -> dict[str, str]:
-    """The box of each value, and by its path that of each instance of a block."""
+    """The identifier of the box of each value, and of each instance of a block by its path."""
     boxes: dict[str, str] = {}
     for index, name in enumerate(graph.values):
         boxes[name] = boxes.setdefault(owners[name].path, f"v{index}") if name in owners else f"v{index}"
@@ -64,15 +63,15 @@ def _boxes(graph: Graph, owners: Mapping[str, Scope]) -> dict[str, str]:
 
 
 def _outputs(graph: Graph, boxes: Mapping[str, str]) -> Iterator[str]:
-    """The lines of the outputs."""
+    """The boxes of the outputs, and the edges to them."""
     for index, name in enumerate(graph.outputs):
-        what = "auxiliary output" if name in graph.auxiliary else "output"
-        label = _label(what, name) if len(graph.outputs) > 1 else _label(what)
+        title = "auxiliary output" if name in graph.auxiliary else "output"
+        label = _label(title, name) if len(graph.outputs) > 1 else _label(title)
         yield from (f"o{index}([{label}])", f"{boxes[name]} --> o{index}")
 
 
 class _Frames:
-    """The frames that stand around what is written, opened and closed on the way from node to node."""
+    """The frames around the current line, which are opened and closed from node to node."""
 
     def __init__(self, graph: Graph | None) -> None:
         self._blocks = {scope.path: scope.block for scope in graph.scopes} if graph else {}
@@ -81,17 +80,17 @@ class _Frames:
 
     @property
     def indent(self) -> str:
-        """What stands before a line here."""
+        """The indentation of the current line."""
         return "    " * len(self._open)
 
     def move_to(self, name: str) -> list[str]:
-        """The lines that close what a node does not stand in, and open what it does."""
-        around = [path for path in ancestors(name) if path in self._blocks]
+        """Return the lines that close the frames that a node is not in, and open those that it is in."""
+        frames = [path for path in ancestors(name) if path in self._blocks]
         lines = []
-        while self._open != around[: len(self._open)]:
+        while self._open != frames[: len(self._open)]:
             self._open.pop()
             lines.append(f"{self.indent}end")
-        for path in around[len(self._open) :]:
+        for path in frames[len(self._open) :]:
             label = _label(f"{path}: {self._blocks[path]}" if self._blocks[path] else path)
             lines.append(f"{self.indent}subgraph s{self._count}[{label}]")
             self._open.append(path)
@@ -100,7 +99,7 @@ class _Frames:
 
 
 def shape_of(type: TensorType) -> str:
-    """A type's axes after the batch, `96x55x55`."""
+    """Return the shape without the batch as text, such as `96x55x55`."""
     return "x".join(map(str, type.features))
 
 

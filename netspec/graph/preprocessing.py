@@ -1,4 +1,4 @@
-"""How a photograph becomes the input of a network: facts that travel with the graph, and into ONNX metadata."""
+"""The preprocessing of photographs, which is part of a graph and of the metadata of ONNX models."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -20,50 +20,53 @@ def _form(value: Any) -> str:
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False), Tag("numbers")]
 MeanOfTrainingSet = Annotated[Literal["per_channel", "per_pixel"], Tag("word")]
-# The third form is an image, tagged "pixels": whole in a graph, named by its file in a spec.
+# The third form is an image, tagged "pixels". A graph has the image itself, a spec the name of its file.
 FORMS_OF_MEAN = Field(
     discriminator=Discriminator(_form),
-    description="A list of one number, or of one a channel; an image, a number for each channel and pixel of the "
-    "input; or `per_channel` or `per_pixel`: that of the training set, computed once by `netspec train`, which writes "
-    "what it found into the run's spec",
+    description="A list of one number, or of one for each channel; an image with a number for each channel and pixel "
+    "of the input; or `per_channel` or `per_pixel` for the mean of the training set, which `netspec train` computes "
+    "once and writes into the run's spec",
 )
 
 
 class PreprocessingFigures(Attribute):
-    """From an image with values 0 to 255 to the input tensor, in the order of the fields.
+    """The steps from an image with values 0 to 255 to the input tensor, in the order of the fields.
 
-    The image is resized (bilinear, antialiased) until its shorter side is `resize_shorter_side`, the
-    centre of the input's height and width is cut out, channels are put in order, then
-    (value - mean) * scale / std for each channel.
+    The image is resized (bilinear, antialiased) until its shorter side is `resize_shorter_side`. The center of the
+    input's height and width is cut out, and the channels are put in order. The result is (value - mean) * scale / std
+    for each channel.
 
-    A mean image is subtracted as it stands, wherever in the image a crop was cut out and whether or not it
-    was mirrored: it is the mean of what the centre shows, as in the code of 2012. Caffe takes the part of a
-    larger mean image that the crop was cut out of.
+    A mean image is that of the center crops. It is subtracted unchanged from every crop, wherever the crop was cut out
+    and whether or not it was mirrored, as in the code of 2012. Caffe instead subtracts the part of a larger mean image
+    at the position of the crop.
     """
 
     resize_shorter_side: PositiveInt | None = None
     channel_order: Literal["rgb", "bgr", "gray"] = "rgb"
-    mean: object = (0.0,)  # its place among the fields; each subclass says which image it may be
+    mean: object = (0.0,)  # sets the order of the fields; each subclass narrows the type
     scale: PositiveFloat = 1.0
     std: tuple[PositiveFloat, ...] = Field((1.0,), strict=False)
 
     @property
     def channels(self) -> int:
-        """Channels that the image has after it is read."""
+        """The number of channels of the image."""
         return 1 if self.channel_order == "gray" else 3
 
 
 class Preprocessing(PreprocessingFigures):
-    """How a photograph becomes an input, whole: a mean image is part of it."""
+    """The preprocessing of a photograph, with the mean image itself if it has one."""
 
     mean: Annotated[Numbers | MeanOfTrainingSet | Annotated[MeanImage, Tag("pixels")], FORMS_OF_MEAN] = (0.0,)
 
 
 class Normalization(NamedTuple):
-    """From pixels to the input of a network: (pixels + shift − mean) · factor, in the graph's dtype, in this order.
+    """The normalization (pixels + shift − mean) · factor, computed in this order and in the graph's dtype.
+
+    The shift is that of `color_noise`, in training only.
 
     Attributes:
-        mean: of the training set, or as published. Shape: (C, 1, 1) or (C, H, W). Units: pixel values, 0 to 255.
+        mean: the mean of the training set, or as published. Shape: (C, 1, 1) or (C, H, W). Units: pixel values, 0 to
+            255.
         factor: scale / std. Shape: (C, 1, 1).
     """
 

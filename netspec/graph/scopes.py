@@ -1,4 +1,4 @@
-"""Parts of a network that stand together: instances of blocks, and stacks of them."""
+"""Scopes: the instances of blocks in a network, and stacks of instances."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Argument = str | int | float | bool
 
 
 class Formula(NamedTuple):
-    """What a block says by an expression.
+    """An expression in the definition of a block.
 
     Attributes:
-        layer: the layer in the block that it says it of; empty for the default of one of the block's parameters.
-        attribute: of the layer, `padding`, or of one side or axis of it, `padding.left`; or the parameter.
-        code: the expression, `kernel_size // 2`; of a default it may be a number.
+        layer: the layer that has the expression; empty for the default of a parameter of the block.
+        attribute: the attribute, such as `padding`, or one of its sides or axes, `padding.left`; or the parameter.
+        code: the expression, such as `kernel_size // 2`; a default may also be a number.
     """
 
     layer: str
@@ -25,16 +25,19 @@ class Formula(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One part, whose members are the nodes with names `PATH.…`: a pass may change, add and remove them freely.
+    """An instance of a block, or a stack of instances. Its members are the nodes with names `PATH.…`.
+
+    Passes may change, add and remove members freely. Except for `path`, the attributes only make emitted source
+    readable, so they may be out of date: an input may have another name by now, and an output may be gone.
 
     Attributes:
-        path: `stage2` of a stack, `stage2.1` of the second instance in it.
-        block: what it is an instance of; empty for a stack.
-        arguments: what the block was given, for names in emitted source; nothing depends on their values.
-        inputs: what the block calls the values that it received, for the same; they may since have other names.
-        outputs: what the block calls the values that it gives, in its order, for the same; some may since be gone.
-        formulas: what the block says by expressions, for the same.
-        seen: the values of the names in those.
+        path: the path, such as `stage2` for a stack and `stage2.1` for the second instance in it.
+        block: the name of the block; empty for a stack.
+        arguments: the arguments of the instance, by the block's parameters.
+        inputs: the values that the instance reads, by the block's names for its inputs.
+        outputs: the values that the instance returns, by the block's names for them, in its order.
+        formulas: the expressions in the block.
+        seen: the values of the names in these expressions.
     """
 
     path: str
@@ -47,12 +50,12 @@ class Scope:
 
     @property
     def is_stack(self) -> bool:
-        """Whether its members are instances, numbered from 0, each reading the one before."""
+        """Whether it is a stack, whose members are instances numbered from 0 that each read the one before."""
         return not self.block
 
 
 def ancestors(path: str) -> Iterator[str]:
-    """The paths of all that a node or scope stands in, outermost first.
+    """Yield the paths of all scopes that contain a node or scope, outermost first.
 
     >>> list(ancestors("stage2.1.conv2"))
     ['stage2', 'stage2.1']
@@ -64,7 +67,7 @@ def ancestors(path: str) -> Iterator[str]:
 
 
 def parent_of(path: str) -> str:
-    """The path of what a node or scope stands in; empty for what stands in the network itself.
+    """Return the path of the innermost scope that contains a node or scope; empty if there is none.
 
     >>> parent_of("stage2.1.conv2"), parent_of("conv1")
     ('stage2.1', '')

@@ -1,4 +1,4 @@
-"""A graph as text, a node a line; and the hash of that text, which identifies the function."""
+"""A graph as text, with one node per line, and the hash of this text, which identifies the function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netspec.graph.mean import MeanImage
 
 
 def print_graph(graph: Graph) -> str:
-    """Every fact of a graph that its values depend on, deterministic and comparable line by line.
+    """Return everything that the values of a graph depend on, as text that can be compared line by line.
 
     >>> from netspec.graph import Graph, Input, make_node
     >>> from netspec.ops import Dense, Relu
@@ -35,21 +35,20 @@ def print_graph(graph: Graph) -> str:
 
 
 def print_node(node: Node) -> str:
-    """One node on one line: name, type, op, what it reads, attributes."""
+    """Return a node as one line: name, type, op, inputs and attributes."""
     attributes = [f"{key}={print_value(getattr(node.op, key))}" for key in sorted_fields(node)]
     call = f"{node.op.kind}({', '.join(node.inputs)})"
     return " ".join([f"{node.name}: {node.type} = {call}", *attributes, *sorted(node.hints)])
 
 
 def sorted_fields(node: Node) -> list[str]:
-    """The attributes in the order of the class; `initialize` last, and only where it says something."""
-    fields = list(type(node.op).model_fields)
-    own = [f for f in fields if f != "initialize"]
-    return [*own, "initialize"] if getattr(node.op, "initialize", None) else own
+    """Return the names of the op's attributes in the order of its class, with `initialize` last and only if set."""
+    fields = [name for name in type(node.op).model_fields if name != "initialize"]
+    return [*fields, "initialize"] if getattr(node.op, "initialize", None) else fields
 
 
 def spec_hash(graph: Graph) -> str:
-    """SHA-256 of the graph's text, in hexadecimal: equal for equal functions of equal names, on every machine."""
+    """Return the SHA-256 of the graph's text in hexadecimal, which is the same on every machine."""
     return hashlib.sha256(print_graph(graph).encode()).hexdigest()
 
 
@@ -60,7 +59,7 @@ def _input(value: Input) -> str:
 
 
 def print_value(value: object) -> str:
-    """An attribute on one line: JSON, or the words that its class has for it."""
+    """Return an attribute's value on one line, as JSON or by the `str` of its class."""
     if isinstance(value, BaseModel):
         if type(value).__str__ is not BaseModel.__str__:
             return str(value).replace(" ", "")
@@ -73,5 +72,5 @@ def print_value(value: object) -> str:
 
 
 def _fields(model: BaseModel) -> dict[str, Any]:
-    """A model as JSON, except for a mean image, which has a form of its own."""
+    """Return the fields of a model as JSON values, with a mean image as its hash."""
     return model.model_dump(mode="json") | {name: str(value) for name, value in model if isinstance(value, MeanImage)}

@@ -1,4 +1,4 @@
-"""Whether arrays are the weights of a graph."""
+"""Check that arrays are the weights of a graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from netspec.ops.base import Weights
 
 
 def check_weights(graph: Graph, weights: Weights) -> None:
-    """WeightsError unless the weights are those of the graph, by name and shape: all that differ are named."""
+    """Check that the names and shapes of weights are those of the graph.
+
+    Raises:
+        WeightsError: some are missing, unexpected or of another shape; the message lists them.
+    """
     expected = graph.weights
     problems = [f"missing: {name} {w.shape}" for name, w in expected.items() if name not in weights]
     problems += [f"unexpected: {name} {array.shape}" for name, array in weights.items() if name not in expected]

@@ -1,4 +1,4 @@
-"""The ops of the language. `OPS` is the whole list; a new op is one class and one line here."""
+"""The ops of the language. `OPS` has all of them by kind; a new op is one class and one line here."""
 
 from netspec.ops.activation import (
     Elu,

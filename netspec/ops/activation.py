@@ -1,4 +1,4 @@
-"""Functions of one element, and softmax."""
+"""Activation functions: element-wise functions, and softmax."""
 
 import math
 from typing import Literal
@@ -11,7 +11,7 @@ from netspec.types import TensorType
 
 
 class Elementwise(Op):
-    """A function applied to each element alone. Shapes: x → the same."""
+    """Base class of functions applied to each element. Shapes: x → the same."""
 
     def infer(self, x: TensorType) -> TensorType:
         return x
@@ -31,7 +31,7 @@ class Relu(Elementwise, kind="relu"):
 class Relu6(Elementwise, kind="relu6"):
     """min(max(x, 0), 6); its gradient at 0 and at 6 is 0. Source: Krizhevsky 2010 (convolutional belief networks)."""
 
-    trap = "no bound above"
+    trap = "no upper bound"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.clip(x, 0.0, 6.0)
@@ -44,7 +44,7 @@ class Relu6(Elementwise, kind="relu6"):
 class LeakyRelu(Elementwise, kind="leaky_relu"):
     """x where positive, else negative_slope · x; its gradient at 0 is the slope.
 
-    Source: Maas et al. 2013, whose slope of 0.01 is the default.
+    Source: Maas et al. 2013, with the default slope of 0.01.
     """
 
     trap = "another default slope: 0.01 in torch, 0.3 in Keras"
@@ -61,17 +61,17 @@ class LeakyRelu(Elementwise, kind="leaky_relu"):
 
 
 class PRelu(WeightedOp, kind="prelu"):
-    """x where positive, else slope · x, the slope learned: one for each channel, or one for all (`shared`).
+    """x where positive, else slope · x, with a learned slope for each channel, or one for all channels (`shared`).
 
-    Its gradient at 0 is the slope.
+    Its gradient at 0 is the slope. The initial slope is 0.25.
 
     Shapes:
         x (N, C) or (N, C, …) → the same; weight (C,), or (1,) when `shared`.
 
-    Source: He et al. 2015 (rectifiers), section 2.1; slopes start at 0.25, as there.
+    Source: He et al. 2015 (rectifiers), section 2.1, with the same initial slope.
     """
 
-    trap = "a slope for each element, as Keras has it by default; its PReLU has no gradient at 0 either"
+    trap = "a slope for each element, the default in Keras, whose PReLU also has a gradient of 0 at 0"
 
     shared: bool = False
 
@@ -99,7 +99,7 @@ class PRelu(WeightedOp, kind="prelu"):
 
 
 class Elu(Elementwise, kind="elu"):
-    """x where positive, else alpha · (exp(x) − 1). Source: Clevert et al. 2015, whose alpha of 1 is the default."""
+    """x where positive, else alpha · (exp(x) − 1). Source: Clevert et al. 2015, with the default alpha of 1."""
 
     trap = "another alpha"
 
@@ -122,9 +122,9 @@ class Tanh(Elementwise, kind="tanh"):
 
 
 def _logistic(x: Array) -> Array:
-    """1 / (1 + exp(−x)) without overflow: exp of a negative number only."""
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+    """1 / (1 + exp(−x)) without overflow, since exp is taken of −|x|."""
+    decay = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, decay) / (1.0 + decay)
 
 
 class Sigmoid(Elementwise, kind="sigmoid"):
@@ -175,7 +175,7 @@ def _hard_logistic(x: Array) -> Array:
 class Softplus(Elementwise, kind="softplus"):
     """log(1 + exp(x)). Source: Dugas et al. 2000."""
 
-    trap = "x itself beyond 20, as torch has it by default: less by 2e-9"
+    trap = "x itself above 20, the default in torch, which is less by 2e-9"
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.logaddexp(x, 0.0)
@@ -193,13 +193,14 @@ class Mish(Elementwise, kind="mish"):
 
 
 class Gelu(Elementwise, kind="gelu"):
-    """x · Φ(x), with Φ the normal distribution function: exact (`erf`) or approximated (`tanh`).
+    """x · Φ(x), where Φ is the normal distribution function: exact (`form: erf`) or approximate (`form: tanh`).
 
-    `tanh`: 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 x³))). The two differ by up to 4.7e-4.
+    `tanh` is 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 x³))). The two forms differ by up to 4.7e-4.
+
     Source: Hendrycks & Gimpel 2016, section 2.
     """
 
-    trap = "the tanh approximation for the exact erf form, or the reverse"
+    trap = "the tanh approximation in place of the exact form, or the reverse"
 
     form: Literal["erf", "tanh"] = "erf"
 
@@ -217,7 +218,7 @@ class Gelu(Elementwise, kind="gelu"):
 
 
 class Softmax(Op, kind="softmax"):
-    """exp(x) / Σ exp(x) along one axis, computed from x minus its largest. Shapes: x → the same."""
+    """exp(x) / Σ exp(x) along one axis, computed from x minus its maximum. Shapes: x → the same."""
 
     trap = "another axis: channels are last in Keras"
 
@@ -245,6 +246,6 @@ class Softmax(Op, kind="softmax"):
             Sample(cls(axis=1), ((5, 3, 4),)),
             Sample(cls(axis=2), ((5, 3, 4),)),
             Sample(cls(), ((3, 6),)),
-            Sample(cls(), ((2, 3, 2, 2, 4),)),  # more axes than TensorFlow's kernel takes
+            Sample(cls(), ((2, 3, 2, 2, 4),)),  # more axes than TensorFlow's kernel accepts
             Sample(cls(axis=2), ((2, 3, 2, 2, 4),)),
         )

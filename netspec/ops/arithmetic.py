@@ -1,4 +1,4 @@
-"""Arithmetic on each element: with constants, and by functions that are no activations."""
+"""Element-wise arithmetic: operations with constants, and functions other than activations."""
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -8,7 +8,7 @@ from netspec.types import TensorType
 
 
 class Rescale(Elementwise, kind="rescale"):
-    """scale · x + offset, both constants: a residual made smaller, 1 − x of a gate."""
+    """scale · x + offset with constants, for example to scale down a residual branch, or for the 1 − x of a gate."""
 
     trap = "the offset added before the scale"
 
@@ -32,22 +32,23 @@ class Rescale(Elementwise, kind="rescale"):
 
 
 class Exp(Elementwise, kind="exp"):
-    """e to the power of x."""
+    """The exponential, e to the power of x."""
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.exp(x)
 
 
 class Log(Elementwise, kind="log"):
-    """The natural logarithm of x, a number where x is positive: an offset (`rescale`) or a bound (`clip`) keeps it so.
+    """The natural logarithm of x, defined where x is positive.
 
-    Elsewhere it is NaN or minus infinity, as in all frameworks.
+    Elsewhere it is NaN or minus infinity, as in all frameworks. An offset (`rescale`) or a bound (`clip`) before it
+    keeps x positive.
     """
 
-    trap = "of 1 + x, or to another base"
+    trap = "the logarithm of 1 + x, or to another base"
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        # What is no number is told where values are compared, and not by NumPy on the way.
+        # NaN and infinity are reported when values are compared, so NumPy need not warn.
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.log(x)
 
@@ -60,7 +61,10 @@ class Log(Elementwise, kind="log"):
 
 
 class Sin(Elementwise, kind="sin"):
-    """The sine of x in radians. Source: Sitzmann et al. 2020 and Mildenhall et al. 2020, for what it is used for."""
+    """The sine of x in radians, for example for positional encodings.
+
+    Source: Sitzmann et al. 2020 and Mildenhall et al. 2020 for its use.
+    """
 
     trap = "the cosine"
 
@@ -78,7 +82,7 @@ class Cos(Elementwise, kind="cos"):
 
 
 class Abs(Elementwise, kind="abs"):
-    """x without its sign; its gradient at 0 is 0."""
+    """The absolute value of x; its gradient at 0 is 0."""
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.abs(x)
@@ -87,27 +91,26 @@ class Abs(Elementwise, kind="abs"):
 class Power(Elementwise, kind="power"):
     """x to the power of a constant `exponent`: 2 is the square, 0.5 the square root, −1 the reciprocal.
 
-    It is a number where powers of real numbers are: of a negative x for a whole exponent alone, of 0 for a positive
-    one. Elsewhere it is NaN or infinite, as in all frameworks; so is the slope at 0 of an exponent below 1, a square
-    root's too. An offset (`rescale`) or a bound (`clip`) before it keeps x away from there.
+    It is defined for a negative x only if the exponent is an integer, and for 0 only if the exponent is positive.
+    Elsewhere it is NaN or infinite, as in all frameworks. So is its gradient at 0 for an exponent below 1, such as that
+    of a square root. An offset (`rescale`) or a bound (`clip`) before it keeps x in the domain.
     """
 
-    trap = "as exp(exponent · log x), which is not defined for a negative x"
+    trap = "computed as exp(exponent · log x), which is not defined for a negative x"
 
     exponent: float
 
     def infer(self, x: TensorType) -> TensorType:
         if self.exponent == 0:
             raise ShapeError(
-                "power of 0 is 1 whatever x is: expected another exponent",
-                "`{op: rescale, scale: 0, offset: 1}` is a one for each element",
+                "power with exponent 0 is 1 for every x: expected another exponent",
+                "`{op: rescale, scale: 0, offset: 1}` has the value 1 for each element",
                 "exponent",
             )
         return x
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        # NaN is reported where values are compared, not by NumPy on the way.
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):  # as for `log`
             return x**self.exponent
 
     @classmethod
@@ -127,9 +130,9 @@ class Power(Elementwise, kind="power"):
 
 
 class Clip(Elementwise, kind="clip"):
-    """min(max(x, `min`), `max`), either bound left out where there is none; its gradient at a bound is 1."""
+    """min(max(x, `min`), `max`), where either bound may be omitted; its gradient at a bound is 1."""
 
-    trap = "a bound left out, or a gradient of 0 at a bound"
+    trap = "a missing bound, or a gradient of 0 at a bound"
 
     min: float | None = None
     max: float | None = None

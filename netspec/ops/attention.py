@@ -1,4 +1,4 @@
-"""Attention: weighted means of values, the weights from products of queries and keys."""
+"""Attention: means of values, weighted by the similarity of queries and keys."""
 
 import math
 
@@ -11,7 +11,7 @@ from netspec.types import TensorType
 
 
 def attend(q: Array, k: Array, v: Array, bias: "Array | None" = None, *, causal: bool = False) -> Array:
-    """softmax(q kᵀ / √d + bias) v over the last two axes; with `causal` a query sees no later key."""
+    """softmax(q kᵀ / √d + bias) v over the last two axes; if `causal`, a query does not attend to later keys."""
     scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
     if bias is not None:
         scores = scores + bias
@@ -23,20 +23,20 @@ def attend(q: Array, k: Array, v: Array, bias: "Array | None" = None, *, causal:
 
 
 class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
-    """softmax(q kᵀ / √d) v: for each query the mean of values, by the products of the query with their keys.
+    """softmax(q kᵀ / √d) v: for each query, the mean of the values weighted by the similarity of query and keys.
 
-    With `causal` a query sees the keys up to its own position alone. A fourth input is added to the scores: a bias of
-    positions, or a mask.
+    If `causal`, a query attends only to keys up to its own position. An optional fourth input, such as a position bias
+    or a mask, is added to the scores.
 
     Shapes:
         q (N, …, L, d), k (N, …, S, d), v (N, …, S, e) → (N, …, L, e); the axes before the last two, such as heads, are
-        equal. The bias has as many axes, (N, …, L, S), and 1 where it is the same along an axis before those two.
+        equal. The bias is (N, …, L, S), where an axis before the last two may be 1 to broadcast.
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
 
     inputs = (3, 4)
-    trap = "no scale, or heads and positions in each other's place"
+    trap = "no scale, or the axes of heads and positions swapped"
 
     causal: bool = False
 
@@ -55,13 +55,13 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
                 attribute="inputs",
             )
         if self.causal and q.features[-2] != k.features[-2]:
-            raise ShapeError(f"{self.kind}: causal means as many queries as keys, {received}", attribute="causal")
+            raise ShapeError(f"{self.kind}: `causal` needs as many queries as keys, {received}", attribute="causal")
         if bias is not None:
             scores = q.with_features(*q.features[:-1], k.features[-2])
             if not _broadcasts_to(bias, scores):
                 raise ShapeError(
-                    f"{self.kind} expects a bias of its scores, {scores}, or 1 for an axis before the last two; "
-                    f"received {bias}",
+                    f"{self.kind} expects a bias of the shape of its scores, {scores}, or 1 for an axis before the "
+                    f"last two; received {bias}",
                     attribute="inputs",
                 )
         return q.with_features(*q.features[:-1], v.features[-1])
@@ -93,26 +93,26 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
 
 
 def _broadcasts_to(bias: TensorType, scores: TensorType) -> bool:
-    """Whether a bias is of these scores, or the same along some axes before the last two."""
+    """Whether a bias has the shape of the scores, or broadcasts to it along axes before the last two."""
     if bias.rank != scores.rank or bias.features[-2:] != scores.features[-2:]:
         return False
     return all(b in (1, s) for b, s in zip(bias.features, scores.features, strict=True))
 
 
 class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):
-    """Self-attention in `heads`: queries, keys and values from x by one weight, a head each D/heads wide, joined again.
+    """Self-attention with `heads` heads, and learned projections of the input and of the joined heads.
 
-    The first D rows of in_weight make the queries, the next the keys, the last the values; head h has features
+    The first D rows of in_weight give the queries, the next D the keys, the last D the values. Head h uses features
     [h·D/heads, (h + 1)·D/heads) of each.
 
     Shapes:
         x (N, L, D) → the same.
         in_weight (3·D, D), in_bias (3·D,), out_weight (D, D), out_bias (D,).
 
-    Source: Vaswani et al. 2017, section 3.2.2; the weights as in PyTorch MultiheadAttention.
+    Source: Vaswani et al. 2017, section 3.2.2; the weights are those of PyTorch MultiheadAttention.
     """
 
-    trap = "the batch for the positions (torch, unless batch_first), heads dealt in turn, no scale"
+    trap = "batch and positions swapped (torch without batch_first), features of the heads interleaved, no scale"
 
     heads: PositiveInt
     bias: bool = True
@@ -121,7 +121,7 @@ class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):
         if x.rank != 3:
             raise ShapeError(
                 f"{self.kind} expects tokens (N, L, D), received {x}",
-                "a map is `reshape` to [C, -1], then `permute` with axes [2, 1]" if x.rank == 4 else "",
+                "for a map, `reshape` it to [C, -1], then `permute` with axes [2, 1]" if x.rank == 4 else "",
             )
         require_even(self.kind, x.features[-1], self.heads, "features", "heads", "heads")
         return x
@@ -129,12 +129,12 @@ class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):
     def weights(self, x: TensorType) -> dict[str, Weight]:
         width = x.features[-1]
         glorot = VarianceScaling(variance_scaling=VarianceScalingParameters(fan="average", distribution="uniform"))
-        found = {}
+        weights = {}
         for name, units in (("in", 3 * width), ("out", width)):
-            found[f"{name}_weight"] = Weight((units, width), glorot, width, units)
+            weights[f"{name}_weight"] = Weight((units, width), glorot, width, units)
             if self.bias:
-                found[f"{name}_bias"] = Weight((units,), constant(0.0), width, units)
-        return found
+                weights[f"{name}_bias"] = Weight((units,), constant(0.0), width, units)
+        return weights
 
     def reference(self, weights: Weights, x: Array) -> Array:
         n, length, width = x.shape

@@ -1,4 +1,4 @@
-"""What attention adds to its scores by the positions of queries and keys."""
+"""Position biases and masks for the scores of attention."""
 
 import itertools
 import math
@@ -16,21 +16,21 @@ Sizes = Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
 
 
 class RelativePositionBias(Op, kind="relative_position_bias"):
-    """The row of a table for each pair of a query and a key, by how far apart they stand on a grid.
+    """A bias for each pair of query and key, looked up in a table by their relative position on a grid.
 
-    The positions of the grid are queries and keys, both in row-major order. A table has a row for each difference: on
-    each axis of length g the query's coordinate less the key's, from −(g − 1) to g − 1, rows in row-major order. So it
-    is a gather by constant indices; a spec states the grid that they follow from, not the indices, of which a window of
-    7x7 has 2,401. The table is commonly a `parameter`.
+    Queries and keys are the positions of `grid` in row-major order. The input is the table, commonly a `parameter`. It
+    has a row for each relative position: along an axis of length g, the query's coordinate minus the key's, from
+    −(g − 1) to g − 1; the rows are in row-major order. This is a gather with constant indices, which follow from the
+    grid; a window of 7x7 has 2,401 of them.
 
     Shapes:
-        x (N, …, Π(2g − 1), heads) → (N, …, heads, L, L), L = Πg the positions of `grid`.
+        x (N, …, Π(2g − 1), heads) → (N, …, heads, L, L), where L = Πg is the number of positions of `grid`.
 
-    Source: Shaw, Uszkoreit & Vaswani 2018, section 3.2; on a plane Liu et al. 2021 (Swin Transformer), section 3.2;
-    so too in BEiT, CoAtNet and MaxViT.
+    Source: Shaw, Uszkoreit & Vaswani 2018, section 3.2; in two dimensions Liu et al. 2021 (Swin Transformer), section
+    3.2, and also BEiT, CoAtNet and MaxViT.
     """
 
-    trap = "the key's position less the query's; rows counted along the wrong axis"
+    trap = "the key's position minus the query's, or rows of the table numbered along the wrong axis"
 
     grid: Sizes
 
@@ -39,7 +39,7 @@ class RelativePositionBias(Op, kind="relative_position_bias"):
         if x.rank < 3 or x.features[-2] != rows:
             raise ShapeError(
                 f"{self.kind} of a grid of {_grid(self.grid)} expects a table (N, …, {rows}, heads), received {x}",
-                f"there are {' * '.join(f'(2 * {g} - 1)' for g in self.grid)} = {rows} differences of positions",
+                f"there are {' * '.join(f'(2 * {g} - 1)' for g in self.grid)} = {rows} relative positions",
                 "grid",
             )
         return x.with_features(*x.features[:-2], x.features[-1], positions, positions)
@@ -63,35 +63,36 @@ class RelativePositionBias(Op, kind="relative_position_bias"):
 
 
 def relative_index(grid: tuple[int, ...]) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
-    """The row of a table of relative positions for each query and key of a grid.
+    """Return the row of the table of relative positions for each query and key of a grid. Shape: (L, L).
 
     >>> relative_index((3,)).tolist()
     [[2, 1, 0], [3, 2, 1], [4, 3, 2]]
     """
     coordinates = np.stack([axis.ravel() for axis in np.indices(grid)])
     differences = coordinates[:, :, None] - coordinates[:, None, :]
+    shifted = tuple(difference + g - 1 for difference, g in zip(differences, grid, strict=True))
     lengths = [2 * g - 1 for g in grid]
-    found = [difference + g - 1 for difference, g in zip(differences, grid, strict=True)]
-    index: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.asarray(np.ravel_multi_index(tuple(found), lengths))
+    index: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.asarray(np.ravel_multi_index(shifted, lengths))
     return index
 
 
 class RegionMask(Op, kind="region_mask"):
-    """Scores of pairs, `value` added where the query and the key stand in different regions of a grid.
+    """Attention scores, with `value` added where query and key lie in different regions of a grid.
 
-    `regions` are the lengths of the runs into which each axis of the grid is cut. Queries and keys are all positions of
-    the grid in row-major order; with `window_size` those of one window of it, and axis 1 counts the windows, row-major
-    too. A sequence of texts that do not see one another has `regions: [[128, 64, 64]]`; windows of a map that was
-    rolled have the regions that were not neighbors before.
+    Each axis of the grid is cut into segments, whose lengths are in `regions`. Queries and keys are the positions of
+    the grid in row-major order. With `window_size` they are the positions of one window, and axis 1 has the windows,
+    also in row-major order. For example, three texts in one sequence that do not attend to one another have
+    `regions: [[128, 64, 64]]`. In the windows of a rolled map, the regions keep apart parts that were not neighbors
+    before the roll.
 
     Shapes:
-        x (N, …, L, L) → the same, L the positions of the grid; with `window_size`, x (N, 1 or W, …, L, L) →
-        (N, W, …, L, L), W the windows of the grid, L the positions of one.
+        x (N, …, L, L) → the same, where L is the number of positions of the grid. With `window_size`,
+        x (N, 1 or W, …, L, L) → (N, W, …, L, L), with W windows of L positions each.
 
     Source: Liu et al. 2021 (Swin Transformer), section 3.2 and figure 4; its code adds −100.
     """
 
-    trap = "regions cut at another place, windows counted column by column"
+    trap = "regions cut at other positions, or windows numbered in column-major order"
 
     regions: Annotated[tuple[Sizes, ...], Field(strict=False, min_length=1)]
     window_size: Sizes | None = None
@@ -99,7 +100,7 @@ class RegionMask(Op, kind="region_mask"):
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """The lengths of the grid's axes."""
+        """The shape of the grid."""
         return tuple(sum(runs) for runs in self.regions)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -107,15 +108,17 @@ class RegionMask(Op, kind="region_mask"):
         if len(window) != len(self.grid) or any(g % w for g, w in zip(self.grid, window, strict=True)):
             raise ShapeError(
                 f"{self.kind} cannot cut a grid of {_grid(self.grid)} into windows of {_grid(window)} evenly",
-                "the runs of an axis in `regions` sum to its length, and `window_size` has a length for each axis",
+                "the lengths in `regions` sum to the length of each axis, and `window_size` has a length for each axis",
                 "window_size",
             )
         count, length = math.prod(self.grid) // math.prod(window), math.prod(window)
         least = 3 if self.window_size is None else 4
         if x.rank < least or x.features[-2:] != (length, length):
-            what, attribute = ("windows", "window_size") if self.window_size else ("a grid", "regions")
+            subject, attribute = ("windows", "window_size") if self.window_size else ("a grid", "regions")
             expected = f"expects scores (N, …, {length}, {length})"
-            raise ShapeError(f"{self.kind} of {what} of {_grid(window)} {expected}, received {x}", attribute=attribute)
+            raise ShapeError(
+                f"{self.kind} of {subject} of {_grid(window)} {expected}, received {x}", attribute=attribute
+            )
         if self.window_size is None:
             return x
         if x.features[0] not in (1, count):
@@ -133,11 +136,11 @@ class RegionMask(Op, kind="region_mask"):
 
     @property
     def mask(self) -> Array:
-        """What is added, for each window: (W, L, L)."""
-        labels = np.zeros(self.grid, dtype=np.int64)
-        for axis, runs in enumerate(self.regions):
-            own = np.repeat(np.arange(len(runs)), runs)
-            labels = labels * len(runs) + own.reshape(-1, *(1,) * (len(self.grid) - 1 - axis))
+        """The mask that is added to the scores of each window. Shape: (W, L, L)."""
+        labels = np.zeros(self.grid, dtype=np.int64)  # the number of each position's region
+        for axis, lengths in enumerate(self.regions):
+            segments = np.repeat(np.arange(len(lengths)), lengths)
+            labels = labels * len(lengths) + segments.reshape(-1, *(1,) * (len(self.grid) - 1 - axis))
         window = self.window_size or self.grid
         split = itertools.chain.from_iterable((g // w, w) for g, w in zip(self.grid, window, strict=True))
         axes = range(2 * len(window))

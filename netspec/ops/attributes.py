@@ -1,4 +1,4 @@
-"""Types that ops' attributes share: sizes, padding, and the one rule for windows that slide."""
+"""Types of op attributes, such as sizes and padding, and the number of positions of a sliding window."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,16 +16,16 @@ Rounding = Literal["floor", "ceil"]
 
 
 class Attribute(BaseModel):
-    """A value object inside an op: frozen, strict, no unknown keys."""
+    """Base class of the models in a spec: frozen, strict, without unknown keys."""
 
-    # A check makes some seventy of these classes, which decides how long it takes. So validators are built when first
-    # used; and modules that hold attributes do without `from __future__ import annotations`, whose texts pydantic would
-    # compile one by one, those of the bases again for every subclass.
+    # Creating these classes, some seventy of them, takes most of the time of a check. So validators are built on first
+    # use, and modules that define attributes do not use `from __future__ import annotations`: pydantic would compile
+    # each annotation from its text, and those of a base class again for every subclass.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class _PerAxis(Attribute):
-    """A mapping by axis or side that may also be written as one integer for all of them."""
+    """A mapping by axis or side, which may also be written as one integer for all of them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -53,14 +53,14 @@ class Size2d(_PerAxis):
 
 
 class Extra2d(_PerAxis):
-    """Rows and columns added at the end of a map; `1` means both."""
+    """Numbers of rows and columns added at the end of a map; `1` means one of each."""
 
     height: NonNegativeInt = 0
     width: NonNegativeInt = 0
 
 
 class Padding(_PerAxis):
-    """Elements added on each side of a map; `2` means all four, a side left out is 0."""
+    """Number of elements added on each side of a map; `2` sets all four sides, and an omitted side is 0."""
 
     top: NonNegativeInt = 0
     left: NonNegativeInt = 0
@@ -97,11 +97,11 @@ NO_PADDING = padding_of((0, 0, 0, 0))
 
 
 class Same(Attribute):
-    """Padding that is computed from the size of the map, by a named rule.
+    """Padding computed from the size of the map by a named rule.
 
-    `tf`: the output is ceil(size / stride), an odd element goes to the end (TensorFlow, ONNX SAME_UPPER).
-    `lower`: the same total, an odd element goes to the start (ONNX SAME_LOWER).
-    `torch`: stride 1 only, dilation * (kernel - 1) in all, an odd element goes to the end.
+    `tf`: the output size is ceil(size / stride); an odd element goes to the end (TensorFlow, ONNX SAME_UPPER).
+    `lower`: the same total; an odd element goes to the start (ONNX SAME_LOWER).
+    `torch`: stride 1 only; dilation * (kernel - 1) in total, an odd element goes to the end.
     """
 
     same: Literal["tf", "lower", "torch"]
@@ -116,22 +116,22 @@ AnyPadding = Annotated[Annotated[Padding, Tag("sides")] | Annotated[Same, Tag("s
 
 
 def both(value: int) -> Size2d:
-    """The square size."""
+    """The size with this height and width."""
     return Size2d(height=value, width=value)
 
 
 def extent(kernel: int, dilation: int) -> int:
-    """How far a dilated kernel reaches: dilation * (kernel - 1) + 1."""
+    """The length of a dilated kernel: dilation * (kernel - 1) + 1."""
     return dilation * (kernel - 1) + 1
 
 
 def resolve_padding(
     padding: Padding | Same, size: tuple[int, int], kernel: Size2d, stride: Size2d, dilation: Size2d
 ) -> Padding:
-    """Explicit padding for a (height, width) by the named rule of `Same`.
+    """Return the explicit padding for a map of `size`, (height, width).
 
     Raises:
-        ShapeError: the torch rule with a stride.
+        ShapeError: the rule `torch` with a stride above 1.
     """
     if isinstance(padding, Padding):
         return padding
@@ -156,15 +156,15 @@ def _hw(size: Size2d) -> tuple[int, int]:
 
 
 def slide(length: int, kernel: int, stride: int, before: int, after: int, round: Rounding, dilation: int = 1) -> int:
-    """Number of positions of a window along one axis, or 0 when it does not fit.
+    """Return the number of positions of a window along one axis; 0 if it does not fit.
 
-    `ceil` admits a last window that hangs over the end, unless it would begin past the input and the
-    padding before it (PyTorch Pool.h, ONNX MaxPool).
+    `ceil` admits a last window that extends past the end, unless it would begin in the padding after the input or
+    beyond (PyTorch Pool.h, ONNX MaxPool).
     """
-    room = length + before + after - extent(kernel, dilation)
-    if room < 0:
+    slack = length + before + after - extent(kernel, dilation)
+    if slack < 0:
         return 0
     if round == "floor":
-        return room // stride + 1
-    count = -(-room // stride) + 1
+        return slack // stride + 1
+    count = -(-slack // stride) + 1
     return count - 1 if (count - 1) * stride >= length + before else count

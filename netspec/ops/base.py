@@ -1,4 +1,4 @@
-"""What an op is: attributes, a shape rule, weights, a meaning in NumPy, and samples that reach its corners."""
+"""The base classes of ops. An op has attributes, a shape rule, weights, a NumPy reference and samples."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ from pydantic import ConfigDict, Field
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import Attribute
-from netspec.ops.initializers import Initializer, constant
+from netspec.ops.initializers import Initializer, VarianceScaling, constant
 from netspec.types import TensorType
 
-if TYPE_CHECKING:  # a spec is checked without a use of NumPy, which commands that only check do not load
+if TYPE_CHECKING:  # commands that only check a spec do not import NumPy
     import numpy as np
     from numpy.typing import NDArray
 
@@ -22,12 +22,12 @@ Weights: TypeAlias = "Mapping[str, Array]"
 
 
 class Weight(NamedTuple):
-    """One array that an op owns, in canonical (channels-first) layout.
+    """One weight array of an op, in canonical (channels-first) layout.
 
     Attributes:
-        shape: its axes; no batch.
-        initializer: what it starts as when the spec says nothing.
-        fan_in, fan_out: what variance scaling counts; 0 where it makes no sense.
+        shape: the shape of the array, which has no batch axis.
+        initializer: the initializer; an op's default unless the spec sets another.
+        fan_in, fan_out: the fans for variance scaling; 0 for a weight that has none.
         trainable: False for running statistics.
     """
 
@@ -44,9 +44,9 @@ class Weight(NamedTuple):
 
 
 class Window(NamedTuple):
-    """How one output position of an op reads its input: for the receptive field. Units: elements.
+    """The window of the input that one output position reads, for the receptive field. Units: elements.
 
-    A stride below 1 is that of an op whose output has more positions than its input; None is the ratio of the two.
+    The stride is below 1 for an op that upsamples. None stands for the ratio of input positions to output positions.
     """
 
     kernel: tuple[int, int] = (1, 1)
@@ -54,19 +54,19 @@ class Window(NamedTuple):
 
 
 Domain: TypeAlias = Literal["any", "not_zero", "not_negative", "positive"]
-"""Which numbers an input of a sample is drawn from. But for `any`, none is near 0 by chance."""
+"""The numbers that an input of a sample is drawn from. Except for `any`, none is close to 0 by chance."""
 
 
 class Sample(NamedTuple):
-    """An op with input shapes (without batch) on which every backend must agree with the reference.
+    """A test case of an op, on which every backend must agree with the reference.
 
     Attributes:
-        op: the op, its attributes set.
-        inputs: the features of each input, (C, H, W) or (C,).
-        scale: standard deviation of the inputs.
-        tolerance32: largest difference allowed in float32, as a share of the largest value.
+        op: an instance of the op.
+        inputs: the shape of each input without the batch, such as (C, H, W) or (C,).
+        scale: the standard deviation of the inputs.
+        tolerance32: the largest difference allowed in float32, relative to the largest value.
         tolerance64: the same in float64.
-        domains: which numbers each input is drawn from, where an op is not defined everywhere; empty is any.
+        domains: the domain of each input, for ops that are not defined everywhere; empty for any numbers.
     """
 
     op: "Op"
@@ -78,18 +78,22 @@ class Sample(NamedTuple):
 
 
 class TrainingResult(NamedTuple):
-    """What an op gives in training: its output, and the new values of weights that are not trained."""
+    """The result of an op in training: its output, and the new values of its running statistics."""
 
     output: Array
     updates: Weights = MappingProxyType({})
 
 
 class Op(Attribute):
-    """An operation of the language. Subclasses are frozen pydantic models of their attributes.
+    """Base class of the language's operations. Subclasses are frozen pydantic models of an op's attributes.
 
-    `class Dense(Op, kind="dense")` names the op in specs; `inputs` is (least, most) number of inputs; `trap` is what
-    usually went wrong where a framework's result differs.
-    Shapes in `infer`, `weights` and `reference` are canonical: (N, C, H, W) for maps.
+    `class Dense(Op, kind="dense")` sets the op's name in specs. `infer`, `weights` and `reference` take and return
+    canonical shapes, (N, C, H, W) for maps.
+
+    Attributes:
+        kind: the name of the op in specs.
+        inputs: the least and the greatest number of inputs; None for no upper limit.
+        trap: the usual mistake when a framework's result differs from the reference.
     """
 
     model_config = ConfigDict(ignored_types=(property,))
@@ -103,92 +107,103 @@ class Op(Attribute):
         if kind:
             cls.kind = kind
 
-    # The shape-dependent methods take the inputs one by one in subclasses; `Any` is how that is declared.
+    # Subclasses take one argument for each input in the methods below, which `Any` allows.
     def resolve(self, *args: Any, **kwargs: Any) -> Self:
-        """The op with its sugar replaced by facts, now that the input types are known (`same`, ceil)."""
+        """Return the op with its shorthands made explicit for these input types, such as `same` and negative axes."""
         del args, kwargs
         return self
 
     def infer(self, *args: Any, **kwargs: Any) -> TensorType:
-        """The output type for input types. Raises ShapeError with what to change."""
+        """Return the output type for these input types.
+
+        Raises:
+            ShapeError: the op does not accept them; the message says what to change.
+        """
         raise NotImplementedError(self.kind)
 
     def weights(self, *args: Any, **kwargs: Any) -> dict[str, Weight]:
-        """Weights by name, for input types."""
+        """Return the weights by name, for these input types."""
         del args, kwargs
         return {}
 
     def reference(self, weights: Weights, *args: Any, **kwargs: Any) -> Array:
-        """The meaning at inference, on float64 arrays in canonical layout."""
+        """Compute the output at inference in NumPy, on float64 arrays in canonical layout."""
         raise NotImplementedError(self.kind)
 
     def reference_training(self, weights: Weights, *inputs: Array, mask: "Array | None" = None) -> TrainingResult:
-        """The meaning in training. `mask` (0 or 1, of the output's shape) is for ops that drop."""
+        """Compute the result in training. Dropout ops need a `mask` of zeros and ones."""
         del mask
         return TrainingResult(self.reference(weights, *inputs))
 
     def padded(self, *args: Any, **kwargs: Any) -> tuple[int, ...]:
-        """The features of the input with what is put around it, for input types; empty where nothing is."""
+        """Return the shape of the padded input without the batch, for these input types; empty if nothing is padded."""
         del args, kwargs
         return ()
 
     def macs(self, *args: Any, **kwargs: Any) -> int:
-        """Multiply-accumulate operations a sample, for input types."""
+        """Return the number of multiply-accumulate operations per sample, for these input types."""
         del args, kwargs
         return 0
 
     def window(self) -> Window | None:
-        """How an output position reads the input map; None when it reads all of it."""
+        """Return the window of the input that one output position reads; None if it reads all of the input."""
         return Window()
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
-        """Ops and inputs that reach every corner."""
+        """Return test cases that cover every attribute and edge case."""
         raise NotImplementedError(cls.kind)
 
 
-# Known to pydantic as class variables by now, they would be evaluated again for each subclass; it does the same with
-# those of `BaseModel`.
+# pydantic has collected the class variables by now. Left in place, their annotations would be evaluated again for each
+# subclass; pydantic clears those of `BaseModel` for the same reason.
 Op.__annotations__.clear()
 
 
 class WeightedOp(Op):
-    """An op with weights: `initialize` overrides how they start, by weight name."""
+    """An op with weights. `initialize` overrides their default initializers, by weight name."""
 
     initialize: dict[str, Initializer] = Field(default_factory=dict)
 
     def with_initializers(self, weights: dict[str, Weight]) -> dict[str, Weight]:
-        """The weights with the spec's initializers in place of the defaults.
+        """Return the weights with the spec's initializers in place of the defaults.
 
         Raises:
-            ShapeError: `initialize` names a weight that the op does not have.
+            ShapeError: `initialize` names a weight that the op does not have, or scales the variance of one that has
+                no fan.
         """
-        for name in self.initialize:
+        for name, initializer in self.initialize.items():
             if name not in weights:
                 raise ShapeError(
                     f"{self.kind} has no weight {name!r} to initialize; it has {', '.join(weights) or 'none'}",
                     attribute="initialize",
                 )
+            if isinstance(initializer, VarianceScaling) and not weights[name].fan_in:
+                raise ShapeError(
+                    f"{self.kind}: variance_scaling divides by a fan, which {name!r} does not have",
+                    "give a number, or the `std` of a `normal`",
+                    attribute="initialize",
+                )
         return {
-            name: Weight(w.shape, self.initialize.get(name, w.initializer), w.fan_in, w.fan_out, w.trainable)
-            for name, w in weights.items()
+            name: weight._replace(initializer=self.initialize.get(name, weight.initializer))
+            for name, weight in weights.items()
         }
 
 
 def scale_and_shift(*shape: int) -> dict[str, Weight]:
-    """What a normalization multiplies by and adds: one and zero at the beginning."""
+    """The weight (initially 1) and bias (initially 0) that an affine normalization applies to its result."""
     return {"weight": Weight(shape, constant(1.0)), "bias": Weight(shape, constant(0.0))}
 
 
 def require_map(kind: str, x: TensorType) -> tuple[int, int, int]:
-    """(C, H, W) of a map, or a ShapeError."""
+    """Return (C, H, W) of a map; raise ShapeError for any other type."""
     if x.rank != 4:
-        raise ShapeError(f"{kind} expects a map (N, C, H, W), received {x}", _how_to_make_a_map(x))
+        raise ShapeError(f"{kind} expects a map (N, C, H, W), received {x}", _hint_for_map(x))
     channels, height, width = x.features
     return channels, height, width
 
 
-def _how_to_make_a_map(x: TensorType) -> str:
+def _hint_for_map(x: TensorType) -> str:
     match x.features:
         case (_,):
             return "place it before `flatten`"
@@ -199,7 +214,7 @@ def _how_to_make_a_map(x: TensorType) -> str:
 
 
 def require_channels(kind: str, x: TensorType, least_rank: int = 2) -> int:
-    """The size of axis 1, or a ShapeError."""
+    """Return the size of axis 1; raise ShapeError for a type of fewer axes than `least_rank`."""
     if x.rank < least_rank:
         axes = "(N, C)" if least_rank == 2 else "(N, C, …)"
         raise ShapeError(f"{kind} expects {axes}, received {x}")
@@ -207,32 +222,32 @@ def require_channels(kind: str, x: TensorType, least_rank: int = 2) -> int:
 
 
 def require_groups(kind: str, groups: int, **counts: int) -> None:
-    """ShapeError unless every count divides into the groups. `counts` by what they count."""
-    for what, count in counts.items():
-        require_even(kind, count, groups, what.replace("_", " "), "groups", "groups")
+    """Raise ShapeError unless each of the `counts`, such as `filters=64`, is a multiple of `groups`."""
+    for noun, count in counts.items():
+        require_even(kind, count, groups, noun.replace("_", " "), "groups", "groups")
 
 
-def require_even(kind: str, count: int, parts: int, what: str, into: str, attribute: str) -> None:
-    """ShapeError unless a count divides into parts. `what` is counted; `into` is what the parts are called."""
+def require_even(kind: str, count: int, parts: int, noun: str, parts_noun: str, attribute: str) -> None:
+    """Raise ShapeError unless `count` is a multiple of `parts`. The nouns name the two in the message."""
     if count % parts:
         divisors = [d for d in range(1, min(count, 64) + 1) if count % d == 0]
         raise ShapeError(
-            f"{kind} cannot split {count} {what} into {parts} {into} evenly",
+            f"{kind} cannot split {count} {noun} into {parts} {parts_noun} evenly",
             f"{count} divides by {', '.join(map(str, divisors))}",
             attribute,
         )
 
 
 def resolve_axes(kind: str, axes: Sequence[int], x: TensorType) -> tuple[int, ...]:
-    """Non-negative axes after the batch, in the tensor's order, or a ShapeError; none is named twice."""
+    """Return the axes as positive numbers in ascending order; raise ShapeError for a wrong or repeated axis."""
     resolved = sorted(resolve_axis(kind, axis, x, "axes") for axis in axes)
     if len(set(resolved)) < len(resolved):
-        raise ShapeError(f"{kind}: axes {list(axes)} of {x} name one twice", attribute="axes")
+        raise ShapeError(f"{kind}: axes {list(axes)} of {x} repeat an axis", attribute="axes")
     return tuple(resolved)
 
 
 def resolve_axis(kind: str, axis: int, x: TensorType, attribute: str = "axis") -> int:
-    """A non-negative axis after the batch, or a ShapeError."""
+    """Return an axis as a positive number; raise ShapeError unless it is an axis after the batch."""
     resolved = axis + x.rank if axis < 0 else axis
     if not 1 <= resolved < x.rank:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""Convolution over maps."""
+"""Convolution of maps."""
 
 import math
 from typing import Self
@@ -32,15 +32,15 @@ from netspec.ops.base import (
 from netspec.ops.initializers import constant, he
 from netspec.types import TensorType
 
-BLOCK = 1 << 20  # elements of windows that are laid out at once
+BLOCK = 1 << 20  # window elements that are copied at a time
 
 
 class Conv2d(WeightedOp, kind="conv2d"):
-    """Cross-correlation of a map with `filters` kernels, in `groups` that do not see one another.
+    """Cross-correlation of a map with `filters` kernels, in `groups` of channels that are independent of one another.
 
-    Filter o reads input channels [i·C/g, (i+1)·C/g) of its group i = o // (filters/g). `padding` is zeros.
-    `round: ceil` lets a last window hang over the bottom and right edge and read zeros there, as the 2012
-    code does; the graph stores it as explicit padding, as it does `same`.
+    Filter o reads input channels [i·C/g, (i+1)·C/g) of its group i = o // (filters/g). Padding is with zeros. With
+    `round: ceil` a last window may extend past the bottom and right edges, where it reads zeros, as in the 2012 code.
+    The graph stores this, and `same` padding, as explicit padding.
 
     Shapes:
         x (N, C, H, W) → (N, filters, H', W'), H' = floor((H + top + bottom − dilation·(k−1) − 1) / stride) + 1.
@@ -49,7 +49,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
     Source: Krizhevsky et al. 2012, section 3.5 (groups); PyTorch Conv2d and ONNX Conv agree.
     """
 
-    trap = "padding on the wrong side, groups in another order, or a kernel with its axes not transposed"
+    trap = "padding on the wrong side, groups in another order, or a kernel whose axes are not transposed"
 
     filters: PositiveInt
     kernel_size: Size2d
@@ -62,7 +62,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
 
     @property
     def sides(self) -> Padding:
-        """The explicit padding; only a resolved op has it."""
+        """The explicit padding, which only a resolved op has."""
         if isinstance(self.padding, Same):
             raise ShapeError(f"conv2d: {self.padding} is not resolved yet", attribute="padding")
         return self.padding
@@ -72,16 +72,10 @@ class Conv2d(WeightedOp, kind="conv2d"):
         padding = resolve_padding(self.padding, (height, width), self.kernel_size, self.stride, self.dilation)
         if self.round == "ceil":
             rows, columns = self._positions(height, width, padding, "ceil")
-            reach = _reach(rows, self.stride.height, self.kernel_size.height, self.dilation.height)
-            across = _reach(columns, self.stride.width, self.kernel_size.width, self.dilation.width)
-            padding += padding_of(
-                (
-                    0,
-                    0,
-                    max(0, reach - height - padding.top - padding.bottom),
-                    max(0, across - width - padding.left - padding.right),
-                )
-            )
+            k, s, d = self.kernel_size, self.stride, self.dilation
+            down = _span(rows, s.height, k.height, d.height) - height - padding.top - padding.bottom
+            across = _span(columns, s.width, k.width, d.width) - width - padding.left - padding.right
+            padding += padding_of((0, 0, max(0, down), max(0, across)))
         return self.model_copy(update={"padding": padding, "round": "floor"})
 
     def _positions(self, height: int, width: int, p: Padding, round: Rounding) -> tuple[int, int]:
@@ -115,7 +109,8 @@ class Conv2d(WeightedOp, kind="conv2d"):
         windows = windows[:, :, :: s.height, :: s.width, :: d.height, :: d.width]
         n, channels, rows, columns = windows.shape[:4]
         y: Array = np.empty((n, self.filters, rows, columns), np.result_type(kernels, x))
-        # Windows repeat each element as often as the kernel is large: some rows at a time, they fit into a cache.
+        # The patches hold each element once for every kernel position, so only as many rows are copied at a time as
+        # fit into a cache.
         step = max(1, BLOCK // (channels * k.height * k.width * columns))
         for sample, first in np.ndindex(n, -(-rows // step)):
             block = sample, slice(None), slice(first * step, (first + 1) * step)
@@ -146,7 +141,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
             Sample(cls(filters=4, kernel_size=wide, stride=Size2d(height=2, width=3)), ((2, 8, 11),)),
             Sample(cls(filters=6, kernel_size=both(3), groups=2, padding=padding_of((1, 1, 1, 1))), ((4, 6, 5),)),
             Sample(cls(filters=6, kernel_size=both(3), groups=3, padding=padding_of((0, 1, 2, 3))), ((6, 5, 6),)),
-            Sample(cls(filters=10, kernel_size=both(3), groups=5), ((5, 6, 7),)),  # two filters a channel
+            Sample(cls(filters=10, kernel_size=both(3), groups=5), ((5, 6, 7),)),  # two filters per channel
             Sample(cls(filters=3, kernel_size=both(7), stride=both(2), padding=Same(same="tf")), ((2, 14, 16),)),
             Sample(cls(filters=3, kernel_size=both(2), padding=Same(same="lower")), ((2, 5, 6),)),
             Sample(cls(filters=3, kernel_size=both(4), padding=Same(same="torch")), ((2, 7, 6),)),
@@ -161,20 +156,21 @@ class Conv2d(WeightedOp, kind="conv2d"):
         )
 
 
-def _reach(count: int, stride: int, kernel: int, dilation: int) -> int:
+def _span(count: int, stride: int, kernel: int, dilation: int) -> int:
+    """The number of elements from the start of the first of `count` windows to the end of the last."""
     return (count - 1) * stride + extent(kernel, dilation) if count else 0
 
 
 def window_does_not_fit(
     kind: str, kernel: Size2d, padding: Padding, size: tuple[int, int], dilation: Size2d | None = None
 ) -> ShapeError:
-    """The error for a window larger than the padded map; `size` is (height, width)."""
+    """Return the error for a window larger than the padded map of `size`, (height, width)."""
     d = dilation or both(1)
-    reach = Size2d(height=extent(kernel.height, d.height), width=extent(kernel.width, d.width))
+    dilated = Size2d(height=extent(kernel.height, d.height), width=extent(kernel.width, d.width))
     padded = (size[0] + padding.top + padding.bottom, size[1] + padding.left + padding.right)
-    dilated = f", {reach} with its dilation," if reach != kernel else ""
+    with_dilation = f", {dilated} with its dilation," if dilated != kernel else ""
     return ShapeError(
-        f"{kind}: a kernel of {kernel}{dilated} does not fit its input of {size[0]}x{size[1]}"
+        f"{kind}: a kernel of {kernel}{with_dilation} does not fit its input of {size[0]}x{size[1]}"
         + (f", {padded[0]}x{padded[1]} with padding" if padding else ""),
         "use a smaller kernel, more padding, or less stride and pooling before it",
         "kernel_size",

@@ -1,4 +1,4 @@
-"""Dropout, in the two scalings that are in use, and of samples whole."""
+"""Dropout in its two common scalings, and stochastic depth."""
 
 from typing import Annotated, Literal
 
@@ -11,18 +11,18 @@ from netspec.types import TensorType
 
 
 class Dropping(Elementwise):
-    """What is dropped in training by a mask of zeros and ones. Shapes: x → the same; `mask_features` has the mask's."""
+    """Base class of ops that multiply by a mask of zeros and ones in training. Shapes: x → the same."""
 
     rate: Annotated[float, Field(ge=0, lt=1)]
 
     @property
     def training_scale(self) -> float:
-        """What a kept element is multiplied by in training."""
+        """The factor of each kept element in training."""
         return 1.0 / (1.0 - self.rate)
 
     @property
     def inference_scale(self) -> float:
-        """What every element is multiplied by at inference."""
+        """The factor of every element at inference."""
         return 1.0
 
     @property
@@ -31,7 +31,7 @@ class Dropping(Elementwise):
         return False
 
     def mask_features(self, x: TensorType) -> tuple[int, ...]:
-        """The shape of a sample's mask: an element for each that is kept or dropped alone."""
+        """Return the shape of the mask without the batch; it is multiplied with the input by broadcasting."""
         return x.features
 
     def reference(self, weights: Weights, x: Array) -> Array:
@@ -44,15 +44,15 @@ class Dropping(Elementwise):
 
 
 class Dropout(Dropping, kind="dropout"):
-    """Each element is dropped with probability `rate` in training.
+    """Sets each element to 0 with probability `rate` in training.
 
-    `inverted`: what is kept is divided by 1 − rate in training; at inference nothing happens.
-    `standard`: what is kept stays as it is in training; at inference all is multiplied by 1 − rate.
+    `mode: inverted` divides the kept elements by 1 − rate in training, and is the identity at inference.
+    `mode: standard` does not scale the kept elements in training, and multiplies all by 1 − rate at inference.
 
     Shapes: x → the same. Source: Krizhevsky et al. 2012, section 4.2 (`standard`).
     """
 
-    trap = "the other scaling: by 1 - rate at inference (standard), or by 1 / (1 - rate) in training"
+    trap = "the other scaling: by 1 - rate at inference (standard), or by 1 / (1 - rate) in training (inverted)"
 
     mode: Literal["inverted", "standard"] = "inverted"
 
@@ -76,18 +76,18 @@ class Dropout(Dropping, kind="dropout"):
 
 
 class StochasticDepth(Dropping, kind="stochastic_depth"):
-    """Each sample is dropped whole with probability `rate` in training, or the batch is (`mode: batch`).
+    """Sets each sample, or with `mode: batch` the whole batch, to 0 with probability `rate` in training.
 
-    What is kept is divided by 1 − rate in training; at inference nothing happens. On the branch of a residual block it
-    leaves the block out. A mask has a number a sample, the same one for all in mode `batch`.
+    On the branch of a residual block this skips the block. Kept samples are divided by 1 − rate in training; at
+    inference it is the identity. The mask has one number per sample, which is the same for all samples in mode `batch`.
 
     Shapes: x → the same; mask (N, 1, …).
 
-    Source: Huang et al. 2016, section 3, where the batch is dropped, and scaled at inference instead; `row` and the
-    scale in training are from Tan & Le 2019 (EfficientNet) and torchvision.
+    Source: Huang et al. 2016, section 3, which drops batches and scales at inference instead; `row` and the scaling in
+    training are from Tan & Le 2019 (EfficientNet) and torchvision.
     """
 
-    trap = "elements dropped one by one, or what is kept not divided by 1 - rate"
+    trap = "single elements dropped in place of whole samples, or kept samples not divided by 1 - rate"
 
     mode: Literal["row", "batch"] = "row"
 

@@ -1,4 +1,4 @@
-"""Normalization of each sample alone, over groups of its channels or over each of them."""
+"""Normalization of each sample over groups of channels, or over each channel."""
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -18,9 +18,9 @@ from netspec.types import TensorType
 
 
 class GroupNorm(WeightedOp, kind="group_norm"):
-    """(x − mean) / √(variance + epsilon) over each of `groups` runs of channels and all positions of a sample.
+    """(x − mean) / √(variance + epsilon) over each of `groups` groups of channels and all positions of a sample.
 
-    Then times weight plus bias of each channel when `affine`.
+    If `affine`, the result is multiplied by a weight and a bias is added, for each channel.
 
     Shapes:
         x (N, C, …) → the same; weight and bias (C,).
@@ -39,7 +39,7 @@ class GroupNorm(WeightedOp, kind="group_norm"):
         require_groups(self.kind, self.groups, channels=channels)
         if x.size == self.groups:
             raise ShapeError(
-                f"group_norm in {self.groups} groups has one value in each: less its mean it is always 0",
+                f"group_norm in {self.groups} groups has one value in each, which minus its mean is always 0",
                 "use fewer groups, or a larger map",
                 "groups",
             )
@@ -73,8 +73,8 @@ class GroupNorm(WeightedOp, kind="group_norm"):
 class InstanceNorm(WeightedOp, kind="instance_norm"):
     """(x − mean) / √(variance + epsilon) over all positions of each channel of a sample.
 
-    Then times weight plus bias of each channel when `affine`. There are no running statistics: training and inference
-    are the same.
+    If `affine`, the result is multiplied by a weight and a bias is added, for each channel. There are no running
+    statistics: training and inference are the same.
 
     Shapes:
         x (N, C, …) → the same; weight and bias (C,).
@@ -91,8 +91,8 @@ class InstanceNorm(WeightedOp, kind="instance_norm"):
         channels = require_channels(self.kind, x, least_rank=3)
         if x.size == channels:
             raise ShapeError(
-                "instance_norm of channels with one position each: less its mean it is always 0",
-                "use it where the map is larger, or group_norm",
+                "instance_norm has one position in each channel, which minus its mean is always 0",
+                "use it on a larger map, or use group_norm",
             )
         return x
 

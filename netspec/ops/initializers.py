@@ -1,4 +1,4 @@
-"""What weights start as: distributions with their parameters and truncation spelled out."""
+"""Initializers of weights: a constant, or a distribution with explicit parameters and truncation."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -12,13 +12,13 @@ from netspec.ops.attributes import Attribute, PositiveFloat
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Standard deviation of N(0, 1) truncated at two standard deviations: what is drawn is divided by it, so
-# that the variance asked for is the variance after truncation (Keras VarianceScaling does the same).
+# Standard deviation of N(0, 1) truncated at two standard deviations. Samples are divided by it, so that the requested
+# variance is the variance after truncation (as in Keras VarianceScaling).
 TRUNCATED_STD = 0.87962566103423978
 
 
 class Constant(Attribute):
-    """Every element the same number; written as the bare number."""
+    """The same number for every element; written as the number itself."""
 
     constant: float
 
@@ -48,13 +48,14 @@ class Normal(Attribute):
 
 
 class TruncatedNormalParameters(NormalParameters):
-    """Mean and standard deviation before truncation, and where it is cut. Units of `cut`: std."""
+    """Mean and standard deviation before truncation, and the bound `cut`. Units of `cut`: standard deviations."""
 
-    cut: PositiveFloat = 2.0
+    # Values are redrawn until all are within the bound, which takes forever for a tiny one.
+    cut: Annotated[float, Field(ge=0.1)] = 2.0
 
 
 class TruncatedNormal(Attribute):
-    """N(mean, std) redrawn until within `cut` standard deviations of the mean."""
+    """N(mean, std), where values more than `cut` standard deviations from the mean are redrawn."""
 
     truncated_normal: TruncatedNormalParameters
 
@@ -73,7 +74,7 @@ class UniformParameters(Attribute):
 
 
 class Uniform(Attribute):
-    """U(low, high)."""
+    """The uniform distribution on [low, high)."""
 
     uniform: UniformParameters
 
@@ -87,7 +88,7 @@ class VarianceScalingParameters(Attribute):
 
 
 class VarianceScaling(Attribute):
-    """A distribution of mean 0 whose variance is scale / fan, after any truncation (at two std)."""
+    """A distribution of mean 0 and variance scale / fan, after any truncation (at two standard deviations)."""
 
     variance_scaling: VarianceScalingParameters
 
@@ -117,17 +118,17 @@ Initializer = Annotated[
 
 
 def constant(value: float) -> Constant:
-    """Every element `value`."""
+    """The initializer that sets every element to `value`."""
     return Constant(constant=value)
 
 
 def normal(std: float) -> Normal:
-    """N(0, std)."""
+    """The initializer N(0, std)."""
     return Normal(normal=NormalParameters(std=std))
 
 
 def he() -> VarianceScaling:
-    """N(0, 2 / fan in): He et al. 2015, for layers followed by a ReLU."""
+    """The initializer of He et al. 2015, of variance 2 / fan in, for layers followed by a ReLU."""
     return VarianceScaling(variance_scaling=VarianceScalingParameters(scale=2.0))
 
 
@@ -138,7 +139,7 @@ def draw(
     fan_out: int,
     random: "np.random.Generator",
 ) -> "NDArray[np.float32]":
-    """An array of this shape drawn from the initializer, float32."""
+    """Draw a float32 array of this shape from the initializer."""
     match initializer:
         case Constant(constant=value):
             return np.full(shape, value, np.float32)

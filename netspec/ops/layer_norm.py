@@ -1,4 +1,4 @@
-"""Normalization of each sample alone, along some of its axes."""
+"""Normalization of each sample over some of its axes."""
 
 from typing import Self
 
@@ -12,7 +12,7 @@ from netspec.types import TensorType
 
 
 class _AlongAxes(WeightedOp):
-    """What normalizes each sample over `axes`."""
+    """Base class of normalizations of each sample over `axes`."""
 
     axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
     epsilon: PositiveFloat = 1e-5
@@ -30,10 +30,10 @@ class _AlongAxes(WeightedOp):
 
 
 class LayerNorm(_AlongAxes, kind="layer_norm"):
-    """(x − mean) / √(variance + epsilon) over `axes` of each sample, then times weight plus bias when `affine`.
+    """(x − mean) / √(variance + epsilon) over `axes` of each sample, then times weight plus bias if `affine`.
 
-    `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
-    position, `[1, 2, 3]` the whole map.
+    Axis 1 is the first after the batch, −1 the last. On a map, `axes: [1]` normalizes the channels at each position,
+    `[1, 2, 3]` the whole map.
 
     Shapes:
         x (N, …) → the same; weight and bias have the sizes of `axes`, in the tensor's order.
@@ -69,10 +69,10 @@ class LayerNorm(_AlongAxes, kind="layer_norm"):
 
 
 class RmsNorm(_AlongAxes, kind="rms_norm"):
-    """x / √(mean of x² + epsilon) over `axes` of each sample, then times weight when `affine`: no mean is taken off.
+    """x / √(mean of x² + epsilon) over `axes` of each sample, then times weight if `affine`; no mean is subtracted.
 
-    `axes` count from 1, the first after the batch; −1 is the last. On a map, `[1]` normalizes the channels at each
-    position. The article has no epsilon; this default is Keras' and LLaMA's, PyTorch's is that of the dtype.
+    Axis 1 is the first after the batch, −1 the last. On a map, `axes: [1]` normalizes the channels at each position.
+    The paper has no epsilon. The default is that of Keras and LLaMA; PyTorch's default is the dtype's epsilon.
 
     Shapes:
         x (N, …) → the same; weight has the sizes of `axes`, in the tensor's order.
@@ -80,7 +80,7 @@ class RmsNorm(_AlongAxes, kind="rms_norm"):
     Source: Zhang & Sennrich 2019, equation 4.
     """
 
-    trap = "another epsilon (the dtype's in PyTorch, 1e-5 in ONNX), the mean taken off, or other axes"
+    trap = "another epsilon (the dtype's in PyTorch, 1e-5 in ONNX), the mean subtracted, or other axes"
 
     epsilon: PositiveFloat = 1e-6
 
@@ -98,7 +98,7 @@ class RmsNorm(_AlongAxes, kind="rms_norm"):
     def samples(cls) -> tuple[Sample, ...]:
         return (
             Sample(cls(), ((8,),)),
-            Sample(cls(epsilon=1e-3), ((3, 8),), scale=0.03),  # mean squares of the order of epsilon
+            Sample(cls(epsilon=1e-3), ((3, 8),), scale=0.03),  # mean squares about as large as epsilon
             Sample(cls(axes=(1,)), ((6, 3, 4),)),
             Sample(cls(axes=(1, 2, 3)), ((3, 4, 5),)),
             Sample(cls(axes=(2, 3), affine=False), ((3, 4, 5),)),

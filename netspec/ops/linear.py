@@ -1,4 +1,4 @@
-"""Linear maps: the affine map of the last axis, a gain for each channel, the product of two matrices."""
+"""Linear maps: the affine map of the last axis, a scale for each channel, the product of two matrices."""
 
 import math
 from typing import Self
@@ -11,10 +11,10 @@ from netspec.types import TensorType
 
 
 class Dense(WeightedOp, kind="dense"):
-    """Affine map of the last axis, in `groups` that do not see one another.
+    """Affine map of the last axis, in `groups` of features that are independent of one another.
 
-    With groups, unit u reads features [i·F/g, (i+1)·F/g) of its group i = u // (units/g): the dense layers of a
-    tower that keeps to itself.
+    With groups, unit u reads features [i·F/g, (i+1)·F/g) of its group i = u // (units/g), as in the towers of a
+    network without connections between them.
 
     Shapes:
         x (N, F) or (N, L, F) → (N, units) or (N, L, units); weight (units, F/groups); bias (units,).
@@ -71,9 +71,9 @@ class Dense(WeightedOp, kind="dense"):
 
 
 class LayerScale(WeightedOp, kind="layer_scale"):
-    """x times a gain for each position of an axis: each channel, or with `axis: -1` each feature of a token.
+    """x times a learned scale for each channel, or for each feature of tokens with `axis: -1`.
 
-    Gains start at 1e-6 unless `initialize` says otherwise, so that a residual branch starts as next to nothing.
+    The default initial scale is 1e-6, so that a residual branch initially adds almost nothing.
 
     Shapes:
         x (N, C, …) → the same; weight (C,), the size of `axis`.
@@ -110,14 +110,15 @@ class LayerScale(WeightedOp, kind="layer_scale"):
 
 
 class MatMul(Op, kind="matmul"):
-    """The product of two matrices for each of the axes before the last two; either may be transposed first.
+    """The matrix product over the last two axes, of which either operand may be transposed first.
 
     Shapes:
-        a (N, …, n, k), b (N, …, k, m) → (N, …, n, m); with `transpose_b` b is (N, …, m, k), and so with `transpose_a`.
+        a (N, …, n, k), b (N, …, k, m) → (N, …, n, m). With `transpose_a` a is (N, …, k, n), with `transpose_b` b is
+        (N, …, m, k).
     """
 
     inputs = (2, 2)
-    trap = "an operand transposed or not; in Keras, a map's channels for its columns"
+    trap = "an operand wrongly transposed; in Keras, the channels of a map in place of its columns"
 
     transpose_a: bool = False
     transpose_b: bool = False
@@ -125,22 +126,23 @@ class MatMul(Op, kind="matmul"):
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         if a.rank != b.rank or a.rank < 3 or a.features[:-2] != b.features[:-2]:
             raise ShapeError(
-                f"matmul expects matrices (N, …, n, k) and (N, …, k, m), equal before the last two axes; "
+                f"matmul expects matrices (N, …, n, k) and (N, …, k, m) with equal axes before the last two; "
                 f"received {a} and {b}",
                 attribute="inputs",
             )
         rows, inner = self._oriented(a, self.transpose_a)
-        other, columns = self._oriented(b, self.transpose_b)
-        if inner != other:
+        inner_of_b, columns = self._oriented(b, self.transpose_b)
+        if inner != inner_of_b:
             raise ShapeError(
-                f"matmul cannot multiply ({rows}, {inner}) by ({other}, {columns}), of {a} and {b}",
-                "transpose one of them: `transpose_a` or `transpose_b`" if other != columns else "",
+                f"matmul cannot multiply ({rows}, {inner}) by ({inner_of_b}, {columns}), of {a} and {b}",
+                "transpose one of them: `transpose_a` or `transpose_b`" if inner_of_b != columns else "",
                 "inputs",
             )
         return a.with_features(*a.features[:-2], rows, columns)
 
     @staticmethod
     def _oriented(x: TensorType, transposed: bool) -> tuple[int, int]:
+        """The rows and columns of a matrix, after it is transposed if it is."""
         rows, columns = x.features[-2:]
         return (columns, rows) if transposed else (rows, columns)
 

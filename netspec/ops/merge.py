@@ -1,4 +1,4 @@
-"""Ops that read several values."""
+"""Ops that combine several values."""
 
 import functools
 
@@ -9,19 +9,18 @@ from netspec.types import TensorType
 
 
 class _Broadcast(Op):
-    """An element-wise op of two or more values of one rank, whose axes are equal or 1."""
+    """Base class of element-wise ops of several values of the same rank, whose axes are equal or 1."""
 
     def infer(self, *inputs: TensorType) -> TensorType:
         if len({x.rank for x in inputs}) > 1:
             raise ShapeError(
-                f"{self.kind} expects inputs of one rank, received {_list(inputs)}",
-                "bring them to one rank with `reshape`",
+                f"{self.kind} expects inputs of the same rank, received {_list(inputs)}",
+                "make their ranks equal with `reshape`",
                 "inputs",
             )
         features = []
         for dims in zip(*(x.features for x in inputs), strict=True):
-            larger = set(dims) - {1}
-            if len(larger) > 1:
+            if len(set(dims) - {1}) > 1:
                 raise ShapeError(
                     f"{self.kind} expects equal shapes, or axes of 1 that broadcast; received {_list(inputs)}",
                     attribute="inputs",
@@ -37,15 +36,15 @@ class _Broadcast(Op):
             Sample(cls(), ((), ())),
             Sample(cls(), ((3, 4, 5), (3, 1, 1))),  # a gate for each channel
             Sample(cls(), ((1, 4, 1), (3, 1, 5))),
-            Sample(cls(), ((7,), (1,))),  # one number a sample; as many samples as features in a batch of 7
-            Sample(cls(), ((4, 4, 4), (1, 4, 1))),  # a row, of as many elements as there are channels
+            Sample(cls(), ((7,), (1,))),  # one number per sample; in a batch of 7, as many samples as features
+            Sample(cls(), ((4, 4, 4), (1, 4, 1))),  # one number per row, and as many rows as channels
             Sample(cls(), ((3, 4, 5), (3, 1, 1), (1, 4, 5))),
             Sample(cls(), ((1, 5), (5, 1))),
         )
 
 
 class Add(_Broadcast, kind="add"):
-    """The sum. Shapes: two or more of one rank, axes equal or 1 → the larger of each axis."""
+    """The sum. Shapes: two or more of the same rank, axes equal or 1 → the larger of each axis."""
 
     inputs = (2, None)
 
@@ -54,10 +53,10 @@ class Add(_Broadcast, kind="add"):
 
 
 class Subtract(_Broadcast, kind="subtract"):
-    """The first less the second. Shapes: two of one rank, axes equal or 1 → the larger of each axis."""
+    """The first minus the second. Shapes: two of the same rank, axes equal or 1 → the larger of each axis."""
 
     inputs = (2, 2)
-    trap = "the second less the first"
+    trap = "the second minus the first"
 
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         first, second = inputs
@@ -69,7 +68,7 @@ class Subtract(_Broadcast, kind="subtract"):
 
 
 class Multiply(_Broadcast, kind="multiply"):
-    """The product. Shapes: two or more of one rank, axes equal or 1 → the larger of each axis."""
+    """The product. Shapes: two or more of the same rank, axes equal or 1 → the larger of each axis."""
 
     inputs = (2, None)
 
@@ -78,13 +77,13 @@ class Multiply(_Broadcast, kind="multiply"):
 
 
 class Divide(_Broadcast, kind="divide"):
-    """The first over the second, which is nowhere to be 0: a quotient by 0 is infinite or NaN, as in all frameworks.
+    """The first divided by the second; division by 0 gives infinity or NaN, as in all frameworks.
 
-    Shapes: two of one rank, axes equal or 1 → the larger of each axis.
+    Shapes: two of the same rank, axes equal or 1 → the larger of each axis.
     """
 
     inputs = (2, 2)
-    trap = "the second over the first"
+    trap = "the second divided by the first"
 
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         first, second = inputs
@@ -97,7 +96,7 @@ class Divide(_Broadcast, kind="divide"):
 
 
 class Concat(Op, kind="concat"):
-    """Values one after another along an axis; by default the channels. Shapes: equal but for that axis."""
+    """The concatenation along an axis, by default the channels. Shapes: equal except for that axis."""
 
     inputs = (2, None)
     trap = "another axis: channels are last in Keras"
@@ -109,10 +108,10 @@ class Concat(Op, kind="concat"):
 
     def infer(self, *inputs: TensorType) -> TensorType:
         axis = resolve_axis(self.kind, self.axis, inputs[0]) - 1
-        rest = {(*x.features[:axis], 0, *x.features[axis + 1 :]) for x in inputs}
-        if len(rest) > 1:
+        other_axes = {(x.rank, x.features[:axis], x.features[axis + 1 :]) for x in inputs}
+        if len(other_axes) > 1:
             raise ShapeError(
-                f"concat along axis {self.axis} expects inputs equal but for that axis, received {_list(inputs)}",
+                f"concat along axis {self.axis} expects inputs equal except for that axis, received {_list(inputs)}",
                 attribute="inputs",
             )
         features = list(inputs[0].features)

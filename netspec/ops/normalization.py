@@ -1,4 +1,4 @@
-"""Normalization: across channels, over the batch, over features."""
+"""Local response normalization, and batch normalization."""
 
 from typing import Literal
 
@@ -24,11 +24,11 @@ from netspec.types import TensorType
 
 
 class LocalResponseNorm(Op, kind="local_response_norm"):
-    """x / (k + a · Σ x²)^beta, the sum over `size` neighboring channels, or over a size by size patch of the map.
+    """x / (k + a · Σ x²)^beta, summed over `size` neighboring channels, or over a size by size patch of the map.
 
-    `alpha` means nothing without its `convention`: with `sum` a is alpha (the paper, TensorFlow); with `mean` it is
-    alpha / size, or alpha / size² within a map (the 2012 code, Caffe, PyTorch, ONNX). The window of position c is
-    [c − size // 2, c + (size − 1) // 2], cut at the edge. Channels in different `groups` are not neighbors.
+    The `convention` defines a: with `sum`, a = alpha (the paper, TensorFlow); with `mean`, a = alpha / size, or
+    alpha / size² within a map (the 2012 code, Caffe, PyTorch, ONNX). The window of position c is
+    [c − size // 2, c + (size − 1) // 2], clipped at the edges. Channels in different `groups` are not neighbors.
 
     Shapes:
         x (N, C, H, W) → the same.
@@ -36,7 +36,7 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
     Source: Krizhevsky et al. 2012, section 3.3; `region: map` is the 2012 code's `rnorm` layer.
     """
 
-    trap = "alpha divided by size or not, k left at 1, neighbors across groups, an even window mirrored"
+    trap = "alpha wrongly divided by size or not divided, k left at 1, neighbors across groups, an even window mirrored"
 
     size: PositiveInt
     alpha: PositiveFloat
@@ -48,14 +48,14 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
 
     @property
     def alpha_per_element(self) -> float:
-        """What each square is multiplied by: `alpha` over the number of elements when it is of a mean."""
+        """The factor a of the sum of squares, which depends on the `convention`."""
         if self.convention == "sum":
             return self.alpha
         return self.alpha / (self.size if self.region == "channels" else self.size**2)
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How far the neighborhood goes before and after a position."""
+        """The number of neighbors before and after a position."""
         return self.size // 2, (self.size - 1) // 2
 
     def infer(self, x: TensorType) -> TensorType:
@@ -88,7 +88,7 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
         return y
 
     def _neighbors(self, x: Array, axis: int) -> Array:
-        """The sum over the neighborhood of each position along an axis."""
+        """Sum over the window of each position along an axis."""
         length = x.shape[axis]
         before, after = self.reach
         pad = [(0, 0)] * x.ndim
@@ -110,17 +110,17 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
             fields = {"size": size, "alpha": 1e-4, "beta": 0.75, "k": 2.0, "convention": convention}
             return cls.model_validate({**fields, "groups": groups, **region})
 
-        pixels = 60.0  # where the network lives: at a standard deviation of 1 a wrong alpha hides
+        pixels = 60.0  # as in a real network; at a standard deviation of 1 a wrong alpha makes too little difference
         return (
             Sample(of(5), ((8, 3, 4),), scale=pixels),
             Sample(of(5, "mean"), ((8, 4, 3),), scale=pixels),
             Sample(of(5, groups=2), ((16, 3, 4),), scale=pixels),
             Sample(of(3, "mean", groups=4), ((8, 2, 3),), scale=pixels),
-            Sample(of(4), ((7, 3, 2),), scale=pixels),  # an even size reaches further before than after
+            Sample(of(4), ((7, 3, 2),), scale=pixels),  # an even size has more neighbors before than after
             Sample(of(2, "mean", groups=2), ((6, 3, 2),), scale=pixels),
             Sample(of(9), ((4, 3, 2),), scale=pixels),  # wider than the channels
             Sample(of(1), ((3, 2, 2),), scale=pixels),
-            Sample(of(5), ((200, 2, 3),), scale=pixels),  # of many channels backends may take another way
+            Sample(of(5), ((200, 2, 3),), scale=pixels),  # backends may compute many channels in another way
             Sample(of(4, "mean", groups=2), ((400, 1, 2),), scale=pixels),
             Sample(of(5, "mean", region="map"), ((3, 7, 6),), scale=pixels),
             Sample(of(4, region="map"), ((2, 5, 7),), scale=pixels),
@@ -129,12 +129,12 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
 
 
 class BatchNorm(WeightedOp, kind="batch_norm"):
-    """(x − mean) / √(variance + epsilon) for each channel, then times weight plus bias when `affine`.
+    """(x − mean) / √(variance + epsilon) for each channel, then times weight plus bias if `affine`.
 
-    In training, mean and variance are the batch's (the variance divided by n); at inference the running ones, which
-    a training step moves: running ← (1 − update_rate) · running + update_rate · batch. (PyTorch calls update_rate
-    momentum; Keras calls 1 − update_rate momentum.) `running_variance` says what enters: divided by n − 1
-    (`unbiased`, the article and PyTorch) or by n (`biased`, Keras and ONNX).
+    In training, mean and variance are those of the batch (the variance divided by n). At inference they are running
+    averages, updated in each training step: running ← (1 − update_rate) · running + update_rate · batch. PyTorch's
+    momentum is update_rate, Keras' is 1 − update_rate. `running_variance` selects the variance that is averaged, which
+    is divided by n − 1 (`unbiased`, the paper and PyTorch) or by n (`biased`, Keras and ONNX).
 
     Shapes:
         x (N, C) or (N, C, …) → the same; weight, bias, running_mean, running_variance (C,).
@@ -142,7 +142,7 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
     Source: Ioffe & Szegedy 2015, algorithms 1 and 2.
     """
 
-    trap = "another epsilon (1e-3 in Keras), variance over n or n - 1, momentum read the other way"
+    trap = "another epsilon (1e-3 in Keras), variance divided by n or n - 1, momentum for 1 - momentum"
 
     epsilon: PositiveFloat = 1e-5
     update_rate: Share = 0.1
@@ -169,11 +169,11 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
         axes = (0, *range(2, x.ndim))
         mean, variance = x.mean(axis=axes), x.var(axis=axes)
         count = x.size // x.shape[1]
-        seen = variance * count / (count - 1) if self.running_variance == "unbiased" else variance
+        averaged = variance * count / (count - 1) if self.running_variance == "unbiased" else variance
         rate = self.update_rate
         updates = {
             "running_mean": (1 - rate) * weights["running_mean"] + rate * mean,
-            "running_variance": (1 - rate) * weights["running_variance"] + rate * seen,
+            "running_variance": (1 - rate) * weights["running_variance"] + rate * averaged,
         }
         return TrainingResult(self._normalize(weights, x, mean, variance), updates)
 

@@ -1,4 +1,4 @@
-"""Elements put around a value."""
+"""Padding with constants, or by reflection."""
 
 from typing import Literal
 
@@ -10,13 +10,13 @@ from netspec.types import TensorType
 
 
 class Pad(Op, kind="pad"):
-    """Elements of a constant `value` at the start and at the end of one axis; by default the channels.
+    """Adds elements of a constant `value` at the start and at the end of one axis, by default the channels.
 
-    `axis` counts from 1, the first after the batch; −1 is the last.
+    Axis 1 is the first after the batch, −1 the last.
 
     Shapes: with `start: 1, end: 2`, x (N, C, …) → (N, C + 3, …).
 
-    Source: He et al. 2016, option A of section 3.3: a shortcut to more channels by zeros.
+    Source: He et al. 2016, section 3.3, option A: a shortcut to more channels with zeros.
     """
 
     trap = "elements on the other side, or along another axis: channels are last in Keras"
@@ -53,7 +53,7 @@ class Pad(Op, kind="pad"):
 
 
 class Pad2d(Op, kind="pad2d"):
-    """Elements around a map: a constant `value`, or its `reflect`ion without the edge.
+    """Adds elements on the sides of a map: a constant `value`, or with `mode: reflect` its reflection without the edge.
 
     Shapes: x (N, C, H, W) → (N, C, H + top + bottom, W + left + right).
     """
@@ -69,7 +69,7 @@ class Pad2d(Op, kind="pad2d"):
         p = self.padding
         if self.mode == "reflect" and (max(p.top, p.bottom) >= height or max(p.left, p.right) >= width):
             raise ShapeError(
-                f"pad2d cannot reflect {p} of a map of {height}x{width}: a reflection is smaller than the map",
+                f"pad2d cannot reflect {p} of a map of {height}x{width}: expected less padding than the map's size",
                 attribute="padding",
             )
         if self.mode == "reflect" and self.value:

@@ -1,4 +1,4 @@
-"""A value that is learned and not computed."""
+"""A learned value that does not depend on the input."""
 
 from pydantic import Field
 
@@ -9,14 +9,14 @@ from netspec.types import TensorType
 
 
 class Parameter(WeightedOp, kind="parameter"):
-    """A weight as a value, the same for every sample: a class token, positions to add to tokens. It reads nothing.
+    """A weight as a value, the same for every sample, such as a class token or a position embedding. It has no inputs.
 
-    It starts as N(0, 0.02) unless `initialize` says otherwise.
+    The default initializer is N(0, 0.02).
 
     Shapes:
-        (N, *shape); weight (*shape). The meaning has it once, as (1, *shape).
+        (N, *shape); weight (*shape). The reference returns it once, as (1, *shape).
 
-    Source: Devlin et al. 2018 and Dosovitskiy et al. 2020, for what it is used for.
+    Source: Devlin et al. 2018 and Dosovitskiy et al. 2020 for its use.
     """
 
     inputs = (0, 0)
@@ -37,7 +37,7 @@ class Parameter(WeightedOp, kind="parameter"):
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
-        batch = ((2,),)  # of an input of which it reads only the number of samples
+        batch = ((2,),)  # an input of the test, which gives the number of samples only
         return (
             Sample(cls(shape=(5,)), batch),
             Sample(cls(shape=(1, 4)), batch),

@@ -1,4 +1,4 @@
-"""Pooling over windows of a map: maximum, average, adaptive and global average."""
+"""Pooling of maps: maximum, average, adaptive average and global average."""
 
 import functools
 from collections.abc import Iterator
@@ -24,16 +24,13 @@ from netspec.types import TensorType
 
 
 class Pool2d(Op):
-    """What max and average pooling share: windows that slide over a padded map.
+    """Base class of max and average pooling, whose windows slide over a padded map.
 
-    `stride` left out is the kernel's size. `round: ceil` admits a last window that hangs over the bottom or right
-    edge, unless it would begin past the input and its padding (PyTorch Pool.h, ONNX; Caffe where it pads).
-
-    Shapes:
-        x (N, C, H, W) → (N, C, H', W').
+    A last window that `round: ceil` admits may extend past the bottom or right edge, but not begin in the padding there
+    or beyond (PyTorch Pool.h, ONNX; Caffe with padding).
     """
 
-    trap = "floor for ceil, or padding that counts: as zeros in a maximum, or in a mean's divisor"
+    trap = "floor in place of ceil, or padding that counts: as zeros in a maximum, or in the divisor of a mean"
 
     kernel_size: Size2d
     stride: Size2d | None = None
@@ -42,14 +39,14 @@ class Pool2d(Op):
 
     @property
     def sides(self) -> Padding:
-        """The explicit padding; only a resolved op has it."""
+        """The explicit padding, which only a resolved op has."""
         if isinstance(self.padding, Same):
             raise ShapeError(f"{self.kind}: {self.padding} is not resolved yet", attribute="padding")
         return self.padding
 
     @property
     def steps(self) -> Size2d:
-        """The stride, or the kernel's size where none is given."""
+        """The stride, which defaults to the size of the kernel."""
         return self.stride or self.kernel_size
 
     def resolve(self, x: TensorType) -> Self:
@@ -63,7 +60,7 @@ class Pool2d(Op):
         if max(p.top, p.bottom) >= k.height or max(p.left, p.right) >= k.width:
             raise ShapeError(
                 f"{self.kind}: padding {p} must be smaller than the kernel {k} on every side: "
-                "a window of nothing but padding has no value",
+                "a window of padding alone has no value",
                 attribute="padding",
             )
         rows = slide(height, k.height, self.steps.height, p.top, p.bottom, self.round)
@@ -73,7 +70,7 @@ class Pool2d(Op):
         return x.with_features(channels, rows, columns)
 
     def overhang(self, x: TensorType) -> tuple[int, int]:
-        """Rows and columns by which the last window reaches past the padded map; (0, 0) unless `ceil`."""
+        """The rows and columns by which the last window extends past the padded map; (0, 0) unless `ceil`."""
         _, height, width = require_map(self.kind, x)
         _, rows, columns = self.infer(x).features
         p, k, s = self.sides, self.kernel_size, self.steps
@@ -88,9 +85,9 @@ class Pool2d(Op):
         return (channels, height + p.top + p.bottom + down, width + p.left + p.right + right)
 
     def elements(self, x: Array, fill: float, outside: float) -> Iterator[Array]:
-        """The first element of every window, then the second, …: padding reads `fill`, the overhang reads `outside`.
+        """Yield the first element of every window, then the second, and so on. Shape of each: (N, C, H', W').
 
-        Shape: (N, C, H', W') each.
+        Padding has the value `fill`, and elements past the padded map have the value `outside`.
         """
         p, k, s = self.sides, self.kernel_size, self.steps
         down, right = self.overhang(TensorType.of(*x.shape[1:]))
@@ -106,17 +103,17 @@ class Pool2d(Op):
 
 
 def _geometries() -> Iterator[tuple[Size2d, Size2d | None, Padding | Same, Rounding, tuple[int, int, int]]]:
-    """Kernel, stride, padding, rounding and input (C, H, W) that reach the corners of both pools."""
+    """Kernel, stride, padding, rounding and input (C, H, W) for the samples of both kinds of pooling."""
     three, two = both(3), both(2)
     yield three, two, NO_PADDING, "floor", (3, 7, 9)
     yield two, None, NO_PADDING, "floor", (3, 7, 6)
     yield three, two, padding_of((1, 1, 1, 1)), "floor", (2, 8, 7)
     yield three, two, padding_of((0, 1, 2, 0)), "floor", (2, 6, 8)
-    yield three, two, NO_PADDING, "ceil", (2, 6, 8)  # the last window hangs over by one
+    yield three, two, NO_PADDING, "ceil", (2, 6, 8)  # the last window extends past the edge by one
     yield three, three, NO_PADDING, "ceil", (2, 7, 10)  # and by two
     yield three, two, padding_of((1, 1, 1, 1)), "ceil", (2, 6, 9)
-    yield two, two, padding_of((1, 1, 1, 1)), "ceil", (2, 5, 6)  # one that begins in the padding is dropped
-    yield two, both(3), NO_PADDING, "ceil", (2, 7, 6)  # stride beyond the kernel
+    yield two, two, padding_of((1, 1, 1, 1)), "ceil", (2, 5, 6)  # a last window that begins in the padding is dropped
+    yield two, both(3), NO_PADDING, "ceil", (2, 7, 6)  # a stride larger than the kernel
     yield three, two, Same(same="tf"), "floor", (2, 8, 7)
     yield two, both(1), Same(same="lower"), "floor", (2, 5, 4)
     yield Size2d(height=3, width=2), Size2d(height=1, width=2), padding_of((1, 0, 1, 1)), "ceil", (2, 5, 8)
@@ -124,9 +121,15 @@ def _geometries() -> Iterator[tuple[Size2d, Size2d | None, Padding | Same, Round
 
 
 class MaxPool2d(Pool2d, kind="max_pool2d"):
-    """The largest value of each window. Padding never wins: it counts as minus infinity.
+    """The maximum of each window; padding counts as minus infinity.
 
-    Source: Krizhevsky et al. 2012, section 3.4 (kernel 3, stride 2: overlapping).
+    `stride` defaults to the size of the kernel. `round: ceil` admits a last window that extends past the bottom or
+    right edge.
+
+    Shapes:
+        x (N, C, H, W) → (N, C, H', W'), H' = floor((H + top + bottom − kernel height) / stride) + 1, or ceil.
+
+    Source: Krizhevsky et al. 2012, section 3.4 (overlapping: kernel 3, stride 2).
     """
 
     def reference(self, weights: Weights, x: Array) -> Array:
@@ -141,11 +144,16 @@ Divisor = Literal["window", "window_in_padded", "valid_only"]
 
 
 class AvgPool2d(Pool2d, kind="avg_pool2d"):
-    """The mean of each window; padding adds zero, and `divisor` says what is counted.
+    """The mean of each window; padding counts as zero, and `divisor` defines the number of elements to divide by.
 
-    `window`: kernel height times width, always.
-    `window_in_padded`: the part of the window inside the padded map (PyTorch count_include_pad=True, Caffe).
-    `valid_only`: real elements alone (Keras, ONNX's and cuda-convnet's default).
+    `window`: the kernel's height times its width.
+    `window_in_padded`: the elements of the window inside the padded map (PyTorch count_include_pad=True, Caffe).
+    `valid_only`: the elements of the window inside the map itself (the default of Keras, ONNX and cuda-convnet).
+    `stride` defaults to the size of the kernel. `round: ceil` admits a last window that extends past the bottom or
+    right edge.
+
+    Shapes:
+        x (N, C, H, W) → (N, C, H', W'), H' = floor((H + top + bottom − kernel height) / stride) + 1, or ceil.
     """
 
     divisor: Divisor = "valid_only"
@@ -155,7 +163,7 @@ class AvgPool2d(Pool2d, kind="avg_pool2d"):
         return total / self.counts(TensorType.of(*x.shape[1:]))
 
     def counts(self, x: TensorType) -> Array:
-        """How many elements each output position divides by, (H', W')."""
+        """The divisor of each output position. Shape: (H', W')."""
         _, height, width = require_map(self.kind, x)
         ones = np.ones((1, 1, height, width))
         in_padding, outside = {"window": (1, 1), "window_in_padded": (1, 0), "valid_only": (0, 0)}[self.divisor]
@@ -173,13 +181,13 @@ class AvgPool2d(Pool2d, kind="avg_pool2d"):
 
 
 class GlobalAvgPool2d(Op, kind="global_avg_pool2d"):
-    """The mean of each whole map.
+    """The mean of each channel over all positions of the map.
 
     Shapes:
         x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
     """
 
-    trap = "axes kept or dropped"
+    trap = "the reduced axes kept or dropped"
 
     keepdims: bool = False
 
@@ -200,9 +208,9 @@ class GlobalAvgPool2d(Op, kind="global_avg_pool2d"):
 
 
 class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
-    """The mean of windows that tile the map into `output_size` parts, of unequal size where it does not divide.
+    """The means of `output_size` windows that cover the map; their sizes differ if it does not divide evenly.
 
-    Part i of n over a length L covers [floor(i·L/n), ceil((i+1)·L/n)); neighbors may overlap by one.
+    Window i of n along an axis of length L covers [floor(i·L/n), ceil((i+1)·L/n)); neighbors may overlap by one.
 
     Shapes:
         x (N, C, H, W) → (N, C, output height, output width).
@@ -210,7 +218,7 @@ class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
     Source: PyTorch AdaptiveAvgPool2d.
     """
 
-    trap = "parts of unequal size where the map does not divide evenly"
+    trap = "the sizes of windows where the map does not divide evenly"
 
     output_size: Size2d
 
@@ -219,7 +227,7 @@ class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
         return x.with_features(channels, self.output_size.height, self.output_size.width)
 
     def parts(self, x: TensorType) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """The [start, end) of each part down the rows, and across the columns."""
+        """The [start, end) of each window along the rows, and along the columns."""
         _, height, width = require_map(self.kind, x)
         return _parts(height, self.output_size.height), _parts(width, self.output_size.width)
 
@@ -239,7 +247,7 @@ class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
             Sample(cls(output_size=Size2d(height=3, width=4)), ((2, 7, 9),)),
             Sample(cls(output_size=both(3)), ((2, 7, 9),)),  # only the width divides
             Sample(cls(output_size=both(3)), ((2, 6, 7),)),  # only the height does
-            Sample(cls(output_size=both(5)), ((2, 3, 4),)),  # more parts than elements
+            Sample(cls(output_size=both(5)), ((2, 3, 4),)),  # more windows than elements
             Sample(cls(output_size=both(1)), ((3, 5, 4),)),
         )
 

@@ -1,4 +1,4 @@
-"""Ops that make one number of many along axes, and the scaling by such a number."""
+"""Reductions along axes, and L2 normalization."""
 
 from typing import Self
 
@@ -11,15 +11,15 @@ from netspec.types import TensorType
 
 
 class Reduction(Op):
-    """One number for all positions along `axes`, which are kept as 1 with `keepdims`.
+    """Base class of reductions along `axes`, which are kept with size 1 if `keepdims`.
 
-    `axes` count from 1, the first after the batch; −1 is the last.
+    Axis 1 is the first after the batch, −1 the last.
 
     Shapes:
         with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
     """
 
-    trap = "axes kept or dropped, or numbered in the framework's layout instead of N, C, H, W"
+    trap = "the reduced axes kept or dropped, or axes numbered in the framework's layout instead of N, C, H, W"
 
     axes: tuple[int, ...] = Field(strict=False, min_length=1)
     keepdims: bool = False
@@ -42,10 +42,10 @@ class Reduction(Op):
             Sample(cls(axes=(2, 3), keepdims=True), ((3, 5, 4),)),
             Sample(cls(axes=(1,)), ((3, 5, 4),)),
             Sample(cls(axes=(1,), keepdims=True), ((3, 5, 4),)),
-            Sample(cls(axes=(2,)), ((3, 5, 4),)),  # what is left of a map has its channels first
+            Sample(cls(axes=(2,)), ((3, 5, 4),)),  # the result is a sequence, channels first
             Sample(cls(axes=(-1,)), ((3, 5, 4),)),
             Sample(cls(axes=(3, 1)), ((3, 5, 4),)),
-            Sample(cls(axes=(1,)), ((2, 3, 5, 4),)),  # what is left is a map
+            Sample(cls(axes=(1,)), ((2, 3, 5, 4),)),  # the result is a map
             Sample(cls(axes=(3,)), ((3, 5, 2, 4),)),
             Sample(cls(axes=(2, 4), keepdims=True), ((3, 5, 2, 4),)),
             Sample(cls(axes=(1, 2, 3)), ((3, 5, 4),)),
@@ -56,9 +56,9 @@ class Reduction(Op):
 
 
 class ReduceMean(Reduction, kind="reduce_mean"):
-    """The mean along `axes`, which are kept as 1 with `keepdims`.
+    """The mean along `axes`, which are kept with size 1 if `keepdims`.
 
-    `axes` count from 1, the first after the batch; −1 is the last.
+    Axis 1 is the first after the batch, −1 the last.
 
     Shapes:
         with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
@@ -70,9 +70,9 @@ class ReduceMean(Reduction, kind="reduce_mean"):
 
 
 class ReduceSum(Reduction, kind="reduce_sum"):
-    """The sum along `axes`, which are kept as 1 with `keepdims`.
+    """The sum along `axes`, which are kept with size 1 if `keepdims`.
 
-    `axes` count from 1, the first after the batch; −1 is the last.
+    Axis 1 is the first after the batch, −1 the last.
 
     Shapes:
         with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
@@ -84,10 +84,10 @@ class ReduceSum(Reduction, kind="reduce_sum"):
 
 
 class ReduceMax(Reduction, kind="reduce_max"):
-    """The largest value along `axes`, which are kept as 1 with `keepdims`; where several are largest, each takes an
-    equal share of the gradient.
+    """The maximum along `axes`, which are kept with size 1 if `keepdims`.
 
-    `axes` count from 1, the first after the batch; −1 is the last.
+    If several elements are equal to the maximum, each gets an equal share of the gradient. Axis 1 is the first after
+    the batch, −1 the last.
 
     Shapes:
         with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
@@ -99,9 +99,9 @@ class ReduceMax(Reduction, kind="reduce_max"):
 
 
 class ReduceL2(Reduction, kind="reduce_l2"):
-    """The norm √Σx² along `axes`, which are kept as 1 with `keepdims`; where all is 0 its gradient is 0.
+    """The L2 norm √Σx² along `axes`, which are kept with size 1 if `keepdims`.
 
-    `axes` count from 1, the first after the batch; −1 is the last.
+    Its gradient at 0 is 0. Axis 1 is the first after the batch, −1 the last.
 
     Shapes:
         with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
@@ -113,9 +113,9 @@ class ReduceL2(Reduction, kind="reduce_l2"):
 
 
 class L2Normalize(Op, kind="l2_normalize"):
-    """x / max(‖x‖, epsilon), the norm √Σx² taken over `axes` of each sample.
+    """x / max(‖x‖, epsilon), with the L2 norm √Σx² over `axes` of each sample.
 
-    `axes` count from 1, the first after the batch; −1 is the last.
+    Axis 1 is the first after the batch, −1 the last.
 
     Shapes:
         x (N, …) → the same.
@@ -123,7 +123,7 @@ class L2Normalize(Op, kind="l2_normalize"):
     Source: PyTorch functional.normalize; TensorFlow's epsilon bounds ‖x‖² instead.
     """
 
-    trap = "epsilon as the bound of the squared norm, or other axes"
+    trap = "epsilon as the lower bound of the squared norm, or other axes"
 
     axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
     epsilon: PositiveFloat = 1e-12
@@ -150,6 +150,6 @@ class L2Normalize(Op, kind="l2_normalize"):
             Sample(cls(axes=(1,)), ((3, 5, 4),)),
             Sample(cls(axes=(1, 2, 3)), ((3, 5, 4),)),
             Sample(cls(axes=(2,)), ((4, 6),)),
-            Sample(cls(axes=(1,), epsilon=2.0), ((4, 3, 5),)),  # norms on both sides of it
+            Sample(cls(axes=(1,), epsilon=2.0), ((4, 3, 5),)),  # norms above and below epsilon
             Sample(cls(), ((1,),), scale=60.0),
         )

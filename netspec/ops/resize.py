@@ -1,4 +1,4 @@
-"""Maps of another size, by nearest elements or between two, with the rule for coordinates by name."""
+"""Resizing of maps by nearest-neighbor or bilinear interpolation, with an explicit coordinate rule."""
 
 import math
 from fractions import Fraction
@@ -15,7 +15,7 @@ RoundingOfPositions = Literal["floor", "ceil", "round_prefer_floor", "round_pref
 
 
 class Between(NamedTuple):
-    """Where one output position lies along an axis: `share` of the element `high`, the rest of `low`."""
+    """The two elements that one output position along an axis interpolates: (1 − share) · low + share · high."""
 
     low: int
     high: int
@@ -23,14 +23,14 @@ class Between(NamedTuple):
 
 
 class Resize(Op, kind="resize"):
-    """A map of another `size`, or of its size times `scale`, rounded down.
+    """A map resized to `size`, or to its size times `scale`, rounded down.
 
-    Output position i of n reads position c of a length of L, beyond the ends the last element:
-    `half_pixel`: c = (i + ½)·L/n − ½, elements as small squares (PyTorch's bilinear, TensorFlow, Keras).
+    Along each axis, output position i of n reads input position c of L, where `coordinates` is one of:
+    `half_pixel`: c = (i + ½)·L/n − ½, which aligns the edges of the maps (PyTorch's bilinear, TensorFlow, Keras).
     `asymmetric`: c = i·L/n (PyTorch's nearest).
-    `align_corners`: c = i·(L − 1)/(n − 1), the first and last elements are on one another.
-    `bilinear` is between the two elements around c, along each axis. `nearest` is the element that `rounding` makes of
-    c; halves are where the `round_prefer_…` differ.
+    `align_corners`: c = i·(L − 1)/(n − 1), which aligns the centers of the first and last elements.
+    Positions outside the input are clamped to it. `mode: bilinear` interpolates between the two elements around c.
+    `mode: nearest` reads the element at c, rounded by `rounding`; the two `round_prefer_…` differ for halves only.
 
     Shapes:
         x (N, C, H, W) → (N, C, height, width).
@@ -38,7 +38,7 @@ class Resize(Op, kind="resize"):
     Source: the coordinate rules and roundings of ONNX Resize, under its names.
     """
 
-    trap = "another coordinate rule: half pixels or none, aligned corners, halves rounded up or down"
+    trap = "another coordinate rule: half pixels or not, aligned corners or not, halves rounded up or down"
 
     size: Size2d | None = None
     scale: PositiveFloat | None = None
@@ -49,10 +49,13 @@ class Resize(Op, kind="resize"):
     def resolve(self, x: TensorType) -> "Resize":
         _, height, width = require_map(self.kind, x)
         if (self.size is None) == (self.scale is None):
-            raise ShapeError("resize takes a `size` or a `scale`", "one of the two", "scale" if self.size else "")
+            received = "both" if self.size else "neither"
+            raise ShapeError(
+                f"resize takes a `size` or a `scale`, received {received}", "", "scale" if self.size else ""
+            )
         if self.scale is None:
             return self
-        factor = Fraction(repr(self.scale))  # as it is written: 0.29 of 100 is 29, not 28
+        factor = Fraction(repr(self.scale))  # the decimal as written, by which 100 · 0.29 is 29, not 28
         rows, columns = math.floor(height * factor), math.floor(width * factor)
         if not rows or not columns:
             raise ShapeError(f"resize: nothing is left of {x} at scale {self.scale:g}", attribute="scale")
@@ -60,7 +63,7 @@ class Resize(Op, kind="resize"):
 
     @property
     def target(self) -> Size2d:
-        """The size; only a resolved op is sure to have it."""
+        """The output size, which a resolved op always has."""
         if self.size is None:
             raise ShapeError("resize: the size is not resolved yet", attribute="scale")
         return self.size
@@ -75,14 +78,15 @@ class Resize(Op, kind="resize"):
         return x.with_features(channels, self.target.height, self.target.width)
 
     def positions(self, x: TensorType) -> tuple[list[Between], list[Between]]:
-        """What each row of the output reads of the input's rows, and each column of its columns."""
+        """The input rows that each output row interpolates, and the input columns of each output column."""
         _, height, width = require_map(self.kind, x)
-        return self._along(height, self.target.height), self._along(width, self.target.width)
+        return self._along_axis(height, self.target.height), self._along_axis(width, self.target.width)
 
-    def _along(self, length: int, count: int) -> list[Between]:
+    def _along_axis(self, length: int, count: int) -> list[Between]:
         return [self._between(self._coordinate(i, length, count), length - 1) for i in range(count)]
 
     def _coordinate(self, i: int, length: int, count: int) -> Fraction:
+        """The exact input position c of output position i."""
         if self.coordinates == "half_pixel":
             return Fraction((2 * i + 1) * length, 2 * count) - Fraction(1, 2)
         if self.coordinates == "asymmetric":
@@ -101,12 +105,12 @@ class Resize(Op, kind="resize"):
             "round_prefer_floor": math.ceil(c - half),
             "round_prefer_ceil": math.floor(c + half),
         }[self.rounding]
-        inside_at = min(max(nearest, 0), last)
-        return Between(inside_at, inside_at, 0.0)
+        index = min(max(nearest, 0), last)
+        return Between(index, index, 0.0)
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        for axis, along in zip((2, 3), self.positions(TensorType.of(*x.shape[1:])), strict=True):
-            low, high, share = (np.array(column) for column in zip(*along, strict=True))
+        for axis, positions in zip((2, 3), self.positions(TensorType.of(*x.shape[1:])), strict=True):
+            low, high, share = (np.array(column) for column in zip(*positions, strict=True))
             share = share.reshape(-1, *(1,) * (3 - axis))
             x = x.take(low, axis) * (1.0 - share) + x.take(high, axis) * share
         return x
@@ -139,7 +143,7 @@ class Resize(Op, kind="resize"):
             Sample(cls(mode="bilinear", coordinates="half_pixel", scale=2.0), ((3, 4, 3),)),
             Sample(cls(mode="bilinear", coordinates="align_corners", scale=2.0), ((3, 4, 3),)),
             Sample(cls(mode="bilinear", coordinates="half_pixel", scale=1.5), ((2, 4, 5),)),
-            Sample(cls(mode="nearest", coordinates="asymmetric", size=both(49)), ((1, 1, 2),)),  # 1/49 is no float
+            Sample(cls(mode="nearest", coordinates="asymmetric", size=both(49)), ((1, 1, 2),)),  # 1/49 is inexact
             *bilinear,
             *nearest,
         )

@@ -1,22 +1,22 @@
-"""Values turned around along axes, which moves elements and computes nothing."""
+"""Cyclic shifts along axes."""
 
 from pydantic import Field
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axis
+from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axes, resolve_axis
 from netspec.types import TensorType
 
 
 class Roll(Op, kind="roll"):
-    """Elements moved along axes by `shifts`; what leaves at one end comes in at the other.
+    """Elements shifted cyclically along `axes` by `shifts`.
 
-    Position i of an axis goes to position i + shift, counted around: a shift of −3 brings position 3 to the start.
+    Position i of an axis moves to position (i + shift) mod length: a shift of −3 moves position 3 to the start.
 
     Shapes:
         x (N, …) → the same.
 
-    Source: NumPy and PyTorch roll; Liu et al. 2021 (Swin Transformer), section 3.2, for what it is used for.
+    Source: NumPy and PyTorch roll; Liu et al. 2021 (Swin Transformer), section 3.2, for its use.
     """
 
     trap = "shifted the other way, or along another axis: channels are last in Keras"
@@ -30,12 +30,9 @@ class Roll(Op, kind="roll"):
                 f"roll takes a shift for each axis, received axes {list(self.axes)} and shifts {list(self.shifts)}",
                 attribute="shifts",
             )
-        pairs = sorted(
-            (resolve_axis(self.kind, axis, x, "axes"), by) for axis, by in zip(self.axes, self.shifts, strict=True)
-        )
-        if len({axis for axis, _ in pairs}) < len(pairs):
-            raise ShapeError(f"roll: axes {list(self.axes)} of {x} name one twice", attribute="axes")
-        return Roll(axes=tuple(axis for axis, _ in pairs), shifts=tuple(by for _, by in pairs))
+        axes = resolve_axes(self.kind, self.axes, x)
+        shift_of = {resolve_axis(self.kind, a, x): shift for a, shift in zip(self.axes, self.shifts, strict=True)}
+        return Roll(axes=axes, shifts=tuple(shift_of[axis] for axis in axes))
 
     def infer(self, x: TensorType) -> TensorType:
         self.resolve(x)

@@ -1,4 +1,4 @@
-"""Ops that move elements and compute nothing."""
+"""Ops that change the shape or the order of elements."""
 
 import math
 
@@ -21,7 +21,7 @@ from netspec.types import TensorType
 
 
 class Identity(Op, kind="identity"):
-    """x itself: a name for a value. Shapes: x → the same."""
+    """x itself, under another name. Shapes: x → the same."""
 
     def infer(self, x: TensorType) -> TensorType:
         return x
@@ -35,7 +35,7 @@ class Identity(Op, kind="identity"):
 
 
 class Flatten(Op, kind="flatten"):
-    """All axes after the batch as one, in the order C, H, W. Shapes: x (N, …) → (N, product)."""
+    """All axes after the batch joined into one, in the order C, H, W. Shapes: x (N, …) → (N, product)."""
 
     trap = "elements taken in the order H, W, C instead of C, H, W"
 
@@ -54,7 +54,7 @@ class Flatten(Op, kind="flatten"):
 
 
 class Reshape(Op, kind="reshape"):
-    """The axes after the batch as other axes, elements in canonical (C, H, W) order; one may be −1, the rest.
+    """The axes after the batch reshaped to `shape`, elements in the order C, H, W; one size may be −1, to be inferred.
 
     Shapes: x (N, …) → (N, *shape).
     """
@@ -75,7 +75,7 @@ class Reshape(Op, kind="reshape"):
         if any(d <= 0 for d in self.shape) or math.prod(self.shape) != x.size:
             raise ShapeError(
                 f"reshape cannot turn {x}, {x.size} elements a sample, into {list(self.shape)}",
-                "positive sizes with that product, the batch left out; one of them may be -1",
+                "positive sizes with that product, without the batch; one of them may be -1",
                 "shape",
             )
         return x.with_features(*self.shape)
@@ -99,7 +99,7 @@ class Reshape(Op, kind="reshape"):
 
 
 class Permute(Op, kind="permute"):
-    """The axes after the batch in another order; axis 1 is the first of them, the batch stays.
+    """The axes after the batch in another order; axis 1 is the first of them.
 
     Shapes: with `axes: [2, 3, 1]`, x (N, C, H, W) → (N, H, W, C).
     """
@@ -133,11 +133,11 @@ class Permute(Op, kind="permute"):
 
 
 class Slice(Op, kind="slice"):
-    """The elements [start, stop) of an axis, every `step`-th of them; or one of `of` equal parts of it.
+    """Every `step`-th element of [start, stop) along an axis, or one of `of` equal parts of the axis.
 
-    Bounds below 0 count from the end, and `stop` may be left out; the graph stores them counted from the start.
-    `part: 0` with `of: 2` is the first half: what other languages call split or chunk is a slice for each of its
-    results.
+    Negative bounds count from the end, and `stop` defaults to the end; the graph stores them as positive numbers.
+    `part: 0` with `of: 2` is the first half. What other languages call split or chunk is written as one slice for each
+    part.
 
     Shapes:
         with `axis: 1, part: 0, of: 2`, x (N, C, H, W) → (N, C/2, H, W).
@@ -160,21 +160,23 @@ class Slice(Op, kind="slice"):
             return Slice(axis=axis, start=start, stop=stop, step=self.step)
         if self.part is None or self.of is None or (self.start, self.stop, self.step) != (0, None, 1):
             raise ShapeError(
-                "slice takes `part` with `of`, or else `start`, `stop` and `step`",
-                "`part: 0` and `of: 2` are the first half",
+                "slice takes either `part` with `of`, or `start`, `stop` and `step`",
+                "`part: 0` with `of: 2` is the first half",
                 "part" if self.of is None else "of",
             )
         if self.part >= self.of:
-            raise ShapeError(f"slice: there is no part {self.part} of {self.of}; they count from 0", attribute="part")
+            raise ShapeError(
+                f"slice: there is no part {self.part} of {self.of}; parts are numbered from 0", attribute="part"
+            )
         require_even(self.kind, size, self.of, f"positions of axis {axis}", "parts", "of")
         return Slice(axis=axis, part=self.part, of=self.of)
 
     def bounds(self, x: TensorType) -> tuple[int, int, int]:
-        """Start, stop and step along the axis of a value of this type, none below 0."""
+        """Return the non-negative start, stop and step for an input of this type."""
         size = x.features[resolve_axis(self.kind, self.axis, x) - 1]
         if self.part is not None and self.of is not None:
-            each = size // self.of
-            return self.part * each, (self.part + 1) * each, 1
+            length = size // self.of
+            return self.part * length, (self.part + 1) * length, 1
         return slice(self.start, self.stop, self.step).indices(size)
 
     def infer(self, x: TensorType) -> TensorType:
@@ -210,7 +212,7 @@ class Slice(Op, kind="slice"):
 
 
 class ChannelShuffle(Op, kind="channel_shuffle"):
-    """Channels of `groups` runs dealt out in turn: channel i·groups + g of the result is channel g·C/groups + i.
+    """The channels of `groups` groups interleaved: channel i·groups + g of the result is channel g·C/groups + i.
 
     Shapes:
         x (N, C, …) → the same.
@@ -218,7 +220,7 @@ class ChannelShuffle(Op, kind="channel_shuffle"):
     Source: Zhang et al. 2017 (ShuffleNet), section 3.1.
     """
 
-    trap = "dealt the other way: C/groups runs instead of groups"
+    trap = "interleaved the other way: C/groups groups instead of `groups`"
 
     groups: PositiveInt
 

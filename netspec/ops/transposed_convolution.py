@@ -1,4 +1,4 @@
-"""Transposed convolution over maps."""
+"""Transposed convolution of maps."""
 
 import math
 from fractions import Fraction
@@ -23,11 +23,11 @@ NO_EXTRA = Extra2d(height=0, width=0)
 
 
 class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
-    """The gradient of a convolution as a layer: each element adds the kernel, times itself, to the output.
+    """The gradient of a convolution as a layer: each input element adds the kernel, scaled by it, to the output.
 
-    Element (y, x) adds to rows y·stride − top + dilation·i. `padding` is what is cut off each side of the result, and
-    `output_padding` the rows and columns that are added at its end, where kernels may reach as well. Channel c of
-    group i = c // (C/groups) adds to filters [i·filters/groups, (i+1)·filters/groups).
+    Element (y, x) contributes to rows y·stride − top + dilation·i. `padding` is cut off each side of the result, and
+    `output_padding` adds rows and columns at its end, to which kernels contribute as well. Channel c of group
+    i = c // (C/groups) contributes to filters [i·filters/groups, (i+1)·filters/groups).
 
     Shapes:
         x (N, C, H, W) → (N, filters, H', W'),
@@ -50,7 +50,7 @@ class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How far the dilated kernel reaches, (rows, columns)."""
+        """The size of the dilated kernel, (rows, columns)."""
         k, d = self.kernel_size, self.dilation
         return extent(k.height, d.height), extent(k.width, d.width)
 
@@ -62,7 +62,7 @@ class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
             raise ShapeError(
                 f"conv_transpose2d: output_padding must be less than the stride {s}, received "
                 f"{extra.height} rows and {extra.width} columns",
-                "it chooses among the sizes that a strided convolution takes to the input's",
+                "it chooses among the sizes that a convolution with this stride reduces to the input's size",
                 "output_padding",
             )
         p = self.padding
@@ -88,9 +88,9 @@ class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
         grouped = x.reshape(n, g, channels // g, height * width)
         kernels = weights["weight"].reshape(g, channels // g, self.filters // g, *weights["weight"].shape[2:])
         for i, j in np.ndindex(*kernels.shape[3:]):
-            share = (kernels[..., i, j].swapaxes(1, 2) @ grouped).reshape(n, -1, height, width)
+            products = (kernels[..., i, j].swapaxes(1, 2) @ grouped).reshape(n, -1, height, width)
             top, left = i * d.height, j * d.width
-            full[:, :, top : top + down + 1 : s.height, left : left + across + 1 : s.width] += share
+            full[:, :, top : top + down + 1 : s.height, left : left + across + 1 : s.width] += products
         extra, p = self.output_padding, self.padding
         full = np.pad(full, ((0, 0), (0, 0), (0, extra.height), (0, extra.width)))
         y: Array = full[:, :, p.top : p.top + rows, p.left : p.left + columns]

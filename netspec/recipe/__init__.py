@@ -1,6 +1,6 @@
-"""`training:`, the recipe: how a network was, or is to be, trained. Validated here, run by `netspec train`.
+"""The training recipe, `training:` in a spec. It is validated here and run by `netspec train`.
 
-Units: learning rates are for one optimizer step; a span of time is counted in optimizer steps or in epochs.
+Units: learning rates are per optimizer step; lengths of training are in optimizer steps or in epochs.
 """
 
 from netspec.recipe.augmentation import (

@@ -1,4 +1,4 @@
-"""What is done to the images that are trained on, and how one is scored."""
+"""Augmentation of training images, and the views by which an image is evaluated."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple, Self
@@ -9,23 +9,25 @@ from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, Pos
 from netspec.recipe.bounds import NonNegativeFloat, PositiveShare, require_rising
 
 Magnitude = Annotated[float, Field(ge=0, le=10)]
-Operations = Annotated[int, Field(ge=1, le=100)]  # of an image; more would be a mistake, and numbers are drawn for all
+Operations = Annotated[int, Field(ge=1, le=100)]  # per image; random numbers are drawn for each, so it is bounded
 
-Views = Literal[1, 10]  # of an image that is scored
-ROUNDING = 1e-9  # of probabilities that make 1 on paper
+Views = Literal[1, 10]  # per evaluated image
+ROUNDING = 1e-9  # tolerance for the sum of two probabilities
 
 
 class ColorNoise(Attribute):
-    """The paper's shift along the principal components of RGB: each times N(0, std) of its deviation."""
+    """The paper's color shift: along each principal component of RGB by N(0, std) times its standard deviation."""
 
     std: PositiveFloat
 
 
 class RandomResizedCrop(Attribute):
-    """A part of the image, resized to the network's input: scale and aspect ratio augmentation.
+    """A random part of the image, resized to the network's input: scale and aspect ratio augmentation.
 
-    `area` bounds its share of the image's area, evenly distributed; `aspect_ratio` its width over its height, the
-    logarithm evenly distributed over what fits into the image (Szegedy et al. 2015, section 6, whose bounds these are).
+    `area` has the bounds of its share of the image's area, which is drawn uniformly. `aspect_ratio` has the bounds of
+    its width over its height, whose logarithm is drawn uniformly from the ratios that fit into the image.
+
+    Source: Szegedy et al. 2015, section 6, with the same bounds.
     """
 
     area: tuple[PositiveShare, PositiveShare] = Field((0.08, 1.0), strict=False)
@@ -39,23 +41,23 @@ class RandomResizedCrop(Attribute):
 
 
 class RandAugment(Attribute):
-    """Operations on the pixels of a crop, drawn anew for each image, all as likely.
+    """Random operations on the pixels of a crop, drawn uniformly for each image.
 
     They are the fourteen of the paper (figure 2 and section 3): identity, auto_contrast, equalize, rotate, solarize,
     color, posterize, contrast, brightness, sharpness, shear_x, shear_y, translate_x, translate_y. The authors' code
-    (tensorflow/tpu, models/official/efficientnet) has invert, solarize_add and cutout in the place of identity. timm,
-    which trained Swin and ConvNeXt, has the first two of those, and its posterize goes from 4 bits down to none.
+    (tensorflow/tpu, models/official/efficientnet) has invert, solarize_add and cutout in place of identity. timm, with
+    which Swin and ConvNeXt were trained, has the first two of these, and its posterize keeps 4 to 0 bits.
 
-    A magnitude of 0 leaves the image as it is, and 10 is as far as AutoAugment's range goes: posterize keeps 8 to 4
-    bits, solarize inverts from 256 to from 0 on, factors lie up to 0.9 from 1. Whatever has a direction takes either at
-    random. Magnitudes above 10, which the paper has for large networks, are beyond its own scale, and refused.
+    A magnitude of 0 leaves the image unchanged, and 10 is the end of AutoAugment's range: posterize keeps 8 to 4 bits,
+    the threshold of solarize falls from 256 to 0, and factors differ from 1 by up to 0.9. Directions are random.
+    Magnitudes above 10, which the paper uses for large networks, exceed its own scale and are refused.
 
     Attributes:
-        operations: how many are done to an image, one after the other; the same one may come twice.
-        magnitude: of all of them.
-        magnitude_std: deviation of the magnitude, which is then drawn for each operation from a normal distribution
-            and kept from 0 to 10. It is timm's, and the second number where Swin and ConvNeXt state (9, 0.5).
-        probability: that an operation which was drawn is done: always in the paper, every second time in timm.
+        operations: the number of operations applied to an image in sequence; one may be drawn more than once.
+        magnitude: the magnitude of every operation.
+        magnitude_std: the standard deviation of the magnitude, with which it is drawn for each operation from a normal
+            distribution and clipped to 0 to 10. It is timm's, the second number of the (9, 0.5) of Swin and ConvNeXt.
+        probability: the probability that a drawn operation is applied: 1 in the paper, 0.5 in timm.
 
     Source: Cubuk, Zoph, Shlens & Le 2020, RandAugment, section 3.
     """
@@ -67,12 +69,12 @@ class RandAugment(Attribute):
 
 
 class AutoAugment(Attribute):
-    """One of a policy's pairs of operations on the pixels of a crop, drawn anew for each image, all as likely.
+    """A pair of operations on the pixels of a crop, drawn uniformly from those of a policy for each image.
 
-    `imagenet` is the policy of the paper's table 9, with the ranges of its table 6: posterize keeps 4 bits and more,
-    solarize inverts from a threshold on, both weaker as the magnitude rises. As in the authors' code, a magnitude is in
-    tenths of a range, and what has a direction takes either at random. EfficientNet's code (tensorflow/tpu,
-    models/official/efficientnet) has other pairs, v0, and keeps 0 to 4 bits; no paper states them.
+    `imagenet` is the policy of the paper's table 9, with the ranges of its table 6: posterize keeps 4 bits or more,
+    solarize inverts pixels above a threshold, and both are weaker for larger magnitudes. As in the authors' code,
+    magnitudes are tenths of a range, and directions are random. EfficientNet's code (tensorflow/tpu,
+    models/official/efficientnet) has other pairs, v0, and keeps 0 to 4 bits; no paper describes them.
 
     Source: Cubuk, Zoph, Mane, Vasudevan & Le 2019, AutoAugment, tables 6 and 9.
     """
@@ -81,13 +83,14 @@ class AutoAugment(Attribute):
 
 
 class RandomErasing(Attribute):
-    """A rectangle of a crop whose every value becomes a random one, from 0 to 255.
+    """A random rectangle of a crop in which every value is replaced by a random one, from 0 to 255.
 
-    `area` bounds its share of the crop's area, evenly distributed; `aspect_ratio` its width over its height, the
-    logarithm evenly distributed over what fits into the crop. The paper draws the ratio itself evenly, by which most
-    rectangles are long in one direction; the logarithm is timm's, which trained Swin and ConvNeXt.
+    `area` has the bounds of its share of the crop's area, which is drawn uniformly. `aspect_ratio` has the bounds of
+    its width over its height, whose logarithm is drawn uniformly from the ratios that fit into the crop, as in timm,
+    with which Swin and ConvNeXt were trained. The paper draws the ratio itself uniformly, so that most of its
+    rectangles are elongated in the same direction.
 
-    Source: Zhong, Zheng, Kang, Li & Yang 2020, Random Erasing, algorithm 1; the defaults are its experiments'.
+    Source: Zhong, Zheng, Kang, Li & Yang 2020, Random Erasing, algorithm 1; the defaults are those of its experiments.
     """
 
     probability: PositiveShare = 0.5
@@ -102,10 +105,12 @@ class RandomErasing(Attribute):
 
 
 class Mixup(Attribute):
-    """Another sample of the step mixed in: of pixels and targets, share · the sample's + (1 - share) · the other's.
+    """A blend of each sample with another of the same step: share · x + (1 - share) · other, in pixels and targets.
 
-    The share is drawn from Beta(alpha, alpha), for each sample (Zhang et al. 2018, section 2). `probability` is that of
-    a sample to be mixed so; left out, it is what `cutmix` leaves, and half where both leave it out.
+    The share is drawn for each sample from Beta(alpha, alpha). `probability` is the probability that a sample is
+    blended; by default that which `cutmix` leaves, and 0.5 if both omit it.
+
+    Source: Zhang et al. 2018, section 2.
     """
 
     alpha: PositiveFloat
@@ -113,12 +118,13 @@ class Mixup(Attribute):
 
 
 class CutMix(Attribute):
-    """A box of another image of the step pasted in; of the target each has the share of its pixels.
+    """A box of another image of the same step pasted into each; targets are blended by their shares of the pixels.
 
-    The box has the image's proportions and 1 - share of its area, the share drawn from Beta(alpha, alpha) for each
-    image; its centre is anywhere, and what lies outside is cut off (Yun et al. 2019, section 3.1, whose alpha is 1).
-    `probability` is that of an image to be pasted into; left out, it is what `mixup` leaves, and half where both leave
-    it out.
+    The box has the image's proportions and 1 - share of its area, where the share is drawn for each image from
+    Beta(alpha, alpha). Its center is drawn uniformly, and the box is clipped to the image. `probability` is the
+    probability that an image is pasted into; by default that which `mixup` leaves, and 0.5 if both omit it.
+
+    Source: Yun et al. 2019, section 3.1, with the same alpha.
     """
 
     alpha: PositiveFloat = 1.0
@@ -126,12 +132,12 @@ class CutMix(Attribute):
 
 
 class ElasticDeformation(Attribute):
-    """A smooth displacement of every pixel, interpolated by cubic splines between those of a grid over the crop.
+    """A smooth displacement of every pixel, interpolated by cubic splines from random displacements on a grid.
 
-    `grid` is the number of its points along each side, the outer ones in the corners; `std` the standard deviation of
-    their displacements along each axis. Units: pixels of the network's input.
+    `grid` is the number of grid points along each side of the crop, corners included. `std` is the standard deviation
+    of their displacements along each axis. Units: pixels of the network's input.
 
-    Source: Ronneberger et al. 2015, section 3.1, whose figures these are.
+    Source: Ronneberger et al. 2015, section 3.1, with the same numbers.
     """
 
     grid: Annotated[int, Field(ge=2)] = 3
@@ -139,12 +145,12 @@ class ElasticDeformation(Attribute):
 
 
 class Misfit(NamedTuple):
-    """What cannot be done to images for the input that a network has.
+    """An augmentation that does not fit the size of the network's input.
 
     Attributes:
-        name: of the attribute.
-        message: what is wrong with it.
-        hint: what it could be.
+        name: the name of the attribute.
+        message: the problem.
+        hint: a value that would fit.
     """
 
     name: str
@@ -153,23 +159,23 @@ class Misfit(NamedTuple):
 
 
 class Augmentation(Attribute):
-    """What is done to a training image at random; to its mask, where it has one, the same.
+    """The random changes of a training image, in this order; a mask undergoes the same geometric changes.
 
     Attributes:
-        random_shorter_side: bounds of the side, both legal, that the whole image's shorter side is resized to before
-            the crop, for the preprocessing's (VGG: Simonyan & Zisserman 2015, section 3.1). Units: pixels.
-        random_crop: where the crop lies; without it, in the centre.
-        crop_padding: black pixels around the image that a random crop is cut from (CIFAR: He et al. 2016, section
-            4.2). Units: pixels at each side.
-        random_resized_crop: another way to have a crop.
-        horizontal_flip: mirrors one of two.
-        quarter_turns: the crop, which is square, is turned by none to three of them.
-        elastic_deformation: of the crop.
-        rand_augment: changes the pixels of what was cut, mirrored, turned and deformed.
-        auto_augment: another way to change them.
-        random_erasing: after that.
-        color_noise: added to all pixels.
-        mixup, cutmix: what is mixed with another sample after all that; of both, a sample has one at most.
+        random_shorter_side: the inclusive bounds of the length to which the image's shorter side is resized before the
+            crop, in place of the preprocessing's (VGG: Simonyan & Zisserman 2015, section 3.1). Units: pixels.
+        random_crop: crops at a random position; without it, the crop is in the center.
+        crop_padding: black pixels on each side of the image before a random crop (CIFAR: He et al. 2016, section 4.2).
+            Units: pixels.
+        random_resized_crop: crops and resizes instead.
+        horizontal_flip: mirrors the crop with probability 0.5.
+        quarter_turns: rotates the crop, which must be square, by zero to three quarter turns.
+        elastic_deformation: deforms the crop.
+        rand_augment: applies random operations to the pixels of the crop.
+        auto_augment: applies operations of a policy to the pixels instead.
+        random_erasing: replaces a rectangle by noise.
+        color_noise: adds one random color to all pixels.
+        mixup, cutmix: mix the sample with another; at most one of the two is applied to a sample.
     """
 
     random_shorter_side: tuple[PositiveInt, PositiveInt] | None = Field(None, strict=False)
@@ -190,13 +196,13 @@ class Augmentation(Attribute):
     def _has_one_crop(self) -> Self:
         if self.random_resized_crop and (self.random_crop or self.random_shorter_side):
             other = "random_crop" if self.random_crop else "random_shorter_side"
-            raise ValueError(f"`random_resized_crop` says size and place of the crop: leave it out, or `{other}`")
+            raise ValueError(f"`random_resized_crop` and `{other}` are two ways to crop: leave one of them out")
         if self.random_shorter_side:
             require_rising("random_shorter_side", self.random_shorter_side)
         if self.crop_padding and not self.random_crop:
-            raise ValueError("`crop_padding` is around what a random crop is cut from: say `random_crop` too")
+            raise ValueError("`crop_padding` pads the image before a random crop: add `random_crop`")
         if self.crop_padding and self.random_shorter_side:
-            raise ValueError("`crop_padding` is around an image of one size: leave it out, or `random_shorter_side`")
+            raise ValueError("`crop_padding` is for images of one size, unlike `random_shorter_side`: leave one out")
         return self
 
     @model_validator(mode="after")
@@ -206,70 +212,72 @@ class Augmentation(Attribute):
         return self
 
     def misfits(self, height: int, width: int) -> Iterator[Misfit]:
-        """What cannot be done for an input of this size, which is that of every crop. Units: pixels."""
+        """Yield the augmentations that do not fit an input, and so a crop, of this size. Units: pixels."""
         crop, sides, size = self.random_crop, self.random_shorter_side, f"{height}x{width}"
         if crop and (crop.height, crop.width) != (height, width):
-            own = height if height == width else f"{{height: {height}, width: {width}}}"
+            fitting = height if height == width else f"{{height: {height}, width: {width}}}"
             message = f"expected the size of the network's input, {size}, received {crop}"
-            yield Misfit("random_crop", message, f"write `random_crop: {own}`")
+            yield Misfit("random_crop", message, f"write `random_crop: {fitting}`")
         if sides and sides[0] < max(height, width):
             message = f"a side of {sides[0]} does not cover the network's input of {size}"
             yield Misfit("random_shorter_side", message, f"the least side is {max(height, width)}")
         if self.crop_padding >= min(height, width):
-            message = f"with {self.crop_padding} pixels of padding a crop of {size} could be black alone"
+            message = f"with {self.crop_padding} pixels of padding a crop of {size} could be all black"
             yield Misfit("crop_padding", message, f"less than {min(height, width)}")
         if self.quarter_turns and height != width:
-            yield Misfit("quarter_turns", f"of square crops alone, and the network's input is {size}")
+            yield Misfit("quarter_turns", f"needs square crops, and the network's input is {size}")
 
     @property
     def policy(self) -> RandAugment | AutoAugment | None:
-        """What changes the pixels of a crop."""
+        """The policy of operations on the pixels of a crop."""
         return self.rand_augment or self.auto_augment
 
     @model_validator(mode="after")
-    def _shares_the_samples(self) -> Self:
-        said = {name: own.probability for name, own in (("mixup", self.mixup), ("cutmix", self.cutmix)) if own}
-        total = sum(probability or 0.0 for probability in said.values())
-        if len(said) == 2 and (total > 1 + ROUNDING or (None in said.values() and total == 1)):
-            received = ", ".join(f"{name} {'what is left' if p is None else f'{p:g}'}" for name, p in said.items())
-            raise ValueError(f"a sample is mixed once: `probability` of both makes 1 at most, received {received}")
+    def _mixes_a_sample_once(self) -> Self:
+        given = {name: mix.probability for name, mix in (("mixup", self.mixup), ("cutmix", self.cutmix)) if mix}
+        total = sum(probability or 0.0 for probability in given.values())
+        if len(given) == 2 and (total > 1 + ROUNDING or (None in given.values() and total == 1)):
+            received = ", ".join(f"{name} {'the rest' if p is None else f'{p:g}'}" for name, p in given.items())
+            raise ValueError(
+                f"a sample is mixed once at most: expected a total `probability` of 1 at most, received {received}"
+            )
         return self
 
     @property
     def mixes(self) -> tuple[float, float]:
-        """How likely a sample undergoes Mixup, and how likely CutMix."""
-        said = [own.probability if own else 0.0 for own in (self.mixup, self.cutmix)]
-        rest = (1 - sum(each or 0.0 for each in said)) / max(1, said.count(None))
-        mixup, cutmix = (rest if each is None else each for each in said)
+        """The probabilities that a sample undergoes Mixup, and CutMix."""
+        given = [mix.probability if mix else 0.0 for mix in (self.mixup, self.cutmix)]
+        rest = (1 - sum(probability or 0.0 for probability in given)) / max(1, given.count(None))
+        mixup, cutmix = (rest if probability is None else probability for probability in given)
         return mixup, cutmix
 
     @property
     def mixing(self) -> "Augmentation":
-        """What mixes samples, alone."""
+        """The augmentation with only Mixup and CutMix."""
         return Augmentation(mixup=self.mixup, cutmix=self.cutmix)
 
     @property
     def of_steps(self) -> tuple[str, ...]:
-        """The names of what is done that takes another sample of the step."""
+        """The names of the requested augmentations that need another sample of the same step."""
         return tuple(name for name in ("mixup", "cutmix") if getattr(self, name))
 
     @property
     def of_images(self) -> tuple[str, ...]:
-        """The names of what is done, and cannot be done to features."""
+        """The names of the requested augmentations that apply to images only, and not to features."""
         return tuple(name for name in self.asked if name != "mixup")
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The names of what is done."""
+        """The names of the requested augmentations."""
         return tuple(name for name in type(self).model_fields if getattr(self, name))
 
     @property
     def resizes(self) -> bool:
-        """Whether crops are resized from the image as it is, whatever the preprocessing's size."""
+        """Whether the crop is resized from the image at its original size, in place of the preprocessing's resize."""
         return self.random_resized_crop is not None or self.random_shorter_side is not None
 
 
 class Evaluation(Attribute):
-    """How an image is scored: its center crop, or the mean of ten views (corners, center, mirrored)."""
+    """The views by which an image is evaluated: its center crop, or ten (four corners and center, each mirrored)."""
 
     views: Views = 1

@@ -1,4 +1,4 @@
-"""What several parts of a recipe say of their numbers."""
+"""Bounded numbers, and validators that several parts of a recipe share."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ PositiveShare = Annotated[float, Field(gt=0, le=1)]
 
 
 def require_one(**lengths: float | None) -> None:
-    """ValueError unless just one of several fields is given."""
+    """Raise ValueError unless exactly one of the fields is given."""
     given = [name for name, value in lengths.items() if value is not None]
     if len(given) != 1:
         names = " or ".join(f"`{name}`" for name in lengths)
@@ -19,6 +19,6 @@ def require_one(**lengths: float | None) -> None:
 
 
 def require_rising(name: str, bounds: tuple[float, float]) -> None:
-    """ValueError unless a pair is a least and a greatest."""
+    """Raise ValueError unless the pair is in ascending order."""
     if bounds[0] > bounds[1]:
         raise ValueError(f"`{name}` is [least, greatest], received [{bounds[0]:g}, {bounds[1]:g}]")

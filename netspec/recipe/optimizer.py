@@ -1,4 +1,4 @@
-"""The update rules, which `netspec.training.update` states in NumPy, and what changes them for some weights."""
+"""Optimizers, whose NumPy reference is `netspec.training.update`, and overrides for single weights."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,10 +11,10 @@ VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_mome
 
 
 class Sgd(Attribute):
-    """Stochastic gradient descent with momentum and decay inside the gradient (g ← g + weight_decay · w).
+    """Stochastic gradient descent with momentum and L2 weight decay (g ← g + weight_decay · w).
 
-    `form: paper`: v ← momentum · v - rate · g; w ← w + v, the rate inside the velocity (the paper, Caffe).
-    `form: torch`: v ← momentum · v + g; w ← w - rate · v. They differ when the rate changes.
+    `form: paper`: v ← momentum · v - rate · g; w ← w + v, where the velocity includes the rate (the paper, Caffe).
+    `form: torch`: v ← momentum · v + g; w ← w - rate · v. The two differ if the rate changes.
     """
 
     name: Literal["sgd"]
@@ -27,16 +27,18 @@ class Sgd(Attribute):
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
         if self.nesterov and not self.momentum:
-            raise ValueError("`nesterov: true` looks ahead along the momentum, and `momentum` is 0")
+            raise ValueError("`nesterov: true` needs a `momentum` above 0")
         return self
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """What is kept for each weight from step to step."""
+        """The names of the optimizer state kept for each weight."""
         return (VELOCITY,) if self.momentum else ()
 
 
 class _Adaptive(Attribute):
+    """Base class of optimizers with estimates of the first and second moments of the gradient."""
+
     learning_rate: PositiveFloat
     beta1: BelowOne = 0.9
     beta2: BelowOne = 0.999
@@ -45,29 +47,29 @@ class _Adaptive(Attribute):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """What is kept for each weight from step to step."""
+        """The names of the optimizer state kept for each weight."""
         return (FIRST_MOMENT, SECOND_MOMENT)
 
 
 class Adam(_Adaptive):
-    """Adam (Kingma & Ba 2015, algorithm 1: epsilon outside the root), weight decay inside the gradient."""
+    """Adam (Kingma & Ba 2015, algorithm 1: epsilon outside the root) with L2 weight decay in the gradient."""
 
     name: Literal["adam"]
 
 
 class AdamW(_Adaptive):
-    """Adam with decoupled decay: w ← w - rate · weight_decay · w (Loshchilov & Hutter 2019)."""
+    """Adam with decoupled weight decay: w ← w - rate · weight_decay · w (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"]
 
 
 class RmsProp(Attribute):
-    """RMSProp (Tieleman & Hinton 2012, lecture 6e) with momentum, weight decay inside the gradient.
+    """RMSProp (Tieleman & Hinton 2012, lecture 6e) with momentum and L2 weight decay in the gradient.
 
-    With s ← rho · s + (1 - rho) · g², which begins at 0:
-    `form: tensorflow`: v ← momentum · v + rate · g / √(s + epsilon); w ← w - v, epsilon inside the root and the rate
-    inside the velocity, as the papers that trained in TensorFlow have it.
-    `form: torch`: v ← momentum · v + g / (√s + epsilon); w ← w - rate · v, both outside.
+    With s ← rho · s + (1 - rho) · g², initially 0:
+    `form: tensorflow`: v ← momentum · v + rate · g / √(s + epsilon); w ← w - v, with epsilon inside the root and the
+    rate inside the velocity, as in papers that trained in TensorFlow.
+    `form: torch`: v ← momentum · v + g / (√s + epsilon); w ← w - rate · v, with both outside.
     """
 
     name: Literal["rmsprop"]
@@ -80,7 +82,7 @@ class RmsProp(Attribute):
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """What is kept for each weight from step to step."""
+        """The names of the optimizer state kept for each weight."""
         return (SECOND_MOMENT, VELOCITY) if self.momentum else (SECOND_MOMENT,)
 
 
@@ -88,21 +90,21 @@ Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
 
 
 class WeightOverride(Attribute):
-    """What some weights do differently: multiples of the learning rate and of the weight decay."""
+    """Factors of the learning rate and of the weight decay for some weights."""
 
     lr_scale: NonNegativeFloat = 1.0
     decay_scale: NonNegativeFloat = 1.0
 
 
 class WeightAverage(Attribute):
-    """A running average of the trained weights, which is what the network is when it is scored and kept.
+    """A running average a of the trained weights w, with which the network is evaluated and saved.
 
-    a ← d · a + (1 - d) · w after each update, a = w up to update `start`; running statistics, which are averages, stay
-    as they are. With t updates since then:
-    `form: exponential`: d is `decay`, and less at the beginning, (1 + t) / (10 + t): else a would be the first weights
-    for long (tf.train.ExponentialMovingAverage with num_updates, by which Inception v3 and EfficientNet were trained).
-    `form: uniform`: d = t / (t + 1), so that a is the mean of the weights at `start` and of all that follow (Polyak &
-    Juditsky 1992).
+    a = w up to update `start`, then a ← d · a + (1 - d) · w after each update. Running statistics are not averaged.
+    With t updates since `start`:
+    `form: exponential`: d is the smaller of `decay` and (1 + t) / (10 + t); without the latter the initial weights
+    would dominate for a long time (tf.train.ExponentialMovingAverage with num_updates, with which Inception v3 and
+    EfficientNet were trained).
+    `form: uniform`: d = t / (t + 1), so that a is the mean of the weights from `start` on (Polyak & Juditsky 1992).
     """
 
     form: Literal["exponential", "uniform"] = "exponential"
@@ -112,13 +114,13 @@ class WeightAverage(Attribute):
     @model_validator(mode="after")
     def _decays_where_it_is_exponential(self) -> Self:
         if self.form == "exponential" and self.decay is None:
-            raise ValueError("expected the `decay` of the exponential average, as 0.9999, or `form: uniform`")
+            raise ValueError("expected the `decay` of the exponential average, such as 0.9999, or `form: uniform`")
         if self.form == "uniform" and self.decay is not None:
-            raise ValueError("`form: uniform` weighs all weights alike and has no `decay`")
+            raise ValueError("`form: uniform` gives all updates the same weight and has no `decay`")
         return self
 
     def share(self, updates: int) -> float:
-        """The share of the weights in the average, 1 - d, after this many updates, this one included."""
+        """Return 1 - d, the share of the current weights in the average, at this update, counted from 1."""
         since = max(updates - self.start, 0)
         if self.decay is None or not since:
             return 1 / (since + 1)

@@ -1,4 +1,4 @@
-"""The recipe whole, and its loss."""
+"""The recipe, and its loss."""
 
 from fnmatch import fnmatchcase
 from typing import Literal, Self
@@ -13,14 +13,14 @@ from netspec.recipe.schedule import ConstantSchedule, Schedule, Warmup
 
 
 class PixelWeights(Attribute):
-    """What the loss of each pixel is multiplied by: w_c + border · exp(−(d1 + d2)² / (2 · sigma²)).
+    """Weights of the pixels in the loss: w_c + border · exp(−(d1 + d2)² / (2 · sigma²)).
 
     Attributes:
-        balance: w_c is in inverse proportion to how many pixels of its class the training masks have, and 1 on average
-            over them; without it, 1.
-        border: is added on the background, class 0, where it separates: d1 and d2 are the distances to the nearest two
-            connected regions of other classes.
-        sigma: of those distances. Units: pixels of the network's input.
+        balance: makes w_c inversely proportional to the number of pixels of class c in the training masks, and 1 on
+            average over these pixels; without it, w_c is 1.
+        border: the weight of narrow gaps in the background, class 0, where d1 and d2 are the distances to the two
+            nearest connected regions of other classes.
+        sigma: the scale of these distances. Units: pixels of the network's input.
 
     Source: Ronneberger et al. 2015, equation 2, with border 10 and sigma 5.
     """
@@ -37,11 +37,13 @@ class PixelWeights(Attribute):
 
 
 class SoftmaxCrossEntropy(Attribute):
-    """Cross-entropy of the softmax of the logits, the mean over the batch; of a map, the mean over its pixels before.
+    """Mean cross-entropy of the softmax of the logits over the batch, and for a map first over its pixels.
 
-    `label_smoothing` e gives every class e / classes of the target, and the true one 1 - e more (Szegedy et al. 2016,
-    section 7). `auxiliary` adds that loss of each auxiliary output, times the weight that stands after its name.
-    `pixel_weights` is for networks whose output is a class for each pixel.
+    Attributes:
+        label_smoothing: e, with which the target of every class is e / classes, plus 1 - e for the true class (Szegedy
+            et al. 2016, section 7).
+        auxiliary: the weight of the loss of each auxiliary output, by the output's name.
+        pixel_weights: for networks whose output is a class for each pixel.
     """
 
     name: Literal["softmax_cross_entropy"]
@@ -51,15 +53,15 @@ class SoftmaxCrossEntropy(Attribute):
 
 
 class Recipe(Attribute):
-    """Everything that decides the final weights, apart from the network and the data.
+    """Everything that determines the final weights, apart from the network and the data.
 
     Attributes:
-        overrides: by pattern of a weight's name (`*.bias`), the last that fits is taken.
-        clip_gradient_norm: the norm that all gradients together are scaled down to.
-        accumulate: batches whose gradients are averaged into one optimizer step.
+        overrides: by pattern of a weight's name, such as `*.bias`; the last matching pattern applies.
+        clip_gradient_norm: the largest global norm of the gradients, to which they are scaled down.
+        accumulate: the number of batches whose gradients are averaged into one optimizer step.
     """
 
-    # Defaults by factories: one made here would build its validator on import.
+    # Defaults are made by factories: a model made here would build its validator on import.
     seed: NonNegativeInt = 0
     loss: SoftmaxCrossEntropy = Field(default_factory=lambda: SoftmaxCrossEntropy(name="softmax_cross_entropy"))
     batch_size: PositiveInt
@@ -92,6 +94,6 @@ class Recipe(Attribute):
         return self
 
     def override_of(self, weight: str) -> WeightOverride:
-        """What a weight does differently, by its canonical name: the last pattern that fits it."""
-        found = [override for pattern, override in self.overrides.items() if fnmatchcase(weight, pattern)]
-        return found[-1] if found else WeightOverride()
+        """Return the override of a weight, given by its canonical name: that of the last matching pattern."""
+        matching = [override for pattern, override in self.overrides.items() if fnmatchcase(weight, pattern)]
+        return matching[-1] if matching else WeightOverride()

@@ -1,4 +1,4 @@
-"""How the learning rate goes over a run."""
+"""Learning rate schedules."""
 
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -22,13 +22,13 @@ class Span(Attribute):
 
 
 class ConstantSchedule(Attribute):
-    """The learning rate stays."""
+    """The learning rate is constant."""
 
     name: Literal["constant"]
 
 
 class StepSchedule(Attribute):
-    """Times `factor` after every span."""
+    """The learning rate is multiplied by `factor` after every span."""
 
     name: Literal["step"]
     every: Span
@@ -36,7 +36,7 @@ class StepSchedule(Attribute):
 
 
 class MultistepSchedule(Attribute):
-    """Times `factor` at each of these moments, which rise and share a unit."""
+    """The learning rate is multiplied by `factor` at each of the spans `at`, which ascend and have the same unit."""
 
     name: Literal["multistep"]
     at: tuple[Span, ...] = Field(strict=False, min_length=1)
@@ -44,18 +44,16 @@ class MultistepSchedule(Attribute):
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
-        moments = [span.steps if span.steps is not None else span.epochs for span in self.at]
+        lengths = [span.steps or span.epochs or 0.0 for span in self.at]
         if len({span.steps is None for span in self.at}) > 1:
-            raise ValueError("the moments of `at` are in steps and in epochs; one unit for all of them")
-        if any(a >= b for a, b in pairwise(moments) if a is not None and b is not None):
-            raise ValueError(
-                f"the moments of `at` must rise, received {', '.join(f'{moment:g}' for moment in moments if moment)}"
-            )
+            raise ValueError("`at` mixes steps and epochs: expected one unit for all of its entries")
+        if any(a >= b for a, b in pairwise(lengths)):
+            raise ValueError(f"`at` must be in ascending order, received {', '.join(f'{n:g}' for n in lengths)}")
         return self
 
 
 class ExponentialSchedule(Attribute):
-    """Times `factor` over every span, smoothly."""
+    """The learning rate decays smoothly, by `factor` over every span."""
 
     name: Literal["exponential"]
     every: Span
@@ -63,7 +61,7 @@ class ExponentialSchedule(Attribute):
 
 
 class PolynomialSchedule(Attribute):
-    """From 1 to `final` of the learning rate as (1 - progress) ** power, over the whole run."""
+    """The learning rate falls from 1 to `final` times its value as (1 - progress) ** power, over the whole run."""
 
     name: Literal["polynomial"]
     power: PositiveFloat = 1.0
@@ -71,14 +69,17 @@ class PolynomialSchedule(Attribute):
 
 
 class CosineSchedule(Attribute):
-    """From 1 to `final` of the learning rate along half a cosine, over the whole run."""
+    """The learning rate falls from 1 to `final` times its value along half a cosine, over the whole run."""
 
     name: Literal["cosine"]
     final: Share = 0.0
 
 
 class PlateauSchedule(Attribute):
-    """Times `factor` when the validation error has not fallen by `threshold` for `patience` epochs."""
+    """The learning rate is multiplied by `factor` when the validation error stops falling.
+
+    This is when it has not fallen by `threshold` for `patience` epochs.
+    """
 
     name: Literal["plateau"]
     factor: Factor = 0.1
@@ -100,6 +101,6 @@ Schedule = Annotated[
 
 
 class Warmup(Span):
-    """A rise of the learning rate in a straight line, from `start` of it, before the schedule begins."""
+    """A linear rise of the learning rate, from `start` times its value, before the schedule begins."""
 
     start: Share = 0.0

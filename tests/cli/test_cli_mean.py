@@ -11,7 +11,7 @@ from PIL import Image
 Run = Callable[..., tuple[int, str, str]]
 Spec = Callable[..., Path]
 
-SAID = "error: the mean is that of the training set, which this spec does not hold\nhint: `netspec train` finds it"
+SAID = "error: the mean is that of the training set, which this spec does not have\nhint: `netspec train` computes it"
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from netspec.graph import Graph, Input, Preprocessing, make_node
 from netspec.graph.diff import FieldChange, diff_graphs
 from netspec.graph.mermaid import print_mermaid
-from netspec.ops import Dense, Op, Relu, Tanh
+from netspec.ops import Add, Dense, Op, Relu, Tanh
 from netspec.types import TensorType
 
 
@@ -49,6 +49,22 @@ def test_inputs_and_outputs_are_compared_too() -> None:
     assert "preprocessing" in change.after
     (change,) = diff_graphs(BASE, BASE.with_outputs(["act", "fc2"])).interface
     assert change == FieldChange("outputs", "fc2", "act, fc2")
+
+
+def summed(*inputs: tuple[str, int]) -> Graph:
+    values = [Input(name, TensorType.of(size)) for name, size in inputs]
+    total = make_node("sum", Add(), sorted(values, key=lambda value: value.name))
+    return Graph("summed", tuple(values), (total,), ("sum",)).check()
+
+
+def test_the_order_of_inputs_is_compared() -> None:
+    (change,) = diff_graphs(summed(("a", 4), ("b", 4)), summed(("b", 4), ("a", 4))).interface
+    assert change == FieldChange("inputs", "a, b", "b, a")
+
+
+def test_an_input_of_a_fields_name_is_compared() -> None:
+    (change,) = diff_graphs(summed(("a", 4), ("outputs", 4)), summed(("a", 4), ("outputs", 1))).interface
+    assert change == FieldChange("outputs", "(N, 4)", "(N, 1)")
 
 
 def test_names_in_a_flowchart_are_labels_and_escaped() -> None:

@@ -6,7 +6,7 @@ from netspec.errors import GraphError, ShapeError
 from netspec.graph import Graph, Head, Input, make_node
 from netspec.graph.analysis import analyze
 from netspec.graph.text import print_graph, spec_hash
-from netspec.ops import Add, Conv2d, Dense, MaxPool2d, Relu
+from netspec.ops import Add, Conv2d, Dense, LayerScale, MaxPool2d, Relu
 from netspec.ops.attributes import both
 from netspec.testing.networks import NETWORKS, Chain
 from netspec.types import DType, TensorType
@@ -46,6 +46,14 @@ def test_an_initializer_for_a_weight_that_is_not_there() -> None:
     op = Dense.model_validate({"units": 2, "bias": False, "initialize": {"bias": 0}})
     with pytest.raises(ShapeError, match="dense has no weight 'bias' to initialize; it has weight"):
         make_node("fc", op, [Input("x", TensorType.of(3))])
+
+
+def test_variance_scaling_needs_a_fan() -> None:
+    op = LayerScale.model_validate({"initialize": {"weight": {"variance_scaling": {"scale": 2.0}}}})
+    with pytest.raises(
+        ShapeError, match="layer_scale: variance_scaling divides by a fan, which 'weight' does not have"
+    ):
+        make_node("gamma", op, [Input("x", TensorType.of(3))])
 
 
 def test_another_dtype_is_the_same_function() -> None:

@@ -131,5 +131,5 @@ def test_instance_norm_normalizes_each_channel() -> None:
     x = np.array([[[1.0, 3.0], [10.0, 20.0]]])
     y = apply("instance_norm", x, weights={"weight": [1, 2], "bias": [0, 1]}, epsilon=3.0)
     np.testing.assert_allclose(y, [[[-0.5, 0.5], [1 - 10 / 28**0.5, 1 + 10 / 28**0.5]]])
-    with pytest.raises(ShapeError, match="one position each"):
+    with pytest.raises(ShapeError, match="has one position in each channel"):
         shape("instance_norm", (4, 1, 1))

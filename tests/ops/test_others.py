@@ -163,7 +163,7 @@ def test_pad2d() -> None:
     np.testing.assert_array_equal(y, [[[[-1, -1, 1, 2, 3, -1]]]])
     y = apply("pad2d", [[[[1, 2, 3]]]], padding={"left": 2, "right": 1}, mode="reflect")
     np.testing.assert_array_equal(y, [[[[3, 2, 1, 2, 3, 2]]]])
-    with pytest.raises(ShapeError, match="a reflection is smaller than the map"):
+    with pytest.raises(ShapeError, match="expected less padding than the map"):
         shape("pad2d", (1, 3, 3), padding=3, mode="reflect")
 
 
@@ -180,6 +180,11 @@ def test_merges() -> None:
             shape(kind, *features)
 
 
+def test_concat_of_unequal_ranks_along_the_last_axis() -> None:
+    with pytest.raises(ShapeError, match="expects inputs equal except for that axis"):
+        shape("concat", (3, 4), (3,), axis=-1)
+
+
 def test_where_arithmetic_has_no_number_there_is_none() -> None:
     np.testing.assert_array_equal(apply("divide", [[1, -1, 0]], [[0]]), [[np.inf, -np.inf, np.nan]])
     np.testing.assert_array_equal(apply("power", [[-1.0, 0.0]], exponent=-0.5), [[np.nan, np.inf]])
@@ -188,7 +193,7 @@ def test_where_arithmetic_has_no_number_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("kind", "attributes", "message"),
     [
-        ("power", {"exponent": 0.0}, "power of 0 is 1 whatever x is"),
+        ("power", {"exponent": 0.0}, "power with exponent 0 is 1 for every x"),
         ("clip", {}, "clip expects `min`, `max` or both, received neither"),
         ("clip", {"min": 1.0, "max": 1.0}, "clip expects `min` below `max`, received 1.0 and 1.0"),
     ],

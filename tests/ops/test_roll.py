@@ -28,7 +28,7 @@ def test_the_graph_has_axes_from_the_start_and_in_order() -> None:
 def test_axes_and_shifts_that_do_not_fit() -> None:
     with pytest.raises(ShapeError, match=r"a shift for each axis, received axes \[1, 2\] and shifts \[1\]"):
         shape("roll", (3, 4), axes=[1, 2], shifts=[1])
-    with pytest.raises(ShapeError, match="name one twice"):
+    with pytest.raises(ShapeError, match="repeat an axis"):
         shape("roll", (3, 4), axes=[2, -1], shifts=[1, 1])
     with pytest.raises(ShapeError, match="axis 3 is not an axis"):
         shape("roll", (3, 4), axes=[3], shifts=[1])

@@ -1,4 +1,4 @@
-"""What is drawn as one box: a layer, with the activations, norms and dropouts that follow it folded in."""
+"""The boxes of a drawing. A box is a layer, with the activations, norms and dropouts that follow it folded in."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
 
-# What is drawn as a circle where lines meet, and the sign in it.
+# The ops that are drawn as a circle where edges meet, and the sign in it.
 MERGES: Final[Mapping[type[Op], str]] = {Add: "+", Subtract: "−", Multiply: "×", Divide: "÷", Concat: "‖"}
 
+# The ops that are folded into the box of the value that they read.
 FOLDED = (
     Elementwise,
     PRelu,
@@ -64,11 +65,11 @@ class Box:
     """One box of a drawing.
 
     Attributes:
-        head: the value that it is named and shaped after.
-        folded: the nodes that follow, each the sole reader of the one before.
-        reads: the boxes that it reads, by index, without repeats; all of them come before it.
-        towers: parts that its value lies divided in; 1 is none.
-        apart: the boxes among `reads` of which each tower reads its own share alone.
+        head: the value that gives the box its name and shape.
+        folded: the nodes that are folded in, each the only reader of the one before.
+        reads: the indices of the boxes that it reads, all of them before it, without repeats.
+        towers: the number of towers that its value is divided among; 1 if it is not divided.
+        apart: the boxes among `reads` of which each tower reads only its own part.
     """
 
     head: Input | Node
@@ -80,7 +81,7 @@ class Box:
 
 
 def make_boxes(graph: Graph) -> list[Box]:
-    """The boxes of a graph, each after those that it reads."""
+    """Make the boxes of a graph, in topological order."""
     towers = {name: run.count for run in find_runs(graph) for name in run.nodes}
     chains = list(_chains(graph))
     box_of = {value.name: index for index, chain in enumerate(chains) for value in chain}
@@ -88,28 +89,28 @@ def make_boxes(graph: Graph) -> list[Box]:
     for head, *folded in chains:
         count = max(towers.get(value.name, 1) for value in (head, *folded))
         reads = tuple(dict.fromkeys(box_of[name] for name in head.inputs)) if isinstance(head, Node) else ()
-        apart = isinstance(head, Node) and count > 1 and keeps_apart(head, count)
-        shared = frozenset(index for index in reads if apart and boxes[index].towers == count)
+        divided = isinstance(head, Node) and count > 1 and keeps_apart(head, count)
+        apart = frozenset(index for index in reads if divided and boxes[index].towers == count)
         nodes = tuple(value for value in folded if isinstance(value, Node))
-        boxes.append(Box(head, _kind(head), nodes, reads, count, shared))
+        boxes.append(Box(head, _kind(head), nodes, reads, count, apart))
     return boxes
 
 
 def _chains(graph: Graph) -> Iterator[list[Input | Node]]:
-    """Every value once: heads, each with what is folded into it."""
-    taken: set[str] = set()
+    """Yield the values of each box: its head, then the nodes folded into it. Each value is in one chain."""
+    chained: set[str] = set()
     for value in graph.values.values():
-        if value.name in taken:
+        if value.name in chained:
             continue
         chain = [value]
         while follower := _follower(graph, chain[-1]):
             chain.append(follower)
-        taken.update(member.name for member in chain)
+        chained.update(member.name for member in chain)
         yield chain
 
 
 def _follower(graph: Graph, value: Input | Node) -> Node | None:
-    """The node to fold after a value: its only reader, where nobody else is to see the value itself."""
+    """The node to fold into the box of a value: its only reader, unless the value is an output of the graph."""
     readers = graph.readers[value.name]
     if isinstance(value, Input) or len(readers) != 1 or value.name in graph.outputs:
         return None
@@ -129,14 +130,14 @@ def _kind(value: Input | Node) -> Kind:
 
 
 def sign_of(box: Box) -> str:
-    """The sign that a merge is drawn as."""
-    assert isinstance(box.head, Node)  # noqa: S101 # what merges reads something
+    """Return the sign in the circle of a merge."""
+    assert isinstance(box.head, Node)  # noqa: S101 # a merge is no input
     return MERGES[type(box.head.op)]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Boxes `first` to `last`, drawn once for `times` copies in a row; `until` is the last box of the last copy."""
+    """The boxes `first` to `last`, drawn once for `times` consecutive copies, of which the last ends at `until`."""
 
     first: int
     last: int
@@ -146,7 +147,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """The boxes to draw, and which stretches of them stand for several."""
+    """The boxes to draw, and the repeats among them."""
 
     boxes: list[Box]
     repeats: list[Repeat] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Where boxes stand: in columns by how far they are from the inputs, in lanes beside one another, in rows like text."""
+"""The cells of boxes: columns by the distance from the inputs, lanes for parallel branches, rows wrapped like text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netspec.graph.drawing.boxes import Box
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A box's place: `column` counts over all rows, `lane` within a row from the top."""
+    """The cell of a box: `column` is numbered across all rows, `lane` from the top of a row."""
 
     row: int
     column: int
@@ -19,13 +19,13 @@ class Cell:
 
 
 def place_boxes(boxes: Sequence[Box], widths: Sequence[float], gap: float, room: float) -> list[Cell]:
-    """The cell of each box.
+    """Return the cell of each box.
 
     Args:
-        boxes: each after those that it reads.
-        widths: of each box with its label.
-        gap: between columns.
-        room: the width of a row.
+        boxes: the boxes in topological order.
+        widths: the width of each box with its label.
+        gap: the gap between columns.
+        room: the greatest width of a row.
     """
     columns = _columns(boxes)
     lanes = _lanes(boxes, columns)
@@ -34,7 +34,7 @@ def place_boxes(boxes: Sequence[Box], widths: Sequence[float], gap: float, room:
 
 
 def _columns(boxes: Sequence[Box]) -> list[int]:
-    """The longest way from an input; what reads nothing stands just before its first reader."""
+    """The column of each box: its longest distance from an input. A box without reads is just before its reader."""
     columns: list[int] = []
     for box in boxes:
         columns.append(1 + max((columns[read] for read in box.reads), default=-1))
@@ -46,20 +46,20 @@ def _columns(boxes: Sequence[Box]) -> list[int]:
 
 
 def _lanes(boxes: Sequence[Box], columns: Sequence[int]) -> list[int]:
-    """The free lane nearest to that of what a box reads first; the first reader of a box goes straight on."""
+    """The lane of each box: the free lane nearest to that of the first box it reads, so that chains are straight."""
     taken: set[tuple[int, int]] = set()
     lanes: list[int] = []
     for index, box in enumerate(boxes):
-        read = [lanes[index] for index in box.reads] or [0]
-        wish = min(read) if box.kind == "merge" else read[0]
-        lane = next(lane for lane in _outward(wish) if (columns[index], lane) not in taken)
+        read_lanes = [lanes[read] for read in box.reads] or [0]
+        preferred = min(read_lanes) if box.kind == "merge" else read_lanes[0]
+        lane = next(lane for lane in _outward(preferred) if (columns[index], lane) not in taken)
         taken.add((columns[index], lane))
         lanes.append(lane)
     return lanes
 
 
 def _outward(lane: int) -> Iterator[int]:
-    """A lane, then those around it, nearest first."""
+    """Yield a lane, then the others by their distance from it."""
     yield lane
     for distance in count(1):
         yield lane + distance
@@ -68,15 +68,15 @@ def _outward(lane: int) -> Iterator[int]:
 
 
 def _column_widths(columns: Sequence[int], widths: Sequence[float]) -> list[float]:
-    most = [0.0] * (max(columns) + 1)
+    column_widths = [0.0] * (max(columns) + 1)
     for column, width in zip(columns, widths, strict=True):
-        most[column] = max(most[column], width)
-    return most
+        column_widths[column] = max(column_widths[column], width)
+    return column_widths
 
 
 def _rows(boxes: Sequence[Box], columns: Sequence[int], widths: list[float], gap: float, room: float) -> list[int]:
-    """The row of each column. A row ends where the fewest edges cross, among its last places."""
-    crossing = [0] * (len(widths) + 1)  # edges between column c - 1 and column c, or over both
+    """The row of each column. A row has at least 60% of the columns that fit, and ends where the fewest edges cross."""
+    crossing = [0] * (len(widths) + 1)  # the number of edges across the boundary before each column
     for index, box in enumerate(boxes):
         for read in box.reads:
             for column in range(columns[read] + 1, columns[index] + 1):
@@ -89,6 +89,6 @@ def _rows(boxes: Sequence[Box], columns: Sequence[int], widths: list[float], gap
             break
         most = max(1, sum(end - gap <= room for end in ends))
         least = max(1, round(0.6 * most))
-        starts.append(first + min(range(most, least - 1, -1), key=lambda taken: crossing[first + taken]))
+        starts.append(first + min(range(most, least - 1, -1), key=lambda length: crossing[first + length]))
     bounds = [*starts, len(widths)]
-    return [row for row, (a, b) in enumerate(pairwise(bounds)) for _ in range(a, b)]
+    return [row for row, (start, end) in enumerate(pairwise(bounds)) for _ in range(start, end)]

@@ -1,4 +1,4 @@
-"""Coordinates: where each box of a drawing stands, and along what its edges run."""
+"""The layout of a drawing: coordinates of its boxes, edges and brackets."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from netspec.graph.drawing.boxes import Box, Boxes, Repeat
 from netspec.graph.drawing.columns import Cell, place_boxes
-from netspec.graph.drawing.lines import TRACK, Column, Frame, Lane, Line, Placed, draw_ways
-from netspec.graph.drawing.routes import Edge, Ways, find_ways
+from netspec.graph.drawing.lines import TRACK, Column, Frame, Lane, Line, Placed, draw_routes
+from netspec.graph.drawing.routes import Edge, Routes, find_routes
 from netspec.graph.drawing.solids import Solid, Style, label_of, solid_of
 
-LETTER = 0.62  # width of a letter, as a share of its height, on average
-LINE = 1.3  # height of a line of text, likewise
+LETTER = 0.62  # average width of a letter, relative to the text size
+LINE = 1.3  # height of a line of text, relative to the text size
 MARGIN = 14.0
-BRACKET = 26.0  # room for one below a row
-CAPTION = 17.0  # room for a line of small text at a tower
+BRACKET = 26.0  # height of a bracket below a row
+CAPTION = 17.0  # height of a line of small text at a tower
 
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """A mark under a stretch that is drawn once for many; one in each row, where it goes over several of them.
+    """A bracket under the boxes of a repeat in one row.
 
-    `opens` and `closes` are whether the stretch begins and ends in this row.
+    `opens` and `closes` tell whether the repeat begins and ends in this row.
     """
 
     repeat: Repeat
@@ -35,7 +35,15 @@ class Bracket:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All that is drawn: boxes; edges to the next column; the lines of the others; brackets; the size."""
+    """A drawing with coordinates.
+
+    Attributes:
+        boxes: the boxes.
+        direct: the edges to the next column.
+        lines: the lines of all other edges.
+        brackets: the brackets under repeats.
+        width, height: the size of the drawing.
+    """
 
     boxes: list[Placed]
     direct: list[Edge]
@@ -46,7 +54,7 @@ class Layout:
 
 
 def lay_out(drawn: Boxes, style: Style) -> Layout:
-    """The layout of boxes, each of which comes after those that it reads."""
+    """Lay out boxes, which are in topological order."""
     boxes = drawn.boxes
     solids = [solid_of(box, style) for box in boxes]
     labels = [label_of(box, style) for box in boxes]
@@ -54,10 +62,10 @@ def lay_out(drawn: Boxes, style: Style) -> Layout:
     texts = [style.text * LETTER * max(map(len, label)) for label in labels]
     widths = [max(style.column, *pair) for pair in zip(extents, texts, strict=True)]
     cells = place_boxes(boxes, widths, style.gap, style.row)
-    ways = find_ways(boxes, cells)
-    columns = _columns(cells, widths, style.gap, MARGIN + TRACK * ways.entries)
-    marked = {cells[index].row for repeat in drawn.repeats for index in range(repeat.first, repeat.last + 1)}
-    lanes, floors = _lanes(boxes, solids, labels, cells, ways, style, marked)
+    routes = find_routes(boxes, cells)
+    columns = _columns(cells, widths, style.gap, MARGIN + TRACK * routes.entries)
+    bracketed = {cells[index].row for repeat in drawn.repeats for index in range(repeat.first, repeat.last + 1)}
+    lanes, floors = _lanes(boxes, solids, labels, cells, routes, style, bracketed)
     placed = [
         Placed(
             index,
@@ -76,9 +84,9 @@ def lay_out(drawn: Boxes, style: Style) -> Layout:
     left = min(column.before for column in columns.values())
     right = max(column.after for column in columns.values())
     frame = Frame(placed, cells, columns, lanes, floors, left, right)
-    width = right + MARGIN + TRACK * max(ways.exits.values(), default=0)
+    width = right + MARGIN + TRACK * max(routes.exits.values(), default=0)
     brackets = [bracket for repeat in drawn.repeats for bracket in _brackets(repeat, placed, cells, floors)]
-    return Layout(placed, ways.direct, draw_ways(ways, frame), brackets, width, max(floors.values()) + TRACK)
+    return Layout(placed, routes.direct, draw_routes(routes, frame), brackets, width, max(floors.values()) + TRACK)
 
 
 def _brackets(
@@ -87,25 +95,25 @@ def _brackets(
     rows: dict[int, list[Placed]] = {}
     for index in range(repeat.first, repeat.last + 1):
         rows.setdefault(cells[index].row, []).append(placed[index])
-    for row, inside in rows.items():
-        left, right = min(box.left for box in inside), max(box.right for box in inside)
+    for row, boxes in rows.items():
+        left, right = min(box.left for box in boxes), max(box.right for box in boxes)
         yield Bracket(repeat, left, right, floors[row] - BRACKET, row == min(rows), row == max(rows))
 
 
 def _columns(cells: Sequence[Cell], widths: Sequence[float], gap: float, left: float) -> dict[int, Column]:
-    """Each column as wide as its widest box; those of a row one after the other."""
-    most: dict[int, float] = {}
+    """Place the columns of each row from left to right, each as wide as its widest box."""
+    column_widths: dict[int, float] = {}
     rows: dict[int, int] = {}
     for cell, width in zip(cells, widths, strict=True):
-        most[cell.column] = max(most.get(cell.column, 0.0), width)
+        column_widths[cell.column] = max(column_widths.get(cell.column, 0.0), width)
         rows[cell.column] = cell.row
-    found: dict[int, Column] = {}
-    ends: dict[int, float] = {}
-    for column, width in sorted(most.items()):
+    columns: dict[int, Column] = {}
+    ends: dict[int, float] = {}  # where the last column of each row ends
+    for column, width in sorted(column_widths.items()):
         start = ends[rows[column]] + gap if rows[column] in ends else left
         ends[rows[column]] = start + width
-        found[column] = Column(start - gap / 4, start + width / 2, start + width + gap / 4)
-    return found
+        columns[column] = Column(start - gap / 4, start + width / 2, start + width + gap / 4)
+    return columns
 
 
 def _lanes(
@@ -113,38 +121,41 @@ def _lanes(
     solids: Sequence[Solid],
     labels: Sequence[list[str]],
     cells: Sequence[Cell],
-    ways: Ways,
+    routes: Routes,
     style: Style,
-    marked: set[int],
+    bracketed: set[int],
 ) -> tuple[dict[tuple[int, int], Lane], dict[int, float]]:
-    """Each lane by row and number; and where each row ends. What stands in a lane is centered on one line.
+    """Place the lanes, by row and number, and return them with the lower end of each row.
 
-    Rows that are `marked` have room for brackets at their end.
+    The boxes of a lane are centered on one line. Rows that are `bracketed` have space for brackets at their end.
     """
-    here: dict[tuple[int, int], list[int]] = {}
+    members: dict[tuple[int, int], list[int]] = {}
     for index, cell in enumerate(cells):
-        here.setdefault((cell.row, cell.lane), []).append(index)
+        members.setdefault((cell.row, cell.lane), []).append(index)
     lanes: dict[tuple[int, int], Lane] = {}
     floors: dict[int, float] = {}
     y = MARGIN
     for row in range(1 + max(cell.row for cell in cells)):
         for lane in range(1 + max(cell.lane for cell in cells if cell.row == row)):
-            inside = here.get((row, lane), [])
-            pitch = max((_pitch(boxes[i], solids[i]) for i in inside), default=0.0)
-            top = y + TRACK * ways.tracks.get((row, lane), 0)
-            middle = top + max((_reach(boxes[i], solids[i], pitch) + solids[i].up for i in inside), default=TRACK)
-            bottom = middle + max((_reach(boxes[i], solids[i], pitch) for i in inside), default=TRACK)
+            indices = members.get((row, lane), [])
+            pitch = max((_pitch(boxes[i], solids[i]) for i in indices), default=0.0)
+            top = y + TRACK * routes.tracks.get((row, lane), 0)
+            middle = top + max(
+                (_half_height(boxes[i], solids[i], pitch) + solids[i].up for i in indices), default=TRACK
+            )
+            bottom = middle + max((_half_height(boxes[i], solids[i], pitch) for i in indices), default=TRACK)
             lanes[row, lane] = Lane(top, middle, pitch, bottom + 1.3 * style.text)
-            y = bottom + style.text * (1.2 + LINE * max((len(labels[i]) for i in inside), default=0))
-        floors[row] = y = y + BRACKET * (row in marked)
-        y += TRACK * (ways.exits.get(row, 0) + 2)
+            y = bottom + style.text * (1.2 + LINE * max((len(labels[i]) for i in indices), default=0))
+        floors[row] = y = y + BRACKET * (row in bracketed)
+        y += TRACK * (routes.exits.get(row, 0) + 2)
     return lanes, floors
 
 
 def _pitch(box: Box, solid: Solid) -> float:
+    """The distance between the centers of neighboring towers."""
     return solid.height + solid.up + 2 * CAPTION if box.towers > 1 else 0.0
 
 
-def _reach(box: Box, solid: Solid, pitch: float) -> float:
-    """From the middle of a box's towers to the lower edge of the last, with what is written there."""
+def _half_height(box: Box, solid: Solid, pitch: float) -> float:
+    """The distance from the middle of a box's towers to the lower end of the last, including its caption."""
     return (box.towers - 1) / 2 * pitch + solid.height / 2 + (CAPTION if box.towers > 1 else 0)

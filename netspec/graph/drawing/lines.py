@@ -1,4 +1,4 @@
-"""The lines of edges that do not simply reach the next column: corners, once boxes, lanes and tracks have places."""
+"""The lines of edges that do not simply lead to the next column, as corner points along their routes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from netspec.graph.drawing.boxes import Box
 from netspec.graph.drawing.columns import Cell
-from netspec.graph.drawing.routes import Across, Along, Over, Track, Ways
+from netspec.graph.drawing.routes import Across, Along, Over, Routes, Track
 from netspec.graph.drawing.solids import Solid
 
-TRACK = 9.0  # between lines that run beside one another
+TRACK = 9.0  # distance between parallel lines
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's center, and the lines just before and after it that are free of boxes and labels."""
+    """The x of a column's center, and of the vertical lines before and after it that no box or label crosses."""
 
     before: float
     center: float
@@ -25,7 +25,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A lane's heights: where its boxes begin, their middle, the first line of their labels; and the towers' pitch."""
+    """The vertical positions of a lane.
+
+    Attributes:
+        top: the top of its boxes.
+        middle: the middle of its boxes.
+        pitch: the distance between the centers of neighboring towers.
+        caption: the first line of its labels.
+    """
 
     top: float
     middle: float
@@ -38,11 +45,12 @@ class Placed:
     """A box with its coordinates.
 
     Attributes:
-        index: its place among all boxes.
-        left: of its front face; after: where lines may run between its column and the next.
-        middle: of the front faces of all its towers together, from the top of the drawing.
-        pitch: from a tower to the next.
-        center, caption: of the label from the left, and of its first line from the top.
+        index: the index of the box.
+        left: the x of its front face.
+        after: the x of vertical lines between its column and the next.
+        middle: the y of the middle of all its towers.
+        pitch: the distance between the centers of neighboring towers.
+        center, caption: the x of the label's center, and the y of its first line.
     """
 
     index: int
@@ -58,25 +66,25 @@ class Placed:
 
     @property
     def right(self) -> float:
-        """The furthest right of the solid, its depth counted."""
+        """The right end of the solid, including its depth."""
         return self.left + self.solid.width + self.solid.right
 
     @property
     def middles(self) -> list[float]:
-        """The middle of each tower's front face."""
+        """The y of the middle of each tower's front face."""
         count = self.box.towers
         return [self.middle + (tower - (count - 1) / 2) * self.pitch for tower in range(count)]
 
     @property
     def top(self) -> Point:
-        """The middle of the uppermost face."""
+        """The center of the top face of the first tower."""
         rise = (self.solid.height + self.solid.up) / 2
         return self.left + (self.solid.width + self.solid.right) / 2, self.middles[0] - rise
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line around corners; at its end an arrow, unless it only leads to another."""
+    """A line through corner points, with an arrow at its end unless other lines continue it."""
 
     corners: list[Point]
     arrow: bool = True
@@ -84,7 +92,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where everything stands. `floors` are the lower ends of rows, `left` and `right` the ends of the longest."""
+    """The positions of boxes, columns and lanes.
+
+    `floors` has the lower end of each row, `left` and `right` are the ends of the longest row.
+    """
 
     placed: Sequence[Placed]
     cells: Sequence[Cell]
@@ -95,47 +106,50 @@ class Frame:
     right: float
 
     def height(self, track: Track) -> float:
-        """How far down a track is."""
+        """The y of a track."""
         return self.lanes[track.row, track.lane].top - TRACK * (track.number + 0.5)
 
 
-def draw_ways(ways: Ways, frame: Frame) -> list[Line]:
-    """The lines of all edges that have a way to go. Towers are gathered before, and reached after it."""
+def draw_routes(routes: Routes, frame: Frame) -> list[Line]:
+    """Return the lines of all edges with a route. At a box with towers, a line joins or branches to all of them."""
     lines: list[Line] = []
-    for (source, target), way in ways.ways.items():
-        match way:
+    for (source, target), route in routes.routes.items():
+        match route:
             case Along(lane):
-                lines += _join(frame, source, target, frame.lanes[frame.cells[target].row, lane].middle)
+                lines += _connect(frame, source, target, frame.lanes[frame.cells[target].row, lane].middle)
             case Over(track):
-                lines += _join(frame, source, target, frame.height(track), lifted=True)
+                lines += _connect(frame, source, target, frame.height(track), lifted=True)
             case Across():
-                lines += _cross_rows(frame, source, target, way)
+                lines += _cross_rows(frame, source, target, route)
     return lines
 
 
-def _join(frame: Frame, source: int, target: int, y: float, *, lifted: bool = False) -> list[Line]:
-    """Out of one box, along a height, into another. A lifted line leaves and lands by the boxes' tops if it can."""
-    same = frame.cells[source].lane == frame.cells[target].lane
-    out, start = _leave(frame, source, y, by_top=lifted and same)
-    into, end = _arrive(frame, target, y, by_top=lifted)
-    return [*out, *_through(start, end, into)]
+def _connect(frame: Frame, source: int, target: int, y: float, *, lifted: bool = False) -> list[Line]:
+    """The lines of an edge that runs at height y.
+
+    A lifted edge ends at the top of the target, and starts at the top of the source if both are in the same lane.
+    """
+    same_lane = frame.cells[source].lane == frame.cells[target].lane
+    joins, start = _leave(frame, source, y, by_top=lifted and same_lane)
+    branches, end = _arrive(frame, target, y, by_top=lifted)
+    return [*joins, *_through(start, end, branches)]
 
 
-def _cross_rows(frame: Frame, source: int, target: int, way: Across) -> list[Line]:
+def _cross_rows(frame: Frame, source: int, target: int, route: Across) -> list[Line]:
     u, v = frame.cells[source], frame.cells[target]
-    margin = frame.right + TRACK * (way.exit + 0.5)
-    floor = frame.floors[u.row] + TRACK * (way.exit + 0.5)
-    left = frame.left - TRACK * (way.entry + 0.5)
-    y = frame.height(way.out) if way.out else frame.lanes[u.row, u.lane].middle
-    out, start = _leave(frame, source, y, by_top=way.out is not None)
-    y_end = frame.height(way.into) if way.into else frame.lanes[v.row, v.lane].middle
-    into, end = _arrive(frame, target, y_end, by_top=way.into is not None)
-    bend = [(margin, start[-1][1]), (margin, floor), (left, floor), (left, end[0][1])]
-    return [*out, *_through([*start, *bend], end, into)]
+    right = frame.right + TRACK * (route.exit + 0.5)
+    floor = frame.floors[u.row] + TRACK * (route.exit + 0.5)
+    left = frame.left - TRACK * (route.entry + 0.5)
+    y = frame.height(route.out) if route.out else frame.lanes[u.row, u.lane].middle
+    joins, start = _leave(frame, source, y, by_top=route.out is not None)
+    y_end = frame.height(route.into) if route.into else frame.lanes[v.row, v.lane].middle
+    branches, end = _arrive(frame, target, y_end, by_top=route.into is not None)
+    bend = [(right, start[-1][1]), (right, floor), (left, floor), (left, end[0][1])]
+    return [*joins, *_through([*start, *bend], end, branches)]
 
 
 def _leave(frame: Frame, index: int, y: float, *, by_top: bool) -> tuple[list[Line], list[Point]]:
-    """What gathers the towers of a box, and how the line begins: its last point is at the height y."""
+    """The lines that join the towers of a box, and the first points of the edge, of which the last is at height y."""
     box, column = frame.placed[index], frame.columns[frame.cells[index].column]
     if box.box.towers > 1:
         gather = [Line([(box.right, m), (column.after, m), (column.after, y)], arrow=False) for m in box.middles]
@@ -146,7 +160,7 @@ def _leave(frame: Frame, index: int, y: float, *, by_top: bool) -> tuple[list[Li
 
 
 def _arrive(frame: Frame, index: int, y: float, *, by_top: bool) -> tuple[list[Line], list[Point]]:
-    """What spreads to the towers of a box, and how the line ends: its first point is at the height y."""
+    """The lines that branch to the towers of a box, and the last points of the edge, of which the first is at y."""
     box, column = frame.placed[index], frame.columns[frame.cells[index].column]
     if box.box.towers > 1:
         return [Line([(column.before, y), (column.before, m), (box.left, m)]) for m in box.middles], [
@@ -157,5 +171,5 @@ def _arrive(frame: Frame, index: int, y: float, *, by_top: bool) -> tuple[list[L
     return [], [(column.before, y), (column.before, box.middle), (box.left, box.middle)]
 
 
-def _through(start: list[Point], end: list[Point], spread: list[Line]) -> list[Line]:
-    return [Line([*start, *end], arrow=not spread), *spread]
+def _through(start: list[Point], end: list[Point], branches: list[Line]) -> list[Line]:
+    return [Line([*start, *end], arrow=not branches), *branches]

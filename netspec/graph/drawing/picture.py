@@ -1,4 +1,4 @@
-"""The picture of a graph: solids, the edges between them, and what is written beneath."""
+"""The SVG elements of a drawing: boxes, edges and labels."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from netspec.graph.drawing.solids import COMPACT, FULL, Style, shape_text, windo
 from netspec.graph.graph import Graph, Input, Node
 from netspec.markup import Element, element, points
 
-MOST_IN_FULL = 60  # boxes; a network of more is drawn by its repeats, and if they are many still, as tiles
+MOST_IN_FULL = 60  # boxes; larger networks are drawn with repeats collapsed, and if still larger, as tiles
 CORNER = 6.0  # radius of a line's bends
-KEY = 24  # height of the line that tells colors
+LEGEND = 24  # height of the legend of colors
 
 
 def draw_graph(graph: Graph) -> str:
-    """The architecture as a standalone SVG document, equal for equal graphs; light and dark as its reader prefers.
+    """Draw the architecture as a standalone SVG document, which follows the viewer's light or dark theme.
 
-    A box is a layer, with the activations, norms and dropouts after it: as high as its map, as wide as its channels,
-    by logarithms and roots. Where layers work in 2 to 4 groups their towers are drawn apart, and edges cross where a
-    layer reads them all. Networks of more than 60 boxes are drawn by what repeats in them.
+    A box is a layer with the activations, norms and dropouts that follow it. Its height grows with that of the map, its
+    width with the number of channels. Layers in 2 to 4 groups are drawn as separate towers, with crossing edges where a
+    layer reads all towers. In networks of more than 60 boxes, repeated parts are drawn once. Equal graphs give equal
+    documents.
     """
     return str(picture_of(graph))
 
 
 def picture_of(graph: Graph) -> Element:
-    """The drawing as an element, to stand in a page."""
+    """Return the drawing as an SVG element, to be embedded in a page."""
     boxes = Boxes(make_boxes(graph))
     if len(boxes.boxes) > MOST_IN_FULL:
         boxes = collapse_repeats(boxes.boxes)
     style = FULL if len(boxes.boxes) <= MOST_IN_FULL else COMPACT
     layout = lay_out(boxes, style)
-    height = math.ceil(layout.height) + KEY * (style is COMPACT)
+    height = math.ceil(layout.height) + LEGEND * (style is COMPACT)
     title = f"The architecture of {graph.name}"
     return element(
         "svg",
@@ -47,7 +48,7 @@ def picture_of(graph: Graph) -> Element:
         *(_edge(layout.boxes[a], layout.boxes[b], style) for a, b in layout.direct),
         *(_caption(placed, style) for placed in layout.boxes),
         *map(_bracket, layout.brackets),
-        *(_key(boxes, layout.height) if style is COMPACT else ()),
+        *(_legend(boxes, layout.height) if style is COMPACT else ()),
         xmlns="http://www.w3.org/2000/svg",
         class_="netspec-graph",
         viewBox=f"0 0 {math.ceil(layout.width)} {height}",
@@ -59,7 +60,7 @@ def picture_of(graph: Graph) -> Element:
 
 
 def _solids(placed: Placed, style: Style) -> Element:
-    """The faces of each tower of a box, and a title that tells all about it."""
+    """The faces of each tower of a box, and its tooltip."""
     box = placed.box
     parts: list[Element] = []
     for number, middle in enumerate(placed.middles):
@@ -85,7 +86,7 @@ def _faces(placed: Placed, middle: float) -> Iterator[Element]:
 
 
 def _side(placed: Placed, middle: float, low: float = 0.0, high: float = 1.0) -> tuple[Point, Point, Point, Point]:
-    """The corners of the receding face, or of the part of it between two shares of its height and depth."""
+    """The corners of the side face, or of the part between two fractions of its depth and height."""
     solid, x = placed.solid, placed.left + placed.solid.width
     y = middle - solid.height / 2
 
@@ -96,7 +97,7 @@ def _side(placed: Placed, middle: float, low: float = 0.0, high: float = 1.0) ->
 
 
 def _tower_texts(placed: Placed, middle: float, number: int) -> Iterator[Element]:
-    """A tower's channels, and at the head of a run of towers its number."""
+    """The number of channels of a tower, and its number where the towers begin."""
     solid, box = placed.solid, placed.box
     x = placed.left + solid.width / 2
     width = box.head.type.features[1 if len(box.head.type.features) == 2 else 0] // box.towers
@@ -107,7 +108,7 @@ def _tower_texts(placed: Placed, middle: float, number: int) -> Iterator[Element
 
 
 def _edge(source: Placed, target: Placed, style: Style) -> Element:
-    """From each tower of a box to each of the next, or to its own alone."""
+    """The strokes from each tower of a box to each tower of the next, or only to the same tower."""
     apart = source.index in target.box.apart
     pairs = [(a, b) for a in range(source.box.towers) for b in range(target.box.towers) if not apart or a == b]
     level = source.middle == target.middle and style.depth > 0
@@ -129,7 +130,7 @@ def _edge(source: Placed, target: Placed, style: Style) -> Element:
 
 
 def _fan(source: Placed, target: Placed, start: float, end: float) -> Element:
-    """Everything is read by everything: the whole side of one box, to the whole height of the other."""
+    """A dense connection, from the whole side of one box to the whole height of the other."""
     _, upper, lower, _ = _side(source, start)
     half = target.solid.height / 2
     corners = upper, (target.left, end - half), (target.left, end + half), lower
@@ -137,7 +138,7 @@ def _fan(source: Placed, target: Placed, start: float, end: float) -> Element:
 
 
 def _pyramid(source: Placed, target: Placed, start: float, end: float, *, window: bool) -> Iterator[Element]:
-    """A window on the map that is read, and the lines in which it narrows to one position of the next."""
+    """A window on the map that is read, and rays from its corners to one position of the next map."""
     half = window_share(target.box) / 2
     corners = _side(source, start, 0.5 - half, 0.5 + half)
     if window:
@@ -171,10 +172,10 @@ def _line(line: Line) -> Element:
 
 
 def _toward(corner: Point, other: Point) -> Point:
-    """The point where a bend begins: at most halfway to the other corner."""
+    """The point where the bend at a corner begins, at most halfway to the other corner."""
     length = math.dist(corner, other)
-    share = min(CORNER, length / 2) / length
-    return corner[0] + share * (other[0] - corner[0]), corner[1] + share * (other[1] - corner[1])
+    fraction = min(CORNER, length / 2) / length
+    return corner[0] + fraction * (other[0] - corner[0]), corner[1] + fraction * (other[1] - corner[1])
 
 
 def _arrow(start: Point, end: Point) -> Element:
@@ -204,15 +205,15 @@ def _text(text: str, x: float, y: float, role: str, size: float | None = None) -
 
 
 def _describe(placed: Placed) -> str:
-    """The tooltip of a box: each layer in it with its shape."""
+    """The tooltip of a box, with the op and shape of each layer in it."""
     box = placed.box
     rows = [f"{box.head.name}: {_op_name(box)}, {shape_text(box.head.type)}"]
     rows += [f"{node.name}: {node.op.kind}, {shape_text(node.type)}" for node in box.folded]
     return "\n".join([*rows, f"in {box.towers} towers"] if box.towers > 1 else rows)
 
 
-def _key(boxes: Boxes, top: float) -> Iterator[Element]:
-    """What the colors of tiles mean, since nothing else tells."""
+def _legend(boxes: Boxes, top: float) -> Iterator[Element]:
+    """The legend of the colors of tiles, whose labels do not name the op."""
     kinds = dict.fromkeys(box.kind for box in boxes.boxes if box.kind != "merge")
     for number, kind in enumerate(kinds):
         x = 16 + 72 * number
@@ -225,7 +226,7 @@ def _op_name(box: Box) -> str:
 
 
 def _bracket(bracket: Bracket) -> Element:
-    """How often a stretch is there: a line beneath it, and a number where it ends."""
+    """A bracket beneath a repeat, with the number of copies where it ends."""
     y, left, right = bracket.top + 5, bracket.left, bracket.right
     corners = [(left, y - 5)] * bracket.opens + [(left, y), (right, y)] + [(right, y - 5)] * bracket.closes
     times = f"×{bracket.repeat.times}"

@@ -1,4 +1,4 @@
-"""Finding stretches of boxes that come again and again, so that a deep network is drawn by what it is made of."""
+"""Repeats: consecutive copies of the same boxes in a deep network are found, to be drawn once."""
 
 from __future__ import annotations
 
@@ -7,49 +7,52 @@ from dataclasses import dataclass, replace
 from netspec.graph.drawing.boxes import Box, Boxes, Repeat
 from netspec.graph.graph import Node
 
-LONGEST = 64  # boxes in the longest stretch that is looked for
+LONGEST = 64  # greatest number of boxes in a repeat
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class _Run:
+    """`times` consecutive copies of `period` boxes, from the box `first` on."""
+
     first: int
     period: int
     times: int
 
     @property
     def saved(self) -> int:
+        """The number of boxes that need not be drawn."""
         return (self.times - 1) * self.period
 
 
 def collapse_repeats(boxes: list[Box]) -> Boxes:
-    """Each stretch of equal boxes that follow one another, once.
+    """Keep only one of the consecutive copies of equal boxes.
 
-    Boxes are equal where ops, shapes, folded ops, towers and the distances to what they read are. A stretch whose
-    earlier copies are read from outside of it stays as it is.
+    Boxes are equal if their ops, shapes, folded ops, towers and the distances to the boxes that they read are equal.
+    Copies stay if boxes outside of them read any copy but the last.
     """
     tokens = _tokens(boxes)
-    reach = _last_readers(boxes)
+    last_readers = _last_readers(boxes)
     kept: list[Box] = []
     repeats: list[Repeat] = []
-    place: list[int] = []  # where each of the boxes given is among those kept
+    kept_index: list[int] = []  # the index in `kept` of each box, or of its copy
     index = 0
     while index < len(boxes):
-        found = _best(tokens, reach, index)
-        for box in boxes[index : index + found.period]:
-            place.append(len(kept))
-            reads = tuple(dict.fromkeys(place[read] for read in box.reads))
-            kept.append(replace(box, reads=reads, apart=frozenset(place[read] for read in box.apart)))
-        if found.times > 1:
-            until = boxes[index + found.period * found.times - 1]
-            last = (until.folded or (until.head,))[-1].name
-            repeats.append(Repeat(len(kept) - found.period, len(kept) - 1, found.times, last))
-            place += place[-found.period :] * (found.times - 1)
-        index += found.period * found.times
+        run = _best(tokens, last_readers, index)
+        for box in boxes[index : index + run.period]:
+            kept_index.append(len(kept))
+            reads = tuple(dict.fromkeys(kept_index[read] for read in box.reads))
+            kept.append(replace(box, reads=reads, apart=frozenset(kept_index[read] for read in box.apart)))
+        if run.times > 1:
+            end = boxes[index + run.period * run.times - 1]
+            until = (end.folded or (end.head,))[-1].name
+            repeats.append(Repeat(len(kept) - run.period, len(kept) - 1, run.times, until))
+            kept_index += kept_index[-run.period :] * (run.times - 1)
+        index += run.period * run.times
     return Boxes(kept, repeats)
 
 
 def _tokens(boxes: list[Box]) -> list[int]:
-    """A number for each box, equal for equal ones."""
+    """A number for each box, which is the same for equal boxes."""
     numbers: dict[str, int] = {}
     keys = []
     for index, box in enumerate(boxes):
@@ -60,6 +63,7 @@ def _tokens(boxes: list[Box]) -> list[int]:
 
 
 def _last_readers(boxes: list[Box]) -> list[int]:
+    """The index of the last box that reads each box; its own if there is none."""
     last = list(range(len(boxes)))
     for index, box in enumerate(boxes):
         for read in box.reads:
@@ -67,20 +71,20 @@ def _last_readers(boxes: list[Box]) -> list[int]:
     return last
 
 
-def _best(tokens: list[int], reach: list[int], first: int) -> _Stretch:
-    """The stretch from a box on that leaves out the most; the shortest of equals; one box where none repeats."""
+def _best(tokens: list[int], last_readers: list[int], first: int) -> _Run:
+    """The run from a box on that saves the most boxes, with the shortest period among equals."""
     periods = range(1, min(LONGEST, (len(tokens) - first) // 2) + 1)
-    found = (_Stretch(first, period, _times(tokens, reach, first, period)) for period in periods)
-    return max(found, key=lambda stretch: stretch.saved, default=_Stretch(first, 1, 1))
+    runs = (_Run(first, period, _times(tokens, last_readers, first, period)) for period in periods)
+    return max(runs, key=lambda run: run.saved, default=_Run(first, 1, 1))
 
 
-def _times(tokens: list[int], reach: list[int], first: int, period: int) -> int:
-    """The most copies of the boxes from `first` on, all of which but the last are read within them alone."""
+def _times(tokens: list[int], last_readers: list[int], first: int, period: int) -> int:
+    """The largest number of copies such that boxes after the last copy read none of the others."""
     copy = tokens[first : first + period]
-    times, closed, furthest = 1, 1, 0
-    while tokens[(start := first + times * period) : start + period] == copy:
-        furthest = max(furthest, *reach[start - period : start])
-        times += 1
+    copies, times, furthest = 1, 1, 0
+    while tokens[(start := first + copies * period) : start + period] == copy:
+        furthest = max(furthest, *last_readers[start - period : start])
+        copies += 1
         if furthest < start + period:
-            closed = times
-    return closed
+            times = copies
+    return times

@@ -1,4 +1,4 @@
-"""Which way each edge goes: straight to the next column, along a free lane, over the boxes, or to another row."""
+"""The routes of edges: straight to the next column, along a free lane, over the boxes, or to another row."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from netspec.graph.drawing.boxes import Box
 from netspec.graph.drawing.columns import Cell
 
 Edge = tuple[int, int]
+BOX = -1  # the owner of a cell with a box
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A line above the boxes of a lane; number 0 is the lowest."""
+    """A horizontal line above the boxes of a lane; number 0 is the lowest."""
 
     row: int
     lane: int
@@ -23,26 +24,26 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Along:
-    """Through cells of a lane in which no box stands."""
+    """A route through empty cells of a lane."""
 
     lane: int
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """Up, along a track, and down."""
+    """A route up, along a track, and down."""
 
     track: Track
 
 
 @dataclass(frozen=True, slots=True)
 class Across:
-    """To a later row, by way of both margins.
+    """A route to a later row, through the right and then the left margin.
 
     Attributes:
-        out, into: the tracks to the right margin and from the left one; None for a box that stands at it.
-        exit: which of the edges that leave the row downward this is, and so its place in the right margin.
-        entry: its place in the left margin.
+        out, into: the tracks to the right margin and from the left one; None for a box next to the margin.
+        exit: the number of its line in the right margin, among the edges that leave the row.
+        entry: the number of its line in the left margin.
     """
 
     out: Track | None
@@ -52,25 +53,36 @@ class Across:
 
 
 @dataclass
-class Ways:
-    """The ways of all edges but those to the next column, which are `direct`, and how many tracks each lane needs."""
+class Routes:
+    """The routes of a drawing.
+
+    Attributes:
+        direct: the edges to the next column.
+        routes: the routes of all other edges.
+        tracks: the number of tracks of each lane, by row and lane.
+        exits: the number of edges that leave each row.
+        entries: the number of lines in the left margin.
+    """
 
     direct: list[Edge] = field(default_factory=list)
-    ways: dict[Edge, Along | Over | Across] = field(default_factory=dict)
+    routes: dict[Edge, Along | Over | Across] = field(default_factory=dict)
     tracks: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
     exits: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     entries: int = 0
 
 
-def find_ways(boxes: Sequence[Box], cells: Sequence[Cell]) -> Ways:
-    """The way of each edge. Shorter ones choose first, and so stay nearer to the boxes."""
-    found = Ways()
+def find_routes(boxes: Sequence[Box], cells: Sequence[Cell]) -> Routes:
+    """Find the route of each edge. Shorter edges come first, and so get the tracks closest to the boxes."""
+    found = Routes()
     tracks = _Intervals()
-    gutters = _Intervals()
-    owners: dict[tuple[int, int], int] = {(cell.column, cell.lane): -1 for cell in cells}  # -1: a box
+    margin = _Intervals()
+    owners: dict[tuple[int, int], int] = {(cell.column, cell.lane): BOX for cell in cells}
     edges = [(read, index) for index, box in enumerate(boxes) for read in box.reads]
-    last = {cell.row: max(c.column for c in cells if c.row == cell.row) for cell in _one_a_row(cells)}
-    first = {cell.row: min(c.column for c in cells if c.row == cell.row) for cell in _one_a_row(cells)}
+    columns: dict[int, list[int]] = defaultdict(list)
+    for cell in cells:
+        columns[cell.row].append(cell.column)
+    first = {row: min(numbers) for row, numbers in columns.items()}
+    last = {row: max(numbers) for row, numbers in columns.items()}
 
     def track(row: int, lane: int, start: float, end: float) -> Track:
         number = tracks.place((row, lane), start, end)
@@ -82,26 +94,25 @@ def find_ways(boxes: Sequence[Box], cells: Sequence[Cell]) -> Ways:
         if u.row != v.row:
             out = None if u.column == last[u.row] else track(u.row, u.lane, u.column, last[u.row] + 1)
             into = None if v.column == first[v.row] else track(v.row, v.lane, first[v.row] - 1, v.column)
-            entry = gutters.place((0, 0), u.row, v.row)
-            found.ways[source, target] = Across(out, found.exits[u.row], entry, into)
+            entry = margin.place((0, 0), u.row, v.row)
+            found.routes[source, target] = Across(out, found.exits[u.row], entry, into)
             found.exits[u.row] += 1
             found.entries = max(found.entries, entry + 1)
         elif v.column == u.column + 1:
             found.direct.append((source, target))
         elif (lane := _free_lane(owners, source, u, v)) is not None:
             owners |= {(column, lane): source for column in range(u.column + 1, v.column)}
-            found.ways[source, target] = Along(lane)
+            found.routes[source, target] = Along(lane)
         else:
-            found.ways[source, target] = Over(track(v.row, v.lane, u.column, v.column))
+            found.routes[source, target] = Over(track(v.row, v.lane, u.column, v.column))
     return found
 
 
-def _one_a_row(cells: Sequence[Cell]) -> list[Cell]:
-    return list({cell.row: cell for cell in cells}.values())
-
-
 def _free_lane(owners: dict[tuple[int, int], int], source: int, u: Cell, v: Cell) -> int | None:
-    """The lane of either end, where between them there is nothing but what leaves the same box."""
+    """The lane of one of the ends, if the cells between them are empty but for edges from the same box.
+
+    `owners` has the box whose edge occupies a cell, or BOX.
+    """
     for lane in dict.fromkeys((u.lane, v.lane)):
         between = [(column, lane) for column in range(u.column + 1, v.column)]
         if all(owners.get(cell, source) == source for cell in between):
@@ -110,17 +121,17 @@ def _free_lane(owners: dict[tuple[int, int], int], source: int, u: Cell, v: Cell
 
 
 class _Intervals:
-    """Intervals in numbered lines, no two of which overlap in one; they may touch."""
+    """Assigns intervals to numbered lines such that those of a line do not overlap. They may touch."""
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[int, int], list[list[tuple[float, float]]]] = defaultdict(list)
+        self._lines: dict[tuple[int, int], list[list[tuple[float, float]]]] = defaultdict(list)
 
     def place(self, where: tuple[int, int], start: float, end: float) -> int:
-        """The number of the first line of `where` in which an interval fits; it is taken."""
-        lines = self._taken[where]
-        for number, taken in enumerate(lines):
-            if all(end <= a or b <= start for a, b in taken):
-                taken.append((start, end))
+        """Add an interval to the first line of `where` in which it fits, and return the line's number."""
+        lines = self._lines[where]
+        for number, intervals in enumerate(lines):
+            if all(end <= a or b <= start for a, b in intervals):
+                intervals.append((start, end))
                 return number
         lines.append([(start, end)])
         return len(lines) - 1

@@ -1,4 +1,4 @@
-"""How large a value is drawn, and what is written beneath it."""
+"""The sizes of boxes, and their labels."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ from netspec.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How much room there is. Units: CSS pixels.
+    """The sizes of a drawing. Units: CSS pixels.
 
     Attributes:
-        octave: height of a doubling of the map's height.
-        depth: share of the height by which a map recedes, right and up; 0 draws flat tiles.
-        column: least width of a column; gap: between columns; row: of all of them before the next row begins.
-        lines: lines of label beneath a box; characters: most in one of them.
-        text: size of the label's letters.
+        octave: the height that is added when the height of a map doubles.
+        depth: the depth of a box relative to its size, to the right and up; 0 draws flat tiles.
+        column: the least width of a column.
+        gap: the gap between columns.
+        row: the greatest width of a row.
+        lines: the greatest number of lines of a label.
+        characters: the greatest number of characters in a line.
+        text: the text size of labels.
     """
 
     octave: float
@@ -52,7 +55,7 @@ COMPACT = Style(octave=5, depth=0, column=40, gap=14, row=1180, lines=1, charact
 
 @dataclass(frozen=True, slots=True)
 class Solid:
-    """A box in oblique projection: its front is channels wide and the map's height high; the map's width recedes."""
+    """The size of a box in oblique projection: width for channels, height for rows, and (right, up) for columns."""
 
     width: float
     height: float
@@ -61,11 +64,11 @@ class Solid:
 
 
 def solid_of(box: Box, style: Style) -> Solid:
-    """The size of one tower of a box, by logarithms and roots: a map of 224 and one of 6 share a page."""
+    """Return the size of one tower of a box. It grows by logarithms and roots, so that maps of 224 and 6 both fit."""
     if box.kind == "merge":
         side = 22 if style.depth else 14
         return Solid(side, side)
-    features = _share(box)
+    features = _tower_features(box)
     small = style.depth == 0
     match features:
         case (channels, height, width):
@@ -79,8 +82,8 @@ def solid_of(box: Box, style: Style) -> Solid:
             return Solid(_width(math.prod(features), small), _height(16, style))
 
 
-def _share(box: Box) -> tuple[int, ...]:
-    """The axes of one tower's part of the value."""
+def _tower_features(box: Box) -> tuple[int, ...]:
+    """The shape of one tower's part of the value, without the batch."""
     features = box.head.type.features
     divided = 1 if len(features) == 2 else 0
     return tuple(size // box.towers if axis == divided else size for axis, size in enumerate(features))
@@ -91,13 +94,13 @@ def _height(size: int, style: Style) -> float:
 
 
 def _width(channels: int, small: bool) -> float:
-    """A root shows what a logarithm would hide: a layer of 384 is wider than one of 96."""
+    """The width of a number of channels. Unlike a logarithm, a root makes 384 channels visibly wider than 96."""
     width = min(4 + 2.6 * math.pow(channels, 0.42), 72.0)
     return width / 2.4 if small else width
 
 
 def window_share(box: Box) -> float:
-    """The side of an op's window, as a share of the map that it reads, on the drawing's scale."""
+    """Return the drawn size of an op's window relative to that of the map that it reads."""
     kernel = getattr(box.head.op, "kernel_size", None) if isinstance(box.head, Node) else None
     if not isinstance(box.head, Node) or not isinstance(kernel, Size2d) or box.head.input_types[0].rank != 4:
         return 0.5
@@ -106,7 +109,7 @@ def window_share(box: Box) -> float:
 
 
 def label_of(box: Box, style: Style) -> list[str]:
-    """The lines beneath a box: its name, what it does, the shape of its output, what is folded in."""
+    """Return the lines of a box's label: its name, op, output shape and folded ops."""
     name = shorten(box.head.name, style.characters)
     if style.lines == 1:
         return [name]
@@ -116,16 +119,16 @@ def label_of(box: Box, style: Style) -> list[str]:
 
 
 def shape_text(type: TensorType) -> str:
-    """A type's axes after the batch, `96×55×55`."""
+    """Return the shape without the batch as text, such as `96×55×55`."""
     return shape_of(type).replace("x", "×")
 
 
-def shorten(text: str, most: int) -> str:
-    """A name that fits: its middle left out, since its end tells layers of one block apart."""
-    if len(text) <= most:
+def shorten(text: str, length: int) -> str:
+    """Shorten a name by omitting its middle, since the end distinguishes the layers of a block."""
+    if len(text) <= length:
         return text
-    tail = most // 2
-    return f"{text[: most - tail - 1]}…{text[-tail:]}"
+    tail = length // 2
+    return f"{text[: length - tail - 1]}…{text[-tail:]}"
 
 
 def _operation(node: Node, towers: int) -> list[str]:
@@ -158,7 +161,7 @@ def _stride(stride: Size2d) -> str:
 
 
 def _groups(groups: int, towers: int) -> list[str]:
-    """Groups that are not to be seen as towers are said."""
+    """The number of groups, unless there is one or they are drawn as towers."""
     return [f"{groups} groups"] if groups not in {1, towers} else []
 
 
@@ -166,10 +169,10 @@ def _short(op: Op) -> str:
     return "LRN" if isinstance(op, LocalResponseNorm) else op.kind.removesuffix("2d").replace("_", " ")
 
 
-def _wrap(words: list[str], most: int) -> list[str]:
+def _wrap(words: list[str], length: int) -> list[str]:
     lines: list[str] = []
     for word in words:
-        if lines and len(lines[-1]) + len(word) + 3 <= most:
+        if lines and len(lines[-1]) + len(word) + 3 <= length:
             lines[-1] += f" · {word}"
         else:
             lines.append(word)

@@ -248,7 +248,7 @@ def test_a_crop_is_cut_from_a_padded_image_and_every_place_is_as_likely() -> Non
 
 @pytest.mark.parametrize(
     ("others", "message"),
-    [({}, "say `random_crop` too"), ({"random_crop": both(32), "random_shorter_side": (40, 48)}, "of one size")],
+    [({}, "add `random_crop`"), ({"random_crop": both(32), "random_shorter_side": (40, 48)}, "of one size")],
 )
 def test_padding_is_of_a_random_crop_from_an_image_of_one_size(others: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
