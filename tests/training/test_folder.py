@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from netspec.errors import NetspecError
-from netspec.training.folder import RunFolder, claimed, new_folder
+from netspec.training.folder import RunFolder, claimed, existing_folder, new_folder
 from netspec.training.session import Outcome
 from tests.training.conftest import Recorder
 
@@ -35,6 +36,34 @@ def test_of_two_runs_that_find_the_same_folder_free_each_has_one(tmp_path: Path)
     named = partial(new_folder, tmp_path, "mine", named=True)
     found = named()
     with claimed(found, named), pytest.raises(NetspecError, match="there already"), claimed(found, named):
+        pass
+
+
+def test_the_run_to_resume_is_the_one_begun_last_even_after_another_was_deleted(tmp_path: Path) -> None:
+    def begin() -> str:
+        folder = new_folder(tmp_path, "net", named=False)
+        folder.last.parent.mkdir(parents=True)
+        folder.last.touch()
+        return folder.path.name
+
+    def resumed() -> str:
+        return existing_folder(tmp_path, "net", named=False).path.name
+
+    assert [begin(), begin(), begin()] == ["net", "net-2", "net-3"]
+    shutil.rmtree(tmp_path / "net-2")
+    assert resumed() == "net-3"
+    assert begin() == resumed() == "net-4"
+    shutil.rmtree(tmp_path / "net")
+    assert begin() == resumed() == "net-5"
+    for other in ("net-1", "net-007", "net-6b", "network-8"):  # the names of other runs
+        (tmp_path / other).mkdir()
+    assert begin() == resumed() == "net-6"
+
+
+def test_a_folder_of_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(tmp_path / "unmounted")
+    find = partial(new_folder, tmp_path / "runs", "mine", named=True)
+    with pytest.raises(NetspecError, match=r"cannot write .*runs/mine: .*\nhint: .*--out"), claimed(find(), find):
         pass
 
 
@@ -75,8 +104,6 @@ def test_a_run_that_cannot_begin_leaves_no_folder(run: Run, tmp_path: Path, monk
     with pytest.raises(NetspecError, match="nothing is left to train on"):
         run(name="mine", settings=("training.batch_size=100000", "training.last_batch=drop"))
     assert not (tmp_path / "runs" / "mine").exists()
-    import shutil
-
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(NetspecError, match="its disk has"):
