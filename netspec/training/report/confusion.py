@@ -1,4 +1,4 @@
-"""Which classes are taken for which: a heat map of few, a list of the worst pairs of many."""
+"""The confusion matrix: a heat map for few classes, a table of the most confused pairs for many."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from netspec.errors import NetspecError
 from netspec.markup import Element, element
 
-MOST_IN_MAP = 30
-PAIRS = 20
+MOST_IN_MAP = 30  # classes in a heat map
+PAIRS = 20  # pairs in the table
 
 
 def confusion_section(confusion: NDArray[np.int64], classes: Sequence[str], counted: str = "samples") -> Element:
-    """The section of a confusion matrix.
+    """The section that shows a confusion matrix.
 
     Args:
-        confusion: samples of each class (rows) taken for each (columns). Shape: (classes, classes).
-        classes: their names.
-        counted: what the matrix counts, where it is not samples.
+        confusion: the number of samples by true class (rows) and predicted class (columns). Shape: (classes, classes).
+        classes: the names of the classes.
+        counted: what the matrix counts, `samples` or `pixels`.
 
     Raises:
-        NetspecError: the matrix is not one of these classes.
+        NetspecError: the matrix does not have the shape for these classes.
     """
     if confusion.shape != (len(classes), len(classes)):
         raise NetspecError(f"expected a confusion matrix of {len(classes)} classes, received {confusion.shape}")
@@ -61,13 +61,13 @@ def _heat_map(confusion: NDArray[np.int64], classes: Sequence[str]) -> Iterator[
 
 
 def _density(classes: Sequence[str]) -> str:
-    """How the stylesheet is told what there is room for: names upright or not, small cells or large ones."""
+    """The stylesheet classes of the heat map, which choose the direction of names and the size of cells."""
     upright = "short" if max(map(len, classes)) <= 3 else "long"
     return f"{upright} {'crowded' if len(classes) > 20 else 'many' if len(classes) > 12 else 'few'}"
 
 
 def _cell(count: int, total: int, true: str, predicted: str, right: bool) -> Element:
-    """A number on a color as deep as its share of the row; for errors by the root, since few matter."""
+    """A number on a color as deep as its share of the row, or the share's root for errors, which makes few visible."""
     if not count:
         return element("td")
     share = count / total

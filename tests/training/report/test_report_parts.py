@@ -71,7 +71,7 @@ def test_other_numbers_of_channels_are_their_mean() -> None:
 
 def test_towers_have_a_picture_each() -> None:
     found = kernels_of(NETWORKS["towers"]())
-    assert (found.layer, found.what, found.towers, len(found.colors)) == ("conv1", "5×5×3", 2, 8)
+    assert (found.layer, found.size, found.towers, len(found.colors)) == ("conv1", "5×5×3", 2, 8)
     markup = str(kernels_section(found))
     upper, lower = images(markup)
     assert upper.shape == lower.shape == (5, 4 * 5 + 3, 4)
