@@ -94,7 +94,7 @@ def new_folder(root: Path, name: str, *, named: bool) -> RunFolder:
     """
     path = root / name
     if named and (path.exists() or path.is_symlink()):
-        raise NetspecError(f"{path}: this run is there already", "continue it with --resume, or give another --name")
+        raise NetspecError(f"{path}: this run exists already", "continue it with --resume, or give another --name")
     return RunFolder(path if named else _numbered(root, name, _last_number(root, name) + 1))
 
 
@@ -184,7 +184,7 @@ def _locked(path: Path) -> Iterator[bool]:
         try:
             locked = lock(handle)
         except BlockingIOError as error:
-            hint = "let it end, or stop it; then --resume goes on from there"
+            hint = "wait until it ends, or stop it and continue with --resume"
             raise NetspecError(f"{path}: another process is training this run", hint) from error
         yield locked
     finally:
@@ -209,5 +209,5 @@ def require_room(folder: RunFolder, elements: int, slots: int) -> None:
         raise NetspecError(
             f"{folder.path}: its disk has {free / 2**20:,.1f} MiB left, and the checkpoints of this run take "
             f"{needed / 2**20:,.1f} MiB",
-            "free some, or write elsewhere with --out",
+            "free some space, or choose another place with --out",
         )

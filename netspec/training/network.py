@@ -38,7 +38,7 @@ def training_graph(graph: Graph) -> Graph:
     logits = graph.type_of(graph.outputs[0])
     if logits.rank not in (2, 4):
         raise NetspecError(
-            f"{graph.name}: the loss is taken of logits (N, classes), or of a map of them (N, classes, H, W), and "
+            f"{graph.name}: training needs logits (N, classes), or a map of logits (N, classes, H, W), and "
             f"{graph.outputs[0]} is {logits}",
             "end the network with `flatten` or `global_avg_pool2d` and a dense layer, or with a 1x1 convolution",
         )
@@ -62,15 +62,15 @@ def _require_pixels(graph: Graph) -> None:
     if len(inputs) != 3 or any(size > limit for size, limit in zip(logits[1:], inputs[1:], strict=True)):
         raise NetspecError(
             f"{graph.name}: logits of {logits[1:]} positions are no map of the pixels of an input of {list(inputs)}",
-            "a mask is cut to the size of the output: it may be as large as the input, or smaller",
+            "masks are cropped to the size of the output, which may be as large as the input, or smaller",
         )
     fields = {row.name: row.receptive_field for row in analyze(graph).rows}
     field = fields.get(graph.outputs[0])
     if field is not None and not field.whole and not all(ONE_PIXEL[0] < step < ONE_PIXEL[1] for step in field.step):
         step = "x".join(f"{float(each):g}" for each in field.step)
         raise NetspecError(
-            f"{graph.name}: its logits {logits[1]}x{logits[2]} stand for every {step} pixels of the input, and a mask "
-            "has one label a pixel",
+            f"{graph.name}: each of its {logits[1]}x{logits[2]} logits stands for {step} pixels of the input, and a "
+            "mask has a label for each pixel",
             "enlarge them at the end: `{op: resize, ...}` or `conv_transpose2d`",
         )
 

@@ -37,7 +37,7 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
     if differ:
         raise WeightsError(
             f"{folder.path} is another run than the one asked for:\n  " + "\n  ".join(differ),
-            f"a run continues as it began; another one can begin with its weights: --weights {folder.last}",
+            f"resume it with the settings it began with, or begin another with its weights: --weights {folder.last}",
         )
 
 

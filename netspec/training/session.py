@@ -137,7 +137,7 @@ class Session:
         if position.step > steps:
             raise NetspecError(
                 f"the run has taken {counted(position.step, 'step')}, and its recipe has {steps:,} now",
-                "a run is continued by one that is as long, or longer: training.epochs or training.steps",
+                "a run can be made longer, but not shorter: set training.epochs or training.steps accordingly",
             )
 
     def _loop(self, batches: Batches, observers: Observers, stop: StopSignals) -> Loop:

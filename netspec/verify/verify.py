@@ -23,7 +23,7 @@ from netspec.verify.training.case import graph_to_train
 
 Progress = Callable[[str], None]
 NEEDS_TWO = "gradients are compared between two backends that train in float64"
-NEEDS_ONE = "training is compared of backends that train in float64"
+NEEDS_ONE = "training is compared between backends that train in float64"
 
 
 def verify(
@@ -200,7 +200,7 @@ def _notes(backends: Sequence[Backend], cases: Sequence[Case], graph: Graph) -> 
         f"{b.name} computes in {', '.join(sorted(b.dtypes))} only" for b in backends if DType.FLOAT64 not in b.dtypes
     ]
     if all(case.graph.inputs == graph.inputs for case in cases):
-        notes.append("it takes no other size of input, so none was tried")
+        notes.append("the network takes no other input size, so none was tried")
     return notes
 
 

@@ -35,7 +35,7 @@ def test_of_two_runs_that_find_the_same_folder_free_each_has_one(tmp_path: Path)
         assert [own.path.name, other.path.name] == ["small", "small-2"]
     named = partial(new_folder, tmp_path, "mine", named=True)
     found = named()
-    with claimed(found, named), pytest.raises(NetspecError, match="there already"), claimed(found, named):
+    with claimed(found, named), pytest.raises(NetspecError, match="exists already"), claimed(found, named):
         pass
 
 

@@ -240,7 +240,7 @@ def test_a_name_that_nobody_gave_is_numbered_and_the_newest_is_continued(run: Ru
 
 def test_a_name_that_is_taken_is_an_error(run: Run) -> None:
     run(name="mine", settings=("training.epochs=1",))
-    with pytest.raises(NetspecError, match="this run is there already"):
+    with pytest.raises(NetspecError, match="this run exists already"):
         run(name="mine")
 
 

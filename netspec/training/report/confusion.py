@@ -46,18 +46,18 @@ def _heat_map(confusion: NDArray[np.int64], classes: Sequence[str]) -> Iterator[
     for index, name in enumerate(classes):
         total = int(totals[index])
         cells = [_cell(int(count), total, name, classes[k], index == k) for k, count in enumerate(confusion[index])]
-        found = _percent(confusion[index, index] / total) if total else "–"
+        recall = _percent(confusion[index, index] / total) if total else "–"
         head = element("th", name, scope="row", title=name)
-        rows.append(element("tr", head, *cells, element("td", found, class_="found")))
+        rows.append(element("tr", head, *cells, element("td", recall, class_="recall")))
     names = [element("th", element("span", name), scope="col", title=name) for name in classes]
     table = element(
         "table",
-        element("thead", element("tr", element("td"), *names, element("th", "found", scope="col"))),
+        element("thead", element("tr", element("td"), *names, element("th", "recall", scope="col"))),
         element("tbody", *rows),
         class_=_density(classes),
     )
     yield element("div", table, class_="scroll", tabindex="0")
-    yield element("p", "Rows are true classes, columns what they were taken for.", class_="note")
+    yield element("p", "Rows are true classes, columns predicted classes.", class_="note")
 
 
 def _density(classes: Sequence[str]) -> str:
@@ -77,7 +77,7 @@ def _cell(count: int, total: int, true: str, predicted: str, right: bool) -> Ele
         f"{count}",
         class_=f"{'right' if right else 'wrong'}{' deep' if depth > 0.5 else ''}",
         style=f"--depth:{depth:.3f}",
-        title=f"{true} taken for {predicted}: {count} of {total}",
+        title=f"{true} predicted as {predicted}: {count} of {total}",
     )
 
 
@@ -87,7 +87,7 @@ def _worst_pairs(confusion: NDArray[np.int64], classes: Sequence[str], counted: 
     order = np.argsort(-wrong, axis=None, kind="stable")[:PAIRS]
     pairs = [(int(k) // len(classes), int(k) % len(classes)) for k in order if wrong.flat[k]]
     if not pairs:
-        yield element("p", "No class was taken for another.", class_="note")
+        yield element("p", "No class was predicted as another.", class_="note")
         return
     totals = confusion.sum(axis=1)
     most = max(wrong[a, b] / totals[a] for a, b in pairs)
@@ -99,7 +99,7 @@ def _worst_pairs(confusion: NDArray[np.int64], classes: Sequence[str], counted: 
         rows.append(
             element("tr", element("th", classes[a], scope="row"), element("td", classes[b]), count, element("td", bar))
         )
-    head = ("true", "taken for", counted, "")
+    head = ("true", "predicted", counted, "")
     table = element(
         "table",
         element("thead", element("tr", *(element("th", text, scope="col") for text in head))),
@@ -107,7 +107,7 @@ def _worst_pairs(confusion: NDArray[np.int64], classes: Sequence[str], counted: 
         class_="pairs",
     )
     yield element("div", table, class_="scroll", tabindex="0")
-    yield element("p", f"The {len(pairs)} pairs that are confused most, of {len(classes):,} classes.", class_="note")
+    yield element("p", f"The {len(pairs)} most confused pairs of {len(classes):,} classes.", class_="note")
 
 
 def _percent(share: float) -> str:

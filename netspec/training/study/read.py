@@ -80,7 +80,7 @@ def _check_names(document: MappingNode, problems: Problems) -> None:
 
 def _check_seeds(document: MappingNode, entry: StudyEntry, problems: Problems) -> None:
     if len(set(entry.seeds)) < len(entry.seeds):
-        problems.add(document.entries["seeds"].value.at, "a seed stands here twice: its run would be the same")
+        problems.add(document.entries["seeds"].value.at, "a seed is listed twice: both runs would be the same")
 
 
 def _mapping(document: DocumentNode, *path: str) -> Mapping[str, Entry]:

@@ -90,8 +90,8 @@ def compare_training(
                     divergences.setdefault(names, pair.divergence)
         proof.divergences.extend(without_consequences(divergences))
     alone = (
-        f"{backends[0].name} is the only one here that trains in float64: its updates are compared with {NUMPY}'s, its "
-        "losses and running statistics with none"
+        f"{backends[0].name} is the only one here that trains in float64: its updates are compared with {NUMPY}'s, and "
+        "its losses and running statistics are not compared"
     )
     proof.notes.append("training in float32 is at a tenth of these rates" if len(backends) > 1 else alone)
     return proof
@@ -229,7 +229,7 @@ class Lockstep:
         errors_of_pairs = {} if rounding.lost is not None else self._errors(first, losses)
         limits = rounding.tolerances
         if any(_exceed(errors, limits) for errors in errors_of_pairs.values()):
-            report = partial(progress, f"{self._stage(first, step)}, and again, to see what rounding becomes")
+            report = partial(progress, f"{self._stage(first, step)}, repeated to measure the effect of rounding")
             state = self._states[first] if self._compares_state else None
             limits = rounding.limits(step, losses[first], state, report)
         for pair, errors in errors_of_pairs.items():

@@ -118,13 +118,13 @@ class Rounding:
             if limit > tolerance
         ]
         note = (
-            f"this network multiplies rounding: {share:.0e} of its weights became {' and '.join(effects)} in "
-            f"{self._dtype}"
+            f"this network amplifies rounding: a change of its weights by {share:.0e} became {' and '.join(effects)} "
+            f"in {self._dtype}"
         )
         if self.lost is not None:
             return [f"{note}; nothing is compared from step {self.lost + 1} on"]
         if self.since is not None:
-            note += f"; runs may be as far apart, and after step {self.since + 1} each step is from one state"
+            note += f"; runs may differ as much, and after step {self.since + 1} each step starts from a common state"
         return [note]
 
     def close(self) -> None:

@@ -80,4 +80,4 @@ def _only_in_training(case: TrainingCase) -> str:
     causes += ["label smoothing"] if case.recipe.loss.label_smoothing else []
     causes += ["shares of mixed labels"] if any(case.recipe.augmentation.mixes) else []
     causes += ["color shifts"] if case.normalization is not None else []
-    return "what training alone does: " + ", ".join([*causes, "the loss and what it is divided by"])
+    return "something that only training does: " + ", ".join([*causes, "the loss or its divisor"])
