@@ -16,6 +16,8 @@ from netspec.files import write_whole
 from netspec.training.lock import lock
 
 FLOAT = 4  # bytes
+# The temporary files of `write_whole`, `.spec-x3f_9a0b.yaml`; and the probe of `require_room`.
+UNFINISHED = re.compile(r"\..*-[a-z0-9_]{8}(\.\w+)?|\.probe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,11 @@ class RunFolder:
         return self.path / "report.html"
 
     def remove_unfinished(self) -> None:
-        """Remove the temporary files of a killed process: hidden files that were never renamed to their final name."""
+        """Remove the temporary files of a killed process, but no other hidden files, which are the user's."""
         for folder in (self.path, self.last.parent):
-            for leftover in folder.glob(".*"):
-                if leftover.is_file():
-                    leftover.unlink()
+            for path in folder.glob(".*"):
+                if path.is_file() and UNFINISHED.fullmatch(path.name):
+                    path.unlink()
 
 
 def require_name(name: str) -> str:
@@ -169,7 +171,7 @@ def _created(folder: RunFolder, find_again: Callable[[], RunFolder]) -> RunFolde
             else:
                 return folder
     except OSError as error:
-        reason = f"cannot write {folder.path}: {error.strerror}"
+        reason = f"cannot write {error.filename or folder.path}: {error.strerror}"
         raise NetspecError(reason, "choose another place with --out") from error
 
 
@@ -194,6 +196,8 @@ def _locked(path: Path) -> Iterator[bool]:
 def require_room(folder: RunFolder, elements: int, slots: int) -> None:
     """Require disk space for three checkpoints: the last, the best, and the one being written.
 
+    Those that the folder already has count as well, so that a run can be resumed on a nearly full disk.
+
     Args:
         folder: the run folder; its subfolder for checkpoints is created.
         elements: the number of elements of all weights.
@@ -204,10 +208,11 @@ def require_room(folder: RunFolder, elements: int, slots: int) -> None:
     """
     probe = write_whole(folder.path / "checkpoints" / ".probe", "")
     probe.unlink()
-    needed, free = 3 * elements * (1 + slots) * FLOAT, shutil.disk_usage(folder.path).free
+    existing = sum(path.stat().st_size for path in (folder.last, folder.best) if path.is_file())
+    needed, free = 3 * elements * (1 + slots) * FLOAT - existing, shutil.disk_usage(folder.path).free
     if free < needed:
         raise NetspecError(
             f"{folder.path}: its disk has {free / 2**20:,.1f} MiB left, and the checkpoints of this run take "
-            f"{needed / 2**20:,.1f} MiB",
+            f"{needed / 2**20:,.1f} MiB" + (" more" if existing else ""),
             "free some space, or choose another place with --out",
         )

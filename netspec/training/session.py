@@ -105,9 +105,9 @@ class Session:
 
     def _write_spec(self, folder: RunFolder) -> None:
         """Write the first files of the run, once the disk is known to have room for its checkpoints."""
+        folder.remove_unfinished()
         elements = sum(weight.size for weight in self.material.graph.weights.values())
         require_room(folder, elements, len(slot_names(self.material.recipe)))
-        folder.remove_unfinished()
         write_whole(folder.spec, write_spec(self.material.spec))
         for name, image in mean_images(self.material.spec).items():
             write_whole(folder.path / name, write_npy(image))

@@ -53,13 +53,14 @@ class Limits:
         return max(tolerance, min(self._rounding[dtype][name], MOST[dtype]))
 
     def _measure(self, dtype: DType) -> dict[str, float]:
-        """The largest effect of several perturbations on each value."""
+        """The largest effect of several perturbations on each value, ignoring perturbed values that are not finite."""
         farthest = dict.fromkeys(self._expected, 0.0)
         for twin in range(TWINS):
             weights, inputs = (moved(arrays, dtype, UNITS, twin) for arrays in (self._weights, self._case.inputs))
             values = reference.evaluate(self._case.graph, weights, inputs)
             for name, value in values.items():
-                farthest[name] = max(farthest[name], difference_of_largest(value, self._expected[name]))
+                if np.isfinite(value).all():
+                    farthest[name] = max(farthest[name], difference_of_largest(value, self._expected[name]))
         return farthest
 
 

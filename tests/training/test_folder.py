@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from netspec.errors import NetspecError
-from netspec.training.folder import RunFolder, claimed, existing_folder, new_folder
+from netspec.files import write_whole
+from netspec.training.folder import RunFolder, claimed, existing_folder, new_folder, require_room
 from netspec.training.session import Outcome
 from tests.training.conftest import Recorder
 
@@ -63,8 +64,40 @@ def test_the_run_to_resume_is_the_one_begun_last_even_after_another_was_deleted(
 def test_a_folder_of_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "runs").symlink_to(tmp_path / "unmounted")
     find = partial(new_folder, tmp_path / "runs", "mine", named=True)
-    with pytest.raises(NetspecError, match=r"cannot write .*runs/mine: .*\nhint: .*--out"), claimed(find(), find):
+    with pytest.raises(NetspecError, match=r"cannot write .*runs: .*\nhint: .*--out"), claimed(find(), find):
         pass
+
+
+def test_what_a_killed_process_left_is_removed_and_files_of_the_user_are_not(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.last.parent.mkdir()
+
+    def killed(temporary: Path) -> None:
+        shutil.copy(temporary, temporary.with_name(f"{temporary.stem[:-1]}_{temporary.suffix}"))
+
+    for path in (folder.spec, folder.metrics, folder.last, tmp_path / "mean.npy"):
+        write_whole(path, killed)
+    assert len(list(tmp_path.rglob(".*"))) == 4
+    kept = {tmp_path / ".gitignore", tmp_path / ".pre-commit-config.yaml", folder.spec, folder.metrics, folder.last}
+    for path in kept:
+        path.touch()
+    folder.remove_unfinished()
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept | {tmp_path / "mean.npy"}
+
+
+def test_the_checkpoints_of_a_run_count_for_the_room_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=10_000))
+    folder = RunFolder(tmp_path)
+    with pytest.raises(NetspecError, match="the checkpoints of this run take"):
+        require_room(folder, elements=1000, slots=1)
+    for path in (folder.last, folder.best):
+        path.write_bytes(bytes(8000))
+    require_room(folder, elements=1000, slots=1)  # a third one, to be written, still fits
+    with pytest.raises(NetspecError, match=r"take .* MiB more"):
+        require_room(folder, elements=1200, slots=1)
 
 
 def test_what_another_process_trains_is_not_continued(tmp_path: Path) -> None:
