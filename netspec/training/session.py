@@ -77,9 +77,7 @@ class Session:
             with StopSignals() as stop:
                 try:
                     position = self._loop(batches, observers, stop).finish(position)
-                    if self.material.splits.validation is not None:
-                        views = self.material.recipe.evaluation.views
-                        scores = self._score(self.material.splits.validation, views, lambda _: None, observers)
+                    scores = self._final_scores(position, observers, stop)
                 except StopRequested as request:
                     # `received` is None if only another process got a signal; which one it was is unknown here.
                     position, stopped = request.position, stop.received or Signals.SIGTERM
@@ -90,6 +88,18 @@ class Session:
             if self.folder is not None and state is not None:
                 write_run_report(self.folder, self.material, self.backend, self.trainer, state.weights, scores)
         return Outcome(self.folder, position, scores, stopped)
+
+    def _final_scores(self, position: Position, observers: Observers, stop: StopSignals) -> Scores | None:
+        """The scores with the recipe's views; None without a validation set. Stops like the validation of an epoch."""
+        if self.material.splits.validation is None:
+            return None
+
+        def seen(samples: int) -> None:
+            del samples
+            if stop.received is not None and self.trainer.processes == 1:
+                raise StopRequested(position)  # the last checkpoint is of this position
+
+        return self._score(self.material.splits.validation, self.material.recipe.evaluation.views, seen, observers)
 
     def _lock_notes(self) -> Iterator[str]:
         """A warning if the file system has no locks: nothing then keeps a second run out of the folder."""

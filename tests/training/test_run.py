@@ -244,6 +244,25 @@ def test_a_name_that_is_taken_is_an_error(run: Run) -> None:
         run(name="mine")
 
 
+def test_a_run_stops_while_it_scores_at_the_end(run: Run) -> None:
+    class Interrupting(Recorder):
+        def evaluating(self, done: int, samples: int) -> None:
+            if len(self.epochs) == 4:
+                progress.append(done)
+                if len(progress) == 1:
+                    signal.raise_signal(signal.SIGINT)
+
+    progress: list[int] = []
+    stopped = run(name="mine", observer=Interrupting())
+    assert (stopped.stopped, stopped.scores, len(progress)) == (signal.SIGINT, None, 1)
+    assert stopped.folder is not None
+    assert not stopped.folder.report.exists()
+    resumed = run(name="mine", resume=True)
+    assert resumed.position.step == stopped.position.step == 4 * STEPS
+    assert resumed.scores is not None
+    assert stopped.folder.report.exists()
+
+
 def test_there_must_be_something_to_resume(run: Run) -> None:
     run(name="mine", settings=("training.epochs=1",))
     with pytest.raises(NetspecError, match="no run to continue") as caught:
