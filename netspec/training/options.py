@@ -17,8 +17,8 @@ class TrainOptions:
 
     Attributes:
         data: `digits`, a local path, or a URL that fsspec opens.
-        validation: a separate validation set, for `data` that has no validation part itself.
-        holdout: the share of `data` to hold back for validation instead, for such data.
+        validation: a separate validation set, if `data` has no validation part.
+        holdout: the share of `data` to hold back for validation, if there is neither; 0.1 by default.
         name: the name of the run; by default the spec's, with a number added if that name is taken.
         out: the folder of all runs.
         resume: whether to continue the run of this name.

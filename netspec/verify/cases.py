@@ -1,4 +1,4 @@
-"""Weights and inputs for checks, at the scale for which the network is made, so that a wrong function shows."""
+"""Random weights and inputs for checks, at a realistic scale, so that a wrong function shows."""
 
 from __future__ import annotations
 
