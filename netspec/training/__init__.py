@@ -1,1 +1,1 @@
-"""Training: the recipe run over data, the same in every backend that trains."""
+"""Training: one loop runs a spec's recipe over data, identically in every backend that can train."""

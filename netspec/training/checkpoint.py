@@ -1,4 +1,4 @@
-"""The state of a run in one safetensors file: canonical, so that any backend that trains continues from it."""
+"""Checkpoints: the state of a run in one safetensors file, canonical, so that any backend can resume from it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What the steps of an epoch have added up to so far."""
+    """Running totals over the steps of the current epoch."""
 
     loss: float = 0.0
     wrong: float = 0.0
     samples: int = 0
 
     def plus(self, loss: float, wrong: float, samples: int) -> Sums:
-        """With another step, whose `loss` is the mean over its samples."""
+        """The totals with another step added, whose `loss` is the mean over its samples."""
         return Sums(self.loss + loss * samples, self.wrong + wrong, self.samples + samples)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands, apart from its arrays. With the seed it decides every batch, crop and mask that follows.
+    """The progress of a run, apart from its arrays. With the seed it determines all further batches, crops and masks.
 
     Attributes:
-        step: optimizer steps taken; the next one is the step of this number.
-        epoch: what the steps of the epoch under way add up to.
-        plateau: the schedule's memory.
-        best_error: the lowest validation error (without validation, training error) so far; None before the first.
+        step: optimizer steps taken, which is also the index of the next step.
+        epoch: totals over the steps of the current epoch.
+        plateau: the state of a plateau schedule.
+        best_error: the lowest validation error so far (training error without a validation set); None before the first.
         best_epoch: the epoch that reached it, counted from 1.
-        seconds: spent training, over all sessions.
+        seconds: time spent training, over all sessions.
     """
 
     step: int = 0
@@ -57,13 +57,13 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What has to be the same for a run to be continued.
+    """The identity of a run: what must be the same when it is resumed.
 
     Attributes:
-        recipe: as JSON has it.
-        data: the fingerprint of what is trained on.
-        exact: whether dropout masks are those that all backends share.
-        validation: the fingerprint of what is validated on, empty without; None in checkpoints that do not say.
+        recipe: the recipe as JSON.
+        data: the fingerprint of the training set.
+        exact: whether dropout masks come from the stream that all backends share.
+        validation: the fingerprint of the validation set, empty without one; None if the checkpoint does not record it.
     """
 
     recipe: dict[str, Any]
@@ -73,14 +73,14 @@ class Run:
 
 
 def save_checkpoint(path: Path, graph: Graph, state: TrainingState, position: Position, run: Run) -> Path:
-    """Write a checkpoint; it takes its name only when it is whole and on the disk.
+    """Write a checkpoint atomically: the file gets its name only once it is complete and on the disk.
 
     Raises:
         NetspecError: the file cannot be written.
     """
     arrays = dict(state.weights)
-    for slot, of_weights in state.slots.items():
-        arrays |= {f"{slot}{SLOT}{name}": array for name, array in of_weights.items()}
+    for slot, slot_arrays in state.slots.items():
+        arrays |= {f"{slot}{SLOT}{name}": array for name, array in slot_arrays.items()}
     metadata = {
         "spec": graph.name,
         "spec_hash": spec_hash(graph),
@@ -96,7 +96,7 @@ def load_checkpoint(path: Path, graph: Graph, recipe: Recipe) -> tuple[TrainingS
     """Read a checkpoint of this network and optimizer.
 
     Raises:
-        WeightsError: no such file, damaged, no checkpoint, or of another network or optimizer.
+        WeightsError: the file is missing, damaged or no checkpoint, or belongs to another network or optimizer.
     """
     arrays, metadata = read_arrays(path)
     if metadata.get("checkpoint") != VERSION:

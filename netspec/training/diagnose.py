@@ -1,4 +1,4 @@
-"""Where a loss that is not finite comes from: the first weight or activation that is not finite either."""
+"""Diagnosis of a loss that is NaN or infinite: the first weight, input or activation that is not finite."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from netspec.graph import Graph
 from netspec.lowering import Backend, Batch, Normalization
 from netspec.ops.base import Array, Weights
 from netspec.training.network import network_inputs
+from netspec.words import counted
 
 REMEDY = (
     "try a lower training.optimizer.learning_rate, a training.warmup, or training.clip_gradient_norm: "
@@ -29,31 +30,29 @@ def diverged(
     batches: tuple[Batch, ...],
     normalization: Normalization | None,
 ) -> DivergedError:
-    """The error that says where it began, looked for with the weights and the batches of the step.
+    """Return an error that names the origin of the divergence, found from the weights and the batches of the step.
 
     Args:
-        step: counted from 1.
-        loss: NaN or infinite.
+        step: the step, counted from 1.
+        loss: the loss, NaN or infinite.
         graph: the training graph.
-        backend: computes the activations, as it computed the loss.
-        weights: canonical, as they were before the step.
-        batches: the samples of the step; none where the loss is that of the validation after it.
-        normalization: of images; None for features.
+        backend: the backend that computed the loss; it computes the activations too.
+        weights: canonical weights before the step; after it if the loss is that of a validation.
+        batches: the samples of the step; empty if the loss is that of the validation after it.
+        normalization: the normalization of images; None for features.
     """
-    where = _bad_weight(weights)
-    if not where and not batches:
-        where = "the weights that it left are finite, and so large that the validation overflows"
-    where = where or _bad_activation(graph, backend, weights, batches, normalization)
-    return DivergedError(
-        f"the loss became {loss} in step {step}: {where or 'every activation is finite, the logits too large for it'}",
-        REMEDY,
-    )
+    cause = _bad_weight(weights)
+    if not cause and not batches:
+        cause = "the weights after it are finite, but so large that the validation overflows"
+    cause = cause or _bad_activation(graph, backend, weights, batches, normalization)
+    cause = cause or "every activation is finite, but the logits are too large for the loss"
+    return DivergedError(f"the loss became {loss} in step {step}: {cause}", REMEDY)
 
 
 def _bad_weight(weights: Weights) -> str:
     for name, array in weights.items():
         if not np.isfinite(array).all():
-            return f"the weight {name} went bad in an update before: it holds {_kinds(array)}"
+            return f"the weight {name} went bad in an earlier update: it holds {_kinds(array)}"
     return ""
 
 
@@ -69,14 +68,14 @@ def _bad_activation(
         inputs = network_inputs(batch.inputs, batch.shifts, normalization)
         bad = np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))
         if len(bad):
-            return f"the data is: {len(bad)} of its samples hold {_kinds(inputs[bad])}"
-        found = model.forward_training({graph.inputs[0].name: inputs})
+            return f"the data hold {_kinds(inputs[bad])}, in {counted(len(bad), 'sample')} of the step"
+        outputs = model.forward_training({graph.inputs[0].name: inputs})
         for node in graph.nodes:
-            if not np.isfinite(found[node.name]).all():
-                largest = max(_largest(found.get(name, inputs)) for name in node.inputs)
+            if not np.isfinite(outputs[node.name]).all():
+                largest = max(_largest(outputs.get(name, inputs)) for name in node.inputs)
                 return (
-                    f"the output of {node.name} ({node.op.kind}) is the first to hold {_kinds(found[node.name])}; "
-                    f"what it reads reaches {largest:.3g}"
+                    f"the output of {node.name} ({node.op.kind}) is the first to hold {_kinds(outputs[node.name])}; "
+                    f"its input reaches {largest:.3g}"
                 )
     return ""
 

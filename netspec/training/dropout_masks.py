@@ -1,4 +1,4 @@
-"""Dropout masks that every backend shares: drawn from a counter-based stream, not by the framework."""
+"""Dropout masks that all backends share, drawn from a counter-based stream instead of by the framework."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from netspec.weights import stream
 
 
 def with_masks(graph: Graph, batches: tuple[Batch, ...], seed: int, step: int) -> tuple[Batch, ...]:
-    """The batches of an optimizer step with what each node that drops keeps in it.
+    """The batches of an optimizer step, with a mask for every dropout node.
 
-    A mask depends on the seed, the step, the node and the sample's row among all of the step: not on how the step is
-    cut into batches or ranks, nor on other nodes.
+    A mask depends on the seed, the step, the node and the sample's row within the step, but not on the division of the
+    step into batches and ranks, nor on other nodes.
     """
     rows = 1 + max((int(batch.rows.max()) for batch in batches if len(batch.rows)), default=-1)
     drawn = {

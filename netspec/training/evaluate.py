@@ -1,4 +1,4 @@
-"""How well trained weights do on data, in any backend: `netspec eval`."""
+"""Evaluation of trained weights on a dataset, in any backend: `netspec eval`."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from netspec.weights import load_weights
 from netspec.words import counted
 
 ONNX = ".onnx"
-ONE_VIEW: tuple[Views, ...] = (1,)  # of features, and of what has masks
-BATCH = 64  # images, views counted
-# float32: logits of different frameworks are within 1e-5 of the largest, and a mean of losses is nearer still.
+ONE_VIEW: tuple[Views, ...] = (1,)  # for features, and for images with masks
+BATCH = 64  # images in a batch, counting each view
+# Tolerance for losses, float32: frameworks' logits agree within 1e-5 of the largest, and mean losses more closely.
 AGREEMENT = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The scores of one backend, with one number of views."""
+    """The scores of one backend with one number of views."""
 
     backend: str
     views: int
@@ -47,16 +47,19 @@ class Evaluation:
 def evaluation_set(
     url: str, *, holdout: float | None, seed: int, on_bad_sample: OnBadSample
 ) -> tuple[Dataset, tuple[str, ...]]:
-    """What is evaluated of a set: its validation part; of an undivided one what `holdout` holds back, or all.
+    """The part of a dataset to evaluate: its validation part; if undivided, the held-back share, or else all of it.
 
     Args:
-        url: as `open_data` takes it.
-        holdout: as in the training whose weights are evaluated.
-        seed: the recipe's, from which that training drew what it held back.
+        url: the dataset, as `open_data` takes it.
+        holdout: the share held back in the training run whose weights are evaluated.
+        seed: the seed of that run's recipe, with which the held-back samples were drawn.
         on_bad_sample: whether samples that cannot be used are fatal.
 
     Returns:
-        The set, and what a reader of the figures has to know of it.
+        The dataset, and notes for the reader of its scores.
+
+    Raises:
+        NetspecError: the data cannot be read, or `holdout` is given for data that have a validation part.
     """
     findings = Findings()
     splits = open_parts(url, findings)
@@ -67,9 +70,9 @@ def evaluation_set(
             raise NetspecError(f"{url} is divided: its validation part is evaluated", "leave out --holdout")
         return splits.validation, notes
     if holdout:
-        held = hold_back(splits, holdout, seed)
-        if held.validation is not None:
-            return held.validation, (*notes, *held.notes)
+        divided = hold_back(splits, holdout, seed)
+        if divided.validation is not None:
+            return divided.validation, (*notes, *divided.notes)
     return splits.training, (*notes, f"all {len(splits.training):,} samples of {url} are evaluated: it is not divided")
 
 
@@ -84,17 +87,18 @@ def evaluate(
     skipped: Callable[[str], None] = lambda _: None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Evaluation]:
-    """Score weights on a set in every backend, with each number of views.
+    """Score weights on a dataset in every backend, with each number of views.
 
     Args:
         graph: the network.
-        weights: canonical safetensors; or the `.onnx` that `netspec build` wrote, which onnxruntime runs as it is.
-        backends: what computes.
-        dataset: images, or features, which have one view; so have images with masks.
-        views: 1 for the centre, 10 for the paper's ten.
-        on_bad_sample: what to do with an image that cannot be read.
-        skipped: called with what is wrong with a sample, each time that one is left out.
-        progress: called with what is about to be done.
+        weights: a safetensors file of canonical weights; or an `.onnx` file that `netspec build` wrote, which
+            onnxruntime runs unchanged.
+        backends: the backends that compute the logits.
+        dataset: images or features. Features, and images with masks, have one view.
+        views: the numbers of views: 1 for the center crop, 10 for ten-crop evaluation.
+        on_bad_sample: whether an image that cannot be read is fatal or skipped.
+        skipped: called for each skipped sample with a description of what is wrong with it.
+        progress: called with a description of the current work.
 
     Raises:
         NetspecError: the network is no classifier of these samples, weights or samples cannot be read, or a
@@ -104,39 +108,40 @@ def evaluate(
     require_classes(logits, dataset)
     preprocessing = image_preprocessing(logits) if dataset.images else None
     shape = logits.inputs[0].type.features
-    figures = normalization(preprocessing, shape) if preprocessing else None
+    normalized = normalization(preprocessing, shape) if preprocessing else None
     rule = map_rule(logits)
     batches = partial(
         evaluation_batches, dataset, shape, preprocessing, on_bad_sample=on_bad_sample, skipped=skipped, rule=rule
     )
     if rule is not None or not dataset.images:
         if 1 not in views:
-            of = "features" if rule is None else "an image with a mask, which is scored whole"
-            raise NetspecError(f"{dataset.origin}: expected one view of {of}, received {views[0]}", "leave out --views")
+            samples = "features" if rule is None else "an image with a mask, which is scored whole"
+            message = f"{dataset.origin}: expected one view of {samples}, received {views[0]}"
+            raise NetspecError(message, "leave out --views")
         views = ONE_VIEW
-    found = []
+    evaluations = []
     for backend in backends:
-        predict = _predictor(graph, logits, weights, backend, figures, progress)
+        predict = _predictor(graph, logits, weights, backend, normalized, progress)
         for number in views:
-            scored = batches(number, max(1, BATCH // number))
-            seen = _Told(progress, f"{backend.name}, {counted(number, 'view')}", len(dataset))
-            found.append(Evaluation(backend.name, number, score(predict, scored, classes_of(logits), seen=seen)))
-    return found
+            seen = _SampleCounter(progress, f"{backend.name}, {counted(number, 'view')}", len(dataset))
+            scores = score(predict, batches(number, max(1, BATCH // number)), classes_of(logits), seen=seen)
+            evaluations.append(Evaluation(backend.name, number, scores))
+    return evaluations
 
 
-class _Told:
-    """Tells how many samples have been scored."""
+class _SampleCounter:
+    """Reports the number of samples scored so far."""
 
-    def __init__(self, progress: Callable[[str], None], what: str, samples: int) -> None:
-        self._progress, self._what, self._samples, self._done = progress, what, samples, 0
+    def __init__(self, progress: Callable[[str], None], title: str, samples: int) -> None:
+        self._progress, self._title, self._samples, self._done = progress, title, samples, 0
 
     def __call__(self, samples: int) -> None:
         self._done += samples
-        self._progress(f"{self._what}: {self._done:,} of {self._samples:,}")
+        self._progress(f"{self._title}: {self._done:,} of {self._samples:,}")
 
 
 def disagreements(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Where a backend's loss is not that of the first one with as many views."""
+    """A message for each evaluation whose loss differs from that of the first one with the same number of views."""
     first: dict[int, Evaluation] = {}
     problems = []
     for evaluation in evaluations:
@@ -155,38 +160,38 @@ def _predictor(
     logits: Graph,
     weights: Path,
     backend: Backend,
-    figures: Normalization | None,
+    normalized: Normalization | None,
     progress: Callable[[str], None],
 ) -> Predict:
-    """Logits of pixels or features, by a backend's model or by an ONNX file."""
+    """The function that computes logits from pixels or features, by a backend's model or by an ONNX file."""
     progress(f"loading {backend.name}")
     name = graph.inputs[0].name
     if weights.suffix == ONNX:
-        model = find_backend("onnx").open(weights)
-        found = (model.input_shape, *model.output_shapes.values())
+        saved = find_backend("onnx").open(weights)
+        received = (saved.input_shape, *saved.output_shapes.values())
         expected = tuple(graph.type_of(value).features for value in (name, *graph.main))
-        if found != expected:
+        if received != expected:
             raise NetspecError(
-                f"{weights}: computes {_shapes(found)}, and {graph.name} {_shapes(expected)}",
+                f"{weights}: computes {_shapes(received)}, and {graph.name} {_shapes(expected)}",
                 "it was built from another spec",
             )
         probabilities = logits.outputs[0] != graph.main[0]
 
-        def run(inputs: NDArray[Any]) -> Array:
-            (values,) = model(network_inputs(inputs, None, figures)).values()
+        def predict_saved(inputs: NDArray[Any]) -> Array:
+            (values,) = saved(network_inputs(inputs, None, normalized)).values()
             return np.log(np.maximum(values, np.finfo(np.float32).tiny)) if probabilities else values
 
-        return run
+        return predict_saved
     backend.require()
-    loaded = backend.load(backend.lower(logits), load_weights(weights, logits))
+    model = backend.load(backend.lower(logits), load_weights(weights, logits))
 
-    def forward(inputs: NDArray[Any]) -> Array:
-        return loaded.forward({name: network_inputs(inputs, None, figures)})[logits.outputs[0]]
+    def predict(inputs: NDArray[Any]) -> Array:
+        return model.forward({name: network_inputs(inputs, None, normalized)})[logits.outputs[0]]
 
-    return forward
+    return predict
 
 
 def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
-    """An input's and the outputs', `[3, 32, 32] → [10]`."""
-    first, *others = map(list, shapes)
-    return f"{first} → {', '.join(map(str, others))}"
+    """The shapes of an input and the outputs, `[3, 32, 32] → [10]`."""
+    inputs, *outputs = map(list, shapes)
+    return f"{inputs} → {', '.join(map(str, outputs))}"

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and who listens: a progress bar, a metrics file, TensorBoard."""
+"""The events of a training run, and the interface of its observers: progress bar, metrics file, TensorBoard."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """After an optimizer step.
+    """The event after an optimizer step.
 
     Attributes:
-        step: steps taken, this one included.
-        epoch: of the data, with its fraction.
-        loss, error: the mean loss over the step's samples, and the share of them, or of their pixels, whose best class
-            was wrong.
+        step: the number of steps taken, including this one.
+        epoch: the number of epochs taken, as a fraction.
+        loss: the mean loss over the step's samples.
+        error: the share of the samples, or in segmentation of their pixels, that were classified wrongly.
         rate: the learning rate of the step.
-        images_per_second: samples trained on, lately. Units: 1 / s.
-        seconds: since the run began, over all sessions.
+        images_per_second: the recent training speed. Units: samples per second.
+        seconds: time spent training, over all sessions.
     """
 
     step: int
@@ -31,13 +31,15 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class EpochDone:
-    """After an epoch and its validation. Errors are shares; None where there is no validation set.
+    """The event after an epoch and its validation. Errors are shares of 1. Fields are None without a validation set.
 
     Attributes:
-        epoch: counted from 1.
-        step: optimizer steps taken.
-        best: whether no epoch before had a lower error.
-        validation_mean_iou: of segmentation networks, whose errors are of pixels.
+        epoch: the number of the epoch, counted from 1.
+        step: the number of optimizer steps taken.
+        rate: the learning rate of the epoch's last step.
+        seconds: time spent training, over all sessions.
+        best: whether the error is lower than in all epochs before.
+        validation_mean_iou: the mean intersection over union, of segmentation networks only.
     """
 
     epoch: int
@@ -54,60 +56,60 @@ class EpochDone:
 
 
 class Observer:
-    """Listens to a run. What inherits it does nothing at events that it does not mention."""
+    """The base class of observers of a run. Each method is called at one kind of event, and does nothing by default."""
 
     def note(self, text: str) -> None:
-        """A fact that a reader of the log has to know."""
+        """Called with a note for the reader of the log, such as a skipped sample."""
 
     def started(self, steps: int, done: int, steps_per_epoch: int) -> None:
-        """The first step is about to be taken, of so many, with so many done before."""
+        """Called before the first step, with the total number of steps and the number taken in earlier sessions."""
 
     def step(self, event: StepDone) -> None:
-        """An optimizer step was taken."""
+        """Called after an optimizer step."""
 
     def evaluating(self, done: int, samples: int) -> None:
-        """So many of the validation samples have been scored."""
+        """Called during validation, when `done` of this process's `samples` have been scored."""
 
     def epoch(self, event: EpochDone) -> None:
-        """An epoch is over."""
+        """Called after an epoch and its validation."""
 
     def close(self) -> None:
-        """The run is over, or has failed."""
+        """Called once, when the run has ended or failed."""
 
 
 class Observers(Observer):
-    """Several listeners as one."""
+    """An observer that passes every event on to several others."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
     def note(self, text: str) -> None:
-        """To all."""
+        """Notify all observers."""
         for observer in self._observers:
             observer.note(text)
 
     def started(self, steps: int, done: int, steps_per_epoch: int) -> None:
-        """To all."""
+        """Notify all observers."""
         for observer in self._observers:
             observer.started(steps, done, steps_per_epoch)
 
     def step(self, event: StepDone) -> None:
-        """To all."""
+        """Notify all observers."""
         for observer in self._observers:
             observer.step(event)
 
     def evaluating(self, done: int, samples: int) -> None:
-        """To all."""
+        """Notify all observers."""
         for observer in self._observers:
             observer.evaluating(done, samples)
 
     def epoch(self, event: EpochDone) -> None:
-        """To all."""
+        """Notify all observers."""
         for observer in self._observers:
             observer.epoch(event)
 
     def close(self) -> None:
-        """To all."""
-        with ExitStack() as stack:  # where one fails, the others are closed all the same
+        """Close all observers, even if one of them fails."""
+        with ExitStack() as stack:
             for observer in self._observers:
                 stack.callback(observer.close)

@@ -1,8 +1,9 @@
-"""`runs/NAME/`: everything that a run leaves behind, and what another run continues from."""
+"""The run folder, `runs/NAME/`: all files that a run writes, and from which it can be resumed."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -15,15 +16,17 @@ from netspec.files import write_whole
 from netspec.training.lock import lock
 
 FLOAT = 4  # bytes
+# The temporary files of `write_whole`, `.spec-x3f_9a0b.yaml`; and the probe of `require_room`.
+UNFINISHED = re.compile(r"\..*-[a-z0-9_]{8}(\.\w+)?|\.probe")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where the files of a run are. Made by `new_folder` or `existing_folder`, `claimed` to be written to.
+    """The paths of a run's files. Returned by `new_folder` and `existing_folder`; `claimed` makes it safe to write to.
 
     Attributes:
-        path: of the folder.
-        locked: whether other processes are kept out of it.
+        path: the folder.
+        locked: whether a lock keeps other processes out of it.
     """
 
     path: Path
@@ -36,42 +39,42 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A line a step and an epoch."""
+        """The metrics, one JSON object a line."""
         return self.path / "metrics.jsonl"
 
     @property
     def events(self) -> Path:
-        """TensorBoard's folder."""
+        """The folder of TensorBoard's event files."""
         return self.path / "events"
 
     @property
     def last(self) -> Path:
-        """The checkpoint that `--resume` continues from."""
+        """The latest checkpoint, from which `--resume` continues."""
         return self.path / "checkpoints" / "last.safetensors"
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the lowest validation error."""
+        """The checkpoint with the lowest validation error."""
         return self.path / "checkpoints" / "best.safetensors"
 
     @property
     def report(self) -> Path:
-        """The page to look at."""
+        """The report, an HTML page."""
         return self.path / "report.html"
 
     def remove_unfinished(self) -> None:
-        """Remove what a killed process had begun to write: hidden files that never took their name."""
+        """Remove the temporary files of a killed process, but no other hidden files, which are the user's."""
         for folder in (self.path, self.last.parent):
-            for leftover in folder.glob(".*"):
-                if leftover.is_file():
-                    leftover.unlink()
+            for path in folder.glob(".*"):
+                if path.is_file() and UNFINISHED.fullmatch(path.name):
+                    path.unlink()
 
 
 def require_name(name: str) -> str:
-    """The name of a run, which names a folder in that of all runs.
+    """Return the name of a run if it is the name of one folder.
 
     Raises:
-        NetspecError: it names one elsewhere, or none.
+        NetspecError: the name is empty, or a path that leads elsewhere.
     """
     if not name or name in {".", ".."} or set(name) & {"/", "\\", "\0"}:
         raise NetspecError(
@@ -81,35 +84,37 @@ def require_name(name: str) -> str:
 
 
 def new_folder(root: Path, name: str, *, named: bool) -> RunFolder:
-    """A folder that does not exist yet: NAME, or when nobody asked for that name NAME-2, NAME-3, ….
+    """The folder of a new run: NAME, or if that exists the next of NAME-2, NAME-3, ….
+
+    Args:
+        root: the folder of all runs.
+        name: the name of the run.
+        named: whether the user chose the name, so that no number may be added to it.
 
     Raises:
-        NetspecError: it was asked for by name and is there already.
+        NetspecError: the user chose the name, and the folder exists already.
     """
-    path, number = root / name, 1
-    while path.exists() or path.is_symlink():
-        if named:
-            raise NetspecError(
-                f"{path}: this run is there already", "continue it with --resume, or give another --name"
-            )
-        number += 1
-        path = root / f"{name}-{number}"
-    return RunFolder(path)
+    path = root / name
+    if named and (path.exists() or path.is_symlink()):
+        raise NetspecError(f"{path}: this run exists already", "continue it with --resume, or give another --name")
+    return RunFolder(path if named else _numbered(root, name, _last_number(root, name) + 1))
 
 
 def existing_folder(root: Path, name: str, *, named: bool) -> RunFolder:
-    """The folder of the run to continue: NAME, or when nobody asked for that name the newest of NAME-2, NAME-3, ….
+    """The folder of the run to resume: NAME, or unless the user chose the name the last of NAME, NAME-2, NAME-3, ….
+
+    Args:
+        root: the folder of all runs.
+        name: the name of the run.
+        named: whether the user chose the name.
 
     Raises:
-        NetspecError: there is none, or it has no checkpoint.
+        NetspecError: the folder does not exist, or has no checkpoint.
     """
-    path, number = root / name, 2
-    while not named and (root / f"{name}-{number}").exists():
-        path = root / f"{name}-{number}"
-        number += 1
+    path = root / name if named else _numbered(root, name, _last_number(root, name))
     folder = RunFolder(path)
     if not folder.last.is_file():
-        runs = sorted(found.parent.parent.name for found in root.glob("*/checkpoints/last.safetensors"))
+        runs = sorted(checkpoint.parent.parent.name for checkpoint in root.glob("*/checkpoints/last.safetensors"))
         raise NetspecError(
             f"{path}: there is no run to continue" + (": it has no checkpoint yet" if path.exists() else ""),
             f"runs with a checkpoint in {root}: {', '.join(runs)}" if runs else "start one without --resume",
@@ -117,42 +122,63 @@ def existing_folder(root: Path, name: str, *, named: bool) -> RunFolder:
     return folder
 
 
-@contextmanager
-def claimed(folder: RunFolder, another: Callable[[], RunFolder] | None = None) -> Iterator[RunFolder]:
-    """A folder in which no other process trains meanwhile, where its file system has locks.
+def _numbered(root: Path, name: str, number: int) -> Path:
+    return root / (name if number <= 1 else f"{name}-{number}")
 
-    One in which nothing was written is gone afterwards.
+
+def _last_number(root: Path, name: str) -> int:
+    """The highest number among the runs NAME (which counts as 1), NAME-2, NAME-3, …; 0 if there is none.
+
+    A gap left by a deleted run does not matter, so that the run to resume is always the one begun last.
+    """
+    pattern = re.compile(rf"{re.escape(name)}(?:-([2-9]|[1-9][0-9]+))?")
+    matches = (pattern.fullmatch(path.name) for path in root.glob("*"))
+    return max((int(match[1] or 1) for match in matches if match), default=0)
+
+
+@contextmanager
+def claimed(folder: RunFolder, find_again: Callable[[], RunFolder] | None = None) -> Iterator[RunFolder]:
+    """A context that holds a run folder exclusively, if its file system has locks.
+
+    A new folder is created here. A folder in which nothing was written is removed on exit.
 
     Args:
-        folder: of a run that is there, or of a new one.
-        another: of a new run, looks for a folder again. Two commands that begin at once find the same one free: it is
-            of the command that makes it.
+        folder: the folder of the run.
+        find_again: for a new run, finds another free folder. Of two commands that start at once and find the same
+            folder free, the one that creates it gets it, and the other has to look again.
 
     Raises:
-        NetspecError: it cannot be made, or another process trains in it.
+        NetspecError: the folder cannot be created, or another process is training in it.
     """
-    while another is not None:
-        try:
-            folder.path.mkdir(parents=True)
-            break
-        except FileExistsError:
-            folder = another()
-        except OSError as error:
-            reason = f"cannot write {folder.path}: {error.strerror}"
-            raise NetspecError(reason, "choose another place with --out") from error
-    with _held(folder.path) as locked:
+    folder = _created(folder, find_again) if find_again is not None else folder
+    with _locked(folder.path) as locked:
         try:
             yield replace(folder, locked=locked)
         finally:
             for path in (folder.last.parent, folder.path):
-                with suppress(OSError):  # it holds something, or was never made
+                with suppress(OSError):  # not empty, or never created
                     path.rmdir()
 
 
+def _created(folder: RunFolder, find_again: Callable[[], RunFolder]) -> RunFolder:
+    try:
+        folder.path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                folder.path.mkdir()
+            except FileExistsError:
+                folder = find_again()
+            else:
+                return folder
+    except OSError as error:
+        reason = f"cannot write {error.filename or folder.path}: {error.strerror}"
+        raise NetspecError(reason, "choose another place with --out") from error
+
+
 @contextmanager
-def _held(path: Path) -> Iterator[bool]:
-    """Keep a folder from other processes, or tell that it cannot be locked."""
-    if sys.platform == "win32":  # which opens no folder
+def _locked(path: Path) -> Iterator[bool]:
+    """A context that locks a folder against other processes, or yields False if it cannot be locked."""
+    if sys.platform == "win32":  # where a folder cannot be opened
         yield False
         return
     handle = os.open(path, os.O_RDONLY)
@@ -160,7 +186,7 @@ def _held(path: Path) -> Iterator[bool]:
         try:
             locked = lock(handle)
         except BlockingIOError as error:
-            hint = "let it end, or stop it; then --resume goes on from there"
+            hint = "wait until it ends, or stop it and continue with --resume"
             raise NetspecError(f"{path}: another process is training this run", hint) from error
         yield locked
     finally:
@@ -168,22 +194,25 @@ def _held(path: Path) -> Iterator[bool]:
 
 
 def require_room(folder: RunFolder, elements: int, slots: int) -> None:
-    """Make the folder, and find out whether three checkpoints fit: the last, the best, and the one being written.
+    """Require disk space for three checkpoints: the last, the best, and the one being written.
+
+    Those that the folder already has count as well, so that a run can be resumed on a nearly full disk.
 
     Args:
-        folder: where to.
-        elements: of all weights.
-        slots: arrays of that size that the optimizer keeps.
+        folder: the run folder; its subfolder for checkpoints is created.
+        elements: the number of elements of all weights.
+        slots: the number of arrays that the optimizer keeps for each weight.
 
     Raises:
-        NetspecError: it cannot be written, or its disk is too full.
+        NetspecError: the folder cannot be written, or its disk is too full.
     """
     probe = write_whole(folder.path / "checkpoints" / ".probe", "")
     probe.unlink()
-    needed, free = 3 * elements * (1 + slots) * FLOAT, shutil.disk_usage(folder.path).free
+    existing = sum(path.stat().st_size for path in (folder.last, folder.best) if path.is_file())
+    needed, free = 3 * elements * (1 + slots) * FLOAT - existing, shutil.disk_usage(folder.path).free
     if free < needed:
         raise NetspecError(
             f"{folder.path}: its disk has {free / 2**20:,.1f} MiB left, and the checkpoints of this run take "
-            f"{needed / 2**20:,.1f} MiB",
-            "free some, or write elsewhere with --out",
+            f"{needed / 2**20:,.1f} MiB" + (" more" if existing else ""),
+            "free some space, or choose another place with --out",
         )

@@ -1,4 +1,4 @@
-"""Moments in which an interrupt has to wait, and processes that it is not for."""
+"""Interrupts (Ctrl-C): deferring them for a moment, and ignoring them in child processes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from multiprocessing import parent_process
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Within it an interrupt waits until the end: for what must not be left half done, a moment's work.
+    """A context in which an interrupt is deferred to the end, for short work that must not be left half done.
 
-    A thread that an interrupt parts from its pool as it starts is waited for without end when the process ends.
+    An example is the start of a thread pool: if an interrupt separates a starting thread from its pool, the process
+    waits for that thread forever at exit.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or handler is None:
@@ -31,7 +32,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """In a process that another one started: Ctrl-C is for that one, which ends this in order or by ending itself."""
+    """In a child process, ignore Ctrl-C and exit when the parent does. Shutting down in order is the parent's task."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_after_parent, daemon=True).start()
 

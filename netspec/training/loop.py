@@ -1,4 +1,4 @@
-"""The training loop, the same for every backend: steps, epochs, checkpoints, and an orderly end."""
+"""The training loop, shared by all backends: steps, epochs, checkpoints, and an orderly stop."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from netspec.training.schedule import Schedule
 from netspec.training.score import Scores
 from netspec.training.stop import StopRequested, StopSignals
 
-RECENT = 20  # steps over which the speed is taken
+RECENT = 20  # steps over which the speed is averaged
 Evaluate = Callable[[Callable[[int], None]], Scores]
 Diverged = Callable[[int, float, tuple[Batch, ...]], Exception]
 
 
 @dataclass
 class Loop:
-    """A run from a position to its end.
+    """The training loop, from a position to the end of the recipe.
 
     Attributes:
         graph: the training graph.
-        seed: of batches, augmentation and masks.
-        trainer: takes the steps.
-        batches: of each step.
-        schedule: of the learning rate.
-        folder: where checkpoints go; None in every process but the first of those that train together.
-        run: what the checkpoints say of the run.
-        observers: are notified of steps, epochs and notes.
-        evaluate: scores the validation set; None without one. It calls its argument with each number of samples done.
-        diverged: the error for a loss that is not finite.
-        exact: whether dropout masks are the shared ones.
-        checkpoint_every: optimizer steps between checkpoints, besides one an epoch.
-        stop: signals from outside.
-        threads, workers: how many read batches.
+        seed: the recipe's seed, from which dropout is drawn.
+        trainer: takes the optimizer steps.
+        batches: supplies the batches of each step.
+        schedule: the learning-rate schedule.
+        folder: the folder for checkpoints; None in every process of a distributed run but the leader.
+        run: what checkpoints record about the run.
+        observers: notified of steps, epochs and notes.
+        evaluate: scores the validation set; None without one. It calls its argument with the size of each batch scored.
+        diverged: creates the error to raise when a loss is not finite.
+        exact: whether dropout masks come from the stream that all backends share.
+        checkpoint_every: optimizer steps between checkpoints, in addition to one after each epoch.
+        stop: receives SIGINT and SIGTERM.
+        threads, workers: the number of threads, or of processes, that read batches.
     """
 
     graph: Graph
@@ -65,23 +65,23 @@ class Loop:
     _began: float = 0.0
 
     def finish(self, position: Position) -> Position:
-        """Take every step that is left.
+        """Take all remaining steps and return the final position.
 
         Raises:
-            StopRequested: a signal came; a checkpoint has been written.
+            StopRequested: a signal was received; a checkpoint has been written.
             DivergedError: the loss became NaN or infinite.
-            NetspecError: a sample or the disk failed.
+            NetspecError: a sample is bad, or the disk cannot be written.
         """
         self._began = time.monotonic() - position.seconds
         total = self.schedule.total_steps
         self.observers.started(total, position.step, self.batches.steps_per_epoch)
         if position.epoch.samples and self._is_boundary(position.step):
-            position = self._end_epoch(position)  # it was stopped in the validation of that epoch
+            position = self._end_epoch(position)  # the run was stopped during the validation of this epoch
         stream = self.batches.stream(position.step, total, threads=self.threads, workers=self.workers)
-        self._time_from_now()
+        self._reset_speed()
         with closing(stream):
-            for piece in stream:
-                position = self._step(position, piece)
+            for step_batch in stream:
+                position = self._step(position, step_batch)
                 if self._is_boundary(position.step):
                     position = self._end_epoch(position)
                 elif position.step % self.checkpoint_every == 0:
@@ -92,32 +92,32 @@ class Loop:
     def _is_boundary(self, step: int) -> bool:
         return step % self.batches.steps_per_epoch == 0 or step == self.schedule.total_steps
 
-    def _step(self, position: Position, piece: StepBatch) -> Position:
-        for message in piece.bad:
+    def _step(self, position: Position, step_batch: StepBatch) -> Position:
+        for message in step_batch.bad:
             self.observers.note(f"skipped: {message}")
         rate = self.schedule.rate(position.step, position.plateau)
         sums = position.epoch
-        if piece.total:  # else every sample of it was skipped
-            batches = piece.batches
+        if step_batch.total:  # 0 if every sample of the step was skipped
+            batches = step_batch.batches
             if self.exact:
                 batches = with_masks(self.graph, batches, self.seed, position.step)
-            result = self.trainer.step(batches, rate, piece.total, self._key(position.step))
+            result = self.trainer.step(batches, rate, step_batch.total, self._key(position.step))
             if not math.isfinite(result.loss):
                 raise self.diverged(position.step + 1, result.loss, batches)
-            sums = sums.plus(result.loss, result.wrong, piece.total)
-            self._report_step(position.step + 1, result, rate, piece.total)
+            sums = sums.plus(result.loss, result.wrong, step_batch.total)
+            self._report_step(position.step + 1, result, rate, step_batch.total)
         return replace(position, step=position.step + 1, epoch=sums, seconds=self._seconds())
 
     def _key(self, step: int) -> int:
-        """What the framework's own dropout is drawn from: of the seed and the step alone."""
-        # Near 2^64/φ and 2^64/1.2207: the keys of neighboring seeds and steps lie far apart.
+        """The seed of the framework's own dropout in a step. It depends on the recipe's seed and the step alone."""
+        # The factors, near 2^64/φ and 2^64/1.2207, keep the keys of neighboring seeds and steps far apart.
         return (self.seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03) % 2**63
 
     def _report_step(self, step: int, result: StepResult, rate: float, samples: int) -> None:
         now = time.monotonic()
         self._recent.append((now, samples))
         elapsed = now - self._recent[0][0]
-        counted = sum(count for _, count in self._recent) - self._recent[0][1]
+        trained = sum(count for _, count in self._recent) - self._recent[0][1]
         self.observers.step(
             StepDone(
                 step=step,
@@ -125,17 +125,17 @@ class Loop:
                 loss=result.loss,
                 error=result.wrong / samples,
                 rate=rate,
-                images_per_second=counted / elapsed if elapsed else 0.0,
+                images_per_second=trained / elapsed if elapsed else 0.0,
                 seconds=self._seconds(),
             )
         )
 
     def _end_epoch(self, position: Position) -> Position:
-        """Score, remember the best, let the schedule look, write checkpoints, tell."""
+        """Score the validation set, update the best error and the plateau, save checkpoints, notify the observers."""
         epoch = math.ceil(position.step / self.batches.steps_per_epoch)
         sums = position.epoch
         scores = self._score(position)
-        if scores is not None and not math.isfinite(scores.loss):  # the last update made weights that are not
+        if scores is not None and not math.isfinite(scores.loss):  # because of the epoch's last update
             raise self.diverged(position.step, scores.loss, ())
         samples = max(1, sums.samples)
         error = scores.error if scores else sums.wrong / samples
@@ -150,7 +150,7 @@ class Loop:
             seconds=self._seconds(),
         )
         self._save(position, best=best)
-        self._time_from_now()
+        self._reset_speed()
         self.observers.epoch(
             EpochDone(
                 epoch=epoch,
@@ -174,13 +174,13 @@ class Loop:
 
         def seen(samples: int) -> None:
             del samples
-            if self.trainer.processes == 1:  # several processes have to leave together, between two steps
+            if self.trainer.processes == 1:  # several processes can only stop together, between two steps
                 self._stop_if_asked(position)
 
         return self.evaluate(seen)
 
     def _save(self, position: Position, *, best: bool = False) -> None:
-        state = self.trainer.export_to_leader()  # by all processes: it may lie on all of them
+        state = self.trainer.export_to_leader()  # a collective call: the state may be sharded over the processes
         if self.folder is None or state is None:
             return
         if best:
@@ -188,13 +188,13 @@ class Loop:
         save_checkpoint(self.folder.last, self.graph, state, position, self.run)
 
     def _stop_if_asked(self, position: Position) -> None:
-        """Write a checkpoint and leave, in all processes, when one of them has received a signal."""
+        """If any process has received a signal, save a checkpoint and raise StopRequested in all of them."""
         if self.trainer.any(self.stop.received is not None):
             self._save(position)
             raise StopRequested(position)
 
-    def _time_from_now(self) -> None:
-        """Leave what was done between steps out of the speed."""
+    def _reset_speed(self) -> None:
+        """Restart the speed measurement, so that work between two steps does not count."""
         self._recent.clear()
         self._recent.append((time.monotonic(), 0))
 

@@ -1,14 +1,14 @@
-"""What the loss of a sample is, stated in NumPy: the meaning that every trainer is held to.
+"""The loss of a sample in NumPy: the reference that every trainer is checked against.
 
-With z the logits of K classes, e the label smoothing, l the label and, of a sample mixed of two, p that of the smaller
-share and s the larger share:
+z are the logits of K classes, e is the label smoothing, and l the label. In a sample mixed from two (mixup, CutMix), l
+is the label with the larger share s, and p the other one:
 
-    t ← s · 1[l] + (1 − s) · 1[p]          1[l] where nothing is mixed
+    t ← s · 1[l] + (1 − s) · 1[p]          1[l] for a sample that is not mixed
     t ← (1 − e) · t + e / K
     loss ← − Σ t · log softmax(z)
 
-It is linear in t: s times the loss of l and 1 − s times that of p, both smoothed, is the same. A step's loss is the
-mean over its samples; auxiliary outputs add theirs, times their weights.
+The loss is linear in t, so it equals s times the smoothed loss of l plus 1 − s times the smoothed loss of p. The loss
+of a step is the mean over its samples; each auxiliary output adds its own loss, times its weight.
 
 Sources: Szegedy et al. 2016, section 7; Zhang et al. 2018, section 2; Yun et al. 2019, section 3.1.
 """
@@ -23,7 +23,7 @@ from netspec.ops.base import Array
 
 
 def targets(batch: Batch, classes: int, smoothing: float) -> NDArray[np.float64]:
-    """What the softmax of each sample is to be. Shape: (N, classes)."""
+    """The target distribution of each sample. Shape: (N, classes)."""
     labels = np.eye(classes)[batch.labels]
     if batch.partners is not None and batch.shares is not None:
         shares = batch.shares[:, None]
@@ -34,6 +34,6 @@ def targets(batch: Batch, classes: int, smoothing: float) -> NDArray[np.float64]
 
 def cross_entropy(logits: Array, targets: Array) -> Array:
     """The loss of each sample. Shapes: (N, classes), (N, classes) → (N,)."""
-    lowered = logits - logits.max(axis=1, keepdims=True)
-    losses: Array = -(targets * (lowered - np.log(np.exp(lowered).sum(axis=1, keepdims=True)))).sum(axis=1)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    losses: Array = -(targets * (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))).sum(axis=1)
     return losses

@@ -1,4 +1,4 @@
-"""What a run is made of before any framework is loaded: recipe, data, and the spec with what data decides filled in."""
+"""The inputs of a run, gathered before any framework loads: recipe, data, and the spec resolved against the data."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ RECIPE = "training: {batch_size: 128, epochs: 10, optimizer: {name: sgd, learnin
 
 @dataclass(frozen=True)
 class Material:
-    """What is trained, by which recipe, on what.
+    """The network, the recipe and the data of a run.
 
     Attributes:
-        spec: with a mean that is the training set's in numbers.
-        graph: the part of the network that is trained; its one output are logits.
-        splits: training and validation set.
-        normalization: of images; None for features.
-        components: of the training set's colors, where the recipe adds noise along them.
-        rule: how masks become labels, where the network is one for segmentation.
+        spec: the spec, with a mean over the training set resolved to numbers.
+        graph: the training graph, whose main output is the logits.
+        recipe: the recipe of the spec.
+        splits: the training and the validation set.
+        normalization: the normalization of images; None for features.
+        components: the principal components of the training set's colors, if the recipe adds noise along them.
+        rule: how masks become labels; None unless the network is for segmentation.
     """
 
     spec: ModelSpec
@@ -51,7 +52,7 @@ def recipe_of(spec: ModelSpec) -> Recipe:
     """The recipe of a spec.
 
     Raises:
-        NetspecError: it has none.
+        NetspecError: the spec has no recipe.
     """
     if spec.training is None:
         raise NetspecError(f"{spec.name}: the spec has no recipe: nothing says how to train it", f"add `{RECIPE}`")
@@ -59,11 +60,11 @@ def recipe_of(spec: ModelSpec) -> Recipe:
 
 
 def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = lambda _: None) -> Material:
-    """Fit a spec and data together.
+    """Check a spec against the data, and fill in what depends on the data, such as the mean image.
 
     Raises:
-        NetspecError: the spec has no recipe, is no classifier of one input, has fewer classes than the data
-            has, or asks of the data what it does not have: a validation set for a plateau, images for a crop, masks.
+        NetspecError: the spec has no recipe, is no classifier with one input, has fewer classes than the data, or
+            needs something that the data lack: a validation set for a plateau, images for a crop, masks.
     """
     recipe, graph = recipe_of(spec), training_graph(elaborate(spec))
     require_classes(graph, splits.training)
@@ -81,26 +82,26 @@ def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = la
     if not splits.training.images:
         _require_no_image_recipe(spec, recipe)
         return Material(spec, graph, recipe, splits, None, None, rule)
-    own = image_preprocessing(graph)
+    preprocessing = image_preprocessing(graph)
     shape = graph.inputs[0].type.features
     statistics: Statistics | None = None
-    if isinstance(own.mean, str) or recipe.augmentation.color_noise:
-        statistics = statistics_of(splits.training, own, shape[1], shape[2], progress)
-        if isinstance(own.mean, str):
-            image = statistics.mean_image if own.mean == "per_pixel" else statistics.mean_channel
-            own = resolve_mean(own, image)
-    if own != graph.inputs[0].preprocessing:
-        spec = replace(spec, inputs=(replace(spec.inputs[0], preprocessing=own),))
+    if isinstance(preprocessing.mean, str) or recipe.augmentation.color_noise:
+        statistics = statistics_of(splits.training, preprocessing, shape[1], shape[2], progress)
+        if isinstance(preprocessing.mean, str):
+            image = statistics.mean_image if preprocessing.mean == "per_pixel" else statistics.mean_channel
+            preprocessing = resolve_mean(preprocessing, image)
+    if preprocessing != graph.inputs[0].preprocessing:
+        spec = replace(spec, inputs=(replace(spec.inputs[0], preprocessing=preprocessing),))
         graph = training_graph(elaborate(spec))
     components = statistics.components if statistics and recipe.augmentation.color_noise else None
-    return Material(spec, graph, recipe, splits, normalization(own, shape), components, rule)
+    return Material(spec, graph, recipe, splits, normalization(preprocessing, shape), components, rule)
 
 
 def image_preprocessing(graph: Graph) -> Preprocessing:
-    """How an image becomes the input: as the spec says, or its values as they are.
+    """The preprocessing of images: the spec's, or by default one that leaves the pixel values unchanged.
 
     Raises:
-        NetspecError: the input takes no image.
+        NetspecError: the shape of the network's input is not that of an image.
     """
     value = graph.inputs[0]
     features = value.type.features
@@ -113,7 +114,7 @@ def image_preprocessing(graph: Graph) -> Preprocessing:
 
 
 def map_rule(graph: Graph) -> MapRule | None:
-    """How masks become the labels of a training graph; None of one that tells the class of a whole sample."""
+    """How masks become the labels of a segmentation network; None for a classifier of whole samples."""
     size = map_size(graph)
     return MapRule(classes_of(graph), size) if size else None
 
@@ -127,7 +128,7 @@ def _require_one_view(spec: ModelSpec, recipe: Recipe) -> None:
 
 
 def require_classes(graph: Graph, dataset: Dataset) -> None:
-    """NetspecError when a set has more classes than a training graph tells apart, or labels of the other kind."""
+    """Raise NetspecError if a dataset has more classes than the network, or labels pixels where it labels samples."""
     if dataset.maps != (map_size(graph) is not None):
         output = f"{graph.name} gives {graph.type_of(graph.outputs[0])}"
         raise NetspecError(

@@ -1,4 +1,4 @@
-"""Metrics on disk: one JSON object a line, and TensorBoard events."""
+"""Metrics files: JSON lines, and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.training.events import EpochDone, Observer, StepDone
 
-MOST_STEPS = 5_000  # lines of steps in a run, about: what a curve can show
+MOST_STEPS = 5_000  # about the most lines for steps that a run writes: more than a chart can show
 
 
 class MetricsFile(Observer):
-    """`metrics.jsonl`: a line an epoch, and a line a step or a few, each written before the next begins.
+    """Writes `metrics.jsonl`: a line for each epoch and note, and for each step, or every n-th step of a long run.
 
-    Continuing a run drops what was written after the checkpoint that it continues from.
+    Each line is flushed before the next step begins. When a run is resumed, the lines after its checkpoint are removed.
 
     Args:
-        path: the file; made, or continued.
-        steps_done: what is kept of a file that is there.
+        path: the file, which is created or continued.
+        steps_done: the step of the checkpoint; lines of later steps are removed.
 
     Raises:
-        NetspecError: the disk takes no more.
+        NetspecError: the file cannot be written, for example because the disk is full.
     """
 
     def __init__(self, path: Path, steps_done: int) -> None:
@@ -41,35 +41,35 @@ class MetricsFile(Observer):
         self._every = 1
 
     def note(self, text: str) -> None:
-        """A line of kind `note`."""
+        """Write a line of kind `note`."""
         self._write({"kind": "note", "text": text})
 
     def started(self, steps: int, done: int, steps_per_epoch: int) -> None:
-        """Decide how many steps a line stands for."""
+        """Choose the number of steps per line."""
         del done, steps_per_epoch
         self._every = max(1, math.ceil(steps / MOST_STEPS))
 
     def step(self, event: StepDone) -> None:
-        """A line of kind `step`."""
+        """Write a line of kind `step`, unless the step is skipped."""
         if event.step % self._every == 0 or event.step == 1:
             self._write({"kind": "step"} | asdict(event))
 
     def epoch(self, event: EpochDone) -> None:
-        """A line of kind `epoch`."""
+        """Write a line of kind `epoch`."""
         self._write({"kind": "epoch"} | asdict(event))
 
     def close(self) -> None:
-        """Close the file. What it could not take has been told."""
-        with suppress(OSError):
+        """Close the file."""
+        with suppress(OSError):  # the error was raised by `_write` already
             self._file.close()
 
     def _write(self, line: dict[str, Any]) -> None:
-        with _told(self._path):
+        with _writing(self._path):
             self._file.write(json.dumps(line) + "\n")
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics file; a last line that a kill cut short is left out."""
+    """The lines of a metrics file, without a last line that was cut short when the process was killed."""
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -83,22 +83,22 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class TensorBoard(Observer):
-    """Scalars for TensorBoard, by optimizer step: a record a step and an epoch, each written before the next begins.
+    """Writes scalars for TensorBoard: one record for each step and epoch, written before the next step begins.
 
-    tensorboardX has the messages. Its own writer hands them to a thread, which ends when the disk is full: what then
-    hands it more waits without end.
+    Only the message types are tensorboardX's. Its writer hands records to a thread, which dies when the disk is full;
+    the training process would then wait for it forever.
 
     Args:
-        folder: of the event files; each session of a run adds one.
-        steps_done: what TensorBoard keeps of the sessions before.
+        folder: the folder of the event files; each session of a run adds one.
+        steps_done: the step of the checkpoint; TensorBoard drops later steps of earlier sessions.
 
     Raises:
-        NetspecError: tensorboardX is not installed, or the disk takes no more.
+        NetspecError: tensorboardX is not installed, or the file cannot be written.
     """
 
     def __init__(self, folder: Path, steps_done: int) -> None:
         try:
-            from tensorboardX import record_writer  # noqa: PLC0415 # one command alone writes events
+            from tensorboardX import record_writer  # noqa: PLC0415 # only needed for training
             from tensorboardX.proto import event_pb2, summary_pb2  # noqa: PLC0415
         except ImportError as error:
             raise NetspecError(
@@ -106,52 +106,52 @@ class TensorBoard(Observer):
             ) from error
         self._events, self._summaries, self._checksum = event_pb2, summary_pb2, record_writer.masked_crc32c
         self._path = folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-        with _told(folder):
+        with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab", buffering=0)
         self._write(file_version="brain.Event:2")
         if steps_done:
-            begin = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-            self._write(step=steps_done + 1, session_log=begin)
+            session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._write(step=steps_done + 1, session_log=session)
 
     def step(self, event: StepDone) -> None:
-        """Loss, error, rate and speed of the step."""
+        """Write the loss, error, rate and speed of the step."""
         tags = ("loss", "error", "rate", "images_per_second")
-        self._scalars(event.step, {f"step/{tag}": getattr(event, tag) for tag in tags})
+        self._write_scalars(event.step, {f"step/{tag}": getattr(event, tag) for tag in tags})
 
     def epoch(self, event: EpochDone) -> None:
-        """Losses and errors of the epoch."""
-        named = {}
+        """Write the losses and errors of the epoch."""
+        scalars = {}
         for name, value in asdict(event).items():
             split, _, tag = name.partition("_")
             if split in {"training", "validation"} and value is not None:
-                named[f"{split}/{tag}"] = value
-        self._scalars(event.step, named)
+                scalars[f"{split}/{tag}"] = value
+        self._write_scalars(event.step, scalars)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _scalars(self, step: int, values: dict[str, float]) -> None:
-        value = [self._summaries.Summary.Value(tag=tag, simple_value=number) for tag, number in values.items()]
-        self._write(step=step, summary=self._summaries.Summary(value=value))
+    def _write_scalars(self, step: int, scalars: dict[str, float]) -> None:
+        values = [self._summaries.Summary.Value(tag=tag, simple_value=scalar) for tag, scalar in scalars.items()]
+        self._write(step=step, summary=self._summaries.Summary(value=values))
 
     def _write(self, **fields: Any) -> None:
-        """An event as a record of TensorFlow's: its length and its bytes, each with a checksum."""
+        """Write an event as a TFRecord: its length and its bytes, each followed by a checksum."""
         content = self._events.Event(wall_time=time.time(), **fields).SerializeToString()
         length = struct.pack("<Q", len(content))
         record = b"".join(part + struct.pack("<I", self._checksum(part)) for part in (length, content))
-        with _told(self._path):
+        with _writing(self._path):
             while record:
                 record = record[self._file.write(record) :]
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Within it, what the disk does not take is told with its place."""
+def _writing(path: Path) -> Iterator[None]:
+    """A context that turns an OSError into a NetspecError which names the path."""
     try:
         yield
     except OSError as error:
         raise NetspecError(
-            f"cannot write {path}: {error.strerror}", "mend that; --resume goes on from the last checkpoint"
+            f"cannot write {path}: {error.strerror}", "once that is fixed, --resume continues from the last checkpoint"
         ) from error

@@ -1,4 +1,4 @@
-"""The part of a network that is trained: one image or feature vector in; out one row of logits, or one a pixel."""
+"""The training graph: one image or feature vector as input; as output, logits for the sample or for each pixel."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from netspec.lowering import Normalization
 from netspec.ops import Softmax
 from netspec.ops.base import Array
 
-# Between these is the step from pixel to pixel of a map of logits: resizing 33 positions to 65 misses 1 by a little.
+# The range of strides of a map of logits that count as one pixel: resizing 33 positions to 65 gives not quite 1.
 ONE_PIXEL = (0.7, 1.4)
 
 
 def training_graph(graph: Graph) -> Graph:
-    """The graph with logits as its one output, and as its auxiliary ones: of a final softmax, what it reads.
+    """The graph with logits as its main and auxiliary outputs: a final softmax is replaced by its input.
 
     Raises:
-        NetspecError: several inputs or outputs, or an output that is neither a row nor a map of class scores.
+        NetspecError: the graph has several inputs or main outputs, no weights, or an output that is neither a vector
+            nor a map of class scores.
     """
     for what, names in (("input", [i.name for i in graph.inputs]), ("output", graph.main)):
         if len(names) != 1:
@@ -37,7 +38,7 @@ def training_graph(graph: Graph) -> Graph:
     logits = graph.type_of(graph.outputs[0])
     if logits.rank not in (2, 4):
         raise NetspecError(
-            f"{graph.name}: the loss is taken of logits (N, classes), or of a map of them (N, classes, H, W), and "
+            f"{graph.name}: training needs logits (N, classes), or a map of logits (N, classes, H, W), and "
             f"{graph.outputs[0]} is {logits}",
             "end the network with `flatten` or `global_avg_pool2d` and a dense layer, or with a 1x1 convolution",
         )
@@ -49,38 +50,38 @@ def training_graph(graph: Graph) -> Graph:
 
 
 def _logits(graph: Graph, output: str) -> str:
-    """What a final softmax reads, or the output itself."""
+    """The input of the softmax over classes that computes an output; the output itself if no softmax does."""
     node = graph.values[output]
     over_classes = isinstance(node, Node) and isinstance(node.op, Softmax) and node.op.axis == 1
     return node.inputs[0] if isinstance(node, Node) and over_classes else output
 
 
 def _require_pixels(graph: Graph) -> None:
-    """NetspecError where the logits of a map are not those of pixels that lie in the middle of the input."""
-    read, given = graph.inputs[0].type.features, graph.type_of(graph.outputs[0]).features
-    if len(read) != 3 or any(own > all_ for own, all_ in zip(given[1:], read[1:], strict=True)):
+    """Raise NetspecError unless each position of a map of logits stands for one pixel of the center of the input."""
+    inputs, logits = graph.inputs[0].type.features, graph.type_of(graph.outputs[0]).features
+    if len(inputs) != 3 or any(size > limit for size, limit in zip(logits[1:], inputs[1:], strict=True)):
         raise NetspecError(
-            f"{graph.name}: logits of {given[1:]} positions are no map of the pixels of an input of {list(read)}",
-            "a mask is cut to the size of the output: it may be as large as the input, or smaller",
+            f"{graph.name}: logits of {logits[1:]} positions are no map of the pixels of an input of {list(inputs)}",
+            "masks are cropped to the size of the output, which may be as large as the input, or smaller",
         )
-    costs = {cost.name: cost.receptive_field for cost in analyze(graph).rows}
-    field = costs.get(graph.outputs[0])
+    fields = {row.name: row.receptive_field for row in analyze(graph).rows}
+    field = fields.get(graph.outputs[0])
     if field is not None and not field.whole and not all(ONE_PIXEL[0] < step < ONE_PIXEL[1] for step in field.step):
         step = "x".join(f"{float(each):g}" for each in field.step)
         raise NetspecError(
-            f"{graph.name}: its logits {given[1]}x{given[2]} stand for every {step} pixels of the input, and a mask "
-            "has one label a pixel",
+            f"{graph.name}: each of its {logits[1]}x{logits[2]} logits stands for {step} pixels of the input, and a "
+            "mask has a label for each pixel",
             "enlarge them at the end: `{op: resize, ...}` or `conv_transpose2d`",
         )
 
 
 def classes_of(graph: Graph) -> int:
-    """The number of classes that a training graph tells apart."""
+    """The number of classes of a training graph."""
     return graph.type_of(graph.outputs[0]).features[0]
 
 
 def map_size(graph: Graph) -> tuple[int, int] | None:
-    """Height and width of the logits of a segmentation network; None where a whole sample has one class."""
+    """The height and width of a segmentation network's logits; None for a classifier of whole samples."""
     features = graph.type_of(graph.outputs[0]).features
     return (features[1], features[2]) if len(features) == 3 else None
 
@@ -88,7 +89,7 @@ def map_size(graph: Graph) -> tuple[int, int] | None:
 def network_inputs(
     inputs: NDArray[Any], shifts: NDArray[np.float32] | None, normalization: Normalization | None
 ) -> Array:
-    """The input of the network as a trainer computes it, float32. Shapes: (N, H, W, C) → (N, C, H, W) for images."""
+    """The input of the network, float32, as trainers compute it. Shapes: (N, H, W, C) → (N, C, H, W) for images."""
     if normalization is None:
         return inputs.astype(np.float32, copy=False)
     pixels = inputs.astype(np.float32).transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""What a run needs beside its spec."""
+"""The settings of a run that are not part of its spec."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from netspec.training.data.findings import OnBadSample
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Where a run finds its data, where it leaves what comes of it, and how it computes.
+    """The data and the output folder of a run, and how it computes.
 
     Attributes:
         data: `digits`, a local path, or a URL that fsspec opens.
-        validation: another set to validate on; only where `data` is not divided itself.
-        holdout: the share of `data` to validate on, likewise.
-        name: of the run; the spec's, with a number where that is taken, when left out.
+        validation: a separate validation set, if `data` has no validation part.
+        holdout: the share of `data` to hold back for validation, if there is neither; 0.1 by default.
+        name: the name of the run; by default the spec's, with a number added if that name is taken.
         out: the folder of all runs.
-        resume: continue the run of this name.
-        weights: to begin with, in place of freshly drawn ones.
-        device, precision: what to compute on, and in.
-        optimize: passes over the graph that is trained; its weights are the spec's.
-        exact: take dropout masks from the shared stream: the same run in every backend.
-        workers: processes that read batches; 0 reads them in threads.
-        on_bad_sample: stop, or leave out what cannot be read.
-        parallel: whether processes divide the samples alone, or the network too, by its placement.
-        timeout: how long processes that train together wait for one another. Units: seconds.
-        checkpoint_every: optimizer steps between checkpoints, besides one an epoch.
+        resume: whether to continue the run of this name.
+        weights: a file of initial weights, instead of freshly drawn ones.
+        device, precision: the device to compute on, and the precision to compute in.
+        optimize: the optimization passes applied to the training graph; its weights stay those of the spec.
+        exact: whether dropout masks come from a stream that all backends share, which makes their runs the same.
+        workers: the number of processes that read batches; 0 uses threads.
+        on_bad_sample: whether a sample that cannot be read ends the run or is skipped.
+        parallel: whether processes divide only the samples, or also the network, by its placement.
+        timeout: how long the processes of a distributed run wait for one another. Units: seconds.
+        checkpoint_every: optimizer steps between checkpoints, in addition to one after each epoch.
     """
 
     data: str = "digits"

@@ -1,4 +1,4 @@
-"""A whole run: from a spec and data to a trained network in a folder."""
+"""A complete training run: from a spec and data to a trained network in a run folder."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def train(
     observer: Observer,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Train a network by its recipe, or continue to.
+    """Train a network by its recipe, or resume an interrupted run.
 
     Args:
-        spec: with a recipe.
-        backend: what trains it.
-        options: data, folder, device.
+        spec: the network; it must have a recipe.
+        backend: the backend that trains it.
+        options: data, folder, device and the other settings of the run.
         observer: notified of steps, epochs and notes.
-        progress: called with what is about to be done before the first step.
+        progress: called with a description of each preparation before the first step.
 
     Raises:
-        NetspecError: the spec, the data, the folder or the device do not do; a sample is bad; the loss diverged.
+        NetspecError: the spec, data, folder or device is unsuitable; a sample is bad; or the loss diverged.
     """
     recipe = recipe_of(spec)
     if options.resume and options.weights is not None:
@@ -49,9 +49,9 @@ def train(
     backend = at_level(backend, options.optimize)
     backend.require()
     name = spec.name if options.name is None else require_name(options.name)
-    choose = existing_folder if options.resume else new_folder
-    find = partial(choose, options.out, name, named=options.name is not None)
-    folder = find()
+    find = existing_folder if options.resume else new_folder
+    find_folder = partial(find, options.out, name, named=options.name is not None)
+    folder = find_folder()
     progress("opening the data")
     splits = open_data(
         options.data,
@@ -61,29 +61,30 @@ def train(
         on_bad_sample=options.on_bad_sample,
     )
     material = gather(spec, splits, progress)
-    return _train(material, backend, options, (folder, None if options.resume else find), observer, progress)
+    return _train(material, backend, options, (folder, None if options.resume else find_folder), observer, progress)
 
 
 def _train(
     material: Material,
     backend: Backend,
     options: TrainOptions,
-    place: tuple[RunFolder, Callable[[], RunFolder] | None],
+    claim: tuple[RunFolder, Callable[[], RunFolder] | None],
     observer: Observer,
     progress: Callable[[str], None],
 ) -> Outcome:
+    """Load the trainer and run the session. `claim` holds the arguments of `claimed`."""
     validation = material.splits.validation.fingerprint if material.splits.validation is not None else ""
     recipe = material.recipe.model_dump(mode="json")
     run = Run(recipe, material.splits.training.fingerprint, options.exact, validation)
-    trainer, position = _load(material, backend, options, place[0], run, progress)
+    trainer, position = _load_trainer(material, backend, options, claim[0], run, progress)
     try:
-        with claimed(*place) if trainer.leads else nullcontext() as folder:
+        with claimed(*claim) if trainer.leads else nullcontext() as folder:
             return Session(material, backend, options, trainer, folder, run).finish(position, observer)
     finally:
         trainer.close()
 
 
-def _load(
+def _load_trainer(
     material: Material,
     backend: Backend,
     options: TrainOptions,
@@ -91,9 +92,12 @@ def _load(
     run: Run,
     progress: Callable[[str], None],
 ) -> tuple[Trainer, Position]:
-    """The trainer with what the first step finds. It has its own copy, or its share: the arrays are let go here."""
+    """Return the trainer in its initial state, and the position to train from.
+
+    The trainer copies the arrays, or its shard of them, so that the originals are freed on return.
+    """
     progress("weights")
-    state, position = _beginning(material, options, folder, run)
+    state, position = _initial_state(material, options, folder, run)
     progress(f"loading {backend.name}")
     towers = towers_of(material.spec, backend) if options.parallel == "towers" else 1
     settings = TrainerSettings(
@@ -115,14 +119,14 @@ def _load(
     return trainer, position
 
 
-def _beginning(
+def _initial_state(
     material: Material, options: TrainOptions, folder: RunFolder, run: Run
 ) -> tuple[TrainingState, Position]:
-    """The state that the first step finds: drawn, given, or a checkpoint's."""
+    """The state before the first step: from a checkpoint, from a weights file, or freshly initialized."""
     graph = material.graph
     if options.resume:
-        state, position, before = load_checkpoint(folder.last, graph, material.recipe)
-        require_same_run(folder, before, run)
+        state, position, previous = load_checkpoint(folder.last, graph, material.recipe)
+        require_same_run(folder, previous, run)
         return state, position
     weights: dict[str, Any] = (
         load_weights(options.weights, graph) if options.weights else initialize(graph, material.recipe.seed)

@@ -1,4 +1,4 @@
-"""Whether a run that is continued is the run that began: its recipe by value, its data, its masks."""
+"""The check that a resumed run is the run that was begun: the same recipe, data and dropout masks."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from netspec.recipe import Recipe
 from netspec.training.checkpoint import Run
 from netspec.training.folder import RunFolder
 
-# What may differ between a run and its continuation: how long it is.
-LENGTH = ("epochs", "steps")
-ABSENT = "nothing"  # where one recipe says something and the other does not
+LENGTH = ("epochs", "steps")  # the fields of a recipe that may differ when a run is resumed
+ABSENT = "nothing"  # shown for a value that only the other recipe has
 
 
 def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
-    """Refuse to continue a run that began otherwise.
+    """Raise if a run was begun with other settings than the ones it is resumed with.
 
     Raises:
-        WeightsError: its recipe, data or masks were others; each difference is named.
+        WeightsError: the recipe, the data or the kind of dropout masks differs; the message names each difference.
     """
     differ = [
         f"training.{each.path}: {each.before} before, {each.now} now"
         for each in differences(filled_in(before.recipe), now.recipe)
         if each.path not in LENGTH
     ]
-    differ += ["the data are others than before"] if before.data != now.data else []
-    if before.validation is not None and before.validation != now.validation:  # the best of both could not be told
-        differ.append("the validation data are others than before")
+    differ += ["the training data are not the same as before"] if before.data != now.data else []
+    # The best checkpoint is chosen by validation error, which two validation sets make incomparable.
+    if before.validation is not None and before.validation != now.validation:
+        differ.append("the validation data are not the same as before")
     differ += [f"--exact was {'' if before.exact else 'not '}given before"] if before.exact != now.exact else []
     if differ:
         raise WeightsError(
             f"{folder.path} is another run than the one asked for:\n  " + "\n  ".join(differ),
-            f"a run continues as it began; another one can begin with its weights: --weights {folder.last}",
+            f"resume it with the settings it began with, or begin another with its weights: --weights {folder.last}",
         )
 
 
 def filled_in(recipe: dict[str, Any]) -> dict[str, Any]:
-    """A recipe with a default for each key that the language had not got when it was written.
+    """A recipe with the default for each key that was added to the language after the recipe was written.
 
-    One that is no recipe any more stays as it stands: what it has that ours has not is then a difference.
+    A recipe that is no longer valid is returned unchanged, so that its removed keys show up as differences.
     """
     try:
         return Recipe.model_validate_json(json.dumps(recipe)).model_dump(mode="json")
@@ -54,7 +54,7 @@ def filled_in(recipe: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that two mappings differ in, as JSON has it."""
+    """A value in which two mappings differ, as JSON."""
 
     path: str
     before: str
@@ -62,7 +62,7 @@ class Difference:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[Difference]:
-    """Every value that differs, by its dotted path.
+    """All differing values, each with its dotted path.
 
     >>> differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 3, "c": 2}})
     [Difference(path='a.b', before='1', now='3')]

@@ -1,4 +1,4 @@
-"""The learning rate as one function of the optimizer step, evaluated outside the frameworks."""
+"""The learning rate as a function of the optimizer step, computed outside the frameworks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from netspec.recipe import (
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """What a plateau schedule remembers; it goes into the checkpoint.
+    """The state of a plateau schedule; it is saved in the checkpoint.
 
     Attributes:
-        factor: what the learning rate has been multiplied by so far.
-        best: the lowest validation error that counted as a fall; None before the first.
-        waited: epochs since then.
+        factor: the product of all reductions of the learning rate so far.
+        best: the lowest validation error that counted as an improvement; None before the first.
+        waited: epochs since that improvement.
     """
 
     factor: float = 1.0
@@ -37,14 +37,14 @@ class Plateau:
 class Schedule:
     """A recipe's schedule over a run of known length. Units: optimizer steps, counted from 0.
 
-    Rules are evaluated from the step alone, never from the rate before it, so that nothing accumulates. A rate changes
-    before the update of the step that its rule names: `at: [{steps: 100}]` is in force in the step after 100 others.
-    While a warm-up lasts, the schedule stands at its beginning; its own clock counts from step 0 all the same. A
-    plateau waits from the first epoch that ends after it: an error under a rising rate is no sign of one.
+    The rate is computed from the step alone, never from the previous rate, so that rounding does not accumulate. A
+    change takes effect before the update of the step it names: `at: [{steps: 100}]` applies first to step 100, the one
+    after 100 others. A warm-up overrides the schedule while it lasts; the schedule still counts its steps from step 0.
+    A plateau schedule ignores the epochs that end within the warm-up, in which the rate still rises.
 
     Args:
-        recipe: its schedule, warm-up and optimizer's learning rate.
-        steps_per_epoch: what an epoch is worth.
+        recipe: the source of the schedule, the warm-up and the optimizer's learning rate.
+        steps_per_epoch: the number of steps in an epoch.
     """
 
     def __init__(self, recipe: Recipe, steps_per_epoch: int) -> None:
@@ -62,7 +62,7 @@ class Schedule:
         return base * self._factor(step, plateau or Plateau())
 
     def observe(self, plateau: Plateau, error: float, step: int) -> Plateau:
-        """The plateau's memory after an epoch that ended, after so many steps, with this validation error (a share)."""
+        """The plateau state after an epoch that ended at `step` with this validation error (a share of 1)."""
         rule = self._recipe.schedule
         if not isinstance(rule, PlateauSchedule) or step <= self._warmup:
             return plateau
@@ -91,7 +91,7 @@ class Schedule:
                 return plateau.factor
 
     def _progress(self, step: int) -> float:
-        """The share of the run, after its warm-up, that lies before a step."""
+        """The fraction of the run after its warm-up that lies before a step."""
         return min(1.0, (step - self._warmup) / max(1, self.total_steps - self._warmup))
 
     def _steps(self, span: Span) -> int:

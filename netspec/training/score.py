@@ -1,4 +1,4 @@
-"""How well a network tells classes apart: loss, errors and confusion, from logits alone."""
+"""Scores of a classifier: loss, errors, confusion matrix and mean IoU, computed from its logits."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ Total = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Over all samples.
+    """The scores of a network over a dataset. In segmentation, labelled pixels are scored in place of samples.
 
     Attributes:
-        loss: mean cross-entropy of the label, of probabilities averaged over views; of maps, of all labelled pixels,
-            whatever the recipe weighs them by.
-        error: share whose most probable class is not the label; of all labelled pixels, where labels are maps.
-        error_top5: share whose label is not among the five most probable; None with five classes or fewer, and of maps.
-        confusion: samples, or labelled pixels, by label (rows) and most probable class (columns).
-        samples: how many there were.
-        mean_iou: of maps, the mean over the classes of pixels that are of a class and taken for it, as a share of those
-            that are either (Everingham et al. 2010, section 4.1.3); a class that is nowhere has no part in it.
+        loss: the mean cross-entropy, of probabilities averaged over views. All labelled pixels count alike, whatever
+            weights the recipe gives them.
+        error: the share whose most probable class is not the label.
+        error_top5: the share whose label is not among the five most probable classes; None with five classes or fewer,
+            and in segmentation.
+        confusion: the number of samples, or labelled pixels, by label (rows) and most probable class (columns).
+        samples: the number of samples.
+        mean_iou: in segmentation, the mean over classes of intersection over union: of the pixels that are labelled or
+            predicted as the class, the share that are both (Everingham et al. 2010, section 4.1.3). Classes that are
+            neither labelled nor predicted anywhere are left out.
     """
 
     loss: float
@@ -48,26 +50,27 @@ def score(
     total: Total = lambda values: values,
     seen: Callable[[int], None] = lambda _: None,
 ) -> Scores:
-    """Predict every sample, average the probabilities of its views, and count.
+    """Score the predictions for every sample, with probabilities averaged over its views.
 
     Args:
-        predict: logits (N, classes) of inputs, or (N, classes, H, W).
-        batches: inputs, labels, and the samples that they are: an image with a mask may be several tiles.
+        predict: computes logits (N, classes), or (N, classes, H, W), of inputs.
+        batches: for each batch its inputs, its labels, and the samples that it completes, of which only the number is
+            used: an image with a mask may be cut into several tiles, but is one sample.
             Shapes: images (N, views, H, W, C), features (N, …); labels (N,) or (N, H, W).
-        classes: of the network.
+        classes: the number of classes of the network.
         total: sums an array over all processes that share the samples.
-        seen: called with the number of samples scored after each batch.
+        seen: called after each batch with the number of its samples.
 
     Raises:
         NetspecError: there are no samples, or no labels.
     """
-    sums = np.zeros(4)  # of the loss, of labels outside the five best, of samples, of batches of maps
+    sums = np.zeros(4)  # losses, labels not in the top five, samples, batches whose labels are maps
     confusion = np.zeros((classes, classes))
-    for inputs, labels, counted in batches:
-        loss, outside, pairs = _compare(np.moveaxis(_probabilities(predict, inputs), 1, -1), labels)
-        sums += loss, outside, len(counted), labels.ndim > 1
-        confusion += pairs
-        seen(len(counted))
+    for inputs, labels, samples_of_batch in batches:
+        loss, missed, batch_confusion = _compare(np.moveaxis(_probabilities(predict, inputs), 1, -1), labels)
+        sums += loss, missed, len(samples_of_batch), labels.ndim > 1
+        confusion += batch_confusion
+        seen(len(samples_of_batch))
     sums, confusion = total(sums), total(confusion)
     samples, labelled = int(sums[2]), confusion.sum()
     if not samples:
@@ -85,23 +88,23 @@ def score(
 
 
 def _compare(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, int, NDArray[np.int64]]:
-    """The sum of the losses, how many labels are not among the five most probable, and the confusion.
+    """The sum of the losses, the number of labels not among the five most probable classes, and the confusion.
 
     Shapes: probabilities (…, classes), labels (…) → confusion (classes, classes).
     """
     classes, known = probabilities.shape[-1], labels != UNLABELLED
-    own = np.take_along_axis(probabilities, np.where(known, labels, 0)[..., None], axis=-1)[..., 0]
-    rank = (probabilities > own[..., None]).sum(axis=-1)
-    losses = -np.log(np.maximum(own[known], np.finfo(np.float64).tiny))
+    of_label = np.take_along_axis(probabilities, np.where(known, labels, 0)[..., None], axis=-1)[..., 0]
+    rank = (probabilities > of_label[..., None]).sum(axis=-1)
+    losses = -np.log(np.maximum(of_label[known], np.finfo(np.float64).tiny))
     pairs = labels[known] * classes + probabilities.argmax(axis=-1)[known]
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     return float(losses.sum()), int((rank >= TOP).sum()), confusion
 
 
 def _mean_iou(confusion: NDArray[np.float64]) -> float:
-    both = np.diagonal(confusion)
-    either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
-    return float((both[either > 0] / either[either > 0]).mean())
+    intersection = np.diagonal(confusion)
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - intersection
+    return float((intersection[union > 0] / union[union > 0]).mean())
 
 
 def _probabilities(predict: Predict, inputs: NDArray[Any]) -> NDArray[np.float64]:
@@ -113,7 +116,7 @@ def _probabilities(predict: Predict, inputs: NDArray[Any]) -> NDArray[np.float64
 
 
 def softmax(logits: Array) -> NDArray[np.float64]:
-    """Probabilities of logits, classes along the second axis, in float64."""
+    """The softmax of logits over their second axis, the classes, in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""One process's part in a run: everything is loaded, and it trains to the end."""
+"""One process's part in a training run, after everything has been loaded."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ from netspec.words import counted
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
-        folder: where everything is; None in every process but the first of those that train together.
-        position: where it ended.
-        scores: of the validation set at the end, with the recipe's views; None without one or when it was stopped.
-        stopped: the signal that ended it early.
+        folder: the run folder; None in every process of a distributed run but the leader.
+        position: where training ended.
+        scores: final scores on the validation set, with the recipe's views; None without a validation set, or when
+            the run was stopped.
+        stopped: the signal that ended the run early, if one did.
     """
 
     folder: RunFolder | None
@@ -55,7 +56,7 @@ class Outcome:
 
 @dataclass
 class Session:
-    """One process's part in a run, with everything loaded. Only the first of several has a folder and is heard."""
+    """One process's part in a training run. In a distributed run, only the leader has a folder and observers."""
 
     material: Material
     backend: Backend
@@ -65,33 +66,43 @@ class Session:
     run: Run
 
     def finish(self, position: Position, observer: Observer) -> Outcome:
-        """Train to the end, score, and write the report."""
-        batches = self._batches()  # whether the data do for the recipe is known before anything is written
-        self._require_more(position, batches)
+        """Train from a position to the end, score the validation set, and write the report."""
+        batches = self._batches()  # validates the data against the recipe, before anything is written
+        self._require_length(position, batches)
         observers = self._observers(position, observer)
         stopped = scores = None
         try:
-            for note in (*self.material.splits.notes, *self.trainer.notes, *self._unlocked()):
+            for note in (*self.material.splits.notes, *self.trainer.notes, *self._lock_notes()):
                 observers.note(note)
             with StopSignals() as stop:
                 try:
                     position = self._loop(batches, observers, stop).finish(position)
-                    if self.material.splits.validation is not None:
-                        views = self.material.recipe.evaluation.views
-                        scores = self._score(self.material.splits.validation, views, lambda _: None, observers)
+                    scores = self._final_scores(position, observers, stop)
                 except StopRequested as request:
-                    # Where only another process was told to stop, that one's signal is not known here.
+                    # `received` is None if only another process got a signal; which one it was is unknown here.
                     position, stopped = request.position, stop.received or Signals.SIGTERM
         finally:
             observers.close()
         if stopped is None:
-            state = self.trainer.export_to_leader()  # by all processes: it may lie on all of them
+            state = self.trainer.export_to_leader()  # a collective call: the state may be sharded over the processes
             if self.folder is not None and state is not None:
                 write_run_report(self.folder, self.material, self.backend, self.trainer, state.weights, scores)
         return Outcome(self.folder, position, scores, stopped)
 
-    def _unlocked(self) -> Iterator[str]:
-        """What is to be known where nothing tells two runs in one folder apart."""
+    def _final_scores(self, position: Position, observers: Observers, stop: StopSignals) -> Scores | None:
+        """The scores with the recipe's views; None without a validation set. Stops like the validation of an epoch."""
+        if self.material.splits.validation is None:
+            return None
+
+        def seen(samples: int) -> None:
+            del samples
+            if stop.received is not None and self.trainer.processes == 1:
+                raise StopRequested(position)  # the last checkpoint is of this position
+
+        return self._score(self.material.splits.validation, self.material.recipe.evaluation.views, seen, observers)
+
+    def _lock_notes(self) -> Iterator[str]:
+        """A warning if the file system has no locks: nothing then keeps a second run out of the folder."""
         if self.folder is not None and not self.folder.locked:
             yield f"{self.folder.path} cannot be locked here: let no other run write to it meanwhile"
 
@@ -103,10 +114,10 @@ class Session:
         return Observers(metrics, TensorBoard(self.folder.events, position.step), observer)
 
     def _write_spec(self, folder: RunFolder) -> None:
-        """The first that is written: it is known by then that the checkpoints will fit too."""
-        state_size = sum(weight.size for weight in self.material.graph.weights.values())
-        require_room(folder, state_size, len(slot_names(self.material.recipe)))
+        """Write the first files of the run, once the disk is known to have room for its checkpoints."""
         folder.remove_unfinished()
+        elements = sum(weight.size for weight in self.material.graph.weights.values())
+        require_room(folder, elements, len(slot_names(self.material.recipe)))
         write_whole(folder.spec, write_spec(self.material.spec))
         for name, image in mean_images(self.material.spec).items():
             write_whole(folder.path / name, write_npy(image))
@@ -130,13 +141,13 @@ class Session:
     def _schedule(self, batches: Batches) -> Schedule:
         return Schedule(self.material.recipe, batches.steps_per_epoch)
 
-    def _require_more(self, position: Position, batches: Batches) -> None:
-        """NetspecError for a run that is further than its recipe goes now: what is kept would say what was not done."""
+    def _require_length(self, position: Position, batches: Batches) -> None:
+        """Raise NetspecError if the run has gone beyond its recipe: its files would then contradict the recipe."""
         steps = self._schedule(batches).total_steps
         if position.step > steps:
             raise NetspecError(
                 f"the run has taken {counted(position.step, 'step')}, and its recipe has {steps:,} now",
-                "a run is continued by one that is as long, or longer: training.epochs or training.steps",
+                "a run can be made longer, but not shorter: set training.epochs or training.steps accordingly",
             )
 
     def _loop(self, batches: Batches, observers: Observers, stop: StopSignals) -> Loop:
@@ -165,16 +176,16 @@ class Session:
         return image_preprocessing(self.material.graph) if self.material.splits.training.images else None
 
     def _score(self, validation: Dataset, views: Views, seen: Callable[[int], None], observers: Observers) -> Scores:
-        """Score the validation set, each process its share of it."""
-        done = 0
+        """Score the validation set; each rank predicts its share of the samples."""
+        done, share = 0, len(range(self.trainer.rank, len(validation), self.trainer.world))
 
-        def tell(samples: int) -> None:
+        def report(samples: int) -> None:
             nonlocal done
             done += samples
             seen(samples)
-            observers.evaluating(done, len(validation) // self.trainer.world)
+            observers.evaluating(done, share)
 
-        found = evaluation_batches(
+        batches = evaluation_batches(
             validation,
             self.material.input.type.features,
             self._preprocessing,
@@ -186,7 +197,7 @@ class Session:
             skipped=lambda message: observers.note(f"skipped: {message}"),
             rule=self.material.rule,
         )
-        return score(self.trainer.predict, found, classes_of(self.material.graph), self.trainer.total, tell)
+        return score(self.trainer.predict, batches, classes_of(self.material.graph), self.trainer.total, report)
 
     def _diverged(self, step: int, loss: float, batches: tuple[Batch, ...]) -> NetspecError:
         weights = self.trainer.export_state().trained

@@ -1,4 +1,4 @@
-"""Stopping a run from outside: a signal is heard at once and obeyed between two steps."""
+"""Stopping a run by a signal: received at any time, acted upon between two steps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Self
 from netspec.training.checkpoint import Position
 
 
-class StopRequested(Exception):  # noqa: N818 # not an error: what was asked for
-    """The run is to end here; a checkpoint of this position has been written."""
+class StopRequested(Exception):  # noqa: N818 # a requested stop is not an error
+    """Raised to end the run at a position, of which a checkpoint has been written."""
 
     def __init__(self, position: Position) -> None:
         super().__init__()
@@ -19,26 +19,26 @@ class StopRequested(Exception):  # noqa: N818 # not an error: what was asked for
 
 
 class StopSignals:
-    """While it is entered, SIGINT and SIGTERM set `received`; a second SIGINT interrupts at once.
+    """A context in which SIGINT and SIGTERM set `received`; a second signal that is SIGINT interrupts at once.
 
-    Handlers are only taken over in the main thread, the one place where Python allows it.
+    Signal handlers are installed in the main thread only, since Python forbids it in others.
     """
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._hear)
+                self._previous[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt

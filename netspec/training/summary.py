@@ -1,4 +1,4 @@
-"""The page at the end of a run, from what the run left in its folder."""
+"""The report at the end of a run, gathered from the files in its folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from netspec.training.score import Scores
 def write_run_report(
     folder: RunFolder, material: Material, backend: Backend, trainer: Trainer, weights: Weights, scores: Scores | None
 ) -> None:
-    """Write `report.html` of a run that is over.
+    """Write the `report.html` of a finished run.
 
     Raises:
-        NetspecError: it cannot be written.
+        NetspecError: the file cannot be written.
     """
     metrics = list(read_metrics(folder.metrics))
     finished = datetime.now(UTC)
@@ -43,7 +43,7 @@ def write_run_report(
         metrics=[line for line in metrics if line["kind"] != "note"],
         weights=dict(weights),
         versions={"netspec": version("netspec"), "Python": platform.python_version(), **backend.versions()},
-        recipe=_rows(material.recipe),
+        recipe=_recipe_rows(material.recipe),
         notes=[line["text"] for line in metrics if line["kind"] == "note"],
         classes=classes,
         confusion=confusion,
@@ -52,7 +52,10 @@ def write_run_report(
 
 
 def _confusion(material: Material, scores: Scores | None) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
-    """The confusion of the data's classes with their names; of all the network's where it took one that data lack."""
+    """The confusion matrix and the names of its classes.
+
+    Its classes are those of the data. If the network predicted one that the data lack, they are those of the network.
+    """
     names = material.splits.training.classes
     if scores is None:
         return None, names
@@ -62,17 +65,17 @@ def _confusion(material: Material, scores: Scores | None) -> tuple[NDArray[np.in
     return scores.confusion, (*names, *(str(number) for number in range(classes, len(scores.confusion))))
 
 
-def _rows(recipe: Recipe) -> list[tuple[str, str]]:
-    """What the recipe says, a row a part, in the words of the spec."""
-    parts: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
-    return [(name.replace("_", " "), _words(value)) for name, value in parts.items()]
+def _recipe_rows(recipe: Recipe) -> list[tuple[str, str]]:
+    """A row for each field of the recipe that is not a default: its name, and its value in words."""
+    fields: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
+    return [(name.replace("_", " "), _in_words(value)) for name, value in fields.items()]
 
 
-def _words(value: Any) -> str:
+def _in_words(value: Any) -> str:
     if isinstance(value, dict):
         name = [str(value["name"])] if "name" in value else []
-        rest = [f"{key.replace('_', ' ')} {_words(own)}" for key, own in value.items() if key != "name"]
+        rest = [f"{key.replace('_', ' ')} {_in_words(item)}" for key, item in value.items() if key != "name"]
         return ", ".join(name + rest)
     if isinstance(value, list):
-        return ", ".join(_words(own) for own in value)
+        return ", ".join(map(_in_words, value))
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""What processes that train together have to agree on before the first of them writes anything."""
+"""What the processes of a distributed run must agree on before any of them writes a file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from netspec.training.material import Material
 
 
 def towers_of(spec: ModelSpec, backend: Backend) -> int:
-    """On how many devices the spec says that the network lies.
+    """The number of towers, that is devices, over which the spec's `placement:` divides the network.
 
     Raises:
-        NetspecError: it does not say, or the backend trains on one alone.
+        NetspecError: the spec has no placement, or the backend does not train networks in towers.
     """
     placement = spec.require_placement()
     if not backend.in_towers:
@@ -24,9 +24,9 @@ def towers_of(spec: ModelSpec, backend: Backend) -> int:
 
 
 def common_facts(material: Material, run: Run, position: Position, checkpoint_every: int) -> dict[str, str]:
-    """What they must have in common beside the network and its recipe, by name.
+    """The settings, by name, that all processes must share in addition to the network and its recipe.
 
-    Other data, or another place to stop and exchange, would part them in the middle.
+    Processes with different data, or that save or stop at different steps, would get out of step during the run.
     """
     validation = material.splits.validation
     return {

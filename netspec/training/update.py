@@ -1,25 +1,26 @@
-"""What an optimizer step does to the weights, stated in NumPy: the meaning that every trainer is held to.
+"""The update rules of the optimizers in NumPy: the reference that every trainer is checked against.
 
-With g the gradient of a weight w, averaged over the samples of the step, then clipped; η the learning rate times the
-weight's `lr_scale`; λ the weight decay times its `decay_scale`; μ the momentum:
+For a weight w, g is its gradient, averaged over the samples of the step and then clipped; η is the learning rate times
+the weight's `lr_scale`; λ is the weight decay times its `decay_scale`; μ is the momentum:
 
     sgd           g ← g + λ·w
       paper         v ← μ·v − η·g;   w ← w + v              nesterov: w ← w + μ·v − η·g
       torch         v ← μ·v + g;     w ← w − η·v            nesterov: w ← w − η·(g + μ·v)
     adam          g ← g + λ·w;  m ← β1·m + (1−β1)·g;  s ← β2·s + (1−β2)·g²;  with t updates, this one included,
                   w ← w − η · (m / (1−β1^t)) / (√(s / (1−β2^t)) + ε)
-    adamw         w ← w − η·λ·w, then adam's step from g as it is
+    adamw         w ← w − η·λ·w, then adam's step with g left without decay
     rmsprop       g ← g + λ·w;  s ← ρ·s + (1−ρ)·g²
       tensorflow    v ← μ·v + η·g / √(s + ε);  w ← w − v
       torch         v ← μ·v + g / (√s + ε);    w ← w − η·v
 
-With an average of the weights, w above is what is trained, the slot `iterate`, and the weight is a:
+If the recipe averages the weights, the rules above update the slot `iterate` as w, and the weight itself is the
+average a:
 
-    a ← d·a + (1−d)·w,  with t updates since the average's start; up to it d = 0
+    a ← d·a + (1−d)·w,  with t updates since the average's start; d = 0 before it
       exponential   d = min(decay, (1 + t) / (10 + t))
       uniform       d = t / (t + 1)
 
-Clipping comes before decay and looks at all trainable weights at once: g ← g · min(1, c / ‖g‖).
+Clipping precedes decay and uses the joint norm of all trainable weights' gradients: g ← g · min(1, c / ‖g‖).
 Sources: Krizhevsky et al. 2012, section 5; Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2;
 Tieleman & Hinton 2012, lecture 6e, as TensorFlow's ApplyRMSProp and torch.optim.RMSprop have it;
 Polyak & Juditsky 1992, the uniform average.
@@ -41,20 +42,20 @@ Slots = dict[str, Array]
 
 
 def slot_names(recipe: Recipe) -> tuple[str, ...]:
-    """What is kept for each trainable weight: by the optimizer, and beside an average what it is the average of."""
+    """The arrays kept for each trainable weight: the optimizer's slots, and `iterate` if the weights are averaged."""
     return (*recipe.optimizer.slots, *([ITERATE] if recipe.weight_average else []))
 
 
 def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float) -> TrainingState:
-    """The state after one optimizer step; weights without a gradient stay, and slots that are not there are zero.
+    """The state after one optimizer step.
 
-    Without its iterate, an average is its own.
+    Weights without a gradient do not change. A missing slot counts as zero, and a missing `iterate` as the weight.
 
     Args:
-        recipe: its optimizer, overrides and clipping are read.
+        recipe: the source of the optimizer, overrides, clipping and weight average.
         state: weights and slots before the step.
-        gradients: of the mean loss, for every trainable weight.
-        rate: the schedule's learning rate for this step.
+        gradients: the gradient of the mean loss for every trainable weight.
+        rate: the learning rate of this step.
     """
     gradients = clip(gradients, recipe.clip_gradient_norm)
     weights, average = dict(state.weights), recipe.weight_average
@@ -63,28 +64,28 @@ def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float
     for name, gradient in gradients.items():
         scales = recipe.override_of(name)
         eta, decay = rate * scales.lr_scale, recipe.optimizer.weight_decay * scales.decay_scale
-        own: Slots = {slot: state.slots.get(slot, {}).get(name, np.zeros_like(gradient)) for slot in slots}
+        kept: Slots = {slot: state.slots.get(slot, {}).get(name, np.zeros_like(gradient)) for slot in slots}
         if isinstance(recipe.optimizer, Sgd):
-            w, own = _sgd(recipe.optimizer, trained[name], gradient, own, eta, decay)
+            w, kept = _sgd(recipe.optimizer, trained[name], gradient, kept, eta, decay)
         elif isinstance(recipe.optimizer, RmsProp):
-            w, own = _rmsprop(recipe.optimizer, trained[name], gradient, own, eta, decay)
+            w, kept = _rmsprop(recipe.optimizer, trained[name], gradient, kept, eta, decay)
         else:
-            w, own = _adam(recipe.optimizer, trained[name], gradient, own, eta, decay, state.updates + 1)
+            w, kept = _adam(recipe.optimizer, trained[name], gradient, kept, eta, decay, state.updates + 1)
         if average:
-            share, own[ITERATE] = average.share(state.updates + 1), w
+            share, kept[ITERATE] = average.share(state.updates + 1), w
             w = weights[name] + share * (w - weights[name])
         weights[name] = w
-        for slot, array in own.items():
+        for slot, array in kept.items():
             slots[slot][name] = array
     return TrainingState(weights, slots, state.updates + 1)
 
 
 def clip(gradients: Weights, norm: float | None) -> Weights:
-    """All gradients scaled so that their joint L2 norm is at most `norm`."""
+    """The gradients, all scaled by one factor so that their joint L2 norm is at most `norm`."""
     if norm is None:
         return gradients
-    found = float(np.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values())))
-    factor = min(1.0, norm / found) if found else 1.0
+    joint = float(np.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values())))
+    factor = min(1.0, norm / joint) if joint else 1.0
     return {name: g * factor for name, g in gradients.items()}
 
 
@@ -110,8 +111,8 @@ def _adam(
     m = rule.beta1 * slots[FIRST_MOMENT] + (1 - rule.beta1) * g
     s = rule.beta2 * slots[SECOND_MOMENT] + (1 - rule.beta2) * g**2
     step = (m / (1 - rule.beta1**t)) / (np.sqrt(s / (1 - rule.beta2**t)) + rule.epsilon)
-    kept = w - eta * decay * w if decoupled else w
-    return kept - eta * step, {FIRST_MOMENT: m, SECOND_MOMENT: s}
+    decayed = w - eta * decay * w if decoupled else w
+    return decayed - eta * step, {FIRST_MOMENT: m, SECOND_MOMENT: s}
 
 
 def _rmsprop(
@@ -119,9 +120,9 @@ def _rmsprop(
 ) -> tuple[Array, Slots]:
     g = gradient + decay * w
     s = rule.rho * slots[SECOND_MOMENT] + (1 - rule.rho) * g**2
-    inside = rule.form == "tensorflow"
-    v = eta * g / np.sqrt(s + rule.epsilon) if inside else g / (np.sqrt(s) + rule.epsilon)
-    own: Slots = {SECOND_MOMENT: s}
+    tensorflow = rule.form == "tensorflow"
+    v = eta * g / np.sqrt(s + rule.epsilon) if tensorflow else g / (np.sqrt(s) + rule.epsilon)
+    kept: Slots = {SECOND_MOMENT: s}
     if rule.momentum:
-        v = own[VELOCITY] = rule.momentum * slots[VELOCITY] + v
-    return w - (v if inside else eta * v), own
+        v = kept[VELOCITY] = rule.momentum * slots[VELOCITY] + v
+    return w - (v if tensorflow else eta * v), kept

@@ -1,4 +1,4 @@
-"""The proof that a spec is one function in every backend."""
+"""The proof that a spec is the same function in every backend."""
 
 from netspec.verify.compare import Comparison, Level
 from netspec.verify.report import NodeError, Report, TrainingDivergence, Unfinished

@@ -1,4 +1,4 @@
-"""How far two arrays are apart, by measures that respect what a float is; and the comparison as a value."""
+"""Measures of the difference between two arrays, and the tolerances that they are compared with."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from netspec.types import DType
 
 Level = Literal["forward", "gradient", "training"]
 
-# Shares of the largest element. float64: torch and TensorFlow differ by 6e-15 for AlexNet, so 1e-12 leaves room for
-# depth and none for a bug. float32: rounding in sums of 10^4 terms stays below 1e-6. Gradients are compared in float64
-# by relative L2: 1.6e-14 was measured.
+# Outputs are compared as shares of the largest element. In float64, torch and TensorFlow differ by 6e-15 for AlexNet,
+# so 1e-12 leaves room for deeper networks and none for a bug. In float32, rounding in sums of 10^4 terms stays below
+# 1e-6. Gradients are compared in float64 by relative L2: 1.6e-14 was measured.
 FORWARD_TOLERANCE = {DType.FLOAT64: 1e-12, DType.FLOAT32: 1e-5}
 GRADIENT_TOLERANCE = 1e-10
-# A derivative that is zero on paper (a bias before a normalization) is rounding noise in each framework: gradients
-# below this share of the largest are measured on its scale, so that their tolerance is 1e-12 of the largest.
+# A derivative that is mathematically zero (of a bias before a normalization) is rounding noise in each framework.
+# Gradients below this share of the largest are therefore divided by that share, which makes their tolerance 1e-12 of
+# the largest.
 NEGLIGIBLE_GRADIENT = 1e-2
-# Of twenty optimizer steps. float64: AlexNet's weights and velocities stay within 2e-10 of one another, its losses
-# within 5e-12. float32: rounding is carried from step to step, its losses within 1e-5.
+# Tolerances for twenty optimizer steps. In float64, AlexNet's weights and velocities stay within 2e-10 of one another,
+# and its losses within 5e-12. In float32, where rounding accumulates over steps, its losses stay within 1e-5.
 STATE_TOLERANCE = 1e-9
 LOSS_TOLERANCE = {DType.FLOAT64: 1e-10, DType.FLOAT32: 1e-4}
-# As for gradients: a velocity that is zero on paper is measured on this share of the largest velocity.
+# Likewise, a velocity that is mathematically zero is divided by this share of the largest velocity.
 NEGLIGIBLE_STATE = 1e-3
-BLOCK = 1 << 16  # elements: all that is made of them on the way fits into a processor's cache
+BLOCK = 1 << 16  # elements: few enough that a block and its intermediate results fit into a processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure of a proof.
+    """One comparison of a backend's results with expected ones.
 
     Attributes:
-        level: what was compared.
-        backend, against: whose result, and whose it had to be.
-        dtype: in which it was computed.
-        case: batch and size of the input, `2 × 3x224x224`; of training its length and rule too.
-        subject: the output, weight or input compared; of several, the worst.
-        error: the difference, as `measure` names it.
+        level: the kind of results.
+        backend, against: the backend, and the backend or reference that it was compared with.
+        dtype: the dtype in which the results were computed.
+        case: batch and size of the input, `2 × 3x224x224`; for training, also the number of steps and the optimizer.
+        subject: the output, weight or input with the largest error.
+        error: the difference, measured as `measure` says.
         tolerance: the largest error that passes.
     """
 
@@ -62,7 +63,7 @@ class Comparison:
 
     @property
     def measure(self) -> str:
-        """What the error is a share of."""
+        """How the error is measured, in words."""
         return "relative L2" if self.level == "gradient" else "of the largest"
 
 
@@ -81,7 +82,7 @@ def difference_of_largest(actual: Array, expected: Array) -> float:
 
 
 def relative_l2(actual: Array, expected: Array, scale: float = 0.0) -> float:
-    """‖actual − expected‖ / ‖expected‖, in float64; `scale` is the least that is divided by.
+    """‖actual − expected‖ / ‖expected‖, in float64; `scale` is the least value of the divisor.
 
     Raises:
         VerificationError: the shapes differ, or either holds NaN or infinity.
@@ -94,7 +95,7 @@ def relative_l2(actual: Array, expected: Array, scale: float = 0.0) -> float:
 
 @dataclass(slots=True)
 class Gap:
-    """How far arrays are apart, and how large they had to be, block by block; infinitely far where that has no answer.
+    """The difference between two arrays, accumulated block by block; infinite if it is not a number.
 
     Attributes:
         difference: the largest |actual − expected| so far.
@@ -105,21 +106,21 @@ class Gap:
     largest: float = 0.0
 
     def widen(self, actual: Array, expected: Array) -> None:
-        """Take a block of both into account."""
+        """Take a block of each array into account."""
         if expected.size:
-            # NaN passes through max() of an array, and not through that of Python.
+            # NaN propagates through the max of an array, but not through Python's max().
             difference = float(np.abs(actual - expected).max())
             self.difference = max(self.difference, difference if math.isfinite(difference) else math.inf)
             self.largest = max(self.largest, float(np.abs(expected).max()))
 
     def share(self, scale: float = 0.0) -> float:
-        """The difference as a share of the largest; `scale` is the least that is divided by."""
+        """The difference as a share of the largest expected element; `scale` is the least value of the divisor."""
         divisor = max(self.largest, scale)
         return self.difference / divisor if 0 < divisor < math.inf else self.difference
 
 
 def blocks(size: int) -> Iterator[slice]:
-    """Slices of a flat array, a block each."""
+    """The slices that divide a flat array into blocks."""
     return (slice(start, start + BLOCK) for start in range(0, size, BLOCK))
 
 
@@ -130,8 +131,11 @@ def worst_of(
     measure: Callable[[Array, Array], float],
     limit_of: Callable[[str, DType, float], float],
 ) -> tuple[str, float, float]:
-    """The subject that differs most by its limit, its error and that limit; what cannot be measured is infinite."""
-    found: list[tuple[str, float, float]] = []
+    """The array whose error is the largest multiple of its limit: its name, its error and its limit.
+
+    The error of an array that is missing, not finite, or of another shape or dtype is infinite.
+    """
+    rows: list[tuple[str, float, float]] = []
     for name, value in expected.items():
         try:
             if actual[name].dtype != dtype.numpy:
@@ -139,19 +143,19 @@ def worst_of(
             error = measure(actual[name], value)
         except (KeyError, VerificationError):
             error = math.inf
-        found.append((name, error, limit_of(name, dtype, error)))
-    return max(found, key=lambda row: row[1] / row[2])
+        rows.append((name, error, limit_of(name, dtype, error)))
+    return max(rows, key=lambda row: row[1] / row[2])
 
 
 def require_close(actual: Array, expected: Array, tolerance: float, what: str, dtype: DType) -> None:
-    """VerificationError unless the dtype is as said, the shapes agree, and the difference is within tolerance.
+    """Raise VerificationError unless an array has the dtype, the shape and, within a tolerance, the expected values.
 
     Args:
-        actual: what a backend gave.
-        expected: what it had to be; compared in float64.
-        tolerance: as a share of the largest expected element.
-        what: the subject, for the message.
-        dtype: what `actual` must be.
+        actual: the array that a backend returned.
+        expected: the expected array; the comparison is in float64.
+        tolerance: the largest difference that passes, as a share of the largest expected element.
+        what: the name of the array, for the message.
+        dtype: the expected dtype.
     """
     if actual.dtype != dtype.numpy:
         raise VerificationError(f"{what}: expected {dtype}, received {actual.dtype}")
@@ -166,6 +170,6 @@ def require_close(actual: Array, expected: Array, tolerance: float, what: str, d
 def _require_comparable(actual: Array, expected: Array) -> None:
     if actual.shape != expected.shape:
         raise VerificationError(f"expected shape {expected.shape}, received {actual.shape}")
-    for who, array in (("what was received", actual), ("what was expected", expected)):
+    for role, array in (("what was received", actual), ("what was expected", expected)):
         if not np.isfinite(array).all():
-            raise VerificationError(f"{who} holds NaN or infinity")
+            raise VerificationError(f"{role} holds NaN or infinity")

@@ -1,4 +1,4 @@
-"""Gradients of outputs along random directions, of one backend's model and of another's."""
+"""The comparison of backends' gradients, taken of the outputs along random directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from netspec.weights import stream
 
 
 def cotangents_for(case: Case, seed: int) -> dict[str, Array]:
-    """A random direction of each output: no loss is needed."""
+    """A random cotangent for each output, along which to differentiate without a loss."""
     batch = len(next(iter(case.inputs.values())))
     return {
         name: stream(seed, "cotangent", name).standard_normal(case.graph.type_of(name).concrete(batch))
@@ -26,38 +26,40 @@ def cotangents_for(case: Case, seed: int) -> dict[str, Array]:
     }
 
 
-def compare_gradients(case: Case, found: Mapping[str, Gradients], cotangents: Mapping[str, Array]) -> list[Comparison]:
-    """Those of every later backend beside those of the first: of weights in one row, of inputs in another.
+def compare_gradients(
+    case: Case, gradients: Mapping[str, Gradients], cotangents: Mapping[str, Array]
+) -> list[Comparison]:
+    """Compare the gradients of each further backend with those of the first: one row for weights, one for inputs.
 
     Args:
-        case: that they are of, in float64.
-        found: by the backend's name.
-        cotangents: along which they were taken.
+        case: the case of which the gradients were taken, in float64.
+        gradients: the gradients by backend.
+        cotangents: the directions along which they were taken.
 
     Raises:
-        VerificationError: the network has no derivative there.
+        VerificationError: a gradient is not finite in either backend, so the network has no derivative there.
     """
-    (first, theirs), *others = found.items()
-    norms = [float(np.linalg.norm(g)) for g in (*theirs.weights.values(), *theirs.inputs.values())]
+    (first, expected), *others = gradients.items()
+    norms = [float(np.linalg.norm(g)) for g in (*expected.weights.values(), *expected.inputs.values())]
     scale = NEGLIGIBLE_GRADIENT * max([*norms, *(float(np.linalg.norm(c)) for c in cotangents.values())])
     measure = partial(relative_l2, scale=scale)
     rows: list[Comparison] = []
-    for name, ours in others:
-        for mine, other in ((ours.weights, theirs.weights), (ours.inputs, theirs.inputs)):
-            _require_slopes(case.graph, name, mine, first, other)
-            if other:
-                worst = worst_of(mine, other, DType.FLOAT64, measure, lambda *_: GRADIENT_TOLERANCE)
+    for name, actual in others:
+        for ours, theirs in ((actual.weights, expected.weights), (actual.inputs, expected.inputs)):
+            _require_derivatives(case.graph, name, ours, first, theirs)
+            if theirs:
+                worst = worst_of(ours, theirs, DType.FLOAT64, measure, lambda *_: GRADIENT_TOLERANCE)
                 rows.append(Comparison("gradient", name, first, DType.FLOAT64, case.label, *worst))
     return rows
 
 
-def _require_slopes(
-    graph: Graph, first: str, mine: Mapping[str, Array], second: str, other: Mapping[str, Array]
+def _require_derivatives(
+    graph: Graph, backend: str, ours: Mapping[str, Array], first: str, theirs: Mapping[str, Array]
 ) -> None:
-    """VerificationError where neither backend has a derivative: the network has none."""
-    for name, gradient in other.items():
-        if name in mine and not (np.isfinite(mine[name]).all() or np.isfinite(gradient).all()):
+    """Raise VerificationError if a gradient is not finite in both backends: the network then has no derivative."""
+    for name, gradient in theirs.items():
+        if name in ours and not (np.isfinite(ours[name]).all() or np.isfinite(gradient).all()):
             raise VerificationError(
-                f"{graph.name}: the gradient of {name} is NaN or infinite in {second} and in {first}",
-                "a root has no slope at 0: an offset before it, as by `rescale`, keeps what it reads from there",
+                f"{graph.name}: the gradient of {name} is NaN or infinite in {first} and in {backend}",
+                "a root has no derivative at 0: keep its input away from 0 by an offset, for example with `rescale`",
             )

@@ -1,4 +1,4 @@
-"""The outcome of a verification: every figure, and where the first divergence is."""
+"""The outcome of a verification: all comparisons, and where results first diverge."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 from netspec.errors import VerificationError
 from netspec.verify.compare import Comparison
 
-LOSS = "loss"  # the subject of a divergence that shows in no weight yet; a layer's weights have a dot in their names
+LOSS = "loss"  # the subject of a divergence in the loss; no weight has this name, since weight names have a dot
 
 
 @dataclass(frozen=True, slots=True)
 class NodeError:
-    """How far one node's value is from the reference's, in one backend: the proof, a node deep."""
+    """The error of one node's value in one backend, compared with the reference."""
 
     node: str
     op: str
@@ -37,17 +37,17 @@ class NodeError:
 
 @dataclass(frozen=True, slots=True)
 class TrainingDivergence:
-    """Where two runs of the same training part, or a backend's update from its statement in NumPy.
+    """The point at which a backend's training first diverges from another backend's, or from the update in NumPy.
 
     Attributes:
-        backend, against: whose result, and whose it had to be.
-        dtype: in which it was computed.
+        backend, against: the backend, and the backend or `NumPy` that it was compared with.
+        dtype: the dtype in which it was computed.
         step: the first optimizer step that differs, counted from 1.
-        subject: the weight, of several the worst; `loss` for that of the step.
-        slot: what the optimizer keeps for it, `velocity`; empty for the weight itself, or the loss.
-        error: the difference as a share of the largest.
+        subject: the weight with the largest error, or `loss`.
+        slot: the optimizer's slot of that weight that differs, such as `velocity`; empty for the weight or the loss.
+        error: the difference as a share of the largest element.
         tolerance: the largest error that passes.
-        trap: what it usually is.
+        trap: the usual cause.
     """
 
     backend: str
@@ -61,8 +61,8 @@ class TrainingDivergence:
     trap: str
 
     def __str__(self) -> str:
-        what = f"the {self.slot.replace('_', ' ')} of {self.subject}" if self.slot else self.subject
-        where = f"in the loss of step {self.step}" if self.subject == LOSS else f"after step {self.step} in {what}"
+        array = f"the {self.slot.replace('_', ' ')} of {self.subject}" if self.slot else self.subject
+        where = f"in the loss of step {self.step}" if self.subject == LOSS else f"after step {self.step} in {array}"
         return (
             f"{self.backend} first differs from {self.against} {where}, by {self.error:.1e} of its largest value "
             f"in {self.dtype}; expected at most {self.tolerance:.0e}"
@@ -70,11 +70,11 @@ class TrainingDivergence:
 
 
 class Unfinished(NamedTuple):
-    """A training of which the first steps alone were compared: rounding hides what the others would show.
+    """A training of which only the first steps were compared, because rounding would hide a fault in later ones.
 
     Attributes:
-        dtype: in which it was computed.
-        compared, steps: how many, of how many.
+        dtype: the dtype in which it was computed.
+        compared, steps: the number of steps compared, and of all steps.
     """
 
     dtype: str
@@ -84,14 +84,14 @@ class Unfinished(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All comparisons of a verification.
+    """The outcome of a verification.
 
     Attributes:
-        name: the spec's name.
-        comparisons: a row a backend, dtype and case.
-        nodes: node-deep errors where they were asked for, or taken after a failure.
-        notes: what was not compared, and why.
-        training: where training diverges first, for each backend, what it was held to, and dtype.
+        name: the name of the spec.
+        comparisons: a comparison for each backend, dtype and case.
+        nodes: the errors of all nodes, if they were requested or a comparison failed.
+        notes: notes for the reader, such as what was not compared and why.
+        training: where training first diverges, for each pair that was compared and each dtype.
         unfinished: trainings that were not compared to their end.
     """
 
@@ -104,7 +104,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether something was compared, and all of it passed: layers too, where they were asked for."""
+        """Whether something was compared, and all comparisons and nodes passed."""
         compared = bool(self.comparisons) and all(c.passed for c in self.comparisons)
         return compared and all(node.passed for node in self.nodes)
 
@@ -119,14 +119,18 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """In what a report failed, in words."""
+        """The kind of failure, in words."""
         if self.divergences and all(c.passed for c in self.comparisons):
             return "one function, but not layer by layer"
         only_training = all(c.passed or c.level == "training" for c in self.comparisons)
         return "one function, but not one training" if only_training else "not one function"
 
     def require(self) -> Report:
-        """This report, or VerificationError with what failed and where it began."""
+        """Return this report if it passed.
+
+        Raises:
+            VerificationError: it did not pass; the message names the failures and the first divergences.
+        """
         if self.passed:
             return self
         if not self.comparisons:
@@ -137,6 +141,6 @@ class Report:
             for c in self.comparisons
             if not c.passed
         ]
-        found: tuple[NodeError | TrainingDivergence, ...] = (*self.divergences, *self.training)
-        where = [f"{d}\n  likely: {d.trap}" if d.trap else str(d) for d in found]
-        raise VerificationError("\n".join([f"{self.name}: {self.verdict}", *failed, *where]))
+        divergences: tuple[NodeError | TrainingDivergence, ...] = (*self.divergences, *self.training)
+        causes = [f"{d}\n  likely: {d.trap}" if d.trap else str(d) for d in divergences]
+        raise VerificationError("\n".join([f"{self.name}: {self.verdict}", *failed, *causes]))

@@ -1,4 +1,4 @@
-"""How far rounding alone moves the values of a forward pass, measured: no framework can be closer to the reference."""
+"""Error limits for a forward pass, raised where rounding alone moves values by more than the tolerance."""
 
 from __future__ import annotations
 
@@ -15,76 +15,81 @@ from netspec.verify.cases import SATURATING, Case
 from netspec.verify.compare import FORWARD_TOLERANCE, difference_of_largest
 from netspec.weights import stream
 
-# By how much each element of a weight or an input is moved, and all elements of it together, in units of the last
-# place. Sums of a thousand terms are off by as much, and a network that does not amplify errors moves by less than the
-# tolerance. If elements moved only one by one, a mean of many, and the difference of two means, would stay in place.
+# The size of the perturbation of weights and inputs, in units of the last place: each element is moved by this much,
+# and in addition all elements of an array together. Sums of a thousand terms have rounding errors of this size, and a
+# network that does not amplify errors moves by less than the tolerance. Independent moves alone would cancel in the
+# mean of many elements, and leave the difference of two means unchanged.
 UNITS: Final = 12
-TWINS: Final = 4  # how often it is measured: the effects of one can cancel by chance
-# No larger error passes, however far rounding goes: a comparison would say next to nothing.
+TWINS: Final = 4  # perturbed evaluations: in a single one, effects can cancel by chance
+# The largest limit: an error beyond it never passes, since a comparison would then mean next to nothing.
 MOST: Final = {DType.FLOAT64: 1e-8, DType.FLOAT32: 1e-3}
 
 
 class Limits:
-    """By how much the values of a case may differ: the tolerance, or where rounding moves a value further, as far.
+    """The error limits of the values of a case: the tolerance, or the effect of rounding if that is larger.
 
-    That is measured with the reference itself, at weights and inputs changed in their last places, and only when a
-    value exceeds the tolerance: most networks move by less. Those with gates that read large values move by more: where
-    a gate is open for one sample and shut for the next, an error of its input is one of its output, and is carried on.
+    No framework can be closer to the reference than rounding allows. Its effect is measured by evaluating the reference
+    with weights and inputs perturbed in their last places, and only if a value exceeds the tolerance: in most networks,
+    rounding stays below it. It does not in networks whose gates read large values: where a gate is open for one sample
+    and closed for the next, an error of its input becomes an error of its output, and propagates.
 
     Args:
         case: the graph and its inputs.
-        weights: as they are compared.
-        expected: the reference's values, by name.
+        weights: the weights that are compared.
+        expected: the values of the reference, by name.
     """
 
     def __init__(self, case: Case, weights: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
         self._case, self._weights, self._expected = case, weights, expected
-        self._moved: dict[DType, dict[str, float]] = {}
+        self._rounding: dict[DType, dict[str, float]] = {}
 
     def of(self, name: str, dtype: DType, error: float) -> float:
-        """The limit of a value, as a share of its largest element; of one that is `error` off."""
-        tolerated = forward_tolerance(self._case.graph, name, dtype, self._expected)
-        if not tolerated < error <= MOST[dtype]:
-            return tolerated
-        if dtype not in self._moved:
-            self._moved[dtype] = self._measure(dtype)
-        return max(tolerated, min(self._moved[dtype][name], MOST[dtype]))
+        """The limit, as a share of its largest element, for a value whose error is `error`."""
+        tolerance = forward_tolerance(self._case.graph, name, dtype, self._expected)
+        if not tolerance < error <= MOST[dtype]:
+            return tolerance
+        if dtype not in self._rounding:
+            self._rounding[dtype] = self._measure(dtype)
+        return max(tolerance, min(self._rounding[dtype][name], MOST[dtype]))
 
     def _measure(self, dtype: DType) -> dict[str, float]:
-        """How far each value moves, of several times the farthest."""
+        """The largest effect of several perturbations on each value, ignoring perturbed values that are not finite."""
         farthest = dict.fromkeys(self._expected, 0.0)
         for twin in range(TWINS):
             weights, inputs = (moved(arrays, dtype, UNITS, twin) for arrays in (self._weights, self._case.inputs))
             values = reference.evaluate(self._case.graph, weights, inputs)
             for name, value in values.items():
-                farthest[name] = max(farthest[name], difference_of_largest(value, self._expected[name]))
+                if np.isfinite(value).all():
+                    farthest[name] = max(farthest[name], difference_of_largest(value, self._expected[name]))
         return farthest
 
 
 def moved(arrays: Mapping[str, Array], dtype: DType, units: int, twin: int) -> dict[str, Array]:
-    """The arrays in this dtype, each element moved by so many units of its last place, and all of one together.
+    """The arrays perturbed in their last places and cast to a dtype.
+
+    Each element is moved up or down by some units in the last place, and in addition all elements of an array together.
 
     Args:
-        arrays: by name.
-        dtype: whose units they are.
-        units: how many.
-        twin: which of several; each moves them otherwise.
+        arrays: arrays by name.
+        dtype: the dtype whose units in the last place are meant.
+        units: the number of units.
+        twin: the number of the perturbation, which seeds it.
     """
     share = units * float(np.finfo(dtype.numpy).eps)
-    found = {}
+    perturbed = {}
     for name, array in arrays.items():
         random = stream(twin, "verify", "rounding", name)
         each, together = random.choice([-share, share], np.shape(array)), random.choice([-share, share])
-        found[name] = (np.asarray(array, np.float64) * (1.0 + each + together)).astype(dtype.numpy)
-    return found
+        perturbed[name] = (np.asarray(array, np.float64) * (1.0 + each + together)).astype(dtype.numpy)
+    return perturbed
 
 
 def forward_tolerance(graph: Graph, name: str, dtype: DType, values: Mapping[str, Array]) -> float:
-    """What a value may differ by at least, as a share of its largest element.
+    """The tolerance of a value, as a share of its largest element, before any effect of rounding is measured.
 
-    A softmax, sigmoid or tanh turns an absolute error of its input into a relative one of its output, at most twice as
-    large: |Δ log softmax(z)| ≤ 2 max|Δz|. Its input is held to the plain tolerance, a share of max|z|; so its own is
-    that times 2 max|z|, where logits are large.
+    A softmax, sigmoid or tanh turns an absolute error of its input into a relative error of its output that is at most
+    twice as large: |Δ log softmax(z)| ≤ 2 max|Δz|. The input may differ by the plain tolerance times max|z|, so the
+    output may differ by the plain tolerance times 2 max|z| if that factor is above 1.
     """
     value = graph.values[name]
     if isinstance(value, Node) and isinstance(value.op, SATURATING) and value.inputs[0] in values:

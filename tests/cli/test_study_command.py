@@ -156,7 +156,7 @@ def test_a_process_that_fails_is_named(netspec: Call, study: Path, tmp_path: Pat
     code, out, err = netspec("study", study, "--out", tmp_path / "runs", "--processes", 1, "--only", "small-seed5")
     assert code == 1
     assert "error: small-seed5: " in err
-    assert f"hint: {tmp_path}/runs/tiny/small-seed5.log has what it said" in err
+    assert f"hint: {tmp_path}/runs/tiny/small-seed5.log has its output" in err
     assert "small-seed5: failed, 0 epochs of 3 epochs: " in out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from netspec.errors import NetspecError
-from netspec.training.folder import RunFolder, claimed, new_folder
+from netspec.files import write_whole
+from netspec.training.folder import RunFolder, claimed, existing_folder, new_folder, require_room
 from netspec.training.session import Outcome
 from tests.training.conftest import Recorder
 
@@ -34,8 +36,68 @@ def test_of_two_runs_that_find_the_same_folder_free_each_has_one(tmp_path: Path)
         assert [own.path.name, other.path.name] == ["small", "small-2"]
     named = partial(new_folder, tmp_path, "mine", named=True)
     found = named()
-    with claimed(found, named), pytest.raises(NetspecError, match="there already"), claimed(found, named):
+    with claimed(found, named), pytest.raises(NetspecError, match="exists already"), claimed(found, named):
         pass
+
+
+def test_the_run_to_resume_is_the_one_begun_last_even_after_another_was_deleted(tmp_path: Path) -> None:
+    def begin() -> str:
+        folder = new_folder(tmp_path, "net", named=False)
+        folder.last.parent.mkdir(parents=True)
+        folder.last.touch()
+        return folder.path.name
+
+    def resumed() -> str:
+        return existing_folder(tmp_path, "net", named=False).path.name
+
+    assert [begin(), begin(), begin()] == ["net", "net-2", "net-3"]
+    shutil.rmtree(tmp_path / "net-2")
+    assert resumed() == "net-3"
+    assert begin() == resumed() == "net-4"
+    shutil.rmtree(tmp_path / "net")
+    assert begin() == resumed() == "net-5"
+    for other in ("net-1", "net-007", "net-6b", "network-8"):  # the names of other runs
+        (tmp_path / other).mkdir()
+    assert begin() == resumed() == "net-6"
+
+
+def test_a_folder_of_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "runs").symlink_to(tmp_path / "unmounted")
+    find = partial(new_folder, tmp_path / "runs", "mine", named=True)
+    with pytest.raises(NetspecError, match=r"cannot write .*runs: .*\nhint: .*--out"), claimed(find(), find):
+        pass
+
+
+def test_what_a_killed_process_left_is_removed_and_files_of_the_user_are_not(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.last.parent.mkdir()
+
+    def killed(temporary: Path) -> None:
+        shutil.copy(temporary, temporary.with_name(f"{temporary.stem[:-1]}_{temporary.suffix}"))
+
+    for path in (folder.spec, folder.metrics, folder.last, tmp_path / "mean.npy"):
+        write_whole(path, killed)
+    assert len(list(tmp_path.rglob(".*"))) == 4
+    kept = {tmp_path / ".gitignore", tmp_path / ".pre-commit-config.yaml", folder.spec, folder.metrics, folder.last}
+    for path in kept:
+        path.touch()
+    folder.remove_unfinished()
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept | {tmp_path / "mean.npy"}
+
+
+def test_the_checkpoints_of_a_run_count_for_the_room_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=10_000))
+    folder = RunFolder(tmp_path)
+    with pytest.raises(NetspecError, match="the checkpoints of this run take"):
+        require_room(folder, elements=1000, slots=1)
+    for path in (folder.last, folder.best):
+        path.write_bytes(bytes(8000))
+    require_room(folder, elements=1000, slots=1)  # a third one, to be written, still fits
+    with pytest.raises(NetspecError, match=r"take .* MiB more"):
+        require_room(folder, elements=1200, slots=1)
 
 
 def test_what_another_process_trains_is_not_continued(tmp_path: Path) -> None:
@@ -75,8 +137,6 @@ def test_a_run_that_cannot_begin_leaves_no_folder(run: Run, tmp_path: Path, monk
     with pytest.raises(NetspecError, match="nothing is left to train on"):
         run(name="mine", settings=("training.batch_size=100000", "training.last_batch=drop"))
     assert not (tmp_path / "runs" / "mine").exists()
-    import shutil
-
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(NetspecError, match="its disk has"):

@@ -64,7 +64,7 @@ def test_a_map_of_logits_is_one_of_pixels_in_the_middle_of_the_input() -> None:
 def test_a_map_of_logits_at_another_scale_is_refused() -> None:
     coarse = Chain("coarse", image=(3, 16, 16)).add("pool", "max_pool2d", kernel_size=2, stride=2)
     coarse.add("head", "conv2d", filters=2, kernel_size=1)
-    with pytest.raises(NetspecError, match=r"logits 8x8 stand for every 2x2 pixels .* one label a pixel\nhint: "):
+    with pytest.raises(NetspecError, match=r"each of its 8x8 logits stands for 2x2 pixels .* for each pixel\nhint: "):
         training_graph(coarse.graph())
     finer = coarse.add("up", "resize", size=15, mode="bilinear", coordinates="half_pixel")
     assert map_size(training_graph(finer.graph())) == (15, 15)  # 16 / 15 of a pixel
@@ -72,5 +72,5 @@ def test_a_map_of_logits_at_another_scale_is_refused() -> None:
     with pytest.raises(NetspecError, match=r"logits of \(8, 8\) positions are no map of the pixels of an input"):
         training_graph(larger.graph())
     sequence = Chain("sequence", x=(3, 4)).add("fc", "dense", units=2).graph()
-    with pytest.raises(NetspecError, match=r"a map of them \(N, classes, H, W\), and fc is \(N, 3, 2\)"):
+    with pytest.raises(NetspecError, match=r"a map of logits \(N, classes, H, W\), and fc is \(N, 3, 2\)"):
         training_graph(sequence)

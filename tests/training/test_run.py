@@ -85,6 +85,28 @@ def test_the_arrays_to_begin_with_are_let_go(run: Run, monkeypatch: pytest.Monke
     assert alive == {0}
 
 
+@pytest.mark.parametrize(("rank", "share"), [(0, 41), (1, 40)])
+def test_the_progress_of_validation_ends_at_a_ranks_share_of_the_samples(
+    run: Run, monkeypatch: pytest.MonkeyPatch, rank: int, share: int
+) -> None:
+    trainer = TorchBackend.trainer
+
+    def ranked(backend: TorchBackend, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
+        made = trainer(backend, graph, weights, settings)
+        made.rank, made.world = rank, 2
+        return made
+
+    class Progress(Recorder):
+        def evaluating(self, done: int, samples: int) -> None:
+            progress.append((done, samples))
+
+    progress: list[tuple[int, int]] = []
+    monkeypatch.setattr(TorchBackend, "trainer", ranked)
+    run(holdout=0.2025, settings=("training.epochs=1",), observer=Progress())
+    assert {samples for _, samples in progress} == {share}
+    assert progress[-1][0] == share
+
+
 def test_metrics_are_a_line_a_step_and_an_epoch(run: Run) -> None:
     recorder = Recorder()
     folder = run(observer=recorder).folder
@@ -218,8 +240,27 @@ def test_a_name_that_nobody_gave_is_numbered_and_the_newest_is_continued(run: Ru
 
 def test_a_name_that_is_taken_is_an_error(run: Run) -> None:
     run(name="mine", settings=("training.epochs=1",))
-    with pytest.raises(NetspecError, match="this run is there already"):
+    with pytest.raises(NetspecError, match="this run exists already"):
         run(name="mine")
+
+
+def test_a_run_stops_while_it_scores_at_the_end(run: Run) -> None:
+    class Interrupting(Recorder):
+        def evaluating(self, done: int, samples: int) -> None:
+            if len(self.epochs) == 4:
+                progress.append(done)
+                if len(progress) == 1:
+                    signal.raise_signal(signal.SIGINT)
+
+    progress: list[int] = []
+    stopped = run(name="mine", observer=Interrupting())
+    assert (stopped.stopped, stopped.scores, len(progress)) == (signal.SIGINT, None, 1)
+    assert stopped.folder is not None
+    assert not stopped.folder.report.exists()
+    resumed = run(name="mine", resume=True)
+    assert resumed.position.step == stopped.position.step == 4 * STEPS
+    assert resumed.scores is not None
+    assert stopped.folder.report.exists()
 
 
 def test_there_must_be_something_to_resume(run: Run) -> None:
@@ -235,7 +276,7 @@ def test_there_must_be_something_to_resume(run: Run) -> None:
         (("training.optimizer.momentum=0.5",), {}, "training.optimizer.momentum: "),
         (("training.seed=3",), {}, "training.seed: 0 before, 3 now"),
         ((), {"exact": True}, "--exact was not given before"),
-        ((), {"holdout": 0.3}, "the data are others than before"),
+        ((), {"holdout": 0.3}, "the training data are not the same as before"),
     ],
 )
 def test_another_run_is_not_continued(run: Run, settings: tuple[str, ...], options: dict[str, Any], what: str) -> None:

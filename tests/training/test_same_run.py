@@ -76,10 +76,10 @@ def test_what_is_no_recipe_any_more_is_a_difference_not_a_crash() -> None:
 
 def test_length_data_and_masks() -> None:
     require_same_run(FOLDER, replace(NOW, recipe=NOW.recipe | {"epochs": 9}), NOW)
-    assert refusal(replace(NOW, data="digits-2")) == ["  the data are others than before"]
+    assert refusal(replace(NOW, data="digits-2")) == ["  the training data are not the same as before"]
     assert refusal(replace(NOW, exact=False)) == ["  --exact was not given before"]
-    assert refusal(replace(NOW, validation="digits-3")) == ["  the validation data are others than before"]
-    assert refusal(replace(NOW, validation="")) == ["  the validation data are others than before"]
+    assert refusal(replace(NOW, validation="digits-3")) == ["  the validation data are not the same as before"]
+    assert refusal(replace(NOW, validation="")) == ["  the validation data are not the same as before"]
     require_same_run(FOLDER, replace(NOW, validation=None), NOW)  # a checkpoint of a netspec that did not say
 
 

@@ -68,6 +68,18 @@ def test_what_is_far_off_is_measured_by_what_is_tolerated() -> None:
     assert found.of("taken0", DType.FLOAT32, float("inf")) == FORWARD_TOLERANCE[DType.FLOAT32]
 
 
+def test_a_value_that_rounding_makes_nan_is_held_to_the_tolerance() -> None:
+    """The root of a difference that is 0, but may be below it for other roundings."""
+    chain = Chain("roots", x=(4,)).add("a", "dense", units=3, bias=False).add("b", "dense", "x", units=3, bias=False)
+    graph = chain.add("zero", "subtract", ("a", "b")).add("root", "power", exponent=0.5).graph("root", "a")
+    case = next(cases_of(graph))
+    weights = dict.fromkeys(("a.weight", "b.weight"), check_weights_of(graph)["a.weight"])
+    expected = reference.evaluate(graph, weights, case.inputs)
+    assert not expected["root"].any()
+    limit = Limits(case, weights, expected).of("root", DType.FLOAT32, 1e-4)
+    assert limit == FORWARD_TOLERANCE[DType.FLOAT32]
+
+
 @pytest.mark.parametrize("width", [16, 50])
 def test_it_is_one_function_and_a_fault_in_it_is_found(width: int) -> None:
     graph = gated(width=width)

@@ -168,7 +168,7 @@ def test_a_network_without_a_loss_is_held_to_itself_but_for_training(
 
 def test_that_there_is_no_loss_is_an_error_where_training_is_asked_for_and_before_a_process_is_started() -> None:
     two = Chain("two", x=(6, 3)).add("a", "dense", units=4).graph()
-    with pytest.raises(NetspecError, match=r"(?s)the loss is taken of logits.*; its outputs .*: --level gradient"):
+    with pytest.raises(NetspecError, match=r"(?s)training needs logits.*; its outputs .*: --level gradient"):
         verify_towers(two, TORCH, 2, "training")
     assert verify_towers(two, TORCH, 2, "forward").require().notes == (
         "one device and 2 processes of this machine, over gloo",

@@ -51,10 +51,10 @@ def test_what_rounding_becomes_is_measured_and_told() -> None:
     assert not found.divergences
     assert all(c.passed for c in found.comparisons)
     assert not found.unfinished
-    (told,) = (note for note in found.notes if "multiplies rounding" in note and "float64" in note)
-    assert "1e-13 of its weights became" in told
-    assert "runs may be as far apart" in told
-    assert "each step is from one state" in told
+    (told,) = (note for note in found.notes if "amplifies rounding" in note and "float64" in note)
+    assert "a change of its weights by 1e-13 became" in told
+    assert "runs may differ as much" in told
+    assert "each step starts from a common state" in told
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_where_rounding_becomes_too_much_no_more_is_compared(monkeypatch: pytest
 
 def test_where_nothing_can_be_compared_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 1e-16)
-    with pytest.raises(VerificationError, match=r"multiplies rounding.* nothing is proved"):
+    with pytest.raises(VerificationError, match=r"amplifies rounding.* nothing is proved"):
         proof(tolerance=1e-15)
     fault = TrainingFault("dampened", update=dampened)
     assert parted(proof(fault, tolerance=1e-15))  # which is more than rounding from the first step on
@@ -99,5 +99,5 @@ def test_a_network_that_does_not_multiply_rounding_is_held_to_what_is_tolerated(
     network = Chain("flat", x=(5,)).add("fc1", "dense", units=4).add("act", "tanh").add("fc2", "dense", units=3).graph()
     drifts = TrainingFault("drifts", rate=lambda rate, _: rate * (1 + 1e-10))
     found = proof(drifts, network, tolerance=1e-11)
-    assert not any("multiplies rounding" in note for note in found.notes)
+    assert not any("amplifies rounding" in note for note in found.notes)
     assert parted(found)

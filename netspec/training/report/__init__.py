@@ -1,4 +1,4 @@
-"""A run on one page: `report.html`, which needs nothing but a browser."""
+"""The report of a run: `report.html`, a self-contained page that needs nothing but a browser."""
 
 from netspec.training.report.page import write_report
 from netspec.training.report.record import RunRecord

@@ -1,4 +1,4 @@
-"""Axes: from a range of values to places on paper, with ticks that a person would have chosen."""
+"""Chart axes: linear and logarithmic scales from values to coordinates, with ticks at round values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-WIDE = 20.0  # a range of more than this, largest over least, is drawn by logarithms
-DEEPEST = 1e6  # the widest: a rate that falls to nothing is not followed all the way
+WIDE = 20.0  # the ratio of largest to smallest value above which a scale is logarithmic
+DEEPEST = 1e6  # the largest such ratio that is drawn: a learning rate may decay to almost nothing
 Unit = Literal["count", "number", "percent"]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range of values from `low` to `high`, and where it lies on paper, from `start` to `end`."""
+    """A scale that maps the values from `low` to `high` to coordinates from `start` to `end`."""
 
     low: float
     high: float
@@ -26,17 +26,17 @@ class Axis:
     unit: Unit = "number"
 
     def place(self, value: float) -> float:
-        """Where a value lies. By logarithms, what is not positive lies at the low end."""
+        """The coordinate of a value. On a logarithmic scale, values below `low` are placed at it."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         at = math.log(max(value, self.low)) if self.log else value
         return self.start + (at - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Round values in the range, about as many as asked for and never more."""
+        """Round values in the range: about, but not more than, `most`."""
         return _log_ticks(self.low, self.high, most) if self.log else _ticks(self.low, self.high, most, self.unit)
 
     def text(self, value: float) -> str:
-        """A tick's value in letters."""
+        """The label of a tick."""
         if self.unit == "percent":
             return f"{100 * value:.6g} %"
         return short_number(value)
@@ -45,15 +45,15 @@ class Axis:
 def axis_of(
     values: NDArray[np.float64], start: float, end: float, unit: Unit, *, log: bool | None = None, zero: bool = False
 ) -> Axis:
-    """An axis for values, those not finite left out.
+    """An axis that covers the finite ones of some values.
 
     Args:
-        values: what is to lie on it.
-        start: where on paper its low end lies.
-        end: where its high end does.
-        unit: what is counted: `count` has whole ticks, `percent` shares of 1.
-        log: by logarithms; None is where the range is wide and (but for a few zeros) positive.
-        zero: begin at 0 where it is linear.
+        values: the values to be drawn.
+        start: the coordinate of the low end.
+        end: the coordinate of the high end.
+        unit: the kind of values: a `count` has ticks at whole numbers; a `percent` is a share of 1.
+        log: whether the scale is logarithmic; by default if the range is wide and, but for a few zeros, positive.
+        zero: whether a linear scale begins at 0.
     """
     finite = values[np.isfinite(values)]
     positive = finite[finite > 0]
@@ -75,7 +75,7 @@ def axis_of(
 
 
 def short_number(value: float) -> str:
-    """A number in few letters.
+    """A number in few characters.
 
     >>> [short_number(v) for v in (0, 0.001, 1e-05, 2.5, 1500, 120000, 2e6)]
     ['0', '0.001', '1e-5', '2.5', '1500', '120k', '2M']
@@ -91,7 +91,7 @@ def short_number(value: float) -> str:
 
 
 def _ticks(low: float, high: float, most: int, unit: Unit) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten."""
+    """The multiples, in the range, of 1, 2 or 5 times a power of ten."""
     raw = (high - low) / max(most, 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= raw * (1 - 1e-9))
@@ -101,7 +101,7 @@ def _ticks(low: float, high: float, most: int, unit: Unit) -> list[float]:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten, every second or third of them where they are many; 1, 2 and 5 times them where they are few."""
+    """Powers of ten: multiplied by 1, 2 and 5 if there are few of them, and only every n-th if there are many."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for factors, every in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), *(((1,), n) for n in range(2, 40))):
         values = [f * 10.0**exponent for exponent in range(first, last + 1) if exponent % every == 0 for f in factors]

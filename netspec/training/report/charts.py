@@ -1,4 +1,4 @@
-"""Charts as inline SVG: lines with the range around them, axes with round ticks, a legend above the data."""
+"""Charts as inline SVG: lines with bands around them, axes with round ticks, and a legend."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netspec.training.report.series import Curves, Figures, Thinned, thin
 
 WIDTH, HEIGHT = 480.0, 264.0
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 12.0, 10.0, 40.0
-DOTS = 40  # a line of so few points shows each of them
+DOTS = 40  # a line of at most this many points is drawn with a dot at each
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        label: in the legend; empty where the title says enough.
+        label: its label in the legend; empty if the title of the chart suffices.
         role: its class in the stylesheet.
-        data: what it runs along.
-        dots: each point is shown.
-        band: the range around it is drawn too.
+        data: its points.
+        dots: whether each point is drawn as a dot.
+        band: whether the range of values around the line is drawn.
     """
 
     label: str
@@ -41,13 +41,13 @@ def loss_chart(curves: Curves) -> Element:
         _training(curves, "loss"),
         _validation("validation", "validation", curves, "validation_loss"),
     ]
-    gone = int(np.count_nonzero(~np.isfinite(curves.steps["loss"])))
-    measure = f"cross-entropy, {gone:,} not finite" if gone else "cross-entropy"
+    missing = int(np.count_nonzero(~np.isfinite(curves.steps["loss"])))
+    measure = f"cross-entropy, {missing:,} not finite" if missing else "cross-entropy"
     return chart("Loss", measure, curves, lines, "number")
 
 
 def error_chart(curves: Curves, counted: str = "samples") -> Element:
-    """Shares of samples, or of what else is counted, whose class was not found; the best epoch is marked."""
+    """The share of samples, or of pixels, that were classified wrongly; the best epoch is marked."""
     lines = [
         _training(curves, "error"),
         _validation("validation", "validation", curves, "validation_error"),
@@ -61,14 +61,14 @@ def error_chart(curves: Curves, counted: str = "samples") -> Element:
 
 
 def rate_chart(curves: Curves) -> Element:
-    """The learning rate of each step; of each epoch where no steps are known."""
+    """The learning rate of each step, or of each epoch if the log has no steps."""
     places, figures = (step_places(curves), curves.steps) if len(curves.steps["rate"]) else (None, curves.epochs)
     data = thin(epoch_places(curves) if places is None else places, figures["rate"])
     return chart("Learning rate", "", curves, [Line("", "rate", data, band=False)], "number", zero=True)
 
 
 def speed_chart(curves: Curves) -> Element | None:
-    """Images a second; None where the log has none."""
+    """The training speed; None if the log does not record it."""
     data = thin(step_places(curves), curves.steps["images_per_second"])
     if not np.isfinite(data.mean).any():
         return None
@@ -76,12 +76,12 @@ def speed_chart(curves: Curves) -> Element | None:
 
 
 def step_places(curves: Curves) -> Figures:
-    """Where each step lies along the axis."""
+    """The position of each step along the x axis."""
     return curves.steps[curves.unit]
 
 
 def epoch_places(curves: Curves) -> Figures:
-    """Where each epoch lies: by its step, so that a last one that was cut short lies where it ended."""
+    """The position of each epoch along the x axis: that of its last step, so that a partial epoch ends where it did."""
     if curves.unit == "step":
         return curves.epochs["step"]
     known = curves.steps["epoch"] / curves.steps["step"]
@@ -112,22 +112,22 @@ def chart(
     zero: bool = False,
     log: bool | None = None,
 ) -> Element:
-    """A figure: title, legend, and the lines that hold anything.
+    """A figure with a title, a legend and lines.
 
     Args:
-        title: what is shown.
-        measure: in what.
-        curves: decide what lies along the axis.
-        lines: those without a finite value are left out.
-        unit: of the values.
-        mark: a point to ring.
-        zero: as `axis_of` takes it.
-        log: likewise.
+        title: the title.
+        measure: the name of the quantity along the y axis.
+        curves: determine the x axis.
+        lines: the lines; those without a finite value are left out.
+        unit: the unit of the values.
+        mark: a point to be marked by a ring.
+        zero: whether a linear y axis begins at 0.
+        log: whether the y axis is logarithmic, as `axis_of` takes it.
     """
     shown = [line for line in lines if np.isfinite(line.data.mean).any()]
     values = np.concatenate([_extent(line) for line in shown]) if shown else np.array([])
     y = axis_of(values, HEIGHT - BOTTOM, TOP, unit, log=log, zero=zero)
-    x = _along(curves)
+    x = _x_axis(curves)
     drawing = element(
         "svg",
         *_grid(x, y, curves.unit),
@@ -137,18 +137,18 @@ def chart(
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",
         aria_label=f"{title}: {', '.join(map(_in_words, shown)) or 'no figures'}",
-        data_x=_coded(x),
-        data_y=_coded(y),
+        data_x=_encoded(x),
+        data_y=_encoded(y),
         data_unit=curves.unit,
     )
-    what = [measure, "logarithmic" if y.log else ""]
-    named = [line for line in shown if line.label]
-    caption = element("figcaption", element("h3", title), element("span", ", ".join(filter(None, what))))
-    return element("figure", caption, _legend(named) if named else None, drawing, class_="chart")
+    subtitle = [measure, "logarithmic" if y.log else ""]
+    labelled = [line for line in shown if line.label]
+    caption = element("figcaption", element("h3", title), element("span", ", ".join(filter(None, subtitle))))
+    return element("figure", caption, _legend(labelled) if labelled else None, drawing, class_="chart")
 
 
 def _extent(line: Line) -> Figures:
-    """What the axis must hold: the lines, and their ranges where these do not drive it far beyond."""
+    """The values that the y axis must cover: the line, and its band without outliers far from the line."""
     data = line.data
     means = data.mean[np.isfinite(data.mean)]
     if not line.band:
@@ -158,7 +158,7 @@ def _extent(line: Line) -> Figures:
     return np.append(means, [max(low, means.min() - span), min(high, means.max() + span)])
 
 
-def _along(curves: Curves) -> Axis:
+def _x_axis(curves: Curves) -> Axis:
     ends = np.concatenate([step_places(curves), epoch_places(curves)])
     ends = ends[np.isfinite(ends)]
     first = 0.0 if curves.unit == "epoch" or not ends.size or ends.min() <= 1 else float(ends.min())
@@ -181,9 +181,9 @@ def _grid(x: Axis, y: Axis, unit: str) -> Iterator[Element]:
 
 
 def _line(line: Line, x: Axis, y: Axis) -> Iterator[Element]:
-    """The range as an area, the mean as a line, and dots; with a gap where nothing is finite."""
+    """The band as a polygon, the mean as a line, and dots, with gaps where no value is finite."""
     data = line.data
-    for part in _parts(data):
+    for part in _finite_parts(data):
         xs = [x.place(value) for value in data.x[part]]
         means = [_inside(y, value) for value in data.mean[part]]
         if line.band and (data.high[part] > data.low[part]).any():
@@ -196,14 +196,14 @@ def _line(line: Line, x: Axis, y: Axis) -> Iterator[Element]:
             yield from (element("circle", cx=a, cy=b, r=2.6, class_="dot") for a, b in zip(xs, means, strict=True))
 
 
-def _parts(data: Thinned) -> list[slice]:
-    """Stretches of finite values."""
+def _finite_parts(data: Thinned) -> list[slice]:
+    """The runs of consecutive finite values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], np.isfinite(data.mean), [False]]).astype(np.int8)))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _inside(axis: Axis, value: float) -> float:
-    """Where a value lies, or the end of the axis that it lies beyond."""
+    """The coordinate of a value, clamped to the ends of the axis."""
     return axis.place(min(max(value, axis.low), axis.high))
 
 
@@ -216,7 +216,7 @@ def _in_words(line: Line) -> str:
     return f"{line.label} from {means[0]:.4g} to {means[-1]:.4g}".strip()
 
 
-def _coded(axis: Axis) -> str:
-    """An axis for the page's script: values at its ends, where these lie, and what kind it is."""
+def _encoded(axis: Axis) -> str:
+    """An axis for the page's script: the values at its ends, their coordinates, and its kind."""
     kind = "log" if axis.log else axis.unit
     return f"{axis.low!r} {axis.high!r} {decimal(axis.start)} {decimal(axis.end)} {kind}"

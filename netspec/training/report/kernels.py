@@ -1,4 +1,4 @@
-"""The first layer's kernels as pictures, as Figure 3 of Krizhevsky et al. 2012 shows them."""
+"""The kernels of the first layer as pictures, as in Figure 3 of Krizhevsky et al. 2012."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from netspec.ops.base import Array
 from netspec.ops.pooling import Pool2d
 
 MOST = 256  # kernels shown
-PIXELS = 500_000  # of all of them together
-ACROSS = 16  # in a line, as in the figure
-ROOM = 1120  # width of a line. Units: CSS pixels.
+PIXELS = 500_000  # of all kernels shown together
+ACROSS = 16  # kernels in a row, as in the paper's figure
+ROOM = 1120  # width of a row. Units: CSS pixels.
 LARGEST = 66  # side of a kernel. Units: CSS pixels.
 KEEPS_CHANNELS = (
     Elementwise,
@@ -57,22 +57,22 @@ class Kernels:
     """The kernels of a layer as colors.
 
     Attributes:
-        layer: its name.
-        what: their size in words.
-        colors: each scaled to its own least and largest. Shape: (kernels, height, width, 3).
-        towers: how many parts their outputs lie in.
+        layer: the name of the layer.
+        size: the size of a kernel in words.
+        colors: the kernels, each scaled from its smallest to its largest value. Shape: (kernels, height, width, 3).
+        towers: the number of towers over which the layer's outputs are divided.
     """
 
     layer: str
-    what: str
+    size: str
     colors: NDArray[np.uint8]
     towers: int
 
 
 def first_kernels(graph: Graph, weights: Mapping[str, Array]) -> Kernels | None:
-    """The kernels of the first layer that multiplies by weights; None where they are no pictures.
+    """The kernels of the first convolution or dense layer; None if they are not pictures.
 
-    A convolution's are; a dense layer's rows are where it reads an image laid out flat.
+    The kernels of a convolution always are; the rows of a dense layer are if it reads a flattened image.
     """
     node = next((node for node in graph.nodes if isinstance(node.op, Conv2d | Dense)), None)
     if node is None:
@@ -86,12 +86,12 @@ def first_kernels(graph: Graph, weights: Mapping[str, Array]) -> Kernels | None:
     order = image.preprocessing.channel_order if image and image.preprocessing else "rgb"
     towers = {name: run.count for run in find_runs(graph) for name in run.nodes}
     channels, height, width = kernels.shape[1:]
-    what = f"{height}×{width}×{channels}" if channels > 1 else f"{height}×{width}"
-    return Kernels(node.name, what, _colors(kernels, order), _towers(graph, node, towers))
+    size = f"{height}×{width}×{channels}" if channels > 1 else f"{height}×{width}"
+    return Kernels(node.name, size, _colors(kernels, order), _towers(graph, node, towers))
 
 
 def _origin(graph: Graph, node: Node) -> Input | None:
-    """The input that a node reads, through nothing that mixes its elements."""
+    """The input that a node reads, directly or through ops that do not mix its elements; None if there is none."""
     value = graph.values[node.inputs[0]]
     while isinstance(value, Node) and isinstance(value.op, Elementwise | Flatten | Identity):
         value = graph.values[value.inputs[0]]
@@ -99,7 +99,7 @@ def _origin(graph: Graph, node: Node) -> Input | None:
 
 
 def _towers(graph: Graph, node: Node, towers: Mapping[str, int]) -> int:
-    """Parts of the layer's output: its own, or those of what follows channel by channel (a norm over all of them)."""
+    """The number of towers of a layer, or of the layers behind it that keep its channels apart, such as a norm."""
     name = node.name
     while towers.get(name, 1) == 1:
         readers = graph.readers[name]
@@ -110,7 +110,7 @@ def _towers(graph: Graph, node: Node, towers: Mapping[str, int]) -> int:
 
 
 def _colors(kernels: Array, order: str) -> NDArray[np.uint8]:
-    """Three channels are a color, one is gray, and of any other number the mean is."""
+    """Kernels as RGB: three channels are a color; any other number of them is shown as their mean, in gray."""
     if kernels.shape[1] == 3:
         values = kernels[:, ::-1] if order == "bgr" else kernels
     else:
@@ -124,7 +124,7 @@ def _colors(kernels: Array, order: str) -> NDArray[np.uint8]:
 
 
 def kernels_section(kernels: Kernels) -> Element:
-    """The section: a picture, or one for each tower, the first above."""
+    """The section that shows the kernels: one picture, or one for each tower."""
     most = max(kernels.towers, min(MOST, PIXELS // math.prod(kernels.colors.shape[1:3])))
     shown = kernels.colors[:most]
     parts = np.split(shown, kernels.towers) if len(shown) == len(kernels.colors) else [shown]
@@ -135,13 +135,13 @@ def kernels_section(kernels: Kernels) -> Element:
         alt = f"{len(part)} kernels of {kernels.layer}" + (f", {name.lower()}" if name else "")
         figures.append(element("figure", caption, _image(part, alt), class_="kernels"))
     count = len(kernels.colors)
-    lead = f"The {count:,} kernels of {kernels.layer}, {kernels.what}, each scaled to its own least and largest value"
+    lead = f"The {count:,} kernels of {kernels.layer}, {kernels.size}, each scaled to its own least and largest value"
     lead += f"; the first {len(shown)} are shown." if len(shown) < count else "."
     return element("section", element("h2", "First layer"), element("p", lead, class_="lead"), *figures)
 
 
 def _image(colors: NDArray[np.uint8], alt: str) -> Element:
-    """The grid as an image of one pixel a weight, enlarged by the browser without smoothing."""
+    """A grid of kernels as an image with one pixel for each weight, which the browser enlarges without smoothing."""
     count, height, width, _ = colors.shape
     columns = max(1, min(_columns(count), ROOM // (width + 1)))
     rows = math.ceil(count / columns)
@@ -155,7 +155,7 @@ def _image(colors: NDArray[np.uint8], alt: str) -> Element:
 
 
 def _columns(count: int) -> int:
-    """A divisor near 16, so that lines are full; 16 where there is none."""
+    """The number of kernels in a row: a divisor of `count` near 16, so that all rows are full, or else 16."""
     if count <= ACROSS:
         return count
     return next((columns for columns in range(ACROSS, 9, -1) if count % columns == 0), ACROSS)
@@ -163,7 +163,7 @@ def _columns(count: int) -> int:
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     try:
-        from PIL import Image  # noqa: PLC0415 # of all the package, training alone makes pictures
+        from PIL import Image  # noqa: PLC0415 # an optional dependency, for training only
     except ImportError as error:
         raise NetspecError("the report needs pillow, not installed here", "pip install 'netspec[train]'") from error
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks nothing of the network it is read on, and reads without its script too."""
+"""The report page: one HTML file that loads nothing from the network, and is complete even without its script."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from netspec.training.report.kernels import first_kernels, kernels_section
 from netspec.training.report.record import RunRecord
 from netspec.training.report.series import Curves, read_curves
 
-LONGEST_LINE = 500  # of the spec
+LONGEST_LINE = 500  # characters shown of a line of the spec
 
 
 def write_report(path: Path, run: RunRecord) -> Path:
-    """Write the page of a run: a single file, whole or not at all.
+    """Write the report of a run to a single file, atomically.
 
     Raises:
-        NetspecError: it cannot be written, Pillow is not installed, or the confusion matrix is not of these classes.
+        NetspecError: the file cannot be written, Pillow is not installed, or the confusion matrix does not have the
+            shape for these classes.
     """
     return write_whole(path, f"<!DOCTYPE html>\n{_page(run)}\n")
 
@@ -76,7 +77,7 @@ def _header(run: RunRecord, curves: Curves) -> Element:
         element("div", element("dt", name), element("dd", f"{value} ", element("small", more) if more else None))
         for name, value, more in _facts(run, curves)
     ]
-    notes = [element("li", note) for note in dict.fromkeys(run.notes)]  # each continuation says them again
+    notes = [element("li", note) for note in dict.fromkeys(run.notes)]  # each resumed session repeats them
     return element(
         "header",
         element("p", f"Training run, {_day(run.finished)}", class_="kicker"),
@@ -88,16 +89,16 @@ def _header(run: RunRecord, curves: Curves) -> Element:
 
 
 def _facts(run: RunRecord, curves: Curves) -> Iterator[tuple[str, str, str]]:
-    """The run in one line: name, value, and what is said beside it in small."""
+    """The key figures of the run, each with a name, a value, and a detail in small print."""
     best = curves.best
     errors = curves.epochs["validation_error"]
     if best is not None:
         final = errors[np.isfinite(errors)][-1]
         top5 = curves.epochs["validation_error_top5"]
         overlap = curves.epochs["validation_mean_iou"]
-        beside = f"{percent(top5[-1])} top 5" if np.isfinite(top5[-1]) else ""
-        beside = f"of pixels; mean IoU {percent(overlap[-1])}" if np.isfinite(overlap[-1]) else beside
-        yield "validation error", percent(float(final)), beside
+        detail = f"{percent(top5[-1])} top 5" if np.isfinite(top5[-1]) else ""
+        detail = f"of pixels; mean IoU {percent(overlap[-1])}" if np.isfinite(overlap[-1]) else detail
+        yield "validation error", percent(float(final)), detail
         yield "best", percent(float(errors[best])), f"epoch {curves.epochs['epoch'][best]:.0f}"
     else:
         known = (_last(curves.epochs["training_error"]), _last(curves.steps["error"]))
@@ -117,7 +118,7 @@ def _last(values: NDArray[np.float64]) -> float | None:
 
 
 def _seconds(run: RunRecord, curves: Curves) -> float:
-    """As the log counts, over all sessions; else from the clock."""
+    """The training time over all sessions, from the log; without one, from the clock."""
     logged = [_last(curves.steps["seconds"]), _last(curves.epochs["seconds"])]
     known = [seconds for seconds in logged if seconds is not None]
     return max(known) if known else (run.finished - run.started).total_seconds()
@@ -160,7 +161,7 @@ _YAML = re.compile(r"(?P<comment>(?:^|(?<=\s))#.*$)|(?P<key>(?<![\w\"'])[\w.*-]+
 
 
 def _cut(text: str) -> str:
-    """Text without the rest of lines that nobody reads: a mean image is one."""
+    """Text with very long lines cut short, such as the numbers of a mean image."""
     return "\n".join(
         line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}… {len(line) - LONGEST_LINE:,} more characters"
         for line in text.splitlines()
@@ -168,7 +169,7 @@ def _cut(text: str) -> str:
 
 
 def _colored(text: str) -> Iterator[Element | str]:
-    """YAML with its keys and comments marked."""
+    """YAML with its keys and comments highlighted."""
     end = 0
     for match in _YAML.finditer(text):
         yield text[end : match.start()]
@@ -178,7 +179,7 @@ def _colored(text: str) -> Iterator[Element | str]:
 
 
 def percent(share: float) -> str:
-    """A share in percent, with as many decimals as tell.
+    """A share of 1 in percent, with two decimals if it is below 1 %.
 
     >>> percent(0.407), percent(0.0031), percent(1.0)
     ('40.7 %', '0.31 %', '100.0 %')
@@ -187,7 +188,7 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in its two largest units.
+    """A time span in its two largest units.
 
     >>> [duration(s) for s in (0.4, 42, 61, 3600, 90061)]
     ['0.4 s', '42 s', '1 min 1 s', '1 h', '1 d 1 h']

@@ -1,4 +1,4 @@
-"""What a report tells of, as the run leaves it."""
+"""The data of a report."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from netspec.ops.base import Array
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run of training, finished or stopped.
+    """The data of a report on a training run, finished or stopped.
 
     Attributes:
-        name: the run's.
+        name: the name of the run.
         spec: the resolved spec as YAML.
-        graph: what it elaborates to.
-        backend, device: what trained it, on what.
-        started, finished: when, with or without a time zone.
-        metrics: the lines of `metrics.jsonl` in the order of the file, as dictionaries of `kind` step or epoch. A line
-            that goes back to an earlier step, as after a resumption, takes the place of all later ones before it.
-        weights: canonical, of which the first layer's are shown.
-        versions: by package.
-        recipe: rows of what was done: name and value.
-        notes: what a reader has to know: precision, determinism, an early end.
-        classes: names by class number.
-        confusion: how many samples, or pixels, of each class (rows) were taken for which (columns); None without
-            validation.
-            Shape: (classes, classes).
+        graph: the graph of the spec.
+        backend, device: the backend that trained it, and the device.
+        started, finished: times, with or without a time zone.
+        metrics: the lines of `metrics.jsonl` as dictionaries of `kind` step or epoch, in the order of the file. A line
+            that goes back to an earlier step, as after resuming, replaces all later steps that precede it.
+        weights: canonical weights, of which those of the first layer are shown.
+        versions: package versions by name.
+        recipe: the rows of the recipe table, as pairs of name and value.
+        notes: notes for the reader: precision, determinism, an early end.
+        classes: class names by number.
+        confusion: the number of samples, or pixels, by true class (rows) and predicted class (columns); None without
+            validation. Shape: (classes, classes).
     """
 
     name: str
@@ -53,5 +52,5 @@ class RunRecord:
 
     @property
     def counted(self) -> str:
-        """What is right or wrong, in the plural."""
+        """What errors count: `samples`, or `pixels` in segmentation."""
         return "pixels" if self.graph.type_of(self.graph.outputs[0]).rank == 4 else "samples"

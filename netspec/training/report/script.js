@@ -1,5 +1,5 @@
 "use strict";
-// Values under the pointer. Without this script the page lacks nothing else.
+// Shows the values under the pointer. The page is complete without this script.
 for (const svg of document.querySelectorAll(".chart svg")) {
   const axis = text => {
     const [low, high, start, end, kind] = text.split(" ").map((part, i) => (i < 4 ? Number(part) : part));

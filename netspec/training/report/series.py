@@ -1,4 +1,4 @@
-"""Figures of a run as arrays: lines of the log put in order, columns, and long ones thinned to what a page can show."""
+"""The metrics of a run as arrays, one for each column of the log, thinned to the number of points a page can show."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Figures = NDArray[np.float64]
-FEWEST, MOST, SIZE = 60, 330, 8  # buckets; and values in one, until there are MOST of them
+FEWEST, MOST, SIZE = 60, 330, 8  # the number of buckets, and the values in a bucket until there are MOST of them
 
 
 @dataclass(frozen=True)
 class Curves:
-    """A run's figures: by column of the log, an array with a value a line; NaN where the line has none.
+    """The metrics of a run: for each column of the log an array with a value per line, NaN if the line has none.
 
     Attributes:
-        steps: `step`, `epoch`, `loss`, `error`, `rate`, `images_per_second`, `seconds`.
-        epochs: `epoch`, `step`, `training_loss`, `training_error`, `validation_loss`, `validation_error`,
-            `validation_error_top5`, `validation_mean_iou`, `rate`, `seconds`.
-        unit: what is counted along the axis of a chart.
+        steps: the columns in STEP_COLUMNS, with a value for each step.
+        epochs: the columns in EPOCH_COLUMNS, with a value for each epoch.
+        unit: the unit of the x axis of charts.
     """
 
     steps: dict[str, Figures]
@@ -30,7 +29,7 @@ class Curves:
 
     @property
     def best(self) -> int | None:
-        """The line of `epochs` with the least validation error, the first of equals."""
+        """The index in `epochs` of the first epoch with the lowest validation error."""
         errors = self.epochs["validation_error"]
         return int(np.nanargmin(errors)) if np.isfinite(errors).any() else None
 
@@ -43,7 +42,7 @@ EPOCH_COLUMNS = (
 
 
 def read_curves(metrics: Iterable[Mapping[str, Any]]) -> Curves:
-    """The figures of a log, in the order of its steps; what a resumption has done again is counted once."""
+    """The metrics of a log, in the order of steps; of steps repeated after resuming, the last repetition counts."""
     kept: dict[str, list[Mapping[str, Any]]] = {"step": [], "epoch": []}
     for line in metrics:
         lines = kept.get(line.get("kind", ""))
@@ -65,7 +64,12 @@ def _column(lines: list[Mapping[str, Any]], name: str) -> Figures:
 
 @dataclass(frozen=True)
 class Thinned:
-    """Buckets of neighboring values: least, mean and largest of each, at its mean place; NaN where none is finite."""
+    """A curve reduced to buckets of neighboring points.
+
+    Attributes:
+        x: the mean position of each bucket.
+        low, mean, high: the least, mean and largest finite value of each bucket, NaN if there is none.
+    """
 
     x: Figures
     low: Figures
@@ -74,9 +78,9 @@ class Thinned:
 
 
 def thin(x: Figures, y: Figures) -> Thinned:
-    """About a thousand points for any number of values: at most 330 buckets of equal numbers of them.
+    """Reduce a curve to at most 330 buckets with equal numbers of points; 60 points or fewer are kept as they are.
 
-    Sixty values or fewer stay as they are. What is not finite is left out of its bucket.
+    Values that are not finite are left out of their bucket.
     """
     known = np.isfinite(x)
     x, y = x[known], y[known]

@@ -1,1 +1,1 @@
-"""Studies: several networks trained under one recipe, over seeds, and what came of each beside what was published."""
+"""Studies: several networks trained with one recipe over several seeds, and their results beside published ones."""

@@ -1,4 +1,4 @@
-"""What a study is: networks to compare, the seeds and settings that they share, and what was published of them."""
+"""The study model: networks to compare, the seeds and settings that they share, and their published figures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ DEFAULT_SEEDS = (0, 1, 2)
 
 
 class StudyData(Attribute):
-    """What a study is trained on: its name for readers, and where it lies if the study knows.
+    """The data of a study: a name for readers, and a location if the study states one.
 
-    `path` and `validation` are what `--data` and `--validation` take; local ones as they are seen from the study's
-    file.
+    `path` and `validation` take the same values as `--data` and `--validation`; a relative path is relative to the
+    study file.
     """
 
     name: str | None = None
@@ -28,7 +28,7 @@ class StudyData(Attribute):
 
 
 class Target(Attribute):
-    """An error, as a share of 1, to be reached: that of training, as it goes on, or that of validation."""
+    """A target error, as a share of 1: of the training set, as measured during training, or of the validation set."""
 
     training_error: Share | None = None
     validation_error: Share | None = None
@@ -42,12 +42,12 @@ class Target(Attribute):
 
     @property
     def split(self) -> Literal["training", "validation"]:
-        """Whose error it is."""
+        """The set whose error is the target."""
         return "validation" if self.training_error is None else "training"
 
     @property
     def error(self) -> float:
-        """What is to be reached."""
+        """The error to be reached."""
         return next(error for error in (self.training_error, self.validation_error) if error is not None)
 
     def __str__(self) -> str:
@@ -55,19 +55,19 @@ class Target(Attribute):
 
 
 class Errors(Attribute):
-    """Shares of 1."""
+    """Top-1 and top-5 error, as shares of 1."""
 
     top1_error: Share | None = None
     top5_error: Share | None = None
 
 
 class PublishedFigures(Errors):
-    """What a source states of a member.
+    """The figures that a publication states for a member.
 
     Attributes:
-        against: the first member's errors in the same experiment, where they are not those published of that member.
-        claim: what the source says in words.
-        source: where it says so.
+        against: the first member's errors in the same experiment, if they differ from that member's published figures.
+        claim: the publication's statement in words.
+        source: the place in the publication.
     """
 
     against: Errors | None = None
@@ -76,7 +76,7 @@ class PublishedFigures(Errors):
 
 
 class MemberEntry(Attribute):
-    """A member in a study's file: its spec, as a path seen from that file, and settings of its own."""
+    """A member in a study file: its spec, as a path relative to that file, and its settings."""
 
     spec: str
     set: dict[str, Any] = Field(default_factory=dict)
@@ -84,11 +84,11 @@ class MemberEntry(Attribute):
 
 
 class StudyEntry(Attribute):
-    """A study's file.
+    """The contents of a study file.
 
     Attributes:
-        set: parameters and parts of the recipe for every member, as `--set` takes them: `training.epochs: 20`.
-        members: by name; the first is what the others are compared with.
+        set: parameters and recipe fields for every member, as `--set` takes them: `training.epochs: 20`.
+        members: the members by name; the first is the baseline of the comparison.
     """
 
     study: str
@@ -106,7 +106,9 @@ class Member:
     """One of the networks that are compared.
 
     Attributes:
-        spec: with the settings of the study, its own, and those of the command line.
+        name: its name in the study.
+        spec: its spec, with the settings of the study, the member and the command line applied.
+        published: its published figures, if the study has any.
     """
 
     name: str
@@ -116,7 +118,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Study:
-    """A study with its specs, as it is run. The first member is what the others are compared with."""
+    """A study with its specs read, ready to run. The first member is the baseline of the comparison."""
 
     name: str
     source: str
@@ -127,6 +129,6 @@ class Study:
     members: tuple[Member, ...]
 
     def on(self, data: str, backend: str) -> Study:
-        """The same study, on other data, in another backend."""
+        """The same study on other data, in another backend."""
         name = self.data.name if data == self.data.path else None
         return replace(self, data=StudyData(name=name, path=data), backend=backend)

@@ -1,4 +1,4 @@
-"""Study file → Study: the file and every spec that it names are checked before the first run, all problems at once."""
+"""Study file → Study: the file and all specs that it names are checked before the first run, all problems at once."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from netspec.training.material import recipe_of
 from netspec.training.network import training_graph
 from netspec.training.study.model import Member, MemberEntry, Study, StudyData, StudyEntry
 
-LONGEST_NAME = 100  # it becomes a folder's
+LONGEST_NAME = 100  # characters; names of studies and members become folder names
 
 
 def read_study(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] = ()) -> Study:
-    """What a study file says, with the specs of its members.
+    """Read a study file and the specs of its members.
 
     Args:
         path: the YAML file.
-        overrides: `name=value` for every member, over what the study sets.
-        seeds: in place of the file's.
+        overrides: `name=value` settings for every member, which take precedence over the study's.
+        seeds: seeds to use instead of the file's.
 
     Raises:
-        SpecError: the study, or the spec of a member, cannot be read, or something in it is wrong.
+        SpecError: the study or the spec of a member cannot be read or is invalid.
     """
     problems = Problems()
     document = read_file(path, problems)
@@ -44,7 +44,7 @@ def read_study(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] =
     if entry is not None:
         _check_seeds(document, entry, problems)
     problems.raise_any()
-    assert entry is not None  # noqa: S101 # else there was a problem
+    assert entry is not None  # noqa: S101 # otherwise a problem was raised
     reader = _MemberReader(path, document, overrides, problems)
     members = [reader.read(name, member, entry) for name, member in entry.members.items()]
     reader.raise_any()
@@ -60,7 +60,7 @@ def read_study(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] =
 
 
 def _check_names(document: MappingNode, problems: Problems) -> None:
-    """Of the study and its members: they become names of folders."""
+    """Check the names of the study and its members, which become folder names."""
     named: list[tuple[Position, str]] = []
     if "study" in document.entries:
         node = document.entries["study"].value
@@ -80,11 +80,11 @@ def _check_names(document: MappingNode, problems: Problems) -> None:
 
 def _check_seeds(document: MappingNode, entry: StudyEntry, problems: Problems) -> None:
     if len(set(entry.seeds)) < len(entry.seeds):
-        problems.add(document.entries["seeds"].value.at, "a seed stands here twice: its run would be the same")
+        problems.add(document.entries["seeds"].value.at, "a seed is listed twice: both runs would be the same")
 
 
 def _mapping(document: DocumentNode, *path: str) -> Mapping[str, Entry]:
-    """The entries of the mapping at a path; none where there is no such."""
+    """The entries of the mapping at a path of keys; empty if there is no such mapping."""
     for key in path:
         if not isinstance(document, MappingNode) or key not in document.entries:
             return {}
@@ -93,39 +93,40 @@ def _mapping(document: DocumentNode, *path: str) -> Mapping[str, Entry]:
 
 
 def _locate(data: StudyData, study: Path) -> StudyData:
-    """The same data as they are seen from here."""
+    """The same data, with paths relative to the current folder instead of the study file."""
 
-    def seen(path: str | None) -> str | None:
-        elsewhere = path is None or path == DIGITS or "://" in path
-        return path if elsewhere else os.path.normpath(study.parent / str(path))
+    def located(path: str | None) -> str | None:
+        if path is None or path == DIGITS or "://" in path:
+            return path
+        return os.path.normpath(study.parent / path)
 
-    return data.model_copy(update={"path": seen(data.path), "validation": seen(data.validation)})
+    return data.model_copy(update={"path": located(data.path), "validation": located(data.validation)})
 
 
 class _Setting(NamedTuple):
-    """A value of `set:`, as `--set` takes it, and where it stands."""
+    """An item of `set:`, as the text that `--set` takes, and its entry in the file."""
 
     text: str
     entry: Entry
 
     @property
     def value_column(self) -> int:
-        """Where in the text the value begins, from 0."""
+        """The offset of the value in the text."""
         return self.text.index("=") + 1
 
 
 class _MemberReader:
-    """Reads the specs of members. What is wrong with a setting is reported where the study sets it."""
+    """Reads the specs of members. A problem with a setting is reported at its place in the study file."""
 
     def __init__(self, path: Path, document: MappingNode, overrides: Sequence[str], problems: Problems) -> None:
         self._path = path
         self._document = document
         self._overrides = overrides
         self._problems = problems
-        self._in_specs: dict[Diagnostic, None] = {}  # in the order in which they were found, each once
+        self._in_specs: dict[Diagnostic, None] = {}  # an ordered set: members may share a spec
 
     def read(self, name: str, member: MemberEntry, study: StudyEntry) -> Member | None:
-        """A member; None after its problems are recorded."""
+        """Read a member; return None if it has problems, which are recorded."""
         at = _mapping(self._document, "members", name)["spec"].value.at
         settings = [
             *_settings(study.set, _mapping(self._document, "set")),
@@ -148,31 +149,31 @@ class _MemberReader:
             return None
         return Member(name, spec, member.published)
 
-    def _record(self, found: Diagnostic, spec_at: Position, settings: Iterable[_Setting]) -> None:
-        if found.where is None:  # of the file as a whole
-            self._problems.add(spec_at, found.message, found.hint)
+    def _record(self, diagnostic: Diagnostic, spec_at: Position, settings: Iterable[_Setting]) -> None:
+        where, message, hint = diagnostic.where, diagnostic.message, diagnostic.hint
+        if where is None:  # a problem of the spec file as a whole
+            self._problems.add(spec_at, message, hint)
             return
         for setting in settings:
-            if (found.where.file, found.where.text) == ("--set", setting.text):
-                on_value = found.where.column - 1 >= setting.value_column
-                at = setting.entry.value.at if on_value else setting.entry.at
-                self._problems.add(at, found.message, found.hint)
+            if (where.file, where.text) == ("--set", setting.text):
+                on_value = where.column - 1 >= setting.value_column
+                self._problems.add(setting.entry.value.at if on_value else setting.entry.at, message, hint)
                 return
-        self._in_specs[found] = None
+        self._in_specs[diagnostic] = None
 
     def raise_any(self) -> None:
-        """Raise all problems: of the study first, then of the specs.
+        """Raise all problems, those of the study before those of the specs.
 
         Raises:
-            SpecError: there are some.
+            SpecError: there is a problem.
         """
         if self._problems or self._in_specs:
-            own = self._problems.error().diagnostics if self._problems else ()
-            raise SpecError([*own, *self._in_specs])
+            in_study = self._problems.error().diagnostics if self._problems else ()
+            raise SpecError([*in_study, *self._in_specs])
 
 
 def _settings(values: Mapping[str, object], entries: Mapping[str, Entry]) -> list[_Setting]:
-    """As texts: JSON is YAML."""
+    """Settings as texts, with each value as JSON, which is valid YAML."""
     return [
         _Setting(f"{name}={json.dumps(value, ensure_ascii=False)}", entries[name]) for name, value in values.items()
     ]

@@ -1,4 +1,4 @@
-"""One run of a study: where it lies, what was asked of it, and what came of it, kept in a file beside its folder."""
+"""One run of a study: its paths, and its record, a JSON file that keeps its settings and its outcome."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from netspec.files import write_whole
 from netspec.graph.text import spec_hash
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
+from netspec.training.data.sources import DIGITS
 from netspec.training.folder import RunFolder
 from netspec.training.lock import lock
 from netspec.training.material import recipe_of
@@ -24,10 +25,12 @@ from netspec.training.study.model import Member, Study
 
 @dataclass(frozen=True)
 class StudyRun:
-    """A member trained from one seed.
+    """A member trained with one seed.
 
     Attributes:
-        root: the study's folder.
+        member: the member that is trained.
+        seed: the seed of its recipe.
+        root: the folder of the study.
     """
 
     member: Member
@@ -36,48 +39,48 @@ class StudyRun:
 
     @property
     def name(self) -> str:
-        """`relu-seed0`."""
+        """The name of the run, for example `relu-seed0`."""
         return f"{self.member.name}-seed{self.seed}"
 
     @property
     def spec(self) -> ModelSpec:
-        """The member's, with this seed."""
+        """The spec of the member, with this seed."""
         return replace(self.member.spec, training=self.recipe)
 
     @property
     def recipe(self) -> Recipe:
-        """The member's, with this seed."""
+        """The recipe of the member, with this seed."""
         return recipe_of(self.member.spec).model_copy(update={"seed": self.seed})
 
     @property
     def folder(self) -> RunFolder:
-        """What `netspec train` leaves."""
+        """The run folder, as `netspec train` writes it."""
         return RunFolder(self.root / self.name)
 
     @property
     def record(self) -> Path:
-        """What was asked and what came of it: beside the folder, as it is there before and after it."""
+        """The record of the run. It lies beside the run folder because it exists before it, and may outlive it."""
         return self.root / f"{self.name}.json"
 
     @property
     def log(self) -> Path:
-        """What its process says, where it has one of its own."""
+        """The log of the run's process, if it is trained in a separate one."""
         return self.root / f"{self.name}.log"
 
 
 def runs_of(study: Study, out: Path) -> list[StudyRun]:
-    """Every run, all members with one seed before the next seed: there is something to compare early."""
+    """All runs of a study, ordered by seed and then by member, so that members can be compared early."""
     return [StudyRun(member, seed, out / study.name) for seed in study.seeds for member in study.members]
 
 
 @dataclass(frozen=True)
 class Finish:
-    """How a run ended: with its whole schedule behind it.
+    """The outcome of a run that has completed its schedule.
 
     Attributes:
-        step: the last.
-        seconds: spent training.
-        error, error_top5: of the validation set, with the recipe's views; None without one.
+        step: the number of steps taken.
+        seconds: time spent training.
+        error, error_top5: errors on the validation set, with the recipe's views; None without a validation set.
     """
 
     step: int
@@ -88,12 +91,12 @@ class Finish:
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept of a run.
+    """The record of a run.
 
     Attributes:
-        asked: all that decides its outcome, as JSON.
-        finish: None while it is not finished.
-        failure: why it ended early, or empty.
+        asked: the settings that determine its outcome, as JSON.
+        finish: the outcome; None until the run is finished.
+        failure: why the run failed, or empty.
     """
 
     asked: Mapping[str, Any]
@@ -102,12 +105,12 @@ class Record:
 
 
 def asked_of(run: StudyRun, backend: str, options: TrainOptions) -> dict[str, Any]:
-    """All that decides what comes of a run."""
+    """The settings that determine the outcome of a run, as JSON."""
     return {
         "network": spec_hash(elaborate(run.spec)),
         "backend": backend,
-        "data": _place(options.data),
-        "validation": _place(options.validation) if options.validation is not None else None,
+        "data": _absolute(options.data),
+        "validation": _absolute(options.validation) if options.validation is not None else None,
         "holdout": options.holdout,
         "precision": options.precision,
         "exact": options.exact,
@@ -115,40 +118,40 @@ def asked_of(run: StudyRun, backend: str, options: TrainOptions) -> dict[str, An
     }
 
 
-def _place(data: str) -> str:
-    """A local path in full: a study may be continued from another folder."""
-    return str(Path(data).resolve()) if Path(data).exists() else data
+def _absolute(data: str) -> str:
+    """The location of data, absolute if it is a local path: a study may be continued from another folder."""
+    return str(Path(data).resolve()) if data != DIGITS and Path(data).exists() else data
 
 
 def read_record(run: StudyRun) -> Record | None:
-    """The record of a run; None before it was begun.
+    """The record of a run; None if the run was never begun.
 
     Raises:
-        NetspecError: it is not one.
+        NetspecError: the file is not a record.
     """
     if not run.record.is_file():
         return None
     try:
-        found = json.loads(run.record.read_text(encoding="utf-8"))
-        finish = Finish(**found["finish"]) if found["finish"] else None
-        asked = found["asked"]
+        fields = json.loads(run.record.read_text(encoding="utf-8"))
+        finish = Finish(**fields["finish"]) if fields["finish"] else None
+        asked = fields["asked"]
         if "training" in asked:
             asked = {**asked, "training": filled_in(asked["training"])}
-        return Record(asked, finish, found["failure"])
+        return Record(asked, finish, fields["failure"])
     except (ValueError, KeyError, TypeError) as error:
         raise NetspecError(f"{run.record}: not the record of a run", f"remove it, and {run.folder.path}") from error
 
 
 def write_record(run: StudyRun, record: Record) -> None:
-    """Keep a record, whole or not at all."""
+    """Write a record atomically."""
     write_whole(run.record, json.dumps(asdict(record), indent=2, ensure_ascii=False) + "\n")
 
 
 def is_finished(run: StudyRun, asked: Mapping[str, Any]) -> bool:
-    """Whether a run is done as it is asked for now; one that is there may be begun, or shorter than asked.
+    """Whether a run has been completed with these settings. If not, it may be missing, incomplete, or shorter.
 
     Raises:
-        NetspecError: what is there is another run, with all that differs.
+        NetspecError: the folder holds a run with other settings; the message names each difference.
     """
     record = read_record(run)
     if record is None:
@@ -158,22 +161,22 @@ def is_finished(run: StudyRun, asked: Mapping[str, Any]) -> bool:
     differ = [each for each in differences(record.asked, asked) if each.path not in {f"training.{n}" for n in LENGTH}]
     differ += _shortened(record.asked["training"], asked["training"]) if run.folder.last.is_file() else []
     if differ:
-        told = "\n  ".join(map(_sentence, differ))
+        sentences = "\n  ".join(map(_sentence, differ))
         raise NetspecError(
-            f"{run.folder.path} is another run than the one asked for:\n  {told}",
+            f"{run.folder.path} is another run than the one asked for:\n  {sentences}",
             f"remove {run.folder.path} and {run.record.name} to train it anew, or give another --out",
         )
     return record.finish is not None and record.asked == asked
 
 
 def _sentence(difference: Difference) -> str:
-    if difference.path == "network":  # a hash
+    if difference.path == "network":  # its values are hashes
         return "the network has changed"
     return f"{difference.path}: {difference.before} before, {difference.now} now"
 
 
 def _shortened(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
-    """A length that is in another unit, or less: what is there may have gone further."""
+    """The difference in length, if the run is now shorter or counted in another unit: it may have gone further."""
     return [
         each
         for each in differences({n: before[n] for n in LENGTH}, {n: now[n] for n in LENGTH}, "training.")
@@ -183,10 +186,10 @@ def _shortened(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Differ
 
 @contextmanager
 def held(run: StudyRun) -> Iterator[None]:
-    """Keep other processes from the same run, until this one leaves or dies.
+    """A context that holds a run exclusively; the lock is released even if the process is killed.
 
     Raises:
-        NetspecError: another holds it, or the study's folder cannot be written.
+        NetspecError: another process holds the run, or the study's folder cannot be written.
     """
     path = run.root / ".locks" / run.name
     try:

@@ -1,4 +1,4 @@
-"""What a study has come to so far, read from what its runs left in their folders."""
+"""The results of a study so far, read from the folders and records of its runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = Literal["waiting", "begun", "failed", "finished"]
 
 @dataclass(frozen=True)
 class Reached:
-    """When the target was first reached: at the end of this epoch, after these seconds of training."""
+    """When a run first reached the target: at the end of this epoch, after this many seconds of training."""
 
     epoch: int
     seconds: float
@@ -27,14 +27,17 @@ class Reached:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one run has come to.
+    """The result of one run so far.
 
     Attributes:
-        epoch: the last that is over; 0 before the first ends.
-        error, error_top5: of the validation set at the end, with the recipe's views; None before it or without one.
-        last_error, best_error: of the validation set, center view, after the last epoch and after the best.
-        reached: None while the target was not, or without one.
-        failure: why it ended early, or empty.
+        name: the name of the run.
+        seed: the seed of its recipe.
+        state: `waiting` if it was never begun, `begun` if it is running or was interrupted, or how it ended.
+        epoch: the last completed epoch; 0 before the first.
+        error, error_top5: final errors on the validation set, with the recipe's views; None if not known.
+        last_error, best_error: errors on the validation set, center view, after the last epoch and after the best one.
+        reached: when the target was reached; None if it was not, or there is none.
+        failure: why the run failed, or empty.
     """
 
     name: str
@@ -50,13 +53,13 @@ class RunResult:
 
     @property
     def missed(self) -> bool:
-        """Whether it is finished and has not reached the target."""
+        """Whether the run finished without reaching the target."""
         return self.state == "finished" and self.reached is None
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over runs: its mean, and the standard deviation of a sample (n - 1), None of a single run."""
+    """The mean and the sample standard deviation (n - 1) of a figure over runs; a single run has no deviation."""
 
     mean: float
     deviation: float | None
@@ -65,11 +68,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class MemberResult:
-    """What the runs of a member have come to; figures are over those that have them.
+    """The results of a member's runs. A figure is over the runs for which it is known, and None if there are none.
 
     Attributes:
-        epochs, seconds: until the target was reached, over the runs that have reached it.
-        recipe: how its recipe differs from the first member's.
+        member: the member.
+        runs: the result of each run.
+        recipe: the differences between its recipe and the first member's.
     """
 
     member: Member
@@ -78,32 +82,32 @@ class MemberResult:
 
     @property
     def error(self) -> Spread | None:
-        """Of the validation set at the end, in finished runs."""
+        """The final validation error of the finished runs."""
         return spread(run.error for run in self.runs)
 
     @property
     def error_top5(self) -> Spread | None:
-        """Likewise, that the label is not among the five best."""
+        """The final top-5 validation error of the finished runs."""
         return spread(run.error_top5 for run in self.runs)
 
     @property
     def best_error(self) -> float | None:
-        """The lowest of any run and epoch, center view."""
+        """The lowest validation error over all runs and epochs, center view."""
         return min((run.best_error for run in self.runs if run.best_error is not None), default=None)
 
     @property
     def epochs(self) -> Spread | None:
-        """Until the target was reached."""
+        """The epochs until the target was reached."""
         return spread(run.reached.epoch if run.reached else None for run in self.runs)
 
     @property
     def seconds(self) -> Spread | None:
-        """Until the target was reached."""
+        """The seconds of training until the target was reached."""
         return spread(run.reached.seconds if run.reached else None for run in self.runs)
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
-    """Mean and deviation of the values that there are; None without any.
+    """The mean and deviation of the values that are not None; None if there are none.
 
     >>> spread([1.0, 3.0, None])
     Spread(mean=2.0, deviation=1.4142135623730951, runs=2)
@@ -115,29 +119,29 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 
 
 def measure(study: Study, out: Path) -> list[MemberResult]:
-    """What every run has left, as it lies there: begun, finished or not.
+    """The results of all members, read from the files of their runs, whether these are finished or not.
 
     Args:
-        study: whose runs.
+        study: the study.
         out: the folder of all runs.
 
     Raises:
-        NetspecError: a file was edited.
+        NetspecError: a file was edited and cannot be read.
     """
     runs = runs_of(study, out)
-    # Without the seeds, which the study says for all of its members.
+    # Seeds are left out, since the study sets them for all members alike.
     recipes = [recipe_of(member.spec).model_dump(mode="json", exclude={"seed"}) for member in study.members]
     return [
         MemberResult(
             member,
-            tuple(_measure(run, study.target) for run in runs if run.member is member),
-            tuple(differences(recipes[0], own)),
+            tuple(_measure_run(run, study.target) for run in runs if run.member is member),
+            tuple(differences(recipes[0], recipe)),
         )
-        for member, own in zip(study.members, recipes, strict=True)
+        for member, recipe in zip(study.members, recipes, strict=True)
     ]
 
 
-def _measure(run: StudyRun, target: Target | None) -> RunResult:
+def _measure_run(run: StudyRun, target: Target | None) -> RunResult:
     record = read_record(run)
     if record is None:
         return RunResult(run.name, run.seed, "waiting")
@@ -159,7 +163,7 @@ def _measure(run: StudyRun, target: Target | None) -> RunResult:
 
 
 def _reached(epochs: Sequence[dict[str, Any]], target: Target) -> Reached | None:
-    """The first epoch whose error is no more than the target's."""
+    """The first epoch whose error is at most the target's."""
     for line in epochs:
         error = line[f"{target.split}_error"]
         if error is not None and error <= target.error:
@@ -169,9 +173,9 @@ def _reached(epochs: Sequence[dict[str, Any]], target: Target) -> Reached | None
 
 @dataclass(frozen=True)
 class Against:
-    """A member beside the first: how much higher its errors are, as shares of 1, and how many times as long it takes.
+    """A member compared with the first: differences of errors, as shares of 1, and ratios of epochs and seconds.
 
-    What is not known of both is None.
+    A figure is None unless it is known for both.
     """
 
     top1: float | None = None
@@ -181,40 +185,40 @@ class Against:
 
 
 def against(result: MemberResult, first: MemberResult) -> Against:
-    """What was measured of a member beside what was measured of the first."""
+    """The measured figures of a member compared with those of the first."""
     return Against(
-        _more(result.error, first.error),
-        _more(result.error_top5, first.error_top5),
-        _times(result.epochs, first.epochs),
-        _times(result.seconds, first.seconds),
+        _mean_difference(result.error, first.error),
+        _mean_difference(result.error_top5, first.error_top5),
+        _mean_ratio(result.epochs, first.epochs),
+        _mean_ratio(result.seconds, first.seconds),
     )
 
 
-def _more(own: Spread | None, first: Spread | None) -> float | None:
-    return own.mean - first.mean if own and first else None
+def _mean_difference(figure: Spread | None, first: Spread | None) -> float | None:
+    return figure.mean - first.mean if figure and first else None
 
 
-def _times(own: Spread | None, first: Spread | None) -> float | None:
-    return own.mean / first.mean if own and first and first.mean else None
+def _mean_ratio(figure: Spread | None, first: Spread | None) -> float | None:
+    return figure.mean / first.mean if figure and first and first.mean else None
 
 
 def published_against(member: Member, first: Member) -> Against:
-    """What was published of a member beside what was published of the first, in the same experiment."""
-    own = member.published
-    if own is None or member is first:
+    """The published errors of a member compared with those of the first in the same experiment."""
+    figures = member.published
+    if figures is None or member is first:
         return Against()
-    base: Errors | None = own.against or first.published
+    base: Errors | None = figures.against or first.published
     if base is None:
         return Against()
-    return Against(_less(own.top1_error, base.top1_error), _less(own.top5_error, base.top5_error))
+    return Against(_difference(figures.top1_error, base.top1_error), _difference(figures.top5_error, base.top5_error))
 
 
-def _less(own: float | None, base: float | None) -> float | None:
-    return round(own - base, 12) if own is not None and base is not None else None
+def _difference(error: float | None, base: float | None) -> float | None:
+    return round(error - base, 12) if error is not None and base is not None else None
 
 
 def as_json(study: Study, results: Sequence[MemberResult]) -> dict[str, Any]:
-    """All of it, as JSON has it."""
+    """The study and its results as a JSON object."""
     first = results[0]
     return {
         "study": study.name,

@@ -1,4 +1,4 @@
-"""The runs of a study, one after another in this process, or several at once in processes of their own."""
+"""Training the runs of a study: one after another in this process, or several at a time in child processes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from netspec.training.study.record import (
     write_record,
 )
 
-POLL = 0.1  # seconds between two looks at the processes
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")  # of PyTorch, and of TensorFlow
+POLL = 0.1  # seconds between two checks of the processes
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")  # read by PyTorch and by TensorFlow
 
 Progress = Callable[[str], None]
 Watch = Callable[[StudyRun], AbstractContextManager[tuple[Observer, Progress]]]
@@ -40,11 +40,12 @@ Watch = Callable[[StudyRun], AbstractContextManager[tuple[Observer, Progress]]]
 
 @dataclass(frozen=True)
 class Ending:
-    """A run that is over for now: finished, where nothing else is said.
+    """How a run ended: finished if it has neither a failure nor a signal.
 
     Attributes:
-        failure, hint: why it went no further, and what to do.
-        stopped: the signal that ended it, or that came before it was begun.
+        run: the run.
+        failure, hint: why it failed, and what to do about it.
+        stopped: the signal that stopped it, or that came before it began.
     """
 
     run: StudyRun
@@ -54,13 +55,13 @@ class Ending:
 
 
 def train_here(runs: Iterable[StudyRun], backend: Backend, options: TrainOptions, watch: Watch) -> Iterator[Ending]:
-    """Train runs one after another. One that fails does not keep the next from its turn; a signal ends them all.
+    """Train runs one after another. After a failure the next run is trained; after a signal no other is.
 
     Args:
-        runs: those that are not finished.
-        backend: what trains them.
-        options: data, device; name, folder and resumption are the study's to say.
-        watch: gives a run's observer, and what is called with what is done before its first step.
+        runs: the runs that are not finished.
+        backend: the backend that trains them.
+        options: data, device and the like; name, folder and resumption are overridden for each run.
+        watch: returns a context that provides a run's observer, and the function that reports its preparations.
     """
     for run in runs:
         try:
@@ -77,18 +78,18 @@ def train_here(runs: Iterable[StudyRun], backend: Backend, options: TrainOptions
 def _train(
     run: StudyRun, backend: Backend, options: TrainOptions, observer: Observer, progress: Progress
 ) -> Signals | None:
-    """Begin or continue a run, and keep what came of it; the signal that stopped it, if one did."""
+    """Begin or resume a run and record its outcome. Returns the signal that stopped it, if one did."""
     asked = asked_of(run, backend.name, options)
     with held(run):
         if is_finished(run, asked):
             return None
         resume = run.folder.last.is_file()
         if not resume and run.folder.path.exists():
-            shutil.rmtree(run.folder.path)  # it was killed before its first checkpoint
+            shutil.rmtree(run.folder.path)  # the run was killed before its first checkpoint
         write_record(run, Record(asked))
         try:
-            own = replace(options, name=run.name, out=run.root, resume=resume)
-            outcome = train(run.spec, backend, own, observer, progress)
+            run_options = replace(options, name=run.name, out=run.root, resume=resume)
+            outcome = train(run.spec, backend, run_options, observer, progress)
         except NetspecError as error:
             write_record(run, Record(asked, failure=error.message))
             raise
@@ -102,34 +103,35 @@ def _train(
 def train_in_processes(
     runs: Iterable[StudyRun], command: Callable[[StudyRun], Sequence[str]], count: int
 ) -> Iterator[Ending]:
-    """Train runs in processes, so many at a time; what they say goes to their logs.
+    """Train runs in child processes, whose output goes to the runs' logs.
 
     A signal to this process stops them all, each with a checkpoint.
 
     Args:
-        runs: those that are not finished.
-        command: what trains one run in this way: it ends with 0, with 128 + a signal that stopped it, or in failure.
-        count: how many at a time. They share the processors.
+        runs: the runs that are not finished.
+        command: returns the command that trains one run. Its exit code is 0, 128 + the number of the signal that
+            stopped it, or another code after a failure.
+        count: the number of processes at a time, which divide the processors among them.
     """
     waiting, running = deque(runs), list[tuple[StudyRun, subprocess.Popen[bytes]]]()
-    told = False
+    terminated = False
     with StopSignals() as stop:
         try:
             while running or (waiting and stop.received is None):
                 while waiting and len(running) < count and stop.received is None:
                     run = waiting.popleft()
                     running.append((run, _start(run, command(run), count)))
-                if stop.received is not None and not told:
+                if stop.received is not None and not terminated:
                     for _, process in running:
-                        process.send_signal(signal.SIGTERM)  # heeded from the first instant, other than SIGINT
-                    told = True
-                over = [each for each in running if each[1].poll() is not None]
-                for run, process in over:
+                        process.send_signal(signal.SIGTERM)  # unlike SIGINT, never ignored while a process starts
+                    terminated = True
+                ended = [each for each in running if each[1].poll() is not None]
+                for run, process in ended:
                     running.remove((run, process))
                     yield _ending(run, process.returncode)
                 time.sleep(POLL)
         finally:
-            for _, process in running:  # an interrupt after the first: only the work since a checkpoint is lost
+            for _, process in running:  # after a second interrupt, which loses only the work since a checkpoint
                 process.kill()
                 process.wait()
         for run in waiting:
@@ -137,11 +139,11 @@ def train_in_processes(
 
 
 def _start(run: StudyRun, command: Sequence[str], count: int) -> subprocess.Popen[bytes]:
-    """In a process group of its own: the terminal's Ctrl-C comes to this process alone, which passes it on once."""
+    """Start the process of a run in a new process group, so that Ctrl-C reaches it only as this process's SIGTERM."""
     threads = str(max(1, available_threads() // count))
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with run.log.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 # netspec itself
+        return subprocess.Popen(  # noqa: S603 # the command is netspec itself
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -158,5 +160,5 @@ def _ending(run: StudyRun, code: int) -> Ending:
     if number in {signal.SIGINT, signal.SIGTERM}:
         return Ending(run, stopped=Signals(number))
     record = read_record(run)
-    said = record.failure if record is not None else ""
-    return Ending(run, said or f"its process ended with exit code {code}", f"{run.log} has what it said")
+    failure = record.failure if record is not None else ""
+    return Ending(run, failure or f"its process ended with exit code {code}", f"{run.log} has its output")

@@ -1,4 +1,4 @@
-"""The proof that training is one run: twenty optimizer steps, compared one by one."""
+"""The proof that training is the same in every backend: twenty optimizer steps, compared one by one."""
 
 from netspec.verify.training.lockstep import TrainingProof, compare_training
 

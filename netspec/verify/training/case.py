@@ -1,4 +1,4 @@
-"""Twenty optimizer steps in which a wrong update shows: what is trained, by which rule, at which rate."""
+"""The training that is compared: twenty optimizer steps, with recipe, data and rate chosen so that a fault shows."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ from netspec.types import DType
 from netspec.verify.cases import MID_GRAY, PIXEL_STD, with_some_mean
 from netspec.weights import stream
 
-STEPS, DROP = 20, 10  # optimizer steps, and after how many of them the rate is divided by ten
-EPOCH, BATCH = 5, 4  # steps of an epoch, and samples of a batch; the last one of an epoch has one sample fewer
-UNKNOWN = 0.1  # of the pixels of a map of labels
-SHIFT = 10.0  # of a color from image to image, standard deviation. Units: pixel values
-# Of the loss, what the first step takes away, to first order. With momentum AlexNet's weights then move by 2e-7 to 2e-3
-# of their largest in twenty steps, far more than 1e-9. In float32, at this rate, its losses differ by 4e-5: a ReLU or a
-# maximum that rounding switches leads to another gradient, and steps carry it on. What steps do to a loss goes with the
-# rate, what is switched with its square: at a tenth of the rate they differ by 1e-6, and fall by hundredths.
+STEPS, DROP = 20, 10  # the number of optimizer steps, and the step at which the rate is divided by ten
+EPOCH, BATCH = 5, 4  # steps of an epoch, and samples of a batch; the last batch of an epoch has one sample fewer
+UNKNOWN = 0.1  # the share of unlabelled pixels in a map of labels
+SHIFT = 10.0  # the standard deviation of color shifts. Units: pixel values
+# SHARE is the share of the loss by which the first step lowers it, to first order. With momentum, AlexNet's weights
+# then move by 2e-7 to 2e-3 of their largest element in twenty steps, far more than the tolerance of 1e-9. In float32,
+# its losses would differ by 4e-5 at this rate, because rounding switches some ReLUs and maxima, which changes gradients
+# in all further steps. The change of a loss is proportional to the rate, and the effect of switches to its square, so
+# that in float32, at a tenth of the rate, losses fall by hundredths and differ by 1e-6.
 SHARE, IN_FLOAT32 = 0.01, 0.1
-DECAY = 5e-4  # the paper's: 2e-6 to 1e-1 of the gradients of these weights, so that 1e-9 is a sharp look at it
-DECOUPLED_DECAY = 1.0  # AdamW's is no part of a gradient: it shows in a weight alone, beside steps of the rate itself
+DECAY = 5e-4  # the paper's; 2e-6 to 1e-1 of the gradients of these weights, far above the tolerance of 1e-9
+DECOUPLED_DECAY = 1.0  # for AdamW, whose decay changes a weight by η·λ·w, next to steps of about η
 
-HEAD_WEIGHT = 0.3  # Szegedy et al. 2015, section 5
+HEAD_WEIGHT = 0.3  # the weight of an auxiliary loss in Szegedy et al. 2015, section 5
 
-# Krizhevsky et al. 2012, section 5, and the code of that year: biases at twice the rate, without decay.
+# Krizhevsky et al. 2012, section 5, and its code: biases are trained at twice the rate, without decay.
 PAPER = Recipe(
     batch_size=BATCH,
     steps=STEPS,
@@ -54,59 +55,62 @@ PAPER = Recipe(
 
 
 def graph_to_train(graph: Graph) -> Graph:
-    """The part of a network that is trained.
+    """The training graph of a network.
 
     Raises:
-        NetspecError: no loss can be taken of it; what can be compared of it nevertheless is in the hint.
+        NetspecError: the network has no loss; the hint says what can be compared instead.
     """
     try:
         return training_graph(graph)
     except NetspecError as error:
-        other = "its outputs and gradients need no loss: --level gradient"
-        raise NetspecError(error.message, f"{error.hint}; {other}" if error.hint else other) from error
+        alternative = "its outputs and gradients need no loss: --level gradient"
+        raise NetspecError(error.message, f"{error.hint}; {alternative}" if error.hint else alternative) from error
 
 
-def check_recipes(own: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:
-    """The paper's rule, and a spec's own where that is another: what is going to be run is what is proved.
+def check_recipes(recipe: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:
+    """The recipes to check: the paper's, and the spec's if that has another update rule.
 
-    Its loss, optimizer, overrides, clipping, average of weights, accumulation and mixing of samples are taken over; the
-    schedule, the length, the rate and the decay are the check's, and where it has no overrides biases go without decay,
-    so that there is something to see.
-    The losses of auxiliary `heads` count by the spec's weights, or by GoogLeNet's where it has no recipe.
+    The second one has the loss, optimizer, overrides, clipping, weight average, accumulation and sample mixing of the
+    spec's recipe, but the schedule, length, rate and decay of the check. If the spec has no overrides, it has the
+    paper's, so that faults in overrides show.
+
+    Args:
+        recipe: the spec's recipe, if it has one.
+        heads: the auxiliary outputs. Without a recipe, their losses have GoogLeNet's weight.
     """
-    weights = own.loss.auxiliary if own else dict.fromkeys(heads, HEAD_WEIGHT)
+    weights = recipe.loss.auxiliary if recipe else dict.fromkeys(heads, HEAD_WEIGHT)
     paper = PAPER.model_copy(update={"loss": PAPER.loss.model_copy(update={"auxiliary": weights})})
-    if own is None:
+    if recipe is None:
         return [paper]
-    decay = DECOUPLED_DECAY if isinstance(own.optimizer, AdamW) else DECAY
+    decay = DECOUPLED_DECAY if isinstance(recipe.optimizer, AdamW) else DECAY
     rule = PAPER.model_copy(
         update={
-            "loss": own.loss,
-            "optimizer": own.optimizer.model_copy(update={"learning_rate": 1.0, "weight_decay": decay}),
-            "overrides": own.overrides or PAPER.overrides,
-            "clip_gradient_norm": own.clip_gradient_norm,
-            "weight_average": _begun(own.weight_average),
-            "accumulate": min(own.accumulate, 2),
-            "augmentation": own.augmentation.mixing,
+            "loss": recipe.loss,
+            "optimizer": recipe.optimizer.model_copy(update={"learning_rate": 1.0, "weight_decay": decay}),
+            "overrides": recipe.overrides or PAPER.overrides,
+            "clip_gradient_norm": recipe.clip_gradient_norm,
+            "weight_average": _started_early(recipe.weight_average),
+            "accumulate": min(recipe.accumulate, 2),
+            "augmentation": recipe.augmentation.mixing,
         }
     )
     return [paper] if rule == paper else [paper, rule]
 
 
-def _begun(average: WeightAverage | None) -> WeightAverage | None:
-    """The average, begun within the check where a run begins it later."""
+def _started_early(average: WeightAverage | None) -> WeightAverage | None:
+    """The weight average with a start no later than one epoch, so that the check covers it."""
     return average and average.model_copy(update={"start": min(average.start, EPOCH)})
 
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """A network, weights to begin with, and a recipe for twenty steps on random samples.
+    """A network, its initial weights, and a recipe for twenty steps on random samples.
 
     Attributes:
-        graph: its one output are logits.
-        weights: canonical, float32 values.
-        recipe: of `check_recipes`; its learning rate is that of the first step.
-        seed: of samples, labels and dropout masks.
+        graph: the training graph.
+        weights: canonical initial weights, float32.
+        recipe: one of `check_recipes`; its learning rate is that of the first step.
+        seed: the seed of samples, labels and dropout masks.
     """
 
     graph: Graph
@@ -116,19 +120,19 @@ class TrainingCase:
 
     @property
     def label(self) -> str:
-        """Length, rule, batch and size, `20 steps of sgd, 4 × 3x224x224`."""
+        """The number of steps, the optimizer, the batch and the input size, `20 steps of sgd, 4 × 3x224x224`."""
         size = "x".join(map(str, self.graph.inputs[0].type.features))
         batch = f"{self.recipe.accumulate} × {BATCH}" if self.recipe.accumulate > 1 else f"{BATCH}"
         return f"{STEPS} steps of {self.recipe.optimizer.name}, {batch} × {size}"
 
     @property
     def rule(self) -> str:
-        """The update as the recipe has it, `sgd: learning_rate 4.3e-07, momentum 0.9, …; *.bias: lr_scale 2.0, …`."""
+        """The update rule in words, `sgd: learning_rate 4.3e-07, momentum 0.9, …; *.bias: lr_scale 2.0, …`."""
         recipe = self.recipe
         parts: dict[str, dict[str, Any]] = {
             recipe.optimizer.name: recipe.optimizer.model_dump(exclude={"name"}, exclude_defaults=True)
         }
-        parts |= {pattern: own.model_dump(exclude_defaults=True) for pattern, own in recipe.overrides.items()}
+        parts |= {pattern: override.model_dump(exclude_defaults=True) for pattern, override in recipe.overrides.items()}
         average = recipe.weight_average
         parts |= {"weight_average": average.model_dump(exclude_defaults=True)} if average else {}
         parts |= recipe.augmentation.model_dump(include={"mixup", "cutmix"}, exclude_none=True)
@@ -136,7 +140,7 @@ class TrainingCase:
 
     @cached_property
     def normalization(self) -> Normalization | None:
-        """Of images of one or three channels, mid-gray subtracted where the spec says nothing; None for features."""
+        """The normalization of images, by default one that subtracts mid-gray; None for inputs that are not images."""
         value = self.graph.inputs[0]
         shape = value.type.features
         if len(shape) != 3 or shape[0] not in (1, 3):
@@ -153,7 +157,7 @@ class TrainingCase:
 
     @property
     def settings(self) -> TrainerSettings:
-        """How a trainer is to compute: on the CPU, as the other levels of the proof do."""
+        """The settings of trainers, which compute on the CPU as the models of the other levels do."""
         return TrainerSettings(self.recipe, self.normalization, "cpu")
 
     @cached_property
@@ -165,13 +169,13 @@ class TrainingCase:
         return self._schedule.rate(step)
 
     def total(self, step: int) -> int:
-        """Samples of a step."""
+        """The number of samples of a step."""
         return BATCH * self.recipe.accumulate - (step % EPOCH == EPOCH - 1)
 
     def batches(self, step: int) -> tuple[Batch, ...]:
-        """What a step is taken on, dropout masks included: random pixels or features, random labels, mixed as asked.
+        """The batches of a step: random pixels or features with random labels, mixed as the recipe says.
 
-        For segmentation, random pixel weights too.
+        They include dropout masks, and for segmentation random pixel weights.
         """
         total = self.total(step)
         random = stream(self.seed, "verify", "training", str(step))
@@ -194,15 +198,15 @@ class TrainingCase:
         return with_masks(self.graph, parts, self.seed, step)
 
     def _mixes(self, step: int, rows: NDArray[np.int64]) -> Mixes | None:
-        """How the samples of a step are mixed: as those of an epoch of one step each."""
-        asked, shape = self.recipe.augmentation, self.graph.inputs[0].type.features
-        if self.normalization is None:  # features, which have no boxes
-            return draw_mixes(self.seed, step, rows, rows, asked.model_copy(update={"cutmix": None}), None)
-        return draw_mixes(self.seed, step, rows, rows, asked, (shape[1], shape[2]))
+        """How the samples of a step are mixed, drawn as if the step were an epoch."""
+        augmentation, shape = self.recipe.augmentation, self.graph.inputs[0].type.features
+        if self.normalization is None:  # CutMix pastes boxes of pixels, which features do not have
+            return draw_mixes(self.seed, step, rows, rows, augmentation.model_copy(update={"cutmix": None}), None)
+        return draw_mixes(self.seed, step, rows, rows, augmentation, (shape[1], shape[2]))
 
 
 def _with_maps(batch: Batch, classes: int, size: tuple[int, int], random: np.random.Generator) -> Batch:
-    """The samples with a label and a weight for each pixel; of a tenth of the pixels nothing is known."""
+    """The batch with a label and a weight for each pixel; a tenth of the pixels is unlabelled."""
     shape = (len(batch.labels), *size)
     labels = np.where(random.random(shape) < UNKNOWN, UNLABELLED, random.integers(0, classes, shape))
     weights = random.exponential(1.0, shape).astype(np.float32)
@@ -210,28 +214,29 @@ def _with_maps(batch: Batch, classes: int, size: tuple[int, int], random: np.ran
 
 
 def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
-    """The case at the scale of its gradients, which a step of rate 0 tells: its rate, and the norm to clip at.
+    """The case with a learning rate, and a norm for clipping, that fit the scale of its gradients.
 
-    The gradient is that of the least likely labels, so that it is one: logits at scale leave nothing to learn where
-    the label drawn happens to be the best.
+    The gradients are taken by a step with rate 0, for the least likely label of each sample: with random labels and
+    large logits, a sample whose label happens to be the most likely one has almost no gradient.
 
     Raises:
-        VerificationError: there is nothing to learn at these weights, or nothing finite.
+        VerificationError: the gradient at these weights is zero or not finite, so there is nothing to learn.
     """
     recipe = case.recipe.model_copy(update={"clip_gradient_norm": None})
     trainer = backend.trainer(case.graph, case.weights, replace(case.settings, recipe=recipe))
     plain = replace(case, recipe=recipe.model_copy(update={"augmentation": Augmentation()}))
     try:
-        given = [replace(b, labels=trainer.predict(b.inputs).argmin(axis=1)) for b in plain.batches(0)]
-        result = trainer.step(given, 0.0, case.total(0), 0, keep_gradients=True)
+        batches = [replace(b, labels=trainer.predict(b.inputs).argmin(axis=1)) for b in plain.batches(0)]
+        result = trainer.step(batches, 0.0, case.total(0), 0, keep_gradients=True)
     finally:
         trainer.close()
     gradients = {name: array.astype(np.float64) for name, array in (result.gradients or {}).items()}
-    if case.recipe.clip_gradient_norm is not None:  # other labels have lower gradients, and most are to be clipped
+    if case.recipe.clip_gradient_norm is not None:
+        # Random labels have smaller gradients than the least likely ones; at a quarter, most are still clipped.
         norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values()))
         recipe = recipe.model_copy(update={"clip_gradient_norm": norm / 4 or None})
     finite = math.isfinite(result.loss)
-    rate = SHARE * result.loss / _fall(recipe, case.weights, gradients) if finite else math.nan
+    rate = SHARE * result.loss / _decrease(recipe, case.weights, gradients) if finite else math.nan
     if not 0 < rate < math.inf:
         raise VerificationError(
             f"{case.graph.name}: at the weights of the check the loss is {result.loss:.3g} and has no gradient to "
@@ -241,10 +246,10 @@ def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
     return replace(case, recipe=recipe.model_copy(update={"optimizer": optimizer}))
 
 
-def _fall(recipe: Recipe, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> float:
-    """By how much the first step lowers the loss for a rate of 1, to first order, its decay left out."""
-    still = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
+def _decrease(recipe: Recipe, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> float:
+    """The decrease of the loss in the first step at a rate of 1, to first order and without decay; NaN for none."""
+    without_decay = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
     start = TrainingState({name: weights[name].astype(np.float64) for name in gradients})
-    rule = recipe.model_copy(update={"optimizer": still, "weight_average": None})
+    rule = recipe.model_copy(update={"optimizer": without_decay, "weight_average": None})
     after = update(rule, start, gradients, 1.0).weights
     return sum(float(np.vdot(g, start.weights[name] - after[name])) for name, g in gradients.items()) or math.nan

@@ -1,4 +1,4 @@
-"""Is training one run everywhere? Its backends step by step against one another, and against the update in NumPy."""
+"""The check that training is the same everywhere: backends, step by step, against one another and the NumPy update."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from netspec.verify.training.state import THE_LOSS, Subject, gap_of, loss_error,
 from netspec.verify.training.trap import trap_of
 
 NUMPY = "NumPy"
-MOVED = 10 * STATE_TOLERANCE  # of its largest: what a weight has to move by for its comparison to say something
+MOVED = 10 * STATE_TOLERANCE  # the share of its largest element by which a weight must move to be a meaningful check
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingProof:
-    """What a report takes over from a comparison of training."""
+    """The results of a comparison of training, which become part of a report."""
 
     comparisons: list[Comparison] = field(default_factory=list)
     divergences: list[TrainingDivergence] = field(default_factory=list)
@@ -39,7 +39,7 @@ class TrainingProof:
     def report(
         self, name: str, comparisons: Sequence[Comparison], nodes: Sequence[NodeError], notes: Sequence[str]
     ) -> Report:
-        """The report of a network's other comparisons, and then of these."""
+        """A report with the other comparisons of a network, followed by these results."""
         return Report(
             name,
             (*comparisons, *self.comparisons),
@@ -60,69 +60,72 @@ def compare_training(
     *,
     tolerance: float = STATE_TOLERANCE,
 ) -> TrainingProof:
-    """Train for twenty steps in each backend: by the paper's rule, and by the recipe's where that is another.
+    """Train twenty steps in each backend and compare: with the paper's rule, and with the recipe's if it is another.
 
     Args:
-        graph: of `training_graph`, float32.
-        backends: that train in float64. One alone is held to NumPy's update.
-        weights: canonical, to begin with.
-        recipe: the spec's own.
-        seed: of samples, labels and dropout masks.
-        progress: called with what is about to be done.
-        tolerance: of weights and of what the optimizer keeps, in float64.
+        graph: the training graph, float32.
+        backends: backends that train in float64. A single one is compared with the NumPy update only.
+        weights: canonical initial weights.
+        recipe: the recipe of the spec.
+        seed: the seed of samples, labels and dropout masks.
+        progress: called with a description of each step of the work.
+        tolerance: the tolerance of weights and optimizer slots, in float64.
 
     Raises:
-        VerificationError: at these weights there is nothing to learn, or nothing moves: nothing would be proved.
+        VerificationError: there is nothing to learn at these weights, or no weight moves, so nothing would be proved.
     """
     proof = TrainingProof()
     for rule in check_recipes(recipe, [head.name for head in graph.heads]):
         progress(f"training, a rate for {rule.optimizer.name}, {backends[0].name}")
         case = measured(TrainingCase(graph, weights, rule, seed), backends[0])
         proof.notes.append(f"training: {case.rule}")
-        parted: dict[tuple[str, str], TrainingDivergence] = {}
+        divergences: dict[tuple[str, str], TrainingDivergence] = {}
         for dtype in (DType.FLOAT64, DType.FLOAT32) if len(backends) > 1 else (DType.FLOAT64,):
             run = Lockstep(case, dtype, backends, tolerance)
             proof.notes.extend(run.finish(progress))
             proof.unfinished.extend(run.unfinished())
             proof.comparisons.extend(row for pair in run.pairs.values() for row in pair.rows())
-            parted |= {who: pair.divergence for who, pair in run.pairs.items() if pair.divergence and who not in parted}
-        proof.divergences.extend(without_consequences(parted))
+            for names, pair in run.pairs.items():
+                if pair.divergence is not None:
+                    divergences.setdefault(names, pair.divergence)
+        proof.divergences.extend(without_consequences(divergences))
     alone = (
-        f"{backends[0].name} is the only one here that trains in float64: its updates are compared with {NUMPY}'s, its "
-        "losses and running statistics with none"
+        f"{backends[0].name} is the only one here that trains in float64: its updates are compared with {NUMPY}'s, and "
+        "its losses and running statistics are not compared"
     )
     proof.notes.append("training in float32 is at a tenth of these rates" if len(backends) > 1 else alone)
     return proof
 
 
-def without_consequences(parted: Mapping[tuple[str, str], TrainingDivergence]) -> list[TrainingDivergence]:
-    """The divergences but those of two runs that come from a wrong update in one of them."""
-    wrong = {name: found.step for (name, against), found in parted.items() if against == NUMPY}
+def without_consequences(divergences: Mapping[tuple[str, str], TrainingDivergence]) -> list[TrainingDivergence]:
+    """The divergences, without those between two backends that result from a wrong update in one of them."""
+    wrong_updates = {name: divergence.step for (name, against), divergence in divergences.items() if against == NUMPY}
 
-    def comes_from(name: str, found: TrainingDivergence) -> bool:
-        return wrong.get(name, math.inf) <= found.step - (found.subject == LOSS)  # a loss is that of the step before
+    def results_from(name: str, divergence: TrainingDivergence) -> bool:
+        # The loss of a step is computed before its update.
+        return wrong_updates.get(name, math.inf) <= divergence.step - (divergence.subject == LOSS)
 
     return [
-        found
-        for (name, against), found in parted.items()
-        if against == NUMPY or not (comes_from(name, found) or comes_from(against, found))
+        divergence
+        for (name, against), divergence in divergences.items()
+        if against == NUMPY or not (results_from(name, divergence) or results_from(against, divergence))
     ]
 
 
 class Pair:
-    """A backend and what it is held to, until they part."""
+    """A backend, and the other backend or NumPy update that it is compared with, up to the first divergence."""
 
     def __init__(self, case: TrainingCase, dtype: DType, backend: str, against: str) -> None:
         self._case, self._dtype, self._backend, self._against = case, dtype, backend, against
-        self._worst: dict[bool, Comparison] = {}  # of losses, and of weights and slots
+        self._worst: dict[bool, Comparison] = {}  # True: of losses; False: of weights and slots
         self.divergence: TrainingDivergence | None = None
 
-    def hold(self, step: int, errors: Mapping[Subject, float], tolerance: float) -> None:
-        """Take the errors after a step, counted from 0, into account; nothing counts after the first divergence."""
+    def record(self, step: int, errors: Mapping[Subject, float], tolerance: float) -> None:
+        """Record the errors after a step, counted from 0. After the first divergence, errors are ignored."""
         if self.divergence is not None:
             return
         subject, error = max(errors.items(), key=lambda item: item[1])
-        found = Comparison(
+        comparison = Comparison(
             "training",
             self._backend,
             self._against,
@@ -132,28 +135,28 @@ class Pair:
             error,
             tolerance,
         )
-        worst = self._worst.setdefault(subject == THE_LOSS, found)
+        worst = self._worst.setdefault(subject == THE_LOSS, comparison)
         if error / tolerance > worst.error / worst.tolerance:
-            self._worst[subject == THE_LOSS] = found
-        if not found.passed:
-            failed = [other for other, share in errors.items() if not share <= tolerance]
+            self._worst[subject == THE_LOSS] = comparison
+        if not comparison.passed:
+            failed = [failing for failing, share in errors.items() if not share <= tolerance]
             trap = trap_of(self._case, self._dtype, step, failed, of_rule=self._against == NUMPY)
             self.divergence = TrainingDivergence(
                 self._backend, self._against, self._dtype, step + 1, *subject, error, tolerance, trap
             )
 
     def rows(self) -> list[Comparison]:
-        """The worst figure of losses, and that of weights and slots."""
+        """The worst comparison of losses, and the worst of weights and slots."""
         return list(self._worst.values())
 
 
 class Lockstep:
-    """Trainers of several backends that take the same steps, compared after each.
+    """Trainers of several backends that take the same steps and are compared after each.
 
-    In float64 every weight and slot is compared, in float32 the losses alone: rounding is part of the weights there.
+    In float64, every weight and slot is compared; in float32, where rounding dominates them, only the losses are.
 
     Attributes:
-        pairs: by backend and what it is held to.
+        pairs: the pairs by the names of the backend and of what it is compared with.
     """
 
     def __init__(
@@ -161,23 +164,24 @@ class Lockstep:
     ) -> None:
         self._case, self._dtype, self._backends = case.in_dtype(dtype), dtype, backends
         self._graph, self._tolerance = self._case.graph, tolerance
-        self._trained = [name for name, weight in self._graph.weights.items() if weight.trainable]
-        self._whole = dtype is DType.FLOAT64
-        self._rounding = Rounding(self._case, partial(self._trainer, backends[0]), tolerance)
+        self._trainable = [name for name, weight in self._graph.weights.items() if weight.trainable]
+        self._compares_state = dtype is DType.FLOAT64
+        self._rounding = Rounding(self._case, partial(self._make_trainer, backends[0]), tolerance)
         self._trainers: dict[str, Trainer] = {}
-        self._states: dict[str, TrainingState] = {}  # in float64
+        self._states: dict[str, TrainingState] = {}  # updated in float64 only
         first, *others = (b.name for b in backends)
-        held = [(name, NUMPY) for name in (first, *others)] if self._whole else []
-        self.pairs = {who: Pair(case, dtype, *who) for who in [*held, *((name, first) for name in others)]}
+        with_numpy = [(name, NUMPY) for name in (first, *others)] if self._compares_state else []
+        with_first = [(name, first) for name in others]
+        self.pairs = {names: Pair(case, dtype, *names) for names in (*with_numpy, *with_first)}
 
-    def _trainer(self, backend: Backend) -> Trainer:
+    def _make_trainer(self, backend: Backend) -> Trainer:
         return backend.trainer(self._graph, self._case.weights, self._case.settings)
 
     def finish(self, progress: Progress) -> list[str]:
-        """Take all steps; gives what is to be noted of them.
+        """Take all steps, and return notes on them.
 
         Raises:
-            VerificationError: no weight moved, or rounding becomes so much in one step that nothing can be compared.
+            VerificationError: no weight moved, or rounding grows so much in one step that nothing can be compared.
         """
         start = {name: array.astype(self._dtype.numpy) for name, array in self._case.weights.items()}
         self._states = {backend.name: TrainingState(start) for backend in self._backends}
@@ -185,88 +189,91 @@ class Lockstep:
             stack.callback(self._rounding.close)
             for backend in self._backends:
                 progress(f"training, loading {backend.name} {self._dtype}")
-                self._trainers[backend.name] = self._trainer(backend)
+                self._trainers[backend.name] = self._make_trainer(backend)
                 stack.callback(self._trainers[backend.name].close)
             for step in range(STEPS):
                 losses = self._step(step, progress)
                 self._compare(step, losses, progress)
-        still = self._still(start, self._states[self._backends[0].name].weights) if self._whole else []
-        return [*still, *self._rounding.notes]
+        notes = []
+        if self._compares_state:
+            notes = self._unmoved_notes(start, self._states[self._backends[0].name].weights)
+        return [*notes, *self._rounding.notes]
 
     def unfinished(self) -> list[Unfinished]:
-        """How far the backends were compared with one another, where that was not to the end."""
+        """The number of steps in which the backends were compared with one another, if that is not all."""
         lost = self._rounding.lost
         return [] if lost is None else [Unfinished(self._dtype, lost, STEPS)]
 
     def _step(self, step: int, progress: Progress) -> dict[str, float]:
-        """One step in each backend, in float64 held to NumPy's update; gives the losses."""
-        case, whole = self._case, self._whole
+        """Take a step in each backend and, in float64, compare it with the NumPy update. Returns the losses."""
+        case = self._case
         batches, rate, total = case.batches(step), case.rate(step), case.total(step)
         losses: dict[str, float] = {}
         for name, trainer in self._trainers.items():
             progress(self._stage(name, step))
-            result = trainer.step(batches, rate, total, step, keep_gradients=whole)
+            result = trainer.step(batches, rate, total, step, keep_gradients=self._compares_state)
             losses[name] = result.loss
-            if whole:
+            if self._compares_state:
                 before, self._states[name] = self._states[name], trainer.export_state()
                 if self.pairs[name, NUMPY].divergence is None:
                     errors = self._update_errors(before, result, rate, self._states[name])
-                    self.pairs[name, NUMPY].hold(step, errors, self._tolerance)
+                    self.pairs[name, NUMPY].record(step, errors, self._tolerance)
         return losses
 
     def _stage(self, name: str, step: int) -> str:
         return f"training, {self._case.recipe.optimizer.name}, {name} {self._dtype}, step {step + 1} of {STEPS}"
 
     def _compare(self, step: int, losses: Mapping[str, float], progress: Progress) -> None:
-        """Hold what a step made to what the first backend's made; where rounding parts them, let all begin anew."""
+        """Compare the results of a step with those of the first backend; if rounding exceeds limits, restart all."""
         rounding, first = self._rounding, self._backends[0].name
-        found = {} if rounding.lost is not None else self._errors(first, losses)
+        errors_of_pairs = {} if rounding.lost is not None else self._errors(first, losses)
         limits = rounding.tolerances
-        if any(_beyond(errors, limits) for errors in found.values()):
-            say = partial(progress, f"{self._stage(first, step)}, and again, to see what rounding becomes")
-            limits = rounding.limits(step, losses[first], self._states[first] if self._whole else None, say)
-        for pair, errors in found.items():
-            if rounding.lost is None or _beyond(errors, limits):
-                for these, limit in zip(errors, limits, strict=False):
-                    pair.hold(step, these, limit)
-        if step == rounding.lost == 0 and self._whole and not any(pair.divergence for pair in found):
+        if any(_exceed(errors, limits) for errors in errors_of_pairs.values()):
+            report = partial(progress, f"{self._stage(first, step)}, repeated to measure the effect of rounding")
+            state = self._states[first] if self._compares_state else None
+            limits = rounding.limits(step, losses[first], state, report)
+        for pair, errors in errors_of_pairs.items():
+            if rounding.lost is None or _exceed(errors, limits):
+                for errors_of_kind, limit in zip(errors, limits, strict=False):
+                    pair.record(step, errors_of_kind, limit)
+        if step == rounding.lost == 0 and self._compares_state and not any(pair.divergence for pair in errors_of_pairs):
             raise VerificationError(
                 f"{self._graph.name}: {'; '.join(rounding.notes)}: nothing is proved",
                 "verify it at a larger input: batch statistics of few values divide by next to nothing",
             )
         if rounding.lost is None and (limits != rounding.tolerances or rounding.since is not None):
-            self._begin_anew(step)
+            self._restart(step)
 
     def _errors(self, first: str, losses: Mapping[str, float]) -> dict[Pair, list[dict[Subject, float]]]:
-        """Of each pair that has not parted: that of the loss, and in float64 those of the state."""
-        found: dict[Pair, list[dict[Subject, float]]] = {}
+        """For each pair of backends that has not diverged, the error of the loss, and in float64 those of the state."""
+        errors: dict[Pair, list[dict[Subject, float]]] = {}
         for name, loss in losses.items():
             pair = self.pairs.get((name, first))
             if pair is not None and pair.divergence is None:
-                found[pair] = [{THE_LOSS: loss_error(loss, losses[first], classes_of(self._graph))}]
-                if self._whole:
-                    found[pair].append(shares(state_gaps(self._states[name], self._states[first])))
-        return found
+                errors[pair] = [{THE_LOSS: loss_error(loss, losses[first], classes_of(self._graph))}]
+                if self._compares_state:
+                    errors[pair].append(shares(state_gaps(self._states[name], self._states[first])))
+        return errors
 
-    def _begin_anew(self, step: int) -> None:
-        """Give all the state that the first backend is in."""
+    def _restart(self, step: int) -> None:
+        """Let all backends continue from the state of the first."""
         first, *others = self._trainers
-        state = self._states[first] if self._whole else self._trainers[first].export_state()
+        state = self._states[first] if self._compares_state else self._trainers[first].export_state()
         for name in others:
             self._trainers[name].import_state(state)
             self._states[name] = state
-        self._rounding.join(step, state)
+        self._rounding.restart(step, state)
 
     def _update_errors(
         self, before: TrainingState, result: StepResult, rate: float, after: TrainingState
     ) -> dict[Subject, float]:
-        """Of every weight that is trained, and of its slots; one without a gradient is infinitely far off."""
-        missing = {Subject(name): math.inf for name in self._trained if name not in (result.gradients or {})}
+        """The errors of all trainable weights and their slots; infinite for a weight that has no gradient."""
+        missing = {Subject(name): math.inf for name in self._trainable if name not in (result.gradients or {})}
         return missing | shares(update_gaps(self._case.recipe, before, result.gradients or {}, rate, after))
 
-    def _still(self, start: Weights, end: Weights) -> list[str]:
-        """What did not move, to be noted: of a weight whose derivative is zero on paper there is little to compare."""
-        learning = [name for name in self._trained if self._case.recipe.override_of(name).lr_scale]
+    def _unmoved_notes(self, start: Weights, end: Weights) -> list[str]:
+        """A note on weights that hardly moved, such as those with a zero derivative, which proves little of them."""
+        learning = [name for name in self._trainable if self._case.recipe.override_of(name).lr_scale]
         still = [name for name in learning if gap_of(end[name], start[name]).share() < MOVED]
         if len(still) == len(learning):
             raise VerificationError(
@@ -278,5 +285,5 @@ class Lockstep:
         return [f"{self._case.recipe.optimizer.name} hardly moves {', '.join(still)}, so little is proved of it"]
 
 
-def _beyond(errors: Sequence[Mapping[Subject, float]], limits: Sequence[float]) -> bool:
-    return any(max(these.values()) > limit for these, limit in zip(errors, limits, strict=False))
+def _exceed(errors: Sequence[Mapping[Subject, float]], limits: Sequence[float]) -> bool:
+    return any(max(of_kind.values()) > limit for of_kind, limit in zip(errors, limits, strict=False))

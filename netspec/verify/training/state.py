@@ -1,4 +1,4 @@
-"""How far two states of a training are apart, or a state from the update of the one before in NumPy."""
+"""The differences between two training states, or between a state and the NumPy update of the state before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netspec.verify.report import LOSS
 
 
 class Subject(NamedTuple):
-    """What is compared: a weight, or what a slot of the optimizer keeps for it, or the loss."""
+    """The name of a compared quantity: a weight, an optimizer slot of a weight, or the loss."""
 
     name: str
     slot: str = ""
@@ -28,47 +28,47 @@ class Subject(NamedTuple):
 
 THE_LOSS = Subject(LOSS)
 Gaps = dict[Subject, Gap]
-UNANSWERED = Gap(math.inf)  # of what is missing, or of another shape or dtype
+INCOMPARABLE = Gap(math.inf)  # for an array that is missing, or of another shape or dtype
 
 
 def update_gaps(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float, after: TrainingState) -> Gaps:
-    """A state against `update` of the one before, for every weight that has a gradient and each of its slots.
+    """The gaps between a state and `update` of the state before it, for all weights with a gradient and their slots.
 
-    The rule knows no neighbors, so that it is stated, and compared, a block at a time.
+    After clipping, the update is elementwise, so it is computed and compared block by block.
     """
     clipped = clip(gradients, recipe.clip_gradient_norm)
     unclipped = recipe.model_copy(update={"clip_gradient_norm": None})
     slots = slot_names(recipe)
     gaps: Gaps = {}
     for name, gradient in clipped.items():
-        found = {slot: array for slot in ("", *slots) if (array := array_of(after, Subject(name, slot))) is not None}
-        if len(found) <= len(slots) or any(not _alike(array, gradient) for array in found.values()):
-            gaps[Subject(name)] = UNANSWERED
+        actual = {slot: array for slot in ("", *slots) if (array := array_of(after, Subject(name, slot))) is not None}
+        if len(actual) <= len(slots) or any(not _alike(array, gradient) for array in actual.values()):
+            gaps[Subject(name)] = INCOMPARABLE
             continue
-        own = {slot: Gap() for slot in found}
+        gap_of_slot = {slot: Gap() for slot in actual}
         kept = {slot: before.slots[slot][name].reshape(-1) for slot in slots if name in before.slots.get(slot, {})}
         weight, flat = before.weights[name].reshape(-1), gradient.reshape(-1)
         for block in blocks(flat.size):
-            past = {slot: {name: array[block]} for slot, array in kept.items()}
-            state = TrainingState({name: weight[block]}, past, before.updates)
+            slots_before = {slot: {name: array[block]} for slot, array in kept.items()}
+            state = TrainingState({name: weight[block]}, slots_before, before.updates)
             expected = update(unclipped, state, {name: flat[block]}, rate)
-            for slot, gap in own.items():
-                gap.widen(found[slot].reshape(-1)[block], (expected.slots[slot] if slot else expected.weights)[name])
-        gaps |= {Subject(name, slot): gap for slot, gap in own.items()}
+            for slot, gap in gap_of_slot.items():
+                gap.widen(actual[slot].reshape(-1)[block], (expected.slots[slot] if slot else expected.weights)[name])
+        gaps |= {Subject(name, slot): gap for slot, gap in gap_of_slot.items()}
     return gaps
 
 
 def state_gaps(actual: TrainingState, expected: TrainingState) -> Gaps:
-    """A state against another's: every weight, running statistics included, and every slot."""
+    """The gaps between two states: of every weight, including running statistics, and of every slot."""
     gaps: Gaps = {}
-    for subject, wanted in arrays_of(expected).items():
-        received = array_of(actual, subject)
-        gaps[subject] = UNANSWERED if received is None or not _alike(received, wanted) else gap_of(received, wanted)
+    for subject, theirs in arrays_of(expected).items():
+        ours = array_of(actual, subject)
+        gaps[subject] = INCOMPARABLE if ours is None or not _alike(ours, theirs) else gap_of(ours, theirs)
     return gaps
 
 
 def gap_of(actual: Array, expected: Array) -> Gap:
-    """Of two arrays of one shape, whole."""
+    """The gap between two arrays of one shape."""
     gap, ours, theirs = Gap(), actual.reshape(-1), expected.reshape(-1)
     for block in blocks(theirs.size):
         gap.widen(ours[block], theirs[block])
@@ -76,7 +76,10 @@ def gap_of(actual: Array, expected: Array) -> Gap:
 
 
 def shares(gaps: Mapping[Subject, Gap]) -> dict[Subject, float]:
-    """Each gap as a share of the largest of its array; of a negligible array, as one of its kind's largest."""
+    """Each gap as a share of the largest element of its array.
+
+    The divisor is at least NEGLIGIBLE_STATE of the largest element among all weights, or all arrays of a slot.
+    """
     scale: dict[str, float] = {}
     for subject, gap in gaps.items():
         scale[subject.slot] = max(scale.get(subject.slot, 0.0), NEGLIGIBLE_STATE * gap.largest)
@@ -84,24 +87,25 @@ def shares(gaps: Mapping[Subject, Gap]) -> dict[Subject, float]:
 
 
 def loss_error(actual: float, expected: float, classes: int) -> float:
-    """Of a loss, as a share of the expected one; of a small one, as a share of that of a guess: the log of classes.
+    """The difference between losses, as a share of the expected loss, or of a uniform guess's if that is larger.
 
-    Logits at scale leave 1e-20 of a loss where all labels happen to be the best: what is left is rounding.
+    The loss of a uniform guess is the log of the number of classes. With large logits, a loss can be as small as 1e-20
+    if every label happens to be the most likely one, and then consists of rounding errors.
     """
     error = abs(actual - expected) / max(abs(expected), math.log(max(classes, 2)))
     return error if math.isfinite(error) else math.inf
 
 
 def arrays_of(state: TrainingState) -> dict[Subject, Array]:
-    """Everything that a state holds, by subject."""
-    found = {Subject(name): array for name, array in state.weights.items()}
+    """All arrays of a state, by subject."""
+    all_arrays = {Subject(name): array for name, array in state.weights.items()}
     for slot, arrays in state.slots.items():
-        found |= {Subject(name, slot): array for name, array in arrays.items()}
-    return found
+        all_arrays |= {Subject(name, slot): array for name, array in arrays.items()}
+    return all_arrays
 
 
 def array_of(state: TrainingState, subject: Subject) -> Array | None:
-    """What a state holds of a subject, if it does."""
+    """The array of a state for a subject; None if there is none."""
     return (state.slots.get(subject.slot, {}) if subject.slot else state.weights).get(subject.name)
 
 

@@ -1,4 +1,4 @@
-"""The likely cause of a divergence in training, from the step at which it begins and what diverges."""
+"""The likely cause of a divergence in training, inferred from its first step and the arrays that diverge."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from netspec.verify.training.case import DROP, EPOCH, TrainingCase
 from netspec.verify.training.state import THE_LOSS, Subject
 
 PARTIAL_BATCH = "the loss of a partial batch, divided by the samples of a whole one"
-STATISTICS = "running statistics: the momentum the other way, or a biased variance for an unbiased one"
-FORM = "the rate inside the velocity (paper) for one outside of it (torch), or the reverse: they part when it changes"
+STATISTICS = "running statistics: the momentum the other way, or a biased variance instead of an unbiased one"
+FORM = "the rate inside the velocity (paper) instead of outside (torch), or the reverse: they differ once it changes"
 OVERRIDES = "the recipe's overrides: lr_scale or decay_scale of these weights"
-CLIPPING = "clipping: before decay, and by the norm of all gradients together"
-DECAY = "weight decay: inside the gradient (coupled) for outside of it (decoupled), or the reverse"
-AHEAD = "nesterov: the look ahead left out or put in, or decay that the velocity does not have"
-EPSILON = "epsilon: beside the corrected root, not beside the root as it is or under it; or decay of the other kind"
-ROOT = "rmsprop: epsilon inside the root (tensorflow) for outside of it (torch), or the reverse; or rho, or momentum"
-MOMENTUM = "momentum: a dampened first gradient; or a sign, or a rate, that the velocity as exported does not have"
-MOMENTS = "the moments' betas, or their correction, which counts this step too"
-AVERAGE = "the average of the weights: its form, its decay, how it begins, or weights of before the update"
+CLIPPING = "clipping: expected before decay, and by the joint norm of all gradients"
+DECAY = "weight decay: inside the gradient (coupled) instead of outside (decoupled), or the reverse"
+AHEAD = "nesterov: the look-ahead missing or added, or weight decay that is missing in the velocity"
+EPSILON = (
+    "epsilon: expected outside the root, after bias correction; or coupled decay instead of decoupled, or the reverse"
+)
+ROOT = "rmsprop: epsilon inside the root (tensorflow) instead of outside (torch), or the reverse; or rho, or momentum"
+MOMENTUM = "momentum: dampening of the first gradient; or an exported velocity with another sign or another rate factor"
+MOMENTS = "the betas of the moments, or their bias correction, which counts this step too"
+AVERAGE = "the average of the weights: its form, its decay, its start, or weights from before the update"
 PRECISION = "a precision below float32: TF32, bfloat16, or a sum that is not kept in float32"
 
 
 def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subject], *, of_rule: bool) -> str:
-    """What it usually is when these are the first subjects to differ.
+    """The usual cause if these subjects are the first to differ.
 
     Args:
-        case: what was trained.
-        dtype: in which. In float32 nothing is compared of what differs in float64 already.
-        step: counted from 0.
-        failed: what differs after it.
-        of_rule: whether from NumPy's update of the same gradients, and not from another backend's run.
+        case: the training.
+        dtype: its dtype. A pair that differs in float64 already is not compared in float32.
+        step: the step after which they differ, counted from 0.
+        failed: the subjects that differ.
+        of_rule: whether they differ from the NumPy update of the same gradients, rather than from another backend.
     """
     recipe, weights = case.recipe, case.graph.weights
     if dtype is DType.FLOAT32:
@@ -70,7 +72,7 @@ def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subj
 
 
 def _only_in_training(case: TrainingCase) -> str:
-    """What gradients in training depend on, and values at inference do not."""
+    """The causes on which gradients in training depend, but outputs at inference do not."""
     ops = {type(node.op) for node in case.graph.nodes}
     causes = ["dropout masks or their scale"] if {Dropout, StochasticDepth} & ops else []
     causes += ["batch statistics"] if BatchNorm in ops else []
@@ -78,4 +80,4 @@ def _only_in_training(case: TrainingCase) -> str:
     causes += ["label smoothing"] if case.recipe.loss.label_smoothing else []
     causes += ["shares of mixed labels"] if any(case.recipe.augmentation.mixes) else []
     causes += ["color shifts"] if case.normalization is not None else []
-    return "what training alone does: " + ", ".join([*causes, "the loss and what it is divided by"])
+    return "something that only training does: " + ", ".join([*causes, "the loss or its divisor"])

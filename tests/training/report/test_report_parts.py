@@ -71,7 +71,7 @@ def test_other_numbers_of_channels_are_their_mean() -> None:
 
 def test_towers_have_a_picture_each() -> None:
     found = kernels_of(NETWORKS["towers"]())
-    assert (found.layer, found.what, found.towers, len(found.colors)) == ("conv1", "5×5×3", 2, 8)
+    assert (found.layer, found.size, found.towers, len(found.colors)) == ("conv1", "5×5×3", 2, 8)
     markup = str(kernels_section(found))
     upper, lower = images(markup)
     assert upper.shape == lower.shape == (5, 4 * 5 + 3, 4)
@@ -127,8 +127,8 @@ def test_a_heat_map_has_every_number() -> None:
     confusion = np.array([[8, 2, 0], [0, 10, 0], [0, 0, 0]])
     markup = str(confusion_section(confusion, ["cat", "<b>dog</b>", "bird"]))
     assert "20 validation samples, 90.0 % of them right." in markup
-    assert 'title="cat taken for &lt;b&gt;dog&lt;/b&gt;: 2 of 10"' in markup
-    assert re.findall(r'class="found">([^<]+)<', markup) == ["80 %", "100 %", "–"]
+    assert 'title="cat predicted as &lt;b&gt;dog&lt;/b&gt;: 2 of 10"' in markup
+    assert re.findall(r'class="recall">([^<]+)<', markup) == ["80 %", "100 %", "–"]
     assert "<b>" not in markup
 
 
@@ -148,7 +148,7 @@ def test_thirty_classes_are_a_map_and_one_more_is_a_list() -> None:
 def test_at_most_twenty_pairs_and_perhaps_none() -> None:
     names = [f"c{number}" for number in range(40)]
     assert str(confusion_section(np.ones((40, 40), np.int64), names)).count('scope="row"') == 20
-    assert "No class was taken for another." in str(confusion_section(np.eye(40, dtype=np.int64), names))
+    assert "No class was predicted as another." in str(confusion_section(np.eye(40, dtype=np.int64), names))
     assert "0 validation samples." in str(confusion_section(np.zeros((40, 40), np.int64), names))
 
 

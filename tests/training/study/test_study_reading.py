@@ -72,7 +72,7 @@ study.yaml:4:12: seeds[1]: expected a non-negative integer, received -1
     "seed-twice": (
         [("seeds: [0, 1]", "seeds: [1, 1]")],
         """\
-study.yaml:4:8: seeds: a seed stands here twice: its run would be the same
+study.yaml:4:8: seeds: a seed is listed twice: both runs would be the same
     seeds: [1, 1]
            ^""",
     ),

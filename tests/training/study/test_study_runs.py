@@ -175,6 +175,8 @@ def test_other_data_and_another_backend_are_other_runs(
     options = trainings.options
     monkeypatch.chdir(options.out)
     assert is_finished(run, asked_of(run, "torch", replace(options, data="../data.npz")))  # the same from elsewhere
+    Path("digits").mkdir()  # `--data digits` is not this folder
+    assert asked_of(run, "torch", replace(options, data="digits"))["data"] == "digits"
     for other, backend in ((replace(options, data="digits"), "torch"), (options, "keras")):
         with pytest.raises(NetspecError, match=r"data: |backend: "):
             is_finished(run, asked_of(run, backend, other))
