@@ -87,6 +87,14 @@ def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
     assert found.notes == ("'module.', which DataParallel puts before every name, is taken off",)
 
 
+@pytest.mark.parametrize("wrapped", ["module._orig_mod.", "_orig_mod.module."])
+def test_wrappers_around_one_another_are_taken_off_in_either_order(tmp_path: Path, wrapped: str) -> None:
+    save_file({f"{wrapped}a": np.ones(2, np.float32)}, tmp_path / "net.safetensors")
+    found = read_weights(tmp_path / "net.safetensors")
+    assert list(found.arrays) == ["a"]
+    assert len(found.notes) == 2
+
+
 def _sharded(folder: Path, weight_map: object) -> Path:
     for part, name in enumerate("ab", 1):
         array = np.full(part, part, np.float32)
