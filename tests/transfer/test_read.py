@@ -139,9 +139,16 @@ def test_what_is_no_index_is_told(tmp_path: Path, weight_map: object) -> None:
     assert "not an index of weights" in _told(tmp_path / "net.index.json")
 
 
-@pytest.mark.parametrize("part", ["../secret.safetensors", "/etc/passwd", "model.safetensors.index.json", ".."])
+@pytest.mark.parametrize(
+    "part", ["../secret.safetensors", "/etc/passwd", "model.safetensors.index.json", "..", "\x1b[2K.safetensors"]
+)
 def test_an_index_names_files_beside_it_alone(tmp_path: Path, part: str) -> None:
     assert f"it names {part!r}" in _told(_sharded(tmp_path, {"a": part}))
+
+
+def test_a_name_in_an_index_cannot_move_the_cursor(tmp_path: Path) -> None:
+    told = _told(_sharded(tmp_path, {"\x1b[2Ka": "model-00001-of-00002.safetensors"}))
+    assert r"it says that \x1b[2Ka is in model-00001" in told
 
 
 def test_safetensors_load_no_framework(tmp_path: Path) -> None:
