@@ -75,8 +75,8 @@ def transfer(
     wrapper = _wrapper(mapping, model, graph, list(arrays))
     outside = {name for name in arrays if not name.startswith(wrapper)}
     arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
-    ignored = tuple(name for name in arrays if any(p.match(name) is not None for p in mapping.ignored))
-    targets = _targets(mapping, model, graph, [name for name in arrays if name not in set(ignored)])
+    ignored = dict.fromkeys(name for name in arrays if any(p.match(name) is not None for p in mapping.ignored))
+    targets = _targets(mapping, model, graph, [name for name in arrays if name not in ignored])
     names = {name: f"{t.node}.{t.weight}" for name, t in targets.items() if t.weight is not None}
     constants = {
         ours: value
@@ -93,7 +93,7 @@ def transfer(
         graph=graph,
         weights={name: weights[name] for name in graph.weights},
         names=names,
-        ignored=ignored,
+        ignored=tuple(ignored),
         kept=tuple(name for name, target in targets.items() if target.weight is None),
         constants={name: constants[name] for name in graph.weights if name in constants},
         wrapper=wrapper,
