@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from netspec.lowering.blocks.align import Group, align
-from netspec.lowering.blocks.branches import given_without, idle_in, joined_in
+from netspec.lowering.blocks.branches import output_without, idle_in, joined_in
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import ABSENT
 from netspec.lowering.blocks.parameters import ParameterNaming
@@ -138,7 +138,7 @@ class Generalizer:
         idle = idle_in(fullest, [*group.members.values()], joined)
         units = [
             self._unit(
-                unit, [own[place] for own in aligned], naming, given_without(unit, group.sources, idle=place in idle)
+                unit, [own[place] for own in aligned], naming, output_without(unit, group.sources, idle=place in idle)
             )
             for place, unit in enumerate(fullest.units)
         ]

@@ -295,7 +295,7 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function. `parameters` and `returns` are source text, such as `x: Tensor`; `returns` may be a union with `|`."""
+    """A function; `parameters`, such as `x: Tensor`, and `returns`, such as `Tensor | None`, are source text."""
 
     name: str
     parameters: tuple[str, ...]
