@@ -90,6 +90,14 @@ def names_in(expression: Expression) -> Iterator[str]:
         yield from names_in(child)
 
 
+def functions_in(expression: Expression) -> Iterator[str]:
+    """The dotted names of the functions that an expression calls, outermost first."""
+    if isinstance(expression, Call) and isinstance(expression.function, Name):
+        yield expression.function.path
+    for child in children_of(expression):
+        yield from functions_in(child)
+
+
 def names_in_body(body: Iterable[Statement | For | If]) -> Iterator[str]:
     """The names that statements read, including loops and conditions, with repetitions."""
     for statement in body:
