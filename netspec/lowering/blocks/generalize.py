@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from netspec.lowering.blocks.align import Group, align
 from netspec.lowering.blocks.branches import idle_in, joined_in, output_without
+from netspec.lowering.blocks.forms import Form, Forms
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import ABSENT
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.places import Place
-from netspec.lowering.blocks.template import Draft, Signature, Signatures, Template, Unit
-from netspec.lowering.python.rewrite import children_of, functions_in, names_in, rename, with_children
+from netspec.lowering.blocks.template import Draft, Signatures, Template, Unit, signature_of
+from netspec.lowering.python.rewrite import children_of, functions_in, names_in, with_children
 from netspec.lowering.python.source import (
     Assign,
-    Attribute,
     Call,
     Conditional,
     Expression,
@@ -47,8 +47,7 @@ class Generalizer:
         self._signatures = signatures
         self._reserved = frozenset(reserved)
         self._absent = absent
-        # A cache of forms by the identity of units; it holds the units too, lest another one gets the same id.
-        self._forms: dict[int, tuple[Unit, tuple[Any, ...]]] = {}
+        self._forms = Forms(signatures)
 
     def group(self, drafts: Sequence[Draft]) -> list[tuple[tuple[int, ...], Template]]:
         """Group drafts that can share source; return the indices and the template of each group.
@@ -75,16 +74,16 @@ class Generalizer:
         if results != aligned.results:
             return False
         present = {unit.name for unit in aligned.units if unit is not None}
-        others: dict[tuple[int, str], tuple[Any, ...]] = {}
+        others: dict[tuple[int, str], Form] = {}
         for place, (unit, model) in enumerate(zip(aligned.units, group.fullest.units, strict=True)):
             if unit is not None and unit.name == model.name:
-                if self._forms_of(unit, {}) != self._forms_of(model, aligned.passed):
+                if self._forms.of(unit) != self._forms.of(model, aligned.passed):
                     return False
             elif unit is not None:
-                others[place, unit.name] = self._compute_forms(unit)
+                others[place, unit.name] = self._forms.of(unit)
             elif model.pads in present and not _may_be_unpadded(model.pads, draft, group.fullest):
                 return False
-        if any(group.others.get(key, forms) != forms for key, forms in others.items()):
+        if any(group.others.get(key, form) != form for key, form in others.items()):
             return False
         if any(group.sources.get(target, source) != source for target, source in aligned.sources.items()):
             return False
@@ -96,40 +95,6 @@ class Generalizer:
         group.sources.update(aligned.sources)
         group.members[index] = aligned
         return True
-
-    def _forms_of(self, unit: Unit, passed: Mapping[str, str]) -> tuple[Any, ...]:
-        """The forms of a unit's statements, with variables renamed: equal for units that differ in numbers only."""
-        if passed:
-            unit = replace(unit, run=tuple(rename(statement, passed) for statement in unit.run))
-            return self._compute_forms(unit)
-        if id(unit) not in self._forms:
-            self._forms[id(unit)] = unit, self._compute_forms(unit)
-        return self._forms[id(unit)][1]
-
-    def _compute_forms(self, unit: Unit) -> tuple[Any, ...]:
-        return tuple((_targets(s), self._form(s.value)) for s in (*unit.setup, *unit.run))
-
-    def _form(self, expression: Expression) -> Any:
-        """An expression without its numbers, and without optional arguments, which an instance may leave out."""
-        match expression:
-            case Literal(value):
-                return "number" if isinstance(value, bool | int | float | tuple) else value
-            case Call(function, args, kwargs):
-                optional = self._signature(function).optional or {}
-                named = tuple(sorted((k, self._form(v)) for k, v in kwargs if k not in optional))
-                return self._form(function), tuple(map(self._form, args)), named
-        inner = children_of(expression)
-        # Its type and operator, with placeholders for its children, and then the forms of the children.
-        return (with_children(expression, [Literal(0)] * len(inner)), *map(self._form, inner)) if inner else expression
-
-    def _signature(self, function: Expression) -> Signature:
-        """The signature of a function or class; that of a method is looked up by its name alone, `.permute`."""
-        match function:
-            case Name(path):
-                return self._signatures(path)
-            case Attribute(_, method):
-                return self._signatures(f".{method}")
-        return Signature()
 
     def _template(self, drafts: Sequence[Draft], group: Group) -> Template:
         order = list(group.members)  # the fullest first, whose names and inputs decide for all
@@ -255,7 +220,7 @@ class Generalizer:
         """The shared call; an optional argument is written if any instance passes it."""
         present = [call for call in calls if call is not None]
         first = present[0]
-        signature = self._signature(first.function)
+        signature = signature_of(first.function, self._signatures)
         optional, roles = signature.optional or {}, signature.positional
         function = self._walk([None if call is None else call.function for call in calls], naming, place)
 
@@ -322,7 +287,3 @@ def _without_comment(statement: Statement) -> Statement:
 
 def _comment(statement: Statement) -> str:
     return statement.comment if isinstance(statement, Assign) else ""
-
-
-def _targets(statement: Statement) -> object:
-    return getattr(statement, "target", getattr(statement, "targets", ""))

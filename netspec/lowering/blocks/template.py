@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
-from netspec.lowering.python.source import Assign, Expression, LiteralValue, Statement
+from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +119,13 @@ class Template:
 
 
 Signatures = Callable[[str], Signature]
+
+
+def signature_of(function: Expression, signatures: Signatures) -> Signature:
+    """The signature of a called expression: of a function or class, or of a method by its name alone, `.permute`."""
+    match function:
+        case Name(path):
+            return signatures(path)
+        case Attribute(_, method):
+            return signatures(f".{method}")
+    return Signature()
