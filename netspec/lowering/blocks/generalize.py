@@ -148,10 +148,12 @@ class Generalizer:
             condition = naming.flag(fullest.name, tuple(unit is not None for unit in units), fullest.pads)
         lacking = [unit is None for unit in units]
         setup = []
-        arriving = naming.received_by({name for statement in fullest.run for name in names_in(statement.value)})
+        channels = naming.input_channels({name for statement in fullest.run for name in names_in(statement.value)})
         for index, layer in enumerate(fullest.setup):
             values = [None if unit is None else unit.setup[index].value for unit in units]
-            value = self._walk(values, naming, Place(fullest.name, layer.target.rpartition(".")[2], arriving=arriving))
+            value = self._walk(
+                values, naming, Place(fullest.name, layer.target.rpartition(".")[2], input_channels=channels)
+            )
             if not naming.repeats_none(value, lacking):
                 value = _where(condition, value, self._absent)
             setup.append(replace(layer, value=value))
@@ -176,7 +178,7 @@ class Generalizer:
         assert isinstance(statement, Assign)  # noqa: S101 # units that replace one another have a single output
         present = dict.fromkeys(unit.name for unit in units if unit is not None)
         has = {name: tuple(unit is not None and unit.name == name for unit in units) for name in present}
-        names = sorted(has, key=lambda name: not naming.is_said(name, has[name]))
+        names = sorted(has, key=lambda name: not naming.has_condition(name, has[name]))
         values = {
             name: self._walk(
                 [None if unit is None or unit.name != name else unit.run[0].value for unit in units],
@@ -203,7 +205,7 @@ class Generalizer:
         if isinstance(first, Literal):
             values = tuple(e.value if isinstance(e, Literal) else ABSENT for e in expressions)
             if all(other == first for other in present[1:]):
-                return naming.said(values, place) or first
+                return naming.spec_expression(values, place) or first
             return naming.parameter(values, place)
         if isinstance(first, Call):
             return self._call([e if isinstance(e, Call) else None for e in expressions], naming, place)

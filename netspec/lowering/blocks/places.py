@@ -19,7 +19,7 @@ class Place:
         role: the name of the argument; `size` if it has none.
         kinds: the kinds of the argument.
         default: the default of the argument, if it has one.
-        arriving: the hint with the channels of the member's input, if the member reads an input of the block.
+        input_channels: the hint with the channels of the member's input, if the member reads an input of the block.
     """
 
     member: str
@@ -27,7 +27,7 @@ class Place:
     role: str = "size"
     kinds: Kinds = SIZE
     default: LiteralValue = None
-    arriving: str = ""
+    input_channels: str = ""
 
 
 def spread(values: Vector) -> Vector:
