@@ -56,9 +56,9 @@ def under_part(path: Path, weights: ForeignWeights, part: str) -> ForeignWeights
 
 def notes_of_part(part: str, skipped: Iterable[str]) -> Iterator[str]:
     """Notes that only a part of a file was read, and on what was skipped."""
-    yield f"the weights are what the file has under {printable(part)}"
+    yield f"only the weights under {printable(part)} are read"
     if listed := shown(skipped):
-        yield f"not read, as it is beside them: {listed}"
+        yield f"not read: {listed}"
 
 
 def shown(names: Iterable[str]) -> str:
@@ -97,7 +97,7 @@ def require_plausible(path: Path, size: int) -> None:
     if size > SMALL and size > EXPANSION * stored:
         raise WeightsError(
             f"{path}: it claims to hold {size:,} bytes of numbers in {stored:,} bytes of file",
-            "no weights are so alike that this could be: the file is damaged, or made to fill the memory",
+            "weights do not compress that well: the file is damaged, or made to exhaust the memory",
         )
 
 
@@ -106,7 +106,7 @@ def without_wrappers(arrays: Mapping[str, _T]) -> tuple[dict[str, _T], list[str]
     unwrapped, notes = dict(arrays), list[str]()
     if COUNTER in unwrapped and all(name.startswith("module.") for name in unwrapped.keys() - {COUNTER}):
         del unwrapped[COUNTER]
-        notes.append(f"{COUNTER}, of how many weights these are the mean, is left out")
+        notes.append(f"{COUNTER}, the number of averaged models, is left out")
     wrappers = dict(PREFIXES)
     while prefix := next((p for p in wrappers if unwrapped and all(name.startswith(p) for name in unwrapped)), ""):
         unwrapped = {name.removeprefix(prefix): array for name, array in unwrapped.items()}

@@ -176,7 +176,7 @@ class TrainingState:
         for slot, arrays in self.slots.items():
             for name, array in arrays.items():
                 if shapes.get(name) != array.shape:
-                    expected = f"shape {shapes[name]}" if name in shapes else "no such weight to be trained"
+                    expected = f"shape {shapes[name]}" if name in shapes else "no trainable weight of this name"
                     raise WeightsError(f"{slot} of {name}: expected {expected}, received {array.shape}")
 
 

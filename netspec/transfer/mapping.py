@@ -174,7 +174,9 @@ def _model_nodes(document: MappingNode) -> Iterator[MappingNode]:
 def _check_template(at: Position, pattern: Pattern, text: str, known: set[str], problems: Problems) -> None:
     """Check that the expressions of a template are valid, and use only holes of its pattern and `known` names."""
     if set("{}") & set(_USED.sub("", text)):
-        problems.add(at, f"{quote(text)}: braces here belong to an expression", "write `${x}` for what `{x}` found")
+        problems.add(
+            at, f"{quote(text)}: braces here belong to an expression", "write `${x}` for the text that `{x}` matched"
+        )
         return
     try:
         evaluate_text(text, dict.fromkeys([*known, *pattern.holes], UNKNOWN))

@@ -32,7 +32,7 @@ class Pattern:
         if not self.text:
             return "a name is empty"
         if "${" in self.text:
-            return "`${…}` uses what a hole found, and stands on the other side: here `{x}` is a hole"
+            return "here a hole is `{x}`; `${…}` belongs on the right side of a rule"
         if set("{}") & set(_HOLE.sub("", self.text)):
             return "a hole is `{x}`, or `{x*}` with dots, x of letters, digits and _"
         return ""

@@ -130,5 +130,5 @@ def _weight_map(path: Path) -> dict[str, str]:
         )
     for shard in shards.values():
         if Path(shard).name != shard or not shard.strip(".") or shard.endswith(INDEX) or not shard.isprintable():
-            raise WeightsError(f"{path}: it names {shard!r}, and the files that it may name are beside it")
+            raise WeightsError(f"{path}: it names {shard!r}, but all files of an index have to be in its folder")
     return shards

@@ -205,7 +205,7 @@ def _check_accounts(
         if not unmatched and not twice and (first := _first_of_missing_end(graph, missing)):
             hint = f"the file ends before {first}: it is of the network without its classifier, and the whole is needed"
         if part and not missing and not twice:
-            hint = f"{graph.name} is under {part!r}, and they are beside it: `--under {part}` reads it alone"
+            hint = f"the weights of {graph.name} are under {part!r}: `--under {part}` reads those alone"
         raise WeightsError(
             f"these weights are not {mapping.origin}:{model}'s as {mapping.path.name} has them\n" + "\n".join(problems),
             hint,

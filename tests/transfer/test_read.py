@@ -40,8 +40,8 @@ def test_a_part_of_the_names_is_read_and_what_is_beside_it_told(tmp_path: Path) 
     found = read_weights(tmp_path / "net.safetensors", "net")
     assert {name: array.tolist() for name, array in found.arrays.items()} == {"a": [0, 0], "b": [1, 1]}
     assert found.notes == (
-        "the weights are what the file has under net",
-        "not read, as it is beside them: x",
+        "only the weights under net are read",
+        "not read: x",
         "'module.', which DataParallel puts before every name, is taken off",
     )
     with pytest.raises(WeightsError, match=r"no name in it begins with 'ne\.'") as caught:

@@ -169,10 +169,10 @@ class ParameterNaming:
 
     def parameter(self, values: Vector, place: Place) -> Expression:
         """An expression with these values: of known names, a tuple of such expressions, or a new parameter."""
-        if found := self._find(values, place):
-            return self._commit(found, place.default)
-        if found := self._elements(values, place):
-            return self._commit(found, None)
+        if expression := self._find(values, place):
+            return self._commit(expression, place.default)
+        if expression := self._elements(values, place):
+            return self._commit(expression, None)
         known = {**self._known.vectors, **self._values}
         some = next(value for value in values if value is not ABSENT)
         values = tuple(some if value is ABSENT else value for value in values)
@@ -182,12 +182,12 @@ class ParameterNaming:
 
     def spec_expression(self, values: Vector, place: Place) -> Expression | None:
         """The spec's expression for a number that is equal in all instances that have it; None if it uses new names."""
-        found = self._find_input_channels(values, place) or self._find_in_member(values, place)
+        expression = self._find_input_channels(values, place) or self._find_in_member(values, place)
         if place.role not in _OUTPUT_CHANNELS:
-            found = found or self._find_first_channels(values, place)
-        found = found or self._elements(values, place)
-        names = names_of(found)
-        return found if names and all(name in self._values or name in self._computed for name in names) else None
+            expression = expression or self._find_first_channels(values, place)
+        expression = expression or self._elements(values, place)
+        names = names_of(expression)
+        return expression if names and all(name in self._values or name in self._computed for name in names) else None
 
     def _find(self, values: Vector, place: Place) -> Expression | None:
         """The best expression of known names with these values; None if there is none."""
@@ -204,7 +204,7 @@ class ParameterNaming:
             return stated
         scaled = (multiple_of(values, Name(name), known[name]) for name in fitting if self._scales(name, place))
         guesses = (*scaled, *self._multiples(values, place), *self._halves(values, place))
-        return next((found for found in guesses if found is not None), None)
+        return next((expression for expression in guesses if expression is not None), None)
 
     def _halves(self, values: Vector, place: Place) -> Iterator[Expression]:
         """Half of the member's kernel, for a padding that keeps the size of the map."""
@@ -260,7 +260,7 @@ class ParameterNaming:
             yield from (each for kinds, each in attributes if "channels" in kinds and names_of(each))
 
     def _elements(self, values: Vector, place: Place) -> TupleOf | None:
-        """A tuple with an expression for each element, `(in_channels, 1, 1)`; None if one of them is not found."""
+        """A tuple with an expression for each element, `(in_channels, 1, 1)`; None if one of them is not expression."""
         if place.kinds & PER_AXIS:
             values = spread(values)
         present = [value for value in values if value is not ABSENT]
@@ -269,10 +269,10 @@ class ParameterNaming:
         elements: list[Expression] = []
         for index in range(len(present[0])):
             column = tuple(v if v is ABSENT else v[index] for v in values)
-            found = self._element(column, place)
-            if found is None:
+            expression = self._element(column, place)
+            if expression is None:
                 return None
-            elements.append(found)
+            elements.append(expression)
         together = TupleOf(tuple(elements))
         return together if names_of(together) and not self._known.is_loose(together) else None
 
