@@ -1,4 +1,4 @@
-"""The Python interface: a network loaded from its spec, and what can be done with it."""
+"""The Python API: `load` reads a spec, and `Network` initializes, lowers, builds, trains and verifies it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from netspec.weights import CanonicalWeights, initialize, load_weights
 
 @dataclass(frozen=True)
 class Network:
-    """A network as its spec describes it. Made by `netspec.load`.
+    """A network described by a spec. Create one with `netspec.load`.
 
     Attributes:
         spec: the validated spec.
-        graph: what it computes.
+        graph: the graph elaborated from the spec.
     """
 
     spec: ModelSpec
@@ -39,15 +39,19 @@ class Network:
         return self.graph.name
 
     def initialize(self, seed: int = 0) -> CanonicalWeights:
-        """Weights as the spec's initializers say, float32, canonical layout: the same for every backend."""
+        """Draw weights from the spec's initializers, as float32 in canonical layout: the same for every backend."""
         return initialize(self.graph, seed)
 
     def load_weights(self, path: str | Path) -> CanonicalWeights:
-        """Canonical weights from a safetensors file. Raises WeightsError where they are not this network's."""
+        """Read canonical weights from a safetensors file.
+
+        Raises:
+            WeightsError: the file is unreadable, or its names or shapes are not this network's.
+        """
         return load_weights(Path(path), self.graph)
 
     def lower(self, backend: str | Backend, *, optimize: Level = "none") -> Artifact:
-        """The artifact for a backend: `artifact.content` is the emitted source. No framework is imported."""
+        """Lower the graph for a backend: `artifact.content` is the emitted source. No framework is imported."""
         return at_level(_backend(backend), optimize).lower(self.graph)
 
     def build(
@@ -56,33 +60,33 @@ class Network:
         weights: Weights | str | Path | None = None,
         *,
         optimize: Level | None = None,
-        compile: bool = False,  # as on the command line
+        compile: bool = False,  # named as on the command line
         seed: int = 0,
     ) -> Model:
-        """A model in memory; `model.native` is the framework's own object.
+        """Build the model in memory; `model.native` is the framework's object.
 
         Args:
-            backend: `torch`, `keras`, `onnx`, or another that is installed.
-            weights: canonical arrays, or a safetensors file; drawn from `seed` when left out.
-            optimize: passes over the graph: `none`, `training`, or `inference`, after which the model only infers.
-            compile: compile the model for this machine, where the backend can; `optimize` is then `inference` unless
-                it is given.
-            seed: of the initial weights.
+            backend: `torch`, `keras`, `onnx`, or another installed backend.
+            weights: canonical arrays, or the path of a safetensors file. By default they are drawn from `seed`.
+            optimize: the optimization level: `none`, `training`, or `inference` for a model that cannot be trained.
+            compile: compile the model for this machine, where the backend can. The default of `optimize` is then
+                `inference`, else `none`.
+            seed: seed of the initial weights.
 
         Raises:
-            BackendError: the backend is unknown or its framework not installed, or it compiles nothing.
+            BackendError: the backend is unknown, its framework is not installed, or it cannot compile.
             WeightsError: the weights are not this network's.
         """
         chosen = _backend(backend)
         chosen = chosen.with_options(compile=True) if compile else chosen
         target = at_level(chosen, optimize or ("inference" if compile else "none"))
         target.require()
-        own = weights is None or isinstance(weights, str | Path)  # made here, and so the model's to keep
+        donated = weights is None or isinstance(weights, str | Path)  # created here, so the model may keep them
         if weights is None:
             weights = self.initialize(seed)
         elif isinstance(weights, str | Path):
             weights = self.load_weights(weights)
-        return target.load(target.lower(self.graph), weights, donated=own)
+        return target.load(target.lower(self.graph), weights, donated=donated)
 
     def train(
         self,
@@ -90,15 +94,15 @@ class Network:
         options: TrainOptions | None = None,
         observer: Observer | None = None,
     ) -> Outcome:
-        """Train by the spec's recipe, as `netspec train` does; everything is left in `outcome.folder`.
+        """Train by the spec's recipe, as `netspec train` does. All files are written to `outcome.folder`.
 
         Args:
-            backend: `torch`, `keras`, or another that trains.
-            options: data, folder, device, `resume=True`; the scanned digits when left out.
+            backend: `torch`, `keras`, or another backend that trains.
+            options: data, folder, device, `resume=True` and so on. By default it trains on the scanned digits.
             observer: notified of every step and epoch.
 
         Raises:
-            NetspecError: the spec has no recipe, the data do not fit it, or the loss diverged.
+            NetspecError: the spec has no recipe, the data do not fit the network, or the loss diverged.
         """
         return train(self.spec, _backend(backend), options or TrainOptions(), observer or Observers())
 
@@ -112,20 +116,21 @@ class Network:
         deep: bool = False,
         seed: int = 0,
     ) -> Report:
-        """The proof that the backends are one function; `report.require()` raises where they are not.
+        """Check that the backends compute the same function; `report.require()` raises if they do not.
 
         Args:
-            backends: names or backends; all that are registered when left out.
-            level: `forward`; `gradient` for both; `training` for all three, twenty optimizer steps by the paper's rule
-                and by the spec's own; left out, gradients where two backends train.
-            weights: canonical arrays or a safetensors file to check with, instead of He-scaled ones.
-            optimize: compare what the backends make of the network at this level of optimization.
-            deep: compare every node's value too; then each has to pass.
-            seed: of the weights and inputs of the check.
+            backends: names or backends; by default all that are registered.
+            level: `forward` compares outputs; `gradient` also compares gradients; `training` also compares twenty
+                optimizer steps, by the paper's rule and by the spec's. The default is `gradient` if two of the backends
+                train, else `forward`.
+            weights: canonical arrays or a safetensors file to check with, instead of random He-scaled weights.
+            optimize: the optimization level at which the backends lower the network.
+            deep: also compare the value of every node, each of which has to pass.
+            seed: seed of the random weights and inputs.
 
         Raises:
-            BackendError: a backend is unknown or its framework not installed, or none does what is to be compared.
-            NetspecError: the level is `training`, and the network has several inputs, or not logits as its one output.
+            BackendError: a backend is unknown, its framework is not installed, or none supports the comparison.
+            NetspecError: the level is `training`, but the network has several inputs or outputs, or no logits.
             WeightsError: the weights are not this network's.
         """
         targets = [at_level(_backend(b), optimize) for b in (backend_names() if backends is None else backends)]
@@ -133,15 +138,15 @@ class Network:
         return verify(self.graph, targets, level, weights=arrays, recipe=self.spec.training, deep=deep, seed=seed)
 
 
-def load(path: str | Path, set: Mapping[str, object] | None = None) -> Network:  # as on the command line
+def load(path: str | Path, set: Mapping[str, object] | None = None) -> Network:  # named as on the command line
     """Read, validate and elaborate a spec.
 
     Args:
         path: a YAML file.
-        set: parameters and dotted training settings to override, `{"classes": 10}`.
+        set: overrides of parameters and dotted training settings, such as `{"classes": 10}`.
 
     Raises:
-        SpecError: with every diagnostic of the file.
+        SpecError: the spec has errors; the exception holds every diagnostic.
     """
     spec = read_spec(Path(path), set or {})
     return Network(spec, elaborate(spec))

@@ -1,6 +1,6 @@
-"""NumPy, loaded when it is first used: a spec is checked without an array, and NumPy would be a third of the start.
+"""NumPy, imported lazily: `netspec check` needs no arrays, and importing NumPy would be a third of its start-up time.
 
-`from netspec.arrays import np` stands for `import numpy as np` in modules that a check imports.
+Modules that `netspec check` imports write `from netspec.arrays import np` in place of `import numpy as np`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["np"]
 
 
 def _deferred(name: str) -> ModuleType:
-    """The module if it is loaded, else one that loads itself when an attribute of it is asked for."""
+    """Return the module if it is loaded, else a module that loads itself at the first access to an attribute."""
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.find_spec(name)

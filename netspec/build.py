@@ -1,4 +1,4 @@
-"""The files of a build: sources or models of a network, and its weights, in one folder."""
+"""Write the files of a build into one folder: what each backend emits for a network, and the canonical weights."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ def write_build(
     level: Level = "none",
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
-    """Write `NAME.safetensors`, and what each backend makes of the graph in a folder of the backend's name.
+    """Write `NAME.safetensors`, and each backend's files in a subfolder named after the backend.
 
-    Everything is lowered before anything is written, and everything is written before anything appears.
+    The graph is lowered for every backend before any file is written. Files appear in `folder` only once all of them
+    are written.
 
     Args:
         graph: the network.
-        backends: what to write for.
+        backends: the backends to write files for.
         weights: canonical arrays.
-        folder: where to; nothing outside it is written.
-        level: of optimization, for all backends and the weights.
-        progress: called with what is about to be done.
+        folder: the output folder; nothing outside it is written.
+        level: the optimization level, for all backends and for the weights.
+        progress: called with a description of each step before it begins.
 
     Returns:
         The paths, in the order of the backends, the weights last.
 
     Raises:
-        BackendError: no backend, an op that one does not support, or a framework that it needs is not installed.
+        BackendError: `backends` is empty, one of them does not support an op, or its framework is not installed.
         WeightsError: the weights are not this network's.
         NetspecError: the folder cannot be written.
     """
@@ -57,7 +58,7 @@ def write_build(
             progress(f"writing {backend.name}")
             written += backend.write(artifact, weights, stage / backend.name)
         progress("writing weights")
-        # The weights of one are those of all: the passes that a backend does without fold nothing.
+        # Any artifact gives the same weights: the passes that some backends leave out fold nothing.
         optimized = artifacts[0].optimized if level != "none" else None
         written.append(save_weights(stage / f"{graph.name}.safetensors", graph, weights, optimized))
     return [folder / path.relative_to(stage) for path in written]
@@ -72,34 +73,34 @@ def write_tower(
     level: Level = "none",
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
-    """Write what each of several devices runs: one source, the same for all, and the weights of each.
+    """Write a network divided among several devices (towers): one source for all of them, and the weights of each.
 
     Args:
         graph: the whole network.
-        backend: that trains in towers.
+        backend: a backend that supports towers.
         weights: canonical arrays of the whole network.
-        folder: where to; nothing outside it is written.
-        towers: over how many devices.
-        level: of optimization; those that keep the weights as they are.
-        progress: called with what is about to be done.
+        folder: the output folder; nothing outside it is written.
+        towers: the number of devices.
+        level: an optimization level that keeps the weights as they are.
+        progress: called with a description of each step before it begins.
 
     Returns:
         The paths: the source, then `NAME_tower.T.safetensors` of each tower T.
 
     Raises:
         UnplaceableError: the network cannot be divided among this many devices.
-        BackendError: an op that the backend does not support.
+        BackendError: the backend does not support an op.
         WeightsError: the weights are not this network's.
         NetspecError: the folder cannot be written.
     """
     placement = place(optimize(graph, level, backend.costly_passes).graph, towers)
-    own = tower_graph(placement).check()
+    tower = tower_graph(placement).check()
     progress(f"lowering to {backend.name}")
-    artifact = backend.lower(own)
+    artifact = backend.lower(tower)
     with staged(folder) as stage:
         written = backend.write(artifact, tower_weights(placement, weights, 0), stage / backend.name)
-        for tower in range(towers):
-            progress(f"writing the weights of tower {tower}")
-            path = stage / f"{own.name}.{tower}.safetensors"
-            written.append(save_weights(path, own, tower_weights(placement, weights, tower)))
+        for index in range(towers):
+            progress(f"writing the weights of tower {index}")
+            path = stage / f"{tower.name}.{index}.safetensors"
+            written.append(save_weights(path, tower, tower_weights(placement, weights, index)))
     return [folder / path.relative_to(stage) for path in written]

@@ -1,4 +1,4 @@
-"""Writing files so that they appear whole or not at all; and where the shipped specs are."""
+"""Atomic writes of files and folders, and the location of the shipped specs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from netspec.errors import NetspecError
 
 
 def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Path:
-    """Write a file by way of a temporary neighbor that takes its name once it is complete.
+    """Write a file atomically: into a temporary file in the same folder, which is renamed once it is complete.
 
     Args:
-        path: where it goes; missing folders are made.
-        content: text (UTF-8), bytes, or a function that writes the file whose path it is given.
+        path: the file to write; missing folders are created.
+        content: text (written as UTF-8), bytes, or a function that writes a file at the path that it is given.
 
     Raises:
-        NetspecError: the folder cannot be made or written.
+        NetspecError: the folder cannot be created or written.
     """
-    import tempfile  # noqa: PLC0415 # commands that only read, such as check, need none
+    import tempfile  # noqa: PLC0415 # not needed by commands that only read, such as `netspec check`
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,14 +44,14 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Pa
 
 
 def shipped_specs() -> Path:
-    """The folder of the specs that come with netspec: in the installed package, or beside it in its repository."""
+    """Return the folder of the shipped specs: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parent
     installed = package / "specs"
     return installed if installed.is_dir() else package.parent / "specs"
 
 
 def _umask() -> int:
-    """The process's file creation mask, which can only be read by setting it."""
+    """Return the process's file creation mask, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -59,31 +59,31 @@ def _umask() -> int:
 
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A folder to write files in, which are moved into `folder`, under the same relative paths, once all are there.
+    """Yield a temporary folder whose files are moved into `folder`, under the same relative paths, at the end.
 
-    When what is done inside fails, nothing is moved, and a folder that was not there before is not there after.
+    If the body of the `with` statement raises, no file is moved, and folders that were created are removed.
 
     Raises:
-        NetspecError: the folder cannot be made or written.
+        NetspecError: the folder cannot be created or written.
     """
     import shutil  # noqa: PLC0415 # as above
     import tempfile  # noqa: PLC0415
 
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         with _as_netspec_error(folder):
-            _make_folder(folder, made)
+            _make_folder(folder, created)
             stage = Path(tempfile.mkdtemp(prefix=".netspec-", dir=folder))
         try:
             yield stage
             with _as_netspec_error(folder):
-                _move_files(stage, folder, made)
-            made.clear()
+                _move_files(stage, folder, created)
+            created.clear()
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     finally:
-        for path in reversed(made):
-            with suppress(OSError):  # not empty: files of another have come
+        for path in reversed(created):
+            with suppress(OSError):  # another process has put files into it
                 path.rmdir()
 
 
@@ -97,15 +97,15 @@ def _as_netspec_error(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _move_files(source: Path, target: Path, made: list[Path]) -> None:
+def _move_files(source: Path, target: Path, created: list[Path]) -> None:
     for path in sorted(path for path in source.rglob("*") if path.is_file()):
         destination = target / path.relative_to(source)
-        _make_folder(destination.parent, made)
+        _make_folder(destination.parent, created)
         path.replace(destination)
 
 
-def _make_folder(folder: Path, made: list[Path]) -> None:
-    """Make a folder with its parents; those that were not there are added to `made`, outermost first."""
+def _make_folder(folder: Path, created: list[Path]) -> None:
+    """Create a folder and its parents; append those that did not exist to `created`, outermost first."""
     absent = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    made += absent[::-1]
+    created += absent[::-1]

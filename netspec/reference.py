@@ -1,4 +1,4 @@
-"""The oracle: a graph interpreted with the ops' NumPy meanings, in float64."""
+"""The reference interpreter: it evaluates a graph with the NumPy definitions of its ops, in float64."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ Before = Callable[[Node, Sequence[Array]], None]
 def evaluate(
     graph: Graph, weights: Weights, inputs: Mapping[str, Array], before: Before = lambda _node, _inputs: None
 ) -> dict[str, Array]:
-    """Every output that a graph has at inference, in float64 whatever comes in.
+    """Return the outputs of a graph at inference by name, in float64 whatever the dtype of the inputs.
 
     Args:
-        graph: what to compute. Shapes: inputs and outputs are (N, C, H, W) for maps.
+        graph: the graph to evaluate. Shapes: feature maps are (N, C, H, W).
         weights: canonical arrays by name.
-        inputs: an array for each of the graph's inputs, all of one batch.
-        before: called with each node, in order, and the values that it reads; its weights are read after that.
+        inputs: an array for each of the graph's inputs, all of the same batch size.
+        before: called before each node, in order, with the node and its inputs. Weights are looked up after the call,
+            so it may still change them.
     """
     values: dict[str, Array] = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
     batch = len(next(iter(values.values())))
-    left = {name: len(readers) for name, readers in graph.readers.items()}
+    unread = {name: len(readers) for name, readers in graph.readers.items()}  # readers that are still to come
     for node in graph.nodes:
         before(node, [values[name] for name in node.inputs])
-        own = {name: np.asarray(weights[f"{node.name}.{name}"], np.float64) for name in node.weights}
-        value = node.op.reference(own, *(values[name] for name in node.inputs))
+        node_weights = {name: np.asarray(weights[f"{node.name}.{name}"], np.float64) for name in node.weights}
+        value = node.op.reference(node_weights, *(values[name] for name in node.inputs))
         values[node.name] = value if node.inputs else np.broadcast_to(value, node.type.concrete(batch))
         for name in dict.fromkeys(node.inputs):
-            left[name] -= 1
-            if not left[name] and name not in graph.outputs:
-                del values[name]  # the maps of a large network do not all have to live at once
+            unread[name] -= 1
+            if not unread[name] and name not in graph.outputs:
+                del values[name]  # free memory: the maps of a large network need not all be alive at once
     return {name: values[name] for name in graph.main}

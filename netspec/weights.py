@@ -1,4 +1,4 @@
-"""Weights as canonical arrays: drawn from counter-based streams, kept as safetensors, checked when they come back."""
+"""Canonical weights: initialized from counter-based random streams, saved as safetensors, checked when loaded."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from netspec.ops.initializers import draw
 from netspec.passes import Optimized
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
-METADATA = "netspec"  # the key in a safetensors file; its value is JSON
+METADATA = "netspec"  # the metadata key in a safetensors file; its value is JSON
 IMPORT: Final = "`netspec weights import` reads those of other libraries"
-SLOT = "/"  # in the names of what an optimizer keeps, `velocity/conv1.weight`, and in no weight's
+SLOT = "/"  # separates an optimizer's slot from the weight, `velocity/conv1.weight`; no weight's name contains it
 
 
 def stream(seed: int, *key: str) -> np.random.Generator:
-    """A random stream of its own for each seed and key: adding a layer leaves the others' streams as they were.
+    """Return an independent random stream for each seed and key, so that adding a layer leaves the others' unchanged.
 
-    Philox is counter-based (Salmon et al. 2011); its 128-bit key is a BLAKE2 hash of what names the stream.
+    Philox is counter-based (Salmon et al. 2011). Its 128-bit key is a BLAKE2 hash of the seed and the key.
     """
     text = "\0".join([str(seed), *key]).encode()
     digest = hashlib.blake2b(text, digest_size=16).digest()
@@ -40,7 +40,7 @@ def stream(seed: int, *key: str) -> np.random.Generator:
 
 
 def initialize(graph: Graph, seed: int = 0) -> CanonicalWeights:
-    """Every weight of a graph as its initializer says, float32, in canonical layout, by canonical name."""
+    """Draw every weight of a graph from its initializer: float32 arrays in canonical layout, by canonical name."""
     return {
         name: draw(w.initializer, w.shape, w.fan_in, w.fan_out, stream(seed, "initialize", name))
         for name, w in graph.weights.items()
@@ -51,31 +51,31 @@ def save_weights(path: Path, graph: Graph, weights: Weights, optimized: Optimize
     """Write weights as safetensors, with the spec's name and hash as metadata: the same bytes for the same weights.
 
     Args:
-        path: where to.
-        graph: the spec's.
-        weights: its.
-        optimized: what passes made of the graph: what is written are the weights of that, and so that they cannot be
-            taken for the spec's, the metadata say so.
+        path: the file to write.
+        graph: the graph of the spec.
+        weights: the graph's weights.
+        optimized: the result of optimizing `graph`. The weights are then converted to those of the optimized graph,
+            and if any of them differ, the metadata record the level, so that they cannot be taken for the spec's.
 
     Raises:
-        WeightsError: they are not the graph's weights.
+        WeightsError: the weights are not the graph's.
         NetspecError: the file cannot be written.
     """
     optimized = optimized or Optimized(graph, graph, "none")
-    found = optimized.weights(weights)
     metadata = {"spec": graph.name, "spec_hash": spec_hash(graph)}
     metadata |= {"optimized": optimized.level} if optimized.folds else {}
-    return write_arrays(path, {name: np.asarray(array, np.float32) for name, array in found.items()}, metadata)
+    arrays = {name: np.asarray(array, np.float32) for name, array in optimized.weights(weights).items()}
+    return write_arrays(path, arrays, metadata)
 
 
 def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
-    """Read weights and check every name and shape against a graph. Of a checkpoint, the weights alone.
+    """Read weights and check every name and shape against a graph; of a checkpoint, read the weights alone.
 
-    The arrays are parts of the file, read when they are first touched; writing to them leaves it as it is.
+    float32 arrays are copy-on-write views of the file, read when they are first accessed. Others are converted.
 
     Raises:
-        WeightsError: no such file, not safetensors, damaged, not float32, not finite, another network's, or those of
-            the network optimized.
+        WeightsError: the file does not exist, is damaged or is not safetensors; or its weights are another network's,
+            an optimized network's, not floating-point, or not finite in float32.
     """
     arrays, metadata = read_arrays(path)
     weights = {name: array for name, array in arrays.items() if SLOT not in name}
@@ -87,21 +87,29 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     try:
         check_weights(graph, weights)
     except WeightsError as error:
-        made = metadata.get("spec")
-        hint = f"the file was written for the spec {made!r}" if made and made != graph.name else error.hint
+        spec = metadata.get("spec")
+        hint = f"the file was written for the spec {spec!r}" if spec and spec != graph.name else error.hint
         hint = hint if metadata else f"netspec did not write this file; {IMPORT}"
         raise WeightsError(f"{path}: {error.message}", hint) from error
-    for name, array in weights.items():
-        if not np.issubdtype(array.dtype, np.floating):
-            raise WeightsError(f"{path}: {name}: expected floating-point numbers, received {array.dtype}")
-        if not _finite(array):
-            raise WeightsError(f"{path}: {name}: holds NaN or infinite values", "the training that wrote it diverged")
-    # Another program's header can leave the numbers at odd addresses: those are copied too.
-    return {n: weights[n].astype(np.float32, copy=not weights[n].flags.aligned) for n in graph.weights}
+    return {name: _as_float32(weights[name], f"{path}: {name}") for name in graph.weights}
 
 
-def _finite(array: Array) -> bool:
-    """Whether no element is NaN or infinite: the sum of squares tells at the speed of memory, unless it overflows."""
+def _as_float32(array: Array, where: str) -> NDArray[np.float32]:
+    """The array in float32, without a copy if it is already; WeightsError if a value is not finite."""
+    if not np.issubdtype(array.dtype, np.floating):
+        raise WeightsError(f"{where}: expected floating-point numbers, received {array.dtype}")
+    with np.errstate(over="ignore"):
+        # The header of another program may leave the data unaligned: copy it, for frameworks expect aligned arrays.
+        converted = array.astype(np.float32, copy=not array.flags.aligned)
+    if not _is_finite(converted):
+        if _is_finite(array):
+            raise WeightsError(f"{where}: holds values beyond the range of float32")
+        raise WeightsError(f"{where}: holds NaN or infinite values", "the training that wrote it diverged")
+    return converted
+
+
+def _is_finite(array: Array) -> bool:
+    """Whether no element is NaN or infinite. The sum of squares tells at memory speed, unless it overflows."""
     flat = array.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
         squares = flat @ flat
@@ -109,10 +117,10 @@ def _finite(array: Array) -> bool:
 
 
 def require_file(path: Path) -> None:
-    """Look whether there is a file of weights, before what takes time.
+    """Check that a weights file exists, before anything that takes time.
 
     Raises:
-        WeightsError: there is none, or it is a directory.
+        WeightsError: the file does not exist, or is a directory.
     """
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "there is no such file"
@@ -120,35 +128,33 @@ def require_file(path: Path) -> None:
 
 
 def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Every array of a safetensors file, and netspec's metadata, empty where another program wrote the file.
+    """Read every array of a safetensors file, and netspec's metadata, empty if another program wrote the file.
 
     Raises:
-        WeightsError: no such file, not safetensors, or damaged.
+        WeightsError: the file does not exist, is damaged, or is not safetensors.
     """
     require_file(path)
     try:
-        with safe_open(path, framework="numpy") as file:  # which checks the header, and copies what it reads
+        with safe_open(path, framework="numpy") as file:  # used for its checks of the header; its arrays are copies
             metadata = file.metadata() or {}
         arrays = _map_arrays(path)
     except (SafetensorError, OSError, TypeError, KeyError) as error:
-        # A length that no header has: the first eight bytes are of something else.
+        # "header too large": the first eight bytes are no header length, so the file has another format.
         other = "it is a file of another kind" if "header too large" in str(error) else "it may be cut short"
         hint = other if path.suffix == ".safetensors" else IMPORT
         raise WeightsError(f"{path}: not a readable safetensors file: {error}", hint) from error
     try:
-        found = json.loads(metadata.get(METADATA, "{}"))
+        netspec_metadata = json.loads(metadata.get(METADATA, "{}"))
     except ValueError:
-        found = {}
-    return arrays, found if isinstance(found, dict) else {}
+        netspec_metadata = {}
+    return arrays, netspec_metadata if isinstance(netspec_metadata, dict) else {}
 
 
 def _map_arrays(path: Path) -> dict[str, Array]:
-    """The arrays of a safetensors file as private mappings of its parts: copied a page at a time, when written to.
-
-    NumPy has no bfloat16: those are float32 here, and copies.
+    """Map the arrays of a safetensors file into memory, copy-on-write; bfloat16, which NumPy lacks, becomes float32.
 
     Raises:
-        WeightsError: an element type that NumPy lacks.
+        WeightsError: NumPy lacks an element type.
     """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -161,15 +167,15 @@ def _map_arrays(path: Path) -> dict[str, Array]:
     for name, entry in header.items():
         start, end = (8 + length + offset for offset in entry["data_offsets"])
         if entry["dtype"] == "BF16":  # the upper half of a float32
-            wide = (data[start:end].view("<u2").astype("<u4") << 16).view("<f4")
+            flat = (data[start:end].view("<u2").astype("<u4") << 16).view("<f4")
         elif entry["dtype"] in _ELEMENTS:
-            wide = data[start:end].view(_ELEMENTS[entry["dtype"]])
+            flat = data[start:end].view(_ELEMENTS[entry["dtype"]])
         else:
             raise WeightsError(
                 f"{path}: {name} has elements of type {entry['dtype']}, which NumPy lacks",
                 "save it in float32, float16 or bfloat16",
             )
-        arrays[name] = wide.reshape(entry["shape"]).view(np.ndarray)
+        arrays[name] = flat.reshape(entry["shape"]).view(np.ndarray)
     return arrays
 
 
@@ -180,18 +186,18 @@ _ELEMENTS: Final = {
 
 
 def write_arrays(path: Path, arrays: Weights, metadata: Mapping[str, Any]) -> Path:
-    """Write arrays as safetensors, whole or not at all, and on the disk before the file takes its name.
+    """Write arrays as safetensors, atomically: the data are on the disk (fsync) before the file gets its name.
 
     Raises:
         NetspecError: the file cannot be written.
     """
-    # One key: safetensors writes several in an order that changes from run to run.
+    # All metadata under one key: safetensors writes several keys in an order that changes from run to run.
     text = {METADATA: json.dumps(metadata)}
 
     def write(temporary: Path) -> None:
         try:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, text)
-        except SafetensorError as error:  # what the system said, a full disk for one, is in its words
+        except SafetensorError as error:  # wraps the system's error, such as a full disk
             raise OSError(str(error)) from error
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())

@@ -221,3 +221,13 @@ def test_files_of_other_libraries_are_told_how_to_come_in(tmp_path: Path) -> Non
     with pytest.raises(WeightsError) as error:
         load_weights(tmp_path / "w.pth", graph)
     assert error.value.hint == "`netspec weights import` reads those of other libraries"
+
+
+def test_numbers_beyond_float32_are_refused(tmp_path: Path) -> None:
+    graph = towers()
+    arrays = {name: array.astype(np.float64) for name, array in initialize(graph).items()}
+    arrays["fc1.bias"][0] = 1e300
+    path = tmp_path / "w.safetensors"
+    save_file(arrays, path)
+    with pytest.raises(WeightsError, match=r"fc1\.bias: holds values beyond the range of float32"):
+        load_weights(path, graph)

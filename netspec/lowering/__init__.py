@@ -1,4 +1,4 @@
-"""From a graph to artifacts: what a backend is, how source is written, and how it is loaded."""
+"""Lowering graphs to artifacts: the backend interface and its registry, artifacts, and the trainer protocol."""
 
 from netspec.graph import Normalization
 from netspec.lowering.artifact import Artifact, Binding

@@ -1,4 +1,4 @@
-"""What a backend makes of a graph: emitted text or bytes, and where each weight goes."""
+"""The result of lowering a graph: emitted source or bytes, and a binding for each weight."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from netspec.passes import Optimized
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Canonical weight ↔ native array, as data: reshape to `view`, transpose by `axes`, reshape to `native_shape`.
+    """The conversion between a canonical weight and the framework's array, as data that works in both directions.
+
+    To native: reshape to `view`, transpose by `axes`, reshape to `native_shape`.
 
     Attributes:
         weight: canonical name, `conv1.weight`.
-        path: where the framework keeps it, `conv1.weight` in a state dict or `conv1/kernel` in Keras.
+        path: the framework's name for it: `conv1.weight` in a state dict, `conv1/kernel` in Keras.
         shape: canonical shape.
-        view: the shape in which axes are moved; canonical where nothing has to be split.
+        view: the shape that is transposed; the canonical shape unless an axis has to be split first.
         axes: the order of the axes of `view` in the native array.
         native_shape: the framework's shape.
     """
@@ -42,34 +44,33 @@ class Binding:
         view: tuple[int, ...] | None = None,
         native_shape: tuple[int, ...] | None = None,
     ) -> Binding:
-        """A binding with what is left out filled in: no move, no split, the shape that the move gives."""
+        """A binding with defaults: no transposition, no split axes, and the shape that these give."""
         view = view or shape
         axes = axes or tuple(range(len(view)))
         return cls(weight, path, shape, view, axes, native_shape or tuple(view[a] for a in axes))
 
     def to_native(self, array: Array) -> Array:
-        """The framework's array of a canonical one."""
+        """Convert a canonical array to the framework's layout."""
         return np.ascontiguousarray(array.reshape(self.view).transpose(self.axes).reshape(self.native_shape))
 
     def to_canonical(self, array: Array) -> Array:
-        """The canonical array of the framework's one."""
-        moved = array.reshape([self.view[a] for a in self.axes])
-        back = moved.transpose(np.argsort(self.axes))
-        return np.ascontiguousarray(back.reshape(self.shape))
+        """Convert an array of the framework to canonical layout."""
+        transposed = array.reshape([self.view[a] for a in self.axes])
+        return np.ascontiguousarray(transposed.transpose(np.argsort(self.axes)).reshape(self.shape))
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A lowered graph: deterministic, free of weight values, made without importing the framework.
+    """A lowered graph: deterministic, free of weight values, created without importing the framework.
 
     Attributes:
-        backend: the name of the backend that made it and can load it.
-        graph: what was lowered.
+        backend: the name of the backend that created it and can load it.
+        graph: the graph that was lowered.
         content: Python source, or the bytes of an ONNX model whose weights are inputs.
-        entry: the class or function in the source that makes the model; the graph's name in ONNX.
-        bindings: where each weight goes, one for each of `graph.weights`.
-        optimized: how `graph` came from the spec's graph, where passes made it: weights are given as those of the
-            spec's, and come back as those of `graph`.
+        entry: the class or function in the source that creates the model; the graph's name in ONNX.
+        bindings: one for each of `graph.weights`.
+        optimized: how passes derived `graph` from the spec's graph; None if `graph` is the spec's. `to_native` takes
+            weights of the spec's graph, `to_canonical` returns weights of `graph`.
     """
 
     backend: str
@@ -80,10 +81,10 @@ class Artifact:
     optimized: Optimized | None = None
 
     def to_native(self, weights: Weights) -> dict[str, Array]:
-        """The framework's arrays by path, in the graph's dtype, from canonical ones by name.
+        """Convert canonical arrays by name to the framework's arrays by path, in the graph's dtype.
 
         Raises:
-            WeightsError: a weight is missing, unexpected, or of another shape; all of them are named.
+            WeightsError: weights are missing, unexpected, or of another shape; the message names all of them.
         """
         if self.optimized is None:
             check_weights(self.graph, weights)
@@ -93,5 +94,5 @@ class Artifact:
         return {b.path: b.to_native(weights[b.weight]).astype(dtype, copy=False) for b in self.bindings}
 
     def to_canonical(self, native: Weights) -> dict[str, Array]:
-        """Canonical arrays by name, copied from the framework's by path."""
+        """Copy the framework's arrays by path to canonical arrays by name."""
         return {b.weight: b.to_canonical(native[b.path]).copy() for b in self.bindings}

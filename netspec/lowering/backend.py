@@ -1,4 +1,4 @@
-"""What a backend is, and what its loaded models can do, in any framework."""
+"""The interface of a backend, and of the models that it loads."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from netspec.types import DType
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """Derivatives of Σ outputs · cotangents: by canonical weight name, and by input, in canonical layout."""
+    """Derivatives of Σ outputs · cotangents with respect to weights and inputs, by name, in canonical layout."""
 
     weights: dict[str, Array]
     inputs: dict[str, Array]
 
 
 class Model(ABC):
-    """An artifact loaded into its framework. Arrays go in and come out in canonical (N, C, H, W) layout.
+    """An artifact loaded into its framework. It takes and returns arrays in canonical (N, C, H, W) layout.
 
     Attributes:
-        artifact: what it was loaded from.
-        native: the framework's own object: an nn.Module, a keras.Model, an InferenceSession.
+        artifact: the artifact that it was loaded from.
+        native: the framework's object: an nn.Module, a keras.Model, an InferenceSession.
     """
 
     artifact: Artifact
@@ -45,26 +45,26 @@ class Model(ABC):
 
     @abstractmethod
     def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output of the graph by name, in training mode: dropout drops, running statistics move.
+        """Every output of the graph by name, in training mode: dropout drops, running statistics are updated.
 
         Raises:
-            BackendError: a backend that only infers.
+            BackendError: the backend only does inference.
         """
 
     @abstractmethod
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Derivatives at inference of Σ outputs · cotangents, for every trainable weight and every input.
+        """Derivatives of Σ outputs · cotangents in inference mode, for every trainable weight and every input.
 
         Raises:
-            BackendError: a backend that only infers.
+            BackendError: the backend only does inference.
         """
 
     @abstractmethod
     def weights(self) -> dict[str, Array]:
         """A copy of every weight by canonical name, in canonical layout."""
 
-    def close(self) -> None:  # noqa: B027 # most have nothing to leave
-        """Leave the group of processes that have the network together, if there is one."""
+    def close(self) -> None:  # noqa: B027 # most models have no group
+        """Leave the process group over which the network is divided, if there is one."""
 
 
 class SavedModel(ABC):
@@ -72,9 +72,9 @@ class SavedModel(ABC):
 
     Attributes:
         name: the spec's name.
-        input_shape: the axes of its one input after the batch.
-        output_shapes: those of each output, by name.
-        preprocessing: how a photograph becomes that input; None when the spec does not say.
+        input_shape: the shape of its one input, without the batch axis.
+        output_shapes: the shape of each output by name, without the batch axis.
+        preprocessing: how a photograph is converted to the input; None if the spec does not say.
     """
 
     name: str
@@ -84,16 +84,16 @@ class SavedModel(ABC):
 
     @abstractmethod
     def __call__(self, batch: Array) -> dict[str, Array]:
-        """Every output by name, for a batch of the input."""
+        """Every output by name, for a batch of inputs."""
 
 
 OpT = TypeVar("OpT", bound=Op)
 Out = TypeVar("Out")
-Lowering = Callable[[Any, Node, Any], None]  # (op, node, out); `out` is the backend's own writer
+Lowering = Callable[[Any, Node, Any], None]  # (op, node, out); `out` is the backend's writer
 
 
 class Lowerings:
-    """A backend's table from op to lowering, filled by the decorator `lowers`, with what it does not support.
+    """A backend's table from op to lowering, filled by the decorator `lowers`, and the ops that it does not support.
 
     >>> from netspec.ops import Relu
     >>> table = Lowerings("example")
@@ -110,7 +110,7 @@ class Lowerings:
         self._table: dict[type[Op], Lowering] = {}
 
     def lowers(self, *ops: type[OpT]) -> Callable[[Callable[[OpT, Node, Out], None]], Callable[[OpT, Node, Out], None]]:
-        """Decorate the function that lowers these ops: `(op, node, out) -> None`, where op is the node's."""
+        """Register the decorated function, `(op, node, out) -> None`, as the lowering of these ops."""
 
         def register(lowering: Callable[[OpT, Node, Out], None]) -> Callable[[OpT, Node, Out], None]:
             for op in ops:
@@ -122,10 +122,10 @@ class Lowerings:
         return register
 
     def find(self, op: type[Op]) -> Lowering:
-        """The lowering of an op.
+        """Return the lowering of an op.
 
         Raises:
-            UnsupportedError: there is none, with the stated reason.
+            UnsupportedError: there is none; the message states the reason.
         """
         if op in self._table:
             return self._table[op]
@@ -139,17 +139,17 @@ class Lowerings:
 
 
 class Backend(ABC):
-    """A target of the compiler. One instance is registered under the entry point group `netspec.backends`.
+    """A target of the compiler. One instance is registered in the entry point group `netspec.backends`.
 
     Attributes:
-        name: what `--backend` takes.
-        requires: distributions that `load` imports, by import name; `lower` imports none of them.
-        dtypes: element types in which its models compute all the ops.
-        trains: whether models give gradients and have a training mode.
+        name: the value of `--backend`.
+        requires: the distributions that `load` imports, by import name; `lower` imports none of them.
+        dtypes: the element types that its models support for all ops.
+        trains: whether its models have gradients and a training mode.
         lowerings: the table from op to lowering.
-        in_towers: whether it computes and trains a network that is divided among several devices.
-        costly_passes: passes of `netspec.passes` that gain nothing here, or cost more than they save, and why.
-        weight_suffixes: of the weights files of its framework, which `read_weights` reads.
+        in_towers: whether it can run and train a network that is divided among several devices.
+        costly_passes: passes of `netspec.passes` that do not pay off on this backend, each with the reason.
+        weight_suffixes: the file name suffixes that `read_weights` accepts.
     """
 
     name: str
@@ -163,21 +163,25 @@ class Backend(ABC):
 
     @abstractmethod
     def lower(self, graph: Graph) -> Artifact:
-        """The artifact of a graph. Raises UnsupportedError for an op that the backend cannot express."""
+        """Lower a graph to an artifact.
+
+        Raises:
+            UnsupportedError: the backend does not support an op.
+        """
 
     def lower_nodes(self, graph: Graph) -> tuple[Artifact, dict[str, str]]:
-        """An artifact whose outputs are all its nodes, and for each the name of the graph's value that it equals."""
+        """Lower a graph with every node as an output; return also the name in `graph` of the value of each output."""
         names = [node.name for node in graph.nodes]
         return self.lower(graph.with_outputs(names)), dict(zip(names, names, strict=True))
 
     @abstractmethod
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """The artifact as a model of the framework, in the graph's dtype, with these canonical weights.
+        """Load an artifact into the framework as a model in the graph's dtype, with these weights.
 
         Args:
-            artifact: that this backend made.
+            artifact: an artifact of this backend.
             weights: canonical arrays.
-            donated: whether the model may keep the arrays without a copy, because nobody else uses them any more.
+            donated: whether the model may keep the arrays without a copy, because the caller no longer uses them.
 
         Raises:
             BackendError: the framework is not installed.
@@ -185,15 +189,15 @@ class Backend(ABC):
         """
 
     def load_tower(self, graph: Graph, weights: Weights, settings: TowerSettings) -> Model:
-        """A network of which this process is to be one tower: arrays go in and come out whole, in each of them.
+        """Load one tower of a network divided among several processes; every process takes and returns whole arrays.
 
         Args:
             graph: the whole network.
             weights: canonical arrays of the whole network.
-            settings: how many towers, and where they meet.
+            settings: the number of towers, and how their processes find one another.
 
         Raises:
-            BackendError: it has no towers, its framework is not installed, or the others are not there.
+            BackendError: the backend has no towers, its framework is not installed, or a process is missing.
             GraphError: the network cannot be divided.
         """
         del graph, weights, settings
@@ -201,68 +205,69 @@ class Backend(ABC):
 
     @abstractmethod
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """Write the files for the user, except the canonical weights; returns their paths."""
+        """Write the files of an artifact, except the canonical weights, and return their paths."""
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        """The emitted model of a graph with the recipe's loss and optimizer.
+        """Create a trainer: the emitted model of a graph with the recipe's loss and optimizer.
 
         Args:
-            graph: one input, and the logits (N, classes) as its one output.
-            weights: canonical arrays to begin with.
+            graph: a graph with one input, and logits (N, classes) as its one output at inference.
+            weights: the initial canonical arrays.
             settings: recipe, normalization, device and precision.
 
         Raises:
-            BackendError: it only infers, its framework is not installed, or the device or precision is not there.
+            BackendError: the backend does not train, its framework is not installed, or the device or precision is
+                not available.
         """
         del graph, weights, settings
         raise BackendError(f"the {self.name} backend does not train", "use torch or keras")
 
     def with_options(self, **options: object) -> Backend:
-        """This backend with options of its own set, as `--opset` sets one of ONNX.
+        """Return this backend with other options, such as ONNX's `opset`.
 
         Raises:
-            BackendError: the backend has no such option, or it cannot have this value.
+            BackendError: the backend has no such option, or the value is invalid.
         """
         for option in options:
             raise BackendError(f"the {self.name} backend has no option {option!r}")
         return self
 
     def open(self, path: Path) -> SavedModel:
-        """A model that `write` wrote, where it needs no spec to run.
+        """Open a model that `write` wrote, if it can run without its spec.
 
         Raises:
-            BackendError: the file is not one, or the backend's models cannot be run alone.
+            BackendError: the file is not such a model, or the backend's models cannot run alone.
         """
         raise BackendError(f"the {self.name} backend cannot run {path}", "`netspec run` takes a .onnx model")
 
     def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
-        """The arrays of a weights file of the framework, whoever wrote it. Nothing that is in the file is executed.
+        """Read a weights file of the framework, whichever program wrote it. No code in the file is executed.
 
         Args:
             path: a regular file whose name ends in one of `weight_suffixes`.
-            under: the key of the weights to read, `model.ema`, in a file that may hold several, or what the names of
-                those to read begin with; without it those of a file that holds one.
+            under: the key of the weights to read, such as `model.ema`, or the prefix of their names. It may be empty
+                if the file holds one set of weights.
 
         Raises:
-            BackendError: what reads it is not installed, or the backend reads no such files.
-            WeightsError: the file is damaged, holds no weights, none under that key or several, or holds what could
+            BackendError: the backend reads no such files, or a library that reads them is not installed.
+            WeightsError: the file is damaged, holds no weights or several sets, has none under that key, or could
                 only be read by running code.
         """
         raise BackendError(f"the {self.name} backend reads no weights of other programs: {path}")
 
     def missing(self) -> list[str]:
-        """Distributions that `load` needs and that are not installed."""
+        """The distributions that `load` needs and that are not installed."""
         return [
             distribution for module, distribution in self.requires.items() if importlib.util.find_spec(module) is None
         ]
 
     def versions(self) -> dict[str, str]:
-        """Installed versions of the distributions that `load` needs; `unknown` where another one gives the module."""
+        """The versions of the installed distributions that `load` needs; `unknown` if another one has the module."""
         missing = self.missing()
         return {d: _version(d) for d in self.requires.values() if d not in missing}
 
     def require(self) -> None:
-        """BackendError, naming the extra to install, unless the framework is there."""
+        """Raise BackendError, naming the extra to install, if the framework is not installed."""
         if missing := self.missing():
             raise BackendError(
                 f"the {self.name} backend needs {', '.join(missing)}, not installed here",
@@ -273,7 +278,7 @@ class Backend(ABC):
 def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu has the module tensorflow
+    except importlib.metadata.PackageNotFoundError:  # for example, tensorflow-cpu provides the module tensorflow
         return "unknown"
 
 
@@ -281,7 +286,7 @@ def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
     """The arrays in the order of the graph's inputs, cast to its dtype.
 
     Raises:
-        BackendError: a name is missing or unknown, or a shape is not the input's at one common batch.
+        BackendError: a name is missing or unknown, a shape is not the input's, or the batch sizes differ.
     """
     expected = [i.name for i in graph.inputs]
     if sorted(inputs) != sorted(expected):
@@ -294,7 +299,7 @@ def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
 
 
 def cotangents_of(graph: Graph, cotangents: Mapping[str, Array]) -> list[Array]:
-    """The arrays in the order of the outputs of inference, cast to the graph's dtype.
+    """The arrays in the order of the graph's outputs at inference, cast to its dtype.
 
     Raises:
         BackendError: a name is missing or unknown.

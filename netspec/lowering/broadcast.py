@@ -1,4 +1,4 @@
-"""Which values are the same for every sample and need not be repeated: learned ones, and what is made of them alone."""
+"""Which values, the same for every sample, may keep a batch axis of size 1: parameters and functions of them."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ from netspec.ops import (
 )
 from netspec.ops.activation import Elementwise
 
-# Of one value, and nothing in them knows how many samples there are.
-_OF_ONE = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
+# Ops of one input whose lowerings do not depend on the batch size.
+_UNARY = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
 
 
 def of_one_sample(graph: Graph) -> frozenset[str]:
-    """The nodes, each a `parameter` or made of one alone, that may stay one sample: all that read them broadcast them.
+    """The nodes that may keep a batch axis of size 1, because every reader broadcasts them.
 
-    A sum or product does with what is a batch, and attention with a bias of a batch's scores; what is made of one
-    sample alone is one sample itself, where its readers allow it. Of several such values in one sum, whose first two
-    might make another value of one sample, each is repeated.
+    Candidates are `parameter` nodes and unary functions of them. Elementwise arithmetic broadcasts a candidate against
+    a batch, and attention broadcasts a bias against its scores. A unary op on a candidate is a candidate too. If an
+    elementwise op reads several candidates, each is repeated, for the op might combine two of them first.
     """
-    made: set[str] = set()  # of a parameter alone
+    constant: set[str] = set()  # the values that depend on a parameter alone
     for node in graph.nodes:
-        if isinstance(node.op, Parameter) or (isinstance(node.op, _OF_ONE) and node.inputs[0] in made):
-            made.add(node.name)
-    stay: set[str] = set()
+        if isinstance(node.op, Parameter) or (isinstance(node.op, _UNARY) and node.inputs[0] in constant):
+            constant.add(node.name)
+    single: set[str] = set()
     for node in reversed(graph.nodes):
-        if node.name in made and node.name not in graph.outputs:
-            takes = (_takes(reader, node.name, made, stay) for reader in graph.readers[node.name])
-            if all(takes):
-                stay.add(node.name)
-    return frozenset(stay)
+        if node.name in constant and node.name not in graph.outputs:
+            readers = graph.readers[node.name]
+            if all(_broadcasts(reader, node.name, constant, single) for reader in readers):
+                single.add(node.name)
+    return frozenset(single)
 
 
-def _takes(reader: Node, name: str, made: Set[str], stay: Set[str]) -> bool:
+def _broadcasts(reader: Node, name: str, constant: Set[str], single: Set[str]) -> bool:
+    """Whether a reader accepts a value with a batch axis of size 1."""
     match reader.op:
         case Add() | Subtract() | Multiply() | Divide():
-            return sum(value in made for value in reader.inputs) == 1
+            return sum(value in constant for value in reader.inputs) == 1
         case ScaledDotProductAttention():
             return name not in reader.inputs[:3]
         case _:
-            return reader.name in stay
+            return reader.name in single

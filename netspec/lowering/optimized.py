@@ -1,4 +1,4 @@
-"""A backend that rewrites each graph before it lowers it: whatever takes a backend takes this one too."""
+"""A backend decorator that optimizes each graph before lowering it, usable wherever a backend is."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ HINT = "optimize for `training`, or not at all"
 
 
 class InferenceModel(Model):
-    """A model of a graph that means what it should at inference alone: its dropout is gone, its statistics are fixed.
+    """A model of a graph optimized for inference: dropout is removed and running statistics are folded into weights.
 
     Attributes:
-        native: the framework's own object.
+        native: the framework's object.
     """
 
     def __init__(self, model: Model) -> None:
@@ -30,28 +30,32 @@ class InferenceModel(Model):
         self.artifact, self.native = model.artifact, model.native
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """As the model does."""
+        """Every output of the graph by name, at inference."""
         return self._model.forward(inputs)
 
     def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Never: what trains is not in the graph any more."""
+        """Raise BackendError: the graph has no training mode any more."""
         raise BackendError(f"{self.artifact.graph.name} is optimized for inference: no training mode", HINT)
 
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Never: the weights are not those that a gradient would be of."""
+        """Raise BackendError: the graph's weights are no longer those that are trained."""
         raise BackendError(f"{self.artifact.graph.name} is optimized for inference: no gradients", HINT)
 
     def weights(self) -> dict[str, Array]:
-        """As the model does: the weights of the rewritten graph."""
+        """A copy of every weight of the optimized graph, in canonical layout."""
         return self._model.weights()
+
+    def close(self) -> None:
+        """Close the model."""
+        self._model.close()
 
 
 class OptimizedBackend(Backend):
-    """A backend at a level of optimization. Weights are given as the spec's graph has them.
+    """A backend at an optimization level. It takes graphs as specs describe them, and the weights of those graphs.
 
     Args:
-        backend: what lowers the rewritten graphs.
-        level: `training` or `inference`; at `inference` its models give no gradients.
+        backend: the backend that lowers the optimized graphs.
+        level: `training` or `inference`; at `inference` its models have no gradients.
     """
 
     def __init__(self, backend: Backend, level: Level) -> None:
@@ -62,65 +66,64 @@ class OptimizedBackend(Backend):
         self.trains = backend.trains and level != "inference"
 
     def optimize(self, graph: Graph, *without: str) -> Optimized:
-        """The graph after the passes of the level that serve this backend."""
+        """Run the passes of the level, except those that are costly for this backend and those in `without`."""
         return optimize(graph, self.level, {*self.costly_passes, *without})
 
     def lower(self, graph: Graph) -> Artifact:
-        """The artifact of the rewritten graph."""
+        """Lower the optimized graph."""
         optimized = self.optimize(graph)
         return replace(self.backend.lower(optimized.graph), optimized=optimized)
 
     def lower_nodes(self, graph: Graph) -> tuple[Artifact, dict[str, str]]:
-        """An artifact that shows the values of the rewritten graph that equal one of the graph."""
-        # What is shown must not be written over.
-        optimized = self.optimize(graph, "in-place")
-        shown = optimized.plain_values()
-        artifact = self.backend.lower(optimized.graph.with_outputs(shown))
-        return replace(artifact, optimized=optimized), shown
+        """Lower the optimized graph with every node as an output whose value `graph` has too, and the names there."""
+        optimized = self.optimize(graph, "in-place")  # an output must not be overwritten
+        plain_names = optimized.plain_values()
+        artifact = self.backend.lower(optimized.graph.with_outputs(plain_names))
+        return replace(artifact, optimized=optimized), plain_names
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """As the backend does; of a graph for inference, a model without gradients."""
+        """Load an artifact; a model of a graph for inference has no gradients."""
         model = self.backend.load(artifact, weights, donated=donated)
         return InferenceModel(model) if artifact.graph.inference else model
 
     def load_tower(self, graph: Graph, weights: Weights, settings: TowerSettings) -> Model:
-        """Of the rewritten graph, which has the weights of the graph.
+        """Load one tower of the optimized graph, whose weights are those of `graph`.
 
         Raises:
             BackendError: the level is `inference`.
         """
-        return self.backend.load_tower(self._in_training(graph), weights, settings)
+        return self.backend.load_tower(self._optimized_for_training(graph), weights, settings)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """As the backend does."""
+        """Write the files of an artifact."""
         return self.backend.write(artifact, weights, folder)
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        """Of the rewritten graph, which has the weights of the graph.
+        """Create a trainer of the optimized graph, whose weights are those of `graph`.
 
         Raises:
             BackendError: the level is `inference`.
         """
-        return self.backend.trainer(self._in_training(graph), weights, settings)
+        return self.backend.trainer(self._optimized_for_training(graph), weights, settings)
 
-    def _in_training(self, graph: Graph) -> Graph:
+    def _optimized_for_training(self, graph: Graph) -> Graph:
         if self.level == "inference":
             raise BackendError(f"{graph.name} is optimized for inference, and cannot be trained", HINT)
         return self.optimize(graph).graph
 
     def with_options(self, **options: object) -> Backend:
-        """The backend with these options, at the same level."""
+        """The backend with these options, at the same optimization level."""
         return OptimizedBackend(self.backend.with_options(**options), self.level)
 
     def open(self, path: Path) -> SavedModel:
-        """As the backend does."""
+        """Open a model that `write` wrote."""
         return self.backend.open(path)
 
     def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
-        """As the backend does."""
+        """Read a weights file of the framework."""
         return self.backend.read_weights(path, under)
 
 
 def at_level(backend: Backend, level: Level) -> Backend:
-    """The backend at a level of optimization; `none` is the backend itself."""
+    """The backend at an optimization level; at `none`, the backend itself."""
     return backend if level == "none" else OptimizedBackend(backend, level)

@@ -1,4 +1,4 @@
-"""Backends, found by name through the entry points of installed packages."""
+"""The registry of backends: the entry points of installed packages, by name."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ GROUP = "netspec.backends"
 
 @cache
 def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)} | _own_entries()
+    return {entry.name: entry for entry in entry_points(group=GROUP)} | _netspec_entries()
 
 
 @cache
-def _own_entries() -> dict[str, EntryPoint]:
-    """The backends that come with netspec, for which not every installed distribution has to be read."""
+def _netspec_entries() -> dict[str, EntryPoint]:
+    """The entry points of netspec's own backends, found without reading the metadata of every distribution."""
     try:
         return {entry.name: entry for entry in distribution("netspec").entry_points.select(group=GROUP)}
-    except PackageNotFoundError:  # a copy of the source that was not installed
+    except PackageNotFoundError:  # running from a source tree that is not installed
         return {}
 
 
 def backend_names() -> tuple[str, ...]:
-    """The registered backends, torch first, in the order in which they are proved."""
+    """The names of the registered backends, in the order in which they are verified: torch, keras, onnx, others."""
     order = ["torch", "keras", "onnx"]
     return tuple(sorted(_entries(), key=lambda n: (order.index(n) if n in order else len(order), n)))
 
 
 def find_backend(name: str) -> Backend:
-    """The backend of this name; its framework is imported only when it loads a model.
+    """Return the backend of this name. Its framework is imported only when it loads a model.
 
     Raises:
-        BackendError: no such backend, with the nearest name.
+        BackendError: there is no such backend; the hint suggests the nearest name.
     """
-    entry = _own_entries().get(name) or _entries().get(name)
+    entry = _netspec_entries().get(name) or _entries().get(name)
     if entry is None:
         close = difflib.get_close_matches(name, _entries(), n=1)
         raise BackendError(

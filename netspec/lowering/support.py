@@ -1,4 +1,4 @@
-"""A backend's own layers, written by hand as real modules, and copied whole into what it emits."""
+"""Support modules: a backend's handwritten layers, whose source is copied verbatim into emitted modules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netspec.lowering.python.source import Class, Definition, Function, Verbatim
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The import lines of a support module, the text of all that follows them, and the names that it defines."""
+    """The import lines of a support module, the source that follows them, and the names that it defines."""
 
     imports: tuple[str, ...]
     definitions: Verbatim
@@ -24,9 +24,9 @@ class Support:
 
 @cache
 def read_support(package: str, module: str) -> Support:
-    """Read `package/support/module.py` as text: the framework that it imports is not imported here.
+    """Read `package/support/module.py` as text, without importing it or its framework.
 
-    The module is a docstring, imports, then classes and functions; only the last two reach emitted source.
+    The module consists of a docstring, imports, then classes and functions. The docstring is not copied.
     """
     text = (resources.files(package) / "support" / f"{module}.py").read_text(encoding="utf-8")
     imports, names, last = [], [], 0
@@ -41,41 +41,45 @@ def read_support(package: str, module: str) -> Support:
 
 
 def import_groups(lines: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Import lines without repetition, standard library first, merged, grouped and ordered as isort does.
+    """Merge import lines and group them as isort does, the standard library first.
 
     >>> import_groups(["from torch import nn", "import math", "from torch import Tensor", "import torch"])
     (('import math',), ('import torch', 'from torch import Tensor, nn'))
     """
     plain: set[str] = set()
-    taken: dict[str, set[str]] = {}
+    names_by_module: dict[str, set[str]] = {}
     for statement in ast.parse("\n".join(lines)).body:
         match statement:
             case ast.Import():
                 plain.add(ast.unparse(statement))
             case ast.ImportFrom(module=str(module), names=names):
-                taken.setdefault(module, set()).update(map(ast.unparse, names))
-    merged = [f"from {module} import {', '.join(sorted(names, key=_order))}" for module, names in taken.items()]
-    groups: tuple[list[str], list[str]] = ([], [])
+                names_by_module.setdefault(module, set()).update(map(ast.unparse, names))
+    merged = [
+        f"from {module} import {', '.join(sorted(names, key=_order))}" for module, names in names_by_module.items()
+    ]
+    standard: list[str] = []
+    installed: list[str] = []
     for line in (*sorted(plain, key=str.lower), *sorted(merged, key=str.lower)):
-        groups[line.split()[1].split(".")[0] not in sys.stdlib_module_names].append(line)
-    return tuple(tuple(group) for group in groups if group)
+        module = line.split()[1].partition(".")[0]
+        (standard if module in sys.stdlib_module_names else installed).append(line)
+    return tuple(tuple(group) for group in (standard, installed) if group)
 
 
 def _order(imported: str) -> tuple[int, str]:
-    """Constants, then classes, then the rest, as isort orders what is taken from one module."""
+    """The sort key of a name imported from a module, as in isort: constants, then classes, then the rest."""
     return (0 if imported.isupper() and len(imported) > 1 else 1 if imported[0].isupper() else 2, imported)
 
 
 def used_imports(candidates: Mapping[str, str], definitions: Iterable[Definition]) -> list[str]:
-    """The import lines of those names that emitted definitions use; support code, copied whole, brings its own.
+    """The import lines of the names that emitted definitions use. Support code is skipped: it has its own imports.
 
     >>> from netspec.lowering.python.source import Do, Function, call
-    >>> made = Function("make", ("x: Tensor",), (Do(call("self.F", call("nn.ReLU"))),))
-    >>> used_imports({"nn": "from torch import nn", "F": "import F", "Tensor": "from torch import Tensor"}, [made])
+    >>> function = Function("make", ("x: Tensor",), (Do(call("self.F", call("nn.ReLU"))),))
+    >>> used_imports({"nn": "from torch import nn", "F": "import F", "Tensor": "from torch import Tensor"}, [function])
     ['from torch import nn', 'from torch import Tensor']
     """
     used = {path.partition(".")[0] for definition in definitions for path in _paths_in(definition)}
-    return [line for symbol, line in candidates.items() if symbol in used]
+    return [line for name, line in candidates.items() if name in used]
 
 
 def _paths_in(definition: Definition) -> Iterator[str]:

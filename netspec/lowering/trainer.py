@@ -1,4 +1,4 @@
-"""What the training loop asks of a backend: a step, a prediction, and its state, out and in."""
+"""The interface between the training loop and a backend: optimizer steps, predictions, import and export of state."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
-ITERATE: Final = "iterate"  # the slot of what is trained, where the weights are its average
-UNLABELLED: Final = -1  # in a map of labels: nothing is known of this pixel, and it has no part in the loss
-PATIENCE = 600.0  # to find one another, and for the slowest to come to where the others wait. Units: seconds
+ITERATE: Final = "iterate"  # the slot of the trained weights, where `weights` are their averages
+UNLABELLED: Final = -1  # the label of a pixel whose class is unknown; it is left out of the loss
+PATIENCE = 600.0  # how long processes wait for one another, at the start and at each collective. Units: seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,22 @@ class Batch:
     """Samples that go through the network together.
 
     Attributes:
-        inputs: images (N, H, W, C), already cropped and flipped: uint8, or float32 where what was done to them left no
-            whole numbers; or features, floating and canonical (N, …). Units: of images, pixel values.
+        inputs: images (N, H, W, C), already augmented, in uint8, or in float32 if augmentation gave fractions; or
+            features, floating-point in canonical layout (N, …). Units: of images, pixel values.
         labels: class numbers. Shape: (N,); for segmentation (N, H, W), with H and W of the logits, and `UNLABELLED`
-            where the class is unknown. Of two samples that are mixed, the class with the larger share, by which
-            `StepResult.wrong` counts.
-        rows: each sample's place among all samples of the optimizer step, over batches and ranks. Shape: (N,).
-        shifts: added to every pixel of an image before normalization, or None. Shape: (N, C). Units: pixel values.
-        masks: by name of a dropout node, what is kept: zeros and ones, canonical (N, …); None leaves that to the
-            framework's own generator.
-        partners: of two samples that are mixed, the class with the smaller share; None where nothing is mixed.
-            Shape: (N,).
+            where the class is unknown. For two mixed samples, the class with the larger share; `StepResult.wrong`
+            counts by it.
+        rows: the index of each sample among all samples of the optimizer step, over batches and ranks. Shape: (N,).
+        shifts: offsets added to every pixel of an image before normalization, or None. Shape: (N, C). Units: pixel
+            values.
+        masks: dropout masks by name of the dropout node, 1 where a value is kept, in canonical layout (N, …); None
+            if the framework's generator is to draw them.
+        partners: for mixed samples, the class with the smaller share; None if nothing is mixed. Shape: (N,).
         shares: the share of `labels` in the targets; `partners` have the rest. Shape: (N,). Units: 0.5 to 1.
-        weights: for segmentation, the factor on each pixel's loss; None for 1. Shape: (N, H, W).
+        weights: for segmentation, a factor for each pixel's loss; None for 1. Shape: (N, H, W).
 
     Raises:
-        BackendError: of partners and shares one is missing, or not there for each sample.
+        BackendError: only one of partners and shares is given, or one has the wrong shape.
     """
 
     inputs: NDArray[Any]
@@ -67,19 +67,19 @@ class Batch:
             )
 
     def require_targets(self, classes: int, size: Sequence[int]) -> None:
-        """That labels, partners and weights of pixels are one a sample, or one a pixel of a map, and labels classes.
+        """Check the shapes of labels and pixel weights, and that labels and partners are class numbers.
 
         Args:
-            classes: that the logits tell apart.
-            size: height and width of a map of logits; nothing of others.
+            classes: the number of classes in the logits.
+            size: height and width of the logits for segmentation, else empty.
 
         Raises:
-            BackendError: they are others, or another number of them.
+            BackendError: a shape is wrong, or a label is not a class number.
         """
         expected = (len(self.inputs), *size)
-        for what, array in (("labels", self.labels), ("weights of pixels", self.weights)):
+        for name, array in (("labels", self.labels), ("weights of pixels", self.weights)):
             if array is not None and array.shape != expected:
-                raise BackendError(f"{what}: expected shape {expected}, received {array.shape}")
+                raise BackendError(f"{name}: expected shape {expected}, received {array.shape}")
         least = UNLABELLED if size else 0
         for labels in (self.labels, self.partners):
             if labels is not None and labels.size and not (labels.min() >= least and labels.max() < classes):
@@ -87,7 +87,7 @@ class Batch:
                 raise BackendError(f"expected labels 0 to {classes - 1}, received {bad}")
 
     def part(self, samples: slice) -> Batch:
-        """Some of the samples."""
+        """The batch of some of the samples."""
         return Batch(
             self.inputs[samples],
             self.labels[samples],
@@ -101,12 +101,12 @@ class Batch:
 
 
 def require_statistics(graph: Graph, samples: int) -> None:
-    """That a batch of so many samples, over all ranks, has a variance for each batch normalization: one value has none.
+    """Check that a batch of this many samples, over all ranks, has a variance in every batch normalization.
 
-    Frameworks part here: PyTorch refuses it, Keras divides by 0 or gives the bias.
+    A channel with a single value has none. PyTorch raises an error then; Keras divides by 0 or returns the bias.
 
     Raises:
-        BackendError: of a channel, one has a single value.
+        BackendError: a batch normalization would have a single value of each channel.
     """
     if samples != 1:
         return
@@ -121,14 +121,16 @@ def require_statistics(graph: Graph, samples: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What an optimizer step tells, over all batches and ranks.
+    """The result of an optimizer step, over all batches and ranks.
 
     Attributes:
-        loss: the mean over the step's samples, before the update. The loss of a map of labels is the mean, over its
-            labelled pixels, of weight times cross-entropy; it is 0 where none is labelled. (Equation 1 of Ronneberger
-            et al. 2015 is the sum; with the mean, neither the size of the map nor unlabelled pixels change the rate.)
-        wrong: how many samples were classified wrongly; a map counts as the share of its labelled pixels that were.
-        gradients: of the loss by canonical name of each trainable weight, before clipping and decay; when asked for.
+        loss: the mean over the step's samples, before the update. In segmentation, the loss of a sample is the mean
+            over its labelled pixels of weight times cross-entropy, or 0 if none is labelled. (Equation 1 of Ronneberger
+            et al. 2015 is the sum. With the mean, the learning rate depends neither on the size of the map nor on the
+            number of unlabelled pixels.)
+        wrong: the number of misclassified samples; in segmentation, the sum of the misclassified shares of the
+            labelled pixels of each.
+        gradients: the gradients of the loss by canonical weight name, before clipping and decay; None unless asked for.
     """
 
     loss: float
@@ -138,15 +140,15 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """Everything that an optimizer step changes, canonical: the same in every backend.
+    """Everything that an optimizer step changes, in canonical layout: the same in every backend.
 
     Attributes:
-        weights: all of them by canonical name, running statistics included.
-        slots: what the optimizer keeps for each trainable weight, by slot. `velocity` for sgd with momentum, as the
-            recipe's form defines it; `first_moment` and `second_moment` for adam and adamw;
-            `second_moment`, and with momentum `velocity`, for rmsprop. Where the recipe averages the weights, `weights`
-            are the averages, and the slot `iterate` has the weights that are trained.
-        updates: optimizer steps taken, which Adam's bias correction needs.
+        weights: all weights by canonical name, running statistics included.
+        slots: the optimizer's arrays by slot, then by weight: `velocity` for sgd with momentum, in the recipe's form;
+            `first_moment` and `second_moment` for adam and adamw; `second_moment`, and with momentum `velocity`, for
+            rmsprop. If the recipe averages the weights, `weights` are the averages, and the slot `iterate` holds the
+            weights that are trained.
+        updates: the number of optimizer steps taken, which Adam's bias correction needs.
     """
 
     weights: dict[str, Array]
@@ -155,14 +157,18 @@ class TrainingState:
 
     @property
     def trained(self) -> dict[str, Array]:
-        """The weights at which the next gradient is taken: `weights`, or where those are averages, `iterate`."""
+        """The weights at which the next gradient is taken: `weights`, or `iterate` if those are averages."""
         return self.weights | self.slots.get(ITERATE, {})
 
     def require_slots(self, keeps: Collection[str], shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """That the slots are some of those that an optimizer keeps, and each array is of a weight with these shapes.
+        """Check the names of the slots and the shapes of their arrays.
+
+        Args:
+            keeps: the slots of the optimizer.
+            shapes: the shape of each trainable weight by name.
 
         Raises:
-            WeightsError: they are another optimizer's, or another network's.
+            WeightsError: the slots are another optimizer's, or the arrays another network's.
         """
         if foreign := sorted(set(self.slots) - set(keeps)):
             expected = ", ".join(keeps) or "none"
@@ -170,19 +176,19 @@ class TrainingState:
         for slot, arrays in self.slots.items():
             for name, array in arrays.items():
                 if shapes.get(name) != array.shape:
-                    expected = f"shape {shapes[name]}" if name in shapes else "no such weight to be trained"
+                    expected = f"shape {shapes[name]}" if name in shapes else "no trainable weight of this name"
                     raise WeightsError(f"{slot} of {name}: expected {expected}, received {array.shape}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerSettings:
-    """How one of several processes finds the others.
+    """How the processes of a divided network find one another.
 
     Attributes:
-        towers: devices that the network lies on; each process is one of them.
+        towers: the number of devices over which the network is divided, one process each.
         timeout: how long the processes wait for one another. Units: seconds.
-        meeting: the URL of a file, new for each group, where those of one machine find one another; None where the
-            environment's MASTER_ADDR and MASTER_PORT say.
+        meeting: the URL of a rendezvous file, new for each group, for processes on one machine; None to use the
+            environment's MASTER_ADDR and MASTER_PORT.
     """
 
     towers: int = 1
@@ -192,14 +198,14 @@ class TowerSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainerSettings(TowerSettings):
-    """How a trainer is to compute.
+    """The settings of a trainer.
 
     Attributes:
-        recipe: its loss, optimizer, overrides and clipping; schedule and data are the loop's.
-        normalization: of images; None where the inputs are features, taken as they are.
-        device: `auto` is the first CUDA device where there is one.
-        precision: `bfloat16` computes layers in it while weights and updates stay in the graph's dtype.
-        alike: what else has to be the same in all processes that train together, by name.
+        recipe: the trainer uses its loss, optimizer, overrides and clipping; schedule and data are the loop's.
+        normalization: the normalization of images; None if the inputs are features, which are used unchanged.
+        device: `auto` is the first CUDA device if there is one, else the CPU.
+        precision: with `bfloat16`, layers compute in it while weights and updates stay in the graph's dtype.
+        alike: further settings, by name, that have to be equal in all processes that train together.
     """
 
     recipe: Recipe
@@ -209,10 +215,10 @@ class TrainerSettings(TowerSettings):
     alike: Mapping[str, str] = field(default_factory=dict)
 
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
-        """The weight of each auxiliary output's loss in the total, in the order of the training graph.
+        """The weight of each auxiliary output's loss in the total loss, in the order of the graph's heads.
 
         Raises:
-            BackendError: the recipe has no weight for one, or one for an output that is not there.
+            BackendError: the recipe lacks the weight of an auxiliary output, or has one for an unknown output.
         """
         weights = self.recipe.loss.auxiliary
         heads = [head.name for head in graph.heads]
@@ -226,15 +232,15 @@ class TrainerSettings(TowerSettings):
 
 
 class Trainer(ABC):
-    """An emitted network in its framework, with the recipe's loss and optimizer. Made by `Backend.trainer`.
+    """An emitted network in its framework, with the recipe's loss and optimizer. Created by `Backend.trainer`.
 
     Attributes:
-        native: the emitted model itself.
-        rank, world: this process's share of the samples. Towers of one network have the same one.
-        processes: all that train together; then `export_state` and `export_to_leader` are called in all of them.
-        leads: whether this is the one that writes and is heard.
-        device: what it computes on, for the log.
-        notes: what a reader of the log has to know: precision, determinism, threads.
+        native: the emitted model.
+        rank, world: which share of the samples this process takes, of how many. The towers of a network have the same.
+        processes: the number of processes that train together. All of them call `export_state` and `export_to_leader`.
+        leads: whether this process writes the files and the log.
+        device: the name of the device, for the log.
+        notes: remarks for the log, on precision, determinism and threads.
     """
 
     native: Any
@@ -249,45 +255,45 @@ class Trainer(ABC):
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
     ) -> StepResult:
-        """One optimizer step on the loss summed over all samples, divided by `total`.
+        """Take one optimizer step on the loss summed over all samples, divided by `total`.
 
-        A loss that is not finite changes nothing: neither weights, running statistics nor slots.
+        If the loss is not finite, weights, running statistics and slots stay unchanged.
 
         Args:
-            batches: this rank's share, forward and backward one after the other, updated once.
-            rate: the learning rate of this step; 0 is legal.
-            total: samples of the step over all batches and ranks.
-            key: seed of the framework's own dropout: the same key draws the same masks.
+            batches: this rank's batches, whose gradients are accumulated for a single update.
+            rate: the learning rate of this step; may be 0.
+            total: the number of samples of the step, over all batches and ranks.
+            key: the seed of the framework's dropout: the same key draws the same masks.
             keep_gradients: whether to return the gradients too.
         """
 
     @abstractmethod
     def predict(self, inputs: NDArray[Any]) -> Array:
-        """Logits at inference, by the averages of the weights where the recipe has them.
+        """Logits at inference, computed with the averaged weights if the recipe averages them.
 
         Shapes: as `Batch.inputs` → (N, classes), or (N, classes, H, W).
         """
 
     @abstractmethod
     def export_state(self) -> TrainingState:
-        """A copy of the state, from which `import_state` continues bit for bit."""
+        """Return a copy of the state. Training continues bit for bit after `import_state` of it."""
 
     def export_to_leader(self) -> TrainingState | None:
-        """The same in the process that leads, and None in the others; called in all of them."""
+        """Like `export_state`, but only the leading process gets the state, the others None. All of them call it."""
         state = self.export_state()
         return state if self.leads else None
 
     @abstractmethod
     def import_state(self, state: TrainingState) -> None:
-        """Take over a state of this or another backend. Slots that it lacks become zero, and iterates the weights."""
+        """Load a state of this or another backend. Missing slots become 0; a missing `iterate` becomes the weights."""
 
     def total(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum of an array over all ranks."""
         return values
 
     def any(self, value: bool) -> bool:
-        """Whether any of all processes says so."""
+        """Whether the value is true in any of the processes."""
         return value
 
-    def close(self) -> None:  # noqa: B027 # most have nothing to leave
-        """Leave the group of processes that train together, if there is one. Called once, at the end or on failure."""
+    def close(self) -> None:  # noqa: B027 # most trainers have no group
+        """Leave the process group of the training, if there is one. Called once, at the end or on failure."""

@@ -1,4 +1,4 @@
-"""What the writers of Python source share: where a node stands among the parts, and what it reads there."""
+"""The base of the writers of Python source: it knows the part that each node belongs to, and its variables."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ DraftT = TypeVar("DraftT", bound=PartDraft)
 
 
 class PartsWriter(ABC, Generic[DraftT]):
-    """The `out` of lowerings that write source, as far as it is the same in every framework.
+    """The framework-independent base of the `out` argument of lowerings that write source.
 
     Args:
-        graph: what is written.
+        graph: the graph to write.
         root: the tree of its parts.
-        drafts: of each part, by path.
+        drafts: the draft of each part, by path.
     """
 
     def __init__(self, graph: Graph, root: Part, drafts: Mapping[str, DraftT]) -> None:
         self._graph, self._root, self._drafts = graph, root, drafts
-        self._homes = {
+        self._homes = {  # the draft of the part that each node is a member of
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
-        self._alike: dict[tuple[str, str], list[Node]] = {}
-        self._held: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}
+        self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
+        self._results: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}  # of `all_alike`
         for node in graph.nodes:
             part = self._homes[node.name].part
-            self._alike.setdefault((part.block, local_name(node, part)), []).append(node)
+            self._counterparts.setdefault((part.block, local_name(node, part)), []).append(node)
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
@@ -41,30 +41,38 @@ class PartsWriter(ABC, Generic[DraftT]):
         return tuple(home.variable(value) for value in node.inputs)
 
     def first_input(self, node: Node) -> Name:
-        """A variable that holds as many samples as there are where a node stands."""
+        """A variable with the batch size, for a node without inputs."""
         return self._homes[node.name].first_input()
 
-    def all_alike(self, node: Node, holds: Callable[[Node], bool]) -> bool:
-        """Whether something holds of a node, and of those in its place in other instances: they may share its code.
+    def all_alike(self, node: Node, predicate: Callable[[Node], bool]) -> bool:
+        """Whether a predicate holds for a node and its counterparts in other instances of its block.
+
+        Instances may share the code of the node, so a choice in it has to be right for all of them.
 
         Args:
-            node: one of them.
-            holds: what may hold; a function of a module, by which the answer is kept.
+            node: the node.
+            predicate: a module-level function; results are cached by it.
         """
-        own = self._homes[node.name].part
-        if not own.block:
-            return holds(node)
-        place = (own.block, local_name(node, own))
-        if (*place, holds) not in self._held:
-            self._held[(*place, holds)] = all(holds(each) for each in self._alike[place])
-        return self._held[(*place, holds)]
+        part = self._homes[node.name].part
+        if not part.block:
+            return predicate(node)
+        place = (part.block, local_name(node, part))
+        if (*place, predicate) not in self._results:
+            self._results[(*place, predicate)] = all(map(predicate, self._counterparts[place]))
+        return self._results[(*place, predicate)]
 
     @abstractmethod
     def assign(self, node: Node, value: Expression) -> Name:
-        """The output of a node, with its shape in a comment where it is a new one; the variable that holds it."""
+        """Assign the output of a node, with a comment if its shape is new; return the variable that holds it."""
 
     def assign_part(self, node: Node, parts: Expression, number: int) -> None:
-        """The output of a node is one of several parts: all of them at once, where they stand together."""
+        """Assign one of several parts to the output of a node; all of them at once if their nodes stand together.
+
+        Args:
+            node: a slice that takes one of equal parts.
+            parts: an expression for the sequence of all parts.
+            number: the index of the node's part.
+        """
         home = self._homes[node.name]
         together = parts_with(home.part, node)
         if not together:
@@ -73,7 +81,7 @@ class PartsWriter(ABC, Generic[DraftT]):
             home.run(node, Unpack(tuple(home.variable(each.name).path for each in together), parts))
 
     def slices_to(self, node: Node) -> tuple[Node, ...]:
-        """The slices that are written as one with this one; none where it is written with the next."""
+        """The slices that are written as one subscript ending with this slice; empty if the next one includes it."""
         home = self._homes[node.name]
         row = slices_to(self._graph, home.part, node)
         if not row:

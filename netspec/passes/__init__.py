@@ -1,4 +1,4 @@
-"""Rewriting graphs into faster ones of the same function: one pass a file, each with its precondition."""
+"""Passes that rewrite a graph into a faster one of the same function: one pass a file, each with its precondition."""
 
 from netspec.passes.optimize import PASSES, Cost, Optimized, Step, optimize, without_heads
 from netspec.passes.rewrite import Fold, Level, Pass, Rewrite

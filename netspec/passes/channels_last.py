@@ -1,4 +1,4 @@
-"""Find inputs that convolutions would rather read with their channels next to one another."""
+"""Mark inputs to be laid out channels last in memory, the layout that convolutions read fastest."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from netspec.passes.rewrite import Pass, Rewrite
 
 
 def channels_last(graph: Graph) -> Rewrite | None:
-    """Inputs are marked that convolutions read: frameworks keep the layout that they are given from op to op.
+    """Mark the inputs that reach a convolution with `Hint.CHANNELS_LAST`; frameworks keep the layout from op to op.
 
-    Precondition: the input is a map, and convolutions are reached from it through ops that keep the layout.
+    Precondition: the input is a feature map, and the ops between it and a convolution keep the layout.
     """
     marked = tuple(value.name for value in graph.inputs if value.type.rank == 4 and _reaches_convolution(graph, value))
     if not marked:
@@ -39,7 +39,7 @@ def _keeps_layout(node: Node) -> bool:
 
 PASS = Pass(
     "channels-last",
-    "maps are laid out as convolutions are quicker to read",
+    "inputs are laid out channels last, as convolutions read them faster",
     ("training", "inference"),
     channels_last,
 )

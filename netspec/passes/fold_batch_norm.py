@@ -1,4 +1,4 @@
-"""Put batch normalization by running statistics into the weights of the layer before it."""
+"""Fold batch normalization, which at inference is an affine map of each channel, into the layer before it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FoldNorm:
-    """The norm of w·x + b is s·w·x + (b − mean)·s + shift, with s = scale / √(variance + epsilon).
+    """Fold a normalization into a layer: norm(w·x + b) = s·w·x + (b − mean)·s + shift, s = scale / √(variance + ε).
 
     Attributes:
-        layer: whose `weight` has the output channels first, and whose `bias` may be missing.
-        norm: whose weights are used up.
-        epsilon: its.
-        transposed: the groups of a transposed convolution, whose weight has the input channels first, and after them
-            the output channels of the group that each is in; 0 of another layer.
+        layer: the layer's name. Its `weight` has the output channels first; it may have no `bias`.
+        norm: the normalization's name.
+        epsilon: the normalization's epsilon.
+        transposed: the number of groups of a transposed convolution, whose weight is (in, out / groups, H, W); 0 for
+            other layers.
     """
 
     layer: str
@@ -32,20 +32,20 @@ class FoldNorm:
     transposed: int = 0
 
     def apply(self, weights: dict[str, Array]) -> None:
-        """Replace the layer's weight and bias, and leave out the norm's four."""
+        """Replace the layer's weight and bias, and remove the weights of the normalization."""
 
-        def take(name: str, otherwise: float) -> Array:
-            return np.asarray(weights.pop(f"{self.norm}.{name}", otherwise), np.float64)
+        def take(name: str, default: float) -> Array:
+            return np.asarray(weights.pop(f"{self.norm}.{name}", default), np.float64)
 
         scale, shift, mean = take("weight", 1.0), take("bias", 0.0), take("running_mean", 0.0)
         factor = scale / np.sqrt(take("running_variance", 1.0) + self.epsilon)
         weight = np.asarray(weights[f"{self.layer}.weight"], np.float64)
         bias = np.asarray(weights.get(f"{self.layer}.bias", 0.0), np.float64)
-        weights[f"{self.layer}.weight"] = self._times(weight, factor)
+        weights[f"{self.layer}.weight"] = self._scaled(weight, factor)
         weights[f"{self.layer}.bias"] = (bias - mean) * factor + shift
 
-    def _times(self, weight: Array, factor: Array) -> Array:
-        """The weight with each output channel times its factor."""
+    def _scaled(self, weight: Array, factor: Array) -> Array:
+        """Multiply each output channel of the weight by its factor."""
         if not self.transposed:
             product: Array = weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
             return product
@@ -54,13 +54,13 @@ class FoldNorm:
 
 
 def fold_batch_norm(graph: Graph) -> Rewrite | None:
-    """A convolution, transposed or not, or dense layer and the normalization that reads it become one with a bias.
+    """Replace a convolution, transposed convolution or dense layer and its normalization by one layer with a bias.
 
-    Precondition: inference; the normalization alone reads the layer, and neither is an output. (The layer would have
-    another value, the normalization's name would be gone.) A dense layer's units must be the channels: of (N, L, F)
-    the normalization is along L.
+    Precondition: inference. Only the normalization reads the layer, and neither is an output: the layer's value
+    changes, and the normalization's name disappears. A dense layer has to return (N, channels); of (N, L, F) the
+    normalization would be along L.
     """
-    norms = {node.name: norm for node in graph.nodes if (norm := _foldable(graph, node))}
+    norms = {node.name: norm for node in graph.nodes if (norm := _foldable_norm(graph, node))}
     if not norms:
         return None
     renamed = {norm.name: name for name, norm in norms.items()}
@@ -70,8 +70,8 @@ def fold_batch_norm(graph: Graph) -> Rewrite | None:
     return Rewrite(folded, tuple(renamed), tuple(folds), {name: norm.name for name, norm in norms.items()})
 
 
-def _foldable(graph: Graph, node: Node) -> Node | None:
-    """The normalization that can be put into a node's weights."""
+def _foldable_norm(graph: Graph, node: Node) -> Node | None:
+    """The normalization that can be folded into a node, or None."""
     if not isinstance(node.op, Conv2d | ConvTranspose2d) and not (isinstance(node.op, Dense) and node.type.rank == 2):
         return None
     reader = sole_reader(graph, node.name)
@@ -81,7 +81,7 @@ def _foldable(graph: Graph, node: Node) -> Node | None:
 
 
 def _with_bias(graph: Graph, node: Node) -> Node:
-    """The layer with a bias, its initializers left out: they describe weights that it no longer has."""
+    """The layer with a bias and without initializers, which describe weights that it no longer has."""
     op = node.op.model_copy(update={"bias": True, "initialize": {}})
     return make_node(node.name, op, [graph.values[name] for name in node.inputs])
 
@@ -94,7 +94,7 @@ def _fold(op: Op, layer: str, norm: Node) -> FoldNorm:
 
 PASS = Pass(
     "fold-batch-norm",
-    "batch normalization is in the weights of the layer before it",
+    "batch normalization is folded into the weights of the layer before it",
     ("inference",),
     fold_batch_norm,
 )

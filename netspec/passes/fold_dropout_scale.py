@@ -1,4 +1,4 @@
-"""Put what dropout in the scaling of 2012 multiplies by at inference into the weights of the layers after it."""
+"""Fold the factor of `standard` dropout (1 − rate at inference, as of 2012) into the weights of the layers after it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from netspec.passes.rewrite import Pass, Rewrite, rebuild
 if TYPE_CHECKING:
     from netspec.ops.base import Array
 
-# f(s·x) = s·f(x) for s > 0: the factor passes through. Dropout at inference multiplies by its own.
-PASSES_A_FACTOR = (
+# Ops with f(s·x) = s·f(x) for s > 0. Dropout is one of them at inference, where it multiplies by a factor.
+HOMOGENEOUS = (
     AdaptiveAvgPool2d,
     AvgPool2d,
     Dropout,
@@ -46,7 +46,7 @@ PASSES_A_FACTOR = (
 
 @dataclass(frozen=True, slots=True)
 class FoldScale:
-    """w·(s·x) = (s·w)·x: the factor in the layer's weight; its bias stays."""
+    """Fold a factor into a layer's weight: w·(s·x) = (s·w)·x. The bias stays."""
 
     layer: str
     factor: float
@@ -57,10 +57,10 @@ class FoldScale:
 
 
 def fold_dropout_scale(graph: Graph) -> Rewrite | None:
-    """The factor 1 − rate goes into every convolution and dense layer that the dropout reaches.
+    """Remove dropout, and multiply the weights of every convolution and dense layer that it reaches by 1 − rate.
 
-    Precondition: inference, `standard` scaling; on every way from the node there are only ops through which a positive
-    factor passes, up to a convolution or dense layer, and no output before it.
+    Precondition: inference, and `standard` scaling. Every path from the dropout ends at a convolution or dense layer,
+    and leads there through homogeneous ops none of which is an output.
     """
     renamed: dict[str, str] = {}
     folds: list[FoldScale] = []
@@ -70,8 +70,8 @@ def fold_dropout_scale(graph: Graph) -> Rewrite | None:
             continue
         reached = list(_reach(graph, node))
         layers = [value for value in reached if isinstance(value.op, Conv2d | Dense)]
-        between = [value for value in reached if isinstance(value.op, PASSES_A_FACTOR)]
-        # What two dropouts reach by different ways, merged, or a layer that reads both, has not one factor.
+        between = [value for value in reached if isinstance(value.op, HOMOGENEOUS)]
+        # A path that reaches any other op, such as a sum with an unscaled value, cannot take the factor.
         if len(layers) + len(between) < len(reached) or any(v.name in graph.outputs for v in (node, *between)):
             continue
         renamed[node.name] = renamed.get(node.inputs[0], node.inputs[0])
@@ -84,21 +84,21 @@ def fold_dropout_scale(graph: Graph) -> Rewrite | None:
 
 
 def _reach(graph: Graph, start: Node) -> Iterator[Node]:
-    """Each node that reads the start, directly or through ops that pass a factor, once."""
-    seen: dict[str, None] = {}
+    """Each node that reads the start, directly or through homogeneous ops, once."""
+    seen: set[str] = set()
     pending = [start.name]
     while pending:
         for reader in graph.readers[pending.pop()]:
             if reader.name not in seen:
-                seen[reader.name] = None
+                seen.add(reader.name)
                 yield reader
-                if isinstance(reader.op, PASSES_A_FACTOR):
+                if isinstance(reader.op, HOMOGENEOUS):
                     pending.append(reader.name)
 
 
 PASS = Pass(
     "fold-dropout-scale",
-    "what dropout multiplies by at inference is in the weights after it",
+    "dropout's factor at inference is folded into the weights of the layers after it",
     ("inference",),
     fold_dropout_scale,
 )

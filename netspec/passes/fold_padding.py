@@ -1,4 +1,4 @@
-"""Let a convolution pad for itself."""
+"""Fold a `pad2d` with zeros into the padding of the convolutions after it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from netspec.passes.rewrite import Pass, Rewrite, rebuild
 
 
 def fold_padding(graph: Graph) -> Rewrite | None:
-    """The zeros of a `pad2d` become padding of the convolutions that read it, directly or through another such one.
+    """Remove `pad2d` nodes, and add their zeros to the padding of the convolutions that read them.
 
-    Precondition: it pads with zeros, only convolutions and nodes of which all this holds read it, and it is no output.
+    Precondition: a node pads with zeros, is no output, and has readers, which are all convolutions or other `pad2d`
+    nodes that can be folded.
     """
     folding: dict[str, Pad2d] = {}
     for node in reversed(graph.nodes):
@@ -21,7 +22,7 @@ def fold_padding(graph: Graph) -> Rewrite | None:
             folding[node.name] = node.op
     if not folding:
         return None
-    sources: dict[str, tuple[str, Padding]] = {}  # what the first of a row reads, and their sum
+    sources: dict[str, tuple[str, Padding]] = {}  # for each folded node: the unpadded value, and the sum of paddings
     nodes: list[Node] = []
     for node in graph.nodes:
         source, before = sources.get(node.inputs[0], (node.inputs[0], NO_PADDING)) if node.inputs else ("", NO_PADDING)
@@ -37,12 +38,14 @@ def fold_padding(graph: Graph) -> Rewrite | None:
 
 
 def _folds(graph: Graph, node: Node, folding: Collection[str]) -> bool:
-    """Whether the convolutions after a padding can pad for it; `folding` are the later ones for which they can."""
+    """Whether a `pad2d` can be folded into its readers; `folding` are the later ones that can be."""
     if not isinstance(node.op, Pad2d) or node.op.mode != "constant" or node.op.value != 0.0:
         return False
     readers = graph.readers[node.name]
-    padding = all(isinstance(reader.op, Conv2d) or reader.name in folding for reader in readers)
-    return bool(readers) and node.name not in graph.outputs and padding
+    foldable = all(isinstance(reader.op, Conv2d) or reader.name in folding for reader in readers)
+    return bool(readers) and node.name not in graph.outputs and foldable
 
 
-PASS = Pass("fold-padding", "convolutions pad for themselves", ("training", "inference"), fold_padding)
+PASS = Pass(
+    "fold-padding", "padding with zeros is part of the convolution after it", ("training", "inference"), fold_padding
+)

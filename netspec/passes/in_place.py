@@ -1,4 +1,4 @@
-"""Find where a node can write its output over its input."""
+"""Mark nodes that can overwrite their input with their output."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from netspec.ops import (
 from netspec.passes.rewrite import Pass, Rewrite, sole_reader
 
 WRITES_IN_PLACE = (Relu, Relu6, Add)
-# Ops whose gradient does not need their output, and whose output is memory of its own. (A sigmoid's needs it, a
-# flatten's output is its input's memory.)
+# Ops whose output is new memory that their gradient does not need. (The gradient of a sigmoid needs its output; the
+# output of a flatten is a view of its input.)
 FREE_TO_OVERWRITE = (
     Add,
     AvgPool2d,
@@ -45,10 +45,10 @@ FREE_TO_OVERWRITE = (
 
 
 def in_place(graph: Graph) -> Rewrite | None:
-    """ReLUs and sums are marked that may write over the first value that they read.
+    """Mark ReLUs and sums that can overwrite their first input with `Hint.IN_PLACE`.
 
-    Precondition: nothing else reads that value and it is no output, it has the size of the result, and no gradient
-    needs it: neither that of the op that made it nor that of the op that overwrites it.
+    Precondition: the input has the type of the result, is no output, and has no other reader. No gradient needs it:
+    neither that of the op that computed it, nor that of the op that overwrites it.
     """
     marked = dict.fromkeys(node.name for node in graph.nodes if _may_overwrite(graph, node))
     if not marked:
@@ -60,8 +60,10 @@ def in_place(graph: Graph) -> Rewrite | None:
 def _may_overwrite(graph: Graph, node: Node) -> bool:
     if not isinstance(node.op, WRITES_IN_PLACE) or node.type != node.input_types[0]:
         return False
-    made = graph.values[node.inputs[0]]
-    return isinstance(made, Node) and isinstance(made.op, FREE_TO_OVERWRITE) and sole_reader(graph, made.name) is node
+    source = graph.values[node.inputs[0]]
+    if not isinstance(source, Node) or not isinstance(source.op, FREE_TO_OVERWRITE):
+        return False
+    return sole_reader(graph, source.name) is node
 
 
-PASS = Pass("in-place", "activations and sums are written over what they read", ("training", "inference"), in_place)
+PASS = Pass("in-place", "activations and sums overwrite their input", ("training", "inference"), in_place)

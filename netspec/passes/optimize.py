@@ -1,4 +1,4 @@
-"""The passes in their order, and what they make of a graph together."""
+"""The pass pipeline: the list of passes in their order, and the result of running a level of them on a graph."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from netspec.passes.rewrite import Fold, Level, Pass
 if TYPE_CHECKING:
     from netspec.ops.base import Array, Weights
 
-# What an earlier pass takes away, a later one need not look through; hints come last, for they are of what stays.
+# Passes that remove nodes come first, so that later patterns match. Passes that only add hints come last.
 PASSES: tuple[Pass, ...] = (
     remove_identities.PASS,
     remove_dropout.PASS,
@@ -44,12 +44,12 @@ PASSES: tuple[Pass, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What passes save, of a graph.
+    """The costs of a graph that passes reduce.
 
     Attributes:
-        nodes: in all.
-        weights: numbers.
-        written: bytes a sample that ops write into memory of their own; a reshape or an op in place writes none.
+        nodes: the number of nodes.
+        weights: the number of elements of all weights.
+        written: the bytes per sample that ops write into new memory; reshapes and in-place ops write none.
     """
 
     nodes: int
@@ -58,14 +58,14 @@ class Cost:
 
     @classmethod
     def of(cls, graph: Graph) -> Cost:
-        """Count, in one pass over the nodes."""
+        """Compute the costs of a graph."""
         written = sum(node.type.size * node.type.dtype.bytes for node in graph.nodes if _writes(node))
         return cls(len(graph.nodes), sum(weight.size for weight in graph.weights.values()), written)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one pass did: the nodes that it changed, by the name that they had, and the graph after it."""
+    """What one pass did: the nodes that it changed, by the names that they had, and the graph after it."""
 
     name: str
     summary: str
@@ -74,21 +74,22 @@ class Step:
 
     @property
     def cost(self) -> Cost:
-        """Of the graph after it; counted when asked for, which training and builds never do."""
+        """The cost of the graph after the pass; computed on demand, since only reports need it."""
         return Cost.of(self.graph)
 
 
 @dataclass(frozen=True, slots=True)
 class Optimized:
-    """A graph and what passes made of it: the same function of the same inputs.
+    """A graph and its optimized form: the same function of the same inputs.
 
     Attributes:
-        plain: the graph as the spec says.
-        graph: the other one.
-        level: of optimization.
-        steps: a step a pass that changed something, in their order.
-        folds: from weights of the one to weights of the other.
-        meaning: values of `graph` that equal another value of `plain` than that of their name, or None.
+        plain: the graph of the spec.
+        graph: the optimized graph.
+        level: the optimization level.
+        steps: a step for each pass that changed something, in order.
+        folds: the changes from the weights of `plain` to those of `graph`, in order.
+        meaning: for values of `graph` that do not equal the value of `plain` of the same name, the name of the value
+            that they equal, or None.
     """
 
     plain: Graph
@@ -99,33 +100,33 @@ class Optimized:
     meaning: tuple[tuple[str, str | None], ...] = ()
 
     def weights(self, weights: Weights) -> dict[str, Array]:
-        """Canonical weights of `graph` from those of `plain`; what is computed is float64, the rest as it came.
+        """Convert canonical weights of `plain` to those of `graph`. Changed arrays are float64, others as given.
 
         Raises:
-            WeightsError: they are not the plain graph's.
+            WeightsError: the weights are not those of `plain`.
         """
         check_weights(self.plain, weights)
-        found = dict(weights)
+        folded = dict(weights)
         for fold in self.folds:
-            fold.apply(found)
-        return {name: found[name] for name in self.graph.weights}
+            fold.apply(folded)
+        return {name: folded[name] for name in self.graph.weights}
 
     def plain_values(self) -> dict[str, str]:
-        """The nodes of the optimized graph that equal a value of the plain one, with the name of that value."""
+        """The nodes of `graph` that equal a value of `plain`, with the name of that value."""
         meaning = dict(self.meaning)
         equals = ((node.name, meaning.get(node.name, node.name)) for node in self.graph.nodes)
         return {name: plain for name, plain in equals if plain is not None}
 
 
 def optimize(graph: Graph, level: Level, without: Collection[str] = (), passes: Sequence[Pass] = PASSES) -> Optimized:
-    """Make the passes of a level.
+    """Run the passes of a level.
 
     Args:
-        graph: as the spec says.
-        level: `none`; `training` keeps every weight, gradient and dropout mask; `inference` also folds what is
-            constant into the weights, and the result cannot be trained.
-        without: passes to leave out, by name, as a backend's `costly_passes` says.
-        passes: in their order; others than netspec's own in tests alone.
+        graph: the graph of the spec.
+        level: `none`; `training`, which keeps every weight, gradient and dropout mask; or `inference`, which also
+            folds constants into the weights, so that the result cannot be trained.
+        without: the names of passes to leave out, such as a backend's `costly_passes`.
+        passes: the pipeline; only tests pass another.
 
     Raises:
         NetspecError: a level or a pass of this name does not exist.
@@ -136,25 +137,25 @@ def optimize(graph: Graph, level: Level, without: Collection[str] = (), passes: 
         raise NetspecError(f"there is no pass {unknown[0]!r}; there are {', '.join(each.name for each in passes)}")
     if level == "none":
         return Optimized(graph, graph, level)
-    now = graph
+    current = graph
     steps: list[Step] = []
     folds: list[Fold] = []
     meaning: dict[str, str | None] = {}
     for each in passes:
-        if level not in each.levels or each.name in without or (rewrite := each.run(now)) is None:
+        if level not in each.levels or each.name in without or (rewrite := each.run(current)) is None:
             continue
-        now = rewrite.graph
+        current = rewrite.graph
         before = dict(meaning)
         meaning |= {new: old and before.get(old, old) for new, old in rewrite.meaning.items()}
         folds += rewrite.folds
-        steps.append(Step(each.name, each.summary, rewrite.changed, now))
-    now = replace(now, inference=level == "inference").check()
-    kept = tuple((name, old) for name, old in meaning.items() if name in now.values)
-    return Optimized(graph, now, level, tuple(steps), tuple(folds), kept)
+        steps.append(Step(each.name, each.summary, rewrite.changed, current))
+    current = replace(current, inference=level == "inference").check()
+    kept = tuple((name, old) for name, old in meaning.items() if name in current.values)
+    return Optimized(graph, current, level, tuple(steps), tuple(folds), kept)
 
 
 def without_heads(graph: Graph) -> Optimized:
-    """A graph as it is at inference, and nothing else changed: the auxiliary heads are gone."""
+    """Remove the auxiliary heads of a graph, and change nothing else."""
     rewrite = remove_heads.remove_heads(graph)
     if rewrite is None:
         return Optimized(graph, graph, "none")
@@ -162,4 +163,5 @@ def without_heads(graph: Graph) -> Optimized:
 
 
 def _writes(node: Node) -> bool:
+    """Whether a node writes its output into new memory."""
     return Hint.IN_PLACE not in node.hints and not isinstance(node.op, Flatten | Reshape | Identity)

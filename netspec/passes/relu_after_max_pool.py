@@ -1,4 +1,4 @@
-"""Apply ReLU to what a maximum leaves over."""
+"""Apply ReLU after max-pooling instead of before it, to fewer elements."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from netspec.passes.rewrite import Pass, Rewrite, sole_reader
 
 
 def relu_after_max_pool(graph: Graph) -> Rewrite | None:
-    """A ReLU and the max-pool that reads it change places.
+    """Swap a ReLU and the max-pool that reads it.
 
-    ReLU never decreases, so the largest of its values is its value of the largest; and the gradient reaches the same
-    element, or none: where a window's largest is not positive, ReLU lets nothing through on either side of it.
+    ReLU is monotonic, so the maximum of ReLUs is the ReLU of the maximum. Gradients agree too: they reach the largest
+    element of a window if it is positive, else none.
 
-    Precondition: the pool alone reads the ReLU, neither is an output, and the pool leaves fewer elements.
+    Precondition: only the pool reads the ReLU, neither is an output, and the pool's output is smaller than its input.
     """
     pools = {node.name: pool for node in graph.nodes if (pool := _pool_after(graph, node))}
     if not pools:
@@ -41,7 +41,7 @@ def relu_after_max_pool(graph: Graph) -> Rewrite | None:
 
 
 def _pool_after(graph: Graph, node: Node) -> Node | None:
-    """The max-pool that a ReLU can change places with."""
+    """The max-pool that a node can be swapped with, if it is a ReLU; else None."""
     if not isinstance(node.op, Relu):
         return None
     reader = sole_reader(graph, node.name)
@@ -52,7 +52,7 @@ def _pool_after(graph: Graph, node: Node) -> Node | None:
 
 PASS = Pass(
     "relu-after-max-pool",
-    "ReLU is applied to what a max-pool leaves over",
+    "ReLU is applied after a max-pool, to fewer elements",
     ("training", "inference"),
     relu_after_max_pool,
 )

@@ -1,4 +1,4 @@
-"""Take away the heads whose losses help in training."""
+"""Remove auxiliary heads, whose losses are added in training."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from netspec.passes.rewrite import Fold, Pass, Rewrite, rebuild
 
 
 def remove_heads(graph: Graph) -> Rewrite | None:
-    """The main outputs stay; what the auxiliary ones alone depend on goes, with its weights.
+    """Remove the auxiliary outputs, and the nodes that only they depend on with their weights.
 
     Precondition: inference.
     """
     if not graph.heads:
         return None
-    gone = [node for node in graph.nodes if node.name in graph.for_heads]
-    folds: tuple[Fold, ...] = tuple(Drop(f"{node.name}.{weight}") for node in gone for weight in node.weights)
+    removed = [node for node in graph.nodes if node.name in graph.for_heads]
+    folds: tuple[Fold, ...] = tuple(Drop(f"{node.name}.{weight}") for node in removed for weight in node.weights)
     kept = rebuild(graph, [node for node in graph.nodes if node.name not in graph.for_heads])
-    # An output that is auxiliary and inside the network may be all that goes.
-    changed = tuple(node.name for node in gone) or graph.auxiliary
+    # If the auxiliary output is a node that a main output needs too, no node is removed.
+    changed = tuple(node.name for node in removed) or graph.auxiliary
     return Rewrite(replace(kept, outputs=graph.main, heads=()), changed, folds)
 
 
-PASS = Pass("remove-heads", "heads that are for training alone are gone", ("inference",), remove_heads)
+PASS = Pass("remove-heads", "heads that only training uses are removed", ("inference",), remove_heads)

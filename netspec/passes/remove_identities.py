@@ -1,4 +1,4 @@
-"""Take away ops that give what they read."""
+"""Remove ops that return their input unchanged."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from netspec.passes.rewrite import Pass, Rewrite, remove_nodes
 
 
 def remove_identities(graph: Graph) -> Rewrite | None:
-    """Readers of an identity read what it reads.
+    """Remove identities; their readers read their input instead.
 
-    Precondition: the node moves no element, and is no output, whose name the caller knows.
+    Precondition: the node returns its input unchanged, and is no output, whose name callers rely on.
     """
-    return remove_nodes(graph, (node for node in graph.nodes if _moves_nothing(node)))
+    return remove_nodes(graph, (node for node in graph.nodes if _is_identity(node)))
 
 
-def _moves_nothing(node: Node) -> bool:
+def _is_identity(node: Node) -> bool:
     match node.op:
         case Identity():
             return True
@@ -33,7 +33,7 @@ def _moves_nothing(node: Node) -> bool:
 
 PASS = Pass(
     "remove-identities",
-    "ops that give what they read are gone",
+    "ops that return their input unchanged are removed",
     ("training", "inference"),
     remove_identities,
 )

@@ -1,4 +1,4 @@
-"""Take away nodes that no output needs."""
+"""Remove nodes that no output depends on."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A weight whose node is gone."""
+    """Drop a weight, by its canonical name, whose node was removed."""
 
     weight: str
 
     def apply(self, weights: dict[str, Array]) -> None:
-        """Leave it out."""
+        """Remove the weight."""
         del weights[self.weight]
 
 
 def remove_unused(graph: Graph) -> Rewrite | None:
-    """Only what outputs depend on stays.
+    """Remove the nodes that no output depends on, with their weights.
 
-    Precondition: inference. In training what no output needs has weights still, which decay and are kept.
+    Precondition: inference. In training, unused weights still decay, and are part of checkpoints.
     """
     needed = graph.needed(graph.outputs)
-    gone = [node for node in graph.nodes if node.name not in needed]
-    if not gone:
+    removed = [node for node in graph.nodes if node.name not in needed]
+    if not removed:
         return None
-    folds: tuple[Fold, ...] = tuple(Drop(f"{node.name}.{weight}") for node in gone for weight in node.weights)
+    folds: tuple[Fold, ...] = tuple(Drop(f"{node.name}.{weight}") for node in removed for weight in node.weights)
     kept = rebuild(graph, [node for node in graph.nodes if node.name in needed])
-    return Rewrite(kept, tuple(node.name for node in gone), folds)
+    return Rewrite(kept, tuple(node.name for node in removed), folds)
 
 
-PASS = Pass("remove-unused", "layers that no output needs are gone", ("inference",), remove_unused)
+PASS = Pass("remove-unused", "layers that no output needs are removed", ("inference",), remove_unused)

@@ -1,4 +1,4 @@
-"""The result of a pass: another graph of the same function, and where its weights come from."""
+"""The interface of a pass and of its result, a `Rewrite`, and the rewriting steps that several passes share."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ Level = Literal["none", "training", "inference"]
 
 
 class Fold(Protocol):
-    """Weights of the rewritten graph made from those of the graph before, in float64; data, so that it can be shown."""
+    """A change of the weights that goes with a rewrite, computed in float64. It is data, so that it can be printed."""
 
     def apply(self, weights: dict[str, Array]) -> None:
-        """Change the dict in place: it holds weights by canonical name, and its arrays stay as they are."""
+        """Change a dict of weights by canonical name in place, without modifying its arrays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """A graph of the same function.
+    """The result of a pass: a graph of the same function.
 
     Attributes:
-        graph: the new one. Outputs keep their names.
+        graph: the new graph. Its outputs keep their names.
         changed: the nodes that the pass removed or changed, by their old names.
-        folds: changes to the weights, in this order.
-        meaning: for each name that now stands for another value, the name that this value had before, or None for a
-            new value.
+        folds: the changes of the weights, in order.
+        meaning: for each name that now stands for another value, the name that this value had before, or None if the
+            value is new.
     """
 
     graph: Graph
@@ -41,13 +41,13 @@ class Rewrite:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A rewriting of graphs.
+    """A pass over graphs.
 
     Attributes:
-        name: as `netspec show --passes` has it.
-        summary: what it does, in a line.
-        levels: the levels of optimization that include it.
-        run: the pass; None where it changes nothing.
+        name: its name in `netspec show --passes`.
+        summary: its effect, in a line.
+        levels: the optimization levels that include it.
+        run: the function that rewrites a graph; it returns None if it changes nothing.
     """
 
     name: str
@@ -57,9 +57,9 @@ class Pass:
 
 
 def rebuild(graph: Graph, nodes: Iterable[Node], renamed: Mapping[str, str] | None = None) -> Graph:
-    """The graph with these nodes, in this order; they read what is `renamed` by its new name.
+    """Return the graph with these nodes, in this order, whose inputs are replaced as `renamed` says.
 
-    A node whose inputs have other names or types than before is made anew, and so is its type.
+    A node whose inputs have other names or types than before is created anew, and its type is inferred again.
     """
     renamed = renamed or {}
     values: dict[str, Input | Node] = {value.name: value for value in graph.inputs}
@@ -87,7 +87,7 @@ def remove_nodes(graph: Graph, nodes: Iterable[Node]) -> Rewrite | None:
 
 
 def sole_reader(graph: Graph, name: str) -> Node | None:
-    """The only reader of a value that is no output, if it reads it once; else None."""
+    """Return the only reader of a value, if it reads it once and the value is no output; else None."""
     readers = graph.readers[name]
     if len(readers) != 1 or readers[0].inputs.count(name) != 1 or name in graph.outputs:
         return None

@@ -1,4 +1,4 @@
-"""The mappings that come with netspec, and a model found in them by its name."""
+"""The catalog of shipped mappings, and lookup of a model in it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def shipped_mappings() -> list[WeightMapping]:
 
 
 def model_names(mappings: Sequence[WeightMapping]) -> list[str]:
-    """`ORIGIN:MODEL` of every model."""
+    """The name of every model, `ORIGIN:MODEL`."""
     return [f"{mapping.origin}:{model}" for mapping in mappings for model in mapping.models]
 
 
 def find_model(name: str, mappings: Sequence[WeightMapping]) -> tuple[WeightMapping, str]:
-    """The mapping that has `ORIGIN:MODEL`, and the model.
+    """Find the mapping of a model; return it with the model's name.
 
     Args:
-        name: the origin may be left out where all mappings are of one.
-        mappings: where to look.
+        name: `ORIGIN:MODEL`, or `MODEL` if all mappings have the same origin.
+        mappings: the mappings to search.
 
     Raises:
-        NetspecError: there is no such origin or model, with the nearest name.
+        NetspecError: there is no such origin or model; the hint suggests the nearest name.
     """
     origins = list(dict.fromkeys(mapping.origin for mapping in mappings))
     origin, _, model = name.rpartition(":")
@@ -51,23 +51,24 @@ def find_model(name: str, mappings: Sequence[WeightMapping]) -> tuple[WeightMapp
 
 
 def _hints(origin: str, model: str, mappings: Sequence[WeightMapping]) -> Iterator[str]:
-    """What was probably meant, then where all names are."""
+    """A suggestion of the nearest names, then where all names are listed."""
     known = model_names(mappings)
+    of_origin = [name for name in known if name.startswith(f"{origin}:")]
     namesakes = [name for name in known if name.lower().endswith(f":{model}".lower())]
-    own = [name for name in known if name.startswith(f"{origin}:")]
-    namesakes = [name for name in namesakes if name in own] or namesakes  # of another case
+    namesakes = [name for name in namesakes if name in of_origin] or namesakes
     if namesakes:
         yield f"did you mean {' or '.join(namesakes)}?"
     else:
-        yield did_you_mean(f"{origin}:{model}", own) or did_you_mean(model, (n.partition(":")[2] for n in known))
+        models = (name.partition(":")[2] for name in known)
+        yield did_you_mean(f"{origin}:{model}", of_origin) or did_you_mean(model, models)
     yield LIST
 
 
 def models_of(mapping: WeightMapping, arrays: Mapping[str, Array], overrides: Sequence[str] = ()) -> list[str]:
-    """The mapping's models whose weights the arrays can be."""
-    found = []
+    """The models of a mapping to which the arrays can be transferred."""
+    fitting = []
     for model in mapping.models:
         with suppress(NetspecError):
             transfer(mapping, model, arrays, overrides)
-            found.append(model)
-    return found
+            fitting.append(model)
+    return fitting

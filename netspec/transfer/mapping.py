@@ -1,4 +1,4 @@
-"""Reading a mapping file: YAML with positions, and every problem reported where it stands."""
+"""Reading and validating a mapping file; every problem is reported with its position in the YAML."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _USED = re.compile(r"\$\{([^{}]*)\}")
 
 
 class MappingEntry(Attribute):
-    """A mapping's file, as the package's docstring describes it."""
+    """The schema of a mapping file, which the package's docstring describes."""
 
     spec: str
     origin: OriginName
@@ -36,11 +36,11 @@ class MappingEntry(Attribute):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Their layer or weight, and what of ours it is.
+    """A renaming rule for layers or weights.
 
     Attributes:
-        theirs: the pattern of its name.
-        ours: its name here, with `${…}`.
+        theirs: the pattern of the name at the origin.
+        ours: the name in the spec, a template with `${…}`.
     """
 
     theirs: Pattern
@@ -48,23 +48,24 @@ class Rule:
 
     @property
     def text(self) -> str:
-        """The rule as it is shown: `fc → classifier`."""
+        """The rule for messages: `fc → classifier`."""
         return f"{self.theirs.text} → {self.ours}"
 
 
 @dataclass(frozen=True)
 class WeightMapping:
-    """How one family of networks is named elsewhere.
+    """The names of one family of networks at an origin, and how they correspond to those of a spec.
 
     Attributes:
         path: the mapping's file.
         spec: the file of the family's spec.
-        origin: where the names are from.
-        models: parameters of the spec, by the name of their model.
-        lists: what expressions may look up by position, or by name.
-        rules: what their layers are of ours.
-        ignored: patterns of weights that the network does not use.
-        constants: patterns of our weights that the origin lacks, and their value.
+        origin: the library whose names these are.
+        source: where the names were read, for people.
+        models: the parameters of the spec by model.
+        lists: tables that expressions look up by index or by key.
+        rules: the renaming rules.
+        ignored: patterns of their weights that the spec has no place for.
+        constants: patterns of our weights that the origin lacks, with their values.
     """
 
     path: Path
@@ -78,15 +79,15 @@ class WeightMapping:
     constants: tuple[tuple[Pattern, float], ...]
 
     def settings(self, model: str) -> tuple[str, ...]:
-        """The model's parameters of the spec as `--set` takes them: `depth=50`."""
+        """The parameters of the spec for a model, in the form of `--set`: `depth=50`."""
         return tuple(f"{k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in self.models[model].items())
 
 
 def read_mapping(path: Path) -> WeightMapping:
-    """What a mapping file says.
+    """Read a mapping file.
 
     Raises:
-        SpecError: the file cannot be read, or something in it is wrong: all of it at once.
+        SpecError: the file cannot be read or is invalid; the exception holds every problem.
     """
     problems = Problems()
     document = read_file(path, problems)
@@ -95,15 +96,15 @@ def read_mapping(path: Path) -> WeightMapping:
         problems.fail(start, "this is the spec of a network, and a mapping of weights was expected")
     entry = validate(MappingEntry, Subject(document, start, "mapping"), problems)
     for at, text in _patterns(document):
-        if wrong := Pattern(text).problem:
-            problems.add(at, f"{quote(text)}: {wrong}")
+        if problem := Pattern(text).problem:
+            problems.add(at, f"{quote(text)}: {problem}")
     for at, name, other in _shadowed(document):
         problems.add(at, f"{quote(name)} is a list and {other} too", "give the list another name")
     for at, pattern, text in _templates(document):
         if not pattern.problem:
             _check_template(at, pattern, text, _parameters(document) | _lists(document).keys(), problems)
     problems.raise_any()
-    assert entry is not None  # noqa: S101 # else there was a problem
+    assert entry is not None  # noqa: S101 # None comes with a problem
     return WeightMapping(
         path=path,
         spec=Path(os.path.normpath(path.parent / entry.spec)),
@@ -118,7 +119,7 @@ def read_mapping(path: Path) -> WeightMapping:
 
 
 def _entries(document: MappingNode, key: str) -> Iterator[tuple[Position, str, list[ScalarNode]]]:
-    """Keys of the mapping under a key, where each stands, and the texts that it has as its value."""
+    """The entries of the mapping under a top-level key: position, key, and the strings in the value."""
     node = document.entries[key].value if key in document.entries else None
     if isinstance(node, MappingNode):
         for name, entry in node.entries.items():
@@ -126,12 +127,13 @@ def _entries(document: MappingNode, key: str) -> Iterator[tuple[Position, str, l
 
 
 def _texts(node: DocumentNode) -> list[ScalarNode]:
+    """The strings of a node that is a string or a list."""
     nodes = node.items if isinstance(node, SequenceNode) else (node,)
     return [n for n in nodes if isinstance(n, ScalarNode) and isinstance(n.value, str)]
 
 
 def _patterns(document: MappingNode) -> Iterator[tuple[Position, str]]:
-    """Every text that may have holes, and where it stands."""
+    """Every pattern, with its position."""
     for key in ("layers", "constants"):
         yield from ((at, name) for at, name, _ in _entries(document, key))
     if "ignored" in document.entries:
@@ -139,18 +141,18 @@ def _patterns(document: MappingNode) -> Iterator[tuple[Position, str]]:
 
 
 def _templates(document: MappingNode) -> Iterator[tuple[Position, Pattern, str]]:
-    """Every text that may have `${…}`, where it stands, and the pattern whose holes it sees."""
+    """Every template, with its position and the pattern whose holes it may use."""
     for _, theirs, texts in _entries(document, "layers"):
         yield from ((node.at, Pattern(theirs), str(node.value)) for node in texts)
 
 
 def _lists(document: MappingNode) -> dict[str, Position]:
-    """The lists, and where each stands."""
+    """The position of each list, by name."""
     return {name: at for at, name, _ in _entries(document, "lists")}
 
 
 def _shadowed(document: MappingNode) -> Iterator[tuple[Position, str, str]]:
-    """Lists whose name means something else as well, and what."""
+    """The lists whose name is that of a hole or parameter too: position, name, and what else it names."""
     others = {hole: f"a hole of {quote(text)}" for _, text in _patterns(document) for hole in Pattern(text).holes}
     others |= {name: "a parameter of a model" for entry in _model_nodes(document) for name in entry.entries}
     yield from ((at, name, others[name]) for name, at in _lists(document).items() if name in others)
@@ -158,20 +160,23 @@ def _shadowed(document: MappingNode) -> Iterator[tuple[Position, str, str]]:
 
 def _parameters(document: MappingNode) -> set[str]:
     """The parameters that every model sets."""
-    found = [set(entry.entries) for entry in _model_nodes(document)]
-    return set.intersection(*found) if found else set()
+    names = [set(entry.entries) for entry in _model_nodes(document)]
+    return set.intersection(*names) if names else set()
 
 
 def _model_nodes(document: MappingNode) -> Iterator[MappingNode]:
+    """The parameters of each model."""
     node = document.entries["models"].value if "models" in document.entries else None
     if isinstance(node, MappingNode):
         yield from (entry.value for entry in node.entries.values() if isinstance(entry.value, MappingNode))
 
 
 def _check_template(at: Position, pattern: Pattern, text: str, known: set[str], problems: Problems) -> None:
-    """That a text's expressions are some, over what there is."""
+    """Check that the expressions of a template are valid, and use only holes of its pattern and `known` names."""
     if set("{}") & set(_USED.sub("", text)):
-        problems.add(at, f"{quote(text)}: braces here belong to an expression", "write `${x}` for what `{x}` found")
+        problems.add(
+            at, f"{quote(text)}: braces here belong to an expression", "write `${x}` for the text that `{x}` matched"
+        )
         return
     try:
         evaluate_text(text, dict.fromkeys([*known, *pattern.holes], UNKNOWN))

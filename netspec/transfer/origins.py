@@ -1,4 +1,4 @@
-"""How each origin names the weights of a layer and lays out their axes: decided once, by origin and op."""
+"""The names and axis orders that each origin gives to the weights of a layer, by op."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Layout = Callable[[Graph, Node, str, Array], Array]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where weights come from.
+    """A library that weights come from.
 
     Attributes:
-        kinds: by op, what a layer of that op calls its weights there, and what they are here; None for what it keeps
-            that is no weight. An empty name: the layer is itself the weight.
-        canonical: a graph, one of its nodes, a weight of it and the origin's array → the array in canonical axes.
+        kinds: by op, the canonical name of each weight by its name at the origin; None for arrays that are no weights,
+            such as counters. The name is empty if the layer itself is the weight.
+        canonical: converts an array of the origin to canonical axes, given the graph, the node and the weight's name.
     """
 
     kinds: Mapping[str, Mapping[str, str | None]]
@@ -31,7 +31,7 @@ class Origin:
 
 
 def _as_it_is(graph: Graph, node: Node, weight: str, array: Array) -> Array:
-    """Canonical layout is torch's. A matrix after a flattened map may be a kernel over that whole map (timm's VGG)."""
+    """Canonical layout is torch's, except that a dense layer after flatten may be a convolution kernel (timm's VGG)."""
     if (
         weight == "weight"
         and node.op.kind == "dense"
@@ -43,9 +43,9 @@ def _as_it_is(graph: Graph, node: Node, weight: str, array: Array) -> Array:
 
 
 def _from_channels_last(graph: Graph, node: Node, weight: str, array: Array) -> Array:
-    """Kernels (H, W, in, out), depthwise (H, W, C, multiplier), matrices (in, out) → outputs first, then inputs.
+    """Transpose kernels (H, W, in, out), depthwise (H, W, C, multiplier) and matrices (in, out) to (out, in, …).
 
-    A matrix after a flattened map has its rows in the order H, W, C.
+    The rows of a matrix after flatten are in the order H, W, C, and become C, H, W.
 
     Source: keras.io, Conv2D, DepthwiseConv2D, Conv2DTranspose (out, in in place of in, out), Dense, Flatten.
     """
@@ -64,7 +64,7 @@ def _from_channels_last(graph: Graph, node: Node, weight: str, array: Array) -> 
 
 
 def flattened_map(graph: Graph, node: Node) -> tuple[int, ...]:
-    """(C, H, W) of the map whose elements a dense layer reads, flattened; empty where it reads something else."""
+    """(C, H, W) of the feature map that a dense layer reads flattened; empty if it reads something else."""
     while len(node.inputs) == 1:
         value = graph.values[node.inputs[0]]
         if not isinstance(value, Node):
@@ -72,7 +72,7 @@ def flattened_map(graph: Graph, node: Node) -> tuple[int, ...]:
         if value.op.kind == "flatten" and value.input_types[0].rank == 4:
             return value.input_types[0].features
         if len(value.inputs) != 1 or value.type != value.input_types[0] or value.op.kind == "dense":
-            break  # it does more than change each element
+            break  # neither flatten nor an elementwise op
         node = value
     return ()
 

@@ -1,4 +1,4 @@
-"""Names with holes: `layer{s}.{i}.conv` on the left of a rule, `layer${s}.${i + 1}.conv` on the right."""
+"""Patterns of names, the left sides of rules: `layer{s}.{i}.conv` in the rule to `layer${s}.${i + 1}.conv`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HOLE = re.compile(r"\{([A-Za-z_]\w*)(\*?)\}")
 
 @dataclass(frozen=True)
 class Pattern:
-    """A name with holes: `{x}` stands for the shortest text without a dot that fits, `{x*}` for one with dots too.
+    """A name with holes: `{x}` matches the shortest text without a dot, `{x*}` the shortest text.
 
     >>> Pattern("layer{s}.{i}.{layer}").match("layer1.0.conv2")
     {'s': 1, 'i': 0, 'layer': 'conv2'}
@@ -28,34 +28,34 @@ class Pattern:
 
     @property
     def problem(self) -> str:
-        """What is wrong with it, or empty."""
+        """What is wrong with the pattern, or empty."""
         if not self.text:
             return "a name is empty"
         if "${" in self.text:
-            return "`${…}` uses what a hole found, and stands on the other side: here `{x}` is a hole"
+            return "here a hole is `{x}`; `${…}` belongs on the right side of a rule"
         if set("{}") & set(_HOLE.sub("", self.text)):
             return "a hole is `{x}`, or `{x*}` with dots, x of letters, digits and _"
         return ""
 
     def match(self, name: str) -> dict[str, Value] | None:
-        """What the holes stand for, whole numbers as such; None where the name does not fit."""
-        found = self._expression.fullmatch(name)
-        return None if found is None else {hole: _value(text) for hole, text in found.groupdict().items()}
+        """The values of the holes, ints where possible; None if the name does not match."""
+        match = self._regex.fullmatch(name)
+        return None if match is None else {hole: _value(text) for hole, text in match.groupdict().items()}
 
     @cached_property
-    def _expression(self) -> re.Pattern[str]:
+    def _regex(self) -> re.Pattern[str]:
         parts: list[str] = []
         seen: set[str] = set()
         end = 0
         for hole in _HOLE.finditer(self.text):
             parts.append(re.escape(self.text[end : hole.start()]))
-            anything = ".+?" if hole[2] else "[^.]+?"
-            parts.append(f"(?P={hole[1]})" if hole[1] in seen else f"(?P<{hole[1]}>{anything})")
+            text = ".+?" if hole[2] else "[^.]+?"
+            parts.append(f"(?P={hole[1]})" if hole[1] in seen else f"(?P<{hole[1]}>{text})")
             seen.add(hole[1])
             end = hole.end()
         return re.compile("".join([*parts, re.escape(self.text[end:])]))
 
 
 def _value(text: str) -> Value:
-    """A number where the text is one and would be written so: 007 stays text."""
+    """The text as an int if that is its canonical form, so that 007 stays text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 and str(int(text)) == text else text

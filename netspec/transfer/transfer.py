@@ -1,4 +1,4 @@
-"""Arrays under the names of their origin → canonical weights of a spec, every name of either side accounted for."""
+"""Converting the arrays of an origin to canonical weights of a spec, with every name on either side accounted for."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from netspec.transfer.mapping import Rule, WeightMapping
 from netspec.transfer.origins import ORIGINS, Origin
 from netspec.weights import CanonicalWeights
 
-SHOWN: Final = 20  # problems of a kind in one message
+SHOWN: Final = 20  # the most problems of a kind in one message
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """What became of a file's arrays.
+    """The result of a transfer: the weights, and an account of every array of the file.
 
     Attributes:
-        graph: the spec's, with the model's parameters.
+        graph: the graph of the spec with the model's parameters.
         weights: every weight of the graph.
-        names: theirs → ours.
-        ignored: theirs that a rule of the mapping leaves out.
-        kept: theirs that are no weights, such as counters of batches.
-        constants: ours that the origin lacks, and their value.
-        wrapper: what stood before their names, and is taken off in `names`, `ignored` and `kept`: `model.`.
+        names: the canonical name of each array that became a weight, by its name in the file.
+        ignored: arrays that the mapping's `ignored` leaves out.
+        kept: arrays that are no weights, such as counters of batches.
+        constants: the values of weights that the origin lacks.
+        wrapper: a prefix of the file's names, such as `model.`, that is left out in `names`, `ignored` and `kept`.
     """
 
     graph: Graph
@@ -48,7 +48,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A weight of ours by node and short name; None for what is no weight."""
+    """What an array becomes: a weight of a node, or None if it is no weight."""
 
     node: str
     weight: str | None
@@ -57,26 +57,26 @@ class _Target:
 def transfer(
     mapping: WeightMapping, model: str, arrays: Mapping[str, Array], overrides: Sequence[str] = ()
 ) -> Transfer:
-    """The weights of a model as those of the mapping's spec.
+    """Convert the arrays of a model to the weights of the mapping's spec.
 
     Args:
-        mapping: how the model's family is named where it comes from.
-        model: one of its models.
-        arrays: as they are named and laid out there.
-        overrides: `classes=10`, parameters of the spec in which these weights are not the published model's.
+        mapping: the mapping of the model's family.
+        model: the name of the model in the mapping.
+        arrays: the arrays as the origin names them and lays them out.
+        overrides: parameters of the spec in which these weights differ from the published model's: `classes=10`.
 
     Raises:
         SpecError: the mapping's spec cannot be compiled.
-        WeightsError: a name is left over on either side or means two things, or an array has another shape, is not of
-            floating-point numbers or not finite.
+        WeightsError: a name on either side is unmatched or ambiguous, or an array has another shape, is not
+            floating-point, or is not finite.
     """
     spec = read_spec(mapping.spec, [*mapping.settings(model), *overrides])
     graph = elaborate(spec)
     wrapper = _wrapper(mapping, model, graph, list(arrays))
-    beside = {name for name in arrays if not name.startswith(wrapper)}
+    outside = {name for name in arrays if not name.startswith(wrapper)}
     arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
-    ignored = tuple(name for name in arrays if any(p.match(name) is not None for p in mapping.ignored))
-    targets = _targets(mapping, model, graph, [name for name in arrays if name not in set(ignored)])
+    ignored = dict.fromkeys(name for name in arrays if any(p.match(name) is not None for p in mapping.ignored))
+    targets = _targets(mapping, model, graph, [name for name in arrays if name not in ignored])
     names = {name: f"{t.node}.{t.weight}" for name, t in targets.items() if t.weight is not None}
     constants = {
         ours: value
@@ -84,16 +84,16 @@ def transfer(
         for pattern, value in mapping.constants
         if pattern.match(ours) is not None
     }
-    left = [name for name in arrays if name not in targets and name not in ignored]
-    part = wrapper.rstrip(".") if left and beside.issuperset(left) else ""
-    _check_accounts(mapping, model, graph, names, left, constants, part)
+    unmatched = [name for name in arrays if name not in targets and name not in ignored]
+    part = wrapper.rstrip(".") if unmatched and outside.issuperset(unmatched) else ""
+    _check_accounts(mapping, model, graph, names, unmatched, constants, part)
     weights = _convert(graph, ORIGINS[mapping.origin], targets, arrays, spec.parameters)
     weights |= {n: np.full(graph.weights[n].shape, value, np.float32) for n, value in constants.items()}
     return Transfer(
         graph=graph,
         weights={name: weights[name] for name in graph.weights},
         names=names,
-        ignored=ignored,
+        ignored=tuple(ignored),
         kept=tuple(name for name, target in targets.items() if target.weight is None),
         constants={name: constants[name] for name in graph.weights if name in constants},
         wrapper=wrapper,
@@ -101,10 +101,10 @@ def transfer(
 
 
 def _wrapper(mapping: WeightMapping, model: str, graph: Graph, names: Sequence[str]) -> str:
-    """What a program that holds the model as a part of its own puts before the names: `model.`, of Lightning's files.
+    """The prefix of the names if another program contains the model, such as `model.` in Lightning's files; else empty.
 
-    It is one where no name is of a rule as it stands, and some are without their first part, which most have; or
-    without several, each of which most of those have that are left: `model._orig_mod.`.
+    While no name matches a rule, the most common first component is added to the prefix, and only the names that have
+    it are searched further. So a prefix may have several components, such as `model._orig_mod.`.
     """
     wrapper, inner = "", list(names)
     while not any(True for name in inner for _ in _candidates(mapping, model, graph, name)):
@@ -112,14 +112,15 @@ def _wrapper(mapping: WeightMapping, model: str, graph: Graph, names: Sequence[s
         first = max(firsts, key=firsts.__getitem__, default="")
         wrapper += first
         inner = [name.removeprefix(first) for name in inner if name.startswith(first)]
-        if not first or 3 * len(inner) < len(names):  # a model, its average, and less than either beside them
+        # A third is enough: the file may hold the model, its moving average, and a few other arrays.
+        if not first or 3 * len(inner) < len(names):
             return ""
     return "" if wrapper and set(inner) & set(names) else wrapper
 
 
 def _targets(mapping: WeightMapping, model: str, graph: Graph, names: Iterable[str]) -> dict[str, _Target]:
-    """What each of their names is of ours; a name that no rule takes is not there."""
-    found: dict[str, _Target] = {}
+    """The target of each name that matches a rule."""
+    targets: dict[str, _Target] = {}
     problems: list[str] = []
     for name in names:
         candidates = {target: rule for rule, target in _candidates(mapping, model, graph, name)}
@@ -127,17 +128,17 @@ def _targets(mapping: WeightMapping, model: str, graph: Graph, names: Iterable[s
             rules = " and ".join(f"{t.node}.{t.weight} by {rule.text}" for t, rule in candidates.items())
             problems.append(f"{name} would be {rules}")
         elif candidates:
-            (found[name],) = candidates
+            (targets[name],) = candidates
     if problems:
         raise WeightsError(
             f"{mapping.path}: names that mean several weights of {graph.name}:\n  {_listed(problems)}",
             "make the patterns of the rules narrower",
         )
-    return found
+    return targets
 
 
 def _candidates(mapping: WeightMapping, model: str, graph: Graph, name: str) -> Iterator[tuple[Rule, _Target]]:
-    """Every weight of the graph that a rule makes of a name: whole, or its layer's by what the origin calls them."""
+    """The targets of a name, with their rules: a rule may match the whole name as a weight, or its layer."""
     kinds = ORIGINS[mapping.origin].kinds
     known = {**mapping.lists, **mapping.models[model]}
     for layer, suffix in _splits(name):
@@ -154,7 +155,7 @@ def _candidates(mapping: WeightMapping, model: str, graph: Graph, name: str) -> 
 
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:
-    """The name whole, then at each dot as layer and suffix."""
+    """The splits of a name into layer and weight, at no dot and at each: `a.b` gives (`a.b`, ``), then (`a`, `b`)."""
     yield name, ""
     parts = name.split(".")
     for count in range(len(parts) - 1, 0, -1):
@@ -162,13 +163,13 @@ def _splits(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _ours(rule: Rule, layer: str, known: Mapping[str, Any]) -> str:
-    """Our name for their layer by a rule; empty where it is not one of the rule's."""
+    """Our name for their layer by a rule; empty if the rule does not apply to it."""
     holes = rule.theirs.match(layer)
     if holes is None:
         return ""
     try:
         return str(evaluate_text(rule.ours, {**known, **holes}))
-    except ExpressionError:  # arithmetic on text, a position beyond the list: the rule is of other layers
+    except ExpressionError:  # such as arithmetic on text, or an index out of range: the rule is for other layers
         return ""
 
 
@@ -177,60 +178,63 @@ def _check_accounts(
     model: str,
     graph: Graph,
     names: Mapping[str, str],
-    left: list[str],
+    unmatched: list[str],
     constants: Mapping[str, float],
     part: str,
 ) -> None:
-    """WeightsError unless every name of theirs is taken, and every weight of ours is written once.
+    """Raise WeightsError unless every name of the file is matched, and every weight of the graph is written once.
 
-    `part` is what all names but those that are left begin with, if with anything.
+    `part` is the prefix of all matched names, if the unmatched ones are those that lack it; else empty.
     """
     writers: dict[str, list[str]] = {}
     for theirs, ours in names.items():
         writers.setdefault(ours, []).append(theirs)
     twice = [f"{ours} is written by {' and '.join(t)}" for ours, t in writers.items() if len(t) > 1]
     missing = [ours for ours in graph.weights if ours not in writers and ours not in constants]
-    parts = []
-    if left:
-        parts.append(f"{len(left)} of the file that no rule takes:\n  {_listed(_with_nearest(left, missing))}")
+    problems = []
+    if unmatched:
+        near = _listed(_with_nearest(unmatched, missing))
+        problems.append(f"{len(unmatched)} of the file that no rule takes:\n  {near}")
     if missing:
-        parts.append(f"{len(missing)} of {graph.name} that the file lacks:\n  {_listed(_with_nearest(missing, left))}")
+        near = _listed(_with_nearest(missing, unmatched))
+        problems.append(f"{len(missing)} of {graph.name} that the file lacks:\n  {near}")
     if twice:
-        parts.append(f"{len(twice)} of {graph.name} written twice:\n  {_listed(twice)}")
-    if parts:
+        problems.append(f"{len(twice)} of {graph.name} written twice:\n  {_listed(twice)}")
+    if problems:
         hint = "they may be of another model or version; rules of `layers`, `ignored` and `constants` account for more"
-        if not left and not twice and (first := _beginning_of_end(graph, missing)):
+        if not unmatched and not twice and (first := _first_of_missing_end(graph, missing)):
             hint = f"the file ends before {first}: it is of the network without its classifier, and the whole is needed"
         if part and not missing and not twice:
-            hint = f"{graph.name} is under {part!r}, and they are beside it: `--under {part}` reads it alone"
+            hint = f"the weights of {graph.name} are under {part!r}: `--under {part}` reads those alone"
         raise WeightsError(
-            f"these weights are not {mapping.origin}:{model}'s as {mapping.path.name} has them\n" + "\n".join(parts),
+            f"these weights are not {mapping.origin}:{model}'s as {mapping.path.name} has them\n" + "\n".join(problems),
             hint,
         )
 
 
-def _beginning_of_end(graph: Graph, missing: Sequence[str]) -> str:
-    """The first of the layers that the output reads, where just their last ones are missing; empty where others are.
+def _first_of_missing_end(graph: Graph, missing: Sequence[str]) -> str:
+    """The first missing layer, if the missing weights are those of the last layers that the output needs; else empty.
 
-    So are files of Keras whose names end in `_notop`, and of timm's networks with no classes.
+    Such are Keras' `_notop` files, and those of timm's networks without classes.
     """
     needed = graph.needed(graph.main)
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in graph.weights))
     layers = [layer for layer in layers if layer in needed]
     lacking = {name.rpartition(".")[0] for name in missing}
     last = layers[len(layers) - len(lacking) :]
-    whole = len(missing) == sum(name.rpartition(".")[0] in lacking for name in graph.weights)
-    return last[0] if whole and set(last) == lacking and len(last) < len(layers) else ""
+    lack_all = len(missing) == sum(name.rpartition(".")[0] in lacking for name in graph.weights)
+    return last[0] if lack_all and set(last) == lacking and len(last) < len(layers) else ""
 
 
 def _with_nearest(names: Iterable[str], others: list[str]) -> Iterator[str]:
-    """The names that are shown, each with the one of the other side that is most like it."""
+    """The names, each of the first with the most similar name of the other side."""
     for index, name in enumerate(names):
         close = difflib.get_close_matches(name, others, n=1) if index < SHOWN else []
         yield f"{name} (did you mean {close[0]}?)" if close else name
 
 
 def _listed(lines: Iterable[str]) -> str:
+    """The first lines, indented, and how many more there are."""
     every = list(lines)
     return "\n  ".join([*every[:SHOWN], *([f"… and {len(every) - SHOWN} more"] if len(every) > SHOWN else [])])
 
@@ -242,7 +246,11 @@ def _convert(
     arrays: Mapping[str, Array],
     parameters: Mapping[str, Value],
 ) -> CanonicalWeights:
-    """The arrays in canonical axes and float32."""
+    """Convert the arrays to canonical axes and float32.
+
+    Raises:
+        WeightsError: an array has another shape, is not floating-point, or is not finite in float32.
+    """
     weights: CanonicalWeights = {}
     problems: list[str] = []
     sizes: set[tuple[int, int]] = set()
@@ -272,7 +280,7 @@ def _convert(
 
 
 def _setting_of(sizes: set[tuple[int, int]], parameters: Mapping[str, Value]) -> str:
-    """What to set where one size differs, theirs and ours, and a parameter says it; else empty."""
+    """The `--set` that makes the shapes match, if they differ in one pair of sizes that is a parameter; else empty."""
     theirs, ours = next(iter(sizes)) if len(sizes) == 1 else (0, 0)
     settings = [f"`--set {name}={theirs}`" for name, value in parameters.items() if theirs and value == ours]
     return f"they have {theirs} there: {' or '.join(settings)} makes the spec match" if settings else ""

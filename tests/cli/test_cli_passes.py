@@ -50,7 +50,7 @@ def test_passes_are_shown_with_what_they_change_and_save(netspec: Run, foldable:
     inference = lines[lines.index("foldable, --optimize inference") :]
     (fold,) = (line for line in inference if line.startswith("fold-batch-norm "))
     assert fold.split() == ["fold-batch-norm", "norm", "−1", "−12", "−672", "B"]
-    assert "fold-batch-norm: batch normalization is in the weights of the layer before it" in lines
+    assert "fold-batch-norm: batch normalization is folded into the weights of the layer before it" in lines
     assert "in-place is not made for onnx: onnxruntime plans its memory itself" in lines
 
 

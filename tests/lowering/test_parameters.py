@@ -215,10 +215,12 @@ def test_channels_that_arrive_are_called_like_a_parameter_that_tells_them() -> N
 def test_what_only_some_have_is_said_by_the_spec_where_its_names_are_used() -> None:
     says = {"roll.when": "shift > 0", "roll.shifts": "-shift"}
     names = naming(says, shift=(0, 3, 3), side=(8, 8, 4))
-    assert names.said((ABSENT, -3, -3), at("roll")) is None, "no name for the sake of one number"
+    assert names.spec_expression((ABSENT, -3, -3), at("roll")) is None, "no name for the sake of one number"
     names.flag("roll", (False, True, True))
-    assert names.said((ABSENT, -3, -3), at("roll")) == Negative(Name("shift"))
-    assert names.said((ABSENT, (-3, 5), (-3, 5)), at("roll")) == TupleOf((Negative(Name("shift")), Literal(5)))
+    assert names.spec_expression((ABSENT, -3, -3), at("roll")) == Negative(Name("shift"))
+    assert names.spec_expression((ABSENT, (-3, 5), (-3, 5)), at("roll")) == TupleOf(
+        (Negative(Name("shift")), Literal(5))
+    )
 
 
 @pytest.mark.parametrize(

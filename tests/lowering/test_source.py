@@ -102,6 +102,14 @@ def test_a_part_of_an_axis(given: tuple[int, int, int], text: str) -> None:
     assert render_expression(Subscript(call("f", Name("x")), (0,))) == "f(x)[0]"
 
 
+@pytest.mark.parametrize("value", [Negative(Name("x")), Literal(-2.5), Binary("+", Name("x"), Name("y"))])
+def test_an_attribute_of_an_operation_is_not_one_of_its_operand(value: Expression) -> None:
+    text = render_expression(value)
+    assert render_expression(method(value, "f")) == f"({text}).f()"
+    assert render_expression(Subscript(value, (0,))) == f"({text})[0]"
+    assert render_expression(Negative(method(Name("x"), "f"))) == "-x.f()"
+
+
 @pytest.mark.parametrize(
     "value", [math.nan, math.inf, -math.inf, [1], {"a": 1}, b"x", np.float64(1), np.int64(1), 1j, (1, (math.nan,))]
 )

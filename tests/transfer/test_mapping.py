@@ -44,7 +44,9 @@ def test_an_unknown_hole_is_told_where_it_is_used(tmp_path: Path) -> None:
 
 
 def test_holes_and_uses_on_the_wrong_side(tmp_path: Path) -> None:
-    assert "net.yaml:6:3: layers.'a${i}': 'a${i}': `${…}` uses" in _told(tmp_path, GOOD.replace("a{i}", "a${i}"))
+    assert "net.yaml:6:3: layers.'a${i}': 'a${i}': here a hole is `{x}`; `${…}` belongs" in _told(
+        tmp_path, GOOD.replace("a{i}", "a${i}")
+    )
     assert "net.yaml:6:11: layers.'a{i}': 'b{i}': braces here" in _told(tmp_path, GOOD.replace("${i + 1}", "{i}"))
 
 

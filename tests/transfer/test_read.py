@@ -40,8 +40,8 @@ def test_a_part_of_the_names_is_read_and_what_is_beside_it_told(tmp_path: Path) 
     found = read_weights(tmp_path / "net.safetensors", "net")
     assert {name: array.tolist() for name, array in found.arrays.items()} == {"a": [0, 0], "b": [1, 1]}
     assert found.notes == (
-        "the weights are what the file has under net",
-        "not read, as it is beside them: x",
+        "only the weights under net are read",
+        "not read: x",
         "'module.', which DataParallel puts before every name, is taken off",
     )
     with pytest.raises(WeightsError, match=r"no name in it begins with 'ne\.'") as caught:
@@ -85,6 +85,14 @@ def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
     found = read_weights(tmp_path / "net.safetensors")
     assert list(found.arrays) == ["a", "b"]
     assert found.notes == ("'module.', which DataParallel puts before every name, is taken off",)
+
+
+@pytest.mark.parametrize("wrapped", ["module._orig_mod.", "_orig_mod.module."])
+def test_wrappers_around_one_another_are_taken_off_in_either_order(tmp_path: Path, wrapped: str) -> None:
+    save_file({f"{wrapped}a": np.ones(2, np.float32)}, tmp_path / "net.safetensors")
+    found = read_weights(tmp_path / "net.safetensors")
+    assert list(found.arrays) == ["a"]
+    assert len(found.notes) == 2
 
 
 def _sharded(folder: Path, weight_map: object) -> Path:
@@ -131,9 +139,16 @@ def test_what_is_no_index_is_told(tmp_path: Path, weight_map: object) -> None:
     assert "not an index of weights" in _told(tmp_path / "net.index.json")
 
 
-@pytest.mark.parametrize("part", ["../secret.safetensors", "/etc/passwd", "model.safetensors.index.json", ".."])
+@pytest.mark.parametrize(
+    "part", ["../secret.safetensors", "/etc/passwd", "model.safetensors.index.json", "..", "\x1b[2K.safetensors"]
+)
 def test_an_index_names_files_beside_it_alone(tmp_path: Path, part: str) -> None:
     assert f"it names {part!r}" in _told(_sharded(tmp_path, {"a": part}))
+
+
+def test_a_name_in_an_index_cannot_move_the_cursor(tmp_path: Path) -> None:
+    told = _told(_sharded(tmp_path, {"\x1b[2Ka": "model-00001-of-00002.safetensors"}))
+    assert r"it says that \x1b[2Ka is in model-00001" in told
 
 
 def test_safetensors_load_no_framework(tmp_path: Path) -> None:

@@ -76,10 +76,10 @@ def test_what_a_program_puts_before_every_name_is_taken_off(tmp_path: Path) -> N
     assert _transfer(tmp_path, _arrays()).wrapper == ""
     told = _told(tmp_path, inner | {"loss.weight": np.ones(4)})
     assert "1 of the file that no rule takes:\n  loss.weight" in told
-    assert "net is under 'model', and they are beside it: `--under model` reads it alone" in told
+    assert "the weights of net are under 'model': `--under model` reads those alone" in told
     average = {f"ema.{name}": array for name, array in inner.items()}
     told = _told(tmp_path, average | {f"net._orig_mod.{name}": array for name, array in _arrays().items()})
-    assert "`--under ema.model` reads it alone" in told
+    assert "`--under ema.model` reads those alone" in told
     compiled = _transfer(tmp_path, {f"net._orig_mod.{name}": array for name, array in _arrays().items()})
     assert compiled.wrapper == "net._orig_mod."
     assert compiled.names == _transfer(tmp_path, _arrays()).names

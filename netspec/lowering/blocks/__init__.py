@@ -1,1 +1,1 @@
-"""One class or function for the instances of a block: what they share, what differs, and what that is called."""
+"""Sharing code between instances of a block: one class or function, with parameters for what differs between them."""

@@ -1,4 +1,4 @@
-"""Which units of a block's instance stand in the places of those of another one, the fullest."""
+"""Alignment of an instance of a block with the fullest one: which of its units takes which place."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from netspec.lowering.python.rewrite import rename
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """An instance, held against the fullest.
+    """An instance, aligned with the fullest one and with its variables renamed to those of the fullest.
 
     Attributes:
-        units: in each place of the fullest's; None where the instance has nothing there, and passes on what is read.
-            What they give is called as there.
-        results: the variables of its outputs, so called.
-        passed: by each variable that the fullest has and the instance has not, the one that is there instead.
-        sources: by each variable that several are merged into, and the instance has not, the one of those passed on.
+        units: the unit in each place of the fullest; None if the instance has none there and passes the input on.
+        results: the variables of its outputs.
+        passed: for each variable of the fullest that the instance lacks, the variable that it has instead.
+        sources: for the output of each merge that the instance lacks, the input that is passed on.
     """
 
     units: tuple[Unit | None, ...]
@@ -30,14 +29,14 @@ class Aligned:
 
 
 class Group:
-    """Instances that share their code.
+    """Instances that share their source.
 
     Attributes:
-        fullest: the one that has a unit in each place.
-        members: by position, the fullest first.
-        names: what is in each place, empty for nothing.
-        others: the form of each unit that some have in the place of another, by place and name.
-        sources: what is passed on where a unit that merges several is left out, by the variable of that.
+        fullest: the instance that has a unit in each place.
+        members: the aligned instances by index, the fullest first.
+        names: the names of the units in each place, with an empty one if an instance has none.
+        others: the form of each unit that differs by name from the fullest's, by place and name.
+        sources: for the output of each merge that an instance lacks, the input that is passed on.
     """
 
     def __init__(self, fullest: Draft) -> None:
@@ -49,102 +48,103 @@ class Group:
 
 
 def align(draft: Draft, fullest: Draft) -> Aligned | None:
-    """Put the units of an instance in the places of the fullest's; None where that cannot be.
+    """Assign the units of an instance to places of the fullest; None if that is impossible.
 
-    Units of one name belong together. Between those, an instance may have others that make no layer, each in the place
-    of one that makes none either (`relu` for `hard_swish`): the nearest in the block. What is left over is left out; of
-    what a unit that is left out would merge, that is passed on which is there.
+    Units of the same name match. Between matching units, a unit without layers may take the place of another one
+    without layers (`relu` of `hard_swish`), the nearest in the block. The instance lacks the units of all other places.
+    If it lacks a merge, it passes on the first of the merge's inputs that it has.
 
     >>> from netspec.lowering.blocks.known import Given
     >>> from netspec.lowering.python.source import Assign, Name, call
-    >>> def made(*names):
-    ...     reads = ["x", *names]
+    >>> def draft(*names):
+    ...     inputs = ["x", *names]
     ...     units = [
-    ...         Unit(own, (), (Assign(own, call(f"F.{own}", Name(read))),), (read, own))
-    ...         for own, read in zip(names, reads)
+    ...         Unit(name, (), (Assign(name, call(f"F.{name}", Name(read))),), (read, name))
+    ...         for name, read in zip(names, inputs)
     ...     ]
-    ...     return Draft(tuple(units), (reads[-1],), Given())
-    >>> found = align(made("norm", "tanh"), made("pad", "norm", "relu"))
-    >>> [unit and unit.name for unit in found.units], found.results
+    ...     return Draft(tuple(units), (inputs[-1],), Given())
+    >>> aligned = align(draft("norm", "tanh"), draft("pad", "norm", "relu"))
+    >>> [unit and unit.name for unit in aligned.units], aligned.results
     ([None, 'norm', 'tanh'], ('relu',))
-    >>> align(made("relu", "norm"), made("pad", "norm", "relu")) is None
+    >>> align(draft("relu", "norm"), draft("pad", "norm", "relu")) is None
     True
     """
     places = _places(draft.units, fullest.units, draft.given.order)
     if places is None:
         return None
     passed: dict[str, str] = {}
-    called: dict[str, str] = {}
+    renamed: dict[str, str] = {}  # variables of the instance → those of the fullest
     sources: dict[str, str] = {}
     units: list[Unit | None] = []
-    for own, unit in zip(places, fullest.units, strict=True):
-        if own is not None and own.name == unit.name:
-            units.append(_renamed(own, called))
+    for unit, model in zip(places, fullest.units, strict=True):
+        if unit is not None and unit.name == model.name:
+            units.append(_rename_run(unit, renamed))
             continue
-        if own is None and unit.merges is not None:
-            reads, target = unit.merges
-            source = sources[target] = next((read for read in reads if read not in passed), reads[0])
-        elif unit.passes is not None:
-            source, target = unit.passes
+        if unit is None and model.merges is not None:
+            inputs, target = model.merges
+            source = sources[target] = next((read for read in inputs if read not in passed), inputs[0])
+        elif model.passes is not None:
+            source, target = model.passes
         else:
             return None
-        if own is None:
+        if unit is None:
             passed[target] = passed.get(source, source)
             units.append(None)
             continue
-        assert own.passes is not None  # noqa: S101 # it stands for another
-        read, given = own.passes
-        if called.get(read, read) != passed.get(source, source):
+        assert unit.passes is not None  # noqa: S101 # else it could not take the place of another
+        read, output = unit.passes
+        if renamed.get(read, read) != passed.get(source, source):
             return None
-        called[given] = target
-        units.append(_renamed(own, called))
-    return Aligned(tuple(units), tuple(called.get(result, result) for result in draft.results), passed, sources)
+        renamed[output] = target
+        units.append(_rename_run(unit, renamed))
+    return Aligned(tuple(units), tuple(renamed.get(result, result) for result in draft.results), passed, sources)
 
 
-def _places(own: Sequence[Unit], fullest: Sequence[Unit], order: Sequence[str]) -> list[Unit | None] | None:
-    """The units in places; None where they are in another order, or where there is no place for one."""
+def _places(units: Sequence[Unit], fullest: Sequence[Unit], order: Sequence[str]) -> list[Unit | None] | None:
+    """The unit of an instance in each place; None if they are in another order, or one has no place."""
     known = {unit.name: place for place, unit in enumerate(fullest)}
-    found: list[Unit | None] = [None] * len(fullest)
-    others: list[Unit] = []
+    placed: list[Unit | None] = [None] * len(fullest)
+    unmatched: list[Unit] = []  # since the last matching unit
     start = 0
-    for unit in (*own, None):
+    for unit in (*units, None):
         place = known.get(unit.name) if unit else len(fullest)
         if place is None:
             assert unit is not None  # noqa: S101 # the end has a place
-            others.append(unit)
+            unmatched.append(unit)
             continue
-        if place < start or not _place_others(others, range(start, place), fullest, found, order):
+        if place < start or not _place_unmatched(unmatched, range(start, place), fullest, placed, order):
             return None
         if unit:
-            found[place] = unit
-        others, start = [], place + 1
-    return found
+            placed[place] = unit
+        unmatched, start = [], place + 1
+    return placed
 
 
-def _place_others(
-    others: Sequence[Unit], free: range, fullest: Sequence[Unit], found: list[Unit | None], order: Sequence[str]
+def _place_unmatched(
+    unmatched: Sequence[Unit], free: range, fullest: Sequence[Unit], placed: list[Unit | None], order: Sequence[str]
 ) -> bool:
-    """Put units in places of others, from the last; whether there is one for each."""
-    for left, unit in reversed([*enumerate(others)]):
-        fitting = [place for place in free[left:] if _may_stand_for(unit, fullest[place])]
+    """Assign units to free places, from the last to the first; return whether there is a place for each."""
+    for before, unit in reversed([*enumerate(unmatched)]):  # leave a place for each of the units `before` it
+        fitting = [place for place in free[before:] if _may_replace(unit, fullest[place])]
         if not fitting:
             return False
         nearest = min(reversed(fitting), key=lambda place: _distance(unit.name, fullest[place].name, order))
-        found[nearest] = unit
+        placed[nearest] = unit
         free = range(free.start, nearest)
     return True
 
 
-def _distance(own: str, other: str, order: Sequence[str]) -> float:
-    """How far layers are from one another in a block, if the spec tells."""
-    return abs(order.index(own) - order.index(other)) if {own, other} <= {*order} else math.inf
+def _distance(layer: str, other: str, order: Sequence[str]) -> float:
+    """How far apart two layers are in the block; infinite if the spec's order does not have both."""
+    return abs(order.index(layer) - order.index(other)) if {layer, other} <= {*order} else math.inf
 
 
-def _may_stand_for(own: Unit, unit: Unit) -> bool:
-    return own.passes is not None and unit.passes is not None and not own.setup and not unit.setup
+def _may_replace(unit: Unit, other: Unit) -> bool:
+    """Whether both units have one input and one output, and no layers."""
+    return unit.passes is not None and other.passes is not None and not unit.setup and not other.setup
 
 
-def _renamed(unit: Unit, called: Mapping[str, str]) -> Unit:
-    if not called:
+def _rename_run(unit: Unit, names: Mapping[str, str]) -> Unit:
+    if not names:
         return unit
-    return replace(unit, run=tuple(rename(statement, called) for statement in unit.run))
+    return replace(unit, run=tuple(rename(statement, names) for statement in unit.run))

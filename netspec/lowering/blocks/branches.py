@@ -1,4 +1,4 @@
-"""Branches of a block that some instances lack: what is passed on in place of a merge, and what then is not run."""
+"""Branches of a block that some instances lack: what replaces their merge, and which of their units are not run."""
 
 from __future__ import annotations
 
@@ -11,58 +11,61 @@ from netspec.lowering.python.source import Name
 
 
 def joined_in(fullest: Draft, sources: Mapping[str, str]) -> dict[str, str]:
-    """What may be called as what is passed on in its place, by its variable: nothing reads that one later.
+    """The outputs of merges that can share the variable of the input passed on in their place, with that input.
+
+    They can if nothing reads the input after the merge.
 
     Args:
         fullest: the instance that has all units.
-        sources: what is passed on where a merge is left out, by the variable of the merge.
+        sources: the input that is passed on where a merge is lacking, by the output of the merge.
     """
     joined = {}
     for place, unit in enumerate(fullest.units):
         target = unit.merges[1] if unit.merges else ""
-        later = {name for own in fullest.units[place + 1 :] for name in _read_by(own)}
-        if target in sources and sources[target] not in {*later, *fullest.results}:
+        read_later = {name for later in fullest.units[place + 1 :] for name in _inputs(later)}
+        if target in sources and sources[target] not in {*read_later, *fullest.results}:
             joined[target] = sources[target]
     return joined
 
 
 def idle_in(fullest: Draft, members: Sequence[Aligned], joined: Mapping[str, str]) -> set[int]:
-    """The places of units that give nothing where they are lacking, since what alone would read it is lacking too.
+    """The places of units whose output is not needed where they are lacking, for its only reader is lacking too.
 
-    So it is with a branch that is merged right after it: both stand under one condition.
+    These are the units of a branch that is merged right after it: branch and merge are under one condition.
     """
     units = fullest.units
-    lacks = [[member.units[place] is None for member in members] for place in range(len(units))]
+    lacking = [[member.units[place] is None for member in members] for place in range(len(units))]
     idle: set[int] = set()
     for place in range(len(units) - 2, -1, -1):
-        given = _given_by(units[place])
+        output = _output(units[place])
         merges = units[place + 1].merges
-        ends = merges is not None and joined.get(merges[1], given) != given  # it is merged into another
-        alone = [other for other, unit in enumerate(units) if given in _read_by(unit)] == [place + 1]
-        together = any(lacks[place]) and lacks[place] == lacks[place + 1]
-        if given and alone and together and (ends or place + 1 in idle) and given not in fullest.results:
+        merged = merges is not None and joined.get(merges[1], output) != output  # into another variable
+        sole = [other for other, unit in enumerate(units) if output in _inputs(unit)] == [place + 1]
+        together = any(lacking[place]) and lacking[place] == lacking[place + 1]
+        if output and sole and together and (merged or place + 1 in idle) and output not in fullest.results:
             idle.add(place)
     return idle
 
 
-def given_without(unit: Unit, sources: Mapping[str, str], *, idle: bool) -> Name | None:
-    """What stands for what a unit gives, in an instance without it; None where a layer that passes it on is run.
+def output_without(unit: Unit, sources: Mapping[str, str], *, idle: bool) -> Name | None:
+    """The variable that replaces the output of a unit in an instance without it; None if an identity layer is run.
 
-    Of a unit that is idle it is what was there before, if anything: nobody reads it.
+    For an idle unit it is the output itself, which keeps its value, if it has one: nothing reads it.
     """
     if idle:
-        return Name(_given_by(unit))
+        return Name(_output(unit))
     if unit.merges is not None:
-        reads, target = unit.merges
-        return Name(sources.get(target, reads[0]))
+        inputs, target = unit.merges
+        return Name(sources.get(target, inputs[0]))
     return Name(unit.passes[0]) if unit.passes is not None and not unit.setup else None
 
 
-def _given_by(unit: Unit) -> str:
-    """The variable that a unit gives; empty if it is not one."""
-    given = unit.passes or unit.merges
-    return given[1] if given else ""
+def _output(unit: Unit) -> str:
+    """The output variable of a unit; empty if it does not have exactly one."""
+    passed = unit.passes or unit.merges
+    return passed[1] if passed else ""
 
 
-def _read_by(unit: Unit) -> set[str]:
+def _inputs(unit: Unit) -> set[str]:
+    """The variables that a unit reads."""
     return {name for statement in unit.run for name in names_in(statement.value)}

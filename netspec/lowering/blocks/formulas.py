@@ -1,4 +1,4 @@
-"""What a block says by an expression, as an expression of source, and the value of that in an instance."""
+"""Expressions of the spec language, translated to emitted source and evaluated for an instance of a block."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from netspec.lowering.python.source import (
     Subscript,
 )
 
-UNKNOWN: Final = object()  # in place of a value that an instance does not have
-MOST: Final = 2**53  # of what is computed again here: the spec may never have computed what it says of a layer left out
+UNKNOWN: Final = object()  # the value of an expression that cannot be evaluated
+MOST: Final = 2**53  # operands beyond it give UNKNOWN: the spec may never have evaluated, and bounded, this expression
 COMPARISONS: Final[Mapping[type[ast.AST], str]] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
@@ -51,7 +51,7 @@ _COMPUTE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 @lru_cache(maxsize=1024)
 def read_formula(code: str) -> Expression | None:
-    """The expression over the names that the block sees; None where it is more than a number, or whole ones.
+    """Translate an expression of a block to source; None if it uses anything that source does not support.
 
     >>> read_formula("kernel_size // 2")
     Binary(operator='//', left=Name(path='kernel_size'), right=Literal(value=2))
@@ -75,7 +75,7 @@ def _translate(node: ast.expr) -> Expression | None:
         case ast.UnaryOp(op=ast.USub(), operand=inner) if value := _translate(inner):
             return Negative(value)
         case ast.BinOp(left=ast.Name(id=name), op=ast.Pow(), right=ast.Constant(value=2)):
-            return Binary("*", Name(name), Name(name))  # a power of whole numbers is none to TorchScript
+            return Binary("*", Name(name), Name(name))  # in TorchScript, int ** int is a float
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in ARITHMETIC:
             return _binary(ARITHMETIC[type(sign)], _translate(left), _translate(right))
         case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARISONS:
@@ -86,7 +86,7 @@ def _translate(node: ast.expr) -> Expression | None:
             return reduce(lambda left, right: _binary(word, left, right), parts[1:], parts[0])
         case ast.IfExp(body=body, test=test, orelse=orelse):
             parts = [_translate(part) for part in (body, test, orelse)]
-            return Conditional(*parts) if None not in parts else None  # type: ignore[arg-type] # none of them is
+            return Conditional(*parts) if None not in parts else None  # type: ignore[arg-type] # no part is None
     return None
 
 
@@ -95,7 +95,7 @@ def _binary(sign: str, left: Expression | None, right: Expression | None) -> Exp
 
 
 def value_in(expression: Expression, seen: Mapping[str, object]) -> Any:
-    """The value of an expression of `read_formula`, given those of the names; UNKNOWN where there is none."""
+    """Evaluate an expression of `read_formula`, given the values of names; UNKNOWN if it cannot be evaluated."""
     match expression:
         case Literal(value):
             return value
@@ -125,15 +125,12 @@ def value_in(expression: Expression, seen: Mapping[str, object]) -> Any:
 
 
 def _compute(sign: str, left: Any, right: Any) -> Any:
-    if (
-        sign in COMPARISONS.values()
-        and float in (type(left), type(right))
-        and {type(left), type(right)} <= {int, float}
-    ):
+    """Apply an operator: arithmetic to ints, comparisons to numbers, `==` and `!=` also to bools and strings."""
+    types = {type(left), type(right)}
+    if types == {int}:
+        if max(abs(left), abs(right)) > MOST or (sign == "//" and right == 0):
+            return UNKNOWN
         return _COMPUTE[sign](left, right)
-    if type(left) is not int or type(right) is not int or max(abs(left), abs(right)) > MOST:
-        same = sign in ("==", "!=") and type(left) is type(right) and type(left) in (bool, str, float)
-        return _COMPUTE[sign](left, right) if same else UNKNOWN
-    if sign == "//" and right == 0:
-        return UNKNOWN
-    return _COMPUTE[sign](left, right)
+    numbers = types <= {int, float} and sign in COMPARISONS.values()
+    equality = types in ({bool}, {str}) and sign in ("==", "!=")
+    return _COMPUTE[sign](left, right) if numbers or equality else UNKNOWN

@@ -1,11 +1,11 @@
-"""What kind of number a name means: none is named after one of another kind, which is equal by chance."""
+"""Kinds of numbers: a number is never named after one of another kind that happens to be equal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-# What specs and frameworks call the same kind of number; a name that is not here is a kind of its own.
+# The names that specs and frameworks give to each kind of number. Any other name is its own kind.
 _NAMES: Final[Mapping[str, str]] = {
     "channels": """channels in_channels out_channels in_features out_features num_features num_channels num_parameters
         embed_dim normalized_shape filters units""",
@@ -25,21 +25,21 @@ _NAMES: Final[Mapping[str, str]] = {
     "scale": "scale scale_factor",
 }
 _KINDS: Final = {name: kind for kind, names in _NAMES.items() for name in names.split()}
-# What a number without a name, an element of a shape, is never named after.
+# Kinds that are never sizes, and so never name an element of a shape.
 _NO_SIZES: Final = frozenset(
     {"kernel", "stride", "padding", "dilation", "rate", "epsilon", "bias", "affine", "momentum", "axes"}
 )
-# What may be as many as there are channels.
+# Kinds whose numbers may equal the number of channels, as in a depthwise convolution.
 _COUNTS: Final = frozenset({"groups", "heads"})
-# Of which one number stands for all axes, or sides.
+# Kinds for which one int stands for all axes or sides.
 PER_AXIS: Final = frozenset({"kernel", "stride", "padding", "dilation"})
 Kinds = frozenset[str]
-ANY: Final[Kinds] = frozenset()  # of a name of which nothing is known
-SIZE: Final = frozenset({"size"})  # of a number without a name
+ANY: Final[Kinds] = frozenset()  # the kinds of a name that nothing is known about
+SIZE: Final = frozenset({"size"})  # the kinds of a number without a name
 
 
 def kinds_of(name: str) -> frozenset[str]:
-    """The kind that a name alone tells.
+    """The kind of a number, judged by its name alone.
 
     >>> kinds_of("strides"), kinds_of("squeezed")
     (frozenset({'stride'}), frozenset({'squeezed'}))
@@ -48,12 +48,12 @@ def kinds_of(name: str) -> frozenset[str]:
 
 
 def is_known(name: str) -> bool:
-    """Whether a name tells a kind that others tell as well."""
+    """Whether a name is one of a kind with several names."""
     return name in _KINDS
 
 
 def may_name(named: frozenset[str], wanted: frozenset[str]) -> bool:
-    """Whether a name of these kinds may stand for a number of those.
+    """Whether a name of the kinds `named` may stand for a number of the kinds `wanted`.
 
     >>> may_name(kinds_of("filters"), kinds_of("out_channels")), may_name(kinds_of("count"), kinds_of("kernel_size"))
     (True, False)

@@ -1,4 +1,4 @@
-"""What is known of the numbers of a block's instances: what they were given, and what the spec computes from that."""
+"""What is known about the numbers of a block's instances: their arguments, and the spec's expressions over them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from netspec.lowering.python.source import (
     Subscript,
 )
 
-ABSENT: Final = object()  # in place of a value of an instance that does not have it
-Vector = tuple[Any, ...]
+ABSENT: Final = object()  # in place of the value of an instance that does not have it
+Vector = tuple[Any, ...]  # a value for each instance
 Hints = tuple[tuple[str, LiteralValue], ...]
 KindsWithin = Callable[[str, str], Kinds]
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an instance was given.
+    """The arguments of an instance.
 
     Attributes:
-        hints: numbers by name, first those that are to be preferred.
-        formulas: what its block says by expressions.
-        seen: the values of the names in those.
-        channels: the hint that says how many channels arrive, if any does.
-        others: those that say it of what the block receives besides.
-        received: the same hints, by the variables that hold what is received.
+        hints: numbers by name, preferred ones first.
+        formulas: the expressions in the block's definition.
+        seen: the values of the names in the formulas.
+        channels: the name of the hint with the channels of the first input, if there is one.
+        others: the names of the hints with the channels of further inputs.
+        received: the names of these hints by the variable of the input.
     """
 
     hints: Hints = ()
@@ -49,47 +49,48 @@ class Given:
     received: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def arriving(self) -> tuple[str, ...]:
-        """The hints that say how many channels arrive."""
+    def channel_hints(self) -> tuple[str, ...]:
+        """The names of the hints with the channels of inputs."""
         return (self.channels, *self.others) if self.channels else self.others
 
     @property
     def order(self) -> list[str]:
-        """The layers of the block of which it says something by an expression, `when` among those."""
+        """The layers that have formulas, in the order of the block."""
         return list(dict.fromkeys(formula.layer for formula in self.formulas))
 
     def pads(self, member: str) -> bool | None:
-        """Whether the spec pads a member, by an expression; None where it says nothing."""
+        """Whether a formula gives a member padding; None if there is no such formula."""
         for formula in self.formulas:
             if formula.layer == member and "padding" in kinds_of(formula.attribute):
-                stated = read_formula(formula.code)
-                value = UNKNOWN if stated is None else value_in(stated, self.seen)
+                expression = read_formula(formula.code)
+                value = UNKNOWN if expression is None else value_in(expression, self.seen)
                 return bool(value) if type(value) is int else None
         return None
 
 
 class Known:
-    """What the instances of a block were given, by the names that source has for it, and what the spec says with those.
+    """The arguments of a block's instances by their names in source, and the spec's expressions over those names.
 
     Attributes:
-        vectors: the values of all instances, by name.
-        kinds: what kinds of number a name may stand for.
-        called: the name in source, by the spec's own.
-        sources: what the spec computes a name from when nothing is given for it, as it is in all instances.
-        defaults: the number that the spec takes for a name when nothing is given for it.
-        said: what the spec says of each layer, and of what kinds.
-        loose: names that the spec computes when nothing is given for them, and some instances are given otherwise.
+        input_channels: the name of the channels of the first input; empty if there is none.
+        vectors: the values in all instances, by name.
+        kinds: the kinds of number that each name may stand for.
+        source_names: the name in source of each name in the spec.
+        sources: the default expressions of names that have the default value in all instances.
+        defaults: the default values of names, where they are numbers.
+        expressions: the spec's expressions for each layer, with the kinds of the attributes.
+        loose: names with a default expression that have another value in some instances.
     """
 
     def __init__(self, given: Sequence[Given], reserved: Collection[str], kinds_within: KindsWithin) -> None:
         self._given = given
-        self.arriving = ""  # what the channels that arrive are called
+        self.input_channels = ""
         self.vectors: dict[str, Vector] = {}
         self.kinds: dict[str, Kinds] = {}
-        self.called: dict[str, str] = {}
+        self.source_names: dict[str, str] = {}
         self.sources: dict[str, Expression] = {}
         self.defaults: dict[str, LiteralValue] = {}
-        self.said: dict[str, list[tuple[Kinds, Expression]]] = {}
+        self.expressions: dict[str, list[tuple[Kinds, Expression]]] = {}
         self.loose: set[str] = set()
         formulas = given[0].formulas
         kinds = {
@@ -98,49 +99,49 @@ class Known:
             if formula.layer
         }
         for name, vector in _varying(given, kinds).items():
-            own = name
-            while own in reserved or own in self.vectors:
-                own += "_"
-            self.called[name], self.vectors[own] = own, vector
-            self.kinds[own] = _kinds_of_hint(name, kinds, given[0].arriving)
-        self.arriving = self.called.get(given[0].channels, "")
+            source_name = name
+            while source_name in reserved or source_name in self.vectors:
+                source_name += "_"
+            self.source_names[name], self.vectors[source_name] = source_name, vector
+            self.kinds[source_name] = _kinds_of_hint(name, kinds, given[0].channel_hints)
+        self.input_channels = self.source_names.get(given[0].channels, "")
         for formula in formulas:
-            if not formula.layer and formula.attribute in self.called:
-                stated = read_formula(formula.code)
-                if isinstance(stated, Literal):
-                    self.defaults[self.called[formula.attribute]] = stated.value
+            if not formula.layer and formula.attribute in self.source_names:
+                default = read_formula(formula.code)
+                if isinstance(default, Literal):
+                    self.defaults[self.source_names[formula.attribute]] = default.value
                 else:
-                    self._derive(formula.attribute, stated)
-        self.arriving = self.arriving or self._same_channels()
+                    self._derive(formula.attribute, default)
+        self.input_channels = self.input_channels or self._same_channels()
         for formula, kind in kinds.items():
             if expression := self._resolve(read_formula(formula.code)):
-                self.said.setdefault(formula.layer, []).append((kind, self._simple(expression)))
+                self.expressions.setdefault(formula.layer, []).append((kind, self._simplified(expression)))
 
     def _same_channels(self) -> str:
-        """What the channels that arrive are called if a parameter of the spec tells them as well; else empty."""
-        arriving = tuple(dict(given.hints).get(given.channels) for given in self._given)
+        """The name of a parameter that equals the channels of the first input in all instances; empty if none does."""
+        channels = tuple(dict(given.hints).get(given.channels) for given in self._given)
         fitting = (name for name in self.vectors if "channels" in (self.kinds[name] or {"channels"}))
-        return next((name for name in fitting if self.vectors[name] == arriving), "")
+        return next((name for name in fitting if self.vectors[name] == channels), "")
 
     def _derive(self, name: str, default: Expression | None) -> None:
-        """Compute a hint from others, where the spec does so; what is then no more than another is called like that."""
-        own, source = self.called[name], self._resolve(default)
-        if source is None or not names_of(source) or own in names_of(source):
+        """Compute a hint by its default expression, if all instances have that value; merge it with an equal name."""
+        source_name, source = self.source_names[name], self._resolve(default)
+        if source is None or not names_of(source) or source_name in names_of(source):
             return
-        if self.vector(source) != self.vectors[own]:
-            self.loose.add(own)
+        if self.vector(source) != self.vectors[source_name]:
+            self.loose.add(source_name)
             return
-        source = self._simple(source)
+        source = self._simplified(source)
         if isinstance(source, Name):
-            self.called[name] = source.path
-            del self.vectors[own]
+            self.source_names[name] = source.path
+            del self.vectors[source_name]
         else:
-            self.sources[own] = source
+            self.sources[source_name] = source
 
-    def _simple(self, expression: Expression) -> Expression:
-        """The expression, or the same number said with less: `width` for `width * 64 // 64`."""
+    def _simplified(self, expression: Expression) -> Expression:
+        """An expression over one name as that name or a multiple, if equal: `width` for `width * 64 // 64`."""
         names = {*names_of(expression)}
-        if len(names) != 1 or isinstance(expression, Name) or all(_is_plain(own) for own in children_of(expression)):
+        if len(names) != 1 or isinstance(expression, Name) or all(map(_is_plain, children_of(expression))):
             return expression
         (name,) = names
         vector = self.vector(expression)
@@ -151,20 +152,20 @@ class Known:
         )
 
     def is_loose(self, expression: Expression) -> bool:
-        """Whether an expression hangs on a name that is loose: who calls the class would have to compute that."""
+        """Whether an expression depends on a loose name, so that callers of the class would have to compute it."""
         return any(
             name in self.loose or (name in self.sources and self.is_loose(self.sources[name]))
             for name in names_of(expression)
         )
 
     def vector(self, expression: Expression) -> Vector:
-        """The values of an expression over what is known."""
+        """The values of an expression over known names, in all instances."""
         names = names_of(expression)
         rows = [{name: self.vectors[name][index] for name in names} for index in range(len(self._given))]
         return tuple(value_in(expression, row) for row in rows)
 
     def _resolve(self, expression: Expression | None) -> Expression | None:
-        """What the spec says, over hints and numbers; None where it needs more than those."""
+        """A formula with constants and names of `vectors` in place of the spec's names; None if it needs others."""
         if expression is None:
             return None
         values = [value_in(expression, given.seen) for given in self._given]
@@ -174,54 +175,59 @@ class Known:
         if isinstance(expression, Name | Attribute | Subscript):
             return self._resolve_name(expression, tuple(values))
         if isinstance(expression, Conditional) and isinstance(test := self._resolve(expression.test), Literal):
-            return self._resolve(expression.value if test.value else expression.otherwise)  # as it is in all instances
-        inner = [self._resolve(child) for child in children_of(expression)]
+            return self._resolve(expression.value if test.value else expression.otherwise)  # the same in all instances
+        children = [self._resolve(child) for child in children_of(expression)]
+        resolved = [child for child in children if child is not None]
+        if not resolved or len(resolved) < len(children):
+            return None
         if isinstance(expression, Binary) and expression.operator in LOGIC:
-            # What holds, or does not, in all instances says nothing: what it comes to does not hang on it.
-            inner = [child for child in inner if not isinstance(child, Literal)] if None not in inner else []
-            return (
-                inner[0] if len(inner) == 1 else with_children(expression, [c for c in inner if c]) if inner else None
-            )
-        return with_children(expression, [child for child in inner if child]) if inner and all(inner) else None
+            # An operand that is constant over all instances does not decide, for the result varies: leave it out.
+            resolved = [child for child in resolved if not isinstance(child, Literal)]
+            if len(resolved) < len(children):
+                return resolved[0] if resolved else None
+        return with_children(expression, resolved)
 
     def _resolve_name(self, expression: Name | Attribute | Subscript, values: Vector) -> Expression | None:
-        own = self.called.get(expression.path, "") if isinstance(expression, Name) else ""
-        others = (self.called.get(name, "") for name in self._given[0].others)
-        known = (name for name in (own, self.arriving, *others) if name)
-        return next((Name(name) for name in known if self.vectors.get(name) == values), None)
+        """The known name with these values: the name itself, or one of the channels of inputs."""
+        source_name = self.source_names.get(expression.path, "") if isinstance(expression, Name) else ""
+        others = (self.source_names.get(name, "") for name in self._given[0].others)
+        candidates = (name for name in (source_name, self.input_channels, *others) if name)
+        return next((Name(name) for name in candidates if self.vectors.get(name) == values), None)
 
 
 def _varying(given: Sequence[Given], kinds: Mapping[Formula, Kinds]) -> dict[str, Vector]:
-    """The names that all have for numbers, where those differ; of channels that arrive, if no other name tells them."""
-    by_name = [dict(own.hints) for own in given]
-    found: dict[str, Vector] = {}
-    for name in by_name[0]:
-        if not all(name in own for own in by_name):
+    """The hints that differ between instances; channels of an input only if no other hint equals them."""
+    rows = [dict(each.hints) for each in given]
+    channel_hints = given[0].channel_hints
+    varying: dict[str, Vector] = {}
+    for name in rows[0]:
+        if not all(name in row for row in rows):
             continue
-        vector = tuple(own[name] for own in by_name)
+        vector = tuple(row[name] for row in rows)
         if all(is_same(value, vector[0]) for value in vector):
             continue
-        arriving = given[0].arriving
-        known = [own for k, own in found.items() if "channels" in (_kinds_of_hint(k, kinds, arriving) or {"channels"})]
-        if name not in arriving or vector not in known:
-            found[name] = vector
-    return found
+        known = [
+            v for k, v in varying.items() if "channels" in (_kinds_of_hint(k, kinds, channel_hints) or {"channels"})
+        ]
+        if name not in channel_hints or vector not in known:
+            varying[name] = vector
+    return varying
 
 
-def _kinds_of_hint(name: str, kinds: Mapping[Formula, Kinds], arriving: Collection[str] = ()) -> Kinds:
-    """What the spec uses a parameter for: as it is, else in expressions; by its name where it uses it for nothing."""
-    if name in arriving:
+def _kinds_of_hint(name: str, kinds: Mapping[Formula, Kinds], channel_hints: Collection[str] = ()) -> Kinds:
+    """The kinds of the attributes that a hint is used for, alone or else in expressions; by its name if unused."""
+    if name in channel_hints:
         return kinds_of("channels")
-    numbers = {formula: own for formula, own in kinds.items() if formula.attribute != "when"}
-    whole = [own for formula, own in numbers.items() if formula.code == name]
-    within = whole or [own for formula, own in numbers.items() if name in names_of(read_formula(formula.code))]
-    if within:
-        return frozenset().union(*within)
+    numbers = {formula: kind for formula, kind in kinds.items() if formula.attribute != "when"}
+    alone = [kind for formula, kind in numbers.items() if formula.code == name]
+    used = alone or [kind for formula, kind in numbers.items() if name in names_of(read_formula(formula.code))]
+    if used:
+        return frozenset().union(*used)
     return kinds_of(name) if is_known(name) else ANY
 
 
 def names_of(expression: Expression | None) -> list[str]:
-    """The names that an expression reads."""
+    """The names that an expression reads; none if it is None."""
     return [] if expression is None else list(names_in(expression))
 
 
@@ -230,19 +236,19 @@ def _is_plain(expression: Expression) -> bool:
 
 
 def is_same(value: object, other: object) -> bool:
-    """Whether two values are one, types and all: True is not 1."""
+    """Whether two values are equal and of the same type: True is not 1."""
     if isinstance(value, tuple) and isinstance(other, tuple):
         return len(value) == len(other) and all(map(is_same, value, other))
     return type(value) is type(other) and value == other
 
 
 def agree(values: Vector, vector: Vector) -> bool:
-    """Whether the values are those of a vector, types and all, wherever there is one."""
+    """Whether the values equal those of a vector, types included, in all instances that have one."""
     return all(a is ABSENT or is_same(a, b) for a, b in zip(values, vector, strict=True))
 
 
 def multiple_of(values: Vector, expression: Expression, vector: Vector) -> Expression | None:
-    """The values as a multiple of what an expression gives, or a whole part of it: `width * 4`, `width // 4`."""
+    """The values as a multiple or a fraction of an expression, which has the values of `vector`: `width * 4`."""
     pairs = [(a, b) for a, b in zip(values, vector, strict=True) if a is not ABSENT]
     if not pairs or not all(type(a) is int and type(b) is int and a > 0 and b > 0 for a, b in pairs):
         return None

@@ -1,7 +1,8 @@
-"""The parameters of a class or function that several instances share, named after what gives their values.
+"""The parameters of a class or function that several instances of a block share, and how they are named.
 
-A number is named after what the spec says of its layer, if that gives it in every instance; else after something of the
-same kind that is equal, or of which it is a multiple: channels after channels, a stride after a stride.
+A number that differs between instances becomes the spec's expression for it, if that gives its value in every instance;
+else a known name of the same kind that is equal or of which it is a multiple (channels by channels, a stride by a
+stride); else a new parameter.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.source import Binary, Call, Expression, Literal, LiteralValue, Name, Repeated, TupleOf
 
-_GIVEN: Final = ("out_channels", "out_features", "filters", "units")
-_SPOKEN: Final = {"p": "rate", "target_shape": "shape"}  # what an argument is called where its function does not stand
+_OUTPUT_CHANNELS: Final = ("out_channels", "out_features", "filters", "units")
+_CLEARER: Final = {"p": "rate", "target_shape": "shape"}  # parameter names for arguments that are unclear by themselves
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of a class or function; `default` is None for one that has to be given."""
+    """A parameter of a class or function, with its value in each instance; `default` is None if it is required."""
 
     name: str
     values: Vector
@@ -42,7 +43,7 @@ class Parameter:
 
     @property
     def annotation(self) -> str:
-        """Its type, as source has it."""
+        """The type annotation that covers the values and the default."""
         kinds = {_annotation(value) for value in (*self.values, *([] if self.default is None else [self.default]))}
         if kinds == {"int", "float"}:
             return "float"
@@ -50,18 +51,19 @@ class Parameter:
 
 
 def _annotation(value: object) -> str:
+    """The type annotation of a value."""
     if isinstance(value, tuple):
         return f"tuple[{', '.join(_annotation(item) for item in value)}]"
     return "None" if value is None else type(value).__name__
 
 
 class ParameterNaming:
-    """The parameters that instances need, named after what gives their values, if anything does.
+    """Finds expressions for the numbers in which instances differ, and collects the parameters that these use.
 
     Args:
-        given: to each instance.
+        given: the arguments of each instance.
         reserved: names that no parameter may have.
-        kinds_within: the kinds of what a member, given its name, is told by an attribute.
+        kinds_within: returns the kinds of an attribute of a member, given both names.
     """
 
     def __init__(
@@ -73,69 +75,73 @@ class ParameterNaming:
         self._known = Known(given, reserved, kinds_within)
         self._received = given[0].received
         self._reserved = reserved
-        self._values: dict[str, Vector] = {}
+        self._values: dict[str, Vector] = {}  # of the parameters
         self._kinds = dict(self._known.kinds)
-        self._defaults: dict[str, list[LiteralValue]] = {}
-        self._flags: dict[str, Vector] = {}  # what says whether members are there
+        self._defaults: dict[str, list[LiteralValue]] = {}  # of the arguments that each parameter is passed for
+        self._flags: dict[str, Vector] = {}  # the names that say whether members are present, and their values
         self._computed: dict[str, Expression] = {}
 
     def parameters(self) -> tuple[Parameter, ...]:
-        """Those that have to be given first; of those the channels that arrive, and then in the order of the spec."""
-        found = [Parameter(name, own, self._default(name), self._kinds[name]) for name, own in self._values.items()]
-        first = self._known.arriving
-        stated = [name for name in self._known.vectors if name in self._values]
+        """The parameters: required ones first, the channels of the input before others, then in the spec's order."""
+        parameters = [Parameter(name, v, self._default(name), self._kinds[name]) for name, v in self._values.items()]
+        first = self._known.input_channels
+        of_spec = [name for name in self._known.vectors if name in self._values]
 
-        def order(own: Parameter) -> tuple[bool, bool, bool, int]:
-            position = stated.index(own.name) if own.name in stated else len(stated)
-            return own.default is not None, own.name != first, isinstance(own.default, bool), position
+        def order(parameter: Parameter) -> tuple[bool, bool, bool, int]:
+            name, default = parameter.name, parameter.default
+            position = of_spec.index(name) if name in of_spec else len(of_spec)
+            return default is not None, name != first, isinstance(default, bool), position
 
-        return tuple(sorted(found, key=order))
+        return tuple(sorted(parameters, key=order))
 
     def _default(self, name: str) -> LiteralValue:
-        """The spec's own default, else that of the arguments that a parameter is given for, if it is one."""
+        """The spec's default of a parameter, else the common default of the arguments that it is passed for."""
         if name in self._known.defaults:
             return self._known.defaults[name]
         defaults = self._defaults[name]
         default = defaults[0] if all(d == defaults[0] for d in defaults) else None
         values = self._values[name]
         if isinstance(default, bool) and name in self._flags:
-            return max((False, True), key=values.count)  # what most instances would say
+            return max((False, True), key=values.count)  # the most frequent value
         if default is not None and default not in values:
-            default = max(dict.fromkeys(values), key=values.count)  # so too where none would say the argument's own
+            default = max(dict.fromkeys(values), key=values.count)  # no instance has the argument's default
         if default is None and all(isinstance(value, bool) for value in values):
-            return False  # a switch is said by its name, and where it is on
+            return False  # an instance passes a switch by keyword, to turn it on
         return default
 
     def computed(self) -> tuple[tuple[str, Expression], ...]:
-        """What is computed from parameters before anything else, by name, each from those before."""
+        """Names that are computed first, with their expressions over parameters and earlier names."""
         return tuple(self._computed.items())
 
     def repeats_none(self, value: Expression, lacking: Sequence[bool]) -> bool:
-        """Whether something is repeated, and not once where it is lacking: that need not be said."""
+        """Whether a value is repeated 0 times in the instances that lack it, so that it needs no condition."""
         inner = value.args[0] if isinstance(value, Call) and len(value.args) == 1 else value
         if not isinstance(inner, Repeated) or not set(names_of(inner.number)) <= set(self._known.vectors):
             return False
         counts = self._known.vector(inner.number)
-        return any(lacking) and all(count == 0 for count, none in zip(counts, lacking, strict=True) if none)
+        return any(lacking) and all(count == 0 for count, lacks in zip(counts, lacking, strict=True) if lacks)
 
-    def received_by(self, read: Collection[str]) -> str:
-        """The hint of the channels that a member receives which reads these variables; empty of what is made within."""
-        hints = [hint for variable, hint in self._received.items() if variable in read]
+    def input_channels(self, variables: Collection[str]) -> str:
+        """The hint with the channels of the block's only input among these variables; empty if there is not one."""
+        hints = [hint for variable, hint in self._received.items() if variable in variables]
         return hints[0] if len(hints) == 1 else ""
 
-    def is_said(self, member: str, values: Vector) -> bool:
-        """Whether the spec's condition says whether a member is there."""
+    def has_condition(self, member: str, values: Vector) -> bool:
+        """Whether the spec has a condition for the presence of a member that gives these values."""
         return self._condition(member, values) is not None
 
     def flag(self, member: str, values: Vector, pads: str = "") -> Expression:
-        """What says whether a member is there: the spec's condition, or a parameter, one for all that go together.
+        """The condition under which a member is present: the spec's, or a parameter that members may share.
 
-        The padding of a member is there where it is more than 0, and that is said as the spec does.
+        Args:
+            member: the member's name.
+            values: whether each instance has the member.
+            pads: the member that it pads for, if that is all it does. It is then present if that padding is above 0.
         """
-        for kinds, padding in self._known.said.get(pads, ()):
+        for kinds, padding in self._known.expressions.get(pads, ()):
             if "padding" in kinds and tuple(map(bool, self._known.vector(padding))) == values:
                 return self._commit(Binary(">", padding, Literal(0)), None)
-        for kinds, count in self._known.said.get(member, ()):
+        for kinds, count in self._known.expressions.get(member, ()):
             if "repeat" in kinds and tuple(type(n) is int and n > 0 for n in self._known.vector(count)) == values:
                 least = count.right if isinstance(count, Binary) and count.operator == "-" else None
                 if isinstance(count, Binary) and isinstance(least, Literal):
@@ -149,111 +155,112 @@ class ParameterNaming:
             if not isinstance(condition, Binary) or condition.operator not in LOGIC:
                 return self._commit(condition, False)
             if not known:
-                self._computed[name] = self._commit(condition, None)  # said once, and called by what it tells
+                self._computed[name] = self._commit(condition, None)  # a long condition gets a name
         self._flags[name] = values
         return Name(name) if name in self._computed else self._use(name, values, False, kinds_of("when"))
 
     def _condition(self, member: str, values: Vector) -> Expression | None:
-        """What the spec says of when a member is there, if that is what it comes to."""
-        for kinds, expression in self._known.said.get(member, ()):
-            changed = isinstance(expression, Name) and expression.path not in {*self._known.called, *self._values}
-            if "when" in kinds and self._known.vector(expression) == values and not changed:
+        """The spec's condition for the presence of a member, if it gives these values."""
+        for kinds, expression in self._known.expressions.get(member, ()):
+            renamed = isinstance(expression, Name) and expression.path not in {*self._known.source_names, *self._values}
+            if "when" in kinds and self._known.vector(expression) == values and not renamed:
                 return expression
         return None
 
     def parameter(self, values: Vector, place: Place) -> Expression:
-        """What gives these values: what is known, or a tuple of that, or a new parameter."""
-        if found := self._find(values, place):
-            return self._commit(found, place.default)
-        if found := self._elements(values, place):
-            return self._commit(found, None)
+        """An expression with these values: of known names, a tuple of such expressions, or a new parameter."""
+        if expression := self._find(values, place):
+            return self._commit(expression, place.default)
+        if expression := self._elements(values, place):
+            return self._commit(expression, None)
         known = {**self._known.vectors, **self._values}
         some = next(value for value in values if value is not ABSENT)
         values = tuple(some if value is ABSENT else value for value in values)
-        role = _SPOKEN.get(place.role, place.role)
+        role = _CLEARER.get(place.role, place.role)
         wanted = role if role != "size" and role not in known else f"{place.owner}_{role}"
         return self._use(self._free(wanted), values, place.default, place.kinds)
 
-    def said(self, values: Vector, place: Place) -> Expression | None:
-        """What the spec says of a number that is the same wherever it is at all, if its names are used already."""
-        arriving = place.role not in _GIVEN  # how many channels a layer gives is its own
-        found = self._find_received(values, place) or self._find_said(values, place)
-        found = found or (self._find_arriving(values, place) if arriving else None)
-        found = found or self._elements(values, place)
-        names = names_of(found)
-        return found if names and all(name in self._values or name in self._computed for name in names) else None
+    def spec_expression(self, values: Vector, place: Place) -> Expression | None:
+        """The spec's expression for a number that is equal in all instances that have it; None if it uses new names."""
+        expression = self._find_input_channels(values, place) or self._find_in_member(values, place)
+        if place.role not in _OUTPUT_CHANNELS:
+            expression = expression or self._find_first_channels(values, place)
+        expression = expression or self._elements(values, place)
+        names = names_of(expression)
+        return expression if names and all(name in self._values or name in self._computed for name in names) else None
 
     def _find(self, values: Vector, place: Place) -> Expression | None:
-        """The expression that gives these values and has a reason to."""
-        if received := self._find_received(values, place):
+        """The best expression of known names with these values; None if there is none."""
+        if received := self._find_input_channels(values, place):
             return received
-        said = self._find_said(values, place)
-        if isinstance(said, Name):
-            return said
+        stated = self._find_in_member(values, place)
+        if isinstance(stated, Name):
+            return stated
         known = {**self._known.vectors, **self._values}
         fitting = [name for name in known if may_name(self._kinds[name], place.kinds)]
         if equal := next((name for name in fitting if agree(values, known[name])), ""):
             return Name(equal)
-        if said := said or self._find_elsewhere(values, place):
-            return said
+        if stated := stated or self._find_in_others(values, place):
+            return stated
         scaled = (multiple_of(values, Name(name), known[name]) for name in fitting if self._scales(name, place))
         guesses = (*scaled, *self._multiples(values, place), *self._halves(values, place))
-        return next((found for found in guesses if found is not None), None)
+        return next((expression for expression in guesses if expression is not None), None)
 
     def _halves(self, values: Vector, place: Place) -> Iterator[Expression]:
-        """Half of the member's own kernel, as a padding by which a map keeps its size."""
-        for kinds, kernel in self._known.said.get(place.member, ()) if "padding" in place.kinds else ():
+        """Half of the member's kernel, for a padding that keeps the size of the map."""
+        for kinds, kernel in self._known.expressions.get(place.member, ()) if "padding" in place.kinds else ():
             vector = self._known.vector(kernel)
-            whole = "kernel" in kinds and bool(names_of(kernel)) and all(type(size) is int for size in vector)
-            if whole and agree(values, tuple(size // 2 for size in vector)):
+            is_size = "kernel" in kinds and bool(names_of(kernel)) and all(type(size) is int for size in vector)
+            if is_size and agree(values, tuple(size // 2 for size in vector)):
                 yield Binary("//", kernel, Literal(2))
 
     def _multiples(self, values: Vector, place: Place) -> Iterator[Expression | None]:
-        """Of what the spec says of channels: as many as two layers give that are concatenated."""
+        """Multiples of the spec's channels, such as those of two concatenated layers."""
         if "channels" in place.kinds:
-            for kinds, expression in (said for member in self._known.said.values() for said in member):
-                if "channels" in kinds and names_of(expression):
-                    yield multiple_of(values, expression, self._known.vector(expression))
+            for expression in self._channel_expressions():
+                yield multiple_of(values, expression, self._known.vector(expression))
 
     def _scales(self, name: str, place: Place) -> bool:
-        """Whether a multiple of one number may stand for another: where both are channels."""
-        named = self._kinds[name]
+        """Whether a multiple of a name may stand for a number: both have to be channels."""
+        kinds = self._kinds[name]
         return (
             name in self._known.vectors
-            and (named == ANY or "channels" in named)
+            and (kinds == ANY or "channels" in kinds)
             and bool(place.kinds & {"channels", "size"})
         )
 
-    def _find_said(self, values: Vector, place: Place) -> Expression | None:
-        """What the spec says of the member, by an attribute of the same kind, with these values."""
-        for kinds, expression in self._known.said.get(place.member, ()):
+    def _find_in_member(self, values: Vector, place: Place) -> Expression | None:
+        """The spec's expression for an attribute of the member, of the same kind and with these values."""
+        for kinds, expression in self._known.expressions.get(place.member, ()):
             if may_name(kinds, place.kinds) and "when" not in kinds and agree(values, self._known.vector(expression)):
                 return expression
         return None
 
-    def _find_received(self, values: Vector, place: Place) -> Expression | None:
-        """The channels of what the block receives, where the member receives that."""
-        own = self._known.called.get(place.arriving, "")
-        fits = own in self._known.vectors and "channels" in place.kinds and place.role not in _GIVEN
-        return Name(own) if fits and agree(values, self._known.vectors[own]) else None
+    def _find_input_channels(self, values: Vector, place: Place) -> Expression | None:
+        """The name of the channels of the block's input that the member reads, if it has these values."""
+        name = self._known.source_names.get(place.input_channels, "")
+        fits = name in self._known.vectors and "channels" in place.kinds and place.role not in _OUTPUT_CHANNELS
+        return Name(name) if fits and agree(values, self._known.vectors[name]) else None
 
-    def _find_arriving(self, values: Vector, place: Place) -> Expression | None:
-        """The channels that arrive at the block, or else those that another member is said to give."""
-        first = self._known.arriving
+    def _find_first_channels(self, values: Vector, place: Place) -> Expression | None:
+        """The name of the channels of the block's first input, else the spec's channels of another member."""
+        first = self._known.input_channels
         if first and "channels" in place.kinds and agree(values, self._known.vectors[first]):
             return Name(first)
-        return self._find_elsewhere(values, place)
+        return self._find_in_others(values, place)
 
-    def _find_elsewhere(self, values: Vector, place: Place) -> Expression | None:
-        """What the spec says of another member: a layer has as many channels as the one before gives."""
-        if "channels" in place.kinds:
-            for kinds, expression in (said for member in self._known.said.values() for said in member):
-                if "channels" in kinds and names_of(expression) and agree(values, self._known.vector(expression)):
-                    return expression
-        return None
+    def _find_in_others(self, values: Vector, place: Place) -> Expression | None:
+        """The spec's channels of another member, for a layer has the channels of the one before."""
+        candidates = self._channel_expressions() if "channels" in place.kinds else ()
+        return next((each for each in candidates if agree(values, self._known.vector(each))), None)
+
+    def _channel_expressions(self) -> Iterator[Expression]:
+        """The spec's expressions for channels of any member."""
+        for attributes in self._known.expressions.values():
+            yield from (each for kinds, each in attributes if "channels" in kinds and names_of(each))
 
     def _elements(self, values: Vector, place: Place) -> TupleOf | None:
-        """Tuples element by element, `(in_channels, 1, 1)`; nothing where one of them is not known."""
+        """A tuple with an expression for each element, `(in_channels, 1, 1)`; None if one of them is not expression."""
         if place.kinds & PER_AXIS:
             values = spread(values)
         present = [value for value in values if value is not ABSENT]
@@ -262,27 +269,28 @@ class ParameterNaming:
         elements: list[Expression] = []
         for index in range(len(present[0])):
             column = tuple(v if v is ABSENT else v[index] for v in values)
-            found = self._element(column, place)
-            if found is None:
+            expression = self._element(column, place)
+            if expression is None:
                 return None
-            elements.append(found)
-        whole = TupleOf(tuple(elements))
-        return whole if names_of(whole) and not self._known.is_loose(whole) else None
+            elements.append(expression)
+        together = TupleOf(tuple(elements))
+        return together if names_of(together) and not self._known.is_loose(together) else None
 
     def _element(self, column: Vector, place: Place) -> Expression | None:
         present = [value for value in column if value is not ABSENT]
         if all(is_same(value, present[0]) for value in present):
-            return (self.said(column, place) if len(present) < len(column) else None) or Literal(present[0])
+            return (self.spec_expression(column, place) if len(present) < len(column) else None) or Literal(present[0])
         return self._find(column, place) or self._elements(column, place)
 
     def _commit(self, expression: Expression, default: LiteralValue) -> Expression:
-        """The expression, its names in use from now on."""
+        """Mark the names of an expression as used, and return it."""
         for name in names_of(expression):
             vector = self._values.get(name, self._known.vectors.get(name, ()))
             self._use(name, vector, default if isinstance(expression, Name) else None, self._kinds[name])
         return expression
 
     def _use(self, name: str, values: Vector, default: LiteralValue, kinds: Kinds) -> Name:
+        """Mark a name as used: it is computed, or else becomes a parameter."""
         if name in self._computed or self._compute(name):
             return Name(name)
         self._values.setdefault(name, values)
@@ -291,7 +299,7 @@ class ParameterNaming:
         return Name(name)
 
     def _compute(self, name: str) -> bool:
-        """Let a hint be computed before all else, where it is one that is."""
+        """Add a name to the computed ones, if its value is the spec's default in all instances."""
         source = self._known.sources.get(name)
         if source is None:
             return False
@@ -300,7 +308,7 @@ class ParameterNaming:
         return True
 
     def _free(self, wanted: str) -> str:
-        """The name, or where another parameter has it, with a number behind it."""
+        """The name, with a number appended if it is taken."""
         while wanted in self._reserved:
             wanted += "_"
         taken = {*self._reserved, *self._values, *self._computed, *self._known.vectors}

@@ -1,7 +1,7 @@
-"""A graph as the tree of parts that emitted source keeps: the network, stacks in it, and instances of blocks.
+"""The structure of emitted source as a tree of parts: the network, stacks, and instances of blocks.
 
-The tree is read off the nodes as they stand. A scope whose nodes are not together any more, because a pass moved some
-of them, is no part: what was in it stands in what is around it, and computes the same.
+The tree is derived from the scopes of the nodes. A scope whose nodes are no longer consecutive, because a pass moved
+some of them, is no part: its nodes become members of the part around it, which computes the same.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from netspec.graph.scopes import ancestors
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Nodes that stand together, and parts within.
+    """A run of consecutive nodes that emitted source keeps together, with nested parts.
 
     Attributes:
-        scope: what it is; None of the network itself.
-        name: what it is called where it stands.
-        members: in order.
-        inputs: the values from outside that it reads: as its block receives them, or in the order of reading.
-        outputs: the values of it that are read outside; of a block those that it says it gives, in its order, first.
+        scope: the scope of its nodes; None for the network itself.
+        name: its name within the part around it.
+        members: its nodes and nested parts, in order.
+        inputs: the values from outside that it reads, in the order of the block's inputs, else of reading.
+        outputs: the values that are read outside; first those that the block declares, in its order.
     """
 
     scope: Scope | None
@@ -35,12 +35,12 @@ class Part:
 
     @property
     def path(self) -> str:
-        """Its path; empty of the network itself."""
+        """The path of its scope; empty for the network itself."""
         return self.scope.path if self.scope else ""
 
     @property
     def block(self) -> str:
-        """The block that it is an instance of; empty of a stack, and of the network."""
+        """The block that it is an instance of; empty for a stack and for the network."""
         return self.scope.block if self.scope else ""
 
     @property
@@ -55,10 +55,10 @@ class Part:
 
     @cached_property
     def is_linked(self) -> bool:
-        """Whether it is a stack whose instances are numbered from 0, and each hands its outputs to the next alone.
+        """Whether it is a stack numbered from 0 in which only the next instance reads the outputs of each.
 
-        An instance reads the outputs of the one before as its first inputs, and then `constant_inputs`. What is read
-        outside of the stack are outputs of the last one.
+        An instance reads the outputs of the one before as its first inputs, followed by `constant_inputs`. Only outputs
+        of the last instance are read outside of the stack.
         """
         parts = self.instances
         if not self.is_stack or [part.name for part in parts] != [str(i) for i in range(len(parts))]:
@@ -68,7 +68,7 @@ class Part:
 
     @cached_property
     def constant_inputs(self) -> tuple[str, ...]:
-        """The values that every instance of a linked stack but the first reads beside the outputs of the one before."""
+        """The inputs of a linked stack that every instance, except possibly the first, reads unchanged."""
         parts = self.instances
         return parts[1].inputs[len(parts[0].outputs) :] if len(parts) > 1 else ()
 
@@ -78,7 +78,7 @@ class Part:
         return self.is_linked and all(len(part.inputs) == len(part.outputs) == 1 for part in self.instances)
 
     def walk(self) -> Iterator[Part]:
-        """It, and all parts within, those within first."""
+        """All nested parts, innermost first, then the part itself."""
         for member in self.members:
             if isinstance(member, Part):
                 yield from member.walk()
@@ -86,19 +86,19 @@ class Part:
 
 
 def local_name(member: Node | Part, around: Part) -> str:
-    """What a member is called within a part."""
+    """The name of a member within the part around it."""
     if isinstance(member, Part):
         return member.name
     return member.name[len(around.path) + 1 :] if around.path else member.name
 
 
 def values_of(member: Node | Part) -> tuple[str, ...]:
-    """The values that a member gives to what is around it."""
+    """The values of a member that can be read outside of it."""
     return member.outputs if isinstance(member, Part) else (member.name,)
 
 
 def split(graph: Graph) -> Part:
-    """The tree of a graph's parts.
+    """Split a graph into the tree of its parts.
 
     >>> from netspec.graph import Input, make_node
     >>> from netspec.ops import Relu
@@ -116,29 +116,29 @@ class _Splitter:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._position = {node.name: index for index, node in enumerate(graph.nodes)}
-        self._scopes = self._whole()
-        self._last_read = dict.fromkeys(graph.values, -1)
+        self._scopes = self._part_scopes()
+        self._last_read = dict.fromkeys(graph.values, -1)  # the position of the last reader
         for index, node in enumerate(graph.nodes):
             self._last_read |= dict.fromkeys(node.inputs, index)
         self._last_read |= dict.fromkeys(graph.outputs, len(graph.nodes))
 
-    def _whole(self) -> dict[str, Scope]:
-        """The scopes whose nodes stand together; of stacks those that hold instances and nothing else."""
-        found: dict[str, list[int]] = {}
+    def _part_scopes(self) -> dict[str, Scope]:
+        """The scopes that become parts: their nodes are consecutive, and a stack contains nothing but its instances."""
         scopes = {scope.path: scope for scope in self._graph.scopes}
-        around: dict[str, list[str]] = {}
+        positions: dict[str, list[int]] = {}
+        enclosing: dict[str, list[str]] = {}
         for index, node in enumerate(self._graph.nodes):
-            around[node.name] = [path for path in ancestors(node.name) if path in scopes]
-            for path in around[node.name]:
-                found.setdefault(path, []).append(index)
-        whole = {path for path, at in found.items() if at[-1] - at[0] + 1 == len(at)}
-        loose = set()
-        for paths in around.values():
-            inside = [path for path in paths if path in whole]
-            for path, within in zip(inside, [*inside, ""][1:], strict=True):
-                if scopes[path].is_stack and (not within or "." in within[len(path) + 1 :]):
-                    loose.add(path)
-        return {path: scopes[path] for path in whole - loose}
+            enclosing[node.name] = [path for path in ancestors(node.name) if path in scopes]
+            for path in enclosing[node.name]:
+                positions.setdefault(path, []).append(index)
+        consecutive = {path for path, at in positions.items() if at[-1] - at[0] + 1 == len(at)}
+        mixed = set()  # stacks with a node that is not in a direct instance
+        for paths in enclosing.values():
+            nested = [path for path in paths if path in consecutive]
+            for path, inner in zip(nested, [*nested, ""][1:], strict=True):
+                if scopes[path].is_stack and (not inner or "." in inner[len(path) + 1 :]):
+                    mixed.add(path)
+        return {path: scopes[path] for path in consecutive - mixed}
 
     def root(self) -> Part:
         graph = self._graph
@@ -146,7 +146,7 @@ class _Splitter:
         return Part(None, "", members, tuple(value.name for value in graph.inputs), graph.outputs)
 
     def _members(self, around: Scope | None, start: int, stop: int) -> tuple[Node | Part, ...]:
-        """The nodes from one position to another, those of each scope in one part."""
+        """The members of a scope from one position to another, with the nodes of each nested scope in a part."""
         members: list[Node | Part] = []
         prefix = len(around.path) + 1 if around else 0
         position = start
@@ -177,18 +177,18 @@ class _Splitter:
         nodes = self._graph.nodes[start:stop]
         stated = [value for _, value in scope.outputs if start <= self._position.get(value, -1) < stop]
         read = [node.name for node in nodes if self._last_read[node.name] >= stop]
-        return tuple(dict.fromkeys((*stated, *read))) or (nodes[-1].name,)  # what nobody reads is still something
+        return tuple(dict.fromkeys((*stated, *read))) or (nodes[-1].name,)  # at least one, even if nothing reads it
 
 
 def name_of_input(part: Part, value: str) -> str:
-    """What a block calls a value that it receives, or empty."""
-    named = part.scope.inputs if part.scope else ()
-    return next((name for name, given in named if given == value), "")
+    """The block's name for a value that it receives; empty if there is none."""
+    inputs = part.scope.inputs if part.scope else ()
+    return next((name for name, received in inputs if received == value), "")
 
 
 def name_of_output(part: Part, value: str) -> str:
-    """What a block calls a value that an instance of it, or the last of a stack of them, gives; else the node's."""
+    """The block's name for a value that an instance, or the last instance of a stack, returns; else the node's name."""
     if part.is_stack and part.instances:
         return name_of_output(part.instances[-1], value)
-    named = part.scope.outputs if part.scope else ()
-    return next((name for name, given in named if given == value), value.rpartition(".")[2])
+    outputs = part.scope.outputs if part.scope else ()
+    return next((name for name, returned in outputs if returned == value), value.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""Where a number of a block's instances stands, and numbers that stand for each axis or side."""
+"""The place of a number in the source of a block, and the expansion of numbers to one for each axis or side."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from netspec.lowering.python.source import LiteralValue
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a number stands.
+    """The place of a number in the source of a block.
 
     Attributes:
-        member: in what is emitted for which member of the block.
-        owner: what it is called if nothing else has a name for it: after this,
-        role: and after the argument that it is; `size` of one without a name.
-        kinds: of the argument.
-        default: of the argument, where it has one.
-        arriving: the hint that says how many channels the member receives, if it receives what the block does.
+        member: the member of the block whose source contains the number.
+        owner: the first part of the name of a new parameter, `{owner}_{role}`.
+        role: the name of the argument; `size` if it has none.
+        kinds: the kinds of the argument.
+        default: the default of the argument, if it has one.
+        input_channels: the hint with the channels of the member's input, if the member reads an input of the block.
     """
 
     member: str
@@ -27,21 +27,21 @@ class Place:
     role: str = "size"
     kinds: Kinds = SIZE
     default: LiteralValue = None
-    arriving: str = ""
+    input_channels: str = ""
 
 
 def spread(values: Vector) -> Vector:
-    """Numbers that stand for each axis, or side, as tuples where some are: 2 beside (1, 4) is (2, 2)."""
+    """Expand ints to tuples if other values are tuples: 2 beside (1, 4) becomes (2, 2)."""
     lengths = {len(value) for value in values if isinstance(value, tuple)}
     if len(lengths) != 1:
         return values
     (length,) = lengths
-    whole = [(value,) * length if type(value) is int else value for value in values]
+    tuples = [(value,) * length if type(value) is int else value for value in values]
     columns = [
-        spread(tuple(value[index] if isinstance(value, tuple) else ABSENT for value in whole))
+        spread(tuple(value[index] if isinstance(value, tuple) else ABSENT for value in tuples))
         for index in range(length)
     ]
     return tuple(
         tuple(column[row] for column in columns) if isinstance(value, tuple) else value
-        for row, value in enumerate(whole)
+        for row, value in enumerate(tuples)
     )

@@ -1,6 +1,7 @@
-"""What is emitted for one instance of a block, and what several instances share of it.
+"""The source of one instance of a block (a draft), and the source that several instances share (a template).
 
-A backend emits units, which make an instance a draft; `generalize` makes a template of those that are alike.
+A backend emits a unit for each member of an instance; the units make up a draft. `generalize` derives a template from
+drafts that differ in their numbers only.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from dataclasses import dataclass, field
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
-from netspec.lowering.python.source import Assign, Expression, LiteralValue, Statement
+from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Statement
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a function or class takes.
+    """The signature of a function or class.
 
     Attributes:
         positional: the names of its positional arguments.
-        optional: the defaults of optional ones.
-        kinds: the kinds of those whose names do not tell it.
-        together: what all positional arguments are, where they are numbers that may be given as one tuple as well.
+        optional: the defaults of its optional arguments.
+        kinds: the kinds of arguments whose names do not tell them.
+        together: the common name of all positional arguments, if they are numbers that may be passed as one tuple.
     """
 
     positional: tuple[str, ...] = ()
@@ -31,21 +32,23 @@ class Signature:
     together: str = ""
 
     def kinds_of(self, argument: str) -> Kinds:
-        """The kinds of what is given for an argument."""
+        """The kinds of an argument."""
         return (self.kinds or {}).get(argument) or kinds_of(argument)
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is emitted for one member of a part.
+    """The source of one member of a part. Its numbers may differ between instances.
 
     Attributes:
-        name: the member's, within its part.
-        setup: statements that make its layers.
-        run: statements that compute its values; numbers of both may differ between instances.
-        passes: the variables that it reads and gives, where an instance without it passes the one on as the other.
-        pads: the member whose padding it is, if it is no more.
-        merges: the variables that it reads, if several, and the one that it gives; without it one of them is passed on.
+        name: the member's name within its part.
+        setup: statements that create its layers.
+        run: statements that compute its outputs.
+        passes: its input and output variable, if it has one of each: an instance without the member passes the input on
+            as the output.
+        pads: the member that it pads for, if that is all it does.
+        merges: its input variables, if several, and its output variable: an instance without the member passes one of
+            the inputs on.
     """
 
     name: str
@@ -58,11 +61,12 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is emitted for an instance.
+    """The source of one instance.
 
     Attributes:
+        units: the units of its members, in order.
         results: the variables of its outputs.
-        given: what may name its numbers.
+        given: the arguments of the instance, after which its numbers may be named.
     """
 
     units: tuple[Unit, ...]
@@ -72,12 +76,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What instances share: their units, with parameters, and what each of them gives for those.
+    """The source that several instances share, with parameters for what differs between them.
 
     Attributes:
-        computed: numbers that are computed from parameters, by name, each from those before.
-        fullest: the position of an instance that has all the units.
-        joined: variables that are called as another one, since some instances pass that on.
+        units: the units, whose expressions read the parameters.
+        parameters: the parameters, with the values that each instance passes.
+        computed: further names and the expressions that compute them from parameters and earlier names.
+        fullest: the index of an instance that has all the units.
+        joined: variables that share the name of another one, which some instances pass on in their place.
     """
 
     units: tuple[Unit, ...]
@@ -87,29 +93,39 @@ class Template:
     joined: Mapping[str, str] = field(default_factory=dict)
 
     def join(self, names: Mapping[str, str]) -> dict[str, str]:
-        """What variables are called in source, those that are joined as what they are joined to."""
-        called = dict(names)
+        """The names of variables in source, where joined variables share the name of the other one."""
+        joined = dict(names)
         for target, source in self.joined.items():
-            called[target] = called[source]
-        return called
+            joined[target] = joined[source]
+        return joined
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters, and what is computed from them."""
+        """The names of the parameters, and of what is computed from them."""
         return (*(parameter.name for parameter in self.parameters), *(name for name, _ in self.computed))
 
     @property
     def signature(self) -> Signature:
-        """What a class or function takes that has these parameters."""
+        """The signature of a class or function with these parameters."""
         required = tuple(p.name for p in self.parameters if p.default is None)
         optional = {p.name: p.default for p in self.parameters if p.default is not None}
         return Signature(required, optional, {p.name: p.kinds for p in self.parameters})
 
     def arguments(self, instance: int) -> tuple[tuple[LiteralValue, ...], dict[str, LiteralValue]]:
-        """What an instance gives, in order, and by name where it is not the default."""
-        given = [(p, p.values[instance]) for p in self.parameters]
-        required = tuple(value for p, value in given if p.default is None)
-        return required, {p.name: value for p, value in given if p.default is not None and value != p.default}
+        """The arguments of an instance: positional ones, and keyword ones that differ from their defaults."""
+        values = [(p, p.values[instance]) for p in self.parameters]
+        required = tuple(value for p, value in values if p.default is None)
+        return required, {p.name: value for p, value in values if p.default is not None and value != p.default}
 
 
 Signatures = Callable[[str], Signature]
+
+
+def signature_of(function: Expression, signatures: Signatures) -> Signature:
+    """The signature of a called expression: of a function or class, or of a method by its name alone, `.permute`."""
+    match function:
+        case Name(path):
+            return signatures(path)
+        case Attribute(_, method):
+            return signatures(f".{method}")
+    return Signature()

@@ -1,1 +1,1 @@
-"""Python source as values: expressions and statements, names for what they make, text, and modules that run."""
+"""Emitted Python source: a syntax tree, names for classes and variables, a renderer, and a loader of modules."""

@@ -1,4 +1,4 @@
-"""An expression as text: on one line, or in as few as it takes within the width of `ruff format`'s own defaults."""
+"""Rendering of expressions: on one line, or broken to fit into 88 columns, in the layout of `ruff format`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ WIDTH: Final = 88
 INDENT: Final = "    "
 COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
 LOGIC: Final = ("and", "or")
-CHAINS: Final = ("+", "*", "/", "@", *LOGIC)  # the operators of which a second one may follow without parentheses
+CHAINS: Final = ("+", "*", "/", "@", *LOGIC)  # operators that are chained without parentheses: a + b + c
 
 
 def render_expression(expression: Expression) -> str:
-    """The expression on one line.
+    """Render an expression on one line.
 
     >>> render_expression(Call(Name("nn.Linear"), (Literal(3), Literal(4)), (("bias", Literal(False)),)))
     'nn.Linear(3, 4, bias=False)'
@@ -41,11 +41,11 @@ def render_expression(expression: Expression) -> str:
         case Literal(value):
             return _literal(value)
         case Call(function, _, _):
-            return f"{_primary(function)}({', '.join(_arguments(expression))})"
+            return f"{_trailed(function)}({', '.join(_arguments(expression))})"
         case Attribute(value, attribute):
-            return f"{_primary(value)}.{attribute}"
+            return f"{_trailed(value)}.{attribute}"
         case Subscript(value, items):
-            return f"{_primary(value)}[{', '.join(map(_index, items))}]"
+            return f"{_trailed(value)}[{', '.join(map(_index, items))}]"
         case Negative(value):
             return f"-{_primary(value)}"
         case Binary():
@@ -56,8 +56,8 @@ def render_expression(expression: Expression) -> str:
             inside = ", ".join(map(render_expression, items))
             return f"({inside},)" if len(items) == 1 else f"({inside})"
         case Conditional(value, test, otherwise):
-            own, condition, other = map(_operand, (value, test, otherwise))
-            return f"{own} if {condition} else {other}"
+            chosen, condition, other = map(_branch, (value, test, otherwise))
+            return f"{chosen} if {condition} else {other}"
         case Repeated(value):
             return f"*({render_expression(value)} {_loop(expression)})"
         case Formatted(parts):
@@ -78,10 +78,11 @@ def _loop(repeated: Repeated) -> str:
 
 
 def _index(item: int | str | Range) -> str:
-    """An index as it stands inside a subscript."""
+    """Render an item of a subscript, with spaces around the colon if a bound is not simple, as `ruff format` does."""
     if isinstance(item, int | str):
         return _literal(item)
-    start, stop, step = ("" if own is None else render_expression(own) for own in (item.start, item.stop, item.step))
+    bounds = (item.start, item.stop, item.step)
+    start, stop, step = ("" if bound is None else render_expression(bound) for bound in bounds)
     if all(map(_is_simple, item.bounds)):
         return f"{start}:{stop}" + (f":{step}" if step else "")
     text = " ".join(filter(None, (start, ":", stop)))
@@ -89,7 +90,7 @@ def _index(item: int | str | Range) -> str:
 
 
 def _is_simple(bound: Expression) -> bool:
-    """Whether the colon of a range stands close to it."""
+    """Whether the colon of a range is written without a space beside this bound."""
     if isinstance(bound, Negative):
         return _is_simple(bound.value)
     return isinstance(bound, Literal) or (isinstance(bound, Name) and "." not in bound.path)
@@ -100,19 +101,26 @@ def _literal(value: object) -> str:
         return render_expression(TupleOf(tuple(Literal(v) for v in value)))
     if isinstance(value, str):
         return _quoted(value)
-    return repr(value).replace("e+", "e").replace("e-0", "e-")  # 1e-5, as people write it
+    return repr(value).replace("e+", "e").replace("e-0", "e-")  # 1e-5 for 1e-05
 
 
 def _quoted(text: str) -> str:
-    """An ASCII string literal in double quotes, or in single ones where that takes fewer escapes."""
+    """Render an ASCII string literal in double quotes, or in single quotes if those need fewer escapes."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     body = text.encode("unicode_escape").decode("ascii")
     return quote + body.replace(quote, f"\\{quote}") + quote
 
 
 def _primary(expression: Expression) -> str:
+    """Render an operand of an arithmetic operator or of a sign."""
     text = render_expression(expression)
     return f"({text})" if isinstance(expression, Binary | Conditional) else text
+
+
+def _trailed(expression: Expression) -> str:
+    """Render an expression that a call, an attribute or a subscript follows; those bind closer than a sign."""
+    signed = isinstance(expression, Negative | Literal) and render_expression(expression).startswith("-")
+    return f"({render_expression(expression)})" if signed else _primary(expression)
 
 
 def _binary(expression: Binary) -> str:
@@ -120,23 +128,23 @@ def _binary(expression: Binary) -> str:
     if operator in COMPARISONS:
         return f"{_compared(left)} {operator} {_compared(right)}"
     chain = isinstance(left, Binary) and left.operator == operator in CHAINS
-    return f"{render_expression(left) if chain else _beside(left, operator)} {operator} {_beside(right, operator)}"
+    return f"{render_expression(left) if chain else _operand(left, operator)} {operator} {_operand(right, operator)}"
 
 
-def _beside(expression: Expression, operator: str) -> str:
-    """One operand: whatever is compared binds closer than `and` and `or`."""
+def _operand(expression: Expression, operator: str) -> str:
+    """Render an operand of an operator: comparisons and arithmetic bind closer than `and` and `or`."""
     closer = operator in LOGIC and isinstance(expression, Binary) and expression.operator not in LOGIC
     return render_expression(expression) if closer else _primary(expression)
 
 
 def _compared(expression: Expression) -> str:
-    """One side of a comparison: arithmetic binds closer."""
+    """Render one side of a comparison: arithmetic binds closer."""
     arithmetic = isinstance(expression, Binary) and expression.operator not in COMPARISONS
     return render_expression(expression) if arithmetic else _primary(expression)
 
 
-def _operand(expression: Expression) -> str:
-    """What a choice is between, and what it depends on: only another choice stands in parentheses."""
+def _branch(expression: Expression) -> str:
+    """Render a branch or the test of a conditional; only another conditional needs parentheses."""
     text = render_expression(expression)
     return f"({text})" if isinstance(expression, Conditional) else text
 
@@ -147,15 +155,15 @@ def _arguments(expression: Call) -> list[str]:
 
 
 def value_lines(value: Expression, indent: str, before: str, after: str = "") -> list[str]:
-    """A statement's value between what is `before` and `after` it: on one line, or in brackets of its own or around."""
+    """Render the value of a statement between two texts: on one line, broken at its brackets, or in parentheses."""
     deeper = indent + INDENT
     if isinstance(value, Binary | Conditional) and len(f"{indent}{before}{render_expression(value)}{after}") > WIDTH:
-        inside = _operands(value, deeper) if isinstance(value, Binary) else _branches(value, deeper)
+        inside = _operand_lines(value, deeper) if isinstance(value, Binary) else _branch_lines(value, deeper)
         return [f"{indent}{before}(", *inside, f"{indent}){after}"]
     lines = broken(value, indent, before, after)
     if len(lines[0]) <= WIDTH:
         return lines
-    # What stands before the brackets is too long: parentheses, if all lines then fit.
+    # The line up to the opening bracket is too long: use parentheses around the value, if all lines then fit.
     inside = broken(value, deeper, "", "")
     if isinstance(value, Name) and "." not in value.path:
         around = [f"{indent}{before}(", inside[0] + after, f"{indent})"]
@@ -164,8 +172,8 @@ def value_lines(value: Expression, indent: str, before: str, after: str = "") ->
     return around if max(map(len, around)) <= WIDTH else lines
 
 
-def _operands(chain: Binary, indent: str) -> list[str]:
-    """A chain of one operator inside parentheses: on one line, or an operand a line."""
+def _operand_lines(chain: Binary, indent: str) -> list[str]:
+    """Render a chain of one operator, inside parentheses: on one line, or one operand per line."""
     flat = indent + render_expression(chain)
     if len(flat) <= WIDTH:
         return [flat]
@@ -174,36 +182,36 @@ def _operands(chain: Binary, indent: str) -> list[str]:
     while isinstance(left, Binary) and left.operator == chain.operator:
         operands.append(left.right)
         left = left.left
-    rest = [f"{indent}{chain.operator} {_beside(operand, chain.operator)}" for operand in reversed(operands)]
-    return [indent + _beside(left, chain.operator), *rest]
+    rest = [f"{indent}{chain.operator} {_operand(operand, chain.operator)}" for operand in reversed(operands)]
+    return [indent + _operand(left, chain.operator), *rest]
 
 
-def _branches(choice: Conditional, indent: str) -> list[str]:
-    """A choice inside parentheses: on one line, or its value, its test and the other value each begin one."""
-    flat = indent + render_expression(choice)
+def _branch_lines(conditional: Conditional, indent: str) -> list[str]:
+    """Render a conditional, inside parentheses: on one line, or with new lines before `if` and `else`."""
+    flat = indent + render_expression(conditional)
     if len(flat) <= WIDTH:
         return [flat]
     return [
-        *broken(choice.value, indent, "", ""),
-        *broken(choice.test, indent, "if ", ""),
-        *broken(choice.otherwise, indent, "else ", ""),
+        *broken(conditional.value, indent, "", ""),
+        *broken(conditional.test, indent, "if ", ""),
+        *broken(conditional.otherwise, indent, "else ", ""),
     ]
 
 
 def broken(expression: Expression, indent: str, before: str, after: str) -> list[str]:
-    """`before` + expression + `after` in as few lines as fit: on one, in its brackets, or an item a line."""
+    """Render `before` + expression + `after`: on one line, broken at its brackets, or with one item per line."""
     flat = f"{indent}{before}{render_expression(expression)}{after}"
     if len(flat) <= WIDTH:
         return [flat]
     match expression:
         case Call(Call() as inner) if _items(inner) and len(f"{indent}{before}{render_expression(inner)}(") > WIDTH:
-            # layer(...)(x): the layer is what is long, and the call of it stays on the closing line if that fits
+            # layer(...)(x) with a long inner call: break that one, and keep `(x)` on its closing line if it fits.
             *layer, last = broken(inner, indent, before, f"({', '.join(_arguments(expression))}){after}")
             if len(last) <= WIDTH:
                 return [*layer, last]
             return [*layer, *_bracketed(_items(expression), indent, ")(", f"){after}", together=True)]
         case Call(function):
-            opening = f"{before}{_primary(function)}("
+            opening = f"{before}{_trailed(function)}("
             return _bracketed(_items(expression), indent, opening, f"){after}", together=True)
         case ListOf((Repeated(value) as repeated,)):
             inside = broken(value, indent + INDENT, "", "")
@@ -219,7 +227,7 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
             deeper, each = indent + INDENT, list(map(_index, indices))
             line = deeper + ", ".join(each)
             lines = [line] if len(line) <= WIDTH else [f"{deeper}{index}," for index in each]
-            return [f"{indent}{before}{_primary(value)}[", *lines, f"{indent}]{after}"]
+            return [f"{indent}{before}{_trailed(value)}[", *lines, f"{indent}]{after}"]
         case Literal(tuple() as values):
             return broken(TupleOf(tuple(map(Literal, values))), indent, before, after)
         case _:
@@ -227,12 +235,12 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
 
 
 def _items(expression: Call) -> list[tuple[str, Expression]]:
-    """A call's arguments, each after its keyword."""
+    """The arguments of a call, each with its prefix: `keyword=`, or empty if positional."""
     return [("", a) for a in _written_out(expression.args)] + [(f"{k}=", v) for k, v in expression.kwargs]
 
 
 def _written_out(arguments: tuple[Expression, ...]) -> Iterator[Expression]:
-    """The arguments, what is repeated once or twice as often as it is."""
+    """The arguments, with those that are repeated once or twice written out."""
     for argument in arguments:
         if isinstance(argument, Repeated) and argument.is_written_out and isinstance(argument.number, Literal):
             yield from [argument.value] * int(str(argument.number.value))
@@ -243,7 +251,7 @@ def _written_out(arguments: tuple[Expression, ...]) -> Iterator[Expression]:
 def _bracketed(
     items: list[tuple[str, Expression]], indent: str, opening: str, closing: str, *, together: bool = False
 ) -> list[str]:
-    """Items between brackets on lines of their own: `together` on one line if that fits, or each on its own."""
+    """Render items on lines between brackets: all on one line if `together` and they fit, else one per line."""
     if not items:
         return [indent + opening + closing]
     deeper = indent + INDENT

@@ -1,4 +1,4 @@
-"""From emitted source to a module that runs, and that tracebacks and `inspect.getsource` can show."""
+"""Executing emitted source as a module that tracebacks and `inspect.getsource` can show."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import types
 
 
 def load_source(source: str, name: str) -> types.ModuleType:
-    """Execute emitted source as a module of its own.
+    """Execute emitted source as a new module.
 
-    The module is entered in `sys.modules` and its text in `linecache`, under a name that holds the text's hash, so
-    that the same source is the same module.
+    The module is registered in `sys.modules` and its text in `linecache`, under a name that includes a hash of the
+    text: the same source gives the same module.
 
     Args:
         source: Python source that a backend emitted.
-        name: what the file would be called, without `.py`.
+        name: the name of the file that it would be written to, without `.py`.
     """
     digest = hashlib.sha256(source.encode()).hexdigest()[:12]
     module_name = f"netspec_emitted.{name}_{digest}"
@@ -25,7 +25,7 @@ def load_source(source: str, name: str) -> types.ModuleType:
     filename = f"<netspec {name}.py {digest}>"
     module = types.ModuleType(module_name)
     module.__file__ = filename
-    # An entry without a modification time is never thrown away by linecache.checkcache.
+    # linecache.checkcache never drops an entry without a modification time.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     sys.modules[module_name] = module
     try:

@@ -1,4 +1,4 @@
-"""Names in emitted source: classes from spec names, and which values share the running variable `x`."""
+"""Names in emitted source: of modules and classes, and of variables, many of which are the running variable `x`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Collection
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
 
 RUNNING = "x"
-UNREAD = "_"  # one of several values of a part, which nobody reads
+UNREAD = "_"  # for an output of a part with several that is never read
 
 
 def module_name(spec_name: str) -> str:
-    """A spec's name as a Python module.
+    """Convert a spec's name to the name of a Python module.
 
     >>> module_name("alexnet-2012"), module_name("2012"), module_name("class")
     ('alexnet_2012', 'net_2012', 'class_')
@@ -22,7 +22,7 @@ def module_name(spec_name: str) -> str:
 
 
 def class_name(spec_name: str, taken: Collection[str] = ()) -> str:
-    """A spec's name as a class.
+    """Convert a spec's name to the name of a class.
 
     >>> class_name("cifar-alexnet-keras"), class_name("2012"), class_name("none"), class_name("tensor", ("Tensor",))
     ('CifarAlexnetKeras', 'Net2012', 'None_', 'Tensor_')
@@ -30,10 +30,10 @@ def class_name(spec_name: str, taken: Collection[str] = ()) -> str:
     'Relu6_2'
     """
     words = [w for w in re.split(r"[^A-Za-z0-9]+", spec_name) if w]
-    made = ""
+    name = ""
     for word in words:
-        made += ("_" if made[-1:].isdigit() and word[0].isdigit() else "") + word[0].upper() + word[1:]
-    return available(_letter_first(made, "Net"), taken)
+        name += ("_" if name[-1:].isdigit() and word[0].isdigit() else "") + word[0].upper() + word[1:]
+    return available(_letter_first(name, "Net"), taken)
 
 
 def _letter_first(wanted: str, prefix: str) -> str:
@@ -41,7 +41,7 @@ def _letter_first(wanted: str, prefix: str) -> str:
 
 
 def identifier(path: str) -> str:
-    """A path as one name.
+    """Convert a dotted path to an identifier.
 
     >>> identifier("stage2.1.conv2")
     'stage2_1_conv2'
@@ -50,10 +50,10 @@ def identifier(path: str) -> str:
 
 
 def available(wanted: str, taken: Collection[str]) -> str:
-    """`wanted`, with underscores behind it until it is no keyword and not taken.
+    """Return `wanted`, with underscores appended until it is neither a keyword nor taken.
 
     Raises:
-        ValueError: it is no identifier at all; names of specs are checked long before.
+        ValueError: `wanted` is not an ASCII identifier. (Names in specs are checked when the spec is read.)
     """
     if not (wanted.isascii() and wanted.isidentifier()):
         raise ValueError(f"not a name: {wanted!r}")
@@ -63,25 +63,25 @@ def available(wanted: str, taken: Collection[str]) -> str:
 
 
 def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
-    """The variable that holds each value which the members of a part read or give.
+    """Name the variable of each value that the members of a part read or compute.
 
-    It is `x` along a chain, and the value's own name where it is read later. A value is on the chain when only the next
-    member reads it; so is a single input, and a single output that is the last value. The first input of a block is on
-    the chain too until it is read for the last time: nothing else may need `x` before.
+    Along a chain the variable is `x`; elsewhere it is named after the value. A value is on the chain if only the next
+    member reads it, or if it is the last value and the only output. So is the network's only input if only the first
+    member reads it, and a block's first input if `x` is not needed for another value before its last reader.
 
-    A value that every instance of a stack reads is never `x`: the outputs of the instances may be.
+    A value that every instance of a stack reads is never `x`, because the outputs of the instances may be.
 
     Args:
         part: the network, or a part of it.
-        reserved: names that the source uses for other things; a value of such a name gets an underscore.
-        chain_inputs: False where inputs of the network are read again at the end, and so keep their names.
+        reserved: names that the source uses otherwise; a variable that would have one gets an underscore.
+        chain_inputs: False if inputs of the network are read again at the end, and so must keep their names.
     """
     readers = _readers(part)
     variables: dict[str, str] = {}
     taken = {RUNNING, *reserved}
     last = len(part.members) - 1
 
-    def own_name(value: str, wanted: str) -> None:
+    def add(value: str, wanted: str) -> None:
         variables[value] = available(identifier(wanted), taken)
         taken.add(variables[value])
 
@@ -89,15 +89,15 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
     if part.members:
         chained[last] |= values_of(part.members[last]) == part.outputs and len(part.outputs) == 1
     for position, value in enumerate(part.inputs):
-        read = readers.get(value, [])
+        read_by = readers.get(value, [])
         if part.scope is None:
-            runs = len(part.inputs) == 1 and chain_inputs and read == [0] and value not in part.outputs
+            on_chain = len(part.inputs) == 1 and chain_inputs and read_by == [0] and value not in part.outputs
         else:
-            runs = position == 0 and not any(chained[: read[-1] if read else 0])
-        if runs:
+            on_chain = position == 0 and not any(chained[: read_by[-1] if read_by else 0])
+        if on_chain:
             variables[value] = RUNNING
         else:
-            own_name(value, name_of_input(part, value) or (value if part.scope is None else "y"))
+            add(value, name_of_input(part, value) or (value if part.scope is None else "y"))
     for index, member in enumerate(part.members):
         values = values_of(member)
         for value in values:
@@ -109,22 +109,25 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
                 name = local_name(member, part)
                 if isinstance(member, Part) and len(values) > 1:
                     name += f"_{name_of_output(member, value)}"
-                own_name(value, name)
+                add(value, name)
     return variables
 
 
 def _readers(part: Part) -> dict[str, list[int]]:
-    """Which members read each value, by position; what is still read when a stack has given values, by the next too."""
-    found: dict[str, list[int]] = {}
+    """The positions of the members that read each value.
+
+    A linked stack still reads its constant inputs after its first instance, so they count as read by the next member.
+    """
+    readers: dict[str, list[int]] = {}
     for index, member in enumerate(part.members):
         for value in dict.fromkeys(member.inputs):
-            found.setdefault(value, []).append(index)
+            readers.setdefault(value, []).append(index)
         for value in member.constant_inputs if isinstance(member, Part) and member.is_linked else ():
-            found.setdefault(value, []).append(index + 1)
-    return found
+            readers.setdefault(value, []).append(index + 1)
+    return readers
 
 
 def _on_chain(part: Part, index: int, readers: dict[str, list[int]]) -> bool:
-    """Whether a member gives one value, which the next one alone reads."""
+    """Whether a member has a single output, which only the next member reads."""
     values = values_of(part.members[index])
     return len(values) == 1 and readers.get(values[0]) == [index + 1] and values[0] not in part.outputs

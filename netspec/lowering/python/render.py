@@ -1,9 +1,10 @@
-"""Source as text, in the layout of `ruff format` with its own defaults, byte for byte."""
+"""Rendering of modules as text, in the layout of `ruff format` with its default settings, byte for byte."""
 
 from __future__ import annotations
 
 import itertools
 import unicodedata
+from collections.abc import Iterable
 
 from netspec.lowering.python.expressions import INDENT, WIDTH, broken, render_expression, value_lines
 from netspec.lowering.python.source import (
@@ -27,16 +28,14 @@ from netspec.lowering.python.source import (
 def _statement(statement: Statement | For | If, indent: str) -> list[str]:
     match statement:
         case If(test, body):
-            inside = [line for own in body for line in _statement(own, indent + INDENT)]
-            return [f"{indent}if {render_expression(test)}:", *inside]
+            return [f"{indent}if {render_expression(test)}:", *_suite(body, indent)]
         case For(variable, iterable, body):
-            inside = [line for own in body for line in _statement(own, indent + INDENT)]
-            return [f"{indent}for {variable} in {render_expression(iterable)}:", *inside]
+            return [f"{indent}for {variable} in {render_expression(iterable)}:", *_suite(body, indent)]
         case Assign(target, value, comment):
             flat = value_lines(value, indent, f"{target} = ")
             after = f"  # {_one_line(comment)}" if comment else ""
             if comment and len(flat) == 1 and len(flat[0] + after) > WIDTH:
-                # Formatters would break the statement to make room for the comment: it goes above instead.
+                # A formatter would break the statement to make room for the comment, so put it on the line above.
                 return [f"{indent}{after.lstrip()}", *flat]
             return value_lines(value, indent, f"{target} = ", after)
         case Unpack(targets, value):
@@ -47,8 +46,13 @@ def _statement(statement: Statement | For | If, indent: str) -> list[str]:
             return broken(value, indent, "", "")
 
 
+def _suite(body: Iterable[Statement | For | If], indent: str) -> list[str]:
+    """Render statements one level deeper."""
+    return [line for statement in body for line in _statement(statement, indent + INDENT)]
+
+
 def _value_or_values(value: Expression, indent: str, before: str) -> list[str]:
-    """A value after a text; several values without brackets, if they fit on the line."""
+    """Render a value after a text; several values without parentheses, if they fit on the line."""
     if isinstance(value, TupleOf) and len(value.items) > 1:
         bare = indent + before + render_expression(value)[1:-1]
         if len(bare) <= WIDTH:
@@ -57,11 +61,11 @@ def _value_or_values(value: Expression, indent: str, before: str) -> list[str]:
 
 
 def _docstring(text: str, indent: str) -> list[str]:
-    """A docstring that holds any text as text: backslashes, quotes and control characters lose their meaning."""
+    """Render a docstring; backslashes, quotes and control characters of the text lose their special meaning."""
     lines: list[str] = []
     for line in text.replace("\\", "\\\\").replace('"""', "'''").split("\n"):
         lines += _wrapped(_one_line(line), WIDTH - len(indent)) if line.strip() else [""]
-    lines = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]  # one empty line between paragraphs
+    lines = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]  # collapse runs of empty lines
     lines = lines if not lines or lines[-1] else lines[:-1]
     first = "".join(lines[:1])
     opening = f'{indent}"""{" " if first.startswith(chr(34)) else ""}{first}'
@@ -71,7 +75,7 @@ def _docstring(text: str, indent: str) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    """The words of a line in lines that fit, with room for the quotes around the first; wide characters count twice."""
+    """Wrap the words of a line, with room for quotes in the first line; wide characters take two columns."""
     lines: list[str] = []
     room = 0
     for word in line.split():
@@ -86,21 +90,17 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 
 def _one_line(text: str) -> str:
+    """The text on one line, with runs of whitespace and unprintable characters replaced by a space."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _function(function: Function, indent: str) -> list[str]:
-    lines = _signature(function, indent)
-    inner = indent + INDENT
-    if function.docstring:
-        lines += [*_docstring(function.docstring, inner)]
-    for statement in function.body:
-        lines += _statement(statement, inner)
-    return lines
+    docstring = _docstring(function.docstring, indent + INDENT) if function.docstring else []
+    return [*_signature(function, indent), *docstring, *_suite(function.body, indent)]
 
 
 def _signature(function: Function, indent: str) -> list[str]:
-    """The line of the `def`, broken at its parameters, or before what it returns where it has none."""
+    """Render the `def` line: on one line, or broken at its parameters, or at the return type if it has none."""
     returns = f" -> {function.returns}" if function.returns else ""
     opening, deeper = f"{indent}def {function.name}(", indent + INDENT
     flat = f"{opening}{', '.join(function.parameters)}){returns}:"
@@ -115,16 +115,16 @@ def _signature(function: Function, indent: str) -> list[str]:
 
 
 def _closing(returns: str, indent: str) -> list[str]:
-    """From the end of the parameters to that of the signature, broken at what is returned where that is long."""
-    kinds = returns.split(" | ")
-    if len(kinds) == 1 or len(f"{indent}) -> {returns}:") <= WIDTH:
+    """Render the end of a broken signature, `) -> returns:`, with the members of a long union on separate lines."""
+    members = returns.split(" | ")
+    if len(members) == 1 or len(f"{indent}) -> {returns}:") <= WIDTH:
         return _annotation(returns, indent, ") -> ", ":")
-    lines = (_annotation(kind, indent + INDENT, "| " if index else "") for index, kind in enumerate(kinds))
+    lines = (_annotation(member, indent + INDENT, "| " if index else "") for index, member in enumerate(members))
     return [f"{indent}) -> (", *itertools.chain.from_iterable(lines), f"{indent}):"]
 
 
 def _annotation(annotation: str, indent: str, before: str, after: str = "") -> list[str]:
-    """`tuple[Tensor, Tensor]` between two texts, its parts on lines of their own where that is too long."""
+    """Render a type such as `tuple[Tensor, Tensor]` between two texts, broken at its brackets if it is too long."""
     flat = f"{indent}{before}{annotation}{after}"
     if len(flat) <= WIDTH or "[" not in annotation:
         return [flat]
@@ -150,7 +150,7 @@ def _definition(definition: Definition) -> list[str]:
 
 
 def render(module: Module) -> str:
-    """The text of a file, ending in a newline."""
+    """Render a module as the text of a file, ending in a newline."""
     lines = _docstring(module.docstring, "")
     for group in module.imports:
         lines += ["", *group]

@@ -1,4 +1,4 @@
-"""Emitted expressions taken apart and put together again."""
+"""Traversal and rewriting of emitted expressions: children, names, renaming."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from netspec.lowering.python.source import (
 
 
 def children_of(expression: Expression) -> tuple[Expression, ...]:
-    """The expressions that one is made of; none of a name or a literal.
+    """The direct subexpressions of an expression; none for a name or a literal.
 
     >>> from netspec.lowering.python.source import call
     >>> children_of(call("nn.Linear", 3, bias=False))
@@ -52,7 +52,7 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
 
 
 def with_children(expression: Expression, children: Sequence[Expression]) -> Expression:
-    """The same expression made of others, as many as it is made of."""
+    """The same expression with other children, as many as `children_of` returns."""
     match expression:
         case Call(_, args, kwargs):
             function, *rest = children
@@ -75,23 +75,31 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
     return expression
 
 
-def _with_bounds(index: int | str | Range, bounds: Iterator[Expression]) -> int | str | Range:
-    """The index of a subscript, a range with the next bounds for its own."""
-    if not isinstance(index, Range):
-        return index
-    return Range(*(None if own is None else next(bounds) for own in (index.start, index.stop, index.step)))
+def _with_bounds(item: int | str | Range, bounds: Iterator[Expression]) -> int | str | Range:
+    """An item of a subscript; of a range, each bound is replaced by the next of `bounds`."""
+    if not isinstance(item, Range):
+        return item
+    return Range(*(None if bound is None else next(bounds) for bound in (item.start, item.stop, item.step)))
 
 
 def names_in(expression: Expression) -> Iterator[str]:
-    """The names that an expression reads, each as often as it reads it."""
+    """The names that an expression reads, with repetitions."""
     if isinstance(expression, Name):
         yield expression.path
     for child in children_of(expression):
         yield from names_in(child)
 
 
+def functions_in(expression: Expression) -> Iterator[str]:
+    """The dotted names of the functions that an expression calls, outermost first."""
+    if isinstance(expression, Call) and isinstance(expression.function, Name):
+        yield expression.function.path
+    for child in children_of(expression):
+        yield from functions_in(child)
+
+
 def names_in_body(body: Iterable[Statement | For | If]) -> Iterator[str]:
-    """The names that statements read, those within loops and conditions too, each as often as it is read."""
+    """The names that statements read, including loops and conditions, with repetitions."""
     for statement in body:
         match statement:
             case For(iterable=iterable, body=within):
@@ -105,7 +113,7 @@ def names_in_body(body: Iterable[Statement | For | If]) -> Iterator[str]:
 
 
 def rename_in(expression: Expression, names: Mapping[str, str]) -> Expression:
-    """The expression with other names in place of some."""
+    """The expression with some names replaced."""
     if isinstance(expression, Name):
         return Name(names[expression.path]) if expression.path in names else expression
     children = children_of(expression)
@@ -118,7 +126,7 @@ def rename_in(expression: Expression, names: Mapping[str, str]) -> Expression:
 
 
 def rename(statement: Statement, names: Mapping[str, str]) -> Statement:
-    """The statement with other variables."""
+    """The statement with some variables replaced, its targets included."""
     value = rename_in(statement.value, names)
     if isinstance(statement, Assign):
         return replace(statement, target=names.get(statement.target, statement.target), value=value)

@@ -1,7 +1,7 @@
-"""Python source as expressions and statements, which `render` turns into text once, at the end.
+"""The syntax tree of emitted Python source: expressions, statements and definitions, which `render` turns into text.
 
-Lowerings build values of these classes; no lowering writes text. Literals are limited to what a spec can hold, names
-are checked to be names, and so nothing in a spec can become code.
+Lowerings build these nodes; no lowering writes text. Names are checked to be identifiers, and literals are limited to
+the values that a spec can hold, so nothing in a spec can become code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-FEWEST_REPEATED: Final = 3  # of what is made alike, and written once
+FEWEST_REPEATED: Final = 3  # how many equal arguments are written as a generator expression
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 LiteralValue = None | bool | int | float | str | tuple["LiteralValue", ...]
@@ -66,7 +66,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """`start:stop:step` inside a subscript; what is None is left out."""
+    """A slice `start:stop:step` in a subscript; parts that are None are left out."""
 
     start: Expression | None = None
     stop: Expression | None = None
@@ -74,13 +74,13 @@ class Range:
 
     @property
     def bounds(self) -> tuple[Expression, ...]:
-        """What it says, in order."""
+        """The parts that are not None, in order."""
         return tuple(bound for bound in (self.start, self.stop, self.step) if bound is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Subscript:
-    """`value[item, item]`, each item an index or a range."""
+    """`value[item, item]`; an item is an index, a key or a range."""
 
     value: Expression
     items: tuple[int | str | Range, ...]
@@ -95,7 +95,7 @@ class Negative:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """`left + right`; an operand that is another operation stands in parentheses, but in a chain of `+`, `*` or `/`."""
+    """`left + right`; operands that are operations get parentheses, except the left ones of a chain of one operator."""
 
     operator: str
     left: Expression
@@ -127,9 +127,9 @@ class Conditional:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """`*(value for _ in range(count - start))`: as many arguments, each made anew; one or two are written out.
+    """As an argument, `*(value for _ in range(count - start))`; one or two repetitions are written out.
 
-    The value of an assignment is computed so often, in a loop from `start` to `count`, and numbered in its name.
+    As the value of an assignment it becomes a loop from `start` to `count`.
     """
 
     value: Expression
@@ -138,7 +138,7 @@ class Repeated:
 
     @property
     def number(self) -> Expression:
-        """How often."""
+        """The number of repetitions, simplified where possible."""
         if isinstance(self.count, Literal) and isinstance(self.count.value, int):
             return Literal(self.count.value - self.start)
         if isinstance(self.count, Binary) and self.count.operator == "+" and self.count.right == Literal(self.start):
@@ -147,13 +147,13 @@ class Repeated:
 
     @property
     def is_written_out(self) -> bool:
-        """Whether it is so few that they stand behind one another."""
+        """Whether there are so few repetitions that they are written one after the other."""
         return isinstance(self.number, Literal) and self.number.value in range(FEWEST_REPEATED)
 
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """`f"{name}-conv-{i}"`: a text with variables in it."""
+    """An f-string of names and plain text: `f"{name}-conv-{i}"`."""
 
     parts: tuple[str | Name, ...]
 
@@ -180,7 +180,7 @@ Expression = (
 
 
 def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue) -> Call:
-    """A call; Python values become literals, a str in the place of the function is its dotted name.
+    """Create a call. Arguments that are Python values become literals; a str as the function is a dotted name.
 
     >>> call("nn.Linear", 3).args
     (Literal(value=3),)
@@ -195,28 +195,29 @@ def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs:
 def method(
     value: Expression, attribute: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
 ) -> Call:
-    """`value.attribute(*args, **kwargs)`."""
+    """Create a method call, `value.attribute(*args, **kwargs)`."""
     return call(Attribute(value, attribute), *args, **kwargs)
 
 
 def bounds(start: int, stop: int, step: int, size: int) -> Range:
-    """`start:stop:step` along an axis of this size, what says nothing left out."""
+    """Create the range `start:stop:step` along an axis of this size, without the parts that are the defaults."""
     return range_of(start or None, None if stop >= size else stop, None if step == 1 else step)
 
 
 def range_of(start: int | None, stop: int | None, step: int | None = None) -> Range:
-    """`start:stop:step` of numbers, or None for what is left out."""
+    """Create the range `start:stop:step` from ints; parts that are None are left out."""
     return Range(*(None if bound is None else Literal(bound) for bound in (start, stop, step)))
 
 
 def part(value: Expression, ranges: Mapping[int, Range]) -> Expression:
-    """`value[:, start:stop]`, with a range for each of some axes.
+    """Create a subscript such as `value[:, start:stop]` from a range for each of some axes.
 
     >>> part(Name("x"), {1: bounds(0, 2, 1, 5)}).items[1]
     Range(start=None, stop=Literal(value=2), step=None)
     """
-    cut = {axis: range_ for axis, range_ in ranges.items() if range_ != Range()}
-    return Subscript(value, tuple(cut.get(axis, Range()) for axis in range(max(cut) + 1))) if cut else value
+    partial = {axis: range_ for axis, range_ in ranges.items() if range_ != Range()}
+    items = tuple(partial.get(axis, Range()) for axis in range(max(partial, default=-1) + 1))
+    return Subscript(value, items) if items else value
 
 
 def _operand(value: Expression | LiteralValue) -> Expression:
@@ -266,14 +267,14 @@ class Return:
 
 @dataclass(frozen=True, slots=True)
 class Do:
-    """An expression for its effect."""
+    """An expression statement."""
 
     value: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """`for variable in iterable:` and the statements of its body."""
+    """`for variable in iterable:` with its body."""
 
     variable: str
     iterable: Expression
@@ -285,7 +286,7 @@ class For:
 
 @dataclass(frozen=True, slots=True)
 class If:
-    """`if test:` and what is done then."""
+    """`if test:` with its body."""
 
     test: Expression
     body: tuple[Statement | For, ...]
@@ -293,7 +294,7 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function. `parameters` and `returns` stand as in source: `x: Tensor`; `returns` may be types beside `|`."""
+    """A function; `parameters`, such as `x: Tensor`, and `returns`, such as `Tensor | None`, are source text."""
 
     name: str
     parameters: tuple[str, ...]
@@ -321,7 +322,7 @@ class Class:
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
-    """Source of a backend's own support code, written by hand and copied whole."""
+    """The source of a support module, written by hand and copied verbatim."""
 
     text: str
 
@@ -332,7 +333,7 @@ Definition = Function | Class | Verbatim
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A file: docstring, groups of import lines, definitions."""
+    """A source file: docstring, groups of import lines, definitions."""
 
     docstring: str
     imports: tuple[tuple[str, ...], ...]

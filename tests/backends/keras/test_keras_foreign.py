@@ -83,8 +83,8 @@ def test_files_of_keras_3(tmp_path: Path, archive: Path) -> None:
     assert found.notes == ("arrays that are not of layers, and not read: 2 in optimizer",)
     inner = BACKEND.read_weights(archive, "stem")  # a model that is a layer of another
     assert set(inner.arrays) == {"stem_conv.kernel", "stem_conv.bias", "stem_norm.gamma", "stem_norm.beta"}
-    assert inner.notes[1:2] == ("the weights are what the file has under stem",)
-    assert inner.notes[2].startswith("not read, as it is beside them: norm.beta, norm.moving_mean")
+    assert inner.notes[1:2] == ("only the weights under stem are read",)
+    assert inner.notes[2].startswith("not read: norm.beta, norm.moving_mean")
     path = tmp_path / "net.weights.h5"
     MODEL.save_weights(path)
     _require_model(BACKEND.read_weights(path))

@@ -65,8 +65,8 @@ def test_a_checkpoint_is_unwrapped_and_what_stands_beside_is_told(tmp_path: Path
     found = _read(tmp_path / "net.pth.tar", content)
     _require_state(found)
     assert found.notes == (
-        "the weights are what the file has under state_dict",
-        "not read, as it is beside them: epoch (int), best (Tensor), optimizer (dict)",
+        "only the weights under state_dict are read",
+        "not read: epoch (int), best (Tensor), optimizer (dict)",
     )
     _require_state(_read(tmp_path / "net.pt", {"model": {"weights": STATE}, "args": {"lr": 0.1}}))
 
@@ -80,9 +80,8 @@ def test_a_checkpoint_of_several_weights_and_of_the_arguments_that_made_it(tmp_p
     _require_state(BACKEND.read_weights(path, "state_dict"))
     found = BACKEND.read_weights(path, "state_dict_ema")
     assert found.notes == (
-        "the weights are what the file has under state_dict_ema",
-        "not read, as it is beside them: epoch (int), args (Namespace), metric (float64), n (int64), "
-        "state_dict (OrderedDict)",
+        "only the weights under state_dict_ema are read",
+        "not read: epoch (int), args (Namespace), metric (float64), n (int64), state_dict (OrderedDict)",
     )
     np.testing.assert_array_equal(found.arrays["0.bias"], STATE["0.bias"].numpy() + 1)
     with pytest.raises(WeightsError, match=r"no weights under 'ema' in it; they are under state_dict, state_dict_ema"):
@@ -100,8 +99,8 @@ def test_a_part_of_a_state_dict_by_the_beginning_of_its_names(tmp_path: Path) ->
         found = BACKEND.read_weights(path, under)
         _require_state(found)
         assert found.notes == (
-            "the weights are what the file has under state_dict.net",
-            "not read, as it is beside them: loss.weight, epoch (int)",
+            "only the weights under state_dict.net are read",
+            "not read: loss.weight, epoch (int)",
         )
     assert "no weights under 'ne' in it; they are under state_dict" in _told(path, under="ne")
     torch.save({"state_dict": state, "ema": state}, path)
@@ -113,7 +112,7 @@ def test_a_part_of_a_state_dict_by_the_beginning_of_its_names(tmp_path: Path) ->
 
 def test_what_a_file_calls_things_cannot_move_the_cursor(tmp_path: Path) -> None:
     found = _read(tmp_path / "net.pth", {"state_dict": STATE, "\x1b[2K": 3})
-    assert found.notes[1] == "not read, as it is beside them: \\x1b[2K (int)"
+    assert found.notes[1] == "not read: \\x1b[2K (int)"
     told = _told(tmp_path / "net.pth", {"state_dict": STATE, "\x1b[2K\n": STATE})
     assert "under state_dict, \\x1b[2K\\n; expected" in told
 
@@ -126,7 +125,7 @@ def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
     assert "n_averaged" in averaged
     found = _read(tmp_path / "net.pth", {"model_ema": averaged})
     _require_state(found)
-    assert "n_averaged, of how many weights these are the mean, is left out" in found.notes
+    assert "n_averaged, the number of averaged models, is left out" in found.notes
     mixed = {"module.a": torch.ones(1), "b": torch.ones(1)}
     assert list(_read(tmp_path / "net.pth", mixed).arrays) == ["module.a", "b"]
 
