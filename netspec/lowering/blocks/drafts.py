@@ -44,7 +44,7 @@ class PartDraft:
                 self._add_inner(member)
 
     def _add_inner(self, stack: Part) -> None:
-        """Add the values between the instances of a stack; in a linked stack they share the variables of its outputs."""
+        """Add the values between the instances of a stack; in a linked stack they share its outputs' variables."""
         place = _place(local_name(stack, self.part)).replace(MARK, f"{MARK}in", 1)
         for each in reversed(stack.instances):
             for index, value in enumerate(each.outputs):

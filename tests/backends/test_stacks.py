@@ -1,0 +1,119 @@
+"""Stacks whose instances hand on several values, or read something beside them: the variables of emitted source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from netspec import reference
+from netspec.graph import Graph
+from netspec.lowering import find_backend
+from netspec.lowering.python.module import load_source
+from netspec.spec import load_graph
+from netspec.types import DType
+from netspec.verify.cases import check_weights_of
+
+BLOCKS = """
+  gate:
+    inputs: [x, mask]
+    layers:
+      fc: {op: dense, inputs: x, units: 4}
+      out: {op: multiply, inputs: [fc, mask]}
+  gate_last:
+    inputs: [mask, x]
+    layers:
+      gates: {block: gate, inputs: [x, mask], repeat: 3}
+  swap:
+    inputs: [a, b]
+    outputs: [left, right]
+    layers:
+      left: {op: dense, inputs: b, units: 4}
+      right: {op: tanh, inputs: a}
+"""
+LAYERS = {
+    "a mask that the layer before the stack gives": """
+      y: {op: tanh, inputs: a}
+      mask: {op: sigmoid, inputs: b}
+      gates: {block: gate, inputs: [y, mask], repeat: 4}
+    """,
+    "the network's first input as a mask": """
+      gates: {block: gate, inputs: [b, a], repeat: 3}
+      end: {op: relu}
+    """,
+    "the block's first input as a mask, and the stack at its end": """
+      one: {block: gate_last, inputs: [a, b]}
+      two: {block: gate_last, inputs: [b, one]}
+    """,
+    "two values": """
+      swaps: {block: swap, inputs: [a, b], repeat: 3}
+      sum: {op: add, inputs: [swaps.left, swaps.right]}
+    """,
+    "two values, one of which is not read at the end": """
+      swaps: {block: swap, inputs: [a, b], repeat: 3}
+      end: {op: relu, inputs: swaps.right}
+    """,
+    "two values, crossed before": """
+      first: {block: swap, inputs: [a, b]}
+      swaps: {block: swap, inputs: [first.right, first.left], repeat: 3}
+      sum: {op: subtract, inputs: [swaps.left, swaps.right]}
+    """,
+    "values within that are read after": """
+      y: {op: tanh, inputs: a}
+      gates: {block: gate, inputs: [y, b], repeat: 2}
+      more: {block: gate, inputs: [gates, y], repeat: 3}
+      sum: {op: add, inputs: [more, gates, y]}
+    """,
+}
+
+
+def graph_of(layers: str, folder: Path) -> Graph:
+    spec = folder / "stacks.yaml"
+    spec.write_text(f"name: stacks\ninputs: {{a: {{shape: [4]}}, b: {{shape: [4]}}}}\nblocks:{BLOCKS}layers:{layers}")
+    return load_graph(spec)
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
+def test_values_are_those_of_the_graph(layers: str, backend: str, tmp_path: Path) -> None:
+    graph = graph_of(layers, tmp_path).astype(DType.FLOAT64)
+    weights = check_weights_of(graph)
+    inputs = {i.name: np.random.default_rng(0).standard_normal(i.type.concrete(3)) for i in graph.inputs}
+    target = find_backend(backend)
+    actual = target.load(target.lower(graph), weights).forward(inputs)
+    for name, expected in reference.evaluate(graph, weights, inputs).items():
+        np.testing.assert_allclose(actual[name], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_torch_loops_over_the_list(tmp_path: Path) -> None:
+    backend = find_backend("torch")
+    source = str(backend.lower(graph_of(LAYERS["two values, crossed before"], tmp_path)).content)
+    assert "self.swaps = nn.ModuleList([Swap() for _ in range(3)])" in source
+    loop = """
+        swaps_left, swaps_right = first_right, first_left
+        for block in self.swaps:
+            swaps_left, swaps_right = block(swaps_left, swaps_right)
+"""
+    assert loop in source
+
+
+def test_keras_loops_over_the_calls(tmp_path: Path) -> None:
+    source = str(
+        find_backend("keras").lower(graph_of(LAYERS["a mask that the layer before the stack gives"], tmp_path)).content
+    )
+    loop = """
+    x = gate(y, mask, name="gates-0")
+    for i in range(1, 4):
+        x = gate(x, mask, name=f"gates-{i}")
+"""
+    assert loop in source
+
+
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
+def test_torchscript_takes_the_loops(layers: str, tmp_path: Path) -> None:
+    artifact = find_backend("torch").lower(graph_of(layers, tmp_path))
+    module = getattr(load_source(str(artifact.content), "stacks"), artifact.entry)().eval()
+    inputs = [torch.randn(3, 4) for _ in artifact.graph.inputs]
+    torch.testing.assert_close(torch.jit.script(module)(*inputs), module(*inputs))
