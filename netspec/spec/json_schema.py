@@ -27,6 +27,8 @@ _EXPRESSION: Schema = {
 }
 _REMOVABLE: Schema = {"type": ["object", "null"]}
 _LAYER_NAME = "^[A-Za-z][A-Za-z0-9_]*$"
+# Keys of a spec that a derived file removes by `null`; of `layers` and inputs it only changes the parts.
+_INHERITED = ("source", "parameters", "presets", "defaults", "blocks", "outputs", "auxiliary", "placement", "training")
 _SCALARS = ("integer", "number", "boolean")
 
 
@@ -71,32 +73,41 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             "anyOf": [{"type": "string", "pattern": f"^{NAME_PATTERN}$"}, _reference("expression")],
             "description": "The network's name.",
         },
-        "source": {"type": "string", "description": "Where the network comes from: a paper, a file, a person."},
+        "source": {
+            "type": ["string", "null"],
+            "description": "Where the network comes from: a paper, a file, a person.",
+        },
         "extends": _extends("The spec that this one changes"),
         "input": _reference(InputSpec.__name__),
         "inputs": {**by_name, "additionalProperties": _reference(InputSpec.__name__), "minProperties": 1},
-        "parameters": _reference("parameters"),
+        "parameters": _or_null(_reference("parameters")),
         "presets": {
             **by_name,
+            **_REMOVABLE,
             "additionalProperties": {**_REMOVABLE, "additionalProperties": _REMOVABLE},
             "description": "By parameter: the values of others that each of its values chooses.",
         },
         "defaults": {
-            "type": "object",
-            "properties": {kind: {"anyOf": [own, {"type": "null"}]} for kind, own in by_op.items()},
+            **_REMOVABLE,
+            "properties": {kind: _or_null(attributes) for kind, attributes in by_op.items()},
             "additionalProperties": False,
             "description": "Attributes by op, under those of every layer of that op.",
         },
-        "blocks": {**by_name, "additionalProperties": _reference("block"), "description": "Named subgraphs."},
+        "blocks": {
+            **by_name,
+            **_REMOVABLE,
+            "additionalProperties": _reference("block"),
+            "description": "Named subgraphs.",
+        },
         "layers": {**by_name, "additionalProperties": _reference("layer"), "minProperties": 1},
-        "outputs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "outputs": {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
         "auxiliary": {
-            "type": "array",
+            "type": ["array", "null"],
             "items": {"type": "string"},
             "uniqueItems": True,
             "description": "Outputs in training alone, of the main output's shape; the recipe's loss weighs each.",
         },
-        "placement": _reference(PlacementSpec.__name__),
+        "placement": _or_null(_reference(PlacementSpec.__name__)),
         "published": _reference(Published.__name__),
         "training": _part_of_a_recipe(),
     }
@@ -125,6 +136,10 @@ def _reference(name: str) -> Schema:
     return {"$ref": _REF.format(model=name)}
 
 
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 def _absent(*keys: str) -> Schema:
     return {"not": {"anyOf": [{"required": [key]} for key in keys]}}
 
@@ -136,9 +151,9 @@ def _all_layers(layer: Schema) -> Schema:
 def _complete_spec() -> Schema:
     """What a file that extends no other must say."""
     layers = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
-    complete = {"properties": {**layers["properties"]}}
-    complete["properties"]["blocks"] = {"additionalProperties": {**layers, "required": ["layers"]}}
-    complete["properties"]["training"] = {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
+    complete = {"properties": {key: {"not": {"type": "null"}} for key in _INHERITED} | layers["properties"]}
+    complete["properties"]["blocks"] |= {"additionalProperties": {**layers, "required": ["layers"]}}
+    complete["properties"]["training"] |= {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
     return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
 
 

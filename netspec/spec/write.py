@@ -18,7 +18,7 @@ from netspec.ops.initializers import Constant
 from netspec.spec.elaborate import elaborate
 from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.text.document import plain
-from netspec.spec.text.scalars import resolve_scalar
+from netspec.spec.text.scalars import MAX_NUMBER, resolve_scalar
 
 WIDTH = 120
 
@@ -201,6 +201,6 @@ def _plain(value: Any) -> Any:
         return _attributes(value)
     if isinstance(value, dict):
         return {name: _plain(own) for name, own in value.items()}
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_NUMBER:  # the bound of a layer's integers
         return int(value)
     return [_plain(own) for own in value] if isinstance(value, tuple | list) else value

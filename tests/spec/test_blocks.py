@@ -220,6 +220,11 @@ def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
         load_graph(path)
 
 
+def test_an_empty_key_is_no_parameter_of_a_block(load: Load) -> None:
+    with pytest.raises(SpecError, match="the block 'b' has no parameter ''"):
+        load("blocks: {b: {layers: {a: {op: relu}}}}\nlayers: {x: {block: b, '': 3}}\n")
+
+
 @pytest.mark.parametrize("layer", ['{op: parameter, shape: "${given}"}', '{op: "${kind}", shape: "${given}"}'])
 def test_a_parameter_may_come_first_whatever_is_not_known_of_it_yet(load: Load, layer: str) -> None:
     """It reads nothing, and so need not say what it reads, also where a block is looked at before its use."""

@@ -217,6 +217,7 @@ def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
         ("=3", "expected name=value"),
         ("classes=ten", r"--set:1:9: parameters|--set:1:9: expected a value like the spec's own, 10, received 'ten'"),
         ("classes=true", "received true"),
+        ("classes=#5", "the value of 'classes' is empty"),
         ("classes=[1", "--set:1:.*not YAML"),
         ("classes=1e400", "--set:1:9: 1e400 is beyond"),
         ("wide=1", "spec's own, false, received 1"),

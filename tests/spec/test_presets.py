@@ -69,6 +69,12 @@ def test_presets_are_chosen_by_value_not_by_its_text(load: Load) -> None:
         assert [graph.type_of(name).features[0] for name in ("a", "b")] == sizes
 
 
+@pytest.mark.parametrize("given", ["true", "'1'"])
+def test_choices_are_told_apart_by_type(load: Load, given: str) -> None:
+    with pytest.raises(SpecError, match="expected one of 1, false for 'n'"):
+        load("parameters: {n: {choices: [1, false]}}\nlayers: {a: {op: relu}}\n", [f"n={given}"])
+
+
 def test_a_value_without_a_preset_is_one_problem(load: Load) -> None:
     text = "parameters: {kind: typo, n: {type: integer}}\npresets: {kind: {type: {n: 1}}}\n"
     text += "layers:\n  a: {op: conv2d, filters: '${n if kind else 0}', kernel_size: 1}\n"

@@ -19,6 +19,7 @@ from netspec.spec.expressions.hints import SIZES, defined_here, hidden_by_a_para
 from netspec.spec.expressions.operators import FUNCTIONS, OPERATORS, ExpressionError, Scalar, Value, bounded, in_words
 from netspec.spec.text.document import quote
 from netspec.spec.text.hints import did_you_mean
+from netspec.spec.text.scalars import scalar_text
 
 __all__ = [
     "FUNCTIONS",
@@ -134,7 +135,7 @@ def evaluate_text(text: str, parameters: Names) -> Value:
 def _written(value: Value) -> str:
     if isinstance(value, tuple | dict):
         raise ExpressionError(f"{in_words(value)} cannot stand inside a text", "an expression alone may be a list")
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+    return scalar_text(value)
 
 
 def _evaluate(code: str, parameters: Names) -> Value:

@@ -172,7 +172,7 @@ class _Arguments:
 def _unknown_key(key: str, node: DocumentNode, block: BlockSpec, perhaps: str) -> str:
     """What the writer meant by a key that is no parameter: one that is, or what any layer may say."""
     known = block.parameters
-    alike = [own for own in LAYER_KEYS if own[0] == key[0].lower()]  # `rate` is no `after`
+    alike = [own for own in LAYER_KEYS if own[:1] == key[:1].lower()]  # `rate` is no `after`
     if near := did_you_mean(key, known) or (did_you_mean(key, alike) if key not in LAYER_KEYS else ""):
         return near
     if isinstance(node, MappingNode) and node.entries and all(own in known for own in node.entries):

@@ -8,7 +8,7 @@ from netspec.spec.expressions.expression import comparisons_in, has_expression
 from netspec.spec.parameters.declarations import Declaration, identity_of, read_declarations, unlike_type
 from netspec.spec.text.document import DocumentNode, MappingNode, Position, Problems, quote, scalars_in, text_of
 from netspec.spec.text.hints import did_you_mean
-from netspec.spec.text.scalars import lookalike
+from netspec.spec.text.scalars import lookalike, scalar_text
 
 Declarations = Mapping[str, Declaration]
 
@@ -42,14 +42,14 @@ def _check_one(declaration: Declaration, constant: str | float, at: Position, pr
     if declaration.choices:
         if identity_of(constant) in map(identity_of, declaration.choices):
             return
-        hint = did_you_mean(str(constant), map(str, declaration.choices))
+        hint = did_you_mean(scalar_text(constant), map(scalar_text, declaration.choices))
     elif unlike_type(constant, declaration.type):
         hint = lookalike(constant) if isinstance(constant, str) else ""
         if declaration.type == "boolean":
             hint = f"`{declaration.name}` alone is a condition, `not {declaration.name}` its opposite"
     else:
         return
-    shown = quote(constant) if isinstance(constant, str) else str(constant)
+    shown = quote(constant) if isinstance(constant, str) else scalar_text(constant)
     problems.add(at, f"{quote(declaration.name)} is never {shown}: it is {declaration.expected}", hint)
 
 

@@ -25,7 +25,7 @@ from netspec.spec.text.document import (
 )
 from netspec.spec.text.hints import did_you_mean, foreign_letter, hint_of_whole, nearest
 from netspec.spec.text.merge import takes_away
-from netspec.spec.text.scalars import lookalike
+from netspec.spec.text.scalars import lookalike, scalar_text
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MAX_NAME = 100
@@ -85,7 +85,7 @@ class Declaration(NamedTuple):
     def expected(self) -> str:
         """What it may be, in words."""
         if self.choices:
-            return f"one of {', '.join(map(str, self.choices))}"
+            return f"one of {', '.join(map(scalar_text, self.choices))}"
         return TYPES.get(self.type, "any value")
 
     def accept(self, node: DocumentNode, problems: Problems) -> bool:
@@ -100,9 +100,9 @@ class Declaration(NamedTuple):
                 hint = f"`{self.name}: {meant}` gives it that word as its default: `{{type: {meant}}}` declares it"
             problems.add(node.at, f"expected {expected} for {quote(self.name)}, received {describe(node)}", hint)
             return False
-        if self.choices and plain(node) not in self.choices:
+        if self.choices and identity_of(plain(node)) not in map(identity_of, self.choices):
             message = f"expected {self.expected} for {quote(self.name)}, received {describe(node)}"
-            text, texts = str(plain(node)), [str(choice) for choice in self.choices]
+            text, texts = scalar_text(plain(node)), list(map(scalar_text, self.choices))
             hint = lookalike(text) if text in texts and isinstance(plain(node), str) else did_you_mean(text, texts)
             problems.add(node.at, message, hint)
             return False
@@ -125,7 +125,7 @@ def identity_of(value: object) -> tuple[str, object]:
 
 
 def scalar_hint(node: DocumentNode, type: str) -> str:
-    """How a value that was probably meant is written, where a number or a boolean was expected; or empty."""
+    """How a value that was probably meant is scalar_text, where a number or a boolean was expected; or empty."""
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, str) and type in ("integer", "number", "boolean"):
         return lookalike(value, boolean=type == "boolean")

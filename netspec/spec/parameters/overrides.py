@@ -44,6 +44,9 @@ def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> 
     if not (equals and name and value_text.strip()):
         problems.add(at, f"expected name=value, received {quote(text)}", "for example `--set classes=10`")
         return document
+    if value_text.lstrip().startswith("#"):
+        problems.add(at, f"the value of {quote(name)} is empty", f'# begins a comment: quote it, `{name}="#…"`')
+        return document
     # Spaces in place of the name: positions in the value are positions in what was typed.
     value = read_document(" " * (len(name) + 1) + value_text, source, problems)
     if is_broken(value):

@@ -22,7 +22,7 @@ from netspec.spec.text.document import (
     text_of,
 )
 from netspec.spec.text.hints import did_you_mean, suggest
-from netspec.spec.text.scalars import lookalike, resolve_scalar
+from netspec.spec.text.scalars import lookalike, resolve_scalar, scalar_text
 
 Chosen = Mapping[str, Entry]
 Identity = tuple[str, object]
@@ -49,15 +49,11 @@ class Presets(NamedTuple):
 
 
 def _otherwise(value: object, texts: Sequence[str]) -> str:
-    """How the value of a preset is written that was probably meant."""
-    text = _text(value)
+    """How the value of a preset is scalar_text that was probably meant."""
+    text = scalar_text(value)
     if text in texts:  # of another type
         return (lookalike(text) if isinstance(value, str) else "") or f'in quotes it is a string: `"{text}"`'
     return did_you_mean(text, texts)
-
-
-def _text(value: object) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
 def _value(key: str, at: Position) -> object:
@@ -115,12 +111,12 @@ def _refuse_impossible(declaration: Declaration, sets: MappingNode, problems: Pr
         own = entry.at.source.order <= declaration.at.source.order
         if own and (identity_of(values[key]) not in possible if possible else key in unlike):
             message = f"{quote(declaration.name)} is never {_shown(key, values[key])}: it is {declaration.expected}"
-            hint = _otherwise(values[key], list(map(_text, declaration.choices)))
+            hint = _otherwise(values[key], list(map(scalar_text, declaration.choices)))
             problems.add(entry.at, message, hint or (lookalike(key) if isinstance(values[key], str) else ""))
 
 
 def _shown(key: str, value: object) -> str:
-    return quote(key) if isinstance(value, str) and lookalike(key) else key
+    return quote(key) if isinstance(value, str) and (lookalike(key) or not key) else key
 
 
 def _read_set(

@@ -54,6 +54,17 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
     return text
 
 
+def scalar_text(value: object) -> str:
+    """The text of a scalar in YAML, without quotes.
+
+    >>> scalar_text(True), scalar_text(None), scalar_text(0.5), scalar_text("relu")
+    ('true', 'null', '0.5', 'relu')
+    """
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)
+
+
 def _integer(text: str, digits: str, base: int) -> int:
     digits = digits.lstrip("0") or "0"
     magnitude = int(digits, base) if len(digits) <= _MAX_DIGITS else MAX_INTEGER + 1
@@ -98,10 +109,12 @@ def lookalike(text: str, *, boolean: bool = True) -> str:
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
     try:
-        return isinstance(resolve_scalar(text) if text else None, int | float) and text not in {"true", "false"}
+        value = resolve_scalar(text)
     except ValueError:
         return False
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _lookalike_of_number(text: str) -> str:
