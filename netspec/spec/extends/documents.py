@@ -7,7 +7,7 @@ from functools import partial
 
 from netspec.spec.extends.blocks import merge_blocks
 from netspec.spec.extends.layers import Removals, merge_layers
-from netspec.spec.parameters.declarations import give_all
+from netspec.spec.parameters.declarations import merge_parameters
 from netspec.spec.parameters.values import names_seen
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, quote
 from netspec.spec.text.hints import suggest
@@ -17,7 +17,7 @@ from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_
 _OWN = ("name", "published", "extends")
 
 _MERGES: dict[str, Merge] = {
-    "parameters": give_all,
+    "parameters": merge_parameters,
     "presets": merge_presets,
     "defaults": merge_defaults,
     "training": merge_training,

@@ -1,4 +1,4 @@
-"""`${kind == 'deep'}`: whether a parameter can ever be what an expression compares it with, be it evaluated or not."""
+"""Checks comparisons such as `${kind == 'deep'}` against what the parameter can be, evaluated or not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Declarations = Mapping[str, Declaration]
 
 
 def check_comparisons(document: MappingNode, problems: Problems) -> None:
-    """Report comparisons with what is not among a parameter's choices, or is of another type."""
+    """Report comparisons of a parameter with a constant that is not one of its choices or not of its type."""
     declared = _declared(document)
     for key, entry in document.entries.items():
         if key == "blocks" and isinstance(entry.value, MappingNode):
@@ -26,14 +26,16 @@ def check_comparisons(document: MappingNode, problems: Problems) -> None:
 
 
 def _declared(node: MappingNode) -> dict[str, Declaration]:
-    return read_declarations(node.get("parameters"), Problems())  # reported by what needs them
+    return read_declarations(
+        node.get("parameters"), Problems()
+    )  # problems are reported by whoever reads them for their values
 
 
 def _check(node: DocumentNode, declared: Declarations, problems: Problems) -> None:
     for text, at in _compared(node):
         for name, constant in comparisons_in(text):
             declaration = declared.get(name)
-            # What a file says of its own parameter stands where another, in extending it, narrows the choices.
+            # A base file may compare with choices that a derived file has taken away.
             if declaration is not None and at.source.order <= declaration.at.source.order:
                 _check_one(declaration, constant, at, problems)
 
@@ -54,7 +56,7 @@ def _check_one(declaration: Declaration, constant: str | float, at: Position, pr
 
 
 def _compared(node: DocumentNode) -> Iterator[tuple[str, Position]]:
-    """The texts in which something may be compared, and where they stand."""
+    """The strings that may hold comparisons, with their positions."""
     for scalar in scalars_in(node):
         text = text_of(scalar)
         if has_expression(text) and ("==" in text or "!=" in text):
