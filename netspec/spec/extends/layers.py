@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from netspec.spec.layers.readings import reads_nothing
+from netspec.spec.layers.references import takes_no_input
 from netspec.spec.text.document import (
     BROKEN,
     DocumentNode,
@@ -173,7 +173,7 @@ class Removals:
             value = self.rewire(inputs.value)
             return MappingNode({**layer.entries, "inputs": Entry(inputs.at, value)}, layer.at)
         before = self._before[name]
-        if before not in self._removed or _reads_nothing(layer):
+        if before not in self._removed or _takes_no_input(layer):
             return layer
         source = self._source(ScalarNode(before, self._removed[before].at))
         if source.value == last:
@@ -200,16 +200,16 @@ class Removals:
     def _reads(self, name: str) -> list[ScalarValue]:
         layer = self._layers[name].value
         if not isinstance(layer, MappingNode) or "inputs" not in layer.entries:
-            return [] if _reads_nothing(layer) else [self._before[name]]
+            return [] if _takes_no_input(layer) else [self._before[name]]
         inputs = layer.entries["inputs"].value
         items = inputs.items if isinstance(inputs, SequenceNode) else (inputs,)
         return [item.value if isinstance(item, ScalarNode) else BROKEN for item in items]
 
 
-def _reads_nothing(layer: DocumentNode) -> bool:
+def _takes_no_input(layer: DocumentNode) -> bool:
     """Whether a layer's op is known to take no input: it does not read the layer before it."""
     stated = layer.get("op") if isinstance(layer, MappingNode) else None
-    return stated is not None and reads_nothing(text_of(stated))
+    return stated is not None and takes_no_input(text_of(stated))
 
 
 def _cannot_join(name: str, count: int) -> tuple[str, str]:
