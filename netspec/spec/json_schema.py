@@ -1,6 +1,6 @@
-"""The JSON Schema of the language, for editors: made of the same models that validate, never written by hand.
+"""The JSON Schema of the language, for editors. It is generated from the models that validate specs.
 
-Draft 7 is the latest that the YAML language server reads; pydantic writes 2020-12, so what differs is rewritten.
+The YAML language server reads draft 7 at the latest, and pydantic writes draft 2020-12: differences are rewritten.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _EXPRESSION: Schema = {
 }
 _REMOVABLE: Schema = {"type": ["object", "null"]}
 _LAYER_NAME = "^[A-Za-z][A-Za-z0-9_]*$"
-# Keys of a spec that a derived file removes by `null`; of `layers` and inputs it only changes the parts.
+# Keys of a spec that a derived file removes by `null`. Inputs and `layers:` cannot be removed.
 _INHERITED = ("source", "parameters", "presets", "defaults", "blocks", "outputs", "auxiliary", "placement", "training")
 _SCALARS = ("integer", "number", "boolean")
 
 
 def json_schema() -> Schema:
-    """The schema of a spec file, draft 7, as a value that `json.dump` writes."""
+    """The JSON Schema of a spec file, draft 7, as a value that `json.dump` writes."""
     models: list[type[BaseModel]] = [*OPS.values(), InputSpec, PlacementSpec, Published, _recipe()]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     definitions = {name: _to_draft7(schema) for name, schema in generated["$defs"].items()}
@@ -114,7 +114,10 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
 
 
 def _part_of_a_recipe() -> Schema:
-    """What a file may state that extends another, or whose recipe does; `_complete_spec` says the rest."""
+    """The schema of a recipe that may lack keys, as it extends a file, or the spec does.
+
+    In a file that does not extend another, `_complete_spec` requires the others.
+    """
     return {
         **_REMOVABLE,
         "properties": {"extends": _extends("The recipe that this one changes")},
@@ -122,12 +125,12 @@ def _part_of_a_recipe() -> Schema:
     }
 
 
-def _extends(what: str) -> Schema:
-    return {"type": "string", "pattern": r"\.ya?ml$", "description": f"{what}, as a path seen from this file."}
+def _extends(content: str) -> Schema:
+    return {"type": "string", "pattern": r"\.ya?ml$", "description": f"{content}: its path, relative to this file."}
 
 
 def _recipe() -> type[BaseModel]:
-    from netspec.recipe import Recipe  # noqa: PLC0415 # a schema alone needs it
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for a schema alone
 
     return Recipe
 
@@ -141,6 +144,7 @@ def _or_null(schema: Schema) -> Schema:
 
 
 def _absent(*keys: str) -> Schema:
+    """The schema of a mapping without any of the keys."""
     return {"not": {"anyOf": [{"required": [key]} for key in keys]}}
 
 
@@ -149,7 +153,7 @@ def _all_layers(layer: Schema) -> Schema:
 
 
 def _complete_spec() -> Schema:
-    """What a file that extends no other must say."""
+    """The schema of what a file that extends no other must state."""
     layers = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
     complete = {"properties": {key: {"not": {"type": "null"}} for key in _INHERITED} | layers["properties"]}
     complete["properties"]["blocks"] |= {"additionalProperties": {**layers, "required": ["layers"]}}
@@ -161,7 +165,7 @@ _OP_OR_BLOCK: Schema = {"type": "object", "oneOf": [{"required": ["op"]}, {"requ
 
 
 def _parameters() -> Schema:
-    """Names with their defaults, or with what declares them."""
+    """The schema of `parameters:`: names with defaults, or with declarations."""
     values = [{"type": kind} for kind in (*_SCALARS, "string", "array", "null")]
     declaration = {
         "type": "object",
@@ -183,15 +187,16 @@ def _block() -> Schema:
         **_REMOVABLE,
         "properties": {
             "parameters": _reference("parameters"),
-            "inputs": {**names, "description": "Names of what it receives; `[input]` if left out."},
+            "inputs": {**names, "description": "Names of its inputs; `[input]` if left out."},
             "layers": {**by_name, "additionalProperties": _reference("layer")},
-            "outputs": {**names, "description": "The layers whose values it gives; the last if left out."},
+            "outputs": {**names, "description": "The layers whose values are its outputs; the last if left out."},
         },
         "additionalProperties": False,
     }
 
 
 def _has_required(required: dict[str, list[str]]) -> Schema:
+    """The schema of a layer that states the required attributes of its op."""
     return {"allOf": [{"if": _is(kind), "then": {"required": names}} for kind, names in required.items() if names]}
 
 
@@ -200,7 +205,7 @@ def _is(kind: str) -> Schema:
 
 
 def _layer(definitions: dict[str, Schema]) -> Schema:
-    """A layer of each op, the keys that every layer has beside the op's attributes."""
+    """The schema of a layer: keys of all layers, those of a block's use, and the attributes of each op."""
     common: Schema = {
         "op": {"enum": list(OPS), "description": "What the layer computes."},
         "inputs": {**_reference("names")},
@@ -221,7 +226,7 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
         }
         for kind, op in OPS.items()
     ]
-    use: Schema = {  # what else it has are arguments of the block
+    use: Schema = {  # other keys are arguments of the block
         "block": {"type": "string", "description": "The block that stands here."},
         "repeat": {
             "anyOf": [{"type": "integer", "minimum": 0}, _reference("expression")],
@@ -234,14 +239,18 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
 
 
 def _to_draft7(schema: Any, key: str = "") -> Any:
-    """A schema of pydantic's in draft 7, each scalar of it also as an expression."""
+    """A schema of pydantic in draft 7, where an expression may stand in place of any scalar.
+
+    `key` is the keyword whose value the schema is. It is `name` for the schema of a field of that name: the
+    discriminator of a union, which cannot be an expression.
+    """
     if isinstance(schema, list):
         return [_to_draft7(item, key) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if key in ("properties", "definitions"):
         return {name: _to_draft7(value, "name" if name == "name" else "") for name, value in schema.items()}
-    # Titles made of field names say nothing; `discriminator` is OpenAPI's.
+    # Titles repeat field names; `discriminator` is a keyword of OpenAPI.
     kept = {k: v for k, v in schema.items() if k not in ("title", "discriminator", "prefixItems", "default")}
     rewritten = {k: _to_draft7(v, k) if isinstance(v, dict | list) else v for k, v in kept.items()}
     if "prefixItems" in schema:
@@ -249,7 +258,7 @@ def _to_draft7(schema: Any, key: str = "") -> Any:
         rewritten["additionalItems"] = False
     if "default" in schema and isinstance(schema["default"], str | int | float | bool | None):
         rewritten["default"] = schema["default"]
-    if "$ref" in rewritten and len(rewritten) > 1:  # draft 7 ignores what stands beside a reference
+    if "$ref" in rewritten and len(rewritten) > 1:  # draft 7 ignores the keywords beside a reference
         rewritten["allOf"] = [{"$ref": rewritten.pop("$ref")}]
     if key != "name" and _is_scalar(schema):
         about = {k: rewritten.pop(k) for k in ("description", "default") if k in rewritten}
@@ -258,5 +267,5 @@ def _to_draft7(schema: Any, key: str = "") -> Any:
 
 
 def _is_scalar(schema: Schema) -> bool:
-    """Whether a schema is of one number, boolean or word of a list."""
+    """Whether a schema is that of a number, a boolean or a choice."""
     return schema.get("type") in _SCALARS or "enum" in schema or "const" in schema
