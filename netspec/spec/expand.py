@@ -82,7 +82,7 @@ class Expansion:
             self._problems.add(layer.at, *contains_itself(names))
             return False
         if len(self._active) >= MAX_NESTING:
-            self._problems.add(layer.at, f"more than {MAX_NESTING} blocks stand within one another")
+            self._problems.add(layer.at, f"blocks are nested more than {MAX_NESTING} levels deep")
             return False
         if len(arriving) != len(block.inputs):
             expected = f"{counted(len(block.inputs), 'input')}: {', '.join(block.inputs)}"

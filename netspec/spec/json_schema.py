@@ -22,8 +22,8 @@ _REF = "#/definitions/{model}"
 _EXPRESSION: Schema = {
     "type": ["string", "null"],
     "pattern": r"\$\{[^{}]*\}",
-    "description": "${…}: arithmetic and comparison over `parameters` and the shape that arrives; null takes away what"
-    " `defaults`, or the file that this one extends, says",
+    "description": "An expression, ${…}: arithmetic and comparison over `parameters` and the shapes that arrive. Null"
+    " removes the value of `defaults`, or of the file that this one extends.",
 }
 _REMOVABLE: Schema = {"type": ["object", "null"]}
 _LAYER_NAME = "^[A-Za-z][A-Za-z0-9_]*$"
@@ -85,13 +85,13 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             **by_name,
             **_REMOVABLE,
             "additionalProperties": {**_REMOVABLE, "additionalProperties": _REMOVABLE},
-            "description": "By parameter: the values of others that each of its values chooses.",
+            "description": "Values of parameters that the value of another chooses: `{depth: {18: {width: 64}}}`.",
         },
         "defaults": {
             **_REMOVABLE,
             "properties": {kind: _or_null(attributes) for kind, attributes in by_op.items()},
             "additionalProperties": False,
-            "description": "Attributes by op, under those of every layer of that op.",
+            "description": "Default attributes by op, which the attributes of a layer override.",
         },
         "blocks": {
             **by_name,
@@ -105,7 +105,7 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             "type": ["array", "null"],
             "items": {"type": "string"},
             "uniqueItems": True,
-            "description": "Outputs in training alone, of the main output's shape; the recipe's loss weighs each.",
+            "description": "Outputs in training alone, of the main output's shape, weighted by the recipe's loss.",
         },
         "placement": _or_null(_reference(PlacementSpec.__name__)),
         "published": _reference(Published.__name__),
@@ -211,9 +211,12 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
         "inputs": {**_reference("names")},
         "when": {
             "anyOf": [{"type": "boolean"}, _reference("expression")],
-            "description": "Whether the layer is there; if not, its readers read what it reads.",
+            "description": "Whether the layer is kept. The readers of a dropped layer read what it reads.",
         },
-        "after": {"type": "string", "description": "In a file that extends another: the layer that a new one follows."},
+        "after": {
+            "type": "string",
+            "description": "In a file that extends another: the layer after which this one is inserted.",
+        },
     }
     by_op = [
         {
@@ -227,13 +230,19 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
         for kind, op in OPS.items()
     ]
     use: Schema = {  # other keys are arguments of the block
-        "block": {"type": "string", "description": "The block that stands here."},
+        "block": {"type": "string", "description": "The name of the block that the layer uses."},
         "repeat": {
             "anyOf": [{"type": "integer", "minimum": 0}, _reference("expression")],
-            "description": "Stacks it: each instance reads the one before; `${index}` in arguments counts from 0.",
+            "description": "Number of instances in a stack, where each reads the one before. `${index}` counts from 0.",
         },
-        "first": {"type": "object", "description": "Arguments of the first of a stack, over the others."},
-        "last": {"type": "object", "description": "Arguments of the last of a stack, over the others."},
+        "first": {
+            "type": "object",
+            "description": "Arguments of the first instance of a stack, which override the others.",
+        },
+        "last": {
+            "type": "object",
+            "description": "Arguments of the last instance of a stack, which override the others.",
+        },
     }
     return {**_REMOVABLE, "properties": {**common, **use}, "allOf": by_op}
 

@@ -30,7 +30,7 @@ class MeanFile(Attribute):
 
 
 class PreprocessingSpec(PreprocessingFigures):
-    """Makes the input of an image with values from 0 to 255, in the order of the fields.
+    """How an image with values from 0 to 255 becomes the input, in the order of the fields.
 
     The image is resized (bilinear, antialiased) and center-cropped to the size of the input, its channels are put in
     order, and each becomes (value - mean) * scale / std.

@@ -30,7 +30,7 @@ def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -
     at, stated = node.entries["preprocessing"]
     if len(spec.shape) != 3:
         shape = ", ".join(map(str, spec.shape))
-        problems.add(at, f"an image becomes a shape of [C, H, W], and this input is [{shape}]")
+        problems.add(at, f"an image becomes an input of shape [C, H, W], and this one is [{shape}]")
         return None
     values = {key: entry.value for key, entry in stated.entries.items()} if isinstance(stated, MappingNode) else {}
     if how.channels != spec.shape[0]:

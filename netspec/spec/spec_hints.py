@@ -14,9 +14,9 @@ def key_hint(key: str, node: DocumentNode, known: Collection[str]) -> str:
         if is_layer(node):
             return "a layer stands under `layers:`, indented"
         if "layers" in node.entries and "layers" in known:
-            return f"what `{key}` holds is the spec: leave out that line, and begin the others at the start"
+            return f"the spec is indented under `{key}`: remove that line, and the indentation"
     if key == "preprocessing" and key not in known:
-        return "it is of an input: `input: {shape: …, preprocessing: {…}}`"
+        return "it belongs to an input: `input: {shape: …, preprocessing: {…}}`"
     if "training" in known and not nearest(key, known):
         from netspec.recipe import Recipe  # noqa: PLC0415 # for the hint alone
 

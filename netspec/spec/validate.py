@@ -135,7 +135,7 @@ def _read_name(document: MappingNode, start: Position, problems: Problems) -> st
     if "name" not in entries:
         if is_said_otherwise("name", entries, KEYS):
             return ""
-        reason = ": what extends another network is not that network" if "extends" in entries else ""
+        reason = ": a file that extends another describes a network of its own" if "extends" in entries else ""
         problems.add(start, f"the spec needs 'name'{reason}", "for example `name: alexnet`")
         return ""
     name = _read_text(document, "name", problems)
@@ -154,7 +154,7 @@ def _read_text(document: MappingNode, key: str, problems: Problems) -> str:
         return node.value
     if node is not None and not is_broken(node):
         is_number = isinstance(node, ScalarNode) and isinstance(node.value, int | float)
-        hint = "quotes make text of it" if is_number and key == "source" else ""
+        hint = "quotes make it a string" if is_number and key == "source" else ""
         problems.add(node.at, f"expected a string, received {describe(node)}", hint)
     return ""
 
@@ -250,7 +250,7 @@ def _has_batch(shape: DocumentNode | None, problems: Problems) -> bool:
     batch, *features = shape.items
     if plain(batch) not in (None, "N", "B", "batch", -1):
         return False
-    message = f"the batch is no part of an input's shape, received {describe(batch)} first"
+    message = f"an input's shape has no batch, received {describe(batch)} as its first axis"
     problems.add(batch.at, message, f"write `[{', '.join(str(plain(item)) for item in features)}]`")
     return True
 

@@ -170,9 +170,8 @@ def _layer(layer: LayerSpec, spec: ModelSpec, graph: Graph, before: Sequence[str
     """A layer that is an op."""
     keys: dict[str, Any] = {"op": layer.op.kind, **_inputs(layer.inputs, before)}
     attributes = _attributes(layer.op)
-    if (
-        spec.blocks and layer.op.kind in spec.defaults
-    ):  # `defaults` is written: the op's own defaults may differ from it
+    if spec.blocks and layer.op.kind in spec.defaults:
+        # `defaults:` is written, so an attribute with the op's own default value has to be written as well.
         stated = [name for name in spec.defaults[layer.op.kind].entries if name != "initialize"]
         attributes = {name: _plain(getattr(layer.op, name)) for name in stated} | attributes
     node = graph.values[layer.name]

@@ -216,7 +216,7 @@ def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
     blocks = "".join(f"  b{i}: {{layers: {{x: {{block: b{i + 1}}}}}}}\n" for i in range(500))
     path = tmp_path / "deep.yaml"
     path.write_text(f"{IMAGE}blocks:\n{blocks}  b500: {{layers: {{x: {{op: relu}}}}}}\nlayers: {{x: {{block: b0}}}}\n")
-    with pytest.raises(SpecError, match="more than 16 blocks stand within one another"):
+    with pytest.raises(SpecError, match="blocks are nested more than 16 levels deep"):
         load_graph(path)
 
 

@@ -37,7 +37,7 @@ def test_a_preset_sets_what_stands_below_it(load: Load) -> None:
     assert widths(load(FAMILY)) == [2, 3, 1]
     assert widths(load(FAMILY, {"size": "large"})) == [4, 5, 6, 7]
     assert widths(load(FAMILY, ["size=large", "widths=[8]"])) == [8, 7], "what is set wins over a preset"
-    with pytest.raises(SpecError, match=r"no preset of 'size' is for 'larg'.*\n.*\n.*\n.*did you mean 'large'"):
+    with pytest.raises(SpecError, match=r"'size' has no preset for 'larg'.*\n.*\n.*\n.*did you mean 'large'"):
         load(FAMILY, {"size": "larg"})
 
 
@@ -80,4 +80,4 @@ def test_a_value_without_a_preset_is_one_problem(load: Load) -> None:
     text += "layers:\n  a: {op: conv2d, filters: '${n if kind else 0}', kernel_size: 1}\n"
     with pytest.raises(SpecError) as caught:
         load(text)
-    assert [d.message for d in caught.value.diagnostics] == ["no preset of 'kind' is for 'typo' (a string)"]
+    assert [d.message for d in caught.value.diagnostics] == ["'kind' has no preset for 'typo' (a string)"]

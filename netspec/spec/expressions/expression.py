@@ -259,8 +259,8 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
             case ast.Call(func=function) if not isinstance(function, ast.Name):
                 raise ExpressionError(f"{quote(ast.unparse(node))} calls something that is not a function", _LANGUAGE)
             case ast.List() | ast.Tuple():
-                message = f"{quote(ast.unparse(node))} is a list, which an expression does not make"
+                message = f"{quote(ast.unparse(node))} is a list, which an expression cannot make"
                 raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")
             case _ if not isinstance(node, _ALLOWED):
-                raise ExpressionError(f"{quote(ast.unparse(tree))} is more than an expression may say", _LANGUAGE)
+                raise ExpressionError(f"{quote(ast.unparse(tree))} is not allowed in an expression", _LANGUAGE)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS.keys()

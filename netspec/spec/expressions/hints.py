@@ -25,7 +25,7 @@ def other_language(code: str) -> str:
 def defined_here(name: str, parameters: Collection[str], text: str) -> str:
     """A hint at what an undefined name may have meant. `text` is the hint for one that may be a string."""
     if name == INDEX:
-        return "`index` counts the instances of a layer with `repeat`, in what it gives to them"
+        return "`index` is the number of the instance, in the arguments of a layer with `repeat`"
     if name in ("true", "false"):
         return f"in an expression it is `{name.capitalize()}`"
     if name in SIZES:
@@ -39,9 +39,9 @@ def hidden_by_a_parameter(name: str) -> str:
     """A hint that a parameter hides a size, an input or a layer of the same name.
 
     >>> hidden_by_a_parameter("width")
-    'here `width` is the parameter; whatever else has this name is hidden by it, and needs another'
+    '`width` is the parameter here, which hides everything else of this name: rename the parameter'
     """
-    return f"here `{name}` is the parameter; whatever else has this name is hidden by it, and needs another"
+    return f"`{name}` is the parameter here, which hides everything else of this name: rename the parameter"
 
 
 def no_size(name: str, shape: tuple[object, ...]) -> tuple[str, str]:

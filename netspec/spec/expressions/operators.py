@@ -89,7 +89,7 @@ def _number(value: object, use: str = "arithmetic is on") -> int | float:
 
 def _length(value: object) -> int:
     if not isinstance(value, tuple):
-        raise ExpressionError(f"`len` is of a list, received {in_words(value)}")
+        raise ExpressionError(f"`len` takes a list, received {in_words(value)}")
     return len(value)
 
 

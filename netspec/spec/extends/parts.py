@@ -20,13 +20,11 @@ class _Part(NamedTuple):
 
 
 _TRAINING = _Part(
-    Content("a recipe", "`batch_size` and `optimizer`", "what a spec has under `training:`, at the start of the line"),
+    Content("a recipe", "`batch_size` and `optimizer`", "write what a spec has under `training:`, not indented"),
     merge_training,
 )
 _PREPROCESSING = _Part(
-    Content(
-        "a preprocessing", "`mean` and `std`", "what an input has under `preprocessing:`, at the start of the line"
-    ),
+    Content("a preprocessing", "`mean` and `std`", "write what an input has under `preprocessing:`, not indented"),
     overlay,
 )
 # Keys of a spec that no part has.
@@ -77,7 +75,7 @@ def _inherit_part(entry: Entry, part: _Part, orders: Iterator[int], problems: Pr
         if any(key in base.entries for key in _SPEC_KEYS):
             extends = chain[-1].entries["extends"].value
             message = f"{base.at.source.file} is a spec, expected {part.content.name}"
-            problems.fail(extends.at, message, f"a file of its own: {part.content.hint}")
+            problems.fail(extends.at, message, f"in a file of its own, {part.content.hint}")
         chain.append(base)
     merged = reduce(part.merge, (_without_extends(document) for document in reversed(chain)))
     return Entry(entry.at, merged)

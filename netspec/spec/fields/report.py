@@ -152,7 +152,7 @@ class Report:
         if perhaps := self._perhaps.get(tuple(loc)):
             return f"{owner} needs {quote(perhaps)}: perhaps that is meant"
         if part := self._part_with(key, loc[:-1]):
-            return f"it stands in a part: `{part}: {{{key}: …}}`"
+            return f"it belongs to a part: `{part}: {{{key}: …}}`"
         return suggest(key, known, f"{owner} has")
 
     def _part_with(self, key: str, loc: Sequence[int | str]) -> str:

@@ -178,10 +178,10 @@ def _refuse_keys(node: MappingNode, problems: Problems) -> bool:
         problems.add(node.entries["after"].at, "`after` is for a file that extends another", hint)
     if "block" not in node.entries:
         hint = "a stack of ops is a block: `blocks: {name: {layers: {…}}}`"
-        message = "`{}` is of a block, and this layer is an op"
+        message = "`{}` is for a block, and this layer is an op"
         misplaced = {key: (message.format(key), hint) for key in ("repeat", "first", "last") if key in node.entries}
     elif "op" in node.entries:
-        misplaced = {"op": ("a layer is an op or a block, and this one says both", "")}
+        misplaced = {"op": ("a layer is an op or a block, and this one states both", "")}
     for key, (message, hint) in misplaced.items():
         problems.add(node.entries[key].at, message, hint)
     return bool(misplaced)
@@ -191,7 +191,7 @@ def _not_a_layer(entry: Entry) -> tuple[Position, str, str]:
     """The position, the message and the hint for an entry of `layers:` that is no mapping."""
     if is_null(entry.value):
         hint = "`{op: …}` makes a layer; null removes one, in a file that extends another"
-        return entry.at, "the layer says nothing", hint
+        return entry.at, "the layer is empty", hint
     value = entry.value.value if isinstance(entry.value, ScalarNode) else None
     hint = f"write `{{op: {value}}}`" if value in OPS else "`{op: …}` makes a layer"
     return entry.value.at, f"expected a mapping with `op`, received {describe(entry.value)}", hint

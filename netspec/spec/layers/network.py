@@ -114,7 +114,7 @@ class _NetworkReader:
             return draft
         inputs = entry.value.entries["inputs"].value
         if names_seen(inputs) & self._waiting[name]:
-            message = "which values a layer reads cannot depend on a shape: what arrives is known only then"
+            message = "`inputs:` cannot depend on a shape: which shapes arrive is known only once the inputs are"
             self._problems.add(inputs.at, message, "a parameter may choose them, or `when:` drop what is between")
             return draft._replace(broken=True)
         references = read_inputs(Substitution(self._fixed, self._problems).apply(inputs), self._problems)
@@ -185,7 +185,7 @@ class _NetworkReader:
         """The shape of a layer's value, or the shapes of a block's outputs by name if there are several."""
         outputs = self._drafts[name].outputs or ()
         if self._drafts[name].dropped and name not in self._values:
-            message = f"{quote(name)} is dropped here, and does not read one value that its shape could be of"
+            message = f"{quote(name)} is dropped here, and has no shape: it does not read exactly one value"
             self._problems.add(self._drafts[name].at, message)
         if len(outputs) < 2 or name in self._values:
             return shape_of(self._values[name].type) if name in self._values else UNKNOWN

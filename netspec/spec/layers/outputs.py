@@ -105,7 +105,7 @@ def _read_output(item: DocumentNode, known: Known, listed: Collection[str], prob
         problems.add(
             item.at,
             f"{quote(name)} is an input: an output is a layer's value",
-            f"a layer `{{op: identity, inputs: {name}}}` hands it on",
+            f"a layer `{{op: identity, inputs: {name}}}` passes it on",
         )
     else:
         problems.add(item.at, f"there is no layer {quote(base)}", suggest(base, layers, "there are"))

@@ -62,7 +62,7 @@ def read_use(entry: Entry, node: MappingNode, blocks: Mapping[str, BlockSpec], n
         for key in ("first", "last"):
             if key in node.entries:
                 problems.add(
-                    node.entries[key].at, f"`{key}` is of a stack, and this layer has no `repeat`", _STACK_HINT
+                    node.entries[key].at, f"`{key}` is for a stack, and this layer has no `repeat`", _STACK_HINT
                 )
     count = _read_repeat(substitution.apply(node.entries["repeat"].value), problems) if stacked else 1
     if block is None or count is None:
@@ -91,7 +91,7 @@ def _read_repeat(node: DocumentNode, problems: Problems) -> int | None:
         return None
     count = node.value if isinstance(node, ScalarNode) else None
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        message = f"expected how often the block is stacked, 0 or more, received {describe(node)}"
+        message = f"expected the number of instances in the stack, 0 or more, received {describe(node)}"
         problems.add(node.at, message, scalar_hint(node, "integer"))
         return None
     if count > MAX_LAYERS:

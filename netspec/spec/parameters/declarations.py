@@ -216,7 +216,7 @@ def _declaration(name: str, entry: Entry, problems: Problems) -> Declaration:
         values = [plain(item.value) for item in node.entries.values()]
         type = next((value for value in values if isinstance(value, str) and value in TYPES), "")
         hint = f"`{name}: {{type: {type}}}`" if type else f"`{name}: {{type: mapping, default: {{…}}}}`"
-        problems.add(entry.at, "a parameter that is a mapping says it as its default", hint)
+        problems.add(entry.at, "a parameter whose value is a mapping states it under `default`", hint)
         return Declaration(name, "mapping", entry.at, ScalarNode(BROKEN, node.at))
     for key, stated in node.entries.items():
         if key not in (*_KEYS, _GIVEN):

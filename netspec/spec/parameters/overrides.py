@@ -78,7 +78,9 @@ def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Pro
     stated = parameters[name].value
     default = default_of(stated)
     if default is not None and not isinstance(stated, MappingNode) and not _same_kind(default, given.value):
-        message = f"expected a value like the spec's own, {describe(default)}, received {describe(given.value)}"
+        message = (
+            f"expected a value of the same type as in the spec, {describe(default)}, received {describe(given.value)}"
+        )
         problems.add(given.value.at, message, scalar_hint(given.value, kind_of(default)))
         return document
     value = with_value(MappingNode(parameters, entry.value.at), name, given)

@@ -43,7 +43,7 @@ class Presets(NamedTuple):
             if identity_of(value) in presets:
                 return presets[identity_of(value)][1]
             texts = [text for text, _ in presets.values()]
-            message = f"no preset of {quote(parameter)} is for {describe(node)}"
+            message = f"{quote(parameter)} has no preset for {describe(node)}"
             problems.add(node.at, message, _value_hint(value, texts) or f"there are {', '.join(texts)}")
         return {name: Entry(node.at, ScalarNode(BROKEN, node.at)) for _, preset in presets.values() for name in preset}
 

@@ -131,7 +131,7 @@ class Substitution:
             pass
         except ExpressionError as error:
             if error.undefined in self._beside:
-                message = f"{quote(error.undefined)} is a layer of this block, whose shape is not seen in it"
+                message = f"{quote(error.undefined)} is a layer of this block: expressions do not see its shape"
                 self._problems.add(node.at, message, "an expression in a block sees the shapes of its inputs")
             elif error.undefined not in self._later:
                 self._problems.add(node.at, error.message, error.hint)

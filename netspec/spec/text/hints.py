@@ -73,7 +73,7 @@ def hint_of_whole(node: ScalarNode) -> str:
     if "/" in node.expression:
         return "`//` divides to a whole number"
     if node.expression:
-        return "what `//` divides to is a whole number, and what `int(…)` or `round(…)` gives"
+        return "`//`, `int(…)` and `round(…)` give whole numbers"
     return f"write `{int(node.value)}`" if node.value.is_integer() else ""
 
 
