@@ -38,7 +38,7 @@ def check_blocks(
             checked[name] = replace(checked[name], valid=False)
     order = topological_order({name: _blocks_in(drafts) for name, drafts in layers.items()})
     for cycle in order.cycles:
-        first = min(cycle, key=list(blocks).index)
+        first = min(cycle, key=lambda name: blocks[name].at.rank)
         problems.add(blocks[first].at, *contains_itself(cycle_from(cycle, first)))
         for name in cycle:
             checked[name] = replace(blocks[name], valid=False)

@@ -10,7 +10,6 @@ from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
-from netspec.spec.layers.connect import Connected
 from netspec.spec.layers.hints import hint_of_hidden
 from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
@@ -49,9 +48,9 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
     """The graph of the layers without problems. Layers that depend on a failed one are left out, and not reported."""
     spec = checked.spec
     elaboration = Elaboration(spec, problems)
+    # A failed layer may have the name of an input: readers of that name are left out, too.
     inputs = {value.name: value for value in spec.inputs if value.name not in checked.failed}
-    connected = Connected(spec.layers, checked.failed, spec.outputs)
-    values = elaboration.make(connected, inputs, "")
+    values = elaboration.make(spec.layers, inputs, "")
     outputs = tuple(dict.fromkeys(values[name].name if name in values else name for name in spec.outputs))
     heads = tuple(Head(name, values[name].name if name in values else name) for name in spec.auxiliary)
     graph = Graph(
@@ -91,7 +90,8 @@ def _check_placement(spec: ModelSpec, graph: Graph, elaboration: Elaboration, pr
         place(graph, spec.placement.towers)
     except UnplaceableError as error:
         layer, uses = elaboration.stated.get(error.layer, (None, ()))
-        problems.add(_blame(layer, "groups") if layer else spec.placed_at, error.message, error.hint, uses)
+        at = _stated(layer, "groups").stated_at if layer else spec.placed_at
+        problems.add(at, error.message, error.hint, uses)
 
 
 class Elaboration:
@@ -110,24 +110,26 @@ class Elaboration:
         self.stated: dict[str, tuple[LayerSpec, Uses]] = {}
         self.expansion = Expansion(spec, self, problems)
 
-    def make(self, connected: Connected, inputs: Mapping[str, Input | Node], prefix: str) -> dict[str, Input | Node]:
+    def make(
+        self, layers: Sequence[LayerSpec | UseSpec], inputs: Mapping[str, Input | Node], prefix: str
+    ) -> dict[str, Input | Node]:
         """Make the nodes of layers.
 
         Args:
-            connected: the layers of the network, or of an instance of a block.
+            layers: layers of the network, or of an instance of a block.
             inputs: values of its inputs.
             prefix: prefix of node names, `stage.0.` for an instance of a block.
 
         Returns:
             The values that the layers and inputs give, by their names in the network or block: `conv1`, `stem.skip`.
         """
-        layers = {layer.name: layer for layer in connected.layers}
-        order = topological_order({name: [layer_of(read) for read in layer.inputs] for name, layer in layers.items()})
+        by_name = {layer.name: layer for layer in layers}
+        order = topological_order({name: [layer_of(read) for read in layer.inputs] for name, layer in by_name.items()})
         for cycle in order.cycles:
-            _report_cycle([layers[name] for name in cycle], self._problems)
+            _report_cycle([by_name[name] for name in cycle], self._problems)
         values: dict[str, Input | Node] = dict(inputs)
         for name in order.names:
-            layer = layers[name]
+            layer = by_name[name]
             arriving = [values[read] for read in layer.inputs if read in values]
             if len(arriving) != len(layer.inputs):
                 continue
@@ -156,8 +158,8 @@ class Elaboration:
 
 
 def _report_cycle(cycle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
-    """Report a cycle at its first layer in the file."""
-    first = min(cycle, key=lambda layer: (layer.at.line, layer.at.column))
+    """Report a cycle at its first layer in the file, or in the most derived file that has one of its layers."""
+    first = min(cycle, key=lambda layer: layer.at.rank)
     names = cycle_from([layer.name for layer in cycle], first.name)
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", names[-1]]
@@ -216,11 +218,6 @@ def _takes(op: Op, count: int) -> bool:
     """Whether an op takes this number of inputs."""
     least, most = op.inputs
     return count >= least and (most is None or count <= most)
-
-
-def _blame(layer: LayerSpec, attribute: str) -> Position:
-    """The position of an attribute to blame, or of the layer's name if the spec does not state the attribute."""
-    return _stated(layer, attribute).stated_at
 
 
 def _stated(layer: LayerSpec, attribute: str) -> Entry:

@@ -116,7 +116,7 @@ class Expansion:
         drafts = read_layers(block.layers, environment, self._problems)
         self._count += len(drafts) + 1
         connected = connect(drafts, block.inputs, block.node.get("outputs"), self._problems, in_block=True)
-        values = self._elaboration.make(connected, received, f"{path}.")
+        values = self._elaboration.make(connected.layers, received, f"{path}.")
         self._active.pop()
         outputs = _outputs(block, connected, values)
         if outputs is not None:

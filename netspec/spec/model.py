@@ -157,7 +157,7 @@ def layer_of(value: str) -> str:
 
 
 class Checked(NamedTuple):
-    """The parts of a spec without problems. `failed` names the layers and inputs with problems, which were reported."""
+    """The parts of a spec without problems. `failed` names the layers with problems, which were reported."""
 
     spec: ModelSpec
     failed: frozenset[str]

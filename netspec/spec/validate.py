@@ -89,8 +89,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     if training is not None:
         check_crops(training, inputs, entries["training"], problems)
         check_heads(training, entries, connected.heads, problems)
-    failed_inputs = frozenset(positions) - {value.name for value in inputs}
-    return Checked(spec, connected.failed | failed_inputs)
+    return Checked(spec, connected.failed)
 
 
 def _read_layers(

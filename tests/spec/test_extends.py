@@ -257,6 +257,16 @@ def test_problems_stand_in_the_file_that_they_are_in(derive) -> None:
     ]
 
 
+def test_a_cycle_is_reported_in_the_file_that_closes_it(derive) -> None:
+    path = derive("#\n" * 30 + "layers:\n  conv3: {inputs: [sum]}\n")
+    with pytest.raises(SpecError) as caught:
+        load_graph(path)
+    (problem,) = caught.value.diagnostics
+    assert problem.where is not None
+    assert Path(problem.where.file).name == "derived.yaml"
+    assert problem.message == "'conv3' needs its own output: conv3 reads sum reads conv3"
+
+
 def test_a_link_that_leads_elsewhere_is_named_with_both_paths(write, tmp_path: Path) -> None:
     write(BASE, "elsewhere/secret.yaml")
     inside = write("name: derived\nextends: sub/base.yaml\n", "here/derived.yaml").parent

@@ -17,7 +17,6 @@ from netspec.graph import Input, Node
 from netspec.spec.elaborate import Elaboration
 from netspec.spec.expressions.expression import UNKNOWN, Names, Unknown, Value
 from netspec.spec.expressions.hints import SIZES
-from netspec.spec.layers.connect import Connected
 from netspec.spec.layers.drafts import DraftLayer
 from netspec.spec.layers.environment import Environment, arriving_shapes, shape_of
 from netspec.spec.layers.layers import layers_in, read_inputs, read_layer
@@ -78,6 +77,7 @@ class _NetworkReader:
         self._waiting = waiting
         self._environment = environment
         self._problems = problems
+        # Names that are the same for all layers, and the names for a layer whose arriving shapes are not known.
         self._fixed = {
             name: value for name, value in environment.names.items() if name in values or name in environment.inputs
         }
@@ -91,7 +91,7 @@ class _NetworkReader:
     def read(self) -> list[DraftLayer]:
         """The layers, in the order of the file."""
         for name, entry in self._entries.items():
-            draft = self._read_reads(name, entry) if name in self._waiting else None
+            draft = self._read_references(name, entry) if name in self._waiting else None
             self._drafts[name] = draft or read_layer(name, entry, self._environment, self._problems)
         order = topological_order({name: [*self._reads(name), *self._sees(name)] for name in self._entries})
         for cycle in order.cycles:
@@ -101,11 +101,13 @@ class _NetworkReader:
             if name in self._waiting:
                 self._drafts[name] = self._read(name, self._names(name))
             self._elaborate(name)
-        for name in self._waiting.keys() - set(order.names):
-            self._drafts[name] = self._read(name, self._unknown)
+        ordered = set(order.names)
+        for name in self._waiting:
+            if name not in ordered:  # in a cycle, or behind one
+                self._drafts[name] = self._read(name, self._unknown)
         return [self._drafts[name] for name in self._entries]
 
-    def _read_reads(self, name: str, entry: Entry) -> DraftLayer | None:
+    def _read_references(self, name: str, entry: Entry) -> DraftLayer | None:
         """A draft of a waiting layer that has its `inputs:` alone; None if the entry is no mapping."""
         if not isinstance(entry.value, MappingNode):
             return None
@@ -138,7 +140,7 @@ class _NetworkReader:
 
     def _report_cycle(self, cycle: tuple[str, ...]) -> None:
         """Report a cycle at its first layer in the file: which layer reads, or sees the shape of, the next."""
-        names = cycle_from(cycle, min(cycle, key=list(self._entries).index))
+        names = cycle_from(cycle, min(cycle, key=lambda name: self._entries[name].at.rank))
         reads = [producer in self._reads(name) for name, producer in pairwise(names)]
         steps = [
             f"{'reads' if is_read else 'sees the shape of'} {producer}"
@@ -205,7 +207,7 @@ class _NetworkReader:
             layer = draft.connected(tuple(read for read, _ in arriving))
             inputs = dict(arriving)
             try:
-                values = self._elaboration.make(Connected((layer,), frozenset(), ()), inputs, "")
+                values = self._elaboration.make([layer], inputs, "")
             except SpecError:  # it has too many layers, which is reported when the network is elaborated
                 return
             self._values |= {key: value for key, value in values.items() if key not in inputs}

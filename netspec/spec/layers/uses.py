@@ -10,7 +10,7 @@ from netspec.spec.expressions.expression import UNKNOWN, Names, Unknown, Value
 from netspec.spec.expressions.hints import INDEX
 from netspec.spec.layers.blocks import LAYER_KEYS, BlockSpec
 from netspec.spec.parameters.declarations import scalar_hint
-from netspec.spec.parameters.values import Substitution, value_of
+from netspec.spec.parameters.values import Substitution, names_seen, value_of
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -21,7 +21,6 @@ from netspec.spec.text.document import (
     describe,
     is_broken,
     quote,
-    scalars_in,
     text_of,
 )
 from netspec.spec.text.hints import did_you_mean, nearest, suggest
@@ -29,8 +28,6 @@ from netspec.spec.text.hints import did_you_mean, nearest, suggest
 MAX_LAYERS: Final = 100_000
 Arguments = Mapping[str, Value]  # of an instance, by parameter
 Stated = Mapping[str, Entry]  # arguments as they stand in the document
-
-_STACK_HINT: Final = "`repeat: 3` stacks a block three times"
 
 
 class Use(NamedTuple):
@@ -48,7 +45,10 @@ class Use(NamedTuple):
 
 
 def gives_reserved_parameter(node: MappingNode, blocks: Mapping[str, BlockSpec]) -> bool:
-    """Whether an argument has the name of a key of layers. The block that declares such a parameter was reported."""
+    """Whether the block of a layer has a parameter named like a key of layers, which the layer states.
+
+    The parameter was reported. The meaning of the key is then ambiguous, and the layer is not read.
+    """
     block = blocks.get(text_of(node.entries["block"].value)) if "block" in node.entries else None
     return block is not None and any(key in node.entries for key in block.parameters if key in LAYER_KEYS)
 
@@ -61,9 +61,8 @@ def read_use(entry: Entry, node: MappingNode, blocks: Mapping[str, BlockSpec], n
     if not stacked:
         for key in ("first", "last"):
             if key in node.entries:
-                problems.add(
-                    node.entries[key].at, f"`{key}` is for a stack, and this layer has no `repeat`", _STACK_HINT
-                )
+                message = f"`{key}` is for a stack, and this layer has no `repeat`"
+                problems.add(node.entries[key].at, message, "`repeat: 3` stacks a block three times")
     count = _read_repeat(substitution.apply(node.entries["repeat"].value), problems) if stacked else 1
     if block is None or count is None:
         return Use(block, None, stacked)
@@ -116,21 +115,18 @@ def _variants(node: MappingNode, problems: Problems) -> list[Stated]:
 
 def _read_instances(arguments: _Arguments, variants: list[Stated], count: int) -> Iterator[Arguments | None]:
     """The arguments of each instance of a stack. A variant whose arguments do not use the index is read once."""
+    indexed = [any(uses_index(entry.value) for entry in variant.values()) for variant in variants]
     read: dict[int, Arguments | None] = {}
     for index in range(count):
         number = (1 if index == 0 else 0) + (2 if index == count - 1 else 0)
-        variant = variants[number]
-        if any(uses_index(entry.value) for entry in variant.values()):
-            yield arguments.read(variant, index)
-        else:
-            if number not in read:
-                read[number] = arguments.read(variant, index)
-            yield read[number]
+        if indexed[number] or number not in read:
+            read[number] = arguments.read(variants[number], index)
+        yield read[number]
 
 
 def uses_index(node: DocumentNode) -> bool:
-    """Whether an expression below a node may use the number of an instance."""
-    return any(INDEX in text_of(scalar) for scalar in scalars_in(node))
+    """Whether an expression below a node uses the number of an instance."""
+    return INDEX in names_seen(node)
 
 
 class _Arguments:

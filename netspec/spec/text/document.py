@@ -38,6 +38,9 @@ class Source(NamedTuple):
     order: int = 0
 
 
+Rank = tuple[int, int, int]
+
+
 class Position(NamedTuple):
     """A position in a source. `line` and `column` count from 0; `trail` is the path of the value at this position."""
 
@@ -57,6 +60,11 @@ class Position(NamedTuple):
         if len(parts) > MAX_PARTS:
             parts = [*parts[: MAX_PARTS // 4], "…", *parts[-MAX_PARTS // 2 :]]
         return "".join(reversed(parts)).removeprefix(".")
+
+    @property
+    def rank(self) -> Rank:
+        """The sort key of this position: source, line, column."""
+        return (self.source.order, self.line, self.column)
 
     @property
     def where(self) -> Where:
@@ -210,20 +218,12 @@ def describe_value(value: object) -> str:
 Uses = tuple[tuple[str, Position], ...]
 
 
-_Rank = tuple[int, int, int]
-
-
-def _rank(at: Position) -> _Rank:
-    """The sort key of a position: source, line, column."""
-    return (at.source.order, at.line, at.column)
-
-
 class Problems:
     """Collects the problems of a spec, so that one error reports them all."""
 
     def __init__(self) -> None:
-        self._ranked: dict[tuple[Where | None, str], tuple[_Rank, Diagnostic]] = {}  # by position and message
-        self._reported: set[_Rank] = set()
+        self._ranked: dict[tuple[Where | None, str], tuple[Rank, Diagnostic]] = {}  # by position and message
+        self._reported: set[Rank] = set()
         self._uses: list[tuple[str, Position]] = []
 
     def __bool__(self) -> bool:
@@ -231,7 +231,7 @@ class Problems:
 
     def is_known(self, at: Position) -> bool:
         """Whether a problem was recorded at exactly this position, so that none has to be recorded again."""
-        return _rank(at) in self._reported
+        return at.rank in self._reported
 
     @contextmanager
     def within(self, instance: str, at: Position) -> Iterator[None]:
@@ -269,7 +269,7 @@ class Problems:
             message = f"more than {MAX_PROBLEMS} problems: no more are looked for"
             self._ranked[None, message] = ((sys.maxsize, 0, 0), Diagnostic(None, message))
             raise self.error()
-        rank = _rank(at) if at else (-1, 0, 0)
+        rank = at.rank if at else (-1, 0, 0)
         self._reported.add(rank)
         innermost_first = reversed(self._uses if uses is None else uses)
         used_at = tuple((instance, position.where) for instance, position in innermost_first)
