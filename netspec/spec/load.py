@@ -22,7 +22,7 @@ def read_spec(path: str | os.PathLike[str], set: Overrides = ()) -> ModelSpec:
 
     Args:
         path: the YAML file.
-        set: overrides as `--set` takes them, `{"classes": "10"}` or `["classes=10"]`.
+        set: overrides as `--set` takes them, `["classes=10"]`, or as a mapping, `{"classes": 10}`.
 
     Raises:
         SpecError: the file cannot be read, or has problems other than those of shapes, which `elaborate` checks.

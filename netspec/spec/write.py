@@ -18,7 +18,7 @@ from netspec.ops.initializers import Constant
 from netspec.spec.elaborate import elaborate
 from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.text.document import plain
-from netspec.spec.text.scalars import MAX_NUMBER, resolve_scalar
+from netspec.spec.text.scalars import MAX_NUMBER, resolve_scalar, scalar_text
 
 
 def write_spec(spec: ModelSpec) -> str:
@@ -97,13 +97,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _scalar(dumper: yaml.SafeDumper, value: Any) -> yaml.ScalarNode:
-    """A number or boolean as in JSON; a string in quotes if it would read as another type without them."""
+    """A scalar on one line; a string in quotes if it would read as another type without them."""
     if not isinstance(value, str):
-        import json  # noqa: PLC0415 # most commands write no spec
-
-        return dumper.represent_scalar("tag:yaml.org,2002:str", json.dumps(value))
+        return dumper.represent_scalar("tag:yaml.org,2002:str", scalar_text(value))
     try:
-        plain = isinstance(resolve_scalar(value), str)
+        plain = value.isprintable() and isinstance(resolve_scalar(value), str)
     except ValueError:
         plain = False
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')

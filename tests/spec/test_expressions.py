@@ -29,6 +29,7 @@ PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh", "gains"
         ("${round(2.567, 1)}", 2.6),
         ("${round(2.5)}", 2),
         ("${max(1, classes, 3)}", 10),
+        ("${max(classes)}", 10),
         ("${min(1, abs(-4))}", 1),
         ("${classes > 5}", True),
         ("${1 < classes <= 10}", True),
@@ -206,6 +207,17 @@ def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
     assert (recipe.batch_size, recipe.seed, recipe.schedule.name) == (64, 3, "cosine")
     assert recipe.optimizer.model_dump()["momentum"] == 0.9
     assert recipe.optimizer.learning_rate == 0.1
+
+
+def test_set_takes_values_of_python(write) -> None:
+    spec = "name: x\ninput: {shape: [4]}\nparameters: {sizes: [3], bias: true, note: {type: string, default: a}}\n"
+    path = write(f'{spec}layers: {{fc: {{op: dense, units: "${{sizes[0]}}", bias: "${{bias}}"}}}}\n')
+    given = {"sizes": (5, 6), "bias": False, "note": "b"}
+    assert dict(read_spec(path, given).parameters) == given
+    assert read_spec(path, "bias=false").parameters["bias"] is False
+    recipe = read_spec(write(SETTABLE), {"training.epochs": None, "training.steps": 5}).training
+    assert recipe is not None
+    assert (recipe.epochs, recipe.steps) == (None, 5)
 
 
 @pytest.mark.parametrize(

@@ -138,8 +138,8 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "abs": _arithmetic(abs),
     "int": _arithmetic(int),
     "len": _length,
-    "max": _arithmetic(max),
-    "min": _arithmetic(min),
+    "max": _arithmetic(lambda *numbers: max(numbers)),
+    "min": _arithmetic(lambda *numbers: min(numbers)),
     "round": _arithmetic(_round),
 }
 OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {

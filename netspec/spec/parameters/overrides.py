@@ -20,6 +20,7 @@ from netspec.spec.text.document import (
 )
 from netspec.spec.text.hints import nearest, suggest
 from netspec.spec.text.reader import read_document
+from netspec.spec.text.scalars import scalar_text
 
 Overrides = Mapping[str, object] | Sequence[str]
 
@@ -30,10 +31,23 @@ def apply_overrides(document: MappingNode, overrides: Overrides, problems: Probl
     `classes=10` sets a parameter of the spec, `training.batch_size=64` a part of its recipe, and
     `placement.towers=2` the number of devices that it is placed on.
     """
-    texts = overrides if not isinstance(overrides, Mapping) else [f"{k}={v}" for k, v in overrides.items()]
+    texts: Sequence[str]
+    if isinstance(overrides, Mapping):
+        texts = [f"{name}={_value_text(value)}" for name, value in overrides.items()]
+    else:
+        texts = [overrides] if isinstance(overrides, str) else overrides
     for order, text in enumerate(texts):
         document = _apply(document, text, order - len(texts), problems)
     return document
+
+
+def _value_text(value: object) -> str:
+    """The YAML text of a Python value. A string is YAML already."""
+    if not isinstance(value, list | tuple | dict):
+        return scalar_text(value)
+    import json  # noqa: PLC0415 # for callers from Python alone
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> MappingNode:

@@ -5,7 +5,6 @@ A tree is at most `reader.MAX_DEPTH` levels deep, with aliases expanded, so func
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from enum import Enum
 from typing import Any, NamedTuple, NoReturn
 
 from netspec.errors import Diagnostic, SpecError, Where
+from netspec.spec.text.scalars import scalar_text
 
 # The path from the root to a value as a linked list, so that each value of a file costs one pair.
 Trail = tuple[Any, "str | int"] | None
@@ -201,17 +201,9 @@ def describe(node: DocumentNode) -> str:
 
 def describe_value(value: object) -> str:
     """A scalar in words."""
-    match value:
-        case None:
-            return "nothing (null)"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return f"{quote(value)} (a string)"
-        case float() if not math.isfinite(value):
-            return str(value).replace("inf", ".inf").replace("nan", ".nan")
-        case _:
-            return str(value)
+    if value is None:
+        return "nothing (null)"
+    return f"{quote(value)} (a string)" if isinstance(value, str) else scalar_text(value)
 
 
 # Instances of blocks, outermost first: the path of each, and the position of the layer that uses the block.

@@ -58,11 +58,13 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
 def scalar_text(value: object) -> str:
     """The text of a scalar in YAML, without quotes.
 
-    >>> scalar_text(True), scalar_text(None), scalar_text(0.5), scalar_text("relu")
-    ('true', 'null', '0.5', 'relu')
+    >>> [scalar_text(value) for value in (True, None, 0.5, float("-inf"), "relu")]
+    ['true', 'null', '0.5', '-.inf', 'relu']
     """
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("inf", ".inf").replace("nan", ".nan")
     return str(value)
 
 
