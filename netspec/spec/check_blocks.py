@@ -31,7 +31,7 @@ def check_blocks(
         if drafts:
             outputs = connect(drafts, block.inputs, block.node.get("outputs"), found, in_block=True).outputs
             if len(outputs) < len(block.outputs) and found:
-                checked[name] = replace(block, outputs=())  # unknown
+                checked[name] = replace(block, outputs=())  # they are not known
         layers[name] = drafts
         problems.take(found)
         if found or (unknown and names_seen(block.node) & unknown - block.parameters.keys()):

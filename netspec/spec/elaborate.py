@@ -10,7 +10,7 @@ from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
-from netspec.spec.layers.hints import hint_of_hidden
+from netspec.spec.layers.hints import hidden_size_hint
 from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
 from netspec.spec.text.document import (
@@ -150,9 +150,9 @@ class Elaboration:
             return make_node(path, op, arriving)
         except ShapeError as error:
             stated = _stated(layer, error.attribute)
-            hidden = "" if stated.at is layer.at else hint_of_hidden(stated.value, self.expansion.parameters)
+            hidden = "" if stated.at is layer.at else hidden_size_hint(stated.value, self.expansion.parameters)
             context = _context(layer, path, arriving, stated.stated_at, error.message)
-            hint = "; ".join(filter(None, (_hint_of_input(arriving) or error.hint, hidden)))
+            hint = "; ".join(filter(None, (_input_hint(arriving) or error.hint, hidden)))
             self._problems.add(stated.stated_at, f"{error.message} ({context})", hint)
             return None
 
@@ -166,7 +166,7 @@ def _report_cycle(cycle: Sequence[LayerSpec | UseSpec], problems: Problems) -> N
     problems.add(first.at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
 
 
-def _hint_of_input(arriving: Sequence[Input | Node]) -> str:
+def _input_hint(arriving: Sequence[Input | Node]) -> str:
     """A hint that an input is stated as in other libraries, with the batch or channels last; empty if it is not."""
     for value in arriving:
         axes = value.type.features

@@ -47,8 +47,9 @@ class InputSpec(Attribute):
 
 
 class Published(Attribute):
-    """Figures from the network's source, which are shown beside netspec's own. `trained` counts the weights without
-    running statistics.
+    """Figures from the network's source, which are shown beside netspec's own.
+
+    `trained` counts the weights without running statistics.
     """
 
     trained: PositiveInt | None = None

@@ -41,7 +41,7 @@ def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -
     _check_figures(how, values, problems)
     figures = dict(how)
     if isinstance(how.mean, MeanFile):
-        image = _read_image(how.mean.image, _place_of_image(values["mean"]), spec.shape, problems)
+        image = _read_image(how.mean.image, _image_position(values["mean"]), spec.shape, problems)
         if image is None:
             return None
         figures["mean"] = image
@@ -56,7 +56,7 @@ def _check_figures(how: PreprocessingSpec, values: Mapping[str, DocumentNode], p
             problems.add(values[key].at, f"{expected}, received {len(figures)}")
 
 
-def _place_of_image(mean: DocumentNode) -> Position:
+def _image_position(mean: DocumentNode) -> Position:
     return mean.entries["image"].value.at if isinstance(mean, MappingNode) else mean.at
 
 

@@ -37,7 +37,7 @@ def other_kind(entries: Mapping[str, Entry]) -> tuple[str, str]:
     return next(((kind, hint) for keys, kind, hint in _OTHER_KINDS if keys <= set(entries)), ("", ""))
 
 
-def is_said_otherwise(key: str, entries: Mapping[str, Entry], known: Collection[str]) -> bool:
+def is_meant_by_another_key(key: str, entries: Mapping[str, Entry], known: Collection[str]) -> bool:
     """Whether an unknown key, which is reported, probably stands for a missing one: misspelt, or one level too deep."""
     unknown = {name: entry.value for name, entry in entries.items() if name not in known}
     nested = any(

@@ -24,7 +24,7 @@ from netspec.spec.parameters.comparisons import check_comparisons
 from netspec.spec.parameters.declarations import MAX_NAME, name_hint, name_problem
 from netspec.spec.parameters.values import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
-from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
+from netspec.spec.spec_hints import is_meant_by_another_key, key_hint, layers_below, other_kind
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -39,7 +39,7 @@ from netspec.spec.text.document import (
     plain,
     quote,
 )
-from netspec.spec.weight_patterns import places_of_overrides
+from netspec.spec.weight_patterns import positions_of_overrides
 from netspec.types import TensorType
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         placement=_read_part(PlacementSpec, entries, "placement", problems),
         placed_at=entries["placement"].value.at if "placement" in entries else None,
         layers_at=entries["layers"].at if "layers" in entries else None,
-        overrides_at=places_of_overrides(entries),
+        overrides_at=positions_of_overrides(entries),
     )
     environment = Environment(_names(inputs, positions, values), defaults, blocks, positions)
     drafts = _read_layers(entries, start, environment, values, spec, problems)
@@ -101,7 +101,7 @@ def _read_layers(
     problems: Problems,
 ) -> list[DraftLayer]:
     if "layers" not in entries:
-        if not is_said_otherwise("layers", entries, KEYS):
+        if not is_meant_by_another_key("layers", entries, KEYS):
             hint = "for example `layers: {fc: {op: dense, units: 10}}`"
             problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
         return []
@@ -132,7 +132,7 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
 def _read_name(document: MappingNode, start: Position, problems: Problems) -> str:
     entries = document.entries
     if "name" not in entries:
-        if is_said_otherwise("name", entries, KEYS):
+        if is_meant_by_another_key("name", entries, KEYS):
             return ""
         reason = ": a file that extends another describes a network of its own" if "extends" in entries else ""
         problems.add(start, f"the spec needs 'name'{reason}", "for example `name: alexnet`")
@@ -197,7 +197,7 @@ def _read_inputs(
             received = "an empty mapping" if isinstance(node, MappingNode) else describe(node)
             hint = "for example `inputs: {image: {shape: [3, 224, 224]}, facts: {shape: [10]}}`"
             problems.add(node.at, f"expected a mapping of names to inputs, received {received}", hint)
-    elif not is_said_otherwise("input", entries, KEYS):
+    elif not is_meant_by_another_key("input", entries, KEYS):
         problems.add(start, "the spec needs 'input'", "for example `input: {shape: [3, 224, 224]}`: C, H, W")
     inputs = (_read_input(name, entry, problems) for name, entry in named.items())
     positions = {name: entry.at for name, entry in named.items()} or {"input": start}

@@ -10,7 +10,7 @@ from netspec.spec.text.document import Entry, MappingNode, Position, Problems, q
 from netspec.spec.text.hints import suggest
 
 
-def places_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
+def positions_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
     """The positions of the patterns in the spec's own file.
 
     Patterns of files that it extends are left out: other specs share them, and may have the weights they match.

@@ -74,7 +74,7 @@ def field_names(members: Iterable[Member]) -> list[str]:
     return [name for member in members if member.model for name in member.model.model_fields]
 
 
-def names_of(members: Iterable[Member], key: str) -> list[str]:
+def discriminator_values(members: Iterable[Member], key: str) -> list[str]:
     """The values of the discriminator `key` in a union of models."""
     fields = (member.model.model_fields.get(key) for member in members if member.model)
     return [str(choice) for field in fields if field for choice in get_args(field.annotation)]
@@ -90,7 +90,7 @@ _SHORT_FORMS = {
 
 def expectation(members: Sequence[Member]) -> str:
     """What the members accept, in words: `a positive integer, or a mapping of height and width`."""
-    if len(members) > 1 and (names := names_of(members, "name")):
+    if len(members) > 1 and (names := discriminator_values(members, "name")):
         return f"a mapping with 'name': one of {', '.join(names)}"
     return ", or ".join(dict.fromkeys(_expect(member) for member in members))
 

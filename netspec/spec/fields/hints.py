@@ -8,9 +8,9 @@ from typing import Final, get_origin
 
 from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.initializers import Constant
-from netspec.spec.fields.expectation import Member, field_names, names_of
+from netspec.spec.fields.expectation import Member, discriminator_values, field_names
 from netspec.spec.text.document import DocumentNode, MappingNode, ScalarNode, SequenceNode, plain
-from netspec.spec.text.hints import did_you_mean, hint_of_whole, nearest
+from netspec.spec.text.hints import did_you_mean, integer_hint, nearest
 from netspec.spec.text.scalars import lookalike
 
 _PADDING_WORDS: Final = {
@@ -61,7 +61,7 @@ def _mapping_hint(node: MappingNode, members: Sequence[Member]) -> str:
 def _number_hint(node: ScalarNode, value: float, members: Sequence[Member]) -> str:
     bases = {member.base for member in members}
     if isinstance(value, float) and bases & {int, Size2d, Padding}:
-        return hint_of_whole(node)
+        return integer_hint(node)
     if value > 0 and any(get_origin(base) in (tuple, list) for base in bases):
         return f"write `[{value}]`"
     if "epochs" in field_names(members):
@@ -85,7 +85,7 @@ def _text_hint(text: str, members: Sequence[Member], names: Collection[str]) -> 
         return f"write `${{{next(filter(None, foreign.groups()))}}}`"
     if float in bases and (percent := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)):
         return f"write `{float(percent[1]) / 100:g}`"
-    if kinds := names_of(members, "name"):
+    if kinds := discriminator_values(members, "name"):
         near = kinds[0] if len(kinds) == 1 else nearest(text, kinds)
         return f"write `{{name: {near}}}`, with what else it takes" if near else ""
     choices = [choice for member in members for choice in member.choices]

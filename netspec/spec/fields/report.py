@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from netspec.spec.fields.expectation import Member, expectation, field_names, members_at, names_of
+from netspec.spec.fields.expectation import Member, discriminator_values, expectation, field_names, members_at
 from netspec.spec.fields.hints import value_hint
 from netspec.spec.fields.messages import Subject
 from netspec.spec.text.document import (
@@ -135,7 +135,7 @@ class Report:
         node = self._locate(loc[:-1]).node
         name = plain(node.entries["name"].value) if isinstance(node, MappingNode) and "name" in node.entries else None
         members = members_at(self._model, loc)
-        return field_names([m for m in members if name in names_of([m], "name")] or members)
+        return field_names([m for m in members if name in discriminator_values([m], "name")] or members)
 
     def _key_hint(self, loc: Sequence[int | str], key: str, owner: str) -> str:
         """A hint at what the writer of an unknown key probably meant."""
@@ -173,7 +173,7 @@ class Report:
 
     def _report_discriminator(self, place: _Place, members: Sequence[Member], key: str) -> None:
         """Report a mapping whose discriminator is missing or unknown, or a value that is no mapping."""
-        known = names_of(members, key)
+        known = discriminator_values(members, key)
         choices = f"one of {', '.join(known)}"
         if not isinstance(place.node, MappingNode):
             expected = f"a mapping with {quote(key)}: {choices}"

@@ -10,7 +10,7 @@ from netspec.graph import Formula
 from netspec.spec.expressions.expression import expression_in, has_expression
 from netspec.spec.expressions.hints import INDEX
 from netspec.spec.parameters.declarations import Declaration, name_hint, name_problem, read_declarations
-from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below
+from netspec.spec.spec_hints import is_meant_by_another_key, key_hint, layers_below
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -84,7 +84,9 @@ def _read_block(name: str, entry: Entry, problems: Problems) -> BlockSpec:
             problems.add(unknown.at, f"a block has no key {quote(key)}", key_hint(key, unknown.value, KEYS))
     stated = {key: node.entries[key].value for key in KEYS if key in node.entries}
     layers = stated.get("layers")
-    if layers is None and not (is_said_otherwise("layers", node.entries, KEYS) or layers_below(node.entries, KEYS)):
+    if layers is None and not (
+        is_meant_by_another_key("layers", node.entries, KEYS) or layers_below(node.entries, KEYS)
+    ):
         problems.add(entry.at, f"the block {quote(name)} needs 'layers': a mapping of names to layers")
     parameters = read_declarations(stated.get("parameters"), problems, reserved=(*LAYER_KEYS, INDEX))
     inputs = {INPUT: entry.at}

@@ -86,7 +86,7 @@ def missing_op_hint(name: str, node: MappingNode, blocks: Mapping[str, object]) 
     return f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else OPS_HINT
 
 
-def hint_of_hidden(node: DocumentNode, parameters: Collection[str]) -> str:
+def hidden_size_hint(node: DocumentNode, parameters: Collection[str]) -> str:
     """A hint that an expression uses a parameter where a size of the arriving map may have been meant, or empty."""
     used = {name for scalar in scalars_in(node) if scalar.expression for name in names_in(scalar.expression)}
     return next((hidden_by_a_parameter(name) for name in SIZES if name in used and name in parameters), "")

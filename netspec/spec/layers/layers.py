@@ -79,7 +79,7 @@ def layers_in(node: DocumentNode, problems: Problems) -> Mapping[str, Entry]:
 
 
 def read_layer(name: str, entry: Entry, environment: Environment, problems: Problems) -> DraftLayer:
-    """A layer. Problems are recorded."""
+    """One layer, with its references unresolved. Problems are recorded."""
     _check_name(name, entry.at, environment.inputs, problems)
     draft = _read_layer(name, entry, environment, problems)
     return draft._replace(op=None, use=None) if name in environment.inputs else draft

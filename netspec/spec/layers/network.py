@@ -77,7 +77,7 @@ class _NetworkReader:
         self._waiting = waiting
         self._environment = environment
         self._problems = problems
-        # Names that are the same for all layers, and the names for a layer whose arriving shapes are not known.
+        # The names that all layers see, and those that a layer sees if the shapes that arrive are not known.
         self._fixed = {
             name: value for name, value in environment.names.items() if name in values or name in environment.inputs
         }

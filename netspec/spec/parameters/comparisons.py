@@ -26,9 +26,8 @@ def check_comparisons(document: MappingNode, problems: Problems) -> None:
 
 
 def _declared(node: MappingNode) -> dict[str, Declaration]:
-    return read_declarations(
-        node.get("parameters"), Problems()
-    )  # problems are reported by whoever reads them for their values
+    """The declared parameters of the spec or of a block. Their problems are reported elsewhere."""
+    return read_declarations(node.get("parameters"), Problems())
 
 
 def _check(node: DocumentNode, declared: Declarations, problems: Problems) -> None:

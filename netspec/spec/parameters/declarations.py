@@ -23,7 +23,7 @@ from netspec.spec.text.document import (
     quote,
     text_of,
 )
-from netspec.spec.text.hints import did_you_mean, foreign_letter, hint_of_whole, nearest
+from netspec.spec.text.hints import did_you_mean, foreign_letter, integer_hint, nearest
 from netspec.spec.text.merge import takes_away
 from netspec.spec.text.scalars import lookalike, scalar_text
 
@@ -131,7 +131,7 @@ def scalar_hint(node: DocumentNode, type: str) -> str:
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, str) and type in ("integer", "number", "boolean"):
         return lookalike(value, boolean=type == "boolean")
-    return hint_of_whole(node) if isinstance(node, ScalarNode) and type == "integer" else ""
+    return integer_hint(node) if isinstance(node, ScalarNode) and type == "integer" else ""
 
 
 def kind_of(node: DocumentNode) -> str:

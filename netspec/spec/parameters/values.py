@@ -67,7 +67,7 @@ def read_parameters(
 
 
 def value_of(node: DocumentNode, declaration: Declaration, problems: Problems) -> Value | Unknown:
-    """The value of a node for a parameter. If the parameter cannot have it, a problem is recorded: `UNKNOWN`."""
+    """The value of a node, or `UNKNOWN` after a problem if the parameter cannot have it."""
     if isinstance(node, ScalarNode) and isinstance(node.value, float) and not math.isfinite(node.value):
         problems.add(node.at, f"expected a finite number, received {describe(node)}")
         return UNKNOWN

@@ -66,7 +66,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {quote(near)}?{f' {letter}' if letter else ''}" if near else ""
 
 
-def hint_of_whole(node: ScalarNode) -> str:
+def integer_hint(node: ScalarNode) -> str:
     """A hint at how to write, or to compute, a float that has to be an integer; empty where there is none."""
     if not isinstance(node.value, float):
         return ""

@@ -41,7 +41,7 @@ def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Proble
     if error.context and error.context_mark and error.context_mark.line != at.line:
         context += f" (which begins in line {error.context_mark.line + 1})"
     _fail_on_indentation(at, problem, problems)
-    hint = _hint_of_characters(at, problem, context)
+    hint = _character_hint(at, problem, context)
     hint = hint or next((hint for phrase, hint in _HINTS if phrase in f"{problem}{context}"), "")
     problems.fail(at, f"this is not YAML: {problem}{context}", hint)
 
@@ -67,7 +67,7 @@ def _fail_on_indentation(at: Position, problem: str, problems: Problems) -> None
             fail_on_space(letter, Position(at.source, number, indent.end()), problems)
 
 
-def _hint_of_characters(at: Position, problem: str, context: str) -> str:
+def _character_hint(at: Position, problem: str, context: str) -> str:
     """A hint from the characters at and before a position; empty if none of them is a common mistake."""
     line = at.source.lines[at.line] if at.line < len(at.source.lines) else ""
     letter = line[at.column : at.column + 1]
