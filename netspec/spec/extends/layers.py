@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from netspec.spec.layers.references import takes_no_input
+from netspec.spec.model import layer_of
 from netspec.spec.text.document import (
     BROKEN,
     DocumentNode,
@@ -195,10 +196,10 @@ class Removals:
     def _source(self, reference: ScalarNode) -> ScalarNode:
         """A reference to a kept layer or an input in place of one that may be to a removed layer."""
         name = reference.value
-        while isinstance(name, str) and name in self._removed:
-            reads = self._reads(name)
+        while isinstance(name, str) and (layer := layer_of(name)) in self._removed:
+            reads = self._reads(layer)
             if len(reads) != 1:
-                self._problems.add(self._removed[name].at, *_cannot_join(name, len(reads)))
+                self._problems.add(self._removed[layer].at, *_cannot_join(layer, len(reads)))
                 return ScalarNode(BROKEN, reference.at)
             name = reads[0]
         return ScalarNode(name, reference.at)
