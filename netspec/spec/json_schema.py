@@ -46,7 +46,7 @@ def json_schema() -> Schema:
         "title": "netspec",
         "description": "A neural network and how it is trained.",
         "type": "object",
-        "properties": _properties(definitions),
+        "properties": _properties(),
         "additionalProperties": False,
         "required": ["name"],
         "allOf": [
@@ -65,7 +65,8 @@ def json_schema() -> Schema:
     }
 
 
-def _properties(definitions: dict[str, Schema]) -> Schema:
+def _properties() -> Schema:
+    """The schemas of the keys of a spec."""
     by_op = {kind: _reference(op.__name__) for kind, op in OPS.items()}
     by_name = {"type": "object", "propertyNames": {"pattern": _LAYER_NAME}}
     return {
@@ -73,10 +74,7 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             "anyOf": [{"type": "string", "pattern": f"^{NAME_PATTERN}$"}, _reference("expression")],
             "description": "The network's name.",
         },
-        "source": {
-            "type": ["string", "null"],
-            "description": "Where the network comes from: a paper, a file, a person.",
-        },
+        "source": {"type": ["string", "null"], "description": "The network's origin: a paper, a file, a person."},
         "extends": _extends("The spec that this one changes"),
         "input": _reference(InputSpec.__name__),
         "inputs": {**by_name, "additionalProperties": _reference(InputSpec.__name__), "minProperties": 1},
@@ -93,12 +91,7 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             "additionalProperties": False,
             "description": "Default attributes by op, which the attributes of a layer override.",
         },
-        "blocks": {
-            **by_name,
-            **_REMOVABLE,
-            "additionalProperties": _reference("block"),
-            "description": "Named subgraphs.",
-        },
+        "blocks": {**by_name, **_REMOVABLE, "additionalProperties": _reference("block"), "description": "Subgraphs."},
         "layers": {**by_name, "additionalProperties": _reference("layer"), "minProperties": 1},
         "outputs": {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
         "auxiliary": {
@@ -155,10 +148,14 @@ def _all_layers(layer: Schema) -> Schema:
 def _complete_spec() -> Schema:
     """The schema of what a file that extends no other must state."""
     layers = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
-    complete = {"properties": {key: {"not": {"type": "null"}} for key in _INHERITED} | layers["properties"]}
-    complete["properties"]["blocks"] |= {"additionalProperties": {**layers, "required": ["layers"]}}
-    complete["properties"]["training"] |= {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
-    return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
+    properties: Schema = {key: {"not": {"type": "null"}} for key in _INHERITED}
+    properties["blocks"] |= {"additionalProperties": {**layers, "required": ["layers"]}}
+    properties["training"] |= {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
+    return {
+        "properties": {**properties, **layers["properties"]},
+        "required": ["layers"],
+        "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}],
+    }
 
 
 _OP_OR_BLOCK: Schema = {"type": "object", "oneOf": [{"required": ["op"]}, {"required": ["block"]}]}

@@ -206,7 +206,7 @@ class _Builder:
         at = self._position(event)
         if self._stack and self._stack[-1].expects_key():
             kind = "a list" if entries is None else "a mapping"
-            hint = 'quotes make text of it: "${…}"' if self._follows_dollar(at) else ""
+            hint = 'between braces an expression is quoted: "${…}"' if self._follows_dollar(at) else ""
             self._problems.fail(at, f"expected a name as the key, received {kind}", hint)
         if len(self._stack) >= MAX_DEPTH:
             self._problems.fail(at, f"more than {MAX_DEPTH} levels of nesting")

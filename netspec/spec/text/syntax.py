@@ -75,8 +75,9 @@ def _character_hint(at: Position, problem: str, context: str) -> str:
         return f"this `{letter}` closes nothing: there is one too many"
     if foreign := _FOREIGN_QUOTE.search(line):
         return f"{quote(foreign[1])} is U+{ord(foreign[1]):04X}: the quotes of YAML are \" and '"
-    if "flow mapping" in context and "${" in line[: at.column + 1]:
-        return 'between braces an expression is quoted: "${…}"'
+    for collection, signs in (("flow mapping", "braces"), ("flow sequence", "brackets")):
+        if collection in context and "${" in line[: at.column + 1]:
+            return f'between {signs} an expression is quoted: "${{…}}"'
     if "cannot start any token" in problem and letter:
         in_braces = letter in {"|", ">"} and "{" in line[: at.column]
         return (
