@@ -1,7 +1,7 @@
-"""The front end: a spec file read, checked and elaborated to a graph.
+"""The front end: reads and checks a spec file, and elaborates it to a graph.
 
-`read_spec` gives what the file says, `elaborate` the graph of it, `load_graph` both at once; each raises one
-`SpecError` with everything that is wrong.
+`read_spec` returns the spec of a file, `elaborate` the graph of a spec, and `load_graph` the graph of a file. Each
+raises a single `SpecError` that reports all problems.
 """
 
 from netspec.spec.elaborate import elaborate

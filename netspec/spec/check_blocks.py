@@ -1,4 +1,4 @@
-"""The check of blocks, before anything uses them: what is wrong whatever they are given."""
+"""Checks blocks before they are used: finds the problems that they have with any arguments."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from netspec.spec.expressions.expression import UNKNOWN, Names
-from netspec.spec.layers.blocks import BlockSpec, broken_block
+from netspec.spec.layers.blocks import BlockSpec
 from netspec.spec.layers.connect import connect
 from netspec.spec.layers.drafts import DraftLayer
+from netspec.spec.layers.environment import Environment, names_in_unused_block
 from netspec.spec.layers.layers import read_layers
 from netspec.spec.layers.order import cycle_from, topological_order
-from netspec.spec.layers.surroundings import Surroundings, not_yet_known
 from netspec.spec.layers.uses import MAX_LAYERS
 from netspec.spec.parameters.values import names_seen
 from netspec.spec.text.document import MappingNode, Problems, quote
@@ -20,31 +20,30 @@ from netspec.spec.text.document import MappingNode, Problems, quote
 def check_blocks(
     blocks: Mapping[str, BlockSpec], values: Names, defaults: Mapping[str, MappingNode], problems: Problems
 ) -> dict[str, BlockSpec]:
-    """The blocks, those marked in which something is wrong whatever they are given: each is looked at, used or not."""
+    """The blocks, with those marked invalid that have a problem with any arguments. Unused blocks are checked too."""
     checked = dict(blocks)
-    unknown = {name for name, value in values.items() if value is UNKNOWN}  # each was reported
-    uses: dict[str, list[DraftLayer]] = {}
+    unknown = {name for name, value in values.items() if value is UNKNOWN}  # parameters whose values were reported
+    layers: dict[str, list[DraftLayer]] = {}
     for name, block in blocks.items():
-        own = Problems()
-        around = Surroundings(not_yet_known(block, values), defaults, blocks, block.inputs)
-        drafts = read_layers(block.layers, around, own) if block.layers is not None else []
+        found = Problems()
+        environment = Environment(names_in_unused_block(block, values), defaults, blocks, block.inputs)
+        drafts = read_layers(block.layers, environment, found) if block.layers is not None else []
         if drafts:
-            given = connect(drafts, block.inputs, block.node.get("outputs"), own, in_block=True).outputs
-            if len(given) < len(block.outputs) and own:
-                checked[name] = replace(block, outputs=())  # which it has is not known
-        uses[name] = drafts
-        if own:
-            problems.take(own)
-        if own or (unknown and names_seen(block.node) & unknown - block.parameters.keys()):
-            checked[name] = broken_block(checked[name])
-    order = topological_order({name: _blocks_in(drafts) for name, drafts in uses.items()})
+            outputs = connect(drafts, block.inputs, block.node.get("outputs"), found, in_block=True).outputs
+            if len(outputs) < len(block.outputs) and found:
+                checked[name] = replace(block, outputs=())  # they are not known
+        layers[name] = drafts
+        problems.take(found)
+        if found or (unknown and names_seen(block.node) & unknown - block.parameters.keys()):
+            checked[name] = replace(checked[name], valid=False)
+    order = topological_order({name: _blocks_in(drafts) for name, drafts in layers.items()})
     for cycle in order.cycles:
-        first = min(cycle, key=list(blocks).index)
+        first = min(cycle, key=lambda name: blocks[name].at.rank)
         problems.add(blocks[first].at, *contains_itself(cycle_from(cycle, first)))
         for name in cycle:
-            checked[name] = broken_block(blocks[name])
-    for name in _too_large({name: uses[name] for name in order.names}, blocks, problems):
-        checked[name] = broken_block(blocks[name])
+            checked[name] = replace(blocks[name], valid=False)
+    for name in _too_large({name: layers[name] for name in order.names}, blocks, problems):
+        checked[name] = replace(blocks[name], valid=False)
     return checked
 
 
@@ -53,22 +52,28 @@ def _blocks_in(drafts: Sequence[DraftLayer]) -> list[str]:
 
 
 def _too_large(
-    uses: Mapping[str, Sequence[DraftLayer]], blocks: Mapping[str, BlockSpec], problems: Problems
+    layers: Mapping[str, Sequence[DraftLayer]], blocks: Mapping[str, BlockSpec], problems: Problems
 ) -> Iterator[str]:
-    """The blocks that have too many layers whatever they are given; `uses` has each after those that it uses."""
-    least: dict[str, int] = {}
-    for name, drafts in uses.items():
-        inner = [(draft, least[draft.block]) for draft in drafts if draft.block]
-        least[name] = len(drafts) + sum(_least_instances(draft) * size for draft, size in inner)
-        if least[name] > MAX_LAYERS:
-            if all(size <= MAX_LAYERS for _, size in inner):  # else what it uses is reported
-                message = f"the block {quote(name)} has {least[name]:,} layers, those of its blocks counted"
+    """The blocks that have too many layers with any arguments, each reported.
+
+    Args:
+        layers: layers by block, in topological order: each block after those that it uses.
+        blocks: all blocks.
+        problems: collects the problems.
+    """
+    sizes: dict[str, int] = {}  # least number of layers
+    for name, drafts in layers.items():
+        inner = [(draft, sizes[draft.block]) for draft in drafts if draft.block]
+        sizes[name] = len(drafts) + sum(_least_instances(draft) * size for draft, size in inner)
+        if sizes[name] > MAX_LAYERS:
+            if all(size <= MAX_LAYERS for _, size in inner):  # else the inner block was reported
+                message = f"the block {quote(name)} has {sizes[name]:,} layers, those of its blocks counted"
                 problems.add(blocks[name].at, message, f"at most {MAX_LAYERS:,} are taken")
             yield name
 
 
 def _least_instances(draft: DraftLayer) -> int:
-    """How many instances of a block a layer has at least."""
+    """The least number of instances of a block that a layer makes."""
     if draft.use is not None and draft.use.instances is not None:
         return len(draft.use.instances)
     stated = draft.attributes.entries if draft.attributes is not None else {}
@@ -76,6 +81,6 @@ def _least_instances(draft: DraftLayer) -> int:
 
 
 def contains_itself(names: list[str]) -> tuple[str, str]:
-    """The message for a block that contains itself: its name, those on the way back to it, and it again."""
+    """The message and the hint for a block that contains itself. `names` is the cycle, from the block to itself."""
     message = f"the block {quote(names[0])} contains itself: {' uses '.join(names)}"
     return message, "`repeat:` stacks a block; a block is made of others, never of itself"

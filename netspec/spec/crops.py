@@ -1,4 +1,4 @@
-"""What a recipe does to images beside the input that they become: where that is known, so is what cannot be done."""
+"""Checks the crops and turns of a recipe's augmentation against the size of the network's input."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 
 def check_crops(recipe: Recipe, inputs: Sequence[Input], stated: Entry, problems: Problems) -> None:
-    """Report crops of another size than the input's, and turns of such as are not square.
+    """Report crops of another size than the input, and turns of an input that is not square.
+
+    Only a single input of rank 4 is checked: otherwise it is not known which input the images become.
 
     Args:
-        recipe: the spec's.
-        inputs: that are whole; of several, or of features, none is an image's crop.
-        stated: the recipe as it stands in the file.
-        problems: where they are recorded.
+        recipe: recipe of the spec.
+        inputs: inputs without problems.
+        stated: the recipe in the document.
+        problems: collects the problems.
     """
     sizes = [value.type.features[1:] for value in inputs if len(value.type.features) == 3]
     if len(inputs) == len(sizes) == 1:
         for name, message, hint in recipe.augmentation.misfits(*sizes[0]):
             at = stated.within("augmentation", name).stated_at
-            derived = hint and at.source.order > 0  # the recipe is another file's, the input is not
-            problems.add(at, message, f"{hint} in the spec that extends this one" if derived else hint)
+            inherited = at.source.order > 0  # then the file of the recipe should not be changed for this input
+            problems.add(at, message, f"{hint} in the spec that extends this one" if hint and inherited else hint)

@@ -1,4 +1,4 @@
-"""ModelSpec → Graph: layers in order, shapes inferred, sizes bounded. No array is made here."""
+"""ModelSpec → Graph: orders layers, expands blocks, infers shapes and bounds sizes. No array is allocated."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from netspec.graph import Graph, Head, Input, Node, make_node
 from netspec.ops import Op, WeightedOp
 from netspec.spec.expand import Expansion
 from netspec.spec.heads import check_pixels, check_shapes
-from netspec.spec.layers.connect import Connected
-from netspec.spec.layers.hints import hint_of_hidden
+from netspec.spec.layers.hints import hidden_size_hint
 from netspec.spec.layers.order import cycle_from, topological_order
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, LayerSpec, ModelSpec, UseSpec, layer_of
 from netspec.spec.text.document import (
@@ -26,18 +25,18 @@ from netspec.spec.text.hints import suggest
 from netspec.spec.weight_patterns import check_overrides
 from netspec.types import TensorType
 
-MAX_WEIGHTS = 2**34
-_FLOAT32 = 4
-_COLORS = (1, 3, 4)  # channels that an image has
+MAX_WEIGHTS = 2**34  # elements of all weights of a network
+_FLOAT32 = 4  # bytes
+_COLORS = (1, 3, 4)  # numbers of channels of an image
 MAX_SHOWN = 10  # layers of a cycle
 
 
 def elaborate(spec: ModelSpec) -> Graph:
-    """The graph that a spec describes.
+    """The graph of a spec.
 
     Raises:
-        SpecError: layers read one another in a cycle, an op cannot take the shapes that arrive, or a
-            tensor is larger than any machine holds.
+        SpecError: layers read one another in a cycle, an op cannot take the shapes that arrive, or a tensor is
+            too large.
     """
     problems = Problems()
     graph = elaborate_checked(Checked(spec, frozenset()), problems)
@@ -46,12 +45,12 @@ def elaborate(spec: ModelSpec) -> Graph:
 
 
 def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
-    """The graph of all that is whole; what a failed layer feeds is left out and not reported."""
+    """The graph of the layers without problems. Layers that depend on a failed one are left out, and not reported."""
     spec = checked.spec
     elaboration = Elaboration(spec, problems)
+    # A failed layer may have the name of an input: readers of that name are left out, too.
     inputs = {value.name: value for value in spec.inputs if value.name not in checked.failed}
-    connected = Connected(spec.layers, checked.failed, spec.outputs)
-    values = elaboration.make(connected, inputs, "")
+    values = elaboration.make(spec.layers, inputs, "")
     outputs = tuple(dict.fromkeys(values[name].name if name in values else name for name in spec.outputs))
     heads = tuple(Head(name, values[name].name if name in values else name) for name in spec.auxiliary)
     graph = Graph(
@@ -77,12 +76,12 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
 
 
 def _with_heads_last(graph: Graph) -> Graph:
-    """The graph with the nodes that auxiliary outputs alone depend on after all others: what inference does without."""
+    """The graph with the nodes that only auxiliary outputs need, and inference does not, after all others."""
     return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in graph.for_heads)))
 
 
 def _check_placement(spec: ModelSpec, graph: Graph, elaboration: Elaboration, problems: Problems) -> None:
-    """At the groups that cannot be shared out, or at the placement where no layer can be divided."""
+    """Report a network that cannot be placed: at the `groups` of the layer to blame, or at the placement."""
     if spec.placement is None:
         return
     from netspec.graph.placement import UnplaceableError, place  # noqa: PLC0415 # few specs have one
@@ -91,28 +90,46 @@ def _check_placement(spec: ModelSpec, graph: Graph, elaboration: Elaboration, pr
         place(graph, spec.placement.towers)
     except UnplaceableError as error:
         layer, uses = elaboration.stated.get(error.layer, (None, ()))
-        problems.add(_blame(layer, "groups") if layer else spec.placed_at, error.message, error.hint, uses)
+        at = _stated(layer, "groups").stated_at if layer else spec.placed_at
+        problems.add(at, error.message, error.hint, uses)
 
 
 class Elaboration:
-    """Makes nodes of layers, in order, those of blocks where they are used."""
+    """Makes the nodes of layers, in topological order. Layers of a block become nodes where it is used.
+
+    Attributes:
+        nodes: nodes in order.
+        stated: by node name, the layer, and the instances of blocks that it stands in.
+        expansion: expands blocks.
+    """
 
     def __init__(self, spec: ModelSpec, problems: Problems) -> None:
         self._problems = problems
         self._weights = _WeightBudget(problems)
         self.nodes: list[Node] = []
-        self.stated: dict[str, tuple[LayerSpec, Uses]] = {}  # by a node's name, the layer, and the uses it stands in
+        self.stated: dict[str, tuple[LayerSpec, Uses]] = {}
         self.expansion = Expansion(spec, self, problems)
 
-    def make(self, connected: Connected, inputs: Mapping[str, Input | Node], prefix: str) -> dict[str, Input | Node]:
-        """The values that layers give, by the names that they have where they stand: `conv1`, `stem.skip`."""
-        layers = {layer.name: layer for layer in connected.layers}
-        order = topological_order({name: [layer_of(read) for read in layer.inputs] for name, layer in layers.items()})
+    def make(
+        self, layers: Sequence[LayerSpec | UseSpec], inputs: Mapping[str, Input | Node], prefix: str
+    ) -> dict[str, Input | Node]:
+        """Make the nodes of layers.
+
+        Args:
+            layers: layers of the network, or of an instance of a block.
+            inputs: values of its inputs.
+            prefix: prefix of node names, `stage.0.` for an instance of a block.
+
+        Returns:
+            The values that the layers and inputs give, by their names in the network or block: `conv1`, `stem.skip`.
+        """
+        by_name = {layer.name: layer for layer in layers}
+        order = topological_order({name: [layer_of(read) for read in layer.inputs] for name, layer in by_name.items()})
         for cycle in order.cycles:
-            _report_cycle([layers[name] for name in cycle], self._problems)
+            _report_cycle([by_name[name] for name in cycle], self._problems)
         values: dict[str, Input | Node] = dict(inputs)
         for name in order.names:
-            layer = layers[name]
+            layer = by_name[name]
             arriving = [values[read] for read in layer.inputs if read in values]
             if len(arriving) != len(layer.inputs):
                 continue
@@ -129,28 +146,28 @@ class Elaboration:
 
     def _node(self, layer: LayerSpec, path: str, arriving: Sequence[Input | Node]) -> Node | None:
         try:
-            op = _with_own_initializers(layer, [value.type for value in arriving])
+            op = _without_absent_initializers(layer, [value.type for value in arriving])
             return make_node(path, op, arriving)
         except ShapeError as error:
             stated = _stated(layer, error.attribute)
-            hidden = "" if stated.at is layer.at else hint_of_hidden(stated.value, self.expansion.parameters)
+            hidden = "" if stated.at is layer.at else hidden_size_hint(stated.value, self.expansion.parameters)
             context = _context(layer, path, arriving, stated.stated_at, error.message)
-            hint = "; ".join(filter(None, (_hint_of_input(arriving) or error.hint, hidden)))
+            hint = "; ".join(filter(None, (_input_hint(arriving) or error.hint, hidden)))
             self._problems.add(stated.stated_at, f"{error.message} ({context})", hint)
             return None
 
 
 def _report_cycle(cycle: Sequence[LayerSpec | UseSpec], problems: Problems) -> None:
-    """At the first layer of the cycle in the file, from there around."""
-    first = min(cycle, key=lambda layer: (layer.at.line, layer.at.column))
+    """Report a cycle at its first layer in the file, or in the most derived file that has one of its layers."""
+    first = min(cycle, key=lambda layer: layer.at.rank)
     names = cycle_from([layer.name for layer in cycle], first.name)
     if len(names) > MAX_SHOWN:
         names = [*names[: MAX_SHOWN - 2], "…", names[-1]]
     problems.add(first.at, f"{quote(names[0])} needs its own output: {' reads '.join(names)}", "a network has no loops")
 
 
-def _hint_of_input(arriving: Sequence[Input | Node]) -> str:
-    """That a layer fails because an input is stated as other libraries have it: with a batch, or channels last."""
+def _input_hint(arriving: Sequence[Input | Node]) -> str:
+    """A hint that an input is stated as in other libraries, with the batch or channels last; empty if it is not."""
     for value in arriving:
         axes = value.type.features
         if isinstance(value, Input) and len(axes) == 4 and axes[0] == 1:
@@ -161,20 +178,22 @@ def _hint_of_input(arriving: Sequence[Input | Node]) -> str:
 
 
 def _context(layer: LayerSpec, path: str, arriving: Sequence[Input | Node], at: Position, message: str) -> str:
-    """Which shapes arrive, and from where; which layer it is about, when the blame is outside of it."""
-    own = f"{at.path}.".startswith(f"{layer.at.path}.")
+    """The shapes that arrive, and from where. The layer is named if the problem is reported outside of it."""
+    in_layer = f"{at.path}.".startswith(f"{layer.at.path}.")
     if arriving and all(str(value.type) in message for value in arriving):
         names = " and ".join(dict.fromkeys(value.name for value in arriving))
-        return f"from {names}" if own else f"{path} reads {names}"
+        return f"from {names}" if in_layer else f"{path} reads {names}"
     received = ", ".join(f"{value.type} from {value.name}" for value in arriving)
-    return f"{'' if own else f'{path} '}receives {received}"
+    return f"receives {received}" if in_layer else f"{path} receives {received}"
 
 
-def _with_own_initializers(layer: LayerSpec, types: Sequence[TensorType]) -> Op:
-    """The op without the initializers that `defaults` gives for weights that this layer does not have.
+def _without_absent_initializers(layer: LayerSpec, types: Sequence[TensorType]) -> Op:
+    """The op without the initializers from `defaults` for weights that this layer does not have.
 
-    A default for `bias` says nothing about a layer with `bias: false`; one for a weight that no layer of the
-    op could have is an error.
+    A default initializer of `bias` is ignored by a layer with `bias: false`.
+
+    Raises:
+        ShapeError: no layer of the op has a weight of that name.
     """
     op = layer.op
     if not layer.default_initializers or not isinstance(op, WeightedOp) or not _takes(op, len(types)):
@@ -196,39 +215,35 @@ def _with_own_initializers(layer: LayerSpec, types: Sequence[TensorType]) -> Op:
 
 
 def _takes(op: Op, count: int) -> bool:
+    """Whether an op takes this number of inputs."""
     least, most = op.inputs
     return count >= least and (most is None or count <= most)
 
 
-def _blame(layer: LayerSpec, attribute: str) -> Position:
-    """Where the attribute that is to blame stands; the layer's name if the spec does not say it."""
-    return _stated(layer, attribute).stated_at
-
-
 def _stated(layer: LayerSpec, attribute: str) -> Entry:
-    """What the spec says of the attribute; the layer if it says nothing."""
+    """The entry of an attribute, or of the layer if the spec does not state the attribute."""
     return Entry(layer.at, layer.attributes).within(*filter(None, attribute.split(".")))
 
 
 def _within_size(layer: LayerSpec, node: Node, problems: Problems) -> bool:
-    """Whether the output and each weight are of a size that could be, in axes that every framework has."""
+    """Whether a node's output, padded input and weights have few enough axes and elements; if not, it is reported."""
     if node.type.rank > MAX_AXES:
         message = f"its output {node.type} would have {node.type.rank} axes"
         problems.add(layer.at, message, f"at most {MAX_AXES} axes are taken, the batch among them")
         return False
     tensors = {"its output": (str(node.type), node.type.size)}
-    if around := node.op.padded(*node.input_types):
-        padded = TensorType.of(*around)
+    if shape := node.op.padded(*node.input_types):
+        padded = TensorType.of(*shape)
         tensors["its input, padded,"] = (str(padded), padded.size)
     for name, weight in node.weights.items():
         tensors[f"its {name}"] = (f"({', '.join(map(str, weight.shape))})", weight.size)
-    for what, (shape, size) in tensors.items():
+    for tensor, (text, size) in tensors.items():
         if size > MAX_ELEMENTS:
-            sample = "" if what.removeprefix("its ") in node.weights else " a sample"
-            message = f"{what} {shape} would have {size:,} elements{sample}, {_gib(size)} in float32"
+            sample = "" if tensor.removeprefix("its ") in node.weights else " a sample"
+            message = f"{tensor} {text} would have {size:,} elements{sample}, {_gib(size)} in float32"
             received = ", ".join(f"{t} from {n}" for t, n in zip(node.input_types, node.inputs, strict=True))
-            hint = f"at most {MAX_ELEMENTS:,} elements are taken"
             context = f" (receives {received})" if received else ""
+            hint = f"at most {MAX_ELEMENTS:,} elements are taken"
             problems.add(_largest_number(layer), f"{message}{context}", hint)
             return False
     return True
@@ -239,7 +254,7 @@ def _gib(elements: int) -> str:
 
 
 def _largest_number(layer: LayerSpec) -> Position:
-    """Where the largest number of a layer stands: what to look at when something is too large."""
+    """The position of a layer's largest integer, which is probably to blame if a tensor is too large."""
     largest, at = 0, layer.at
     for scalar in scalars_in(layer.attributes):
         if isinstance(scalar.value, int) and scalar.value > largest:
@@ -248,14 +263,14 @@ def _largest_number(layer: LayerSpec) -> Position:
 
 
 class _WeightBudget:
-    """The elements of all weights together, bounded."""
+    """Bounds the number of elements of all weights together."""
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self._total = 0
 
     def admit(self, layer: LayerSpec, node: Node) -> bool:
-        """Count a node's weights; the node that goes over the limit is reported, once."""
+        """Count the weights of a node. Returns whether the limit still holds; the node that exceeds it is reported."""
         before = self._total
         self._total += sum(weight.size for weight in node.weights.values())
         if before <= MAX_WEIGHTS < self._total:

@@ -1,4 +1,4 @@
-"""Auxiliary heads: outputs whose losses count in training, and what the recipe says of each."""
+"""Checks the outputs of a network against the loss of its recipe: auxiliary heads and pixel weights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def check_heads(
     recipe: Recipe, entries: Mapping[str, Entry], heads: Mapping[str, Position] | None, problems: Problems
 ) -> None:
-    """Report a weight for a head that is not there, and a head without a weight.
+    """Report weights of the loss for heads that do not exist, and heads without a weight.
 
     Args:
-        recipe: the spec's.
-        entries: of the document, for places.
-        heads: what `auxiliary` names, with places, dropped layers included; None where that cannot be known.
-        problems: where they are recorded.
+        recipe: recipe of the spec.
+        entries: entries of the document, for positions.
+        heads: names under `auxiliary:`, dropped layers included, with their positions; None if they cannot be known.
+        problems: collects the problems.
     """
     if heads is None:
         return
@@ -39,19 +39,21 @@ def check_heads(
 
 
 def check_shapes(graph: Graph, layers: Mapping[str, LayerSpec | UseSpec], problems: Problems) -> None:
-    """Report auxiliary outputs that are not of the main output's shape: the loss of both is of the same labels."""
-    known = [name for name in graph.main if name in graph.values]
-    for name, value in graph.heads if known else ():
-        if value in graph.values and graph.type_of(value) != graph.type_of(known[0]):
-            layer = layers[layer_of(name)]
+    """Report auxiliary outputs of another shape than the main output: their losses use the same labels."""
+    main = next((name for name in graph.main if name in graph.values), None)
+    if main is None:
+        return
+    for name, value in graph.heads:
+        if value in graph.values and graph.type_of(value) != graph.type_of(main):
             message = f"the auxiliary output {quote(name)} is {graph.type_of(value)}"
-            problems.add(layer.at, f"{message}, expected {graph.type_of(known[0])} as {quote(known[0])} is")
+            expected = f"expected {graph.type_of(main)} as {quote(main)} is"
+            problems.add(layers[layer_of(name)].at, f"{message}, {expected}")
 
 
 def check_pixels(
     recipe: Recipe | None, graph: Graph, layers: Mapping[str, LayerSpec | UseSpec], problems: Problems
 ) -> None:
-    """Report weights of pixels in the loss of a network whose output is not a class for each pixel."""
+    """Report `pixel_weights` in the loss of a network whose outputs are not class scores for each pixel."""
     if recipe is None or recipe.loss.pixel_weights is None:
         return
     for name in graph.main:

@@ -1,6 +1,6 @@
-"""The JSON Schema of the language, for editors: made of the same models that validate, never written by hand.
+"""The JSON Schema of the language, for editors. It is generated from the models that validate specs.
 
-Draft 7 is the latest that the YAML language server reads; pydantic writes 2020-12, so what differs is rewritten.
+The YAML language server reads draft 7 at the latest, and pydantic writes draft 2020-12: differences are rewritten.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ _REF = "#/definitions/{model}"
 _EXPRESSION: Schema = {
     "type": ["string", "null"],
     "pattern": r"\$\{[^{}]*\}",
-    "description": "${…}: arithmetic and comparison over `parameters` and the shape that arrives; null takes away what"
-    " `defaults`, or the file that this one extends, says",
+    "description": "An expression, ${…}: arithmetic and comparison over `parameters` and the shapes that arrive. Null"
+    " removes the value of `defaults`, or of the file that this one extends.",
 }
 _REMOVABLE: Schema = {"type": ["object", "null"]}
 _LAYER_NAME = "^[A-Za-z][A-Za-z0-9_]*$"
+# Keys of a spec that a derived file removes by `null`. Inputs and `layers:` cannot be removed.
+_INHERITED = ("source", "parameters", "presets", "defaults", "blocks", "outputs", "auxiliary", "placement", "training")
 _SCALARS = ("integer", "number", "boolean")
 
 
 def json_schema() -> Schema:
-    """The schema of a spec file, draft 7, as a value that `json.dump` writes."""
+    """The JSON Schema of a spec file, draft 7, as a value that `json.dump` writes."""
     models: list[type[BaseModel]] = [*OPS.values(), InputSpec, PlacementSpec, Published, _recipe()]
     _, generated = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     definitions = {name: _to_draft7(schema) for name, schema in generated["$defs"].items()}
@@ -44,7 +46,7 @@ def json_schema() -> Schema:
         "title": "netspec",
         "description": "A neural network and how it is trained.",
         "type": "object",
-        "properties": _properties(definitions),
+        "properties": _properties(),
         "additionalProperties": False,
         "required": ["name"],
         "allOf": [
@@ -63,7 +65,8 @@ def json_schema() -> Schema:
     }
 
 
-def _properties(definitions: dict[str, Schema]) -> Schema:
+def _properties() -> Schema:
+    """The schemas of the keys of a spec."""
     by_op = {kind: _reference(op.__name__) for kind, op in OPS.items()}
     by_name = {"type": "object", "propertyNames": {"pattern": _LAYER_NAME}}
     return {
@@ -71,39 +74,43 @@ def _properties(definitions: dict[str, Schema]) -> Schema:
             "anyOf": [{"type": "string", "pattern": f"^{NAME_PATTERN}$"}, _reference("expression")],
             "description": "The network's name.",
         },
-        "source": {"type": "string", "description": "Where the network comes from: a paper, a file, a person."},
+        "source": {"type": ["string", "null"], "description": "The network's origin: a paper, a file, a person."},
         "extends": _extends("The spec that this one changes"),
         "input": _reference(InputSpec.__name__),
         "inputs": {**by_name, "additionalProperties": _reference(InputSpec.__name__), "minProperties": 1},
-        "parameters": _reference("parameters"),
+        "parameters": _or_null(_reference("parameters")),
         "presets": {
             **by_name,
+            **_REMOVABLE,
             "additionalProperties": {**_REMOVABLE, "additionalProperties": _REMOVABLE},
-            "description": "By parameter: the values of others that each of its values chooses.",
+            "description": "Values of parameters that the value of another chooses: `{depth: {18: {width: 64}}}`.",
         },
         "defaults": {
-            "type": "object",
-            "properties": {kind: {"anyOf": [own, {"type": "null"}]} for kind, own in by_op.items()},
+            **_REMOVABLE,
+            "properties": {kind: _or_null(attributes) for kind, attributes in by_op.items()},
             "additionalProperties": False,
-            "description": "Attributes by op, under those of every layer of that op.",
+            "description": "Default attributes by op, which the attributes of a layer override.",
         },
-        "blocks": {**by_name, "additionalProperties": _reference("block"), "description": "Named subgraphs."},
+        "blocks": {**by_name, **_REMOVABLE, "additionalProperties": _reference("block"), "description": "Subgraphs."},
         "layers": {**by_name, "additionalProperties": _reference("layer"), "minProperties": 1},
-        "outputs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        "outputs": {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
         "auxiliary": {
-            "type": "array",
+            "type": ["array", "null"],
             "items": {"type": "string"},
             "uniqueItems": True,
-            "description": "Outputs in training alone, of the main output's shape; the recipe's loss weighs each.",
+            "description": "Outputs in training alone, of the main output's shape, weighted by the recipe's loss.",
         },
-        "placement": _reference(PlacementSpec.__name__),
+        "placement": _or_null(_reference(PlacementSpec.__name__)),
         "published": _reference(Published.__name__),
         "training": _part_of_a_recipe(),
     }
 
 
 def _part_of_a_recipe() -> Schema:
-    """What a file may state that extends another, or whose recipe does; `_complete_spec` says the rest."""
+    """The schema of a recipe that may lack keys, as it extends a file, or the spec does.
+
+    In a file that does not extend another, `_complete_spec` requires the others.
+    """
     return {
         **_REMOVABLE,
         "properties": {"extends": _extends("The recipe that this one changes")},
@@ -111,12 +118,12 @@ def _part_of_a_recipe() -> Schema:
     }
 
 
-def _extends(what: str) -> Schema:
-    return {"type": "string", "pattern": r"\.ya?ml$", "description": f"{what}, as a path seen from this file."}
+def _extends(content: str) -> Schema:
+    return {"type": "string", "pattern": r"\.ya?ml$", "description": f"{content}: its path, relative to this file."}
 
 
 def _recipe() -> type[BaseModel]:
-    from netspec.recipe import Recipe  # noqa: PLC0415 # a schema alone needs it
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for a schema alone
 
     return Recipe
 
@@ -125,7 +132,12 @@ def _reference(name: str) -> Schema:
     return {"$ref": _REF.format(model=name)}
 
 
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 def _absent(*keys: str) -> Schema:
+    """The schema of a mapping without any of the keys."""
     return {"not": {"anyOf": [{"required": [key]} for key in keys]}}
 
 
@@ -134,19 +146,23 @@ def _all_layers(layer: Schema) -> Schema:
 
 
 def _complete_spec() -> Schema:
-    """What a file that extends no other must say."""
+    """The schema of what a file that extends no other must state."""
     layers = _all_layers({**_OP_OR_BLOCK, "not": {"required": ["after"]}})
-    complete = {"properties": {**layers["properties"]}}
-    complete["properties"]["blocks"] = {"additionalProperties": {**layers, "required": ["layers"]}}
-    complete["properties"]["training"] = {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
-    return {**complete, "required": ["layers"], "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}]}
+    properties: Schema = {key: {"not": {"type": "null"}} for key in _INHERITED}
+    properties["blocks"] |= {"additionalProperties": {**layers, "required": ["layers"]}}
+    properties["training"] |= {"if": _absent("extends"), "then": _reference(_recipe().__name__)}
+    return {
+        "properties": {**properties, **layers["properties"]},
+        "required": ["layers"],
+        "anyOf": [{"required": ["input"]}, {"required": ["inputs"]}],
+    }
 
 
 _OP_OR_BLOCK: Schema = {"type": "object", "oneOf": [{"required": ["op"]}, {"required": ["block"]}]}
 
 
 def _parameters() -> Schema:
-    """Names with their defaults, or with what declares them."""
+    """The schema of `parameters:`: names with defaults, or with declarations."""
     values = [{"type": kind} for kind in (*_SCALARS, "string", "array", "null")]
     declaration = {
         "type": "object",
@@ -168,15 +184,16 @@ def _block() -> Schema:
         **_REMOVABLE,
         "properties": {
             "parameters": _reference("parameters"),
-            "inputs": {**names, "description": "Names of what it receives; `[input]` if left out."},
+            "inputs": {**names, "description": "Names of its inputs; `[input]` if left out."},
             "layers": {**by_name, "additionalProperties": _reference("layer")},
-            "outputs": {**names, "description": "The layers whose values it gives; the last if left out."},
+            "outputs": {**names, "description": "The layers whose values are its outputs; the last if left out."},
         },
         "additionalProperties": False,
     }
 
 
 def _has_required(required: dict[str, list[str]]) -> Schema:
+    """The schema of a layer that states the required attributes of its op."""
     return {"allOf": [{"if": _is(kind), "then": {"required": names}} for kind, names in required.items() if names]}
 
 
@@ -185,15 +202,18 @@ def _is(kind: str) -> Schema:
 
 
 def _layer(definitions: dict[str, Schema]) -> Schema:
-    """A layer of each op, the keys that every layer has beside the op's attributes."""
+    """The schema of a layer: keys of all layers, those of a block's use, and the attributes of each op."""
     common: Schema = {
         "op": {"enum": list(OPS), "description": "What the layer computes."},
         "inputs": {**_reference("names")},
         "when": {
             "anyOf": [{"type": "boolean"}, _reference("expression")],
-            "description": "Whether the layer is there; if not, its readers read what it reads.",
+            "description": "Whether the layer is kept. The readers of a dropped layer read what it reads.",
         },
-        "after": {"type": "string", "description": "In a file that extends another: the layer that a new one follows."},
+        "after": {
+            "type": "string",
+            "description": "In a file that extends another: the layer after which this one is inserted.",
+        },
     }
     by_op = [
         {
@@ -206,27 +226,37 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
         }
         for kind, op in OPS.items()
     ]
-    use: Schema = {  # what else it has are arguments of the block
-        "block": {"type": "string", "description": "The block that stands here."},
+    use: Schema = {  # other keys are arguments of the block
+        "block": {"type": "string", "description": "The name of the block that the layer uses."},
         "repeat": {
             "anyOf": [{"type": "integer", "minimum": 0}, _reference("expression")],
-            "description": "Stacks it: each instance reads the one before; `${index}` in arguments counts from 0.",
+            "description": "Number of instances in a stack, where each reads the one before. `${index}` counts from 0.",
         },
-        "first": {"type": "object", "description": "Arguments of the first of a stack, over the others."},
-        "last": {"type": "object", "description": "Arguments of the last of a stack, over the others."},
+        "first": {
+            "type": "object",
+            "description": "Arguments of the first instance of a stack, which override the others.",
+        },
+        "last": {
+            "type": "object",
+            "description": "Arguments of the last instance of a stack, which override the others.",
+        },
     }
     return {**_REMOVABLE, "properties": {**common, **use}, "allOf": by_op}
 
 
 def _to_draft7(schema: Any, key: str = "") -> Any:
-    """A schema of pydantic's in draft 7, each scalar of it also as an expression."""
+    """A schema of pydantic in draft 7, where an expression may stand in place of any scalar.
+
+    `key` is the keyword whose value the schema is. It is `name` for the schema of a field of that name: the
+    discriminator of a union, which cannot be an expression.
+    """
     if isinstance(schema, list):
         return [_to_draft7(item, key) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if key in ("properties", "definitions"):
         return {name: _to_draft7(value, "name" if name == "name" else "") for name, value in schema.items()}
-    # Titles made of field names say nothing; `discriminator` is OpenAPI's.
+    # Titles repeat field names; `discriminator` is a keyword of OpenAPI.
     kept = {k: v for k, v in schema.items() if k not in ("title", "discriminator", "prefixItems", "default")}
     rewritten = {k: _to_draft7(v, k) if isinstance(v, dict | list) else v for k, v in kept.items()}
     if "prefixItems" in schema:
@@ -234,7 +264,7 @@ def _to_draft7(schema: Any, key: str = "") -> Any:
         rewritten["additionalItems"] = False
     if "default" in schema and isinstance(schema["default"], str | int | float | bool | None):
         rewritten["default"] = schema["default"]
-    if "$ref" in rewritten and len(rewritten) > 1:  # draft 7 ignores what stands beside a reference
+    if "$ref" in rewritten and len(rewritten) > 1:  # draft 7 ignores the keywords beside a reference
         rewritten["allOf"] = [{"$ref": rewritten.pop("$ref")}]
     if key != "name" and _is_scalar(schema):
         about = {k: rewritten.pop(k) for k in ("description", "default") if k in rewritten}
@@ -243,5 +273,5 @@ def _to_draft7(schema: Any, key: str = "") -> Any:
 
 
 def _is_scalar(schema: Schema) -> bool:
-    """Whether a schema is of one number, boolean or word of a list."""
+    """Whether a schema is that of a number, a boolean or a choice."""
     return schema.get("type") in _SCALARS or "enum" in schema or "const" in schema

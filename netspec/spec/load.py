@@ -1,4 +1,4 @@
-"""File → ModelSpec → Graph, with every problem of both steps in one error."""
+"""File → ModelSpec → Graph, with the problems of both steps in one error."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from netspec.spec.validate import validate_document
 
 
 def read_spec(path: str | os.PathLike[str], set: Overrides = ()) -> ModelSpec:
-    """What a spec file says, with the files that it extends.
+    """The spec of a file, merged with the files that it extends.
 
     Args:
         path: the YAML file.
-        set: values in place of the file's, `{"classes": "10"}` or `["classes=10"]`, as `--set` takes them.
+        set: overrides as `--set` takes them, `["classes=10"]`, or as a mapping, `{"classes": 10}`.
 
     Raises:
-        SpecError: the file cannot be read, or something in it is wrong; shapes are looked at only then, so
-            that one run tells everything.
+        SpecError: the file cannot be read, or has problems other than those of shapes, which `elaborate` checks.
+            If it is raised, it also reports the problems of shapes.
     """
     problems = Problems()
     checked = _read(path, set, problems)
     if problems:
-        elaborate_checked(checked, problems)
+        elaborate_checked(checked, problems)  # for its problems
     problems.raise_any()
     return checked.spec
 
 
 def load_graph(path: str | os.PathLike[str], set: Overrides = ()) -> Graph:
-    """The graph that a spec file describes. Arguments as for `read_spec`.
+    """The graph of a spec file. Arguments as for `read_spec`.
 
     Raises:
-        SpecError: the file cannot be read, something in it is wrong, or its shapes do not fit.
+        SpecError: the file cannot be read, or has problems.
     """
     problems = Problems()
     graph = elaborate_checked(_read(path, set, problems), problems)

@@ -1,4 +1,4 @@
-"""A spec that was read: each part legal alone, names resolved, shapes not yet looked at."""
+"""The model of a spec: parts checked one by one, names resolved, shapes not yet checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,36 +19,37 @@ from netspec.spec.text.document import MappingNode, Position
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
 
-MAX_ELEMENTS = 2**31
-MAX_AXES = 8  # the batch among them: of more, many ops of TensorFlow are not there, or their gradients are not
+MAX_ELEMENTS = 2**31  # of a tensor, for one sample
+MAX_AXES = 8  # with the batch; beyond it, TensorFlow lacks many ops or their gradients
 
 
 class MeanFile(Attribute):
-    """A mean image in a .npy: float32 of the input's [C, H, W], its path relative to this file."""
+    """A mean image in a .npy file: float32, of the input's shape [C, H, W]. The path is relative to this file."""
 
     image: str
 
 
 class PreprocessingSpec(PreprocessingFigures):
-    """From an image with values 0 to 255 to the input, in the order of the fields.
+    """How an image with values from 0 to 255 becomes the input, in the order of the fields.
 
-    It is resized (bilinear, antialiased), the centre of the input's size is cut out, channels are put in
-    order, then (value - mean) * scale / std for each channel.
+    The image is resized (bilinear, antialiased) and center-cropped to the size of the input, its channels are put in
+    order, and each becomes (value - mean) * scale / std.
     """
 
     mean: Annotated[Numbers | MeanOfTrainingSet | Annotated[MeanFile, Tag("pixels")], FORMS_OF_MEAN] = (0.0,)
 
 
 class InputSpec(Attribute):
-    """An input: its axes after the batch, [C, H, W] for a map, and how a photograph becomes it."""
+    """An input: its shape without the batch, [C, H, W] for a feature map, and its preprocessing."""
 
     shape: tuple[PositiveInt, ...] = Field(strict=False, min_length=1)
     preprocessing: PreprocessingSpec | None = None
 
 
 class Published(Attribute):
-    """Figures that the network's source states, to be shown beside netspec's own; `trained` are weights without
-    running statistics.
+    """Figures from the network's source, which are shown beside netspec's own.
+
+    `trained` counts the weights without running statistics.
     """
 
     trained: PositiveInt | None = None
@@ -58,18 +59,19 @@ class Published(Attribute):
 
 
 class PlacementSpec(Attribute):
-    """On how many devices the network lies: each of the `towers` keeps a share of the channels and of the weights."""
+    """The number of devices that the network is placed on. Each tower keeps a part of the channels and weights."""
 
     towers: int = Field(ge=2, le=64)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """One layer: its op, and the values that it reads.
+    """A layer that is an op.
 
     Attributes:
-        at: where the layer's name stands.
-        attributes: what the spec says of it, defaults included, with places.
+        inputs: names of the values that it reads.
+        at: position of the layer's name.
+        attributes: its attributes in the document, with defaults.
         default_initializers: weights whose initializer comes from `defaults`, not from the layer.
     """
 
@@ -83,14 +85,15 @@ class LayerSpec:
 
 @dataclass(frozen=True, slots=True)
 class UseSpec:
-    """One layer that is a block, or a stack of it, and the values that it reads.
+    """A layer that is a block, or a stack of instances of a block.
 
     Attributes:
-        block: the block's name.
-        instances: the arguments of each instance.
-        stacked: whether it is a stack, be it of one.
-        at: where the layer's name stands.
-        attributes: what the spec says of it, with places.
+        block: name of the block.
+        instances: arguments of each instance.
+        stacked: whether it is a stack, even of one instance.
+        inputs: names of the values that it reads.
+        at: position of the layer's name.
+        attributes: its arguments and other keys in the document.
     """
 
     name: str
@@ -104,19 +107,22 @@ class UseSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A network and its recipe, as one spec file (and those that it extends) says it.
+    """A network and its recipe, as a spec file and the files that it extends describe them.
 
     Attributes:
-        layers: in the order of the file, each able to read any other: `conv1`, or `stem.skip` of a block's outputs.
-        auxiliary: outputs that are there in training alone, beside `outputs`.
-        parameters: the values that `${…}` saw.
-        published: what the source states of it, or None.
-        blocks: the blocks by name.
-        defaults: attributes by op, which the layers of blocks have not got yet.
-        placement: on how many devices it lies, or None for one.
-        placed_at: where the spec says so.
-        layers_at: where its layers stand.
-        overrides_at: where the patterns of its recipe's `overrides` stand, of those that are its own.
+        layers: layers in the order of the file. Each may read any other: `conv1`, or `stem.skip`, an output of a block.
+        outputs: names of the output values.
+        auxiliary: names of further outputs, which exist in training alone.
+        source: where the network comes from.
+        parameters: values of the parameters.
+        training: the recipe, or None.
+        published: figures from the network's source, or None.
+        blocks: blocks by name.
+        defaults: attributes by op, for the layers of blocks; other layers have them already.
+        placement: placement on several devices, or None for one device.
+        placed_at: position of the placement.
+        layers_at: position of `layers:`.
+        overrides_at: positions of the patterns of the recipe's `overrides` that stand in the spec's own file.
     """
 
     name: str
@@ -139,7 +145,7 @@ class ModelSpec:
         """The placement.
 
         Raises:
-            NetspecError: the spec asks for none.
+            NetspecError: the spec has none.
         """
         if self.placement is None:
             raise NetspecError(f"{self.name} has no placement", "add `placement: {towers: 2}` at the top of the spec")
@@ -147,12 +153,12 @@ class ModelSpec:
 
 
 def layer_of(value: str) -> str:
-    """The layer, or input, that gives a value: of `stem.skip`, an output of a block, `stem`."""
+    """The name of the layer or input that gives a value: `stem` for `stem.skip`, an output of a block."""
     return value.partition(".")[0]
 
 
 class Checked(NamedTuple):
-    """What of a spec is whole: `failed` are the layers and inputs that are not, each reported."""
+    """The parts of a spec without problems. `failed` names the layers with problems, which were reported."""
 
     spec: ModelSpec
     failed: frozenset[str]

@@ -1,4 +1,4 @@
-"""`preprocessing:` of an input: whether an image fits, and the mean image that it names, read."""
+"""Reads `preprocessing:` of an input, with the file of its mean image."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from netspec.words import counted
 
 
 def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -> Preprocessing | None:
-    """How a photograph becomes an input, its mean image included; None where that is not said, or not whole.
+    """The preprocessing that makes an input of an image, or None if the input states none, or after a problem.
 
     Args:
-        spec: what the input says.
-        node: the same as it stands in the file.
-        problems: where those of the preprocessing are recorded.
+        spec: the input.
+        node: the input in the document.
+        problems: collects the problems.
     """
     how = spec.preprocessing
     if how is None:
@@ -30,7 +30,7 @@ def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -
     at, stated = node.entries["preprocessing"]
     if len(spec.shape) != 3:
         shape = ", ".join(map(str, spec.shape))
-        problems.add(at, f"an image becomes a shape of [C, H, W], and this input is [{shape}]")
+        problems.add(at, f"an image becomes an input of shape [C, H, W], and this one is [{shape}]")
         return None
     values = {key: entry.value for key, entry in stated.entries.items()} if isinstance(stated, MappingNode) else {}
     if how.channels != spec.shape[0]:
@@ -39,34 +39,35 @@ def read_preprocessing(spec: InputSpec, node: MappingNode, problems: Problems) -
         message = f"an image read as {order}, and the input has {spec.shape[0]}"
         problems.add(place, message, "`channel_order` is rgb, bgr or gray")
     _check_figures(how, values, problems)
-    figures = dict(how)  # each of them was validated
+    figures = dict(how)
     if isinstance(how.mean, MeanFile):
-        image = _read_image(how.mean.image, _place_of_image(values["mean"]), spec.shape, problems)
+        image = _read_image(how.mean.image, _image_position(values["mean"]), spec.shape, problems)
         if image is None:
             return None
         figures["mean"] = image
-    return Preprocessing.model_construct(**figures)
+    return Preprocessing.model_construct(**figures)  # each field was validated
 
 
 def _check_figures(how: PreprocessingSpec, values: Mapping[str, DocumentNode], problems: Problems) -> None:
+    """Report a mean or a standard deviation with other than one value, or one per channel."""
     for key, figures in (("mean", how.mean), ("std", how.std)):
         if isinstance(figures, tuple) and len(figures) not in (1, how.channels):
             expected = f"expected 1 value, or {how.channels}: one a channel" if how.channels > 1 else "expected 1 value"
             problems.add(values[key].at, f"{expected}, received {len(figures)}")
 
 
-def _place_of_image(mean: DocumentNode) -> Position:
+def _image_position(mean: DocumentNode) -> Position:
     return mean.entries["image"].value.at if isinstance(mean, MappingNode) else mean.at
 
 
-def _read_image(named: str, at: Position, shape: tuple[int, ...], problems: Problems) -> MeanImage | None:
-    """The image in the file that is named, seen from the file that names it, or None after saying what is wrong."""
-    if Path(named).is_absolute():
-        problems.add(at, f"{quote(named)} is absolute", "write the path relative to this file")
-    elif Path(named).suffix != SUFFIX:
-        problems.add(at, f"{quote(named)} is not a {SUFFIX} file", f"expected a name that ends in {SUFFIX}")
+def _read_image(stated: str, at: Position, shape: tuple[int, ...], problems: Problems) -> MeanImage | None:
+    """The mean image in a file, whose path is relative to the file that states it; None after a problem."""
+    if Path(stated).is_absolute():
+        problems.add(at, f"{quote(stated)} is absolute", "write the path relative to this file")
+    elif Path(stated).suffix != SUFFIX:
+        problems.add(at, f"{quote(stated)} is not a {SUFFIX} file", f"expected a name that ends in {SUFFIX}")
     else:
-        path = Path(os.path.normpath(Path(at.source.file).parent / named))
+        path = Path(os.path.normpath(Path(at.source.file).parent / stated))
         try:
             content = read_bytes(path, MAX_HEADER + FLOAT32 * math.prod(shape), (SUFFIX,))
         except NetspecError as error:

@@ -1,4 +1,4 @@
-"""What the writer of a key probably meant that a spec, or a block, does not have: a typo, or another level."""
+"""Hints at what the writer of an unknown key of a spec or a block probably meant: a typo, or another level."""
 
 from __future__ import annotations
 
@@ -9,47 +9,48 @@ from netspec.spec.text.hints import nearest, suggest
 
 
 def key_hint(key: str, node: DocumentNode, known: Collection[str]) -> str:
-    """What a key that is not taken may have meant, by its name and by what it holds."""
+    """A hint for an unknown key, from its name and its value. `known` are the keys of the spec or the block."""
     if isinstance(node, MappingNode):
         if is_layer(node):
             return "a layer stands under `layers:`, indented"
         if "layers" in node.entries and "layers" in known:
-            return f"what `{key}` holds is the spec: leave out that line, and begin the others at the start"
+            return f"the spec is indented under `{key}`: remove that line, and the indentation"
     if key == "preprocessing" and key not in known:
-        return "it is of an input: `input: {shape: …, preprocessing: {…}}`"
+        return "it belongs to an input: `input: {shape: …, preprocessing: {…}}`"
     if "training" in known and not nearest(key, known):
-        from netspec.recipe import Recipe  # noqa: PLC0415 # a right spec needs none of it
+        from netspec.recipe import Recipe  # noqa: PLC0415 # for the hint alone
 
         if key in Recipe.model_fields:
             return f"it is a part of the recipe: `training: {{{key}: …}}`"
     return suggest(key, known, "it has")
 
 
-_OTHERS = (  # files of netspec that are no specs, by keys that all of them have
+# Other kinds of files of netspec: keys that all of them have, noun, and hint.
+_OTHER_KINDS = (
     ({"study", "members"}, "a study", "`netspec study` takes it"),
     ({"origin", "models"}, "a mapping of weights", "`netspec weights import --mapping` takes it"),
 )
 
 
 def other_kind(entries: Mapping[str, Entry]) -> tuple[str, str]:
-    """What a file is that is another of netspec's than a spec, and what takes it; empty where it may be a spec."""
-    return next(((what, hint) for keys, what, hint in _OTHERS if keys <= set(entries)), ("", ""))
+    """The kind of a file of netspec that is no spec, and a hint at the command that takes it; empty for a spec."""
+    return next(((kind, hint) for keys, kind, hint in _OTHER_KINDS if keys <= set(entries)), ("", ""))
 
 
-def is_said_otherwise(key: str, entries: Mapping[str, Entry], known: Collection[str]) -> bool:
-    """Whether a key that is missing is probably meant by one that is not taken, which is reported."""
-    unknown = {own: entry.value for own, entry in entries.items() if own not in known}
-    held = any(
+def is_meant_by_another_key(key: str, entries: Mapping[str, Entry], known: Collection[str]) -> bool:
+    """Whether an unknown key, which is reported, probably stands for a missing one: misspelt, or one level too deep."""
+    unknown = {name: entry.value for name, entry in entries.items() if name not in known}
+    nested = any(
         isinstance(node, MappingNode) and key in node.entries and not is_layer(node) for node in unknown.values()
     )
-    return held or any(nearest(own, known) == key for own in unknown)
+    return nested or any(nearest(name, known) == key for name in unknown)
 
 
 def layers_below(entries: Mapping[str, Entry], known: Collection[str]) -> bool:
-    """Whether layers stand where keys do: they are not indented."""
+    """Whether there are layers among the keys: they should be indented below `layers:`."""
     return any(is_layer(entry.value) for key, entry in entries.items() if key not in known)
 
 
 def is_layer(node: DocumentNode) -> bool:
-    """Whether something says an op or a block, as a layer does."""
+    """Whether a node states an op or a block, as a layer does."""
     return isinstance(node, MappingNode) and any(key in node.entries for key in ("op", "block"))

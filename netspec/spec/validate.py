@@ -1,4 +1,4 @@
-"""Document → ModelSpec: every field legal alone, every name resolved."""
+"""Document → ModelSpec: checks each field on its own, and resolves names. Shapes are checked by elaboration."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from netspec.spec.crops import check_crops
 from netspec.spec.expressions.expression import Names, Unknown
 from netspec.spec.fields.messages import Model, Subject, validate
 from netspec.spec.heads import check_heads
-from netspec.spec.layers.arrivals import read_network
 from netspec.spec.layers.blocks import read_blocks
 from netspec.spec.layers.connect import connect
 from netspec.spec.layers.drafts import DraftLayer
+from netspec.spec.layers.environment import Environment, names_with_shapes, names_without_shapes
 from netspec.spec.layers.layers import read_defaults
-from netspec.spec.layers.surroundings import Surroundings, incoming, without_shape
+from netspec.spec.layers.network import read_network
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters.comparisons import check_comparisons
 from netspec.spec.parameters.declarations import MAX_NAME, name_hint, name_problem
 from netspec.spec.parameters.values import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
-from netspec.spec.spec_hints import is_said_otherwise, key_hint, layers_below, other_kind
+from netspec.spec.spec_hints import is_meant_by_another_key, key_hint, layers_below, other_kind
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -39,7 +39,7 @@ from netspec.spec.text.document import (
     plain,
     quote,
 )
-from netspec.spec.weight_patterns import places_of_overrides
+from netspec.spec.weight_patterns import positions_of_overrides
 from netspec.types import TensorType
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ KEYS = (
     *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
     *("outputs", "auxiliary", "placement", "published", "training"),
 )
-MANY = 6  # fields are not listed
+MANY = 6  # fields: so many are not listed in a message
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 
 
 def validate_document(document: MappingNode, problems: Problems) -> Checked:
-    """The spec that a document states. Problems are recorded; what has none is in the result."""
+    """The spec of a document. Problems are recorded, and the result has all parts without problems."""
     start = Position(document.at.source, 0, 0)
     _check_keys(document, problems)
     values = read_parameters(document.get("parameters"), document.get("presets"), problems)
@@ -62,7 +62,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
     document = substitute(document, values, problems)
     entries = document.entries
     name = _read_name(document, start, problems)
-    inputs, places = _read_inputs(entries, start, problems)
+    inputs, positions = _read_inputs(entries, start, problems)
     defaults = read_defaults(document.get("defaults"), problems)
     blocks = check_blocks(read_blocks(document.get("blocks"), problems), values, defaults, problems)
     training = _read_recipe(entries, problems)
@@ -80,50 +80,48 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         placement=_read_part(PlacementSpec, entries, "placement", problems),
         placed_at=entries["placement"].value.at if "placement" in entries else None,
         layers_at=entries["layers"].at if "layers" in entries else None,
-        overrides_at=places_of_overrides(entries),
+        overrides_at=positions_of_overrides(entries),
     )
-    around = Surroundings(_names(inputs, places, values), defaults, blocks, places)
-    drafts = _read_layers(entries, start, around, values, spec, problems)
-    connected = connect(drafts, places, document.get("outputs"), problems, auxiliary=document.get("auxiliary"))
+    environment = Environment(_names(inputs, positions, values), defaults, blocks, positions)
+    drafts = _read_layers(entries, start, environment, values, spec, problems)
+    connected = connect(drafts, positions, document.get("outputs"), problems, auxiliary=document.get("auxiliary"))
     spec = replace(spec, layers=connected.layers, outputs=connected.outputs, auxiliary=connected.auxiliary)
     if training is not None:
         check_crops(training, inputs, entries["training"], problems)
         check_heads(training, entries, connected.heads, problems)
-    missing = frozenset(places) - {value.name for value in inputs}
-    return Checked(spec, connected.failed | missing)
+    return Checked(spec, connected.failed)
 
 
 def _read_layers(
     entries: Mapping[str, Entry],
     start: Position,
-    around: Surroundings,
+    environment: Environment,
     values: Names,
     spec: ModelSpec,
     problems: Problems,
 ) -> list[DraftLayer]:
     if "layers" not in entries:
-        if not is_said_otherwise("layers", entries, KEYS):
+        if not is_meant_by_another_key("layers", entries, KEYS):
             hint = "for example `layers: {fc: {op: dense, units: 10}}`"
             problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
         return []
     node = entries["layers"].value
     if is_null(node) and layers_below(entries, KEYS):
-        return []  # what is not indented was reported
-    return read_network(node, around, values, spec, problems)
+        return []  # the layers are not indented, which was reported
+    return read_network(node, environment, values, spec, problems)
 
 
-def _names(inputs: tuple[Input, ...], places: Mapping[str, Position], values: Names) -> Names:
-    """What expressions in the network's own layers see wherever they stand: its parameters, and what it receives."""
-    if len(inputs) < len(places):
-        return without_shape(values, places)
-    arriving = incoming({value.name: value.type for value in inputs})
-    return {**values, **{name: value for name, value in arriving.items() if name not in values}}
+def _names(inputs: tuple[Input, ...], positions: Mapping[str, Position], values: Names) -> Names:
+    """What the expressions of all of the network's layers see: its parameters, and the shapes of its inputs."""
+    if len(inputs) < len(positions):
+        return names_without_shapes(values, positions)
+    return names_with_shapes(values, {value.name: value.type for value in inputs})
 
 
 def _check_keys(document: MappingNode, problems: Problems) -> None:
-    what, hint = other_kind(document.entries)
-    if what:
-        problems.fail(Position(document.at.source, 0, 0), f"this is {what}, not a spec", hint)
+    kind, hint = other_kind(document.entries)
+    if kind:
+        problems.fail(Position(document.at.source, 0, 0), f"this is {kind}, not a spec", hint)
     for key, entry in document.entries.items():
         if problems.is_known(entry.at):
             continue
@@ -134,11 +132,10 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
 def _read_name(document: MappingNode, start: Position, problems: Problems) -> str:
     entries = document.entries
     if "name" not in entries:
-        if is_said_otherwise("name", entries, KEYS):
+        if is_meant_by_another_key("name", entries, KEYS):
             return ""
-        derived = "extends" in entries
-        why = ": what extends another network is not that network" if derived else ""
-        problems.add(start, f"the spec needs 'name'{why}", "for example `name: alexnet`")
+        reason = ": a file that extends another describes a network of its own" if "extends" in entries else ""
+        problems.add(start, f"the spec needs 'name'{reason}", "for example `name: alexnet`")
         return ""
     name = _read_text(document, "name", problems)
     if name and not re.fullmatch(NAME_PATTERN, name):
@@ -156,7 +153,7 @@ def _read_text(document: MappingNode, key: str, problems: Problems) -> str:
         return node.value
     if node is not None and not is_broken(node):
         is_number = isinstance(node, ScalarNode) and isinstance(node.value, int | float)
-        hint = "quotes make text of it" if is_number and key == "source" else ""
+        hint = "quotes make it a string" if is_number and key == "source" else ""
         problems.add(node.at, f"expected a string, received {describe(node)}", hint)
     return ""
 
@@ -176,7 +173,7 @@ def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, probl
     if isinstance(node, MappingNode):
         return validate(model, Subject(node, at, key), problems)
     if not is_broken(node):
-        from netspec.spec.fields.expectation import Member, expectation  # noqa: PLC0415 # a right spec needs none
+        from netspec.spec.fields.expectation import Member, expectation  # noqa: PLC0415 # for the error alone
 
         expected = expectation([Member(model, ())]) if len(model.model_fields) < MANY else "a mapping"
         problems.add(node.at, f"expected {expected}, received {describe(node)}")
@@ -186,7 +183,7 @@ def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, probl
 def _read_inputs(
     entries: Mapping[str, Entry], start: Position, problems: Problems
 ) -> tuple[tuple[Input, ...], dict[str, Position]]:
-    """The inputs that are whole, and the place of each that is named."""
+    """The inputs without problems, and the position of the name of every input."""
     named: Mapping[str, Entry] = {}
     if "input" in entries and "inputs" in entries:
         problems.add(entries["inputs"].at, "the spec has both 'input' and 'inputs'", "`inputs:` is for several")
@@ -200,18 +197,15 @@ def _read_inputs(
             received = "an empty mapping" if isinstance(node, MappingNode) else describe(node)
             hint = "for example `inputs: {image: {shape: [3, 224, 224]}, facts: {shape: [10]}}`"
             problems.add(node.at, f"expected a mapping of names to inputs, received {received}", hint)
-    elif not is_said_otherwise("input", entries, KEYS):
+    elif not is_meant_by_another_key("input", entries, KEYS):
         problems.add(start, "the spec needs 'input'", "for example `input: {shape: [3, 224, 224]}`: C, H, W")
-    read = (_read_input(name, entry, problems) for name, entry in named.items())
-    places = {name: entry.at for name, entry in named.items()} or {"input": start}
-    return tuple(value for value in read if value is not None), places
-
-
-_FIELDS = tuple(InputSpec.model_fields)
+    inputs = (_read_input(name, entry, problems) for name, entry in named.items())
+    positions = {name: entry.at for name, entry in named.items()} or {"input": start}
+    return tuple(value for value in inputs if value is not None), positions
 
 
 def _shape_hint(name: str, node: DocumentNode) -> str:
-    """An input as it is written, of the shape that stands there."""
+    """A hint at how to write an input, with the shape that stands in its place."""
     if not isinstance(node, SequenceNode):
         return "for example `{shape: [3, 224, 224]}`"
     shape = ", ".join(str(plain(item)) for item in node.items)
@@ -219,44 +213,56 @@ def _shape_hint(name: str, node: DocumentNode) -> str:
 
 
 def _read_input(name: str, entry: Entry, problems: Problems) -> Input | None:
-    if wrong := name_problem(name):
-        problems.add(entry.at, f"{quote(name)} cannot name an input: {wrong}", name_hint(name, "input"))
+    """The input of an entry; None after a problem."""
+    if reason := name_problem(name):
+        problems.add(entry.at, f"{quote(name)} cannot name an input: {reason}", name_hint(name, "input"))
     node = entry.value
     if not isinstance(node, MappingNode):
         if not is_broken(node):
-            problems.add(
-                node.at, f"expected a mapping with 'shape', received {describe(node)}", _shape_hint(name, node)
-            )
+            message = f"expected a mapping with 'shape', received {describe(node)}"
+            problems.add(node.at, message, _shape_hint(name, node))
         return None
-    if name == "input" and "shape" not in node.entries:
-        named = [(own, e) for own, e in node.entries.items() if isinstance(e.value, MappingNode) and own not in _FIELDS]
-        if named:
-            hint = f"`inputs: {{{named[0][0]}: {{shape: …}}}}` names inputs"
-            problems.add(named[0][1].at, f"`input` is one input, and {quote(named[0][0])} names one", hint)
-            return None
-    shape = node.get("shape")
-    if (
-        isinstance(shape, SequenceNode)
-        and len(shape.items) == 4
-        and plain(shape.items[0]) in (None, "N", "B", "batch", -1)
-    ):
-        rest = ", ".join(str(plain(item)) for item in shape.items[1:])
-        message = f"the batch is no part of an input's shape, received {describe(shape.items[0])} first"
-        problems.add(shape.items[0].at, message, f"write `[{rest}]`")
+    if _names_several(name, node, problems) or _has_batch(node.get("shape"), problems):
         return None
     spec = validate(InputSpec, Subject(node, entry.at, name), problems)
-    if spec is None:
+    if spec is None or not _is_within_size(TensorType.of(*spec.shape), node.entries["shape"].value.at, problems):
         return None
-    type = TensorType.of(*spec.shape)
+    return Input(name, TensorType.of(*spec.shape), read_preprocessing(spec, node, problems))
+
+
+def _names_several(name: str, node: MappingNode, problems: Problems) -> bool:
+    """Report an `input:` with named inputs in it, as `inputs:` has. Returns whether it is one."""
+    if name != "input" or "shape" in node.entries:
+        return False
+    for key, entry in node.entries.items():
+        if isinstance(entry.value, MappingNode) and key not in InputSpec.model_fields:
+            hint = f"`inputs: {{{key}: {{shape: …}}}}` names inputs"
+            problems.add(entry.at, f"`input` is one input, and {quote(key)} names one", hint)
+            return True
+    return False
+
+
+def _has_batch(shape: DocumentNode | None, problems: Problems) -> bool:
+    """Report a shape that begins with the batch, as other libraries have it. Returns whether it does."""
+    if not isinstance(shape, SequenceNode) or len(shape.items) != 4:
+        return False
+    batch, *features = shape.items
+    if plain(batch) not in (None, "N", "B", "batch", -1):
+        return False
+    message = f"an input's shape has no batch, received {describe(batch)} as its first axis"
+    problems.add(batch.at, message, f"write `[{', '.join(str(plain(item)) for item in features)}]`")
+    return True
+
+
+def _is_within_size(type: TensorType, at: Position, problems: Problems) -> bool:
+    """Whether an input has few enough axes and elements; if not, a problem is recorded."""
     if type.rank > MAX_AXES:
         message = f"an input of {type} has {type.rank} axes"
-        problems.add(
-            node.entries["shape"].value.at, message, f"at most {MAX_AXES} axes are taken, the batch among them"
-        )
-        return None
+        problems.add(at, message, f"at most {MAX_AXES} axes are taken, the batch among them")
+        return False
     if type.size > MAX_ELEMENTS:
         gib = type.size * 4 / 2**30
         message = f"an input of {type} has {type.size:,} elements a sample, {gib:,.1f} GiB in float32"
-        problems.add(node.entries["shape"].value.at, message, f"at most {MAX_ELEMENTS:,} elements are taken")
-        return None
-    return Input(name, type, read_preprocessing(spec, node, problems))
+        problems.add(at, message, f"at most {MAX_ELEMENTS:,} elements are taken")
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The patterns of `training.overrides`: each has to fit a weight of the network, or it would do nothing unseen."""
+"""Checks that each pattern of `training.overrides` matches a weight: otherwise it would silently do nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from netspec.spec.text.document import Entry, MappingNode, Position, Problems, q
 from netspec.spec.text.hints import suggest
 
 
-def places_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
-    """Where the spec's own patterns stand. Those of a recipe or spec that others share may be for weights of these."""
+def positions_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
+    """The positions of the patterns in the spec's own file.
+
+    Patterns of files that it extends are left out: other specs share them, and may have the weights they match.
+    """
     training = entries["training"].value if "training" in entries else None
     node = training.entries.get("overrides") if isinstance(training, MappingNode) else None
     if node is None or not isinstance(node.value, MappingNode):
@@ -20,10 +23,9 @@ def places_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
 
 
 def check_overrides(places: Mapping[str, Position], graph: Graph, problems: Problems) -> None:
-    """Report the patterns that fit no weight of a graph that is whole."""
+    """Report the patterns that match no weight of the graph."""
     weights = graph.weights if places else {}
     for pattern, at in places.items():
-        # What names one weight is not compared with all of them.
         if pattern not in weights and not any(fnmatchcase(weight, pattern) for weight in weights):
             hint = suggest(pattern, weights, "the weights are")
             problems.add(at, f"no weight of the network has a name that fits {quote(pattern)}", hint)

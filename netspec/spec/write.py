@@ -1,6 +1,6 @@
-"""ModelSpec → YAML text: one file that needs no other, with every parameter and override in its place.
+"""ModelSpec → YAML text: a file that extends no other, with the values of parameters and overrides filled in.
 
-Blocks are written as they were read, with what their expressions see: the parameters and defaults of the spec.
+Blocks are written as they were read, together with the parameters and defaults that they use.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ from netspec.ops.initializers import Constant
 from netspec.spec.elaborate import elaborate
 from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.text.document import plain
-from netspec.spec.text.scalars import resolve_scalar
-
-WIDTH = 120
+from netspec.spec.text.scalars import MAX_NUMBER, resolve_scalar, scalar_text
 
 
 def write_spec(spec: ModelSpec) -> str:
-    """The spec as YAML that reads back as the same network and recipe.
+    """The YAML text of a spec, which reads back as the same network and recipe.
 
-    `extends`, `presets`, `when` and, where there are no blocks, `defaults` and `${…}` are gone.
-
-    A mean image is named by its file, which `mean_images` tells and who writes the text has to write too.
+    `extends`, `presets` and `when` are resolved, as are `defaults` and `${…}` if the spec has no blocks. A mean image
+    is referred to by a file name; the caller has to write the files that `mean_images` returns.
 
     >>> from netspec.spec import read_spec
     >>> print(write_spec(read_spec("specs/mlp.yaml", {"hidden": 30})).splitlines()[4])
@@ -44,7 +41,7 @@ def write_spec(spec: ModelSpec) -> str:
     else:
         parts["inputs"] = inputs
     if spec.blocks:
-        parts |= _for_blocks(spec)
+        parts |= _parts_for_blocks(spec)
     before = [value.name for value in spec.inputs]
     parts["layers"] = layers = {}
     for layer in spec.layers:
@@ -63,22 +60,22 @@ def write_spec(spec: ModelSpec) -> str:
 
 
 def _entry(key: str, value: Any) -> str:
-    """A top-level key; of layers, inputs and the recipe, each on a line of its own, and so each part of a block."""
+    """The text of a top-level key. Each layer, input and part of the recipe or of a block has a line of its own."""
     if key == "blocks":
-        return f"{key}:\n" + "".join(f"  {_inline(name)}:\n{_block(own)}" for name, own in value.items())
+        return f"{key}:\n" + "".join(f"  {_inline(name)}:\n{_block(block)}" for name, block in value.items())
     if key not in {"layers", "inputs", "training", "parameters", "defaults"}:
         return f"{key}: {_inline(value)}\n"
     return f"{key}:\n" + _lines(value, "  ")
 
 
 def _lines(value: dict[str, Any], indent: str) -> str:
-    return "".join(f"{indent}{_inline(name)}: {_inline(own)}\n" for name, own in value.items())
+    return "".join(f"{indent}{_inline(name)}: {_inline(item)}\n" for name, item in value.items())
 
 
-def _block(own: dict[str, Any]) -> str:
-    """A block's parts, each of its layers on a line."""
-    head = {key: value for key, value in own.items() if key != "layers"}
-    return f"{_lines(head, '    ')}    layers:\n{_lines(own['layers'], '      ')}"
+def _block(block: dict[str, Any]) -> str:
+    """The text of a block, with each of its layers on a line."""
+    head = {key: value for key, value in block.items() if key != "layers"}
+    return f"{_lines(head, '    ')}    layers:\n{_lines(block['layers'], '      ')}"
 
 
 def _inline(value: Any) -> str:
@@ -89,24 +86,22 @@ def _inline(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Plain scalars as YAML 1.2 reads them: PyYAML would follow 1.1, and tag or quote what differs there."""
+    """Writes plain scalars of YAML 1.2. PyYAML follows YAML 1.1, and would tag or quote scalars that differ there."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 # PyYAML's own; empty, no plain scalar needs a tag
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 # PyYAML's attribute; empty, so that no tag is written
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Every value is written where it is used."""
+        """Write no aliases, but every value in full."""
         del data
         return True
 
 
 def _scalar(dumper: yaml.SafeDumper, value: Any) -> yaml.ScalarNode:
-    """A number or truth value as JSON has it; a string that would read as one of those in quotes."""
+    """A scalar on one line; a string in quotes if it would read as another type without them."""
     if not isinstance(value, str):
-        import json  # noqa: PLC0415 # most commands write no spec
-
-        return dumper.represent_scalar("tag:yaml.org,2002:str", json.dumps(value))
+        return dumper.represent_scalar("tag:yaml.org,2002:str", scalar_text(value))
     try:
-        plain = isinstance(resolve_scalar(value), str)
+        plain = value.isprintable() and isinstance(resolve_scalar(value), str)
     except ValueError:
         plain = False
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
@@ -117,7 +112,7 @@ for _type in (str, bool, int, float):
 
 
 def mean_images(spec: ModelSpec) -> dict[str, MeanImage]:
-    """The mean images of the inputs, by the names of the files that `write_spec` says they are in."""
+    """The mean images of the inputs, by the file names that `write_spec` refers to."""
     means = {value.name: value.preprocessing.mean for value in spec.inputs if value.preprocessing}
     return {_mean_file(name): mean for name, mean in means.items() if isinstance(mean, MeanImage)}
 
@@ -127,16 +122,16 @@ def _mean_file(name: str) -> str:
 
 
 def _input(value: Input) -> dict[str, Any]:
-    found: dict[str, Any] = {"shape": list(value.type.features)}
+    parts: dict[str, Any] = {"shape": list(value.type.features)}
     if value.preprocessing:
-        found["preprocessing"] = own = _attributes(value.preprocessing)
+        parts["preprocessing"] = preprocessing = _attributes(value.preprocessing)
         if isinstance(value.preprocessing.mean, MeanImage):
-            own["mean"] = {"image": _mean_file(value.name)}
-    return found
+            preprocessing["mean"] = {"image": _mean_file(value.name)}
+    return parts
 
 
-def _for_blocks(spec: ModelSpec) -> dict[str, Any]:
-    """What is needed to read blocks again: the values that they see, what their layers begin with, and themselves."""
+def _parts_for_blocks(spec: ModelSpec) -> dict[str, Any]:
+    """The blocks, with the parameters and the defaults that their layers need."""
     parameters = {
         name: {"type": "mapping", "default": value} if isinstance(value, dict) else value
         for name, value in spec.parameters.items()
@@ -144,46 +139,47 @@ def _for_blocks(spec: ModelSpec) -> dict[str, Any]:
     defaults = {kind: plain(node) for kind, node in spec.defaults.items()}
     blocks = {name: plain(block.node) for name, block in spec.blocks.items()}
     parts = {"parameters": parameters, "defaults": defaults, "blocks": blocks}
-    return {key: _listed(value) for key, value in parts.items() if value}
+    return {key: _with_lists(value) for key, value in parts.items() if value}
 
 
-def _listed(value: Any) -> Any:
-    """The same, with a list in place of each tuple."""
+def _with_lists(value: Any) -> Any:
+    """The value with each tuple replaced by a list."""
     if isinstance(value, dict):
-        return {name: _listed(own) for name, own in value.items()}
-    return [_listed(own) for own in value] if isinstance(value, tuple) else value
+        return {name: _with_lists(item) for name, item in value.items()}
+    return [_with_lists(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _use(layer: UseSpec, before: Sequence[str]) -> dict[str, Any]:
-    """A block's name and arguments, as they were read: its parameters are still there to be seen."""
-    stated: dict[str, Any] = _listed(plain(layer.attributes))
-    found = {"block": layer.block, **_inputs(layer.inputs, before)}
+    """A layer that uses a block. Its arguments are written as they were read: their parameters are written too."""
+    stated: dict[str, Any] = _with_lists(plain(layer.attributes))
+    keys = {"block": layer.block, **_inputs(layer.inputs, before)}
     if layer.stacked:
-        found["repeat"] = len(layer.instances)
-    return found | {key: value for key, value in stated.items() if key not in (*found, "inputs", "when", "repeat")}
+        keys["repeat"] = len(layer.instances)
+    return keys | {key: value for key, value in stated.items() if key not in (*keys, "inputs", "when", "repeat")}
 
 
 def _inputs(inputs: Sequence[str], before: Sequence[str]) -> dict[str, Any]:
-    """What a layer reads; left out where that is nothing, or the one value before it."""
+    """The `inputs:` of a layer, left out if they are empty or the single value before it."""
     implied = not inputs or (len(before) == 1 and list(inputs) == list(before))
     return {} if implied else {"inputs": list(inputs)}
 
 
 def _layer(layer: LayerSpec, spec: ModelSpec, graph: Graph, before: Sequence[str]) -> dict[str, Any]:
-    """A layer's op and attributes."""
-    found: dict[str, Any] = {"op": layer.op.kind, **_inputs(layer.inputs, before)}
+    """A layer that is an op."""
+    keys: dict[str, Any] = {"op": layer.op.kind, **_inputs(layer.inputs, before)}
     attributes = _attributes(layer.op)
-    if spec.blocks and layer.op.kind in spec.defaults:  # what is as the op has it may not be as the defaults say
+    if spec.blocks and layer.op.kind in spec.defaults:
+        # `defaults:` is written, so an attribute with the op's own default value has to be written as well.
         stated = [name for name in spec.defaults[layer.op.kind].entries if name != "initialize"]
         attributes = {name: _plain(getattr(layer.op, name)) for name in stated} | attributes
     node = graph.values[layer.name]
     if "initialize" in attributes and not isinstance(node, Input) and isinstance(node.op, WeightedOp):
-        attributes["initialize"] = _plain(node.op.initialize)  # without defaults for weights that it does not have
-    return found | attributes
+        attributes["initialize"] = _plain(node.op.initialize)  # without weights that the layer does not have
+    return keys | attributes
 
 
 def _attributes(value: BaseModel) -> dict[str, Any]:
-    """The fields that are set otherwise than by default: what tells kinds apart first, how weights start last."""
+    """The fields that differ from their defaults: `name`, the discriminator, first, `initialize` last."""
     fields = type(value).model_fields
     order = sorted(fields, key=lambda name: (name != "name", name == "initialize"))
     defaults = {name: fields[name].get_default(call_default_factory=True) for name in order}
@@ -191,16 +187,16 @@ def _attributes(value: BaseModel) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as YAML has it, in the shortest form that the language takes."""
+    """A value as YAML writes it, in the shortest form of the language."""
     if isinstance(value, Constant):
         return _plain(value.constant)
     if isinstance(value, Size2d | Padding):
-        sides = {own for _, own in value}
-        return sides.pop() if len(sides) == 1 else {name: own for name, own in value if own}
+        sizes = {size for _, size in value}
+        return sizes.pop() if len(sizes) == 1 else {name: size for name, size in value if size}
     if isinstance(value, BaseModel):
         return _attributes(value)
     if isinstance(value, dict):
-        return {name: _plain(own) for name, own in value.items()}
-    if isinstance(value, float) and value.is_integer():
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_NUMBER:  # the bound of a layer's integers
         return int(value)
-    return [_plain(own) for own in value] if isinstance(value, tuple | list) else value
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

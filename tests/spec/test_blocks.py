@@ -216,8 +216,13 @@ def test_blocks_within_blocks_have_an_end(tmp_path: Path) -> None:
     blocks = "".join(f"  b{i}: {{layers: {{x: {{block: b{i + 1}}}}}}}\n" for i in range(500))
     path = tmp_path / "deep.yaml"
     path.write_text(f"{IMAGE}blocks:\n{blocks}  b500: {{layers: {{x: {{op: relu}}}}}}\nlayers: {{x: {{block: b0}}}}\n")
-    with pytest.raises(SpecError, match="more than 16 blocks stand within one another"):
+    with pytest.raises(SpecError, match="blocks are nested more than 16 levels deep"):
         load_graph(path)
+
+
+def test_an_empty_key_is_no_parameter_of_a_block(load: Load) -> None:
+    with pytest.raises(SpecError, match="the block 'b' has no parameter ''"):
+        load("blocks: {b: {layers: {a: {op: relu}}}}\nlayers: {x: {block: b, '': 3}}\n")
 
 
 @pytest.mark.parametrize("layer", ['{op: parameter, shape: "${given}"}', '{op: "${kind}", shape: "${given}"}'])

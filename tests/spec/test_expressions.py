@@ -29,6 +29,7 @@ PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh", "gains"
         ("${round(2.567, 1)}", 2.6),
         ("${round(2.5)}", 2),
         ("${max(1, classes, 3)}", 10),
+        ("${max(classes)}", 10),
         ("${min(1, abs(-4))}", 1),
         ("${classes > 5}", True),
         ("${1 < classes <= 10}", True),
@@ -208,6 +209,17 @@ def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
     assert recipe.optimizer.learning_rate == 0.1
 
 
+def test_set_takes_values_of_python(write) -> None:
+    spec = "name: x\ninput: {shape: [4]}\nparameters: {sizes: [3], bias: true, note: {type: string, default: a}}\n"
+    path = write(f'{spec}layers: {{fc: {{op: dense, units: "${{sizes[0]}}", bias: "${{bias}}"}}}}\n')
+    given = {"sizes": (5, 6), "bias": False, "note": "b"}
+    assert dict(read_spec(path, given).parameters) == given
+    assert read_spec(path, "bias=false").parameters["bias"] is False
+    recipe = read_spec(write(SETTABLE), {"training.epochs": None, "training.steps": 5}).training
+    assert recipe is not None
+    assert (recipe.epochs, recipe.steps) == (None, 5)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -215,11 +227,15 @@ def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
         ("classes", "expected name=value, received 'classes'"),
         ("classes=", "expected name=value"),
         ("=3", "expected name=value"),
-        ("classes=ten", r"--set:1:9: parameters|--set:1:9: expected a value like the spec's own, 10, received 'ten'"),
+        (
+            "classes=ten",
+            r"--set:1:9: parameters|--set:1:9: expected a value of the same type as in the spec, 10, received 'ten'",
+        ),
         ("classes=true", "received true"),
+        ("classes=#5", "the value of 'classes' is empty"),
         ("classes=[1", "--set:1:.*not YAML"),
         ("classes=1e400", "--set:1:9: 1e400 is beyond"),
-        ("wide=1", "spec's own, false, received 1"),
+        ("wide=1", "in the spec, false, received 1"),
         ("classes=-4", "expected a positive integer, received -4"),
         ("training.batch_sise=3", "did you mean 'batch_size'"),
         ("training.batch_size=x", "--set:1:21: .*expected a positive integer, received 'x'"),

@@ -160,6 +160,17 @@ def test_a_removed_layer_with_stated_inputs_hands_them_on(derive) -> None:
     assert found["conv3"] == ("norm1",), "what `side` read, and not the layer that stands before it"
 
 
+def test_readers_of_the_outputs_of_a_removed_block_read_its_input(write) -> None:
+    write(
+        "name: base\ninput: {shape: [3, 8, 8]}\n"
+        "blocks: {pair: {layers: {left: {op: relu}, right: {op: tanh, inputs: input}}, outputs: [left, right]}}\n"
+        "layers: {first: {op: relu}, both: {block: pair}, sum: {op: add, inputs: [both.left, both.right]}}\n",
+        "base.yaml",
+    )
+    path = write("name: derived\nextends: base.yaml\nlayers: {both: null}\n")
+    assert readers(path) == {"first": ("input",), "sum": ("first", "first")}
+
+
 def test_what_reads_nothing_is_not_joined_to_the_layer_before_it(write) -> None:
     layers = "{op: dense, units: 4}\n  a: {op: parameter, shape: [6, 4]}\n  b: {op: parameter, shape: [6, 4]}\n"
     write(
@@ -255,6 +266,16 @@ def test_problems_stand_in_the_file_that_they_are_in(derive) -> None:
         ("derived.yaml", "layers.fc.unit"),
         ("base.yaml", "layers.norm1.size"),
     ]
+
+
+def test_a_cycle_is_reported_in_the_file_that_closes_it(derive) -> None:
+    path = derive("#\n" * 30 + "layers:\n  conv3: {inputs: [sum]}\n")
+    with pytest.raises(SpecError) as caught:
+        load_graph(path)
+    (problem,) = caught.value.diagnostics
+    assert problem.where is not None
+    assert Path(problem.where.file).name == "derived.yaml"
+    assert problem.message == "'conv3' needs its own output: conv3 reads sum reads conv3"
 
 
 def test_a_link_that_leads_elsewhere_is_named_with_both_paths(write, tmp_path: Path) -> None:

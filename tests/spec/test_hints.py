@@ -11,6 +11,7 @@ from netspec.ops import OPS
 from netspec.spec import read_spec
 from netspec.spec.layers.hints import _OTHER_NAMES, op_hint
 from netspec.spec.text.hints import foreign_letter, nearest
+from netspec.spec.text.scalars import lookalike
 
 KNOWN = ["learning_rate", "momentum", "weight_decay", "nesterov"]
 
@@ -63,3 +64,8 @@ def test_what_does_not_come_with_netspec_is_not_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         read_spec(tmp_path / "mine.yaml")
     assert caught.value.diagnostics[0].hint == ""
+
+
+@pytest.mark.parametrize("text", ["True", "TRUE", ".inf", "-.inf", ".nan", ""])
+def test_what_is_no_finite_number_is_not_taken_for_one(text: str) -> None:
+    assert "it is a number" not in lookalike(text, boolean=False)

@@ -37,7 +37,7 @@ def test_a_preset_sets_what_stands_below_it(load: Load) -> None:
     assert widths(load(FAMILY)) == [2, 3, 1]
     assert widths(load(FAMILY, {"size": "large"})) == [4, 5, 6, 7]
     assert widths(load(FAMILY, ["size=large", "widths=[8]"])) == [8, 7], "what is set wins over a preset"
-    with pytest.raises(SpecError, match=r"no preset of 'size' is for 'larg'.*\n.*\n.*\n.*did you mean 'large'"):
+    with pytest.raises(SpecError, match=r"'size' has no preset for 'larg'.*\n.*\n.*\n.*did you mean 'large'"):
         load(FAMILY, {"size": "larg"})
 
 
@@ -69,9 +69,15 @@ def test_presets_are_chosen_by_value_not_by_its_text(load: Load) -> None:
         assert [graph.type_of(name).features[0] for name in ("a", "b")] == sizes
 
 
+@pytest.mark.parametrize("given", ["true", "'1'"])
+def test_choices_are_told_apart_by_type(load: Load, given: str) -> None:
+    with pytest.raises(SpecError, match="expected one of 1, false for 'n'"):
+        load("parameters: {n: {choices: [1, false]}}\nlayers: {a: {op: relu}}\n", [f"n={given}"])
+
+
 def test_a_value_without_a_preset_is_one_problem(load: Load) -> None:
     text = "parameters: {kind: typo, n: {type: integer}}\npresets: {kind: {type: {n: 1}}}\n"
     text += "layers:\n  a: {op: conv2d, filters: '${n if kind else 0}', kernel_size: 1}\n"
     with pytest.raises(SpecError) as caught:
         load(text)
-    assert [d.message for d in caught.value.diagnostics] == ["no preset of 'kind' is for 'typo' (a string)"]
+    assert [d.message for d in caught.value.diagnostics] == ["'kind' has no preset for 'typo' (a string)"]

@@ -126,6 +126,16 @@ def test_what_a_derived_file_may_leave_out(validator: Draft7Validator) -> None:
     assert list(validator.iter_errors(read(text.replace("seed", "sed"))))
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["source", "parameters", "presets", "defaults", "blocks", "outputs", "auxiliary", "placement", "training"],
+)
+def test_a_derived_file_takes_a_key_away(validator: Draft7Validator, key: str) -> None:
+    assert validator.is_valid(read(f"name: x\nextends: a.yaml\n{key}: null\n"))
+    alone = f"name: x\ninput: {{shape: [3]}}\nlayers: {{a: {{op: relu}}}}\n{key}: null\n"
+    assert not validator.is_valid(read(alone))
+
+
 def test_what_a_recipe_and_a_preprocessing_that_extend_a_file_may_leave_out(validator: Draft7Validator) -> None:
     text = (
         "name: x\ninput: {shape: [3, 8, 8], preprocessing: {extends: recipes/rgb.yaml, std: [3]}}\n"

@@ -33,6 +33,27 @@ def test_overrides_are_resolved(tmp_path: Path) -> None:
     assert "extends" not in written.read_text()
 
 
+@pytest.mark.parametrize("number", ["2147483648.0", "4e9", "1e20", "-1e30"])
+def test_a_whole_float_beyond_the_integers_of_a_layer_reads_back(number: str, tmp_path: Path) -> None:
+    written = tmp_path / "spec.yaml"
+    written.write_text(f"name: x\ninput: {{shape: [4]}}\nlayers:\n  a: {{op: clip, max: {number}}}\n")
+    spec = read_spec(written)
+    written.write_text(write_spec(spec))
+    assert elaborate(read_spec(written)) == elaborate(spec)
+
+
+def test_what_blocks_are_given_stays_on_its_line(tmp_path: Path) -> None:
+    written = tmp_path / "spec.yaml"
+    written.write_text(
+        "name: x\ninput: {shape: [4]}\nblocks: {b: {parameters: {s: 'a', q: .inf}, layers: {a: {op: relu}}}}\n"
+        'layers: {x: {block: b, s: "two\\nlines\\u2028three", q: 3}}\n'
+    )
+    spec = read_spec(written)
+    written.write_text(write_spec(spec))
+    assert 'x: {block: b, s: "two\\nlines\\Lthree", q: 3}' in written.read_text()
+    assert read_spec(written).layers == spec.layers
+
+
 @pytest.mark.parametrize("source", ["1e-4", "no", "~", "a: b", "# not a comment", '"quoted"', "true", "0x1F", "π 1962"])
 def test_text_stays_text(source: str, tmp_path: Path) -> None:
     written = tmp_path / "spec.yaml"

@@ -1,1 +1,1 @@
-"""`${…}`: what an expression is, and what it computes."""
+"""Parses and evaluates the expressions of the language, `${…}`."""

@@ -1,7 +1,7 @@
-"""`${…}`: arithmetic, comparison and choice over a spec's parameters, and their parts. Never code.
+"""Evaluates `${…}`: arithmetic, comparison and choice over a spec's parameters and their items. Never code.
 
-The grammar is checked on the syntax tree, node by node against a list, before anything is evaluated; then
-simpleeval evaluates it with the language's own operators, each of which refuses what it cannot bound.
+Before evaluation, each node of the syntax tree is checked against a list of allowed kinds. simpleeval then evaluates
+the tree with the operators of `operators.py`, which refuse operands whose result could not be bounded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from netspec.spec.expressions.hints import SIZES, defined_here, hidden_by_a_para
 from netspec.spec.expressions.operators import FUNCTIONS, OPERATORS, ExpressionError, Scalar, Value, bounded, in_words
 from netspec.spec.text.document import quote
 from netspec.spec.text.hints import did_you_mean
+from netspec.spec.text.scalars import scalar_text
 
 __all__ = [
     "FUNCTIONS",
@@ -30,23 +31,24 @@ __all__ = [
     "Value",
     "comparisons_in",
     "evaluate_text",
+    "expression_in",
     "has_expression",
     "names_in",
 ]
 
 
 class Unknown(Enum):
-    """In place of a value that a name will have once a block is used, or could not be given."""
+    """Stands in for a value that is not known until a block is used, or that was reported as wrong."""
 
     UNKNOWN = "unknown"
 
 
 UNKNOWN = Unknown.UNKNOWN
 Names = Mapping[str, Value | Unknown]
-MAX_LENGTH = 300
+MAX_LENGTH = 300  # characters of an expression
 
-_HOLE = re.compile(r"\$\{([^{}]*)\}")
-_SYNTAX = (
+_EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
+_ALLOWED = (
     *(ast.Expr, ast.Name, ast.Load, ast.Constant, ast.Call),
     *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
     *(ast.UnaryOp, ast.USub, ast.UAdd, ast.Not, ast.BoolOp, ast.And, ast.Or, ast.IfExp),
@@ -57,7 +59,7 @@ _LANGUAGE = "an expression has numbers, parameters, + - * / // % **, comparisons
 
 
 class UnknownValueError(Exception):
-    """An expression that is legal, but needs a value that is not known (yet). Nothing more is reported of it."""
+    """A valid expression needs the value of a name that is `UNKNOWN`. This is not a problem to report."""
 
 
 def has_expression(text: str) -> bool:
@@ -66,36 +68,36 @@ def has_expression(text: str) -> bool:
 
 
 def expression_in(text: str) -> str:
-    """The expression that a string is, without `${` and `}`; empty where it is none, or one in a longer text."""
-    whole = _HOLE.fullmatch(text)
+    """The expression that makes up a whole string, without `${` and `}`; empty for any other string."""
+    whole = _EXPRESSION.fullmatch(text)
     return whole[1].strip() if whole else ""
 
 
 def names_in(text: str) -> set[str]:
-    """The names that the expressions in a string use; none of one that cannot be read.
+    """The names that the expressions in a string use. Expressions that cannot be parsed are skipped.
 
     >>> sorted(names_in("${a.channels if kind == 'a' else max(b, 1)} and ${c}"))
     ['a', 'b', 'c', 'kind']
     """
-    found: set[str] = set()
-    for code in map(str.strip, _HOLE.findall(text)):
+    names: set[str] = set()
+    for code in map(str.strip, _EXPRESSION.findall(text)):
         if code.isidentifier():
-            found.add(code)
+            names.add(code)
             continue
         try:
-            found |= {node.id for node in ast.walk(_parse(code)) if isinstance(node, ast.Name)}
+            names |= {node.id for node in ast.walk(_parse(code)) if isinstance(node, ast.Name)}
         except ExpressionError:
             continue  # it is reported where it is evaluated
-    return found - FUNCTIONS.keys()
+    return names - FUNCTIONS.keys()
 
 
 def comparisons_in(text: str) -> Iterator[tuple[str, Scalar]]:
-    """The names that the expressions in a string hold to be equal or unequal to a constant, with it.
+    """The comparisons by `==` or `!=` in a string's expressions, as pairs of a name and a constant.
 
     >>> list(comparisons_in("${2 if kind == 'a' and 'b' != form else 1}"))
     [('kind', 'a'), ('form', 'b')]
     """
-    for code in _HOLE.findall(text):
+    for code in _EXPRESSION.findall(text):
         try:
             tree = _parse(code.strip())
         except ExpressionError:
@@ -112,8 +114,8 @@ def comparisons_in(text: str) -> Iterator[tuple[str, Scalar]]:
 def evaluate_text(text: str, parameters: Names) -> Value:
     """The value of a string with `${…}` in it.
 
-    A string that is one expression keeps the type of its value; inside a longer string values are
-    written out.
+    A string that is a single expression has the value of that expression, of any type. In a longer string, each
+    expression is replaced by the text of its value.
 
     >>> evaluate_text("${classes // 2}", {"classes": 10}), evaluate_text("net-${classes}", {"classes": 10})
     (5, 'net-10')
@@ -121,33 +123,34 @@ def evaluate_text(text: str, parameters: Names) -> Value:
     (4, 8)
 
     Raises:
-        ExpressionError: an expression is malformed, uses what is not defined, or is out of range.
-        UnknownValueError: it needs a value that is not known.
+        ExpressionError: an expression is malformed, uses an undefined name, or is out of range.
+        UnknownValueError: an expression uses a name whose value is `UNKNOWN`.
     """
-    if whole := _HOLE.fullmatch(text):
+    if whole := _EXPRESSION.fullmatch(text):
         return _evaluate(whole[1], parameters)
-    if "${" in _HOLE.sub("", text):
+    if "${" in _EXPRESSION.sub("", text):
         raise ExpressionError(f"`${{` without its `}}` in {quote(text)}", "braces do not nest: ${a * 2}")
-    return _HOLE.sub(lambda hole: _written(_evaluate(hole[1], parameters)), text)
+    return _EXPRESSION.sub(lambda match: _inserted(_evaluate(match[1], parameters)), text)
 
 
-def _written(value: Value) -> str:
+def _inserted(value: Value) -> str:
+    """The text of a value inside a longer string."""
     if isinstance(value, tuple | dict):
         raise ExpressionError(f"{in_words(value)} cannot stand inside a text", "an expression alone may be a list")
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+    return scalar_text(value)
 
 
 def _evaluate(code: str, parameters: Names) -> Value:
-    if (simple := code.strip()) in parameters:  # most expressions are one name
-        value = parameters[simple]
+    if (name := code.strip()) in parameters:  # most expressions are one name
+        value = parameters[name]
         if isinstance(value, Unknown):
             raise UnknownValueError
         return value
-    tree = _parse(simple)
-    used = _check_syntax(tree, parameters)
-    if any(parameters[name] is UNKNOWN for name in used):
+    tree = _parse(code.strip())
+    names = {name: parameters[name] for name in _check_syntax(tree, parameters)}
+    if UNKNOWN in names.values():
         raise UnknownValueError
-    evaluator = _Evaluator(operators=OPERATORS, functions=FUNCTIONS, names={name: parameters[name] for name in used})
+    evaluator = _Evaluator(operators=OPERATORS, functions=FUNCTIONS, names=names)
     try:
         value = evaluator.eval(code, previously_parsed=tree)
     except ExpressionError:
@@ -165,13 +168,13 @@ def _evaluate(code: str, parameters: Names) -> Value:
 
 
 class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type information
-    """simpleeval, with parts of lists by position and of mappings by name, and nothing else of a value."""
+    """simpleeval, restricted to items of lists by position and of mappings by name; values have no attributes."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.nodes |= {ast.Subscript: self._item, ast.Attribute: self._entry}
+        self.nodes |= {ast.Subscript: self._subscript, ast.Attribute: self._attribute}
 
-    def _item(self, node: ast.Subscript) -> Any:
+    def _subscript(self, node: ast.Subscript) -> Any:
         value, index = self._eval(node.value), self._eval(node.slice)
         if isinstance(value, dict):
             return self._named(node, value, index)
@@ -188,13 +191,14 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
             )
         return value[index]
 
-    def _entry(self, node: ast.Attribute) -> Any:
+    def _attribute(self, node: ast.Attribute) -> Any:
         value = self._eval(node.value)
         if not isinstance(value, dict):
-            whose = node.value.id if isinstance(node.value, ast.Name) and node.attr in (*SIZES, "shape") else ""
+            # A parameter of the same name as an input or a layer hides the shape that was meant.
+            hiding = node.value.id if isinstance(node.value, ast.Name) and node.attr in (*SIZES, "shape") else ""
             raise ExpressionError(
                 f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a mapping has names",
-                hidden_by_a_parameter(whose) if whose else "",
+                hidden_by_a_parameter(hiding) if hiding else "",
             )
         return self._named(node, value, node.attr)
 
@@ -212,7 +216,7 @@ def _parse(code: str) -> ast.Expr:
         raise ExpressionError(f"the expression is longer than {MAX_LENGTH} characters")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `1if x else 2`: Python's advice to Python's writers
+            warnings.simplefilter("ignore")  # Python's own advice, as on `1if x else 2`
             body = ast.parse(code).body
     except SyntaxError:
         raise ExpressionError(f"{quote(code)} is not an expression", other_language(code) or _LANGUAGE) from None
@@ -224,7 +228,12 @@ def _parse(code: str) -> ast.Expr:
 
 
 def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
-    """The parameters that an expression uses, after each part of it is found on the list."""
+    """The parameters that an expression uses.
+
+    Raises:
+        ExpressionError: a part of the expression is not in the language, or a name is not defined.
+        UnknownValueError: a size is named, and the shape that arrives is not known.
+    """
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     compared = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in node.comparators}
     for node in ast.walk(tree):
@@ -250,8 +259,8 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
             case ast.Call(func=function) if not isinstance(function, ast.Name):
                 raise ExpressionError(f"{quote(ast.unparse(node))} calls something that is not a function", _LANGUAGE)
             case ast.List() | ast.Tuple():
-                message = f"{quote(ast.unparse(node))} is a list, which an expression does not make"
+                message = f"{quote(ast.unparse(node))} is a list, which an expression cannot make"
                 raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")
-            case _ if not isinstance(node, _SYNTAX):
-                raise ExpressionError(f"{quote(ast.unparse(tree))} is more than an expression may say", _LANGUAGE)
+            case _ if not isinstance(node, _ALLOWED):
+                raise ExpressionError(f"{quote(ast.unparse(tree))} is not allowed in an expression", _LANGUAGE)
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS.keys()

@@ -1,4 +1,4 @@
-"""What the writer of an expression probably meant: another language's operator, another name, another shape."""
+"""Hints at what the writer of an expression probably meant: an operator, a name, a part of a shape."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Final
 
 from netspec.spec.text.hints import did_you_mean
 
-INDEX: Final = "index"  # the number of an instance in its stack
-SIZES: Final = ("channels", "height", "width")  # of the map that arrives, by name
+INDEX: Final = "index"  # the name of an instance's number in its stack, from 0
+SIZES: Final = ("channels", "height", "width")  # the names of the axes of a feature map that arrives
 
 
 def other_language(code: str) -> str:
-    """The word for an operator that other languages have, or empty."""
+    """A hint that translates an operator of another language; empty if the expression has none."""
     words = {"&&": "and", "||": "or", "!": "not", "=": "==", "?": ""}
-    own = re.sub(r"'[^']*'|\"[^\"]*\"|[=!<>]=", "", code)
-    found = next((sign for sign in words if sign in own), "")
-    if found == "?":
+    rest = re.sub(r"'[^']*'|\"[^\"]*\"|[=!<>]=", "", code)  # without strings and the language's own operators
+    sign = next((sign for sign in words if sign in rest), "")
+    if sign == "?":
         return "`c ? a : b` is written `a if c else b`"
-    return f"`{found}` is written `{words[found]}`" if found else ""
+    return f"`{sign}` is written `{words[sign]}`" if sign else ""
 
 
 def defined_here(name: str, parameters: Collection[str], text: str) -> str:
-    """What a name that is not defined may have meant; `text` is a hint for one that is perhaps a word."""
+    """A hint at what an undefined name may have meant. `text` is the hint for one that may be a string."""
     if name == INDEX:
-        return "`index` counts the instances of a layer with `repeat`, in what it gives to them"
+        return "`index` is the number of the instance, in the arguments of a layer with `repeat`"
     if name in ("true", "false"):
         return f"in an expression it is `{name.capitalize()}`"
     if name in SIZES:
@@ -36,16 +36,16 @@ def defined_here(name: str, parameters: Collection[str], text: str) -> str:
 
 
 def hidden_by_a_parameter(name: str) -> str:
-    """What is said where a parameter has the name of something that an expression could see otherwise.
+    """A hint that a parameter hides a size, an input or a layer of the same name.
 
     >>> hidden_by_a_parameter("width")
-    'here `width` is the parameter; whatever else has this name is hidden by it, and needs another'
+    '`width` is the parameter here, which hides everything else of this name: rename the parameter'
     """
-    return f"here `{name}` is the parameter; whatever else has this name is hidden by it, and needs another"
+    return f"`{name}` is the parameter here, which hides everything else of this name: rename the parameter"
 
 
 def no_size(name: str, shape: tuple[object, ...]) -> tuple[str, str]:
-    """The message for `channels`, `height` or `width` where no map arrives."""
+    """The message and the hint for `channels`, `height` or `width` where the value that arrives is no feature map."""
     axes = ", ".join(map(str, ("N", *shape)))
     hint = f"its axes after the batch are `${{shape[0]}}`{' and so on' if len(shape) > 1 else ''}"
     return f"what arrives has no {name}: it is ({axes}), and a map is (N, C, H, W)", hint

@@ -1,4 +1,4 @@
-"""What the operators and functions of `${…}` do: on what, and within which bounds."""
+"""The operators and functions of expressions, with their operand types and bounds."""
 
 from __future__ import annotations
 
@@ -13,53 +13,63 @@ from netspec.spec.text.document import describe_value
 from netspec.spec.text.scalars import MAX_INTEGER
 
 Scalar = str | int | float | bool
-Value = Union[Scalar, tuple["Value", ...], dict[str, "Value"]]  # noqa: UP007 # `|` takes no names of what comes later
+Value = Union[Scalar, tuple["Value", ...], dict[str, "Value"]]  # noqa: UP007 # `|` takes no forward reference
 _MAX_BITS = 63
 _MAX_DIGITS = 15
 
 
 class ExpressionError(Exception):
-    """An expression that has no value: what is wrong, a hint, and the parameter that is not defined if that is it."""
+    """An expression has no value.
+
+    Attributes:
+        message: what is wrong.
+        hint: what to do about it, or empty.
+        undefined: the undefined name, if that is what is wrong.
+    """
 
     def __init__(self, message: str, hint: str = "", undefined: str = "") -> None:
         super().__init__(message)
-        self.undefined = undefined
         self.message = message
         self.hint = hint
+        self.undefined = undefined
 
 
 class Exact(float):
-    """A number between two operations: the float nearest to a fraction, which the next operation goes on with.
+    """An exact intermediate result: the float nearest to a fraction, with the fraction for the next operation.
 
-    Numbers of a spec are decimals, and what is computed from them is rounded once: 0.2 * 3 / 8 is 0.075, in every
-    framework and as it is printed, and not 0.07500000000000001.
+    Numbers of a spec are decimals. Results are rounded once, at the end: 0.2 * 3 / 8 is 0.075 in every framework and
+    in print, not 0.07500000000000001.
     """
 
     fraction: Fraction
 
     def __new__(cls, fraction: Fraction) -> Exact:
-        """The nearest float.
+        """The float nearest to a fraction.
 
         Raises:
-            ExpressionError: there is none.
+            ExpressionError: the fraction is beyond the largest float.
         """
         try:
-            made = super().__new__(cls, fraction)
+            exact = super().__new__(cls, fraction)
         except OverflowError:
             raise ExpressionError("the value is not a finite number") from None
-        made.fraction = fraction
-        return made
+        exact.fraction = fraction
+        return exact
 
 
 def in_words(value: object) -> str:
-    """What a value of the language is, as messages say it."""
+    """A value of the language as messages describe it."""
     if isinstance(value, tuple | dict):
         return "a list" if isinstance(value, tuple) else "a mapping"
     return describe_value(value)
 
 
 def bounded(value: object) -> int | float:
-    """A number that a 64-bit integer or float holds, or an ExpressionError."""
+    """The value itself, if it is a finite number of 64 bits.
+
+    Raises:
+        ExpressionError: it is not.
+    """
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ExpressionError("the value is not a finite number")
@@ -71,15 +81,15 @@ def bounded(value: object) -> int | float:
     return value
 
 
-def _number(value: object, what: str = "arithmetic is on") -> int | float:
+def _number(value: object, use: str = "arithmetic is on") -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ExpressionError(f"{what} numbers, received {in_words(value)}")
+        raise ExpressionError(f"{use} numbers, received {in_words(value)}")
     return bounded(value)
 
 
 def _length(value: object) -> int:
     if not isinstance(value, tuple):
-        raise ExpressionError(f"`len` is of a list, received {in_words(value)}")
+        raise ExpressionError(f"`len` takes a list, received {in_words(value)}")
     return len(value)
 
 
@@ -88,7 +98,7 @@ def _arithmetic(operation: Callable[..., Any]) -> Callable[..., int | float]:
 
 
 def _exact(operation: Callable[..., Any]) -> Callable[..., int | float]:
-    """An operation on decimals; one that whole numbers do not leave is theirs."""
+    """An operation on exact decimals. Other than division, it keeps integers as integers."""
 
     def applied(*operands: Any) -> int | float:
         numbers = [*map(_number, operands)]
@@ -100,7 +110,7 @@ def _exact(operation: Callable[..., Any]) -> Callable[..., int | float]:
 
 
 def _fraction(number: int | float) -> Fraction:
-    """What a number is as it is written."""
+    """The exact value of a number as it is written in decimals: 1/10 for 0.1."""
     return number.fraction if isinstance(number, Exact) else Fraction(repr(number))
 
 
@@ -128,8 +138,8 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "abs": _arithmetic(abs),
     "int": _arithmetic(int),
     "len": _length,
-    "max": _arithmetic(max),
-    "min": _arithmetic(min),
+    "max": _arithmetic(lambda *numbers: max(numbers)),
+    "min": _arithmetic(lambda *numbers: min(numbers)),
     "round": _arithmetic(_round),
 }
 OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {

@@ -1,1 +1,1 @@
-"""`extends:`: a spec laid over another, before either is held to the language."""
+"""`extends:`: merges the documents of a file and of those that it extends, before they are validated."""

@@ -1,4 +1,4 @@
-"""Blocks over blocks: a derived file changes the layers of its base's blocks as it changes those of the network."""
+"""Merges blocks: a derived file changes the layers of its base's blocks as it changes those of the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netspec.spec.text.merge import both_mappings, overlay, takes_away
 
 
 def merge_blocks(base: MappingNode, derived: MappingNode, problems: Problems) -> MappingNode:
-    """The blocks of both; one that both have is merged, unless all its layers say what they are: then it replaces."""
+    """The blocks of both files. One that both have is merged, or replaced if the derived one is complete."""
     entries = dict(base.entries)
     for name, entry in derived.entries.items():
         if takes_away(entry, name, entries):
@@ -17,13 +17,13 @@ def merge_blocks(base: MappingNode, derived: MappingNode, problems: Problems) ->
             continue
         below, above = base.entries.get(name), entry.value
         if below is not None and isinstance(below.value, MappingNode) and isinstance(above, MappingNode):
-            above = above if _stands_alone(above) else _merged(below.value, above, problems)
+            above = above if _is_complete(above) else _merge_block(below.value, above, problems)
         entries[name] = Entry(entry.at, above)
     return MappingNode(entries, derived.at)
 
 
-def _stands_alone(block: MappingNode) -> bool:
-    """Whether every layer says its op or block, and none has a place in another file's block."""
+def _is_complete(block: MappingNode) -> bool:
+    """Whether a block has layers that all state an op or block, and none is placed `after` another file's layer."""
     layers = block.get("layers")
     if layers is None:
         return False
@@ -31,7 +31,8 @@ def _stands_alone(block: MappingNode) -> bool:
     return all(isinstance(v, MappingNode) and is_complete(v) and "after" not in v.entries for v in values)
 
 
-def _merged(below: MappingNode, above: MappingNode, problems: Problems) -> MappingNode:
+def _merge_block(below: MappingNode, above: MappingNode, problems: Problems) -> MappingNode:
+    """A block of a derived file merged into the block of its base."""
     entries = dict(overlay(below, above).entries)
     if "parameters" in below.entries and "parameters" in above.entries and "parameters" in entries:
         stated = above.entries["parameters"]
@@ -48,7 +49,7 @@ def _merged(below: MappingNode, above: MappingNode, problems: Problems) -> Mappi
 
 
 def _first_input(entries: dict[str, Entry]) -> str:
-    """What the first layer of a block reads."""
+    """The input that the first layer of a block reads."""
     stated: DocumentNode | None = entries["inputs"].value if "inputs" in entries else None
     first = stated.items[0] if isinstance(stated, SequenceNode) and stated.items else None
     return first.value if isinstance(first, ScalarNode) and isinstance(first.value, str) else INPUT

@@ -1,4 +1,4 @@
-"""`extends`: one document laid over another, still as documents, so that every value keeps its place."""
+"""Merges the document of a derived file into that of its base, so that every value keeps its position."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from functools import partial
 
 from netspec.spec.extends.blocks import merge_blocks
 from netspec.spec.extends.layers import Removals, merge_layers
-from netspec.spec.parameters.declarations import give_all
+from netspec.spec.parameters.declarations import merge_parameters
 from netspec.spec.parameters.values import names_seen
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, quote
 from netspec.spec.text.hints import suggest
 from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training, takes_away
 
-# Not taken over: a name is one network's, published figures are one network's, `extends` is done.
-_OWN = ("name", "published", "extends")
+# Keys that are not inherited: the name and the published figures are those of one network, `extends` is resolved.
+_NOT_INHERITED = ("name", "published", "extends")
 
 _MERGES: dict[str, Merge] = {
-    "parameters": give_all,
+    "parameters": merge_parameters,
     "presets": merge_presets,
     "defaults": merge_defaults,
     "training": merge_training,
@@ -25,13 +25,13 @@ _MERGES: dict[str, Merge] = {
 
 
 def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems) -> MappingNode:
-    """The derived document with everything that it does not say taken from the base."""
-    entries = {key: entry for key, entry in base.entries.items() if key not in _OWN}
-    said = derived.entries
-    if "input" in said or "inputs" in said:
+    """The derived document, with what it does not state inherited from the base."""
+    entries = {key: entry for key, entry in base.entries.items() if key not in _NOT_INHERITED}
+    stated = derived.entries
+    if "input" in stated or "inputs" in stated:
         entries.pop("input", None)
         entries.pop("inputs", None)
-    for key, entry in said.items():
+    for key, entry in stated.items():
         merge = _MERGES.get(key) if key != "blocks" else partial(merge_blocks, problems=problems)
         if key not in ("layers", "input", "inputs") and takes_away(entry, key, entries):
             del entries[key]
@@ -39,16 +39,16 @@ def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems)
             entries[key] = Entry(entry.at, both_mappings(entries[key].value, entry.value, merge))
         elif key != "layers":
             entries[key] = entry
-    if "layers" in said:
-        layers, removals = _layers(base, said["layers"].value, _first_input(entries), problems)
-        entries["layers"] = Entry(said["layers"].at, layers)
-        if removals and "outputs" in entries and "outputs" not in said:
+    if "layers" in stated:
+        layers, removals = _merge_layers(base, stated["layers"].value, _first_input(entries), problems)
+        entries["layers"] = Entry(stated["layers"].at, layers)
+        if removals and "outputs" in entries and "outputs" not in stated:
             outputs = entries["outputs"]
             entries["outputs"] = Entry(outputs.at, removals.rewire(outputs.value))
     return MappingNode(entries, derived.at)
 
 
-def _layers(
+def _merge_layers(
     base: MappingNode, derived: DocumentNode, first_input: str, problems: Problems
 ) -> tuple[DocumentNode, Removals | None]:
     below = base.get("layers")
@@ -63,15 +63,15 @@ def _first_input(entries: dict[str, Entry]) -> str:
 
 
 def check_new_parameters(files: Sequence[MappingNode], document: MappingNode, problems: Problems) -> None:
-    """Report parameters that a file gives, and neither the files that it extends have nor anything uses: typos.
+    """Report parameters of a file that no file it extends has, and nothing uses: they are probably misspelt.
 
     Args:
-        files: the file, then those that it extends.
-        document: the same, merged.
-        problems: where they are recorded.
+        files: documents of the file and of those that it extends.
+        document: the merged document.
+        problems: collects the problems.
     """
-    stated, *others = (_parameters(file) for file in files)
-    known = list(dict.fromkeys(name for own in others for name in own))
+    stated, *inherited = (_parameters(file) for file in files)
+    known = list(dict.fromkeys(name for parameters in inherited for name in parameters))
     new = stated.keys() - set(known)
     if not new:
         return

@@ -1,11 +1,12 @@
-"""Layers over layers: a derived file merges into, replaces, removes and inserts the layers of its base."""
+"""Merges layers: a derived file changes, replaces, removes and inserts layers of its base."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from netspec.spec.layers.readings import reads_nothing
+from netspec.spec.layers.references import takes_no_input
+from netspec.spec.model import layer_of
 from netspec.spec.text.document import (
     BROKEN,
     DocumentNode,
@@ -28,7 +29,7 @@ from netspec.spec.text.merge import merge_attributes
 def merge_layers(
     base: MappingNode, derived: MappingNode, first_input: str, problems: Problems
 ) -> tuple[MappingNode, Removals]:
-    """The base's layers as the derived file changes them, in their order, and what was removed."""
+    """The layers of the base with the changes of the derived file, and the removals among them."""
     editor = _Editor(base.entries, first_input, problems)
     for name, entry in derived.entries.items():
         if name not in base.entries:
@@ -42,7 +43,11 @@ def merge_layers(
 
 
 class _Editor:
-    """The layers while a derived file changes them."""
+    """Applies the changes of a derived file to the layers of its base.
+
+    Attributes:
+        removed: the entries that remove a layer, by its name.
+    """
 
     def __init__(self, base: Mapping[str, Entry], first_input: str, problems: Problems) -> None:
         self.removed: dict[str, Entry] = {}
@@ -50,11 +55,11 @@ class _Editor:
         self._base = base
         self._first_input = first_input
         self._problems = problems
-        self._unplaced: list[str] = []
-        self._after: dict[str, list[str]] = defaultdict(list)  # new layers, in order, by what they follow
+        self._unplaced: list[str] = []  # new layers without a valid `after`
+        self._after: dict[str, list[str]] = defaultdict(list)  # new layers, in order, by the layer that they follow
 
     def change(self, name: str, entry: Entry) -> None:
-        """Merge into a layer, or replace it if the new one states its op or block."""
+        """Merge an entry into a layer of the base, or replace the layer if the entry states an op or block."""
         above, below = entry.value, self._base[name].value
         if not isinstance(above, MappingNode):
             self._layers[name] = entry
@@ -69,13 +74,13 @@ class _Editor:
         self._layers[name] = Entry(entry.at, above)
 
     def insert(self, name: str, entry: Entry) -> None:
-        """Add a new layer after the one that it names."""
+        """Insert a new layer after the one that its `after` names."""
         value = entry.value
         if isinstance(value, MappingNode):
-            follows = self._place_of(name, entry.at, value)
-            if follows is not None:
+            predecessor = self._predecessor(name, entry.at, value)
+            if predecessor is not None:
                 self._layers[name] = Entry(entry.at, _without_after(value))
-                self._after[follows].append(name)
+                self._after[predecessor].append(name)
                 return
         elif is_null(value):
             hint = did_you_mean(name, self._base)
@@ -84,11 +89,12 @@ class _Editor:
         else:
             hint = "`{op: …, after: …}` adds a layer, null removes one"
             self._problems.add(value.at, f"expected a mapping with `op`, received {describe(value)}", hint)
-        # It stays known by name, so that its readers are not reported as well.
+        # The name stays known, so that its readers are not reported as well.
         self._layers[name] = Entry(entry.at, ScalarNode(BROKEN, value.at))
         self._unplaced.append(name)
 
-    def _place_of(self, name: str, at: Position, layer: MappingNode) -> str | None:
+    def _predecessor(self, name: str, at: Position, layer: MappingNode) -> str | None:
+        """The layer or input that a new layer follows; None after a problem."""
         if "after" not in layer.entries:
             if is_complete(layer):
                 hint = f"for example `after: {list(self._base)[-1]}`" if self._base else ""
@@ -98,18 +104,18 @@ class _Editor:
                 self._problems.add(at, f"there is no layer {quote(name)} in the base to change", hint)
             return None
         after = layer.entries["after"].value
-        follows = after.value if isinstance(after, ScalarNode) else None
-        if not isinstance(follows, str):
+        predecessor = after.value if isinstance(after, ScalarNode) else None
+        if not isinstance(predecessor, str):
             self._problems.add(after.at, f"expected the name of a layer, received {describe(after)}")
-        elif follows not in self._layers and follows != self._first_input:
-            hint = did_you_mean(follows, self._layers) or "name a layer of the base, or a new one above this"
-            self._problems.add(after.at, f"there is no layer {quote(follows)} to come after", hint)
+        elif predecessor not in self._layers and predecessor != self._first_input:
+            hint = did_you_mean(predecessor, self._layers) or "name a layer of the base, or a new one above this"
+            self._problems.add(after.at, f"there is no layer {quote(predecessor)} to come after", hint)
         else:
-            return follows
+            return predecessor
         return None
 
     def ordered(self) -> Iterator[tuple[str, Entry]]:
-        """The layers, each followed by those that were inserted after it."""
+        """All layers, also those removed, each followed by those that were inserted after it."""
         first = self._after.get(self._first_input, [])
         pending = [*first, *self._base, *self._unplaced][::-1]
         while pending:
@@ -119,7 +125,7 @@ class _Editor:
 
 
 def is_complete(layer: MappingNode) -> bool:
-    """Whether a layer says what it is, and so stands for itself."""
+    """Whether a layer states an op or block, and so needs nothing from its base."""
     return "op" in layer.entries or "block" in layer.entries
 
 
@@ -128,13 +134,13 @@ def _without_after(layer: MappingNode) -> MappingNode:
 
 
 class Removals:
-    """Layers that are gone, and what their readers read instead: what the removed layer read.
+    """Rewires the readers of removed layers: each reads what the removed layer read.
 
     Args:
-        layers: all layers in order, those removed still among them.
-        removed: where each is removed.
-        first_input: what the first layer reads.
-        problems: where a removal that cannot be is recorded.
+        layers: all layers in order, also those removed.
+        removed: the entries that remove a layer, by its name.
+        first_input: input that the first layer reads.
+        problems: collects the problems of layers whose readers cannot be rewired.
     """
 
     def __init__(
@@ -153,11 +159,11 @@ class Removals:
         return bool(self._removed)
 
     def rewired_layers(self) -> dict[str, Entry]:
-        """The layers that stay, none of them reading one that is gone."""
+        """The layers that are kept, rewired so that none reads a removed one."""
         if not self._removed:
             return dict(self._layers)
         kept: dict[str, Entry] = {}
-        last = ""  # of several inputs the first is read by name alone
+        last = ""  # not the first input: with several inputs, a layer has to name the one it reads
         for name, entry in self._layers.items():
             if name not in self._removed:
                 kept[name] = Entry(entry.at, self._rewired_layer(name, entry.value, last))
@@ -165,7 +171,7 @@ class Removals:
         return kept
 
     def _rewired_layer(self, name: str, layer: DocumentNode, last: str) -> DocumentNode:
-        """A layer that stays; `last` is the one that now stands before it."""
+        """A layer that is kept, rewired. `last` is the kept layer before it."""
         if not isinstance(layer, MappingNode):
             return layer
         inputs = layer.entries.get("inputs")
@@ -173,7 +179,7 @@ class Removals:
             value = self.rewire(inputs.value)
             return MappingNode({**layer.entries, "inputs": Entry(inputs.at, value)}, layer.at)
         before = self._before[name]
-        if before not in self._removed or _reads_nothing(layer):
+        if before not in self._removed or _takes_no_input(layer):
             return layer
         source = self._source(ScalarNode(before, self._removed[before].at))
         if source.value == last:
@@ -181,35 +187,37 @@ class Removals:
         return MappingNode({**layer.entries, "inputs": Entry(source.at, source)}, layer.at)
 
     def rewire(self, names: DocumentNode) -> DocumentNode:
-        """The same names, each that is gone replaced by what it read."""
+        """The value of `inputs:` or `outputs:`, with each removed layer replaced by what it read."""
         if isinstance(names, SequenceNode):
-            items = (self._source(n) if isinstance(n, ScalarNode) else n for n in names.items)
+            items = (self._source(item) if isinstance(item, ScalarNode) else item for item in names.items)
             return SequenceNode(tuple(items), names.at)
         return self._source(names) if isinstance(names, ScalarNode) else names
 
-    def _source(self, reading: ScalarNode) -> ScalarNode:
-        name = reading.value
-        while isinstance(name, str) and name in self._removed:
-            reads = self._reads(name)
+    def _source(self, reference: ScalarNode) -> ScalarNode:
+        """A reference to a kept layer or an input in place of one that may be to a removed layer."""
+        name = reference.value
+        while isinstance(name, str) and (layer := layer_of(name)) in self._removed:
+            reads = self._reads(layer)
             if len(reads) != 1:
-                self._problems.add(self._removed[name].at, *_cannot_join(name, len(reads)))
-                return ScalarNode(BROKEN, reading.at)
+                self._problems.add(self._removed[layer].at, *_cannot_join(layer, len(reads)))
+                return ScalarNode(BROKEN, reference.at)
             name = reads[0]
-        return ScalarNode(name, reading.at)
+        return ScalarNode(name, reference.at)
 
     def _reads(self, name: str) -> list[ScalarValue]:
+        """The names of the values that a layer reads."""
         layer = self._layers[name].value
         if not isinstance(layer, MappingNode) or "inputs" not in layer.entries:
-            return [] if _reads_nothing(layer) else [self._before[name]]
+            return [] if _takes_no_input(layer) else [self._before[name]]
         inputs = layer.entries["inputs"].value
         items = inputs.items if isinstance(inputs, SequenceNode) else (inputs,)
         return [item.value if isinstance(item, ScalarNode) else BROKEN for item in items]
 
 
-def _reads_nothing(layer: DocumentNode) -> bool:
-    """Whether a layer's op is known to take no input: it does not read the layer before it."""
+def _takes_no_input(layer: DocumentNode) -> bool:
+    """Whether a layer is known to be an op without inputs, so that it does not read the layer before it."""
     stated = layer.get("op") if isinstance(layer, MappingNode) else None
-    return stated is not None and reads_nothing(text_of(stated))
+    return stated is not None and takes_no_input(text_of(stated))
 
 
 def _cannot_join(name: str, count: int) -> tuple[str, str]:

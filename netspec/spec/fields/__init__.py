@@ -1,1 +1,1 @@
-"""Keys and values checked against a model, and what is wrong with them in the words of the language."""
+"""Validates mappings of the document with pydantic models, and words their errors for the writer of a spec."""

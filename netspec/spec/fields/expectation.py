@@ -1,4 +1,4 @@
-"""What a model takes at a place, in words, read off its annotations: a new attribute has good messages unasked."""
+"""Words what a model expects at a place, from its annotations, so that new attributes have good messages at once."""
 
 from __future__ import annotations
 
@@ -15,34 +15,35 @@ from netspec.ops.initializers import Constant
 
 
 class Member(NamedTuple):
-    """One member of an annotation that may be a union, with its constraints."""
+    """One alternative of an annotation, which may be a union, with its constraints."""
 
     base: Any
     metadata: tuple[Any, ...]
 
     @property
     def model(self) -> type[BaseModel] | None:
-        """The model that it is, if it is one."""
+        """The pydantic model, or None if the member is no model."""
         return self.base if isinstance(self.base, type) and issubclass(self.base, BaseModel) else None
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The words of a Literal."""
+        """The values of a `Literal`; empty for any other type."""
         return tuple(map(str, get_args(self.base))) if get_origin(self.base) is Literal else ()
 
 
 def members_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[Member]:
-    """What may stand at a location that pydantic gives, tags of unions among its parts."""
+    """The members of the annotation at a location as pydantic gives it, where tags of unions are among the parts."""
     members = [Member(model, ())]
     for index, part in enumerate(loc):
-        deeper = [found for member in members for found in _step(member, part)]
-        if not deeper and index < len(loc) - 1:  # a last tag leaves the whole union to be told
+        deeper = [inner for member in members for inner in _step(member, part)]
+        if not deeper and index < len(loc) - 1:  # a tag at the end does not narrow the union
             deeper = [m for m in members if any(isinstance(c, Tag) and c.tag == part for c in m.metadata)]
         members = deeper or members
     return members
 
 
 def _step(member: Member, part: int | str) -> Iterator[Member]:
+    """The members of the annotation one part of a location below a member."""
     origin = get_origin(member.base)
     if member.model is not None:
         field = member.model.model_fields.get(str(part))
@@ -55,7 +56,7 @@ def _step(member: Member, part: int | str) -> Iterator[Member]:
 
 
 def _flatten(annotation: Any, metadata: tuple[Any, ...] = ()) -> Iterator[Member]:
-    """The members of a union, however nested; None is left out, as it is never advised."""
+    """The members of a union, nested or not, without None: messages do not advise to write null."""
     origin = get_origin(annotation)
     if origin is Annotated:
         base, *more = get_args(annotation)
@@ -69,17 +70,17 @@ def _flatten(annotation: Any, metadata: tuple[Any, ...] = ()) -> Iterator[Member
 
 
 def field_names(members: Iterable[Member]) -> list[str]:
-    """The keys of the models among the members."""
+    """The field names of all models among the members."""
     return [name for member in members if member.model for name in member.model.model_fields]
 
 
-def names_of(members: Iterable[Member], key: str) -> list[str]:
-    """What the discriminator `key` may say in a union of models."""
+def discriminator_values(members: Iterable[Member], key: str) -> list[str]:
+    """The values of the discriminator `key` in a union of models."""
     fields = (member.model.model_fields.get(key) for member in members if member.model)
     return [str(choice) for field in fields if field for choice in get_args(field.annotation)]
 
 
-# Models that also have a short form.
+# Models that can be written in a shorter form.
 _SHORT_FORMS = {
     Size2d: "a positive integer, or a mapping of height and width",
     Padding: "a non-negative integer, or a mapping of top, left, bottom and right",
@@ -88,8 +89,8 @@ _SHORT_FORMS = {
 
 
 def expectation(members: Sequence[Member]) -> str:
-    """What may stand somewhere: `a positive integer, or a mapping of height and width`."""
-    if len(members) > 1 and (names := names_of(members, "name")):
+    """What the members accept, in words: `a positive integer, or a mapping of height and width`."""
+    if len(members) > 1 and (names := discriminator_values(members, "name")):
         return f"a mapping with 'name': one of {', '.join(names)}"
     return ", or ".join(dict.fromkeys(_expect(member) for member in members))
 

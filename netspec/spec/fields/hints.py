@@ -1,4 +1,4 @@
-"""What the writer of a value probably meant, by what was expected in its place."""
+"""Hints at the value that the writer of a spec probably meant, by what was expected in its place."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final, get_origin
 
 from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.initializers import Constant
-from netspec.spec.fields.expectation import Member, field_names, names_of
+from netspec.spec.fields.expectation import Member, discriminator_values, field_names
 from netspec.spec.text.document import DocumentNode, MappingNode, ScalarNode, SequenceNode, plain
-from netspec.spec.text.hints import did_you_mean, hint_of_whole, nearest
+from netspec.spec.text.hints import did_you_mean, integer_hint, nearest
 from netspec.spec.text.scalars import lookalike
 
 _PADDING_WORDS: Final = {
@@ -18,7 +18,8 @@ _PADDING_WORDS: Final = {
     "valid": "write `0`",
 }
 _HE, _GLOROT = "scale: 2", "fan: average"
-_INITIALIZERS: Final = {  # as libraries name them, by what they are; each also followed by a distribution
+# Arguments of `variance_scaling` by the names of other libraries, which may add a distribution: `he_uniform`.
+_INITIALIZERS: Final = {
     "he": _HE,
     "kaiming": _HE,
     "xavier": _GLOROT,
@@ -28,19 +29,19 @@ _INITIALIZERS: Final = {  # as libraries name them, by what they are; each also 
 
 
 def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[str]) -> str:
-    """How a value is written that fits; `names` are those that an expression could use here."""
+    """A hint at how to write an acceptable value; empty if there is none. `names` are those that expressions see."""
     if isinstance(node, SequenceNode):
-        return _of_list(node, {member.base for member in members})
+        return _list_hint(node, {member.base for member in members})
     if isinstance(node, MappingNode):
-        return _of_mapping(node, members)
+        return _mapping_hint(node, members)
     if isinstance(node.value, str):
-        return _of_text(node.value, members, names)
+        return _text_hint(node.value, members, names)
     if isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        return _of_number(node, node.value, members)
+        return _number_hint(node, node.value, members)
     return ""
 
 
-def _of_list(node: SequenceNode, bases: set[object]) -> str:
+def _list_hint(node: SequenceNode, bases: set[object]) -> str:
     if Size2d in bases and len(node.items) == 2:
         height, width = (plain(item) for item in node.items)
         return f"write `{{height: {height}, width: {width}}}`" + (
@@ -49,18 +50,18 @@ def _of_list(node: SequenceNode, bases: set[object]) -> str:
     return "write `{top: …, left: …, bottom: …, right: …}`; a side left out is 0" if Padding in bases else ""
 
 
-def _of_mapping(node: MappingNode, members: Sequence[Member]) -> str:
+def _mapping_hint(node: MappingNode, members: Sequence[Member]) -> str:
     if any(member.base is Constant for member in members) and len(node.entries) == 1:
         return did_you_mean(next(iter(node.entries)), field_names(members))
-    if "shape" in node.entries and node.at == node.entries["shape"].at:  # of an expression
+    if "shape" in node.entries and node.at == node.entries["shape"].at:  # the value of an expression: all at one place
         return "that is a shape; `.channels`, `.height`, `.width` or `.shape[0]` after its name is a part of it"
     return ""
 
 
-def _of_number(node: ScalarNode, value: float, members: Sequence[Member]) -> str:
+def _number_hint(node: ScalarNode, value: float, members: Sequence[Member]) -> str:
     bases = {member.base for member in members}
     if isinstance(value, float) and bases & {int, Size2d, Padding}:
-        return hint_of_whole(node)
+        return integer_hint(node)
     if value > 0 and any(get_origin(base) in (tuple, list) for base in bases):
         return f"write `[{value}]`"
     if "epochs" in field_names(members):
@@ -68,7 +69,7 @@ def _of_number(node: ScalarNode, value: float, members: Sequence[Member]) -> str
     return ""
 
 
-def _of_text(text: str, members: Sequence[Member], names: Collection[str]) -> str:
+def _text_hint(text: str, members: Sequence[Member], names: Collection[str]) -> str:
     bases = {member.base for member in members}
     if Padding in bases and text.lower() in _PADDING_WORDS:
         return _PADDING_WORDS[text.lower()]
@@ -77,25 +78,27 @@ def _of_text(text: str, members: Sequence[Member], names: Collection[str]) -> st
     if any(get_origin(base) in (tuple, list) for base in bases) and re.fullmatch(r"\d+(\s*[x×*,]\s*\d+)+", text):
         return f"write `[{', '.join(re.findall('[0-9]+', text))}]`"
     if Constant in bases:
-        return _of_initializer(text, members)
+        return _initializer_hint(text, members)
     if text in names:
         return f"write `${{{text}}}`"
     if foreign := re.fullmatch(r"\$(\w+)|\{\{?\s*(\w+)\s*\}?\}|\$\((\w+)\)|<(\w+)>|%(\w+)%?", text):
         return f"write `${{{next(filter(None, foreign.groups()))}}}`"
     if float in bases and (percent := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)):
         return f"write `{float(percent[1]) / 100:g}`"
-    if named := names_of(members, "name"):
-        near = named[0] if len(named) == 1 else nearest(text, named)
+    if kinds := discriminator_values(members, "name"):
+        near = kinds[0] if len(kinds) == 1 else nearest(text, kinds)
         return f"write `{{name: {near}}}`, with what else it takes" if near else ""
     choices = [choice for member in members for choice in member.choices]
-    return did_you_mean(text, choices) or ("" if choices else lookalike(text, boolean=bool in bases))
+    if choices:
+        return did_you_mean(text, choices)
+    return lookalike(text, boolean=bool in bases)
 
 
-def _of_initializer(text: str, members: Sequence[Member]) -> str:
+def _initializer_hint(text: str, members: Sequence[Member]) -> str:
+    """A hint at how to write an initializer that a text such as `he_uniform` or `zeros` names."""
     word, _, distribution = text.lower().partition("_")
     if word in _INITIALIZERS:
-        kind = distribution if distribution in ("normal", "uniform") else ""
-        parts = [_INITIALIZERS[word], f"distribution: {kind}" if kind == "uniform" else ""]
+        parts = [_INITIALIZERS[word], "distribution: uniform" if distribution == "uniform" else ""]
         return f"write `{{variance_scaling: {{{', '.join(filter(None, parts))}}}}}`"
     if word in ("zero", "zeros", "one", "ones"):
         return f"write `{0 if word.startswith('zero') else 1}`"

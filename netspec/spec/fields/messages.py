@@ -1,4 +1,4 @@
-"""Models made of mappings of the document, by pydantic; `report` words what it finds wrong."""
+"""Validates mappings of the document with pydantic models; `report.py` words the errors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Subject(NamedTuple):
-    """What is validated: a mapping of the document, the key it stands under, its name in messages, other keys there.
+    """A mapping of the document to validate.
 
-    `names` are those that an expression could use in it.
+    Attributes:
+        node: the mapping.
+        at: position of its key.
+        name: its name in messages.
+        beside: keys that it may also have, but that are not the model's.
+        names: names that its expressions see.
     """
 
     node: MappingNode
@@ -26,16 +31,16 @@ class Subject(NamedTuple):
 
 
 def validate(model: type[Model], subject: Subject, problems: Problems, *, partial: bool = False) -> Model | None:
-    """The model made of a mapping, or None after its problems are recorded.
+    """The instance of a model that a mapping describes, or None after its problems are recorded.
 
-    `partial`: required attributes may be absent (they come from elsewhere).
+    With `partial`, missing attributes are no problem: they come from elsewhere.
     """
     try:
         return model.model_validate(plain(subject.node))
     except ValidationError as error:
         errors = error.errors(include_url=False)
         if not partial or any(each["type"] != "missing" for each in errors):
-            from netspec.spec.fields.report import Report  # noqa: PLC0415 # a right spec needs none
+            from netspec.spec.fields.report import Report  # noqa: PLC0415 # for errors alone
 
             Report(model, subject, problems).take(errors, partial)
         return None

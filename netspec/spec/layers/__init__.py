@@ -1,1 +1,1 @@
-"""`layers:`, `blocks:`, `inputs:` and `outputs:`: what stands in a network, and what reads what."""
+"""Reads `layers:`, `blocks:` and `outputs:`, and resolves which layer reads which values."""

@@ -1,4 +1,4 @@
-"""Which layer reads which: names resolved, and every value read by someone."""
+"""Connects layers: resolves what each reads, bypasses dropped layers, and checks that every value is read."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import NamedTuple
 from netspec.spec.layers.drafts import DraftLayer
 from netspec.spec.layers.order import topological_order
 from netspec.spec.layers.outputs import read_heads, read_outputs
-from netspec.spec.layers.readings import Known, read_by
+from netspec.spec.layers.references import Known, resolve_inputs
 from netspec.spec.model import LayerSpec, UseSpec, layer_of
 from netspec.spec.text.document import DocumentNode, Position, Problems, quote
 
 
 class Connected(NamedTuple):
-    """Layers that are whole, the names of those that are not, and the outputs.
+    """The connected layers of a network or block.
 
     Attributes:
-        auxiliary: outputs in training alone.
-        heads: all that `auxiliary` names, dropped layers included, with places; None where that cannot be known.
+        layers: layers without problems.
+        failed: names of the other layers, which were reported.
+        outputs: names of the output values.
+        auxiliary: names of the outputs that exist in training alone.
+        heads: names under `auxiliary:`, dropped layers included, with their positions; None if they cannot be known.
     """
 
     layers: tuple[LayerSpec | UseSpec, ...]
@@ -37,73 +40,82 @@ def connect(
     in_block: bool = False,
     auxiliary: DocumentNode | None = None,
 ) -> Connected:
-    """Resolve what every layer reads, and what the network, or the block, gives.
+    """Resolve which values each layer reads, and which are the outputs of the network or block.
 
-    A layer's value is `conv1`, one of the outputs of a block is `stem.skip`. What reads a layer that is dropped reads
-    what that one reads.
+    The value of a layer is named `conv1`, an output of a block `stem.skip`. A reader of a dropped layer reads what
+    that layer reads.
     """
     layers = {draft.name: draft for draft in drafts}
     known: dict[str, Position | DraftLayer] = {**inputs, **layers}
     reads: dict[str, tuple[str, ...]] = {}
     before: DraftLayer | None = None
     for draft in drafts:
-        names = read_by(draft, before, inputs, known, problems, in_block=in_block)
+        names = resolve_inputs(draft, before, inputs, known, problems, in_block=in_block)
         if names is not None:
             reads[draft.name] = names
         before = draft
-    given = read_outputs(outputs, drafts, known, problems, in_block=in_block)
-    kept = _Kept(layers, reads, problems)
-    given = tuple(name for each in given for name in kept.resolve((each,)) or ())
-    if not in_block:  # a block gives as many values as it says, some of which may be one
-        given = tuple(dict.fromkeys(given))
-    heads = read_heads(auxiliary, known, given, problems)
-    # A head that is dropped is none: what it reads is no class scores.
-    extra = tuple(name for name in heads or () if not layers[layer_of(name)].dropped)
-    # Else what is read is not known for sure.
-    if given and heads is not None and len(reads) == len(drafts) and not kept.unresolved:
-        read = {layer_of(name) for names in (*kept.reads.values(), given, heads) for name in names}
-        sources = {name: [layer_of(value) for value in own] for name, own in kept.reads.items()}
-        cycles = topological_order(sources).cycles
-        _check_read(read | (set(inputs) if cycles else set()), kept.known(known, reads), problems)
-    whole = tuple(layers[name].connected(names) for name, names in kept.reads.items() if layers[name].is_whole)
-    failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in whole}
-    return Connected(whole, frozenset(failed), given, extra, heads)
+    kept = _KeptLayers(layers, reads, problems)
+    stated = read_outputs(outputs, drafts, known, problems, in_block=in_block)
+    values = tuple(value for name in stated for value in kept.bypass((name,)) or ())
+    if not in_block:  # two outputs of a block may be the same value
+        values = tuple(dict.fromkeys(values))
+    heads = read_heads(auxiliary, known, values, problems)
+    # A dropped head is not bypassed: the value that it reads is no class scores.
+    kept_heads = tuple(name for name in heads or () if not layers[layer_of(name)].dropped)
+    if values and heads is not None and len(reads) == len(drafts) and kept.resolved:  # all readers are known
+        read = {layer_of(name) for names in (*kept.reads.values(), values, heads) for name in names}
+        sources = {name: [layer_of(value) for value in names] for name, names in kept.reads.items()}
+        cycles = topological_order(sources).cycles  # which are reported later, and may cut the inputs off
+        _check_read(read | (set(inputs) if cycles else set()), kept.to_be_read(known), problems)
+    connected = tuple(layers[name].connected(names) for name, names in kept.reads.items() if layers[name].is_valid)
+    failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in connected}
+    return Connected(connected, frozenset(failed), values, kept_heads, heads)
 
 
-class _Kept:
-    """What the layers that stay read, past those that are dropped."""
+class _KeptLayers:
+    """The layers that are not dropped, and the values that they read once dropped layers are bypassed.
+
+    Args:
+        layers: all layers, by name.
+        reads: the values that each layer reads, as stated; layers where they cannot be known are absent.
+        problems: collects the problems of layers that cannot be bypassed.
+
+    Attributes:
+        reads: the values that each kept layer reads.
+        resolved: whether every dropped layer that is read could be bypassed.
+    """
 
     def __init__(
         self, layers: Mapping[str, DraftLayer], reads: Mapping[str, tuple[str, ...]], problems: Problems
     ) -> None:
         self._layers = layers
-        self._all = reads
+        self._stated = reads
         self._problems = problems
-        resolved = {name: self.resolve(names) for name, names in reads.items() if not layers[name].dropped}
-        self.reads = {name: names for name, names in resolved.items() if names is not None}
-        self.unresolved = len(self.reads) < len(resolved)
+        bypassed = {name: self.bypass(names) for name, names in reads.items() if not layers[name].dropped}
+        self.reads = {name: names for name, names in bypassed.items() if names is not None}
+        self.resolved = len(self.reads) == len(bypassed)
 
-    def resolve(self, names: tuple[str, ...]) -> tuple[str, ...] | None:
-        """The same values, each of a dropped layer replaced by what that reads; None where that cannot be."""
-        found = [self._source(name) for name in names]
-        return None if None in found else tuple(name for name in found if name is not None)
+    def bypass(self, names: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The values, with each of a dropped layer replaced by the one that it reads; None after a problem."""
+        sources = [self._source(name) for name in names]
+        return None if None in sources else tuple(name for name in sources if name is not None)
 
     def _source(self, name: str) -> str | None:
-        passed = set()
+        bypassed = set()
         while (layer := self._layers.get(layer_of(name))) is not None and layer.dropped:
-            reads = self._all.get(layer.name)
+            reads = self._stated.get(layer.name)
             if reads is None:
                 return None
-            if len(reads) != 1 or layer.name in passed:
-                self._problems.add(layer.at, *_cannot_pass(layer.name, len(reads)))
+            if len(reads) != 1 or layer.name in bypassed:
+                self._problems.add(layer.at, *_cannot_bypass(layer.name, len(reads)))
                 return None
-            passed.add(layer.name)
+            bypassed.add(layer.name)
             (name,) = reads
         return name
 
-    def known(self, known: Known, reads: Mapping[str, tuple[str, ...]]) -> dict[str, Position | DraftLayer]:
-        """What must be read by someone: layers that stay, and inputs that no layer names, be it a dropped one."""
-        named = {name for names in reads.values() for name in names}
+    def to_be_read(self, known: Known) -> dict[str, Position | DraftLayer]:
+        """The layers and inputs that have to be read, without dropped layers and what those read."""
+        named = {name for names in self._stated.values() for name in names}
         return {
             name: value
             for name, value in known.items()
@@ -111,7 +123,7 @@ class _Kept:
         }
 
 
-def _cannot_pass(name: str, count: int) -> tuple[str, str]:
+def _cannot_bypass(name: str, count: int) -> tuple[str, str]:
     message = f"{quote(name)} is dropped here, and reads {count} values: its readers cannot be joined to one of them"
     choice = """`inputs: "${'a' if … else 'b'}"`"""
     return message, f"put it into a block with what it reads, and drop that; or let them choose, {choice}"

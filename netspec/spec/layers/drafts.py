@@ -1,4 +1,4 @@
-"""A layer as it was read, before it is known what its names mean."""
+"""A layer as it was read, before its references are resolved."""
 
 from __future__ import annotations
 
@@ -10,29 +10,34 @@ from netspec.spec.model import LayerSpec, UseSpec
 from netspec.spec.text.document import MappingNode, Position
 
 
-class Reading(NamedTuple):
-    """A value that a layer says it reads, and where it says so."""
+class Reference(NamedTuple):
+    """The name of a value that a layer lists under `inputs:`, and its position."""
 
     name: str
     at: Position
 
 
 class DraftLayer(NamedTuple):
-    """A layer whose op or use may have failed to validate (both None), its inputs not yet resolved.
+    """A layer whose references are not resolved. `op` and `use` are both None if it is not valid.
 
     Attributes:
-        inputs: None for a layer that reads the one before.
-        broken: whether what it reads cannot be known.
-        kind: the name of the op, also where its attributes are not right, or not known yet.
-        block: the name of the block, also where the use of it is not right.
-        outputs: the names of a block's outputs; empty for an op, None where they cannot be known.
+        at: position of the layer's name.
+        op: the op, for a layer that is one.
+        inputs: the values that it lists under `inputs:`; None if it lists none, and reads the layer before it.
+        broken: whether it cannot be known which values it reads.
+        attributes: its attributes in the document, with defaults.
+        default_initializers: weights whose initializer comes from `defaults`.
+        use: the use of a block, for a layer that is one.
+        kind: name of the op, also if its attributes are wrong, or not known yet.
+        block: name of the block, also if its arguments are wrong.
+        outputs: names of the block's outputs; empty for an op, None if they cannot be known.
         dropped: whether `when`, or `repeat: 0`, leaves it out.
     """
 
     name: str
     at: Position
     op: Op | None = None
-    inputs: tuple[Reading, ...] | None = None
+    inputs: tuple[Reference, ...] | None = None
     broken: bool = False
     attributes: MappingNode | None = None
     default_initializers: frozenset[str] = frozenset()
@@ -43,13 +48,13 @@ class DraftLayer(NamedTuple):
     dropped: bool = False
 
     @property
-    def is_whole(self) -> bool:
-        """Whether nothing is wrong with what it says of itself."""
+    def is_valid(self) -> bool:
+        """Whether the layer itself has no problem; its references may have."""
         return (self.op is not None or self.use is not None) and self.attributes is not None
 
     def connected(self, reads: tuple[str, ...]) -> LayerSpec | UseSpec:
-        """The layer that a whole draft is, and what it reads."""
-        assert self.attributes is not None  # noqa: S101 # `is_whole` says so
+        """The layer with its resolved inputs. The draft has to be valid."""
+        assert self.attributes is not None  # noqa: S101 # see `is_valid`
         if (use := self.use) is not None and use.instances is not None:
             return UseSpec(self.name, self.block, use.instances, use.stacked, reads, self.at, self.attributes)
         assert self.op is not None  # noqa: S101

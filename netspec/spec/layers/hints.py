@@ -1,4 +1,4 @@
-"""What the writer of a layer probably meant: another library's name of an op, another language's key, a stray sign."""
+"""Hints at what the writer of a layer probably meant: an op by its name in another library, a misplaced key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netspec.spec.text.hints import did_you_mean, foreign_letter, nearest
 
 OPS_HINT: Final = "`netspec ops` lists them"
 
-# What papers and other libraries call our ops, where no letters lead there.
+# Names of the ops in papers and other libraries, where they are not similar enough to be found by `nearest`.
 _OTHER_NAMES: Final = {
     "linear": "dense",
     "fc": "dense",
@@ -66,40 +66,40 @@ _OTHER_NAMES: Final = {
 
 
 def op_hint(name: str, blocks: Collection[str]) -> str:
-    """What a name that is no op may have meant."""
+    """A hint at the op or block that an unknown name may have meant."""
     if name in blocks:
         return f"`block: {name}` uses the block"
     bare = name.rpartition(".")[2].lower()
-    known = next((ours for theirs, ours in _OTHER_NAMES.items() if bare in (theirs, theirs.replace("_", ""))), "")
-    if hint := f"did you mean {known!r}?" if known else did_you_mean(name, OPS):
+    op = next((op for other, op in _OTHER_NAMES.items() if bare in (other, other.replace("_", ""))), "")
+    if hint := f"did you mean {op!r}?" if op else did_you_mean(name, OPS):
         return hint
     block = nearest(name, blocks)
     return f"did you mean `block: {block}`?" if block else OPS_HINT
 
 
 def missing_op_hint(name: str, node: MappingNode, blocks: Mapping[str, object]) -> str:
-    """Where a layer without `op` says it, or what its name suggests."""
+    """A hint for a layer without `op`, from a key that may state the op, or from the layer's name."""
     for key, entry in node.entries.items():
-        if hint := _as_op(key, entry):
+        if hint := _op_key_hint(key, entry):
             return hint
     near, block = (nearest(name.rstrip("0123456789_"), known) for known in (OPS, blocks))
     return f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else OPS_HINT
 
 
-def hint_of_hidden(node: DocumentNode, parameters: Collection[str]) -> str:
-    """That an expression reads a parameter where a size of what arrives may have been meant, or empty."""
-    read = {name for scalar in scalars_in(node) if scalar.expression for name in names_in(scalar.expression)}
-    return next((hidden_by_a_parameter(name) for name in SIZES if name in read and name in parameters), "")
+def hidden_size_hint(node: DocumentNode, parameters: Collection[str]) -> str:
+    """A hint that an expression uses a parameter where a size of the arriving map may have been meant, or empty."""
+    used = {name for scalar in scalars_in(node) if scalar.expression for name in names_in(scalar.expression)}
+    return next((hidden_by_a_parameter(name) for name in SIZES if name in used and name in parameters), "")
 
 
-def _as_op(key: str, entry: Entry) -> str:
-    """What is meant by a key that stands where `op` should."""
+def _op_key_hint(key: str, entry: Entry) -> str:
+    """A hint for a key that was probably meant to state the op; empty if it was not."""
     value = entry.value.value if isinstance(entry.value, ScalarNode) else None
     if foreign := foreign_letter(key):
         return f"{foreign}: is the key `op`?"
     for sign in (":", "="):
-        before, found, after = key.partition(sign)
-        if found and before in ("op", "block"):
+        before, separator, after = key.partition(sign)
+        if separator and before in ("op", "block"):
             return f"a key is followed by a colon and a space: `{before}: {after.strip()}`"
     if key in OPS:
         return f"the op is a value: `{{op: {key}, …}}`"

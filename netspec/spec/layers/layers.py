@@ -1,4 +1,4 @@
-"""`layers:` and `defaults:`: each layer's op with its attributes checked, before names are resolved."""
+"""Reads `layers:` and `defaults:`: the op or block of each layer, with its attributes checked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Collection, Mapping
 from netspec.ops import OPS
 from netspec.spec.fields.messages import Subject, validate
 from netspec.spec.layers.blocks import LAYER_KEYS
-from netspec.spec.layers.drafts import DraftLayer, Reading
+from netspec.spec.layers.drafts import DraftLayer, Reference
+from netspec.spec.layers.environment import Environment
 from netspec.spec.layers.hints import OPS_HINT, missing_op_hint, op_hint
-from netspec.spec.layers.surroundings import Surroundings
-from netspec.spec.layers.uses import MAX_LAYERS, gives_misnamed, read_use
+from netspec.spec.layers.uses import MAX_LAYERS, gives_reserved_parameter, read_use
 from netspec.spec.parameters.declarations import name_hint, name_problem
-from netspec.spec.parameters.values import Substitution
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -33,7 +32,7 @@ from netspec.spec.text.scalars import lookalike, out_of_range
 
 
 def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, MappingNode]:
-    """`defaults:` by op, each attribute checked whether or not a layer has that op."""
+    """The default attributes by op. All are checked, whether or not a layer has that op."""
     defaults: dict[str, MappingNode] = {}
     if node is None:
         return defaults
@@ -53,20 +52,20 @@ def read_defaults(node: DocumentNode | None, problems: Problems) -> dict[str, Ma
 
 
 def _default_hint(kind: str) -> str:
-    """What a key of `defaults` that is no op may have meant."""
-    having = next((op for op in OPS if kind in OPS[op].model_fields), "")
-    return f"attributes stand under their op: `{having}: {{{kind}: …}}`" if having else op_hint(kind, ())
+    """A hint at what a key of `defaults` that is no op may have meant."""
+    op = next((op for op in OPS if kind in OPS[op].model_fields), "")
+    return f"attributes stand under their op: `{op}: {{{kind}: …}}`" if op else op_hint(kind, ())
 
 
-def read_layers(node: DocumentNode, around: Surroundings, problems: Problems) -> list[DraftLayer]:
-    """Every layer, in the order of the file."""
+def read_layers(node: DocumentNode, environment: Environment, problems: Problems) -> list[DraftLayer]:
+    """The layers of a block, in the order of the file."""
     entries = layers_in(node, problems)
-    around = around._replace(beside=entries.keys())
-    return [read_layer(name, entry, around, problems) for name, entry in entries.items()]
+    environment = environment._replace(beside=entries.keys())
+    return [read_layer(name, entry, environment, problems) for name, entry in entries.items()]
 
 
 def layers_in(node: DocumentNode, problems: Problems) -> Mapping[str, Entry]:
-    """The layers by name, not yet read."""
+    """The entries of the layers, by name. That there is at least one, and not too many, is checked."""
     if not isinstance(node, MappingNode):
         if not is_broken(node):
             hint = "each layer has a name: `conv1: {op: conv2d, …}`"
@@ -79,48 +78,48 @@ def layers_in(node: DocumentNode, problems: Problems) -> Mapping[str, Entry]:
     return node.entries
 
 
-def read_layer(name: str, entry: Entry, around: Surroundings, problems: Problems) -> DraftLayer:
-    """One layer; what is wrong with it is recorded."""
-    _check_name(name, entry.at, around.inputs, problems)
-    draft = _read_layer(name, entry, around, problems)
-    return draft._replace(op=None, use=None) if name in around.inputs else draft
+def read_layer(name: str, entry: Entry, environment: Environment, problems: Problems) -> DraftLayer:
+    """One layer, with its references unresolved. Problems are recorded."""
+    _check_name(name, entry.at, environment.inputs, problems)
+    draft = _read_layer(name, entry, environment, problems)
+    return draft._replace(op=None, use=None) if name in environment.inputs else draft
 
 
-def _check_name(name: str, at: Position, taken: Mapping[str, object], problems: Problems) -> None:
-    if wrong := name_problem(name):
+def _check_name(name: str, at: Position, inputs: Collection[str], problems: Problems) -> None:
+    if reason := name_problem(name):
         if not problems.is_known(at):
-            problems.add(at, f"{quote(name)} cannot name a layer: {wrong}", name_hint(name))
-    elif name in taken:
+            problems.add(at, f"{quote(name)} cannot name a layer: {reason}", name_hint(name))
+    elif name in inputs:
         problems.add(at, f"{quote(name)} is already the name of an input", "rename the layer")
 
 
-def _read_layer(name: str, entry: Entry, around: Surroundings, problems: Problems) -> DraftLayer:
+def _read_layer(name: str, entry: Entry, environment: Environment, problems: Problems) -> DraftLayer:
     node = entry.value
     if not isinstance(node, MappingNode):
         if not is_broken(node) and not problems.is_known(entry.at):
             problems.add(*_not_a_layer(entry))
         return DraftLayer(name, entry.at, broken=True, outputs=None)
-    if gives_misnamed(node, around.blocks):
+    if gives_reserved_parameter(node, environment.blocks):
         return DraftLayer(name, entry.at, broken=True, outputs=None)
-    substitution = around.substitution(problems)
+    substitution = environment.substitution(problems)
     inputs = None
     if "inputs" in node.entries:
         inputs = read_inputs(substitution.apply(node.entries["inputs"].value), problems)
     draft = DraftLayer(name, entry.at, inputs=inputs, broken=inputs is None and "inputs" in node.entries)
     kept: bool | None = True
     if "when" in node.entries:
-        kept = _read_condition(substitution.apply(node.entries["when"].value), around.names, problems)
+        kept = _read_condition(substitution.apply(node.entries["when"].value), environment.names, problems)
     if kept is False:
         return draft._replace(dropped=True)
     misplaced = _refuse_keys(node, problems) or kept is None
     if "block" in node.entries:
-        return _read_block(draft, entry, node, around, problems, misplaced)
-    own = MappingNode({k: e for k, e in node.entries.items() if k not in LAYER_KEYS}, node.at)
-    return _read_op(draft, substitution.apply_entries(own), node, around, problems, misplaced)
+        return _read_block(draft, entry, node, environment, problems, misplaced)
+    attributes = MappingNode({key: e for key, e in node.entries.items() if key not in LAYER_KEYS}, node.at)
+    return _read_op(draft, substitution.apply_entries(attributes), node, environment, problems, misplaced)
 
 
 def _read_condition(node: DocumentNode, names: Collection[str], problems: Problems) -> bool | None:
-    """Whether a layer stays; None where that is not known."""
+    """Whether a layer is kept; None if that is not known."""
     if isinstance(node, ScalarNode) and isinstance(node.value, bool):
         return node.value
     if not is_broken(node):
@@ -132,13 +131,13 @@ def _read_condition(node: DocumentNode, names: Collection[str], problems: Proble
 
 
 def _read_block(
-    draft: DraftLayer, entry: Entry, node: MappingNode, around: Surroundings, problems: Problems, misplaced: bool
+    draft: DraftLayer, entry: Entry, node: MappingNode, environment: Environment, problems: Problems, misplaced: bool
 ) -> DraftLayer:
-    use = read_use(entry, node, around.blocks, around.names, problems)
+    use = read_use(entry, node, environment.blocks, environment.names, problems)
     outputs = use.block.outputs if use.block is not None and use.block.outputs else None
-    whole = use.block is not None and use.instances is not None and not misplaced
+    valid = use.block is not None and use.instances is not None and not misplaced
     return draft._replace(
-        use=use if whole else None,
+        use=use if valid else None,
         block=use.block.name if use.block is not None else "",
         outputs=outputs,
         attributes=node,
@@ -147,106 +146,104 @@ def _read_block(
 
 
 def _read_op(
-    draft: DraftLayer, own: MappingNode, node: MappingNode, around: Surroundings, problems: Problems, misplaced: bool
+    draft: DraftLayer,
+    stated: MappingNode,
+    node: MappingNode,
+    environment: Environment,
+    problems: Problems,
+    misplaced: bool,
 ) -> DraftLayer:
-    kind = _read_kind(draft.name, draft.at, node, around, problems)
+    kind = _read_kind(draft.name, draft.at, node, environment, problems)
     if kind is None:
-        return draft._replace(broken=draft.broken or (draft.inputs is None and _is_unknown_op(node, around)))
-    defaults = around.defaults
-    attributes = merge_attributes(defaults[kind], own) if kind in defaults else own
+        return draft._replace(broken=draft.broken or (draft.inputs is None and _is_unknown_op(node, environment)))
+    defaults = environment.defaults
+    attributes = merge_attributes(defaults[kind], stated) if kind in defaults else stated
     op = None
     if _numbers_in_range(attributes, problems):
-        op = validate(OPS[kind], Subject(attributes, draft.at, kind, LAYER_KEYS, around.names.keys()), problems)
-    stated = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
+        op = validate(OPS[kind], Subject(attributes, draft.at, kind, LAYER_KEYS, environment.names.keys()), problems)
+    keys = {key: node.entries[key] for key in LAYER_KEYS if key in node.entries}
     return draft._replace(
         op=None if misplaced else op,
         kind=kind,
-        attributes=MappingNode({**stated, **attributes.entries}, node.at),
-        default_initializers=_only_default(defaults.get(kind), own),
+        attributes=MappingNode({**keys, **attributes.entries}, node.at),
+        default_initializers=_initialized(defaults.get(kind)) - _initialized(stated),
     )
 
 
 def _refuse_keys(node: MappingNode, problems: Problems) -> bool:
-    """Whether a layer has keys of the language that have no meaning here, each reported."""
-    wrong = {}
+    """Report the keys of layers that have no meaning in this layer. Returns whether there are such keys."""
+    misplaced = {}
     if "after" in node.entries:
         hint = "here the order of the file is the order of the layers"
         problems.add(node.entries["after"].at, "`after` is for a file that extends another", hint)
     if "block" not in node.entries:
         hint = "a stack of ops is a block: `blocks: {name: {layers: {…}}}`"
-        wrong = {key: (f"`{key}` is of a block, and this layer is an op", hint) for key in ("repeat", "first", "last")}
+        message = "`{}` is for a block, and this layer is an op"
+        misplaced = {key: (message.format(key), hint) for key in ("repeat", "first", "last") if key in node.entries}
     elif "op" in node.entries:
-        wrong = {"op": ("a layer is an op or a block, and this one says both", "")}
-    found = [key for key in wrong if key in node.entries]
-    for key in found:
-        problems.add(node.entries[key].at, *wrong[key])
-    return bool(found)
+        misplaced = {"op": ("a layer is an op or a block, and this one states both", "")}
+    for key, (message, hint) in misplaced.items():
+        problems.add(node.entries[key].at, message, hint)
+    return bool(misplaced)
 
 
 def _not_a_layer(entry: Entry) -> tuple[Position, str, str]:
+    """The position, the message and the hint for an entry of `layers:` that is no mapping."""
     if is_null(entry.value):
         hint = "`{op: …}` makes a layer; null removes one, in a file that extends another"
-        return entry.at, "the layer says nothing", hint
+        return entry.at, "the layer is empty", hint
     value = entry.value.value if isinstance(entry.value, ScalarNode) else None
     hint = f"write `{{op: {value}}}`" if value in OPS else "`{op: …}` makes a layer"
     return entry.value.at, f"expected a mapping with `op`, received {describe(entry.value)}", hint
 
 
-def _read_kind(name: str, at: Position, node: MappingNode, around: Surroundings, problems: Problems) -> str | None:
+def _read_kind(name: str, at: Position, node: MappingNode, environment: Environment, problems: Problems) -> str | None:
     if "op" not in node.entries:
         if "<<" not in node.entries:
-            hint = missing_op_hint(name, node, around.blocks)
+            hint = missing_op_hint(name, node, environment.blocks)
             problems.add(at, f"{quote(name)} needs 'op': what the layer computes", hint)
         return None
-    op = around.substitution(problems).apply(node.entries["op"].value)
+    op = environment.substitution(problems).apply(node.entries["op"].value)
     if isinstance(op, ScalarNode) and isinstance(op.value, str):
         if op.value in OPS:
             return op.value
-        problems.add(op.at, f"{quote(op.value)} is not an op", op_hint(op.value, around.blocks))
+        problems.add(op.at, f"{quote(op.value)} is not an op", op_hint(op.value, environment.blocks))
     elif not is_broken(op):
         problems.add(op.at, f"expected the name of an op, received {describe(op)}", OPS_HINT)
     return None
 
 
-def _is_unknown_op(node: MappingNode, around: Surroundings) -> bool:
-    """Whether an expression that has no value yet says which op it is, which then may be one that reads nothing."""
-    return "op" in node.entries and is_broken(Substitution(around.names, Problems()).apply(node.entries["op"].value))
+def _is_unknown_op(node: MappingNode, environment: Environment) -> bool:
+    """Whether the op is an expression that has no value yet. It may then be an op without inputs."""
+    return "op" in node.entries and is_broken(environment.substitution(Problems()).apply(node.entries["op"].value))
 
 
-def read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reading, ...] | None:
-    """The names that `inputs:` lists, or None after a problem is recorded."""
+def read_inputs(node: DocumentNode, problems: Problems) -> tuple[Reference, ...] | None:
+    """The values that `inputs:` lists, or None after a problem."""
     items = node.items if isinstance(node, SequenceNode) else (node,)
-    readings = [Reading(i.value, i.at) for i in items if isinstance(i, ScalarNode) and isinstance(i.value, str)]
-    if len(readings) == len(items) and readings:
-        return tuple(readings)
+    references: list[Reference] = []
+    for item in items:
+        if isinstance(item, ScalarNode) and isinstance(item.value, str):
+            references.append(Reference(item.value, item.at))
+        elif not is_broken(item):
+            hint = "a list, in the order of what the block receives: `inputs: [a, b]`"
+            message = f"expected the name of a layer or input, received {describe(item)}"
+            problems.add(item.at, message, hint if isinstance(item, MappingNode) else "")
     if not items:
         problems.add(node.at, "expected the names of what the layer reads, received an empty list")
-    for item in items:
-        if not is_broken(item) and not (isinstance(item, ScalarNode) and isinstance(item.value, str)):
-            hint = "a list, in the order of what the block receives: `inputs: [a, b]`"
-            problems.add(
-                item.at,
-                f"expected the name of a layer or input, received {describe(item)}",
-                hint if isinstance(item, MappingNode) else "",
-            )
-    return None
+    return tuple(references) if references and len(references) == len(items) else None
 
 
-def _only_default(default: MappingNode | None, own: MappingNode) -> frozenset[str]:
-    """The weights that `defaults` initializes and the layer does not."""
-    names = [_initialized(node) for node in (default, own) if node is not None]
-    return frozenset(names[0] - names[1]) if len(names) == 2 else frozenset()
-
-
-def _initialized(node: MappingNode) -> set[str]:
-    value = node.get("initialize")
-    return set(value.entries) if isinstance(value, MappingNode) else set()
+def _initialized(node: MappingNode | None) -> frozenset[str]:
+    """The names of the weights that attributes give an initializer."""
+    value = node.get("initialize") if node is not None else None
+    return frozenset(value.entries) if isinstance(value, MappingNode) else frozenset()
 
 
 def _numbers_in_range(node: DocumentNode, problems: Problems) -> bool:
-    """Whether no number is so large that computing with it could take memory or time, nor beyond what float32 holds."""
+    """Whether all numbers are small enough to compute with, and representable in float32; others are reported."""
     numbers = [(each.at, each.value) for each in scalars_in(node) if isinstance(each.value, int | float)]
-    wrong = [(at, found) for at, number in numbers if (found := out_of_range(number))]
-    for at, found in wrong:
-        problems.add(at, found)
-    return not wrong
+    messages = [(at, message) for at, number in numbers if (message := out_of_range(number))]
+    for at, message in messages:
+        problems.add(at, message)
+    return not messages

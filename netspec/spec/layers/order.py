@@ -1,4 +1,4 @@
-"""An order of the layers in which each follows what it reads: the file's own, wherever it is one."""
+"""The topological order of layers: each follows those that it reads, in the order of the file where possible."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from typing import NamedTuple
 
-MAX_CYCLES = 100  # more are not listed
+MAX_CYCLES = 100  # that are collected
 
 
 class Order(NamedTuple):
-    """Names in order, and the cycles among the rest; each cycle is a list of layers, each reading the next."""
+    """Names in topological order, and cycles among the rest. In a cycle, each layer reads the next."""
 
     names: tuple[str, ...]
     cycles: tuple[tuple[str, ...], ...]
 
 
 def topological_order(reads: Mapping[str, Sequence[str]]) -> Order:
-    """Layers so that producers come first. Names that are not keys (inputs) count as made.
+    """Order layers so that each follows those that it reads. Names that are no keys of `reads` are inputs.
 
     >>> topological_order({"a": ["x"], "b": ["c"], "c": ["a"]})
     Order(names=('a', 'c', 'b'), cycles=())
     >>> topological_order({"a": ["b"], "b": ["a"], "c": ["x"]})
     Order(names=('c',), cycles=(('a', 'b'),))
     """
-    done: dict[str, bool] = {}  # False: in a cycle, or behind one
+    done: dict[str, bool] = {}  # False for a layer in a cycle, or that depends on one
     cycles: list[tuple[str, ...]] = []
     for first in reads:
-        path: dict[str, int] = {}  # the layers being visited, each reading the next; how far each got
+        path: dict[str, int] = {}  # the layers being visited, each reading the next: index of its next producer
         if first not in done:
             path[first] = 0
         while path:
@@ -45,11 +45,11 @@ def topological_order(reads: Mapping[str, Sequence[str]]) -> Order:
                 done[producer] = False
             elif producer in reads and producer not in done:
                 path[producer] = 0
-    return Order(tuple(name for name, whole in done.items() if whole), tuple(cycles))
+    return Order(tuple(name for name, acyclic in done.items() if acyclic), tuple(cycles))
 
 
 def cycle_from(cycle: Sequence[str], first: str) -> list[str]:
-    """A cycle from one of its names to that again.
+    """A cycle as a closed path that begins and ends at one of its names.
 
     >>> cycle_from(("a", "b", "c"), "b")
     ['b', 'c', 'a', 'b']

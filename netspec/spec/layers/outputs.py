@@ -1,12 +1,12 @@
-"""`outputs:` and `auxiliary:`: which values a network, or a block, gives."""
+"""Reads `outputs:` and `auxiliary:`, the values that a network or a block gives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from netspec.spec.expressions.expression import has_expression
-from netspec.spec.layers.drafts import DraftLayer, Reading
-from netspec.spec.layers.readings import Known, value_read
+from netspec.spec.layers.drafts import DraftLayer, Reference
+from netspec.spec.layers.references import Known, resolve_reference
 from netspec.spec.model import layer_of
 from netspec.spec.text.document import (
     DocumentNode,
@@ -21,7 +21,7 @@ from netspec.spec.text.document import (
 )
 from netspec.spec.text.hints import suggest
 
-_CHOSEN = """a last layer can choose: `{op: identity, inputs: "${'a' if … else 'b'}"}`"""
+_CHOICE_HINT = """a last layer can choose: `{op: identity, inputs: "${'a' if … else 'b'}"}`"""
 
 
 def read_outputs(
@@ -32,14 +32,15 @@ def read_outputs(
     *,
     in_block: bool,
 ) -> tuple[str, ...]:
-    """The values of the outputs; empty if they cannot be known."""
+    """The names of the outputs; empty if they cannot be known. If `outputs:` is left out, it is the last layer."""
     if node is None:
         if not drafts:
             return ()
         last = drafts[-1]
         if last.outputs is not None and len(last.outputs) > 1:
-            what = "block" if in_block else "network"
-            problems.add(last.at, f"{quote(last.name)} is the last layer, and has several outputs", _stated(what, last))
+            owner = "block" if in_block else "network"
+            hint = f"the {owner} states its `outputs`: [{', '.join(f'{last.name}.{each}' for each in last.outputs)}]"
+            problems.add(last.at, f"{quote(last.name)} is the last layer, and has several outputs", hint)
             return ()
         return (last.name,)
     if not isinstance(node, SequenceNode) or not node.items:
@@ -50,13 +51,11 @@ def read_outputs(
             problems.add(node.at, f"expected a list of layers, received {received}", hint)
         return ()
     names: dict[str, None] = {}
-    bad = False
     for item in node.items:
-        name = _output(item, known, names, problems)
-        bad = bad or name is None
+        name = _read_output(item, known, names, problems)
         if name is not None:
             names[name] = None
-    return () if bad else tuple(names)
+    return tuple(names) if len(names) == len(node.items) else ()
 
 
 def read_heads(
@@ -65,7 +64,10 @@ def read_heads(
     outputs: tuple[str, ...],
     problems: Problems,
 ) -> dict[str, Position] | None:
-    """What `auxiliary` names, with places; None if it cannot be known. An empty list is what a derived spec may say."""
+    """The names of the auxiliary outputs, with their positions; None if they cannot be known.
+
+    The list may be empty: a derived file may take all of its base's away.
+    """
     if node is None:
         return {}
     if not isinstance(node, SequenceNode):
@@ -76,23 +78,14 @@ def read_heads(
         return None
     names: dict[str, Position] = {}
     for item in node.items:
-        name = _output(item, known, dict.fromkeys((*outputs, *names)), problems)
+        name = _read_output(item, known, (*outputs, *names), problems)
         if name is not None:
             names[name] = item.at
     return names if len(names) == len(node.items) else None
 
 
-def _stated(what: str, last: DraftLayer) -> str:
-    return f"the {what} states its `outputs`: [{', '.join(f'{last.name}.{each}' for each in last.outputs or ())}]"
-
-
-def _output(
-    item: DocumentNode,
-    known: Known,
-    listed: Mapping[str, None],
-    problems: Problems,
-) -> str | None:
-    """The value that an item of `outputs` names, or None after a problem is recorded."""
+def _read_output(item: DocumentNode, known: Known, listed: Collection[str], problems: Problems) -> str | None:
+    """The value that an item names, unless it is `listed` already; None after a problem is recorded."""
     layers = {name: value for name, value in known.items() if isinstance(value, DraftLayer)}
     name = item.value if isinstance(item, ScalarNode) else None
     if not isinstance(name, str):
@@ -100,11 +93,11 @@ def _output(
             problems.add(item.at, f"expected the name of a layer, received {describe(item)}")
         return None
     if has_expression(name):
-        problems.add(item.at, f"an output is a name, received the expression {quote(name)}", _CHOSEN)
+        problems.add(item.at, f"an output is a name, received the expression {quote(name)}", _CHOICE_HINT)
         return None
     base = layer_of(name)
     if base in layers:
-        value = value_read(Reading(name, item.at), known, problems)
+        value = resolve_reference(Reference(name, item.at), known, problems)
         if value is None or value not in listed:
             return value
         problems.add(item.at, f"the output {quote(name)} is listed twice")
@@ -112,7 +105,7 @@ def _output(
         problems.add(
             item.at,
             f"{quote(name)} is an input: an output is a layer's value",
-            f"a layer `{{op: identity, inputs: {name}}}` hands it on",
+            f"a layer `{{op: identity, inputs: {name}}}` passes it on",
         )
     else:
         problems.add(item.at, f"there is no layer {quote(base)}", suggest(base, layers, "there are"))

@@ -1,4 +1,4 @@
-"""A layer that is a block: which one, what it is given, and how often it is stacked."""
+"""Reads a layer that uses a block: which block, with which arguments, stacked how often."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netspec.spec.expressions.expression import UNKNOWN, Names, Unknown, Value
 from netspec.spec.expressions.hints import INDEX
 from netspec.spec.layers.blocks import LAYER_KEYS, BlockSpec
 from netspec.spec.parameters.declarations import scalar_hint
-from netspec.spec.parameters.values import Substitution, value_of
+from netspec.spec.parameters.values import Substitution, names_seen, value_of
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -21,25 +21,22 @@ from netspec.spec.text.document import (
     describe,
     is_broken,
     quote,
-    scalars_in,
     text_of,
 )
 from netspec.spec.text.hints import did_you_mean, nearest, suggest
 
 MAX_LAYERS: Final = 100_000
-Arguments = Mapping[str, Value]
-
-
-_STACK: Final = "`repeat: 3` stacks a block three times"
+Arguments = Mapping[str, Value]  # of an instance, by parameter
+Stated = Mapping[str, Entry]  # arguments as they stand in the document
 
 
 class Use(NamedTuple):
-    """What a layer with `block:` says.
+    """The use of a block by a layer.
 
     Attributes:
-        block: the block; None where it cannot be known.
-        instances: the arguments of each instance; None where they cannot be known.
-        stacked: whether `repeat` makes a stack of it, be it of one.
+        block: the block; None if it cannot be known.
+        instances: arguments of each instance; None if they cannot be known.
+        stacked: whether `repeat` makes a stack of it, even of one instance.
     """
 
     block: BlockSpec | None
@@ -47,29 +44,33 @@ class Use(NamedTuple):
     stacked: bool
 
 
-def gives_misnamed(node: MappingNode, blocks: Mapping[str, BlockSpec]) -> bool:
-    """Whether a layer gives its block a parameter that is named like a key of a layer: the name was reported there."""
+def gives_reserved_parameter(node: MappingNode, blocks: Mapping[str, BlockSpec]) -> bool:
+    """Whether the block of a layer has a parameter named like a key of layers, which the layer states.
+
+    The parameter was reported. The meaning of the key is then ambiguous, and the layer is not read.
+    """
     block = blocks.get(text_of(node.entries["block"].value)) if "block" in node.entries else None
     return block is not None and any(key in node.entries for key in block.parameters if key in LAYER_KEYS)
 
 
 def read_use(entry: Entry, node: MappingNode, blocks: Mapping[str, BlockSpec], names: Names, problems: Problems) -> Use:
-    """The use that a layer states; what is wrong with it is recorded."""
+    """The use of a block by a layer. Problems are recorded."""
     substitution = Substitution(names, problems)
     block = _read_block(substitution.apply(node.entries["block"].value), blocks, problems)
     stacked = "repeat" in node.entries
     if not stacked:
         for key in ("first", "last"):
             if key in node.entries:
-                problems.add(node.entries[key].at, f"`{key}` is of a stack, and this layer has no `repeat`", _STACK)
+                message = f"`{key}` is for a stack, and this layer has no `repeat`"
+                problems.add(node.entries[key].at, message, "`repeat: 3` stacks a block three times")
     count = _read_repeat(substitution.apply(node.entries["repeat"].value), problems) if stacked else 1
     if block is None or count is None:
         return Use(block, None, stacked)
     variants = _variants(node, problems)
     arguments = _Arguments(entry.at, block, names, problems)
     instances = list(_read_instances(arguments, variants, count)) if stacked else [arguments.read(variants[0])]
-    whole = [instance for instance in instances if instance is not None]
-    return Use(block, tuple(whole) if len(whole) == count else None, stacked)
+    known = [instance for instance in instances if instance is not None]
+    return Use(block, tuple(known) if len(known) == count else None, stacked)
 
 
 def _read_block(node: DocumentNode, blocks: Mapping[str, BlockSpec], problems: Problems) -> BlockSpec | None:
@@ -89,7 +90,7 @@ def _read_repeat(node: DocumentNode, problems: Problems) -> int | None:
         return None
     count = node.value if isinstance(node, ScalarNode) else None
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        message = f"expected how often the block is stacked, 0 or more, received {describe(node)}"
+        message = f"expected the number of instances in the stack, 0 or more, received {describe(node)}"
         problems.add(node.at, message, scalar_hint(node, "integer"))
         return None
     if count > MAX_LAYERS:
@@ -98,43 +99,45 @@ def _read_repeat(node: DocumentNode, problems: Problems) -> int | None:
     return count
 
 
-Stated = Mapping[str, Entry]
-
-
 def _variants(node: MappingNode, problems: Problems) -> list[Stated]:
-    """What an instance is given: one in the middle, the first, the last, and one that is both."""
+    """The arguments of an instance in the middle of a stack, of the first, of the last, and of one that is both."""
     common = {key: entry for key, entry in node.entries.items() if key not in LAYER_KEYS}
-    own: dict[str, Stated] = {}
+    ends: dict[str, Stated] = {}
     for key in ("first", "last"):
         stated = node.get(key)
         if isinstance(stated, MappingNode):
-            own[key] = stated.entries
+            ends[key] = stated.entries
         elif stated is not None and not is_broken(stated):
             problems.add(stated.at, f"expected a mapping of arguments, received {describe(stated)}")
-    first, last = own.get("first", {}), own.get("last", {})
+    first, last = ends.get("first", {}), ends.get("last", {})
     return [common, {**common, **first}, {**common, **last}, {**common, **first, **last}]
 
 
 def _read_instances(arguments: _Arguments, variants: list[Stated], count: int) -> Iterator[Arguments | None]:
-    """Each instance's arguments; those that do not depend on the index are read once."""
+    """The arguments of each instance of a stack. A variant whose arguments do not use the index is read once."""
+    indexed = [any(uses_index(entry.value) for entry in variant.values()) for variant in variants]
     read: dict[int, Arguments | None] = {}
     for index in range(count):
-        which = (1 if index == 0 else 0) + (2 if index == count - 1 else 0)
-        if any(uses_index(entry.value) for entry in variants[which].values()):
-            yield arguments.read(variants[which], index)
-        else:
-            if which not in read:
-                read[which] = arguments.read(variants[which], index)
-            yield read[which]
+        number = (1 if index == 0 else 0) + (2 if index == count - 1 else 0)
+        if indexed[number] or number not in read:
+            read[number] = arguments.read(variants[number], index)
+        yield read[number]
 
 
 def uses_index(node: DocumentNode) -> bool:
-    """Whether the number of an instance may be seen by a value."""
-    return any(INDEX in text_of(scalar) for scalar in scalars_in(node))
+    """Whether an expression below a node uses the number of an instance."""
+    return INDEX in names_seen(node)
 
 
 class _Arguments:
-    """Reads what the instances of a block are given."""
+    """Reads the arguments that a layer gives to the instances of a block.
+
+    Args:
+        at: position of the layer's name.
+        block: the block.
+        names: values that expressions of the layer see.
+        problems: collects the problems.
+    """
 
     def __init__(self, at: Position, block: BlockSpec, names: Names, problems: Problems) -> None:
         self._at = at
@@ -143,39 +146,42 @@ class _Arguments:
         self._problems = problems
 
     def read(self, stated: Stated, index: int | None = None) -> Arguments | None:
-        """The arguments by name, or None after a problem is recorded, or where one is not known."""
+        """The arguments of an instance by name; None after a problem, or if one is not known yet."""
         names: dict[str, Any] = dict(self._names)
         if index is not None:
             names[INDEX] = index
         substitution = Substitution(names, self._problems)
         values: dict[str, Value | Unknown] = {}
         known = self._block.parameters
-        absent = [d for name, d in known.items() if d.default is None and name not in stated]
-        misspelt = {nearest(key, known) for key in stated if key not in known}
-        unsaid = [d for d in absent if d.name not in misspelt]
-        unknown = [key for key in stated if key not in known and not nearest(key, known)]
-        perhaps = unsaid[0].name if len(unsaid) == len(unknown) == 1 else ""
+        required = [parameter for name, parameter in known.items() if parameter.default is None and name not in stated]
+        meant = {key: nearest(key, known) for key in stated if key not in known}
+        absent = [parameter for parameter in required if parameter.name not in meant.values()]
+        unknown = [key for key, near in meant.items() if not near]
+        perhaps = absent[0].name if len(absent) == len(unknown) == 1 else ""
         for key, entry in stated.items():
             if key in known:
                 values[key] = value_of(substitution.apply(entry.value), known[key], self._problems)
             else:
-                hint = _unknown_key(key, entry.value, self._block, perhaps if key in unknown else "")
+                hint = _key_hint(key, entry.value, self._block, perhaps if key in unknown else "")
                 self._problems.add(entry.at, f"the block {quote(self._block.name)} has no parameter {quote(key)}", hint)
                 values[key] = UNKNOWN
-        if unsaid and not perhaps:
-            wanted = ", ".join(f"{quote(d.name)} ({d.expected})" for d in unsaid)
-            self._problems.add(self._at, f"the block {quote(self._block.name)} needs {wanted}")
-        whole = {name: value for name, value in values.items() if not isinstance(value, Unknown)}
-        return whole if len(whole) == len(values) and not absent else None
+        if absent and not perhaps:
+            listed = ", ".join(f"{quote(parameter.name)} ({parameter.expected})" for parameter in absent)
+            self._problems.add(self._at, f"the block {quote(self._block.name)} needs {listed}")
+        arguments = {name: value for name, value in values.items() if not isinstance(value, Unknown)}
+        return arguments if len(arguments) == len(values) and not required else None
 
 
-def _unknown_key(key: str, node: DocumentNode, block: BlockSpec, perhaps: str) -> str:
-    """What the writer meant by a key that is no parameter: one that is, or what any layer may say."""
+def _key_hint(key: str, node: DocumentNode, block: BlockSpec, perhaps: str) -> str:
+    """A hint at the parameter, or the key of layers, that was probably meant by a key that is neither.
+
+    `perhaps` is the only parameter that is missing, if any, where the key is the only unknown one.
+    """
     known = block.parameters
-    alike = [own for own in LAYER_KEYS if own[0] == key[0].lower()]  # `rate` is no `after`
+    alike = [name for name in LAYER_KEYS if name[:1] == key[:1].lower()]  # `rate` is not meant for `after`
     if near := did_you_mean(key, known) or (did_you_mean(key, alike) if key not in LAYER_KEYS else ""):
         return near
-    if isinstance(node, MappingNode) and node.entries and all(own in known for own in node.entries):
+    if isinstance(node, MappingNode) and node.entries and all(name in known for name in node.entries):
         return f"arguments stand beside `block`: `{{block: {block.name}, {next(iter(node.entries))}: …}}`"
     if key in LAYER_KEYS:
         return f"`first` and `last` are arguments alone: {', '.join(known) or 'the block has no parameters'}"

@@ -1,1 +1,1 @@
-"""`parameters:`, `presets:` and `--set`: the values that a spec is read with."""
+"""Evaluates the parameters of a spec: declarations, presets and `--set`."""

@@ -1,4 +1,4 @@
-"""`parameters:` of a spec or of a block: what values each may have, and its default."""
+"""`parameters:` of a spec or of a block: types, defaults and choices."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from netspec.spec.text.document import (
     quote,
     text_of,
 )
-from netspec.spec.text.hints import did_you_mean, foreign_letter, hint_of_whole, nearest
+from netspec.spec.text.hints import did_you_mean, foreign_letter, integer_hint, nearest
 from netspec.spec.text.merge import takes_away
-from netspec.spec.text.scalars import lookalike
+from netspec.spec.text.scalars import lookalike, scalar_text
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MAX_NAME = 100
@@ -39,11 +39,11 @@ TYPES: Final = {
 }
 _OTHER_TYPES: Final = {"float": "number", "dict": "mapping", "object": "mapping", "array": "list", "tuple": "list"}
 _KEYS = ("type", "default", "choices")
-_GIVEN = "="  # a key that no file can mean: what `give` says a parameter is
+_GIVEN = "="  # internal key of a declaration: the value that `with_value` sets
 
 
 def name_problem(name: str) -> str:
-    """Why a name of the spec cannot be an identifier of emitted source, or empty."""
+    """Why a name cannot be an identifier in emitted source code; empty if it can."""
     if not _NAME.fullmatch(name):
         return "expected letters of A to Z, digits and _, beginning with a letter"
     if keyword.iskeyword(name):
@@ -53,25 +53,27 @@ def name_problem(name: str) -> str:
     return ""
 
 
-def name_hint(name: str, what: str = "layer") -> str:
-    """A name like one that cannot be, or what in it cannot be."""
+def name_hint(name: str, kind: str = "layer") -> str:
+    """A hint for an invalid name of a layer, input, …: a valid name like it, or the character that is wrong."""
     if foreign := foreign_letter(name):
         return foreign
     repaired = re.sub("[^A-Za-z0-9]+", "_", name[:60]).strip("_")
     if not repaired:
         return ""
     if not repaired[0].isalpha():
-        repaired = f"{what}_{repaired}"
-    return f"for example {quote(repaired if repaired != name else f'{name}_{what}')}"
+        repaired = f"{kind}_{repaired}"
+    return f"for example {quote(repaired if repaired != name else f'{name}_{kind}')}"
 
 
 class Declaration(NamedTuple):
-    """One parameter: its type (empty where any will do), its default, and the values that it may have, if few.
+    """The declaration of a parameter.
 
     Attributes:
-        at: where its name stands.
-        default: what it is when nothing is given; None for one that has to be given.
-        given: what `--set`, or a file that extends this one, says that it is.
+        type: a key of `TYPES`; empty if any type is accepted.
+        at: position of the name.
+        default: value if nothing else sets it; None for a required parameter.
+        choices: the only values it may have; empty if all values of the type are accepted.
+        given: value from `--set` or from a derived file, which no preset changes.
     """
 
     name: str
@@ -83,57 +85,57 @@ class Declaration(NamedTuple):
 
     @property
     def expected(self) -> str:
-        """What it may be, in words."""
+        """The values that the parameter may have, in words."""
         if self.choices:
-            return f"one of {', '.join(map(str, self.choices))}"
+            return f"one of {', '.join(map(scalar_text, self.choices))}"
         return TYPES.get(self.type, "any value")
 
     def accept(self, node: DocumentNode, problems: Problems) -> bool:
-        """Whether a value is one that the parameter may have; if not, that is recorded."""
+        """Whether the parameter may have a value; if not, a problem is recorded."""
         if is_broken(node):
             return False
-        if kind_of(node) not in {self.type or kind_of(node), *_NARROWER.get(self.type, ())} or kind_of(node) == "":
+        kind = kind_of(node)
+        if kind == "" or kind not in {self.type or kind, *_SUBTYPES.get(self.type, ())}:
             expected = TYPES.get(self.type, "a number, a boolean, a string, a list or a mapping")
-            meant = self.default.value if isinstance(self.default, ScalarNode) else None
             hint = scalar_hint(node, self.type)
-            if isinstance(meant, str) and meant in TYPES and node is not self.default:
-                hint = f"`{self.name}: {meant}` gives it that word as its default: `{{type: {meant}}}` declares it"
+            default = self.default.value if isinstance(self.default, ScalarNode) else None
+            if isinstance(default, str) and default in TYPES and node is not self.default:
+                hint = f"`{self.name}: {default}` gives it that word as its default: `{{type: {default}}}` declares it"
             problems.add(node.at, f"expected {expected} for {quote(self.name)}, received {describe(node)}", hint)
             return False
-        if self.choices and plain(node) not in self.choices:
+        if self.choices and identity_of(plain(node)) not in map(identity_of, self.choices):
             message = f"expected {self.expected} for {quote(self.name)}, received {describe(node)}"
-            text, texts = str(plain(node)), [str(choice) for choice in self.choices]
+            text, texts = scalar_text(plain(node)), list(map(scalar_text, self.choices))
             hint = lookalike(text) if text in texts and isinstance(plain(node), str) else did_you_mean(text, texts)
             problems.add(node.at, message, hint)
             return False
         return True
 
 
-_NARROWER = {"number": ("integer",)}
+_SUBTYPES = {"number": ("integer",)}
 
 
 def unlike_type(value: object, type: str) -> bool:
-    """Whether a scalar is never equal to a value of a type; False where any type will do."""
-    kinds = {"integer": "number", "number": "number", "": ""}
-    return bool(type) and identity_of(value)[0] != kinds.get(type, type)
+    """Whether a scalar cannot equal any value of a type; False for the empty type, which is any."""
+    return bool(type) and identity_of(value)[0] != ("number" if type == "integer" else type)
 
 
 def identity_of(value: object) -> tuple[str, object]:
-    """What tells values apart: `1` is 1.0, and neither true nor "1"."""
+    """A key by which values are compared: 1 equals 1.0, and neither true nor "1"."""
     kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "string"
     return (kind, value) if isinstance(value, str | int | float) else ("", value)
 
 
 def scalar_hint(node: DocumentNode, type: str) -> str:
-    """How a value that was probably meant is written, where a number or a boolean was expected; or empty."""
+    """A hint at how to write the number or the boolean that was probably meant; empty if there is none."""
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, str) and type in ("integer", "number", "boolean"):
         return lookalike(value, boolean=type == "boolean")
-    return hint_of_whole(node) if isinstance(node, ScalarNode) and type == "integer" else ""
+    return integer_hint(node) if isinstance(node, ScalarNode) and type == "integer" else ""
 
 
 def kind_of(node: DocumentNode) -> str:
-    """The type of a value, as `type:` names it; empty for nothing, or what was reported."""
+    """The type of a node, as `type:` names it; empty for null, and for values that were reported."""
     if isinstance(node, SequenceNode | MappingNode):
         return "list" if isinstance(node, SequenceNode) else "mapping"
     match node.value:
@@ -151,9 +153,10 @@ def kind_of(node: DocumentNode) -> str:
 def read_declarations(
     node: DocumentNode | None, problems: Problems, reserved: Collection[str] = ()
 ) -> dict[str, Declaration]:
-    """The parameters by name. A mapping declares one by `type`, `default`, `choices`; else the value is the default.
+    """The declarations of the parameters, by name.
 
-    `reserved` are names that mean something else where arguments are given.
+    A mapping declares a parameter by `type`, `default` and `choices`; any other value is the default. No parameter
+    may have one of the `reserved` names.
     """
     if node is None:
         return {}
@@ -161,45 +164,45 @@ def read_declarations(
         hint = "for example `{width: 64}`, or `{width: {type: integer}}` for what has to be given"
         problems.add(node.at, f"expected a mapping of names to values, received {describe(node)}", hint)
         names = [plain(item) for item in node.items] if isinstance(node, SequenceNode) else []
-        broken = ScalarNode(BROKEN, node.at)  # what uses these names is not wrong too
+        broken = ScalarNode(BROKEN, node.at)  # so that uses of these names are not reported as well
         return {name: Declaration(name, "", node.at, broken) for name in names if isinstance(name, str)}
-    found = {}
+    declarations = {}
     for name, entry in node.entries.items():
-        if wrong := _wrong_name(name, reserved):
-            problems.add(entry.at, f"{quote(name)} cannot name a parameter: {wrong}", name_hint(name, "parameter"))
-        found[name] = _declaration(name, entry, problems)
-    return found
+        if reason := _parameter_name_problem(name, reserved):
+            problems.add(entry.at, f"{quote(name)} cannot name a parameter: {reason}", name_hint(name, "parameter"))
+        declarations[name] = _declaration(name, entry, problems)
+    return declarations
 
 
-def give(parameters: MappingNode, name: str, given: Entry) -> MappingNode:
-    """The same parameters, one of which has a value that no preset changes."""
+def with_value(parameters: MappingNode, name: str, given: Entry) -> MappingNode:
+    """The parameters with a value for one of them, which no preset changes."""
     stated = parameters.entries[name]
-    own = stated.value.entries if isinstance(stated.value, MappingNode) else {"default": stated}
-    value = MappingNode({**own, _GIVEN: given}, stated.value.at)
+    declaration = stated.value.entries if isinstance(stated.value, MappingNode) else {"default": stated}
+    value = MappingNode({**declaration, _GIVEN: given}, stated.value.at)
     return MappingNode({**parameters.entries, name: Entry(stated.at, value)}, parameters.at)
 
 
-def give_all(below: MappingNode, above: MappingNode) -> MappingNode:
-    """Parameters over parameters: a value gives one that is there a value, a declaration replaces, null takes away."""
+def merge_parameters(below: MappingNode, above: MappingNode) -> MappingNode:
+    """Merge `parameters:`: a value sets a parameter of `below`, a declaration replaces it, and `null` removes it."""
     merged = below
     for name, entry in above.entries.items():
         if takes_away(entry, name, merged.entries):
-            merged = MappingNode({other: own for other, own in merged.entries.items() if other != name}, merged.at)
+            merged = MappingNode({key: kept for key, kept in merged.entries.items() if key != name}, merged.at)
         elif name in merged.entries and not isinstance(entry.value, MappingNode):
-            merged = give(merged, name, entry)
+            merged = with_value(merged, name, entry)
         else:
             merged = MappingNode({**merged.entries, name: entry}, merged.at)
     return merged
 
 
 def default_of(node: DocumentNode) -> DocumentNode | None:
-    """The declaration of a parameter, which may be a mere value."""
+    """The value of a parameter as its declaration states it (given, or the default), or None if it states none."""
     if not isinstance(node, MappingNode):
         return node
     return next((node.entries[key].value for key in (_GIVEN, "default") if key in node.entries), None)
 
 
-def _wrong_name(name: str, reserved: Collection[str]) -> str:
+def _parameter_name_problem(name: str, reserved: Collection[str]) -> str:
     if name in FUNCTIONS:
         return "expressions have a function of this name"
     return "this key of a layer means something else" if name in reserved else name_problem(name)
@@ -210,10 +213,10 @@ def _declaration(name: str, entry: Entry, problems: Problems) -> Declaration:
     if not isinstance(node, MappingNode):
         return Declaration(name, _type_of_default(node), entry.at, node)
     if node.entries and not any(key in (*_KEYS, _GIVEN) or nearest(key, _KEYS) for key in node.entries):
-        values = [plain(own.value) for own in node.entries.values()]
+        values = [plain(item.value) for item in node.entries.values()]
         type = next((value for value in values if isinstance(value, str) and value in TYPES), "")
         hint = f"`{name}: {{type: {type}}}`" if type else f"`{name}: {{type: mapping, default: {{…}}}}`"
-        problems.add(entry.at, "a parameter that is a mapping says it as its default", hint)
+        problems.add(entry.at, "a parameter whose value is a mapping states it under `default`", hint)
         return Declaration(name, "mapping", entry.at, ScalarNode(BROKEN, node.at))
     for key, stated in node.entries.items():
         if key not in (*_KEYS, _GIVEN):
@@ -255,7 +258,7 @@ def _read_choices(node: MappingNode, problems: Problems) -> tuple[object, ...]:
 
 
 def _type_of_default(node: DocumentNode) -> str:
-    """A whole number says no more than that a number is meant; an expression may be anything."""
+    """The type that a default implies. An integer implies any number; an expression implies no type."""
     if _is_expression(node):
         return ""
     kind = kind_of(node)

@@ -1,11 +1,11 @@
-"""`--set name=value`: parameters, parts of the recipe and the placement from outside, with places of their own."""
+"""`--set name=value`: sets parameters, parts of the recipe and the placement from outside of the file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from netspec.spec.expressions.expression import has_expression
-from netspec.spec.parameters.declarations import default_of, give, kind_of, scalar_hint
+from netspec.spec.parameters.declarations import default_of, kind_of, scalar_hint, with_value
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -20,21 +20,34 @@ from netspec.spec.text.document import (
 )
 from netspec.spec.text.hints import nearest, suggest
 from netspec.spec.text.reader import read_document
+from netspec.spec.text.scalars import scalar_text
 
 Overrides = Mapping[str, object] | Sequence[str]
 
 
 def apply_overrides(document: MappingNode, overrides: Overrides, problems: Problems) -> MappingNode:
-    """The document with each `name=value` in place of what it says.
+    """The document with each `name=value` applied. A value is YAML.
 
-    `classes=10` sets a parameter that the spec defines, `training.batch_size=64` a part of its recipe,
-    `placement.towers=2` on how many devices it lies.
-    A value is YAML.
+    `classes=10` sets a parameter of the spec, `training.batch_size=64` a part of its recipe, and
+    `placement.towers=2` the number of devices that it is placed on.
     """
-    texts = overrides if not isinstance(overrides, Mapping) else [f"{k}={v}" for k, v in overrides.items()]
+    texts: Sequence[str]
+    if isinstance(overrides, Mapping):
+        texts = [f"{name}={_value_text(value)}" for name, value in overrides.items()]
+    else:
+        texts = [overrides] if isinstance(overrides, str) else overrides
     for order, text in enumerate(texts):
         document = _apply(document, text, order - len(texts), problems)
     return document
+
+
+def _value_text(value: object) -> str:
+    """The YAML text of a Python value. A string is YAML already."""
+    if not isinstance(value, list | tuple | dict):
+        return scalar_text(value)
+    import json  # noqa: PLC0415 # for callers from Python alone
+
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> MappingNode:
@@ -44,7 +57,10 @@ def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> 
     if not (equals and name and value_text.strip()):
         problems.add(at, f"expected name=value, received {quote(text)}", "for example `--set classes=10`")
         return document
-    # Spaces in place of the name: positions in the value are positions in what was typed.
+    if value_text.lstrip().startswith("#"):
+        problems.add(at, f"the value of {quote(name)} is empty", f'# begins a comment: quote it, `{name}="#…"`')
+        return document
+    # Spaces in place of the name make positions in the value those of the text that was typed.
     value = read_document(" " * (len(name) + 1) + value_text, source, problems)
     if is_broken(value):
         return document
@@ -52,9 +68,11 @@ def _apply(document: MappingNode, text: str, order: int, problems: Problems) -> 
     if len(path) == 1:
         return _set_parameter(document, name, Entry(at, value), problems)
     if path[0] not in {"training", "placement"}:
-        near = f"did you mean `training.{'.'.join(path[1:])}`?" if nearest(path[0], ["training"]) else ""
-        hint = f"`{path[1]}=…` sets it" if path[0] == "parameters" else near
-        hint = hint or "a file that extends this one changes what else it says"
+        hint = "a file that extends this one can change it"
+        if path[0] == "parameters":
+            hint = f"`{path[1]}=…` sets it"
+        elif nearest(path[0], ["training"]):
+            hint = f"did you mean `training.{'.'.join(path[1:])}`?"
         problems.add(at, f"{quote(name)} cannot be set: parameters, `training.…` and `placement.towers` can", hint)
         return document
     return _set_path(document, path, Entry(at, value), problems)
@@ -67,33 +85,36 @@ def _set_parameter(document: MappingNode, name: str, given: Entry, problems: Pro
         hint = suggest(name, parameters, "it defines") or "`parameters: {…}` in the spec defines them"
         if name in {"placement", "towers"}:
             hint = "`--set placement.towers=…` says on how many devices the network lies"
-        elif "training" in document.entries and _is_of_recipe(name):
+        elif "training" in document.entries and _is_recipe_field(name):
             hint = f"`--set training.{name}=…` sets it in the recipe"
         problems.add(given.at, f"the spec has no parameter {quote(name)}", hint)
         return document
-    own = default_of(parameters[name].value)
-    if own is not None and not isinstance(parameters[name].value, MappingNode) and not _same_kind(own, given.value):
-        message = f"expected a value like the spec's own, {describe(own)}, received {describe(given.value)}"
-        problems.add(given.value.at, message, scalar_hint(given.value, kind_of(own)))
+    stated = parameters[name].value
+    default = default_of(stated)
+    if default is not None and not isinstance(stated, MappingNode) and not _same_kind(default, given.value):
+        message = (
+            f"expected a value of the same type as in the spec, {describe(default)}, received {describe(given.value)}"
+        )
+        problems.add(given.value.at, message, scalar_hint(given.value, kind_of(default)))
         return document
-    value = give(MappingNode(parameters, entry.value.at), name, given)
+    value = with_value(MappingNode(parameters, entry.value.at), name, given)
     return MappingNode({**document.entries, "parameters": Entry(entry.at, value)}, document.at)
 
 
-def _is_of_recipe(name: str) -> bool:
-    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for a mistake
+def _is_recipe_field(name: str) -> bool:
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for a hint
 
     return name in Recipe.model_fields
 
 
-def _same_kind(own: DocumentNode, given: DocumentNode) -> bool:
-    """Whether both are numbers, booleans, strings, lists or mappings; an expression may be any of them."""
-    kinds = {"number" if kind == "integer" else kind for kind in map(kind_of, (own, given))}
-    return len(kinds) == 1 or has_expression(text_of(own))
+def _same_kind(default: DocumentNode, given: DocumentNode) -> bool:
+    """Whether both are numbers, booleans, strings, lists or mappings. A default with an expression may be any."""
+    kinds = {"number" if kind == "integer" else kind for kind in map(kind_of, (default, given))}
+    return len(kinds) == 1 or has_expression(text_of(default))
 
 
 def _set_path(document: MappingNode, path: list[str], given: Entry, problems: Problems) -> MappingNode:
-    """The document with the value at a dotted path, mappings made on the way where there are none."""
+    """The document with a value set at a path; mappings that are missing on the path are created."""
     key, *rest = path
     entry = document.entries.get(key)
     if not rest:

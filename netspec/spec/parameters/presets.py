@@ -1,4 +1,4 @@
-"""`presets:`, by parameter: each of its values that are listed there chooses the values of others."""
+"""`presets:`: a value of one parameter chooses the values of others."""
 
 from __future__ import annotations
 
@@ -22,46 +22,42 @@ from netspec.spec.text.document import (
     text_of,
 )
 from netspec.spec.text.hints import did_you_mean, suggest
-from netspec.spec.text.scalars import lookalike, resolve_scalar
+from netspec.spec.text.scalars import lookalike, resolve_scalar, scalar_text
 
-Chosen = Mapping[str, Entry]
-Identity = tuple[str, object]
+Preset = Mapping[str, Entry]  # values of parameters by name
+Identity = tuple[str, object]  # of a value, as `identity_of` gives it
 
 
 class Presets(NamedTuple):
-    """The sets of values by the parameter that chooses, and by its value, with the text of that."""
+    """All presets: by the parameter that chooses, then by its value; each with the text of that value."""
 
-    by_parameter: Mapping[str, Mapping[Identity, tuple[str, Chosen]]]
+    by_parameter: Mapping[str, Mapping[Identity, tuple[str, Preset]]]
 
-    def choose(self, parameter: str, node: DocumentNode, problems: Problems) -> Chosen:
-        """What the value of a parameter says of others; all are broken after a problem."""
-        sets = self.by_parameter.get(parameter, {})
-        if not sets:
+    def choose(self, parameter: str, node: DocumentNode, problems: Problems) -> Preset:
+        """The preset for a value of a parameter. If there is none, a problem is recorded and all values are broken."""
+        presets = self.by_parameter.get(parameter, {})
+        if not presets:
             return {}
         value = plain(node)
-        if not is_broken(node) and identity_of(value) in sets:
-            return sets[identity_of(value)][1]
         if not is_broken(node):
-            texts = [text for text, _ in sets.values()]
-            message = f"no preset of {quote(parameter)} is for {describe(node)}"
-            problems.add(node.at, message, _otherwise(value, texts) or f"there are {', '.join(texts)}")
-        return {name: Entry(node.at, ScalarNode(BROKEN, node.at)) for _, chosen in sets.values() for name in chosen}
+            if identity_of(value) in presets:
+                return presets[identity_of(value)][1]
+            texts = [text for text, _ in presets.values()]
+            message = f"{quote(parameter)} has no preset for {describe(node)}"
+            problems.add(node.at, message, _value_hint(value, texts) or f"there are {', '.join(texts)}")
+        return {name: Entry(node.at, ScalarNode(BROKEN, node.at)) for _, preset in presets.values() for name in preset}
 
 
-def _otherwise(value: object, texts: Sequence[str]) -> str:
-    """How the value of a preset is written that was probably meant."""
-    text = _text(value)
+def _value_hint(value: object, texts: Sequence[str]) -> str:
+    """A hint at the value that was probably meant, among the texts of those that exist."""
+    text = scalar_text(value)
     if text in texts:  # of another type
         return (lookalike(text) if isinstance(value, str) else "") or f'in quotes it is a string: `"{text}"`'
     return did_you_mean(text, texts)
 
 
-def _text(value: object) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-
-
-def _value(key: str, at: Position) -> object:
-    """What the key of a preset is: in quotes a string, else as any scalar."""
+def _key_value(key: str, at: Position) -> object:
+    """The value that the key of a preset stands for: a string if it is quoted, else as any plain scalar."""
     line = at.source.lines[at.line] if at.line < len(at.source.lines) else ""
     try:
         return key if line[at.column : at.column + 1] in {'"', "'"} else resolve_scalar(key)
@@ -70,14 +66,14 @@ def _value(key: str, at: Position) -> object:
 
 
 def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declaration], problems: Problems) -> Presets:
-    """All the sets, each value checked against its parameter whether or not it is chosen."""
+    """All presets, with each value checked against its parameter, whether or not the preset is chosen."""
     if node is None:
         return Presets({})
     if not isinstance(node, MappingNode):
         hint = "for example `{depth: {18: {width: 64}, 34: {width: 128}}}`"
         problems.add(node.at, f"expected a mapping of parameters to presets, received {describe(node)}", hint)
         return Presets({})
-    found: dict[str, dict[Identity, tuple[str, Chosen]]] = {}
+    by_parameter: dict[str, dict[Identity, tuple[str, Preset]]] = {}
     order = list(declarations)
     for parameter, entry in node.entries.items():
         if problems.is_known(entry.at):
@@ -88,50 +84,51 @@ def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declarati
         elif isinstance(entry.value, MappingNode):
             below = order[order.index(parameter) + 1 :]
             _refuse_impossible(declarations[parameter], entry.value, problems)
-            found[parameter] = {
-                identity_of(_value(key, chosen.at)): (
+            by_parameter[parameter] = {
+                identity_of(_key_value(key, preset.at)): (
                     key,
-                    _read_set(parameter, chosen, below, declarations, problems),
+                    _read_preset(parameter, preset.value, below, declarations, problems),
                 )
-                for key, chosen in entry.value.entries.items()
+                for key, preset in entry.value.entries.items()
             }
         elif not is_broken(entry.value):
             message = f"expected a mapping of values of {quote(parameter)} to presets"
             problems.add(entry.value.at, f"{message}, received {describe(entry.value)}")
-    return Presets(found)
+    return Presets(by_parameter)
 
 
-def _refuse_impossible(declaration: Declaration, sets: MappingNode, problems: Problems) -> None:
-    """Report the presets of values that are not among the parameter's choices, or of another type than the others are.
+def _refuse_impossible(declaration: Declaration, presets: MappingNode, problems: Problems) -> None:
+    """Report presets for values that the parameter cannot have: not one of its choices, or not of its type.
 
-    Those of a file whose choices another narrows, in extending it, stand: they choose what is no longer a choice.
+    The presets of a base file are accepted: a derived file may have narrowed the choices.
     """
-    possible = [identity_of(choice) for choice in declaration.choices]
-    values = {key: _value(key, entry.at) for key, entry in sets.entries.items()}
-    unlike = [key for key, value in values.items() if unlike_type(value, declaration.type)]
-    if len(unlike) == len(values):
-        unlike = []  # no preset for what the parameter is: that is reported at its value
-    for key, entry in sets.entries.items():
-        own = entry.at.source.order <= declaration.at.source.order
-        if own and (identity_of(values[key]) not in possible if possible else key in unlike):
+    choices = [identity_of(choice) for choice in declaration.choices]
+    values = {key: _key_value(key, entry.at) for key, entry in presets.entries.items()}
+    mistyped = [key for key, value in values.items() if unlike_type(value, declaration.type)]
+    if len(mistyped) == len(values):
+        mistyped = []  # then the value of the parameter has no preset, and that is reported
+    for key, entry in presets.entries.items():
+        if entry.at.source.order > declaration.at.source.order:
+            continue
+        if identity_of(values[key]) not in choices if choices else key in mistyped:
             message = f"{quote(declaration.name)} is never {_shown(key, values[key])}: it is {declaration.expected}"
-            hint = _otherwise(values[key], list(map(_text, declaration.choices)))
+            hint = _value_hint(values[key], list(map(scalar_text, declaration.choices)))
             problems.add(entry.at, message, hint or (lookalike(key) if isinstance(values[key], str) else ""))
 
 
 def _shown(key: str, value: object) -> str:
-    return quote(key) if isinstance(value, str) and lookalike(key) else key
+    return quote(key) if isinstance(value, str) and (lookalike(key) or not key) else key
 
 
-def _read_set(
-    parameter: str, chosen: Entry, below: list[str], declarations: Mapping[str, Declaration], problems: Problems
-) -> Chosen:
-    node = chosen.value
+def _read_preset(
+    parameter: str, node: DocumentNode, below: list[str], declarations: Mapping[str, Declaration], problems: Problems
+) -> Preset:
+    """The preset for a value of a parameter, which may set the parameters that stand `below` it."""
     if not isinstance(node, MappingNode):
         if not is_broken(node):
             problems.add(node.at, f"expected a mapping of parameters to values, received {describe(node)}")
         return {}
-    found = {}
+    preset = {}
     for name, entry in node.entries.items():
         if name not in declarations:
             hint = suggest(name, below, f"below {quote(parameter)} there are")
@@ -141,5 +138,5 @@ def _read_set(
             message = f"{quote(name)} {above} chooses this preset"
             problems.add(entry.at, message, "a preset sets parameters that stand below the one that chooses it")
         elif has_expression(text_of(entry.value)) or declarations[name].accept(entry.value, problems):
-            found[name] = entry
-    return found
+            preset[name] = entry
+    return preset

@@ -1,4 +1,4 @@
-"""The values of a spec's parameters, and the document with every `${…}` replaced by its value."""
+"""Evaluates the parameters of a spec, and replaces each `${…}` of its document by its value."""
 
 from __future__ import annotations
 
@@ -34,23 +34,24 @@ from netspec.spec.text.document import (
     text_of,
 )
 
-# Where expressions are not evaluated with the document: where they see more names, or are none.
+# Keys whose expressions are not evaluated with the document: they see more names, or are parameters themselves.
 _LATER = ("parameters", "presets", "extends", "blocks", "layers")
 
 
 def read_parameters(
     node: DocumentNode | None, presets: DocumentNode | None, problems: Problems
 ) -> dict[str, Value | Unknown]:
-    """The values of `parameters:`, each able to use those above it: what is given, what a preset says, the default.
+    """The values of the parameters. The expressions of a parameter see the parameters above it.
 
-    One that is wrong, which is reported here, is `UNKNOWN`.
+    A parameter has the value that it is given, else that of a preset, else its default. If its value is wrong, a
+    problem is recorded and the value is `UNKNOWN`.
     """
     declarations = read_declarations(node, problems)
-    sets = read_presets(presets, declarations, problems)
+    by_value = read_presets(presets, declarations, problems)
     values: dict[str, Value | Unknown] = {}
-    chosen: dict[str, Entry] = {}
+    preset: dict[str, Entry] = {}
     for name, declaration in declarations.items():
-        stated = declaration.given or (chosen[name].value if name in chosen else declaration.default)
+        stated = declaration.given or (preset[name].value if name in preset else declaration.default)
         if stated is None:
             hint = f"give it one: `--set {name}=…`, or a `default`"
             problems.add(declaration.at, f"the parameter {quote(name)} has no value", hint)
@@ -58,18 +59,15 @@ def read_parameters(
             continue
         evaluated = Substitution(values, problems, later=declarations.keys()).apply(stated)
         values[name] = value_of(evaluated, declaration, problems)
-        chosen |= sets.choose(name, evaluated if values[name] is not UNKNOWN else _reported(evaluated), problems)
-        if problems.is_known(evaluated.at):  # there is no preset for it
+        chooser = evaluated if values[name] is not UNKNOWN else ScalarNode(BROKEN, evaluated.at)
+        preset |= by_value.choose(name, chooser, problems)
+        if problems.is_known(evaluated.at):  # it has no preset
             values[name] = UNKNOWN
     return values
 
 
-def _reported(node: DocumentNode) -> DocumentNode:
-    return ScalarNode(BROKEN, node.at)
-
-
 def value_of(node: DocumentNode, declaration: Declaration, problems: Problems) -> Value | Unknown:
-    """A value that a parameter may have, as expressions see it."""
+    """The value of a node, or `UNKNOWN` after a problem if the parameter cannot have it."""
     if isinstance(node, ScalarNode) and isinstance(node.value, float) and not math.isfinite(node.value):
         problems.add(node.at, f"expected a finite number, received {describe(node)}")
         return UNKNOWN
@@ -80,7 +78,7 @@ def value_of(node: DocumentNode, declaration: Declaration, problems: Problems) -
 
 
 def substitute(document: MappingNode, values: Names, problems: Problems) -> MappingNode:
-    """The document with its expressions evaluated, except in layers, blocks and definitions of parameters."""
+    """The document with its expressions evaluated, except in layers, blocks, parameters and presets."""
     substitution = Substitution(values, problems)
     entries = {
         key: entry if key in _LATER else Entry(entry.at, substitution.apply(entry.value))
@@ -90,13 +88,13 @@ def substitute(document: MappingNode, values: Names, problems: Problems) -> Mapp
 
 
 class Substitution:
-    """Evaluates expressions in parts of a document.
+    """Evaluates expressions in parts of a document. Those that need an unknown value become `BROKEN`.
 
     Args:
-        names: what expressions see; one that needs an unknown value is not reported.
-        problems: where those are recorded that are wrong.
-        later: names that get their values only after this; names that have theirs may be among them.
-        beside: layers, whose shapes are not seen here.
+        names: values that expressions see, by name.
+        problems: collects the problems of expressions.
+        later: parameters that have no value yet, for a message of their own. Names with a value are ignored.
+        beside: layers of the same block, whose shapes are not visible, for a message of their own.
     """
 
     def __init__(
@@ -108,7 +106,7 @@ class Substitution:
         self._beside = beside
 
     def apply(self, node: DocumentNode) -> DocumentNode:
-        """The value with its expressions evaluated; the same object where it has none."""
+        """The node with its expressions evaluated; the same object if it has none."""
         if isinstance(node, ScalarNode):
             text = text_of(node)
             return self._evaluate(node, text) if has_expression(text) else node
@@ -119,7 +117,7 @@ class Substitution:
         return self.apply_entries(node)
 
     def apply_entries(self, node: MappingNode) -> MappingNode:
-        """A mapping with the expressions in its values evaluated."""
+        """The mapping with the expressions in its values evaluated; the same object if it has none."""
         values = {key: self.apply(entry.value) for key, entry in node.entries.items()}
         if all(values[key] is entry.value for key, entry in node.entries.items()):
             return node
@@ -133,7 +131,7 @@ class Substitution:
             pass
         except ExpressionError as error:
             if error.undefined in self._beside:
-                message = f"{quote(error.undefined)} is a layer of this block, whose shape is not seen in it"
+                message = f"{quote(error.undefined)} is a layer of this block: expressions do not see its shape"
                 self._problems.add(node.at, message, "an expression in a block sees the shapes of its inputs")
             elif error.undefined not in self._later:
                 self._problems.add(node.at, error.message, error.hint)
@@ -144,13 +142,13 @@ class Substitution:
 
 
 def names_seen(node: DocumentNode) -> set[str]:
-    """The names that the expressions of a value use."""
+    """The names that the expressions below a node use."""
     texts = map(text_of, scalars_in(node))
     return {name for text in texts if has_expression(text) for name in names_in(text)}
 
 
 def node_of(value: Value, at: Position, expression: str = "") -> DocumentNode:
-    """A value as the document has it, all of it at one place."""
+    """The document node of a value, with all of its parts at one position."""
     if isinstance(value, tuple):
         return SequenceNode(tuple(node_of(item, at) for item in value), at)
     if isinstance(value, Mapping):

@@ -1,1 +1,1 @@
-"""YAML text and the tree of what it says, each value with its place."""
+"""Reads YAML text into a document tree whose values know their positions."""

@@ -1,11 +1,10 @@
-"""What a spec file says, before it means anything: scalars, sequences and mappings, each with its place.
+"""The document tree of a spec file (scalars, sequences and mappings, with positions), and the problems found in it.
 
-Trees are never deeper than `reader.MAX_DEPTH`, aliases expanded, so functions over them may recurse.
+A tree is at most `reader.MAX_DEPTH` levels deep, with aliases expanded, so functions over it may recurse.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,22 +13,24 @@ from enum import Enum
 from typing import Any, NamedTuple, NoReturn
 
 from netspec.errors import Diagnostic, SpecError, Where
+from netspec.spec.text.scalars import scalar_text
 
-# The way from the root to a value, as a linked list, so that each value of a file costs one pair.
+# The path from the root to a value as a linked list, so that each value of a file costs one pair.
 Trail = tuple[Any, "str | int"] | None
 
-MAX_PARTS = 12  # of a path, when it is shown
+MAX_PARTS = 12  # components of a path that are shown; longer paths are elided in the middle
 
 
-# A NamedTuple, here and for other small values that a check needs: making the class takes a quarter of the time that a
-# frozen dataclass takes, of which a dozen were a tenth of a check.
+# The small classes of the front end are NamedTuples because a frozen dataclass takes four times as long to define: a
+# dozen of them took a tenth of the time of `netspec check`.
 class Source(NamedTuple):
-    """One text that was read.
+    """A text that was read.
 
     Attributes:
-        file: its name as diagnostics print it.
-        lines: its lines, without their ends.
-        order: diagnostics are sorted by it before the line: the user's file, then what it extends.
+        file: file name as diagnostics print it.
+        lines: lines of the text, without line ends.
+        order: rank of the text among all that were read. Diagnostics are sorted by it, then by line: `--set`
+            (negative), the user's file (0), the files it extends.
     """
 
     file: str
@@ -37,8 +38,11 @@ class Source(NamedTuple):
     order: int = 0
 
 
+Rank = tuple[int, int, int]
+
+
 class Position(NamedTuple):
-    """A place in a source. `line` and `column` count from 0."""
+    """A position in a source. `line` and `column` count from 0; `trail` is the path of the value at this position."""
 
     source: Source
     line: int
@@ -47,7 +51,7 @@ class Position(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The dotted path to the value that stands here: `layers.conv1.inputs[0]`."""
+        """The dotted path of the value at this position: `layers.conv1.inputs[0]`."""
         parts: list[str] = []
         trail = self.trail
         while trail is not None:
@@ -58,8 +62,13 @@ class Position(NamedTuple):
         return "".join(reversed(parts)).removeprefix(".")
 
     @property
+    def rank(self) -> Rank:
+        """The sort key of this position: source, line, column."""
+        return (self.source.order, self.line, self.column)
+
+    @property
     def where(self) -> Where:
-        """The same place for a diagnostic, with its line."""
+        """This position as a diagnostic reports it, with the text of its line."""
         lines = self.source.lines
         text = lines[self.line] if self.line < len(lines) else ""
         return Where(self.source.file, self.line + 1, self.column + 1, self.path, text)
@@ -72,7 +81,7 @@ def _path_part(part: str | int) -> str:
 
 
 class Broken(Enum):
-    """The value of a scalar that was already reported: it is not reported again."""
+    """Stands in for a value that was already reported as wrong, so that it is not reported again."""
 
     BROKEN = "broken"
 
@@ -82,7 +91,7 @@ ScalarValue = str | int | float | bool | None | Broken
 
 
 class ScalarNode(NamedTuple):
-    """One value. `expression` is the text with `${…}` that it was computed from, or empty."""
+    """A scalar. `expression` is the text with `${…}` that its value was computed from, or empty."""
 
     value: ScalarValue
     at: Position
@@ -90,25 +99,25 @@ class ScalarNode(NamedTuple):
 
 
 class SequenceNode(NamedTuple):
-    """A list of values."""
+    """A sequence of nodes."""
 
     items: tuple[DocumentNode, ...]
     at: Position
 
 
 class Entry(NamedTuple):
-    """One key of a mapping: where the key stands, and its value."""
+    """The position of a key in a mapping, and its value."""
 
     at: Position
     value: DocumentNode
 
     @property
     def stated_at(self) -> Position:
-        """Where what it says begins: its value, or of a mapping its key."""
+        """Where to report a problem with the value: at the value, or at the key if the value is a mapping."""
         return self.at if isinstance(self.value, MappingNode) else self.value.at
 
     def within(self, *path: str) -> Entry:
-        """What stands at a path in it, or the nearest around that which does."""
+        """The entry at a path below this one, or the deepest entry on that path that exists."""
         entry = self
         for key in path:
             if not isinstance(entry.value, MappingNode) or key not in entry.value.entries:
@@ -118,13 +127,13 @@ class Entry(NamedTuple):
 
 
 class MappingNode(NamedTuple):
-    """Keys, in order, with their values."""
+    """A mapping; its keys keep the order of the file."""
 
     entries: Mapping[str, Entry]
     at: Position
 
     def get(self, key: str) -> DocumentNode | None:
-        """What stands under a key; None where there is no such key."""
+        """The value of a key, or None if there is no such key."""
         return self.entries[key].value if key in self.entries else None
 
 
@@ -132,7 +141,7 @@ DocumentNode = ScalarNode | SequenceNode | MappingNode
 
 
 def plain(node: DocumentNode) -> Any:
-    """The value as Python has it: dict, tuple, or scalar (`BROKEN` where a problem was reported)."""
+    """The node as a Python value: a dict, a tuple or a scalar (`BROKEN` where a problem was reported)."""
     if isinstance(node, ScalarNode):
         return node.value
     if isinstance(node, SequenceNode):
@@ -141,7 +150,7 @@ def plain(node: DocumentNode) -> Any:
 
 
 def scalars_in(node: DocumentNode) -> Iterator[ScalarNode]:
-    """All scalars of a value, in the order of the file."""
+    """All scalars below a node, in the order of the file."""
     pending: list[DocumentNode] = [node]
     while pending:
         match pending.pop():
@@ -154,130 +163,129 @@ def scalars_in(node: DocumentNode) -> Iterator[ScalarNode]:
 
 
 def text_of(node: DocumentNode) -> str:
-    """A string that stands there; empty for anything else."""
+    """The value of a string node; empty for any other node."""
     return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else ""
 
 
 def is_null(node: DocumentNode) -> bool:
-    """Whether a value is `null`, or nothing."""
+    """Whether a node is `null` or an empty value."""
     return isinstance(node, ScalarNode) and node.value is None
 
 
 def is_broken(node: DocumentNode) -> bool:
-    """Whether a problem was already reported somewhere in this value."""
+    """Whether a problem was already reported anywhere below this node."""
     return any(scalar.value is BROKEN for scalar in scalars_in(node))
 
 
-MAX_QUOTED = 60
+MAX_QUOTED = 60  # characters
 MAX_PROBLEMS = 1000
 
 
 def quote(text: str) -> str:
-    """A string from the spec in quotes, control characters escaped, long ones cut."""
+    """A string from the spec in quotes, with control characters escaped, cut to `MAX_QUOTED` characters."""
     return repr(text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…")
 
 
 def describe(node: DocumentNode) -> str:
-    """What was received, in words: `'abc' (a string)`, `2.5`, `true`, `a list`."""
+    """A node in words, as messages say what was received: `'abc' (a string)`, `2.5`, `true`, `a list`."""
     if isinstance(node, SequenceNode):
         return "a list"
     if isinstance(node, MappingNode):
-        names = [quote(key) for key in list(node.entries)[:4]]
-        return (
-            f"a mapping with {', '.join([*names[:3], *(['…'] if names[3:] else [])])}" if names else "an empty mapping"
-        )
+        if not node.entries:
+            return "an empty mapping"
+        keys = [quote(key) for key in list(node.entries)[:3]]
+        return f"a mapping with {', '.join(keys if len(node.entries) <= 3 else [*keys, '…'])}"
     words = describe_value(node.value)
     return f"{words} from {quote(node.expression)[1:-1]}" if node.expression else words
 
 
 def describe_value(value: object) -> str:
     """A scalar in words."""
-    match value:
-        case None:
-            return "nothing (null)"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return f"{quote(value)} (a string)"
-        case float() if not math.isfinite(value):
-            return str(value).replace("inf", ".inf").replace("nan", ".nan")
-        case _:
-            return str(value)
+    if value is None:
+        return "nothing (null)"
+    return f"{quote(value)} (a string)" if isinstance(value, str) else scalar_text(value)
 
 
+# Instances of blocks, outermost first: the path of each, and the position of the layer that uses the block.
 Uses = tuple[tuple[str, Position], ...]
 
 
 class Problems:
-    """Everything found wrong with a spec so far. Nothing is raised until all of it has been looked at."""
+    """Collects the problems of a spec, so that one error reports them all."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[Where | None, str], tuple[tuple[int, int, int], Diagnostic]] = {}
-        self._places: set[tuple[int, int, int]] = set()
+        self._ranked: dict[tuple[Where | None, str], tuple[Rank, Diagnostic]] = {}  # by position and message
+        self._reported: set[Rank] = set()
         self._uses: list[tuple[str, Position]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._found)
+        return bool(self._ranked)
 
     def is_known(self, at: Position) -> bool:
-        """Whether a problem was recorded exactly here: this value is not reported again."""
-        return (at.source.order, at.line, at.column) in self._places
+        """Whether a problem was recorded at exactly this position, so that none has to be recorded again."""
+        return at.rank in self._reported
 
     @contextmanager
     def within(self, instance: str, at: Position) -> Iterator[None]:
-        """What is recorded meanwhile arises in an instance of a block, whose use stands here."""
+        """Attribute problems recorded in the `with` body to an instance of a block, used by the layer at `at`."""
         self._uses.append((instance, at))
-        yield
-        self._uses.pop()
+        try:
+            yield
+        finally:
+            self._uses.pop()
 
     @property
     def uses(self) -> Uses:
-        """The instances that what is recorded now arises in, outermost first, each with the place of its use."""
+        """The instances of blocks that are being read, outermost first, each with the position of its use."""
         return tuple(self._uses)
 
     def take(self, others: Problems) -> None:
-        """Record all that was found elsewhere."""
-        self._found = {**others._found, **self._found}
-        self._places |= others._places
+        """Record all problems of another collection."""
+        self._ranked = {**others._ranked, **self._ranked}
+        self._reported |= others._reported
 
     def add(self, at: Position | None, message: str, hint: str = "", uses: Uses | None = None) -> None:
-        """Record a problem. The same words at the same place count once.
+        """Record a problem. The same message at the same position is recorded once.
 
         Args:
-            at: where it is.
+            at: position of the problem.
             message: what is wrong.
-            hint: what to do.
-            uses: of blocks that it arises in; those under way when left out.
+            hint: what to do about it.
+            uses: instances of blocks in which the problem arises. Defaults to those that are being read.
 
         Raises:
-            SpecError: there are too many to read.
+            SpecError: there are more than `MAX_PROBLEMS`.
         """
         where = at.where if at else None
-        if len(self._found) == MAX_PROBLEMS and (where, message) not in self._found:
-            message, hint = f"more than {MAX_PROBLEMS} problems: no more are looked for", ""
-            self._found[None, message] = ((sys.maxsize, 0, 0), Diagnostic(None, message))
+        if len(self._ranked) == MAX_PROBLEMS and (where, message) not in self._ranked:
+            message = f"more than {MAX_PROBLEMS} problems: no more are looked for"
+            self._ranked[None, message] = ((sys.maxsize, 0, 0), Diagnostic(None, message))
             raise self.error()
-        rank = (at.source.order, at.line, at.column) if at else (-1, 0, 0)
-        self._places.add(rank)
-        within = reversed(self._uses if uses is None else uses)
-        stated = tuple((instance, place.where) for instance, place in within)
-        self._found.setdefault((where, message), (rank, Diagnostic(where, message, hint, stated)))
+        rank = at.rank if at else (-1, 0, 0)
+        self._reported.add(rank)
+        innermost_first = reversed(self._uses if uses is None else uses)
+        used_at = tuple((instance, position.where) for instance, position in innermost_first)
+        self._ranked.setdefault((where, message), (rank, Diagnostic(where, message, hint, used_at)))
 
     def fail(self, at: Position | None, message: str, hint: str = "") -> NoReturn:
-        """Record a problem after which nothing more can be said, and raise them all."""
+        """Record a problem that ends the reading of the spec, and raise all problems.
+
+        Raises:
+            SpecError: always.
+        """
         self.add(at, message, hint)
         raise self.error()
 
     def error(self) -> SpecError:
-        """All of them as one error, in the order of the files."""
-        ranked = sorted(self._found.values(), key=lambda item: item[0])
+        """All problems as one error, in the order of the files."""
+        ranked = sorted(self._ranked.values(), key=lambda item: item[0])
         return SpecError(diagnostic for _, diagnostic in ranked)
 
     def raise_any(self) -> None:
-        """Raise them all, if there are any.
+        """Raise all problems, if there are any.
 
         Raises:
-            SpecError: something was recorded.
+            SpecError: a problem was recorded.
         """
         if self:
             raise self.error()

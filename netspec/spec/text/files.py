@@ -1,4 +1,4 @@
-"""Spec files on disk: read whole, as UTF-8, and never through a link that says one thing and is another."""
+"""Reads spec files and the files they extend: UTF-8, bounded in size, never through a misleading symbolic link."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from netspec.spec.text.hints import did_you_mean
 from netspec.spec.text.reader import read_document
 
 MAX_BYTES = 32 * 2**20
-MAX_CHAIN = 16
+MAX_CHAIN = 16  # files that extend one another
 SUFFIXES = (".yaml", ".yml")
-# The longer ones first: that of UTF-32 begins with that of UTF-16.
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -38,12 +38,12 @@ _BYTE_ORDER_MARKS = {
 
 
 class Content(NamedTuple):
-    """What a file is expected to hold, in the words of diagnostics.
+    """The expected content of a file, in the words of diagnostics.
 
     Attributes:
-        name: as in "a spec is a mapping".
-        keys: those that it has above all.
-        hint: how it is written.
+        name: noun for the content, as in "a spec is a mapping".
+        keys: its main keys.
+        hint: how to write it.
     """
 
     name: str
@@ -57,26 +57,26 @@ SPEC = Content(
 
 
 def read_chain(path: Path, problems: Problems) -> list[MappingNode]:
-    """The file, the one it extends, the one that extends, and so on: most derived first.
+    """The document of a file and of the files it extends, directly and indirectly: most derived first.
 
     Raises:
-        SpecError: one of them cannot be read, is not a mapping, or extends in a cycle.
+        SpecError: a file cannot be read, is not a mapping, or takes part in a cycle of `extends`.
     """
     document = read_file(path, problems)
     return [document, *read_bases(document, SPEC, count(1), problems)]
 
 
 def read_bases(node: MappingNode, content: Content, orders: Iterator[int], problems: Problems) -> Iterator[MappingNode]:
-    """The file that a mapping extends, if it does, the one that extends, and so on.
+    """The documents that a mapping extends, directly and indirectly: the nearest first.
 
     Args:
-        node: a file, or a part of one.
-        content: what these files hold.
-        orders: one for each, as `Source` has it.
-        problems: where theirs are recorded.
+        node: a document, or a part of one.
+        content: expected content of the files.
+        orders: gives each file its `Source.order`.
+        problems: collects the problems of the files.
 
     Raises:
-        SpecError: one of them cannot be read, is not a mapping, or extends in a cycle.
+        SpecError: a file cannot be read, is not a mapping, or takes part in a cycle of `extends`.
     """
     files = [Path(node.at.source.file)]
     while "extends" in node.entries:
@@ -90,10 +90,10 @@ def read_bases(node: MappingNode, content: Content, orders: Iterator[int], probl
 def read_file(
     path: Path, problems: Problems, at: Position | None = None, order: int = 0, content: Content = SPEC
 ) -> MappingNode:
-    """The mapping that a file holds. `at` is where another file names it.
+    """The document of a file, a mapping. `at` is the position at which another file names this one.
 
     Raises:
-        SpecError: it cannot be read, or holds something else.
+        SpecError: the file cannot be read, or is not a mapping.
     """
     try:
         data = read_bytes(path, MAX_BYTES + 1, SUFFIXES)
@@ -110,44 +110,44 @@ def read_file(
 
 
 def read_bytes(path: Path, limit: int, suffixes: tuple[str, ...]) -> bytes:
-    """The first bytes of a file, at most `limit`. `suffixes` are those of files that a hint may name.
+    """The first `limit` bytes of a file. If there is no such file, a hint may name one with one of the `suffixes`.
 
     Raises:
-        NetspecError: it cannot be read.
+        NetspecError: the file cannot be read.
     """
     try:
-        # Not to wait at a pipe, nor to read a device without end: only a regular file is opened.
+        # Only a regular file is opened: a pipe could block, and a device could be endless.
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
-            raise NetspecError(f"{path} {what}", f"name a {suffixes[0]} file")
+            kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+            raise NetspecError(f"{path} is {kind}", f"name a {suffixes[0]} file")
         with path.open("rb") as file:
             return file.read(limit)
     except FileNotFoundError as error:
-        raise NetspecError(f"{path}: there is no such file", _neighbor(path, suffixes)) from error
+        raise NetspecError(f"{path}: there is no such file", _missing_file_hint(path, suffixes)) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NetspecError(f"{quote(str(path))[1:-1]} cannot be read: {reason}") from error
 
 
-def _neighbor(path: Path, suffixes: tuple[str, ...]) -> str:
+def _missing_file_hint(path: Path, suffixes: tuple[str, ...]) -> str:
+    """A hint for a file that does not exist: the shipped spec of that name, or the file with the nearest name."""
     if str(path) == "-":
         return f"standard input is not read: name a {suffixes[0]} file"
-    names: list[str] | None
+    if suffixes == SUFFIXES and (shipped := _shipped(path)):
+        return f"netspec comes with {shipped}"
     try:
-        names = [p.name for p in path.parent.iterdir() if p.suffix in suffixes]
+        names = [file.name for file in path.parent.iterdir() if file.suffix in suffixes]
     except OSError:
-        names = None
-    if (own := _shipped(path)) and suffixes == SUFFIXES:
-        return f"netspec comes with {own}"
-    return did_you_mean(path.name, names) if names is not None else f"there is no directory {path.parent} either"
+        return f"there is no directory {path.parent} either"
+    return did_you_mean(path.name, names)
 
 
 def _shipped(path: Path) -> Path | None:
-    """The spec of that name that comes with netspec: an installed netspec has its specs beside the package."""
+    """The spec of this name, or of this path below `specs`, that is installed with netspec."""
     parts = path.parts[path.parts.index("specs") + 1 :] if "specs" in path.parts else (path.name,)
-    found = shipped_specs().joinpath(*parts).with_suffix(SUFFIXES[0]) if parts else path
-    return found if found.is_file() else None
+    shipped = shipped_specs().joinpath(*parts).with_suffix(SUFFIXES[0]) if parts else path
+    return shipped if shipped.is_file() else None
 
 
 def _decode(data: bytes, path: Path, problems: Problems) -> str:
@@ -165,7 +165,7 @@ def _decode(data: bytes, path: Path, problems: Problems) -> str:
 
 
 def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Path:
-    """The file that `extends` names, seen from the last of the files."""
+    """The path that `extends` in the last of the `files` names."""
     here, at = files[-1], extends.at
     named = extends.value if isinstance(extends, ScalarNode) else None
     if not isinstance(named, str):
@@ -177,8 +177,8 @@ def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Pa
     if Path(named).suffix not in SUFFIXES:
         problems.fail(at, f"{quote(named)} is not a YAML file", "expected a name that ends in .yaml or .yml")
     path = Path(os.path.normpath(here.parent / named))
-    # Where the words lead, from this file's real folder, against where the file system leads.
-    stated = os.path.normpath(os.path.join(os.path.realpath(here.parent), named))  # noqa: PTH118 - `..` stays words
+    # The path as written, from this file's real directory, must be the path that the file system resolves it to.
+    stated = os.path.normpath(os.path.join(os.path.realpath(here.parent), named))  # noqa: PTH118 - `..` is kept as text
     actual = os.path.realpath(stated)
     if actual != stated:
         shown = os.path.relpath(actual, os.path.realpath(here.parent))

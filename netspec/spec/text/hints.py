@@ -1,4 +1,4 @@
-"""What the writer of a spec probably meant."""
+"""Hints at the name or number that the writer of a spec probably meant."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from itertools import islice
 
 from netspec.spec.text.document import ScalarNode, quote
 
-MAX_LISTED = 15
-MAX_COMPARED = 2000
-_LIKENESS = 0.7
-_SHORT, _LIKENESS_OF_SHORT = 5, 0.66  # of `sgd` two letters that changed places are a third
-_FEW = 6  # of so few names one letter tells
+MAX_LISTED = 15  # names that a hint lists
+MAX_COMPARED = 2000  # names that a word is compared with
+_CUTOFF = 0.7  # of difflib's similarity ratio
+_SHORT, _CUTOFF_OF_SHORT = 5, 0.66  # `sdg` is still like `sgd`: two swapped letters are a third of so short a word
+_FEW = 6  # among so few names one letter is enough
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known name most like a word, case and underscores aside; empty if none is near."""
-    import difflib  # noqa: PLC0415 # a right spec needs none
+    """The known name most similar to a word, ignoring case, `_` and `-`; empty if none is similar."""
+    import difflib  # noqa: PLC0415 # for the hint alone
 
     by_letters: dict[str, str] = {}
     for name in islice(known, MAX_COMPARED):
         by_letters.setdefault(_letters(name), name)
     letters = _letters(word[:100])
-    cutoff = _LIKENESS if len(letters) > _SHORT else _LIKENESS_OF_SHORT
+    cutoff = _CUTOFF if len(letters) > _SHORT else _CUTOFF_OF_SHORT
     near = difflib.get_close_matches(letters, by_letters, n=1, cutoff=cutoff) if len(letters) > 1 else []
     return by_letters[near[0]] if near else _abbreviated(word.lower(), list(by_letters.values()))
 
 
 def _abbreviated(word: str, known: Collection[str]) -> str:
-    """The only name that a word begins, is a part of, or has the initials of: `h`, `slope`, `lr`; empty if none."""
+    """The only name of which a word is the beginning, a part or the initials (`h`, `slope`, `lr`); empty if none."""
     if len(word) < 2 and not (word and len(known) <= _FEW):
         return ""
     parts = {name: name.lower().split("_") for name in known if name}
-    for found in (
+    for matches in (
         [name for name in parts if name.lower().startswith(word)],
-        [name for name, own in parts.items() if word in own],
-        [name for name, own in parts.items() if word == "".join(part[:1] for part in own)],
+        [name for name, words in parts.items() if word in words],
+        [name for name, words in parts.items() if word == "".join(part[:1] for part in words)],
     ):
-        if len(found) == 1:
-            return found[0]
+        if len(matches) == 1:
+            return matches[0]
     return ""
 
 
 def foreign_letter(word: str) -> str:
-    """Which character of a word is none of A to Z, though it may look like one, or empty."""
-    found = next((letter for letter in word if not letter.isascii()), "")
-    return f"{quote(found)} is U+{ord(found):04X}, not one of A to Z" if found else ""
+    """A hint that names the first character outside of ASCII, which may look like a Latin letter; empty if none."""
+    letter = next((letter for letter in word if not letter.isascii()), "")
+    return f"{quote(letter)} is U+{ord(letter):04X}, not one of A to Z" if letter else ""
 
 
 def _letters(name: str) -> str:
@@ -53,7 +53,7 @@ def _letters(name: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint with the nearest known name, or empty.
+    """A hint with the most similar known name; empty if there is none.
 
     >>> did_you_mean("MaxPool2d", ["conv2d", "max_pool2d"]), did_you_mean("lstm", ["conv2d"])
     ("did you mean 'max_pool2d'?", '')
@@ -61,23 +61,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     False
     """
     near = nearest(word, known)
-    # Letters of other alphabets look the same: without it the two names would.
+    # Letters of other alphabets can look the same: then both names would, and the letter is named.
     letter = foreign_letter(word) if near.isascii() else ""
     return f"did you mean {quote(near)}?{f' {letter}' if letter else ''}" if near else ""
 
 
-def hint_of_whole(node: ScalarNode) -> str:
-    """How a number is written, or computed, where it has to be whole; empty for one that is not."""
+def integer_hint(node: ScalarNode) -> str:
+    """A hint at how to write, or to compute, a float that has to be an integer; empty where there is none."""
     if not isinstance(node.value, float):
         return ""
     if "/" in node.expression:
         return "`//` divides to a whole number"
     if node.expression:
-        return "what `//` divides to is a whole number, and what `int(…)` or `round(…)` gives"
+        return "`//`, `int(…)` and `round(…)` give whole numbers"
     return f"write `{int(node.value)}`" if node.value.is_integer() else ""
 
 
-def suggest(word: str, known: Collection[str], what: str) -> str:
-    """A hint with the nearest known name, or with all of them if they are few: `what` says what they are."""
-    few = f"{what}: {', '.join(known)}" if 0 < len(known) <= MAX_LISTED else ""
-    return did_you_mean(word, known) or few
+def suggest(word: str, known: Collection[str], introduction: str) -> str:
+    """A hint with the most similar known name, or with all names, after an introduction, if they are few."""
+    listed = f"{introduction}: {', '.join(known)}" if 0 < len(known) <= MAX_LISTED else ""
+    return did_you_mean(word, known) or listed

@@ -1,4 +1,4 @@
-"""Mappings over mappings: what merges by key, what replaces whole, and what `null` takes away."""
+"""Merges mappings: which keys merge, which are replaced whole, and which `null` removes."""
 
 from __future__ import annotations
 
@@ -10,45 +10,46 @@ Merge = Callable[[MappingNode, MappingNode], DocumentNode]
 
 
 def both_mappings(below: DocumentNode, above: DocumentNode, merge: Merge) -> DocumentNode:
-    """`merge`, if both are mappings; else what stands above."""
+    """The result of `merge` if both nodes are mappings, else `above`."""
     if isinstance(below, MappingNode) and isinstance(above, MappingNode):
         return merge(below, above)
     return above
 
 
 def overlay(below: MappingNode, above: MappingNode) -> MappingNode:
-    """Keys of both; what stands above wins whole."""
+    """The keys of both mappings. A value of `above` replaces one of `below` whole."""
     return _merge_keys(below, above, lambda key: None)
 
 
 def takes_away(entry: Entry, key: str, below: Mapping[str, Entry]) -> bool:
-    """Whether an entry is `null` over one that is there: then the key is said by neither."""
+    """Whether an entry is `null` and so removes the key from the mapping below, which has it."""
     return key in below and is_null(entry.value)
 
 
 def merge_attributes(below: MappingNode, above: MappingNode) -> MappingNode:
-    """Attributes of a layer over others: each replaced whole, `initialize` merged by weight."""
+    """Merge the attributes of a layer: each is replaced whole, except that `initialize` merges weight by weight."""
     return _merge_keys(below, above, lambda key: overlay if key == "initialize" else None)
 
 
 def merge_defaults(below: MappingNode, above: MappingNode) -> MappingNode:
-    """Defaults over defaults: by op, then by attribute."""
+    """Merge `defaults:` op by op, then attribute by attribute."""
     return _merge_keys(below, above, lambda key: merge_attributes)
 
 
 def merge_presets(below: MappingNode, above: MappingNode) -> MappingNode:
-    """Presets over presets: by parameter, by its value, by what it sets."""
+    """Merge `presets:` by choosing parameter, then by its value, then by the parameter that is set."""
     return _merge_keys(below, above, lambda key: lambda a, b: _merge_keys(a, b, lambda value: overlay))
 
 
 def merge_training(below: MappingNode, above: MappingNode) -> MappingNode:
-    """A recipe over a recipe, key by key; a part that states its `name` replaces, as its keys are its own."""
+    """Merge recipes key by key. A part with a `name` replaces the part below whole: other names have other keys."""
     if "name" in above.entries:
         return above
     return _merge_keys(below, above, lambda key: merge_training)
 
 
 def _merge_keys(below: MappingNode, above: MappingNode, merge_of: Callable[[str], Merge | None]) -> MappingNode:
+    """Merge mappings. `merge_of` gives the function that merges the values of a key; None replaces them whole."""
     entries = dict(below.entries)
     for key, entry in above.entries.items():
         merge = merge_of(key)

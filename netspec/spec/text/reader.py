@@ -1,7 +1,7 @@
-"""YAML text → document tree: every key and value with its place, nothing constructed, sizes bounded.
+"""YAML text → document tree: every key and value with its position, no objects constructed, sizes bounded.
 
-The events come from PyYAML's C parser; the tree is built here, without recursion, so that a hostile text
-meets a limit and never the interpreter's stack.
+PyYAML's C parser yields the events; the tree is built here, without recursion, so that a hostile text meets
+a limit and never exhausts the interpreter's stack.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ MAX_CHARACTERS = 16 * 2**20
 MAX_DEPTH = 64
 MAX_VALUES = 1_000_000
 
-# One grammar, two implementations: the C parser is several times faster, wheels of PyYAML have it.
+# Both parse the same grammar. The C parser is several times faster, and part of PyYAML's wheels.
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
-# What YAML does not allow in a text, whatever the encoding (YAML 1.2.2, section 5.1), and NUL.
+# Characters outside of YAML's printable set. Source: YAML 1.2.2, section 5.1.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def read_document(
     text: str, source: Source, problems: Problems, expected: str = "a mapping with `name`, `input` and `layers`"
 ) -> DocumentNode:
-    """The tree of a YAML text. `expected` is the message where there is none.
+    """The document tree of a YAML text. `expected` completes the message for an empty text.
 
-    Problems that leave the rest readable (a duplicate key, a tag, a number out of range) are recorded.
+    Problems that leave the rest readable (a duplicate key, a tag, a number out of range) are recorded in `problems`.
 
     Raises:
         SpecError: the text is empty, is not YAML, or is larger or deeper than the limits.
@@ -53,16 +53,16 @@ def read_document(
     start = Position(source, 0, 0)
     if len(text) > MAX_CHARACTERS:
         problems.fail(start, f"the file is longer than {MAX_CHARACTERS:,} characters")
-    if bad := _UNPRINTABLE.search(text):
-        before = f"{text[: bad.start()]}^".splitlines()
-        at = Position(source, len(before) - 1, len(before[-1]) - 1)
-        problems.fail(at, f"the character U+{ord(bad[0]):04X} cannot stand in YAML", "is this a text file?")
+    if unprintable := _UNPRINTABLE.search(text):
+        up_to_it = f"{text[: unprintable.start()]}^".splitlines()
+        at = Position(source, len(up_to_it) - 1, len(up_to_it[-1]) - 1)
+        problems.fail(at, f"the character U+{ord(unprintable[0]):04X} cannot stand in YAML", "is this a text file?")
     builder = _Builder(source, problems)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        from netspec.spec.text.syntax import fail_on_syntax  # noqa: PLC0415 # what is YAML needs none of it
+        from netspec.spec.text.syntax import fail_on_syntax  # noqa: PLC0415 # for the error alone
 
         fail_on_syntax(error, source, problems)
     if builder.root is None:
@@ -72,12 +72,20 @@ def read_document(
 
 @dataclass(slots=True, repr=False, eq=False)
 class _Frame:
-    """A collection that is being read. `size` and `height` count what it holds, aliases expanded."""
+    """A collection that is being read.
+
+    Attributes:
+        entries: entries of a mapping; None for a sequence.
+        key: key whose value comes next; None where a key comes next.
+        duplicate: whether the value of `key` is to be discarded.
+        size: number of values so far, itself included, with aliases expanded.
+        height: levels of nesting, itself included, with aliases expanded.
+    """
 
     at: Position
     trail: Trail
     anchor: str | None
-    entries: dict[str, Entry] | None  # of a mapping; None for a sequence
+    entries: dict[str, Entry] | None
     items: list[DocumentNode] = field(default_factory=list)
     key: str | None = None
     key_at: Position | None = None
@@ -96,7 +104,7 @@ class _Frame:
 
 
 class _Builder:
-    """Takes events one by one; `root` is the finished tree."""
+    """Builds a tree from parser events, taken one by one. `root` is the finished tree."""
 
     def __init__(self, source: Source, problems: Problems) -> None:
         self.root: DocumentNode | None = None
@@ -165,15 +173,15 @@ class _Builder:
         if value is BROKEN:
             value = str(event.value)
         elif self._is_preset() and not isinstance(value, str) and value is not None:
-            value = str(event.value)  # of a parameter, which may be a number
+            value = str(event.value)  # a value of the choosing parameter, such as `18`
         elif not isinstance(value, str):
             hint = "a name begins with a letter"
             if len(self._stack) == 2 and self._stack[0].key == "presets":
                 hint = "presets stand under the parameter that chooses one: `presets: {depth: {18: {…}}}`"
             self._problems.add(at, f"expected a name as the key, received {describe_value(value)}", hint)
             value = str(event.value)
-        if event.implicit[0] and value[:1].isspace():  # which is none of YAML's own spaces
-            from netspec.spec.text.syntax import fail_on_space  # noqa: PLC0415 # what is YAML needs none of it
+        if event.implicit[0] and value[:1].isspace():  # YAML's own spaces are stripped: this is another one
+            from netspec.spec.text.syntax import fail_on_space  # noqa: PLC0415 # for the error alone
 
             fail_on_space(value[0], at, self._problems)
         frame.key = value
@@ -182,7 +190,7 @@ class _Builder:
             hint = "`defaults:` and `extends:` share attributes between layers and between files"
             self._problems.add(frame.key_at, "the merge key `<<` is not part of YAML 1.2", hint)
             frame.entries[value] = Entry(frame.key_at, ScalarNode(BROKEN, at))
-            frame.duplicate = True  # what it merges is read past
+            frame.duplicate = True  # the value is discarded
             return
         frame.duplicate = value in frame.entries
         if frame.duplicate:
@@ -191,14 +199,14 @@ class _Builder:
             self._problems.add(frame.key_at, f"{quote(value)} is already defined in line {first.line + 1}", hint)
 
     def _is_preset(self) -> bool:
-        """Whether what is read are the values of a parameter under `presets:`."""
+        """Whether the keys being read are the values of a parameter under `presets:`."""
         return len(self._stack) == 3 and self._stack[0].key == "presets"
 
     def _open(self, event: yaml.CollectionStartEvent, entries: dict[str, Entry] | None) -> None:
         at = self._position(event)
         if self._stack and self._stack[-1].expects_key():
             kind = "a list" if entries is None else "a mapping"
-            hint = 'quotes make text of it: "${…}"' if self._follows_dollar(at) else ""
+            hint = 'between braces an expression is quoted: "${…}"' if self._follows_dollar(at) else ""
             self._problems.fail(at, f"expected a name as the key, received {kind}", hint)
         if len(self._stack) >= MAX_DEPTH:
             self._problems.fail(at, f"more than {MAX_DEPTH} levels of nesting")
@@ -243,7 +251,7 @@ class _Builder:
             self._fail(event, f"{expanded}the file holds more than {MAX_VALUES:,} values")
 
     def _place(self, node: DocumentNode, anchor: str | None, size: int, height: int) -> None:
-        """Hand a finished value to the collection that holds it."""
+        """Add a finished node to the collection that holds it, or make it the root."""
         if anchor is not None:
             self._anchors[anchor] = (node, size, height)
         if not self._stack:

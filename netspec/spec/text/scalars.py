@@ -1,7 +1,7 @@
-"""What a plain YAML scalar is: the core schema of YAML 1.2, and no more.
+"""Resolves plain YAML scalars by the core schema of YAML 1.2, and hints at values that look like others.
 
-`1e-4` is a number, `no` is a string, `010` is ten. PyYAML's own resolver follows YAML 1.1, where each of
-these is something else, so it is not used. Source: YAML 1.2.2, section 10.3.2.
+`1e-4` is a number, `no` is a string, `010` is ten. PyYAML's resolver is not used because it follows YAML 1.1,
+where each of these is something else. Source: YAML 1.2.2, section 10.3.2.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NUMBER_START = frozenset("+-.0123456789")
 
 MAX_INTEGER = 2**63 - 1
-# Digits of 2**63 in octal, the longest notation: longer texts are not converted at all.
+# No number of more digits fits into 64 bits, whatever its base: such texts are not converted.
 _MAX_DIGITS = 24
+# Bounds of an integer and of a float of a layer. Products with numbers up to `MAX_FLOAT`, and draws many standard
+# deviations out, still fit into float32; `LEAST_FLOAT` is float32's least positive normal number.
 MAX_NUMBER = 2**31
-# Of what float32 holds, numbers by which results still fit into it, and which draws of many deviations do not leave.
 MAX_FLOAT, LEAST_FLOAT = 1e30, 2.0**-126
 
 
@@ -37,7 +38,7 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
     [0.0001, 'no', 10, 15, 31, None, '12:30']
 
     Raises:
-        ValueError: a number that a 64-bit integer or float cannot hold.
+        ValueError: the number does not fit into a 64-bit integer or float.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -52,6 +53,19 @@ def resolve_scalar(text: str) -> str | int | float | bool | None:
     if _FLOAT.fullmatch(text):
         return _float(text)
     return text
+
+
+def scalar_text(value: object) -> str:
+    """The text of a scalar in YAML, without quotes.
+
+    >>> [scalar_text(value) for value in (True, None, 0.5, float("-inf"), "relu")]
+    ['true', 'null', '0.5', '-.inf', 'relu']
+    """
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value).replace("inf", ".inf").replace("nan", ".nan")
+    return str(value)
 
 
 def _integer(text: str, digits: str, base: int) -> int:
@@ -77,9 +91,9 @@ def _shorten(text: str) -> str:
 
 
 def lookalike(text: str, *, boolean: bool = True) -> str:
-    """A hint for a string that the writer probably took for something else, or empty.
+    """A hint for a string that was probably meant as a boolean, null or number; empty if it looks like none of them.
 
-    `boolean`: whether a boolean is what stands there.
+    `boolean` tells whether a boolean may stand in its place.
     """
     if boolean and text.lower() in {"yes", "no", "on", "off", "y", "n"}:
         return "in YAML 1.2 the booleans are `true` and `false`; this word is a string"
@@ -98,15 +112,17 @@ def lookalike(text: str, *, boolean: bool = True) -> str:
 
 
 def _is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
     try:
-        return isinstance(resolve_scalar(text) if text else None, int | float) and text not in {"true", "false"}
+        value = resolve_scalar(text)
     except ValueError:
         return False
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _lookalike_of_number(text: str) -> str:
-    """A hint for a number with digits or a sign that are not those of ASCII, as they come from a copied table."""
-    import unicodedata  # noqa: PLC0415 # a right spec needs none
+    """A hint for a number with digits or a sign outside of ASCII, as in a table copied from a paper."""
+    import unicodedata  # noqa: PLC0415 # for the hint alone
 
     number = unicodedata.normalize("NFKC", text).translate({0x2212: "-", 0x2013: "-"})
     if not _is_number(number):
@@ -116,7 +132,7 @@ def _lookalike_of_number(text: str) -> str:
 
 
 def out_of_range(number: float) -> str:
-    """Why a number can be none of a layer's, or empty: too large to be computed with, or 0 or infinite in float32.
+    """Why a layer cannot have a number: it is too large, or is zero or infinite in float32. Empty if it can.
 
     >>> out_of_range(4_000_000_000)
     '4,000,000,000 is beyond what a layer can have: at most 2,147,483,648'

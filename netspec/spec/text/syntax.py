@@ -1,4 +1,4 @@
-"""What is not YAML: where, what the parser says of it, and what was probably meant."""
+"""Reports text that is not YAML: its position, the parser's message, and a hint at what was probably meant."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import yaml
 
 from netspec.spec.text.document import Position, Problems, Source, quote
 
+# Hints by a phrase of the parser's message.
 _HINTS = (
     ("mapping values are not allowed", "text that contains `: ` goes in quotes; a key stands on its own line"),
     ("did not find expected key", "keys of one mapping start in the same column"),
@@ -21,12 +22,12 @@ _HINTS = (
     ("while scanning an alias", "text that begins with * goes in quotes"),
     ("escape c", "in double quotes a backslash begins an escape; in single quotes it is a backslash"),
 )
-_INDENTED_OTHERWISE = re.compile(r"[ ]*(?=[^\S \t])")  # by a space that is none to YAML
-_QUOTED_OTHERWISE = re.compile(r"[:,{[]\s*([‘’‚“”„«])")
+_FOREIGN_INDENT = re.compile(r"[ ]*(?=[^\S \t])")  # by a character that is a space, but not in YAML
+_FOREIGN_QUOTE = re.compile(r"[:,{[]\s*([‘’‚“”„«])")
 
 
 def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Problems) -> NoReturn:
-    """Report what PyYAML found to be no YAML.
+    """Report a syntax error that PyYAML found.
 
     Raises:
         SpecError: always.
@@ -40,13 +41,13 @@ def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Proble
     if error.context and error.context_mark and error.context_mark.line != at.line:
         context += f" (which begins in line {error.context_mark.line + 1})"
     _fail_on_indentation(at, problem, problems)
-    hint = _by_characters(at, problem, context)
-    hint = hint or next((hint for words, hint in _HINTS if words in f"{problem}{context}"), "")
+    hint = _character_hint(at, problem, context)
+    hint = hint or next((hint for phrase, hint in _HINTS if phrase in f"{problem}{context}"), "")
     problems.fail(at, f"this is not YAML: {problem}{context}", hint)
 
 
 def fail_on_space(letter: str, at: Position, problems: Problems) -> NoReturn:
-    """Report a character that looks like a space, where a key begins: YAML takes it for a part of the key.
+    """Report a character that looks like a space at the start of a key: YAML takes it for a part of the key.
 
     Raises:
         SpecError: always.
@@ -55,29 +56,31 @@ def fail_on_space(letter: str, at: Position, problems: Problems) -> NoReturn:
 
 
 def _fail_on_indentation(at: Position, problem: str, problems: Problems) -> None:
-    """Where a line is indented by what is no space: YAML takes it for text, and stumbles over what comes after."""
+    """Report a line indented by something other than spaces: YAML takes that for text, and fails at a later place."""
     lines = at.source.lines
     line = lines[at.line] if at.line < len(lines) else ""
     if "cannot start any token" in problem and line[at.column : at.column + 1] == "\t":
         problems.fail(at, "a tab cannot indent in YAML", "indent with spaces")
     for number in range(at.line, max(at.line - 2, -1), -1):
-        if number < len(lines) and (found := _INDENTED_OTHERWISE.match(lines[number])):
-            letter = lines[number][found.end()]
-            place = Position(at.source, number, found.end())
-            fail_on_space(letter, place, problems)
+        if number < len(lines) and (indent := _FOREIGN_INDENT.match(lines[number])):
+            letter = lines[number][indent.end()]
+            fail_on_space(letter, Position(at.source, number, indent.end()), problems)
 
 
-def _by_characters(at: Position, problem: str, context: str) -> str:
-    """What the characters at a place, and before it, tell; empty if they are none that are mistaken often."""
+def _character_hint(at: Position, problem: str, context: str) -> str:
+    """A hint from the characters at and before a position; empty if none of them is a common mistake."""
     line = at.source.lines[at.line] if at.line < len(at.source.lines) else ""
     letter = line[at.column : at.column + 1]
     if letter in {"}", "]"} and "expected key" in problem:
         return f"this `{letter}` closes nothing: there is one too many"
-    if found := _QUOTED_OTHERWISE.search(line):
-        return f"{quote(found[1])} is U+{ord(found[1]):04X}: the quotes of YAML are \" and '"
-    if "flow mapping" in context and "${" in line[: at.column + 1]:
-        return 'between braces an expression is quoted: "${…}"'
+    if foreign := _FOREIGN_QUOTE.search(line):
+        return f"{quote(foreign[1])} is U+{ord(foreign[1]):04X}: the quotes of YAML are \" and '"
+    for collection, signs in (("flow mapping", "braces"), ("flow sequence", "brackets")):
+        if collection in context and "${" in line[: at.column + 1]:
+            return f'between {signs} an expression is quoted: "${{…}}"'
     if "cannot start any token" in problem and letter:
-        within = letter in {"|", ">"} and "{" in line[: at.column]
-        return "between braces text stands on one line" if within else f"text that begins with {letter} goes in quotes"
+        in_braces = letter in {"|", ">"} and "{" in line[: at.column]
+        return (
+            "between braces text stands on one line" if in_braces else f"text that begins with {letter} goes in quotes"
+        )
     return ""

@@ -150,7 +150,7 @@ def test_what_feeds_itself_by_its_shape_is_a_cycle(load: Load) -> None:
 def test_which_values_are_read_cannot_depend_on_it(load: Load) -> None:
     text = "layers:\n  a: {op: relu}\n  b: {op: tanh, inputs: \"${'a' if channels > 3 else 'input'}\"}\n"
     assert problems(load, text) == [
-        "which values a layer reads cannot depend on a shape: what arrives is known only then"
+        "`inputs:` cannot depend on a shape: which shapes arrive is known only once the inputs are"
     ]
 
 
@@ -176,7 +176,7 @@ def test_what_a_wrong_layer_feeds_is_not_reported_but_what_is_wrong_without_shap
 def test_what_is_dropped_and_reads_two_values_has_no_shape(load: Load) -> None:
     text = "layers:\n  a: {op: relu}\n  d: {op: add, inputs: [a, input], when: false}\n"
     text += "  b: {op: conv2d, inputs: a, filters: '${d.channels}', kernel_size: 1}\n"
-    assert problems(load, text) == ["'d' is dropped here, and does not read one value that its shape could be of"]
+    assert problems(load, text) == ["'d' is dropped here, and has no shape: it does not read exactly one value"]
 
 
 def test_a_missing_layer_is_told_once(load: Load) -> None:
