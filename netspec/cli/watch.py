@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netspec.cli.console import BOLD, GREEN, print_note, print_out, style
-from netspec.cli.interrupts import raise_lost
+from netspec.cli.interrupts import raise_if_interrupted
 from netspec.training.events import EpochDone, Observer, StepDone
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Watch(Observer):
 
     def doing(self, text: str) -> None:
         """Say what is being done before the first step, unless an interrupt that a library swallowed ends it here."""
-        raise_lost()
+        raise_if_interrupted()
         if self._bar is not None:
             if self._task is None:
                 self._task = self._bar.add_task(text, total=None)

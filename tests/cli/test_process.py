@@ -195,8 +195,8 @@ WAITS = """
 import signal, sys, time
 from netspec.cli import process
 
-process.UNTIL_KILLED = 0.5
-process._say_why_first()
+process.TRAINING_GRACE = 0.5
+process._delay_sigterm()
 signal.signal(signal.SIGTERM, lambda *_: None)  # as training does, which leaves when its step has ended
 print(flush=True)
 time.sleep(float(sys.argv[1]))
