@@ -95,7 +95,7 @@ def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Call, stud
     assert code == 1
     assert "error: small-seed5: " in err
     assert "error: 1 of the runs failed: small-seed5" in err
-    assert "small-seed5: failed, 0 epochs of 3 epochs: " in out
+    assert "small-seed5: failed after 0 of 3 epochs: " in out
     assert [line.split()[:2] for line in (tmp_path / "runs/tiny/table.txt").read_text().splitlines()[3:5]] == [
         ["small", "0"],
         ["large", "1"],
@@ -157,7 +157,7 @@ def test_a_process_that_fails_is_named(netspec: Call, study: Path, tmp_path: Pat
     assert code == 1
     assert "error: small-seed5: " in err
     assert f"hint: {tmp_path}/runs/tiny/small-seed5.log has what it said" in err
-    assert "small-seed5: failed, 0 epochs of 3 epochs: " in out
+    assert "small-seed5: failed after 0 of 3 epochs: " in out
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]])

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netspec.spec import load_graph
+from netspec.weights import initialize, save_weights
 from tests import forked
 from tests.forked import Forked
 
@@ -152,3 +154,17 @@ def test_eval_names_what_it_leaves_out(netspec: Run, tmp_path: Path) -> None:
     assert code == 0
     assert [line.split()[-1] for line in out.splitlines()[1:]] == ["3", "3"]
     assert err.count(f"skipped: {broken}") == 1
+    code, out, err = netspec(*given, "--on-bad-sample", "skip", "--json")
+    assert [row["samples"] for row in json.loads(out)["scores"]] == [3, 3]
+    assert err.count(f"skipped: {broken}") == 1
+
+
+def test_a_loss_that_is_not_finite_is_null_in_json(netspec: Run, tmp_path: Path) -> None:
+    graph = load_graph("specs/lenet5.yaml")
+    weights = initialize(graph, 0)
+    weights["fc7.weight"] = np.full_like(weights["fc7.weight"], 3e38)  # finite, but its products overflow
+    file = save_weights(tmp_path / "large.safetensors", graph, weights)
+    code, out, err = netspec("eval", "specs/lenet5.yaml", "--weights", file, "--views", "1", "--json")
+    assert code == 1
+    assert "a defect of netspec" not in err
+    assert [row["loss"] for row in json.loads(out)["scores"]] == [None]

@@ -118,10 +118,10 @@ def test_the_table_is_this(study: Study, left: Path) -> None:
     assert note_lines(study, results) == [
         "trained in torch on there",
         "±: the standard deviation over seeds, of 0, 1, 2",
-        "epochs, seconds: of training until 50% training error was reached, and how many times wide's each of the two "
-        "is",
-        "slow is trained otherwise than wide: optimizer.learning_rate 1e-06, not 0.02",
-        "slow-seed1: failed, 1 epochs of 10 epochs, validation error 60.00%: the loss became NaN",
+        "epochs, seconds: of training until 50% training error was reached; times wide's: both, divided by those of "
+        "wide",
+        "the recipe of slow differs from wide's: optimizer.learning_rate 1e-06, not 0.02",
+        "slow-seed1: failed after 1 of 10 epochs, validation error 60.00%: the loss became NaN",
         "published, wide: nowhere",
         "published, slow: nowhere else",
     ]
