@@ -134,7 +134,7 @@ Examples:
   netspec data prepare ~/imagenet ~/imagenet-256 --side 256
   netspec data prepare cifar10/train.parquet cifar10-fast --validation cifar10/test.parquet
   netspec data prepare s3://bucket/flowers flowers --side 256 --holdout 0.2 --on-bad-sample skip
-  netspec data prepare cells cells-512 --side 512 --gray          cells/images, cells/masks
+  netspec data prepare cells cells-512 --side 512 --gray          # cells/images, cells/masks
 
 {SOURCES}""",
 )
