@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from netspec.training.study.results import MemberResult, RunResult, Spread
 
 Cells = Callable[["MemberResult"], str]
+ColumnGroup = list[tuple[Column, Cells]]  # columns, each with the function of its cells; shown if any cell has text
 
 
 def table_lines(study: Study, results: Sequence[MemberResult], width: int | None = None) -> list[str]:
@@ -25,15 +26,16 @@ def table_lines(study: Study, results: Sequence[MemberResult], width: int | None
         width: the most characters in a line; None for no limit.
     """
     title = f"{study.name}: {study.source}" if study.source else study.name
-    groups = [group for group in _columns(results) if any(cells(result) for _, cells in group for result in results)]
+    groups = [*_error_columns(results), *(_duration_columns(results) if study.target else ()), _claim_column()]
+    groups = [group for group in groups if any(cells(result) for _, cells in group for result in results)]
     columns = [column for group in groups for column in group]
     rows = [[cells(result) for _, cells in columns] for result in results]
     table = render_table([column for column, _ in columns], rows, width)
     return [title, "", *(line for lines in table for line in lines)]
 
 
-def _columns(results: Sequence[MemberResult]) -> Iterator[list[tuple[Column, Cells]]]:
-    """Yield groups of columns, each with the function of its cells. A group without any cell is left out later."""
+def _error_columns(results: Sequence[MemberResult]) -> Iterator[ColumnGroup]:
+    """Yield the columns of names, runs and errors, measured and published."""
     from netspec.training.study.results import against, published_against
 
     first = results[0]
@@ -52,12 +54,7 @@ def _columns(results: Sequence[MemberResult]) -> Iterator[list[tuple[Column, Cel
         figures = published_against(result.member, first.member)
         return _pair(figures.top1, figures.top5, "+")
 
-    def ratios(result: MemberResult) -> str:
-        measured = against(result, first)
-        values = (measured.epochs, measured.seconds) if result is not first else ()
-        return " / ".join(f"{ratio:.3g}" for ratio in values if ratio)
-
-    top5: list[tuple[Column, Cells]] = (
+    top5: ColumnGroup = (
         [(Column("top-5 error", right=True), lambda result: _percent(result.error_top5))] if has_top5 else []
     )
     yield [(Column("member"), lambda result: result.member.name), (Column("runs", right=True), _finished)]
@@ -68,9 +65,25 @@ def _columns(results: Sequence[MemberResult]) -> Iterator[list[tuple[Column, Cel
     ]
     yield [(Column(f"against {name}", right=True), difference), (Column("published", right=True), published_difference)]
     yield [(Column("best", right=True), lambda r: f"{r.best_error:.2%}" if r.best_error is not None else "")]
+
+
+def _duration_columns(results: Sequence[MemberResult]) -> Iterator[ColumnGroup]:
+    """Yield the columns of the epochs and seconds until the target of the study was reached."""
+    from netspec.training.study.results import against
+
+    first = results[0]
+
+    def ratios(result: MemberResult) -> str:
+        measured = against(result, first)
+        values = (measured.epochs, measured.seconds) if result is not first else ()
+        return " / ".join(f"{ratio:.3g}" for ratio in values if ratio)
+
     yield [(Column("epochs", right=True), _epochs), (Column("seconds", right=True), lambda r: _figure(r.seconds))]
-    yield [(Column(f"times {name}'s", right=True), ratios)]
-    yield [(Column("published", fold=True), lambda r: (r.member.published.claim or "") if r.member.published else "")]
+    yield [(Column(f"times {first.member.name}'s", right=True), ratios)]
+
+
+def _claim_column() -> ColumnGroup:
+    return [(Column("published", fold=True), lambda r: (r.member.published.claim or "") if r.member.published else "")]
 
 
 def _finished(result: MemberResult) -> str:

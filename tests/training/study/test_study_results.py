@@ -127,6 +127,13 @@ def test_the_table_is_this(study: Study, left: Path) -> None:
     ]
 
 
+def test_without_a_target_the_table_has_no_durations(study: Study, left: Path) -> None:
+    study = replace(study, target=None)
+    header, wide, slow = table_lines(study, measure(study, left))[2:]
+    assert "epochs" not in header
+    assert not any("epochs" in row for row in (wide, slow))
+
+
 def test_words_are_folded_where_a_terminal_is_narrow(study: Study, left: Path) -> None:
     results = measure(study, left)
     whole = table_lines(study, results)
