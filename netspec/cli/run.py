@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,11 +230,19 @@ def _print_image(title: str, scores: dict[str, Array], top: int, labels: list[st
 
 
 def _differences(scores: dict[str, Array]) -> dict[str, float]:
-    """Return the largest difference of each later backend from the first, as a share of the largest score."""
+    """Return the largest difference of each later backend from the first, as a share of the largest score.
+
+    It is NaN if the scores of either backend overflow.
+    """
+    import numpy as np
+
     from netspec.verify.compare import difference_of_largest
 
     (_, expected), *others = scores.items()
-    return {backend: difference_of_largest(values, expected) for backend, values in others}
+    return {
+        backend: difference_of_largest(values, expected) if np.isfinite((values, expected)).all() else math.nan
+        for backend, values in others
+    }
 
 
 def _label(index: int, labels: list[str] | None) -> str:

@@ -163,8 +163,10 @@ def _launcher() -> str:
 
 def _without_initial_options(arguments: list[str]) -> list[str]:
     """Return a command line without `--weights`, which a continued run does not take, and without `--resume`."""
-    kept: list[str] = []
-    for argument, previous in zip(arguments, ["", *arguments], strict=False):
-        if argument not in {"--resume", "--weights"} and previous != "--weights" and "--weights=" not in argument:
-            kept.append(argument)
-    return kept
+    return [
+        argument
+        for argument, previous in zip(arguments, ["", *arguments], strict=False)
+        if argument not in {"--resume", "--weights"}
+        and not argument.startswith("--weights=")
+        and previous != "--weights"
+    ]

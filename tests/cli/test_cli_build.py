@@ -12,6 +12,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from netspec.lowering import find_backend
+from netspec.spec import load_graph
+from netspec.weights import initialize, save_weights
 from tests.cli.conftest import process
 
 Run = Callable[..., tuple[int, str, str]]
@@ -171,6 +173,22 @@ def test_a_segmentation_network_is_an_error_before_an_image_is_read(
     code, out, err = netspec("run", spec if of_a_spec else tmp_path / "onnx" / "small.onnx", tmp_path / "absent.png")
     assert (code, out) == (2, "")
     assert err.startswith("error: small: its output fc has shape (4, 7, 6), expected a number a class\nhint: ")
+
+
+def test_outputs_that_overflow_are_printed_and_null_in_json(
+    netspec: Run, small: Path, tmp_path: Path, photograph: Path
+) -> None:
+    graph = load_graph(small)
+    weights = {name: np.full_like(array, 3e38) for name, array in initialize(graph, 0).items()}
+    file = save_weights(tmp_path / "large.safetensors", graph, weights)
+    arguments = ("run", small, photograph, "--weights", file, "--backends", "torch,onnx")
+    code, out, err = netspec(*arguments)
+    assert (code, err) == (0, "")
+    assert "largest difference from torch, of the largest output: onnx nan" in out
+    code, out, _ = netspec(*arguments, "--json")
+    (result,) = json.loads(out)
+    assert (code, result["differences"]) == (0, {"onnx": None})
+    assert result["top"][0]["outputs"] == {"torch": None, "onnx": None}
 
 
 def test_a_file_that_is_no_model_is_an_error(netspec: Run, photograph: Path) -> None:
