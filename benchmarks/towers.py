@@ -39,6 +39,7 @@ class Counter:
         received: dict[str, Callable[..., int]] = {
             "all_gather": lambda out, x, peers: x.nbytes * peers,
             "reduce_scatter": lambda out, shares, peers: out.nbytes * peers,
+            "all_to_all_single": lambda out, parts, peers: out.nbytes * (len(out) - 1) // len(out),
             "all_reduce": lambda x, _, peers: 2 * x.nbytes * peers // (peers + 1),
         }
         for name, size in received.items():

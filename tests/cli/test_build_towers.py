@@ -1,4 +1,4 @@
-"""`netspec build --parallel towers`: source that runs with torch alone, one process per device."""
+"""`netspec build --parallel towers`: source that runs with torch alone, a process a device."""
 
 import subprocess
 import sys
@@ -15,8 +15,8 @@ from tests.training.towers import SPEC
 
 Run = Callable[..., tuple[int, str, str]]
 
-# A user's script around the emitted source. It first makes imports of netspec fail.
-SCRIPT = """
+# What a user writes around the emitted source: it says first that netspec cannot be imported here.
+ALONE = """
 import sys
 sys.modules |= dict.fromkeys(("netspec", "netspec_torch", "netspec_keras", "netspec_onnx"))
 import numpy as np
@@ -30,11 +30,11 @@ dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank,
 model = SmallTower().eval()
 weights = load_file(f"{folder}/small_tower.{rank}.safetensors")
 native = {name.replace("running_variance", "running_var"): tensor for name, tensor in weights.items()}
-result = model.load_state_dict(native, strict=False)
-assert not result.unexpected_keys and all("num_batches" in key for key in result.missing_keys), result
+found = model.load_state_dict(native, strict=False)
+assert not found.unexpected_keys and all("num_batches" in key for key in found.missing_keys), found
 y = model(torch.from_numpy(np.load(f"{folder}/x.npy")))
 y.square().sum().backward()
-np.savez(f"{folder}/tower{rank}.npz", y=y.detach(), conv1=model.conv1.weight.grad, fc1=model.fc1.weight.grad)
+np.savez(f"{folder}/found{rank}.npz", y=y.detach(), conv1=model.conv1.weight.grad, fc1=model.fc1.weight.grad)
 dist.destroy_process_group()
 """
 
@@ -52,36 +52,36 @@ def test_the_source_of_a_tower_runs_without_netspec(netspec: Run, tmp_path: Path
     weights, torch = initialize(graph, 0), find_backend("torch")
     x = np.random.default_rng(0).standard_normal((3, 1, 8, 8), np.float32)
     np.save(out / "x.npy", x)
-    processes = [subprocess.Popen([sys.executable, "-c", SCRIPT, str(out), str(rank)]) for rank in range(2)]
+    processes = [subprocess.Popen([sys.executable, "-c", ALONE, str(out), str(rank)]) for rank in range(2)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
 
     whole = torch.load(torch.lower(graph), weights)
     y = whole.forward({"input": x})["fc3"]
     gradients = whole.gradients({"input": x}, {"fc3": 2 * y}).weights
     for rank in range(2):
-        arrays = np.load(out / f"tower{rank}.npz")
-        np.testing.assert_allclose(arrays["y"], y, atol=1e-6 * np.abs(y).max())
+        found = np.load(out / f"found{rank}.npz")
+        np.testing.assert_allclose(found["y"], y, atol=1e-6 * np.abs(y).max())
         for name in ("conv1", "fc1"):
             expected = np.split(gradients[f"{name}.weight"], 2)[rank]
-            np.testing.assert_allclose(arrays[name], expected, atol=1e-5 * np.abs(expected).max())
-        kept = load_file(out / f"small_tower.{rank}.safetensors")
-        np.testing.assert_array_equal(kept["fc1.weight"], np.split(weights["fc1.weight"], 2)[rank])
-        np.testing.assert_array_equal(kept["fc2.weight"], weights["fc2.weight"])  # 9 units: whole in each
+            np.testing.assert_allclose(found[name], expected, atol=1e-5 * np.abs(expected).max())
+        own = load_file(out / f"small_tower.{rank}.safetensors")
+        np.testing.assert_array_equal(own["fc1.weight"], np.split(weights["fc1.weight"], 2)[rank])
+        np.testing.assert_array_equal(own["fc2.weight"], weights["fc2.weight"])  # 9 units: whole in each
 
 
-def test_unsupported_combinations_with_towers_are_errors(netspec: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_built_in_towers_is_said(netspec: Run, tmp_path: Path) -> None:
     spec, out = tmp_path / "small.yaml", tmp_path / "out"
     spec.write_text(SPEC)
 
-    def error(*options: str) -> str:
+    def said(*options: str) -> str:
         code, _, err = netspec("build", spec, "--parallel", "towers", "--out", out, *options)
         assert code == 2
         assert not out.exists()
         return err
 
-    assert "one backend at a time" in error("--backend", "torch,keras")
-    assert "keeps each weight as it is" in error("--backend", "torch", "--optimize", "inference")
-    assert "keeps each weight as it is" in error("--backend", "torch", "--compile")
-    assert "the keras backend trains no network in towers" in error("--backend", "keras")
+    assert "one backend at a time" in said("--backend", "torch,keras")
+    assert "keeps each weight as it is" in said("--backend", "torch", "--optimize", "inference")
+    assert "keeps each weight as it is" in said("--backend", "torch", "--compile")
+    assert "the keras backend trains no network in towers" in said("--backend", "keras")
     spec.write_text(SPEC.replace("placement: {towers: 2}\n", ""))
-    assert "small has no placement" in error("--backend", "torch")
+    assert "small has no placement" in said("--backend", "torch")

@@ -11,7 +11,7 @@ from PIL import Image
 Run = Callable[..., tuple[int, str, str]]
 Spec = Callable[..., Path]
 
-MISSING = "error: the mean is that of the training set, which this spec does not hold\nhint: `netspec train` finds it"
+SAID = "error: the mean is that of the training set, which this spec does not hold\nhint: `netspec train` finds it"
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_photograph_needs_the_mean(netspec: Run, unresolved: Path, photograph:
     for model in (unresolved, tmp_path / "out" / "onnx" / "small.onnx"):
         code, out, err = netspec("run", model, photograph, photograph)
         assert (code, out) == (2, "")
-        assert err.startswith(MISSING)
+        assert err.startswith(SAID)
         assert err.count("error") == 1, "one error, not one for each image"
 
 

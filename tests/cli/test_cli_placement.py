@@ -29,22 +29,22 @@ def test_the_drawing_is_figure_2_in_80_columns(netspec: Run) -> None:
 
 def test_as_json(netspec: Run) -> None:
     code, out, _ = netspec("show", SPEC, "--placement", "--json")
-    (report,) = json.loads(out)
+    (found,) = json.loads(out)
     assert code == 0
-    assert (report["towers"], report["batch"]) == (2, 128)
-    assert report["totals"]["tower_weights"] / report["totals"]["weights"] <= 0.55
+    assert (found["towers"], found["batch"]) == (2, 128)
+    assert found["totals"]["tower_weights"] / found["totals"]["weights"] <= 0.55
     parts = ("layer_bytes", "output_bytes", "gradient_bytes")
-    assert report["totals"]["bytes"] == sum(report["totals"][part] for part in parts)
-    assert report["totals"]["bytes"] == sum(c["forward_bytes"] + c["backward_bytes"] for c in report["crossings"])
+    assert found["totals"]["bytes"] == sum(found["totals"][part] for part in parts)
+    assert found["totals"]["bytes"] == sum(c["forward_bytes"] + c["backward_bytes"] for c in found["crossings"])
 
 
-def test_a_spec_without_placement_is_an_error(netspec: Run) -> None:
+def test_a_spec_without_one_says_how_to_have_one(netspec: Run) -> None:
     code, _, err = netspec("show", "specs/lenet5.yaml", "--placement")
     assert code == 2
     assert "lenet5 has no placement" in err
 
 
-def test_placement_and_passes_exclude_each_other(netspec: Run) -> None:
+def test_one_picture_at_a_time(netspec: Run) -> None:
     code, _, err = netspec("show", SPEC, "--placement", "--passes")
     assert code == 2
     assert "--passes and --placement exclude each other" in err

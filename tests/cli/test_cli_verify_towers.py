@@ -26,23 +26,23 @@ def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> Non
     assert out.endswith("✓ small: torch in 2 towers is torch on one device, and trains as it does: 10 comparisons\n")
 
 
-def test_a_level_can_be_chosen(netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_far_it_goes_is_chosen(netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fork_towers(monkeypatch)
     code, out, _ = netspec("verify", small, *TOWERS, "--level", "forward", "--json")
     assert code == 0
     assert {row["level"] for row in json.loads(out)["comparisons"]} == {"forward"}
 
 
-def test_unsupported_combinations_with_towers_are_errors(netspec: Run, small: Path) -> None:
-    def error(*options: str) -> str:
+def test_what_cannot_be_had_in_towers_is_said(netspec: Run, small: Path) -> None:
+    def said(*options: str) -> str:
         code, out, err = netspec("verify", small, *options)
         assert (code, out) == (2, "")
         return err
 
-    assert "small has no placement" in error("--parallel", "towers")
-    assert "keras backend trains no network in towers" in error(*TOWERS, "--backends", "keras")
-    assert "one backend at a time" in error(*TOWERS, "--backends", "torch,keras")
-    assert "networks that train" in error(*TOWERS, "--optimize", "inference")
-    assert "--deep and --parallel towers exclude each other" in error(*TOWERS, "--deep")
-    assert "conv2 works in 2 groups" in error("--parallel", "towers", "--set", "placement.towers=4")
-    assert "`placement.towers` can" in error("--parallel", "towers", "--set", "layers.towers=4")
+    assert "small has no placement" in said("--parallel", "towers")
+    assert "keras backend trains no network in towers" in said(*TOWERS, "--backends", "keras")
+    assert "one backend at a time" in said(*TOWERS, "--backends", "torch,keras")
+    assert "networks that train" in said(*TOWERS, "--optimize", "inference")
+    assert "--deep and --parallel towers exclude each other" in said(*TOWERS, "--deep")
+    assert "conv2 works in 2 groups" in said("--parallel", "towers", "--set", "placement.towers=4")
+    assert "`placement.towers` can" in said("--parallel", "towers", "--set", "layers.towers=4")
