@@ -8,18 +8,18 @@ PIP    := $(RUN) pip install --quiet --disable-pip-version-check -c constraints.
 OUT    := build/alexnet
 PHOTO  ?= $(shell ls $(VENV)/lib/python3*/site-packages/sklearn/datasets/images/china.jpg)
 
-# A stamp for each set of extras: what is installed already is not installed again until its versions change.
+# A stamp file for each set of extras. A set is installed again only when its versions change.
 DEMO := $(VENV)/.demo-is-installed
 DEV  := $(VENV)/.dev-is-installed
 BENCH := $(VENV)/.bench-is-installed
 PEERS := $(VENV)/.peers-are-installed
-ROWS ?= # words in the names of the rows to measure, or of the models to compare; all without
+ROWS ?= # words that select the rows to measure or the models to compare; all if empty
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test peers peers-keep bench bench-keep clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(DEMO) ## Build AlexNet for PyTorch, Keras and ONNX, run it on a photograph in all three, and prove them equal
 	$(BIN)/netspec build specs/alexnet.yaml --backend all --out $(OUT)
@@ -32,21 +32,21 @@ test: $(DEV) ## Lint, check types and imports, and run all tests
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist worksteal # OpenMP's threads wait by spinning: two in each worker take ten times as long
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist worksteal # waiting OpenMP threads spin: two per worker take ten times as long
 
-peers: $(PEERS) ## Compare the zoo with the published networks, weights carried from their own code
+peers: $(PEERS) ## Compare the zoo with the networks of torchvision, timm and Keras, with the same random weights
 	$(RUN) pytest tests/peers $(if $(ROWS),-k "$(ROWS)")
 
-peers-keep: $(PEERS) ## The same, and keep the results in tests/peers/RESULTS.md
+peers-keep: $(PEERS) ## Do the same, and write the results to tests/peers/RESULTS.md
 	$(RUN) pytest tests/peers --keep $(if $(ROWS),-k "$(ROWS)")
 
-bench: $(BENCH) ## Measure, each figure as a ratio to a peer that takes its turn, beside the target and the last result
+bench: $(BENCH) ## Measure time and memory as ratios to hand-written peers, beside the targets and the last results
 	$(BIN)/python benchmarks/run.py $(ROWS)
 
-bench-keep: $(BENCH) ## The same, and keep the results in benchmarks/RESULTS.md
+bench-keep: $(BENCH) ## Do the same, and write the results to benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py $(ROWS) --keep
 
-clean: ## Remove what was built and cached, and .venv
+clean: ## Remove build results, caches and .venv
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find netspec backends tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,9 +1,9 @@
-"""What netspec itself costs as networks grow: chains of 10 to 1,000 layers, and of 4 to 64 channels.
+"""The time of each stage of netspec as networks grow: chains of 10 to 1,000 layers and of 4 to 64 channels.
 
-    python benchmarks/growth.py              a table, and where the time of the longest chain goes
-    python benchmarks/growth.py STAGE        the profile of that stage alone
+    python benchmarks/growth.py              prints a table, and profiles of the longest chain
+    python benchmarks/growth.py STAGE        prints the profile of one stage
 
-Twice as deep is to take twice as long. Width is the frameworks' own affair, but for what touches every weight.
+The time should be linear in the depth. It should hardly depend on the width, except in stages that touch every weight.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(*names: str) -> None:
     if names:
         profile(" ".join(names))
         return
-    print(f"{'ms for layers':18}" + "".join(f"{depth:>10,}" for depth in DEPTHS) + "   a layer in 1,000 : in 100")
+    print(f"{'ms for layers':18}" + "".join(f"{depth:>10,}" for depth in DEPTHS) + "   per layer, 1,000 : 100")
     for name in STAGES:
         times = [seconds(stage(name, depth), RUNS[depth]) for depth in DEPTHS]
         row = "".join(f"{1e3 * t:10.1f}" for t in times)
@@ -36,12 +36,12 @@ def main(*names: str) -> None:
         times = [seconds(stage(name, 100, width), 5) for width in WIDTHS]
         print(f"{name:18}" + "".join(f"{1e3 * t:10.1f}" for t in times), flush=True)
     for name in ("check", "lower to torch", "build in torch"):
-        print(f"\nwhere the time goes: {name}")
+        print(f"\nprofile: {name}")
         profile(name)
 
 
 def profile(name: str) -> None:
-    """The functions that take most of a stage of 1,000 layers, by their own time."""
+    """Print the functions that take most of the time of a stage with 1,000 layers."""
     action = stage(name, 1_000)
     action()
     profiler = cProfile.Profile()
@@ -51,10 +51,10 @@ def profile(name: str) -> None:
 
 
 def seconds(action: Callable[[], None], runs: int) -> float:
-    """The median, after a run that is not counted."""
+    """Return the median time of a call, after one warm-up call."""
     action()
     gc.collect()
-    gc.freeze()  # a process has one network: what the others hold is not to be walked for each
+    gc.freeze()  # later collections must not walk the networks of the stages before
     times = []
     for _ in range(runs):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What is compared: rows of two subjects that take turns, A B A B, so that a machine that slows down slows both."""
+"""Measures a row: two subjects in alternation, A B A B, so that a change of the machine's speed affects both."""
 
 from __future__ import annotations
 
@@ -11,61 +11,62 @@ from typing import Any, Literal
 import numpy as np
 from worker import Worker
 
-TOLERANCE = 1e-4  # of the largest, in float32: what is compared must be one function, or its time says nothing
+TOLERANCE = 1e-4  # largest difference in float32, as a share of the largest output
 
 
 @dataclass(frozen=True)
 class Row:
-    """A ratio to be measured.
+    """A ratio to measure: that of netspec to a peer.
 
     Attributes:
         name: what is measured.
         against: the peer, in words.
-        own, peer: `module:function` of `subjects/`.
-        target: the most that own / peer may be.
-        arguments: of both.
-        own_arguments, peer_arguments: of one.
-        pairs, calls: turns, and calls in each.
-        measure: seconds of a call, or peak MiB during one.
-        scale: what the ratio is multiplied by, where the two do not do the same amount of work.
-        same: whether both compute one function, which is then checked.
+        ours, peer: the two subjects, each `module:function` in `subjects/`.
+        target: the largest ratio ours / peer that is accepted.
+        arguments: keyword arguments of both subjects.
+        our_arguments, peer_arguments: keyword arguments of one.
+        pairs: how often each subject is measured.
+        calls: calls in each measurement.
+        quantity: seconds of a call, or peak memory during one.
+        scale: a factor of the ratio, for subjects that do different amounts of work.
+        same_outputs: whether to check first that both subjects compute the same outputs.
     """
 
     name: str
     against: str
-    own: str
+    ours: str
     peer: str
     target: float
     arguments: dict[str, Any] = field(default_factory=dict)
-    own_arguments: dict[str, Any] = field(default_factory=dict)
+    our_arguments: dict[str, Any] = field(default_factory=dict)
     peer_arguments: dict[str, Any] = field(default_factory=dict)
     pairs: int = 7
     calls: int = 1
-    measure: Literal["seconds", "memory"] = "seconds"
+    quantity: Literal["seconds", "memory"] = "seconds"
     scale: float = 1.0
-    same: bool = False
+    same_outputs: bool = False
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A row with its pairs, (peer, own)."""
+    """A row with its measurements, in pairs (peer, ours)."""
 
     row: Row
     pairs: tuple[tuple[float, float], ...]
 
     @property
     def ratios(self) -> list[float]:
-        """Own as a share of the peer's in the same pair, in ascending order."""
-        return sorted(self.row.scale * own / peer for peer, own in self.pairs)
+        """The ratio ours / peer of each pair, in ascending order."""
+        return sorted(self.row.scale * ours / peer for peer, ours in self.pairs)
 
     @property
     def ratio(self) -> float:
-        """The median."""
+        """The median ratio."""
         return statistics.median(self.ratios)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Between which the middle half of the pairs lie: the noise."""
+        """The first and the third quartile of the ratios, which bound their noise."""
         if len(self.ratios) < 2:
             return self.ratio, self.ratio
         low, _, high = statistics.quantiles(self.ratios, n=4, method="inclusive")
@@ -73,33 +74,35 @@ class Measured:
 
     @property
     def missed(self) -> bool:
-        """Whether three quarters of the pairs, and so more than the noise, are beyond the target."""
+        """Whether three quarters of the pairs exceed the target: more than noise explains."""
         return self.quartiles[0] > self.row.target
 
 
 def measure(row: Row) -> Measured:
-    """Both subjects in turn.
+    """Measure both subjects in alternation.
 
     Raises:
-        SystemExit: a subject failed, or the two are not one function.
+        SystemExit: a subject failed, or the outputs differ.
     """
     peer = Worker(row.peer, row.arguments | row.peer_arguments)
-    own = Worker(row.own, row.arguments | row.own_arguments)
+    ours = Worker(row.ours, row.arguments | row.our_arguments)
     try:
-        if row.same:
-            require_equal(row, peer, own)
-        if row.measure == "memory":
-            return Measured(row, tuple((peer.peak(), own.peak()) for _ in range(row.pairs)))
-        return Measured(row, tuple((peer.seconds(row.calls), own.seconds(row.calls)) for _ in range(row.pairs)))
+        if row.same_outputs:
+            require_same_outputs(row, peer, ours)
+        if row.quantity == "memory":
+            return Measured(row, tuple((peer.peak(), ours.peak()) for _ in range(row.pairs)))
+        return Measured(row, tuple((peer.seconds(row.calls), ours.seconds(row.calls)) for _ in range(row.pairs)))
     finally:
         peer.close()
-        own.close()
+        ours.close()
 
 
-def require_equal(row: Row, peer: Worker, own: Worker) -> None:
-    """SystemExit unless both outputs are the same to the tolerance."""
+def require_same_outputs(row: Row, peer: Worker, ours: Worker) -> None:
+    """Raise SystemExit unless the outputs of both subjects are equal to within the tolerance."""
     with tempfile.TemporaryDirectory() as folder:
-        expected, received = peer.output(Path(folder) / "peer.npy"), own.output(Path(folder) / "own.npy")
+        expected, received = peer.output(Path(folder) / "peer.npy"), ours.output(Path(folder) / "ours.npy")
+    if received.shape != expected.shape:
+        raise SystemExit(f"{row.name}: outputs have shape {received.shape}, those of the peer {expected.shape}")
     difference = float(np.abs(received - expected).max() / np.abs(expected).max())
-    if received.shape != expected.shape or not difference < TOLERANCE:
-        raise SystemExit(f"{row.name}: not one function: they differ by {difference:.1e} of the largest")
+    if not difference < TOLERANCE:
+        raise SystemExit(f"{row.name}: outputs differ from those of the peer by {difference:.1e} of the largest")

@@ -1,9 +1,10 @@
-"""The results that are kept in RESULTS.md: one table, which is read back to be compared with."""
+"""Reads and writes RESULTS.md: one table with the last result of each row."""
 
 from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -16,33 +17,34 @@ PACKAGES = ("torch", "tensorflow", "keras", "onnxruntime", "numpy")
 HEAD = ("measured", "against", "ratio", "middle half", "target", "met", "on")
 INTRODUCTION = """# What was measured
 
-Kept by `make bench-keep`, the last result of each row. A ratio is the median of the pairs: own time, or peak memory, as
-a share of the peer's in the same pair, the two in turn. Half of the pairs lie in the middle half. A ratio
-that is beyond its target by less than that is within noise. Machines differ: compare ratios of one.
+The last result of each row, written by `make bench-keep`. Netspec and a peer are measured in alternation, in pairs: a
+ratio is the time or peak memory of netspec divided by that of the peer in the same pair. The table has the median of
+the ratios and the range of their middle half. A ratio above its target is within noise if that range reaches the
+target. Machines differ: compare only ratios from the same machine.
 """
 
 
 def key(name: str, against: str) -> str:
-    """By which a row is found again."""
+    """Return the key that identifies a row in the table."""
     return f"{name} | {against}"
 
 
 def read(path: Path = PATH) -> dict[str, float]:
-    """The ratios of the last table; none where there is no file."""
+    """Return the ratios of the table by key; none if the file does not exist."""
     return {name: float(line.split(" | ")[2]) for name, line in _lines(path).items()}
 
 
-def write(measured: Sequence[Measured], path: Path = PATH) -> None:
-    """Put rows in the place of those of the same name; the others stay."""
+def write(results: Sequence[Measured], path: Path = PATH) -> None:
+    """Add rows to the table, in place of rows with the same key."""
     lines = _lines(path)
-    for each in measured:
-        lines[key(each.row.name, each.row.against)] = _line(each)
+    for result in results:
+        lines[key(result.row.name, result.row.against)] = _line(result)
     table = [f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}", *lines.values()]
     path.write_text("\n".join([INTRODUCTION, *table, ""]), encoding="utf-8")
 
 
 def _lines(path: Path) -> dict[str, str]:
-    """The rows of the table as they stand, by name and peer."""
+    """Return the lines of the table by key."""
     if not path.exists():
         return {}
     text = path.read_text(encoding="utf-8")
@@ -59,15 +61,13 @@ def _line(measured: Measured) -> str:
 
 
 def machine() -> str:
-    """The processor, as far as Linux tells, and how many of it."""
-    import os
-
-    names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    vectors = "AVX-512" if "avx512f" in flags else "AVX2" if " avx2" in flags else "no AVX2"
-    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores, {vectors}"
+    """Return the processor, the number of cores and the vector instructions, as Linux reports them."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = re.search(r"model name\s*:\s*(.+)", cpuinfo)
+    vectors = "AVX-512" if "avx512f" in cpuinfo else "AVX2" if " avx2" in cpuinfo else "no AVX2"
+    return f"{model[1] if model else platform.machine()}, {len(os.sched_getaffinity(0))} cores, {vectors}"
 
 
 def versions() -> str:
-    """Of what was measured with."""
+    """Return the versions of the packages that a result depends on."""
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)

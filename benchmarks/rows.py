@@ -1,4 +1,4 @@
-"""What is measured, against what, and what it is to come to: the targets of the project."""
+"""The rows of the benchmark: what is measured, against which peer, and with which target."""
 
 from __future__ import annotations
 
@@ -13,33 +13,32 @@ CORE = "import pydantic, yaml, numpy"
 
 
 def torch_steps() -> list[Row]:
-    """Training in PyTorch: time, and memory."""
-    own, peer = "torch_steps:own_training", "torch_steps:hand_training"
+    """Training steps in PyTorch: time and memory."""
+    ours, peer = "torch_steps:netspec_training", "torch_steps:hand_training"
     rows = []
     for batch, target, pairs in ((32, 0.60, 9), (128, 0.55, 5)):
         alexnet = {"network": "alexnet", "batch": batch}
         name = f"AlexNet, training step in PyTorch, batch {batch}"
         rows += [
-            Row(name, PLAIN, own, peer, target, alexnet, pairs=pairs),
-            Row(f"{name}: peak memory", PLAIN, own, peer, 0.85, alexnet, pairs=3, measure="memory"),
+            Row(name, PLAIN, ours, peer, target, alexnet, pairs=pairs),
+            Row(f"{name}: peak memory", PLAIN, ours, peer, 0.85, alexnet, pairs=3, quantity="memory"),
         ]
     alexnet = {"network": "alexnet", "batch": 32}
     name = "AlexNet, training step in PyTorch, batch 32"
+    no_lrn = {"network": "alexnet-no-lrn"}
     rows += [
-        Row(name, f"{PLAIN} without LRN", own, peer, 1.10, alexnet, peer_arguments={"norm": False}, pairs=9),
-        Row(
-            name, "its own without LRN", own, own, 1.10, alexnet, peer_arguments={"network": "alexnet-no-lrn"}, pairs=9
-        ),
+        Row(name, f"{PLAIN} without LRN", ours, peer, 1.10, alexnet, peer_arguments={"norm": False}, pairs=9),
+        Row(name, "itself without LRN", ours, ours, 1.10, alexnet, peer_arguments=no_lrn, pairs=9),
     ]
     for network, title in (("resnet", "ResNet-50"), ("mobilenet-v2", "MobileNet v2")):
         arguments = {"network": network, "batch": 8}
-        rows.append(Row(f"{title}, training step in PyTorch, batch 8", PLAIN, own, peer, 1.0, arguments))
+        rows.append(Row(f"{title}, training step in PyTorch, batch 8", PLAIN, ours, peer, 1.0, arguments))
     return rows
 
 
 def torch_inference() -> list[Row]:
-    """Inference in PyTorch, compiled."""
-    own, peer = "torch_steps:own_inference", "torch_steps:hand_inference"
+    """Compiled inference in PyTorch."""
+    ours, peer = "torch_steps:netspec_inference", "torch_steps:hand_inference"
     cases = (
         ("AlexNet", "alexnet", 32, 0.42, 1),
         ("AlexNet", "alexnet", 1, 0.55, 20),
@@ -50,29 +49,29 @@ def torch_inference() -> list[Row]:
         Row(
             f"{title}, inference in PyTorch, compiled, batch {batch}",
             f"{PLAIN}, eager",
-            own,
+            ours,
             peer,
             target,
             {"network": network, "batch": batch},
             pairs=9,
             calls=calls,
-            same=True,
+            same_outputs=True,
         )
         for title, network, batch, target, calls in cases
     ]
 
 
 def keras_steps() -> list[Row]:
-    """Training in Keras on TensorFlow."""
-    own, name, batch = "keras_steps:own_training", "AlexNet, training step in Keras, batch 32", {"batch": 32}
+    """Training steps in Keras on TensorFlow."""
+    ours, name, batch = "keras_steps:netspec_training", "AlexNet, training step in Keras, batch 32", {"batch": 32}
     return [
-        Row(name, "hand-written Keras, Conv2D(groups=2)", own, "keras_steps:hand_training", 0.36, batch, pairs=5),
-        Row(name, "a tf.function tuned by hand", own, "keras_steps:tuned_training", 1.03, batch, pairs=9),
+        Row(name, "hand-written Keras, Conv2D(groups=2)", ours, "keras_steps:hand_training", 0.36, batch, pairs=5),
+        Row(name, "a tf.function tuned by hand", ours, "keras_steps:tuned_training", 1.03, batch, pairs=9),
     ]
 
 
 def onnx_runs() -> list[Row]:
-    """ONNX Runtime."""
+    """Inference in ONNX Runtime."""
     cases = (
         ("AlexNet", "alexnet", 32, 0.75, 1),
         ("AlexNet", "alexnet", 8, 0.80, 4),
@@ -84,38 +83,38 @@ def onnx_runs() -> list[Row]:
         Row(
             f"{title}, ONNX Runtime, batch {batch}",
             EXPORTED,
-            "onnx_runs:own",
-            "onnx_runs:exported",
+            "onnx_runs:netspec_model",
+            "onnx_runs:exported_model",
             target,
             {"network": network, "batch": batch},
             pairs=9,
             calls=calls,
-            same=True,
+            same_outputs=True,
         )
         for title, network, batch, target, calls in cases
     ]
 
 
 def starts() -> list[Row]:
-    """What begins with a fresh Python."""
+    """Commands and the construction of a model, each in a fresh Python process."""
     core = {"peer_arguments": {"text": CORE}, "pairs": 25}
     command = "processes:command"
     return [
         Row(
             "AlexNet, built in PyTorch with its weights",
             f"{PLAIN}, initialised and loaded",
-            "processes:own_built",
-            "processes:hand_built",
+            "processes:netspec_model",
+            "processes:hand_written_model",
             0.10,
         ),
-        Row("netspec --help", CORE, command, "processes:code", 1.5, own_arguments={"arguments": ["--help"]}, **core),
+        Row("netspec --help", CORE, command, "processes:code", 1.5, our_arguments={"arguments": ["--help"]}, **core),
         Row(
             "netspec check specs/alexnet.yaml",
             CORE,
             command,
             "processes:code",
             1.5,
-            own_arguments={"arguments": ["check", "specs/alexnet.yaml"]},
+            our_arguments={"arguments": ["check", "specs/alexnet.yaml"]},
             **core,
         ),
         Row(
@@ -124,14 +123,14 @@ def starts() -> list[Row]:
             command,
             "processes:code",
             1.6,
-            own_arguments={"arguments": ["show", "specs/alexnet.yaml"]},
+            our_arguments={"arguments": ["show", "specs/alexnet.yaml"]},
             **core,
         ),
     ]
 
 
 def parts() -> list[Row]:
-    """What the steps are made of: single layers, the harness around a step, the input pipeline before it."""
+    """Parts of a training step: single layers, the training loop around a step, and the input pipeline."""
     emitted, peer = {"emitted": True}, {"emitted": False}
     layers = (
         ("torch_norm", "local response norm in PyTorch", "F.local_response_norm", 0.40),
@@ -145,23 +144,23 @@ def parts() -> list[Row]:
             f"layers:{function}",
             f"layers:{function}",
             target,
-            own_arguments=emitted,
+            our_arguments=emitted,
             peer_arguments=peer,
             pairs=9,
-            same=True,
+            same_outputs=True,
         )
         for function, title, against, target in layers
     ]
     loop = "a bare loop over the same module"
     return [
         *rows,
-        Row("AlexNet, steps under netspec train", loop, "harness:own", "harness:bare", 1.03, {"steps": 3}),
-        Row("input pipeline, an image", "decoding alone", "pipeline:own", "pipeline:decoding", 1.25),
+        Row("AlexNet, steps under netspec train", loop, "loops:netspec_loop", "loops:bare_loop", 1.03, {"steps": 3}),
+        Row("input pipeline, an image", "decoding alone", "pipeline:netspec_pipeline", "pipeline:decoding", 1.25),
     ]
 
 
 def growth() -> list[Row]:
-    """A layer of 1,000 is to cost what a layer of 100 does."""
+    """The time per layer in a network of 1,000 layers, against one of 100 layers: is a stage linear in the depth?"""
     return [
         Row(
             f"{name}, a layer of 1,000",
@@ -188,13 +187,11 @@ def growth() -> list[Row]:
 
 
 def absolute() -> list[Row]:
-    """What has a target in seconds, on whatever machine this is: the peer is a second."""
+    """Rows whose target is in seconds, on any machine: the peer is one second."""
     second = "a second"
-    shown = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "specs").glob("*.yaml"))
-    largest = (
-        ("DenseNet-201", "densenet", {"depth": 201}),
-        ("Swin-S", "swin", {"model": "s"}),
-    )  # in layers, in seconds
+    specs = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "specs").glob("*.yaml"))
+    # The network with the most layers, and the one that takes longest.
+    largest = (("DenseNet-201", "densenet", {"depth": 201}), ("Swin-S", "swin", {"model": "s"}))
     elaborations = [
         Row(
             f"elaborate {title}",
@@ -202,7 +199,7 @@ def absolute() -> list[Row]:
             "growth:elaboration",
             "clock:second",
             0.3,
-            own_arguments={"spec": spec, "settings": settings},
+            our_arguments={"spec": spec, "settings": settings},
         )
         for title, spec, settings in largest
     ]
@@ -214,7 +211,7 @@ def absolute() -> list[Row]:
             "processes:command",
             "clock:second",
             3.0,
-            own_arguments={"arguments": ["show", *shown]},
+            our_arguments={"arguments": ["show", *specs]},
             pairs=5,
         ),
     ]

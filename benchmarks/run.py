@@ -1,9 +1,9 @@
-"""The table of `make bench`: ratios of subjects that take turns, beside targets and the last results.
+"""Measures the rows of `rows.py` and prints a table of ratios, beside the targets and the last results (`make bench`).
 
     python benchmarks/run.py [WORD...] [--keep]
 
-measures the rows whose name has all of these words; `--keep` puts the results into RESULTS.md. Exits with 1 when a
-ratio misses its target by more than the noise of its pairs.
+Only rows whose name contains all of the words are measured. `--keep` writes the results to RESULTS.md. The exit code
+is 1 if a ratio misses its target by more than noise.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ def main(*arguments: str) -> int:
         print(line(measured[-1], last.get(results.key(row.name, row.against))), flush=True)
         if "--keep" in arguments:
             results.write(measured[-1:])
-    missed = [each for each in measured if each.missed]
-    print(f"\n{len(measured) - len(missed)} of {len(measured)} within their targets and the noise")
+    missed = sum(result.missed for result in measured)
+    print(f"\n{len(measured) - missed} of {len(measured)} meet their targets, or miss them by no more than noise")
     return 1 if missed else 0
 
 
 def line(measured: Measured, last: float | None) -> str:
-    """A row of the table."""
+    """Return a line of the table; an arrow beside the last result marks a change beyond noise."""
     low, high = measured.quartiles
     met = measured.ratio <= measured.row.target
-    word = "misses" if measured.missed else "meets" if met else "noise"
-    before = "" if last is None else f"{last:.3f}" + (" ↑" if low > last else " ↓" if high < last else "")
-    noise = f"{low:.3f} to {high:.3f}"
+    verdict = "misses" if measured.missed else "meets" if met else "noise"
+    previous = "" if last is None else f"{last:.3f}" + (" ↑" if low > last else " ↓" if high < last else "")
+    middle = f"{low:.3f} to {high:.3f}"
     return (
-        f"{word:9}{measured.ratio:7.3f}{measured.row.target:8.2f}  {noise:16}{before:>7}  "
+        f"{verdict:9}{measured.ratio:7.3f}{measured.row.target:8.2f}  {middle:16}{previous:>7}  "
         f"{measured.row.name}; {measured.row.against}"
     )
 

@@ -1,9 +1,9 @@
-"""A step in towers: bytes that each process receives, and its time in exchanges and in all else.
+"""Measures a training step in towers: the bytes that a process receives, and its time in and outside of exchanges.
 
     torchrun --nproc-per-node 2 benchmarks/towers.py specs/alexnet.yaml --batch 32
 
-Bytes are counted where the exchanges are made, and stand beside those that the placement states. A time in exchanges
-has the wait for the slowest process in it.
+The bytes are counted in the calls of torch.distributed, and printed beside those that the placement derives. The time
+of an exchange includes the wait for the slowest process.
 """
 
 from __future__ import annotations
@@ -25,30 +25,36 @@ from netspec.lowering import Batch, TrainerSettings
 from netspec.spec import elaborate, read_spec
 from netspec.weights import initialize
 
+WARM_UP = 2  # steps that are not counted
+
 
 class Counter:
-    """Wraps the exchanges of torch.distributed: seconds in them, and bytes received by a ring's count."""
+    """Wraps the collectives of torch.distributed to count the seconds in them and the bytes received.
+
+    The bytes are those of ring algorithms.
+    """
 
     def __init__(self) -> None:
         self.seconds, self.bytes = 0.0, 0
-        wrapped: dict[str, Callable[..., int]] = {
-            "all_gather": lambda out, x, others: x.nbytes * others,
-            "reduce_scatter": lambda own, shares, others: own.nbytes * others,
-            "all_reduce": lambda x, _, others: 2 * x.nbytes * others // (others + 1),
+        received: dict[str, Callable[..., int]] = {
+            "all_gather": lambda out, x, peers: x.nbytes * peers,
+            "reduce_scatter": lambda out, shares, peers: out.nbytes * peers,
+            "all_to_all_single": lambda out, parts, peers: out.nbytes * (len(out) - 1) // len(out),
+            "all_reduce": lambda x, _, peers: 2 * x.nbytes * peers // (peers + 1),
         }
-        for name, size in wrapped.items():
-            setattr(distributed, name, self._timed(getattr(distributed, name), size))
+        for name, size in received.items():
+            setattr(distributed, name, self._counted(getattr(distributed, name), size))
 
-    def _timed(self, exchange: Callable[..., Any], size: Callable[..., int]) -> Callable[..., Any]:
-        def timed(first: Tensor, second: Any = None, *args: Any, group: Any = None, **options: Any) -> Any:
-            given = (first,) if second is None else (first, second, *args)
-            began = time.perf_counter()
-            result = exchange(*given, group=group, **options)
-            self.seconds += time.perf_counter() - began
+    def _counted(self, collective: Callable[..., Any], size: Callable[..., int]) -> Callable[..., Any]:
+        def counted(first: Tensor, second: Any = None, *args: Any, group: Any = None, **options: Any) -> Any:
+            tensors = (first,) if second is None else (first, second, *args)
+            start = time.perf_counter()
+            result = collective(*tensors, group=group, **options)
+            self.seconds += time.perf_counter() - start
             self.bytes += size(first, second, distributed.get_world_size(group) - 1)
             return result
 
-        return timed
+        return counted
 
 
 def main() -> None:
@@ -63,23 +69,23 @@ def main() -> None:
     assert spec.training is not None, "the spec has no recipe"
     graph, towers = elaborate(spec), spec.placement.towers
     channels, height, width = graph.inputs[0].type.features
-    plain = Normalization(np.zeros((channels, 1, 1), np.float32), np.ones((channels, 1, 1), np.float32))
-    settings = TrainerSettings(spec.training, plain, "cpu", towers=towers)
+    identity = Normalization(np.zeros((channels, 1, 1), np.float32), np.ones((channels, 1, 1), np.float32))
+    settings = TrainerSettings(spec.training, identity, "cpu", towers=towers)
     trainer = BACKEND.trainer(graph, initialize(graph, 0), settings)
     random, batch = np.random.default_rng(trainer.rank), arguments.batch
     images = random.integers(0, 256, (batch, height, width, channels), dtype=np.uint8)
     samples = Batch(images, random.integers(0, graph.type_of(graph.outputs[0]).features[0], batch), np.arange(batch))
     counter, steps = Counter(), []
-    for step in range(arguments.steps + 2):
+    for step in range(arguments.steps + WARM_UP):
         counter.seconds, counter.bytes = 0.0, 0
-        began = time.perf_counter()
+        start = time.perf_counter()
         trainer.step([samples], 1e-4, batch * trainer.world, step)
-        steps.append((time.perf_counter() - began, counter.seconds))
-    whole, exchanged = (statistics.median(values) for values in zip(*steps[2:], strict=True))
+        steps.append((time.perf_counter() - start, counter.seconds))
+    total, exchanges = (statistics.median(times) for times in zip(*steps[WARM_UP:], strict=True))
     if trainer.leads:
         placement = place(graph, towers)
         print(f"{graph.name}, batch {batch}, {trainer.processes} processes of one thread, {towers} towers")
-        print(f"step {whole:.3f} s, of it in exchanges {exchanged:.3f} s, in all else {whole - exchanged:.3f} s")
+        print(f"step {total:.3f} s: {exchanges:.3f} s in exchanges, {total - exchanges:.3f} s outside of them")
         print(f"received in a step: {counter.bytes:,} bytes; by the placement {placement.moved(batch):,}")
     trainer.close()
 

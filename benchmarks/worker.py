@@ -1,12 +1,14 @@
-"""A subject in a process of its own, which takes its turn when it is told to.
+"""Runs a subject in its own process and measures it on request.
 
-Two processes keep what one would mix up: threads, allocators, peak memory. Only one of them works at a time.
+Separate processes keep threads, allocators and peak memory of two subjects apart. Only one of them works at a time.
 
     python benchmarks/worker.py MODULE:FUNCTION ARGUMENTS
 
-makes the subject `subjects.MODULE.FUNCTION(**ARGUMENTS)`, ARGUMENTS being JSON, and answers lines of stdin: `time N`
-with the seconds of a call, the mean of N after one that is not counted; `peak` with the most MiB that the process
-holds during a call; `output PATH` by writing there what the subject computes, as an array.
+creates the subject `subjects.MODULE.FUNCTION(**ARGUMENTS)`, where ARGUMENTS is JSON, and answers requests on stdin:
+
+    time N         the seconds of a call: the mean of N calls, after a warm-up call if N > 1
+    peak           the peak memory of the process during a call, in MiB
+    output PATH    writes the array that the subject computes to PATH
 """
 
 from __future__ import annotations
@@ -28,26 +30,26 @@ HERE = Path(__file__).parent
 
 
 class Worker:
-    """The parent's end of a subject's process."""
+    """The process of a subject, as its parent sees it."""
 
     def __init__(self, subject: str, arguments: dict[str, Any]) -> None:
         command = [sys.executable, str(HERE / "worker.py"), subject, json.dumps(arguments)]
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 # shown if the process fails, which greets in it
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 # printed only if the process fails
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors, text=True)
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._stderr, text=True)
         self._name = f"{subject} {arguments}"
         self._read()
 
     def seconds(self, calls: int) -> float:
-        """Of one call, the mean of several."""
+        """Return the mean time of a call."""
         return float(self._ask(f"time {calls}"))
 
     def peak(self) -> float:
-        """The most memory that the process holds during a call. Units: MiB."""
+        """Return the peak memory of the process during a call. Units: MiB."""
         return float(self._ask("peak"))
 
     def output(self, path: Path) -> NDArray[Any]:
-        """What the subject computes."""
+        """Return the array that the subject computes, by way of a file."""
         self._ask(f"output {path}")
         array: NDArray[Any] = np.load(path)
         return array
@@ -57,23 +59,23 @@ class Worker:
         self._process.terminate()
         self._process.wait()
 
-    def _ask(self, line: str) -> str:
+    def _ask(self, request: str) -> str:
         assert self._process.stdin is not None
-        print(line, file=self._process.stdin, flush=True)
+        print(request, file=self._process.stdin, flush=True)
         return self._read()
 
     def _read(self) -> str:
         assert self._process.stdout is not None
-        for line in self._process.stdout:  # whatever a framework prints besides is passed over
+        for line in self._process.stdout:  # frameworks may print other lines
             if line.startswith("answer "):
                 return line.removeprefix("answer ").strip()
         code = self._process.wait()
-        self._errors.seek(0)
-        raise SystemExit(f"{self._errors.read()}\n{self._name}: its process ended with {code}")
+        self._stderr.seek(0)
+        raise SystemExit(f"{self._stderr.read()}\n{self._name}: its process ended with {code}")
 
 
 def serve(subject: Callable[[], float | None]) -> None:
-    """Answer lines until there are no more."""
+    """Answer the requests on stdin until it is closed."""
     subject()
     print("answer ready", flush=True)
     for line in sys.stdin:
@@ -84,7 +86,7 @@ def serve(subject: Callable[[], float | None]) -> None:
             case "peak":
                 answer = str(peak(subject))
             case "output":
-                np.save(argument, subject.output())  # type: ignore[attr-defined] # those that are compared have one
+                np.save(argument, subject.output())  # type: ignore[attr-defined] # subjects of `same_outputs` rows
                 answer = argument
             case _:
                 raise SystemExit(f"expected time, peak or output, received {line!r}")
@@ -92,23 +94,23 @@ def serve(subject: Callable[[], float | None]) -> None:
 
 
 def mean_seconds(subject: Callable[[], float | None], calls: int) -> float:
-    """Of one call; a subject that takes its own time returns it."""
+    """Return the mean time of a call; a subject may return a time that it has measured itself."""
     if calls > 1:
         subject()
     times = []
     for _ in range(calls):
         start = time.perf_counter()
-        own = subject()
-        times.append(time.perf_counter() - start if own is None else own)
+        measured = subject()
+        times.append(time.perf_counter() - start if measured is None else measured)
     return sum(times) / calls
 
 
 def peak(subject: Callable[[], object]) -> float:
-    """The most memory that this process holds during a call, as Linux counts it. Units: MiB."""
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+    """Return the peak resident memory of this process during a call, from /proc. Units: MiB."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     subject()
-    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    (peak_line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(peak_line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Networks as an engineer writes them by hand, plainly and well: what emitted code is measured against."""
+"""Networks written by hand, plainly and well: the peers of the emitted code."""

@@ -1,4 +1,4 @@
-"""AlexNet by hand in Keras, and as a tuned function of TensorFlow: the function of `specs/alexnet.yaml`."""
+"""AlexNet by hand in Keras, and tuned by hand in TensorFlow. Both compute the function of `specs/alexnet.yaml`."""
 
 from collections.abc import Callable
 
@@ -18,14 +18,14 @@ class TowerNorm(layers.Layer):
 
 
 class HalvingDropout(layers.Layer):
-    """Dropout as in 2012: halved at inference, not doubled in training."""
+    """Dropout as in 2012: outputs are halved at inference, not doubled in training."""
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         return 0.5 * tf.nn.dropout(x, 0.5) if training else 0.5 * x
 
 
 def alexnet(classes: int = 1000) -> keras.Model:
-    """With what Keras has: `Conv2D(groups=2)`. Shapes: (N, 224, 224, 3) to (N, classes)."""
+    """Return the model with layers of Keras, such as `Conv2D(groups=2)`. Shapes: (N, 224, 224, 3) to (N, classes)."""
     image = keras.Input((224, 224, 3))
     x = layers.ZeroPadding2D(((0, 3), (0, 3)))(image)
     x = layers.Conv2D(96, 11, strides=4, activation="relu", name="conv1")(x)
@@ -42,7 +42,7 @@ def alexnet(classes: int = 1000) -> keras.Model:
 
 
 def tuned_alexnet(variables: dict[str, tf.Variable]) -> Callable[[tf.Tensor, bool], tf.Tensor]:
-    """The forward pass in TensorFlow's own functions, convolutions in groups split by hand.
+    """Return the forward pass in functions of TensorFlow, with grouped convolutions split by hand.
 
     Args:
         variables: `conv1/kernel`, `conv1/bias`, … in TensorFlow's layout.

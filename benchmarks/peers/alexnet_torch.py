@@ -1,4 +1,4 @@
-"""AlexNet by hand in PyTorch, with what PyTorch has: the function of `specs/alexnet.yaml`."""
+"""AlexNet by hand, with layers of PyTorch: the function of `specs/alexnet.yaml`."""
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +9,8 @@ class AlexNet(nn.Module):
     """Krizhevsky, Sutskever & Hinton 2012. Shapes: x (N, 3, 224, 224) to (N, classes).
 
     Args:
-        classes: of the last layer.
-        norm: False leaves local response normalization out: a wrong function, and the floor for its time.
+        classes: the units of the last layer.
+        norm: whether to normalize. Without it the function is wrong, and its time is a lower bound.
     """
 
     def __init__(self, classes: int = 1000, norm: bool = True) -> None:
@@ -39,12 +39,12 @@ class AlexNet(nn.Module):
         return self.fc8(x)
 
     def normalize(self, x: Tensor) -> Tensor:
-        """Within each tower's channels; PyTorch's alpha is of a mean over 5."""
+        """Normalize within the channels of each tower. PyTorch divides alpha by the size, here 5."""
         if not self.norm:
             return x
         towers = x.view(2 * x.shape[0], x.shape[1] // 2, *x.shape[2:])
         return F.local_response_norm(towers, size=5, alpha=5e-4, beta=0.75, k=2.0).view(x.shape)
 
     def dropout(self, x: Tensor) -> Tensor:
-        """As in 2012: halved at inference, not doubled in training."""
+        """Apply dropout as in 2012: outputs are halved at inference, not doubled in training."""
         return 0.5 * F.dropout(x, 0.5, self.training)

@@ -2,12 +2,12 @@
 
 from torch import Tensor, nn
 
-# Expansion, channels, blocks, stride of the first: table 2 of the paper.
+# Expansion, channels, number of blocks, and stride of the first block: table 2 of the paper.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
 def conv_bn_relu(channels: int, filters: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """A convolution that keeps the size at stride 1, batch normalization, ReLU6."""
+    """Return a padded convolution, batch normalization and ReLU6. At stride 1 the size stays."""
     return nn.Sequential(
         nn.Conv2d(channels, filters, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(filters),
@@ -16,7 +16,7 @@ def conv_bn_relu(channels: int, filters: int, kernel: int, stride: int = 1, grou
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, project; the input is added where the shape stays."""
+    """Expansion, depthwise convolution and projection, with a shortcut if the shape stays."""
 
     def __init__(self, channels: int, filters: int, stride: int, expansion: int) -> None:
         super().__init__()

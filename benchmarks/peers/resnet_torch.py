@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions around which the input goes, projected where its shape changes."""
+    """1x1, 3x3 and 1x1 convolutions with a shortcut, which is projected if the shape changes."""
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()

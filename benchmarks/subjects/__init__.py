@@ -1,1 +1,1 @@
-"""What rows compare, each made by a function: a peer's or one's own, ready to be called."""
+"""The subjects of the rows: each function prepares a workload and returns a callable that runs it once."""

@@ -1,4 +1,4 @@
-"""What has a target in seconds is measured against: a second, which takes none to measure."""
+"""The peer of rows whose target is in seconds."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Callable
 
 
 def second() -> Callable[[], float]:
-    """A peer of one second, so that the ratio to it is own seconds."""
+    """Return a subject that reports one second without waiting, so that ratios to it are seconds."""
     return lambda: 1.0

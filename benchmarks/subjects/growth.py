@@ -1,4 +1,4 @@
-"""Stages of netspec on chains of any depth and width: residual blocks, so that values are read twice."""
+"""Stages of netspec on chains of residual blocks of any depth and width. Some values of a chain have two readers."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ BLOCK = (
     "{{op: conv2d, filters: {width}, kernel_size: 3, padding: 1, bias: false}}",
     "{{op: batch_norm}}",
     "{{op: relu}}",
-    "{{op: add, inputs: [layer{before}, layer{beginning}]}}",
+    "{{op: add, inputs: [layer{previous}, layer{shortcut}]}}",
 )
 
 
 def chain(layers: int, width: int) -> str:
-    """A residual chain as YAML: convolutions, normalizations, sums with what came three layers before, a classifier."""
+    """Return the YAML of a chain: residual blocks of convolution, normalization, ReLU and sum, then a classifier."""
     lines = ["name: chain", f"input: {{shape: [{width}, 8, 8]}}", "layers:"]
-    for i, text in enumerate(islice(cycle(BLOCK), layers - 2)):
-        line = text.format(width=width, before=i - 1, beginning=max(0, i - 4))
-        lines.append(f"  layer{i}: {line}")
+    for i, template in enumerate(islice(cycle(BLOCK), layers - 2)):
+        layer = template.format(width=width, previous=i - 1, shortcut=max(0, i - 4))
+        lines.append(f"  layer{i}: {layer}")
     return "\n".join([*lines, "  pool: {op: global_avg_pool2d}", "  fc: {op: dense, units: 10}", ""])
 
 
 def elaboration(spec: str, settings: dict[str, object]) -> Callable[[], None]:
-    """From what a file of `specs/` says to its graph."""
-    read = read_spec(SPECS / f"{spec}.yaml", settings)
+    """Elaborate a spec of `specs/` that has been read and validated before."""
+    model = read_spec(SPECS / f"{spec}.yaml", settings)
 
     def run() -> None:
-        elaborate(read)
+        elaborate(model)
 
     return run
 
 
 def stage(name: str, layers: int, width: int = 4) -> Callable[[], None]:
-    """A stage of a chain, on the result of the one before."""
+    """Run one of the `STAGES` on a chain; the stages before it have run already."""
     folder = tempfile.TemporaryDirectory()
-    atexit.register(folder.cleanup)  # and so it stays as long as the process
+    atexit.register(folder.cleanup)  # keeps the folder until the process ends
     path = Path(folder.name) / f"chain{layers}.yaml"
     path.write_text(chain(layers, width), encoding="utf-8")
     action = _action(name, path)
@@ -74,8 +74,8 @@ def _action(name: str, path: Path) -> Callable[[], object]:
         recipe = Recipe(batch_size=2, epochs=1, optimizer=Sgd(name="sgd", learning_rate=1e-6, momentum=0.9))
         trainer = at_level(backend, "training").trainer(graph, initialize(graph), TrainerSettings(recipe, None, "cpu"))
         x = np.random.default_rng(0).standard_normal(graph.inputs[0].type.concrete(2), np.float32)
-        given = [Batch(x, np.zeros(2, np.int64), np.arange(2))]
-        return lambda: trainer.step(given, 1e-6, 2, 0)
+        batches = [Batch(x, np.zeros(2, np.int64), np.arange(2))]
+        return lambda: trainer.step(batches, 1e-6, 2, 0)
     weights = initialize(graph)
     return {
         "read and validate": lambda: read_spec(path),

@@ -1,4 +1,4 @@
-"""Training in Keras on TensorFlow, by hand and emitted."""
+"""Training steps of AlexNet in Keras on TensorFlow: by hand, tuned by hand, and by netspec."""
 
 from __future__ import annotations
 
@@ -21,27 +21,31 @@ from subjects.torch_steps import RULE
 
 
 def hand_training(batch: int) -> Callable[[], None]:
-    """`train_on_batch` of a compiled model."""
+    """A call of `train_on_batch` of a compiled model."""
     model = alexnet()
     rate, momentum = RULE["learning_rate"], RULE["momentum"]
     model.compile(keras.optimizers.SGD(rate, momentum), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     x, labels = _images(batch), np.zeros(batch, np.int64)
-    return lambda: model.train_on_batch(x, labels) and None
+
+    def step() -> None:
+        model.train_on_batch(x, labels)
+
+    return step
 
 
 def tuned_training(batch: int) -> Callable[[], None]:
-    """A `tf.function` over TensorFlow's own operations and its fused update, decay included."""
-    made = {f"{layer.name}/{v.name}": tf.Variable(v.value) for layer in alexnet().layers for v in layer.weights}
-    velocities = {name: tf.Variable(tf.zeros_like(variable)) for name, variable in made.items()}
-    forward = tuned_alexnet(made)
-    variables = list(made.values())
+    """A `tf.function` over operations of TensorFlow and its fused momentum update, with weight decay."""
+    weights = {f"{layer.name}/{v.name}": tf.Variable(v.value) for layer in alexnet().layers for v in layer.weights}
+    velocities = {name: tf.Variable(tf.zeros_like(variable)) for name, variable in weights.items()}
+    forward = tuned_alexnet(weights)
+    variables = list(weights.values())
 
     @tf.function
     def step(x: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, forward(x, True))
             loss = tf.reduce_mean(losses)
-        for (name, variable), gradient in zip(made.items(), tape.gradient(loss, variables), strict=True):
+        for (name, variable), gradient in zip(weights.items(), tape.gradient(loss, variables), strict=True):
             tf.raw_ops.ResourceApplyMomentum(
                 var=variable.handle,
                 accum=velocities[name].handle,
@@ -52,17 +56,25 @@ def tuned_training(batch: int) -> Callable[[], None]:
         return loss
 
     x, labels = tf.constant(_images(batch)), tf.zeros(batch, tf.int64)
-    return lambda: float(step(x, labels)) and None
+
+    def step_and_read_loss() -> None:
+        step(x, labels).numpy()
+
+    return step_and_read_loss
 
 
-def own_training(batch: int) -> Callable[[], None]:
-    """A step of the trainer of `netspec train`."""
+def netspec_training(batch: int) -> Callable[[], None]:
+    """A step of the trainer that `netspec train` uses."""
     spec = load("alexnet")
     recipe = Recipe(batch_size=batch, epochs=1, optimizer=Sgd(name="sgd", form="torch", **RULE))
     backend = at_level(find_backend("keras"), "training")
     trainer = backend.trainer(training_graph(spec.graph), weights_of(spec), TrainerSettings(recipe, None, "cpu"))
-    given = [Batch(pixels(spec, batch), np.zeros(batch, np.int64), np.arange(batch))]
-    return lambda: trainer.step(given, RULE["learning_rate"], batch, 0) and None
+    batches = [Batch(pixels(spec, batch), np.zeros(batch, np.int64), np.arange(batch))]
+
+    def step() -> None:
+        trainer.step(batches, RULE["learning_rate"], batch, 0)
+
+    return step
 
 
 def _images(batch: int) -> Any:

@@ -1,4 +1,4 @@
-"""Layers of one's own beside those that the frameworks have, on AlexNet's shapes, forward and backward, float32."""
+"""Single layers of netspec and of the frameworks: forward and backward, in float32, on shapes of AlexNet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONVOLUTION = Conv2d(filters=256, kernel_size=both(5), padding=padding_of((2, 2,
 
 
 class Derivative:
-    """Called, the derivatives of a sum; `output` is what is summed."""
+    """A subject that computes the gradient of the sum of a layer's output; `output` returns the layer's output."""
 
     def __init__(self, step: Callable[[], object], forward: Callable[[], Any]) -> None:
         self._step, self._forward = step, forward
@@ -38,43 +38,44 @@ class Derivative:
 
 
 def torch_norm(*, emitted: bool) -> Derivative:
-    """The emitted layer, or `F.local_response_norm`."""
+    """Local response normalization: the emitted layer, or `F.local_response_norm`."""
     import torch
     from torch.nn import functional
 
     x = torch.from_numpy(_pixels(MAP)).requires_grad_()
     ones = torch.ones(x.shape)
-    own = _native("torch", NORM, MAP)
+    layer = _emitted_layer("torch", NORM, MAP)
+    alpha = NORM.alpha * NORM.size  # PyTorch divides alpha by the size
 
     def forward() -> Any:
         if emitted:
-            return own(x)  # PyTorch's alpha is of the mean
-        return functional.local_response_norm(x, NORM.size, alpha=NORM.alpha * NORM.size, beta=NORM.beta, k=NORM.k)
+            return layer(x)
+        return functional.local_response_norm(x, NORM.size, alpha=alpha, beta=NORM.beta, k=NORM.k)
 
     return Derivative(lambda: torch.autograd.grad(forward(), x, ones), lambda: forward().detach())
 
 
 def keras_norm(*, emitted: bool) -> Derivative:
-    """The emitted layer, or `tf.nn.local_response_normalization`."""
+    """Local response normalization: the emitted layer, or `tf.nn.local_response_normalization`."""
     import tensorflow as tf
 
-    own = _native("keras", NORM, MAP)
+    layer = _emitted_layer("keras", NORM, MAP)
 
     def peer(x: Any) -> Any:
         return tf.nn.local_response_normalization(x, NORM.size // 2, bias=NORM.k, alpha=NORM.alpha, beta=NORM.beta)
 
-    return _tensorflow(own if emitted else peer, MAP)
+    return _tensorflow(layer if emitted else peer, MAP)
 
 
 def keras_convolution(*, emitted: bool) -> Derivative:
-    """The emitted layer, or `Conv2D(groups=2)`."""
+    """Grouped convolution: the emitted layer, or `Conv2D(groups=2)`."""
     import keras
 
-    own = _native("keras", CONVOLUTION, CONVOLUTION_MAP)
+    layer = _emitted_layer("keras", CONVOLUTION, CONVOLUTION_MAP)
     value = keras.Input((*CONVOLUTION_MAP[1:], CONVOLUTION_MAP[0]))
     peer = keras.Model(value, keras.layers.Conv2D(256, 5, padding="same", groups=2)(value))
-    peer.set_weights(own.get_weights())
-    return _tensorflow(own if emitted else peer, CONVOLUTION_MAP)
+    peer.set_weights(layer.get_weights())
+    return _tensorflow(layer if emitted else peer, CONVOLUTION_MAP)
 
 
 def _tensorflow(model: Callable[[Any], Any], shape: tuple[int, ...]) -> Derivative:
@@ -90,10 +91,10 @@ def _tensorflow(model: Callable[[Any], Any], shape: tuple[int, ...]) -> Derivati
             total = tf.reduce_sum(model(x))
         return tape.gradient(total, watched)
 
-    return Derivative(lambda: [part.numpy() for part in step()], lambda: model(x))
+    return Derivative(lambda: [gradient.numpy() for gradient in step()], lambda: model(x))
 
 
-def _native(backend: str, op: LocalResponseNorm | Conv2d, shape: tuple[int, ...]) -> Any:
+def _emitted_layer(backend: str, op: LocalResponseNorm | Conv2d, shape: tuple[int, ...]) -> Any:
     value = Input("map", TensorType.of(*shape))
     graph = Graph("one", (value,), (make_node("op", op, [value]),), ("op",))
     target = find_backend(backend)

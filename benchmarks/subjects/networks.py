@@ -1,4 +1,4 @@
-"""The networks that are measured: a spec, the model written by hand, and weights that both take."""
+"""The measured networks: the spec, the model written by hand, and weights and inputs for both."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ SPECS = Path(__file__).parents[2] / "specs"
 
 
 def load(name: str) -> netspec.Network:
-    """The spec of a network. `resnet` is ResNet-50 unless `--set` says otherwise."""
+    """Return the network of a spec with its default parameters; `resnet` is ResNet-50."""
     return netspec.load(SPECS / f"{name}.yaml")
 
 
 def weights_of(network: netspec.Network) -> dict[str, NDArray[np.float32]]:
-    """He-scaled: at the scale at which networks live, no value is denormal, and a comparison of outputs means much."""
+    """Return He-scaled weights: activations keep their scale, so that no value is denormal and outputs can differ."""
     return {name: np.asarray(array, np.float32) for name, array in check_weights_of(network.graph, 0).items()}
 
 
 def pixels(network: netspec.Network, batch: int) -> NDArray[np.float32]:
-    """What stands for normalized photographs. Shapes: (N, C, H, W)."""
+    """Return noise at the scale of normalized photographs. Shapes: (N, C, H, W)."""
     shape = network.graph.inputs[0].type.concrete(batch)
     return np.random.default_rng(0).standard_normal(shape, np.float32) * np.float32(60)
 
 
 def hand_written(name: str, weights: dict[str, NDArray[np.float32]], **arguments: Any) -> Any:
-    """The model of `peers/`, with the spec's weights in the order in which both declare them."""
+    """Return the model of `peers/` with the weights of the spec, matched by their order of declaration."""
     import torch
     from peers.alexnet_torch import AlexNet
     from peers.mobilenet_torch import MobileNetV2
@@ -39,7 +39,6 @@ def hand_written(name: str, weights: dict[str, NDArray[np.float32]], **arguments
 
     model = {"alexnet": AlexNet, "resnet": ResNet50, "mobilenet-v2": MobileNetV2}[name](**arguments)
     state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = dict(zip(state, weights.values(), strict=True))
-    for key, tensor in state.items():
-        tensor.copy_(torch.from_numpy(given[key]))
+    for tensor, array in zip(state.values(), weights.values(), strict=True):
+        tensor.copy_(torch.from_numpy(array))
     return model

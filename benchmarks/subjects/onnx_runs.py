@@ -1,4 +1,4 @@
-"""ONNX Runtime on what PyTorch's exporter makes of the hand-written model, and on netspec's own."""
+"""Inference in ONNX Runtime: the hand-written PyTorch model as `torch.onnx` exports it, and the model of netspec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from subjects.networks import hand_written, load, pixels, weights_of
 
 
 class Run:
-    """Called, a run of a session."""
+    """A subject that runs a session once."""
 
     def __init__(self, session: onnxruntime.InferenceSession, network: str, batch: int) -> None:
         self._session = session
@@ -27,8 +27,8 @@ class Run:
         return self._session.run(None, self._feeds)[0]
 
 
-def exported(network: str, batch: int) -> Run:
-    """`torch.onnx.export` as it is by default, with a free batch."""
+def exported_model(network: str, batch: int) -> Run:
+    """The export by `torch.onnx.export` with its defaults and a dynamic batch."""
     import torch
 
     warnings.simplefilter("ignore")
@@ -41,8 +41,8 @@ def exported(network: str, batch: int) -> Run:
     return Run(_session(content.getvalue()), network, batch)
 
 
-def own(network: str, batch: int) -> Run:
-    """As `netspec build --backend onnx --optimize inference` has it."""
+def netspec_model(network: str, batch: int) -> Run:
+    """The model of `netspec build --backend onnx --optimize inference`."""
     spec = load(network)
     backend = at_level(find_backend("onnx"), "inference")
     return Run(backend.load(backend.lower(spec.graph), weights_of(spec)).native, network, batch)

@@ -1,8 +1,8 @@
-"""What it costs to bring JPEGs to a network: the input pipeline, with all augmentation, and decoding alone.
+"""The input pipeline: from JPEGs to batches with all augmentation, against decoding alone.
 
-JPEGs of 256 pixels, a random crop of 224, flips and color noise, batches of 128; the peer decodes the same images with
-the same number of threads and drops them. NETSPEC_BENCH_DATA names others than the 512 that are made here: anything
-that `netspec train --data` takes, of JPEGs.
+JPEGs of 256 pixels are cropped to 224, flipped and color-shifted, in batches of 128. The peer decodes the same images
+with the same number of threads and drops them. The 512 images are generated; NETSPEC_BENCH_DATA can name other JPEGs,
+as `netspec train --data` does.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from netspec.training.data.sources import open_data
 from netspec.training.data.statistics import Components
 
 SIDE, CROP, BATCH = 256, 224, 128
-STEPS = 16  # in each measurement
-PIECES = 4  # of the peer's work for each thread, as many as the pipeline makes of a batch's
+STEPS = 16  # batches in each measurement
+PIECES = 4  # pieces of a batch per thread, in the peer as in the pipeline
 COMPONENTS = Components(np.full(3, 120.0), np.array([10_000.0, 1_000.0, 100.0]), np.eye(3))
 RECIPE = Recipe(
     batch_size=BATCH,
@@ -39,11 +39,11 @@ RECIPE = Recipe(
 )
 
 
-class Made(Dataset):
-    """Smooth random colors with some grain: about the bytes and the time of photographs of that size."""
+class GeneratedJpegs(Dataset):
+    """Smooth random colors with noise, which take about as many bytes and as much time as photographs of that size."""
 
     def __init__(self, length: int = 512) -> None:
-        self.origin, self.classes, self.fingerprint = "made here", ("one",), "made"
+        self.origin, self.classes, self.fingerprint = "generated JPEGs", ("one",), "generated"
         self.labels = np.zeros(length, np.int64)
         random = np.random.default_rng(0)
         self._encoded = [self._encode(random) for _ in range(length)]
@@ -61,24 +61,24 @@ class Made(Dataset):
         return self._encoded[index]
 
     def describe(self, index: int) -> str:
-        return f"made here, {index}"
+        return f"generated JPEG {index}"
 
 
-def own() -> Callable[[], None]:
-    """Batches, as training reads them."""
+def netspec_pipeline() -> Callable[[], None]:
+    """Read the batches of a run, as training does."""
     preprocessing = Preprocessing(resize_shorter_side=SIDE)
     batches = Batches(_dataset(), (3, CROP, CROP), preprocessing, RECIPE, COMPONENTS)
     threads = available_threads()
 
     def stream() -> None:
-        with closing(batches.stream(0, STEPS, threads=threads)) as found:
-            deque(found, maxlen=0)
+        with closing(batches.stream(0, STEPS, threads=threads)) as iterator:
+            deque(iterator, maxlen=0)
 
     return stream
 
 
 def decoding() -> Callable[[], None]:
-    """As many images, decoded and dropped."""
+    """Decode as many images, and drop them."""
     dataset, threads = _dataset(), available_threads()
     encoded = [dataset.read(index % len(dataset)) for index in range(STEPS * BATCH)]
     size = BATCH // (PIECES * threads)
@@ -89,9 +89,12 @@ def decoding() -> Callable[[], None]:
         for data in piece:
             simplejpeg.decode_jpeg(data)
 
-    return lambda: deque(pool.map(decode_piece, pieces), maxlen=0) and None
+    def decode() -> None:
+        deque(pool.map(decode_piece, pieces), maxlen=0)
+
+    return decode
 
 
 def _dataset() -> Dataset:
     data = os.environ.get("NETSPEC_BENCH_DATA")
-    return open_data(data).training if data else Made()
+    return open_data(data).training if data else GeneratedJpegs()

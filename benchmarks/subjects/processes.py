@@ -1,4 +1,4 @@
-"""What begins with a fresh Python: commands, and a model that is built and given its weights."""
+"""Workloads in a fresh Python process: commands, and the construction of AlexNet with its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from netspec.weights import save_weights
 from subjects.networks import SPECS, load, weights_of
 
-# An installed package has its bytecode; a checkout has it from the second run on, unless this forbids it.
+# Without bytecode files, each process would compile netspec, which an installed package does not.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 CLOCK = """
 import sys, time
@@ -26,7 +26,7 @@ print(time.perf_counter() - start)
 
 
 def python(*arguments: str) -> Callable[[], None]:
-    """A fresh process, from its start to its end."""
+    """Return a subject that runs a Python process to its end."""
 
     def run() -> None:
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=ENVIRONMENT)
@@ -35,20 +35,25 @@ def python(*arguments: str) -> Callable[[], None]:
 
 
 def command(arguments: list[str]) -> Callable[[], None]:
-    """`netspec` with these arguments."""
+    """Run `netspec` with these arguments."""
     return python("-m", "netspec", *arguments)
 
 
 def code(text: str) -> Callable[[], None]:
-    """A line of Python."""
+    """Run a line of Python."""
     return python("-c", text)
 
 
 def construct(imports: str, action: str) -> Callable[[], float]:
-    """What an action takes in a fresh process after the imports; `{file}` and `{spec}` in it are AlexNet's."""
+    """Return a subject that reports the time of an action in a fresh process, without that of the imports.
+
+    Args:
+        imports: statements that are not timed.
+        action: statements that are timed; `{file}` and `{spec}` stand for the weights and the spec of AlexNet.
+    """
     network = load("alexnet")
     folder = tempfile.TemporaryDirectory()
-    atexit.register(folder.cleanup)  # and so it stays as long as the process
+    atexit.register(folder.cleanup)  # keeps the folder until the process ends
     file = save_weights(Path(folder.name) / "alexnet.safetensors", network.graph, weights_of(network))
     spec = str(SPECS / "alexnet.yaml")
     action = action.format(file=repr(str(file)), spec=repr(spec))
@@ -61,16 +66,16 @@ def construct(imports: str, action: str) -> Callable[[], float]:
     return run
 
 
-def hand_built() -> Callable[[], float]:
-    """Construct, initialise by default, load."""
+def hand_written_model() -> Callable[[], float]:
+    """Construct the hand-written module, which initialises it, and load its weights."""
     return construct(
         imports="import torch\nfrom safetensors.torch import load_file\nfrom peers.alexnet_torch import AlexNet",
         action="model = AlexNet()\nmodel.load_state_dict(load_file({file}))",
     )
 
 
-def own_built() -> Callable[[], float]:
-    """Read the spec, emit, execute, load."""
+def netspec_model() -> Callable[[], float]:
+    """Read the spec, emit the source, execute it, and load the weights."""
     return construct(
         imports="import torch, netspec, netspec.api, netspec_torch.model",
         action="model = netspec.load({spec}).build('torch', {file}).native",

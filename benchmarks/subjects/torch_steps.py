@@ -1,4 +1,4 @@
-"""Training and inference in PyTorch, by hand and emitted."""
+"""Training and inference in PyTorch, by hand and by netspec."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from netspec.recipe import Recipe, Sgd
 from netspec.training.network import training_graph
 from subjects.networks import hand_written, load, pixels, weights_of
 
-RULE = {"learning_rate": 1e-6, "momentum": 0.9, "weight_decay": 5e-4}  # small: steps go on and on with one batch
+RULE = {"learning_rate": 1e-6, "momentum": 0.9, "weight_decay": 5e-4}  # a small rate: all steps repeat one batch
 
 
 def hand_training(network: str, batch: int, **arguments: Any) -> Callable[[], None]:
-    """A step as it is written plainly: the default SGD, the loss read at the end."""
+    """A training step of plain code: SGD with its defaults, and the loss read at the end."""
     spec = load(network)
     model = hand_written(network, weights_of(spec), **arguments).train()
     optimizer = torch.optim.SGD(
@@ -37,18 +37,22 @@ def hand_training(network: str, batch: int, **arguments: Any) -> Callable[[], No
     return step
 
 
-def own_training(network: str, batch: int) -> Callable[[], None]:
-    """A step of the trainer of `netspec train`, which also normalizes the pixels that it is given."""
+def netspec_training(network: str, batch: int) -> Callable[[], None]:
+    """A step of the trainer that `netspec train` uses, which also normalizes its pixels."""
     graph = training_graph(load(network).graph)
     recipe = Recipe(batch_size=batch, epochs=1, optimizer=Sgd(name="sgd", form="torch", **RULE))
     backend = at_level(find_backend("torch"), "training")
     trainer = backend.trainer(graph, weights_of(load(network)), TrainerSettings(recipe, None, "cpu"))
-    given = [Batch(pixels(load(network), batch), np.zeros(batch, np.int64), np.arange(batch))]
-    return lambda: trainer.step(given, RULE["learning_rate"], batch, 0) and None
+    batches = [Batch(pixels(load(network), batch), np.zeros(batch, np.int64), np.arange(batch))]
+
+    def step() -> None:
+        trainer.step(batches, RULE["learning_rate"], batch, 0)
+
+    return step
 
 
 class Inference:
-    """Called, a forward pass."""
+    """A subject that makes one forward pass."""
 
     def __init__(self, model: Any, network: str, batch: int) -> None:
         self._model, self._x = model, torch.from_numpy(pixels(load(network), batch))
@@ -63,12 +67,12 @@ class Inference:
 
 
 def hand_inference(network: str, batch: int) -> Inference:
-    """Eager, as it is written plainly."""
+    """The hand-written model in eager mode."""
     return Inference(hand_written(network, weights_of(load(network))).eval(), network, batch)
 
 
-def own_inference(network: str, batch: int) -> Inference:
-    """Compiled, as `netspec build --compile` does."""
+def netspec_inference(network: str, batch: int) -> Inference:
+    """The model that `netspec build --compile` compiles."""
     warnings.simplefilter("ignore")
     spec = load(network)
     return Inference(spec.build("torch", weights_of(spec), compile=True).native, network, batch)

@@ -1,4 +1,4 @@
-"""The command line: one thin command a file, each of which imports what it needs when it runs."""
+"""The command line: one thin command per file. A command imports its dependencies only when it runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command line of this process and exit. An interrupt before it has begun ends it in one line too."""
+    """Run the command line of this process and exit. An interrupt during the first imports is one line too."""
     try:
-        from netspec.cli.process import main as begin
+        from netspec.cli.process import main as run_process
 
-        begin()
+        run_process()
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
-        sys.exit(130)  # 128 + SIGINT, as shells have it
+        sys.exit(130)  # 128 + SIGINT, the convention of shells

@@ -1,4 +1,4 @@
-"""The `netspec` command: finds its subcommands, and turns what goes wrong into one line and an exit code."""
+"""The `netspec` command: finds its subcommands, and turns every exception into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from netspec.cli.console import discard_output, print_error
-from netspec.cli.interrupts import interrupts
+from netspec.cli.interrupts import recorded_interrupts
 from netspec.errors import NetspecError
 
 PROGRAM: Final = "netspec"
@@ -20,20 +20,20 @@ COMMANDS: Final = (
     *("schema", "ops", "backends", "completion"),
 )
 DEFECT: Final = 70  # EX_SOFTWARE of sysexits.h
-INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED: Final = 130  # 128 + SIGINT, the convention of shells
 MISTAKE: Final = 2
 
 
 class Commands(click.Group):
-    """Subcommands by name, in the order of use; each module is imported when its command is used."""
+    """The subcommands. The module of a command is imported when the command is looked up."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which a person meets them."""
+        """Return the names in the order of a typical workflow, not alphabetically."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command in the module of its name."""
+        """Return `command` of the module `netspec.cli.NAME`, or None for an unknown name."""
         del ctx
         if cmd_name not in COMMANDS:
             return None
@@ -43,7 +43,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name; of an unknown one, the nearest name is in the error."""
+        """Return the command that the arguments name. The error for an unknown name suggests the closest one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             import difflib
@@ -53,12 +53,12 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; an interrupt ends it in one line and the exit code that shells know."""
+        """Run the command. An interrupt prints one line and exits with 130."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             if sys.stderr.isatty():
-                print(file=sys.stderr)  # the terminal shows ^C where the line stood
+                print(file=sys.stderr)  # the terminal has echoed ^C on the current line
             print_error("interrupted")
             raise click.exceptions.Exit(INTERRUPTED) from None
 
@@ -75,21 +75,21 @@ Examples:
   netspec train specs/lenet5.yaml
 
 \b
-Exit codes: 0 done, 1 a verification failed, 2 a mistake in what was given.
+Exit codes: 0 done, 1 a verification failed, 2 a mistake in the command or in a file.
 `netspec completion --help` says how to complete commands with TAB.
 """,
 )
 @click.version_option(package_name=PROGRAM, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
-    """One YAML layer spec, compiled into PyTorch, Keras and ONNX, and proved to be one function."""
+    """Compile one YAML layer spec into PyTorch, Keras and ONNX, and prove that the three are one function."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code. What went wrong is on stderr: no error of a user's has a traceback.
+    """Run a command line and return its exit code. Errors go to stderr; a user's mistake never has a traceback.
 
-    0 done; 1 a verification failed; 2 the user's mistake; 70 a defect of netspec; 130 interrupted.
+    Exit codes: 0 done; 1 a verification failed; 2 the user's mistake; 70 a defect of netspec; 130 interrupted.
     """
-    with interrupts() as received:
+    with recorded_interrupts() as received:
         try:
             code = cli.main(list(arguments), PROGRAM, standalone_mode=False)
             sys.stdout.flush()
@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         except BrokenPipeError:
             discard_output()
             return 0
-        except Exception as error:  # noqa: BLE001 # the last stop: what is not a user's mistake is reported as a defect
+        except Exception as error:  # noqa: BLE001 # anything that is not a user's mistake is reported as a defect
             return _report_interrupt() if received else _report(error)
     return code if isinstance(code, int) else 0
 
@@ -109,7 +109,7 @@ def _report_interrupt() -> int:
 
 
 def _report(error: Exception) -> int:
-    """What is said of an error, and its exit code."""
+    """Print an error and return its exit code."""
     if isinstance(error, click.ClickException):
         try:
             error.show()
@@ -119,11 +119,11 @@ def _report(error: Exception) -> int:
     if isinstance(error, NetspecError):
         print_error(error.message, error.hint)
         return error.exit_code
-    return _report_machine(error) if isinstance(error, OSError | MemoryError) else _report_defect(error)
+    return _report_resource(error) if isinstance(error, OSError | MemoryError) else _report_defect(error)
 
 
-def _report_machine(error: OSError | MemoryError) -> int:
-    """What the machine refused: a full disk, a file without permission, memory."""
+def _report_resource(error: OSError | MemoryError) -> int:
+    """Print what the machine refused: a full disk, a file without permission, memory."""
     if os.environ.get("NETSPEC_DEBUG") == "1":
         raise error
     if isinstance(error, MemoryError):

@@ -1,4 +1,4 @@
-"""`netspec backends`: what is installed, and how to get what is not."""
+"""`netspec backends`: the backends, and how to install what they need."""
 
 from __future__ import annotations
 
@@ -22,24 +22,23 @@ Examples:
 )
 @json_option
 def command(as_json: bool) -> None:
-    """Show each backend with the versions found, what is missing and how to get it, and ops without a lowering."""
+    """Show the installed versions of each backend, what is missing, how to install it, and the unsupported ops."""
     from netspec.lowering import backend_names
 
-    found = [_describe(name) for name in backend_names()]
+    backends = [_describe(name) for name in backend_names()]
     if as_json:
-        print_json(found)
+        print_json(backends)
         return
     rows = []
-    for backend in found:
+    for backend in backends:
         versions = ", ".join(f"{name} {version}" for name, version in backend["versions"].items())
         missing = f"missing: {', '.join(backend['missing'])}" if backend["missing"] else ""
-        yes_no = "yes" if backend["trains"] else "no"
-        rows.append(
-            [backend["name"], "; ".join(filter(None, (versions, missing))), ", ".join(backend["dtypes"]), yes_no]
-        )
+        needs = "; ".join(filter(None, (versions, missing)))
+        gradients = "yes" if backend["trains"] else "no"
+        rows.append([backend["name"], needs, ", ".join(backend["dtypes"]), gradients])
     columns = (Column("backend"), Column("needs", fold=True), Column("computes in", fold=True), Column("gradients"))
     print_table(columns, rows)
-    for backend in found:
+    for backend in backends:
         if backend["install"]:
             print_out(f"\n{backend['name']} is left out until: {backend['install']}")
         for op, reason in backend["unsupported"].items():

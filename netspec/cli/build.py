@@ -1,4 +1,4 @@
-"""`netspec build`: from a spec to sources, models and weights."""
+"""`netspec build`: compiles a spec into sources, models and weights."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ Examples:
 
 \b
 What is written to --out:
-  NAME.safetensors                 the weights, canonical, for every backend
+  NAME.safetensors                 the weights, which every backend reads
   torch/NAME.py                    a module that needs torch alone
-  torch/NAME.pt2                   with --compile, for torch._inductor.aoti_load_package
+  torch/NAME.pt2                   with --compile: for torch._inductor.aoti_load_package
   keras/NAME.py, keras/NAME.keras  a function that needs keras alone, and its model
   onnx/NAME.onnx                   the model with its weights
-  torch/NAME_tower.py              with --parallel towers: what each device runs, by torch.distributed
-  NAME_tower.0.safetensors, …      and the weights of each
+  torch/NAME_tower.py              with --parallel towers: the module of each device
+  NAME_tower.0.safetensors, …      with --parallel towers: the weights of each device
 """,
 )
 @spec_argument
@@ -60,7 +60,7 @@ What is written to --out:
 @optimize_option("none", "training", "inference", default="none")
 @compile_option
 @click.option(
-    "--parallel", type=click.Choice(["towers"]), help="Write one device's part of the network, by its `placement:`."
+    "--parallel", type=click.Choice(["towers"]), help="Write the part of one device, by the `placement:` of the spec."
 )
 @click.option("--opset", type=int, metavar="N", help="Operator set of the ONNX model.  [default: 18]")
 def command(
@@ -77,15 +77,15 @@ def command(
 ) -> None:
     """Compile a spec: write source or a model for each backend, and the weights.
 
-    Nothing outside --out is written, and either everything appears or nothing does. Emitting PyTorch source needs no
+    Nothing outside --out is written, and either everything is written or nothing. Emitting PyTorch source needs no
     PyTorch; an ONNX model needs onnx, a .keras file and --compile need the framework.
 
-    What is emitted is plain unless --optimize asks for more. At `inference` what is constant is in the weights, batch
-    normalization among it: NAME.safetensors then holds those of the emitted network. Whatever is written passes the
-    same `netspec verify`, which takes the same options.
+    The emitted network is that of the spec, layer by layer, unless --optimize rewrites it. At level `inference`
+    constants are folded into the weights, batch normalization among them: NAME.safetensors then holds the weights of
+    the emitted network. `netspec verify` takes the same options and proves the result.
 
-    With --parallel towers the source is of one of the devices that the network lies on: the same for all, each with
-    its own weights. Its processes form a group with torch.distributed; each layer that exchanges has a `group`.
+    With --parallel towers the source is the same for all devices that share the network; each device has its own
+    weights. Run one process per device with torch.distributed; each layer that exchanges values takes a `group`.
     """
     from netspec.build import write_build, write_tower
     from netspec.spec import elaborate, read_spec
@@ -95,19 +95,23 @@ def command(
     targets = with_compilation(_targets(chosen_backends(backends), opset), compiled)
     level = level_of(optimize, compiled)
     towers = _towers(network, targets, level) if parallel else 0
-    with progress() as say:
-        say("weights")
+    with progress() as show:
+        show("weights")
         arrays = chosen_weights(graph, weights, seed)
         folder = out or Path("build") / graph.name
         if towers:
-            paths = write_tower(graph, targets[0], arrays, folder, towers, level, say)
+            paths = write_tower(graph, targets[0], arrays, folder, towers, level, show)
         else:
-            paths = write_build(graph, targets, arrays, folder, level, say)
+            paths = write_build(graph, targets, arrays, folder, level, show)
     print_table((Column("written"), Column("bytes", right=True)), [[str(path), path.stat().st_size] for path in paths])
 
 
 def _towers(spec: ModelSpec, targets: list[Backend], level: str) -> int:
-    """Over how many devices the network lies; what it cannot be combined with is a usage error."""
+    """Return the number of devices of the placement.
+
+    Raises:
+        click.UsageError: --parallel towers is combined with several backends or with --optimize inference.
+    """
     from netspec.training.together import towers_of
 
     if len(targets) != 1:

@@ -1,4 +1,4 @@
-"""`netspec check`: is a spec right?"""
+"""`netspec check`: validates specs without building anything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netspec.words import counted
 
 @click.command(
     "check",
-    short_help="Check specs, and say everything that is wrong.",
+    short_help="Check specs, and report every problem.",
     epilog="""\b
 Examples:
   netspec check specs/alexnet.yaml
@@ -24,23 +24,23 @@ Examples:
 @spec_arguments
 @set_option
 def command(specs: tuple[Path, ...], settings: tuple[str, ...]) -> int:
-    """Check specs: every field, every name, every shape.
+    """Check every field, name and shape of each spec.
 
-    A line for each that is right goes to stdout; all that is wrong with the others, in all files, goes to stderr
-    with its place, and the exit code is 2. No framework is imported.
+    A valid spec prints one line on stdout. All problems of the others go to stderr, each with its file, line and
+    column; the exit code is then 2. No framework is imported.
     """
     from netspec.errors import SpecError
     from netspec.spec import load_graph
 
-    wrong = 0
+    invalid = 0
     for path in specs:
         try:
             graph = load_graph(path, settings)
         except SpecError as error:
-            wrong += 1
+            invalid += 1
             print_error(f"{path}: {counted(len(error.diagnostics), 'problem')}\n{error.message}")
         else:
             weights = sum(weight.size for weight in graph.weights.values())
             ok = style("ok", GREEN)
             print_out(f"{path}: {ok}: {graph.name}, {counted(len(graph.nodes), 'layer')}, {counted(weights, 'weight')}")
-    return SpecError.exit_code if wrong else 0
+    return SpecError.exit_code if invalid else 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from netspec.cli.interrupts import raise_lost
+from netspec.cli.interrupts import raise_if_interrupted
 from netspec.errors import NetspecError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ BOLD, RED, GREEN = "1", "31", "32"
 
 
 def print_out(text: str = "") -> None:
-    """A line of results. Once the reader has closed the pipe, the rest is dropped: that is not an error."""
+    """Print a line of results. After the reader has closed the pipe, output is dropped without an error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -26,20 +27,20 @@ def print_out(text: str = "") -> None:
 
 
 def print_note(text: str) -> None:
-    """A line on stderr that is neither a result nor an error."""
-    _tell(text)
+    """Print a line that is neither a result nor an error on stderr."""
+    _print_stderr(text)
 
 
 def print_error(message: str, hint: str = "") -> None:
-    """An error on stderr, with its hint on a line of its own."""
+    """Print an error on stderr, and its hint on the next line."""
     lines = [f"{style('error:', RED, sys.stderr)} {message}"]
     if hint:
         lines.append(f"{style('hint:', BOLD, sys.stderr)} {hint}")
-    _tell("\n".join(lines))
+    _print_stderr("\n".join(lines))
 
 
-def _tell(text: str) -> None:
-    """A text on stderr; where that takes nothing, on a full disk or in a pipe without a reader, the exit code tells."""
+def _print_stderr(text: str) -> None:
+    """Print on stderr. If that fails (a full disk, a closed pipe), the exit code is all that reports an error."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
@@ -47,16 +48,31 @@ def _tell(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON, indented; floats that JSON has no word for must be None already."""
+    """Print a value as indented JSON. NaN and infinity, which JSON lacks, become null."""
     import json
 
-    print_out(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print_out(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with None in place of each float that is NaN or infinite, however deep."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], failed: Callable[[int], bool] = lambda _: False
 ) -> None:
-    """A table, as wide as it is in a pipe, within the width of a terminal. Rows that `failed` are red."""
+    """Print a table: fitted to the width of a terminal, and at its natural width elsewhere.
+
+    Args:
+        columns: the title and alignment of each column.
+        rows: a cell for each column.
+        failed: whether the row of an index is printed in red.
+    """
     from netspec.cli.table import render_table
 
     header, *lines = render_table(columns, rows, terminal_width())
@@ -67,7 +83,7 @@ def print_table(
 
 
 def terminal_width() -> int | None:
-    """Columns of the terminal that stdout is; None when it is none."""
+    """Return the columns of the terminal, or None when stdout is not a terminal."""
     if not sys.stdout.isatty():
         return None
     import shutil
@@ -76,47 +92,53 @@ def terminal_width() -> int | None:
 
 
 def style(text: str, code: str, stream: TextIO | None = None) -> str:
-    """The text in an ANSI style, on a terminal that wants it: NO_COLOR (no-color.org) and TERM=dumb do not."""
+    """Return the text in an ANSI style, or as it is: outside of a terminal, with NO_COLOR (no-color.org) or TERM=dumb.
+
+    Args:
+        text: the text.
+        code: an SGR parameter, such as `GREEN`.
+        stream: where the text is going to be printed; None for stdout.
+    """
     stream = stream or sys.stdout
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
     return text if plain or not text else f"\x1b[{code}m{text}\x1b[0m"
 
 
 def discard_output(stream: TextIO | None = None) -> None:
-    """Send what is still to come on a stream, stdout if none is given, nowhere: its reader has gone."""
+    """Redirect a stream (stdout by default) whose reader has gone to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Gives a function to say what is being done, shown on stderr with the time; silent where that is no terminal.
+    """Yield a function that shows the current stage and the elapsed time on stderr, if that is a terminal.
 
-    What frameworks say on their own account meanwhile is kept back.
+    Meanwhile the output of native libraries is held back (`hushed`).
     """
     with hushed():
         if sys.stderr.isatty():
-            with _spinner() as say:
-                yield _interruptible(say)
+            with _spinner() as show:
+                yield _interruptible(show)
         else:
             yield _interruptible(lambda _: None)
 
 
-def _interruptible(say: Callable[[str], None]) -> Callable[[str], None]:
-    """`say`, which first raises an interrupt that a library swallowed in the stage before."""
+def _interruptible(show: Callable[[str], None]) -> Callable[[str], None]:
+    """Return `show`, preceded by a check for an interrupt that a library dropped in the stage before."""
 
-    def interruptible(text: str) -> None:
-        raise_lost()
-        say(text)
+    def show_unless_interrupted(text: str) -> None:
+        raise_if_interrupted()
+        show(text)
 
-    return interruptible
+    return show_unless_interrupted
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep back what libraries in C++ write to descriptor 2: TensorFlow's greetings go past Python and its settings.
+    """Hold back what native libraries write to descriptor 2, such as TensorFlow's start-up messages.
 
-    `sys.stderr` still reaches the user. After an unexpected exception what was kept back is printed; NETSPEC_DEBUG=1
-    keeps nothing back.
+    Those bypass `sys.stderr`, which still reaches the user. After an unexpected exception the held output is printed.
+    With NETSPEC_DEBUG=1 nothing is held back.
     """
     if os.environ.get("NETSPEC_DEBUG") == "1" or not _is_descriptor_2(sys.stderr):
         yield
@@ -125,27 +147,27 @@ def hushed() -> Iterator[None]:
 
     original = sys.stderr
     original.flush()
-    # Never closed: loggers that frameworks make meanwhile hold it until the process ends.
-    shown = os.fdopen(os.dup(2), "w", buffering=1, encoding=original.encoding, errors="replace")
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
-        sys.stderr = shown
+    # Never closed: loggers that frameworks create in this scope keep a reference until the process ends.
+    terminal = os.fdopen(os.dup(2), "w", buffering=1, encoding=original.encoding, errors="replace")
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        sys.stderr = terminal
         try:
             yield
         except (NetspecError, KeyboardInterrupt):
             raise
         except BaseException:
-            kept.seek(0)
-            shown.write(kept.read().decode(errors="replace"))
+            held.seek(0)
+            terminal.write(held.read().decode(errors="replace"))
             raise
         finally:
             sys.stderr = original
-            shown.flush()
-            os.dup2(shown.fileno(), 2)
+            terminal.flush()
+            os.dup2(terminal.fileno(), 2)
 
 
 def _is_descriptor_2(stream: TextIO) -> bool:
-    """Whether a stream is the process's own stderr, and not what a test or an embedding program put in its place."""
+    """Whether a stream is the stderr of the process, not a replacement by a test or an embedding program."""
     return stream is sys.__stderr__
 
 
@@ -155,6 +177,6 @@ def _spinner() -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("")
-        yield lambda text: shown.update(task, description=text)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda text: bar.update(task, description=text)

@@ -1,4 +1,4 @@
-"""`netspec data`: sets of samples, looked over and prepared."""
+"""`netspec data`: checks data sets, and prepares them for fast reading."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netspec.training.data.findings import OnBadSample
     from netspec.training.data.shards import Manifest
 
-BAD = 1  # the exit code of a check that found something
+UNUSABLE = 1  # the exit code of a check that found a problem
 COLUMNS = (
     Column("part"),
     Column("samples", right=True),
@@ -29,23 +29,23 @@ COLUMNS = (
 )
 SOURCES = """\b
 What SRC is, local or as a URL that fsspec opens:
-  digits           1,797 scanned digits that scikit-learn carries
-  a folder         of a folder a class; of Parquet files; or of train and val, each of which is one of
-                   these: train/ and val/, train.parquet and test.parquet
-  images/, masks/  a folder of both, with files of equal stems: a mask holds the class of each pixel, 255
-                   where nothing is known; classes.txt may name them, one a line
+  digits           the 1,797 scanned digits of scikit-learn
+  a folder         with a subfolder for each class; with Parquet files; or with a training and a
+                   validation part of either kind: train/ and val/, train.parquet and test.parquet
+  images/, masks/  a folder of both, whose files have the same stems: a mask holds the class of each
+                   pixel, 255 where it is unknown; classes.txt may name the classes, one per line
   a .parquet file  with the columns `image` (encoded bytes) and `label`
-  a .npz file      with images and labels, or masks; or x_train, y_train, x_test and y_test
+  a .npz file      with x and y (labels or masks), or x_train, y_train, x_test and y_test
 """
 
 workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Threads that decode.  [default: one a core]"
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Threads that decode.  [default: one per core]"
 )
 
 
 @click.group(
     "data",
-    short_help="Check sets of images, and prepare them for fast reading.",
+    short_help="Check data sets, and prepare them for fast reading.",
     epilog="""\b
 Examples:
   netspec data check ~/imagenet
@@ -53,12 +53,12 @@ Examples:
 """,
 )
 def command() -> None:
-    """Look over what a network is to be trained on, and prepare it."""
+    """Check a data set before training, and prepare it for fast reading."""
 
 
 @command.command(
     "check",
-    short_help="Decode every sample, and say which cannot be used.",
+    short_help="Decode every sample, and list those that cannot be used.",
     epilog=f"""\b
 Examples:
   netspec data check ~/imagenet
@@ -71,15 +71,15 @@ Examples:
 @workers_option
 @json_option
 def check(source: str, workers: int | None, as_json: bool) -> int:
-    """Open a set, decode all of it, and print what it holds.
+    """Decode every sample of a data set, and print its parts, classes and sizes.
 
-    Exit code 1 when any sample, file or class cannot be used: each is named with its place and the reason.
+    Each sample, file or class that cannot be used is listed with its place and the reason; the exit code is then 1.
     """
     from netspec.training.data.check import check_data
     from netspec.training.data.findings import listed
 
-    with progress() as say:
-        report = check_data(source, workers=workers, progress=say)
+    with progress() as show:
+        report = check_data(source, workers=workers, progress=show)
     if as_json:
         print_json(_as_json(source, report))
     else:
@@ -91,16 +91,16 @@ def check(source: str, workers: int | None, as_json: bool) -> int:
         else:
             samples = sum(part.samples for part in report.parts)
             print_out(f"{style('✓', GREEN)} {source}: all of {counted(samples, 'sample')} can be used")
-    return BAD if report.problems else 0
+    return UNUSABLE if report.problems else 0
 
 
 def _row(part: PartReport) -> list[Cell]:
-    filled = part.counts[part.counts > 0]
-    least, most = (int(filled.min()), int(filled.max())) if len(filled) else (0, 0)
+    nonzero = part.counts[part.counts > 0]
+    least, most = (int(nonzero.min()), int(nonzero.max())) if len(nonzero) else (0, 0)
     counts = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     sizes = (part.features, part.features) if part.features is not None else (part.smallest, part.largest)
-    shown = ["x".join(map(str, size)) if size else None for size in sizes]
-    return [part.role, part.samples, part.bad, len(part.classes), counts, *shown]
+    smallest, largest = ("x".join(map(str, size)) if size else None for size in sizes)
+    return [part.role, part.samples, part.bad, len(part.classes), counts, smallest, largest]
 
 
 def _as_json(source: str, report: DataReport) -> dict[str, Any]:
@@ -128,13 +128,13 @@ def _as_json(source: str, report: DataReport) -> dict[str, Any]:
 
 @command.command(
     "prepare",
-    short_help="Decode and resize a set once, into files that are mapped into memory.",
+    short_help="Decode and resize a data set once, for fast reading.",
     epilog=f"""\b
 Examples:
   netspec data prepare ~/imagenet ~/imagenet-256 --side 256
   netspec data prepare cifar10/train.parquet cifar10-fast --validation cifar10/test.parquet
   netspec data prepare s3://bucket/flowers flowers --side 256 --holdout 0.2 --on-bad-sample skip
-  netspec data prepare cells cells-512 --side 512 --gray          cells/images, cells/masks
+  netspec data prepare cells cells-512 --side 512 --gray          # cells/images, cells/masks
 
 {SOURCES}""",
 )
@@ -144,18 +144,20 @@ Examples:
     "--side",
     type=click.IntRange(min=1),
     metavar="PIXELS",
-    help="Resize the shorter side to this, and keep the centre square; of masks by the nearest pixels.  "
-    "[default: as they are, all of one size]",
+    help="Resize the shorter side to this and keep the centre square; masks by nearest neighbour.  "
+    "[default: no resizing; all images must have one size]",
 )
-@click.option("--gray", is_flag=True, help="Keep one channel.")
-@click.option("--validation", metavar="PATH", help="Another set of the same classes, to validate with.")
+@click.option("--gray", is_flag=True, help="Convert to one channel.")
+@click.option("--validation", metavar="PATH", help="Another set with the same classes, to validate on.")
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, max_open=True),
     metavar="SHARE",
-    help="The share that is held back for validation instead.  [default: 0.1, where SRC is not divided]",
+    help="Share of SRC to hold back for validation.  [default: 0.1, if SRC has no validation part]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Of what is held.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Seed of the held-back share."
+)
 @bad_sample_option
 @workers_option
 def prepare(
@@ -169,15 +171,14 @@ def prepare(
     on_bad_sample: str,
     workers: int | None,
 ) -> None:
-    """Decode and resize every image once, into uint8 arrays that training maps into memory: give OUT as its --data.
+    """Decode and resize every image once, into uint8 arrays that training maps into memory: `train --data OUT`.
 
-    OUT must not be there yet, and appears whole or not at all. It takes side · side · channels bytes an image, and
-    side · side for its mask where it has one; the pixels of each class, by which a loss may balance them, are counted
-    once, here.
+    OUT must not exist yet, and is written whole or not at all. It takes side · side · channels bytes per image, and
+    side · side more for a mask. The pixels of each class are counted, for losses that weight classes by them.
     """
     from netspec.training.data.prepare import prepare as prepare_data
 
-    with progress() as say:
+    with progress() as show:
         manifest = prepare_data(
             source,
             out,
@@ -188,12 +189,12 @@ def prepare(
             holdout=holdout,
             seed=seed,
             workers=workers,
-            progress=say,
+            progress=show,
         )
-    _report(out, manifest)
+    _print_manifest(out, manifest)
 
 
-def _report(out: Path, manifest: Manifest) -> None:
+def _print_manifest(out: Path, manifest: Manifest) -> None:
     from netspec.training.data.findings import listed
 
     for note in manifest.notes:
@@ -205,7 +206,7 @@ def _report(out: Path, manifest: Manifest) -> None:
         shards = (*part.shards, *part.masks)
         size = sum(file.size for file in (part.labels, *shards))
         rows.append([role, part.labels.rows, "x".join(map(str, manifest.shape)), len(shards), memory(size)])
-    masks = any(part.masks for part in manifest.parts.values())
-    titles = ("part", "images and masks" if masks else "images", "each", "files", "size")
+    has_masks = any(part.masks for part in manifest.parts.values())
+    titles = ("part", "images and masks" if has_masks else "images", "each", "files", "size")
     print_table([Column(title, right=title != "part") for title in titles], rows)
     print_out(f"{style('✓', GREEN)} {out}")

@@ -1,4 +1,4 @@
-"""`importlib.metadata`, imported when it is used and not when a function of it is only bound to a name."""
+"""A stand-in for `importlib.metadata` that imports the module on first use, not on `from … import entry_points`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from typing import Any
 NAME = "importlib.metadata"
 
 
-class _Metadata(ModuleType):
-    """Stands for a module until one of its attributes is used, and then gives way to it."""
+class _LazyMetadata(ModuleType):
+    """Stands in for the module until one of its attributes is used, then replaces itself by the module."""
 
-    __path__ = [f"{folder}/metadata" for folder in importlib.__path__]  # noqa: RUF012 # asked for by an import of names
+    __path__ = [f"{folder}/metadata" for folder in importlib.__path__]  # noqa: RUF012 # read by `from … import name`
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._real(), name)
+        return getattr(self._load(), name)
 
-    def entry_points(self, **chosen: Any) -> Any:
-        """Those of the installed distributions, `chosen` as the module's own takes it."""
-        return self._real().entry_points(**chosen)
+    def entry_points(self, **params: Any) -> Any:
+        """Return the entry points of the installed distributions, with the parameters of the real function."""
+        return self._load().entry_points(**params)
 
-    def _real(self) -> Any:
+    def _load(self) -> Any:
         if sys.modules.get(NAME) is self:
             del sys.modules[NAME]
-        return importlib.import_module(NAME)  # which is the attribute of `importlib` from then on
+        return importlib.import_module(NAME)  # also sets the attribute `importlib.metadata`
 
 
 def defer_metadata() -> None:
-    """Let pydantic bind `entry_points`, which it calls for plugins alone, without what the function is made with.
+    """Install the stand-in, unless the module is imported already.
 
-    That is the email package, zipfile and csv: a twentieth of a check.
+    pydantic imports `entry_points` but calls it for plugins alone. The module imports the email package, zipfile and
+    csv, which take a twentieth of the time of a check.
     """
     if NAME not in sys.modules:
-        sys.modules[NAME] = importlib.metadata = _Metadata(NAME)
+        sys.modules[NAME] = importlib.metadata = _LazyMetadata(NAME)

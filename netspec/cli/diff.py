@@ -1,4 +1,4 @@
-"""`netspec diff`: what changes from one spec to another."""
+"""`netspec diff`: the differences between two specs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOTALS = {"weights": "weights", "neurons": "neurons", "macs": "MACs", "activatio
 
 @click.command(
     "diff",
-    short_help="Show what changes from one spec to another.",
+    short_help="Show the differences between two specs.",
     epilog="""\b
 Examples:
   netspec diff specs/alexnet.yaml specs/alexnet-caffe.yaml
@@ -34,9 +34,9 @@ Examples:
 @set_option
 @json_option
 def command(before: Path, after: Path, settings: tuple[str, ...], as_json: bool) -> None:
-    """Show the layers that B lacks (-), adds (+) or changes (~), and how the totals change.
+    """Show the layers that are only in A (-), only in B (+) or different in B (~), and the totals of both.
 
-    Layers are the same where their names are. The exit code is 0 whether anything differs or not.
+    Layers are matched by name. The exit code is 0 whether anything differs or not.
     """
     from netspec.graph.analysis import analyze
     from netspec.graph.diff import diff_graphs
@@ -58,31 +58,27 @@ def command(before: Path, after: Path, settings: tuple[str, ...], as_json: bool)
 def _print_diff(diff: GraphDiff) -> None:
     for change in diff.interface:
         _print_change(change, "~ ", "    ")
+    from netspec.graph.text import print_node
+
     for node in diff.removed:
-        print_out(style(f"- {_description(node)}", RED))
+        print_out(style(f"- {print_node(node)}", RED))
     for node in diff.added:
-        print_out(style(f"+ {_description(node)}", GREEN))
+        print_out(style(f"+ {print_node(node)}", GREEN))
     for layer in diff.changed:
         print_out(f"~ {layer.name}")
         for change in layer.fields:
             _print_change(change, "    ", "      ")
 
 
-def _print_change(change: FieldChange, start: str, indent: str) -> None:
-    """What was and what is in a line, or where a terminal is too narrow for that, in a line each."""
+def _print_change(change: FieldChange, prefix: str, indent: str) -> None:
+    """Print `field: before → after` on one line, or on three where the terminal is too narrow."""
     width = terminal_width()
-    if width is None or len(f"{start}{change}") <= width:
-        print_out(f"{start}{change}")
+    if width is None or len(f"{prefix}{change}") <= width:
+        print_out(f"{prefix}{change}")
         return
-    print_out(f"{start}{change.field}:")
+    print_out(f"{prefix}{change.field}:")
     print_out(f"{indent}{change.before}")
     print_out(f"{indent}→ {change.after}")
-
-
-def _description(node: Node) -> str:
-    from netspec.graph.text import print_node
-
-    return print_node(node)
 
 
 def _print_totals(graphs: tuple[Graph, Graph], analyses: tuple[Analysis, Analysis]) -> None:

@@ -1,4 +1,4 @@
-"""`netspec eval`: how well trained weights do, in every backend."""
+"""`netspec eval`: scores trained weights on data, in every backend."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from netspec.training.data.findings import OnBadSample
     from netspec.training.evaluate import Evaluation
 
-OF_SAMPLES = ("top-1 error", "top-5 error")
-OF_PIXELS = ("pixel error", "mean IoU")
+CLASSIFICATION = ("top-1 error", "top-5 error")
+SEGMENTATION = ("pixel error", "mean IoU")
 
 
 @click.command(
@@ -47,16 +47,17 @@ Examples:
     type=FILE,
     required=True,
     metavar="FILE",
-    help="A .safetensors file, a checkpoint too; or a .onnx that `netspec build` wrote.",
+    help="A .safetensors file or checkpoint; or a .onnx that `netspec build` wrote.",
 )
 @click.option(
-    "--data", default="digits", metavar="PATH", show_default=True, help="What to evaluate on, as for `netspec train`."
+    "--data", default="digits", metavar="PATH", show_default=True, help="Data to evaluate on, as for `netspec train`."
 )
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Evaluate the part of undivided data that training with this --holdout set aside.  [default: all of it]",
+    help="Evaluate the share that training with this --holdout held back, if the data has no validation part.  "
+    "[default: evaluate all of it]",
 )
 @backends_option("--backend", "torch, keras, onnx, or all.  [default: torch; onnx for a .onnx]")
 @click.option(
@@ -78,13 +79,13 @@ def command(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Top-1 and top-5 errors of trained weights, with the centre crop and with the paper's ten views averaged.
+    """Print the top-1 and top-5 errors of trained weights, for the centre crop and for the paper's ten views averaged.
 
-    For segmentation networks: the share of pixels that are classified wrongly, and the mean intersection over union of
-    the classes, over the whole of each image, tile by tile.
+    For segmentation networks: the share of misclassified pixels, and the mean intersection over union of the classes.
+    Each image is scored whole, tile by tile.
 
-    Where data is divided, its validation part is evaluated. With several backends their losses are compared; exit
-    code 1 when they do not agree.
+    If the data has a validation part, that part is evaluated. The losses of several backends are compared; the exit
+    code is 1 when they disagree.
     """
     from netspec.spec import elaborate, read_spec
     from netspec.training.evaluate import disagreements, evaluate, evaluation_set
@@ -96,34 +97,37 @@ def command(
     require_file(weights)
     targets = _targets(weights, backends)
     dataset, notes = evaluation_set(data, holdout=holdout, seed=seed, on_bad_sample=policy)
-    numbers: dict[str | None, tuple[Views, ...]] = {None: (1, 10), "1": (1,), "10": (10,)}
-    left_out: list[str] = []
-    with progress() as say:
-        found = evaluate(
+    view_counts: dict[str | None, tuple[Views, ...]] = {None: (1, 10), "1": (1,), "10": (10,)}
+    skipped: list[str] = []
+    with progress() as show:
+        evaluations = evaluate(
             elaborate(network),
             weights,
             targets,
             dataset,
-            numbers[views],
+            view_counts[views],
             on_bad_sample=policy,
-            skipped=left_out.append,
-            progress=say,
+            skipped=skipped.append,
+            progress=show,
         )
-    problems = disagreements(found)
+    problems = disagreements(evaluations)
     if as_json:
-        print_json({"name": network.name, "agree": not problems, "scores": [_as_json(e) for e in found]})
+        print_json({"name": network.name, "agree": not problems, "scores": [_as_json(e) for e in evaluations]})
     else:
-        _print(found, (*notes, *(f"skipped: {text}" for text in dict.fromkeys(left_out))))
-    return _conclude(found, problems, quiet=as_json)
+        _print_table(evaluations)
+    for note in (*notes, *(f"skipped: {text}" for text in dict.fromkeys(skipped))):
+        print_note(f"note: {note}")
+    return _conclude(evaluations, problems, quiet=as_json)
 
 
-def _conclude(found: Sequence[Evaluation], problems: Sequence[str], *, quiet: bool) -> int:
-    """The closing line, and the exit code: 1 where backends do not agree."""
+def _conclude(evaluations: Sequence[Evaluation], problems: Sequence[str], *, quiet: bool) -> int:
+    """Print the closing line, and return the exit code: 1 if backends disagree."""
     if problems:
         print_error("the backends disagree:\n  " + "\n  ".join(problems), "`netspec verify` finds where")
         return 1
-    if not quiet and len({e.backend for e in found}) > 1:
-        print_out(f"{style('✓', GREEN)} {', '.join(dict.fromkeys(e.backend for e in found))} agree")
+    backends = list(dict.fromkeys(e.backend for e in evaluations))
+    if not quiet and len(backends) > 1:
+        print_out(f"{style('✓', GREEN)} {', '.join(backends)} agree")
     return 0
 
 
@@ -138,25 +142,24 @@ def _targets(weights: Path, backends: tuple[tuple[str, ...], ...]) -> list[Backe
     return [find_backend(name) for name in names or ["torch"]]
 
 
-def _print(found: Sequence[Evaluation], notes: Sequence[str]) -> None:
+def _print_table(evaluations: Sequence[Evaluation]) -> None:
     rows: list[list[Cell]] = []
-    for row in found:
-        beside = row.scores.error_top5 if row.scores.mean_iou is None else row.scores.mean_iou
+    for evaluation in evaluations:
+        scores = evaluation.scores
+        second = scores.error_top5 if scores.mean_iou is None else scores.mean_iou
         rows.append(
             [
-                row.backend,
-                _views(row),
-                f"{row.scores.error:.2%}",
-                f"{beside:.2%}" if beside is not None else "",
-                f"{row.scores.loss:.6f}",
-                f"{row.scores.samples:,}",
+                evaluation.backend,
+                _views(evaluation),
+                f"{scores.error:.2%}",
+                f"{second:.2%}" if second is not None else "",
+                f"{scores.loss:.6f}",
+                f"{scores.samples:,}",
             ]
         )
-    of_pixels = any(row.scores.mean_iou is not None for row in found)
-    figures = (*(OF_PIXELS if of_pixels else OF_SAMPLES), "loss", "samples")
+    segmentation = any(evaluation.scores.mean_iou is not None for evaluation in evaluations)
+    figures = (*(SEGMENTATION if segmentation else CLASSIFICATION), "loss", "samples")
     print_table([Column("backend"), Column("views"), *(Column(name, right=True) for name in figures)], rows)
-    for note in notes:
-        print_note(f"note: {note}")
 
 
 def _views(evaluation: Evaluation) -> str:

@@ -1,4 +1,4 @@
-"""Interrupts that end the command wherever they come: in a finalizer, and where a library swallows them."""
+"""Interrupts (Ctrl-C) that end the command wherever they arrive, even in a finalizer or a library that drops them."""
 
 from __future__ import annotations
 
@@ -13,49 +13,50 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-AGAIN: Final = 0.02  # seconds after which an interrupt that came in a finalizer comes again
+RESEND_DELAY: Final = 0.02  # seconds after which an interrupt that was lost in a finalizer is sent again
 
 _received: list[int] = []
 
 
 @contextmanager
-def interrupts() -> Iterator[list[int]]:
-    """The interrupts that came meanwhile, each raised as ever.
+def recorded_interrupts() -> Iterator[list[int]]:
+    """Raise KeyboardInterrupt at each SIGINT as usual, and yield the list of those received so far.
 
-    Compiled modules that are being imported lose one: what is seen is their ImportError, of a name that they lack, or
-    nothing, where that is caught. Python loses one that comes in a finalizer, and prints a traceback; it comes again.
+    An interrupt can get lost in two places. While a compiled module is imported, it becomes an ImportError (`cannot
+    import name …`), which the importing library may catch; the list tells that there was an interrupt. In a finalizer
+    Python prints a traceback and goes on; the interrupt is then sent again.
     """
     _received.clear()
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield _received
         return
-    unraisable = sys.unraisablehook
+    previous_hook = sys.unraisablehook
 
-    def again(found: UnraisableHookArgs) -> None:
-        if found.exc_type is KeyboardInterrupt:
-            timer = threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGINT))
+    def resend(unraisable: UnraisableHookArgs) -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            timer = threading.Timer(RESEND_DELAY, os.kill, (os.getpid(), signal.SIGINT))
             timer.daemon = True
             timer.start()
         else:
-            unraisable(found)
+            previous_hook(unraisable)
 
-    signal.signal(signal.SIGINT, _interrupt)
-    sys.unraisablehook = again
+    signal.signal(signal.SIGINT, _record_and_raise)
+    sys.unraisablehook = resend
     try:
         yield _received
     finally:
-        sys.unraisablehook = unraisable
+        sys.unraisablehook = previous_hook
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def raise_lost() -> None:
-    """Raise the interrupt that a library swallowed, if one came: between two stages of a command, none is under way."""
+def raise_if_interrupted() -> None:
+    """Raise KeyboardInterrupt if an interrupt was received and a library dropped it. Called between two stages."""
     if _received:
         raise KeyboardInterrupt
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _record_and_raise(number: int, frame: object) -> None:
     del frame
     _received.append(number)
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`netspec ops`: the vocabulary of layers."""
+"""`netspec ops`: the ops that a layer can have, and their attributes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class OpKind(click.ParamType["type[Op]"]):
-    """The name of an op."""
+    """The name of an op, converted to its class."""
 
     name = "op"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> type[Op]:
-        """The op of this name."""
+        """Return the class of the op."""
         import difflib
 
         from netspec.ops import OPS
@@ -37,7 +37,7 @@ class OpKind(click.ParamType["type[Op]"]):
         return OPS[value]
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names that begin so."""
+        """Return the names of ops that begin with `incomplete`."""
         del ctx, param
         from click.shell_completion import CompletionItem
 
@@ -58,16 +58,16 @@ Examples:
 @click.argument("op", required=False, type=OpKind(), metavar="[OP]")
 @json_option
 def command(op: type[Op] | None, as_json: bool) -> None:
-    """Show every op with its inputs, its attributes and their defaults, and what it does; or all about one OP."""
+    """Show the inputs, attributes, defaults and meaning of every op, or everything about one OP."""
     from netspec.ops import OPS
 
     if as_json:
-        print_json([_describe(each) for each in ([op] if op else OPS.values())])
+        print_json([_describe(cls) for cls in ([op] if op else OPS.values())])
     elif op:
         _print_op(_describe(op))
     else:
-        described = [_describe(each) for each in OPS.values()]
-        rows = [[o["op"], o["inputs"], _signature(o["attributes"]), o["summary"]] for o in described]
+        descriptions = [_describe(cls) for cls in OPS.values()]
+        rows = [[o["op"], o["inputs"], _signature(o["attributes"]), o["summary"]] for o in descriptions]
         columns = (Column("op"), Column("inputs"), Column("attributes", fold=True), Column("meaning", fold=True))
         print_table(columns, rows)
 
@@ -87,6 +87,7 @@ def _signature(attributes: list[dict[str, Any]]) -> str:
 
 
 def _describe(op: type[Op]) -> dict[str, Any]:
+    """Return everything that the command shows of an op, for JSON and for the tables."""
     schema = op.model_json_schema()
     definitions = schema.get("$defs", {})
     description = inspect.cleandoc(op.__doc__ or "")
@@ -94,7 +95,7 @@ def _describe(op: type[Op]) -> dict[str, Any]:
     attributes = [
         {
             "name": name,
-            "type": takes(schema["properties"][name], definitions),
+            "type": type_text(schema["properties"][name], definitions),
             "required": field.is_required(),
             "default": None if field.is_required() else _default(field.get_default(call_default_factory=True)),
         }
@@ -111,7 +112,7 @@ def _describe(op: type[Op]) -> dict[str, Any]:
 
 
 def _default(value: Any) -> str:
-    """A default as one would write it in a spec: a size or padding that is the same on all sides as one number."""
+    """Return a default as it is written in a spec; a size or padding that is equal on all sides is one number."""
     if hasattr(value, "model_dump"):
         value = value.model_dump(mode="json")
         if isinstance(value, dict) and len(set(map(str, value.values()))) == 1:
@@ -119,19 +120,23 @@ def _default(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def takes(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """What an attribute takes, in words, from its JSON Schema.
+def type_text(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """Return the values that an attribute accepts, in words.
 
-    >>> takes({"type": "integer", "exclusiveMinimum": 0}, {})
+    Args:
+        schema: the JSON Schema of the attribute.
+        definitions: the schemas that a `$ref` can name.
+
+    >>> type_text({"type": "integer", "exclusiveMinimum": 0}, {})
     'integer > 0'
-    >>> takes({"anyOf": [{"enum": ["floor", "ceil"]}, {"type": "null"}]}, {})
+    >>> type_text({"anyOf": [{"enum": ["floor", "ceil"]}, {"type": "null"}]}, {})
     'floor | ceil'
     """
     if "$ref" in schema:
-        return takes(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return type_text(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     for key in ("anyOf", "oneOf"):
         if key in schema:
-            options = [takes(s, definitions) for s in schema[key] if s.get("type") != "null"]
+            options = [type_text(s, definitions) for s in schema[key] if s.get("type") != "null"]
             return " or ".join(dict.fromkeys(options))
     if "enum" in schema or "const" in schema:
         return " | ".join(map(str, schema.get("enum", [schema.get("const")])))
@@ -139,9 +144,9 @@ def takes(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
         case "object" if "properties" in schema:
             return f"{{{', '.join(schema['properties'])}}}"
         case "object":
-            return f"{{name: {takes(schema.get('additionalProperties', {}), definitions)}}}"
+            return f"{{name: {type_text(schema.get('additionalProperties', {}), definitions)}}}"
         case "array":
-            return f"list of {takes(schema.get('items', {}), definitions)}"
+            return f"list of {type_text(schema.get('items', {}), definitions)}"
         case kind:
             signs = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
             limits = [f" {sign} {schema[key]}" for key, sign in signs.items() if key in schema]

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-FILE = click.Path(path_type=Path)  # what reads it reports whether it is there and readable, for every file alike
+FILE = click.Path(path_type=Path)  # existence is checked by the reader of the file, with the same error everywhere
 ALL = "all"
 
 
 class BackendNames(click.ParamType[tuple[str, ...]]):
-    """Backends by name, separated by commas. The registry says whether there is such a backend."""
+    """Names of backends, separated by commas. The registry checks later that each exists."""
 
     name = "names"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The names in the text."""
+        """Return the names in the text."""
         if isinstance(value, tuple):
             return value
         names = tuple(name.strip() for name in value.split(","))
@@ -37,7 +37,7 @@ class BackendNames(click.ParamType[tuple[str, ...]]):
         return names
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The registered names, for the one that is being typed."""
+        """Complete the last name of the list with the registered names."""
         del ctx, param
         from click.shell_completion import CompletionItem
 
@@ -48,7 +48,7 @@ class BackendNames(click.ParamType[tuple[str, ...]]):
 
 
 def backends_option(flag: str, text: str, *, required: bool = False) -> Callable[[Decorated], Decorated]:
-    """`--backend NAMES` or `--backends NAMES`, repeatable; `text` says which there are, or what they are for."""
+    """Add the repeatable option `--backend NAMES` or `--backends NAMES`, with `text` as its help."""
     return click.option(
         flag,
         "backends",
@@ -61,7 +61,7 @@ def backends_option(flag: str, text: str, *, required: bool = False) -> Callable
 
 
 def chosen_backends(given: Iterable[Sequence[str]]) -> list[str]:
-    """The names of every occurrence of the option, each once, `all` replaced by all that are registered."""
+    """Return the names of all occurrences of the option without duplicates; `all` stands for every registered one."""
     from netspec.lowering import backend_names
 
     names = [name for names in given for name in names]
@@ -69,10 +69,10 @@ def chosen_backends(given: Iterable[Sequence[str]]) -> list[str]:
 
 
 def installed_backends() -> tuple[list[Backend], list[Backend]]:
-    """The registered backends whose frameworks are here, and the others.
+    """Return the registered backends whose frameworks are installed, and the others.
 
     Raises:
-        BackendError: none is here.
+        BackendError: no framework is installed.
     """
     from netspec.errors import BackendError
     from netspec.lowering import backend_names, find_backend
@@ -85,17 +85,17 @@ def installed_backends() -> tuple[list[Backend], list[Backend]]:
 
 
 def spec_arguments(function: Decorated) -> Decorated:
-    """`SPEC…`."""
+    """Add the argument `SPEC…`."""
     return click.argument("specs", nargs=-1, required=True, type=FILE, metavar="SPEC...")(function)
 
 
 def spec_argument(function: Decorated) -> Decorated:
-    """`SPEC`."""
+    """Add the argument `SPEC`."""
     return click.argument("spec", type=FILE, metavar="SPEC")(function)
 
 
 def set_option(function: Decorated) -> Decorated:
-    """`--set NAME=VALUE`, repeatable."""
+    """Add the repeatable option `--set NAME=VALUE`."""
     return click.option(
         "--set",
         "settings",
@@ -106,23 +106,23 @@ def set_option(function: Decorated) -> Decorated:
 
 
 def json_option(function: Decorated) -> Decorated:
-    """`--json`."""
+    """Add the flag `--json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
 
 
-def weights_options(seeds: str) -> Callable[[Decorated], Decorated]:
-    """`--weights FILE` and `--seed N`; `seeds` says what a seed draws."""
+def weights_options(seeded: str) -> Callable[[Decorated], Decorated]:
+    """Add the options `--weights FILE` and `--seed N`; `seeded` names what the seed draws."""
 
     def decorate(function: Decorated) -> Decorated:
         file = click.option("--weights", type=FILE, metavar="FILE", help="Weights from a safetensors file.")
-        seed = click.option("--seed", type=click.IntRange(min=0), metavar="N", help=f"Seed of {seeds}.  [default: 0]")
+        seed = click.option("--seed", type=click.IntRange(min=0), metavar="N", help=f"Seed of {seeded}.  [default: 0]")
         return file(seed(function))
 
     return decorate
 
 
 def optimize_option(*levels: str, default: str) -> Callable[[Decorated], Decorated]:
-    """`--optimize LEVEL`; `default` says what it is when left out."""
+    """Add the option `--optimize LEVEL`, which is None when left out; `default` is what the help states."""
     return click.option(
         "--optimize",
         type=click.Choice(levels),
@@ -131,14 +131,18 @@ def optimize_option(*levels: str, default: str) -> Callable[[Decorated], Decorat
 
 
 device_option = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="What computes."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Device to train on.",
 )
 precision_option = click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
     default="float32",
     show_default=True,
-    help="What layers compute in; weights and updates stay float32.",
+    help="Dtype in which layers compute; weights and updates stay float32.",
 )
 bad_sample_option = click.option(
     "--on-bad-sample",
@@ -153,15 +157,15 @@ compile_option = click.option(
 
 
 def level_of(optimize: str | None, compiled: bool) -> Level:
-    """The level of optimization that the two options ask for."""
+    """Return the level of optimization that `--optimize` and `--compile` ask for."""
     return cast("Level", optimize or ("inference" if compiled else "none"))
 
 
 def with_compilation(backends: Sequence[Backend], compiled: bool) -> list[Backend]:
-    """The backends, PyTorch's compiled where that is asked for.
+    """Return the backends, that of PyTorch with its option `compile` if `compiled`.
 
     Raises:
-        click.UsageError: `--compile` without PyTorch.
+        click.UsageError: `--compile` is given and PyTorch is not among the backends.
     """
     if compiled and "torch" not in (backend.name for backend in backends):
         raise click.UsageError("--compile is for PyTorch, and the backends are others")
@@ -169,7 +173,7 @@ def with_compilation(backends: Sequence[Backend], compiled: bool) -> list[Backen
 
 
 def chosen_weights(graph: Graph, weights: Path | None, seed: int | None) -> CanonicalWeights:
-    """The weights of `--weights FILE`, or those that the spec's initializers draw from `--seed`."""
+    """Return the weights of `--weights FILE`, or the initial weights that `--seed` draws."""
     from netspec.weights import initialize, load_weights
 
     if weights is not None and seed is not None:

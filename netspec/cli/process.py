@@ -1,4 +1,4 @@
-"""The process of a command: set up before anything large is imported, and ended."""
+"""The process of a command: its setup before anything large is imported, and its end."""
 
 from __future__ import annotations
 
@@ -14,80 +14,81 @@ from netspec.cli.deferred import defer_metadata
 if TYPE_CHECKING:
     from socket import socket
 
-LAST_WORDS = 5.0  # seconds from SIGTERM to the end of one of several processes
-UNTIL_KILLED = 28.0  # the same, of one that trains: torchrun kills what is there 30 seconds after it, unheard
+GRACE = 5.0  # seconds from SIGTERM to the exit of a process of torchrun
+TRAINING_GRACE = 28.0  # the same while it trains: torchrun sends SIGKILL, which nothing can handle, after 30 seconds
 
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
-    gc.set_threshold(100_000)  # a command is over soon: collecting as often as a server does is a tenth of its start
+    gc.set_threshold(100_000)  # a command ends soon; with the default threshold, collections are a tenth of start-up
     # pydantic would read the metadata of every installed distribution to find plugins; netspec uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     defer_metadata()
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # an image is read, or an error names it and what is wrong
-    _open_closed_streams()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # an image that cannot be read is an error of its own
+    _reopen_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a sign gets a question mark
+        if hasattr(stream, "reconfigure"):  # a character that the terminal cannot show becomes a question mark
             stream.reconfigure(errors="replace")
     if "WORLD_SIZE" in os.environ:
-        _say_why_first()
+        _delay_sigterm()
     from netspec.cli.app import run
 
     code = run(sys.argv[1:])
-    gc.freeze()  # Python ends with collections, which would look through all that is left: a tenth of a check
+    gc.freeze()  # exempts live objects from Python's collections at exit, which are a tenth of the time of a check
     sys.exit(code)
 
 
-def _open_closed_streams() -> None:
-    """Lead what the caller has closed (`>&-`) nowhere, before a file of ours is given its number.
+def _reopen_closed_streams() -> None:
+    """Open each standard stream that the caller has closed (`>&-`) on the null device.
 
-    Files take the lowest number that is free, and so these, opened in order, take their own.
+    Otherwise the next file that is opened would get the descriptor, and would receive what is printed. A file takes
+    the lowest free descriptor; opened in this order, each stream gets the one that it should have.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            stream = Path(os.devnull).open(mode)  # noqa: SIM115 # until the process ends
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115 # stays open until the process ends
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
 
 
-def _say_why_first() -> None:
-    """Let SIGTERM end this process only after a moment, and then whatever it is doing.
+def _delay_sigterm() -> None:
+    """Let SIGTERM end this process of torchrun only after a grace period, but then reliably.
 
-    When one of torchrun's processes fails, the others lose it in the middle of a step, and torchrun ends them while
-    they tidy up: before they have said what happened. One that waits for the others in a framework hears nothing there
-    until it is killed, half a minute later; so a thread hears it.
+    When one process of torchrun fails, the others lose it in the middle of a step, and torchrun terminates them, often
+    before they have reported what happened: hence the grace period. A process that waits for another one inside the
+    framework runs no Python signal handler until SIGKILL comes, 30 seconds later: hence a thread receives the signal.
     """
     import signal
     import socket
     import threading
 
-    def hear(number: int, frame: object) -> None:
-        pass  # what is done about it, the thread does
+    def ignore(number: int, frame: object) -> None:
+        pass  # the thread acts on the signal
 
     if sys.platform == "win32":
         return
-    heard, hearing = socket.socketpair()
-    hearing.setblocking(False)
-    signal.signal(signal.SIGTERM, hear)
-    signal.set_wakeup_fd(hearing.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end_after_last_words, args=(heard, hearing, hear), daemon=True).start()
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.signal(signal.SIGTERM, ignore)
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_exit_after_sigterm, args=(receiver, sender, ignore), daemon=True).start()
 
 
-def _end_after_last_words(heard: socket, hearing: socket, handler: object) -> None:
-    """End this process once SIGTERM has come.
+def _exit_after_sigterm(receiver: socket, sender: socket, handler: object) -> None:
+    """Wait for SIGTERM, then end this process after its grace period.
 
-    Training, which has a handler of its own, obeys it between two steps, and is let go on as long as torchrun lets it:
-    one that waits for another in the middle of a step, in a framework, does not hear it at all.
+    Training installs a handler of its own, which stops the run after the current step. It gets nearly all the time that
+    torchrun allows. Without torchrun nobody would kill the process, and training may take as long as it needs.
     """
     import signal
     import time
 
-    while received := heard.recv(64):
-        obeyed = signal.getsignal(signal.SIGTERM) is not handler
-        if signal.SIGTERM in received and (not obeyed or "TORCHELASTIC_RUN_ID" in os.environ):
-            time.sleep(UNTIL_KILLED if obeyed else LAST_WORDS)
+    while received := receiver.recv(64):
+        training = signal.getsignal(signal.SIGTERM) is not handler
+        if signal.SIGTERM in received and (not training or "TORCHELASTIC_RUN_ID" in os.environ):
+            time.sleep(TRAINING_GRACE if training else GRACE)
             from netspec.cli.console import print_note
 
             print_note(f"process {os.environ.get('RANK', '?')} was ended while it waited: another one may say why")
             os._exit(128 + signal.SIGTERM)
-    hearing.close()
+    sender.close()

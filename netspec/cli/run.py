@@ -1,7 +1,8 @@
-"""`netspec run`: what a network says of a photograph."""
+"""`netspec run`: classifies photographs with a network."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ SPEC_SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True)
 class Runner:
-    """One model ready to run: `call` takes a batch of its input and gives the scores, (N, classes)."""
+    """A loaded model. `call` maps a batch of inputs to scores, (N, classes)."""
 
     backend: str
     call: Callable[[Array], Array]
@@ -40,7 +41,7 @@ class Runner:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Models of one network, and how an image becomes their input."""
+    """A network as loaded by one or several backends, with the preprocessing of its images."""
 
     name: str
     input_shape: tuple[int, ...]
@@ -62,9 +63,9 @@ Examples:
 @click.argument("model", type=FILE, metavar="MODEL")
 @click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Classes to print.")
-@click.option("--labels", type=FILE, metavar="FILE", help="Names of the classes, a line each.")
-@backends_option("--backends", "For a spec: what to run it with.  [default: all that are installed]")
-@weights_options("the weights of a spec that is run without --weights")
+@click.option("--labels", type=FILE, metavar="FILE", help="Names of the classes, one per line.")
+@backends_option("--backends", "Backends to run a spec with.  [default: all that are installed]")
+@weights_options("the initial weights of a spec, without --weights")
 @set_option
 @json_option
 def command(
@@ -78,23 +79,23 @@ def command(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Print the classes for which MODEL gives the largest outputs, for each IMAGE.
+    """Print the classes with the largest outputs of MODEL, for each IMAGE.
 
-    MODEL is a .onnx file that netspec wrote, which holds its preprocessing, or a spec, which is run by each backend;
-    then the outputs of all stand side by side, with the largest difference. What is printed is what the network
-    gives: probabilities where it ends in a softmax, else logits. An image that cannot be read is an error with exit
-    code 2, after the others have been run.
+    MODEL is a .onnx file that netspec wrote, which contains its preprocessing, or a spec. A spec is run by each
+    backend; the outputs are printed side by side, with the largest difference. The outputs are those of the network:
+    probabilities if it ends in a softmax, otherwise logits. An image that cannot be read is an error with exit code 2,
+    after the other images have been run.
     """
-    of_a_spec = model.suffix in SPEC_SUFFIXES
-    if not of_a_spec and (backends or weights or seed is not None or settings):
+    is_spec = model.suffix in SPEC_SUFFIXES
+    if not is_spec and (backends or weights or seed is not None or settings):
         raise click.UsageError("--backends, --weights, --seed and --set are for a spec; an ONNX model is complete")
     names = _read_labels(labels) if labels else None
-    with progress() as say:
-        if of_a_spec:
-            loaded = _load_spec(model, chosen_backends(backends), (weights, seed), settings, say)
+    with progress() as show:
+        if is_spec:
+            loaded = _load_spec(model, chosen_backends(backends), (weights, seed), settings, show)
         else:
             loaded = _load_file(model)
-        results, wrong = _run(loaded, images, say)
+        results, unreadable = _run(loaded, images, show)
     if labels and names is not None and results:
         _require_labels(labels, names, loaded, len(next(iter(results[0][1].values()))))
     if as_json:
@@ -104,11 +105,11 @@ def command(
             if index:
                 print_out()
             _print_image(f"{loaded.name}: {path}", scores, top, names)
-    return 2 if wrong else 0
+    return 2 if unreadable else 0
 
 
 def _load_file(path: Path) -> Loaded:
-    """An ONNX model, through the backend that wrote it."""
+    """Load an ONNX file with the onnx backend."""
     from netspec.lowering import find_backend
 
     saved = find_backend("onnx").open(path)
@@ -121,11 +122,11 @@ def _load_file(path: Path) -> Loaded:
 def _load_spec(
     path: Path,
     names: list[str],
-    source: tuple[Path | None, int | None],
+    weights_or_seed: tuple[Path | None, int | None],
     settings: tuple[str, ...],
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> Loaded:
-    """A spec, loaded by each backend with the same weights."""
+    """Load a spec with each of the named backends, or with all installed ones, with the same weights."""
     from netspec.errors import NetspecError
     from netspec.lowering import find_backend
     from netspec.spec import load_graph
@@ -141,11 +142,11 @@ def _load_spec(
     backends = [find_backend(name) for name in names] if names else installed_backends()[0]
     for backend in backends:
         backend.require()
-    say("weights")
-    weights = chosen_weights(graph, *source)
+    show("weights")
+    weights = chosen_weights(graph, *weights_or_seed)
 
     def load(backend: Backend) -> Runner:
-        say(f"loading {backend.name}")
+        show(f"loading {backend.name}")
         model = backend.load(backend.lower(graph), weights)
         return Runner(backend.name, lambda batch: model.forward({value.name: batch})[output])
 
@@ -153,7 +154,11 @@ def _load_spec(
 
 
 def _require_preprocessing(name: str, preprocessing: Preprocessing | None) -> Preprocessing:
-    """The preprocessing, all of it known: said once, not for each image."""
+    """Return the preprocessing.
+
+    Raises:
+        NetspecError: the network states none, or its mean has not been computed yet.
+    """
     from netspec.errors import NetspecError
     from netspec.preprocessing import require_mean
 
@@ -166,7 +171,11 @@ def _require_preprocessing(name: str, preprocessing: Preprocessing | None) -> Pr
 
 
 def _require_scores(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """The first output, which has to be a number a class: known before anything is loaded or computed."""
+    """Return the name of the first output.
+
+    Raises:
+        NetspecError: the output is not one number per class.
+    """
     from netspec.errors import NetspecError
 
     output, shape = next(iter(shapes.items()))
@@ -179,27 +188,27 @@ def _require_scores(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _run(
-    loaded: Loaded, images: Sequence[Path], say: Callable[[str], None]
+    loaded: Loaded, images: Sequence[Path], show: Callable[[str], None]
 ) -> tuple[list[tuple[Path, dict[str, Array]]], int]:
-    """The scores of each image that can be read, by backend; and how many cannot, each said on stderr."""
+    """Return the scores of each readable image by backend, and the number of unreadable images, each an error."""
     from netspec.errors import NetspecError
     from netspec.preprocessing import load_image
 
-    results, wrong = [], 0
+    results, unreadable = [], 0
     for path in images:
-        say(str(path))
+        show(str(path))
         try:
             batch = load_image(path, loaded.input_shape, loaded.preprocessing)[None]
         except NetspecError as error:
             print_error(error.message, error.hint)
-            wrong += 1
+            unreadable += 1
         else:
             results.append((path, {runner.backend: runner.call(batch)[0] for runner in loaded.runners}))
-    return results, wrong
+    return results, unreadable
 
 
-def _best(scores: dict[str, Array], top: int) -> list[int]:
-    """The classes with the largest scores of the first backend, largest first."""
+def _top_classes(scores: dict[str, Array], top: int) -> list[int]:
+    """Return the `top` classes by the scores of the first backend, in descending order."""
     import numpy as np
 
     first = next(iter(scores.values()))
@@ -211,7 +220,7 @@ def _print_image(title: str, scores: dict[str, Array], top: int, labels: list[st
     columns = [Column("rank", right=True), Column("class", right=labels is None, fold=True)]
     columns += [Column(backend, right=True) for backend in scores]
     rows: list[list[Cell]] = []
-    for rank, index in enumerate(_best(scores, top), start=1):
+    for rank, index in enumerate(_top_classes(scores, top), start=1):
         rows.append([str(rank), _label(index, labels), *(f"{values[index]:.6g}" for values in scores.values())])
     print_table(columns, rows)
     if differences := _differences(scores):
@@ -221,11 +230,19 @@ def _print_image(title: str, scores: dict[str, Array], top: int, labels: list[st
 
 
 def _differences(scores: dict[str, Array]) -> dict[str, float]:
-    """How far each later backend's scores are from the first's."""
+    """Return the largest difference of each later backend from the first, as a share of the largest score.
+
+    It is NaN if the scores of either backend overflow.
+    """
+    import numpy as np
+
     from netspec.verify.compare import difference_of_largest
 
     (_, expected), *others = scores.items()
-    return {backend: difference_of_largest(values, expected) for backend, values in others}
+    return {
+        backend: difference_of_largest(values, expected) if np.isfinite((values, expected)).all() else math.nan
+        for backend, values in others
+    }
 
 
 def _label(index: int, labels: list[str] | None) -> str:
@@ -244,7 +261,7 @@ def _read_labels(path: Path) -> list[str]:
 
 
 def _require_labels(path: Path, labels: Sequence[str], loaded: Loaded, classes: int) -> None:
-    """Raise where there are not as many names as classes: all after a line too many would be another's."""
+    """Raise unless there is one name per class: after a missing or extra line, all names would be wrong."""
     from netspec.errors import NetspecError
 
     if len(labels) != classes:
@@ -260,7 +277,7 @@ def _as_json(path: Path, scores: dict[str, Array], top: int, labels: list[str] |
                 "label": None if labels is None else _label(index, labels),
                 "outputs": {backend: float(values[index]) for backend, values in scores.items()},
             }
-            for index in _best(scores, top)
+            for index in _top_classes(scores, top)
         ],
         "differences": _differences(scores),
     }

@@ -1,4 +1,4 @@
-"""`netspec schema`: the language as a JSON Schema."""
+"""`netspec schema`: the JSON Schema of specs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Examples:
   netspec schema --out netspec.schema.json
 
 \b
-A spec that begins with this line is then checked and completed while it is typed, by editors with the YAML language
-server (Visual Studio Code, Neovim, Emacs …):
+Editors with the YAML language server (Visual Studio Code, Neovim, Emacs …) then check and complete a spec
+while you type, if it begins with this line:
   # yaml-language-server: $schema=netspec.schema.json
 """,
 )
 @click.option("--out", type=FILE, metavar="FILE", help="Write it to a file instead of stdout.")
 def command(out: Path | None) -> None:
-    """Print the JSON Schema of specs: draft 7, which editors read."""
+    """Print the JSON Schema of specs, in draft 7, which editors support."""
     import json
 
     from netspec.files import write_whole

@@ -1,4 +1,4 @@
-"""`netspec show`: what a network is made of, and what it costs."""
+"""`netspec show`: the layers, shapes, weights and costs of a network."""
 
 from __future__ import annotations
 
@@ -47,11 +47,9 @@ Examples:
 @set_option
 @json_option
 @click.option("--graph", "as_graph", is_flag=True, help="Print a Mermaid flowchart instead of a table.")
-@click.option("--unfold", is_flag=True, help="Show the layers of each block, not one line for all of them.")
+@click.option("--unfold", is_flag=True, help="Show each layer of a block, not one line per block.")
 @click.option("--passes", "as_passes", is_flag=True, help="Print what each pass of --optimize changes and saves.")
-@click.option(
-    "--placement", "as_placement", is_flag=True, help="Print where layers and weights lie on several devices."
-)
+@click.option("--placement", "as_placement", is_flag=True, help="Print how the network is placed on several devices.")
 def command(
     specs: tuple[Path, ...],
     settings: tuple[str, ...],
@@ -63,29 +61,28 @@ def command(
 ) -> None:
     """Show each layer's op, output shape, weights, MACs, activation memory and receptive field, for one sample.
 
-    A block is one line, with the sums of its layers. JSON has all layers, and which of them are a block.
+    A block is one line, with the sums of its layers. JSON lists all layers, and the blocks separately.
 
-    Layers of auxiliary heads are marked: they are there in training alone.
+    Layers of auxiliary heads, which exist in training alone, are marked.
 
-    Under the table stand the totals, beside those that the network's source states, where the spec gives them. Neurons
-    are counted as Krizhevsky et al. 2012 count them: outputs of the layers that multiply by weights.
+    The totals below the table are printed beside the published ones, if the spec states those. Neurons are counted as
+    in Krizhevsky et al. 2012: the outputs of the layers that multiply by weights.
 
-    --passes shows instead what `--optimize` of other commands does to the network: which layers each pass takes away
-    or changes, and by how much fewer nodes, weights and bytes a sample are written into memory after it.
+    --passes shows what `--optimize` of other commands does to the network: the layers that each pass removes or
+    changes, and the nodes, weights and bytes written per sample that it saves.
 
-    --placement shows instead how the network lies on the devices that its `placement:` asks for, as figure 2 of
-    Krizhevsky et al. 2012 draws it: what each tower computes, which weights it keeps, and how many bytes it receives
-    at each crossing in a step of the recipe's batch.
+    --placement shows how the network is divided between the devices of its `placement:`, as in figure 2 of Krizhevsky
+    et al. 2012: what each tower computes, the weights that it keeps, and the bytes that it receives at each crossing,
+    in a training step with the batch of the recipe.
     """
     from netspec.graph.analysis import analyze
     from netspec.graph.mermaid import print_mermaid
     from netspec.spec import elaborate, read_spec
 
-    _check_one_is_chosen({"--graph": as_graph, "--passes": as_passes, "--placement": as_placement})
+    _require_exclusive({"--graph": as_graph, "--passes": as_passes, "--placement": as_placement})
     if as_graph and (as_json or len(specs) > 1):
         raise click.UsageError("--graph prints one flowchart: give it one SPEC, and no --json")
-    read = [read_spec(path, settings) for path in specs]
-    networks = [(spec, elaborate(spec)) for spec in read]
+    networks = [(spec, elaborate(spec)) for spec in [read_spec(path, settings) for path in specs]]
     if as_graph:
         print_out(print_mermaid(networks[0][1], unfold=unfold))
     elif as_passes:
@@ -98,8 +95,8 @@ def command(
         _show_layers(networks, unfold=unfold)
 
 
-def _check_one_is_chosen(options: Mapping[str, bool]) -> None:
-    """UsageError where several options are given that each print something else."""
+def _require_exclusive(options: Mapping[str, bool]) -> None:
+    """Raise UsageError if more than one of the options is given."""
     if len(given := [name for name, chosen in options.items() if chosen]) > 1:
         raise click.UsageError(f"{given[0]} and {given[1]} exclude each other")
 
@@ -148,7 +145,7 @@ def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold:
     rows: list[list[Cell]] = [[value.name, "input", shape_of(value.type)] + [None] * 4 for value in graph.inputs]
     for row in analysis.rows if unfold else fold_rows(graph, analysis):
         figures = [row.weights or None, row.macs or None, memory(row.activation_bytes), str(row.receptive_field)]
-        kind = f"{row.kind}, in training" if _is_for_heads(graph, row.name) else row.kind
+        kind = f"{row.kind}, in training" if _is_training_only(graph, row.name) else row.kind
         rows.append([row.name, kind, ", ".join(map(shape_of, row.types)), *figures])
     rows.append(["total", "", "", analysis.weights, analysis.macs, memory(analysis.activation_bytes), ""])
     print_table(COLUMNS, rows)
@@ -156,27 +153,35 @@ def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold:
     _print_totals(spec, analysis, at_inference(graph) if graph.heads else None)
 
 
-def _is_for_heads(graph: Graph, name: str) -> bool:
-    """Whether a layer, or a block, is for auxiliary outputs alone."""
+def _is_training_only(graph: Graph, name: str) -> bool:
+    """Whether a layer or block serves auxiliary heads alone."""
     return name in graph.for_heads or any(node.startswith(f"{name}.") for node in graph.for_heads)
 
 
 def _print_totals(spec: ModelSpec, analysis: Analysis, inference: Analysis | None) -> None:
-    """The totals beside those published; of a network with auxiliary heads those without, as sources count, first."""
+    """Print the totals beside the published ones.
+
+    For a network with auxiliary heads, `inference` is its analysis without them, which is what sources publish.
+    """
     published = spec.published.model_dump() if spec.published else {}
-    columns = [Column("in all"), Column("counted", right=True), Column("published", right=True)]
-    rows = [[what, own, _exact(published.get(key))] for what, key, own in _totals(inference or analysis, published)]
-    if not published:
-        columns, rows = columns[:2], [row[:2] for row in rows]
+    columns = [Column("in all"), Column("counted", right=True)]
     if inference is not None:
-        columns.insert(2, Column("with heads", right=True))
-        whole = {what: own for what, _, own in _totals(analysis, published)}
-        rows = [[*row[:2], whole[str(row[0])], *row[2:]] for row in rows]
+        columns.append(Column("with heads", right=True))
+    if published:
+        columns.append(Column("published", right=True))
+    with_heads = {title: total for title, _, total in _totals(analysis, published)}
+    rows = []
+    for title, key, total in _totals(inference or analysis, published):
+        heads = [with_heads[title]] if inference is not None else []
+        rows.append([title, total, *heads, *([_exact(published.get(key))] if published else [])])
     print_table(columns, rows)
 
 
 def _totals(analysis: Analysis, published: Mapping[str, int | None]) -> list[tuple[str, str, str]]:
-    """What is counted, what a spec calls it, and how much it is; those trained where it is not all, or stated."""
+    """Return the title, the key under `published:` and the value of each total.
+
+    The trained weights have a row of their own if some weights are not trained, or if their number is published.
+    """
     rows = [
         ("weights", "weights", f"{analysis.weights:,}"),
         ("neurons", "neurons", f"{analysis.neurons:,}"),

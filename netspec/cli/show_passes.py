@@ -1,4 +1,4 @@
-"""What `netspec show --passes` prints: the passes of each level, what each changed, and what that saved."""
+"""The output of `netspec show --passes`: the passes of each level, the layers that each changed, and the savings."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ COLUMNS: Final = (
     Column("written", right=True),
     Column("not for"),
 )
-NAMED: Final = 4  # changed nodes that are named; of more, how many there are
+MAX_NAMES: Final = 4  # changed nodes that are listed by name; more are a range and their number
 
 
 def print_passes(graph: Graph) -> None:
-    """A table a level: what is saved stands as a difference, what is left in the last line."""
-    avoided = costly_passes()
+    """Print a table for each level: the plain costs, the savings of each pass as differences, and what is left."""
+    costly = costly_passes()
     for level in LEVELS:
         optimized = optimize(graph, level)
         print_out(f"{graph.name}, --optimize {level}")
         rows: list[list[Cell]] = [["as the spec says", "", *_figures(Cost.of(graph)), ""]]
         for step, saved in _savings(optimized):
-            skipped = ", ".join(avoided.get(step.name, ()))
+            skipped = ", ".join(costly.get(step.name, ()))
             rows.append([step.name, _changed(step), *map(_difference, saved[:2]), _saved(saved[2]), skipped])
         rows.append(["in all", "", *_figures(Cost.of(optimized.graph)), ""])
         print_table(COLUMNS, rows)
         print_out()
     for step in _steps(graph):
         print_out(f"{step.name}: {step.summary}")
-    for name, reasons in avoided.items():
+    for name, reasons in costly.items():
         for backend, reason in reasons.items():
             print_out(f"{name} is not made for {backend}: {reason}")
 
 
 def passes_as_json(graph: Graph) -> dict[str, Any]:
-    """The same as data: what each pass changed, and how many nodes, weights and bytes a sample it left over."""
+    """Return the same for JSON: the changed nodes of each pass, and the nodes, weights and bytes left after it."""
     return {
         "name": graph.name,
         "plain": _as_json(Cost.of(graph)),
@@ -63,32 +63,30 @@ def passes_as_json(graph: Graph) -> dict[str, Any]:
 
 
 def costly_passes() -> dict[str, dict[str, str]]:
-    """By pass, the backends that it is not made for, and why."""
+    """Return the backends that leave out a pass and their reasons, by the name of the pass."""
     from netspec.lowering import backend_names, find_backend
 
-    found: dict[str, dict[str, str]] = {}
-    for name in backend_names():
-        for each, reason in find_backend(name).costly_passes.items():
-            found.setdefault(each, {})[name] = reason
-    return found
+    reasons: dict[str, dict[str, str]] = {}
+    for backend in backend_names():
+        for name, reason in find_backend(backend).costly_passes.items():
+            reasons.setdefault(name, {})[backend] = reason
+    return reasons
 
 
 def _steps(graph: Graph) -> list[Step]:
-    """Each pass that changed something at some level, once."""
+    """Return the passes that change the graph at some level, without duplicates."""
     return list({step.name: step for level in LEVELS for step in optimize(graph, level).steps}.values())
 
 
 def _savings(optimized: Optimized) -> Iterator[tuple[Step, tuple[int, int, int]]]:
+    """Yield each step with its change in nodes, weights and bytes written; a saving is negative."""
     costs = [Cost.of(optimized.plain), *(step.cost for step in optimized.steps)]
     for step, (before, after) in zip(optimized.steps, pairwise(costs), strict=True):
-        yield (
-            step,
-            (after.nodes - before.nodes, after.weights - before.weights, after.written - before.written),
-        )
+        yield step, (after.nodes - before.nodes, after.weights - before.weights, after.written - before.written)
 
 
 def _changed(step: Step) -> str:
-    if len(step.changed) > NAMED:
+    if len(step.changed) > MAX_NAMES:
         return f"{step.changed[0]} to {step.changed[-1]}: {len(step.changed)}"
     return ", ".join(step.changed)
 

@@ -1,4 +1,4 @@
-"""`netspec study`: several networks trained under one recipe, and what came of them beside what was published."""
+"""`netspec study`: trains several networks with one recipe, and compares the results with published ones."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ FAILED = 1
 
 
 class Seeds(click.ParamType[tuple[int, ...]]):
-    """Seeds, separated by commas."""
+    """Numbers separated by commas."""
 
     name = "seeds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The numbers in the text, each once."""
+        """Return the numbers in the text without duplicates."""
         if isinstance(value, tuple):
             return value
         texts = [text.strip() for text in value.split(",")]
@@ -49,7 +49,7 @@ class Seeds(click.ParamType[tuple[int, ...]]):
 
 @click.command(
     "study",
-    short_help="Train several networks alike, and compare them.",
+    short_help="Train several networks in the same way, and compare them.",
     epilog="""\b
 Examples:
   netspec study specs/studies/relu-against-tanh.yaml --data ~/cifar10
@@ -59,27 +59,36 @@ Examples:
 
 \b
 What is written to runs/STUDY/:
-  table.txt, table.json   the outcome so far, anew after every run
-  MEMBER-seedN/           a run, as of `netspec train`
-  MEMBER-seedN.json       what was asked of it, and how it ended
-  MEMBER-seedN.log        what its process said, with --processes
+  table.txt, table.json   the results so far, updated after every run
+  MEMBER-seedN/           a run, like those of `netspec train`
+  MEMBER-seedN.json       the settings of the run, and how it ended
+  MEMBER-seedN.log        the output of its process, with --processes
 
-The same command again goes on where it was stopped, and leaves alone what is finished.
+The same command continues a study that was stopped. It does not repeat finished runs.
 """,
 )
 @click.argument("file", type=FILE, metavar="STUDY")
-@click.option("--data", metavar="PATH", help="What to train on, as for `netspec train`.  [default: the study's]")
-@click.option("--validation", metavar="PATH", help="Likewise.")
-@click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE", help="Likewise.")
+@click.option("--data", metavar="PATH", help="Data to train on, as for `netspec train`.  [default: the study's]")
+@click.option("--validation", metavar="PATH", help="Data to validate on, as for `netspec train`.")
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
+    help="Share of the data to validate on instead, as for `netspec train`.",
+)
 @click.option("--backend", metavar="NAME", help="torch or keras.  [default: the study's]")
 @click.option(
-    "--seeds", type=Seeds(), default=(), metavar="N[,N...]", help="Of the runs of each member.  [default: the study's]"
+    "--seeds",
+    type=Seeds(),
+    default=(),
+    metavar="N[,N...]",
+    help="Seeds to train each member with.  [default: the study's]",
 )
 @click.option("--out", type=FILE, default=Path("runs"), metavar="DIR", show_default=True, help="Folder of all runs.")
 @click.option(
-    "--processes", type=click.IntRange(min=1), metavar="N", help="Runs at a time, each in a process of its own."
+    "--processes", type=click.IntRange(min=1), metavar="N", help="Number of runs at a time, each in its own process."
 )
-@click.option("--only", multiple=True, metavar="RUN", help="Train this run alone, MEMBER-seedN. Repeatable.")
+@click.option("--only", multiple=True, metavar="RUN", help="Train only this run, MEMBER-seedN. Repeatable.")
 @device_option
 @precision_option
 @set_option
@@ -99,32 +108,32 @@ def command(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Train every member of a study with every seed, and table what came of it.
+    """Train every member of a study with every seed, and print a table of the results.
 
-    Errors are those of the validation set at the end, the mean over seeds and its standard deviation, beside what the
-    study's source published. A run that fails is named, the others go on, and the exit code is 1.
+    Errors are those on the validation set after training: the mean and the standard deviation over the seeds, beside
+    the published figures. If a run fails, it is named, the other runs continue, and the exit code is 1.
     """
     from netspec.lowering import find_backend
     from netspec.training.data.sources import require_source
     from netspec.training.study.read import read_study
 
     study = read_study(file, settings, seeds)
-    found = find_backend(backend or study.backend)
-    found.require()
+    trainer = find_backend(backend or study.backend)
+    trainer.require()
     options = _options(study, data, validation, holdout)
     options = replace(options, out=out, device=cast("Device", device), precision=cast("Precision", precision))
     for url in filter(None, (options.data, options.validation)):
-        require_source(url)  # once, not in each run
-    session = _Session(study.on(options.data, found.name), found, options, as_json)
+        require_source(url)  # one error here instead of one in each run
+    session = _Session(study.on(options.data, trainer.name), trainer, options, as_json)
     runs = session.pending(only)
     if processes is None:
         return session.report(session.train(runs), len(runs))
-    arguments = [str(file), *_arguments(options, found, study), *(f"--set={setting}" for setting in settings)]
+    arguments = [str(file), *_arguments(options, trainer, study), *(f"--set={setting}" for setting in settings)]
     return session.report(session.train_in_processes(runs, arguments, processes), len(runs))
 
 
 def _options(study: Study, data: str | None, validation: str | None, holdout: float | None) -> TrainOptions:
-    """The data of the command line, or the study's; of other data the study's division says nothing."""
+    """Return the data of the command line, or that of the study. A stated division replaces the study's division."""
     from netspec.training.options import TrainOptions
 
     if data or validation or holdout is not None:
@@ -134,14 +143,14 @@ def _options(study: Study, data: str | None, validation: str | None, holdout: fl
 
 def _data_of(study: Study) -> str:
     if study.data.path is None:
-        what = f": {study.data.name}" if study.data.name else ""
-        raise click.UsageError(f"the study does not say where its data is{what}; give it with --data")
+        name = f": {study.data.name}" if study.data.name else ""
+        raise click.UsageError(f"the study does not say where its data is{name}; give it with --data")
     return study.data.path
 
 
 def _arguments(options: TrainOptions, backend: Backend, study: Study) -> list[str]:
-    """The arguments of a process, so that it does the same."""
-    chosen = {
+    """Return the options with which another process trains a run of this study in the same way."""
+    values = {
         "data": options.data,
         "validation": options.validation,
         "holdout": options.holdout,
@@ -151,11 +160,11 @@ def _arguments(options: TrainOptions, backend: Backend, study: Study) -> list[st
         "device": options.device,
         "precision": options.precision,
     }
-    return [f"--{name}={value}" for name, value in chosen.items() if value is not None]
+    return [f"--{name}={value}" for name, value in values.items() if value is not None]
 
 
 class _Session:
-    """One call of the command."""
+    """One call of the command: chooses the runs, trains them and prints the results."""
 
     def __init__(self, study: Study, backend: Backend, options: TrainOptions, as_json: bool) -> None:
         self._study = study
@@ -164,7 +173,7 @@ class _Session:
         self._as_json = as_json
 
     def pending(self, only: Sequence[str]) -> list[StudyRun]:
-        """The runs that are to be trained: those named, or all, but for what is finished."""
+        """Return the runs to train: those named by `only`, or all, without the finished ones."""
         from netspec.spec.text.hints import suggest
         from netspec.training.study.record import asked_of, is_finished, runs_of
 
@@ -173,11 +182,11 @@ class _Session:
             if name not in runs:
                 hint = suggest(name, runs, "it has")
                 raise click.UsageError(f"the study has no run {name!r}" + (f"; {hint}" if hint else ""))
-        chosen = [runs[name] for name in only] if only else list(runs.values())
-        return [run for run in chosen if not is_finished(run, asked_of(run, self._backend.name, self._options))]
+        selected = [runs[name] for name in only] if only else list(runs.values())
+        return [run for run in selected if not is_finished(run, asked_of(run, self._backend.name, self._options))]
 
     def train(self, runs: Sequence[StudyRun]) -> Iterator[Ending]:
-        """In this process."""
+        """Train the runs one after another in this process."""
         from netspec.training.study.train import train_here
 
         return train_here(runs, self._backend, self._options, self._watch)
@@ -195,7 +204,7 @@ class _Session:
             yield watch, watch.doing
 
     def train_in_processes(self, runs: Sequence[StudyRun], arguments: Sequence[str], count: int) -> Iterator[Ending]:
-        """In others."""
+        """Train `count` runs at a time, each in a process that runs this command with `--only`."""
         from netspec.training.study.train import train_in_processes
 
         def command_of(run: StudyRun) -> list[str]:
@@ -206,7 +215,7 @@ class _Session:
         return train_in_processes(runs, command_of, count)
 
     def report(self, endings: Iterable[Ending], runs: int) -> int:
-        """Tell how each run ended, with the table so far after each but the last, and at the end; the exit code."""
+        """Print how each run ended and, after each, the table so far; return the exit code."""
         failed: list[str] = []
         stopped: Signals | None = None
         for number, ending in enumerate(endings, 1):
@@ -218,7 +227,7 @@ class _Session:
                 self._publish(notes=False)
         self._publish(notes=True)
         if stopped is not None:
-            print_note(f"stopped by {stopped.name}; the same command again goes on")
+            print_note(f"stopped by {stopped.name}; the same command continues")
             return SIGNAL + stopped
         if failed:
             print_error(f"{len(failed)} of the runs failed: {', '.join(failed)}", "the same command tries them again")
@@ -232,7 +241,10 @@ class _Session:
         return self._options.out / self._study.name
 
     def _publish(self, *, notes: bool) -> None:
-        """Write what there is, and print it; as JSON only at the end, where the notes are due."""
+        """Write the results so far to the study's folder, and print them with or without the notes.
+
+        JSON is printed only with the notes, at the end, so that stdout is one JSON document.
+        """
         from netspec.files import write_whole
         from netspec.training.study.results import as_json, measure
 
@@ -245,6 +257,6 @@ class _Session:
             if notes:
                 print_json(outcome)
             return
-        shown = table_lines(self._study, results, terminal_width())
-        for line in ("", *shown, *(note_lines(self._study, results) if notes else ()), ""):
+        table = table_lines(self._study, results, terminal_width())
+        for line in ("", *table, *(note_lines(self._study, results) if notes else ()), ""):
             print_out(line)

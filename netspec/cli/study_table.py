@@ -1,4 +1,4 @@
-"""The table of a study: what was measured beside what was published, as lines of text."""
+"""The table of a study as lines of text: measured results beside published ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from netspec.cli.table import Column, render_table
+from netspec.words import counted
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
@@ -13,50 +14,48 @@ if TYPE_CHECKING:
     from netspec.training.study.results import MemberResult, RunResult, Spread
 
 Cells = Callable[["MemberResult"], str]
+ColumnGroup = list[tuple[Column, Cells]]  # columns, each with the function of its cells; shown if any cell has text
 
 
 def table_lines(study: Study, results: Sequence[MemberResult], width: int | None = None) -> list[str]:
-    """The study's title, and its table.
+    """Return the title of the study and its table.
 
     Args:
-        study: what was asked.
-        results: what came of it.
-        width: characters to keep within; None for as many as it takes.
+        study: the study.
+        results: the results of its members.
+        width: the most characters in a line; None for no limit.
     """
     title = f"{study.name}: {study.source}" if study.source else study.name
-    groups = [group for group in _columns(results) if any(cells(result) for _, cells in group for result in results)]
-    shown = [column for group in groups for column in group]
-    rows = [[cells(result) for _, cells in shown] for result in results]
-    table = render_table([column for column, _ in shown], rows, width)
+    groups = [*_error_columns(results), *(_duration_columns(results) if study.target else ()), _claim_column()]
+    groups = [group for group in groups if any(cells(result) for _, cells in group for result in results)]
+    columns = [column for group in groups for column in group]
+    rows = [[cells(result) for _, cells in columns] for result in results]
+    table = render_table([column for column, _ in columns], rows, width)
     return [title, "", *(line for lines in table for line in lines)]
 
 
-def _columns(results: Sequence[MemberResult]) -> Iterator[list[tuple[Column, Cells]]]:
-    """Columns, with what stands in them: what was measured and published of one thing, left out where all is empty."""
+def _error_columns(results: Sequence[MemberResult]) -> Iterator[ColumnGroup]:
+    """Yield the columns of names, runs and errors, measured and published."""
     from netspec.training.study.results import against, published_against
 
     first = results[0]
     name = first.member.name
-    five = any(r.member.published and r.member.published.top5_error is not None for r in results)
+    has_top5 = any(r.member.published and r.member.published.top5_error is not None for r in results)
 
     def published(result: MemberResult) -> str:
         figures = result.member.published
         return _pair(figures.top1_error, figures.top5_error, "") if figures else ""
 
-    def more(result: MemberResult) -> str:
-        found = against(result, first)
-        return _pair(found.top1, found.top5 if five else None, "+") if result is not first else ""
+    def difference(result: MemberResult) -> str:
+        measured = against(result, first)
+        return _pair(measured.top1, measured.top5 if has_top5 else None, "+") if result is not first else ""
 
-    def published_more(result: MemberResult) -> str:
-        found = published_against(result.member, first.member)
-        return _pair(found.top1, found.top5, "+")
+    def published_difference(result: MemberResult) -> str:
+        figures = published_against(result.member, first.member)
+        return _pair(figures.top1, figures.top5, "+")
 
-    def times(result: MemberResult) -> str:
-        found = against(result, first)
-        return " / ".join(f"{ratio:.3g}" for ratio in (found.epochs, found.seconds) if ratio and result is not first)
-
-    top5: list[tuple[Column, Cells]] = (
-        [(Column("top-5 error", right=True), lambda result: _percent(result.error_top5))] if five else []
+    top5: ColumnGroup = (
+        [(Column("top-5 error", right=True), lambda result: _percent(result.error_top5))] if has_top5 else []
     )
     yield [(Column("member"), lambda result: result.member.name), (Column("runs", right=True), _finished)]
     yield [
@@ -64,20 +63,36 @@ def _columns(results: Sequence[MemberResult]) -> Iterator[list[tuple[Column, Cel
         *top5,
         (Column("published", right=True), published),
     ]
-    yield [(Column(f"against {name}", right=True), more), (Column("published", right=True), published_more)]
+    yield [(Column(f"against {name}", right=True), difference), (Column("published", right=True), published_difference)]
     yield [(Column("best", right=True), lambda r: f"{r.best_error:.2%}" if r.best_error is not None else "")]
+
+
+def _duration_columns(results: Sequence[MemberResult]) -> Iterator[ColumnGroup]:
+    """Yield the columns of the epochs and seconds until the target of the study was reached."""
+    from netspec.training.study.results import against
+
+    first = results[0]
+
+    def ratios(result: MemberResult) -> str:
+        measured = against(result, first)
+        values = (measured.epochs, measured.seconds) if result is not first else ()
+        return " / ".join(f"{ratio:.3g}" for ratio in values if ratio)
+
     yield [(Column("epochs", right=True), _epochs), (Column("seconds", right=True), lambda r: _figure(r.seconds))]
-    yield [(Column(f"times {name}'s", right=True), times)]
-    yield [(Column("published", fold=True), lambda r: (r.member.published.claim or "") if r.member.published else "")]
+    yield [(Column(f"times {first.member.name}'s", right=True), ratios)]
+
+
+def _claim_column() -> ColumnGroup:
+    return [(Column("published", fold=True), lambda r: (r.member.published.claim or "") if r.member.published else "")]
 
 
 def _finished(result: MemberResult) -> str:
-    done, asked = sum(run.state == "finished" for run in result.runs), len(result.runs)
-    return str(done) if done == asked else f"{done} of {asked}"
+    finished, total = sum(run.state == "finished" for run in result.runs), len(result.runs)
+    return str(finished) if finished == total else f"{finished} of {total}"
 
 
 def _epochs(result: MemberResult) -> str:
-    """To the target, in the runs that reached it; and how many of those that are finished did not."""
+    """Return the epochs to the target, over the runs that reached it, and how many finished runs missed it."""
     from netspec.training.material import recipe_of
 
     missed = [run for run in result.runs if run.missed]
@@ -88,7 +103,7 @@ def _epochs(result: MemberResult) -> str:
 
 
 def _length(recipe: Recipe) -> str:
-    return f"{recipe.epochs} epochs" if recipe.epochs is not None else f"{recipe.steps} steps"
+    return counted(recipe.epochs, "epoch") if recipe.epochs is not None else f"{recipe.steps:,} steps"
 
 
 def _percent(value: Spread | None) -> str:
@@ -105,24 +120,24 @@ def _figure(value: Spread | None) -> str:
 
 
 def _pair(top1: float | None, top5: float | None, sign: str) -> str:
-    """Errors in percent, or with a sign in points: top-1, or top-1 / top-5."""
+    """Return `top-1 / top-5` in percent, or top-1 alone; with the sign `+`, differences in percentage points."""
     texts = [f"{100 * value:{sign}.2f}" for value in (top1, top5) if value is not None]
     return " / ".join(texts) + ("" if sign or not texts else "%")
 
 
 def note_lines(study: Study, results: Sequence[MemberResult]) -> list[str]:
-    """How to read the table, what is not in it yet, and where the published figures stand."""
+    """Return how to read the table, which runs are not finished, and the sources of the published figures."""
     first = results[0].member
     data = f"{study.data.name}, {study.data.path}" if study.data.name else study.data.path
     notes = [f"trained in {study.backend} on {data}"]
     if len(study.seeds) > 1:
         notes.append(f"±: the standard deviation over seeds, of {', '.join(map(str, study.seeds))}")
     if study.target is not None:
-        ratio = f", and how many times {first.name}'s each of the two is" if results[1:] else ""
-        notes.append(f"epochs, seconds: of training until {study.target} was reached{ratio}")
+        ratios = f"; times {first.name}'s: both, divided by those of {first.name}" if results[1:] else ""
+        notes.append(f"epochs, seconds: of training until {study.target} was reached{ratios}")
     for result in results:
         changes = "; ".join(f"{each.path} {each.now}, not {each.before}" for each in result.recipe)
-        notes += [f"{result.member.name} is trained otherwise than {first.name}: {changes}"] if changes else []
+        notes += [f"the recipe of {result.member.name} differs from {first.name}'s: {changes}"] if changes else []
     for result in results:
         notes += [_unfinished(run, result) for run in result.runs if run.state in {"begun", "failed"}]
     for result in results:
@@ -134,7 +149,9 @@ def note_lines(study: Study, results: Sequence[MemberResult]) -> list[str]:
 def _unfinished(run: RunResult, result: MemberResult) -> str:
     from netspec.training.material import recipe_of
 
+    recipe = recipe_of(result.member.spec)
+    done = str(run.epoch) if recipe.epochs is not None else counted(run.epoch, "epoch")
     error = f", validation error {run.last_error:.2%}" if run.last_error is not None else ""
     failure = f": {run.failure.splitlines()[0]}" if run.failure else ""
-    word = "failed" if run.failure else "not finished"
-    return f"{run.name}: {word}, {run.epoch} epochs of {_length(recipe_of(result.member.spec))}{error}{failure}"
+    state = "failed" if run.failure else "not finished"
+    return f"{run.name}: {state} after {done} of {_length(recipe)}{error}{failure}"

@@ -1,6 +1,6 @@
-"""Tables as plain text, and figures as words.
+"""Tables as plain text, and counts and sizes in short form.
 
-A terminal that is too narrow for a table gets its numbers in short, and long words folded.
+Where a terminal is too narrow for a table, counts are shortened first (`61.0M`), then long texts are folded.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-Cell = str | int | None  # integers are counts: 60,965,224, or 61.0M where that is too wide
+Cell = str | int | None  # an integer is a count: 60,965,224, or 61.0M where that is too wide
 
 GAP: Final = 2
 NARROWEST: Final = 6
@@ -17,7 +17,7 @@ _UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 class Column(NamedTuple):
-    """A column: `right` for figures; `fold` when its words may go on in the next line."""
+    """A column: aligned to the right if `right`; its texts may continue on the next line if `fold`."""
 
     title: str
     right: bool = False
@@ -27,12 +27,12 @@ class Column(NamedTuple):
 def render_table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None = None
 ) -> list[list[str]]:
-    r"""The lines of the header, and of each row.
+    r"""Return the lines of the header, then the lines of each row.
 
     Args:
-        columns: what stands where.
+        columns: the title and alignment of each column.
         rows: a cell for each column.
-        width: characters to keep within; None for as many as it takes.
+        width: the most characters in a line; None for no limit. A table that cannot fold further exceeds it.
 
     >>> table = render_table([Column("layer"), Column("weights", right=True)], [["conv1", 34944], ["relu1", None]])
     >>> print("\n".join(line for row in table for line in row))
@@ -51,7 +51,7 @@ def render_table(
 
 
 def short_count(count: int) -> str:
-    """A count in three digits or so.
+    """Return a count in about three digits.
 
     >>> short_count(950), short_count(34944), short_count(60965224), short_count(999999)
     ('950', '34.9k', '61.0M', '1.0M')
@@ -63,14 +63,14 @@ def short_count(count: int) -> str:
 
 
 def memory(size: int) -> str:
-    """Bytes in the unit in which they are a short number.
+    """Return a number of bytes in the largest binary unit that it reaches.
 
-    >>> memory(950), memory(249475072)
-    ('950 B', '237.9 MiB')
+    >>> memory(950), memory(249475072), memory(1024**2 - 1)
+    ('950 B', '237.9 MiB', '1.0 MiB')
     """
     value, unit = float(size), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
+        if round(value, 1) < 1024:
             break
         value, unit = value / 1024, larger
     return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
@@ -87,7 +87,7 @@ def _widths(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _narrow(widths: list[int], columns: Sequence[Column], width: int) -> None:
-    """Take from the widest column that may fold until all fit, or nothing more can be taken."""
+    """Narrow the widest foldable column, one character at a time, until the table fits or no column can fold."""
     while sum(widths) + GAP * (len(widths) - 1) > width:
         foldable = [i for i, c in enumerate(columns) if c.fold and widths[i] > max(NARROWEST, len(c.title))]
         if not foldable:
@@ -109,7 +109,9 @@ def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str])
 
 
 def fold(text: str, width: int) -> list[str]:
-    """A text in lines of at most this width, broken after a space; a word that is longer, after a sign, or anywhere.
+    """Break a text into lines of at most `width` characters.
+
+    Lines break after spaces; a word that is longer breaks after a punctuation mark, or else anywhere.
 
     >>> fold("local_response_norm", 15), fold("conv1", 15), fold("block.0.conv block.0.relu", 18)
     (['local_response_', 'norm'], ['conv1'], ['block.0.conv', 'block.0.relu'])

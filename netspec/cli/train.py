@@ -1,4 +1,4 @@
-"""`netspec train`: a spec trained by its recipe."""
+"""`netspec train`: trains the network of a spec by its recipe."""
 
 from __future__ import annotations
 
@@ -42,42 +42,48 @@ Examples:
 
 \b
 What --data takes, local or as a URL that fsspec opens:
-  digits               1,797 scanned digits that scikit-learn carries
-  a folder             of a folder a class, divided into train/ and val/ or not; of Parquet files; or
-                       of what `netspec data prepare` wrote
-  images/ and masks/   in a folder, files of equal stems: the class of each pixel, 255 where unknown
+  digits               the 1,797 scanned digits of scikit-learn
+  a folder             with a subfolder for each class; with Parquet files; with a training and a
+                       validation part of either kind (train/, val/); or written by `netspec data prepare`
+  images/ and masks/   in a folder, with files of the same stems: the class of each pixel, 255 if unknown
   a .parquet file      with the columns `image` (encoded bytes) and `label`
   a .npz file          with x and y (or masks), or x_train, y_train, x_test and y_test
 
 \b
 What is written to runs/NAME/:
   spec.yaml                      the spec and recipe as they were used
-  checkpoints/last.safetensors   what --resume continues from, in any backend
-  checkpoints/best.safetensors   of the lowest validation error; --weights of other commands takes it
-  metrics.jsonl, events/         a line a step and an epoch; the same for TensorBoard
+  checkpoints/last.safetensors   the checkpoint from which --resume continues, in any backend
+  checkpoints/best.safetensors   the lowest validation error, for --weights of other commands
+  metrics.jsonl, events/         a line per step and per epoch; the same for TensorBoard
   report.html                    curves, confusion, kernels and the architecture, at the end
 """,
 )
 @spec_argument
 @click.option("--backend", default="torch", metavar="NAME", show_default=True, help="torch or keras.")
-@click.option("--data", default="digits", metavar="PATH", show_default=True, help="What to train on.")
-@click.option("--validation", metavar="PATH", help="What to validate on, where --data is not divided itself.")
+@click.option("--data", default="digits", metavar="PATH", show_default=True, help="Data to train on.")
+@click.option("--validation", metavar="PATH", help="Data to validate on, if --data has no validation part.")
 @click.option(
     "--holdout",
     type=click.FloatRange(0, 1, max_open=True),
     metavar="SHARE",
-    help="The share of --data to validate on instead.  [default: 0.1]",
+    help="Share of --data to validate on instead.  [default: 0.1]",
 )
-@click.option("--name", metavar="NAME", help="Of the run.  [default: the spec's, with a number where it is taken]")
+@click.option("--name", metavar="NAME", help="Name of the run.  [default: the spec's, with a number if it is taken]")
 @click.option("--out", type=FILE, default=Path("runs"), metavar="DIR", show_default=True, help="Folder of all runs.")
-@click.option("--resume", is_flag=True, help="Continue the run, to the bit; in the other backend, to rounding.")
-@click.option("--weights", type=FILE, metavar="FILE", help="Weights to begin with, from a safetensors file.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the run: bit for bit, or in the other backend, to within rounding."
+)
+@click.option("--weights", type=FILE, metavar="FILE", help="Initial weights, from a safetensors file.")
 @device_option
 @precision_option
 @optimize_option("none", "training", default="training")
-@click.option("--exact", is_flag=True, help="Dropout masks from a stream that all backends share.")
+@click.option("--exact", is_flag=True, help="Draw dropout masks that are the same in all backends.")
 @click.option(
-    "--workers", type=click.IntRange(min=0), default=0, metavar="N", help="Processes that read.  [default: threads]"
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Processes that read data.  [default: 0, for threads]",
 )
 @bad_sample_option
 @click.option(
@@ -86,14 +92,14 @@ What is written to runs/NAME/:
     default=1000,
     metavar="STEPS",
     show_default=True,
-    help="Steps between checkpoints, besides one an epoch.",
+    help="Steps between checkpoints, besides one per epoch.",
 )
 @click.option(
     "--parallel",
     type=click.Choice(["data", "towers"]),
     default="data",
     show_default=True,
-    help="What torchrun's processes divide: the samples, or the network by its `placement:` too.",
+    help="What the processes of torchrun divide: the samples, or the network too, by its `placement:`.",
 )
 @click.option(
     "--timeout",
@@ -101,15 +107,15 @@ What is written to runs/NAME/:
     default=600,
     metavar="SECONDS",
     show_default=True,
-    help="How long torchrun's processes wait for one that hangs.",
+    help="How long the processes of torchrun wait for one that hangs.",
 )
 @set_option
 def command(spec: Path, backend: str, settings: tuple[str, ...], **options: Any) -> int:
-    """Train a network as the `training:` of its spec says.
+    """Train a network by the recipe under `training:` in its spec.
 
-    The same command with another --backend is the same run: initial weights, batches, crops, flips, color shifts and
-    the update rule are the same, with --exact dropout masks too, and so are the losses. Ctrl-C writes a checkpoint and
-    stops; --resume goes on from there.
+    The same command with another --backend repeats the run: initial weights, batches, crops, flips, color shifts and
+    the update rule are the same, and with --exact the dropout masks too. The losses then agree as well. Ctrl-C writes a
+    checkpoint and stops; --resume continues from it.
     """
     from netspec.lowering import find_backend
     from netspec.spec import read_spec
@@ -125,41 +131,42 @@ def command(spec: Path, backend: str, settings: tuple[str, ...], **options: Any)
 
 
 def _conclude(outcome: Outcome) -> int:
-    """What came of it, and the exit code: that of the signal which ended it."""
-    if outcome.folder is None:  # another process among those that trained together tells
+    """Print the result of the run, and return the exit code: 0, or that of the signal which stopped the run."""
+    if outcome.folder is None:  # only the first of several processes prints
         return 0
     if outcome.stopped is not None:
-        again = _without_beginning(sys.argv[1:])
+        command = [*_without_initial_options(sys.argv[1:]), "--resume"]
         print_note(f"stopped by {outcome.stopped.name} after step {outcome.position.step}: {outcome.folder.last}")
-        print_note(f"to go on: {_launcher()} {shlex.join([*again, '--resume'])}")
+        print_note(f"to go on: {_launcher()} {shlex.join(command)}")
         return SIGNAL + outcome.stopped
     scores = outcome.scores
     time = clock(outcome.position.seconds)
-    if scores is not None:
-        more = f", top-5 {scores.error_top5:.2%}" if scores.error_top5 is not None else ""
-        whole = f"{scores.samples:,}"
-        if scores.mean_iou is not None:
-            more, whole = f", mean IoU {scores.mean_iou:.2%}", f"the pixels of {scores.samples:,}"
-        print_out(
-            f"{style('✓', GREEN)} {1 - scores.error:.2%} of {whole} right (error {scores.error:.2%}{more}) after {time}"
-        )
-    else:
+    if scores is None:
         print_out(f"{style('✓', GREEN)} trained for {time}, without validation")
+    else:
+        second = f", top-5 {scores.error_top5:.2%}" if scores.error_top5 is not None else ""
+        samples = f"{scores.samples:,}"
+        if scores.mean_iou is not None:
+            second, samples = f", mean IoU {scores.mean_iou:.2%}", f"the pixels of {scores.samples:,}"
+        figures = f"{1 - scores.error:.2%} of {samples} right (error {scores.error:.2%}{second})"
+        print_out(f"{style('✓', GREEN)} {figures} after {time}")
     print_out(f"  {outcome.folder.report}")
     return 0
 
 
 def _launcher() -> str:
-    """What a run is started with: where it was one of torchrun's processes, torchrun, as on this machine."""
+    """Return the program that started this process: netspec, or torchrun with its number of processes."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return "netspec"
     return f"torchrun --nproc-per-node {os.environ.get('LOCAL_WORLD_SIZE', os.environ['WORLD_SIZE'])} -m netspec"
 
 
-def _without_beginning(arguments: list[str]) -> list[str]:
-    """The command line without what only the beginning of a run is given."""
-    kept: list[str] = []
-    for argument, before in zip(arguments, ["", *arguments], strict=False):
-        if argument not in {"--resume", "--weights"} and before != "--weights" and "--weights=" not in argument:
-            kept.append(argument)
-    return kept
+def _without_initial_options(arguments: list[str]) -> list[str]:
+    """Return a command line without `--weights`, which a continued run does not take, and without `--resume`."""
+    return [
+        argument
+        for argument, previous in zip(arguments, ["", *arguments], strict=False)
+        if argument not in {"--resume", "--weights"}
+        and not argument.startswith("--weights=")
+        and previous != "--weights"
+    ]

@@ -1,4 +1,4 @@
-"""`netspec verify`: the proof that backends agree."""
+"""`netspec verify`: proves that the backends compute one function."""
 
 from __future__ import annotations
 
@@ -49,12 +49,13 @@ Examples:
 @click.option(
     "--level",
     type=click.Choice(["forward", "gradient", "training"]),
-    help="How far to go: outputs, gradients, training.  [default: gradient, where two backends train]",
+    help="Last level to compare: outputs, gradients or training.  "
+    "[default: gradient if two backends train, otherwise forward]",
 )
 @click.option(
     "--parallel",
     type=click.Choice(["towers"]),
-    help="Compare the network on the devices of its `placement:` with the network on one.  [--level: the furthest]",
+    help="Compare the network on the devices of its `placement:` with the network on one device.",
 )
 @click.option("--deep", is_flag=True, help="Compare the value of every layer too; each has to pass.")
 @optimize_option("none", "training", "inference", default="none")
@@ -77,21 +78,23 @@ def command(
 ) -> int:
     """Run the same weights and inputs through every backend and a NumPy reference, and compare.
 
-    Outputs are compared with the reference, in float64 and float32, as a share of the largest; gradients of every
-    weight and of the input between the backends that train, in float64, by relative L2. Weights are He-scaled for the
-    check unless --weights gives others. Exit code 1 when anything differs; then the first layer that does is named.
+    Outputs are compared with the reference, in float64 and float32; the error is a share of the largest output. The
+    gradients of every weight and of the input are compared between the backends that train, in float64, by relative
+    L2 error. The weights are He-scaled, unless --weights gives others. If anything differs, the exit code is 1, and
+    the first layer that differs is named.
 
-    Training is twenty optimizer steps with shared dropout masks, a rate divided by ten after the tenth, and a last
-    partial batch, by the paper's rule and by that of the spec's recipe: after each step every weight and velocity in
-    float64, against NumPy's update of the same gradients and between the backends, and the loss, in float32 too. The
-    first step and weight that differ are named.
+    Level `training` makes twenty optimizer steps, with the rule of the AlexNet paper and with that of the spec's
+    recipe. Backends share the dropout masks; the learning rate falls to a tenth after ten steps; the last batch is
+    smaller. After each step, every weight and velocity is compared in float64 with NumPy's update from the same
+    gradients, and between backends; losses are compared in float32 too. The first step and weight that differ are
+    named.
 
-    With --parallel towers a process of this machine for each device of the `placement:` computes and trains its part
-    of the network. All outputs, their gradients, those of a step, and weights, velocities and losses of those twenty
-    steps are held to what one device makes of the same, in float64 to 1e-10, and the towers to one another, to the
-    bit. Left out, --level is training where a loss can be taken of the network, and gradient where not.
+    With --parallel towers each device of the `placement:` is a process on this machine, which computes and trains its
+    part of the network. Outputs, gradients and the twenty steps are compared with those of one device, in float64 to
+    1e-10; what several towers hold must be identical. The default --level is then `training` if the network has a
+    loss, otherwise `gradient`.
     """
-    from netspec.cli.verify_report import as_value, conclude, print_report
+    from netspec.cli.verify_report import conclude, print_report, report_as_json
     from netspec.spec import elaborate, read_spec
     from netspec.weights import load_weights
 
@@ -108,7 +111,7 @@ def command(
     else:
         report, left_out = _compare_backends(graph, names, chosen, optimize, compiled, common | {"deep": deep})
     if as_json:
-        print_json(as_value(report, left_out))
+        print_json(report_as_json(report, left_out))
     else:
         print_report(report, left_out)
     return conclude(report, quiet=as_json)
@@ -122,17 +125,21 @@ def _compare_backends(
     compiled: bool,
     common: Mapping[str, Any],
 ) -> tuple[Report, list[str]]:
-    """The report, and which backends are left out of it."""
+    """Return the report, and a note for each backend that is not installed."""
     from netspec.verify import verify
 
-    found, left_out = _targets(names)
-    targets = _optimized(found, level, optimize, compiled)
-    with progress() as say:
-        return verify(graph, targets, level, progress=say, **common), left_out
+    backends, left_out = _targets(names)
+    targets = _optimized(backends, level, optimize, compiled)
+    with progress() as show:
+        return verify(graph, targets, level, progress=show, **common), left_out
 
 
 def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | None, compiled: bool) -> list[Backend]:
-    """The backends as `--optimize` and `--compile` ask for them, where `--level` can be compared of them."""
+    """Return the backends with `--optimize` and `--compile` applied.
+
+    Raises:
+        NetspecError: `--level` needs gradients, which a network optimized for inference does not have.
+    """
     from netspec.errors import NetspecError
     from netspec.lowering import at_level
 
@@ -147,7 +154,7 @@ def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | N
 
 
 def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:
-    """The backends to compare, and why others are left out: those asked for by name have to be there."""
+    """Return the backends to compare, and a note for each that is not installed. A named one has to be installed."""
     from netspec.lowering import find_backend
 
     if names:

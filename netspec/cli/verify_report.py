@@ -1,8 +1,7 @@
-"""What `netspec verify` shows: the figures, the closing line, and both as a value for JSON."""
+"""The output of `netspec verify`: the tables of errors, the closing line, and both for JSON."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,7 @@ NODE_COLUMNS = (
 
 
 def print_report(report: Report, left_out: Sequence[str]) -> None:
-    """Every figure, in a table for each level; then what was not compared, and why."""
+    """Print all errors, in a table for each level; then notes on what was not compared, and why."""
     for level, title in TITLES:
         compared = [c for c in report.comparisons if c.level == level]
         if compared:
@@ -68,56 +67,56 @@ def _figures(row: Comparison | NodeError) -> tuple[str, str, str]:
 
 
 def conclude(report: Report, *, quiet: bool) -> int:
-    """The closing line, and the exit code; of a failure, where it begins and what it usually is."""
+    """Print the closing line and return the exit code. A failure names the first divergence and its usual cause."""
     from netspec.errors import VerificationError
 
     compared = counted(len(report.comparisons), "comparison")
     if report.passed:
         if not quiet:
-            print_out(f"{style('✓', GREEN)} {report.name}: {_proved(report)}: {compared}")
+            print_out(f"{style('✓', GREEN)} {report.name}: {_claim(report)}: {compared}")
         return 0
     if not report.comparisons:
         print_error(f"{report.name}: nothing was compared, so nothing is proved", " ".join(report.notes))
         return VerificationError.exit_code
-    failed, of = sum(not c.passed for c in report.comparisons), compared
+    failed, total = sum(not c.passed for c in report.comparisons), compared
     if not failed:
-        failed, of = sum(not n.passed for n in report.nodes), counted(len(report.nodes), "layer value")
-    lines = [f"{report.name}: {report.verdict}: {failed} of {of} failed"]
-    found: tuple[NodeError | TrainingDivergence, ...] = (*report.divergences, *report.training)
-    for divergence in found:
+        failed, total = sum(not n.passed for n in report.nodes), counted(len(report.nodes), "layer value")
+    lines = [f"{report.name}: {report.verdict}: {failed} of {total} failed"]
+    divergences: tuple[NodeError | TrainingDivergence, ...] = (*report.divergences, *report.training)
+    for divergence in divergences:
         lines.append(f"  {divergence}")
         lines += [f"    likely: {divergence.trap}"] if divergence.trap else []
     print_error("\n".join(lines))
     return VerificationError.exit_code
 
 
-def _proved(report: Report) -> str:
-    """What a report that has passed says, in one sentence."""
+def _claim(report: Report) -> str:
+    """Return what a passed report proves, in one sentence."""
     first = report.comparisons[0]
     trained = list(dict.fromkeys(c.backend for c in report.comparisons if c.level == "training"))
     if first.against != "reference":
-        trains = f", and trains as it does{_how_far(report)}" if trained else ""
+        trains = f", and trains as it does{_compared_steps(report)}" if trained else ""
         return f"{first.backend} is {first.against} on one device{trains}"
-    who = f"{', '.join(dict.fromkeys(c.backend for c in report.comparisons))} and the reference are one function"
+    function = f"{', '.join(dict.fromkeys(c.backend for c in report.comparisons))} and the reference are one function"
     if len(trained) == 1:
-        return f"{who}, and the updates of {trained[0]} are those of NumPy"
-    return who + (f", and train as one{_how_far(report)}: {', '.join(trained)}" if trained else "")
+        return f"{function}, and the updates of {trained[0]} are those of NumPy"
+    return function + (f", and train as one{_compared_steps(report)}: {', '.join(trained)}" if trained else "")
 
 
-def _how_far(report: Report) -> str:
-    """Where training was not compared to its end, how far it was: of several trainings in a dtype, the least."""
-    least: dict[str, Unfinished] = {}
-    for one in sorted(report.unfinished, key=lambda one: one.compared):
-        least.setdefault(one.dtype, one)
-    told = [
-        f"in {dtype} for the first {one.compared} of {one.steps} steps" if one.compared else f"in {dtype} not compared"
-        for dtype, one in least.items()
+def _compared_steps(report: Report) -> str:
+    """Return how many steps were compared, for each dtype in which that was not all; the fewest of several runs."""
+    fewest: dict[str, Unfinished] = {}
+    for run in sorted(report.unfinished, key=lambda run: run.compared):
+        fewest.setdefault(run.dtype, run)
+    limits = [
+        f"in {dtype} for the first {run.compared} of {run.steps} steps" if run.compared else f"in {dtype} not compared"
+        for dtype, run in fewest.items()
     ]
-    return f" ({'; '.join(told)})" if told else ""
+    return f" ({'; '.join(limits)})" if limits else ""
 
 
-def as_value(report: Report, left_out: Sequence[str]) -> dict[str, Any]:
-    """The same for JSON, which has no infinity: what could not be measured is null there."""
+def report_as_json(report: Report, left_out: Sequence[str]) -> dict[str, Any]:
+    """Return the same for JSON. An error that could not be measured is infinite, which `print_json` writes as null."""
     return {
         "name": report.name,
         "passed": report.passed,
@@ -130,7 +129,7 @@ def as_value(report: Report, left_out: Sequence[str]) -> dict[str, Any]:
                 "case": c.case,
                 "subject": c.subject,
                 "measure": c.measure,
-                "error": _number(c.error),
+                "error": c.error,
                 "tolerance": c.tolerance,
                 "passed": c.passed,
             }
@@ -138,8 +137,8 @@ def as_value(report: Report, left_out: Sequence[str]) -> dict[str, Any]:
         ],
         "layers": [_node(node) for node in report.nodes],
         "divergences": [_node(node) for node in report.divergences],
-        "training": [asdict(found) | {"error": _number(found.error)} for found in report.training],
-        "unfinished": [found._asdict() for found in report.unfinished],
+        "training": [asdict(divergence) for divergence in report.training],
+        "unfinished": [run._asdict() for run in report.unfinished],
         "notes": [*report.notes, *left_out],
     }
 
@@ -150,13 +149,8 @@ def _node(node: NodeError) -> dict[str, Any]:
         "op": node.op,
         "backend": node.backend,
         "dtype": node.dtype,
-        "error": _number(node.error),
+        "error": node.error,
         "tolerance": node.tolerance,
         "passed": node.passed,
         "trap": node.trap,
     }
-
-
-def _number(error: float) -> float | None:
-    """The error, or None where nothing could be measured: JSON has no infinity."""
-    return error if math.isfinite(error) else None

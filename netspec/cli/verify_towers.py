@@ -1,4 +1,4 @@
-"""`netspec verify --parallel towers`: what is compared, and what cannot be asked for of it."""
+"""`netspec verify --parallel towers`: a network on several devices compared with the same network on one."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ def compare_towers(
     deep: bool,
     common: Mapping[str, Any],
 ) -> Report:
-    """The network in towers beside the network on one device.
+    """Compare the network in towers with the network on one device.
 
     Args:
-        spec: with a placement.
-        graph: of it.
-        names: the backend, where the command names one.
-        level: how far to go; left out, as far as there is something to compare.
-        optimize: the level at which both are trained.
-        deep: whether every layer is asked for.
-        common: weights, recipe and seed, as `verify_towers` takes them.
+        spec: a spec with a `placement:`.
+        graph: its graph.
+        names: the backends that the command names.
+        level: the last level to compare; None for as far as the network allows.
+        optimize: the level of optimization of both networks.
+        deep: whether `--deep` is given.
+        common: the weights, recipe and seed, as keyword arguments of `verify_towers`.
 
     Raises:
-        click.UsageError: several backends, or something that towers do not offer.
-        NetspecError: the spec has no placement, or the backend trains on one device alone.
+        click.UsageError: several backends are named, or an option does not apply to towers.
+        NetspecError: the spec has no placement, or the backend cannot train in towers.
     """
+    from netspec.lowering import find_backend
     from netspec.training.together import towers_of
     from netspec.verify.towers import verify_towers
 
@@ -50,17 +51,14 @@ def compare_towers(
         raise click.UsageError("--parallel towers is for networks that train: --optimize training, or none")
     if deep:
         raise click.UsageError("--deep and --parallel towers exclude each other: a layer's value lies on all devices")
-    backend = _backend(names)
+    backend = find_backend(names[0]) if names else _backend_for_towers()
     towers = towers_of(spec, backend)
-    with progress() as say:
-        return verify_towers(graph, backend, towers, level, optimize=optimize, progress=say, **common)
+    with progress() as show:
+        return verify_towers(graph, backend, towers, level, optimize=optimize, progress=show, **common)
 
 
-def _backend(names: Sequence[str]) -> Backend:
-    """The one that was named, or the first that trains in towers."""
+def _backend_for_towers() -> Backend:
+    """Return the first registered backend that trains in towers."""
     from netspec.lowering import backend_names, find_backend
 
-    if names:
-        return find_backend(names[0])
-    found = map(find_backend, backend_names())
-    return next(backend for backend in found if backend.in_towers)
+    return next(backend for backend in map(find_backend, backend_names()) if backend.in_towers)

@@ -1,4 +1,4 @@
-"""A run as it is watched: a line an epoch on stdout, a bar with the last step on stderr where that is a terminal."""
+"""The progress of a run: a line per epoch on stdout, and on a terminal a bar with the last step on stderr."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netspec.cli.console import BOLD, GREEN, print_note, print_out, style
-from netspec.cli.interrupts import raise_lost
+from netspec.cli.interrupts import raise_if_interrupted
 from netspec.training.events import EpochDone, Observer, StepDone
 
 if TYPE_CHECKING:
@@ -19,23 +19,23 @@ HEADER = "  ".join(name.rjust(width) for name, width in COLUMNS.items())
 
 
 class Watch(Observer):
-    """Shows a run. Made by `watching`, so that the bar is gone when an error is printed."""
+    """Prints the progress of a run. Created by `watching`, which removes the bar before an error is printed."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
         self._task: TaskID | None = None
-        self._headed = False
+        self._header_printed = False
 
     def note(self, text: str) -> None:
-        """A line on stderr."""
+        """Print a note on stderr."""
         if self._bar is None:
             print_note(f"note: {text}")
         else:
             self._bar.console.print(f"note: {text}", markup=False, highlight=False)
 
     def doing(self, text: str) -> None:
-        """Say what is being done before the first step, unless an interrupt that a library swallowed ends it here."""
-        raise_lost()
+        """Show the stage before the first step. Raises KeyboardInterrupt if a library dropped an interrupt."""
+        raise_if_interrupted()
         if self._bar is not None:
             if self._task is None:
                 self._task = self._bar.add_task(text, total=None)
@@ -59,15 +59,15 @@ class Watch(Observer):
         self._bar.update(self._task, completed=event.step, description=figures)
 
     def evaluating(self, done: int, samples: int) -> None:
-        """Say so in the bar."""
+        """Show the progress of validation in the bar."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=f"validation {done:,} of {samples:,}")
 
     def epoch(self, event: EpochDone) -> None:
-        """A line, with the column heads before the first."""
-        if not self._headed:
+        """Print the line of an epoch, and before the first one the header."""
+        if not self._header_printed:
             print_out(style(HEADER, BOLD))
-            self._headed = True
+            self._header_printed = True
         cells = (
             f"{event.epoch:>5}",
             _loss(event.training_loss),
@@ -81,7 +81,7 @@ class Watch(Observer):
         print_out("  ".join(cells) + (f" {style('*', GREEN)}" if event.best else ""))
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None and self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
@@ -89,7 +89,7 @@ class Watch(Observer):
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """A watch, with a bar where stderr is a terminal."""
+    """Yield a `Watch`, with a bar if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield Watch(None)
         return
@@ -102,14 +102,14 @@ def watching() -> Iterator[Watch]:
 
 
 def clock(seconds: float) -> str:
-    """1:02:03, or 2:03."""
+    """Return a duration as h:mm:ss, or m:ss below an hour."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _loss(loss: float | None) -> str:
-    """Four decimals, while they fit."""
+    """Return a loss in eight characters: four decimals, or three digits and an exponent from 1000 on."""
     if loss is None:
         return f"{'':>8}"
     return f"{loss:>8.4f}" if loss < 1000 else f"{loss:>8.2e}"

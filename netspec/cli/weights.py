@@ -1,4 +1,4 @@
-"""`netspec weights`: those that people have already, under the names that other libraries give them."""
+"""`netspec weights`: converts weights of torchvision, timm and keras-applications for the specs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from netspec.cli.console import print_json, print_out, print_table, progress, terminal_width
 from netspec.cli.options import FILE, json_option, set_option
 from netspec.cli.table import GAP, Cell, Column
-from netspec.cli.weights_report import Imported, near, print_report, report_as_json
+from netspec.cli.weights_report import Imported, print_report, relative_path, report_as_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ SUFFIX: Final = ".safetensors"
 
 
 class ModelName(click.ParamType[str]):
-    """`ORIGIN:MODEL`. The mappings say whether there is such a model."""
+    """A name `ORIGIN:MODEL`. The mappings check later that the model exists."""
 
     name = "model"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The names that come with netspec, for the one that is being typed."""
+        """Return the models of the mappings that come with netspec whose names begin with `incomplete`."""
         del ctx, param
         from click.shell_completion import CompletionItem
 
@@ -40,7 +40,7 @@ class ModelName(click.ParamType[str]):
 
 @click.group(
     "weights",
-    short_help="Bring in weights that other libraries hold.",
+    short_help="Import the weights of other libraries.",
     epilog="""\b
 Examples:
   netspec weights list
@@ -48,7 +48,7 @@ Examples:
 """,
 )
 def command() -> None:
-    """Weights of torchvision, timm and keras-applications as those of the specs that are the same networks."""
+    """Import weights of torchvision, timm and keras-applications for the specs of the same networks."""
 
 
 @command.command(
@@ -62,7 +62,7 @@ Examples:
 )
 @json_option
 def list_models(as_json: bool) -> None:
-    """Show every model whose weights can be imported, what it is here, and the mapping of its names."""
+    """Show every model whose weights can be imported, its spec and parameters, and the mapping of its names."""
     from netspec.files import shipped_specs
     from netspec.transfer.catalog import shipped_mappings
 
@@ -76,14 +76,14 @@ def list_models(as_json: bool) -> None:
         spec, path = mapping.spec.relative_to(folder), mapping.path.relative_to(folder / "weights")
         rows.append([f"{mapping.origin}:{model}", str(spec), " ".join(mapping.settings(model)), str(path)])
     columns = [Column("model"), *(Column(title, fold=True) for title in ("spec", "with", "mapping"))]
-    # On a narrow terminal the mapping's file would break every row; `--json` has it.
-    shown = slice(3 if _is_too_wide(rows) else 4)
-    print_table(columns[shown], [row[shown] for row in rows])
-    print_out(f"\nspecs: {near(folder)}, mappings: {near(folder / 'weights')}")
+    # On a narrow terminal the column of the mapping would fold every row; `--json` has it.
+    count = 3 if _is_too_wide(rows) else 4
+    print_table(columns[:count], [row[:count] for row in rows])
+    print_out(f"\nspecs: {relative_path(folder)}, mappings: {relative_path(folder / 'weights')}")
 
 
 def _is_too_wide(rows: Sequence[Sequence[Cell]]) -> bool:
-    """Whether a terminal has too few columns for a table of these rows."""
+    """Whether stdout is a terminal that is too narrow for a table of these rows."""
     width = terminal_width()
     widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
     return width is not None and sum(widths) + GAP * (len(widths) - 1) > width
@@ -101,7 +101,7 @@ def _model_as_json(mapping: WeightMapping, model: str) -> dict[str, Any]:
 
 @command.command(
     "import",
-    short_help="Write the weights of a file as those of a spec.",
+    short_help="Convert a file of weights for a spec.",
     epilog="""\b
 Examples:
   netspec weights import --from torchvision:resnet50 resnet50-11ad3fa6.pth
@@ -112,10 +112,10 @@ Examples:
 
 \b
 What FILE is:
-  .safetensors                        of any program
+  .safetensors                        written by any program
   .pth, .pt, .pth.tar, .bin, .ckpt    a state dict of PyTorch, alone or in a checkpoint
-  .keras, .weights.h5, .h5            of Keras, from version 1 on
-  .index.json                         of weights in several files, which lie beside it
+  .keras, .weights.h5, .h5            written by Keras, version 1 or newer
+  .index.json                         the index of weights in several files beside it
 """,
 )
 @click.argument("file", type=FILE, metavar="FILE")
@@ -125,17 +125,19 @@ What FILE is:
     type=ModelName(),
     required=True,
     metavar="ORIGIN:MODEL",
-    help="Whose weights they are: `netspec weights list` prints the names.",
+    help="The model whose weights FILE holds; `netspec weights list` prints the names.",
 )
-@click.option("--mapping", "mapping_path", type=FILE, metavar="FILE", help="A mapping of your own that has the model.")
+@click.option(
+    "--mapping", "mapping_path", type=FILE, metavar="FILE", help="A mapping of your own that names the model."
+)
 @click.option("--out", type=FILE, metavar="FILE", help="File to write.  [default: ORIGIN-MODEL.safetensors]")
 @click.option(
     "--under",
     default="",
     metavar="KEY",
-    help="Where in FILE the weights are, if it holds more: a key of the checkpoint, or what their names begin with.",
+    help="Part of FILE that holds the weights: a key of the checkpoint, or a prefix of their names.",
 )
-@click.option("--unfold", is_flag=True, help="Show each array, not one line for all of a layer or block.")
+@click.option("--unfold", is_flag=True, help="Show each array, not one line per layer or block.")
 @set_option
 @json_option
 def import_weights(
@@ -148,54 +150,56 @@ def import_weights(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Read weights that another library wrote, and write them as those of the spec that is the same network.
+    """Convert weights that another library wrote into the weights of the spec of the same network.
 
-    The mapping says what the library calls each layer. Every array of FILE and every weight of the spec has to be
-    accounted for: when one is left over on either side, all of those are named, and nothing is written. Nothing that
-    is in FILE is executed: of a pickle tensors and plain values are read, and what needs code is an error.
+    A mapping translates the names of the library. Every array of FILE and every weight of the spec has to be accounted
+    for: if any is left over on either side, all of them are listed, and nothing is written. No code in FILE is
+    executed: tensors and plain values of a pickle are read, and anything else in it is an error.
 
-    What is written is taken by --weights of `netspec run`, `build`, `eval` and `train`, in every backend.
+    `netspec run`, `build`, `eval` and `train` take the result as --weights, in every backend.
     """
     from netspec.transfer import find_model, read_mapping, read_weights, shipped_mappings
     from netspec.weights import save_weights
 
     mapping, model = find_model(name, [read_mapping(mapping_path)] if mapping_path else shipped_mappings())
-    target = _target(file, out, Path(f"{mapping.origin}-{model}{SUFFIX}"))
-    with progress() as say:
-        say(f"reading {file}")
-        found = read_weights(file, under)
-        say("weights")
-        transferred = _transfer(file, mapping, model, found.arrays, settings)
-        say(f"writing {target}")
+    target = _target(file, out or Path(f"{mapping.origin}-{model}{SUFFIX}"))
+    with progress() as show:
+        show(f"reading {file}")
+        read = read_weights(file, under)
+        show("weights")
+        transferred = _transfer(file, mapping, model, read.arrays, settings)
+        show(f"writing {target}")
         save_weights(target, transferred.graph, transferred.weights)
-    imported = Imported(file, mapping, model, settings, found.notes, transferred, target)
+    imported = Imported(file, mapping, model, settings, read.notes, transferred, target)
     if as_json:
         print_json(report_as_json(imported))
     else:
         print_report(imported, unfold=unfold)
 
 
-def _target(file: Path, out: Path | None, default: Path) -> Path:
-    """Where the weights go: to another file than the one that is read, under a name that says what it is."""
-    target = out or default
+def _target(file: Path, target: Path) -> Path:
+    """Return the file to write.
+
+    Raises:
+        click.UsageError: it has another suffix than .safetensors, or is the file that is read.
+    """
     if target.suffix != SUFFIX:
-        raise click.UsageError(f"--out {target}: the name of what is written ends in {SUFFIX}")
+        raise click.UsageError(f"--out {target}: expected a name that ends in {SUFFIX}")
     if target.resolve() == file.resolve() or (target.exists() and file.exists() and target.samefile(file)):
-        raise click.UsageError(f"{target} is what is read: name another file with --out")
+        raise click.UsageError(f"{target} is the file to read: name another file with --out")
     return target
 
 
 def _transfer(
     file: Path, mapping: WeightMapping, model: str, arrays: Mapping[str, Array], settings: Sequence[str]
 ) -> Transfer:
-    """The transfer; an error names the file, and the family's model whose weights they are, if it is another."""
+    """Return the transfer. Its error names the file and, if they fit, other models of the mapping."""
     from netspec.errors import WeightsError
     from netspec.transfer import models_of, transfer
 
     try:
         return transfer(mapping, model, arrays, settings)
     except WeightsError as error:
-        others = models_of(mapping, arrays, settings)
-        fitting = [f"{mapping.origin}:{other}" for other in others]
+        fitting = [f"{mapping.origin}:{other}" for other in models_of(mapping, arrays, settings)]
         hint = f"they are those of {' or '.join(fitting)}" if fitting else error.hint
         raise WeightsError(f"{file}: {error.message}", hint) from error

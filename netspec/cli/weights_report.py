@@ -1,4 +1,4 @@
-"""What `netspec weights import` tells: every array of the file, and every weight of the spec, accounted for."""
+"""The output of `netspec weights import`, which accounts for every array of the file and every weight of the spec."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netspec.graph import Graph
     from netspec.transfer import Transfer, WeightMapping
 
-LISTED: Final = 6  # names in a line of the report
+MAX_NAMES: Final = 6  # names listed in a line of the report
 COLUMNS: Final = (
     Column("theirs", fold=True),
     Column("ours", fold=True),
@@ -29,16 +29,16 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Imported:
-    """A file's weights, written as a spec's.
+    """The weights of a file, written as those of a spec.
 
     Attributes:
-        file: what was read.
-        mapping: that has the model.
-        model: whose weights they are.
-        settings: of the spec, as the user gave them.
-        notes: of the file's reader.
+        file: the file that was read.
+        mapping: the mapping that names the model.
+        model: the model whose weights they are.
+        settings: the `--set` of the command.
+        notes: remarks of the reader of the file.
         transfer: what became of each array.
-        written: where the weights are now.
+        written: the file that was written.
     """
 
     file: Path
@@ -56,18 +56,18 @@ class Imported:
 
     @property
     def arrays(self) -> int:
-        """How many there are in the file."""
+        """The number of arrays in the file."""
         return len(self.transfer.names) + len(self.transfer.kept) + len(self.transfer.ignored)
 
     @property
     def spec_arguments(self) -> list[str]:
-        """The spec and its settings, as a command takes them."""
+        """The spec and its settings, as arguments of a command."""
         settings = [*self.mapping.settings(self.model), *self.settings]
-        return [near(self.mapping.spec), *(part for setting in settings for part in ("--set", setting))]
+        return [relative_path(self.mapping.spec), *(part for setting in settings for part in ("--set", setting))]
 
 
 def print_report(imported: Imported, *, unfold: bool) -> None:
-    """What became what, layer by layer or array by array; what else the file held; what to do next."""
+    """Print the table of names, by layer or by array, notes on the other arrays of the file, and the next command."""
     transfer = imported.transfer
     graph = transfer.graph
     print_out(f"{imported.name}: {imported.file} → {shlex.join(imported.spec_arguments)}")
@@ -76,18 +76,18 @@ def print_report(imported: Imported, *, unfold: bool) -> None:
     print_out()
     for note in _notes(imported):
         print_out(f"note: {note}")
-    print_out(f"{style('✓', GREEN)} {_sum(imported)}")
+    print_out(f"{style('✓', GREEN)} {_summary(imported)}")
     print_out(f"  {imported.written}")
     print_out()
     print_out(f"next: {_next_command(imported)}")
 
 
 def _notes(imported: Imported) -> Iterator[str]:
-    """What was done beside the transfer, and what was left out, a sentence each."""
+    """Yield a sentence for each kind of array that was not simply transferred."""
     transfer = imported.transfer
     yield from imported.notes
     if transfer.wrapper:
-        yield f"{transfer.wrapper!r}, which stands before the names, is taken off"
+        yield f"the prefix {transfer.wrapper!r} of the names is removed"
     if transfer.kept:
         kinds = Counter(name.rpartition(".")[2] for name in transfer.kept)
         yield f"no weights, and left out: {_listed(f'{count} {kind}' for kind, count in kinds.items())}"
@@ -95,53 +95,53 @@ def _notes(imported: Imported) -> Iterator[str]:
         yield f"of parts that {transfer.graph.name} does not have, and left out: {_listed(transfer.ignored)}"
     if transfer.constants:
         values = (f"{name} = {value:g}" for name, value in transfer.constants.items())
-        yield f"not in {imported.mapping.origin}, and so set: {_listed(values)}"
+        yield f"not in {imported.mapping.origin}, and set to a constant: {_listed(values)}"
 
 
 def _rows(graph: Graph, names: Mapping[str, str], *, unfold: bool) -> list[list[Cell]]:
-    """A row for each array, or for each layer that stands in no block, and each block."""
+    """Return a row for each block and each layer outside of blocks, or with `unfold` for each array."""
     blocks = {scope.path for scope in graph.scopes if not scope.is_stack}
     groups: dict[str, list[str]] = {}
-    order = {name: place for place, name in enumerate(graph.weights)}
+    order = {name: index for index, name in enumerate(graph.weights)}
     for theirs, ours in sorted(names.items(), key=lambda pair: order[pair[1]]):
         groups.setdefault(ours if unfold else _outermost(ours, blocks), []).append(theirs)
     rows: list[list[Cell]] = []
     for group, members in groups.items():
-        numbers = sum(graph.weights[names[name]].size for name in members)
+        size = sum(graph.weights[names[name]].size for name in members)
         first = members[0]
-        pair = (first, names[first]) if len(members) == 1 else (_stem(members), group)
-        rows.append([*pair, len(members), numbers])
+        pair = (first, names[first]) if len(members) == 1 else (_common_name(members), group)
+        rows.append([*pair, len(members), size])
     return rows
 
 
 def _outermost(weight: str, blocks: set[str]) -> str:
-    """The outermost block that a weight is in, or its layer."""
+    """Return the path of the outermost block around a weight, or of its layer if it is in no block."""
     from netspec.graph.scopes import ancestors, parent_of
 
     return next((path for path in ancestors(weight) if path in blocks), parent_of(weight))
 
 
-def _stem(names: Sequence[str]) -> str:
-    """What names of weights have in common: their layer, or the beginning of their layers'.
+def _common_name(names: Sequence[str]) -> str:
+    """Return the layer of several weights, or the common prefix of their layers, or all of their layers.
 
-    >>> _stem(["conv1.weight", "conv1.bias"]), _stem(["layer1.0.conv1.weight", "layer1.0.bn1.bias"])
+    >>> _common_name(["conv1.weight", "conv1.bias"]), _common_name(["layer1.0.conv1.weight", "layer1.0.bn1.bias"])
     ('conv1', 'layer1.0.*')
-    >>> _stem(["a.weight", "b.weight"])
+    >>> _common_name(["a.weight", "b.weight"])
     'a, b'
     """
     layers = list(dict.fromkeys(name.rpartition(".")[0] for name in names))
     if len(layers) == 1:
         return layers[0]
-    alike = takewhile(lambda letters: letters[0] == letters[1], zip(min(layers), max(layers), strict=False))
-    common = "".join(letter for letter, _ in alike)
-    end = 1 + max(common.rfind(separator) for separator in "._/")
-    return f"{common[:end]}*" if end else _listed(layers)
+    pairs = zip(min(layers), max(layers), strict=False)  # the first and the last in order share the prefix of all
+    prefix = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    end = 1 + max(prefix.rfind(separator) for separator in "._/")
+    return f"{prefix[:end]}*" if end else _listed(layers)
 
 
-def _sum(imported: Imported) -> str:
+def _summary(imported: Imported) -> str:
     transfer = imported.transfer
-    left = len(transfer.kept) + len(transfer.ignored)
-    parts = f"{len(transfer.names):,} transferred" + (f", {left:,} left out" if left else "")
+    left_out = len(transfer.kept) + len(transfer.ignored)
+    parts = f"{len(transfer.names):,} transferred" + (f", {left_out:,} left out" if left_out else "")
     numbers = sum(array.size for array in transfer.weights.values())
     return (
         f"all {counted(imported.arrays, 'array')} of {imported.file.name} accounted for: {parts}; "
@@ -152,14 +152,14 @@ def _sum(imported: Imported) -> str:
 def _next_command(imported: Imported) -> str:
     inputs = imported.transfer.graph.inputs
     if len(inputs) == 1 and inputs[0].preprocessing is not None:
-        words = ["run", *imported.spec_arguments, "PHOTO"]
+        command = ["run", *imported.spec_arguments, "PHOTO"]
     else:
-        words = ["build", *imported.spec_arguments, "--backend", "torch"]
-    return shlex.join(["netspec", *words, "--weights", str(imported.written)])
+        command = ["build", *imported.spec_arguments, "--backend", "torch"]
+    return shlex.join(["netspec", *command, "--weights", str(imported.written)])
 
 
 def report_as_json(imported: Imported) -> dict[str, Any]:
-    """All of the report, every name on its own."""
+    """Return the report for JSON, with every name in full."""
     transfer = imported.transfer
     return {
         "model": imported.name,
@@ -178,12 +178,13 @@ def report_as_json(imported: Imported) -> dict[str, Any]:
     }
 
 
-def near(path: Path) -> str:
-    """A path as a person would type it: seen from here, where it is below."""
+def relative_path(path: Path) -> str:
+    """Return a path relative to the current folder if it lies below it, otherwise as it is."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _listed(names: Iterable[str]) -> str:
-    every = list(names)
-    return ", ".join([*every[:LISTED], *([f"{len(every) - LISTED} more"] if len(every) > LISTED else [])])
+    names = list(names)
+    more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return ", ".join([*names[:MAX_NAMES], *more])

@@ -1,4 +1,4 @@
-"""Specs small enough to be compiled in no time, and the command line in this process or in one of its own."""
+"""A small spec, and ways to run a command line in this process or in a new one."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ Spec = Callable[..., Path]
 
 @pytest.fixture
 def write_spec(tmp_path: Path) -> Spec:
-    """Write a spec: the small one, some of its text replaced."""
+    """Return a function that writes the small spec with some of its text replaced."""
 
     def write(name: str = "small.yaml", **replacements: str) -> Path:
         text = SMALL
@@ -49,17 +49,17 @@ def small(write_spec: Spec) -> Path:
 
 @pytest.fixture
 def netspec(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run a command line here; gives its exit code, stdout and stderr."""
+    """Return a function that runs a command line in this process, and returns its exit code, stdout and stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         code = run([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return call
 
 
 def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command line in a process of its own."""
+    """Run a command line in a new process."""
     command = [sys.executable, "-m", "netspec", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)

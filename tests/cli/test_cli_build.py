@@ -12,6 +12,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from netspec.lowering import find_backend
+from netspec.spec import load_graph
+from netspec.weights import initialize, save_weights
 from tests.cli.conftest import process
 
 Run = Callable[..., tuple[int, str, str]]
@@ -94,7 +96,7 @@ def test_weights_from_a_file_are_used_and_checked(netspec: Run, small: Path, wri
         ([], "--backend"),
     ],
 )
-def test_mistakes_are_told_in_words(
+def test_mistakes_are_errors_that_name_the_option(
     netspec: Run, small: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     code, out, err = netspec("build", small, "--out", tmp_path / "out", *arguments)
@@ -118,8 +120,8 @@ def test_a_photograph_goes_through_the_onnx_model(netspec: Run, small: Path, tmp
     code, out, err = netspec("run", model, photograph, "--top", 2, "--labels", labels)
     assert (code, err) == (0, "")
     assert re.fullmatch(r"small: .*\nrank  class +onnx\n +1  \w+ +\S+\n +2  \w+ +\S+\n", out)
-    (found,) = json.loads(netspec("run", model, photograph, "--json")[1])
-    scores = [entry["outputs"]["onnx"] for entry in found["top"]]
+    (report,) = json.loads(netspec("run", model, photograph, "--json")[1])
+    scores = [entry["outputs"]["onnx"] for entry in report["top"]]
     assert len(scores) == 4
     assert scores == sorted(scores, reverse=True)
 
@@ -145,7 +147,7 @@ def test_a_spec_that_nothing_can_run_is_an_error(
     assert "no backend is installed" in err
 
 
-def test_a_folder_is_no_photograph_and_names_are_as_many_as_classes(
+def test_a_folder_instead_of_an_image_and_a_wrong_number_of_labels_are_errors(
     netspec: Run, small: Path, tmp_path: Path, photograph: Path
 ) -> None:
     code, _, err = netspec("run", small, tmp_path, "--backends", "torch")
@@ -162,7 +164,7 @@ def test_a_folder_is_no_photograph_and_names_are_as_many_as_classes(
 
 
 @pytest.mark.parametrize("of_a_spec", [True, False])
-def test_a_network_of_pixels_is_told_before_anything_is_read(
+def test_a_segmentation_network_is_an_error_before_an_image_is_read(
     netspec: Run, write_spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_a_spec: bool
 ) -> None:
     spec = write_spec("map.yaml", **{"  flat: {op: flatten}\n": "", '{op: dense, units: "${classes}"}': "{op: relu}"})
@@ -171,6 +173,22 @@ def test_a_network_of_pixels_is_told_before_anything_is_read(
     code, out, err = netspec("run", spec if of_a_spec else tmp_path / "onnx" / "small.onnx", tmp_path / "absent.png")
     assert (code, out) == (2, "")
     assert err.startswith("error: small: its output fc has shape (4, 7, 6), expected a number a class\nhint: ")
+
+
+def test_outputs_that_overflow_are_printed_and_null_in_json(
+    netspec: Run, small: Path, tmp_path: Path, photograph: Path
+) -> None:
+    graph = load_graph(small)
+    weights = {name: np.full_like(array, 3e38) for name, array in initialize(graph, 0).items()}
+    file = save_weights(tmp_path / "large.safetensors", graph, weights)
+    arguments = ("run", small, photograph, "--weights", file, "--backends", "torch,onnx")
+    code, out, err = netspec(*arguments)
+    assert (code, err) == (0, "")
+    assert "largest difference from torch, of the largest output: onnx nan" in out
+    code, out, _ = netspec(*arguments, "--json")
+    (result,) = json.loads(out)
+    assert (code, result["differences"]) == (0, {"onnx": None})
+    assert result["top"][0]["outputs"] == {"torch": None, "onnx": None}
 
 
 def test_a_file_that_is_no_model_is_an_error(netspec: Run, photograph: Path) -> None:
@@ -189,8 +207,8 @@ def test_all_three_backends_build_and_agree_on_a_photograph(small: Path, tmp_pat
     ]
     weights = out / "small.safetensors"
     assert load_file(weights).keys() == {f"{n}.{w}" for n in ("conv1", "conv2", "fc") for w in ("weight", "bias")}
-    found = process("run", small, photograph, "--weights", weights, "--json")
-    assert (found.returncode, found.stderr) == (0, "")
-    (result,) = json.loads(found.stdout)
+    completed = process("run", small, photograph, "--weights", weights, "--json")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    (result,) = json.loads(completed.stdout)
     assert result["differences"].keys() == {"keras", "onnx"}
     assert max(result["differences"].values()) < 1e-5

@@ -1,4 +1,4 @@
-"""Networks whose mean is that of a training set: everything but a photograph works without it."""
+"""Networks whose preprocessing needs the mean of the training set: every command but `run` works without it."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def photograph(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_is_checked_shown_built_and_verified(netspec: Run, unresolved: Path, tmp_path: Path) -> None:
+def test_the_spec_is_checked_shown_built_and_verified(netspec: Run, unresolved: Path, tmp_path: Path) -> None:
     for command in (
         ["check", unresolved],
         ["show", unresolved],
@@ -37,16 +37,16 @@ def test_it_is_checked_shown_built_and_verified(netspec: Run, unresolved: Path, 
         assert (code, err) == (0, "")
 
 
-def test_a_photograph_needs_it(netspec: Run, unresolved: Path, photograph: Path, tmp_path: Path) -> None:
+def test_a_photograph_needs_the_mean(netspec: Run, unresolved: Path, photograph: Path, tmp_path: Path) -> None:
     netspec("build", unresolved, "--backend", "onnx", "--out", tmp_path / "out")
     for model in (unresolved, tmp_path / "out" / "onnx" / "small.onnx"):
         code, out, err = netspec("run", model, photograph, photograph)
         assert (code, out) == (2, "")
         assert err.startswith(SAID)
-        assert err.count("error") == 1, "once, not for each image"
+        assert err.count("error") == 1, "one error, not one for each image"
 
 
-def test_a_mean_image_goes_with_the_model(
+def test_a_mean_image_is_stored_in_the_model(
     netspec: Run, write_spec: Spec, photograph: Path, tmp_path: Path, small: Path
 ) -> None:
     np.save(tmp_path / "mean.npy", np.full((3, 9, 8), 127.5, np.float32))
@@ -55,6 +55,6 @@ def test_a_mean_image_goes_with_the_model(
     (tmp_path / "mean.npy").unlink()
     model = tmp_path / "out" / "onnx" / "small.onnx"
     weights = tmp_path / "out" / "small.safetensors"
-    found = json.loads(netspec("run", model, photograph, "--json")[1])
+    report = json.loads(netspec("run", model, photograph, "--json")[1])
     expected = json.loads(netspec("run", small, photograph, "--weights", weights, "--backends", "onnx", "--json")[1])
-    assert found == expected
+    assert report == expected

@@ -41,7 +41,7 @@ def foldable(tmp_path: Path) -> Path:
     return path
 
 
-def test_passes_are_shown_with_what_they_change_and_save(netspec: Run, foldable: Path) -> None:
+def test_passes_are_shown_with_their_changes_and_savings(netspec: Run, foldable: Path) -> None:
     code, out, err = netspec("show", foldable, "--passes")
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -57,14 +57,14 @@ def test_passes_are_shown_with_what_they_change_and_save(netspec: Run, foldable:
 def test_passes_as_json(netspec: Run, foldable: Path) -> None:
     code, out, err = netspec("show", foldable, "--passes", "--json")
     assert (code, err) == (0, "")
-    (found,) = json.loads(out)
-    assert found["name"] == "foldable"
-    assert found["plain"] == {"nodes": 7, "weights": 800, "written_bytes": 3376}
-    steps = {step["pass"]: step for step in found["levels"]["inference"]}
+    (report,) = json.loads(out)
+    assert report["name"] == "foldable"
+    assert report["plain"] == {"nodes": 7, "weights": 800, "written_bytes": 3376}
+    steps = {step["pass"]: step for step in report["levels"]["inference"]}
     assert steps["fold-batch-norm"]["changed"] == ["norm"]
     assert steps["fold-dropout-scale"]["left"]["nodes"] == 5
-    assert "fold-batch-norm" not in {step["pass"] for step in found["levels"]["training"]}
-    assert set(found["not_made_for"]["in-place"]) == {"keras", "onnx"}
+    assert "fold-batch-norm" not in {step["pass"] for step in report["levels"]["training"]}
+    assert set(report["not_made_for"]["in-place"]) == {"keras", "onnx"}
 
 
 def test_passes_and_a_flowchart_exclude_each_other(netspec: Run, foldable: Path) -> None:
@@ -73,7 +73,9 @@ def test_passes_and_a_flowchart_exclude_each_other(netspec: Run, foldable: Path)
     assert "--graph and --passes exclude each other" in err
 
 
-def test_an_optimized_build_says_so_in_its_weights(netspec: Run, foldable: Path, tmp_path: Path) -> None:
+def test_the_weights_of_an_optimized_build_are_marked_as_optimized(
+    netspec: Run, foldable: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     assert netspec("build", foldable, "--backend", "torch,onnx", "--optimize", "inference", "--out", out)[0] == 0
     file = out / "foldable.safetensors"
@@ -101,7 +103,9 @@ def test_an_optimized_network_is_verified(netspec: Run, foldable: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["gradient", "training"])
-def test_what_is_for_inference_has_no_gradients_to_compare(netspec: Run, foldable: Path, level: str) -> None:
+def test_gradients_cannot_be_compared_after_optimization_for_inference(
+    netspec: Run, foldable: Path, level: str
+) -> None:
     code, out, err = netspec("verify", foldable, "--optimize", "inference", "--level", level)
     assert (code, out) == (2, "")
     assert err.startswith(f"error: --level {level} cannot be compared after --optimize inference: ")
@@ -144,18 +148,18 @@ def test_a_compiled_model_is_the_plain_one_and_needs_no_netspec(foldable: Path, 
     assert built.stdout.count("\n") == 4
     image = np.random.default_rng(0).standard_normal((7, 3, 9, 8)).astype(np.float32)
     np.save(tmp_path / "image.npy", image)
-    arguments = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "found.npz"]
+    arguments = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "outputs.npz"]
     command = [sys.executable, "-I", "-c", LOAD, *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=tmp_path)
     torch = find_backend("torch")
     (expected,) = torch.load(torch.lower(graph), weights).forward({"input": image}).values()
-    with np.load(tmp_path / "found.npz") as found:
-        for batch, array in zip((1, 2, 7), found.values(), strict=True):
+    with np.load(tmp_path / "outputs.npz") as arrays:
+        for batch, array in zip((1, 2, 7), arrays.values(), strict=True):
             np.testing.assert_allclose(array, expected[:batch], rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def test_what_is_compiled_has_no_gradient_written_out() -> None:
-    # Its pieces depend on the batch, which is free in what is compiled.
+def test_a_compiled_model_contains_no_custom_gradients() -> None:
+    # Their memory use depends on the batch size, which is dynamic in a compiled model.
     from netspec.testing.networks import towers
 
     compiled = find_backend("torch").with_options(compile=True)

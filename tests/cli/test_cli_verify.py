@@ -1,4 +1,4 @@
-"""`netspec verify`, and what becomes of errors."""
+"""`netspec verify`, and how any exception of a command is reported."""
 
 import json
 import math
@@ -24,14 +24,14 @@ def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> Non
     assert out.endswith("✓ small: onnx and the reference are one function: 3 comparisons\n")
 
 
-def test_a_proof_goes_a_layer_deep_on_request(netspec: Run, small: Path) -> None:
+def test_a_deep_proof_compares_every_layer(netspec: Run, small: Path) -> None:
     out = netspec("verify", small, "--backends", "onnx", "--level", "forward", "--deep", "--json")[1]
     report = json.loads(out)
     assert report["passed"]
     assert [row["layer"] for row in report["layers"]] == ["conv1", "relu1", "conv2", "flat", "fc"]
 
 
-def test_without_names_what_is_not_installed_is_left_out_and_named(
+def test_by_default_backends_that_are_not_installed_are_left_out_with_a_note(
     netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("torch", "keras"):
@@ -58,18 +58,18 @@ def test_nothing_installed_is_an_error(netspec: Run, small: Path, monkeypatch: p
     assert "no backend is installed" in err
 
 
-def report(monkeypatch: pytest.MonkeyPatch, *comparisons: Comparison, nodes: tuple[NodeError, ...] = ()) -> None:
-    """Let every verification end so."""
-    found = Report("small", comparisons, nodes, ("a note",))
-    monkeypatch.setattr(netspec_verify, "verify", lambda *_, **__: found)
+def fake_report(monkeypatch: pytest.MonkeyPatch, *comparisons: Comparison, nodes: tuple[NodeError, ...] = ()) -> None:
+    """Make every verification return a report of these comparisons and nodes."""
+    report = Report("small", comparisons, nodes, ("a note",))
+    monkeypatch.setattr(netspec_verify, "verify", lambda *_, **__: report)
 
 
-def test_a_layer_that_no_output_shows_fails_a_proof_of_layers(
+def test_a_layer_that_differs_fails_a_deep_proof_whose_outputs_agree(
     netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = Comparison("forward", "onnx", "reference", DType.FLOAT32, "1 × 3x9x8", "fc", 1e-7, 1e-5)
     nodes = tuple(NodeError(f"conv{i}", "conv2d", "onnx", "float32", i * 1e-5, 1e-5, "") for i in (1, 2))
-    report(monkeypatch, good, nodes=nodes)
+    fake_report(monkeypatch, good, nodes=nodes)
     code, _, err = netspec("verify", small, "--backends", "onnx", "--deep")
     assert code == 1
     assert err.startswith("error: small: one function, but not layer by layer: 1 of 2 layer values failed\n")
@@ -82,7 +82,7 @@ def test_a_failure_names_the_first_layer_and_the_trap(
     good = Comparison("forward", "onnx", "reference", DType.FLOAT32, "1 × 3x9x8", "fc", 1e-7, 1e-5)
     bad = Comparison("forward", "onnx", "reference", DType.FLOAT32, "2 × 3x9x8", "fc", math.inf, 1e-5)
     node = NodeError("conv2", "conv2d", "onnx", "float32", 0.25, 1e-5, "groups in another order")
-    report(monkeypatch, good, bad, nodes=(node,))
+    fake_report(monkeypatch, good, bad, nodes=(node,))
     code, out, err = netspec("verify", small, "--backends", "onnx")
     assert code == 1
     assert "inf  1e-05  ✗" in out
@@ -92,17 +92,17 @@ def test_a_failure_names_the_first_layer_and_the_trap(
         "    likely: groups in another order",
     ]
     code, out, _ = netspec("verify", small, "--backends", "onnx", "--json")
-    found = json.loads(out)
+    report = json.loads(out)
     assert code == 1
-    assert not found["passed"]
-    assert found["comparisons"][1]["error"] is None
-    assert found["divergences"][0]["layer"] == "conv2"
+    assert not report["passed"]
+    assert report["comparisons"][1]["error"] is None
+    assert report["divergences"][0]["layer"] == "conv2"
 
 
 def test_a_verification_that_compared_nothing_is_no_success(
     netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report(monkeypatch)
+    fake_report(monkeypatch)
     code, _, err = netspec("verify", small, "--backends", "onnx")
     assert code == 1
     assert "nothing was compared" in err
@@ -117,15 +117,15 @@ def test_a_verification_that_compared_nothing_is_no_success(
         (OSError(28, "No space left on device", "small.onnx"), 2, "small.onnx: No space left on device"),
     ],
 )
-def test_what_goes_wrong_is_a_line_and_a_code(
+def test_an_exception_becomes_one_line_and_an_exit_code(
     netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, message: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(netspec_verify, "verify", fail)
-    found, _, err = netspec("verify", small, "--backends", "onnx")
-    assert found == code
+    received, _, err = netspec("verify", small, "--backends", "onnx")
+    assert received == code
     assert err.startswith(f"error: {message}")
     assert "Traceback" not in err
 

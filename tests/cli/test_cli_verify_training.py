@@ -39,14 +39,14 @@ def test_the_recipe_of_the_spec_is_trained_by_too(netspec: Run, write_spec: Spec
     recipe = "training: {batch_size: 2, epochs: 1, optimizer: {name: adam, learning_rate: 0.1}}\n"
     spec.write_text(spec.read_text() + recipe)
     out = netspec("verify", spec, "--backends", "torch", "--level", "training", "--json")[1]
-    found = json.loads(out)
-    assert found["passed"]
-    assert found["training"] == []
-    rows = [row for row in found["comparisons"] if row["level"] == "training"]
+    report = json.loads(out)
+    assert report["passed"]
+    assert report["training"] == []
+    rows = [row for row in report["comparisons"] if row["level"] == "training"]
     assert [row["case"] for row in rows] == ["20 steps of sgd, 4 × 3x9x8", "20 steps of adam, 4 × 3x9x8"]
 
 
-def test_no_more_is_claimed_of_training_than_was_compared(
+def test_the_closing_line_says_how_many_steps_were_compared(
     netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
@@ -67,7 +67,7 @@ def test_no_more_is_claimed_of_training_than_was_compared(
     ]
 
 
-def test_nothing_that_trains_is_an_error(netspec: Run, small: Path) -> None:
+def test_level_training_without_a_backend_that_trains_is_an_error(netspec: Run, small: Path) -> None:
     code, out, err = netspec("verify", small, "--backends", "onnx", "--level", "training")
     assert (code, out) == (2, "")
     assert "received onnx" in err
@@ -94,8 +94,8 @@ def test_a_divergence_is_named_by_step_and_weight(netspec: Run, small: Path, mon
         "expected at most 1e-10",
     ]
     code, out, _ = netspec("verify", small, "--backends", "onnx", "--level", "training", "--json")
-    found = json.loads(out)["training"]
-    assert found[0] == {
+    divergences = json.loads(out)["training"]
+    assert divergences[0] == {
         **where,
         "subject": "fc.bias",
         "slot": "velocity",
@@ -103,10 +103,10 @@ def test_a_divergence_is_named_by_step_and_weight(netspec: Run, small: Path, mon
         "tolerance": 1e-9,
         "trap": "its form",
     }
-    assert found[1]["error"] is None
+    assert divergences[1]["error"] is None
 
 
-def test_help_tells_of_training(netspec: Run) -> None:
+def test_help_describes_the_level_training(netspec: Run) -> None:
     out = netspec("verify", "--help")[1]
     assert "[forward|gradient|training]" in out
     assert "--level training" in out

@@ -22,14 +22,14 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Class folders, two images of other sizes."""
+    """Two class folders, each with an image of another size."""
     root = write_folder(tmp_path / "source", {"ant": [1, 2, 3], "bee": [4, 5]})
     (root / "ant" / "wide.png").write_bytes(encoded(6, 7, 30))
     (root / "bee" / "small.png").write_bytes(encoded(7, 4, 5))
     return root
 
 
-def test_check_tables_a_good_set(netspec: Run, source: Path) -> None:
+def test_check_prints_a_table_of_a_usable_set(netspec: Run, source: Path) -> None:
     code, out, err = netspec("data", "check", source)
     assert (code, err) == (0, "")
     assert [line.split() for line in out.splitlines()[:2]] == [
@@ -39,7 +39,7 @@ def test_check_tables_a_good_set(netspec: Run, source: Path) -> None:
     assert out.splitlines()[2:] == [f"✓ {source}: all of 7 samples can be used"]
 
 
-def test_check_lists_what_is_bad_and_fails(netspec: Run, source: Path) -> None:
+def test_check_lists_unusable_files_and_fails(netspec: Run, source: Path) -> None:
     cut(source / "ant" / "002.png")
     (source / "bee" / "none.jpg").touch()
     (source / "bee" / "text.jpg").write_text("no image")
@@ -53,8 +53,8 @@ def test_check_lists_what_is_bad_and_fails(netspec: Run, source: Path) -> None:
     assert lines[3].startswith(f"  {source}/bee/text.jpg: ")
 
 
-def test_what_pillow_warns_of_is_not_said(source: Path) -> None:
-    """An orientation that is cut short: the image is read, and is nobody's mistake."""
+def test_warnings_of_pillow_are_not_printed(source: Path) -> None:
+    """The orientation in the EXIF data is truncated, but the image is readable."""
     path = next(source.rglob("*.png"))
     Image.open(path).save(path.with_suffix(".jpg"))
     data = path.with_suffix(".jpg").read_bytes()
@@ -78,7 +78,7 @@ def test_check_as_json(netspec: Run, tmp_path: Path) -> None:
     assert report["notes"] == [f"{tmp_path / 'train.parquet'}: no sample to train on of bee"]
 
 
-def test_check_of_nothing_is_a_mistake(netspec: Run, tmp_path: Path) -> None:
+def test_check_of_a_missing_folder_is_an_error(netspec: Run, tmp_path: Path) -> None:
     code, out, err = netspec("data", "check", tmp_path / "absent")
     assert (code, out) == (2, "")
     assert err == f"error: {tmp_path / 'absent'}: there is no such file or folder\n"
@@ -105,7 +105,7 @@ def test_prepare_writes_what_training_opens(netspec: Run, source: Path, tmp_path
     assert len(open_data(str(tmp_path / "out")).training) == 5
 
 
-def test_prepare_says_what_it_left_out(netspec: Run, source: Path, tmp_path: Path) -> None:
+def test_prepare_lists_the_samples_that_it_left_out(netspec: Run, source: Path, tmp_path: Path) -> None:
     cut(source / "ant" / "002.png")
     arguments = ("data", "prepare", source, tmp_path / "out", "--side", 5, "--holdout", 0)
     code, _, err = netspec(*arguments)
@@ -138,7 +138,7 @@ def test_each_has_help_with_examples_and_sources(netspec: Run, name: str) -> Non
 
 
 def _heed_interrupts() -> None:
-    """A shell starts what it puts in the background with interrupts ignored, and children inherit that."""
+    """Restore the default handler: a shell starts background jobs with SIGINT ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

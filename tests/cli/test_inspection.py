@@ -46,7 +46,7 @@ def test_check_of_no_file_and_of_a_folder_are_errors(netspec: Run, tmp_path: Pat
         assert "Traceback" not in err
 
 
-def test_show_prints_layers_totals_and_what_was_published(netspec: Run, small: Path) -> None:
+def test_show_prints_layers_totals_and_published_figures(netspec: Run, small: Path) -> None:
     code, out, _ = netspec("show", small)
     assert code == 0
     lines = out.splitlines()
@@ -60,7 +60,7 @@ def test_show_prints_layers_totals_and_what_was_published(netspec: Run, small: P
     assert lines[-2].split() == ["neurons", str(288 + 168 + 4), "500"]
 
 
-def test_show_has_the_trained_weights_that_are_published_where_all_are_trained(
+def test_show_prints_trained_weights_if_published_though_all_are_trained(
     netspec: Run, write_spec: Callable[..., Path]
 ) -> None:
     path = write_spec(**{"published: {weights: 1000, neurons: 500}": f"published: {{trained: {WEIGHTS}}}"})
@@ -106,7 +106,7 @@ def test_diff_lists_what_changes(netspec: Run, small: Path, write_spec: Spec) ->
     assert ["weights", str(WEIGHTS), str(WEIGHTS + 72), "+72"] in [line.split() for line in out.splitlines()]
 
 
-def test_show_folds_blocks_unless_told(netspec: Run) -> None:
+def test_show_folds_blocks_by_default(netspec: Run) -> None:
     code, out, _ = netspec("show", "specs/resnet.yaml", "--set", "depth=18")
     assert code == 0
     assert ["layer1.0", "basic", "64x56x56", "74,240", "231,211,008", "5.4", "MiB", "27x27"] in [
@@ -115,16 +115,16 @@ def test_show_folds_blocks_unless_told(netspec: Run) -> None:
     assert ["trained", "11,689,512", "11,689,512"] in [line.split() for line in out.splitlines()]
     assert "layer1.0.conv1" in netspec("show", "specs/resnet.yaml", "--unfold")[1]
     assert "subgraph" in netspec("show", "specs/resnet.yaml", "--graph", "--unfold")[1]
-    found = json.loads(netspec("show", "specs/resnet.yaml", "--json")[1])[0]
-    assert len(found["layers"]) == 174
-    assert found["blocks"][0] == {
+    report = json.loads(netspec("show", "specs/resnet.yaml", "--json")[1])[0]
+    assert len(report["layers"]) == 174
+    assert report["blocks"][0] == {
         "path": "layer1.0",
         "block": "bottleneck",
         "arguments": {"width": 64, "stride": 1, "inner": 64, "out": 256},
     }
 
 
-def test_diff_tells_layers_of_blocks_by_path(netspec: Run, tmp_path: Path) -> None:
+def test_diff_names_layers_of_blocks_by_path(netspec: Run, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text("name: other\nextends: resnet.yaml\nlayers: {layer4: {width: 256}}\n")
     for path in ("resnet.yaml", "preprocessing/torchvision.yaml"):
@@ -136,7 +136,7 @@ def test_diff_tells_layers_of_blocks_by_path(netspec: Run, tmp_path: Path) -> No
     assert "~ layer4.0.conv1\n    shape: (N, 512, 14, 14) → (N, 256, 14, 14)\n    filters: 512 → 256\n" in out
 
 
-def test_diff_of_what_is_long_has_a_line_each_on_a_terminal() -> None:
+def test_diff_prints_long_values_on_lines_of_their_own_on_a_terminal() -> None:
     printed = plain(in_terminal(80, "diff", "specs/alexnet.yaml", "specs/alexnet-owt.yaml"))
     lines = printed.splitlines()
     first = lines.index("    initialize:")
@@ -148,11 +148,11 @@ def test_diff_of_what_is_long_has_a_line_each_on_a_terminal() -> None:
 def test_diff_as_json(netspec: Run, small: Path, write_spec: Spec) -> None:
     other = write_spec("other.yaml", **{"groups: 2": "groups: 1"})
     code, out, _ = netspec("diff", small, other, "--json")
-    found = json.loads(out)
+    report = json.loads(out)
     assert code == 0
-    assert (found["added"], found["removed"], found["interface"]) == ([], [], [])
-    assert found["changed"] == [{"name": "conv2", "fields": [{"field": "groups", "before": "2", "after": "1"}]}]
-    assert found["totals"]["weights"]["difference"] == 72
+    assert (report["added"], report["removed"], report["interface"]) == ([], [], [])
+    assert report["changed"] == [{"name": "conv2", "fields": [{"field": "groups", "before": "2", "after": "1"}]}]
+    assert report["totals"]["weights"]["difference"] == 72
 
 
 def test_diff_of_equal_specs_says_so(netspec: Run, small: Path) -> None:
@@ -183,7 +183,7 @@ def test_ops_describes_each_in_full(netspec: Run, kind: str) -> None:
     assert all(name in out for name in OPS[kind].model_fields)
 
 
-def test_ops_of_an_unknown_one_suggests(netspec: Run) -> None:
+def test_ops_suggests_a_name_for_an_unknown_op(netspec: Run) -> None:
     code, _, err = netspec("ops", "conv2")
     assert code == 2
     assert "did you mean conv2d?" in err
@@ -220,7 +220,7 @@ def test_help_lists_every_command_and_version_is_one_line(netspec: Run) -> None:
     assert netspec("--version") == (0, f"netspec {version('netspec')}\n", "")
 
 
-def test_an_unknown_command_suggests(netspec: Run) -> None:
+def test_an_unknown_command_is_an_error_with_a_suggestion(netspec: Run) -> None:
     code, out, err = netspec("chek")
     assert (code, out) == (2, "")
     assert "there is no command 'chek'; did you mean check?" in err

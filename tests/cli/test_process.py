@@ -19,25 +19,25 @@ ALEXNET = Path(__file__).parents[2] / "specs" / "alexnet.yaml"
 @pytest.mark.parametrize("arguments", [["--help"], ["check", ALEXNET], ["show", ALEXNET], ["ops"]])
 def test_start_up_loads_no_framework_and_no_numpy(arguments: list[object]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "netspec", *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in found.stderr.splitlines()}
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
     assert "netspec" in loaded
     assert not loaded & {*FRAMEWORKS, "rich", "safetensors", "PIL", "numpy"}
     if arguments == ["--help"]:
         assert not loaded & {"pydantic", "yaml"}
     else:
-        assert "pydantic" in loaded  # what a module imports further down is seen as well
+        assert "pydantic" in loaded  # importtime lists indirect imports too
 
 
-def test_a_check_reads_no_module_that_the_spec_does_not_need(tmp_path: Path) -> None:
+def test_a_check_imports_no_module_that_the_spec_does_not_need(tmp_path: Path) -> None:
     text = "name: small\ninput: {shape: [3, 8, 8]}\nlayers:\n  conv: {op: conv2d, filters: 4, kernel_size: 3}\n"
     recipe = "training: {batch_size: 2, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}\n"
     optional = {"netspec.recipe": recipe, "netspec.graph.placement": "placement: {towers: 2}\n"}
     for stated in ("", *optional.values()):
         (tmp_path / "small.yaml").write_text(text + stated)
         command = [sys.executable, "-X", "importtime", "-m", "netspec", "check", str(tmp_path / "small.yaml")]
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
-        loaded = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        loaded = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
         assert loaded & set(optional) == {name for name, text in optional.items() if text == stated}
         packages = ("api", "lowering", "passes", "reference", "training", "transfer", "verify", "weights")
         assert not loaded & {f"netspec.{name}" for name in packages}
@@ -51,57 +51,57 @@ run(["check", {str(small)!r}])
 from netspec.ops import OPS
 print(*sorted(kind for kind, op in OPS.items() if op.__pydantic_complete__))
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines()[1].split() == ["conv2d", "dense", "flatten", "relu"]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[1].split() == ["conv2d", "dense", "flatten", "relu"]
 
 
-def test_metadata_is_imported_when_it_is_used() -> None:
+def test_metadata_is_imported_on_first_use() -> None:
     code = """
 import sys
 from netspec.cli.deferred import defer_metadata
 defer_metadata()
 from importlib.metadata import entry_points
 assert "email" not in sys.modules
-assert [found.name for found in entry_points(group="netspec.backends", name="torch")] == ["torch"]
+assert [result.name for result in entry_points(group="netspec.backends", name="torch")] == ["torch"]
 assert "email" in sys.modules
 import importlib.metadata
 assert entry_points is not importlib.metadata.entry_points
 assert importlib.metadata is sys.modules["importlib.metadata"]
-defer_metadata()  # too late, and so nothing
+defer_metadata()  # does nothing once the module is imported
 assert importlib.metadata.entry_points.__module__ == "importlib.metadata"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-    asked = """
+    code = """
 from netspec.cli.deferred import defer_metadata
 defer_metadata()
 import importlib.metadata
 try:
     importlib.metadata.version("no-such-distribution")
 except importlib.metadata.PackageNotFoundError:
-    print("as ever")
+    print("not found")
 """
-    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert found.stdout == "as ever\n"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "not found\n"
 
 
 def test_importing_netspec_loads_nothing() -> None:
     code = "import netspec, sys; print(*sorted(m.partition('.')[0] for m in sys.modules))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not set(found.stdout.split()) & {*FRAMEWORKS, "numpy", "pydantic", "yaml", "click", "rich"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(result.stdout.split()) & {*FRAMEWORKS, "numpy", "pydantic", "yaml", "click", "rich"}
 
 
 def test_results_are_on_stdout_and_errors_on_stderr(small: Path, write_spec: Spec) -> None:
     wrong = write_spec("wrong.yaml", **{"kernel_size: 3": "kernel_size: 30"})
-    found = process("check", small, wrong)
-    assert found.returncode == 2
-    assert found.stdout.startswith(f"{small}: ok")
-    assert str(wrong) not in found.stdout
-    assert str(wrong) in found.stderr
-    assert "\x1b" not in found.stdout + found.stderr
+    result = process("check", small, wrong)
+    assert result.returncode == 2
+    assert result.stdout.startswith(f"{small}: ok")
+    assert str(wrong) not in result.stdout
+    assert str(wrong) in result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
 
 
 def _heed_interrupts() -> None:
-    """A shell starts what it puts in the background with interrupts ignored, and children inherit that."""
+    """Restore the default handler: a shell starts background jobs with SIGINT ignored, and children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -119,7 +119,7 @@ def test_an_interrupt_ends_in_one_line_and_130(small: Path, tmp_path: Path) -> N
         preexec_fn=_heed_interrupts,  # noqa: PLW1509 # no threads here
     ) as running:
         assert running.stdout is not None
-        running.stdout.readline()  # the first spec is done, and it is at the second
+        running.stdout.readline()  # the first spec is done; the second is being checked
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=60)
     assert err == "error: interrupted\n"
@@ -127,8 +127,8 @@ def test_an_interrupt_ends_in_one_line_and_130(small: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_an_interrupt_while_modules_are_imported_is_one_too(tmp_path: Path, begun: bool) -> None:
-    """Where Python imports what it needs, and where a compiled module that is interrupted lacks a name instead."""
+def test_an_interrupt_during_an_import_ends_in_one_line_and_130(tmp_path: Path, begun: bool) -> None:
+    """During the first imports, and in a compiled module, whose interrupted import raises ImportError instead."""
     module = tmp_path / ("netspec_interrupted.py" if begun else "click.py")
     module.write_text(
         "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nexcept KeyboardInterrupt:\n"
@@ -138,14 +138,14 @@ def test_an_interrupt_while_modules_are_imported_is_one_too(tmp_path: Path, begu
     code += "ops.command.callback = lambda **_: importlib.import_module('netspec_interrupted')\n" if begun else ""
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['ops']\n{code if begun else ''}"
     code += "from netspec.cli import main; main()"
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=False,
         preexec_fn=_heed_interrupts,  # no threads here
     )
-    assert (found.returncode, found.stderr) == (130, "error: interrupted\n")
+    assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
 
 
 IN_A_FINALIZER = """
@@ -160,7 +160,7 @@ def callback(**_):
 SWALLOWED = """
 def callback(**_):
     with progress() as say:
-        with suppress(BaseException):  # as a library that does without a module that cannot be imported
+        with suppress(BaseException):  # like a library for which a module is optional
             signal.raise_signal(signal.SIGINT)
         say("the next stage")
     print("went on")
@@ -168,11 +168,11 @@ def callback(**_):
 
 
 @pytest.mark.parametrize("callback", [IN_A_FINALIZER, SWALLOWED])
-def test_an_interrupt_that_python_or_a_library_swallows_ends_the_command_all_the_same(callback: str) -> None:
+def test_an_interrupt_that_python_or_a_library_drops_ends_the_command(callback: str) -> None:
     code = "import signal, sys, time\nfrom contextlib import suppress\nimport netspec.cli.ops as ops\n"
     code += f"from netspec.cli.console import progress\n{callback}\nops.command.callback = callback\n"
     code += "sys.argv[1:] = ['ops']\nfrom netspec.cli import main; main()"
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
@@ -180,31 +180,31 @@ def test_an_interrupt_that_python_or_a_library_swallows_ends_the_command_all_the
         timeout=20,
         preexec_fn=_heed_interrupts,  # no threads here
     )
-    assert (found.returncode, found.stdout, found.stderr) == (130, "", "error: interrupted\n")
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "error: interrupted\n")
 
 
 @pytest.mark.parametrize("command", [["check"], ["show"], ["build", "--backend", "torch"], ["train"]])
-def test_standard_input_is_no_spec(command: list[str]) -> None:
-    found = process(*command, "-")
-    assert found.returncode == 2
-    assert "-: there is no such file" in found.stderr
-    assert "hint: standard input is not read: name a .yaml file" in found.stderr
+def test_a_spec_is_not_read_from_standard_input(command: list[str]) -> None:
+    result = process(*command, "-")
+    assert result.returncode == 2
+    assert "-: there is no such file" in result.stderr
+    assert "hint: standard input is not read: name a .yaml file" in result.stderr
 
 
 WAITS = """
 import signal, sys, time
 from netspec.cli import process
 
-process.UNTIL_KILLED = 0.5
-process._say_why_first()
-signal.signal(signal.SIGTERM, lambda *_: None)  # as training does, which leaves when its step has ended
+process.TRAINING_GRACE = 0.5
+process._delay_sigterm()
+signal.signal(signal.SIGTERM, lambda *_: None)  # like training, which stops after the current step
 print(flush=True)
 time.sleep(float(sys.argv[1]))
 """
 
 
-def test_a_process_that_waits_within_a_step_says_so_before_torchrun_kills_it() -> None:
-    """And goes on, as long as it takes, where there is nobody who would."""
+def test_a_process_that_waits_within_a_step_reports_it_before_torchrun_kills_it() -> None:
+    """Without torchrun the process is not ended."""
     for environment, seconds, ended in (({"TORCHELASTIC_RUN_ID": "1"}, 60, True), ({}, 1.5, False)):
         variables = {key: value for key, value in os.environ.items() if key != "TORCHELASTIC_RUN_ID"}
         running = subprocess.Popen(
@@ -217,32 +217,32 @@ def test_a_process_that_waits_within_a_step_says_so_before_torchrun_kills_it() -
         assert running.stdout is not None
         running.stdout.readline()
         running.terminate()
-        _, told = running.communicate(timeout=50)
-        assert ("process 3 was ended while it waited: another one may say why" in told) == ended
+        _, err = running.communicate(timeout=50)
+        assert ("process 3 was ended while it waited: another one may say why" in err) == ended
         assert running.returncode == (128 + signal.SIGTERM if ended else 0)
 
 
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m netspec schema | true; echo ${{PIPESTATUS[0]}}"
-    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert (found.stdout, found.stderr) == ("0\n", "")
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("0\n", "")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_stream_that_is_closed_is_no_error(small: Path, tmp_path: Path, closed: str) -> None:
-    """What is written meanwhile does not end up in it either: files take the lowest descriptor that is free."""
+    """Nor do files that the command opens take the descriptor of the closed stream, and receive what is printed."""
     out = tmp_path / "built"
     command = f"{sys.executable} -m netspec build {small} --backend torch --out {out} {closed}"
-    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert found.returncode == 0
-    assert found.stderr == ""
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert result.stderr == ""
     compile((out / "torch" / "small.py").read_text(), "small.py", "exec")
 
 
 def in_terminal(columns: int, *arguments: object, **environment: str) -> str:
-    """What a command prints on a terminal of so many columns."""
+    """Return what a command prints on a terminal of this width."""
     ours, theirs = pty.openpty()
-    # COLUMNS would say more than the terminal itself; xterm has colors
+    # COLUMNS would override the width of the terminal; xterm has colors.
     settings = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")} | {"TERM": "xterm"}
     command = f"stty cols {columns} rows 24; exec {sys.executable} -m netspec {' '.join(map(str, arguments))}"
     with subprocess.Popen(
@@ -253,7 +253,7 @@ def in_terminal(columns: int, *arguments: object, **environment: str) -> str:
         try:
             while part := os.read(ours, 65536):
                 printed += part
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # Linux raises this when the other end is closed
             pass
         os.close(ours)
     assert running.returncode == 0
@@ -265,7 +265,7 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", [["check", "MISSING"], ["--nosuch"]])
-def test_an_error_that_cannot_be_told_keeps_its_exit_code(arguments: list[str]) -> None:
+def test_an_error_that_cannot_be_printed_keeps_its_exit_code(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "netspec", *arguments]
     with Path("/dev/full").open("w") as full:
         assert subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, check=False).returncode == 2

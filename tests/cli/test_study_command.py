@@ -1,4 +1,4 @@
-"""`netspec study` as it is used: in one process and in several, stopped, failing, continued."""
+"""`netspec study` in one process and in several: finished, stopped, failing and continued."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def weights(folder: Path) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in arrays.items()}
 
 
-def test_it_trains_tables_and_leaves_alone_what_is_finished(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_it_trains_prints_a_table_and_does_not_repeat_finished_runs(netspec: Call, study: Path, tmp_path: Path) -> None:
     code, out, _ = netspec("study", study, "--out", tmp_path / "runs")
     assert code == 0
     folder = tmp_path / "runs" / "tiny"
@@ -68,8 +68,8 @@ def test_it_trains_tables_and_leaves_alone_what_is_finished(netspec: Call, study
     table = (folder / "table.txt").read_text()
     assert table in out
     assert table.splitlines()[2].split()[:4] == ["member", "runs", "top-1", "error"]
-    found = json.loads((folder / "table.json").read_text())
-    assert [run["state"] for member in found["members"] for run in member["runs"]] == ["finished", "finished"]
+    report = json.loads((folder / "table.json").read_text())
+    assert [run["state"] for member in report["members"] for run in member["runs"]] == ["finished", "finished"]
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
     code, again, _ = netspec("study", study, "--out", tmp_path / "runs")
     assert code == 0
@@ -78,15 +78,15 @@ def test_it_trains_tables_and_leaves_alone_what_is_finished(netspec: Call, study
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
 
 
-def test_json_alone_is_on_stdout(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_stdout_is_json_alone(netspec: Call, study: Path, tmp_path: Path) -> None:
     options = ["--out", tmp_path / "runs", "--set", "training.epochs=1", "--seeds", "1,0,1", "--json"]
     code, out, _ = netspec("study", study, *options)
     assert code == 0
-    found = json.loads(out)
-    assert found == json.loads((tmp_path / "runs" / "tiny" / "table.json").read_text())
-    assert found["seeds"] == [1, 0]
-    assert [run["epoch"] for member in found["members"] for run in member["runs"]] == [1, 1, 1, 1]
-    assert found["members"][1]["network"] == "tiny"
+    report = json.loads(out)
+    assert report == json.loads((tmp_path / "runs" / "tiny" / "table.json").read_text())
+    assert report["seeds"] == [1, 0]
+    assert [run["epoch"] for member in report["members"] for run in member["runs"]] == [1, 1, 1, 1]
+    assert report["members"][1]["network"] == "tiny"
 
 
 def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Call, study: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Call, stud
     assert code == 1
     assert "error: small-seed5: " in err
     assert "error: 1 of the runs failed: small-seed5" in err
-    assert "small-seed5: failed, 0 epochs of 3 epochs: " in out
+    assert "small-seed5: failed after 0 of 3 epochs: " in out
     assert [line.split()[:2] for line in (tmp_path / "runs/tiny/table.txt").read_text().splitlines()[3:5]] == [
         ["small", "0"],
         ["large", "1"],
@@ -103,7 +103,7 @@ def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Call, stud
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--only", "large-seed6"], "the study has no run 'large-seed6'; did you mean 'large-seed5'?"),
         (["--seeds", "a"], "expected numbers separated by commas, received 'a'"),
@@ -111,26 +111,26 @@ def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Call, stud
         (["--set", "hiden=3"], "did you mean 'hidden'?"),
     ],
 )
-def test_mistakes_of_the_command_line(netspec: Call, study: Path, arguments: list[str], told: str) -> None:
+def test_mistakes_of_the_command_line(netspec: Call, study: Path, arguments: list[str], message: str) -> None:
     code, _, err = netspec("study", study, *arguments)
     assert code == 2
-    assert told in err
+    assert message in err
 
 
-def test_data_that_are_not_there_are_told_once(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_missing_data_are_one_error(netspec: Call, study: Path, tmp_path: Path) -> None:
     code, out, err = netspec("study", study, "--data", tmp_path / "absent", "--out", tmp_path / "runs")
     assert (code, out, err) == (2, "", f"error: {tmp_path / 'absent'}: there is no such file or folder\n")
     assert not (tmp_path / "runs").exists()
 
 
-def test_data_must_be_given_by_someone(netspec: Call, study: Path) -> None:
+def test_data_must_be_stated_by_the_study_or_the_command(netspec: Call, study: Path) -> None:
     change(study, "{path: data.npz, holdout: 0.25}", "{name: CIFAR-10}")
     code, _, err = netspec("study", study)
     assert code == 2
     assert "the study does not say where its data is: CIFAR-10; give it with --data" in err
 
 
-def test_a_changed_recipe_says_which_run_to_remove(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_the_error_for_a_changed_network_names_the_run_to_remove(netspec: Call, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs"
     assert netspec("study", study, "--out", out, "--only", "large-seed5", "--set", "training.epochs=1")[0] == 0
     change(study, "{hidden: 32}", "{hidden: 16}")
@@ -140,7 +140,7 @@ def test_a_changed_recipe_says_which_run_to_remove(netspec: Call, study: Path, t
     assert f"hint: remove {out}/tiny/large-seed5 and large-seed5.json" in err
 
 
-def test_processes_do_what_one_process_does(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_several_processes_give_the_weights_of_one(netspec: Call, study: Path, tmp_path: Path) -> None:
     code, out, err = netspec("study", study, "--out", tmp_path / "several", "--processes", 2, "--set", "hidden=4")
     assert (code, err) == (0, "")
     assert netspec("study", study, "--out", tmp_path / "one", "--set", "hidden=4")[0] == 0
@@ -157,12 +157,14 @@ def test_a_process_that_fails_is_named(netspec: Call, study: Path, tmp_path: Pat
     assert code == 1
     assert "error: small-seed5: " in err
     assert f"hint: {tmp_path}/runs/tiny/small-seed5.log has its output" in err
-    assert "small-seed5: failed, 0 epochs of 3 epochs: " in out
+    assert "small-seed5: failed after 0 of 3 epochs: " in out
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
-def test_an_interrupted_study_goes_on(netspec: Call, study: Path, tmp_path: Path, processes: list[str]) -> None:
-    """Stopped while one run is under way; another may still be starting."""
+def test_an_interrupted_study_can_be_continued(
+    netspec: Call, study: Path, tmp_path: Path, processes: list[str]
+) -> None:
+    """It is stopped during one run, while another may still be starting."""
     change(tmp_path / "tiny.yaml", "epochs: 3", "epochs: 60")
     out = tmp_path / "runs"
     running = Forked(["-m", "netspec", "study", str(study), "--out", str(out), *processes])
@@ -172,8 +174,8 @@ def test_an_interrupted_study_goes_on(netspec: Call, study: Path, tmp_path: Path
     assert "stopped by SIG" in err
     assert running.returncode == 128 + (signal.SIGTERM if processes else signal.SIGINT)
     assert f"{name}: not finished" in printed
-    found = json.loads((out / "tiny" / "table.json").read_text())
-    assert "finished" not in {run["state"] for member in found["members"] for run in member["runs"]}
+    report = json.loads((out / "tiny" / "table.json").read_text())
+    assert "finished" not in {run["state"] for member in report["members"] for run in member["runs"]}
     assert netspec("study", study, "--out", out, "--only", name)[0] == 0
     lines = [json.loads(line) for line in (out / "tiny" / name / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if line["kind"] == "step"] == list(range(1, 60 * 15 + 1))

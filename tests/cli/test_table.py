@@ -8,7 +8,7 @@ def lines(width: int | None) -> list[str]:
     return [line for row in render_table(COLUMNS, ROWS, width) for line in row]
 
 
-def test_without_a_width_nothing_is_cut_or_folded() -> None:
+def test_without_a_width_nothing_is_shortened_or_folded() -> None:
     assert lines(None) == [
         "layer  op                      weights",
         "conv1  local_response_norm  60,965,224",
@@ -16,16 +16,16 @@ def test_without_a_width_nothing_is_cut_or_folded() -> None:
     ]
 
 
-def test_numbers_get_short_before_words_are_folded() -> None:
+def test_counts_are_shortened_before_texts_are_folded() -> None:
     assert lines(37)[1] == "conv1  local_response_norm    61.0M"
 
 
-def test_words_are_folded_at_signs_when_it_is_narrow() -> None:
+def test_texts_are_folded_at_punctuation_in_a_narrow_table() -> None:
     assert lines(32)[1:3] == ["conv1  local_response_     61.0M", "       norm"]
     assert max(map(len, lines(32))) <= 32
 
 
-def test_what_may_not_fold_stays_whole_however_narrow_it_is() -> None:
+def test_columns_that_cannot_fold_keep_their_width() -> None:
     assert all("61.0M" in line or "conv1" not in line for line in lines(5))
 
 

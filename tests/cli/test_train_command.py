@@ -1,4 +1,4 @@
-"""`netspec train` and `netspec eval` as they are typed."""
+"""`netspec train` and `netspec eval`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netspec.spec import load_graph
+from netspec.weights import initialize, save_weights
 from tests import forked
 from tests.forked import Forked
 
@@ -22,13 +24,13 @@ ROW = re.compile(r" +(\d+) +([\d.]+) +([\d.]+)% +([\d.]+) +([\d.]+)% +([\d.]+)% 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Runs and caches go into a folder of the test's own; the spec is named from where the project is."""
+    """Put caches into a temporary folder."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras"])
-def test_a_first_run_needs_no_argument_but_the_spec(netspec: Run, tmp_path: Path, backend: str) -> None:
+def test_a_run_needs_no_argument_but_the_spec(netspec: Run, tmp_path: Path, backend: str) -> None:
     code, out, err = netspec("train", "specs/lenet5.yaml", "--backend", backend, "--out", tmp_path, *FEW)
     assert code == 0
     head, *rows, conclusion, report = out.splitlines()
@@ -50,7 +52,7 @@ def test_both_backends_print_the_same_losses(netspec: Run, tmp_path: Path) -> No
     assert printed[0] == printed[1]
 
 
-def test_an_interrupt_stops_with_a_checkpoint_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_an_interrupt_writes_a_checkpoint_and_prints_the_command_to_continue(tmp_path: Path) -> None:
     few = ["--set", "training.epochs=6"]
     command = ["-m", "netspec", "train", "specs/lenet5.yaml", "--out", str(tmp_path), "--name", "mine", *few]
     process = Forked(command)
@@ -87,7 +89,9 @@ def test_an_interrupt_stops_with_a_checkpoint_and_says_how_to_go_on(tmp_path: Pa
         (("specs/lenet5.yaml", "--holdout", "0.2"), "has a validation part already"),
     ],
 )
-def test_mistakes_are_told_in_a_line(netspec: Run, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_mistakes_are_errors_without_a_traceback(
+    netspec: Run, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
     code, out, err = netspec("train", *arguments, "--out", tmp_path)
     assert (code, out) == (2, "")
     assert message.lower() in err.lower()
@@ -100,27 +104,27 @@ def test_eval_agrees_in_all_backends_and_with_the_file(netspec: Run, tmp_path: P
     best = tmp_path / "lenet5" / "checkpoints" / "best.safetensors"
     code, out, _ = netspec("eval", "specs/lenet5.yaml", "--weights", best, "--backend", "all", "--json")
     assert code == 0
-    found = json.loads(out)
-    assert found["agree"]
-    assert [(row["backend"], row["views"]) for row in found["scores"]] == [
+    report = json.loads(out)
+    assert report["agree"]
+    assert [(row["backend"], row["views"]) for row in report["scores"]] == [
         (backend, views) for backend in ("torch", "keras", "onnx") for views in (1, 10)
     ]
-    errors = {row["views"]: set() for row in found["scores"]}
-    for row in found["scores"]:
+    errors = {row["views"]: set() for row in report["scores"]}
+    for row in report["scores"]:
         errors[row["views"]].add((row["top1_error"], row["top5_error"]))
     assert all(len(values) == 1 for values in errors.values())
     last = json.loads((tmp_path / "lenet5" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["best"]
-    assert found["scores"][0]["top1_error"] == pytest.approx(last["validation_error"])
-    assert found["scores"][0]["loss"] == pytest.approx(last["validation_loss"], rel=1e-5)
+    assert report["scores"][0]["top1_error"] == pytest.approx(last["validation_error"])
+    assert report["scores"][0]["loss"] == pytest.approx(last["validation_loss"], rel=1e-5)
     netspec("build", "specs/lenet5.yaml", "--backend", "onnx", "--weights", best, "--out", tmp_path / "built")
     file = tmp_path / "built" / "onnx" / "lenet5.onnx"
     code, out, _ = netspec("eval", "specs/lenet5.yaml", "--weights", file, "--json", "--views", "1")
     assert code == 0
-    assert json.loads(out)["scores"][0]["loss"] == pytest.approx(found["scores"][0]["loss"], rel=1e-5)
+    assert json.loads(out)["scores"][0]["loss"] == pytest.approx(report["scores"][0]["loss"], rel=1e-5)
 
 
-def test_eval_says_what_does_not_fit(netspec: Run, tmp_path: Path) -> None:
+def test_eval_of_a_file_that_does_not_fit_is_an_error(netspec: Run, tmp_path: Path) -> None:
     netspec("build", "specs/lenet5.yaml", "--backend", "onnx", "--out", tmp_path)
     file = tmp_path / "onnx" / "lenet5.onnx"
     code, _, err = netspec("eval", "specs/cifar-alexnet-keras.yaml", "--weights", file)
@@ -133,7 +137,7 @@ def test_eval_says_what_does_not_fit(netspec: Run, tmp_path: Path) -> None:
     assert "leave out --backend" in err
 
 
-def test_eval_names_what_it_leaves_out(netspec: Run, tmp_path: Path) -> None:
+def test_eval_names_the_samples_that_it_leaves_out(netspec: Run, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for name in "ab":
         (tmp_path / "data" / name).mkdir(parents=True)
@@ -152,3 +156,17 @@ def test_eval_names_what_it_leaves_out(netspec: Run, tmp_path: Path) -> None:
     assert code == 0
     assert [line.split()[-1] for line in out.splitlines()[1:]] == ["3", "3"]
     assert err.count(f"skipped: {broken}") == 1
+    code, out, err = netspec(*given, "--on-bad-sample", "skip", "--json")
+    assert [row["samples"] for row in json.loads(out)["scores"]] == [3, 3]
+    assert err.count(f"skipped: {broken}") == 1
+
+
+def test_a_loss_that_is_not_finite_is_null_in_json(netspec: Run, tmp_path: Path) -> None:
+    graph = load_graph("specs/lenet5.yaml")
+    weights = initialize(graph, 0)
+    weights["fc7.weight"] = np.full_like(weights["fc7.weight"], 3e38)  # finite, but its products overflow
+    file = save_weights(tmp_path / "large.safetensors", graph, weights)
+    code, out, err = netspec("eval", "specs/lenet5.yaml", "--weights", file, "--views", "1", "--json")
+    assert code == 1
+    assert "a defect of netspec" not in err
+    assert [row["loss"] for row in json.loads(out)["scores"]] == [None]

@@ -1,4 +1,4 @@
-"""`netspec weights`: what is carried over, what is told of it, and that a mistake writes nothing."""
+"""`netspec weights`: the weights that it writes, its report, and that an error leaves no file."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def _arrays(width: int = 6, classes: int = 4) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[object]]:
-    """Write a spec, a mapping and weights into the current folder; gives the arguments that import them."""
+    """Return a function that writes a spec, a mapping and weights, and returns the arguments that import them."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.yaml").write_text(SPEC)
     (tmp_path / "mapping.yaml").write_text(MAPPING)
@@ -76,7 +76,9 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
     return write
 
 
-def test_what_is_written_is_what_the_commands_read(netspec: Run, given: Callable[..., list[object]]) -> None:
+def test_the_written_weights_can_be_loaded_and_the_report_accounts_for_all(
+    netspec: Run, given: Callable[..., list[object]]
+) -> None:
     code, out, err = netspec(*given())
     assert (code, err) == (0, "")
     graph = load_graph("net.yaml")
@@ -92,7 +94,7 @@ def test_what_is_written_is_what_the_commands_read(netspec: Run, given: Callable
     assert out.endswith("\nnext: netspec run net.yaml --set width=6 PHOTO --weights torchvision-net.safetensors\n")
 
 
-def test_the_page_on_weights_shows_what_is_printed(
+def test_the_example_in_the_docs_is_what_the_command_prints(
     netspec: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = Path(__file__).parents[2]
@@ -129,14 +131,16 @@ def test_each_array_unfolded_and_as_json(netspec: Run, given: Callable[..., list
     assert ["body.1.1.running_mean", "units.0.bn.running_mean", "1", "6"] in [
         line.split() for line in netspec(*arguments, "--unfold")[1].splitlines()
     ]
-    found = json.loads(netspec(*arguments, "--json")[1])
-    assert found["transferred"]["body.2.0.bias"] == "units.1.conv.bias"
-    assert found["kept"] == [f"body.{i}.1.num_batches_tracked" for i in (1, 2)]
-    assert (found["ignored"], found["arrays"], found["weights"]) == (["aux.head.bias"], 19, 16)
-    assert (found["settings"], found["written"]) == (["width=6"], "torchvision-net.safetensors")
+    report = json.loads(netspec(*arguments, "--json")[1])
+    assert report["transferred"]["body.2.0.bias"] == "units.1.conv.bias"
+    assert report["kept"] == [f"body.{i}.1.num_batches_tracked" for i in (1, 2)]
+    assert (report["ignored"], report["arrays"], report["weights"]) == (["aux.head.bias"], 19, 16)
+    assert (report["settings"], report["written"]) == (["width=6"], "torchvision-net.safetensors")
 
 
-def test_parameters_of_weights_that_were_trained_further(netspec: Run, given: Callable[..., list[object]]) -> None:
+def test_weights_fine_tuned_for_other_classes_need_the_parameter(
+    netspec: Run, given: Callable[..., list[object]]
+) -> None:
     arguments = given(_arrays(classes=9))
     code, out, err = netspec(*arguments)
     assert (code, out) == (2, "")
@@ -161,14 +165,16 @@ def test_a_leftover_on_either_side_writes_nothing(netspec: Run, given: Callable[
     assert sorted(Path().iterdir()) == before
 
 
-def test_weights_of_another_member_of_the_family_are_told(netspec: Run, given: Callable[..., list[object]]) -> None:
+def test_the_error_for_weights_of_another_model_names_that_model(
+    netspec: Run, given: Callable[..., list[object]]
+) -> None:
     code, _, err = netspec(*given(_arrays(8)))
     assert code == 2
     assert "hint: they are those of torchvision:wide" in err
 
 
-def test_names_that_are_not_there_have_their_nearest(netspec: Run, given: Callable[..., list[object]]) -> None:
-    for model, told in (
+def test_unknown_names_get_a_suggestion(netspec: Run, given: Callable[..., list[object]]) -> None:
+    for model, hint in (
         ("torchvision:nett", "did you mean 'torchvision:net'?"),
         ("timm:net", "did you mean torchvision:net?"),
         ("torchvisin:wide", "did you mean torchvision:wide?"),
@@ -177,13 +183,13 @@ def test_names_that_are_not_there_have_their_nearest(netspec: Run, given: Callab
         code, out, err = netspec(*given(model=model))
         assert (code, out) == (2, "")
         assert f"there is no model {model!r}" in err
-        assert told in err
+        assert hint in err
     code, _, err = netspec("weights", "import", "--from", "torchvision:resnet5", "theirs.safetensors")
     assert code == 2
     assert "did you mean 'torchvision:resnet50'?" in err
 
 
-def test_what_is_read_is_never_written_over(netspec: Run, given: Callable[..., list[object]]) -> None:
+def test_the_file_that_is_read_is_never_overwritten(netspec: Run, given: Callable[..., list[object]]) -> None:
     arguments = given()
     before = Path("theirs.safetensors").read_bytes()
     for out in ("theirs.safetensors", "./x/../theirs.safetensors", "link.safetensors"):
@@ -200,7 +206,7 @@ def test_what_is_read_is_never_written_over(netspec: Run, given: Callable[..., l
     assert "ends in .safetensors" in err
 
 
-def test_a_place_that_cannot_be_written_and_an_interrupt_leave_nothing(
+def test_a_failed_write_and_an_interrupt_leave_no_file(
     netspec: Run, given: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = given()
@@ -226,11 +232,11 @@ def test_the_report_fits_80_columns(given: Callable[..., list[object]]) -> None:
     assert max(map(len, table.splitlines())) <= 80
 
 
-def test_list_has_every_model_once_and_each_as_json(netspec: Run) -> None:
-    found = json.loads(netspec("weights", "list", "--json")[1])
-    names = [model["model"] for model in found]
+def test_list_has_every_model_once_as_table_and_json(netspec: Run) -> None:
+    report = json.loads(netspec("weights", "list", "--json")[1])
+    names = [model["model"] for model in report]
     assert len(set(names)) == len(names)
-    assert found[names.index("torchvision:resnet50")]["settings"] == {"depth": 50}
+    assert report[names.index("torchvision:resnet50")]["settings"] == {"depth": 50}
     code, out, _ = netspec("weights", "list")
     assert code == 0
     assert ["torchvision:resnet50", "resnet.yaml", "depth=50", "torchvision/resnet.yaml"] in [
@@ -239,7 +245,7 @@ def test_list_has_every_model_once_and_each_as_json(netspec: Run) -> None:
     assert out.endswith("\nspecs: specs, mappings: specs/weights\n")
 
 
-def test_list_has_every_name_whole_in_80_columns(netspec: Run) -> None:
+def test_list_does_not_fold_names_in_80_columns(netspec: Run) -> None:
     printed = plain(in_terminal(80, "weights", "list", PYTHONPATH=os.environ.get("PYTHONPATH", ""))).splitlines()
     assert max(map(len, printed)) <= 80
     names = [model["model"] for model in json.loads(netspec("weights", "list", "--json")[1])]
@@ -248,8 +254,8 @@ def test_list_has_every_name_whole_in_80_columns(netspec: Run) -> None:
 
 def test_importing_safetensors_loads_no_framework(given: Callable[..., list[object]]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "netspec", *map(str, given())]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in found.stderr.splitlines()}
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
     assert "numpy" in loaded
     assert not loaded & {"torch", "keras", "tensorflow", "jax", "h5py", "onnx", "onnxruntime", "PIL"}
 

@@ -1,4 +1,4 @@
-"""The YAML of docs/ as whole specs: what an example leaves out is added."""
+"""The YAML examples of docs/, completed to whole specs."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ MISSING = {
     "input": "input: {shape: [3, 32, 32]}",
     "layers": "layers: {average: {op: global_avg_pool2d}, fc: {op: dense, units: 10}}",
 }
-# Of a class for each pixel, which weights of pixels are for.
+# Logits for each pixel, which `pixel_weights` needs.
 MAP_OF_LOGITS = "layers: {conv: {op: conv2d, filters: 10, kernel_size: 1}}"
 NEEDED = {"batch_size": "128", "steps": "10", "optimizer": "{name: sgd, learning_rate: 0.1}"}
 _FILE = re.compile(r"# (\S+\.yaml)\n")
 
 
 class Example(NamedTuple):
-    """A spec to be compiled, and the files that have to lie beside it."""
+    """A spec to compile, and the files that have to lie beside it, by name."""
 
     title: str
     text: str
     beside: dict[str, str]
 
     def write(self, folder: Path) -> Path:
-        """The spec's file, in a folder of its own."""
+        """Write the spec and the files beside it into a folder, and return the path of the spec."""
         for name, text in self.beside.items():
             (folder / name).write_text(text)
         path = folder / "example.yaml"
         path.write_text(self.text)
         return path
 
-    def said(self) -> set[str]:
-        """Every key that it says, however deep."""
+    def all_keys(self) -> set[str]:
+        """Return every key of the spec, at any depth."""
         return set(_keys(yaml.safe_load(self.text)))
 
 
 def examples() -> list[Example]:
-    """Those of blocks, and those that stand first in the row of a table: `schedule: {name: cosine}`."""
+    """Return the examples in code blocks, and those in the first cell of a table row: `schedule: {name: cosine}`."""
     found = []
-    files: dict[tuple[Path, int], dict[str, str]] = {}
+    files: dict[tuple[Path, int], dict[str, str]] = {}  # the named files of each section
     for block in blocks("yaml", pages=PAGES):
         if block.excerpt:
             continue
@@ -65,7 +65,7 @@ def examples() -> list[Example]:
 
 
 def completed(text: str) -> str:
-    """A part of a spec as a whole one: of the spec itself, of its recipe, of its preprocessing, or of a convolution."""
+    """Complete a part of a spec, of its recipe, of its preprocessing or of a convolution to a whole spec."""
     key = next(iter(yaml.safe_load(text)))
     line = text.strip()
     if key in Recipe.model_fields:
@@ -79,8 +79,8 @@ def completed(text: str) -> str:
         text = f"layers: {{conv: {{op: conv2d, filters: 4, kernel_size: 3, {line}}}}}\n"
     if "pixel_weights" in line:
         text += f"{MAP_OF_LOGITS}\n"
-    said = yaml.safe_load(text)
-    added = [MISSING[key] for key in MISSING if key not in said and "extends" not in said and f"{key}s" not in said]
+    spec = yaml.safe_load(text)
+    added = [MISSING[key] for key in MISSING if key not in spec and "extends" not in spec and f"{key}s" not in spec]
     return "\n".join([text, *added, ""])
 
 
@@ -95,5 +95,5 @@ def _keys(value: Any) -> Iterator[str]:
 
 
 def excerpts() -> list[Block]:
-    """The blocks that are said to be excerpts of a file."""
+    """Return the blocks that are marked as excerpts of a file."""
     return [block for block in blocks("yaml", "python", "console", "") if block.excerpt]

@@ -16,11 +16,11 @@ _CODE = re.compile(r"`([^`\n]+)`")
 
 
 class Block(NamedTuple):
-    """A block of code.
+    """A block of code in a page.
 
     Attributes:
-        excerpt: the file that it is an excerpt of, as the page says above it, or empty.
-        section: the headings before it, which say how many there were.
+        excerpt: the file that the comment above it names, or empty.
+        section: the number of headings before it, which identifies its section.
     """
 
     page: Path
@@ -35,7 +35,7 @@ class Block(NamedTuple):
 
 
 def blocks(*languages: str, pages: tuple[Path, ...] = PAGES) -> list[Block]:
-    """The blocks in these languages, of all pages unless told, in order."""
+    """Return the blocks in these languages, in order."""
     return [block for page in pages for block in _blocks(page) if block.language in languages]
 
 
@@ -43,33 +43,33 @@ def _blocks(page: Path) -> Iterator[Block]:
     text = page.read_text()
     for found in _FENCE.finditer(text):
         before = text[: found.start()]
-        prose = _FENCE.sub("", before)  # a comment in YAML is no heading
+        prose = _FENCE.sub("", before)  # without YAML comments, which look like headings
         line = text[: found.start(2)].count("\n") + 1
         yield Block(page, line, found[2], found[3], found[1] or "", len(_HEADING.findall(prose)))
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """Return a page without its blocks of code."""
     return _FENCE.sub("", page.read_text())
 
 
 def links(page: Path) -> list[str]:
-    """What a page links to."""
+    """Return the targets of the links of a page."""
     return _LINK.findall(prose(page))
 
 
 def anchors(page: Path) -> set[str]:
-    """What can stand after `#` in a link to a page: its headings, as GitHub writes them."""
+    """Return the anchors of a page: its headings, as GitHub converts them."""
     headings = _HEADING.findall(prose(page))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def codes(text: str) -> list[str]:
-    """What stands in backticks, without the escapes that tables need."""
+    """Return the texts in backticks, without the escapes that tables need."""
     return [code.replace("\\|", "|") for code in _CODE.findall(text)]
 
 
 def rows(page: Path) -> list[list[str]]:
-    """The rows of a page's tables, titles among them, cell by cell."""
+    """Return the cells of each row of the tables of a page, headers included."""
     lines = [line for line in prose(page).splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]

@@ -1,4 +1,4 @@
-"""docs/ops.md, of the ops. `python -m tests.docs.op_table > docs/ops.md` writes it; a test holds the page to it."""
+"""Generates docs/ops.md: `python -m tests.docs.op_table > docs/ops.md`. A test checks that the page is up to date."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ source, and where frameworks differ. [The language](language.md#attributes) has 
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     with redirect_stdout(StringIO()) as printed:
         run(["ops", "--json"])
     return HEAD + "".join(map(_row, json.loads(printed.getvalue())))
 
 
 def _row(op: dict[str, Any]) -> str:
-    attributes = ", ".join(_attribute(own) for own in op["attributes"])
+    attributes = ", ".join(map(_attribute, op["attributes"]))
     cells = (f"`{op['op']}`", op["inputs"], attributes, _escaped(op["summary"]))
     return f"| {' | '.join(cells)} |\n"
 
 
 def _attribute(attribute: dict[str, Any]) -> str:
-    """Its name and default; and what it chooses from, where that is a few words."""
-    stated = "" if attribute["required"] or attribute["name"] == "initialize" else f"={attribute['default']}"
+    """Return the name and default of an attribute, and its choices if it has some."""
+    default = "" if attribute["required"] or attribute["name"] == "initialize" else f"={attribute['default']}"
     choices = f" ({_escaped(attribute['type'])})" if " | " in attribute["type"] else ""
-    return f"`{attribute['name']}{stated}`{choices}"
+    return f"`{attribute['name']}{default}`{choices}"
 
 
 def _escaped(text: str) -> str:

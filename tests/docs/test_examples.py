@@ -1,4 +1,4 @@
-"""What README and docs/ show: each spec is compiled, each program run, each excerpt is one, each key has an example."""
+"""The examples of README and docs/: specs compile, programs run, excerpts are in their files, every key has one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = examples()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
-def test_specs_are_compiled(example: Example, tmp_path: Path) -> None:
+def test_specs_compile(example: Example, tmp_path: Path) -> None:
     network = netspec.load(example.write(tmp_path))
     analysis = analyze(network.graph.check())
     counted = {"weights": analysis.weights, "trained": analysis.weights - analysis.untrained}
@@ -39,7 +39,7 @@ def test_specs_are_compiled(example: Example, tmp_path: Path) -> None:
         assert network.lower(backend).graph.name == network.name
 
 
-def test_an_example_that_is_wrong_is_found(tmp_path: Path) -> None:
+def test_a_wrong_example_fails(tmp_path: Path) -> None:
     with pytest.raises(netspec.SpecError):
         netspec.load(Example("", "training: {batch_size: 1, epochs: 1, optimiser: {}}\n", {}).write(tmp_path))
 
@@ -48,16 +48,16 @@ def test_an_example_that_is_wrong_is_found(tmp_path: Path) -> None:
 def test_programs_run(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("specs").symlink_to(ROOT / "specs")
-    exec(compile(block.text, str(block), "exec"), {"__name__": "example"})  # noqa: S102 # it is ours
+    exec(compile(block.text, str(block), "exec"), {"__name__": "example"})  # noqa: S102 # our own documentation
 
 
 @pytest.mark.parametrize("block", excerpts(), ids=str)
-def test_excerpts_are_of_the_file_that_they_name(block: Block) -> None:
-    """Line by line and in order; `# …` and `...` stand for what is left out, and comments after a line may be."""
+def test_excerpts_are_in_the_file_that_they_name(block: Block) -> None:
+    """The lines are in the file in this order. `# …` and `...` stand for omitted lines; comments may be omitted too."""
     file = iter((ROOT / block.excerpt).read_text().splitlines())
     for line in block.text.splitlines():
         if line.strip() and line.strip() not in ("...", "# …"):
-            found = any(line in (own, own.partition("  # ")[0]) for own in file)
+            found = any(line in (candidate, candidate.partition("  # ")[0]) for candidate in file)
             assert found, f"{block.excerpt} has no line {line!r} after those above it"
 
 
@@ -70,7 +70,7 @@ def test_blocks_are_in_languages_that_are_checked() -> None:
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:
-    """The keys of a model and of those within it."""
+    """Yield the keys of a model and of the models within it."""
     for name, field in model.model_fields.items():
         yield name
         for inner in _models(field.annotation):
@@ -90,8 +90,8 @@ OF_THE_LANGUAGE = {*KEYS, *LAYER_KEYS, *BLOCK_KEYS, "type", "default", "choices"
 
 @pytest.mark.parametrize("key", sorted((OF_THE_LANGUAGE | {*_fields(Recipe)}) - {"mean_image"}))
 def test_every_key_has_an_example(key: str) -> None:
-    """docs/language.md and docs/training.md are the reference: what a spec can say stands there as it is written."""
-    assert any(key in example.said() for example in EXAMPLES), f"no example in docs/ says `{key}`"
+    """docs/language.md and docs/training.md are the reference: they show every key of a spec as it is written."""
+    assert any(key in example.all_keys() for example in EXAMPLES), f"no example in docs/ has `{key}`"
 
 
 @pytest.mark.parametrize("model", [*_models(Recipe.model_fields["optimizer"].annotation)], ids=lambda m: m.__name__)
@@ -120,13 +120,12 @@ def _assert_named(model: type[BaseModel]) -> None:
 )
 def test_words_are_explained(page: str, words: set[str]) -> None:
     path = ROOT / "docs" / page
-    told = {word for code in codes(prose(path)) for word in code.replace(":", " ").split()}
-    told |= {key for example in EXAMPLES for key in example.said()}
-    assert words <= told
+    explained = {word for code in codes(prose(path)) for word in code.replace(":", " ").split()}
+    explained |= {key for example in EXAMPLES for key in example.all_keys()}
+    assert words <= explained
 
 
-def test_each_key_of_a_table_is_told_once() -> None:
-    """A row for a key, in one page."""
+def test_each_key_has_one_row() -> None:
     keys = [code for page in PAGES if page.name != "ops.md" for row in rows(page) for code in codes(row[0])]
     full = [key for key in keys if ": {" in key]
     assert len(full) == len(set(full))

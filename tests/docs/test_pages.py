@@ -1,4 +1,4 @@
-"""README and docs/ as pages: links lead somewhere, and tables that repeat the code are those of the code."""
+"""README and docs/ as pages: link targets exist, and tables that repeat the code agree with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.docs.op_table import page as op_page
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for link in links(page):
         parts = urlsplit(link)
         if parts.scheme:
@@ -25,16 +25,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert parts.fragment in anchors(target), link
 
 
-def test_every_page_is_linked_from_the_front_door() -> None:
-    named = {(ROOT / urlsplit(link).path).resolve() for link in links(ROOT / "README.md")}
-    assert {page for page in PAGES if page.name != "README.md"} <= named
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {(ROOT / urlsplit(link).path).resolve() for link in links(ROOT / "README.md")}
+    assert {page for page in PAGES if page.name != "README.md"} <= linked
 
 
-def test_the_passes_are_those_of_the_code() -> None:
-    told = [row for row in rows(ROOT / "docs" / "speed.md") if row[0].strip("`") in {own.name for own in PASSES}]
-    assert told == [[f"`{own.name}`", ", ".join(own.levels), own.summary] for own in PASSES]
+def test_the_table_of_passes_is_up_to_date() -> None:
+    names = {each.name for each in PASSES}
+    table = [row for row in rows(ROOT / "docs" / "speed.md") if row[0].strip("`") in names]
+    assert table == [[f"`{each.name}`", ", ".join(each.levels), each.summary] for each in PASSES]
 
 
-def test_the_ops_are_those_of_the_code() -> None:
-    written = (ROOT / "docs" / "ops.md").read_text()
-    assert written == op_page(), "`python -m tests.docs.op_table > docs/ops.md` writes the page as it is now"
+def test_the_page_of_ops_is_up_to_date() -> None:
+    page = (ROOT / "docs" / "ops.md").read_text()
+    assert page == op_page(), "update it by `python -m tests.docs.op_table > docs/ops.md`"

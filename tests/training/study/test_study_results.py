@@ -118,13 +118,20 @@ def test_the_table_is_this(study: Study, left: Path) -> None:
     assert note_lines(study, results) == [
         "trained in torch on there",
         "±: the standard deviation over seeds, of 0, 1, 2",
-        "epochs, seconds: of training until 50% training error was reached, and how many times wide's each of the two "
-        "is",
-        "slow is trained otherwise than wide: optimizer.learning_rate 1e-06, not 0.02",
-        "slow-seed1: failed, 1 epochs of 10 epochs, validation error 60.00%: the loss became NaN",
+        "epochs, seconds: of training until 50% training error was reached; times wide's: both, divided by those of "
+        "wide",
+        "the recipe of slow differs from wide's: optimizer.learning_rate 1e-06, not 0.02",
+        "slow-seed1: failed after 1 of 10 epochs, validation error 60.00%: the loss became NaN",
         "published, wide: nowhere",
         "published, slow: nowhere else",
     ]
+
+
+def test_without_a_target_the_table_has_no_durations(study: Study, left: Path) -> None:
+    study = replace(study, target=None)
+    header, wide, slow = table_lines(study, measure(study, left))[2:]
+    assert "epochs" not in header
+    assert not any("epochs" in row for row in (wide, slow))
 
 
 def test_words_are_folded_where_a_terminal_is_narrow(study: Study, left: Path) -> None:

@@ -1,12 +1,13 @@
-"""What the harness adds to a training step: AlexNet, batch 32, under `netspec train`'s loop and in a bare loop.
+"""Training steps of AlexNet, batch 32, in the loop of `netspec train` and in a bare loop.
 
-The bare loop is what a good engineer writes over the same emitted module: one batch of pixels that is there already,
-converted, a step of fused SGD, the loss read. The harness reads its images by threads, crops, flips and shifts their
-colors, takes its own step, and writes metrics and TensorBoard events.
+Both train the same emitted module. The bare loop is the one that a good engineer writes by hand: it converts a batch
+that is in memory already, takes a step of fused SGD, and reads the loss. The loop of `netspec train` also reads images
+in threads, crops and flips them, shifts their colors, and writes metrics and TensorBoard events.
 """
 
 from __future__ import annotations
 
+import atexit
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,10 +38,10 @@ BATCH, SIDE = 32, 256
 
 
 class Pixels(Dataset):
-    """Images that are decoded already, as `netspec data prepare` leaves them."""
+    """Random images that are decoded already, like those of `netspec data prepare`."""
 
     def __init__(self, length: int = 512) -> None:
-        self.origin, self.classes, self.fingerprint = "made here", ("one",), "made"
+        self.origin, self.classes, self.fingerprint = "random pixels", ("one",), "random"
         self.labels = np.zeros(length, np.int64)
         self._images = np.random.default_rng(0).integers(0, 256, (length, SIDE, SIDE, 3), dtype=np.uint8)
 
@@ -53,25 +54,23 @@ class Pixels(Dataset):
 
 
 def recipe_of(steps: int) -> Recipe:
-    """AlexNet's, of so many steps, at a rate that stays."""
+    """Return the recipe of AlexNet with this number of steps and a constant learning rate."""
     recipe = recipe_in(read_spec("specs/alexnet.yaml"))
     constant = ConstantSchedule(name="constant")
     return recipe.model_copy(update={"batch_size": BATCH, "epochs": None, "steps": steps, "schedule": constant})
 
 
-class Harness:
-    """The loop of `netspec train`, a run of `steps` at each call."""
-
-    folder: TemporaryDirectory[str]
+class NetspecLoop:
+    """The loop of `netspec train`. Each call is a run of `steps` steps, which writes into `folder`."""
 
     def __init__(self, steps: int, folder: Path) -> None:
         spec = read_spec("specs/alexnet.yaml")
         self.graph, self.recipe = training_graph(elaborate(spec)), recipe_of(steps)
-        own = self.graph.inputs[0].preprocessing
-        settings = TrainerSettings(self.recipe, normalization(own, (3, 224, 224)), "cpu")
+        preprocessing = self.graph.inputs[0].preprocessing
+        settings = TrainerSettings(self.recipe, normalization(preprocessing, (3, 224, 224)), "cpu")
         self.trainer = at_level(find_backend("torch"), "training").trainer(self.graph, initialize(self.graph), settings)
         colors = Components(np.full(3, 120.0), np.array([10_000.0, 1_000.0, 100.0]), np.eye(3))
-        self.batches = Batches(Pixels(), (3, 224, 224), own, self.recipe, colors)
+        self.batches = Batches(Pixels(), (3, 224, 224), preprocessing, self.recipe, colors)
         self.observers = Observers(MetricsFile(folder / "metrics.jsonl", 0), TensorBoard(folder / "events", 0))
 
     def __call__(self) -> None:
@@ -82,7 +81,7 @@ class Harness:
             batches=self.batches,
             schedule=Schedule(self.recipe, self.batches.steps_per_epoch),
             folder=None,
-            run=Run({}, "made", exact=False),
+            run=Run({}, "random", exact=False),
             observers=self.observers,
             evaluate=None,
             diverged=lambda step, loss, _: NetspecError(f"{loss} in step {step}"),
@@ -93,8 +92,8 @@ class Harness:
         loop.finish(Position())
 
 
-class Bare:
-    """The same module and rule by hand."""
+class BareLoop:
+    """A loop by hand over the same module, with the same update rule."""
 
     def __init__(self, steps: int) -> None:
         graph = training_graph(elaborate(read_spec("specs/alexnet.yaml")))
@@ -117,14 +116,13 @@ class Bare:
             loss.item()
 
 
-def own(steps: int) -> Harness:
-    """The loop of `netspec train`."""
+def netspec_loop(steps: int) -> NetspecLoop:
+    """Return the loop of `netspec train`."""
     folder = TemporaryDirectory()
-    harness = Harness(steps, Path(folder.name))
-    harness.folder = folder  # which stays as long as what writes into it
-    return harness
+    atexit.register(folder.cleanup)  # keeps the folder until the process ends
+    return NetspecLoop(steps, Path(folder.name))
 
 
-def bare(steps: int) -> Bare:
-    """The loop by hand."""
-    return Bare(steps)
+def bare_loop(steps: int) -> BareLoop:
+    """Return the loop by hand."""
+    return BareLoop(steps)
