@@ -81,8 +81,8 @@ class Batches:
     ) -> None:
         if on_bad_sample == "skip" and world > 1:
             raise NetspecError(
-                f"bad samples cannot be skipped by {world} processes: each would have to know of the others' before a"
-                " step, since all divide by the number of its samples",
+                f"bad samples cannot be skipped by {world} processes: all divide by the number of samples of a step, so"
+                " each would have to know the bad samples of the others before it",
                 "leave them out beforehand: `netspec data prepare SRC OUT --on-bad-sample skip`",
             )
         options = ReadOptions(

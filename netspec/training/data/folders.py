@@ -69,7 +69,7 @@ def open_class_folders(root: Place, entries: Sequence[Entry], findings: Findings
         raise NetspecError(
             f"{root}: expected a folder for each class, or .parquet or .npz files, received "
             + (counted(len(entries), "other file") if entries else "an empty folder"),
-            "of arrays in other formats, as CIFAR-10's batches, make a file: np.savez('set.npz', x_train=images, "
+            "convert arrays in other formats, such as CIFAR-10's batches: np.savez('set.npz', x_train=images, "
             "y_train=labels, …)"
             if entries
             else "",

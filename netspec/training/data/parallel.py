@@ -135,8 +135,8 @@ def _worker_error(error: RuntimeError) -> NetspecError | None:
     match = re.match(r"Worker process was terminated.* exit code (-?\d+)", str(error))
     return match and NetspecError(
         f"a process that reads data ended unexpectedly, with exit code {match[1]}",
-        "-9: out of memory, take fewer of them; 1: its traceback is above, and a script of your own has to call"
-        ' netspec under `if __name__ == "__main__":`',
+        "-9 means out of memory: use fewer of these processes; for 1, see its traceback above: your own script has to"
+        ' call netspec under `if __name__ == "__main__":`',
     )
 
 

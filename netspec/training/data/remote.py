@@ -139,6 +139,6 @@ def _as_netspec_error(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:  # fsspec's message says which package to install
-        raise NetspecError(f"{url}: cannot be opened: {error}", "pip install what is named here") from error
+        raise NetspecError(f"{url}: cannot be opened: {error}", "install the package that is named here") from error
     except Exception as error:
         raise NetspecError(f"{url}: cannot be read: {type(error).__name__}: {error}") from error

@@ -141,8 +141,8 @@ class Reader(ABC):
         messages, checked, deadline = dict.fromkeys(known), 0, time.monotonic() + PATIENCE
         total = len(self.dataset)
         chunks = [range(start, min(start + CHECKED_AT_ONCE, total)) for start in range(0, total, CHECKED_AT_ONCE)]
-        for chunk, found in zip(chunks, in_threads(self._check_all, chunks, threads), strict=False):
-            messages.update(dict.fromkeys(found))
+        for chunk, new in zip(chunks, in_threads(self._check_all, chunks, threads), strict=False):
+            messages.update(dict.fromkeys(new))
             checked += len(chunk)
             if len(messages) >= LISTED or time.monotonic() > deadline:
                 break

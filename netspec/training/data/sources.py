@@ -210,7 +210,9 @@ def _open_files(origin: Place, places: Sequence[Place], findings: Findings) -> S
     if suffixes != {".npz"}:
         raise NetspecError(f"{', '.join(map(str, places[:3]))}: not data that can be read", EXPECTED)
     if len(places) > 1:
-        raise NetspecError(f"{origin}: {len(places)} .npz files for one part; one is read", "join them, or name one")
+        raise NetspecError(
+            f"{origin}: expected one .npz file for a part, received {len(places)}", "join them, or name one"
+        )
     return open_npz(places[0], findings)
 
 

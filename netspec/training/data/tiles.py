@@ -16,7 +16,7 @@ from netspec.training.data.dataset import UNKNOWN
 
 
 def tiles_of(
-    image: Pixels, mask: Pixels, read: tuple[int, int], given: tuple[int, int]
+    image: Pixels, mask: Pixels, input_size: tuple[int, int], output_size: tuple[int, int]
 ) -> tuple[Pixels, NDArray[np.int64]]:
     """Return the inputs of the network for each tile, and the labels of its output.
 
@@ -26,21 +26,21 @@ def tiles_of(
     Args:
         image: padded by mirroring with the margin that the input has around the output. Shape: (H, W, C).
         mask: padded likewise. Shape: (H, W, 1).
-        read: height and width of the network's input.
-        given: height and width of its output, which is the centre of its input.
+        input_size: height and width of the network's input.
+        output_size: height and width of its output, which is the centre of its input.
 
     Returns:
-        Shapes: (tiles, *read, C) and (tiles, *given).
+        Shapes: (tiles, *input_size, C) and (tiles, *output_size).
     """
     starts = [
-        _starts(size - input_size + output_size, output_size)
-        for size, input_size, output_size in zip(image.shape[:2], read, given, strict=True)
+        _starts(size - length + step, step)
+        for size, length, step in zip(image.shape[:2], input_size, output_size, strict=True)
     ]
     inputs, labels = [], []
     for (top, overlap_rows), (left, overlap_columns) in product(*starts):
-        window = slice(top, top + read[0]), slice(left, left + read[1])
+        window = slice(top, top + input_size[0]), slice(left, left + input_size[1])
         inputs.append(image[window])
-        tile_labels = center(mask[window], *given)[..., 0].astype(np.int64)
+        tile_labels = center(mask[window], *output_size)[..., 0].astype(np.int64)
         tile_labels[tile_labels == UNKNOWN] = UNLABELLED
         tile_labels[:overlap_rows] = tile_labels[:, :overlap_columns] = UNLABELLED
         labels.append(tile_labels)
