@@ -1,10 +1,11 @@
-"""For those who add an op or a backend: conformance suites, networks, and planted faults that they must catch.
+"""Testing tools for authors of ops and backends: conformance suites, networks, and faults that the suites must catch.
 
-`conformance.BackendConformance` is for every backend, `trainer_conformance.TrainerConformance` for one that trains.
+Every backend inherits `conformance.BackendConformance`; a backend that trains also inherits
+`trainer_conformance.TrainerConformance`.
 """
 
 import pytest
 
-# What an assertion compared is shown of tests that are inherited too; it has to be asked for before they are imported.
+# Lets pytest show the operands of failed assertions in inherited tests too. Must run before the modules are imported.
 _PARTS = ("", "trainer_", "head_", "map_", "mixing_", "state_")
 pytest.register_assert_rewrite(*(f"{__name__}.{part}conformance" for part in _PARTS))

@@ -1,4 +1,4 @@
-"""Graphs of one op, from the ops' own samples, with arrays on which a wrong meaning shows."""
+"""Test cases of single ops: a one-node graph for each sample of an op, with inputs and weights that expose errors."""
 
 from __future__ import annotations
 
@@ -34,37 +34,39 @@ from netspec.ops.base import Array
 from netspec.types import TensorType
 from netspec.weights import stream
 
-WEIGHT = 0.25  # of an op at a corner
-BATCHES = (1, 2, 7)  # one, an even and an odd number of samples, none of them a channel count by chance
+WEIGHT = 0.25  # the value of every weight in a `Corner`
+BATCHES = (1, 2, 7)  # batch sizes: one, even and odd
 NODE = "layer"
 
 
 @dataclass(frozen=True)
 class SampleCase:
-    """A sample as a graph of one node, and everything needed to run it."""
+    """A sample of an op as a graph of one node, with inputs and weights."""
 
     sample: Sample
     graph: Graph
 
     @classmethod
     def of(cls, sample: Sample) -> SampleCase:
-        """The sample's op applied to inputs of the sample's shapes."""
+        """Return the case that applies the sample's op to inputs of the sample's shapes."""
         inputs = tuple(Input(f"in{i}", TensorType.of(*shape)) for i, shape in enumerate(sample.inputs))
         node = make_node(NODE, sample.op, () if sample.op.inputs == (0, 0) else inputs)
         return cls(sample, Graph(f"sample_{sample.op.kind}", inputs, (node,), (NODE,)))
 
     @property
     def node(self) -> Node:
-        """The node."""
+        """The only node of the graph."""
         return self.graph.nodes[0]
 
     def __str__(self) -> str:
         return print_node(self.node).split(" = ")[1] + "".join(f" {i.type}" for i in self.graph.inputs)
 
     def inputs(self, batch: int, *, zeros: bool = True) -> dict[str, Array]:
-        """Signed float32 values at the sample's scale, some exactly 0 unless a derivative is to be taken there.
+        """Return signed float32 inputs at the sample's scale, restricted to the domain of the op.
 
-        Where an op is not defined everywhere, those of its domain.
+        Args:
+            batch: the batch size.
+            zeros: set some values to exactly 0. Disabled to compare derivatives, which may not exist there.
         """
         arrays: dict[str, Array] = {}
         domains = self.sample.domains or ("any",) * len(self.graph.inputs)
@@ -81,7 +83,7 @@ class SampleCase:
         return arrays
 
     def weights(self) -> dict[str, Array]:
-        """Signed float32 weights, none of them 0 or 1; variances are positive."""
+        """Return signed random float32 weights; variances are positive."""
         arrays: dict[str, Array] = {}
         for name, weight in self.graph.weights.items():
             random = stream(0, "sample weight", name, str(self))
@@ -93,9 +95,12 @@ class SampleCase:
 
 @dataclass(frozen=True)
 class Corner:
-    """Where an op has several slopes, or a program easily none: one sample of features, and the slopes of their sum.
+    """A point at which the derivative of an op is not unique, or where an implementation easily returns NaN.
 
-    Each weight that the op has is `WEIGHT`.
+    Attributes:
+        op: the op; each of its weights is `WEIGHT`.
+        x: the features of one sample.
+        slopes: the expected gradient of the sum of the outputs with respect to `x`.
     """
 
     op: Op
@@ -129,11 +134,11 @@ CORNERS = (
     Corner(L2Normalize(epsilon=0.5), (0.0, 0.0), (2.0, 2.0)),
     Corner(RmsNorm(epsilon=0.25, affine=False), (0.0, 0.0), (2.0, 2.0)),
 )
-"""What the ops' docstrings say of their gradients, which a difference of two values does not show."""
+"""The gradients that the docstrings of the ops specify, and that finite differences cannot verify."""
 
 
 def sample_cases(*ops: type[Op]) -> Iterator[SampleCase]:
-    """A case for every sample of these ops; of all ops when none is named."""
+    """Yield a case for every sample of these ops, or of all ops if none is given."""
     for op in ops or OPS.values():
         for sample in op.samples():
             yield SampleCase.of(sample)

@@ -1,4 +1,4 @@
-"""What planted faults change: an op for others, or weights for others."""
+"""The changes that planted faults make: functions that replace an op by other ops, or weights by other weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WeightFault = Callable[[Graph, Weights], Weights]
 
 
 def changed(**attributes: Any) -> OpFault:
-    """Replace the op by itself with other attributes; a function gets the op."""
+    """Change attributes of the op. A value may be a function of the op."""
 
     def change(node: Node) -> list[Op] | None:
         values = {k: v(node.op) if callable(v) else v for k, v in attributes.items()}
@@ -55,14 +55,14 @@ def _fits(op: Op, x: TensorType, expected: TensorType) -> bool:
 
 
 def mirrored_padding(node: Node) -> list[Op] | None:
-    """The padding of each side on the other."""
-    p = node.op.sides  # type: ignore[attr-defined] # of a convolution or pool
+    """Swap the padding of opposite sides."""
+    p = node.op.sides  # type: ignore[attr-defined] # a convolution or pool
     other = node.op.model_copy(update={"padding": padding_of((p.bottom, p.right, p.top, p.left))})
     return [other]
 
 
 def cut_off_the_other_side(node: Node) -> list[Op] | None:
-    """Keras' `same` for an odd kernel and a stride of two: what is one row too many goes from the end."""
+    """Crop the extra row and column at the end, as Keras' `same` does for an odd kernel and a stride of two."""
     op = node.op
     assert isinstance(op, ConvTranspose2d)  # noqa: S101 # the fault is planted on this op alone
     p, extra = op.padding, op.output_padding
@@ -74,14 +74,14 @@ def cut_off_the_other_side(node: Node) -> list[Op] | None:
 
 
 def zero_padded_max(node: Node) -> list[Op] | None:
-    """Zeros around a map before its maxima, where nothing should win."""
+    """Pad with zeros, instead of minus infinity, before a maximum is taken."""
     op = node.op
     assert isinstance(op, MaxPool2d)  # noqa: S101 # the fault is planted on this op alone
     return [Pad2d(padding=op.sides), op.model_copy(update={"padding": NO_PADDING})] if op.sides else None
 
 
 def floor_for_ceil(node: Node) -> list[Op] | None:
-    """Where floor gives fewer positions, the last window is gone: the edge is repeated so that the shape survives."""
+    """Round the output size down, so that the last window is lost. Zero padding restores the shape."""
     op = node.op
     assert isinstance(op, MaxPool2d | AvgPool2d)  # noqa: S101 # the fault is planted on these ops alone
     x = node.input_types[0]
@@ -93,17 +93,17 @@ def floor_for_ceil(node: Node) -> list[Op] | None:
 
 
 def swapped_flatten(node: Node) -> list[Op] | None:
-    """A map flattened in the order H, W, C."""
+    """Flatten a map in the order H, W, C."""
     return [Permute(axes=(2, 3, 1)), Flatten()] if node.input_types[0].rank == 4 else None
 
 
 def swapped_reshape(node: Node) -> list[Op] | None:
-    """A map reshaped in the order H, W, C."""
+    """Reshape a map in the order H, W, C."""
     return [Permute(axes=(2, 3, 1)), node.op] if node.input_types[0].rank == 4 else None
 
 
 def first_part(node: Node) -> list[Op] | None:
-    """As many elements from the start of the axis."""
+    """Take a slice of the same length from the start of the axis."""
     op = node.op
     assert isinstance(op, Slice)  # noqa: S101 # the fault is planted on this op alone
     start, stop, step = op.bounds(node.input_types[0])
@@ -111,59 +111,59 @@ def first_part(node: Node) -> list[Op] | None:
 
 
 def shuffled_back(node: Node) -> list[Op] | None:
-    """The shuffle that undoes this one."""
+    """Apply the inverse shuffle."""
     op = node.op
     assert isinstance(op, ChannelShuffle)  # noqa: S101 # the fault is planted on this op alone
     return [ChannelShuffle(groups=node.type.features[0] // op.groups)]
 
 
 def one_group(node: Node) -> list[Op] | None:
-    """All channels normalized together."""
+    """Normalize all channels together."""
     op = node.op
     assert isinstance(op, InstanceNorm)  # noqa: S101 # the fault is planted on this op alone
     return [GroupNorm(groups=1, epsilon=op.epsilon, affine=op.affine)]
 
 
 def reduced_by(other: type[Reduction], node: Node) -> Op:
-    """Another reduction of the same axes."""
+    """Return another reduction over the same axes."""
     return other.model_validate(node.op.model_dump())
 
 
 def mean_taken_off(node: Node) -> list[Op] | None:
-    """Layer normalization, where neither has weights."""
+    """Replace RMS normalization by layer normalization, if neither has weights."""
     op = node.op
     assert isinstance(op, RmsNorm)  # noqa: S101 # the fault is planted on this op alone
     return None if op.affine else [LayerNorm.model_validate(op.model_dump())]
 
 
 def without_upper_bound(node: Node) -> list[Op] | None:
-    """The lower bound alone."""
+    """Keep only the lower bound."""
     op = node.op
     assert isinstance(op, Clip)  # noqa: S101 # the fault is planted on this op alone
     return None if op.min is None else [Clip(min=op.min)]
 
 
 def not_transposed(node: Node) -> list[Op] | None:
-    """Where a square operand is: elsewhere the shapes do not fit."""
+    """Drop the transposition, if all operands are square: otherwise the shapes would not fit."""
     square = {shape[-1] == shape[-2] for shape in (x.features for x in node.input_types)}
     return [MatMul()] if square == {True} and node.op != MatMul() else None
 
 
 def keys_less_queries(node: Node) -> list[Op] | None:
-    """The difference of positions taken the other way around."""
+    """Take the difference of positions with the opposite sign."""
     rank = node.type.rank
     return [node.op, Permute(axes=(*range(1, rank - 2), rank - 1, rank - 2))]
 
 
 def columns_first(node: Node) -> list[Op] | None:
-    """The axes of the grid in each other's place."""
+    """Swap the axes of the grid."""
     op = node.op
     assert isinstance(op, RegionMask)  # noqa: S101 # the fault is planted on this op alone
     return [op.model_copy(update={"regions": op.regions[::-1], "window_size": op.window_size and op.window_size[::-1]})]
 
 
 def halves_up(node: Node) -> list[Op] | None:
-    """What torch's `nearest-exact` makes of ONNX's default."""
+    """Round halves up, as torch's `nearest-exact` does, where ONNX's default rounds them down."""
     op = node.op
     assert isinstance(op, Resize)  # noqa: S101 # the fault is planted on this op alone
     other = op.model_copy(update={"rounding": "round_prefer_ceil"})
@@ -171,20 +171,20 @@ def halves_up(node: Node) -> list[Op] | None:
 
 
 def interleaved_groups(graph: Graph, weights: Weights) -> Weights:
-    """Filters dealt out to groups in turn, instead of in runs."""
-    found = dict(weights)
+    """Assign filters to groups in turn instead of in contiguous runs."""
+    changed_weights = dict(weights)
     for node in graph.nodes:
         groups = getattr(node.op, "groups", 1)
         if isinstance(node.op, Conv2d | Dense) and groups > 1:
             name = f"{node.name}.weight"
             kernel = weights[name]
-            dealt = kernel.reshape(groups, -1, *kernel.shape[1:]).swapaxes(0, 1)
-            found[name] = np.ascontiguousarray(dealt.reshape(kernel.shape))
-    return found
+            interleaved = kernel.reshape(groups, -1, *kernel.shape[1:]).swapaxes(0, 1)
+            changed_weights[name] = np.ascontiguousarray(interleaved.reshape(kernel.shape))
+    return changed_weights
 
 
 def each(change: Callable[[Array], Array], weight: str, op: type[Op]) -> WeightFault:
-    """Change one weight of every node of an op."""
+    """Change the weight of this name in every node of an op."""
 
     def apply(graph: Graph, weights: Weights) -> Weights:
         names = {f"{node.name}.{weight}" for node in graph.nodes if isinstance(node.op, op)}
@@ -194,27 +194,27 @@ def each(change: Callable[[Array], Array], weight: str, op: type[Op]) -> WeightF
 
 
 def square_transposed(kernel: Array) -> Array:
-    """A kernel's rows for its columns, where it is square."""
+    """Transpose the rows and columns of a square kernel."""
     return kernel.swapaxes(2, 3) if kernel.shape[2] == kernel.shape[3] else kernel
 
 
 def flipped(kernel: Array) -> Array:
-    """A kernel turned around."""
+    """Flip a kernel along both spatial axes."""
     return kernel[:, :, ::-1, ::-1]
 
 
 def keys_first(weight: Array) -> Array:
-    """Queries and keys in each other's place."""
+    """Swap the weights of queries and keys."""
     q, k, v = np.split(weight, 3)
     return np.concatenate([k, q, v]) if len(q) else weight
 
 
 def heads_in_turn(graph: Graph, weights: Weights) -> Weights:
-    """Features dealt out to heads in turn, instead of in runs."""
-    found = dict(weights)
+    """Assign features to heads in turn instead of in contiguous runs."""
+    changed_weights = dict(weights)
     for node in graph.nodes:
         if isinstance(node.op, MultiHeadAttention):
             name, width = f"{node.name}.in_weight", node.type.features[-1]
-            dealt = weights[name].reshape(3, node.op.heads, -1, width).swapaxes(1, 2)
-            found[name] = np.ascontiguousarray(dealt.reshape(3 * width, width))
-    return found
+            interleaved = weights[name].reshape(3, node.op.heads, -1, width).swapaxes(1, 2)
+            changed_weights[name] = np.ascontiguousarray(interleaved.reshape(3 * width, width))
+    return changed_weights

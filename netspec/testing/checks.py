@@ -1,4 +1,4 @@
-"""What a backend must hold for a graph: each check raises VerificationError when it does not."""
+"""The checks of the conformance suite. Each raises a VerificationError if the backend violates it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from netspec.types import DType, TensorType
 from netspec.verify.compare import require_close
 from netspec.weights import stream
 
-# Central differences of the float64 reference: truncation and rounding leave 1e-9 to 1e-8 of the largest derivative.
+# Central differences of the float64 reference have errors of 1e-9 to 1e-8, relative to the largest derivative.
 DERIVATIVE_TOLERANCE = 1e-6
 DERIVATIVE_STEP = 1e-5
 
 
 def load(backend: Backend, case: SampleCase, dtype: DType) -> Model:
-    """The case's graph in a backend, with the case's weights."""
+    """Load the graph of a case into a backend, with the weights of the case."""
     return backend.load(backend.lower(case.graph.astype(dtype)), case.weights())
 
 
 def check_forward(backend: Backend, case: SampleCase, dtype: DType) -> None:
-    """Values, shapes and dtype agree with the reference at every batch."""
+    """Check that values, shapes and dtype agree with the reference at every batch size."""
     model = load(backend, case, dtype)
     tolerance = case.sample.tolerance64 if dtype is DType.FLOAT64 else case.sample.tolerance32
     for batch in BATCHES:
@@ -39,90 +39,100 @@ def check_forward(backend: Backend, case: SampleCase, dtype: DType) -> None:
 
 
 def check_training(backend: Backend, case: SampleCase) -> None:
-    """In training mode, in float64: outputs and running statistics are what the op says; dropout drops its share."""
+    """Check outputs and running statistics in training mode, in float64; for dropout, what is dropped and how often."""
     model = load(backend, case, DType.FLOAT64)
     inputs = case.inputs(batch=5)
     (actual,) = model.forward_training(inputs).values()
     op = case.node.op
-    what = f"{backend.name}: {case} in training"
+    label = f"{backend.name}: {case} in training"
     arrays = [inputs[name].astype(np.float64) for name in case.node.inputs]
     weights = {name.split(".", 1)[1]: a.astype(np.float64) for name, a in case.weights().items()}
     if isinstance(op, Dropping):
-        check_dropped(actual, arrays[0], op, case.node.type, what)
-        check_share(model, case, op, what)
+        check_dropped(actual, arrays[0], op, case.node.type, label)
+        check_share(model, case, op, label)
         return
     result = op.reference_training(weights, *arrays)
     output = np.broadcast_to(result.output, case.node.type.concrete(5))
-    require_close(actual, output, case.sample.tolerance64, what, DType.FLOAT64)
+    require_close(actual, output, case.sample.tolerance64, label, DType.FLOAT64)
     if isinstance(op, BatchNorm):
         after = model.weights()
         for name, expected in result.updates.items():
-            moved = after[f"{case.node.name}.{name}"]
-            require_close(moved, expected, case.sample.tolerance64, f"{what}: {name}", DType.FLOAT64)
+            updated = after[f"{case.node.name}.{name}"]
+            require_close(updated, expected, case.sample.tolerance64, f"{label}: {name}", DType.FLOAT64)
 
 
-def check_dropped(actual: Array, x: Array, op: Dropping, type: TensorType, what: str) -> None:
-    """Every element is either 0 or x at the training scale, together with those that its mask drops it with."""
+def check_dropped(actual: Array, x: Array, op: Dropping, type: TensorType, label: str) -> None:
+    """Check that every element is 0 or x at the training scale, and that units are dropped as a whole.
+
+    The unit is what one element of the mask drops: an element, a sample, or the batch.
+    """
     kept = np.isclose(actual, x * op.training_scale, rtol=1e-12, atol=0.0)
     if not (kept | (actual == 0)).all():
-        raise VerificationError(f"{what}: an element is neither dropped nor x times {op.training_scale}")
-    if op.mask_features(type) != type.features:
+        raise VerificationError(f"{label}: an element is neither dropped nor x times {op.training_scale}")
+    if not _drops_elements(op, type):
         samples = (actual != 0).reshape(len(x), -1).any(axis=1, keepdims=True)
         mask = samples.any(axis=0, keepdims=True) if op.of_batch else samples
         if ((actual == 0) & (x != 0) & mask.reshape(-1, *(1,) * (x.ndim - 1))).any():
-            raise VerificationError(f"{what}: a part of a sample is dropped, or a part of a batch")
+            raise VerificationError(f"{label}: a part of a sample is dropped, or a part of a batch")
 
 
-def check_share(model: Model, case: SampleCase, op: Dropping, what: str) -> None:
-    """About the right share of what is dropped alone is dropped, in passes enough to tell."""
+def check_share(model: Model, case: SampleCase, op: Dropping, label: str) -> None:
+    """Check that the share of dropped units is the dropout rate, over enough forward passes to tell."""
     dropped: list[float] = []
-    for _ in range(1 if op.mask_features(case.node.type) == case.node.type.features else 80):
+    elementwise = _drops_elements(op, case.node.type)
+    for _ in range(1 if elementwise else 80):
         inputs = case.inputs(batch=5)
         (actual,) = model.forward_training(inputs).values()
         (x,) = inputs.values()
-        if op.mask_features(case.node.type) == case.node.type.features:
+        if elementwise:
             dropped += (actual[x != 0] == 0).tolist()
         else:
-            whole = (actual == 0).reshape(len(x), -1).all(axis=1)
-            dropped += whole[:1].tolist() if op.of_batch else whole.tolist()
+            dropped_samples = (actual == 0).reshape(len(x), -1).all(axis=1)
+            dropped += dropped_samples[:1].tolist() if op.of_batch else dropped_samples.tolist()
     share = float(np.mean(dropped))
     # Six standard deviations of a binomial share: a correct dropout fails one run in 10^9.
     slack = 6 * np.sqrt(op.rate * (1 - op.rate) / len(dropped))
     if abs(share - op.rate) > slack:
-        raise VerificationError(f"{what}: {share:.2f} of the elements are dropped, expected {op.rate} ± {slack:.2f}")
+        raise VerificationError(f"{label}: {share:.2f} of the elements are dropped, expected {op.rate} ± {slack:.2f}")
+
+
+def _drops_elements(op: Dropping, type: TensorType) -> bool:
+    """Whether elements are dropped independently, instead of whole samples or batches."""
+    return op.mask_features(type) == type.features
 
 
 def check_gradients(backend: Backend, case: SampleCase) -> None:
-    """Gradients of every trainable weight and every input, in float64, against differences of the reference."""
+    """Compare gradients of every trainable weight and input, in float64, with differences of the reference."""
     inputs = case.inputs(batch=2, zeros=False)
     shape = case.node.type.concrete(2)
     cotangent = stream(0, "cotangent").standard_normal(shape)
-    found = load(backend, case, DType.FLOAT64).gradients(inputs, {case.node.name: cotangent})
+    gradients = load(backend, case, DType.FLOAT64).gradients(inputs, {case.node.name: cotangent})
+    of_weights, of_inputs = gradients.weights, gradients.inputs
     trainable = {name for name, w in case.graph.weights.items() if w.trainable}
-    if set(found.weights) != trainable or set(found.inputs) != set(inputs):
-        raise VerificationError(f"{backend.name}: {case}: gradients of {sorted(found.weights)}, {sorted(found.inputs)}")
-    for name, actual, expected in _derivatives(case, inputs, cotangent, {**found.weights, **found.inputs}):
-        what = f"{backend.name}: {case}: gradient of {name}"
-        require_close(actual, expected, DERIVATIVE_TOLERANCE, what, DType.FLOAT64)
+    if set(of_weights) != trainable or set(of_inputs) != set(inputs):
+        raise VerificationError(f"{backend.name}: {case}: gradients of {sorted(of_weights)}, {sorted(of_inputs)}")
+    for name, actual, expected in _derivatives(case, inputs, cotangent, {**of_weights, **of_inputs}):
+        label = f"{backend.name}: {case}: gradient of {name}"
+        require_close(actual, expected, DERIVATIVE_TOLERANCE, label, DType.FLOAT64)
 
 
 def check_corner(backend: Backend, corner: Corner) -> None:
-    """The slopes that the op's docstring says, in float64 and in each sample of a batch."""
+    """Check the gradient at a corner, in float64, in each sample of a batch."""
     case = SampleCase.of(Sample(corner.op, ((len(corner.x),),)))
     (name,) = (value.name for value in case.graph.inputs)
     x = np.array([corner.x] * 2)
     weights = {name: np.full(weight.shape, WEIGHT, np.float32) for name, weight in case.graph.weights.items()}
     model = backend.load(backend.lower(case.graph.astype(DType.FLOAT64)), weights)
     cotangent = np.ones(case.node.type.concrete(len(x)))
-    found = model.gradients({name: x}, {case.node.name: cotangent}).inputs[name]
-    if not np.array_equal(found, [corner.slopes] * 2):
-        raise VerificationError(f"{backend.name}: {corner}: expected the slopes {corner.slopes}, got {found[0]}")
+    actual = model.gradients({name: x}, {case.node.name: cotangent}).inputs[name]
+    if not np.array_equal(actual, [corner.slopes] * 2):
+        raise VerificationError(f"{backend.name}: {corner}: expected the slopes {corner.slopes}, got {actual[0]}")
 
 
 def _derivatives(
-    case: SampleCase, inputs: dict[str, Array], cotangent: Array, found: dict[str, Array]
+    case: SampleCase, inputs: dict[str, Array], cotangent: Array, gradients: dict[str, Array]
 ) -> Iterator[tuple[str, Array, Array]]:
-    """Each gradient found, beside central differences of Σ output · cotangent, one coordinate at a time."""
+    """Yield the name, the gradient, and the central differences of Σ output · cotangent for each variable."""
     variables: dict[str, Array] = {n: a.astype(np.float64) for n, a in {**case.weights(), **inputs}.items()}
 
     def loss() -> float:
@@ -130,7 +140,7 @@ def _derivatives(
         (output,) = reference.evaluate(case.graph, weights, {n: variables[n] for n in inputs}).values()
         return float((output * cotangent).sum())
 
-    for name, actual in found.items():
+    for name, actual in gradients.items():
         expected = np.zeros_like(variables[name])
         step = DERIVATIVE_STEP * (case.sample.scale if name in inputs else 1.0)
         flat, slopes = variables[name].reshape(-1), expected.reshape(-1)
@@ -144,7 +154,7 @@ def _derivatives(
 
 
 def check_weights_return(backend: Backend, case: SampleCase) -> None:
-    """Weights that went in come out as they were, by canonical name, in canonical layout."""
+    """Check that loaded weights are returned unchanged, by canonical name and in canonical layout."""
     expected = case.weights()
     actual = load(backend, case, DType.FLOAT32).weights()
     if list(actual) != list(expected):
@@ -154,7 +164,7 @@ def check_weights_return(backend: Backend, case: SampleCase) -> None:
 
 
 def check_lowering_is_pure(backend: Backend, case: SampleCase) -> None:
-    """Lowering twice gives the same artifact, with a binding for each weight."""
+    """Check that lowering twice gives the same artifact, with exactly one binding for each weight."""
     first, second = backend.lower(case.graph), backend.lower(case.graph)
     if first != second:
         raise VerificationError(f"{backend.name}: {case}: two lowerings of one graph differ")

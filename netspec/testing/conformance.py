@@ -1,13 +1,15 @@
-"""The suite that a backend inherits: one class with its `backend`, and every op and corner is tested.
+"""The conformance suite of backends. A subclass that sets `backend` tests every op, in every corner case.
 
     class TestMine(BackendConformance):
         backend = MyBackend()
 
-An op without a lowering fails, unless the backend lists it as unsupported with a reason; then it must raise.
+An op without a lowering fails, unless the backend lists it as unsupported with a reason. Lowering it must then raise
+an `UnsupportedError` with this reason.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -28,55 +30,55 @@ by_network = pytest.mark.parametrize("network", NETWORKS)
 
 
 class BackendConformance:
-    """Tests of one backend against the reference. Subclass it with the backend.
+    """Compares a backend with the reference. Subclass it and set `backend`.
 
     Attributes:
-        backend: what is tested.
-        cases: what each of its tests of ops is run with.
+        backend: the backend to test.
+        cases: the cases for tests of single ops.
     """
 
     backend: ClassVar[Backend]
     cases: ClassVar[Sequence[SampleCase]] = CASES
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run a test that takes a case with each."""
+        """Parametrize every test with a `case` argument over `cases`."""
         if "case" in metafunc.fixturenames:
             ids = [f"{i}-{case.sample.op.kind}" for i, case in enumerate(self.cases)]
             metafunc.parametrize("case", self.cases, ids=ids)
 
     def supports(self, case: SampleCase) -> bool:
-        """Whether the op is supported; where it is not, the backend must say so by raising."""
+        """Whether the op of a case is supported. If it is not, assert that lowering it raises the listed reason."""
         op = type(case.sample.op)
         if op not in self.backend.lowerings.unsupported:
             return True
-        with pytest.raises(UnsupportedError, match=self.backend.lowerings.unsupported[op]):
+        with pytest.raises(UnsupportedError, match=re.escape(self.backend.lowerings.unsupported[op])):
             self.backend.lower(case.graph)
         return False
 
     def test_every_op_is_lowered_or_listed(self) -> None:
-        """No op is forgotten, and none is both. Collectives are for those backends that run a network in towers."""
+        """Every op is either lowered or listed as unsupported. Collectives, which towers need, are optional."""
         lowered, listed = self.backend.lowerings.supported, set(self.backend.lowerings.unsupported)
         assert set(OPS.values()) <= lowered | listed <= {*OPS.values(), *COLLECTIVES.values()}
         assert not lowered & listed
 
     def test_lowering_is_pure(self, case: SampleCase) -> None:
-        """One graph, one artifact."""
+        """Lowering a graph twice gives equal artifacts."""
         if self.supports(case):
             checks.check_lowering_is_pure(self.backend, case)
 
     def test_forward(self, case: SampleCase) -> None:
-        """The reference's values, in every dtype that the backend has."""
+        """The forward pass agrees with the reference, in every dtype of the backend."""
         if self.supports(case):
             for dtype in sorted(self.backend.dtypes):
                 checks.check_forward(self.backend, case, dtype)
 
     def test_weights_return(self, case: SampleCase) -> None:
-        """Canonical weights survive the way in and out."""
+        """Canonical weights are returned unchanged after they are loaded."""
         if self.supports(case):
             checks.check_weights_return(self.backend, case)
 
     def test_gradients(self, case: SampleCase) -> None:
-        """Derivatives of the reference; a backend that only infers says so."""
+        """Gradients agree with the derivatives of the reference. A backend without training raises."""
         if not self.supports(case):
             return
         if self.backend.trains:
@@ -87,12 +89,12 @@ class BackendConformance:
 
     @pytest.mark.parametrize("corner", CORNERS, ids=str)
     def test_slopes_at_corners(self, corner: Corner) -> None:
-        """Where a derivative is chosen, it is chosen alike."""
+        """At points without a derivative, all backends choose the same subgradient."""
         if self.backend.trains and type(corner.op) not in self.backend.lowerings.unsupported:
             checks.check_corner(self.backend, corner)
 
     def test_training_mode(self, case: SampleCase) -> None:
-        """Batch statistics, running statistics and dropout; a backend that only infers says so."""
+        """Batch statistics, running statistics and dropout agree with the reference. Without training, it raises."""
         if not self.supports(case):
             return
         if self.backend.trains:
@@ -103,7 +105,7 @@ class BackendConformance:
 
     @by_network
     def test_networks(self, network: str) -> None:
-        """Ops in company, every output and every node, as `netspec verify` checks them."""
+        """Every output and node of small networks agrees with the reference, as checked by `netspec verify`."""
         graph = NETWORKS[network]()
         if any(type(node.op) in self.backend.lowerings.unsupported for node in graph.nodes):
             return

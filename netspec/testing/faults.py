@@ -1,7 +1,7 @@
-"""Planted faults: backends that are wrong in one way each, to prove that the checks catch it.
+"""Planted faults: backends with one bug each, which prove that the conformance suite catches it.
 
-A fault changes what a sound backend is given (another op, other nodes, weights in another order) and passes the result
-off as the original's. So the same faults test the checks of every backend.
+A fault changes the input of a correct backend (a different op, different nodes, reordered weights) and returns the
+result as if nothing had been changed. So the same faults apply to every backend.
 """
 
 from __future__ import annotations
@@ -104,23 +104,23 @@ from netspec.testing.checks import check_forward, check_training
 
 @dataclass(frozen=True)
 class Fault:
-    """One way of being wrong.
+    """A bug to plant.
 
     Attributes:
-        name: what a person would call the bug.
-        op: the op in whose samples it must show.
-        ops: the ops that take a node's place, or None to leave the node alone.
-        weights: the weights that are loaded in place of the given ones.
+        name: a short name of the bug.
+        op: the op that it affects; at least one of the op's samples must expose it.
+        ops: returns the ops that replace a node, or None to leave the node unchanged.
+        weights: returns the weights to load instead of the given ones.
     """
 
     name: str
     op: type[Op]
-    ops: OpFault = lambda node: None  # a default, not a definition
-    weights: WeightFault = lambda graph, weights: weights  # likewise
+    ops: OpFault = lambda node: None
+    weights: WeightFault = lambda graph, weights: weights
 
 
 class FaultyBackend(Backend):
-    """A sound backend behind a fault. Not registered anywhere."""
+    """A correct backend with a planted fault. It is not registered."""
 
     def __init__(self, backend: Backend, fault: Fault) -> None:
         self._backend, self._fault = backend, fault
@@ -129,31 +129,30 @@ class FaultyBackend(Backend):
         self.lowerings = backend.lowerings
 
     def lower(self, graph: Graph) -> Artifact:
-        """The artifact of the graph with the fault in it."""
+        """Lower the graph with the fault planted in it."""
         return self._backend.lower(plant(graph, self._fault))
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """The faulty model."""
-        del donated  # a fault may share the arrays with the caller
+        """Load the faulty model."""
+        del donated  # the changed weights may share memory with the caller's
         return self._backend.load(artifact, dict(self._fault.weights(artifact.graph, weights)))
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """What the sound backend writes of it."""
+        """Write the files of the correct backend."""
         return self._backend.write(artifact, weights, folder)
 
 
 def plant(graph: Graph, fault: Fault) -> Graph:
-    """The graph with every node of the fault's op replaced; names, and so weights, stay."""
+    """Replace every node of the fault's op. The names of nodes, and so of weights, do not change."""
     values: dict[str, Input | Node] = {value.name: value for value in graph.inputs}
     nodes: list[Node] = []
     for node in graph.nodes:
         ops = (fault.ops(node) if isinstance(node.op, fault.op) else None) or [node.op]
-        reads = [values[name] for name in node.inputs]
+        inputs = [values[name] for name in node.inputs]
         for index, op in enumerate(ops):
             last = index == len(ops) - 1
-            made = make_node(node.name if last else f"{node.name}_fault{index}", op, reads)
-            nodes.append(made)
-            reads = [made]
+            nodes.append(make_node(node.name if last else f"{node.name}_fault{index}", op, inputs))
+            inputs = [nodes[-1]]
         values[node.name] = nodes[-1]
     return replace(graph, nodes=tuple(nodes))
 
@@ -243,11 +242,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("padded at the other end", Pad, changed(start=lambda op: op.end, end=lambda op: op.start)),
     Fault("softmax over channels", Softmax, changed(axis=1)),
 )
-"""Each must be caught in at least one sample of its op by `catches`."""
+"""The faults. `catches` must be true for each of them."""
 
 
 def catches(backend: Backend, fault: Fault) -> bool:
-    """Whether some check of the conformance suite fails on some sample of the fault's op."""
+    """Whether a check of the conformance suite fails on at least one sample of the fault's op."""
     faulty = FaultyBackend(backend, fault)
     for case in sample_cases(fault.op):
         try:

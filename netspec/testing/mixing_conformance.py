@@ -1,4 +1,4 @@
-"""The part of the trainers' suite that is about samples mixed of two: pixels that are no whole numbers, two labels."""
+"""Conformance tests of trainers: samples mixed of two, with float32 pixels and two labels each."""
 
 from __future__ import annotations
 
@@ -25,59 +25,62 @@ from netspec.training.loss import cross_entropy, targets
 
 
 class MixingConformance(HeadConformance):
-    """Tests of a trainer on mixed samples; `TrainerConformance` has them too."""
+    """Tests of mixed samples; part of `TrainerConformance`."""
 
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     def test_the_loss_of_mixed_samples_is_that_of_their_shares(self, smoothing: float) -> None:
-        """Of all outputs, with its gradient; misses are counted by the larger share; and the batch stays as it was."""
+        """The loss and gradient of every output weigh both labels. Errors count by the label with the larger share.
+
+        The inputs of the batch are not modified.
+        """
         graph, batch = network_with_head(), with_masks(mixed_batch_of(7, seed=3))
-        begin, kept = start(graph), batch.inputs.copy()
+        begin, inputs_before = start(graph), batch.inputs.copy()
         rules = recipe(label_smoothing=smoothing, auxiliary={"side": 0.3})
-        learner = self.backend.trainer(graph, begin, TrainerSettings(rules, normalization(), device="cpu"))
+        trainer = self.backend.trainer(graph, begin, TrainerSettings(rules, normalization(), device="cpu"))
         values, _ = values_of(graph, batch, begin)
-        wanted = targets(batch, 3, smoothing)
-        result = learner.step([batch], 0.0, total=10, key=0, keep_gradients=True)
-        loss = sum(w * cross_entropy(values[name], wanted).sum() for name, w in (("fc2", 1.0), ("head", 0.3)))
+        expected_targets = targets(batch, 3, smoothing)
+        outputs = (("fc2", 1.0), ("head", 0.3))
+        result = trainer.step([batch], 0.0, total=10, key=0, keep_gradients=True)
+        loss = sum(weight * cross_entropy(values[name], expected_targets).sum() for name, weight in outputs)
         assert result.loss == pytest.approx(loss / 10, rel=1e-12)
-        missed, other = ((values["fc2"].argmax(axis=1) != each).sum() for each in (batch.labels, batch.partners))
-        assert result.wrong == missed != other
+        predicted = values["fc2"].argmax(axis=1)
+        wrong, wrong_by_partners = ((predicted != labels).sum() for labels in (batch.labels, batch.partners))
+        assert result.wrong == wrong != wrong_by_partners
         assert result.gradients is not None
-        for name, weight in (("fc2", 1.0), ("head", 0.3)):
-            own = np.exp(values[name]) / np.exp(values[name]).sum(axis=1, keepdims=True)
-            slope = weight * (own - wanted).sum(axis=0) / 10
+        for name, weight in outputs:
+            probabilities = np.exp(values[name]) / np.exp(values[name]).sum(axis=1, keepdims=True)
+            slope = weight * (probabilities - expected_targets).sum(axis=0) / 10
             np.testing.assert_allclose(result.gradients[f"{name}.bias"], slope, rtol=1e-10, atol=1e-14)
-        np.testing.assert_array_equal(batch.inputs, kept)
+        np.testing.assert_array_equal(batch.inputs, inputs_before)
 
     def test_mixed_batches_go_beside_others(self) -> None:
-        """Among those of one step; a share of 1 is the label alone, and pixels in float32 are those in uint8."""
-        learner, plain, mixed = (
-            self.trainer(recipe()),
-            with_masks(batch_of(4, shifts=True)),
-            with_masks(mixed_batch_of(5)),
-        )
-        whole = replace(
+        """A step may have mixed and plain batches. A share of 1 in float32 is equivalent to a plain uint8 batch."""
+        trainer = self.trainer(recipe())
+        plain, mixed = with_masks(batch_of(4, shifts=True)), with_masks(mixed_batch_of(5))
+        unmixed = replace(
             plain, inputs=plain.inputs.astype(np.float32), partners=(plain.labels + 1) % 3, shares=np.ones(4)
         )
-        alone, second = (learner.step([batch], 0.0, 9, key=0).loss for batch in (plain, mixed))
-        assert learner.step([whole], 0.0, 9, key=0).loss == pytest.approx(alone, rel=1e-12)
-        for batches in ([plain, mixed], [mixed, plain], [whole, mixed]):
-            assert learner.step(batches, 0.0, 9, key=0).loss == pytest.approx(alone + second, rel=1e-12)
+        loss_of_plain, loss_of_mixed = (trainer.step([batch], 0.0, 9, key=0).loss for batch in (plain, mixed))
+        assert trainer.step([unmixed], 0.0, 9, key=0).loss == pytest.approx(loss_of_plain, rel=1e-12)
+        for batches in ([plain, mixed], [mixed, plain], [unmixed, mixed]):
+            loss = trainer.step(batches, 0.0, 9, key=0).loss
+            assert loss == pytest.approx(loss_of_plain + loss_of_mixed, rel=1e-12)
 
     def test_the_gradient_of_mixed_samples_is_the_slope_of_their_loss(self) -> None:
-        """In all weights at once."""
-        batch, learner = with_masks(mixed_batch_of(7, seed=3)), self.trainer(recipe(label_smoothing=0.1))
+        """The gradient agrees with a finite difference along a random direction of all weights."""
+        batch, trainer = with_masks(mixed_batch_of(7, seed=3)), self.trainer(recipe(label_smoothing=0.1))
         random = np.random.default_rng(3)
-        gradients = learner.step([batch], 0.0, 7, key=0, keep_gradients=True).gradients
+        gradients = trainer.step([batch], 0.0, 7, key=0, keep_gradients=True).gradients
         assert gradients is not None
         direction = {name: random.standard_normal(g.shape) for name, g in gradients.items()}
         slope = sum(float(np.vdot(gradients[name], d)) for name, d in direction.items())
-        assert slope_of_loss(learner, batch, direction, 7) == pytest.approx(slope, rel=1e-7)
+        assert slope_of_loss(trainer, batch, direction, 7) == pytest.approx(slope, rel=1e-7)
 
-    def test_mixed_batches_that_do_not_fit_are_said(self) -> None:
-        """Of images in another dtype, and whoever makes a batch whose shares are not its samples'."""
-        learner, batch = self.trainer(recipe()), mixed_batch_of(4)
+    def test_mixed_batches_that_do_not_fit_are_refused(self) -> None:
+        """Images of another dtype raise, and so do partners and shares that do not match the samples."""
+        trainer, batch = self.trainer(recipe()), mixed_batch_of(4)
         with pytest.raises(BackendError, match=r"expected .*uint8 or float32.*, received float64"):
-            learner.step([replace(batch, inputs=batch.inputs.astype(np.float64))], 0.1, 4, 0)
+            trainer.step([replace(batch, inputs=batch.inputs.astype(np.float64))], 0.1, 4, 0)
         assert batch.partners is not None
         assert batch.shares is not None
         for partners, shares in ((batch.partners, None), (None, batch.shares), (batch.partners, batch.shares[:1])):

@@ -1,4 +1,4 @@
-"""Small networks in which ops meet: order of flattening, branches, several inputs and outputs, names that clash."""
+"""Small networks that combine ops: flattens, branches, several inputs and outputs, blocks, clashing names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netspec.types import TensorType
 
 
 class Chain:
-    """Builds a graph node by node; a node reads the one before unless it says otherwise."""
+    """Builds a graph node by node. By default, each node reads the one before it."""
 
     def __init__(self, graph_name: str, **inputs: tuple[int, ...]) -> None:
         self._name = graph_name
@@ -19,7 +19,7 @@ class Chain:
         self._values: dict[str, Input | Node] = {value.name: value for value in self._inputs}
 
     def add(self, layer: str, kind: str, reads: str | tuple[str, ...] = (), **attributes: object) -> Chain:
-        """Append a node: its name, its op's kind, what it reads, its attributes as a spec writes them."""
+        """Append a node `layer` with an op of this kind. It reads the values `reads`; attributes are as in a spec."""
         op = OPS[kind].model_validate(attributes)
         before = () if op.inputs == (0, 0) else (next(reversed(self._values)),)
         names = (reads,) if isinstance(reads, str) else reads or before
@@ -27,14 +27,14 @@ class Chain:
         return self
 
     def graph(self, *outputs: str, scopes: Sequence[Scope] = (), heads: Sequence[Head] = ()) -> Graph:
-        """The graph; its output is the last node unless others are named."""
+        """Return the graph. By default, its output is the last node."""
         nodes = tuple(value for value in self._values.values() if isinstance(value, Node))
-        given = outputs or (nodes[-1].name,)
-        return Graph(self._name, self._inputs, nodes, given, scopes=tuple(scopes), heads=tuple(heads)).check()
+        outputs = outputs or (nodes[-1].name,)
+        return Graph(self._name, self._inputs, nodes, outputs, scopes=tuple(scopes), heads=tuple(heads)).check()
 
 
 def towers() -> Graph:
-    """AlexNet in small: asymmetric padding, grouped LRN, overlapping pooling, groups, a flatten of a non-square map."""
+    """A small AlexNet: asymmetric padding, LRN in groups, overlapping pools, groups, a flatten of a non-square map."""
     lrn: dict[str, Any] = {"size": 3, "alpha": 1e-4, "beta": 0.75, "k": 2, "convention": "sum", "groups": 2}
     return (
         Chain("towers", image=(3, 23, 19))
@@ -55,7 +55,7 @@ def towers() -> Graph:
 
 
 def grouped_flatten() -> Graph:
-    """A flatten read by a dense layer in groups and by a plain one: each needs its own order of features."""
+    """A flatten that is read by a grouped and by a plain dense layer, which need different orders of the features."""
     return (
         Chain("grouped_flatten", image=(4, 3, 5))
         .add("flatten", "flatten")
@@ -67,7 +67,7 @@ def grouped_flatten() -> Graph:
 
 
 def normalized_flatten() -> Graph:
-    """A flatten whose features have weights of their own before the dense layer reads them."""
+    """A flatten whose features are normalized, with weights per feature, before the dense layer reads them."""
     return (
         Chain("normalized_flatten", image=(3, 4, 2))
         .add("flatten", "flatten")
@@ -79,7 +79,7 @@ def normalized_flatten() -> Graph:
 
 
 def branches() -> Graph:
-    """A residual sum, a gate for each channel, a concatenation, a value read three times, two outputs."""
+    """A residual sum, a gate for each channel, a concatenation, a value with several readers, three outputs."""
     return (
         Chain("branches", image=(4, 6, 5))
         .add("stem", "conv2d", filters=4, kernel_size=3, padding=1)
@@ -97,7 +97,7 @@ def branches() -> Graph:
 
 
 def two_inputs() -> Graph:
-    """Inputs of different shapes that meet late, one of which is also read early."""
+    """Two inputs of different shapes, joined late. One of them is also read early."""
     return (
         Chain("two_inputs", image=(3, 5, 7), facts=(6,))
         .add("conv", "conv2d", reads="image", filters=4, kernel_size=3)
@@ -110,7 +110,7 @@ def two_inputs() -> Graph:
 
 
 def reshaped() -> Graph:
-    """Maps to tokens and back: every step reads elements in canonical order."""
+    """Maps reshaped to tokens and back. Every step reads elements in canonical order."""
     return (
         Chain("reshaped", image=(4, 3, 6))
         .add("tokens", "reshape", shape=[4, 18])
@@ -125,7 +125,7 @@ def reshaped() -> Graph:
 
 
 def cropped() -> Graph:
-    """Slices in a row: of several axes, of one axis twice, of a value that is read again, and shown in between."""
+    """Chains of slices: along several axes, twice along one, of a value with several readers, with outputs between."""
     return (
         Chain("cropped", image=(4, 9, 8))
         .add("conv", "conv2d", filters=4, kernel_size=1)
@@ -147,7 +147,7 @@ def cropped() -> Graph:
 
 
 def squeeze_excitation() -> Graph:
-    """A gate for each channel from the means of all, by two convolutions of 1x1, on a scaled residual branch."""
+    """Squeeze-and-excitation: a gate for each channel by two 1x1 convolutions, on a scaled residual branch."""
     return (
         Chain("squeeze_excitation", image=(4, 6, 5))
         .add("depthwise", "conv2d", filters=4, kernel_size=3, padding=1, groups=4)
@@ -165,7 +165,7 @@ def squeeze_excitation() -> Graph:
 
 
 def transformer() -> Graph:
-    """A layer of a vision transformer, with a class token and positions; attention of heads that are given."""
+    """A layer of a vision transformer with class token and position embeddings, and attention over explicit heads."""
     return (
         Chain("transformer", image=(3, 8, 12))
         .add("patches", "conv2d", filters=6, kernel_size=4, stride=4)
@@ -194,7 +194,7 @@ def transformer() -> Graph:
 
 
 def shown_input() -> Graph:
-    """An output that is an input, one that is read on, and a node that only passes a value."""
+    """An input that is an output, an output that is read by other nodes, and an identity."""
     return (
         Chain("shown_input", image=(2, 3, 4))
         .add("same", "identity")
@@ -205,7 +205,7 @@ def shown_input() -> Graph:
 
 
 def clashing_names() -> Graph:
-    """Layers called what frameworks and emitted source call their own things."""
+    """Layers with the names of modules, attributes and methods of the frameworks and of the emitted source."""
     chain = Chain("clashing_names", input=(3, 6, 6)).add("forward", "conv2d", filters=3, kernel_size=1)
     names = (
         "x train eval self torch nn F Tensor keras layers ops model inputs outputs type float print list T_destination "
@@ -217,19 +217,19 @@ def clashing_names() -> Graph:
 
 
 def residual_blocks() -> Graph:
-    """Instances of a block in a stack, with and without a block within, and with other numbers; one that skips."""
+    """A stack of residual blocks with different arguments, one of them with a nested block, and a head."""
     chain, scopes, before = Chain("residual_blocks", image=(4, 7, 6)), [Scope("stage")], "image"
     for index, (width, stride, shortcut) in enumerate([(4, 1, False), (6, 2, True), (6, 1, False), (6, 1, False)]):
-        path, passed = f"stage.{index}", before
+        path, skip = f"stage.{index}", before
         scopes.append(Scope(path, "residual", (("width", width), ("stride", stride))))
         if shortcut:
             scopes.append(Scope(f"{path}.shortcut", "projection"))
             chain.add(f"{path}.shortcut.conv", "conv2d", before, filters=width, kernel_size=1, stride=stride)
-            passed = f"{path}.shortcut.norm"
-            chain.add(passed, "batch_norm")
+            skip = f"{path}.shortcut.norm"
+            chain.add(skip, "batch_norm")
         chain.add(f"{path}.conv", "conv2d", before, filters=width, kernel_size=3, stride=stride, padding=1)
         chain.add(f"{path}.drop", "dropout", rate=0.25 if shortcut else 0.5)
-        chain.add(f"{path}.sum", "add", (f"{path}.drop", passed))
+        chain.add(f"{path}.sum", "add", (f"{path}.drop", skip))
         before = f"{path}.sum"
     chain.add("gate.left", "relu").add("gate.right", "tanh", before)
     chain.add("sum", "multiply", ("gate.left", "gate.right")).add("flatten", "flatten")
@@ -238,8 +238,8 @@ def residual_blocks() -> Graph:
 
 
 def dissolved_blocks() -> Graph:
-    """Scopes that hold together no more: an instance with a node between its own, a stack with one that is no instance,
-    a name like that of a value within.
+    """Scopes that cannot be emitted as blocks: an instance with a foreign node between its nodes, a stack with a node
+    outside of its instances, a node whose name collides with a flattened path, an empty instance, a stack with gaps.
     """
     return (
         Chain("dissolved_blocks", image=(3, 5, 4))
@@ -261,7 +261,7 @@ def dissolved_blocks() -> Graph:
 
 
 def auxiliary_heads() -> Graph:
-    """Two outputs for training alone: one of a branch of its own, one of a value on the way."""
+    """Two auxiliary outputs: one at the end of a separate branch, one of an inner node of the trunk."""
     return (
         Chain("auxiliary_heads", image=(3, 7, 6))
         .add("conv", "conv2d", filters=4, kernel_size=3)

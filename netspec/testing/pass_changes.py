@@ -1,8 +1,8 @@
-"""What planted faults do to passes: they mistake ops, spoil what a pass makes, or disregard its precondition."""
+"""The changes that planted faults make to passes: disguise ops, spoil the result, or ignore the precondition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,28 +26,27 @@ Spoil = Callable[[FoldNorm, dict[str, "Array"]], None]
 
 
 def disguised(run: Run, *ops: type[Op], disguise: Callable[[Op], Op]) -> Run:
-    """The pass, which takes nodes of these ops for others."""
+    """Return the pass with nodes of these ops disguised as other ops while it runs."""
 
     def faulty(graph: Graph) -> Rewrite | None:
-        masks = {node.name: disguise(node.op) for node in graph.nodes if isinstance(node.op, ops)}
-        nodes = (replace(node, op=masks.get(node.name, node.op)) for node in graph.nodes)
-        rewrite = run(replace(graph, nodes=tuple(nodes)))
-        if rewrite is None:
-            return None
-        own = {name: graph.values[name].op for name in masks}  # type: ignore[union-attr] # of nodes
-        shown = (replace(node, op=own.get(node.name, node.op)) for node in rewrite.graph.nodes)
-        return replace(rewrite, graph=replace(rewrite.graph, nodes=tuple(shown)))
+        original = {node.name: node.op for node in graph.nodes if isinstance(node.op, ops)}
+        rewrite = run(_with_ops(graph, {name: disguise(op) for name, op in original.items()}))
+        return None if rewrite is None else replace(rewrite, graph=_with_ops(rewrite.graph, original))
 
     return faulty
 
 
+def _with_ops(graph: Graph, ops: Mapping[str, Op]) -> Graph:
+    return replace(graph, nodes=tuple(replace(node, op=ops.get(node.name, node.op)) for node in graph.nodes))
+
+
 def as_max_pool(op: Op) -> Op:
-    """The pool with the same window, of maxima."""
+    """Return the max pool with the same window."""
     return MaxPool2d(**{name: getattr(op, name) for name in MaxPool2d.model_fields})
 
 
 def with_folds(run: Run, change: Callable[[tuple[Fold, ...]], tuple[Fold, ...]]) -> Run:
-    """The pass, its folds replaced."""
+    """Return the pass with its folds changed."""
 
     def faulty(graph: Graph) -> Rewrite | None:
         rewrite = run(graph)
@@ -58,21 +57,21 @@ def with_folds(run: Run, change: Callable[[tuple[Fold, ...]], tuple[Fold, ...]])
 
 @dataclass(frozen=True, slots=True)
 class _Spoiled:
-    """The fold of a norm, of weights that are changed before it, and back after it."""
+    """The fold of a norm, with weights changed before and after it."""
 
     fold: FoldNorm
     before: Spoil
     after: Spoil
 
     def apply(self, weights: dict[str, Array]) -> None:
-        """Spoil, fold, and spoil."""
+        """Change the weights, fold, and change the weights."""
         self.before(self.fold, weights)
         self.fold.apply(weights)
         self.after(self.fold, weights)
 
 
 def spoiled(before: Spoil, after: Spoil = lambda fold, weights: None) -> Run:
-    """The folding of norms, of weights that are changed before each, and after it."""
+    """Return the pass that folds batch norms, with weights changed before and after each fold."""
 
     def spoil(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
         return tuple(_Spoiled(fold, before, after) for fold in folds if isinstance(fold, FoldNorm))
@@ -81,22 +80,22 @@ def spoiled(before: Spoil, after: Spoil = lambda fold, weights: None) -> Run:
 
 
 def lose_bias(fold: FoldNorm, weights: dict[str, Array]) -> None:
-    """Leave out the layer's bias."""
+    """Drop the bias of the layer."""
     weights.pop(f"{fold.layer}.bias", None)
 
 
 def lose_mean(fold: FoldNorm, weights: dict[str, Array]) -> None:
-    """Take the running mean for zero."""
+    """Set the running mean to zero."""
     weights[f"{fold.norm}.running_mean"] = np.zeros_like(weights[f"{fold.norm}.running_mean"])
 
 
 def take_variance_for_deviation(fold: FoldNorm, weights: dict[str, Array]) -> None:
-    """Divide by the variance."""
+    """Square the variance, so that the fold divides by the variance instead of the deviation."""
     weights[f"{fold.norm}.running_variance"] = weights[f"{fold.norm}.running_variance"] ** 2
 
 
 def unscale_bias(fold: FoldNorm, weights: dict[str, Array]) -> None:
-    """Leave the layer's bias as it is."""
+    """Rescale the bias of the layer so that the fold leaves it unscaled."""
     name = f"{fold.layer}.bias"
     if name in weights:
         deviation = np.sqrt(weights[f"{fold.norm}.running_variance"] + fold.epsilon)
@@ -104,7 +103,7 @@ def unscale_bias(fold: FoldNorm, weights: dict[str, Array]) -> None:
 
 
 def transpose_square(fold: FoldNorm, weights: dict[str, Array]) -> None:
-    """Exchange a kernel's filters and channels, where they are as many."""
+    """Swap filters and channels of a kernel, if it has as many of each."""
     kernel = weights[f"{fold.layer}.weight"]
     if kernel.shape[0] == kernel.shape[1]:
         weights[f"{fold.layer}.weight"] = kernel.swapaxes(0, 1)
@@ -116,17 +115,17 @@ class _ScaleBias:
     factor: float
 
     def apply(self, weights: dict[str, Array]) -> None:
-        """Scale the bias as the weight is."""
+        """Multiply the bias by the factor of the weight."""
         weights[f"{self.layer}.bias"] = weights[f"{self.layer}.bias"] * self.factor
 
 
 def and_biases(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
-    """The folds of scales, and the same of biases."""
+    """Add a fold of the bias to each fold of a dropout scale."""
     return (*folds, *(_ScaleBias(fold.layer, fold.factor) for fold in folds if isinstance(fold, FoldScale)))
 
 
 def padding_on_one_side(graph: Graph) -> Rewrite | None:
-    """All that convolutions pad with at the top and on the left."""
+    """Fold padding, but move all of it to the top and the left."""
     rewrite = fold_padding(graph)
     if rewrite is None:
         return None
@@ -141,19 +140,19 @@ def padding_on_one_side(graph: Graph) -> Rewrite | None:
 
 
 def without_relus(graph: Graph) -> Rewrite | None:
-    """No ReLU is left."""
+    """Remove every ReLU."""
     return remove_nodes(graph, (node for node in graph.nodes if isinstance(node.op, Relu)))
 
 
 def every_relu_in_place(graph: Graph) -> Rewrite:
-    """Each ReLU overwrites what it reads, whoever else reads that."""
+    """Let each ReLU overwrite its input, even if other nodes read it."""
     relus = {node.name for node in graph.nodes if isinstance(node.op, Relu)}
     nodes = (replace(n, hints=n.hints | {Hint.IN_PLACE}) if n.name in relus else n for n in graph.nodes)
     return Rewrite(replace(graph, nodes=tuple(nodes)), tuple(relus))
 
 
 def channels_moved(graph: Graph) -> Rewrite:
-    """What is to be laid out with channels last is given so instead; its shape is the same where all sizes are."""
+    """Permute the input to channels last instead of only hinting its memory layout. The shape must have equal sizes."""
     (image,) = graph.inputs
     moved = make_node("moved", Permute(axes=(2, 3, 1)), [image])
     nodes = (
@@ -164,7 +163,7 @@ def channels_moved(graph: Graph) -> Rewrite:
 
 
 def trunk_without_a_layer(graph: Graph) -> Rewrite | None:
-    """What stays of a network with heads loses its ReLUs too."""
+    """Remove the heads, and the ReLUs of the trunk too."""
     rewrite = remove_heads(graph)
     trunk = None if rewrite is None else without_relus(rewrite.graph)
     return None if rewrite is None or trunk is None else replace(rewrite, graph=trunk.graph)

@@ -1,7 +1,6 @@
-"""Planted faults in passes: optimizations that are wrong in one way each, to prove that `verify` catches them.
+"""Planted faults in passes: optimizations with one bug each, which prove that `verify` catches it.
 
-A fault stands in the place of a sound pass: it runs that pass and spoils what comes of it, or it disregards a clause of
-the precondition. `OptimizedBackend` takes it as its own.
+A fault replaces a correct pass. It runs that pass and spoils its result, or ignores a part of its precondition.
 """
 
 from __future__ import annotations
@@ -57,14 +56,14 @@ from netspec.verify import verify
 
 @dataclass(frozen=True)
 class PassFault:
-    """One way of being wrong.
+    """A bug to plant.
 
     Attributes:
-        name: what a person would call the bug.
-        of: the name of the pass in whose place it stands.
+        name: a short name of the bug.
+        of: the name of the pass to replace.
         run: the faulty pass.
-        graph: a network in which it must show.
-        level: of optimization.
+        graph: builds a network that exposes the bug.
+        level: the level of optimization.
     """
 
     name: str
@@ -75,7 +74,7 @@ class PassFault:
 
 
 class FaultyOptimization(OptimizedBackend):
-    """A sound backend, given what a faulty pass makes of a graph. Not registered anywhere."""
+    """A correct backend that runs a faulty pass. It is not registered."""
 
     def __init__(self, backend: Backend, fault: PassFault) -> None:
         super().__init__(backend, fault.level)
@@ -83,14 +82,14 @@ class FaultyOptimization(OptimizedBackend):
         self._passes = tuple(replace(each, run=fault.run) if each.name == fault.of else each for each in PASSES)
 
     def optimize(self, graph: Graph, *without: str) -> Optimized:
-        """The graph after the passes, the faulty one among them."""
+        """Run the passes, including the faulty one."""
         return optimize(graph, self.level, {*self.costly_passes, *without}, self._passes)
 
 
 def catches_pass(backend: Backend, fault: PassFault) -> bool:
-    """Whether `verify` finds the backend at fault: by its outputs, or where it trains by gradients beside plain ones.
+    """Whether `verify` detects the fault, by the outputs or, if the backend trains, by the gradients.
 
-    A gradient that the framework refuses to compute, because what it needs was overwritten, is found too.
+    It also counts if the framework refuses to compute a gradient because a value that it needs was overwritten.
     """
     faulty, graph = FaultyOptimization(backend, fault), fault.graph()
     if not verify(graph, [faulty], "forward").passed:
@@ -185,4 +184,4 @@ PASS_FAULTS: tuple[PassFault, ...] = (
         "training",
     ),
 )
-"""Each must be caught by `catches_pass`, in PyTorch."""
+"""The faults. `catches_pass` must be true for each of them, in PyTorch."""

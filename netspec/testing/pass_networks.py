@@ -1,4 +1,4 @@
-"""Small networks that offer something to each pass, and something that looks like it."""
+"""Small networks for testing passes: each has nodes that a pass must rewrite, and similar ones that it must not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from netspec.testing.networks import Chain
 
 
 def normalized() -> Graph:
-    """A convolution of as many filters as channels, its norm, and a dense layer with one."""
+    """A convolution with as many filters as channels, and a dense layer, each followed by a batch norm."""
     return (
         Chain("normalized", image=(4, 5, 6))
         .add("conv", "conv2d", filters=4, kernel_size=3)
@@ -21,7 +21,7 @@ def normalized() -> Graph:
 
 
 def enlarged() -> Graph:
-    """A transposed convolution in groups, with a norm."""
+    """A grouped transposed convolution, followed by a batch norm."""
     return (
         Chain("enlarged", image=(4, 3, 5))
         .add("up", "conv_transpose2d", filters=4, kernel_size=3, stride=2, groups=2)
@@ -32,7 +32,7 @@ def enlarged() -> Graph:
 
 
 def dropped() -> Graph:
-    """Dropout in the scaling of 2012 before a dense layer, and before a function through which no factor passes."""
+    """Standard dropout (the scaling of 2012) before a dense layer, and before tanh, which no factor commutes with."""
     return (
         Chain("dropped", features=(7,))
         .add("drop1", "dropout", rate=0.25, mode="standard")
@@ -45,7 +45,7 @@ def dropped() -> Graph:
 
 
 def pooled() -> Graph:
-    """ReLUs before a max-pool and before an average pool."""
+    """A ReLU before a max pool, and one before an average pool."""
     return (
         Chain("pooled", image=(3, 9, 8))
         .add("relu1", "relu")
@@ -59,7 +59,7 @@ def pooled() -> Graph:
 
 
 def padded() -> Graph:
-    """Padding by zeros, by another number and by reflection, each before a convolution."""
+    """Padding with zeros, with ones and by reflection, each before a convolution."""
     return (
         Chain("padded", image=(3, 6, 5))
         .add("zeros", "pad2d", padding=1)
@@ -73,7 +73,7 @@ def padded() -> Graph:
 
 
 def shared() -> Graph:
-    """A dense layer that an activation and a sum read, directly and through a view."""
+    """A dense layer with several readers: activations, directly and through a view, and a sum."""
     return (
         Chain("shared", features=(5,))
         .add("fc", "dense", units=6)
@@ -87,7 +87,7 @@ def shared() -> Graph:
 
 
 def gated() -> Graph:
-    """Sums of an activation whose gradient needs its value."""
+    """A sum that reads a sigmoid, whose gradient needs its output."""
     return (
         Chain("gated", features=(6,))
         .add("fc", "dense", units=6)
@@ -98,7 +98,7 @@ def gated() -> Graph:
 
 
 def turned() -> Graph:
-    """A map of equal sizes, and no others: permuted to itself, and with its axes exchanged."""
+    """A map with C = H = W, so that permutations keep its shape: an identity permutation and a transposition."""
     return (
         Chain("turned", image=(4, 4, 4))
         .add("same", "permute", axes=[1, 2, 3])

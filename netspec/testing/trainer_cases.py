@@ -1,4 +1,4 @@
-"""A small network in float64 with recipes, batches and masks, and what its ops make of them in training."""
+"""Test cases for trainers: small networks in float64, recipes, batches and masks, and a reference forward pass."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NESTEROV = MOMENTUM | {"nesterov": True}
 ADAM = {"name": "adam", "learning_rate": 0.1, "weight_decay": 0.01, "epsilon": 1e-4}
 RMSPROP = {"name": "rmsprop", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "epsilon": 1e-2}
 OVERRIDES = {"*.bias": {"lr_scale": 2, "decay_scale": 0}, "fc1.*": {"lr_scale": 0}}
-# Fields of a recipe by what is tried: every rule and form, and what changes a rate, a decay or a gradient on its way.
+# Fields of a recipe by name: every update rule and form, per-weight overrides, weight averages and gradient clipping.
 RULES: Mapping[str, Mapping[str, Any]] = {
     "paper": {"optimizer": MOMENTUM},
     "paper, nesterov": {"optimizer": NESTEROV},
@@ -54,7 +54,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
 
 @cache
 def network() -> Graph:
-    """Convolution, both normalizations, dropout of a map, of features and of branches, blocks, a layer not needed."""
+    """A classifier with LRN, batch norm, three kinds of dropout, a stack of blocks, and a layer that nothing reads."""
     return (
         Chain("small", image=(3, 9, 8))
         .add("conv", "conv2d", filters=4, kernel_size=3)
@@ -81,7 +81,7 @@ def network() -> Graph:
 
 @cache
 def network_with_head() -> Graph:
-    """The network with another layer that reads the map, whose logits count in training alone."""
+    """`network` with an auxiliary head: a second dense layer on the flattened map."""
     plain = network()
     head = make_node("head", Dense(units=3), [plain.values["flatten"]])
     outputs = (*plain.outputs, "head")
@@ -90,7 +90,7 @@ def network_with_head() -> Graph:
 
 @cache
 def network_of_maps() -> Graph:
-    """A segmentation network, whose map of logits is smaller than its input."""
+    """A segmentation network whose logits are smaller than its input."""
     return (
         Chain("maps", image=(3, 9, 8))
         .add("conv", "conv2d", filters=4, kernel_size=3)
@@ -104,14 +104,14 @@ def network_of_maps() -> Graph:
 
 
 def start(graph: Graph | None = None) -> dict[str, Array]:
-    """Weights of the network, or of another."""
+    """Return initial weights of a graph, by default of `network`."""
     random = np.random.default_rng(1)
     weights = {name: random.standard_normal(w.shape) / 4 for name, w in (graph or network()).weights.items()}
     return {name: np.abs(a) + 0.5 if name.endswith("variance") else a for name, a in weights.items()}
 
 
 def normalization() -> Normalization:
-    """Another mean for each pixel, another factor for each channel."""
+    """Return a normalization with a mean for each pixel and a factor for each channel."""
     random = np.random.default_rng(2)
     mean = random.uniform(90, 150, (3, 9, 8)).astype(np.float32)
     return Normalization(mean, np.array([1 / 50, 1 / 60, 1 / 70], np.float32).reshape(3, 1, 1))
@@ -123,20 +123,20 @@ def recipe(
     auxiliary: Mapping[str, float] | None = None,
     **fields: object,
 ) -> Recipe:
-    """A recipe; fields of sgd go into its optimizer, all others into the recipe."""
-    rule = {name: fields.pop(name) for name in ("momentum", "weight_decay") if name in fields}
-    given = optimizer or {"name": "sgd", "learning_rate": 0.1} | rule
+    """Return a recipe. `momentum` and `weight_decay` configure SGD, all other fields belong to the recipe."""
+    sgd_fields = {name: fields.pop(name) for name in ("momentum", "weight_decay") if name in fields}
+    optimizer = optimizer or {"name": "sgd", "learning_rate": 0.1} | sgd_fields
     loss = {"name": "softmax_cross_entropy", "label_smoothing": label_smoothing, "auxiliary": auxiliary or {}}
-    return Recipe.model_validate({"batch_size": 8, "steps": 50, "loss": loss, "optimizer": given, **fields})
+    return Recipe.model_validate({"batch_size": 8, "steps": 50, "loss": loss, "optimizer": optimizer, **fields})
 
 
 def rate_of(step: int) -> float:
-    """Two drops in 50 steps."""
+    """Return the learning rate of a step: two drops by a factor of 10 in 50 steps."""
     return 0.1 * 0.1 ** ((step >= 20) + (step >= 35))
 
 
 def batch_of(samples: int, seed: int = 0, shifts: bool = False) -> Batch:
-    """Random images and labels."""
+    """Return random images and labels."""
     random = np.random.default_rng((samples, seed))
     pixels = random.integers(0, 256, (samples, 9, 8, 3), dtype=np.uint8)
     shift = random.normal(0, 9, (samples, 3)).astype(np.float32) if shifts else None
@@ -144,7 +144,9 @@ def batch_of(samples: int, seed: int = 0, shifts: bool = False) -> Batch:
 
 
 def batch_of_maps(samples: int, seed: int = 0, *, weighted: bool = True) -> Batch:
-    """Random images and maps of labels with masks, one pixel in four not labelled, and of the last map none."""
+    """Return random images and maps of labels, with dropout masks. A quarter of the pixels, and the last map, have no
+    label.
+    """
     random = np.random.default_rng((11, samples, seed))
     shape = (samples, 7, 6)
     labels = np.where(random.random(shape) < 0.25, UNLABELLED, random.integers(0, 3, shape))
@@ -156,7 +158,7 @@ def batch_of_maps(samples: int, seed: int = 0, *, weighted: bool = True) -> Batc
 
 
 def mixed_batch_of(samples: int, seed: int = 0) -> Batch:
-    """Images that are mixtures, and labels with larger shares."""
+    """Return float32 images with two labels each, of which `labels` have the larger shares."""
     plain, random = batch_of(samples, seed), np.random.default_rng((samples, seed, 1))
     pixels = random.uniform(0, 255, plain.inputs.shape).astype(np.float32)
     shares = random.uniform(1 / 2, 1, samples)
@@ -164,17 +166,17 @@ def mixed_batch_of(samples: int, seed: int = 0) -> Batch:
 
 
 def parts_of(step: int, accumulate: int) -> list[Batch]:
-    """The batches of a step, of unequal sizes, with masks for their dropout."""
+    """Return the batches of a step, of unequal sizes, with dropout masks."""
     return [with_masks(batch_of(3 + part, seed=step), step) for part in range(accumulate)]
 
 
 def with_masks(batch: Batch, seed: int = 0) -> Batch:
-    """The batch with a mask for every dropout node."""
+    """Return the batch with a mask for every dropout node of `network`."""
     return replace(batch, masks=masks_of(batch, seed))
 
 
 def masks_of(batch: Batch, seed: int = 0) -> dict[str, NDArray[np.bool_]]:
-    """A mask for every dropout node."""
+    """Return a mask for every dropout node of `network`."""
     random = np.random.default_rng((7, seed))
     drops = [(node, node.op) for node in network().nodes if isinstance(node.op, Dropping)]
     shapes = {node.name: (len(batch.labels), *op.mask_features(node.type)) for node, op in drops}
@@ -182,7 +184,7 @@ def masks_of(batch: Batch, seed: int = 0) -> dict[str, NDArray[np.bool_]]:
 
 
 def images(batch: Batch) -> Array:
-    """The input of the network. Shape: (N, C, H, W)."""
+    """Return the normalized input of the network. Shape: (N, C, H, W)."""
     pixels = batch.inputs.astype(np.float64).transpose(0, 3, 1, 2)
     shifts = 0.0 if batch.shifts is None else batch.shifts.astype(np.float64)[:, :, None, None]
     fixed = normalization()
@@ -191,40 +193,40 @@ def images(batch: Batch) -> Array:
 
 
 def logits_of(batch: Batch) -> tuple[Array, dict[str, Array]]:
-    """What the ops' meanings make of a batch with masks in training: logits, and what running statistics become."""
+    """Return the logits of a batch with masks in training mode, and the updated running statistics."""
     values, updates = values_of(network(), batch, start())
     return values["fc2"], updates
 
 
 def values_of(graph: Graph, batch: Batch, weights: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Every value of a network in training, and what running statistics become."""
+    """Evaluate a network in training mode by the ops' NumPy meanings: every value, and the updated statistics."""
     masks = {name: mask.astype(np.float64) for name, mask in (batch.masks or {}).items()}
     values, updates = {"image": images(batch)}, dict[str, Array]()
     for node in graph.nodes:
-        own = {name: weights[f"{node.name}.{name}"] for name in node.weights}
-        given = [values[name] for name in node.inputs]
-        result = node.op.reference_training(own, *given, mask=masks.get(node.name))
+        node_weights = {name: weights[f"{node.name}.{name}"] for name in node.weights}
+        inputs = [values[name] for name in node.inputs]
+        result = node.op.reference_training(node_weights, *inputs, mask=masks.get(node.name))
         values[node.name] = result.output
         updates |= {f"{node.name}.{name}": array for name, array in result.updates.items()}
     return values, updates
 
 
 def trained(state: TrainingState) -> dict[str, Array]:
-    """The weights that gradients move."""
+    """Return the trainable weights."""
     return {name: state.weights[name] for name, weight in network().weights.items() if weight.trainable}
 
 
-def slope_of_loss(learner: Trainer, batch: Batch, direction: Mapping[str, Array], total: int) -> float:
-    """The central difference of a step's loss along a direction of the weights, from where they stand."""
-    begin, losses = learner.export_state(), []
+def slope_of_loss(trainer: Trainer, batch: Batch, direction: Mapping[str, Array], total: int) -> float:
+    """Return the central difference of the loss along a direction, at the trainer's current weights."""
+    begin, losses = trainer.export_state(), []
     for shift in (1e-5, -1e-5):
         weights = begin.weights | {name: begin.weights[name] + shift * d for name, d in direction.items()}
-        learner.import_state(replace(begin, weights=weights))
-        losses.append(learner.step([batch], 0.0, total, key=0).loss)
+        trainer.import_state(replace(begin, weights=weights))
+        losses.append(trainer.step([batch], 0.0, total, key=0).loss)
     return (losses[0] - losses[1]) / 2e-5
 
 
 def bits(state: TrainingState) -> dict[str, bytes]:
-    """Everything in a state, to compare to the bit."""
+    """Return all arrays of a state as bytes, to compare states bit for bit."""
     parts = {"": state.weights, **state.slots}
     return {f"{part} {name}": array.tobytes() for part, arrays in parts.items() for name, array in arrays.items()}

@@ -1,10 +1,10 @@
-"""The suite that a backend which trains inherits: one class with its `backend`, and what `Trainer` promises is tested.
+"""The conformance suite of trainers. A subclass that sets `backend` tests the contract of `Trainer`.
 
     class TestMyTrainer(TrainerConformance):
         backend = MyBackend()
 
-The loss and its gradient are held to the ops' own meanings and `netspec.training.loss`, the update to
-`netspec.training.update`, in float64.
+In float64, the loss and its gradient are compared with the ops' NumPy meanings and `netspec.training.loss`, and updates
+with `netspec.training.update`.
 """
 
 from __future__ import annotations
@@ -45,142 +45,142 @@ ACCUMULATED = [("paper", 3), ("adam", 3)]
 
 
 class TrainerConformance(MapConformance, MixingConformance, StateConformance):
-    """Tests of one backend's trainer. Subclass it with the backend.
+    """Tests of a backend's trainer. Subclass it and set `backend`.
 
     Attributes:
-        backend: whose trainer it is.
-        precisions: those that it has; it must refuse others.
+        backend: the backend whose trainer is tested.
+        precisions: the precisions that it supports; it must refuse others.
     """
 
     @pytest.mark.parametrize(("rule", "accumulate"), [*((rule, 1) for rule in RULES), *ACCUMULATED])
     def test_fifty_steps_through_two_rate_drops(self, rule: str, accumulate: int) -> None:
-        """Weights and slots are what the stated rule makes of the same gradients."""
+        """After 50 steps, weights and slots agree with the reference update rule, applied to the same gradients."""
         rules = recipe(**RULES[rule])
-        learner = self.trainer(rules)
-        state = learner.export_state()
+        trainer = self.trainer(rules)
+        state = trainer.export_state()
         norms = []
         for step in range(50):
             batches = parts_of(step, accumulate)
             total = sum(len(b.labels) for b in batches)
-            gradients = learner.step(batches, rate_of(step), total, key=step, keep_gradients=True).gradients
+            gradients = trainer.step(batches, rate_of(step), total, key=step, keep_gradients=True).gradients
             assert gradients is not None
             norms.append(np.sqrt(sum(float((g**2).sum()) for g in gradients.values())))
             state = update(rules, state, gradients, rate_of(step))
-        found = learner.export_state()
-        assert_close(trained(found), trained(state), 1e-10, rule)
-        assert found.slots.keys() == state.slots.keys()
+        actual = trainer.export_state()
+        assert_close(trained(actual), trained(state), 1e-10, rule)
+        assert actual.slots.keys() == state.slots.keys()
         for slot, arrays in state.slots.items():
-            assert_close(found.slots[slot], arrays, 1e-10, f"{rule}: {slot}")
-        assert found.updates == 50
-        assert "clipping" not in rule or min(norms) < 1.0 < max(norms)  # else it shows less than it says
-        still = {name for name, array in trained(state).items() if np.array_equal(array, start()[name])}
-        assert still == ({"fc1.weight", "fc1.bias", "dead.bias"} if "overrides" in rule else set())
+            assert_close(actual.slots[slot], arrays, 1e-10, f"{rule}: {slot}")
+        assert actual.updates == 50
+        assert "clipping" not in rule or min(norms) < 1.0 < max(norms)  # the test covers both sides of the threshold
+        unchanged = {name for name, array in trained(state).items() if np.array_equal(array, start()[name])}
+        assert unchanged == ({"fc1.weight", "fc1.bias", "dead.bias"} if "overrides" in rule else set())
 
     @pytest.mark.parametrize("rule", ["paper", "paper, nesterov", "torch"])
     @pytest.mark.parametrize("rate", [1e-9, 1e-4, 1e-2, 0.5, 3.0])
     def test_slots_are_as_exact_at_any_rate(self, rule: str, rate: float) -> None:
-        """A kernel that is given 1 - rate loses the digits of a small one."""
+        """Slots are accurate at any learning rate. A kernel that computes 1 - rate loses the digits of a small rate."""
         rules = recipe(**RULES[rule])
-        learner = self.trainer(rules)
-        state = learner.export_state()
-        gradients = learner.step(parts_of(0, 1), rate, 3, key=0, keep_gradients=True).gradients
+        trainer = self.trainer(rules)
+        state = trainer.export_state()
+        gradients = trainer.step(parts_of(0, 1), rate, 3, key=0, keep_gradients=True).gradients
         assert gradients is not None
         expected = update(rules, state, gradients, rate).slots
-        assert_close(learner.export_state().slots["velocity"], expected["velocity"], 1e-12, f"{rule}, {rate:g}")
+        assert_close(trainer.export_state().slots["velocity"], expected["velocity"], 1e-12, f"{rule}, {rate:g}")
 
     @pytest.mark.parametrize("name", ["adam", "adamw"])
     def test_adam_is_as_exact_in_float32(self, name: str) -> None:
-        """Where 1 − β2 loses four digits, and what corrects for it with them."""
+        """Adam is accurate in float32, where 1 − β2 and the bias correction easily lose four digits."""
         rules = recipe(optimizer=ADAM | {"name": name})
-        learner = self.trainer(rules, DType.FLOAT32)
-        state = TrainingState({n: a.astype(np.float64) for n, a in learner.export_state().weights.items()})
+        trainer = self.trainer(rules, DType.FLOAT32)
+        state = TrainingState({n: a.astype(np.float64) for n, a in trainer.export_state().weights.items()})
         for step in range(5):
-            gradients = learner.step([batch_of(6, step)], 1.0, 6, key=step, keep_gradients=True).gradients
+            gradients = trainer.step([batch_of(6, step)], 1.0, 6, key=step, keep_gradients=True).gradients
             assert gradients is not None
             state = update(rules, state, {n: g.astype(np.float64) for n, g in gradients.items()}, 1.0)
-        assert_close(trained(learner.export_state()), trained(state), 1e-6, name)
+        assert_close(trained(trainer.export_state()), trained(state), 1e-6, name)
 
     def test_accumulated_gradients_are_those_of_the_whole(self) -> None:
-        """But for batch statistics, which are each batch's own."""
-        learner = self.trainer(recipe())
+        """Losses and gradients of a step's batches add up. Each batch is normalized by its own statistics."""
+        trainer = self.trainer(recipe())
         batches = parts_of(0, 3)
-        found = learner.step(batches, 0.0, 12, key=0, keep_gradients=True)
-        alone = [learner.step([b], 0.0, 12, key=0, keep_gradients=True) for b in batches]
-        assert found.loss == pytest.approx(sum(result.loss for result in alone), rel=1e-12)
-        assert found.wrong == sum(result.wrong for result in alone)
-        assert found.gradients is not None
-        for name, gradient in found.gradients.items():
-            expected = sum(result.gradients[name] for result in alone if result.gradients)
+        accumulated = trainer.step(batches, 0.0, 12, key=0, keep_gradients=True)
+        single = [trainer.step([b], 0.0, 12, key=0, keep_gradients=True) for b in batches]
+        assert accumulated.loss == pytest.approx(sum(result.loss for result in single), rel=1e-12)
+        assert accumulated.wrong == sum(result.wrong for result in single)
+        assert accumulated.gradients is not None
+        for name, gradient in accumulated.gradients.items():
+            expected = sum(result.gradients[name] for result in single if result.gradients)
             np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-14)
 
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     def test_loss_and_statistics_are_those_of_the_ops(self, smoothing: float) -> None:
-        """Normalization with shifts, masks, batch statistics, label smoothing; `total` divides, not the batch."""
+        """Shifts, dropout masks, batch statistics and label smoothing apply. The loss is divided by `total`."""
         batch = with_masks(batch_of(7, shifts=True))
-        learner = self.trainer(recipe(label_smoothing=smoothing))
+        trainer = self.trainer(recipe(label_smoothing=smoothing))
         logits, statistics = logits_of(batch)
         losses = cross_entropy(logits, targets(batch, 3, smoothing))
-        result = learner.step([batch], 0.0, total=10, key=0)
+        result = trainer.step([batch], 0.0, total=10, key=0)
         assert result.loss == pytest.approx(losses.sum() / 10, rel=1e-12)
         assert result.wrong == (logits.argmax(axis=1) != batch.labels).sum()
         assert result.gradients is None
-        after = learner.export_state().weights
+        after = trainer.export_state().weights
         for name, array in after.items():
             np.testing.assert_allclose(array, statistics.get(name, start()[name]), rtol=1e-12, atol=1e-14)
 
     def test_gradient_is_the_slope_of_the_loss(self) -> None:
-        """The gradient that is given is neither clipped nor decayed; of a weight that nothing depends on it is zero."""
+        """The returned gradient is neither clipped nor decayed. It is zero for a weight that the loss does not use."""
         batch = with_masks(batch_of(5))
-        learner = self.trainer(recipe(clip_gradient_norm=1e-3, weight_decay=0.5))
+        trainer = self.trainer(recipe(clip_gradient_norm=1e-3, weight_decay=0.5))
         random = np.random.default_rng(3)
-        begin = learner.export_state()
-        gradients = learner.step([batch], 0.0, 5, key=0, keep_gradients=True).gradients
+        begin = trainer.export_state()
+        gradients = trainer.step([batch], 0.0, 5, key=0, keep_gradients=True).gradients
         assert gradients is not None
         assert list(gradients) == list(trained(begin))
         assert not gradients["dead.weight"].any()
         direction = {name: random.standard_normal(g.shape) for name, g in gradients.items()}
         slope = sum(float(np.vdot(gradients[name], d)) for name, d in direction.items())
-        assert slope_of_loss(learner, batch, direction, 5) == pytest.approx(slope, rel=1e-7)
+        assert slope_of_loss(trainer, batch, direction, 5) == pytest.approx(slope, rel=1e-7)
 
     def test_predict_is_what_the_model_gives(self) -> None:
-        """After training steps too, which compute otherwise; of no images as well."""
+        """Predictions are those of the loaded model, also after training steps, and for an empty batch."""
         batch = batch_of(4)
         model = self.backend.load(self.backend.lower(network()), start())
-        learner = self.trainer(recipe())
-        learner.step([batch_of(6)], 0.1, 6, key=1)
-        learner.import_state(TrainingState(start()))
+        trainer = self.trainer(recipe())
+        trainer.step([batch_of(6)], 0.1, 6, key=1)
+        trainer.import_state(TrainingState(start()))
         expected = model.forward({"image": images(batch)})["fc2"]
-        np.testing.assert_allclose(learner.predict(batch.inputs), expected, rtol=1e-12)
-        assert learner.predict(batch.inputs[:0]).shape == (0, 3)
+        np.testing.assert_allclose(trainer.predict(batch.inputs), expected, rtol=1e-12)
+        assert trainer.predict(batch.inputs[:0]).shape == (0, 3)
         assert self.trainer(recipe(), DType.FLOAT32).predict(batch.inputs).dtype == np.float32
 
     def test_a_key_decides_what_is_dropped(self) -> None:
-        """And each batch of a step has its own."""
-        learner, batch = self.trainer(recipe()), batch_of(8)
-        first, again, other = (learner.step([batch], 0.0, 8, key).loss for key in (5, 5, 2**63 - 1))
+        """The key determines the dropout masks. Each batch of a step gets different masks."""
+        trainer, batch = self.trainer(recipe()), batch_of(8)
+        first, again, other = (trainer.step([batch], 0.0, 8, key).loss for key in (5, 5, 2**63 - 1))
         assert first == again != other
-        two = learner.step([batch, batch], 0.0, 8, key=5).loss
+        two = trainer.step([batch, batch], 0.0, 8, key=5).loss
         assert two == pytest.approx(2 * first, rel=0.5)
-        assert two != 2 * first  # the second is drawn anew
+        assert two != 2 * first  # the second batch has different masks
 
     def test_masks_are_for_their_batch_alone(self) -> None:
-        """Of batches that go through together, one with masks and one without."""
+        """A step may have a batch with masks and one without. The masks apply to their batch only."""
         batch = batch_of(8)
-        nothing = replace(batch, masks={name: np.zeros_like(mask) for name, mask in masks_of(batch).items()})
-        learner = self.trainer(recipe())
-        several = ([nothing], [batch], [batch, nothing], [nothing, batch])
-        dropped, drawn, both, other_way = (learner.step(batches, 0.0, 8, key=0).loss for batches in several)
-        assert both == pytest.approx(drawn + dropped, rel=1e-12)
-        assert other_way != pytest.approx(2 * dropped, rel=1e-3)
+        all_dropped = replace(batch, masks={name: np.zeros_like(mask) for name, mask in masks_of(batch).items()})
+        trainer = self.trainer(recipe())
+        steps = ([all_dropped], [batch], [batch, all_dropped], [all_dropped, batch])
+        dropped, drawn, masked_last, masked_first = (trainer.step(batches, 0.0, 8, key=0).loss for batches in steps)
+        assert masked_last == pytest.approx(drawn + dropped, rel=1e-12)
+        assert masked_first != pytest.approx(2 * dropped, rel=1e-3)
 
     def test_a_batch_without_samples_has_no_part(self) -> None:
-        """As the last one of an epoch has, on some rank."""
-        with_it, without = self.trainer(recipe()), self.trainer(recipe())
-        assert with_it.step([batch_of(6), batch_of(0)], 0.1, 6, 0) == without.step([batch_of(6)], 0.1, 6, 0)
-        assert bits(with_it.export_state()) == bits(without.export_state())
+        """An empty batch changes nothing. Some rank may have one at the end of an epoch."""
+        with_empty, without = self.trainer(recipe()), self.trainer(recipe())
+        assert with_empty.step([batch_of(6), batch_of(0)], 0.1, 6, 0) == without.step([batch_of(6)], 0.1, 6, 0)
+        assert bits(with_empty.export_state()) == bits(without.export_state())
 
     def test_bfloat16_is_for_layers_alone(self) -> None:
-        """Loss and gradient lose digits; weights and slots do not. Where the precision is not there, that is said."""
+        """Loss and gradient are less accurate, weights and slots stay in float32. Without bfloat16, it is refused."""
         rules, batch = recipe(momentum=0.9), with_masks(batch_of(8))
         with pytest.raises(BackendError, match="bfloat16"):
             self.trainer(rules, DType.FLOAT64, "bfloat16")
@@ -188,44 +188,44 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
             with pytest.raises(BackendError, match="bfloat16"):
                 self.trainer(rules, DType.FLOAT32, "bfloat16")
             return
-        learner = self.trainer(rules, DType.FLOAT32, "bfloat16")
-        exact, result = (a.step([batch], 0.01, 8, 0, keep_gradients=True) for a in (self.trainer(rules), learner))
+        trainer = self.trainer(rules, DType.FLOAT32, "bfloat16")
+        exact, result = (each.step([batch], 0.01, 8, 0, keep_gradients=True) for each in (self.trainer(rules), trainer))
         assert result.loss == pytest.approx(exact.loss, rel=0.02)
         assert result.loss != pytest.approx(exact.loss, rel=1e-6)
-        found, expected = (np.concatenate([g.ravel() for g in (r.gradients or {}).values()]) for r in (result, exact))
-        assert found.dtype == np.float32
-        assert np.linalg.norm(found - expected) <= 0.05 * np.linalg.norm(expected)
-        state = learner.export_state()
-        kept = [*state.weights.values(), *state.slots["velocity"].values(), learner.predict(batch.inputs)]
-        assert {array.dtype for array in kept} == {np.dtype(np.float32)}
-        assert any("bfloat16" in note for note in learner.notes)
+        actual, expected = (np.concatenate([g.ravel() for g in (r.gradients or {}).values()]) for r in (result, exact))
+        assert actual.dtype == np.float32
+        assert np.linalg.norm(actual - expected) <= 0.05 * np.linalg.norm(expected)
+        state = trainer.export_state()
+        arrays = [*state.weights.values(), *state.slots["velocity"].values(), trainer.predict(batch.inputs)]
+        assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+        assert any("bfloat16" in note for note in trainer.notes)
 
-    def test_what_does_not_fit_is_said(self) -> None:
-        """Images, masks and states of another network or another optimizer."""
-        learner, batch = self.trainer(recipe()), batch_of(4)
-        masks, state = masks_of(batch), learner.export_state()
+    def test_mismatches_are_refused(self) -> None:
+        """Images, masks, labels and states that do not match the network or the optimizer raise."""
+        trainer, batch = self.trainer(recipe()), batch_of(4)
+        masks, state = masks_of(batch), trainer.export_state()
         with pytest.raises(BackendError, match=r"images?: expected .*9, 8, 3\), received .*8, 8, 3\)"):
-            learner.predict(batch.inputs[:, 1:])
+            trainer.predict(batch.inputs[:, 1:])
         with pytest.raises(BackendError, match=r"expected .*uint8.*, received float32"):
-            learner.predict(batch.inputs.astype(np.float32))
+            trainer.predict(batch.inputs.astype(np.float32))
         with pytest.raises(BackendError, match=r"masks of the dropout nodes drop, drop_map, units.*, received drop$"):
-            learner.step([replace(batch, masks={"drop": masks["drop"]})], 0.1, 4, 0)
+            trainer.step([replace(batch, masks={"drop": masks["drop"]})], 0.1, 4, 0)
         with pytest.raises(BackendError, match=r"the mask of drop: expected shape \(4, 168\), received \(3, 168\)"):
-            learner.step([replace(batch, masks=masks | {"drop": masks["drop"][1:]})], 0.1, 4, 0)
-        for label in (-100, 3):  # the first is what PyTorch leaves out without a word
+            trainer.step([replace(batch, masks=masks | {"drop": masks["drop"][1:]})], 0.1, 4, 0)
+        for label in (-100, 3):  # PyTorch silently ignores -100
             with pytest.raises(BackendError, match=f"expected labels 0 to 2, received {label}"):
-                learner.step([replace(batch, labels=np.array([0, label, 1, 2]), masks=masks)], 0.1, 4, 0)
+                trainer.step([replace(batch, labels=np.array([0, label, 1, 2]), masks=masks)], 0.1, 4, 0)
         with pytest.raises(WeightsError, match=r"missing: conv\.bias"):
-            learner.import_state(TrainingState({n: a for n, a in state.weights.items() if n != "conv.bias"}))
+            trainer.import_state(TrainingState({n: a for n, a in state.weights.items() if n != "conv.bias"}))
         with pytest.raises(WeightsError, match=r"received .*velocity"):
-            learner.import_state(replace(state, slots={"velocity": {}}))
-        learner = self.trainer(recipe(momentum=0.9))
+            trainer.import_state(replace(state, slots={"velocity": {}}))
+        trainer = self.trainer(recipe(momentum=0.9))
         with pytest.raises(WeightsError, match=r"velocity of conv\.bias: expected shape \(4,\), received \(3,\)"):
-            learner.import_state(replace(state, slots={"velocity": {"conv.bias": np.zeros(3)}}))
+            trainer.import_state(replace(state, slots={"velocity": {"conv.bias": np.zeros(3)}}))
         with pytest.raises(WeightsError, match=r"velocity of batch\.running_mean: expected no such weight"):
-            learner.import_state(replace(state, slots={"velocity": {"batch.running_mean": np.zeros(4)}}))
+            trainer.import_state(replace(state, slots={"velocity": {"batch.running_mean": np.zeros(4)}}))
         flat = Chain("flat", facts=(4,)).add("norm", "batch_norm").add("fc", "dense", units=3).graph()
         weights = {name: np.ones(w.shape, np.float32) for name, w in flat.weights.items()}
-        learner = self.backend.trainer(flat, weights, TrainerSettings(recipe(), device="cpu"))
+        trainer = self.backend.trainer(flat, weights, TrainerSettings(recipe(), device="cpu"))
         with pytest.raises(BackendError, match=r"^norm: batch normalization in training needs more than one value"):
-            learner.step([Batch(np.ones((1, 4)), np.array([0]), np.array([0]))], 0.1, 1, 0)
+            trainer.step([Batch(np.ones((1, 4)), np.array([0]), np.array([0]))], 0.1, 1, 0)

@@ -1,4 +1,4 @@
-"""What emitted source gives to layers, held against what they take: for the tests of `signatures.py` of a backend."""
+"""Checks for a backend's `signatures.py`: the listed arguments of layers match the layers and the emitted source."""
 
 from __future__ import annotations
 
@@ -14,70 +14,71 @@ from netspec.testing.cases import sample_cases
 
 
 def _calls(source: str, entry: str) -> Iterator[tuple[str, set[str]]]:
-    """What the network calls, by its name in the source, each with the arguments that it is given by name."""
-    (found,) = (item for item in ast.parse(source).body if getattr(item, "name", "") == entry)
-    for call in ast.walk(found):
+    """Yield the name of each callable that the network calls, and its keyword arguments."""
+    (network,) = (item for item in ast.parse(source).body if getattr(item, "name", "") == entry)
+    for call in ast.walk(network):
         if isinstance(call, ast.Call) and (path := ast.unparse(call.func)).replace(".", "").isidentifier():
             yield path, {keyword.arg for keyword in call.keywords if keyword.arg}
 
 
 def _pair(default: object) -> object:
-    """Conv2D(strides=1) is Conv2D(strides=(1, 1))."""
+    """Return the default as a pair: Conv2D(strides=1) is Conv2D(strides=(1, 1))."""
     return (default, default)
 
 
-def _own_signature(called: str, names: Mapping[str, object]) -> inspect.Signature:
-    first, *rest = called.split(".")
-    found = names[first]
+def _signature(path: str, names: Mapping[str, object]) -> inspect.Signature:
+    """Return the signature of a callable of the framework, given its dotted path in the source."""
+    first, *rest = path.split(".")
+    target = names[first]
     for part in rest:
-        found = getattr(found, part)
+        target = getattr(target, part)
     try:
-        return inspect.signature(found)  # type: ignore[arg-type] # a class or a function
-    except ValueError:  # written in C++: the first line of its documentation has it
-        return _stated_signature(str(found.__doc__))
+        return inspect.signature(target)  # type: ignore[arg-type] # a class or a function
+    except ValueError:  # a C++ function: its docstring starts with its signature
+        return _documented_signature(str(target.__doc__))
 
 
-def _stated_signature(documentation: str) -> inspect.Signature:
-    """That of `name(query, key, scale=None) -> Tensor:`."""
-    (stated,) = re.findall(r"^\s*\w+(\([^()]*\)) -> ", documentation, re.MULTILINE)
-    arguments = ast.parse(f"def stated{stated}: ...").body[0].args  # type: ignore[attr-defined] # a function
+def _documented_signature(docstring: str) -> inspect.Signature:
+    """Parse a signature such as `name(query, key, scale=None) -> Tensor:` from a docstring."""
+    (signature,) = re.findall(r"^\s*\w+(\([^()]*\)) -> ", docstring, re.MULTILINE)
+    arguments = ast.parse(f"def function{signature}: ...").body[0].args  # type: ignore[attr-defined] # a function
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     required = len(arguments.args) - len(arguments.defaults)
-    taken = [inspect.Parameter(a.arg, kind) for a in arguments.args[:required]]
+    parameters = [inspect.Parameter(a.arg, kind) for a in arguments.args[:required]]
     for argument, default in zip(arguments.args[required:], arguments.defaults, strict=True):
-        taken.append(inspect.Parameter(argument.arg, kind, default=ast.literal_eval(default)))
-    return inspect.Signature(taken)
+        parameters.append(inspect.Parameter(argument.arg, kind, default=ast.literal_eval(default)))
+    return inspect.Signature(parameters)
 
 
 def check_signatures(
     backend: Backend, signatures: Mapping[str, Signature], may_differ: Callable[[str], bool], **of_blocks: object
 ) -> None:
-    """Every layer that a sample leaves an argument out of, and another not, is listed; with its own names and defaults.
+    """Check that each argument which only some calls of a layer pass is listed, with the layer's name and default.
 
     Args:
-        backend: what emits.
-        signatures: what is to be checked.
-        may_differ: whether instances of a block that differ in a call, by its name, can share their code at all.
-        of_blocks: what is called in blocks alone, by name: no sample of an op shows it.
+        backend: the backend that emits the calls.
+        signatures: the signatures to check, by the path of the callable in the source.
+        may_differ: whether instances of a block can share their code if they differ in a call of this path.
+        of_blocks: callables that occur only in blocks, by name: no sample of an op calls them.
     """
-    given: dict[str, list[set[str]]] = {called: [] for called in signatures}
+    calls: dict[str, list[set[str]]] = {path: [] for path in signatures}
     names: dict[str, object] = dict(of_blocks)
     for case in sample_cases():
         artifact = backend.lower(case.graph)
         source = str(artifact.content)
-        for called, arguments in _calls(source, artifact.entry):
-            if may_differ(called):
-                given.setdefault(called, []).append(arguments)
+        for path, keywords in _calls(source, artifact.entry):
+            if may_differ(path):
+                calls.setdefault(path, []).append(keywords)
         names |= vars(load_source(source, case.graph.name))
-    for called, each in given.items():
-        taken = _own_signature(called, names).parameters
-        listed = signatures.get(called, Signature())
+    for path, passed in calls.items():
+        parameters = _signature(path, names).parameters
+        listed = signatures.get(path, Signature())
         optional = dict(listed.optional or {})
-        sometimes = {name for some in each for other in each for name in some - other}
-        missing = {name for name in sometimes if taken[name].default is not None} - {*optional, *listed.positional}
-        assert not missing, f"{called}: {missing} is given to some and not to others, and is not listed"
-        assert list(taken)[: len(listed.positional)] == list(listed.positional), called
+        sometimes = {name for keywords in passed for others in passed for name in keywords - others}
+        missing = {name for name in sometimes if parameters[name].default is not None} - {*optional, *listed.positional}
+        assert not missing, f"{path}: only some calls pass {missing}, which is not listed"
+        assert list(parameters)[: len(listed.positional)] == list(listed.positional), path
         for name, default in optional.items():
-            assert default is not None, f"{called}({name}=None): None is for what has to be given"
-            actual = taken[name].default
-            assert actual in (default, _pair(default)), f"{called}({name}={default!r}), whose default is {actual!r}"
+            assert default is not None, f"{path}({name}=None): None marks a required argument"
+            actual = parameters[name].default
+            assert actual in (default, _pair(default)), f"{path}({name}={default!r}), whose default is {actual!r}"

@@ -49,7 +49,7 @@ def maps_channels_last(self: NumPyTrainer, inputs: Array) -> Array:
     return np.moveaxis(NumPyTrainer.predict(self, inputs), 1, -1)
 
 
-@plant("step", "test_maps_that_do_not_fit_are_said")
+@plant("step", "test_maps_that_do_not_fit_are_refused")
 def whatever_fits_of_a_map(self: NumPyTrainer, batches: Sequence[Batch], *given: Any, **options: Any) -> StepResult:
     cut = [replace(b, labels=np.resize(b.labels, (len(b.inputs), *self.logits[1:])), weights=None) for b in batches]
     return NumPyTrainer.step(self, cut, *given, **options)

@@ -85,6 +85,6 @@ def followed_to_the_label_alone(self: NumPyTrainer, logits: Array, batch: Batch,
     return loss, NumPyTrainer.loss(self, logits, replace(batch, partners=None, shares=None), *given)[1]
 
 
-@plant("input", "test_mixed_batches_that_do_not_fit_are_said")
+@plant("input", "test_mixed_batches_that_do_not_fit_are_refused")
 def of_any_dtype(self: NumPyTrainer, inputs: Array, shifts: Array | None = None, *, training: bool = False) -> Array:
     return NumPyTrainer.input(self, inputs.astype(np.float32) if training else inputs, shifts, training=training)

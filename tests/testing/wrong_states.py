@@ -126,12 +126,12 @@ def slots_not_given_kept(self: NumPyTrainer, state: TrainingState) -> None:
     NumPyTrainer.import_state(self, replace(state, slots=getattr(self, "state", state).slots | state.slots))
 
 
-@plant("import_state", "test_what_does_not_fit_is_said")
+@plant("import_state", "test_mismatches_are_refused")
 def weights_not_given_kept(self: NumPyTrainer, state: TrainingState) -> None:
     NumPyTrainer.import_state(self, replace(state, weights=getattr(self, "state", state).weights | state.weights))
 
 
-@plant("import_state", "test_what_does_not_fit_is_said")
+@plant("import_state", "test_mismatches_are_refused")
 def slots_that_do_not_fit_left_out(self: NumPyTrainer, state: TrainingState) -> None:
     shapes = {name: weight.shape for name, weight in self.graph.weights.items()}
     fitting = {

@@ -1,1 +1,1 @@
-"""Specs drawn at random: over every op, with branches and blocks, valid by construction."""
+"""Random specs for property-based tests: over every op, with branches and blocks, valid by construction."""

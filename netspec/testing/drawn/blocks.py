@@ -1,7 +1,7 @@
-"""A drawn network said with blocks: layers that stand together become one, with parameters, in stacks, within others.
+"""Rewrite a drawn network with blocks: consecutive layers become a block, with parameters, in stacks, nested.
 
-Each step is kept if what it makes is a network that the language has: a stack must fit itself, and so must what another
-value of a parameter changes.
+Each rewriting step is kept if the result is a valid network. For example, the instances of a stack must fit one
+another, also with other arguments.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ MOST_BLOCKS = 3
 MOST_REPEATED = 3
 MOST_NODES = 30
 MOST_ELEMENTS = 600
-# Of one more of these in a stack, values could grow beyond what float32 holds, or to where rounding does.
+# Ops whose repetition in a stack could overflow float32, or amplify rounding errors.
 NOT_REPEATED = frozenset({"exp", "power", "multiply", "matmul", "local_response_norm"})
-GIVEN, KEPT = "given", "kept"  # parameters: a value of a layer, and whether there is a layer
+GIVEN, KEPT = "given", "kept"  # names of parameters: the value of an attribute, and the condition of a layer
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list", dict: "mapping"}
 
 
 @st.composite
 def with_blocks(draw: st.DrawFn, layers: Mapping[str, Document], graph: Graph) -> tuple[Document, Graph]:
-    """The layers, blocks and outputs of a document, and the graph of the same network, its nodes called by path."""
-    drawn = _Blocks(draw, layers, graph)
+    """Draw a document's layers, blocks and outputs, and the graph of the same network, with nodes named by path."""
+    rewriting = _Rewriting(draw, layers, graph)
     for number in range(1, draw(st.integers(1, MOST_BLOCKS)) + 1):
-        drawn.fold(number)
-    items = drawn.items
+        rewriting.fold(number)
+    items = rewriting.items
     if draw(st.booleans()):
-        _pass_through(draw, items)
+        _insert_absent(draw, items)
     layers = {item.name: item.document for item in items}
-    return {"blocks": drawn.blocks, "layers": layers, "outputs": drawn.outputs}, drawn.graph
+    return {"blocks": rewriting.blocks, "layers": layers, "outputs": rewriting.outputs}, rewriting.graph
 
 
-class _Blocks:
-    """A network while blocks are made of its layers."""
+class _Rewriting:
+    """A network that is being rewritten with blocks."""
 
     def __init__(self, draw: st.DrawFn, layers: Mapping[str, Document], graph: Graph) -> None:
         self._draw = draw
@@ -53,15 +53,15 @@ class _Blocks:
         self.graph = graph
 
     def fold(self, number: int) -> None:
-        """Make a block of layers that stand together, and what becomes of it: with parameters, in a stack, again."""
+        """Fold consecutive layers into a block. It may get parameters, an optional layer, a stack, or a second use."""
         draw = self._draw
-        places = [(a, b) for a in range(len(self.items)) for b in range(a + 1, min(len(self.items), a + 4) + 1)]
-        places = [(a, b) for a, b in places if reads_of(self.items[a:b])]  # a block reads something
-        stacks = [(a, b) for a, b in places if self._fits_itself(self._folded(a, b, number)[0][a])]
-        if not places:
+        ranges = [(a, b) for a in range(len(self.items)) for b in range(a + 1, min(len(self.items), a + 4) + 1)]
+        ranges = [(a, b) for a, b in ranges if reads_of(self.items[a:b])]  # a block needs an input
+        stackable = [(a, b) for a, b in ranges if self._fits_itself(self._folded(a, b, number)[0][a])]
+        if not ranges:
             return
-        start, stop = draw(st.sampled_from(stacks if draw(st.booleans()) and stacks else places))
-        if not self._keep(*self._folded(start, stop, number)):
+        start, stop = draw(st.sampled_from(stackable if draw(st.booleans()) and stackable else ranges))
+        if not self._keep_if_valid(*self._folded(start, stop, number)):
             return
         if draw(st.booleans()):
             self._try(start, self._parametrized(self.items[start]))
@@ -72,10 +72,10 @@ class _Blocks:
             if draw(st.booleans()):
                 self._stack(start)
             else:
-                self._again(start, f"again_{number}")
+                self._use_again(start, f"again_{number}")
 
-    def _keep(self, items: Sequence[Item], outputs: Sequence[str]) -> bool:
-        """Take these items if they make a network of a size to be drawn."""
+    def _keep_if_valid(self, items: Sequence[Item], outputs: Sequence[str]) -> bool:
+        """Replace the items if the new ones are a valid network within the size limits."""
         graph = expand(self._plain, items, outputs)
         if graph is None or len(graph.nodes) > MOST_NODES:
             return False
@@ -88,40 +88,44 @@ class _Blocks:
         return max(node.type.size for node in self._plain.nodes)
 
     def _try(self, position: int, item: Item | None) -> bool:
-        """Let an item stand in the place of another, where that makes a network."""
+        """Replace the item at a position if the result is a valid network."""
         if item is None:
             return False
-        return self._keep([*self.items[:position], item, *self.items[position + 1 :]], self.outputs)
+        return self._keep_if_valid([*self.items[:position], item, *self.items[position + 1 :]], self.outputs)
 
     def _folded(self, start: int, stop: int, number: int) -> tuple[list[Item], list[str]]:
-        """The items, those from one position to another in a block of their own; and the outputs as then called."""
+        """Return the items with those of a range replaced by a use of a block, and the renamed outputs."""
         inside, after = self.items[start:stop], self.items[stop:]
-        given = [value for item in inside for value in item.gives]
+        defined = [value for item in inside for value in item.gives]
         read = reads_of(inside)
         names = {value: f"in_{index}" for index, value in enumerate(read)}
-        later = {value for item in after for value in item.reads} | set(self.outputs)
-        shown = tuple(value for value in given if value in later)
-        within = tuple(replace(item, reads=tuple(names.get(value, value) for value in item.reads)) for item in inside)
-        kinds = frozenset(kind for item in inside for kind in item.kinds)
+        read_later = {value for item in after for value in item.reads} | set(self.outputs)
+        outputs = tuple(value for value in defined if value in read_later)
         use = Item(
-            f"part_{number}", {"block": f"block_{number}"}, tuple(read), within, tuple(names.values()), shown, {}, kinds
+            name=f"part_{number}",
+            stated={"block": f"block_{number}"},
+            reads=tuple(read),
+            within=tuple(replace(item, reads=tuple(names.get(v, v) for v in item.reads)) for item in inside),
+            inputs=tuple(names.values()),
+            outputs=outputs,
+            kinds=frozenset(kind for item in inside for kind in item.kinds),
         )
-        called = dict(zip(shown, use.gives, strict=True))
-        self._types |= {called[value]: self._types[value] for value in shown}
-        rest, outputs = _renamed(after, self.outputs, called)
-        return [*self.items[:start], use, *rest], outputs
+        new_names = dict(zip(outputs, use.gives, strict=True))
+        self._types |= {new_names[value]: self._types[value] for value in outputs}
+        rest, graph_outputs = _renamed(after, self.outputs, new_names)
+        return [*self.items[:start], use, *rest], graph_outputs
 
     def _parametrized(self, use: Item) -> Item | None:
-        """The use with a value of one of its layers as an argument, or as the channels that arrive."""
+        """Return the use with an attribute of one of its layers as a parameter, or as the channels of an input."""
         draw = self._draw
-        places = [(index, key) for index, item in enumerate(use.within) for key in _values_in(item)]
+        places = [(index, key) for index, item in enumerate(use.within) for key in _attributes_of(item)]
         if not places:
             return None
-        maps = {name: self._types[read] for name, read in zip(use.inputs, use.reads, strict=True)}
+        types = {name: self._types[read] for name, read in zip(use.inputs, use.reads, strict=True)}
         channels = [
             (index, key, name)
             for index, key in places
-            for name, type in maps.items()
+            for name, type in types.items()
             if type.rank == 4 and _is_integer(use.within[index].stated[key], type.features[0])
         ]
         if channels:
@@ -137,7 +141,7 @@ class _Blocks:
         )
 
     def _optional(self, use: Item) -> Item | None:
-        """The use with a layer that is there only when the block is told so; it is."""
+        """Return the use with one of its layers made conditional on a parameter, which is true by default."""
         places = [index for index, item in enumerate(use.within) if self._may_be_absent(use, item)]
         if not places:
             return None
@@ -152,7 +156,7 @@ class _Blocks:
         return self._types[outside.get(item.reads[0], item.reads[0])] == self._types[item.gives[0]]
 
     def _fits_itself(self, use: Item) -> bool:
-        """Whether an instance may read what another one gives."""
+        """Whether an instance can read the outputs of another one."""
         if use.kinds & NOT_REPEATED or len(use.gives) > len(use.reads):
             return False
         return all(self._types[a] == self._types[b] for a, b in zip(use.gives, use.reads, strict=False))
@@ -162,25 +166,24 @@ class _Blocks:
         if not self._try(position, self.items[position].stating(repeat=draw(st.integers(1, MOST_REPEATED)))):
             return
         for key in ("first", "last"):
-            if other := draw(_arguments(self.items[position])):
-                self._try(position, self.items[position].stating(**{key: other}))
+            if arguments := draw(_arguments(self.items[position])):
+                self._try(position, self.items[position].stating(**{key: arguments}))
         if draw(st.booleans()) and self.items[position].parameters:
             self._try(position, self.items[position].stating(**draw(_by_index(self.items[position]))))
 
-    def _again(self, position: int, name: str) -> None:
-        """A second use of a block, on what the first one gives."""
+    def _use_again(self, position: int, name: str) -> None:
+        """Add a second use of a block, which reads the outputs of the first one."""
         use = self.items[position]
         again = replace(use, name=name, reads=(*use.gives, *use.reads[len(use.gives) :]))
         again = again.stating(**self._draw(_arguments(use)))
-        self._types |= {new: self._types[old] for old, new in zip(use.gives, again.gives, strict=True)}
-        rest, outputs = _renamed(
-            self.items[position + 1 :], self.outputs, dict(zip(use.gives, again.gives, strict=True))
-        )
-        self._keep([*self.items[: position + 1], again, *rest], outputs)
+        new_names = dict(zip(use.gives, again.gives, strict=True))
+        self._types |= {new: self._types[old] for old, new in new_names.items()}
+        rest, outputs = _renamed(self.items[position + 1 :], self.outputs, new_names)
+        self._keep_if_valid([*self.items[: position + 1], again, *rest], outputs)
 
 
 class _Required(str):
-    """In place of a default: the type of a parameter that has to be given."""
+    """The type of a required parameter, stored in place of a default."""
 
     __slots__ = ()
 
@@ -191,15 +194,15 @@ def _item(node: Node, layer: Document) -> Item:
 
 
 def reads_of(items: Sequence[Item]) -> dict[str, None]:
-    """The values from outside that items read, in order."""
-    given = {value for item in items for value in item.gives}
-    return dict.fromkeys(value for item in items for value in item.reads if value not in given)
+    """Return the values that items read but do not define, as an ordered set."""
+    defined = {value for item in items for value in item.gives}
+    return dict.fromkeys(value for item in items for value in item.reads if value not in defined)
 
 
-def _renamed(items: Sequence[Item], outputs: Sequence[str], called: Mapping[str, str]) -> tuple[list[Item], list[str]]:
-    """Items and outputs, where some values are called otherwise."""
-    rest = [replace(item, reads=tuple(called.get(value, value) for value in item.reads)) for item in items]
-    return rest, [called.get(output, output) for output in outputs]
+def _renamed(items: Sequence[Item], outputs: Sequence[str], names: Mapping[str, str]) -> tuple[list[Item], list[str]]:
+    """Return items and outputs with values renamed."""
+    renamed = [replace(item, reads=tuple(names.get(value, value) for value in item.reads)) for item in items]
+    return renamed, [names.get(output, output) for output in outputs]
 
 
 def _is_integer(value: object, number: int) -> bool:
@@ -210,18 +213,19 @@ def _within(use: Item, index: int, item: Item) -> Item:
     return replace(use, within=(*use.within[:index], item, *use.within[index + 1 :]))
 
 
-def _values_in(item: Item) -> Iterator[str]:
-    """What a layer says that may be an argument."""
+def _attributes_of(item: Item) -> Iterator[str]:
+    """Yield the attributes of a layer that may become a parameter."""
     for key, value in item.stated.items():
         if key not in ("op", *USE_KEYS) and not (isinstance(value, str) and value.startswith("${")):
             yield key
 
 
 def _definition(use: Item) -> Document:
-    parameters = {name: _declaration(default) for name, default in use.parameters.items()}
-    own = {"parameters": parameters} if parameters else {}
+    """Return the definition of the block of a use, as in a spec."""
+    declarations = {name: _declaration(default) for name, default in use.parameters.items()}
+    parameters = {"parameters": declarations} if declarations else {}
     layers = {item.name: item.document for item in use.within}
-    return {**own, "inputs": list(use.inputs), "layers": layers, "outputs": list(use.outputs)}
+    return {**parameters, "inputs": list(use.inputs), "layers": layers, "outputs": list(use.outputs)}
 
 
 def _declaration(default: Any) -> Any:
@@ -232,16 +236,16 @@ def _declaration(default: Any) -> Any:
 
 @st.composite
 def _arguments(draw: st.DrawFn, use: Item) -> Document:
-    """Other values for some of the parameters of a use."""
-    found: Document = {}
+    """Draw different arguments for some of the parameters of a use."""
+    arguments: Document = {}
     for name, default in use.parameters.items():
-        others = list(_others(use.stated.get(name, default)))
-        if draw(st.integers(0, 3)) and others:
-            found[name] = draw(st.sampled_from(others))
-    return found
+        alternatives = list(_alternatives(use.stated.get(name, default)))
+        if draw(st.integers(0, 3)) and alternatives:
+            arguments[name] = draw(st.sampled_from(alternatives))
+    return arguments
 
 
-def _others(value: Any) -> Iterator[Any]:
+def _alternatives(value: Any) -> Iterator[Any]:
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int):
@@ -252,7 +256,7 @@ def _others(value: Any) -> Iterator[Any]:
 
 @st.composite
 def _by_index(draw: st.DrawFn, use: Item) -> Document:
-    """An argument that is another one in each instance of a stack."""
+    """Draw an argument that depends on the index of the instance in a stack."""
     name = draw(st.sampled_from(sorted(use.parameters)))
     value = use.stated.get(name, use.parameters[name])
     if isinstance(value, bool):
@@ -260,8 +264,8 @@ def _by_index(draw: st.DrawFn, use: Item) -> Document:
     return {name: f"${{index + {value}}}"} if isinstance(value, int) and value > 0 else {}
 
 
-def _pass_through(draw: st.DrawFn, items: list[Item]) -> None:
-    """Let a layer read another by way of one that is not there."""
+def _insert_absent(draw: st.DrawFn, items: list[Item]) -> None:
+    """Insert a layer whose condition is false between a layer and its input, in place."""
     reading = [index for index, item in enumerate(items) if item.reads]
     if not reading:
         return

@@ -1,7 +1,7 @@
-"""The minimal spec on which a property fails: printed in full, and saved where `--save-failing-specs FOLDER` says.
+"""A pytest plugin that prints the minimal spec on which a property fails, and saves it with `--save-failing-specs`.
 
-A pytest plugin: a `conftest.py` imports its hooks, or `pytest -p netspec.testing.drawn.failing` loads it. A saved
-file is a spec as any other: `netspec verify specs/failing-….yaml` compares the backends on it.
+Load it by importing its hooks in a `conftest.py`, or by `pytest -p netspec.testing.drawn.failing`. The saved file is an
+ordinary spec: `netspec verify specs/failing-….yaml` compares the backends on it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from netspec.testing.drawn.strategies import DrawnSpec
 
 OPTION = "--save-failing-specs"
 _shown = pytest.StashKey[str]()
-_running: list[pytest.Item] = []  # the test that runs, if it is known
+_running: list[pytest.Item] = []  # the test in progress
 
 
-def show(drawn: DrawnSpec, besides: str = "") -> None:
-    """Print the spec if the property fails on it, and remember it: the last one that is shown is the minimal one.
+def show(drawn: DrawnSpec, suffix: str = "") -> None:
+    """Print the spec if the property fails on it, and remember it for the report.
 
-    Hypothesis runs a property on the smallest failing example once more, after all others.
+    Hypothesis runs the minimal failing example once more at the end, so the spec shown last is the minimal one.
     """
-    note(drawn.text + besides)
+    note(drawn.text + suffix)
     if _running:
         _running[-1].stash[_shown] = drawn.text
 
 
 def save(text: str, test: str, folder: Path) -> Path:
-    """Write a spec, and which test fails on it, to a file named after what the spec says."""
+    """Write a spec and the test that fails on it to a file that is named by a hash of the spec."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     path = folder / f"failing-{digest}.yaml"
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,13 +40,13 @@ def save(text: str, test: str, folder: Path) -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that says where to."""
+    """Add the option `--save-failing-specs`."""
     parser.addoption(OPTION, metavar="FOLDER", type=Path, help="where the minimal spec of a failed property is saved")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Note which test the specs that are shown belong to."""
+    """Remember the test in progress, to which shown specs belong."""
     _running.append(item)
     try:
         yield
@@ -58,7 +58,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the spec to the report of a test that failed, and save it if that is asked for."""
+    """Add the spec to the report of a failed test, and save it if the option is given."""
     report = yield
     text = item.stash.get(_shown, "")
     if call.when == "call" and report.failed and text:

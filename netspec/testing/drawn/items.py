@@ -1,4 +1,4 @@
-"""Layers and uses of blocks as a drawn spec says them, and the graph that they mean, made without the front end."""
+"""Layers and uses of blocks in a drawn spec, and their expansion to a graph, independent of the front end."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ USE_KEYS = ("block", "when", "repeat", "first", "last")
 
 @dataclass(frozen=True)
 class Item:
-    """A layer as it stands in the network or in a block: an op, or a use with what is in the block.
+    """A layer of the network or of a block: an op, or a use of a block.
+
+    Names of values are local to the network or block that contains the item.
 
     Attributes:
-        name: what it is called there.
-        stated: what the spec says of it, without what it reads.
-        reads: the values that it reads, as they are called there.
-        within: the items of the block that it is, by what the block calls its inputs.
-        outputs: the values within that it gives.
-        parameters: the defaults of the block's parameters; None of those that have to be given.
-        kinds: the ops of it, and of all that is within.
+        name: the name of the layer.
+        stated: the keys of the layer in the spec, without `inputs`.
+        reads: the values that it reads.
+        within: for a use, the items of the block.
+        inputs: for a use, the names of the block's inputs.
+        outputs: for a use, the values within the block that are its outputs.
+        parameters: for a use, the defaults of the block's parameters.
+        kinds: the kinds of all ops in it, including nested ones.
     """
 
     name: str
@@ -42,90 +45,97 @@ class Item:
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """Its values, as they are called where it stands."""
+        """The names of the values that it defines."""
         return tuple(f"{self.name}.{output}" for output in self.outputs) if len(self.outputs) > 1 else (self.name,)
 
     @property
     def document(self) -> Document:
-        """The layer in full."""
+        """The complete layer, as in the spec."""
         kind: Document = {key: self.stated[key] for key in ("op", "block") if key in self.stated}
-        inputs = {"inputs": list(self.reads)} if self.reads else {}  # a parameter reads nothing, and says nothing of it
+        inputs = {"inputs": list(self.reads)} if self.reads else {}  # a `parameter` has no `inputs`
         return {**kind, **inputs, **self.stated}
 
     def stating(self, **stated: Any) -> Item:
-        """The item, of which the spec says more, or something else."""
+        """Return the item with keys added or replaced."""
         return replace(self, stated={**self.stated, **stated})
 
 
 def expand(graph: Graph, items: Sequence[Item], outputs: Sequence[str]) -> Graph | None:
-    """The graph of items on the inputs of another one, nodes called by path; None where the language has no such."""
+    """Expand items to a graph with the inputs of `graph`. Nodes are named by path.
+
+    Returns None if the result is not a valid network of the language.
+    """
     expansion = _Expansion({value.name: value for value in graph.inputs})
     names = {value.name: value.name for value in graph.inputs}
     try:
         expansion.add(items, names, "", {})
         nodes = tuple(value for value in expansion.values.values() if isinstance(value, Node))
-        shown = tuple(names[output] for output in outputs)
-        made = replace(graph, nodes=nodes, outputs=shown, scopes=tuple(expansion.scopes)).check()
-    except (ShapeError, GraphError, ValidationError, KeyError):  # what is no map has no channels to be named
+        paths = tuple(names[output] for output in outputs)
+        expanded = replace(graph, nodes=nodes, outputs=paths, scopes=tuple(expansion.scopes)).check()
+    except (ShapeError, GraphError, ValidationError, KeyError):  # KeyError: `${….channels}` of a value that is no map
         return None
-    return made if all(isinstance(made.values[name], Node) for name in shown) else None
+    return expanded if all(isinstance(expanded.values[name], Node) for name in paths) else None
 
 
 class _Expansion:
-    """Makes the nodes of items, and the scopes in the order in which they begin."""
+    """Builds the nodes of items, and their scopes in the order in which they begin."""
 
     def __init__(self, values: dict[str, Input | Node]) -> None:
         self.values = values
         self.scopes: list[Scope] = []
 
-    def add(self, items: Sequence[Item], names: dict[str, str], prefix: str, seen: Names) -> None:
-        """Make the nodes of items; `names` are the paths of values as they are called where the items stand.
+    def add(self, items: Sequence[Item], names: dict[str, str], prefix: str, variables: Names) -> None:
+        """Build the nodes of items.
 
-        `seen` is what expressions see there.
+        Args:
+            items: the items of the network or of a block.
+            names: the paths of values by their local names; the values of the items are added.
+            prefix: the path of the block.
+            variables: the variables of expressions.
         """
         for item in items:
             path = prefix + item.name
             read = tuple(names[value] for value in item.reads)
-            if not value_of(item.stated.get("when", True), seen):
+            if not value_of(item.stated.get("when", True), variables):
                 names |= dict(zip(item.gives, read, strict=True))
             elif item.within:
-                names |= dict(zip(item.gives, self._use(item, read, path, seen), strict=True))
+                names |= dict(zip(item.gives, self._use(item, read, path, variables), strict=True))
             else:
-                stated = {key: value_of(value, seen) for key, value in item.stated.items() if key != "when"}
-                op = OPS[stated.pop("op")].model_validate(stated)
+                attributes = {key: value_of(value, variables) for key, value in item.stated.items() if key != "when"}
+                op = OPS[attributes.pop("op")].model_validate(attributes)
                 self.values[path] = make_node(path, op, [self.values[name] for name in read])
                 names[item.name] = path
 
-    def _use(self, item: Item, read: tuple[str, ...], path: str, seen: Names) -> tuple[str, ...]:
-        """The values that a use gives, of a stack those of its last instance."""
+    def _use(self, item: Item, read: tuple[str, ...], path: str, variables: Names) -> tuple[str, ...]:
+        """Build a use of a block and return the paths of its outputs; for a stack, those of the last instance."""
         count = item.stated.get("repeat")
         if count is None:
-            return self._instance(item, self._arguments(item, item.stated, seen), read, path)
+            return self._instance(item, self._arguments(item, item.stated, variables), read, path)
         self.scopes.append(Scope(path))
-        gives: tuple[str, ...] = ()
+        outputs: tuple[str, ...] = ()
         for index in range(count):
-            given = dict(item.stated)
-            given |= item.stated.get("first", {}) if index == 0 else {}
-            given |= item.stated.get("last", {}) if index == count - 1 else {}
-            arguments = self._arguments(item, given, {**seen, "index": index})
-            gives = self._instance(item, arguments, (*gives, *read[len(gives) :]), f"{path}.{index}")
-        return gives
+            stated = dict(item.stated)
+            stated |= item.stated.get("first", {}) if index == 0 else {}
+            stated |= item.stated.get("last", {}) if index == count - 1 else {}
+            arguments = self._arguments(item, stated, {**variables, "index": index})
+            outputs = self._instance(item, arguments, (*outputs, *read[len(outputs) :]), f"{path}.{index}")
+        return outputs
 
-    def _arguments(self, item: Item, given: Document, seen: Names) -> Document:
-        return {name: value_of(given.get(name, default), seen) for name, default in item.parameters.items()}
+    def _arguments(self, item: Item, stated: Document, variables: Names) -> Document:
+        return {name: value_of(stated.get(name, default), variables) for name, default in item.parameters.items()}
 
     def _instance(self, item: Item, arguments: Document, read: tuple[str, ...], path: str) -> tuple[str, ...]:
-        inside = dict(zip(item.inputs, read, strict=True))
-        plain = tuple((name, value) for name, value in arguments.items() if not isinstance(value, list | dict))
-        self.scopes.append(Scope(path, item.stated["block"], plain, tuple(inside.items())))
-        types = {name: self.values[value].type for name, value in inside.items()}
+        names = dict(zip(item.inputs, read, strict=True))
+        scalars = tuple((name, value) for name, value in arguments.items() if not isinstance(value, list | dict))
+        self.scopes.append(Scope(path, item.stated["block"], scalars, tuple(names.items())))
+        types = {name: self.values[value].type for name, value in names.items()}
         channels = {f"{name}.channels": type.features[0] for name, type in types.items() if type.rank == 4}
-        self.add(item.within, inside, f"{path}.", {**channels, **arguments})
-        return tuple(inside[output] for output in item.outputs)
+        self.add(item.within, names, f"{path}.", {**channels, **arguments})
+        return tuple(names[output] for output in item.outputs)
 
 
 def value_of(stated: Any, names: Names) -> Any:
-    """What a drawn spec says: a name in `${…}`, one plus a number, or one compared with it; else a value.
+    """Evaluate a value of a drawn spec: `${name}`, `${name + number}`, `${name > number}`, or a literal.
 
     >>> value_of("${index + 2}", {"index": 1}), value_of("${index > 0}", {"index": 0}), value_of("same", {})
     (3, False, 'same')

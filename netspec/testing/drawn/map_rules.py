@@ -1,4 +1,4 @@
-"""How ops on maps are drawn: windows that move over height and width, and what is around them."""
+"""Rules for ops on maps: convolution, pooling, resizing, padding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netspec.types import TensorType
 
 
 def _sides(draw: Draw, most: tuple[int, int]) -> int | dict[str, int]:
-    """Padding: one number, or each side apart; a side left out is none. `most` is of rows, of columns."""
+    """Draw padding: one number, or some of the four sides. `most` is the limit for rows and for columns."""
     if draw(st.booleans()):
         return draw(st.integers(0, min(most)))
     sides = {
@@ -32,13 +32,13 @@ def _conv2d(draw: Draw, x: TensorType) -> Attributes:
     fitting = ([d for d in (1, 2) if extent(k, d) <= length] for k, length in zip(kernel, size, strict=True))
     dilation = [draw(st.sampled_from(choices)) for choices in fitting]
     stride = [draw(st.integers(1, 3)) for _ in size]
-    named = ["tf", "lower", *(["torch"] if stride == [1, 1] else [])]
-    sides = draw(st.booleans())
+    same = ["tf", "lower", *(["torch"] if stride == [1, 1] else [])]
+    explicit = draw(st.booleans())
     return {
         "filters": groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups))),
         "kernel_size": _size(*kernel),
         "stride": _size(*stride),
-        "padding": _sides(draw, (2, 2)) if sides else {"same": draw(st.sampled_from(named))},
+        "padding": _sides(draw, (2, 2)) if explicit else {"same": draw(st.sampled_from(same))},
         "dilation": _size(*dilation),
         "groups": groups,
         "bias": draw(st.booleans()),
@@ -51,12 +51,12 @@ def _conv_transpose2d(draw: Draw, x: TensorType) -> Attributes:
     kernel, stride, dilation = ([draw(st.integers(1, most)) for _ in "hw"] for most in (3, 2, 2))
     extra = [draw(st.integers(0, s - 1)) for s in stride]
     sizes = zip(x.features[1:], kernel, stride, dilation, strict=True)
-    left = [(length - 1) * s + extent(k, d) for length, k, s, d in sizes]
+    uncropped = [(length - 1) * s + extent(k, d) for length, k, s, d in sizes]
     return {
         "filters": groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups))),
         "kernel_size": _size(*kernel),
         "stride": _size(*stride),
-        "padding": _sides(draw, (min(2, (left[0] - 1) // 2), min(2, (left[1] - 1) // 2))),
+        "padding": _sides(draw, (min(2, (uncropped[0] - 1) // 2), min(2, (uncropped[1] - 1) // 2))),
         "output_padding": {"height": extra[0], "width": extra[1]},
         "dilation": _size(*dilation),
         "groups": groups,
@@ -67,11 +67,11 @@ def _conv_transpose2d(draw: Draw, x: TensorType) -> Attributes:
 def _pool(draw: Draw, x: TensorType) -> Attributes:
     kernel = [draw(st.integers(1, min(3, length))) for length in x.features[1:]]
     stride = {"stride": _size(*(draw(st.integers(1, 3)) for _ in kernel))} if draw(st.booleans()) else {}
-    sides = draw(st.booleans())
+    explicit = draw(st.booleans())
     return {
         "kernel_size": _size(*kernel),
         **stride,
-        "padding": _sides(draw, (kernel[0] - 1, kernel[1] - 1)) if sides else {"same": "tf"},
+        "padding": _sides(draw, (kernel[0] - 1, kernel[1] - 1)) if explicit else {"same": "tf"},
         "round": draw(st.sampled_from(["floor", "ceil"])),
     }
 
@@ -123,4 +123,4 @@ MAP_RULES: dict[type[Op], Rule] = {
     ops.LocalResponseNorm: Rule(MAP, _local_response_norm, 5),
     ops.Pad2d: Rule(MAP, _pad2d, 2),
 }
-"""How each of them is drawn."""
+"""The rules for ops on maps."""

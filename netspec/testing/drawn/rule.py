@@ -1,4 +1,4 @@
-"""What a rule is, by which an op is drawn for random specs, and what several rules share."""
+"""The `Rule` by which an op is drawn for random specs, and helpers that several rules share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ ANY = frozenset({2, 3, 4})
 
 @dataclass(frozen=True)
 class Rule:
-    """Which inputs an op takes, by rank with the batch counted; its attributes for one of them; how often it comes."""
+    """How an op is drawn.
+
+    Attributes:
+        ranks: the ranks of inputs that the op accepts, including the batch.
+        attributes: draws the attributes for an input of this type.
+        weight: the relative frequency of the op.
+    """
 
     ranks: frozenset[int]
     attributes: Callable[[Draw, TensorType], Attributes]
@@ -28,7 +34,7 @@ class Rule:
 
 
 def divisors(number: int) -> list[int]:
-    """Its divisors, rising.
+    """Return the divisors of a number in ascending order.
 
     >>> divisors(6)
     [1, 2, 3, 6]
@@ -37,5 +43,5 @@ def divisors(number: int) -> list[int]:
 
 
 def of(**choices: Sequence[Any]) -> Callable[[Draw, TensorType], Attributes]:
-    """Attributes that do not depend on the input."""
+    """Return a function that draws each attribute from its choices, independently of the input."""
     return lambda draw, x: {name: draw(st.sampled_from(values)) for name, values in choices.items()}

@@ -1,4 +1,4 @@
-"""How each op is drawn for random specs: which inputs it takes, its attributes for one of them, how often it comes."""
+"""The rules by which ops are drawn for random specs: the inputs that an op takes, its attributes, its frequency."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from netspec.testing.drawn.rule import ANY, Attributes, Draw, Rule, divisors, of
 from netspec.types import TensorType
 
 MERGES = frozenset({"add", "subtract", "multiply", "divide", "concat", "matmul", "scaled_dot_product_attention"})
-# Layers of several values of one shape, and of how many.
+# Ops with several inputs of the same shape, and their number.
 OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
-# Whatever comes in, what goes out is of the order of one.
+# Ops whose output is of the order of 1, whatever the input.
 BOUNDED = frozenset(
     {
         *("relu6", "tanh", "sigmoid", "hard_sigmoid", "softmax"),
@@ -69,7 +69,7 @@ def _layer_scale(draw: Draw, x: TensorType) -> Attributes:
 
 
 def _matmul(draw: Draw, x: TensorType) -> Attributes:
-    """Of two matrices of one shape one has to be transposed, or they are square."""
+    """Transpose exactly one of two matrices of the same shape; for square ones, none or both are allowed too."""
     rows, columns = x.features[-2:]
     square = [(False, False), (True, True)] if rows == columns else []
     a, b = draw(st.sampled_from([(False, True), (True, False), *square]))
@@ -86,18 +86,18 @@ def _roll(draw: Draw, x: TensorType) -> Attributes:
 
 
 def _factors(draw: Draw, number: int) -> list[int]:
-    """One or two numbers of this product."""
+    """Draw one or two factors of a number."""
     first = draw(st.sampled_from(divisors(number)))
     return draw(st.sampled_from([[number], [first, number // first]]))
 
 
 def _relative_position_bias(draw: Draw, x: TensorType) -> Attributes:
-    """The rows of a table are odd in number, and so are their divisors."""
+    """Draw a grid. Each axis has 2 · length - 1 rows in the table; the divisors of an odd number are odd."""
     return {"grid": [(length + 1) // 2 for length in _factors(draw, x.features[-2])]}
 
 
 def _region_mask(draw: Draw, x: TensorType) -> Attributes:
-    """Of one window that is the grid, or of as many as axis 1 says, along the first axis or the last."""
+    """Draw a single window, or as many windows as axis 1 has elements, along the first or last axis of the grid."""
     window, count = _factors(draw, x.features[-1]), 1
     windowed = x.rank == 4 and draw(st.booleans())
     if windowed:
@@ -105,12 +105,12 @@ def _region_mask(draw: Draw, x: TensorType) -> Attributes:
     grid = [*window]
     grid[draw(st.sampled_from([0, -1]))] *= count
     regions = [[cut, length - cut] if (cut := draw(st.integers(0, length - 1))) else [length] for length in grid]
-    stated = {"window_size": window} if windowed else {}
-    return {"regions": regions, **stated, "value": draw(st.sampled_from([-100.0, -1.5]))}
+    window_size = {"window_size": window} if windowed else {}
+    return {"regions": regions, **window_size, "value": draw(st.sampled_from([-100.0, -1.5]))}
 
 
 def _parameter(draw: Draw, x: TensorType) -> Attributes:
-    """Of the shape of a value, or one that broadcasts against it."""
+    """Draw a parameter of the shape of a value, or of one that broadcasts to it."""
     shape = draw(st.sampled_from([[*x.features], [1, *x.features[1:]]]))
     return {"shape": shape, "initialize": {"weight": {"normal": {"std": 0.5}}}}
 
@@ -133,8 +133,8 @@ def _slice(draw: Draw, x: TensorType) -> Attributes:
     axis = draw(st.integers(1, x.rank - 1))
     size = x.features[axis - 1]
     if draw(st.booleans()):
-        of = draw(st.sampled_from(divisors(size)))
-        return {"axis": axis, "part": draw(st.integers(0, of - 1)), "of": of}
+        parts = draw(st.sampled_from(divisors(size)))
+        return {"axis": axis, "part": draw(st.integers(0, parts - 1)), "of": parts}
     start = draw(st.integers(0, size - 1))
     stop = draw(st.sampled_from([{}, {"stop": draw(st.integers(start + 1, size))}]))
     return {
@@ -170,7 +170,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.MatMul: Rule(frozenset({3, 4}), _matmul, 2),
     ops.ScaledDotProductAttention: Rule(frozenset({3, 4}), of(causal=[False, True])),
     ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 2),
-    ops.RelativePositionBias: Rule(frozenset({3}), _relative_position_bias, 8),  # few values have odd rows
+    ops.RelativePositionBias: Rule(frozenset({3}), _relative_position_bias, 8),  # few values have an odd number of rows
     ops.RegionMask: Rule(frozenset({3, 4}), _region_mask, 3),
     ops.Relu: Rule(ANY, of()),
     ops.Relu6: Rule(ANY, of()),
@@ -187,7 +187,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Mish: Rule(ANY, of()),
     ops.Softmax: Rule(ANY, _axis),
     ops.Rescale: Rule(ANY, of(scale=[1.0, -1.0, 0.17], offset=[0.0, 1.0, -0.3])),
-    ops.Exp: Rule(ANY, of(), 4),  # few values are of the order of one
+    ops.Exp: Rule(ANY, of(), 4),  # few values are of the order of 1
     ops.Log: Rule(ANY, of()),
     ops.Sin: Rule(ANY, of(), 2),
     ops.Cos: Rule(ANY, of(), 2),
@@ -217,16 +217,16 @@ _RULES: dict[type[Op], Rule] = {
     ops.Identity: Rule(ANY, of()),
 }
 RULES = {op.kind: rule for op, rule in _RULES.items()}
-"""How each op is drawn, by kind: every op of the language has a rule."""
+"""The rule of each op, by kind. Every op of the language has one."""
 
 
 def needs_positive(kind: str, attributes: Attributes) -> bool:
-    """Whether the last value that an op reads has to be positive, for a number to come of it."""
+    """Whether the last input of an op has to be positive for a finite result."""
     return kind in ("divide", "log") or (kind == "power" and attributes["exponent"] not in (2.0, 3.0))
 
 
 def allows(kind: str, x: TensorType) -> bool:
-    """Whether an op takes a value of a rank that it takes: a norm of one number alone is refused."""
+    """Whether an op accepts an input, given that its rank fits. For example, a norm of a single number is refused."""
     match kind:
         case "group_norm":
             return x.size > 1

@@ -1,7 +1,7 @@
 """Hypothesis strategies that draw small networks as spec documents, over every op, valid by construction.
 
-Shapes are inferred while a network is drawn, so that each layer is one that its inputs allow. What is drawn comes
-with the graph that it must elaborate to, built without the front end.
+Shapes are inferred while a network is drawn, so that each layer fits its inputs. A document is returned with the graph
+that it must elaborate to, which is built without the front end.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from netspec.types import TensorType
 Value = Input | Node
 
 MOST_POSITIONS = 12
-MOST_ELEMENTS = 600  # a value; what would be larger is made an identity
-HIGHEST_DEGREE = 3  # of products of inputs: beyond it float32 could overflow at the scale of pixels
-# Layers may be called what frameworks and emitted source call their own things.
+MOST_ELEMENTS = 600  # in a value; a layer whose output would be larger is replaced by an identity
+HIGHEST_DEGREE = 3  # of a value as a polynomial in the inputs: beyond it, float32 could overflow for pixel values
+# Names that clash with those of frameworks or of the emitted source.
 NAMES = ("x", "self_", "torch", "nn", "F", "keras", "layers", "ops", "forward", "super", "weight", "print", "Tensor")
 
 
@@ -40,15 +40,15 @@ class DrawnSpec:
 
     @property
     def text(self) -> str:
-        """The document as YAML, each layer on a line."""
+        """The document as YAML, with one layer per line."""
         return "".join(_entry(key, value) for key, value in self.document.items())
 
 
 def _entry(key: str, value: Any, indent: str = "") -> str:
-    """A key of a spec or of a block, and what it holds: the names of layers, blocks and inputs begin lines."""
+    """Format a key of a spec or block. Each layer, block and input starts a new line."""
     if key == "blocks":
-        named = ((name, "".join(_entry(k, v, "    ") for k, v in own.items())) for name, own in value.items())
-        return f"{key}:\n" + "".join(f"  {name}:\n{text}" for name, text in named)
+        blocks = ((name, "".join(_entry(k, v, "    ") for k, v in block.items())) for name, block in value.items())
+        return f"{key}:\n" + "".join(f"  {name}:\n{text}" for name, text in blocks)
     if key in {"layers", "defaults"} or (key == "inputs" and isinstance(value, dict)):
         return f"{indent}{key}:\n" + "".join(f"{indent}  {_flow({k: v})[1:-1]}\n" for k, v in value.items())
     return f"{indent}{_flow({key: value})[1:-1]}\n"
@@ -60,12 +60,12 @@ def _flow(value: Any) -> str:
 
 @st.composite
 def specs(draw: Draw, most_layers: int = 10) -> DrawnSpec:
-    """A spec of one or two inputs and up to `most_layers` layers, with branches, blocks, defaults and parameters."""
+    """Draw a spec of up to two inputs and `most_layers` layers, with branches, blocks, defaults and parameters."""
     inputs = draw(_inputs())
     drawn = _Drawing(draw, inputs)
     drawn.add_layer()
     for _ in range(most_layers - 1):
-        if not draw(st.integers(0, 15)):  # asked before each layer: the shrinker takes one out with its question
+        if not draw(st.integers(0, 15)):  # drawn before each layer, so that the shrinker can remove both together
             break
         drawn.add_layer()
     graph = drawn.graph()
@@ -74,28 +74,28 @@ def specs(draw: Draw, most_layers: int = 10) -> DrawnSpec:
         parts, graph = draw(with_blocks(drawn.layers, graph))
     elif graph.outputs != (graph.nodes[-1].name,) or draw(st.booleans()):
         parts["outputs"] = list(graph.outputs)
-    parts["layers"] = _seeing_shapes(draw, parts["layers"], graph)
-    stated = {value.name: {"shape": list(value.type.features)} for value in inputs}
+    parts["layers"] = _with_shape_expressions(draw, parts["layers"], graph)
+    shapes = {value.name: {"shape": list(value.type.features)} for value in inputs}
     single = len(inputs) == 1 and inputs[0].name == "input"
-    document = {"name": graph.name, **({"input": stated["input"]} if single else {"inputs": stated}), **parts}
+    document = {"name": graph.name, **({"input": shapes["input"]} if single else {"inputs": shapes}), **parts}
     return DrawnSpec(draw(sugared(document)), graph)
 
 
-def _seeing_shapes(draw: Draw, layers: dict[str, Any], graph: Graph) -> dict[str, Any]:
-    """The layers, with some numbers of those that are no blocks said by the shape that arrives."""
-    found = {}
+def _with_shape_expressions(draw: Draw, layers: dict[str, Any], graph: Graph) -> dict[str, Any]:
+    """Replace the `filters` or `units` of some layers by expressions over the input's shape: `${channels + 2}`."""
+    rewritten = {}
     for name, layer in layers.items():
         node = graph.values.get(name)
         types = node.input_types if "op" in layer and isinstance(node, Node) else ()
         key = next((key for key in ("filters", "units") if isinstance(layer.get(key), int)), "")
         if key and types and not draw(st.integers(0, 2)):
-            seen, size = (
+            size_name, size = (
                 ("channels", types[0].features[0]) if types[0].rank == 4 else ("shape[-1]", types[0].features[-1])
             )
-            found[name] = {**layer, key: f"${{{seen} + {layer[key] - size}}}".replace("+ -", "- ")}
+            rewritten[name] = {**layer, key: f"${{{size_name} + {layer[key] - size}}}".replace("+ -", "- ")}
         else:
-            found[name] = layer
-    return found
+            rewritten[name] = layer
+    return rewritten
 
 
 def _inputs() -> st.SearchStrategy[tuple[Input, ...]]:
@@ -112,7 +112,7 @@ def _inputs() -> st.SearchStrategy[tuple[Input, ...]]:
 
 
 class _Drawing:
-    """A network while it is drawn: the values so far, and the layers as a spec says them."""
+    """A network that is being drawn: its values so far, and its layers as in a spec."""
 
     def __init__(self, draw: Draw, inputs: Sequence[Input]) -> None:
         self._draw = draw
@@ -122,7 +122,7 @@ class _Drawing:
         self.layers: dict[str, Any] = {}
 
     def add_layer(self) -> None:
-        """Append a layer that its inputs allow; it reads the one before, or any other value."""
+        """Append a layer that fits its inputs: the layer before it, or any other value."""
         draw = self._draw
         values = list(self._values.values())
         first = values[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(values))
@@ -137,20 +137,20 @@ class _Drawing:
         self._append(kind, attributes, reads)
 
     def _positive(self, value: Value) -> Value:
-        """The value made positive by two layers, of which nothing is near 0."""
-        size = self._append("abs", {}, [value])
-        return self._append("rescale", {"offset": 0.5}, [size])
+        """Append two layers that make a value positive and keep it away from 0."""
+        magnitude = self._append("abs", {}, [value])
+        return self._append("rescale", {"offset": 0.5}, [magnitude])
 
     def _partners(self, kind: str, first: Value) -> list[Value]:
-        """What else a merging layer reads, one value or two; the same one again where nothing else fits."""
+        """Draw the further inputs of a merge. The first input always fits, and may be drawn again."""
         if kind not in MERGES:
             return []
         fits = {"concat": _joins, **dict.fromkeys(OF_EQUALS, _equals)}.get(kind, _broadcasts)
-        found = [value for value in self._values.values() if fits(first.type, value.type)]
+        fitting = [value for value in self._values.values() if fits(first.type, value.type)]
         least, most = (OF_EQUALS[kind] - 1,) * 2 if kind in OF_EQUALS else (1, 1 if OPS[kind].inputs == (2, 2) else 2)
         if kind == "scaled_dot_product_attention" and first.type.features[-1] == first.type.features[-2]:
-            most += 1  # scores of this shape too, and so a bias
-        return self._draw(st.lists(st.sampled_from(found), min_size=least, max_size=most))
+            most += 1  # the attention scores have this shape too, so it may also have a bias
+        return self._draw(st.lists(st.sampled_from(fitting), min_size=least, max_size=most))
 
     def _small_enough(self, kind: str, attributes: Attributes, reads: Sequence[Value]) -> bool:
         types = [value.type for value in reads]
@@ -160,13 +160,14 @@ class _Drawing:
         return make_node("_", op, reads).type.size <= MOST_ELEMENTS and self._degree(op, reads) <= HIGHEST_DEGREE
 
     def _degree(self, op: Op, reads: Sequence[Value]) -> int:
+        """Return the degree of an op's output as a polynomial in the inputs; 0 if it is of the order of 1."""
         degrees = [self._degrees[value.name] for value in reads]
         if op.kind in BOUNDED:
             return 0
         match op:
-            case Exp():  # of what is of the order of one; as what comes of it is not, no other follows
+            case Exp():  # only of values of the order of 1; degree 1 prevents a second exponential
                 return 1 if not max(degrees) else HIGHEST_DEGREE + 1
-            case Sin() | Cos():  # of the same: rounding what is large makes another angle of it
+            case Sin() | Cos():  # likewise: the rounding error of a large value would be a different angle
                 return 0 if not max(degrees) else HIGHEST_DEGREE + 1
             case Power(exponent=exponent):
                 return max(0, math.ceil(exponent * degrees[0]))
@@ -184,28 +185,28 @@ class _Drawing:
         implied = not reads or (
             [value.name for value in reads] == [previous] and (bool(self.layers) or len(self._inputs) == 1)
         )
-        stated: Attributes = {} if implied else {"inputs": [value.name for value in reads]}
-        if len(reads) == 1 and stated and self._draw(st.booleans()):
-            stated = {"inputs": reads[0].name}
-        self.layers[name] = {"op": kind, **stated, **attributes}
+        inputs: Attributes = {} if implied else {"inputs": [value.name for value in reads]}
+        if len(reads) == 1 and inputs and self._draw(st.booleans()):
+            inputs = {"inputs": reads[0].name}
+        self.layers[name] = {"op": kind, **inputs, **attributes}
         node = make_node(name, OPS[kind].model_validate(attributes), reads)
         self._degrees[name] = self._degree(node.op, reads)
         self._values[name] = node
         return node
 
     def graph(self) -> Graph:
-        """The graph; what nobody reads is an output, and sometimes a value that is read too."""
+        """Return the graph. Its outputs are all values without a reader, and sometimes one that has readers."""
         used = {name for value in self._values.values() if isinstance(value, Node) for name in value.inputs}
         for value in self._inputs:
             if value.name not in used:  # only layers can be outputs
                 self._append("silu", {}, [value])
         nodes = tuple(value for value in self._values.values() if isinstance(value, Node))
         read = {name for node in nodes for name in node.inputs}
-        shown = [name for name in self._values if name not in read]
+        outputs = [name for name in self._values if name not in read]
         if not self._draw(st.integers(0, 3)):
             inner = [node.name for node in nodes if node.name in read]
-            shown += [self._draw(st.sampled_from(inner))] if inner else []
-        return Graph("drawn", self._inputs, nodes, tuple(shown)).check()
+            outputs += [self._draw(st.sampled_from(inner))] if inner else []
+        return Graph("drawn", self._inputs, nodes, tuple(outputs)).check()
 
 
 def _broadcasts(a: TensorType, b: TensorType) -> bool:
@@ -221,7 +222,7 @@ def _joins(a: TensorType, b: TensorType) -> bool:
 
 
 def _merge_together(kind: str, types: Sequence[TensorType]) -> bool:
-    """Whether all of them fit one another; each fits the first."""
+    """Whether all inputs of a merge fit one another, given that each fits the first."""
     return kind == "concat" or kind in OF_EQUALS or all(_broadcasts(a, b) for a in types for b in types)
 
 

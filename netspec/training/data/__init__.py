@@ -1,1 +1,1 @@
-"""Data: where samples come from, how an image is read, and the batches that are the same in every backend."""
+"""Data: opening datasets, decoding images, and building batches that are identical in every backend."""

@@ -1,4 +1,4 @@
-"""Samples as arrays: `.npz` files, and what is small enough to be in memory anyway."""
+"""Datasets of arrays: `.npz` files, and small datasets in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import UNKNOWN, Dataset, Splits
-from netspec.training.data.findings import Findings, kept, numbered_classes, usable_labels
+from netspec.training.data.findings import Findings, keep_samples, numbered_classes, usable_labels
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.places import Place
 from netspec.training.data.roles import WORDS, assign_roles
@@ -22,43 +22,43 @@ SAMPLES: Final = ("image", "images", "x")
 LABELS: Final = ("label", "labels", "mask", "masks", "y")
 CLASSES: Final = ("classes", "class_names", "label_names")
 LAYOUTS: Final = "`images` and `labels` or `masks`, or `x_train`, `y_train`, `x_test` and `y_test`"
-# What zipfile and NumPy raise for bytes that are not what they should be.
+# Raised by zipfile and NumPy for damaged files.
 DAMAGED: Final = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 
 
 class ArrayDataset(Dataset):
-    """Samples of an array: uint8 images, (N, H, W) or (N, H, W, C); or features, as they are."""
+    """The rows of an array: uint8 images, (N, H, W) or (N, H, W, C); or features, which are fed unchanged."""
 
     def __init__(
-        self, origin: str, samples: NDArray[Any], labels: NDArray[np.int64], classes: tuple[str, ...], hashed: str
+        self, origin: str, samples: NDArray[Any], labels: NDArray[np.int64], classes: tuple[str, ...], fingerprint: str
     ) -> None:
-        self.origin, self.classes, self.labels, self.fingerprint = origin, classes, labels, hashed
+        self.origin, self.classes, self.labels, self.fingerprint = origin, classes, labels, fingerprint
         self.images = samples.dtype == np.uint8
         self._samples: NDArray[Any] | None = _with_channels(samples) if self.images else samples
 
     def read(self, index: int) -> NDArray[Any]:
-        """The sample, a view."""
+        """Return the sample, a view of the array."""
         sample: NDArray[Any] = self._array()[index]
         return sample
 
     def describe(self, index: int) -> str:
-        """The origin and the row, from 0."""
+        """Return the origin and the row, from 0."""
         return f"{self.origin}, row {index}"
 
     def _array(self) -> NDArray[Any]:
-        assert self._samples is not None  # noqa: S101 # a subclass that drops it loads it again
+        assert self._samples is not None  # noqa: S101 # only `NpzDataset` drops it, and it overrides this method
         return self._samples
 
 
 class NpzDataset(ArrayDataset):
-    """An array of an `.npz` file. Pickled without it: a worker process reads it again."""
+    """An array of an `.npz` file. Pickled without the array, which a worker process reads again."""
 
     def __init__(self, place: Place, name: str, *arguments: Any) -> None:
         super().__init__(str(place), *arguments)
         self._place, self._name = place, name
 
     def describe(self, index: int) -> str:
-        """The file, the array and the row, from 0."""
+        """Return the file, the name of the array and the row, from 0."""
         return f"{self.origin}: {self._name}, row {index}"
 
     def _array(self) -> NDArray[Any]:
@@ -72,7 +72,7 @@ class NpzDataset(ArrayDataset):
 
 
 class NpzMapDataset(NpzDataset):
-    """Samples of an `.npz` file with a class number for each pixel. Pickled without either array."""
+    """Samples and masks of an `.npz` file. Pickled without either array."""
 
     maps = True
 
@@ -82,9 +82,9 @@ class NpzMapDataset(NpzDataset):
         self._mask_name = mask_name
 
     def read_map(self, index: int) -> NDArray[np.uint8]:
-        """The mask, a view."""
+        """Return the mask, a view of the array."""
         if self._masks is None:
-            self._masks = _numbers(_Archive(self._place).array(self._mask_name))
+            self._masks = _without_channels(_Archive(self._place).array(self._mask_name))
         mask: NDArray[np.uint8] = self._masks[index]
         return mask
 
@@ -92,8 +92,8 @@ class NpzMapDataset(NpzDataset):
         return {**super().__getstate__(), "_masks": None}
 
 
-def _numbers(masks: NDArray[Any]) -> NDArray[np.uint8]:
-    """Class numbers of pixels. Shape: (N, H, W)."""
+def _without_channels(masks: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return masks as uint8. Shapes: (N, H, W) or (N, H, W, 1) → (N, H, W)."""
     return (masks[..., 0] if masks.ndim == 4 else masks).astype(np.uint8)
 
 
@@ -102,85 +102,86 @@ def _with_channels(images: NDArray[Any]) -> NDArray[Any]:
 
 
 def open_npz(place: Place, findings: Findings) -> Splits:
-    """The samples of an `.npz` file, which may hold two parts.
+    """Open an `.npz` file, which may have a training and a validation part.
 
     Raises:
-        NetspecError: it does not hold samples and labels, or not such as can be used.
+        NetspecError: samples or labels are missing, or are not of a usable type and shape.
     """
     try:
         archive = _Archive(place)
     except DAMAGED as error:
         findings.problems.append(f"{place}: cut short, or no .npz file: {error}")
         return Splits(ArrayDataset(str(place), np.empty((0, 0), np.float32), np.empty(0, np.int64), (), ""), None)
-    found = _named(place, archive.names)
-    if not found:
-        raise NetspecError(f"{place}: holds no samples; it has {_names(archive.names)}", f"expected {LAYOUTS}")
-    roles = assign_roles(str(place), found, findings)
+    parts_found = _group_by_part(place, archive.names)
+    if not parts_found:
+        raise NetspecError(f"{place}: holds no samples; it has {_quoted(archive.names)}", f"expected {LAYOUTS}")
+    roles = assign_roles(str(place), parts_found, findings)
     parts = {role: _open_part(archive, members, findings) for role, members in roles.items()}
     return Splits(parts["training"], parts.get("validation"))
 
 
-def _named(place: Place, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The arrays by the part and by what they are: `train_images` is {train: {samples: train_images}}.
+def _group_by_part(place: Place, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Group the names of arrays by part and purpose: `train_images` gives {train: {samples: train_images}}.
 
     Raises:
-        NetspecError: two for one purpose.
+        NetspecError: two arrays have the same part and purpose.
     """
-    found: dict[str, dict[str, str]] = {}
+    parts: dict[str, dict[str, str]] = {}
     for name in names:
         words = name.lower().split("_")
         part = next((word for word in words if word in WORDS), "")
         rest = [word for word in words if word != part]
         if len(rest) == 1 and rest[0] in {*SAMPLES, *LABELS}:
             purpose = "samples" if rest[0] in SAMPLES else "labels"
-            other = found.setdefault(part, {}).setdefault(purpose, name)
+            other = parts.setdefault(part, {}).setdefault(purpose, name)
             if other != name:
-                raise NetspecError(f"{place}: holds {purpose} twice: {_names([other, name])}", f"expected {LAYOUTS}")
-    return found
+                raise NetspecError(f"{place}: holds {purpose} twice: {_quoted([other, name])}", f"expected {LAYOUTS}")
+    return parts
 
 
-def _names(names: Iterable[str]) -> str:
+def _quoted(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names) or "nothing"
 
 
 def _open_part(archive: _Archive, members: Mapping[str, str], findings: Findings) -> Dataset:
     if len(members) < 2:
-        has, lacks = ("samples", "labels") if "samples" in members else ("labels", "samples")
+        present, missing = ("samples", "labels") if "samples" in members else ("labels", "samples")
         raise NetspecError(
-            f"{archive.place}: {lacks} are missing beside `{members[has]}`; it has {_names(archive.names)}",
+            f"{archive.place}: {missing} are missing beside `{members[present]}`; it has {_quoted(archive.names)}",
             f"expected {LAYOUTS}",
         )
     origin = f"{archive.place}: `{members['samples']}`"
     samples = _checked_samples(origin, archive.array(members["samples"]))
     labels = archive.array(members["labels"])
-    of_pixels = labels.ndim in {3, 4} and np.issubdtype(labels.dtype, np.integer)
-    labels = labels if of_pixels else _checked_labels(f"{archive.place}: `{members['labels']}`", labels)
+    masks = labels.ndim in {3, 4} and np.issubdtype(labels.dtype, np.integer)
+    labels = labels if masks else _checked_labels(f"{archive.place}: `{members['labels']}`", labels)
     if len(samples) != len(labels):
         raise NetspecError(
             f"{origin} has {len(samples):,} samples, and `{members['labels']}` {len(labels):,} labels",
             "they belong together row by row",
         )
     names = archive.classes()
-    hashed = fingerprint(*map(archive.hashed, sorted(members.values())), *names)
+    content = fingerprint(*map(archive.checksum, sorted(members.values())), *names)
     good: NDArray[np.intp]
-    where = f"{archive.place}: {members['labels']}, row "
-    if of_pixels:
-        good = _usable_masks(samples, labels, where, findings)
+    row_prefix = f"{archive.place}: {members['labels']}, row "
+    if masks:
+        good = _usable_masks(samples, labels, row_prefix, findings)
     else:
-        good = usable_labels(labels, len(names) or None, lambda row: f"{where}{row}", findings)
+        good = usable_labels(labels, len(names) or None, lambda row: f"{row_prefix}{row}", findings)
     if samples.dtype != np.uint8:
         good = _finite(samples, good, origin, findings)
-    if of_pixels:
-        given = (samples, np.full(len(samples), -1, np.int64), names, hashed)
-        masked = NpzMapDataset(_numbers(labels), members["labels"], archive.place, members["samples"], *given)
-        return kept(masked, good)
+    if masks:
+        arguments = (samples, np.full(len(samples), -1, np.int64), names, content)
+        mask_array = _without_channels(labels)
+        masked = NpzMapDataset(mask_array, members["labels"], archive.place, members["samples"], *arguments)
+        return keep_samples(masked, good)
     numbers = labels.astype(np.int64)
     classes = names or numbered_classes(numbers[good])
-    return kept(NpzDataset(archive.place, members["samples"], samples, numbers, classes, hashed), good)
+    return keep_samples(NpzDataset(archive.place, members["samples"], samples, numbers, classes, content), good)
 
 
 def _checked_samples(origin: str, samples: NDArray[Any]) -> NDArray[Any]:
-    """Images or features; an error says why it is neither."""
+    """Return the samples if they are images or features; otherwise raise a NetspecError that says why not."""
     if 0 in samples.shape[1:]:
         raise NetspecError(f"{origin}: the samples are empty, {samples.shape}")
     if np.issubdtype(samples.dtype, np.floating):
@@ -200,11 +201,13 @@ def _checked_samples(origin: str, samples: NDArray[Any]) -> NDArray[Any]:
 
 
 def _checked_labels(origin: str, labels: NDArray[Any]) -> NDArray[Any]:
-    """Class numbers, (N,), still of any integer type."""
-    if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras has CIFAR-10's
+    """Return labels as integers of shape (N,); otherwise raise a NetspecError that says why they are not."""
+    if labels.ndim == 2 and labels.shape[1] == 1:  # as in Keras' CIFAR-10
         labels = labels[:, 0]
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         hint = "of one-hot rows, take .argmax(axis=1)" if labels.ndim == 2 else ""
+        if labels.ndim in {3, 4}:
+            hint = "a mask has a class number for each pixel: .astype('uint8')"
         if labels.dtype.kind in "US":
             hint = "names, labels = np.unique(labels, return_inverse=True) numbers them"
         raise NetspecError(
@@ -213,52 +216,54 @@ def _checked_labels(origin: str, labels: NDArray[Any]) -> NDArray[Any]:
     return labels
 
 
-def _usable_masks(samples: NDArray[Any], masks: NDArray[Any], where: str, findings: Findings) -> NDArray[np.intp]:
-    """The rows whose masks hold class numbers; the others are problems.
+def _usable_masks(samples: NDArray[Any], masks: NDArray[Any], row_prefix: str, findings: Findings) -> NDArray[np.intp]:
+    """Return the rows whose masks have only class numbers; report the others as problems.
 
     Raises:
-        NetspecError: the masks are not of the samples' height and width.
+        NetspecError: the masks and the samples differ in height or width.
     """
     size = samples.shape[1:3] if samples.dtype == np.uint8 else samples.shape[2:]
     if masks.shape[1:] not in {size, (*size, 1)}:
         raise NetspecError(
-            f"{where}0: expected masks of {size}, as the samples are, received {masks.shape[1:]}",
+            f"{row_prefix}0: expected masks of {size}, as the samples are, received {masks.shape[1:]}",
             "a mask has a class number for each pixel of its image: (N, H, W)",
         )
-    pixels = tuple(range(1, masks.ndim))
-    least, most = masks.min(axis=pixels), masks.max(axis=pixels)
-    wrong = (least < 0) | (most > UNKNOWN)
-    for row in np.flatnonzero(wrong):
-        received = most[row] if most[row] > UNKNOWN else least[row]
-        findings.problems.append(f"{where}{row}: expected class numbers from 0 to {UNKNOWN - 1}, received {received}")
-    return np.flatnonzero(~wrong)
+    pixel_axes = tuple(range(1, masks.ndim))
+    least, greatest = masks.min(axis=pixel_axes), masks.max(axis=pixel_axes)
+    invalid = (least < 0) | (greatest > UNKNOWN)
+    for row in np.flatnonzero(invalid):
+        number = greatest[row] if greatest[row] > UNKNOWN else least[row]
+        findings.problems.append(
+            f"{row_prefix}{row}: expected class numbers from 0 to {UNKNOWN - 1}, received {number}"
+        )
+    return np.flatnonzero(~invalid)
 
 
 def _finite(samples: NDArray[Any], rows: NDArray[np.intp], origin: str, findings: Findings) -> NDArray[np.intp]:
-    """The rows without NaN and infinity."""
+    """Return those of the rows that have no NaN or infinity; report all other samples as problems."""
     finite: NDArray[np.bool_] = np.isfinite(samples).all(axis=tuple(range(1, samples.ndim)))
     findings.problems.extend(f"{origin}, row {row}: holds NaN or infinite values" for row in np.flatnonzero(~finite))
     return np.intersect1d(rows, np.flatnonzero(finite))
 
 
 class _Archive:
-    """An `.npz` file: its arrays by name. Nothing in it is unpickled."""
+    """The arrays of an `.npz` file, by name. Nothing is unpickled."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self._file = place.local or io.BytesIO(place.read())
         with zipfile.ZipFile(self._file) as archive:
-            found = [entry for entry in archive.infolist() if entry.filename.endswith(".npy")]
-        entries = {entry.filename.removesuffix(".npy"): entry for entry in found}
-        self.names = tuple(entries)
-        self._hashed = {name: f"{name} {entry.file_size} {entry.CRC}" for name, entry in entries.items()}
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+        self._members = {member.filename.removesuffix(".npy"): member for member in members}
+        self.names = tuple(self._members)
 
-    def hashed(self, name: str) -> str:
-        """What says that an array changed: the archive's own checksum of it."""
-        return self._hashed[name]
+    def checksum(self, name: str) -> str:
+        """Return the name, the size and the CRC of an array, as stored in the archive."""
+        member = self._members[name]
+        return f"{name} {member.file_size} {member.CRC}"
 
     def array(self, name: str) -> NDArray[Any]:
-        """An array, read whole; its checksum is verified."""
+        """Read an array. Its CRC is verified."""
         try:
             with zipfile.ZipFile(self._file) as archive, archive.open(f"{name}.npy") as file:
                 array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
@@ -268,6 +273,12 @@ class _Archive:
         return array
 
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, where an array has them."""
+        """Return the class names, if the archive has an array of them."""
         name = next((name for name in CLASSES if name in self.names), None)
-        return () if name is None else tuple(self.array(name).ravel().astype(str).tolist())
+        if name is None:
+            return ()
+        names = self.array(name).ravel()
+        try:
+            return tuple((np.char.decode(names, "utf-8") if names.dtype.kind == "S" else names.astype(str)).tolist())
+        except UnicodeDecodeError as error:
+            raise NetspecError(f"{self.place}: `{name}`: expected names in UTF-8: {error}") from error

@@ -1,6 +1,7 @@
-"""What is done to a training image at random, and the views of an image that is scored.
+"""Random augmentation of training images, and the views of an image that is scored.
 
-What sample i undergoes in epoch e is a function of (seed, e, i): processes, backend and resumption do not matter.
+The augmentation of sample i in epoch e is a function of (seed, e, i). It does not depend on the number of processes,
+the backend, or whether the run was resumed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from netspec.preprocessing import Pixels, center, resize
 from netspec.recipe import Augmentation
 from netspec.training.data.augment import load_operations
 from netspec.training.data.augment.erasing import Erasures, draw_erasures
-from netspec.training.data.augment.parts import between, part_of
+from netspec.training.data.augment.parts import interpolate, part_size
 from netspec.training.data.augment.policy import Changes, draw_changes
 from netspec.training.data.augment.streams import stream_of_each
 from netspec.training.data.deformation import deform
@@ -23,19 +24,21 @@ from netspec.training.data.statistics import Components
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """What images undergo, a row for each.
+    """The random parameters of the augmentation of n images, one row per image.
 
     Attributes:
-        augmentation: what of.
-        zooms: numbers from 0 to 1 that decide how large a part of the image the crop is. Shape: (n, 2).
-        corners: where the crop begins, from 0 at the top or left to 1; None for the centre. Shape: (n, 2).
-        flips: whether it is mirrored. Shape: (n,).
-        shifts: added to every pixel, or None. Shape: (n, C). Units: pixel values.
-        changes: what a policy does to the pixels of what was cut and mirrored, or None.
-        erasures: what is then erased of it, or None.
-        bgr: whether pixels are blue, green and red, of which a policy has to know.
-        turns: quarters of a turn, or None. Shape: (n,).
-        displacements: of the points of a grid, rows and columns, or None. Shape: (n, grid, grid, 2). Units: pixels.
+        augmentation: the augmentation that the parameters were drawn for.
+        zooms: uniform numbers in [0, 1) that determine the size of the crop. Shape: (n, 2).
+        corners: uniform numbers in [0, 1) that determine the top and left of the crop; None for the centre. Shape:
+            (n, 2).
+        flips: whether the crop is mirrored. Shape: (n,).
+        shifts: color noise, added to every pixel; or None. Shape: (n, C). Units: pixel values.
+        turns: number of quarter turns; or None. Shape: (n,).
+        displacements: rows and columns by which the points of a grid are displaced; or None. Shape:
+            (n, grid, grid, 2). Units: pixels.
+        changes: operations of a policy, applied to the pixels of the crop; or None.
+        erasures: rectangles that are erased after that; or None.
+        bgr: whether the channels are blue, green, red, which the operations of a policy have to know.
     """
 
     augmentation: Augmentation
@@ -50,10 +53,16 @@ class Draws:
     bgr: bool = False
 
     def extent(self, row: int, image: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
-        """The rows and columns of an image that become the crop, both sizes given by height and width."""
+        """Return the height and width of the region of an image that is resized to the crop.
+
+        Args:
+            row: the row of the image.
+            image: height and width of the image.
+            crop: height and width of the crop.
+        """
         first, second = self.zooms[row].tolist()
         if bounds := self.augmentation.random_resized_crop:
-            return part_of(image, between(*bounds.area, first), bounds.aspect_ratio, second)
+            return part_size(image, interpolate(*bounds.area, first), bounds.aspect_ratio, second)
         if sides := self.augmentation.random_shorter_side:
             side = sides[0] + int(first * (sides[1] - sides[0] + 1))
             factor = max(side / min(image), crop[0] / image[0], crop[1] / image[1])
@@ -62,7 +71,12 @@ class Draws:
         return crop
 
     def corner(self, row: int, spare: tuple[int, int]) -> tuple[int, int]:
-        """The top and left of a crop, every legal one as likely; `spare` rows and columns are cut off in all."""
+        """Return the top and left of a region, every position equally likely.
+
+        Args:
+            row: the row of the image.
+            spare: how many rows and columns larger the image is than the region.
+        """
         if self.corners is None:
             return spare[0] // 2, spare[1] // 2
         down, right = self.corners[row].tolist()
@@ -78,19 +92,20 @@ def draw(
     *,
     bgr: bool = False,
 ) -> Draws:
-    """What images undergo in an epoch; that of each depends on no other.
+    """Draw the augmentation of images in an epoch; each image independently of the others.
 
-    All is drawn in one order, asked for or not: a flip that is added to a recipe leaves the crops as they were. A
-    policy and random erasing have streams of their own.
-    The color noise is the paper's: each component times its deviation times N(0, std), once an image.
+    All numbers are always drawn, in a fixed order, whether the recipe uses them or not: adding a flip to a recipe does
+    not change its crops. Shapes, policies and random erasing have random streams of their own.
+    The color noise is that of the paper: for each image, a sum of the principal components, each scaled by its
+    standard deviation and a factor drawn from N(0, std).
 
     Args:
-        seed: of the recipe.
+        seed: the seed of the recipe.
         epoch: from 0.
-        indices: of the samples in their dataset.
-        augmentation: what is drawn.
-        components: of the training set, for the color noise.
-        bgr: whether images are blue, green and red.
+        indices: the indices of the samples in their dataset.
+        augmentation: the augmentation of the recipe.
+        components: the principal components of the training set, for color noise.
+        bgr: whether the channels are blue, green, red.
 
     Source: Krizhevsky et al. 2012, section 4.1.
     """
@@ -102,21 +117,21 @@ def draw(
     noise, shifts = augmentation.color_noise, None
     if noise and components:
         alpha = noise.std * normal[:, : len(components.values)]
-        # Not a matrix product: BLAS rounds a row by how many there are.
+        # Not a matrix product: in BLAS, the rounding of a row depends on the number of rows.
         shifts = (alpha[:, None, :] * components.deviations).sum(axis=2).astype(np.float32)
     flips = (uniform[:, 2] < 0.5) & augmentation.horizontal_flip
-    placed = augmentation.random_crop or augmentation.random_resized_crop
-    corners = uniform[:, :2] if placed else None
-    turns, displacements = _shapes(seed, epoch, indices, augmentation)
+    random_position = augmentation.random_crop or augmentation.random_resized_crop
+    corners = uniform[:, :2] if random_position else None
+    turns, displacements = _draw_shapes(seed, epoch, indices, augmentation)
     changes = draw_changes(seed, epoch, indices, augmentation)
     erasures = draw_erasures(seed, epoch, indices, augmentation)
     return Draws(augmentation, zooms, corners, flips, shifts, turns, displacements, changes, erasures, bgr)
 
 
-def _shapes(
+def _draw_shapes(
     seed: int, epoch: int, indices: NDArray[np.int64], augmentation: Augmentation
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.float64] | None]:
-    """Turns and displacements, from a stream of their own: what the others are does not depend on them."""
+    """Draw quarter turns and displacements, from a separate stream: the other draws do not depend on them."""
     deformation = augmentation.elastic_deformation
     if not (deformation or augmentation.quarter_turns):
         return None, None
@@ -129,11 +144,11 @@ def _shapes(
 
 
 def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool = False) -> None:
-    """Apply a row of draws to an image, except for the shift of its colors, in an array of the crop's size.
+    """Write the augmented crop of an image into `target`, except for color noise, which is added in float later.
 
-    Of a mask, the same crop by the `nearest` pixels, whose values stay what they are.
+    For a mask, pass `nearest`: it gets the same crop, resampled by nearest pixel so that class numbers are preserved.
     """
-    _cut_crop(target, image, row, draws, nearest=nearest)
+    _write_crop(target, image, row, draws, nearest=nearest)
     if nearest:
         return
     if draws.changes and (steps := draws.changes.steps(row)):
@@ -142,10 +157,10 @@ def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool 
         draws.erasures.erase(target, row)
 
 
-def _cut_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool) -> None:
+def _write_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool) -> None:
     height, width, channels = target.shape
-    if around := draws.augmentation.crop_padding:
-        image = np.pad(image, ((around, around), (around, around), (0, 0)))
+    if padding := draws.augmentation.crop_padding:
+        image = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
     rows, columns = draws.extent(row, (image.shape[0], image.shape[1]), (height, width))
     top, left = draws.corner(row, (image.shape[0] - rows, image.shape[1] - columns))
     crop = image[top : top + rows, left : left + columns]
@@ -160,14 +175,14 @@ def _cut_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest:
     if crop.strides[1] == channels and crop.strides[2] == 1:
         target[...] = crop
         return
-    for channel in range(channels):  # a fourth of the time that NumPy takes for short last axes in an odd order
+    for channel in range(channels):  # four times as fast as NumPy's copy of a short last axis with unusual strides
         target[..., channel] = crop[..., channel]
 
 
 def evaluation_views(image: Pixels, height: int, width: int, views: int) -> Pixels:
-    """The views of an image that is scored. Shapes: (H, W, C) → (views, height, width, C).
+    """Return the views of an image that is scored. Shapes: (H, W, C) → (views, height, width, C).
 
-    One is the centre; ten are the corners (from the top left by rows), the centre, and these five mirrored.
+    A single view is the centre crop. Ten views are the four corners (row by row), the centre, and these five mirrored.
 
     Source: Krizhevsky et al. 2012, section 4.1.
     """

@@ -1,4 +1,4 @@
-"""From a dataset to the batches of a run: a function of the recipe, the data and the number of the step."""
+"""Build the training batches: a pure function of the recipe, the dataset and the step number."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
 from netspec.training.data.masked_images import open_reader
 from netspec.training.data.mixing import draw_mixes, mix
-from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Memory, Reading
+from netspec.training.data.parallel import available_threads, prefetch
+from netspec.training.data.samples import Memory, ReadOptions
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
 
-# What moves pixels, or mixes them, and leaves the masks where they are; of what is padded a mask says nothing.
-OF_WHOLE_IMAGES = ("crop_padding", "rand_augment", "auto_augment", "mixup", "cutmix")
+# Augmentations without an equivalent for masks: they move or mix the pixels of the image alone, or pad it with pixels
+# that have no label.
+IMAGE_LABELS_ONLY = ("crop_padding", "rand_augment", "auto_augment", "mixup", "cutmix")
 
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """What one optimizer step is taken on.
+    """The data of one optimizer step.
 
     Attributes:
-        batches: this rank's share, a batch for each that is accumulated; one that has no sample for it is left out.
-        total: samples of the step over all batches and ranks; 0 when every one was bad and skipped.
-        bad: of this step's samples that were skipped, where each is and what is wrong with it.
+        batches: this rank's batches, one per accumulation; batches without samples for this rank are left out.
+        total: number of samples of the step over all batches and ranks; 0 if all were bad and skipped.
+        bad: a message for each skipped sample, with its location and what is wrong with it.
     """
 
     batches: tuple[Batch, ...]
@@ -45,21 +46,21 @@ class StepBatch:
 
 
 class Batches:
-    """The batches of a run, by optimizer step.
+    """The batches of a run, indexed by optimizer step.
 
-    An epoch goes through the dataset in an order of its own, drawn from the seed. A step takes the next
-    batch_size · accumulate samples of it, or what is left at its end where the recipe keeps the last batch. Of each
-    batch, rank r has the samples r, r + world, …; it reads those of others that they are mixed with too.
+    Each epoch shuffles the dataset anew, by the seed. A step takes the next batch_size · accumulate samples, or the
+    remainder at the end of the epoch if the recipe keeps the last batch. Rank r gets the samples r, r + world, … of
+    each batch; it also reads the samples of other ranks that these are mixed with (Mixup, CutMix).
 
     Args:
-        dataset: what is trained on.
-        input_shape: of the network, without the batch: (C, H, W) for images.
-        preprocessing: of the network; None takes the values of images as they are.
-        recipe: its seed, batch size, last batch and augmentation are read.
-        components: of the training set's colors, where the recipe has color noise.
-        rank, world: this process among those that train together.
-        on_bad_sample: whether a bad sample ends the run or is left out.
-        rule: how masks become labels, where the dataset has them.
+        dataset: the training set.
+        input_shape: the shape of the network's input without the batch: (C, H, W) for images.
+        preprocessing: that of the network; None leaves pixel values unchanged.
+        recipe: provides the seed, the batch size, the treatment of the last batch and the augmentation.
+        components: principal components of the training set's colors, required for color noise.
+        rank, world: the number of this process, and how many processes train together.
+        on_bad_sample: whether a bad sample ends the run or is skipped.
+        rule: how masks are converted to labels, if the dataset has masks.
 
     Raises:
         NetspecError: dataset, network and recipe do not fit together.
@@ -80,12 +81,14 @@ class Batches:
     ) -> None:
         if on_bad_sample == "skip" and world > 1:
             raise NetspecError(
-                f"bad samples cannot be skipped by {world} processes: each would have to know of the others' before a"
-                " step, since all divide by the number of its samples",
+                f"bad samples cannot be skipped by {world} processes: all divide by the number of samples of a step, so"
+                " each would have to know the bad samples of the others before it",
                 "leave them out beforehand: `netspec data prepare SRC OUT --on-bad-sample skip`",
             )
-        how = Reading(input_shape, preprocessing, on_bad_sample, whole=recipe.augmentation.resizes, rule=rule)
-        self._reader = open_reader(dataset, how)
+        options = ReadOptions(
+            input_shape, preprocessing, on_bad_sample, full_size=recipe.augmentation.resizes, rule=rule
+        )
+        self._reader = open_reader(dataset, options)
         _require_augmentation(dataset, input_shape, recipe.augmentation, components, masks=rule is not None)
         self._dataset, self._recipe, self._components = dataset, recipe, components
         self._bgr = preprocessing is not None and preprocessing.channel_order == "bgr"
@@ -102,76 +105,76 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in which an epoch goes through the dataset."""
+        """Number of optimizer steps in an epoch."""
         whole, left = divmod(len(self._dataset), self._size)
         return whole + (left > 0 and self._recipe.last_batch == "keep")
 
     def smallest(self, steps: int) -> int:
-        """The samples of the smallest batch, over all ranks, of a run of so many optimizer steps."""
+        """Return the size of the smallest batch, over all ranks, in a run of this many optimizer steps."""
         size, left = self._recipe.batch_size, len(self._dataset) % self._recipe.batch_size
         last = self._recipe.last_batch == "keep" and steps >= self.steps_per_epoch
         return left if left and last else size
 
     def step(self, step: int, threads: int | None = None) -> StepBatch:
-        """The batches of an optimizer step, counted from 0: the same whenever it is asked for.
+        """Return the batches of an optimizer step, counted from 0. Repeated calls return the same batches.
 
         Raises:
-            BadDataError: it has a bad sample, and that is fatal.
+            BadDataError: a sample is bad and bad samples are fatal.
         """
         recipe = self._recipe
-        epoch, place = divmod(step, self.steps_per_epoch)
-        indices = order(recipe.seed, epoch, len(self._dataset))[place * self._size : (place + 1) * self._size]
+        epoch, number = divmod(step, self.steps_per_epoch)
+        indices = order(recipe.seed, epoch, len(self._dataset))[number * self._size : (number + 1) * self._size]
         rows = np.arange(len(indices))
         rows = rows[rows % recipe.batch_size % self._world == self._rank]
         mixes = draw_mixes(recipe.seed, epoch, indices, rows, recipe.augmentation, self._image)
         rows = rows if mixes is None else mixes.needed
-        own, threads = indices[rows], threads or available_threads()
-        draws = draw(recipe.seed, epoch, own, recipe.augmentation, self._components, bgr=self._bgr)
-        samples = self._reader.read(own, threads, partial(cut, draws=draws))
-        whole = Batch(
+        indices_read, threads = indices[rows], threads or available_threads()
+        draws = draw(recipe.seed, epoch, indices_read, recipe.augmentation, self._components, bgr=self._bgr)
+        samples = self._reader.read(indices_read, threads, partial(cut, draws=draws))
+        step_samples = Batch(
             samples.inputs,
-            self._dataset.labels[own[samples.good]] if samples.labels is None else samples.labels,
+            self._dataset.labels[indices_read[samples.good]] if samples.labels is None else samples.labels,
             rows[samples.good],
             None if draws.shifts is None else draws.shifts[samples.good],
             weights=samples.weights,
         )
         if mixes is not None:
-            whole = mix(whole, mixes, threads, self._memory)
-        return StepBatch(self._divide(whole), len(indices) - len(samples.bad), samples.bad)
+            step_samples = mix(step_samples, mixes, threads, self._memory)
+        return StepBatch(self._split(step_samples), len(indices) - len(samples.bad), samples.bad)
 
-    def _divide(self, whole: Batch) -> tuple[Batch, ...]:
-        """The batches that a step's samples go through the network in; rows close up over samples that were skipped."""
+    def _split(self, samples: Batch) -> tuple[Batch, ...]:
+        """Split the samples of a step into its batches. Rows are renumbered without gaps for skipped samples."""
         size = self._recipe.batch_size
-        numbers = np.arange(len(whole.rows)) if self._world == 1 else whole.rows
+        rows = np.arange(len(samples.rows)) if self._world == 1 else samples.rows
         batches = []
         for number in range(self._recipe.accumulate):
-            start, stop = np.searchsorted(whole.rows, (number * size, (number + 1) * size))
+            start, stop = np.searchsorted(samples.rows, (number * size, (number + 1) * size))
             if start < stop:
-                batches.append(replace(whole.part(slice(start, stop)), rows=numbers[start:stop]))
+                batches.append(replace(samples.part(slice(start, stop)), rows=rows[start:stop]))
         return tuple(batches)
 
     def stream(self, start: int, stop: int, *, threads: int | None = None, workers: int = 0) -> Generator[StepBatch]:
-        """The batches of the steps from `start` to before `stop`, read ahead. To be closed.
+        """Yield the batches of the steps from `start` up to `stop`, read ahead. The generator must be closed.
 
         Args:
             start: the first optimizer step, from 0.
-            stop: the one after the last.
-            threads: that read samples, in each process.
-            workers: processes that read; 0 for this one alone.
+            stop: the step after the last.
+            threads: threads that read samples, in each process.
+            workers: number of reader processes; 0 reads in this process.
 
         Raises:
-            BadDataError: a step has a bad sample, and that is fatal.
-            NetspecError: grain is not installed, or a process that reads died.
+            BadDataError: a sample is bad and bad samples are fatal.
+            NetspecError: grain is not installed, or a reader process died.
         """
-        return ahead(partial(self.step, threads=threads), start, stop, workers)
+        return prefetch(partial(self.step, threads=threads), start, stop, workers)
 
 
-@lru_cache(maxsize=2)  # two epochs are in the making where one ends
+@lru_cache(maxsize=2)  # at the end of an epoch, steps of two epochs are read at the same time
 def order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
-    """The order in which an epoch goes through a dataset. Shape: (samples,)."""
-    found = stream(seed, "shuffle", str(epoch)).permutation(samples)
-    found.flags.writeable = False
-    return found
+    """Return the order of the samples in an epoch, as indices into the dataset. Shape: (samples,)."""
+    permutation = stream(seed, "shuffle", str(epoch)).permutation(samples)
+    permutation.flags.writeable = False
+    return permutation
 
 
 def _require_augmentation(
@@ -182,18 +185,18 @@ def _require_augmentation(
     *,
     masks: bool,
 ) -> None:
-    """Raise a NetspecError for what cannot be done to the samples, or not for this input."""
+    """Raise a NetspecError if an augmentation does not apply to these samples or to this input shape."""
     if augmentation.of_images and not dataset.images:
         raise NetspecError(
             f"{', '.join(augmentation.of_images)}: only for images, and the samples of {dataset.origin} are features"
         )
-    alone = [name for name in augmentation.asked if name in OF_WHOLE_IMAGES]
-    if masks and alone:
+    misused = [name for name in augmentation.asked if name in IMAGE_LABELS_ONLY]
+    if masks and misused:
         raise NetspecError(
-            f"{', '.join(alone)}: only for images with one label each, and the samples of {dataset.origin} have masks"
+            f"{', '.join(misused)}: only for images with one label each, and the samples of {dataset.origin} have masks"
         )
     if augmentation.policy:
-        load_operations()
+        load_operations()  # fails here, not at the first step, if Pillow is missing
     if dataset.images:
         for misfit in augmentation.misfits(*shape[1:]):
             raise NetspecError(f"{misfit.name}: {misfit.message}", misfit.hint)

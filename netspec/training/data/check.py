@@ -1,4 +1,4 @@
-"""Every sample of a set decoded, to say which cannot be, and what the others are like."""
+"""Decode every sample of a dataset, to report the bad ones and a summary of the others (`netspec data check`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset
-from netspec.training.data.division import absent_classes, some
+from netspec.training.data.division import abbreviate, absent_classes
 from netspec.training.data.findings import Findings, numbered_classes
 from netspec.training.data.images import decoded
 from netspec.training.data.mask_folders import read_mask
@@ -19,23 +19,24 @@ from netspec.training.data.shards import ShardDataset
 from netspec.training.data.sources import open_parts
 
 Progress = Callable[[str], None]
-REPORTED = 500  # samples between two words of progress
+REPORTED = 500  # samples between two progress messages
 
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """A part of a set.
+    """A summary of a part of a dataset.
 
     Attributes:
-        role: what it is for.
-        images: whether it holds images; features otherwise.
-        classes: names by number.
-        counts: good samples of each class; of masks, those in which it occurs. Shape: (classes,).
-        bad: samples that could not be decoded, or their masks not.
-        smallest, largest: (H, W) of the images with the fewest and the most pixels; None where there are none.
-        features: the shape of a sample, where it holds no images.
-        samples: good ones.
-        maps: whether it holds masks.
+        role: training or validation.
+        images: whether the samples are images instead of features.
+        classes: class names, indexed by class number.
+        counts: number of good samples of each class; with masks, of samples in which the class occurs. Shape:
+            (classes,).
+        bad: number of samples that could not be decoded, or whose masks could not.
+        smallest, largest: (H, W) of the images with the fewest and the most pixels; None if there are no images.
+        features: the shape of a sample, if the samples are features.
+        samples: number of good samples.
+        maps: whether the samples have masks.
     """
 
     role: Role
@@ -52,7 +53,7 @@ class PartReport:
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What `check_data` found: its parts, all problems with their places, and notes."""
+    """The result of `check_data`: a report for each part, all problems, and notes."""
 
     parts: tuple[PartReport, ...]
     problems: tuple[str, ...]
@@ -60,15 +61,15 @@ class DataReport:
 
 
 def check_data(url: str, *, workers: int | None = None, progress: Progress = lambda _: None) -> DataReport:
-    """Open a set and decode all of it.
+    """Open a dataset and decode every sample.
 
     Args:
-        url: a path, a URL that fsspec knows, or `digits`.
-        workers: threads; None for one a core.
-        progress: called with what is being done.
+        url: a path, a URL that fsspec supports, or `digits`.
+        workers: number of threads; None for one per core.
+        progress: called with progress messages.
 
     Raises:
-        NetspecError: there is nothing that can be read.
+        NetspecError: nothing is there, or it cannot be read.
     """
     findings = Findings()
     splits = open_parts(url, findings)
@@ -78,7 +79,7 @@ def check_data(url: str, *, workers: int | None = None, progress: Progress = lam
         for role, part in parts
         if part is not None
     ]
-    if not findings.problems:  # those that it has are reported
+    if not findings.problems:  # otherwise the problems explain why a part is empty
         empty = [part.origin for _, part in parts if part is not None and not len(part)]
         findings.problems.extend(f"{origin}: holds no samples" for origin in empty)
     notes = (*findings.notes, *splits.notes, *absent_classes(splits.training))
@@ -91,21 +92,22 @@ def _check_part(role: Role, part: Dataset, threads: int, findings: Findings, pro
         findings.problems.extend(part.damage())
     good = np.ones(len(part), np.bool_)
     shapes: set[tuple[int, ...]] = set()
-    occurring = np.zeros(UNKNOWN, np.int64)  # samples in whose masks a class is
-    for index, found in enumerate(in_threads(lambda index: _looked_at(part, index), range(len(part)), threads)):
-        if isinstance(found, BadSampleError):
-            findings.problems.append(found.message)
+    occurrences = np.zeros(UNKNOWN, np.int64)  # of each class, the number of masks that contain it
+    for index, result in enumerate(in_threads(lambda index: _inspect(part, index), range(len(part)), threads)):
+        if isinstance(result, BadSampleError):
+            findings.problems.append(result.message)
             good[index] = False
         else:
-            shapes.add(found[0])
-            occurring[found[1]] += 1
+            shape, classes_present = result
+            shapes.add(shape)
+            occurrences[classes_present] += 1
         if index % REPORTED == 0:
             progress(f"{role}: {index:,} of {len(part):,}")
     ordered = sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape)) if part.images else []
     if part.maps:
-        classes = part.classes or numbered_classes(np.flatnonzero(occurring))
-        findings.notes.extend(_notes(part, classes, occurring))
-        counts = occurring[: len(classes)]
+        classes = part.classes or numbered_classes(np.flatnonzero(occurrences))
+        findings.notes.extend(_mask_notes(part, classes, occurrences))
+        counts = occurrences[: len(classes)]
     else:
         classes, counts = part.classes, np.bincount(part.labels[good], minlength=len(part.classes))
     return PartReport(
@@ -122,18 +124,18 @@ def _check_part(role: Role, part: Dataset, threads: int, findings: Findings, pro
     )
 
 
-def _notes(part: Dataset, classes: tuple[str, ...], occurring: NDArray[np.int64]) -> list[str]:
-    """What the masks of a part lack."""
-    present = np.flatnonzero(occurring)
+def _mask_notes(part: Dataset, classes: tuple[str, ...], occurrences: NDArray[np.int64]) -> list[str]:
+    """Return notes on classes that are missing in the masks of a part."""
+    present = np.flatnonzero(occurrences)
     if len(present) == 1:
         hint = f"one of 0 and {UNKNOWN} is to be of 0 and 1, for {UNKNOWN} says that nothing is known"
         return [f"{part.origin}: every labelled pixel of its masks is of class {present[0]}: {hint}"]
-    absent = [name for name, count in zip(classes, occurring, strict=False) if not count]
-    return [f"{part.origin}: no pixel of {some(absent)}"] if absent else []
+    absent = [name for name, count in zip(classes, occurrences, strict=False) if not count]
+    return [f"{part.origin}: no pixel of {abbreviate(absent)}"] if absent else []
 
 
-def _looked_at(part: Dataset, index: int) -> tuple[tuple[int, ...], NDArray[np.int64]] | BadSampleError:
-    """The shape of a sample, and the classes that are in its mask."""
+def _inspect(part: Dataset, index: int) -> tuple[tuple[int, ...], NDArray[np.int64]] | BadSampleError:
+    """Return the shape of a sample and the class numbers in its mask, or the error if the sample is bad."""
     try:
         shape = decoded(part, index).shape if part.images else np.shape(part.read(index))
         if not part.maps:

@@ -1,4 +1,4 @@
-"""What every source of samples gives: labels at once, and a sample when it is asked for."""
+"""The interface of every source of samples: all labels at once, each sample on request."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 
-UNKNOWN: Final = 255  # in a mask: nothing is known of this pixel, as PASCAL VOC has it
+UNKNOWN: Final = 255  # in a mask: the pixel has no label, as in PASCAL VOC
 
 
 class BadSampleError(NetspecError):
-    """A sample that cannot be used: its message names it (`describe`) and says why."""
+    """A sample that cannot be used. The message names the sample (see `Dataset.describe`) and says why."""
 
 
 class Dataset(ABC):
-    """Labelled samples, indexed from 0. Can be pickled to worker processes that grain starts.
+    """Labelled samples, indexed from 0. Picklable, so that grain can send it to worker processes.
 
     Attributes:
-        origin: where it was opened from, for messages.
-        classes: names by class number.
-        labels: the class number of each sample; -1 where `read_map` tells that of each pixel. Shape: (N,).
-        images: True for images; False for arrays of features that are fed as they are.
-        maps: whether the label of a sample is a map, read one by one.
-        pixels: how many of each class its maps hold, where they are counted already. Shape: (`UNKNOWN`,).
-        fingerprint: a hash that changes when the samples, their order or labels do; cheap to take.
+        origin: where the dataset was opened from, for messages.
+        classes: class names, indexed by class number.
+        labels: the class number of each sample, or -1 if `maps` is set. Shape: (N,).
+        images: True for images; False for arrays of features, which are fed to the network unchanged.
+        maps: whether each sample has a mask with a class number per pixel (see `read_map`).
+        pixels: number of pixels of each class in all masks, or None if not counted yet. Shape: (`UNKNOWN`,).
+        fingerprint: a hash that changes with the samples, their order and their labels; cheap to compute.
     """
 
     origin: str
@@ -45,34 +45,34 @@ class Dataset(ABC):
 
     @abstractmethod
     def read(self, index: int) -> bytes | NDArray[Any]:
-        """A sample: an encoded image (JPEG, PNG, …), a decoded one (uint8, (H, W, C)), or features.
+        """Return a sample: an encoded image (JPEG, PNG, …), a decoded image (uint8, (H, W, C)), or features.
 
         Raises:
-            BadSampleError: it is not there or cannot be read.
+            BadSampleError: the sample is missing or cannot be read.
         """
 
     def read_map(self, index: int) -> NDArray[np.uint8]:
-        """The class number of each pixel of a sample, `UNKNOWN` where there is none. Shape: (H, W).
+        """Return the mask of a sample: the class number of each pixel, `UNKNOWN` if unlabelled. Shape: (H, W).
 
         Raises:
-            BadSampleError: it is not there or cannot be read.
-            NotImplementedError: the set has one label a sample.
+            BadSampleError: the mask is missing or cannot be read.
+            NotImplementedError: the dataset has one label per sample.
         """
-        raise NotImplementedError(f"{self.origin} has one label a sample")
+        raise NotImplementedError(f"{self.origin} has one label per sample")
 
     @abstractmethod
     def describe(self, index: int) -> str:
-        """Where a sample is, for messages: `data/cat/17.jpg`, or `train.parquet, row 17`."""
+        """Return where a sample is stored, for messages: `data/cat/17.jpg`, or `train.parquet, row 17`."""
 
 
-def evenly(dataset: Dataset, most: int) -> NDArray[np.int64]:
-    """Indices of all samples, or of at most so many, spread evenly over a set. Shape: (n,)."""
+def spread_indices(dataset: Dataset, most: int) -> NDArray[np.int64]:
+    """Return the indices of at most `most` samples, spread evenly over the dataset. Shape: (n,)."""
     total = min(len(dataset), most)
     return np.arange(total) * len(dataset) // max(1, total)
 
 
 class Subset(Dataset):
-    """Some samples of a dataset, in the given order."""
+    """A selection of the samples of another dataset, in the given order."""
 
     def __init__(self, whole: Dataset, indices: NDArray[np.int64], fingerprint: str) -> None:
         self._whole, self._indices = whole, indices
@@ -81,25 +81,25 @@ class Subset(Dataset):
         self.fingerprint = f"{whole.fingerprint}-{fingerprint}"
 
     def read(self, index: int) -> bytes | NDArray[Any]:
-        """The sample of the whole."""
+        """Return the sample from the underlying dataset."""
         return self._whole.read(int(self._indices[index]))
 
     def read_map(self, index: int) -> NDArray[np.uint8]:
-        """The map of the whole."""
+        """Return the mask from the underlying dataset."""
         return self._whole.read_map(int(self._indices[index]))
 
     def describe(self, index: int) -> str:
-        """Where it is in the whole."""
+        """Return where the sample is stored in the underlying dataset."""
         return self._whole.describe(int(self._indices[index]))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What is trained on, and what is held back to see how well.
+    """The training part and the validation part of a dataset.
 
     Attributes:
-        training, validation: disjoint; the same classes.
-        notes: what a reader of the log has to know about how they were divided.
+        training, validation: disjoint datasets with the same classes.
+        notes: remarks for the log on how the dataset was divided.
     """
 
     training: Dataset

@@ -1,4 +1,4 @@
-"""Samples held back for validation, and two parts brought to one numbering of the classes."""
+"""Hold back samples for validation, and give two parts of a dataset the same class numbers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from netspec.weights import stream
 
 
 def hold_back(splits: Splits, share: float, seed: int) -> Splits:
-    """The samples divided at random: the validation part gets this share of them, one at least."""
-    whole = splits.training
-    if not share or len(whole) < 2:
+    """Move a random share of the training samples, at least one, to the validation part."""
+    dataset = splits.training
+    total = len(dataset)
+    if not share or total < 2:
         return splits
-    count = min(max(1, round(len(whole) * share)), len(whole) - 1)
-    order = stream(seed, "holdout").permutation(len(whole))
-    note = f"{whole.origin}: {count:,} of {len(whole):,} samples, drawn with seed {seed}, are held back for validation"
-    return Splits(_chosen(whole, order[count:]), _chosen(whole, order[:count]), (*splits.notes, note))
+    count = min(max(1, round(total * share)), total - 1)
+    order = stream(seed, "holdout").permutation(total)
+    note = f"{dataset.origin}: {count:,} of {total:,} samples, drawn with seed {seed}, are held back for validation"
+    return Splits(_subset(dataset, order[count:]), _subset(dataset, order[:count]), (*splits.notes, note))
 
 
-def _chosen(whole: Dataset, indices: NDArray[np.int64]) -> Subset:
+def _subset(dataset: Dataset, indices: NDArray[np.int64]) -> Subset:
     ordered = np.sort(indices)
-    return Subset(whole, ordered, fingerprint(ordered.astype("<i8")))
+    return Subset(dataset, ordered, fingerprint(ordered.astype("<i8")))
 
 
 class _Renumbered(Subset):
-    """A dataset whose classes have the numbers that another set gives them."""
+    """A dataset whose classes are renumbered to match another dataset."""
 
     def __init__(self, whole: Dataset, classes: tuple[str, ...], numbers: NDArray[np.int64]) -> None:
         labels = numbers[whole.labels]
@@ -41,11 +42,11 @@ class _Renumbered(Subset):
 
 
 def align(splits: Splits) -> Splits:
-    """The splits, with the training part's class numbers in both.
+    """Renumber the classes of the validation part to match the training part.
 
     Raises:
-        NetspecError: images in one and features in the other, or masks and labels, or classes that the training part
-            has not.
+        NetspecError: one part has images and the other features, one has masks and the other labels, or the
+            validation part has classes that the training part does not have.
     """
     training, validation = splits.training, splits.validation
     if validation is None:
@@ -60,37 +61,37 @@ def align(splits: Splits) -> Splits:
         return splits
     if training.maps:
         raise NetspecError(
-            f"{validation.origin}: its classes are {some(validation.classes)}, and those of {training.origin} "
-            f"{some(training.classes)}",
+            f"{validation.origin}: its classes are {abbreviate(validation.classes)}, and those of {training.origin} "
+            f"{abbreviate(training.classes)}",
             "the number in a mask is that of a class: both parts must name them alike",
         )
     used = np.unique(validation.labels)
     numbers = _by_name(training.classes, validation.classes, used)
     notes = splits.notes
     if (numbers[used] < 0).any() and _is_numbered(training) != _is_numbered(validation):
-        numbers = np.arange(len(validation.classes))  # the number is all that one of them knows of a class
+        numbers = np.arange(len(validation.classes))  # one part has class numbers only: names cannot be compared
         numbers[len(training.classes) :] = -1
         notes = (*notes, f"{validation.origin}: its labels are taken for the class numbers of {training.origin}")
     foreign = [validation.classes[number] for number in used if numbers[number] < 0]
     if foreign:
         raise NetspecError(
-            f"{validation.origin}: has classes that {training.origin} does not have: {some(foreign)}",
+            f"{validation.origin}: has classes that {training.origin} does not have: {abbreviate(foreign)}",
             "both parts must be of the same classes",
         )
     return replace(splits, validation=_Renumbered(validation, training.classes, numbers), notes=notes)
 
 
 def _by_name(names: Sequence[str], others: Sequence[str], used: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of the other classes that is used, the number of the name; -1 where there is none.
+    """Return, for each used class of `others`, the index of its name in `names`; -1 if it is not there or unused.
 
-    A name may stand twice (ImageNet has two kinds of crane): then its own place comes first.
+    A name may occur twice (ImageNet has two classes named crane). The same number is then preferred.
     """
     numbers = {name: number for number, name in reversed(list(enumerate(names)))}
-    found = np.full(len(others), -1, np.int64)
+    matches = np.full(len(others), -1, np.int64)
     for number in used:
         same = number < len(names) and names[number] == others[number]
-        found[number] = number if same else numbers.get(others[number], -1)
-    return found
+        matches[number] = number if same else numbers.get(others[number], -1)
+    return matches
 
 
 def _is_numbered(dataset: Dataset) -> bool:
@@ -98,16 +99,18 @@ def _is_numbered(dataset: Dataset) -> bool:
 
 
 def absent_classes(training: Dataset) -> list[str]:
-    """A note of the classes that have no sample to train on."""
-    if training.maps:  # what is in the masks is not known yet
+    """Return a note that names the classes without a training sample, if there are any."""
+    if training.maps:  # the classes in the masks are only known once they are read
         return []
     absent = np.flatnonzero(np.bincount(training.labels, minlength=len(training.classes)) == 0)
     if not len(absent):
         return []
-    return [f"{training.origin}: no sample to train on of {some([training.classes[number] for number in absent])}"]
+    return [
+        f"{training.origin}: no sample to train on of {abbreviate([training.classes[number] for number in absent])}"
+    ]
 
 
-def some(names: Sequence[str]) -> str:
-    """The first of the names, and how many more there are."""
+def abbreviate(names: Sequence[str]) -> str:
+    """Join the first `LISTED` names, and add how many more there are."""
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more

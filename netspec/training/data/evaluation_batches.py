@@ -1,4 +1,4 @@
-"""The samples of a dataset as they are scored: each once, in order, an image in its views or its tiles."""
+"""Build the batches of an evaluation: each sample once, in order; an image as its views or its tiles."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from netspec.training.data.augmentation import evaluation_views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
 from netspec.training.data.masked_images import MaskedImageReader, open_reader
-from netspec.training.data.parallel import ahead, available_threads
-from netspec.training.data.samples import Cut, Reader, Reading, Samples
+from netspec.training.data.parallel import available_threads, prefetch
+from netspec.training.data.samples import Cut, Reader, ReadOptions, Samples
 from netspec.training.data.targets import MapRule
 
-TILED = 4  # images with masks that are cut into tiles together
+TILED = 4  # images with masks that are read and cut into tiles at a time
 
 
 class EvaluationBatch(NamedTuple):
     """Samples that are scored together.
 
     Attributes:
-        inputs: views of images, uint8 (n, views, H, W, C); or features, (n, …). Of images with masks, tiles.
-        labels: class numbers. Shape: (n,); of masks (n, H, W), as `Batch.labels`.
-        indices: of the samples in their dataset; of tiles, those that have their first here. Shape: (n,), or fewer.
+        inputs: uint8 views of images, (n, views, H, W, C); tiles of images with masks, with one view; or features,
+            (n, …).
+        labels: class numbers. Shape: (n,); for masks (n, H, W), as in `Batch.labels`.
+        indices: of the samples in the dataset. Shape: (n,). For tiles, only the images whose first tile is here.
     """
 
     inputs: NDArray[Any]
@@ -52,55 +53,55 @@ def evaluation_batches(
     threads: int | None = None,
     rule: MapRule | None = None,
 ) -> Generator[EvaluationBatch]:
-    """Every sample of a dataset once, in order, read ahead.
+    """Yield every sample of a dataset once, in order, in batches that are read ahead.
 
     Args:
-        dataset: what is scored.
-        input_shape: of the network, without the batch.
-        preprocessing: of the network; None takes the values of images as they are.
-        views: of each image; features have one, which is the sample.
+        dataset: the samples to score.
+        input_shape: the shape of the network's input, without the batch.
+        preprocessing: that of the network; None leaves pixel values unchanged.
+        views: number of views of each image; features always have one, the sample itself.
         batch_size: samples, not views, in a batch.
-        rank: this process among those that score together; it has the samples rank, rank + world, …
-        world: how many they are.
-        on_bad_sample: whether a bad sample ends it or is left out.
-        skipped: called with what is wrong with a sample that is left out.
-        threads: that read samples.
-        rule: how masks become labels, where the dataset has them; then images are scored whole, in tiles.
+        rank: the number of this process; it gets the samples rank, rank + world, …
+        world: number of processes that score together.
+        on_bad_sample: whether a bad sample is an error or is skipped.
+        skipped: called with a message for each skipped sample.
+        threads: number of threads that read samples; None for one per core.
+        rule: how masks are converted to labels, if the dataset has masks. The images are then scored whole, in tiles.
 
     Raises:
-        BadDataError: a sample is bad, and that is fatal.
+        BadDataError: a sample is bad and bad samples are fatal.
         NetspecError: dataset and network do not fit together, or grain is not installed.
     """
-    rule = replace(rule, weights=None) if rule else None  # scores weigh all pixels alike
-    reader = open_reader(dataset, Reading(input_shape, preprocessing, on_bad_sample, rule=rule))
-    own = np.arange(len(dataset))[rank::world]
+    rule = replace(rule, weights=None) if rule else None  # in a score, all pixels have the same weight
+    reader = open_reader(dataset, ReadOptions(input_shape, preprocessing, on_bad_sample, rule=rule))
+    indices = np.arange(len(dataset))[rank::world]
     threads = threads or available_threads()
     if isinstance(reader, MaskedImageReader):
-        yield from _tiles(reader, own, batch_size, threads, skipped)
+        yield from _tiles(reader, indices, batch_size, threads, skipped)
     else:
-        yield from _views(reader, dataset.labels, own, views, batch_size, threads, skipped)
+        yield from _views(reader, dataset.labels, indices, views, batch_size, threads, skipped)
 
 
 def _views(
     reader: Reader,
     labels: NDArray[np.int64],
-    own: NDArray[np.int64],
+    indices: NDArray[np.int64],
     views: Views,
     batch_size: int,
     threads: int,
     skipped: Callable[[str], None],
 ) -> Generator[EvaluationBatch]:
-    """Samples, so many at a time, in each view."""
+    """Yield batches of samples, each sample with all its views."""
 
     def read(number: int) -> tuple[EvaluationBatch, tuple[str, ...]]:
-        indices = own[number * batch_size : (number + 1) * batch_size]
-        samples = reader.read(indices, threads, _see(views), (views,))
-        good = indices[samples.good]
-        seen = labels[good] if samples.labels is None else samples.labels
-        return EvaluationBatch(samples.inputs, seen, good), samples.bad
+        batch_indices = indices[number * batch_size : (number + 1) * batch_size]
+        samples = reader.read(batch_indices, threads, _cut_views(views), (views,))
+        good = batch_indices[samples.good]
+        batch_labels = labels[good] if samples.labels is None else samples.labels
+        return EvaluationBatch(samples.inputs, batch_labels, good), samples.bad
 
-    with closing(ahead(read, 0, -(-len(own) // batch_size))) as found:
-        for batch, bad in found:
+    with closing(prefetch(read, 0, -(-len(indices) // batch_size))) as batches:
+        for batch, bad in batches:
             for message in bad:
                 skipped(message)
             if len(batch.labels):
@@ -108,30 +109,34 @@ def _views(
 
 
 def _tiles(
-    reader: MaskedImageReader, own: NDArray[np.int64], batch_size: int, threads: int, skipped: Callable[[str], None]
+    reader: MaskedImageReader,
+    indices: NDArray[np.int64],
+    batch_size: int,
+    threads: int,
+    skipped: Callable[[str], None],
 ) -> Generator[EvaluationBatch]:
-    """Images with masks, whole: the tiles of a few at a time, in batches of this many."""
+    """Yield batches of tiles that cover whole images with masks; `TILED` images are read at a time."""
 
     def read(number: int) -> Samples:
-        return reader.read_tiles(own[number * TILED : (number + 1) * TILED], threads)
+        return reader.read_tiles(indices[number * TILED : (number + 1) * TILED], threads)
 
-    with closing(ahead(read, 0, -(-len(own) // TILED))) as found:
-        for number, tiles in enumerate(found):
+    with closing(prefetch(read, 0, -(-len(indices) // TILED))) as groups:
+        for number, tiles in enumerate(groups):
             for message in tiles.bad:
                 skipped(message)
             for start in range(0, len(tiles.good), batch_size):
-                part = slice(start, start + batch_size)
-                assert tiles.labels is not None  # noqa: S101 # where there are tiles, there are labels
-                firsts = tiles.good[part]
-                indices = own[number * TILED + firsts[firsts >= 0]]
-                yield EvaluationBatch(tiles.inputs[part][:, None], tiles.labels[part], indices)
+                batch = slice(start, start + batch_size)
+                assert tiles.labels is not None  # noqa: S101 # if there are tiles, there are labels
+                positions = tiles.good[batch]
+                first_here = indices[number * TILED + positions[positions >= 0]]
+                yield EvaluationBatch(tiles.inputs[batch][:, None], tiles.labels[batch], first_here)
 
 
-def _see(views: Views) -> Cut:
-    """What puts the views of an image where they are to stand."""
+def _cut_views(views: Views) -> Cut:
+    """Return a function that writes the views of an image into the array of a batch."""
 
-    def see(target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
+    def cut(target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
         del position, nearest
         target[...] = evaluation_views(image, target.shape[1], target.shape[2], views)
 
-    return see
+    return cut

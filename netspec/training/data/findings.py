@@ -1,4 +1,4 @@
-"""What is found out about a set while it is opened: all of its problems, reported together, and notes for the log."""
+"""Problems and notes collected while a dataset is opened, so that all problems are reported together."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from netspec.training.data.fingerprint import fingerprint
 from netspec.words import counted
 
 OnBadSample = Literal["fatal", "skip"]
-LISTED = 20
-NO_LABEL = int(np.iinfo(np.int64).min)  # of a sample that has none: no number that a file would give
-MOST_CLASSES = 100_000  # a larger class number, where nothing says how many classes there are, is a damaged one
+LISTED = 20  # problems, or names, that a message lists before "… more"
+NO_LABEL = int(np.iinfo(np.int64).min)  # marks a sample without a label; not a number that a file would contain
+MOST_CLASSES = 100_000  # if the number of classes is unknown, a larger class number is taken for damage
 
 
 class BadDataError(NetspecError):
-    """Samples that cannot be used, and are not to be left out: the message lists them."""
+    """Samples cannot be used, and bad samples are fatal. The message lists them."""
 
 
 class Findings:
-    """Problems and notes, collected by what opens a set. What has a problem is left out by it.
+    """Problems and notes about a dataset. The function that reports a problem also leaves out the sample or file.
 
     Attributes:
-        problems: each names its sample, file or folder.
-        notes: what a reader of the log has to know.
+        problems: messages, each of which names its sample, file or folder.
+        notes: remarks for the log.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Findings:
         self.notes: list[str] = []
 
     def settle(self, origin: str, on_bad_sample: OnBadSample) -> None:
-        """End with the problems: a note says what was left out, or they are fatal.
+        """Raise if there are problems and they are fatal; otherwise add a note of what was left out.
 
         Raises:
             BadDataError: there are problems, and they are fatal.
@@ -51,7 +51,7 @@ class Findings:
 
 
 def listed(problems: Sequence[str]) -> str:
-    """The first of the problems, a line each, and how many more there are."""
+    """Format the first `LISTED` problems, one per line, and the number of further ones."""
     more = [f"… and {len(problems) - LISTED:,} more"] if len(problems) > LISTED else []
     return "\n".join(f"  {line}" for line in [*problems[:LISTED], *more])
 
@@ -59,30 +59,29 @@ def listed(problems: Sequence[str]) -> str:
 def usable_labels(
     labels: NDArray[Any], classes: int | None, describe: Callable[[int], str], findings: Findings
 ) -> NDArray[np.intp]:
-    """The samples whose label is a class number; the others are problems.
+    """Return the indices of the samples whose label is a class number; report the others as problems.
 
     Args:
-        labels: integers, `NO_LABEL` where there is none. Shape: (N,).
-        classes: how many there are, None where only the labels say.
-        describe: where a sample is.
-        findings: takes the problems.
+        labels: integers; `NO_LABEL` for a missing label. Shape: (N,).
+        classes: number of classes; None if it is only known from the labels.
+        describe: returns where a sample is stored.
+        findings: collects the problems.
     """
     limit = MOST_CLASSES if classes is None else classes
-    wrong = (labels < 0) | (labels >= limit)
-    for index in np.flatnonzero(wrong):
-        found = "none (null)" if labels[index] == NO_LABEL else labels[index]
-        received = f"expected a label from 0 to {limit - 1}, received {found}"
-        findings.problems.append(f"{describe(int(index))}: {received}")
-    return np.flatnonzero(~wrong)
+    invalid = (labels < 0) | (labels >= limit)
+    for index in np.flatnonzero(invalid):
+        label = "none (null)" if labels[index] == NO_LABEL else labels[index]
+        findings.problems.append(f"{describe(int(index))}: expected a label from 0 to {limit - 1}, received {label}")
+    return np.flatnonzero(~invalid)
 
 
 def numbered_classes(labels: NDArray[np.int64]) -> tuple[str, ...]:
-    """Names for classes that have none: their numbers, up to the largest label."""
+    """Return the default names of classes: their numbers, up to the largest label."""
     return tuple(str(number) for number in range(int(labels.max(initial=-1)) + 1))
 
 
-def kept(dataset: Dataset, indices: NDArray[np.intp]) -> Dataset:
-    """The dataset without the samples that had problems."""
+def keep_samples(dataset: Dataset, indices: NDArray[np.intp]) -> Dataset:
+    """Return the dataset restricted to these samples: the dataset itself if they are all of them."""
     if len(indices) == len(dataset):
         return dataset
     return Subset(dataset, indices, fingerprint(indices.astype("<i8")))
@@ -90,10 +89,10 @@ def kept(dataset: Dataset, indices: NDArray[np.intp]) -> Dataset:
 
 @contextmanager
 def needed_for(purpose: str) -> Iterator[None]:
-    """Around an import: a package that is not installed is the user's to install.
+    """Wrap an import of an optional package; `purpose` is what it is needed for.
 
     Raises:
-        NetspecError: it is not.
+        NetspecError: the package is not installed. The hint says how to install it.
     """
     try:
         yield

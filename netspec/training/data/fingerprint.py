@@ -1,4 +1,4 @@
-"""A short hash of what a set of samples is made of."""
+"""Short hashes that identify the content of datasets and files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-_PIECE = 1 << 20
+_CHUNK = 1 << 20  # bytes
 
 
 def fingerprint(*parts: str | bytes | NDArray[Any]) -> str:
-    """BLAKE2 of the parts, 128 bits in hexadecimal. Their lengths count, so that they do not run into one another.
+    """Return a 128-bit BLAKE2 hash of the parts in hexadecimal. The length of each part is hashed too.
 
     >>> fingerprint("ab", "c") == fingerprint("a", "bc")
     False
@@ -25,10 +25,10 @@ def fingerprint(*parts: str | bytes | NDArray[Any]) -> str:
 
 
 def file_digest(file: BinaryIO) -> str:
-    """BLAKE2 of a file's content, 128 bits in hexadecimal."""
+    """Return a 128-bit BLAKE2 hash of a file's content in hexadecimal."""
     digest = _hash()
-    while piece := file.read(_PIECE):
-        digest.update(piece)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

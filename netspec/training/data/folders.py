@@ -1,4 +1,4 @@
-"""A folder for each class, images in it; the folder's name is the class's."""
+"""Datasets with a folder of images for each class. The name of the folder is the name of the class."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.places import Entry, Place
 from netspec.words import counted
 
-LISTING_THREADS: Final = 16  # folders behind a URL take their time to list
-FILES: Final = (".parquet", ".npz")
-# Whatever else a file is called, decoding it says whether it is an image.
-NO_IMAGES: Final = frozenset(
+LISTING_THREADS: Final = 16  # listing a folder behind a URL has a high latency
+DATA_SUFFIXES: Final = (".parquet", ".npz")
+# Files with other suffixes are taken for images; decoding tells.
+NON_IMAGE_SUFFIXES: Final = frozenset(
     [
         *(".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".html", ".yaml", ".yml", ".py", ".log"),
         *(".npy", ".npz", ".parquet", ".mat", ".pkl", ".db", ".pdf"),
@@ -29,7 +29,7 @@ NO_IMAGES: Final = frozenset(
 
 
 class FolderDataset(Dataset):
-    """Images in class folders. A million file names are one text and where each begins in it, not a million objects."""
+    """Images in class folders. To save memory, all file names are stored as one string and their end offsets."""
 
     def __init__(self, root: Place, classes: tuple[str, ...], files: Sequence[Sequence[Entry]]) -> None:
         self._root = root
@@ -42,14 +42,14 @@ class FolderDataset(Dataset):
         self.fingerprint = fingerprint("\0".join(classes), self.labels.astype("<i8"), self._names, self._ends, sizes)
 
     def read(self, index: int) -> bytes:
-        """The file."""
+        """Return the content of the file."""
         try:
             return self._place(index).read()
         except NetspecError as error:
             raise BadSampleError(error.message) from error
 
     def describe(self, index: int) -> str:
-        """The file's path."""
+        """Return the path of the file."""
         return str(self._place(index))
 
     def _place(self, index: int) -> Place:
@@ -59,17 +59,17 @@ class FolderDataset(Dataset):
 
 
 def open_class_folders(root: Place, entries: Sequence[Entry], findings: Findings) -> FolderDataset:
-    """The images of the class folders among a folder's entries. Folders inside a class's folder are not searched.
+    """Open the class folders among the entries of a folder. Folders inside a class folder are not searched.
 
     Raises:
-        NetspecError: there are no folders.
+        NetspecError: there are no class folders, or they contain data files instead of images.
     """
     classes = [entry.name for entry in entries if entry.kind == "folder"]
     if not classes:
         raise NetspecError(
             f"{root}: expected a folder for each class, or .parquet or .npz files, received "
             + (counted(len(entries), "other file") if entries else "an empty folder"),
-            "of arrays in other formats, as CIFAR-10's batches, make a file: np.savez('set.npz', x_train=images, "
+            "convert arrays in other formats, such as CIFAR-10's batches: np.savez('set.npz', x_train=images, "
             "y_train=labels, …)"
             if entries
             else "",
@@ -77,12 +77,12 @@ def open_class_folders(root: Place, entries: Sequence[Entry], findings: Findings
     with ThreadPoolExecutor(LISTING_THREADS) as pool:
         files = list(pool.map(lambda name: (root / name).entries(), classes))
     _require_images(root, classes, files)
-    usable = [_images(root / name, found, findings) for name, found in zip(classes, files, strict=True)]
-    return FolderDataset(root, tuple(classes), usable)
+    images = [_images(root / name, entries, findings) for name, entries in zip(classes, files, strict=True)]
+    return FolderDataset(root, tuple(classes), images)
 
 
 def _require_images(root: Place, classes: Sequence[str], files: Sequence[Sequence[Entry]]) -> None:
-    """NetspecError where files of data lie one folder deeper than they are looked for, as in published repositories."""
+    """Raise a NetspecError if the data files are one folder deeper than expected, as in published repositories."""
     for name, entries in zip(classes, files, strict=True):
         if any(map(is_data, entries)) and all(entry.kind == "folder" or why_no_image(entry) for entry in entries):
             raise NetspecError(
@@ -91,31 +91,30 @@ def _require_images(root: Place, classes: Sequence[str], files: Sequence[Sequenc
 
 
 def _images(folder: Place, entries: Sequence[Entry], findings: Findings) -> list[Entry]:
-    """What may be an image in a class's folder; the rest are problems."""
+    """Return the files of a class folder that may be images; report the others as problems."""
     files = [entry for entry in entries if entry.kind != "folder"]
     if not files:
         nested = ", only folders, which are not searched" if entries else ""
         findings.problems.append(f"{folder}: no images of this class{nested}")
     images = []
     for entry in files:
-        why = why_no_image(entry)
-        if why:
-            findings.problems.append(f"{folder / entry.name}: {why}")
+        problem = why_no_image(entry)
+        if problem:
+            findings.problems.append(f"{folder / entry.name}: {problem}")
         else:
             images.append(entry)
     return images
 
 
 def is_data(entry: Entry) -> bool:
-    """Whether an entry is a file of many samples, by its name."""
-    return entry.kind == "file" and PurePath(entry.name).suffix.lower() in FILES
+    """Whether an entry is a data file, which holds many samples, judging by its name."""
+    return entry.kind == "file" and PurePath(entry.name).suffix.lower() in DATA_SUFFIXES
 
 
 def why_no_image(entry: Entry) -> str:
-    """What is wrong with a file that should be an image, before it is read; nothing is the empty text."""
+    """Return why an entry cannot be an image, judging without reading it; an empty string if it can."""
     if entry.kind == "other":
         return "not a file, or a link to nothing"
     if entry.size == 0:
         return "an empty file"
-    suffix = PurePath(entry.name).suffix.lower()
-    return "not an image, by its name" if suffix in NO_IMAGES else ""
+    return "not an image, by its name" if PurePath(entry.name).suffix.lower() in NON_IMAGE_SUFFIXES else ""

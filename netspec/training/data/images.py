@@ -1,4 +1,4 @@
-"""Images, decoded and brought to the size that crops are cut from: JPEG fast, the rest by Pillow, both alike."""
+"""Decode images and resize them to the size that crops are cut from. JPEG has a fast path with identical results."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ MARKER, APP1, START_OF_SCAN = 0xFF, 0xE1, 0xDA
 
 
 class Scratch(threading.local):
-    """Memory to decode into, one for each thread: beside decoding, new memory for each image costs the most.
+    """A decode buffer per thread. Allocating memory for each image would be the largest cost after decoding itself.
 
-    An image that was decoded into it is good until the thread decodes the next.
+    An image decoded into the buffer is valid until the same thread decodes the next one.
     """
 
     def __init__(self) -> None:
         self._memory = bytearray()
 
     def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
-        """Another process has memory of its own."""
+        """Pickle without the buffer: another process allocates its own."""
         return Scratch, ()
 
     def of(self, size: int) -> bytearray:
-        """At least this many bytes."""
+        """Return a buffer of at least this many bytes."""
         if len(self._memory) < size:
             self._memory = bytearray(size)
         return self._memory
 
 
 def decode_image(data: bytes, gray: bool, scratch: Scratch | None = None) -> Pixels:
-    """An encoded image, upright, 8 bits a channel. Shape: (H, W, 1) if gray, else (H, W, 3) in RGB.
+    """Decode an image to uint8, upright. Shape: (H, W, 1) if gray, else (H, W, 3) in RGB.
 
-    A plain JPEG is decoded by libjpeg-turbo without the GIL, into `scratch` if there is one; Pillow, which wraps the
-    same library, gives the same pixels, and all other formats.
+    A plain JPEG is decoded by libjpeg-turbo without the GIL, into `scratch` if given. All other images are decoded by
+    Pillow, which wraps the same library and gives the same pixels for JPEG.
 
     Raises:
-        DamagedImageError: it is no image, damaged, absurdly large, or of 32 bits a channel.
+        DamagedImageError: not an image, damaged, absurdly large, or of 32 bits per channel.
     """
     pixels = _decode_jpeg(data, gray, scratch) if data.startswith(JPEG) and not _has_app1(data) else None
     return open_image(BytesIO(data), gray) if pixels is None else pixels
 
 
 def _decode_jpeg(data: bytes, gray: bool, scratch: Scratch | None) -> Pixels | None:
-    """The pixels of a JPEG, or None where Pillow has the last word: CMYK, damage, a bomb."""
+    """Return the pixels of a JPEG, or None if it is left to Pillow: CMYK, damaged, or a decompression bomb."""
     simplejpeg = _simplejpeg()
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
@@ -75,13 +75,13 @@ def _decode_jpeg(data: bytes, gray: bool, scratch: Scratch | None) -> Pixels | N
 @cache
 def _simplejpeg() -> ModuleType:
     with needed_for("decoding JPEG fast"):
-        import simplejpeg  # noqa: PLC0415 # for encoded images alone
+        import simplejpeg  # noqa: PLC0415 # only for encoded images
     module: ModuleType = simplejpeg
     return module
 
 
 def _has_app1(data: bytes) -> bool:
-    """Whether a JPEG has a segment in which Exif or XMP may say how the image is to be turned."""
+    """Whether a JPEG has an APP1 segment: Exif or XMP, which may specify an orientation."""
     position = 2
     while position + 4 <= len(data) and data[position] == MARKER and data[position + 1] != START_OF_SCAN:
         if data[position + 1] == APP1:
@@ -91,30 +91,30 @@ def _has_app1(data: bytes) -> bool:
 
 
 def _to_gray(pixels: Pixels) -> Pixels:
-    from PIL import Image  # noqa: PLC0415 # few images are turned gray
+    from PIL import Image  # noqa: PLC0415 # few images are converted to gray
 
     return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
 def resize_square(image: Pixels, side: int, *, nearest: bool = False) -> Pixels:
-    """The centre square of an image whose shorter side is resized to `side`: as `preprocessing.resize` has it.
+    """Resize the shorter side of an image to `side` and crop the centre square, as `preprocessing.fit` does.
 
-    Shapes: (H, W, C) → (side, side, C). An image that is so already is given back, not copied.
+    Shapes: (H, W, C) → (side, side, C). An image of this size already is returned without a copy.
 
     Raises:
-        DamagedImageError: too long and thin to be resized.
+        DamagedImageError: the image is too long and thin to be resized.
     """
     return image if image.shape[:2] == (side, side) else fit_to(image, side, side, side, nearest=nearest)
 
 
 def fit(image: Pixels, preprocessing: Preprocessing, height: int, width: int) -> Pixels:
-    """What crops of `height` by `width` are cut from, in the network's channel order; a view where that will do.
+    """Return the image that crops of `height` by `width` are cut from, in the network's channel order.
 
-    `resize_square`, where the preprocessing has a `resize_shorter_side`; it grows where it would not cover the crop.
-    `netspec run` cuts its centre from the same.
+    With `resize_shorter_side`, this is the result of `resize_square`; an image that does not cover the crop is
+    enlarged. `netspec run` takes its centre crop from the same image. The result is a view if possible.
 
     Raises:
-        DamagedImageError: too long and thin to be resized.
+        DamagedImageError: the image is too long and thin to be resized.
     """
     return _ordered(fit_to(image, preprocessing.resize_shorter_side, height, width), preprocessing)
 
@@ -130,18 +130,17 @@ def read_image(
     crop: tuple[int, int] | None,
     scratch: Scratch | None = None,
 ) -> Pixels:
-    """A sample of a dataset; good until this thread's next where there is `scratch`.
+    """Read an image of a dataset, in the network's channel order.
 
     Args:
-        dataset: whose.
-        index: which.
-        preprocessing: of the network.
-        crop: height and width of what is cut from it, and the image is as `fit` has it; None for the image whole, in
-            its own size.
-        scratch: memory to decode into.
+        dataset: the dataset.
+        index: the index of the sample.
+        preprocessing: that of the network.
+        crop: height and width of the crops to cut; the image is resized by `fit`. None keeps its original size.
+        scratch: a decode buffer; the image is then valid until this thread reads the next.
 
     Raises:
-        BadSampleError: it cannot be read or is no usable image; the message names it.
+        BadSampleError: the sample cannot be read or is not a usable image; the message names it.
     """
     gray = preprocessing.channel_order == "gray"
     sample = dataset.read(index)
@@ -153,10 +152,10 @@ def read_image(
 
 
 def decoded(dataset: Dataset, index: int, gray: bool = False) -> Pixels:
-    """An image of a dataset: (H, W, 1) if gray or stored as decoded gray pixels, (H, W, 3) otherwise.
+    """Read an image of a dataset in its original size: (H, W, 1) if gray or stored as gray pixels, else (H, W, 3).
 
     Raises:
-        BadSampleError: it cannot be read or decoded; the message names it.
+        BadSampleError: the sample cannot be read or decoded; the message names it.
     """
     sample = dataset.read(index)
     try:
@@ -168,10 +167,10 @@ def decoded(dataset: Dataset, index: int, gray: bool = False) -> Pixels:
 
 
 def with_channels(image: NDArray[Any], gray: bool) -> Pixels:
-    """A decoded image with the channels that are asked for, gray or RGB; one that has them is given back.
+    """Convert a decoded image to gray or RGB; it is returned unchanged if it has these channels already.
 
     Raises:
-        DamagedImageError: not uint8, not (H, W, 1) or (H, W, 3), or empty.
+        DamagedImageError: the array is not uint8, not (H, W, 1) or (H, W, 3), or empty.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
         raise DamagedImageError(f"expected uint8 of (H, W, 1) or (H, W, 3), received {image.dtype} of {image.shape}")
@@ -181,14 +180,16 @@ def with_channels(image: NDArray[Any], gray: bool) -> Pixels:
 
 
 def image_size(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> tuple[Preprocessing, int, int]:
-    """How images become an input of this shape: the preprocessing, or that of values as they are, height and width.
+    """Return the preprocessing, height and width for images as inputs of this shape.
+
+    The default preprocessing leaves pixel values unchanged and takes the channels from the shape.
 
     Raises:
-        NetspecError: the input takes no image, or one of other channels.
+        NetspecError: the shape is not that of an image, or its channels are not those of the preprocessing.
     """
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise NetspecError(f"images become an input of [1, H, W] or [3, H, W], received an input of {list(shape)}")
-    own = preprocessing or Preprocessing(channel_order="gray" if shape[0] == 1 else "rgb")
-    if own.channels != shape[0]:
-        raise NetspecError(f"an input of {list(shape)} takes no {own.channel_order} image")
-    return own, shape[1], shape[2]
+    preprocessing = preprocessing or Preprocessing(channel_order="gray" if shape[0] == 1 else "rgb")
+    if preprocessing.channels != shape[0]:
+        raise NetspecError(f"an input of {list(shape)} takes no {preprocessing.channel_order} image")
+    return preprocessing, shape[1], shape[2]

@@ -1,4 +1,7 @@
-"""Images and their masks in two folders: files of equal stems belong together, and a mask holds a class a pixel."""
+"""Datasets of images and masks in two folders. Files with equal stems belong together.
+
+A mask is an image in which each pixel is a class number.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,11 @@ IMAGES: Final = "images"
 MASKS: Final = "masks"
 CLASSES: Final = "classes.txt"
 LOSSY: Final = ("JPEG", "WEBP")
-OF_NUMBERS: Final = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes in which a pixel is one integer
+INTEGER_MODES: Final = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")  # Pillow's modes with one integer per pixel
 
 
 class MaskFolderDataset(Dataset):
-    """Images in one folder, masks of the same stems in another."""
+    """Images in one folder, masks with the same stems in another."""
 
     maps = True
 
@@ -40,11 +43,11 @@ class MaskFolderDataset(Dataset):
         self.fingerprint = fingerprint("\0".join(classes), names, sizes)
 
     def read(self, index: int) -> bytes:
-        """The image's file."""
+        """Return the content of the image file."""
         return _content(self._root / IMAGES / self._names[index][0])
 
     def read_map(self, index: int) -> NDArray[np.uint8]:
-        """The mask's file, decoded."""
+        """Return the decoded mask."""
         place = self._root / MASKS / self._names[index][1]
         try:
             return decode_mask(_content(place))
@@ -52,7 +55,7 @@ class MaskFolderDataset(Dataset):
             raise BadSampleError(f"{place}: {error.message}") from error
 
     def describe(self, index: int) -> str:
-        """The image's path."""
+        """Return the path of the image file."""
         return str(self._root / IMAGES / self._names[index][0])
 
 
@@ -64,42 +67,42 @@ def _content(place: Place) -> bytes:
 
 
 def holds_masks(entries: Sequence[Entry]) -> bool:
-    """Whether a folder has a folder of images and one of masks."""
+    """Whether a folder contains the folders `images` and `masks`."""
     return {IMAGES, MASKS} <= {entry.name for entry in entries if entry.kind == "folder"}
 
 
 def open_mask_folder(root: Place, entries: Sequence[Entry], findings: Findings) -> MaskFolderDataset:
-    """The images of a folder that have a mask; an image or a mask alone is a problem.
+    """Open the images and masks of a folder. An image without a mask, or a mask without an image, is a problem.
 
-    `classes.txt`, there or in the folder around it, names the classes from 0 on, one a line.
+    `classes.txt`, in this folder or its parent, has the name of a class on each line, from class 0 on.
     """
     images, masks = (_by_stem(root / name, findings) for name in (IMAGES, MASKS))
-    for one, other, own, lacking in ((images, masks, IMAGES, MASKS), (masks, images, MASKS, IMAGES)):
-        for stem in sorted(set(one) - set(other)):
-            findings.problems.append(f"{root / own / one[stem].name}: there is no {stem}.* in {root / lacking}")
+    for files, folder, counterparts, other_folder in ((images, IMAGES, masks, MASKS), (masks, MASKS, images, IMAGES)):
+        for stem in sorted(set(files) - set(counterparts)):
+            problem = f"there is no {stem}.* in {root / other_folder}"
+            findings.problems.append(f"{root / folder / files[stem].name}: {problem}")
     if others := [each.name for each in entries if each.kind == "folder" and each.name not in (IMAGES, MASKS)]:
         findings.notes.append(f"{root}: not read, beside {IMAGES} and {MASKS}: {', '.join(others)}")
-    return MaskFolderDataset(
-        root, _classes(root), [(images[stem], masks[stem]) for stem in sorted(images) if stem in masks]
-    )
+    pairs = [(images[stem], masks[stem]) for stem in sorted(images) if stem in masks]
+    return MaskFolderDataset(root, _class_names(root), pairs)
 
 
 def _by_stem(folder: Place, findings: Findings) -> dict[str, Entry]:
-    """The files that may be images, by their names without the suffix; the rest are problems."""
-    found: dict[str, Entry] = {}
+    """Return the files that may be images, by their names without suffix; report the others as problems."""
+    files: dict[str, Entry] = {}
     for entry in folder.entries():
         stem = PurePath(entry.name).stem
-        why = "a folder, which is not searched" if entry.kind == "folder" else why_no_image(entry)
-        if not why and stem in found:
-            why = f"{found[stem].name} has the same name"
-        if why:
-            findings.problems.append(f"{folder / entry.name}: {why}")
+        problem = "a folder, which is not searched" if entry.kind == "folder" else why_no_image(entry)
+        if not problem and stem in files:
+            problem = f"{files[stem].name} has the same name"
+        if problem:
+            findings.problems.append(f"{folder / entry.name}: {problem}")
         else:
-            found[stem] = entry
-    return found
+            files[stem] = entry
+    return files
 
 
-def _classes(root: Place) -> tuple[str, ...]:
+def _class_names(root: Place) -> tuple[str, ...]:
     for place in (root / CLASSES, root.parent / CLASSES):
         if place.kind() == "file":
             try:
@@ -111,11 +114,11 @@ def _classes(root: Place) -> tuple[str, ...]:
 
 
 def decode_mask(data: bytes) -> NDArray[np.uint8]:
-    """The class number of each pixel of a mask, upright: its gray value, or its place in the palette. Shape: (H, W).
+    """Decode a mask, upright. The class number of a pixel is its gray value or palette index. Shape: (H, W).
 
     Raises:
-        DamagedImageError: it is no image, damaged, absurdly large, in colors, of a lossy format, or of numbers that
-            are none of a class.
+        DamagedImageError: not an image, damaged, absurdly large, in colors, in a lossy format, or with numbers that
+            are not class numbers.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError  # noqa: PLC0415 # few commands read images
 
@@ -125,7 +128,7 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
                 raise DamagedImageError(BOMB)
             if opened.format in LOSSY:
                 raise DamagedImageError(f"{opened.format} changes class numbers: expected a mask in PNG or TIFF")
-            if opened.mode not in OF_NUMBERS:
+            if opened.mode not in INTEGER_MODES:
                 expected = "expected a mask of class numbers, gray or by a palette"
                 raise DamagedImageError(f"{expected}, received one in colors ({opened.mode})")
             opened.load()
@@ -137,22 +140,22 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
     except DAMAGED as error:
         raise DamagedImageError(f"a damaged image: {error}") from error
     if numbers.dtype != np.bool_ and (numbers.min() < 0 or numbers.max() > UNKNOWN):
-        found = numbers.max() if numbers.max() > UNKNOWN else numbers.min()
-        raise DamagedImageError(f"expected class numbers from 0 to {UNKNOWN - 1}, received {found}")
+        invalid = numbers.max() if numbers.max() > UNKNOWN else numbers.min()
+        raise DamagedImageError(f"expected class numbers from 0 to {UNKNOWN - 1}, received {invalid}")
     return numbers.astype(np.uint8)
 
 
 def read_mask(dataset: Dataset, index: int, size: tuple[int, ...], classes: int | None) -> Pixels:
-    """The mask of a sample. Shape: (H, W, 1).
+    """Read and check the mask of a sample. Shape: (H, W, 1).
 
     Args:
-        dataset: of maps.
-        index: which.
+        dataset: a dataset with masks.
+        index: the index of the sample.
         size: height and width of its image.
-        classes: how many there are; None where that is not known.
+        classes: number of classes; None if unknown.
 
     Raises:
-        BadSampleError: it cannot be read, is not of the image's size, or holds a class that is not there.
+        BadSampleError: the mask cannot be read, differs in size from its image, or has a class number too large.
     """
     mask = dataset.read_map(index)
     if mask.shape != size:

@@ -1,4 +1,4 @@
-"""Parquet files with the columns `image` (encoded bytes) and `label`. Imported when one is opened."""
+"""Parquet files with the columns `image` (encoded bytes) and `label`. Imported only when one is opened."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import BadSampleError, Dataset
-from netspec.training.data.findings import NO_LABEL, Findings, kept, usable_labels
+from netspec.training.data.findings import NO_LABEL, Findings, keep_samples, usable_labels
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.places import Place
 
-CACHE_BYTES: Final = 1 << 30  # row groups held by a process; one that is read is held whole
-UNREADABLE: Final = (pa.ArrowException, OSError, ValueError)  # names that are no UTF-8 are a ValueError
+CACHE_BYTES: Final = 1 << 30  # of decompressed row groups, per process
+UNREADABLE: Final = (pa.ArrowException, OSError, ValueError)  # ValueError: names that are not UTF-8
 _NO_NAME: Final = -1
-_FOOTER: Final = 8  # the length of the metadata and a magic number close every Parquet file
+_FOOTER: Final = 8  # a Parquet file ends with the length of the metadata and a magic number, 4 bytes each
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file that was opened.
+    """The metadata and labels of a file.
 
     Attributes:
-        column: what holds the encoded images: `image`, or `image.bytes` of a struct.
-        rows: in each row group.
-        labels: -1 where there is none.
-        names: of the classes, by number, as far as the file says.
-        classes: how many there are; None where the file does not say.
-        size: uncompressed. Units: bytes.
-        hashed: the file's metadata, statistics of its pages included, as a hash.
+        place: the file.
+        column: the column of the encoded images: `image`, or `image.bytes` of a struct.
+        rows: number of rows in each row group.
+        labels: `NO_LABEL` for null. Shape: (N,).
+        names: class names by class number, as far as the file has them.
+        classes: number of classes; None if the file does not declare it.
+        size: uncompressed size. Units: bytes.
+        fingerprint: a hash of the labels and the file's metadata, which includes the statistics of its pages.
     """
 
     place: Place
@@ -51,24 +52,24 @@ class _File:
     names: Mapping[int, str]
     classes: int | None
     size: int
-    hashed: str
+    fingerprint: str
 
 
 class ParquetDataset(Dataset):
-    """Encoded images of Parquet files, in the order of the rows. Row groups are decompressed once and held."""
+    """Encoded images of Parquet files, in the order of the rows. Decompressed row groups are cached."""
 
     def __init__(self, origin: str, files: Sequence[_File], classes: tuple[str, ...] = ()) -> None:
         self.origin, self.classes = origin, classes
         self.labels = np.concatenate([np.empty(0, np.int64), *(file.labels for file in files)])
-        self.fingerprint = fingerprint(*(file.hashed for file in files))
+        self.fingerprint = fingerprint(*(file.fingerprint for file in files))
         self._files = [(file.place, file.column) for file in files]
         self._file_starts = _starts(len(file.labels) for file in files)
         self._groups = [(number, group) for number, file in enumerate(files) for group in range(len(file.rows))]
         self._group_starts = _starts(rows for file in files for rows in file.rows)
-        self._forget()
+        self._clear_cache()
 
     def read(self, index: int) -> bytes:
-        """The encoded image."""
+        """Return the encoded image."""
         group = bisect_right(self._group_starts, index) - 1
         try:
             value: bytes | None = self._column(group)[index - self._group_starts[group]].as_py()
@@ -79,12 +80,12 @@ class ParquetDataset(Dataset):
         return value
 
     def describe(self, index: int) -> str:
-        """The file and the row in it, from 0."""
+        """Return the file and the row in it, from 0."""
         number = bisect_right(self._file_starts, index) - 1
         return f"{self._files[number][0]}, row {index - self._file_starts[number]}"
 
     def _column(self, group: int) -> pa.ChunkedArray:
-        """The images of a row group; those used last are held."""
+        """Return the images of a row group, from a least-recently-used cache."""
         with self._lock:
             if group in self._held:
                 self._held.move_to_end(group)
@@ -97,7 +98,7 @@ class ParquetDataset(Dataset):
                 self._held_bytes -= self._held.popitem(last=False)[1].nbytes
             return column
 
-    def _forget(self) -> None:
+    def _clear_cache(self) -> None:
         self._lock = threading.Lock()
         self._held: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
         self._held_bytes = 0
@@ -107,19 +108,19 @@ class ParquetDataset(Dataset):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._forget()
+        self._clear_cache()
 
 
 def _starts(lengths: Iterable[int]) -> list[int]:
-    """Where each of what stands one after another begins."""
+    """Return the start of each of several consecutive ranges, given their lengths."""
     return [0, *accumulate(lengths)][:-1]
 
 
 def open_parquet(places: Sequence[Place], origin: str, findings: Findings) -> Dataset:
-    """The samples of Parquet files, one after another.
+    """Open the samples of Parquet files, one file after another.
 
     Raises:
-        NetspecError: other columns, or files that name the classes differently.
+        NetspecError: the columns are not the expected ones, or the files disagree on the names of the classes.
     """
     files = []
     for place in places:
@@ -139,7 +140,7 @@ def open_parquet(places: Sequence[Place], origin: str, findings: Findings) -> Da
             f"{origin}: {size / 2**30:.1f} GiB are more than is held in memory, so that reading in random order "
             "is slow: `netspec data prepare` it once"
         )
-    return kept(dataset, good)
+    return keep_samples(dataset, good)
 
 
 def _open_file(place: Place) -> _File:
@@ -165,7 +166,7 @@ def _open_file(place: Place) -> _File:
         names=names,
         classes=len(declared) or None,
         size=sum(group.total_byte_size for group in groups),
-        hashed=fingerprint(labels.astype("<i8"), _footer(place)),
+        fingerprint=fingerprint(labels.astype("<i8"), _footer(place)),
     )
 
 
@@ -186,7 +187,7 @@ def _read_group(place: Place, column: str, group: int) -> pa.ChunkedArray:
 
 
 def _image_column(place: Place, schema: pa.Schema) -> str:
-    """`image`, or `image.bytes` where it is a struct."""
+    """Return `image`, or `image.bytes` if the column is a struct."""
     kind = schema.field("image").type if "image" in schema.names else None
     if kind is not None and _is_binary(kind):
         return "image"
@@ -210,7 +211,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _declared_names(schema: pa.Schema) -> tuple[str, ...]:
-    """The classes' names where the schema's metadata has them, as Hugging Face's `ClassLabel` writes them."""
+    """Return the class names that Hugging Face's `ClassLabel` writes to the metadata of the schema, or none."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return tuple(str(name) for name in features["label"]["names"])
@@ -219,21 +220,21 @@ def _declared_names(schema: pa.Schema) -> tuple[str, ...]:
 
 
 def _column_names(labels: NDArray[np.int64], column: pa.ChunkedArray) -> dict[int, str]:
-    """The classes' names from a `name` column; none where it names samples, that is, differs within a class."""
+    """Return the class names from a `name` column; none if names differ within a class, and so belong to samples."""
     encoded = column.combine_chunks().dictionary_encode()
     codes = pc.fill_null(encoded.indices, _NO_NAME).to_numpy(zero_copy_only=False)
-    chosen = (labels >= 0) & (codes >= 0)
-    pairs = np.unique(np.stack([labels[chosen], codes[chosen]]), axis=1)
+    named = (labels >= 0) & (codes >= 0)
+    pairs = np.unique(np.stack([labels[named], codes[named]]), axis=1)
     if len(np.unique(pairs[0])) < pairs.shape[1]:
         return {}
     return {int(label): encoded.dictionary[code].as_py() for label, code in pairs.T}
 
 
 def _merged_names(files: Sequence[_File]) -> dict[int, str]:
-    """The classes' names of all files.
+    """Return the class names of all files, by class number.
 
     Raises:
-        NetspecError: two files name a class differently.
+        NetspecError: two files have different names for a class.
     """
     names: dict[int, str] = {}
     for file in files:
@@ -244,7 +245,7 @@ def _merged_names(files: Sequence[_File]) -> dict[int, str]:
 
 
 def _footer(place: Place) -> bytes:
-    """The file's metadata, as it stands at its end."""
+    """Return the metadata at the end of the file, as bytes."""
     size = place.size()
     length = int.from_bytes(place.read(size - _FOOTER, size - _FOOTER + 4), "little")
     return place.read(size - _FOOTER - length, size)

@@ -1,4 +1,4 @@
-"""Files and folders: those of this machine here, those behind a URL in `remote`."""
+"""Files and folders as places: the interface, and the places of this machine. Those behind a URL are in `remote`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from netspec.errors import NetspecError
 from netspec.training.data.findings import needed_for
 
 Kind = Literal["file", "folder", "other"]
-UNKNOWN_SIZE = -1  # some servers do not tell
+UNKNOWN_SIZE = -1  # some servers do not report sizes
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a folder holds. `other` is a link to nothing, a socket and the like. Units: bytes."""
+    """An entry of a folder. The kind `other` is a broken link, a socket and the like. Units of `size`: bytes."""
 
     name: str
     kind: Kind
@@ -28,14 +28,14 @@ class Entry:
 
 
 class Place(ABC):
-    """A file or a folder; it need not be there. `str` is how the user wrote it. Can be pickled.
+    """A file or folder, which need not exist. `str` returns what the user wrote. Picklable.
 
-    What cannot be read raises a NetspecError that names the place.
+    Methods that fail to read it raise a NetspecError that names the place.
     """
 
     @property
     def local(self) -> Path | None:
-        """Its path, where it is on this machine: what is here is mapped into memory."""
+        """The path of a place on this machine, which can be memory-mapped; None for a remote place."""
         return None
 
     @property
@@ -46,38 +46,38 @@ class Place(ABC):
     @property
     @abstractmethod
     def parent(self) -> Place:
-        """The folder that it is in."""
+        """The folder that contains it."""
 
     @abstractmethod
     def __truediv__(self, name: str) -> Place:
-        """What is of this name in the folder; several parts are joined by `/`."""
+        """Return the place of this name in the folder. The name may have several parts, joined by `/`."""
 
     @abstractmethod
     def kind(self) -> Kind | None:
-        """What it is; None when it is not there."""
+        """Return what it is; None if it does not exist."""
 
     @abstractmethod
     def entries(self) -> list[Entry]:
-        """What the folder holds, by name; hidden files are left out."""
+        """Return the entries of the folder, sorted by name, without hidden files."""
 
     @abstractmethod
     def size(self) -> int:
-        """Length of the file. Units: bytes."""
+        """Return the size of the file, or `UNKNOWN_SIZE`. Units: bytes."""
 
     @abstractmethod
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """The file's content, or a part of it."""
+        """Return the content of the file from byte `start` up to `stop`."""
 
     @abstractmethod
     def open(self) -> BinaryIO:
-        """The file, to read and seek in."""
+        """Open the file for reading and seeking."""
 
 
 def open_place(url: str) -> Place:
-    """The place of a path, or of any URL that fsspec knows; `file://` is a path.
+    """Return the place of a path, or of any URL that fsspec supports. `file://` is a local path.
 
     Raises:
-        NetspecError: an empty path; a URL for which a package is missing, or whose protocol is not known.
+        NetspecError: the path is empty, or the protocol of the URL is unknown or needs a package that is missing.
     """
     if not url:
         raise NetspecError("expected a path or a URL of data, received nothing")
@@ -86,16 +86,16 @@ def open_place(url: str) -> Place:
         return LocalPlace(Path(rest))
     if separator or "::" in url:
         with needed_for(f"reading {url}"):
-            from netspec.training.data.remote import open_url  # noqa: PLC0415 # fsspec is for URLs alone
+            from netspec.training.data.remote import open_url  # noqa: PLC0415 # imports fsspec
         return open_url(url)
     return LocalPlace(Path(url).expanduser())
 
 
 def missing_place(place: Place, others: Iterable[str] = ()) -> NetspecError:
-    """The error for what is not there, with what its folder holds of a similar name."""
+    """Return the error for a place that does not exist, with a hint of similar names in its folder and in `others`."""
     try:
         siblings = [entry.name for entry in place.parent.entries()]
-    except NetspecError:  # the folder is not there either
+    except NetspecError:  # the folder does not exist either
         siblings = []
     close = difflib.get_close_matches(place.name, siblings)
     close = [str(place.parent / name) for name in close] + difflib.get_close_matches(place.name, list(others))
@@ -105,7 +105,7 @@ def missing_place(place: Place, others: Iterable[str] = ()) -> NetspecError:
 
 @dataclass(frozen=True, slots=True)
 class LocalPlace(Place):
-    """A file or a folder of this machine."""
+    """A file or folder on this machine."""
 
     path: Path
 
@@ -124,54 +124,54 @@ class LocalPlace(Place):
 
     @property
     def parent(self) -> Place:
-        """The folder that it is in."""
+        """The folder that contains it."""
         return LocalPlace(self.path.parent)
 
     def __truediv__(self, name: str) -> Place:
-        """What is of this name in the folder."""
+        """Return the place of this name in the folder."""
         return LocalPlace(self.path / name)
 
     def kind(self) -> Kind | None:
-        """What it is; None when it is not there."""
+        """Return what it is, following links; None if it does not exist."""
         with _as_netspec_error(self):
             if self.path.is_dir():
                 return "folder"
             return "file" if self.path.is_file() else "other" if self.path.exists() else None
 
     def entries(self) -> list[Entry]:
-        """What the folder holds, by name."""
-        with _as_netspec_error(self), scandir(self.path) as found:
-            return sorted((_entry(each) for each in found if not is_hidden(each.name)), key=lambda each: each.name)
+        """Return the entries of the folder, sorted by name."""
+        with _as_netspec_error(self), scandir(self.path) as scan:
+            return sorted((_entry(each) for each in scan if not is_hidden(each.name)), key=lambda entry: entry.name)
 
     def size(self) -> int:
-        """Length of the file."""
+        """Return the size of the file."""
         with _as_netspec_error(self):
             return self.path.stat().st_size
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """The file's content, or a part of it."""
+        """Return the content of the file, or a part of it."""
         with _as_netspec_error(self), self.path.open("rb") as file:
             file.seek(start)
             return file.read(-1 if stop is None else stop - start)
 
     def open(self) -> BinaryIO:
-        """The file."""
+        """Open the file."""
         with _as_netspec_error(self):
             return self.path.open("rb")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file is there for the operating system's own purposes."""
+    """Whether a name is that of a hidden file, or of one that an operating system adds for its own purposes."""
     return name.startswith(".") or name in {"Thumbs.db", "desktop.ini"}
 
 
-def _entry(found: DirEntry[str]) -> Entry:
-    """What a folder's entry is, links followed."""
-    if found.is_dir():
-        return Entry(found.name, "folder", 0)
-    if found.is_file():
-        return Entry(found.name, "file", found.stat().st_size)
-    return Entry(found.name, "other", 0)
+def _entry(scanned: DirEntry[str]) -> Entry:
+    """Convert a directory entry, following links."""
+    if scanned.is_dir():
+        return Entry(scanned.name, "folder", 0)
+    if scanned.is_file():
+        return Entry(scanned.name, "file", scanned.stat().st_size)
+    return Entry(scanned.name, "other", 0)
 
 
 @contextmanager

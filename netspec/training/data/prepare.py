@@ -1,4 +1,4 @@
-"""`netspec data prepare`: every image decoded and resized once, into files that are then mapped into memory."""
+"""`netspec data prepare`: decode and resize every image once, into files that training maps into memory."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ def prepare(
     workers: int | None = None,
     progress: Progress = lambda _: None,
 ) -> Manifest:
-    """Decode a set into a folder that `open_data` opens. The folder appears whole or not at all.
+    """Prepare a dataset: write it to a folder that `open_data` opens. The folder appears complete or not at all.
 
     Args:
-        url: what is prepared.
-        out: a folder that is not there yet, or empty.
-        side: images are resized to this shorter side, and its centre square kept, masks likewise by the nearest
-            pixels; None keeps them as they are, and they must be of one size. Units: pixels.
-        gray: keep one channel.
-        on_bad_sample: whether an image that cannot be used, or its mask not, is fatal when all are read, or left out.
-        validation: another set to validate with, as `open_data` has it.
-        holdout: the share that is held back, likewise.
-        seed: of the draw of samples that are held back.
-        workers: threads; None for one a core.
-        progress: called with what is being done.
+        url: the path or URL of the dataset.
+        out: a folder that does not exist yet, or is empty.
+        side: resize the shorter side of images to this and keep the centre square; masks likewise, by nearest pixel.
+            None keeps images unchanged; they must then be of one size. Units: pixels.
+        gray: convert images to one channel.
+        on_bad_sample: whether an image or mask that cannot be used is fatal, once all are read, or left out.
+        validation: another dataset to validate with, as in `open_data`.
+        holdout: the share of samples that is held back, as in `open_data`.
+        seed: determines which samples are held back.
+        workers: number of threads; None for one per core.
+        progress: called with progress messages.
 
     Raises:
-        BadDataError: all that cannot be used, listed.
-        NetspecError: `out` is there, is not writable or has no space; the set cannot be opened, or holds
-            no images, or such of several sizes.
+        BadDataError: images or masks cannot be used; the message lists them.
+        NetspecError: `out` exists, is not writable or has too little space; or the dataset cannot be opened, has no
+            images, or has images of several sizes.
     """
     _require_vacant(out)
     progress("opening")
@@ -90,7 +90,7 @@ Stored = tuple[Pixels, Pixels | None]  # an image, and its mask where it has one
 
 @dataclass(frozen=True, slots=True)
 class _Conversion:
-    """From a sample to what is stored of it."""
+    """Converts a sample to the image and the mask that are stored."""
 
     side: int | None
     gray: bool
@@ -109,7 +109,7 @@ class _Conversion:
 
 @dataclass(frozen=True, slots=True)
 class _Preparation:
-    """Parts written one after another, their problems collected."""
+    """Writes the parts of a dataset one after another, and collects their problems."""
 
     url: str
     convert: _Conversion
@@ -119,16 +119,16 @@ class _Preparation:
     findings: Findings = field(default_factory=Findings)
 
     def write(self, out: Path, splits: Splits) -> Manifest:
-        """The whole set, or nothing."""
+        """Write the complete dataset, or nothing."""
         parts = _parts(splits)
         shape = self._first_shape(parts.values())
-        each = int(np.prod(shape)) + (int(np.prod(shape[:2])) if splits.training.maps else 0)
-        _require_space(out, sum(map(len, parts.values())) * each + _SPARE)
-        with _arriving(out) as stage:
+        sample_bytes = int(np.prod(shape)) + (int(np.prod(shape[:2])) if splits.training.maps else 0)
+        _require_space(out, sum(map(len, parts.values())) * sample_bytes + _SPARE)
+        with _staged(out) as stage:
             records = {role: self._write_part(stage / role, part, shape) for role, part in parts.items()}
             self.findings.settle(self.url, self.on_bad_sample)
             _check_filled(self.url, records)
-            found_again = absent_classes(splits.training)
+            repeated = absent_classes(splits.training)  # added again whenever the prepared dataset is opened
             manifest = Manifest(
                 classes=splits.training.classes,
                 shape=shape,
@@ -137,13 +137,13 @@ class _Preparation:
                 source_fingerprint=fingerprint(*(part.fingerprint for part in parts.values())),
                 parts=records,
                 skipped=tuple(self.findings.problems),
-                notes=tuple(note for note in splits.notes if note not in found_again),
+                notes=tuple(note for note in splits.notes if note not in repeated),
             )
             write_whole(stage / MANIFEST, manifest.model_dump_json(indent=2))
         return manifest
 
     def _first_shape(self, parts: Iterable[Dataset]) -> tuple[int, int, int]:
-        """What every image has to be like: the first that can be decoded says it."""
+        """Return the shape of the first image that can be decoded, which all others must have."""
         findings = Findings()
         for part, index in ((each, index) for each in parts for index in range(len(each))):
             try:
@@ -156,7 +156,7 @@ class _Preparation:
         raise NetspecError(f"{self.url}: holds no images")
 
     def _write_part(self, folder: Path, part: Dataset, shape: tuple[int, int, int]) -> PartRecord:
-        """Shards of the part's good images. Once a problem is fatal, the rest is read for its problems alone."""
+        """Write the shards of a part. After a fatal problem, nothing is written, but all problems are collected."""
         writer = ShardWriter(folder, shape, len(part), masks=part.maps)
         samples = in_threads(lambda index: self._converted(part, index, shape), range(len(part)), self.threads)
         for index, sample in enumerate(samples):
@@ -191,20 +191,20 @@ def _require_vacant(out: Path) -> None:
 
 
 def _require_space(out: Path, size: int) -> None:
-    there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
     if size > free:
         unit, name = (2**30, "GiB") if size >= 2**30 else (2**20, "MiB")
-        needed, left = (f"{each / unit:,.1f} {name}" for each in (size, free))
+        required, available = (f"{number / unit:,.1f} {name}" for number in (size, free))
         raise NetspecError(
-            f"{out}: the prepared set takes {needed}, and {left} are free there",
+            f"{out}: the prepared set takes {required}, and {available} are free there",
             "take a smaller --side, or another disk",
         )
 
 
 @contextmanager
-def _arriving(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name once all is written; whatever goes wrong, nothing is left."""
+def _staged(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `out` that is renamed to `out` at the end. On any error, nothing is left."""
     absent = [folder for folder in out.absolute().parents if not folder.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -222,5 +222,5 @@ def _arriving(out: Path) -> Iterator[Path]:
     finally:
         if not out.exists():
             for folder in absent:
-                with suppress(OSError):  # not empty: another has written there
+                with suppress(OSError):  # not empty: something else was written there
                     folder.rmdir()

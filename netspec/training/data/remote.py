@@ -1,4 +1,4 @@
-"""Files and folders behind a URL, through fsspec. Imported for URLs alone."""
+"""Files and folders behind a URL, accessed through fsspec. Imported only for URLs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS: Final[dict[str, Kind]] = {"file": "file", "directory": "folder"}
 
 
 class RemotePlace(Place):
-    """A file or a folder in one of fsspec's file systems, which are pickled by what they were made of."""
+    """A file or folder in an fsspec file system. File systems are pickled by their constructor arguments."""
 
     def __init__(self, filesystem: Any, path: str, shown: str) -> None:
         self._filesystem, self._path, self._shown = filesystem, path, shown
@@ -31,59 +31,60 @@ class RemotePlace(Place):
 
     @property
     def parent(self) -> Place:
-        """The folder that it is in."""
+        """The folder that contains it."""
         above = self._path.rstrip("/").rpartition("/")[0]
         return RemotePlace(self._filesystem, above, self._shown.rstrip("/").rpartition("/")[0])
 
     def __truediv__(self, name: str) -> Place:
-        """What is of this name in the folder."""
+        """Return the place of this name in the folder."""
         return RemotePlace(self._filesystem, f"{self._path.rstrip('/')}/{name}", f"{self._shown.rstrip('/')}/{name}")
 
     def kind(self) -> Kind | None:
-        """What it is. A web server does not say: there a folder is what ends with `/`."""
+        """Return what it is. A web server does not tell: with HTTP, a URL that ends with `/` is a folder."""
         with _as_netspec_error(self._shown):
             try:
-                found = self._filesystem.info(self._path)
+                info = self._filesystem.info(self._path)
             except FileNotFoundError as error:
                 cause = error.__cause__
                 if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
-                    raise cause from None  # no connection, say, which fsspec takes for an answer
+                    raise cause from None  # fsspec also raises FileNotFoundError if, say, there is no connection
                 return None
         if self._shown.startswith("http") and self._shown.endswith("/"):
             return "folder"
-        return _KINDS.get(found["type"], "other")
+        return _KINDS.get(info["type"], "other")
 
     def entries(self) -> list[Entry]:
-        """What the folder holds, by name."""
+        """Return the entries of the folder, sorted by name."""
         with _as_netspec_error(self._shown):
-            found = self._filesystem.ls(self._path, detail=True)
-        named = {_last_part(each["name"]): each for each in found if each["name"].strip("/") != self._path.strip("/")}
-        return [_entry(name, each) for name, each in sorted(named.items()) if name and not is_hidden(name)]
+            listing = self._filesystem.ls(self._path, detail=True)
+        itself = self._path.strip("/")  # some file systems list the folder as an entry of itself
+        infos = {_last_part(info["name"]): info for info in listing if info["name"].strip("/") != itself}
+        return [_entry(name, info) for name, info in sorted(infos.items()) if name and not is_hidden(name)]
 
     def size(self) -> int:
-        """Length of the file."""
+        """Return the size of the file, or `UNKNOWN_SIZE`."""
         with _as_netspec_error(self._shown):
             size = self._filesystem.info(self._path)["size"]
         return UNKNOWN_SIZE if size is None else int(size)
 
     def read(self, start: int = 0, stop: int | None = None) -> bytes:
-        """The file's content, or a part of it."""
+        """Return the content of the file, or a part of it."""
         with _as_netspec_error(self._shown):
             if start == 0 and stop is None:
                 return cast("bytes", self._filesystem.cat_file(self._path))
             content = cast("bytes", self._filesystem.cat_file(self._path, start=start, end=stop))
-        if stop is not None and len(content) > stop - start:  # a web server that sends all of it, whatever it is asked
+        if stop is not None and len(content) > stop - start:  # the web server ignores ranges and sends the whole file
             return content[start:stop]
         return content
 
     def open(self) -> BinaryIO:
-        """The file, fetched in pieces as it is read."""
+        """Open the file, which is fetched in blocks as it is read."""
         with _as_netspec_error(self._shown):
             return cast("BinaryIO", _RemoteFile(self._filesystem.open(self._path, "rb"), self._shown))
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file of fsspec's. Errors while another library reads it are reported in the same way."""
+    """An fsspec file that raises a NetspecError, also while another library reads it."""
 
     def __init__(self, file: Any, url: str) -> None:
         self._file, self._url = file, url
@@ -113,10 +114,10 @@ class _RemoteFile(io.RawIOBase):
 
 
 def open_url(url: str) -> RemotePlace:
-    """The place of a URL.
+    """Return the place of a URL.
 
     Raises:
-        NetspecError: the protocol is not known, needs a package that is missing, or refuses the URL.
+        NetspecError: the protocol is unknown, needs a package that is missing, or refuses the URL.
     """
     with _as_netspec_error(url):
         filesystem, path = url_to_fs(url)
@@ -127,17 +128,17 @@ def _last_part(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def _entry(name: str, found: dict[str, Any]) -> Entry:
-    size = found.get("size")
-    return Entry(name, _KINDS.get(found["type"], "other"), UNKNOWN_SIZE if size is None else int(size))
+def _entry(name: str, info: dict[str, Any]) -> Entry:
+    size = info.get("size")
+    return Entry(name, _KINDS.get(info["type"], "other"), UNKNOWN_SIZE if size is None else int(size))
 
 
 @contextmanager
 def _as_netspec_error(url: str) -> Iterator[None]:
-    """What a protocol's library raises, as the user's error: each has exceptions of its own."""
+    """Convert every exception to a NetspecError: the library of each protocol has its own exception types."""
     try:
         yield
     except ImportError as error:  # fsspec's message says which package to install
-        raise NetspecError(f"{url}: cannot be opened: {error}", "pip install what is named here") from error
+        raise NetspecError(f"{url}: cannot be opened: {error}", "install the package that is named here") from error
     except Exception as error:
         raise NetspecError(f"{url}: cannot be read: {type(error).__name__}: {error}") from error

@@ -1,9 +1,9 @@
-"""Prepared sets: images of one size as uint8 arrays in files that are mapped into memory, and a manifest.
+"""Prepared datasets: images of one size as uint8 arrays in memory-mapped shards, and a manifest.
 
 manifest.json
 training/labels.npy, training/00000.npy, training/00001.npy, …
-training/masks-00000.npy, training/masks-00001.npy, …             where images have masks: of the same rows
-validation/…                                                      where a part is held back
+training/masks-00000.npy, training/masks-00001.npy, …             if images have masks, in the same rows
+validation/…                                                      if there is a validation part
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, Splits
-from netspec.training.data.findings import Findings, kept, usable_labels
+from netspec.training.data.findings import Findings, keep_samples, usable_labels
 from netspec.training.data.fingerprint import file_digest, fingerprint
 from netspec.training.data.places import UNKNOWN_SIZE, Place
 from netspec.training.data.roles import Role
@@ -36,7 +36,7 @@ class _Record(BaseModel):
 
 
 class FileRecord(_Record):
-    """A file as it was written. Units: bytes; `digest` is its hash."""
+    """A file as it was written: its rows, its size in bytes, and the digest of its content."""
 
     rows: Annotated[int, Field(ge=0)]
     size: Annotated[int, Field(gt=0)]
@@ -44,12 +44,12 @@ class FileRecord(_Record):
 
 
 class PartRecord(_Record):
-    """A part of the set: every shard but the last has as many rows as the first.
+    """A part of the dataset. Every shard but the last has as many rows as the first.
 
     Attributes:
         labels, shards: its files.
-        masks: as many as there are shards; none where images have labels.
-        pixels: of each class in all masks, up to the last that occurs.
+        masks: the masks of each shard; none if images have one label each.
+        pixels: number of pixels of each class in all masks, up to the last class that occurs.
     """
 
     labels: FileRecord
@@ -59,15 +59,16 @@ class PartRecord(_Record):
 
 
 class Manifest(_Record):
-    """What a prepared set holds, and how it came about.
+    """The content and the origin of a prepared dataset.
 
     Attributes:
-        shape: of every image: (H, W, C).
-        side: that images were resized and cut to; None where they had one size.
-        source, source_fingerprint: what was prepared.
-        parts: by role.
-        skipped: samples that were left out, each with the reason.
-        notes: how the parts were divided.
+        classes: class names, indexed by class number.
+        shape: that of every image, (H, W, C).
+        side: the side of the square that images were resized and cropped to; None if they were stored unchanged.
+        source, source_fingerprint: the dataset that was prepared.
+        parts: the parts by role.
+        skipped: a message for each sample that was left out.
+        notes: how the dataset was divided.
     """
 
     format: Literal["netspec shards"] = "netspec shards"
@@ -83,7 +84,7 @@ class Manifest(_Record):
 
 
 class _Rows:
-    """Arrays of one shape in files, mapped when they are first read, in each process anew."""
+    """Arrays of one shape in several files, each mapped into memory when it is first read. Pickled without the maps."""
 
     def __init__(self, folder: Place, prefix: str, shape: tuple[int, ...], records: tuple[FileRecord, ...]) -> None:
         self._folder, self._shape, self._records = folder, shape, records
@@ -91,10 +92,10 @@ class _Rows:
         self._maps: dict[int, NDArray[np.uint8]] = {}
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """A read-only view of a file, or what is fetched of it where it is behind a URL.
+        """Return a row: a read-only view of a mapped file, or an array fetched from a remote one.
 
         Raises:
-            BadSampleError: it cannot be read.
+            BadSampleError: the row cannot be read.
         """
         number, row = divmod(index, self._records[0].rows)
         try:
@@ -106,35 +107,35 @@ class _Rows:
         return array
 
     def describe(self, index: int) -> str:
-        """The file and the row in it, from 0."""
+        """Return the file and the row in it, from 0."""
         number, row = divmod(index, self._records[0].rows)
         return f"{self._places[number]}, row {row}"
 
     def cut_short(self, sizes: Mapping[str, int]) -> Iterator[tuple[int, str]]:
-        """The numbers of the files that are not as long as they were written, and what is wrong with each."""
+        """Yield the number of each file that is missing or has the wrong size, and a message."""
         for number, (place, record) in enumerate(zip(self._places, self._records, strict=True)):
             size = sizes.get(place.name)
             if size not in {record.size, UNKNOWN_SIZE}:
-                received = "there is no such file" if size is None else f"cut short: {size:,} bytes of {record.size:,}"
-                yield number, f"{place}: {received}"
+                problem = "there is no such file" if size is None else f"cut short: {size:,} bytes of {record.size:,}"
+                yield number, f"{place}: {problem}"
 
     def damage(self) -> list[str]:
-        """The files whose content is not what was written. Reads all of them."""
+        """Return a message for each file whose content does not match its digest. Reads all files."""
         records = zip(self._places, self._records, strict=True)
-        wrong = [place for place, record in records if _digest(place) != record.digest]
-        return [f"{place}: damaged: its digest is not the manifest's" for place in wrong]
+        damaged = [place for place, record in records if _digest(place) != record.digest]
+        return [f"{place}: damaged: its digest is not the manifest's" for place in damaged]
 
     def _map(self, number: int) -> NDArray[np.uint8]:
         if number not in self._maps:
             path = self._places[number].local
-            assert path is not None  # noqa: S101 # asked for by who has checked
+            assert path is not None  # noqa: S101 # `read` fetches the rows of remote files
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             self._maps[number] = np.asarray(mapped).reshape(-1, *self._shape)
         return self._maps[number]
 
     def _fetch(self, number: int, row: int) -> NDArray[np.uint8]:
         record, step = self._records[number], int(np.prod(self._shape))
-        start = record.size - (record.rows - row) * step  # the header's length is what the rows leave
+        start = record.size - (record.rows - row) * step  # counted from the end: the header varies in length
         content = self._places[number].read(start, start + step)
         return np.frombuffer(content, np.uint8).reshape(self._shape)
 
@@ -143,7 +144,7 @@ class _Rows:
 
 
 class ShardDataset(Dataset):
-    """Images of a part of a prepared set, and their masks where they have such."""
+    """The images of a part of a prepared dataset, and their masks if they have any."""
 
     def __init__(self, folder: Place, manifest: Manifest, part: PartRecord, labels: NDArray[np.int64]) -> None:
         self.origin, self.classes, self.labels = str(folder), manifest.classes, labels
@@ -157,36 +158,40 @@ class ShardDataset(Dataset):
         self._masks = _Rows(folder, MASKS, manifest.shape[:2], part.masks)
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The image."""
+        """Return the image."""
         return self._images.read(index)
 
     def read_map(self, index: int) -> NDArray[np.uint8]:
-        """The mask."""
+        """Return the mask."""
         return self._masks.read(index)
 
     def describe(self, index: int) -> str:
-        """The shard and the row in it, from 0."""
+        """Return the shard and the row in it, from 0."""
         return self._images.describe(index)
 
     def cut_short(self, sizes: Mapping[str, int]) -> list[tuple[int, str]]:
-        """The shards that are not as long as they were written, or whose masks are not, and what is wrong."""
+        """Return the number of each shard whose images or masks are missing or have the wrong size, and a message.
+
+        Args:
+            sizes: the size of each file in the folder.
+        """
         return [*self._images.cut_short(sizes), *self._masks.cut_short(sizes)]
 
     def damage(self) -> list[str]:
-        """The files whose content is not what was written. Reads all of them."""
+        """Return a message for each file whose content does not match its digest. Reads all files."""
         return self._images.damage() + self._masks.damage()
 
 
 def shard_name(number: int) -> str:
-    """The file of a shard."""
+    """Return the file name of a shard."""
     return f"{number:05d}.npy"
 
 
 def open_prepared(folder: Place, findings: Findings) -> Splits:
-    """The parts of a prepared set.
+    """Open the parts of a prepared dataset.
 
     Raises:
-        NetspecError: a manifest or labels that are damaged, or of another version.
+        NetspecError: the manifest or the labels are damaged, or of another version.
     """
     manifest = read_manifest(folder)
     parts = {role: _open_part(folder / role, manifest, part, findings) for role, part in manifest.parts.items()}
@@ -196,10 +201,10 @@ def open_prepared(folder: Place, findings: Findings) -> Splits:
 
 
 def read_manifest(folder: Place) -> Manifest:
-    """The manifest of a prepared set.
+    """Read the manifest of a prepared dataset.
 
     Raises:
-        NetspecError: it is damaged, or of another version.
+        NetspecError: the manifest is damaged, or of another version.
     """
     try:
         return Manifest.model_validate_json((folder / MANIFEST).read())
@@ -220,7 +225,7 @@ def _open_part(folder: Place, manifest: Manifest, part: PartRecord, findings: Fi
     for number, problem in dataset.cut_short({entry.name: entry.size for entry in folder.entries()}):
         findings.problems.append(problem)
         good = good[good // part.shards[0].rows != number]
-    return kept(dataset, good)
+    return keep_samples(dataset, good)
 
 
 def _digest(place: Place) -> str:
@@ -239,16 +244,16 @@ def _read_labels(place: Place, part: PartRecord) -> NDArray[np.int64]:
 
 
 class ShardWriter:
-    """Writes a part: images in order, a shard whenever one is full."""
+    """Writes a part: collects images in order and writes each shard once it is full."""
 
     def __init__(self, folder: Path, shape: tuple[int, int, int], most: int, *, masks: bool = False) -> None:
-        """Begin.
+        """Create the folder and allocate the first shard.
 
         Args:
-            folder: where to; it is made.
-            shape: of every image.
-            most: images that may come.
-            masks: whether each comes with one.
+            folder: the folder to create.
+            shape: the shape of every image.
+            most: upper bound on the number of images.
+            masks: whether each image has a mask.
         """
         folder.mkdir()
         rows = max(1, min(most, SHARD_BYTES // int(np.prod(shape))))
@@ -262,7 +267,7 @@ class ShardWriter:
         self._filled = 0
 
     def add(self, image: NDArray[np.uint8], label: int, mask: NDArray[np.uint8] | None = None) -> None:
-        """The next image, with its mask where they come with such: (H, W, 1)."""
+        """Add the next image, and its mask if images have masks. Shape of the mask: (H, W, 1)."""
         self._rows[self._filled] = image
         self._labels.append(label)
         if self._masks is not None and mask is not None:
@@ -273,7 +278,7 @@ class ShardWriter:
             self._flush()
 
     def close(self) -> PartRecord:
-        """Write what remains."""
+        """Write the last shard and the labels, and return the record of the part."""
         if self._filled:
             self._flush()
         labels = _write_array(self._folder / LABELS, np.array(self._labels, np.int64))

@@ -1,4 +1,4 @@
-"""Opening data: what a path or a URL holds, found out by looking, and what of it is trained on."""
+"""Open a dataset from a path or URL: detect its format, and divide it into a training and a validation part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from netspec.errors import NetspecError
 from netspec.training.data.arrays import open_npz
 from netspec.training.data.dataset import Dataset, Splits
-from netspec.training.data.division import absent_classes, align, hold_back, some
+from netspec.training.data.division import abbreviate, absent_classes, align, hold_back
 from netspec.training.data.findings import Findings, OnBadSample, needed_for
 from netspec.training.data.folders import is_data, open_class_folders
 from netspec.training.data.mask_folders import holds_masks, open_mask_folder
@@ -36,20 +36,21 @@ def open_data(
     seed: int = 0,
     on_bad_sample: OnBadSample = "fatal",
 ) -> Splits:
-    """Open what is trained on, and what is held back.
+    """Open the training and the validation part of a dataset.
 
-    Labels, sizes and files are checked here; whether an image can be decoded is found when it is read.
+    Labels, sizes and files are checked here; whether an image can be decoded is only known when it is read.
 
     Args:
-        url: a path, a URL that fsspec knows, or `digits`.
-        validation: another set of the same classes, to validate with.
-        holdout: the share of a set without a validation part that is held back at random; None for 0.1, 0 for nothing.
-        seed: of the draw of samples that are held back.
+        url: a path, a URL that fsspec supports, or `digits`.
+        validation: the path or URL of another dataset of the same classes, to validate with.
+        holdout: the share of samples that is held back at random if there is no validation part; None for 0.1, 0 for
+            no validation.
+        seed: determines which samples are held back.
         on_bad_sample: whether samples and files that cannot be used are fatal, or left out with a note.
 
     Raises:
-        BadDataError: all that cannot be used, listed.
-        NetspecError: nothing there, nothing that can be read, or parts that do not belong together.
+        BadDataError: samples or files cannot be used; the message lists them.
+        NetspecError: nothing is there, it cannot be read, or the parts do not belong together.
     """
     _check_division(validation, holdout)
     findings = Findings()
@@ -78,11 +79,11 @@ def _check_division(validation: str | None, holdout: float | None) -> None:
 def _with_validation(
     splits: Splits, url: str, validation: str, on_bad_sample: OnBadSample, findings: Findings
 ) -> Splits:
-    """The set's part to train on, and another set."""
-    others = Findings()
-    other = open_parts(validation, others)
-    others.settle(validation, on_bad_sample)
-    findings.notes.extend(others.notes)
+    """Replace the validation part of `splits` by another dataset."""
+    other_findings = Findings()
+    other = open_parts(validation, other_findings)
+    other_findings.settle(validation, on_bad_sample)
+    findings.notes.extend(other_findings.notes)
     if other.validation is not None:
         raise NetspecError(
             f"{validation}: is divided into a training and a validation part itself", "give one of its parts"
@@ -92,10 +93,10 @@ def _with_validation(
 
 
 def require_source(url: str) -> None:
-    """Look whether there is anything, before it is opened.
+    """Check that a path or URL exists, without opening the dataset.
 
     Raises:
-        NetspecError: nothing there.
+        NetspecError: it does not exist.
     """
     place = open_place(url)
     if url != DIGITS and place.kind() is None:
@@ -103,10 +104,10 @@ def require_source(url: str) -> None:
 
 
 def open_parts(url: str, findings: Findings) -> Splits:
-    """Open a set as it lies there: undivided, its validation is None.
+    """Open a dataset with the parts that it has; without a validation part, `validation` is None.
 
     Raises:
-        NetspecError: nothing there, or nothing that can be read.
+        NetspecError: nothing is there, or it cannot be read.
     """
     place = open_place(url)
     kind = place.kind()
@@ -131,16 +132,17 @@ def _open_folder(place: Place, findings: Findings) -> Splits:
     named = {each.name for part in parts.values() for each in part}
     unnamed = [entry.name for entry in entries if is_data(entry) and entry.name not in named]
     if unnamed:
-        findings.notes.append(f"{place}: not read, since named for no part: {some(unnamed)}")
+        findings.notes.append(f"{place}: not read, since named for no part: {abbreviate(unnamed)}")
     roles = assign_roles(str(place), parts, findings)
     opened = {role: _open_part(place, part, findings) for role, part in roles.items()}
     return Splits(opened["training"], opened.get("validation"))
 
 
 def _named_parts(place: Place, entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """The folders and files that are named for a part: `train/`, `val-00000-of-00002.parquet`.
+    """Group the folders and files that are named for a part: `train/`, `val-00000-of-00002.parquet`.
 
-    `train/` alone may also be the class of trains; it is a part if it has a counterpart, or holds no images itself.
+    A single folder `train/` may also be the class of trains. It is a part if another part exists, or if it contains
+    folders or data files instead of images.
     """
     parts: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -154,7 +156,7 @@ def _named_parts(place: Place, entries: Sequence[Entry]) -> dict[str, list[Entry
 
 
 def _word(entry: Entry) -> str:
-    """The word that may name a part: a folder's name, or how a file of data begins."""
+    """Return the word that may name a part: the name of a folder, or the first word of a data file's name."""
     name = entry.name.lower()
     if entry.kind == "folder":
         return name
@@ -167,7 +169,7 @@ def _is_container(place: Place) -> bool:
 
 
 def _open_part(place: Place, part: Sequence[Entry], findings: Findings) -> Dataset:
-    """A part: one folder, or files."""
+    """Open a part, which is one folder or several files."""
     names = [entry.name for entry in part]
     if len(part) > 1 and any(entry.kind == "folder" for entry in part):
         raise NetspecError(f"{place}: expected one folder or files for a part, received {', '.join(names)}")
@@ -179,7 +181,7 @@ def _open_part(place: Place, part: Sequence[Entry], findings: Findings) -> Datas
 
 
 def _open_whole(place: Place, entries: Sequence[Entry], findings: Findings) -> Dataset:
-    """A folder that is not divided: of files of data, of images and masks, or of class folders."""
+    """Open a folder without parts: data files, images and masks, or class folders."""
     if holds_masks(entries):
         return open_mask_folder(place, entries, findings)
     files = [entry for entry in entries if is_data(entry)]
@@ -187,8 +189,8 @@ def _open_whole(place: Place, entries: Sequence[Entry], findings: Findings) -> D
         return open_class_folders(place, entries, findings)
     folders = [entry.name for entry in entries if entry.kind == "folder"]
     if folders:
-        found = ", ".join([files[0].name, *folders[:3]])
-        raise NetspecError(f"{place}: holds files of data and folders beside them: {found}", "name one of them")
+        names = ", ".join([files[0].name, *folders[:3]])
+        raise NetspecError(f"{place}: holds files of data and folders beside them: {names}", "name one of them")
     return _undivided(_open_files(place, [place / entry.name for entry in files], findings), place)
 
 
@@ -199,7 +201,7 @@ def _undivided(splits: Splits, place: Place) -> Dataset:
 
 
 def _open_files(origin: Place, places: Sequence[Place], findings: Findings) -> Splits:
-    """Parquet files, or an `.npz` file."""
+    """Open Parquet files, or one `.npz` file."""
     suffixes = {PurePath(place.name).suffix.lower() for place in places}
     if suffixes == {".parquet"}:
         with needed_for("reading Parquet"):
@@ -208,7 +210,9 @@ def _open_files(origin: Place, places: Sequence[Place], findings: Findings) -> S
     if suffixes != {".npz"}:
         raise NetspecError(f"{', '.join(map(str, places[:3]))}: not data that can be read", EXPECTED)
     if len(places) > 1:
-        raise NetspecError(f"{origin}: {len(places)} .npz files for one part; one is read", "join them, or name one")
+        raise NetspecError(
+            f"{origin}: expected one .npz file for a part, received {len(places)}", "join them, or name one"
+        )
     return open_npz(places[0], findings)
 
 

@@ -1,4 +1,4 @@
-"""What the training set's pixels are like: their mean, and the principal components that color noise follows."""
+"""Statistics of the training set's pixels: their mean, and their principal components, used for color noise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,15 +17,15 @@ from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.preprocessing import center
-from netspec.training.data.dataset import BadSampleError, Dataset, evenly
+from netspec.training.data.dataset import BadSampleError, Dataset, spread_indices
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.images import read_image
 from netspec.training.data.parallel import available_threads, in_threads
 
 MOST_IMAGES = 100_000
-CHUNK = 64  # images that a thread sums up before it hands over
-VERSION = "1"  # of what is computed, in the cache's key
-# What a cache that is cut short, overwritten or another program's makes NumPy raise.
+CHUNK = 64  # images summed by one task of a thread
+VERSION = "1"  # part of the cache key: increase it when the computation changes
+# Raised by NumPy for a cache file that is truncated, damaged, or written by another program.
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
 Floats = NDArray[np.float64]
@@ -33,12 +33,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Components:
-    """The principal components of a set's pixel values, channels in the network's order.
+    """The principal components of the pixel values of a dataset, channels in the network's order.
 
     Attributes:
-        mean: Shape: (C,). Units: pixel values, 0 to 255.
-        values: variances along the components, falling. Shape: (C,). Units: squared pixel values.
-        vectors: the components, a column each; the largest entry of each is positive. Shape: (C, C).
+        mean: the mean of each channel. Shape: (C,). Units: pixel values, 0 to 255.
+        values: variances along the components, in descending order. Shape: (C,). Units: squared pixel values.
+        vectors: the components, as columns; the entry of largest magnitude in each is positive. Shape: (C, C).
     """
 
     mean: Floats
@@ -47,18 +47,18 @@ class Components:
 
     @cached_property
     def deviations(self) -> Floats:
-        """Each component times its standard deviation. Shape: (C, C)."""
+        """The components, as columns, scaled by their standard deviations. Shape: (C, C)."""
         return self.vectors * np.sqrt(self.values)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the centers that the network sees of a training set's images, channels in the network's order.
+    """Statistics of the centre crops of a training set's images, channels in the network's order.
 
     Attributes:
-        mean_channel: Shape: (C,). Units: pixel values, 0 to 255.
-        mean_image: Shape: (C, H, W).
-        components: of the pixel values.
+        mean_channel: the mean of each channel. Shape: (C,). Units: pixel values, 0 to 255.
+        mean_image: the mean of each pixel. Shape: (C, H, W). Units: pixel values, 0 to 255.
+        components: the principal components of the pixel values.
     """
 
     mean_channel: Floats
@@ -68,12 +68,12 @@ class Statistics:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Integers, and so exact: neither threads nor order change them.
+    """Sums over images. They are integers, and so do not depend on the number of threads or the order.
 
     Attributes:
-        images: how many.
-        pixels: their sum. Shape: (H, W, C).
-        products: the sum of the products of channels, over pixels and images. Shape: (C, C).
+        images: number of images.
+        pixels: sum of the images. Shape: (H, W, C).
+        products: sum of the products of each two channels, over pixels and images. Shape: (C, C).
     """
 
     images: int
@@ -91,36 +91,36 @@ def statistics_of(
     width: int,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Statistics:
-    """The statistics of a training set's images, computed once and kept in ~/.cache/netspec/statistics.
+    """Return the statistics of a training set's images, cached in ~/.cache/netspec/statistics.
 
-    Of a larger set, 100,000 images spread evenly over it are read. An image that cannot be used is passed over: it
-    is reported when it comes up in a batch.
+    At most 100,000 images, spread evenly over the dataset, are read. Images that cannot be used are ignored here and
+    reported when they occur in a batch.
 
     Args:
-        dataset: images.
-        preprocessing: how they are resized, and the order of the channels.
-        height: of the network's input.
-        width: likewise.
-        progress: called with what is done, now and then.
+        dataset: a dataset of images.
+        preprocessing: determines how images are resized, and the order of the channels.
+        height: the height of the network's input.
+        width: the width of the network's input.
+        progress: called with progress messages.
 
     Raises:
-        NetspecError: no image of the set can be used.
+        NetspecError: no image of the dataset can be used.
     """
-    cached = _cache_file(dataset, preprocessing, height, width)
-    found = cached and _load(cached, (preprocessing.channels, height, width))
-    if found:
-        return found
-    statistics = _statistics(_sum_images(dataset, preprocessing, height, width, progress))
+    cache = _cache_file(dataset, preprocessing, height, width)
+    cached = cache and _load(cache, (preprocessing.channels, height, width))
     if cached:
-        with suppress(NetspecError):  # a folder that cannot be written costs the time again, and nothing else
-            _save(cached, statistics)
+        return cached
+    statistics = _statistics(_sum_images(dataset, preprocessing, height, width, progress))
+    if cache:
+        with suppress(NetspecError):  # without a writable cache, they are computed again the next time
+            _save(cache, statistics)
     return statistics
 
 
 def _sum_images(
     dataset: Dataset, preprocessing: Preprocessing, height: int, width: int, progress: Callable[[str], None]
 ) -> _Sums:
-    indices = evenly(dataset, MOST_IMAGES)
+    indices = spread_indices(dataset, MOST_IMAGES)
     total = len(indices)
 
     def sum_chunk(chunk: NDArray[np.int64]) -> _Sums:
@@ -164,24 +164,24 @@ def _statistics(sums: _Sums) -> Statistics:
 
 
 def _cache_file(dataset: Dataset, preprocessing: Preprocessing, height: int, width: int) -> Path | None:
-    """Where the statistics are kept; None where there is no home."""
+    """Return the cache file of the statistics, or None if there is no home folder."""
     root = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not root.is_absolute():  # as the XDG specification has it
+    if not root.is_absolute():  # the XDG specification says to ignore relative paths
         try:
             root = Path.home() / ".cache"
         except RuntimeError:
             return None
-    said = f"{preprocessing.resize_shorter_side} {preprocessing.channel_order} {height} {width}"
-    return root / "netspec" / "statistics" / f"{fingerprint(VERSION, dataset.fingerprint, said)}.npz"
+    settings = f"{preprocessing.resize_shorter_side} {preprocessing.channel_order} {height} {width}"
+    return root / "netspec" / "statistics" / f"{fingerprint(VERSION, dataset.fingerprint, settings)}.npz"
 
 
 def _save(path: Path, statistics: Statistics) -> None:
-    arrays = {name: getattr(statistics.components, name) for name in _names(Components)}
+    arrays = asdict(statistics.components)
     write_whole(path, lambda temporary: np.savez(temporary, mean_image=statistics.mean_image, **arrays))
 
 
 def _load(path: Path, shape: tuple[int, int, int]) -> Statistics | None:
-    """What is kept; None where there is nothing, or nothing whole."""
+    """Return the cached statistics, or None if there are none or the file is damaged."""
     channels = shape[:1]
     shapes = {"mean_image": shape, "mean": channels, "values": channels, "vectors": 2 * channels}
     try:
@@ -194,9 +194,5 @@ def _load(path: Path, shape: tuple[int, int, int]) -> Statistics | None:
         return None
     if any(arrays[name].shape != shapes[name] or not np.isfinite(arrays[name]).all() for name in shapes):
         return None
-    image = arrays.pop("mean_image")
-    return Statistics(arrays["mean"], image, Components(**arrays))
-
-
-def _names(kind: type) -> list[str]:
-    return [field.name for field in fields(kind)]
+    mean_image = arrays.pop("mean_image")
+    return Statistics(arrays["mean"], mean_image, Components(**arrays))

@@ -1,4 +1,4 @@
-"""What the loss reads of masks: a label for each pixel of the network's output, in the middle of its input."""
+"""Convert masks to targets of the loss: a label for each pixel of the output, which is the centre of the input."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from netspec.training.data.pixel_weights import weigh
 
 @dataclass(frozen=True, slots=True)
 class MapRule:
-    """How masks become labels.
+    """How masks are converted to labels.
 
     Attributes:
-        classes: that the network tells apart.
+        classes: number of classes of the network.
         size: height and width of its output.
-        weights: of the pixels, as the recipe has them.
-        balance: what each class counts, where those balance them.
+        weights: the recipe's rule for pixel weights.
+        balance: the weight of a pixel of each class, if `weights` balances classes.
     """
 
     classes: int
@@ -31,7 +31,7 @@ class MapRule:
     balance: tuple[float, ...] = ()
 
     def margins(self, height: int, width: int) -> tuple[int, int]:
-        """The rows and columns of the input, both sides together, that are around the output."""
+        """Return by how many rows and columns an input of this size is larger than the output, on both sides."""
         return height - self.size[0], width - self.size[1]
 
 
@@ -39,8 +39,8 @@ class Targets:
     """The labels of a batch and their weights, filled sample by sample.
 
     Attributes:
-        labels: class numbers, `UNLABELLED` where there is none. Shape: (n, H, W), of the output.
-        weights: what the loss of each is multiplied by, where the rule says so. Shape: (n, H, W).
+        labels: class numbers, `UNLABELLED` if unknown. Shape: (n, H, W), that of the output.
+        weights: the factor on the loss of each pixel; None if the rule has no weights. Shape: (n, H, W).
     """
 
     def __init__(self, rule: MapRule, samples: int) -> None:
@@ -49,30 +49,31 @@ class Targets:
         self.weights = np.empty((samples, *rule.size), np.float32) if rule.weights else None
 
     def fill(self, position: int, mask: Pixels) -> None:
-        """Take the middle of a mask that is laid over the network's input. Shape: (H, W, 1), of the input.
+        """Set the labels and weights of a sample from the mask of its input. Shape: (H, W, 1), that of the input.
 
-        It is weighed as a whole: a region beyond the output is near what is inside of it.
+        Weights are computed for the whole mask before the centre is taken: a region beyond the output may be near
+        pixels inside it.
         """
-        own = center(mask, *self._rule.size)[..., 0]
-        self.labels[position] = own
-        self.labels[position][own == UNKNOWN] = UNLABELLED
+        labels = center(mask, *self._rule.size)[..., 0]
+        self.labels[position] = labels
+        self.labels[position][labels == UNKNOWN] = UNLABELLED
         if self.weights is not None and self._rule.weights is not None:
             weights = weigh(mask[..., 0], self._rule.weights, self._rule.balance)
             self.weights[position] = center(weights[..., None], *self._rule.size)[..., 0]
 
     def of(self, good: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
-        """The labels and the weights of some positions."""
+        """Return the labels and the weights of these positions."""
         if len(good) == len(self.labels):
             return self.labels, self.weights
         return self.labels[good], None if self.weights is None else self.weights[good]
 
 
 def mirrored(image: Pixels, margins: tuple[int, int]) -> Pixels:
-    """An image that goes on around itself, mirrored: where the input is larger than the output, what it reads there.
+    """Pad an image by mirroring, with the margin that a network's input has around its output.
 
     Source: Ronneberger et al. 2015, section 2, the overlap-tile strategy.
     """
     if not any(margins):
         return image
-    sides = [(all_ // 2, all_ - all_ // 2) for all_ in margins]
+    sides = [(margin // 2, margin - margin // 2) for margin in margins]
     return np.pad(image, (*sides, (0, 0)), mode="reflect")

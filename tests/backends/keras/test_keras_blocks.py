@@ -1,4 +1,4 @@
-"""Blocks in emitted Keras: one function each, layers named by path, and right whatever became of the nodes."""
+"""Blocks in emitted Keras: one function each, layers named by path, correct code for graphs that passes changed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from netspec.weights import initialize
 
 
 def functions_of(graph: Graph) -> dict[str, str]:
-    found = re.split(r"\n\n\ndef ", str(BACKEND.lower(graph).content))[1:]
-    named = {text.partition("(")[0]: text for text in found}
-    return {name: text for name, text in named.items() if not name.startswith("_")}  # those are of layers of our own
+    """Return the source of each emitted function by its name, without the private helpers of support layers."""
+    functions = re.split(r"\n\n\ndef ", str(BACKEND.lower(graph).content))[1:]
+    by_name = {text.partition("(")[0]: text for text in functions}
+    return {name: text for name, text in by_name.items() if not name.startswith("_")}
 
 
 def check_values(graph: Graph) -> None:
+    """Assert that the emitted model agrees with the reference."""
     weights = check_weights_of(graph)
     inputs = {
         value.name: np.random.default_rng(0).standard_normal(value.type.concrete(2)).astype(np.float32)
@@ -44,7 +46,7 @@ def blocks() -> Graph:
     return load_graph("tests/golden/blocks.yaml")
 
 
-def test_a_family_has_a_function_a_block() -> None:
+def test_a_family_has_one_function_per_block() -> None:
     functions = functions_of(load_graph("specs/resnet.yaml"))
     assert list(functions) == ["projection", "bottleneck", "build_resnet50"]
     assert 'for i in range(1, 6):\n        x = bottleneck(x, 256, name=f"layer3-{i}")\n' in functions["build_resnet50"]
@@ -79,14 +81,14 @@ def test_scopes_that_are_lost_leave_flat_code(blocks: Graph) -> None:
     check_values(flat)
 
 
-def test_a_saved_model_comes_back(blocks: Graph, tmp_path: Path) -> None:
+def test_a_saved_model_can_be_loaded(blocks: Graph, tmp_path: Path) -> None:
     weights = initialize(blocks)
     source, saved = BACKEND.write(BACKEND.lower(blocks), weights, tmp_path)
     assert source.read_text() == BACKEND.lower(blocks).content
-    again = keras.saving.load_model(saved)
+    loaded = keras.saving.load_model(saved)
     x = np.random.default_rng(0).standard_normal((2, 8, 6, 4)).astype(np.float32)
     expected = BACKEND.load(BACKEND.lower(blocks), weights).native(x)
-    for ours, theirs in zip(again(x), expected, strict=True):
+    for ours, theirs in zip(loaded(x), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
@@ -111,7 +113,7 @@ outputs: [a, b, c, d]
 """
 
 
-def test_what_some_pad_is_padded_where_the_spec_says_so(tmp_path: Path) -> None:
+def test_padding_that_only_some_instances_have_is_conditional(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(PADDED)
     graph = load_graph(path)
@@ -123,22 +125,21 @@ def test_what_some_pad_is_padded_where_the_spec_says_so(tmp_path: Path) -> None:
     )
     assert "        if wide\n        else layers.ReLU(" in functions["unit"]
     assert functions["unit"].count("    if wide:\n        x = layers.Conv2D(4, 1") == 1
-    assert functions["unit"].count("if wide") == 2, "what is there under one condition is under it together"
+    assert functions["unit"].count("if wide") == 2, "layers with the same condition share one `if`"
     check_values(graph)
 
 
 def test_instances_that_differ_in_form_share_a_function() -> None:
     graph = load_graph("tests/golden/variants.yaml")
     functions = functions_of(graph)
-    own = [name for name in functions if not name.startswith("_")]
-    assert own == ["conv_bn", "branches", "deep", "reduce", "gated", "build_variants"]
+    assert list(functions) == ["conv_bn", "branches", "deep", "reduce", "gated", "build_variants"]
     assert "return residual, skip" in functions["gated"], "in the order of the block's outputs"
-    assert 'padding="same"' in functions["conv_bn"], "of a kernel of one element too"
-    assert "    for i in range(1, count + 1):\n" in functions["deep"], "the first is another"
+    assert 'padding="same"' in functions["conv_bn"], "for 1x1 kernels too"
+    assert "    for i in range(1, count + 1):\n" in functions["deep"], "the first instance differs"
     check_values(graph)
 
 
-def test_functions_that_differ_are_called_after_where_they_are_used() -> None:
+def test_functions_that_differ_are_named_by_their_use() -> None:
     assert list(functions_of(load_graph("specs/mobilenet-v3-small.yaml")))[:2] == ["conv_bn", "conv_bn_depthwise"]
 
 
@@ -169,18 +170,18 @@ outputs: [three, first, second]
 """
 
 
-def test_the_channels_that_arrive_are_read_off_the_inputs(tmp_path: Path) -> None:
+def test_channels_are_read_from_the_inputs(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(WIDTHS)
     graph = load_graph(path)
     functions = functions_of(graph)
     assert "    channels = x.shape[-1]\n    right_channels = right.shape[-1]\n" in functions["joint"]
     assert "two = joint(one, right, 6, name=" in functions["build_widths"]
-    assert "channels: int" in functions["told"], "what the spec gives is given, though it is what arrives"
+    assert "channels: int" in functions["told"], "an argument of the spec stays one, though it equals the channels"
     check_values(graph)
 
 
-def test_of_two_functions_the_one_of_depthwise_convolutions_says_so(tmp_path: Path) -> None:
+def test_a_function_of_depthwise_convolutions_is_named_so(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(
         """name: ghosts

@@ -1,4 +1,4 @@
-"""Weights that Keras wrote, in the layouts of all its versions; what refers elsewhere or is broken is one error."""
+"""Weight files of all Keras versions; links to other files and damage raise one error."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ BACKEND = find_backend("keras")
 
 
 class LayerScale(layers.Layer):
-    """As keras.applications.convnext has it: its variable has no name."""
+    """The layer of keras.applications.convnext, whose variable has no name."""
 
     def build(self, shape: tuple[int, ...]) -> None:
         self.gamma = self.add_weight(shape=(shape[-1],))
@@ -63,7 +63,8 @@ def _require_model(found: ForeignWeights) -> None:
         np.testing.assert_array_equal(found.arrays[name], values["/".join(path)], strict=True)
 
 
-def _told(path: Path) -> str:
+def _error(path: Path) -> str:
+    """Return the error of reading a file."""
     with pytest.raises(WeightsError) as caught:
         BACKEND.read_weights(path)
     assert caught.value.message.startswith(str(path))
@@ -107,7 +108,7 @@ def test_files_of_keras_2(tmp_path: Path) -> None:
 
 
 def _legacy(path: Path, content: dict[str, dict[str, tuple[int, ...]]]) -> Path:
-    """A file of layers, their arrays and shapes; each array holds its place in the order."""
+    """Write a file of layers with arrays of these shapes. Each array is filled with its index."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [name.encode() for name in content]
         count = 0
@@ -127,8 +128,8 @@ def test_names_that_keras_applications_distributes(tmp_path: Path) -> None:
         "bn_conv1": {"bn_conv1_gamma_1:0": (4,), "bn_conv1_running_mean:0": (4,), "bn_conv1_running_std:0": (4,)},
         "conv_dw_1": {"conv_dw_1/depthwise_kernel:0": (3, 3, 4, 1)},  # MobileNet, of Keras 2
         "conv1/bn": {"conv1/bn/gamma:0": (4,)},  # DenseNet121
-        "fc": {"fc_3/kernel:0": (4, 2)},  # a layer that was made a fourth time under one name
-        "stem": {"stem_conv/kernel:0": (1,), "stem_norm/gamma:0": (1,)},  # a Sequential of TensorFlow
+        "fc": {"fc_3/kernel:0": (4, 2)},  # the fourth layer of this name in its process
+        "stem": {"stem_conv/kernel:0": (1,), "stem_norm/gamma:0": (1,)},  # a Sequential model, by TensorFlow
         "scale": {"Variable:0": (4,)},  # ConvNeXt
     }
     found = BACKEND.read_weights(_legacy(tmp_path / "net.h5", content))
@@ -158,7 +159,7 @@ def test_layers_that_keras_numbered_are_counted_from_0(tmp_path: Path) -> None:
     )
 
 
-def test_layers_of_one_name_are_told_apart_by_what_they_are_within(tmp_path: Path) -> None:
+def test_layers_of_one_name_are_distinguished_by_their_parents(tmp_path: Path) -> None:
     content = {part: {f"{part}/conv/kernel:0": (1,), f"{part}/norm/gamma:0": (1,)} for part in ("left", "right")}
     found = BACKEND.read_weights(_legacy(tmp_path / "net.h5", content))
     assert list(found.arrays) == ["left.conv.kernel", "left.norm.gamma", "right.conv.kernel", "right.norm.gamma"]
@@ -166,10 +167,10 @@ def test_layers_of_one_name_are_told_apart_by_what_they_are_within(tmp_path: Pat
 
 def test_two_arrays_of_one_name_are_an_error(tmp_path: Path) -> None:
     path = _legacy(tmp_path / "net.h5", {"conv": {"conv_W_1:0": (1,), "conv/kernel:0": (1,)}})
-    assert "two arrays in it are conv.kernel" in _told(path)
+    assert "two arrays in it are conv.kernel" in _error(path)
 
 
-def test_a_list_of_names_in_parts(tmp_path: Path) -> None:
+def test_a_list_of_names_in_several_attributes(tmp_path: Path) -> None:
     path = _legacy(tmp_path / "net.h5", {n: {f"{n}/kernel:0": (1,)} for n in ("a", "b", "c")})
     with h5py.File(path, "a") as file:
         del file.attrs["layer_names"]
@@ -179,21 +180,21 @@ def test_a_list_of_names_in_parts(tmp_path: Path) -> None:
 
 
 def _without_names(path: Path) -> None:
-    """Take out the names of layers, which Keras before 3.9 did not write."""
+    """Remove the names of layers, which Keras before 3.9 did not write."""
 
-    def forget(_: str, found: h5py.HLObject) -> None:
-        if "name" in found.attrs:
-            del found.attrs["name"]
+    def remove_name(_: str, item: h5py.HLObject) -> None:
+        if "name" in item.attrs:
+            del item.attrs["name"]
 
     with h5py.File(path, "a") as file:
-        file.visititems(forget)
+        file.visititems(remove_name)
 
 
 def test_layers_without_names_are_named_by_the_configuration_or_not_at_all(tmp_path: Path, archive: Path) -> None:
     path, older = tmp_path / "net.weights.h5", tmp_path / "older.keras"
     MODEL.save_weights(path)
     _without_names(path)
-    assert "and the file does not name the layer" in _told(path)
+    assert "and the file does not name the layer" in _error(path)
     with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(older, "w") as written:
         written.writestr("config.json", whole.read("config.json"))
         path.write_bytes(whole.read("model.weights.h5"))
@@ -223,7 +224,7 @@ def _virtual(file: h5py.File, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "told"),
+    ("plant", "message"),
     [
         (lambda file, _: file["a"].__setitem__("w", h5py.SoftLink("/b/w")), "a/w is a link"),
         (lambda file, path: file["a"].__setitem__("w", h5py.ExternalLink(str(path / "o.h5"), "w")), "a/w is a link"),
@@ -235,14 +236,14 @@ def _virtual(file: h5py.File, tmp_path: Path) -> None:
         (lambda file, _: file["a"].create_dataset("w", (10**12,), "f4", chunks=(10**6,)), "claims to hold"),
     ],
 )
-def test_what_is_not_in_the_file_is_not_read(
-    tmp_path: Path, plant: Callable[[h5py.File, Path], None], told: str
+def test_links_and_external_data_are_refused(
+    tmp_path: Path, plant: Callable[[h5py.File, Path], None], message: str
 ) -> None:
     path = _legacy(tmp_path / "net.h5", {"a": {}, "b": {"w": (4,)}})
     with h5py.File(path, "a") as file:
         file["a"].attrs["weight_names"] = [b"w"]
         plant(file, tmp_path)
-    assert told in _told(path)
+    assert message in _error(path)
 
 
 def test_a_group_within_itself_is_an_error(tmp_path: Path) -> None:
@@ -251,30 +252,30 @@ def test_a_group_within_itself_is_an_error(tmp_path: Path) -> None:
         file["layers/conv2d/more"] = file["layers"]
         group.attrs["name"] = "conv"
         group["0"] = np.ones(3, np.float32)
-    assert "is in it twice" in _told(tmp_path / "net.weights.h5")
+    assert "is in it twice" in _error(tmp_path / "net.weights.h5")
 
 
-def test_every_cut_is_one_error(tmp_path: Path, archive: Path) -> None:
+def test_every_truncation_is_one_error(tmp_path: Path, archive: Path) -> None:
     MODEL.save_weights(tmp_path / "net.weights.h5")
     for path in (archive, tmp_path / "net.weights.h5"):
         whole = path.read_bytes()
         for length in (100, len(whole) // 2, len(whole) - 1):
             path.write_bytes(whole[:length])
-            _told(path)
+            _error(path)
     with zipfile.ZipFile(tmp_path / "net.keras", "w") as file:
         file.writestr("config.json", "{}")
-    assert "there is no model.weights.h5 in it" in _told(tmp_path / "net.keras")
+    assert "there is no model.weights.h5 in it" in _error(tmp_path / "net.keras")
     h5py.File(tmp_path / "net.h5", "w").close()
-    assert "no layer in it has weights" in _told(tmp_path / "net.h5")
+    assert "no layer in it has weights" in _error(tmp_path / "net.h5")
 
 
-def test_a_file_that_ends_the_process_which_reads_it_is_an_error(
+def test_a_file_that_crashes_the_reading_process_is_an_error(
     tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "path").mkdir()
-    (tmp_path / "path" / "h5py.py").write_text("import os\nos.abort()\n")  # as HDF5's library does on some damage
+    (tmp_path / "path" / "h5py.py").write_text("import os\nos.abort()\n")  # as the HDF5 library does for some damage
     monkeypatch.syspath_prepend(tmp_path / "path")
-    assert "HDF5's own library breaks down on it" in _told(archive)
+    assert "HDF5's own library breaks down on it" in _error(archive)
 
 
 def test_reading_imports_no_framework(archive: Path) -> None:
@@ -286,7 +287,7 @@ def test_reading_imports_no_framework(archive: Path) -> None:
     assert not loaded & {"keras", "tensorflow", "torch", "jax"}
 
 
-def test_h5py_that_is_missing_is_named(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_h5py_is_reported(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(BackendError, match="h5py, which reads files of Keras, is not installed"):
         BACKEND.read_weights(archive)

@@ -1,4 +1,4 @@
-"""Learned values in what the Keras backend emits."""
+"""Parameters in emitted Keras."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TOKENS = Input("tokens", TensorType.of(3, 4))
         ({"uniform": {"low": 2, "high": 3}}, 2, 3),
     ],
 )
-def test_it_starts_as_the_spec_says_without_the_weights_too(initialize: object, low: float, high: float) -> None:
-    # Queries that all start at 0 are one query, and stay that.
+def test_an_emitted_model_initializes_parameters_as_the_spec_says(initialize: object, low: float, high: float) -> None:
+    # Matters for training from the emitted source: queries that all start at 0 would stay equal.
     q = make_node("q", Parameter.model_validate({"shape": (30, 4), "initialize": {"weight": initialize}}), ())
     artifact = BACKEND.lower(Graph("queries", (TOKENS,), (q, make_node("y", Concat(), (q, TOKENS))), ("y",)).check())
-    made = getattr(load_source(str(artifact.content), "queries"), artifact.entry)()
-    for model in (made, keras.Model.from_config(made.get_config())):
+    emitted = getattr(load_source(str(artifact.content), "queries"), artifact.entry)()
+    for model in (emitted, keras.Model.from_config(emitted.get_config())):
         start = np.asarray(model.get_layer("q").value)
         assert low <= start.min() <= start.max() <= high
         assert (start.std() > 0) == (low != high)

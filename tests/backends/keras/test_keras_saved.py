@@ -1,4 +1,4 @@
-"""What `write` leaves behind works without netspec, trains, and runs on the other engines of Keras."""
+"""Written Keras models work without netspec, can be trained, and run on the other engines of Keras."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from netspec.spec import load_graph
 from netspec.testing.networks import NETWORKS, Chain
 from netspec.types import DType
 
-# Runs where netspec cannot be imported: the folders of the two files are all there is, besides Keras.
+# Runs without netspec: only the written files and Keras are available.
 LOAD_ALONE = """
 import importlib, sys, numpy as np
 sys.modules["netspec"] = sys.modules["netspec_keras"] = None
@@ -27,15 +27,15 @@ for name in names:
     sys.path[0] = name
     importlib.import_module(name)
     model = keras.models.load_model(f"{name}/{name}.keras")
-    given = np.load(f"{name}/inputs.npz")
-    arrays = [given[i.name] for i in model.inputs]
+    inputs = np.load(f"{name}/inputs.npz")
+    arrays = [inputs[i.name] for i in model.inputs]
     outputs = model.predict(arrays if len(arrays) > 1 else arrays[0], verbose=0)
     outputs = outputs if isinstance(outputs, list) else [outputs]
     np.savez(f"{name}/outputs.npz", *outputs)
 """
 
 
-# JAX compiles each op by itself: LLVM's optimization would take most of the time, and changes no meaning.
+# JAX compiles each op separately. LLVM's optimization would take most of the time and does not change results.
 ENGINE = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
@@ -51,7 +51,7 @@ def inputs_of(graph: Graph, batch: int = 3) -> dict[str, Array]:
 
 
 def every_support_layer() -> Graph:
-    """A network of all the layers of our own."""
+    """A network that uses every support layer."""
     lrn = {"size": 3, "alpha": 1e-2, "beta": 0.6, "k": 1, "convention": "mean"}
     return (
         Chain("all_own", image=(4, 11, 9))
@@ -79,7 +79,7 @@ def every_support_layer() -> Graph:
 
 
 def functions_of_ops() -> Graph:
-    """A network of what Keras has no layer for, and is a function of its `ops` in what is emitted."""
+    """A network of ops for which Keras has no layer, and that are emitted as functions of `keras.ops`."""
     return (
         Chain("functions", image=(6, 4, 5))
         .add("stem", "conv2d", filters=6, kernel_size=3)
@@ -139,7 +139,7 @@ def test_loads_without_netspec(engine: str, tmp_path: Path):
             np.testing.assert_allclose(outputs[key], native(expected[output]), rtol=0, atol=1e-5 * largest)
 
 
-# On the other engines Keras has float32 at most; their derivatives are compared with TensorFlow's in float64.
+# On the other engines, Keras has at most float32. Their gradients are compared with TensorFlow's in float64.
 ON_ENGINE = """
 import sys, numpy as np
 from netspec_keras import BACKEND
@@ -151,8 +151,8 @@ for name, build in GRAPHS.items():
     model = BACKEND.load(BACKEND.lower(graph), weights_of(graph))
     expected = np.load(f"{name}.npz")
     cotangents = {o: expected[f"cotangent.{o}"] for o in graph.outputs}
-    found = model.gradients(inputs_of(graph), cotangents)
-    for key, array in {**found.weights, **found.inputs}.items():
+    gradients = model.gradients(inputs_of(graph), cotangents)
+    for key, array in {**gradients.weights, **gradients.inputs}.items():
         error = np.linalg.norm(array - expected[key]) / np.linalg.norm(expected[key])
         assert array.dtype == np.float32 and error < 1e-4, (name, key, error)
     trained = model.forward_training(inputs_of(graph))
@@ -173,9 +173,9 @@ def test_gradients_on_other_engines(tmp_path: Path):
         graph = build().astype(DType.FLOAT64)
         random = np.random.default_rng(3)
         cotangents = {o: random.standard_normal(graph.type_of(o).concrete(3)) for o in graph.outputs}
-        found = BACKEND.load(BACKEND.lower(graph), weights_of(graph)).gradients(inputs_of(graph), cotangents)
-        shown = {f"cotangent.{o}": a for o, a in cotangents.items()}
-        np.savez(tmp_path / f"{name}.npz", **found.weights, **found.inputs, **shown)
+        gradients = BACKEND.load(BACKEND.lower(graph), weights_of(graph)).gradients(inputs_of(graph), cotangents)
+        named_cotangents = {f"cotangent.{o}": a for o, a in cotangents.items()}
+        np.savez(tmp_path / f"{name}.npz", **gradients.weights, **gradients.inputs, **named_cotangents)
     for engine in ("torch", "jax"):
         path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         environment = os.environ | ENGINE | {"KERAS_BACKEND": engine, "PYTHONPATH": path}
@@ -183,7 +183,7 @@ def test_gradients_on_other_engines(tmp_path: Path):
 
 
 def test_fit_trains_towers():
-    """Groups, LRN, overlapping pooling and dropout under `fit`: the loss is finite and falls, the weights move."""
+    """`fit` trains groups, LRN, overlapping pools and dropout: the loss is finite and falls, all weights change."""
     import keras
 
     graph = NETWORKS["towers"]()
@@ -219,8 +219,8 @@ def test_padding_with_minus_infinity_has_finite_gradients():
     assert gradient.sum() == out.size
 
 
-def test_statistics_of_one_value_stay_numbers():
-    """Its variance is 0, and no n - 1 is there to divide by: the last batch of an epoch may be of one sample."""
+def test_statistics_of_a_single_value_are_finite():
+    """The last batch of an epoch may have one sample: its variance is 0, and must not be divided by n - 1 = 0."""
     graph = Chain("net", image=(3,)).add("norm", "batch_norm", running_variance="unbiased").graph()
     model, weights = BACKEND.load(BACKEND.lower(graph), weights_of(graph)), weights_of(graph)
     model.forward_training({"image": np.ones((1, 3), np.float32)})
@@ -228,7 +228,7 @@ def test_statistics_of_one_value_stay_numbers():
 
 
 @pytest.mark.parametrize("groups", [2, 3])
-def test_grouped_convolution_is_that_of_keras(groups: int):
+def test_grouped_convolution_agrees_with_keras(groups: int):
     import keras
     from netspec_keras.support.grouped_convolution import GroupedConv2D
 

@@ -1,4 +1,4 @@
-"""What blocks are told of Keras' layers is what those take, and instances that differ in it share a function."""
+"""The signatures of Keras layers match Keras, and instances of a block that differ in an option share a function."""
 
 from __future__ import annotations
 

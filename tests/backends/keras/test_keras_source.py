@@ -1,4 +1,4 @@
-"""The emitted source: readable, formatted, free of clashes and of code from the spec, made without Keras."""
+"""Emitted Keras source: readable, formatted, without name clashes or code from the spec, and made without Keras."""
 
 import ast
 import inspect
@@ -60,18 +60,18 @@ def head() -> Chain:
 @pytest.mark.parametrize(
     ("padding", "emitted"),
     [
-        ({"bottom": 1, "right": 1}, 'padding="same"'),  # an odd element goes from the end
+        ({"bottom": 1, "right": 1}, 'padding="same"'),  # Keras crops an odd element at the end
         ({"top": 1, "left": 1}, "layers.Cropping2D"),
-        ({"bottom": 1, "left": 1, "right": 1}, "layers.Cropping2D"),  # more than `same` cuts off
+        ({"bottom": 1, "left": 1, "right": 1}, "layers.Cropping2D"),  # more than `same` crops
     ],
 )
-def test_a_transposed_convolution_is_same_where_that_cuts_off_as_much(padding: dict[str, int], emitted: str) -> None:
+def test_a_transposed_convolution_is_same_if_that_crops_as_much(padding: dict[str, int], emitted: str) -> None:
     chain = Chain("g", x=(2, 4, 5)).add("up", "conv_transpose2d", filters=3, kernel_size=3, stride=2, padding=padding)
     source = str(BACKEND.lower(chain.graph()).content)
     assert [way for way in ('padding="same"', "layers.Cropping2D") if way in source] == [emitted]
 
 
-def test_what_is_kept_of_a_running_average_is_written_as_a_person_would() -> None:
+def test_the_momentum_of_batch_norm_is_written_in_short() -> None:
     source = str(BACKEND.lower(Chain("g", x=(2, 4, 5)).add("bn", "batch_norm", update_rate=0.9).graph()).content)
     assert "momentum=0.1," in source  # and not 0.09999999999999998, which is 1 - 0.9
 
@@ -82,7 +82,7 @@ def test_source_reads_as_written_by_hand():
     assert source.startswith('"""head\n\nEmitted by netspec from a layer spec; needs keras alone.\n"""\n')
 
 
-def test_features_become_a_gate_at_once():
+def test_features_are_reshaped_to_a_gate_without_a_permutation():
     graph = Chain("gate", features=(8,)).add("gate", "reshape", shape=[8, 1, 1]).graph()
     source = BACKEND.lower(graph).content
     assert 'layers.Reshape((1, 1, 8), name="gate")' in source
@@ -91,7 +91,7 @@ def test_features_become_a_gate_at_once():
 
 def test_source_is_formatted_and_lint_clean(tmp_path: Path):
     graphs = {name: build() for name, build in NETWORKS.items()}
-    graphs |= {f"{name}_shown": graph.with_outputs(graph.values) for name, graph in graphs.items()}
+    graphs |= {f"{name}_all_outputs": graph.with_outputs(graph.values) for name, graph in graphs.items()}
     graphs |= {f"sample{i}": case.graph for i, case in enumerate(sample_cases())}
     for name, graph in graphs.items():
         (tmp_path / f"{name}.py").write_text(BACKEND.lower(graph).content)
@@ -109,7 +109,7 @@ def test_lowering_imports_no_framework():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_support_modules_hold_what_the_writer_says():
+def test_support_modules_define_the_layers_that_the_writer_lists():
     for layer, module in SUPPORT.items():
         assert layer in read_support("netspec_keras", module).names
 
@@ -136,25 +136,25 @@ def test_layer_names_do_not_clash(clash: str):
     np.testing.assert_allclose(out["twice"], 2 * out[clash])
 
 
-def test_showing_values_changes_nothing_else():
-    """What is computed, and where weights go, is the same with every value shown."""
+def test_further_outputs_change_nothing_else():
+    """Layers and bindings are the same if every value is an output."""
     for build in NETWORKS.values():
-        graph = replace(build(), scopes=())  # what blocks have in common depends on what is shown of them
-        plain, shown = BACKEND.lower(graph), BACKEND.lower(graph.with_outputs(graph.values))
-        assert plain.bindings == shown.bindings
-        assert _layers(plain.content) <= _layers(shown.content)
+        graph = replace(build(), scopes=())  # the outputs of a block may change which instances share a function
+        plain, with_outputs = BACKEND.lower(graph), BACKEND.lower(graph.with_outputs(graph.values))
+        assert plain.bindings == with_outputs.bindings
+        assert _layers(plain.content) <= _layers(with_outputs.content)
 
 
 def _layers(source: str) -> set[str]:
-    """Each layer of emitted source, as text, without what it is applied to."""
+    """Return the constructor calls of layers in emitted source, without those that restore the layout of outputs."""
     calls = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)]
-    restored = ("_map'", "_map_channels_first'", "_channels_first'")
-    made = {ast.unparse(c.func) for c in calls if isinstance(c, ast.Call) and isinstance(c.func, ast.Call)}
-    return {text for text in made if not any(f"{suffix})" in text for suffix in restored)}
+    restoring = ("_map'", "_map_channels_first'", "_channels_first'")
+    layers = {ast.unparse(c.func) for c in calls if isinstance(c, ast.Call) and isinstance(c.func, ast.Call)}
+    return {text for text in layers if not any(f"{suffix})" in text for suffix in restoring)}
 
 
 def test_kernel_after_a_flatten_is_permuted():
-    """Row h, w, c of the Keras kernel is column c, h, w of the graph's."""
+    """Row (h, w, c) of the Keras kernel is column (c, h, w) of the canonical kernel."""
     graph = Chain("net", image=(2, 3, 4)).add("flat", "flatten").add("fc", "dense", units=5).graph()
     (kernel, _) = sorted(BACKEND.lower(graph).bindings, key=lambda b: b.path, reverse=True)
     canonical = np.arange(5 * 24.0).reshape(5, 24)
@@ -166,7 +166,7 @@ def test_kernel_after_a_flatten_is_permuted():
 
 
 def test_depthwise_kernel():
-    """Filter c·m + j of the graph is kernel[:, :, c, j]."""
+    """Filter c·m + j of the canonical kernel is kernel[:, :, c, j]."""
     graph = Chain("net", image=(3, 5, 5)).add("conv", "conv2d", filters=6, kernel_size=2, groups=3, bias=False).graph()
     artifact = BACKEND.lower(graph)
     assert "layers.DepthwiseConv2D(2, use_bias=False, depth_multiplier=2" in artifact.content
@@ -202,8 +202,8 @@ def test_a_model_deeper_than_pythons_recursion_is_built() -> None:
     assert "setrecursionlimit" not in str(BACKEND.lower(head().graph()).content)
 
 
-def test_functions_that_keras_names_by_itself_do_not_clash_with_layers() -> None:
-    """Keras calls `keras.ops.sum` sum, or sum_1 where it has made one before, and an operator by what it does."""
+def test_names_that_keras_chooses_for_functions_do_not_clash_with_layers() -> None:
+    """Keras names a call of `keras.ops.sum` sum, sum_1, …, and an operator by its function."""
     graph = (
         Chain("taken", image=(3, 4, 5))
         .add("sum", "conv2d", filters=4, kernel_size=1)
@@ -213,25 +213,25 @@ def test_functions_that_keras_names_by_itself_do_not_clash_with_layers() -> None
         .graph("total", "again", "sum_1")
     )
     weights = {name: np.ones(w.shape, np.float32) for name, w in graph.weights.items()}
-    keras.utils.clear_session()  # numbers begin anew
+    keras.utils.clear_session()  # resets the counters of names
     artifact = BACKEND.lower(graph)
     assert artifact.bindings[0].path == "sum-layer/kernel"
-    found = BACKEND.load(artifact, weights).forward({"image": np.ones((2, 3, 4, 5), np.float32)})
-    assert {name: value.shape for name, value in found.items()} == {
+    outputs = BACKEND.load(artifact, weights).forward({"image": np.ones((2, 3, 4, 5), np.float32)})
+    assert {name: value.shape for name, value in outputs.items()} == {
         "total": (2, 4, 5),
         "again": (2, 4, 5),
         "sum_1": (2, 4, 4, 5),
     }
 
 
-def test_functions_are_known_by_the_names_that_keras_gives_them() -> None:
-    called = {"abs": "absolute", "rms_normalization": "rms_norm"}  # where Keras has another name than the function
-    found = set()
+def test_the_names_that_keras_chooses_for_functions_are_reserved() -> None:
+    renamed = {"abs": "absolute", "rms_normalization": "rms_norm"}  # functions that Keras gives a different name
+    chosen = set()
     for case in sample_cases():
         body = str(BACKEND.lower(case.graph).content).rpartition("\ndef build_")[2]
-        found |= {called.get(name, name) for name in re.findall(r"\bops\.(\w+)\(", body)}
-    assert {"sum", "split", "absolute"} < found
-    assert {name for name in found if native_name(name) == name} == set()
+        chosen |= {renamed.get(name, name) for name in re.findall(r"\bops\.(\w+)\(", body)}
+    assert {"sum", "split", "absolute"} < chosen
+    assert {name for name in chosen if native_name(name) == name} == set()
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,9 @@ def test_functions_are_known_by_the_names_that_keras_gives_them() -> None:
         (8, {}, "layers.Conv2D(4, 1, "),
     ],
 )
-def test_strided_kernels_of_one_element_stay_in_memory(
+def test_strided_1x1_kernels_avoid_a_memory_error_of_tensorflow(
     channels: int, attributes: dict[str, object], layer: str
 ) -> None:
-    """TensorFlow 2.21: the gradient of such a kernel wrote beyond its memory, unless channels come by sixteens."""
+    """In TensorFlow 2.21, the gradient of such a kernel writes past its memory, unless 16 divides the channels."""
     graph = Chain("thin", image=(channels, 6, 7)).add("conv", "conv2d", filters=4, kernel_size=1, **attributes).graph()
     assert f"x = {layer}name=" in str(BACKEND.lower(graph).content)

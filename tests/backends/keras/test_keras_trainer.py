@@ -1,4 +1,4 @@
-"""The trainer on TensorFlow: the suite, and what is this framework's own."""
+"""The Keras trainer on TensorFlow: the conformance suite, and behavior that is specific to it."""
 
 from dataclasses import replace
 
@@ -18,33 +18,33 @@ from netspec.types import DType
 class TestKerasTrainer(TrainerConformance):
     backend = BACKEND
 
-    def test_masks_leave_the_layers_as_they_are(self) -> None:
-        learner = self.trainer(recipe())
-        learner.step([with_masks(batch_of(4))], 0.0, 4, key=0)
-        assert not any("call" in vars(layer) for layer in learner.native.layers)
+    def test_masks_do_not_modify_the_layers(self) -> None:
+        trainer = self.trainer(recipe())
+        trainer.step([with_masks(batch_of(4))], 0.0, 4, key=0)
+        assert not any("call" in vars(layer) for layer in trainer.native.layers)
 
-    def test_nothing_is_traced_again(self) -> None:
-        learner = self.trainer(recipe())
-        traced, original = [], learner.native.call
+    def test_the_network_is_traced_once_per_number_of_batches(self) -> None:
+        trainer = self.trainer(recipe())
+        traced, original = [], trainer.native.call
 
         def call(*args: object, **kwargs: object) -> object:
             traced.append(kwargs)
             return original(*args, **kwargs)
 
-        vars(learner.native)["call"] = call
+        vars(trainer.native)["call"] = call
         for step, (samples, rate) in enumerate([(8, 0.1), (8, 0.1), (3, 0.1), (8, 0.01), (1, 0.0)]):
-            learner.step([batch_of(samples)], rate, samples, step)
+            trainer.step([batch_of(samples)], rate, samples, step)
         assert len(traced) == 1
         for samples in (8, 3):
-            learner.step([batch_of(samples), batch_of(samples + 1)], 0.1, 2 * samples + 1, 0)
-            learner.predict(batch_of(samples).inputs)
+            trainer.step([batch_of(samples), batch_of(samples + 1)], 0.1, 2 * samples + 1, 0)
+            trainer.predict(batch_of(samples).inputs)
         assert len(traced) == 3
 
     def test_layers_compute_in_bfloat16(self) -> None:
-        learner = self.trainer(recipe(), DType.FLOAT32, "bfloat16")
-        assert all(layer.compute_dtype == "bfloat16" and layer.dtype == "float32" for layer in learner.native.layers)
+        trainer = self.trainer(recipe(), DType.FLOAT32, "bfloat16")
+        assert all(layer.compute_dtype == "bfloat16" and layer.dtype == "float32" for layer in trainer.native.layers)
 
-    def test_what_it_cannot_do_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unsupported_settings_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         graph, settings = network(), TrainerSettings(recipe(), normalization())
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
         with pytest.raises(BackendError, match="CUDA"):

@@ -1,4 +1,4 @@
-"""What the tests of the ONNX backend share: complete models, and arrays to run them on."""
+"""Fixtures of the tests of the ONNX backend: a small network, its weights, a batch, and complete models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLORS = Preprocessing(resize_shorter_side=12, mean=(120.0, 110.0, 100.0), std=(
 
 @pytest.fixture
 def small() -> Graph:
-    """A convolution, a flatten and a dense layer in groups, on photographs."""
+    """A convolution, a flatten and a grouped dense layer, with preprocessing for photographs."""
     image = Input("image", TensorType.of(3, 8, 9), COLORS)
     conv = make_node("conv", OPS["conv2d"].model_validate({"filters": 4, "kernel_size": 3}), [image])
     flat = make_node("flat", OPS["flatten"](), [conv])
@@ -32,19 +32,19 @@ def small() -> Graph:
 
 @pytest.fixture
 def weights(small: Graph) -> Weights:
-    """Its weights."""
+    """Weights of the small network."""
     return initialize(small, seed=3)
 
 
 @pytest.fixture
 def batch() -> Array:
-    """Three samples of its input."""
+    """Three samples for the small network."""
     return stream(0, "batch").standard_normal((3, 3, 8, 9), np.float32)
 
 
 @pytest.fixture(scope="session")
 def complete() -> Callable[[Artifact, Weights], onnx.ModelProto]:
-    """The model with its weights as initializers, as it is written."""
+    """A function that returns the model with its weights as initializers, as it is written to a file."""
 
     def build(artifact: Artifact, weights: Weights) -> onnx.ModelProto:
         tensors = {path: onnx_ir.tensor(array) for path, array in artifact.to_native(weights).items()}

@@ -1,4 +1,4 @@
-"""Files: one or two of them, whole or not at all; and opening them again without the spec."""
+"""ONNX files: one or two, written completely or not at all; and opening them without the spec."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ TWO_FILES = OnnxBackend(largest_inline=100)  # bytes
 
 
 def expected(graph: Graph, weights: Weights, batch: Array) -> Array:
+    """Return the output of the model in memory."""
     return BACKEND.load(BACKEND.lower(graph), weights).forward({"image": batch})["fc"]
 
 
@@ -40,7 +41,7 @@ def test_one_file(small: Graph, weights: Weights, batch: Array, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("build", [auxiliary_heads, normalized])
-def test_a_file_names_the_spec_whatever_passes_made_of_it(build: Callable[[], Graph], tmp_path: Path) -> None:
+def test_a_file_names_the_spec_at_every_level_of_optimization(build: Callable[[], Graph], tmp_path: Path) -> None:
     graph = build()
     weights = initialize(graph)
     for level in get_args(Level):
@@ -108,7 +109,7 @@ def written(small: Graph, weights: Weights, tmp_path: Path) -> Path:
     ],
     ids=["end cut off", "half", "empty", "a spec", "an image"],
 )
-def test_what_is_no_model_is_refused(written: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_files_that_are_not_models_are_refused(written: Path, damage: Callable[[bytes], bytes]) -> None:
     written.write_bytes(damage(written.read_bytes()))
     with pytest.raises(BackendError, match=r"small-net\.onnx is not an ONNX model, or is damaged"):
         BACKEND.open(written)
@@ -137,7 +138,7 @@ def test_weights_that_are_missing_or_cut_off(
 @pytest.mark.parametrize(
     "mean", ["per_channel", "per_pixel", MeanImage.of(np.arange(216, dtype=np.float32).reshape(3, 8, 9))], ids=str
 )
-def test_the_mean_travels_whole(small: Graph, weights: Weights, tmp_path: Path, mean: str | MeanImage) -> None:
+def test_every_kind_of_mean_is_stored(small: Graph, weights: Weights, tmp_path: Path, mean: str | MeanImage) -> None:
     (value,) = small.inputs
     assert value.preprocessing is not None
     preprocessing = value.preprocessing.model_copy(update={"mean": mean})
@@ -147,7 +148,7 @@ def test_the_mean_travels_whole(small: Graph, weights: Weights, tmp_path: Path, 
 
 
 def change(path: Path, edit: Callable[[onnx.ModelProto], None]) -> None:
-    """Change a model on disk."""
+    """Edit a model on disk."""
     model = onnx.load(path)
     edit(model)
     onnx.save(model, path)

@@ -1,4 +1,4 @@
-"""The artifact and the loaded model: bytes, names, bindings, metadata, and what ONNX cannot do."""
+"""ONNX artifacts and loaded models: determinism, names, bindings, metadata, and unsupported features."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def test_metadata(small: Graph) -> None:
     assert stored["resize_shorter_side"] == 12
 
 
-def test_names_never_meet() -> None:
-    """A value that is called as a weight or as a step of another node would be: all are kept apart."""
+def test_names_never_clash() -> None:
+    """Values may have the names of weights, or those that the backend gives to the steps of another node."""
     x = Input("x", TensorType.of(3, 6))
     dense = make_node("fc", OPS["dense"].model_validate({"units": 4, "groups": 2}), [x])
     nodes = [dense]
@@ -122,10 +122,10 @@ def test_the_batch_is_free(small: Graph, weights: Weights, size: int) -> None:
 
 
 def test_a_model_keeps_its_weights_when_the_caller_changes_theirs(small: Graph, weights: Weights, batch: Array) -> None:
-    mine = {name: array.copy() for name, array in weights.items()}
-    model = BACKEND.load(BACKEND.lower(small), mine)
+    passed = {name: array.copy() for name, array in weights.items()}
+    model = BACKEND.load(BACKEND.lower(small), passed)
     before = model.forward({"image": batch})["fc"]
-    for array in mine.values():
+    for array in passed.values():
         array[...] = 0
     returned = model.weights()
     np.testing.assert_array_equal(model.forward({"image": batch})["fc"], before)
@@ -147,7 +147,7 @@ def test_onnx_only_infers(small: Graph, weights: Weights, batch: Array) -> None:
 
 
 def test_float64_where_onnxruntime_has_the_kernels() -> None:
-    """Dense layers have them: float64 throughout, to the last digits."""
+    """ONNX Runtime has float64 kernels for dense layers; their results are accurate to the last digits."""
     x = Input("x", TensorType.of(5, dtype=DType.FLOAT64))
     fc = make_node("fc", OPS["dense"].model_validate({"units": 4}), [x])
     graph = Graph("double", (x,), (fc, make_node("act", OPS["tanh"](), [fc])), ("act",)).check()
@@ -158,13 +158,13 @@ def test_float64_where_onnxruntime_has_the_kernels() -> None:
     np.testing.assert_allclose(y, reference.evaluate(graph, weights, inputs)["act"], atol=1e-14)
 
 
-def test_float64_where_it_has_none_is_an_error_that_says_so(small: Graph, weights: Weights) -> None:
+def test_float64_without_kernels_is_an_error(small: Graph, weights: Weights) -> None:
     artifact = BACKEND.lower(small.astype(DType.FLOAT64))
     with pytest.raises(BackendError, match=r"cannot run small-net in float64.*Conv"):
         BACKEND.load(artifact, weights)
 
 
-def test_a_network_is_the_same_at_every_supported_end() -> None:
+def test_a_network_is_the_same_at_old_and_new_opsets() -> None:
     graph = NETWORKS["towers"]()
     weights = initialize(graph, seed=2)
     x = np.random.default_rng(0).standard_normal((2, 3, 23, 19)).astype(np.float32) * 60
@@ -186,7 +186,7 @@ def test_an_instance_of_a_block_is_a_name_scope() -> None:
 
 
 def test_attributes_have_the_types_of_their_values() -> None:
-    """A bool is an integer in ONNX; what is None is left out."""
+    """A bool is an integer in ONNX. Attributes that are None are left out."""
     graph = NETWORKS["towers"]()
     value = GraphWriter(graph, opset=21).step(graph.nodes[0], "step", "Op", i=1, b=True, f=1.0, s="x", j=(1, 2), n=None)
     producer = value.producer()

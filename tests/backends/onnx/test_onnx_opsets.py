@@ -1,4 +1,4 @@
-"""Every op at every operator set: valid by the full checker, of the graph's shapes, and of the reference's values."""
+"""Every op at every opset: the model passes the full checker, and agrees with the graph's shapes and the reference."""
 
 from __future__ import annotations
 
@@ -42,64 +42,63 @@ def test_every_sample_is_valid_and_infers_the_shapes_of_the_graph(opset: int, dt
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_are_valid_with_every_value_shown(name: str, complete: Callable) -> None:
-    graph = NETWORKS[name]()
-    for shown in (graph, graph.with_outputs(graph.values)):
-        artifact = OnnxBackend().lower(shown)
-        require_valid(onnx.ModelProto.FromString(artifact.content), shown, DEFAULT_OPSET, name)
+def test_networks_are_valid_with_every_value_as_output(name: str) -> None:
+    plain = NETWORKS[name]()
+    for graph in (plain, plain.with_outputs(plain.values)):
+        artifact = OnnxBackend().lower(graph)
+        require_valid(onnx.ModelProto.FromString(artifact.content), graph, DEFAULT_OPSET, name)
 
 
-def test_showing_a_value_changes_no_node() -> None:
+def test_further_outputs_change_no_node() -> None:
     graph = NETWORKS["towers"]()
-    plain, shown = (
+    plain, with_outputs = (
         onnx.ModelProto.FromString(OnnxBackend().lower(g).content).graph.node
         for g in (graph, graph.with_outputs(graph.values))
     )
-    assert list(plain) == list(shown)
+    assert list(plain) == list(with_outputs)
 
 
-def require_valid(model: onnx.ModelProto, graph: Graph, opset: int, what: str) -> None:
-    """The model passes the full checker, and strict inference finds each value's shape from the inputs alone.
+def require_valid(model: onnx.ModelProto, graph: Graph, opset: int, label: str) -> None:
+    """Assert that a model passes the full checker, and that strict inference yields each shape from the inputs alone.
 
-    But of a Resize: of an axis without a number, which the batch is, onnx infers nothing there, so what is declared
-    stays.
+    The declared shape of a Resize is kept: onnx infers nothing for its symbolic axis, the batch.
     """
     assert [(o.domain, o.version) for o in model.opset_import] == [("", opset)]
     onnx.checker.check_model(model, full_check=True)
     declared = {v.name: dims(v) for v in (*model.graph.input, *model.graph.output, *model.graph.value_info)}
-    made = {output for node in model.graph.node if node.op_type != "Resize" for output in node.output}
-    kept = [value for value in model.graph.value_info if value.name not in made]
+    computed = {output for node in model.graph.node if node.op_type != "Resize" for output in node.output}
+    kept = [value for value in model.graph.value_info if value.name not in computed]
     del model.graph.value_info[:]
     model.graph.value_info.extend(kept)
     for output in model.graph.output:
-        if output.name in made:
+        if output.name in computed:
             output.type.tensor_type.ClearField("shape")
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    found = {v.name: dims(v) for v in (*model.graph.input, *model.graph.output, *model.graph.value_info)}
-    for name in made:
-        assert found[name] == declared[name], f"{what}: {name}"
+    inferred = {v.name: dims(v) for v in (*model.graph.input, *model.graph.output, *model.graph.value_info)}
+    for name in computed:
+        assert inferred[name] == declared[name], f"{label}: {name}"
     for name in graph.values.keys() - absent(graph):
-        assert found[name] == list(graph.values[name].type.shape), f"{what}: {name}"
+        assert inferred[name] == list(graph.values[name].type.shape), f"{label}: {name}"
 
 
 def absent(graph: Graph) -> set[str]:
-    """What ONNX does without: heads, which are for training, and a value for each sample of what is broadcast."""
+    """Return the values that ONNX models lack, or have without a batch axis: heads, and values of one sample."""
     return {*graph.for_heads, *of_one_sample(graph)}
 
 
 def dims(value: onnx.ValueInfoProto) -> list[int | str]:
-    """The shape of a value, the free axes by name."""
+    """Return the shape of a value. Symbolic axes are names."""
     return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
 
 
 def operators(case: SampleCase, opset: int) -> list[str]:
-    """The operators that a case is lowered to."""
+    """Return the operators that a case is lowered to."""
     model = onnx.ModelProto.FromString(OnnxBackend(opset=opset).lower(case.graph).content)
     return [node.op_type for node in model.graph.node]
 
 
 def case_of(kind: str, index: int = 0) -> SampleCase:
-    """A sample of an op."""
+    """Return a sample of an op."""
     return [case for case in CASES if case.node.op.kind == kind][index]
 
 
@@ -118,7 +117,7 @@ def test_an_operator_is_used_from_the_opset_that_has_it(kind: str, operator: str
 
 
 def test_axes_of_a_reduction_are_an_input_from_opset_18() -> None:
-    case = case_of("layer_norm", 2)  # over axis 1, which LayerNormalization cannot say
+    case = case_of("layer_norm", 2)  # over axis 1, which LayerNormalization does not support
     for opset, inputs in ((17, 1), (18, 2)):
         model = onnx.ModelProto.FromString(OnnxBackend(opset=opset).lower(case.graph).content)
         means = [node for node in model.graph.node if node.op_type == "ReduceMean"]

@@ -1,4 +1,4 @@
-"""Learned values in ONNX: the operator that adds them broadcasts them; for anything else they are expanded."""
+"""Parameters in ONNX: an Add broadcasts them; for any other reader they are expanded over the batch."""
 
 import onnx
 import pytest
@@ -20,17 +20,17 @@ def operators(op: Op, outputs: tuple[str, ...] = ("last",)) -> list[str]:
     return [node.op_type for node in onnx.load_from_string(content).graph.node]
 
 
-def test_a_sum_broadcasts_it() -> None:
+def test_a_sum_broadcasts_a_parameter() -> None:
     assert operators(Add()) == ["Add"]
 
 
 @pytest.mark.parametrize(("op", "outputs"), [(Concat(), ("last",)), (Add(), ("last", "p"))])
-def test_what_joins_it_or_gives_it_has_one_for_each_sample(op: Op, outputs: tuple[str, ...]) -> None:
+def test_a_concatenation_or_an_output_expands_a_parameter(op: Op, outputs: tuple[str, ...]) -> None:
     assert "Expand" in operators(op, outputs)
 
 
 @pytest.mark.parametrize("shown", [False, True])
-def test_a_bias_that_is_made_of_it_is_one_sample_too(shown: bool) -> None:
+def test_a_bias_computed_from_a_parameter_is_expanded_only_as_an_output(shown: bool) -> None:
     x = Input("x", TensorType.of(3, 2, 4))
     table = make_node("table", Parameter(shape=(3, 3)), ())
     bias = make_node("bias", RelativePositionBias(grid=(2,)), (table,))

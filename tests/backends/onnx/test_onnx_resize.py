@@ -1,4 +1,4 @@
-"""Resizing in ONNX: the operator where positions in float32 are sure to be exact, constants elsewhere."""
+"""Resizing in ONNX: the operator if its positions are exact in float32, otherwise constant indices and weights."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def operators(graph: Graph, opset: int = DEFAULT_OPSET) -> list[str]:
 
 @pytest.mark.parametrize("rule", NEAREST, ids="-".join)
 @pytest.mark.parametrize("source", [(1, 1), (1, 5), (3, 4), (11, 13)], ids=str)
-def test_repeated_elements_are_the_operator_and_exact(source: tuple[int, int], rule: tuple[str, str, str]) -> None:
-    """Every element stands where the reference has it: no two have one value."""
+def test_whole_factors_are_the_operator_and_exact(source: tuple[int, int], rule: tuple[str, str, str]) -> None:
+    """All elements are distinct, so every element must be at the position of the reference."""
     values = np.random.default_rng(0).permutation(2 * 2 * source[0] * source[1]).reshape(2, 2, *source).astype(float)
     for down, across in ((1, 1), (2, 2), (3, 1), (7, 10), (49, 6)):
         graph = resizing(source, (down * source[0], across * source[1]), rule)
@@ -56,13 +56,13 @@ def test_repeated_elements_are_the_operator_and_exact(source: tuple[int, int], r
 
 
 @pytest.mark.parametrize("target", [(6, 9), (2, 4), (3, 6), (10, 5), (4, 7)], ids=str)
-def test_any_other_size_is_made_of_constants(target: tuple[int, int]) -> None:
+def test_any_other_size_is_lowered_to_constant_indices(target: tuple[int, int]) -> None:
     assert operators(resizing((4, 5), target, NEAREST[0])) == ["Gather", "Gather"]
 
 
 @pytest.mark.parametrize("rule", BILINEAR, ids="-".join)
-def test_shares_are_constants(rule: tuple[str, str, str]) -> None:
-    """Of long axes, whose positions leave few digits for shares in float32."""
+def test_bilinear_weights_are_constants(rule: tuple[str, str, str]) -> None:
+    """They are accurate on long axes too, where float32 positions would leave few digits for the weights."""
     graph = resizing((500, 2), (1500, 6), rule)
     assert operators(graph) == ["MatMul", "MatMul"]
     values = np.random.default_rng(0).standard_normal((1, 2, 500, 2))
@@ -70,7 +70,7 @@ def test_shares_are_constants(rule: tuple[str, str, str]) -> None:
     np.testing.assert_allclose(received, evaluate(graph, {}, {"x": values})["y"], rtol=0, atol=2e-6)
 
 
-def test_an_operator_set_that_takes_all_sizes_has_constants() -> None:
+def test_opsets_before_18_use_constants() -> None:
     graph = resizing((4, 5), (8, 10), NEAREST[0])
     assert operators(graph, 17) == ["Gather", "Gather"]
     assert operators(graph, 18) == operators(graph, newest_opset()) == ["Resize"]

@@ -1,4 +1,4 @@
-"""What the tests of the torch backend share."""
+"""Fixtures of the tests of the torch backend."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small tensors on one thread: where tests run side by side, threads wait for one another longer than they work."""
+    """Run torch on one thread: with several test processes, threads would mostly wait for one another."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

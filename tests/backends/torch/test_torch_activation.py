@@ -1,4 +1,4 @@
-"""Activations in torch, where what torch has of the same name is not the function to the last digit."""
+"""Activations whose torch function of the same name is not exact to the last digit."""
 
 import numpy as np
 
@@ -11,5 +11,5 @@ def test_the_derivative_of_hard_sigmoid_is_a_sixth() -> None:
     graph = Chain("gate", x=(5,)).add("gate", "hard_sigmoid").graph().astype(DType.FLOAT64)
     backend = find_backend("torch")
     inputs = {"x": np.array([[-4.0, -2.5, 0.0, 2.5, 4.0]])}
-    found = backend.load(backend.lower(graph), {}).gradients(inputs, {"gate": np.ones((1, 5))})
-    np.testing.assert_allclose(found.inputs["x"], [[0, 1 / 6, 1 / 6, 1 / 6, 0]], rtol=1e-15)
+    gradients = backend.load(backend.lower(graph), {}).gradients(inputs, {"gate": np.ones((1, 5))})
+    np.testing.assert_allclose(gradients.inputs["x"], [[0, 1 / 6, 1 / 6, 1 / 6, 0]], rtol=1e-15)

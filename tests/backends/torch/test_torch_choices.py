@@ -1,8 +1,7 @@
-"""Instances of a block that have another layer in one place: one class with a choice, where no layer keeps a state."""
+"""Instances of a block that differ in a layer without state share one class, which chooses the layer."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from netspec_torch import BACKEND
 from netspec import reference
 from netspec.graph import Graph
 from netspec.spec import load_graph
-from netspec.types import DType
 from netspec.verify.cases import check_weights_of
+from tests.backends.torch.emitted import check_values, classes_of
 
 CHOICES = """name: choices
 input: {shape: [4, 6, 6]}
@@ -35,32 +34,17 @@ layers:
 
 def spec(folder: Path, *uses: str) -> Graph:
     path = folder / "spec.yaml"
-    path.write_text(CHOICES + "".join(f"  u{i}: {{block: unit, {own}}}\n" for i, own in enumerate(uses)))
+    path.write_text(CHOICES + "".join(f"  u{i}: {{block: unit, {use}}}\n" for i, use in enumerate(uses)))
     return load_graph(path)
 
 
-def classes_of(graph: Graph) -> dict[str, str]:
-    source = str(BACKEND.lower(graph).content)
-    found = re.split(r"\n\n\nclass (?=\w+\(nn\.Module\))", source)[1:]
-    return {text.partition("(")[0]: text for text in found}
-
-
-def check_values(graph: Graph) -> None:
-    weights = check_weights_of(graph)
-    inputs = {"input": np.random.default_rng(0).standard_normal((2, 4, 6, 6)).astype(np.float32)}
-    expected = reference.evaluate(graph, weights, inputs)
-    actual = BACKEND.load(BACKEND.lower(graph.astype(DType.FLOAT64)), weights).forward(inputs)
-    for name, value in expected.items():
-        np.testing.assert_allclose(actual[name], value, rtol=1e-9, atol=1e-12 * np.abs(value).max())
-
-
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
-def test_one_of_two(tmp_path: Path) -> None:
+def test_two_activations_share_a_class(tmp_path: Path) -> None:
     graph = spec(tmp_path, "filters: 8", "filters: 4, act: soft", "filters: 8, norm: true")
     classes = classes_of(graph)
     assert list(classes) == ["Unit", "Choices"]
     chosen = '        x = F.relu(x) if self.act == "relu" else F.leaky_relu(x, negative_slope=0.25)\n'
-    assert chosen in classes["Unit"], "by the word that the spec has for it"
+    assert chosen in classes["Unit"], "by the parameter of the spec"
     assert 'self, in_channels: int, filters: int, act: str = "relu", norm: bool = False\n' in classes["Unit"]
     assert "self.bn = nn.BatchNorm2d(filters) if norm else nn.Identity()\n" in classes["Unit"]
     check_values(graph)
@@ -70,19 +54,19 @@ def test_one_of_two(tmp_path: Path) -> None:
         torch.testing.assert_close(torch.jit.script(model)(x), model(x))
 
 
-def test_more_than_two_are_classes_of_their_own(tmp_path: Path) -> None:
+def test_more_than_two_activations_are_separate_classes(tmp_path: Path) -> None:
     graph = spec(tmp_path, "filters: 8", "filters: 4, act: tanh", "filters: 3, act: soft", "filters: 3, act: none")
     assert list(classes_of(graph)) == ["Unit", "Unit2", "Choices"]
     check_values(graph)
 
 
-def test_what_differs_in_one_place_may_differ_in_another(tmp_path: Path) -> None:
+def test_instances_may_differ_in_two_places(tmp_path: Path) -> None:
     graph = spec(tmp_path, "filters: 8", "filters: 4, act: tanh, norm: true", "filters: 2, act: tanh, norm: true")
     assert list(classes_of(graph)) == ["Unit", "Choices"]
     check_values(graph)
 
 
-def test_layers_that_are_made_are_no_choice(tmp_path: Path) -> None:
+def test_submodules_are_not_chosen_in_forward(tmp_path: Path) -> None:
     graph = spec(tmp_path, "filters: 8", "filters: 4, pool: false", "filters: 2, pool: false")
     assert list(classes_of(graph)) == ["UnitPool", "Unit", "Choices"]
     check_values(graph)
@@ -111,7 +95,7 @@ outputs: [a, b, c, d]
 """
 
 
-def test_an_order_of_axes_is_one_number_of_several(tmp_path: Path) -> None:
+def test_an_order_of_axes_becomes_a_tuple_argument(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(ORDERS)
     graph = load_graph(path)
@@ -131,7 +115,7 @@ def test_an_order_of_axes_is_one_number_of_several(tmp_path: Path) -> None:
         np.testing.assert_array_equal(value.numpy(), expected[name])
 
 
-def test_the_zoo_has_a_class_a_block() -> None:
+def test_the_zoo_has_one_class_per_block() -> None:
     for name in ("small", "large"):
         classes = classes_of(load_graph(f"specs/mobilenet-v3-{name}.yaml"))
         assert list(classes)[:-1] == ["ConvBn", "SqueezeExcitation", "Bottleneck", "Residual"]

@@ -1,4 +1,4 @@
-"""What is compiled ahead of time: the layouts of its weights, and that they change no result at any batch."""
+"""Ahead-of-time compilation: the layouts of weights, which do not change results at any batch size."""
 
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,8 @@ def spec(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
-    """Whether the weights of each kind of node were laid out before the pass, and after."""
-    found: dict[str, list[bool]] = {}
+    """Whether the weights of each kind of node have a packed layout, before and after the pass."""
+    packed: dict[str, list[bool]] = {}
     call = PackWeights.__call__
 
     def watched(self: PackWeights, graph: fx.Graph) -> None:
@@ -52,13 +52,13 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
             for node in graph.nodes:
                 if node.op == "call_function" and "_pointwise" in str(node.target):
                     weight = packing._constant(node.args[1])
-                    found.setdefault(f"{node.target.name().partition('::')[2]} {when}", []).append(weight.is_mkldnn)
+                    packed.setdefault(f"{node.target.name().partition('::')[2]} {when}", []).append(weight.is_mkldnn)
 
     monkeypatch.setattr(PackWeights, "__call__", watched)
-    return found
+    return packed
 
 
-def test_weights_are_laid_out_once_and_results_are_those_of_any_batch(
+def test_weights_are_packed_once_and_results_agree_at_any_batch_size(
     spec: Path, layouts: dict[str, list[bool]]
 ) -> None:
     graph = api.load(spec).graph
@@ -66,7 +66,7 @@ def test_weights_are_laid_out_once_and_results_are_those_of_any_batch(
     backend = find_backend("torch").with_options(compile=True)
     compiled, plain = (b.load(b.lower(graph), weights) for b in (backend, find_backend("torch")))
     convolutions = layouts["_convolution_pointwise after"]
-    assert not any(layouts["_convolution_pointwise before"])  # or Inductor does it, and the pass can go
+    assert not any(layouts["_convolution_pointwise before"])  # if this fails, Inductor packs, and the pass can go
     assert len(convolutions) == 3
     assert all(convolutions)
     assert layouts["_linear_pointwise after"] == [True] * len(ROWS)
@@ -76,17 +76,19 @@ def test_weights_are_laid_out_once_and_results_are_those_of_any_batch(
         np.testing.assert_allclose(received, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
-def test_only_what_gets_a_row_a_sample_is_laid_out_for_one_row(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    laid_out = []
+def test_only_layers_with_one_row_per_sample_are_packed_for_one_row(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = []
 
     def watched(user: fx.Node, weight: fx.Node, op: Any, plain: torch.Tensor, arguments: tuple[Any, ...]) -> None:
         replace(user, weight, op, plain, arguments)
         if op is torch.ops.mkldnn._reorder_linear_weight.default:
-            laid_out.append((*plain.shape, *arguments))
+            packed.append((*plain.shape, *arguments))
 
     replace = packing._replace
     monkeypatch.setattr(packing, "_replace", watched)
     graph = api.load(spec).graph
     backend = find_backend("torch").with_options(compile=True)
     backend.load(backend.lower(graph), check_weights_of(graph))
-    assert laid_out == [(7, 192, 1), (3, 7, 1)]
+    assert packed == [(7, 192, 1), (3, 7, 1)]

@@ -1,7 +1,6 @@
-"""What processes on GPUs do, as far as it can be seen without one: which device, which exchange, what goes through it.
+"""Processes on GPUs, tested without one: which device they use, which backend, and what they exchange.
 
-`torch.cuda` is played by functions of the tests; a network that lies elsewhere than in host memory, by PyTorch's device
-without memory, on which every exchange would fail.
+The tests patch `torch.cuda`. The meta device stands for device memory: an exchange of its tensors would fail.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ CUDA = torch.device("cuda", 1)
 
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
-    """A machine with two GPUs of different make; the devices that were made the current one."""
-    found: list[torch.device] = []
+    """Simulate a machine with two different GPUs; the list gets each device that is made the current one."""
+    current: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "set_device", found.append)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {'AB'[device.index]}")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
-    return found
+    return current
 
 
 def test_each_process_of_a_machine_has_its_own_device(
     monkeypatch: pytest.MonkeyPatch, chosen: list[torch.device]
 ) -> None:
-    """By its number on the machine, not among all; it is the current one before anything is exchanged."""
+    """The local rank selects the device, which becomes the current one before anything is exchanged."""
     monkeypatch.setenv("RANK", "5")
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device(SETTINGS, DType.FLOAT32) == CUDA
@@ -62,7 +61,7 @@ def test_each_process_of_a_machine_has_its_own_device(
 
 @pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "cpu:gloo,cuda:nccl")])
 def test_gpus_exchange_by_nccl_and_hosts_by_gloo(monkeypatch: pytest.MonkeyPatch, kind: str, backend: str) -> None:
-    """In the default group, whose backends those of a mesh take over; as long as `--timeout` says."""
+    """The default group has these backends, which the groups of a mesh inherit, and the timeout of the settings."""
     formed: list[dict[str, Any]] = []
 
     def rendezvous(*_: object, **__: object) -> Iterator[tuple[Any, int, int]]:
@@ -77,8 +76,8 @@ def test_gpus_exchange_by_nccl_and_hosts_by_gloo(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(own, "_let_the_watchdog_be_heard", lambda: None)
     processes = own.Processes._formed(torch.device(kind), replace(SETTINGS, timeout=7.0), 2)
     assert (processes.rank, processes.world, processes.joined) == (1, 2, True)
-    ((found),) = formed
-    assert (found["backend"], found["timeout"].total_seconds()) == (backend, 7.0)
+    (group,) = formed
+    assert (group["backend"], group["timeout"].total_seconds()) == (backend, 7.0)
     assert distributed.distributed_c10d.BackendConfig(backend).get_device_backend_map()["cpu"] == "gloo"
 
 
@@ -106,19 +105,19 @@ torch.distributed.destroy_process_group()
 """
 
 
-def test_what_hosts_tell_one_another_does_not_go_through_their_devices() -> None:
+def test_hosts_exchange_without_their_devices() -> None:
     for process in start([["-c", HOSTS]] * 2):
-        told, trace = process.communicate(timeout=120)
+        output, trace = process.communicate(timeout=120)
         assert process.returncode == 0, trace
-        assert told.splitlines() == [
+        assert output.splitlines() == [
             "True False [7, 1]",
             "[3.0]",
             "the 2 processes are not alike in the device (cuda in process 0, cpu in process 1)",
         ]
 
 
-def test_towers_need_devices_of_one_make(chosen: list[torch.device]) -> None:
-    """Of one seed GPUs of another make draw other masks; samples alone may be divided among any."""
+def test_towers_need_devices_of_one_model(chosen: list[torch.device]) -> None:
+    """GPUs of different models draw different dropout masks from one seed. Without towers, they may be mixed."""
     artifact = BACKEND.lower(towers())
 
     def device(place: torch.device, towers: int) -> str:
@@ -130,19 +129,19 @@ def test_towers_need_devices_of_one_make(chosen: list[torch.device]) -> None:
     assert not chosen
 
 
-def test_a_group_of_gpus_alone_that_somebody_formed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_group_of_nccl_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed, "get_backend", lambda: "nccl")
     with pytest.raises(BackendError, match=r'(?s)on GPUs alone.*init_process_group."cpu:gloo,cuda:nccl"'):
         own.Processes.join(CUDA, SETTINGS)
 
 
-def test_of_an_error_of_nccl_the_reason_is_told() -> None:
+def test_the_reason_of_an_nccl_error_is_reported() -> None:
     error = distributed.DistBackendError(
         "NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77, invalid usage (run with NCCL_DEBUG=WARN "
         "for details), NCCL version 2.27.5\nncclInvalidUsage: This usually reflects invalid usage of NCCL library.\n"
         "Last error:\nDuplicate GPU detected : rank 0 and rank 1 both on CUDA device 1b000"
     )
-    told = "lost the others: Duplicate GPU detected : rank 0 and rank 1 both"
-    with pytest.raises(BackendError, match=told), own.Processes(CUDA, 0, 2).told():
+    reason = "lost the others: Duplicate GPU detected : rank 0 and rank 1 both"
+    with pytest.raises(BackendError, match=reason), own.Processes(CUDA, 0, 2).told():
         raise error

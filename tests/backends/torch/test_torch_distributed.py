@@ -1,4 +1,4 @@
-"""Two processes over gloo are one process with the samples of both."""
+"""Two processes over gloo train like one process with the samples of both."""
 
 import os
 import socket
@@ -24,35 +24,35 @@ def free_port() -> int:
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
-    """Unequal shares, a share of nothing, a batch fewer, accumulation, clipping, a rate drop; batch statistics."""
+    """Unequal shares, an empty share, a batch fewer, accumulation, clipping, a drop of the rate, batch statistics."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = [torch_process.__file__, str(tmp_path / "rank")]
     finished = subprocess.run([*command, *script], capture_output=True, text=True, timeout=120, check=False)
     assert finished.returncode == 0, finished.stderr
     first, second = (dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(2))
-    dropped = [found.pop("dropped") for found in (first, second)]
-    assert not np.array_equal(*dropped)  # each draws its own
+    dropped = [results.pop("dropped") for results in (first, second)]
+    assert not np.array_equal(*dropped)  # without masks, each process drops different elements
     assert first.keys() == second.keys()
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name], err_msg=name)
     np.testing.assert_array_equal(first.pop("total"), [2.0, 1.0])
-    alone = torch_process.outcome(torch_process.start())
+    expected = torch_process.outcome(torch_process.start())
     maps = torch_process.network_of_maps()
     of_maps = torch_process.outcome(torch_process.start(graph=maps), maps)
-    alone |= {f"maps, {name}": array for name, array in of_maps.items()}
-    assert first.keys() == alone.keys()
-    for name, array in alone.items():
+    expected |= {f"maps, {name}": array for name, array in of_maps.items()}
+    assert first.keys() == expected.keys()
+    for name, array in expected.items():
         np.testing.assert_allclose(first[name], array, rtol=1e-10, atol=1e-12, err_msg=name)
-    assert np.ptp(alone["losses"]) > 0.1
+    assert np.ptp(expected["losses"]) > 0.1
 
 
 def together(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
-    """Make this process the second of two that are to train together."""
+    """Set the environment of the second of two processes that train together."""
     for name, value in ({"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1"} | environment).items():
         monkeypatch.setenv(name, value)
 
 
-def test_others_that_cannot_be_reached_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_processes_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     port = str(free_port())
     together(monkeypatch, MASTER_PORT=port)
     with pytest.raises(
@@ -62,7 +62,7 @@ def test_others_that_cannot_be_reached_are_said(monkeypatch: pytest.MonkeyPatch)
         torch_process.start(timeout=1)
 
 
-def test_a_port_that_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -71,7 +71,7 @@ def test_a_port_that_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
             torch_process.start(timeout=1)
 
 
-def test_an_environment_that_is_not_whole_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incomplete_environment_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     together(monkeypatch)
     monkeypatch.delenv("MASTER_PORT", raising=False)
     with pytest.raises(BackendError, match=r"did not meet at 127\.0\.0\.1:\?: .*MASTER_PORT"):
@@ -95,13 +95,13 @@ except BackendError as error:
 """
 
 
-def test_a_process_that_is_gone_is_said() -> None:
-    """One of two leaves without a word; the other is in the middle of a step."""
-    (told, trace), _ = (process.communicate(timeout=120) for process in start([["-c", LEFT]] * 2))
-    assert "process 0 of 2 lost the others" in told, trace
+def test_a_lost_process_is_reported() -> None:
+    """One of two processes exits while the other is in the middle of a step."""
+    (output, trace), _ = (process.communicate(timeout=120) for process in start([["-c", LEFT]] * 2))
+    assert "process 0 of 2 lost the others" in output, trace
 
 
-def test_weights_that_nothing_reads_are_found() -> None:
+def test_unread_weights_are_detected() -> None:
     assert has_unread_weights(torch_process.network())
     assert not any(has_unread_weights(build()) for build in NETWORKS.values())
 
@@ -114,7 +114,7 @@ def test_weights_that_nothing_reads_are_found() -> None:
         "before timing out.",
     ],
 )
-def test_waiting_in_vain_is_told_from_losing_one(text: str) -> None:
+def test_a_timeout_is_distinguished_from_a_lost_process(text: str) -> None:
     processes = Processes(device("cpu"), 0, 2, timeout=3)
     with pytest.raises(BackendError, match="process 0 of 2 waited 3 s for the others in vain"), processes.told():
         raise distributed.DistBackendError(text)
@@ -122,9 +122,7 @@ def test_waiting_in_vain_is_told_from_losing_one(text: str) -> None:
         raise distributed.DistBackendError("NCCL error: remote process exited or there was a network error")
 
 
-def test_what_ends_this_process_from_within_the_framework_is_heard(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_messages_of_the_framework_on_stderr_are_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = os.dup(2)
     try:
         with (tmp_path / "shown").open("w") as shown:

@@ -1,4 +1,4 @@
-"""Maps are not channels last where a convolution would write past its memory."""
+"""Channels-last layout is avoided for convolutions that would write past their memory in it."""
 
 import pytest
 from netspec_torch.layout import takes_channels_last

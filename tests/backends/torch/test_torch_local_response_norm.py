@@ -1,4 +1,4 @@
-"""Local response normalization in torch: the written gradient, memory formats, compilation."""
+"""Local response normalization in torch: its explicit gradient, memory formats, compilation."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_the_gradient_is_that_of_the_function(size: int, groups: int, beta: floa
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9])
-def test_it_is_torchs_own_with_alpha_divided(size: int) -> None:
+def test_it_agrees_with_torch_for_alpha_divided_by_size(size: int) -> None:
     x, g = random(2, 7, 3, 4).requires_grad_(), random(2, 7, 3, 4)
     expected = local_response_norm(x, size, alpha=0.2, beta=0.75, k=2.0)
     result = LocalResponseNorm(size, alpha=0.2 / size, beta=0.75, k=2.0)(x)
@@ -36,7 +36,7 @@ def test_it_is_torchs_own_with_alpha_divided(size: int) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
 
 
-def test_groups_do_not_see_one_another() -> None:
+def test_groups_are_independent() -> None:
     x = random(2, 12, 3, 4)
     whole = LocalResponseNorm(5, alpha=0.2, beta=0.75, k=2.0, groups=3)(x)
     parts = [LocalResponseNorm(5, alpha=0.2, beta=0.75, k=2.0)(part) for part in x.chunk(3, dim=1)]
@@ -68,7 +68,7 @@ def test_pixels_and_zeros_in_float32() -> None:
 
 @pytest.mark.parametrize(("size", "groups", "beta"), [(5, 2, 0.75), (4, 1, 0.6)])
 def test_it_is_differentiated_twice(size: int, groups: int, beta: float) -> None:
-    """A penalty on gradients, and gradients of many vectors at once."""
+    """Second derivatives, and gradients by `torch.func`, are correct."""
     layer = LocalResponseNorm(size, alpha=0.3, beta=beta, k=1.5, groups=groups)
     x = random(2, 8, 1, 2).requires_grad_()
     assert torch.autograd.gradgradcheck(layer, x, fast_mode=True)
@@ -86,8 +86,8 @@ def test_gradients_of_each_sample_at_once() -> None:
     torch.testing.assert_close(along_last, torch.stack([layer(x), layer(2 * x)], dim=-1), rtol=1e-12, atol=1e-12)
 
 
-def test_it_is_recorded_behind_a_layer_that_learns() -> None:
-    """What reads a weight is recorded with its gradient, where an operation that writes in place is refused."""
+def test_it_is_exported_after_a_trainable_layer() -> None:
+    """Tracing records it with gradients, where in-place operations would be refused."""
     model = nn.Sequential(nn.Conv2d(8, 8, 1).double(), LocalResponseNorm(5, alpha=0.3, beta=0.75, k=1.5, groups=2))
     x, other = random(2, 8, 2, 2), random(3, 8, 2, 2)
     exported = torch.export.export(model, (x,), dynamic_shapes=({0: torch.export.Dim("N")},)).module()
@@ -96,13 +96,13 @@ def test_it_is_recorded_behind_a_layer_that_learns() -> None:
 
 
 def test_it_compiles_whole() -> None:
-    """Forward and gradient are traced without a break; the generated code is not what is tested here."""
+    """Forward and backward are traced without a graph break. The generated code is not tested here."""
     layer = LocalResponseNorm(5, alpha=0.2, beta=0.75, k=2.0, groups=2)
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     x = random(2, 8, 3, 4).requires_grad_()
     results = [(y, *torch.autograd.grad(y.pow(3).sum(), x)) for y in (compiled(x), layer(x))]
-    for made, expected in zip(*results, strict=True):
-        torch.testing.assert_close(made, expected, rtol=1e-13, atol=1e-13)
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("size", [1, 4, 5, 9])
@@ -118,12 +118,12 @@ def test_within_a_map(size: int) -> None:
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_torchscript_saves_it_and_export_leaves_the_batch_free(groups: int, tmp_path: Path) -> None:
     layer = LocalResponseNorm(5, alpha=0.2, beta=0.75, k=2.0, groups=groups)
-    x, other = random(2, 8, 100, 100), random(20, 8, 100, 100)  # more than a CPU normalizes at a time
-    for made in (torch.jit.script(layer), torch.jit.trace(layer, x)):
-        torch.jit.save(made, tmp_path / "layer.pt")
+    x, other = random(2, 8, 100, 100), random(20, 8, 100, 100)  # larger than the chunks in which a CPU normalizes
+    for scripted in (torch.jit.script(layer), torch.jit.trace(layer, x)):
+        torch.jit.save(scripted, tmp_path / "layer.pt")
         loaded = torch.jit.load(tmp_path / "layer.pt")
-        for given in (x, other):
-            torch.testing.assert_close(loaded(given), layer(given), rtol=1e-13, atol=1e-13)
+        for images in (x, other):
+            torch.testing.assert_close(loaded(images), layer(images), rtol=1e-13, atol=1e-13)
     exported = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},)).module()
-    for given in (x, other):
-        torch.testing.assert_close(exported(given), layer(given), rtol=1e-13, atol=1e-13)
+    for images in (x, other):
+        torch.testing.assert_close(exported(images), layer(images), rtol=1e-13, atol=1e-13)

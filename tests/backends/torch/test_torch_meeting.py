@@ -1,4 +1,4 @@
-"""Where processes meet that train several networks one after the other."""
+"""The rendezvous of processes that train several networks one after the other."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from netspec.recipe import Recipe, Sgd
 
 
 def test_a_group_does_not_see_the_addresses_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = distributed.HashStore()
+    shared = distributed.HashStore()
     stores: list[Any] = []
 
     def rendezvous(*_: object, **__: object) -> Iterator[tuple[Any, int, int]]:
-        yield kept, 0, 2
+        yield shared, 0, 2
 
-    module = sys.modules["torch.distributed.rendezvous"]  # as an attribute the function stands before it
+    module = sys.modules["torch.distributed.rendezvous"]  # the attribute of this name is the function
     monkeypatch.setattr(module, "rendezvous", rendezvous)
     monkeypatch.setattr(distributed, "init_process_group", lambda *_, store, **__: stores.append(store))
     settings = TrainerSettings(Recipe(batch_size=1, epochs=1, optimizer=Sgd(name="sgd", learning_rate=1.0)))

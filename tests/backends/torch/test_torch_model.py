@@ -1,4 +1,4 @@
-"""Loaded torch models: whose memory they hold, where their tensors live, what training moves."""
+"""Loaded torch models: ownership of memory, device and dtype of tensors, and what training updates."""
 
 import cProfile
 import dataclasses
@@ -96,15 +96,15 @@ def test_weights_that_do_not_fit_are_named() -> None:
         load(graph, weights)
 
 
-def test_what_stays_on_the_meta_device_is_an_error() -> None:
+def test_tensors_left_on_the_meta_device_are_an_error() -> None:
     graph = network()
     artifact = BACKEND.lower(graph)
-    added = str(artifact.content).replace(
+    content = str(artifact.content).replace(
         "        super().__init__()\n",
         '        super().__init__()\n        self.register_buffer("mask", torch.ones(2), persistent=False)\n'
         "        self.scale = nn.Parameter(torch.ones(2))\n",
     )
-    broken = dataclasses.replace(artifact, content="import torch\n" + added)
+    broken = dataclasses.replace(artifact, content="import torch\n" + content)
     assert isinstance(broken, Artifact)
     with pytest.raises(BackendError, match="scale, mask"):
         BACKEND.load(broken, weights_of(graph))
@@ -125,13 +125,13 @@ def test_paths_and_shapes_on_which_source_and_bindings_disagree_are_named() -> N
         BACKEND.load(dataclasses.replace(artifact, content=broken), weights_of(graph))
 
 
-def test_what_the_source_holds_fixed_stays_fixed_and_counters_begin_at_zero() -> None:
+def test_frozen_parameters_stay_frozen_and_counters_begin_at_zero() -> None:
     graph = network()
     artifact = BACKEND.lower(graph)
-    fixed = str(artifact.content).replace(
+    frozen = str(artifact.content).replace(
         "    def forward", "        self.conv.weight.requires_grad_(False)\n\n    def forward", 1
     )
-    native = BACKEND.load(dataclasses.replace(artifact, content=fixed), weights_of(graph)).native
+    native = BACKEND.load(dataclasses.replace(artifact, content=frozen), weights_of(graph)).native
     assert {name: p.requires_grad for name, p in native.named_parameters()} == {
         **{name: True for name in native.state_dict() if name.endswith((".bias", "norm.weight", "fc.weight"))},
         "conv.weight": False,
@@ -139,8 +139,8 @@ def test_what_the_source_holds_fixed_stays_fixed_and_counters_begin_at_zero() ->
     assert native.norm.num_batches_tracked.item() == 0
 
 
-def test_loading_a_deeper_network_costs_as_much_a_layer() -> None:
-    """Counted, not timed: torch's own `load_state_dict` compares every path with every module."""
+def test_the_cost_of_loading_is_linear_in_the_depth() -> None:
+    """Function calls are counted. torch's `load_state_dict` is quadratic: it compares every path with every module."""
     calls = []
     for depth in (20, 80):
         chain = Chain("net", image=(2,))
@@ -163,7 +163,7 @@ def test_cotangents_are_those_of_the_outputs() -> None:
 @pytest.mark.parametrize("shape", [(6,), (3, 5), (3, 4, 5), (2, 2, 3, 2), (2, 2, 2, 2, 2)])
 @pytest.mark.parametrize("running_variance", ["biased", "unbiased"])
 @pytest.mark.parametrize("update_rate", [0.1, 0.3, 1.0])
-def test_batch_norm_moves_its_statistics(shape: tuple[int, ...], running_variance: str, update_rate: float) -> None:
+def test_batch_norm_updates_its_statistics(shape: tuple[int, ...], running_variance: str, update_rate: float) -> None:
     chain = Chain("net", x0=(int(np.prod(shape)),)).add("x1", "reshape", shape=shape)
     chain.add("norm", "batch_norm", running_variance=running_variance, update_rate=update_rate)
     graph = chain.graph().astype(DType.FLOAT64)
@@ -182,7 +182,7 @@ def test_batch_norm_moves_its_statistics(shape: tuple[int, ...], running_varianc
 
 
 def test_biased_batch_norm_differentiates_in_training() -> None:
-    """Its gradient is PyTorch's own: the running variance takes no part in it, and may move before it is asked for."""
+    """Its gradient is that of PyTorch. Updating the running variance before the backward pass does not affect it."""
     gradients = []
     for running_variance in ("biased", "unbiased"):
         graph = Chain("net", image=(3, 4, 5)).add("norm", "batch_norm", running_variance=running_variance).graph()
@@ -197,7 +197,7 @@ def test_biased_batch_norm_differentiates_in_training() -> None:
 
 
 @pytest.mark.parametrize("running_variance", ["biased", "unbiased"])
-def test_a_batch_of_none_moves_no_statistics(running_variance: str) -> None:
+def test_an_empty_batch_does_not_update_statistics(running_variance: str) -> None:
     graph = Chain("net", image=(3, 4, 5)).add("norm", "batch_norm", running_variance=running_variance).graph()
     weights = weights_of(graph)
     model = load(graph, weights)

@@ -1,4 +1,4 @@
-"""Learned values in what the torch backend emits: repeated for each sample only where something needs that."""
+"""Parameters in emitted PyTorch: expanded over the batch only if a reader needs it."""
 
 import pytest
 from netspec_torch import BACKEND
@@ -22,7 +22,7 @@ TOKENS = Input("tokens", TensorType.of(3, 4))
 
 
 def with_parameter(name: str, length: int) -> Graph:
-    """Values `p` to add and `q` to be read by the test's last node."""
+    """Return a graph with a parameter `p` that is added, and `q` that is read by the last node."""
     p, q = make_node("p", Parameter(shape=(3, 4)), ()), make_node("q", Parameter(shape=(length, 4)), ())
     total = make_node("total", Add(), (p, TOKENS))
     last = make_node("last", Concat() if name == "concat" else Add(), (total, q))
@@ -34,27 +34,27 @@ def emitted(graph: Graph) -> str:
     return str(BACKEND.lower(graph).content)
 
 
-def test_a_sum_broadcasts_it() -> None:
+def test_a_sum_broadcasts_a_parameter() -> None:
     source = emitted(with_parameter("add", 1))
     assert "        total = self.p + tokens\n        x = total + self.q\n        return x\n" in source
     assert ".expand(" not in source
 
 
-def test_what_joins_it_or_gives_it_has_one_for_each_sample() -> None:
+def test_a_concatenation_or_an_output_expands_a_parameter() -> None:
     for name in ("concat", "output"):
         source = emitted(with_parameter(name, 1))
         assert "self.q.expand(" in source
         assert "self.p.expand(" not in source
 
 
-def test_of_several_in_a_sum_each_is_repeated() -> None:
+def test_several_parameters_in_a_sum_are_expanded() -> None:
     p, q = (make_node(name, Parameter(shape=(3, 4)), ()) for name in "pq")
     total = make_node("total", Add(), (p, q, TOKENS))
     assert emitted(Graph("learned", (TOKENS,), (p, q, total), ("total",)).check()).count(".expand(") == 2
 
 
 def with_bias(*, shown: bool) -> Graph:
-    """Attention of two windows of two tokens, its bias made of a table."""
+    """Return windowed attention whose bias is computed from a parameter."""
     x = Input("x", TensorType.of(2, 3, 2, 4))
     table = make_node("table", Parameter(shape=(1, 3, 3)), ())
     bias = make_node("bias", RelativePositionBias(grid=(2,)), (table,))
@@ -63,7 +63,7 @@ def with_bias(*, shown: bool) -> Graph:
     return Graph("biased", (x,), (table, bias, mask, y), ("y", "bias") if shown else ("y",)).check()
 
 
-def test_what_is_made_of_it_alone_is_one_sample_too() -> None:
+def test_values_computed_from_parameters_alone_are_not_expanded() -> None:
     temperature = make_node("temperature", Parameter(shape=(3, 1)), ())
     bounded = make_node("bounded", Clip(max=4.6), (temperature,))
     scale = make_node("scale", Exp(), (bounded,))
@@ -75,7 +75,7 @@ def test_what_is_made_of_it_alone_is_one_sample_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("initialize", "made", "low", "high"),
+    ("initialize", "emitted_start", "low", "high"),
     [
         (0, "torch.zeros(1, 30, 4)", 0, 0),
         (0.5, "torch.full((1, 30, 4), 0.5)", 0.5, 0.5),
@@ -85,13 +85,15 @@ def test_what_is_made_of_it_alone_is_one_sample_too() -> None:
         ({"uniform": {"low": 2, "high": 3}}, "torch.empty(1, 30, 4).uniform_(2.0, 3.0)", 2, 3),
     ],
 )
-def test_it_starts_as_the_spec_says_without_the_weights_too(
-    initialize: object, made: str, low: float, high: float
+def test_an_emitted_module_initializes_parameters_as_the_spec_says(
+    initialize: object, emitted_start: str, low: float, high: float
 ) -> None:
-    # Queries that all start at 0 are one query, and stay that.
+    # Matters for training from the emitted source: queries that all start at 0 would stay equal.
     q = make_node("q", Parameter.model_validate({"shape": (30, 4), "initialize": {"weight": initialize}}), ())
     artifact = BACKEND.lower(Graph("queries", (TOKENS,), (q, make_node("y", Concat(), (q, TOKENS))), ("y",)).check())
-    assert f"self.q = nn.Parameter({made}" in "".join(str(artifact.content).split("\n")).replace("            ", "")
+    assert f"self.q = nn.Parameter({emitted_start}" in "".join(str(artifact.content).split("\n")).replace(
+        "            ", ""
+    )
     start = getattr(load_source(str(artifact.content), "queries"), artifact.entry)().q.detach()
     assert low <= float(start.min()) <= float(start.max()) <= high
     assert (float(start.std()) > 0) == (low != high)

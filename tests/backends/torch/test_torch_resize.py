@@ -1,4 +1,4 @@
-"""Which resizing PyTorch's own function does, and which it would get wrong."""
+"""Resizing: PyTorch's function is used where it is correct, and replaced where it is not."""
 
 from typing import Any
 
@@ -23,6 +23,6 @@ EXACT = {"mode": "nearest", "coordinates": "half_pixel", "rounding": "round_pref
         ({**NEAREST, "size": {"height": 82, "width": 5}}, "self.it(x)"),
     ],
 )
-def test_its_own_function_is_used_where_it_means_the_same(attributes: dict[str, Any], call: str) -> None:
+def test_torchs_function_is_used_where_it_is_equivalent(attributes: dict[str, Any], call: str) -> None:
     graph = Chain("g", image=(3, 4, 5)).add("it", "resize", **attributes).graph()
     assert call in str(BACKEND.lower(graph).content)

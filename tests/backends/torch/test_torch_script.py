@@ -1,4 +1,4 @@
-"""What is emitted goes through TorchScript and symbolic traces, op by op, and gives the same there."""
+"""Emitted modules can be scripted by TorchScript and traced symbolically, op by op, with the same results."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated
 
 
 def _cases() -> dict[str, list[SampleCase]]:
-    found: dict[str, list[SampleCase]] = defaultdict(list)
+    cases: dict[str, list[SampleCase]] = defaultdict(list)
     for case in sample_cases():
-        found[case.graph.nodes[-1].op.kind].append(case)
-    return found
+        cases[case.graph.nodes[-1].op.kind].append(case)
+    return cases
 
 
 CASES = _cases()
 RECORDERS = {"script": torch.jit.script, "trace": torch.fx.symbolic_trace}
-# What TorchScript does not take, and a trace; of an op how many samples need it.
+# The number of samples of an op that TorchScript or a symbolic trace refuses.
 REFUSED = {
-    "multi_head_attention": {"script": 1},  # `nn.MultiheadAttention(bias=False)` reads the dtype of a bias that is not
-    "l2_normalize": {"script": 1},  # `F.normalize` of several axes
-    "resize": {"trace": 17},  # rules that PyTorch has not: positions are computed from lengths, which a trace has not
+    "multi_head_attention": {"script": 1},  # `nn.MultiheadAttention(bias=False)` reads the dtype of the missing bias
+    "l2_normalize": {"script": 1},  # `F.normalize` over several axes
+    "resize": {"trace": 17},  # rules that PyTorch lacks compute positions from lengths, which a trace does not know
 }
 
 

@@ -1,4 +1,4 @@
-"""What blocks are told of torch's layers is what those take, and instances that differ in it share a class."""
+"""The signatures of torch layers match torch, and instances of a block that differ in an option share a class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ layers:
 
 
 def _is_layer(called: str) -> bool:
-    """A function in `forward` is listed where instances that differ in an option of it are to share a class."""
+    """Whether a path is that of a layer. Functions are not required to be listed."""
     return called.startswith("nn.") or (called[0].isupper() and not called.startswith("F."))
 
 

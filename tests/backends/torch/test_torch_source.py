@@ -1,4 +1,4 @@
-"""What the torch backend emits: a plain module that needs torch alone, laid out and clean, whatever the names."""
+"""Emitted PyTorch source: a formatted, lint-clean module that needs torch alone, whatever the names in the spec."""
 
 import ast
 import contextlib
@@ -24,7 +24,7 @@ RUFF = [sys.executable, "-m", "ruff"]
 
 
 def alexnet() -> Graph:
-    """AlexNet's layers at a fraction of its width."""
+    """A narrow AlexNet."""
     norm = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 2, "convention": "sum", "groups": 2}
     chain = (
         Chain("alexnet-small", image=(3, 64, 64))
@@ -59,7 +59,7 @@ def every_sample() -> dict[str, Graph]:
     return graphs
 
 
-def test_the_class_reads_as_a_person_would_write_it() -> None:
+def test_the_class_reads_as_written_by_hand() -> None:
     tree = source_of(alexnet())
     assert (
         tree[tree.index("class AlexnetSmall") :]
@@ -99,7 +99,7 @@ class AlexnetSmall(nn.Module):
     )
 
 
-def test_source_is_laid_out_and_clean(tmp_path: Path) -> None:
+def test_source_is_formatted_and_lint_clean(tmp_path: Path) -> None:
     graphs = {**every_sample(), **{name: build() for name, build in NETWORKS.items()}, "alexnet": alexnet()}
     for name, graph in graphs.items():
         (tmp_path / f"{name}.py").write_text(source_of(graph), encoding="utf-8")
@@ -148,8 +148,8 @@ print(model)
 
 
 def test_reserved_names_are_those_of_a_module() -> None:
-    own = {name for name in dir(torch.nn.Module()) if not name.startswith("__")}
-    assert own <= MODULE_ATTRIBUTES
+    attributes = {name for name in dir(torch.nn.Module()) if not name.startswith("__")}
+    assert attributes <= MODULE_ATTRIBUTES
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_names_that_are_no_names_never_reach_source(hostile: str) -> None:
+def test_invalid_names_never_reach_the_source(hostile: str) -> None:
     image, renamed = Input("image", TensorType.of(3)), Input(hostile, TensorType.of(3))
     node = make_node(hostile, Relu(), [image])
     read, unread = make_node("y", Identity(), [renamed]), make_node("y", Identity(), [image])
@@ -202,7 +202,7 @@ def test_names_that_are_no_names_never_reach_source(hostile: str) -> None:
         Graph("net", (renamed,), (read,), ("y",)),
         Graph("net", (image, renamed), (unread,), ("y",)),
     ):
-        with contextlib.suppress(ValueError):  # refused, or the value has no name in the source: it runs in `x`
+        with contextlib.suppress(ValueError):  # refused, unless the value is the anonymous `x` in the source
             source = source_of(graph)
             assert hostile in ("", "class") or hostile not in source
 

@@ -1,4 +1,4 @@
-"""Towers, each a process over gloo with its share of the weights, are the network on one device."""
+"""Towers, each a process over gloo with its share of the weights, compute the same as the network on one device."""
 
 import ast
 from pathlib import Path
@@ -24,43 +24,44 @@ ROOT = Path(__file__).parents[3]
     ],
 )
 def test_training_in_towers_is_training_on_one_device(tmp_path: Path, name: str, towers: int, ranks: int) -> None:
-    """Forward, gradients, losses, weights and velocities of 24 steps of the trainer itself, in float64.
+    """Forward, gradients, losses, weights and slots agree over 24 steps in float64.
 
-    Momentum, decay, clipping, an average of the weights, a rate that drops, dropout by shared masks, batch statistics,
-    steps of two batches; (2, 2) is a mesh.
+    Covers momentum, decay, clipping, weight averages, a drop of the rate, dropout by shared masks, batch statistics and
+    accumulation. With two towers and two ranks, the processes form a mesh.
     """
-    script = [tower_process.__file__, str(tmp_path / "found"), name, str(towers)]
+    script = [tower_process.__file__, str(tmp_path / "results"), name, str(towers)]
     for process in start([script] * (towers * ranks)):
-        _, told = process.communicate(timeout=300)
-        assert process.returncode == 0, told
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
     expected = tower_process.outcome(name, tower_process.start(name, 1))
-    every = [(rank, tower) for rank in range(ranks) for tower in range(towers)]
-    found = {who: dict(np.load(tmp_path / f"{who[0]}{who[1]}.npz")) for who in every}
-    for who, own in found.items():
+    processes = [(rank, tower) for rank in range(ranks) for tower in range(towers)]
+    results = {process: dict(np.load(tmp_path / f"{process[0]}{process[1]}.npz")) for process in processes}
+    for process, arrays in results.items():
         for key, array in expected.items():
-            np.testing.assert_allclose(own[key], array, rtol=0, atol=1e-10, err_msg=f"{key}, {who}")
-        np.testing.assert_array_equal(own["losses"], found[0, 0]["losses"])
+            np.testing.assert_allclose(arrays[key], array, rtol=0, atol=1e-10, err_msg=f"{key}, {process}")
+        np.testing.assert_array_equal(arrays["losses"], results[0, 0]["losses"])
     assert np.ptp(expected["losses"]) > 0.1
     if name == "crossings":
-        _assert_drawn(found)
+        _assert_random_drops(results)
 
 
-DROPS = ("dropped by drop1", "dropped by path", "dropped by drop2")  # of what is divided, of samples, of what is whole
+# Dropout of a divided value, of whole samples, and of a replicated value.
+DROPS = ("dropped by drop1", "dropped by path", "dropped by drop2")
 
 
-def _assert_drawn(found: dict[tuple[int, int], dict[str, np.ndarray]]) -> None:
-    """Without masks, what is whole, and whole samples, are dropped alike in all towers of a rank, and nothing else."""
-    for (rank, tower), own in found.items():
-        for (rank2, tower2), other in found.items():
+def _assert_random_drops(results: dict[tuple[int, int], dict[str, np.ndarray]]) -> None:
+    """Assert that, without masks, the towers of a rank agree on dropped samples and replicated values, nothing else."""
+    for (rank, tower), arrays in results.items():
+        for (rank2, tower2), others in results.items():
             if (rank, tower) != (rank2, tower2):
-                alike = {key: np.array_equal(own[key], other[key]) for key in own if key.startswith("dropped")}
+                alike = {key: np.array_equal(arrays[key], others[key]) for key in arrays if key.startswith("dropped")}
                 assert alike == dict(zip(DROPS, (False, rank == rank2, rank == rank2), strict=True))
-        halves = np.split(own["dropped by drop2"], 2)
-        assert not np.array_equal(*halves)  # of the two batches of the step
+        halves = np.split(arrays["dropped by drop2"], 2)
+        assert not np.array_equal(*halves)  # the two batches of the step
 
 
 @pytest.mark.parametrize("towers", [2, 4])
-def test_that_network_has_every_crossing_and_both_kinds_of_whole_weights(towers: int) -> None:
+def test_the_network_has_every_crossing_and_both_kinds_of_replicated_weights(towers: int) -> None:
     placement = place(tower_process.every_crossing(), towers)
     assert {crossing.kind for crossing in placement.crossings} == {"gather", "collect", "spread", "share"}
     assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
@@ -108,9 +109,9 @@ trainer.close()
 def test_half_of_alexnets_weights_and_of_its_optimizers_state_are_in_each_of_two_processes() -> None:
     whole = sum(weight.size for weight in load_graph(ROOT / "specs" / "alexnet.yaml").weights.values())
     for process in start([["-c", KEPT]] * 2):
-        told, trace = process.communicate(timeout=240)
+        output, trace = process.communicate(timeout=240)
         assert process.returncode == 0, trace
-        weights, velocity, note = told.splitlines()
+        weights, velocity, note = output.splitlines()
         assert int(weights) == int(velocity) <= 0.55 * whole
         assert note == f"trained weights here: {int(weights):,} of {whole:,} (0.500), and of the optimizer's velocity"
 
@@ -140,9 +141,9 @@ except BackendError as error:
 """
 
 
-def test_a_tower_that_is_gone_is_said() -> None:
-    told, _ = (process.communicate(timeout=60)[0] for process in start([["-c", LOST]] * 2))
-    assert told.count("process 0 of 2 lost the others") == 1
+def test_a_lost_tower_is_reported() -> None:
+    output, _ = (process.communicate(timeout=60)[0] for process in start([["-c", LOST]] * 2))
+    assert output.count("process 0 of 2 lost the others") == 1
 
 
 TWICE = """
@@ -162,9 +163,9 @@ dist.destroy_process_group()
 
 
 def test_exchanges_have_no_second_derivative() -> None:
-    """It would be without what the others have to do with it: PyTorch refuses it."""
-    told, _ = (process.communicate(timeout=60)[0] for process in start([["-c", TWICE]] * 2))
-    assert told.count("True") == 4
+    """A second derivative would lack the contributions of the other towers, so PyTorch must refuse it."""
+    output, _ = (process.communicate(timeout=60)[0] for process in start([["-c", TWICE]] * 2))
+    assert output.count("True") == 4
 
 
 RESIDUAL = """
@@ -184,8 +185,8 @@ layers:
 """
 
 
-def test_instances_exchange_what_they_alone_read_and_so_stay_a_chain(tmp_path: Path) -> None:
-    """What one hands to the next is one value, its share of it."""
+def test_instances_exchange_inputs_that_only_they_read_and_stay_a_chain(tmp_path: Path) -> None:
+    """An instance passes a single value, its share of the output, to the next one."""
     spec = tmp_path / "residual.yaml"
     spec.write_text(RESIDUAL)
     graph = tower_graph(place(load_graph(spec), 2)).check()
@@ -194,7 +195,7 @@ def test_instances_exchange_what_they_alone_read_and_so_stay_a_chain(tmp_path: P
     assert "*(Residual() for _ in range(3)), Residual(has_collect_sum=True)" in source
 
 
-def test_what_several_instances_read_is_exchanged_behind_it(tmp_path: Path) -> None:
+def test_a_value_that_several_instances_read_is_exchanged_once(tmp_path: Path) -> None:
     spec = tmp_path / "residual.yaml"
     spec.write_text(
         RESIDUAL.replace(

@@ -1,4 +1,4 @@
-"""The trainer on PyTorch: the suite, and what is this framework's own."""
+"""The PyTorch trainer: the conformance suite, and behavior that is specific to PyTorch."""
 
 import warnings
 from dataclasses import replace
@@ -22,33 +22,33 @@ from netspec.types import DType
 class TestTorchTrainer(TrainerConformance):
     backend = BACKEND
 
-    def test_random_numbers_of_others_are_left_alone(self) -> None:
-        learner, batch = self.trainer(recipe()), batch_of(4)
+    def test_the_global_random_state_is_preserved(self) -> None:
+        trainer, batch = self.trainer(recipe()), batch_of(4)
         state = torch.random.get_rng_state()
-        learner.step([batch], 0.1, 4, key=1)
-        learner.step([with_masks(batch)], 0.1, 4, key=2)
+        trainer.step([batch], 0.1, 4, key=1)
+        trainer.step([with_masks(batch)], 0.1, 4, key=2)
         with pytest.raises(BackendError):
-            learner.step([replace(batch, labels=batch.labels + 9)], 0.1, 4, key=3)
+            trainer.step([replace(batch, labels=batch.labels + 9)], 0.1, 4, key=3)
         assert torch.equal(torch.random.get_rng_state(), state)
 
-    def test_a_small_network_takes_one_thread_and_gives_the_others_back(self) -> None:
+    def test_a_small_network_takes_one_thread_and_restores_the_number(self) -> None:
         before = torch.get_num_threads()
         torch.set_num_threads(2)
         try:
-            learner = self.trainer(recipe())
+            trainer = self.trainer(recipe())
             assert torch.get_num_threads() == 1
-            learner.close()
+            trainer.close()
             assert torch.get_num_threads() == 2
         finally:
             torch.set_num_threads(before)
 
-    def test_where_masks_are_given_nothing_is_drawn(self) -> None:
+    def test_given_masks_are_used_instead_of_random_ones(self) -> None:
         batch = batch_of(8)
         losses = [self.trainer(recipe()).step([b], 0.0, 8, key=0).loss for b in (with_masks(batch), batch)]
         both = self.trainer(recipe()).step([with_masks(batch), batch], 0.0, 8, key=0)
         assert both.loss == pytest.approx(sum(losses), rel=1e-12)
 
-    def test_arrays_that_are_read_only_are_left_alone_without_a_warning(self) -> None:
+    def test_read_only_arrays_are_accepted_without_a_warning(self) -> None:
         batch = with_masks(batch_of(4, shifts=True))
         arrays = [batch.inputs, batch.labels, batch.shifts, *(batch.masks or {}).values()]
         for array in arrays:
@@ -57,66 +57,66 @@ class TestTorchTrainer(TrainerConformance):
         mirrored = replace(batch, inputs=batch.inputs[:, :, ::-1])
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            learner = self.trainer(recipe())
-            learner.step([batch, mirrored], 0.1, 8, key=0)
-            learner.predict(mirrored.inputs)
-            learner.import_state(learner.export_state())
+            trainer = self.trainer(recipe())
+            trainer.step([batch, mirrored], 0.1, 8, key=0)
+            trainer.predict(mirrored.inputs)
+            trainer.import_state(trainer.export_state())
 
     def test_layers_compute_in_bfloat16(self) -> None:
-        learner = self.trainer(recipe(), DType.FLOAT32, "bfloat16")
-        seen: list[torch.dtype] = []
-        learner.native.conv.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
-        learner.step([batch_of(8)], 0.01, 8, 0)
-        assert seen == [torch.bfloat16]
-        assert "layers in bfloat16, weights and updates in float32" in learner.notes
+        trainer = self.trainer(recipe(), DType.FLOAT32, "bfloat16")
+        dtypes: list[torch.dtype] = []
+        trainer.native.conv.register_forward_hook(lambda module, inputs, output: dtypes.append(output.dtype))
+        trainer.step([batch_of(8)], 0.01, 8, 0)
+        assert dtypes == [torch.bfloat16]
+        assert "layers in bfloat16, weights and updates in float32" in trainer.notes
 
-    def test_what_is_trained_is_the_emitted_class(self) -> None:
-        learner = self.trainer(recipe())
-        assert isinstance(learner, TorchTrainer)
-        assert type(learner.native).__name__ == BACKEND.lower(network()).entry
-        learner.step([batch_of(4)], 0.1, 4, key=0)
-        state = learner.native.state_dict()
-        for name, array in learner.export_state().weights.items():
+    def test_the_emitted_class_is_trained(self) -> None:
+        trainer = self.trainer(recipe())
+        assert isinstance(trainer, TorchTrainer)
+        assert type(trainer.native).__name__ == BACKEND.lower(network()).entry
+        trainer.step([batch_of(4)], 0.1, 4, key=0)
+        state = trainer.native.state_dict()
+        for name, array in trainer.export_state().weights.items():
             path = name.replace("running_variance", "running_var")
             np.testing.assert_array_equal(state[path].numpy(), array)
 
-    def test_what_it_cannot_do_is_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unsupported_settings_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = TrainerSettings(recipe(), normalization())
 
-        def made(graph: Graph | None = None, settings: TrainerSettings = settings) -> None:
+        def build(graph: Graph | None = None, settings: TrainerSettings = settings) -> None:
             graph = graph or network()
             BACKEND.trainer(graph, {name: np.ones(w.shape) for name, w in graph.weights.items()}, settings)
 
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         with pytest.raises(BackendError, match="finds no CUDA device"):
-            made(settings=replace(settings, device="cuda"))
+            build(settings=replace(settings, device="cuda"))
         with pytest.raises(BackendError, match="bfloat16 is for float32 networks, received float64"):
-            made(settings=replace(settings, precision="bfloat16"))
+            build(settings=replace(settings, precision="bfloat16"))
         wrong = normalization()._replace(mean=np.zeros((3, 8, 9), np.float32))
         with pytest.raises(BackendError, match=r"mean of shape \(3, 8, 9\) does not fit the input \(N, 3, 9, 8\)"):
-            made(settings=replace(settings, normalization=wrong))
+            build(settings=replace(settings, normalization=wrong))
         facts = Chain("facts", facts=(4,)).add("fc", "dense", units=3).graph()
         with pytest.raises(BackendError, match=r"does not fit the input \(N, 4\)"):
-            made(facts)
+            build(facts)
         still = Chain("still", facts=(4,)).add("norm", "batch_norm", affine=False).graph()
         with pytest.raises(BackendError, match="still has no weights to train"):
-            made(still, replace(settings, normalization=None))
+            build(still, replace(settings, normalization=None))
         monkeypatch.setenv("WORLD_SIZE", "two")
         with pytest.raises(BackendError, match="WORLD_SIZE: expected a whole number, received 'two'"):
-            made()
+            build()
 
-    def test_batches_that_do_not_fit_are_said(self) -> None:
-        learner, batch = self.trainer(recipe()), batch_of(4)
+    def test_batches_that_do_not_fit_are_refused(self) -> None:
+        trainer, batch = self.trainer(recipe()), batch_of(4)
         with pytest.raises(BackendError, match=r"images: expected shape \(9, 8, 3\), received \(8, 8, 3\)"):
-            learner.predict(batch.inputs[:, 1:])
+            trainer.predict(batch.inputs[:, 1:])
         with pytest.raises(BackendError, match=r"shifts: expected shape \(4, 3\), received \(4, 1\)"):
-            learner.step([replace(batch, shifts=np.zeros((4, 1), np.float32))], 0.1, 4, 0)
+            trainer.step([replace(batch, shifts=np.zeros((4, 1), np.float32))], 0.1, 4, 0)
         with pytest.raises(BackendError, match=r"labels: expected shape \(4,\), received \(3,\)"):
-            learner.step([replace(batch, labels=batch.labels[1:])], 0.1, 4, 0)
+            trainer.step([replace(batch, labels=batch.labels[1:])], 0.1, 4, 0)
         with pytest.raises(BackendError, match="a step needs at least one sample"):
-            learner.step([batch_of(0)], 0.1, 1, 0)
+            trainer.step([batch_of(0)], 0.1, 1, 0)
 
-    def test_memory_that_is_not_there_is_told_with_what_mends_it(self) -> None:
-        mended = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"
-        with pytest.raises(BackendError, match=mended), mistakes_told("cpu"):
+    def test_out_of_memory_is_reported_with_a_remedy(self) -> None:
+        message = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"
+        with pytest.raises(BackendError, match=message), mistakes_told("cpu"):
             torch.empty(1 << 52)

@@ -1,6 +1,6 @@
-"""A few steps of a small network, as one process or as one of several: each takes its share of the samples.
+"""A few training steps of a small network in one process, or in one of several that divide the samples.
 
-Run as a script it is one of the processes that torchrun starts, and writes what it found to the file it is given.
+As a script, it is one of the processes that torchrun starts, and writes its results to the given file.
 """
 
 import sys
@@ -19,12 +19,12 @@ from netspec.recipe import Recipe
 from netspec.testing.networks import Chain
 from netspec.types import DType
 
-# By step: the samples of each batch, and how many of them each of two processes takes.
+# For each step and each batch, the number of samples that each of two processes gets.
 STEPS = (
     [(3, 2)],
     [(3, 2), (1, 3)],
-    [(4, 0)],  # the second has nothing to do, and says so with a batch of none
-    [(2, 2), (3,)],  # nor here, and has a batch fewer
+    [(4, 0)],  # the second process gets an empty batch
+    [(2, 2), (3,)],  # the second process gets one batch fewer
     [(0, 5)],
     [(1, 1)],
 )
@@ -32,7 +32,7 @@ RATES = (0.1, 0.1, 0.1, 0.01, 0.01, 0.01)
 
 
 def network() -> Graph:
-    """Both batch normalizations, of a map and of features, both dropouts, a layer that no output needs."""
+    """Batch norms of maps and features, both modes of dropout, and a layer that no output reads."""
     return (
         Chain("spread", image=(3, 6, 5))
         .add("conv", "conv2d", filters=4, kernel_size=3)
@@ -51,7 +51,7 @@ def network() -> Graph:
 
 
 def network_of_maps() -> Graph:
-    """Of labels for each pixel, with batch normalization and dropout."""
+    """A segmentation network with batch normalization and dropout."""
     return (
         Chain("maps", image=(3, 6, 5))
         .add("conv", "conv2d", filters=4, kernel_size=3)
@@ -65,7 +65,7 @@ def network_of_maps() -> Graph:
 
 
 def start(timeout: float = 60, graph: Graph | None = None) -> Trainer:
-    """A trainer, the same in every process."""
+    """Return a trainer with the same weights in every process."""
     graph = graph or network()
     random = np.random.default_rng(1)
     weights = {name: np.abs(random.standard_normal(w.shape)) / 2 + 0.1 for name, w in graph.weights.items()}
@@ -84,17 +84,17 @@ def start(timeout: float = 60, graph: Graph | None = None) -> Trainer:
 
 
 def steps(rank: int, world: int, graph: Graph | None = None) -> Iterator[tuple[list[Batch], int]]:
-    """The batches of one of `world` processes in each step, and the samples of all."""
+    """Yield the batches of one of `world` processes in each step, and the number of samples of all processes."""
     graph = graph or network()
     random = np.random.default_rng(2)
-    for shares in STEPS:
+    for sizes_of_batches in STEPS:
         batches: list[Batch] = []
-        for share in shares:
-            whole = _batch(random, sum(share), graph)
-            edges = np.cumsum([0, *share]) if world > 1 else [0, sum(share)]
+        for sizes in sizes_of_batches:
+            batch = _batch(random, sum(sizes), graph)
+            edges = np.cumsum([0, *sizes]) if world > 1 else [0, sum(sizes)]
             if rank + 1 < len(edges):
-                batches.append(whole.part(slice(edges[rank], edges[rank + 1])))
-        yield batches, sum(map(sum, shares))
+                batches.append(batch.part(slice(edges[rank], edges[rank + 1])))
+        yield batches, sum(map(sum, sizes_of_batches))
 
 
 def _batch(random: np.random.Generator, samples: int, graph: Graph) -> Batch:
@@ -108,33 +108,33 @@ def _batch(random: np.random.Generator, samples: int, graph: Graph) -> Batch:
 
 
 def outcome(trainer: Trainer, graph: Graph | None = None) -> dict[str, np.ndarray]:
-    """Losses, misses and the final state."""
+    """Run all steps; return losses, numbers of wrong predictions, and the final state."""
     results = [
         trainer.step(batches, rate, total, key=0)
         for (batches, total), rate in zip(steps(trainer.rank, trainer.world, graph), RATES, strict=True)
     ]
     state = trainer.export_state()
     velocity = {f"velocity of {name}": array for name, array in state.slots["velocity"].items()}
-    found = {"losses": np.array([r.loss for r in results]), "wrong": np.array([r.wrong for r in results])}
-    return found | state.weights | velocity
+    metrics = {"losses": np.array([r.loss for r in results]), "wrong": np.array([r.wrong for r in results])}
+    return metrics | state.weights | velocity
 
 
 def main(path: Path) -> None:
-    """What one process does: the steps, a sum, a draw of its own, an orderly end."""
+    """Run one process: the steps, a sum over processes, a step with random dropout, and the segmentation network."""
     torch.set_num_threads(1)
     trainer = start()
-    found = outcome(trainer)
-    found["total"] = trainer.total(np.array([1.0, trainer.rank]))
+    results = outcome(trainer)
+    results["total"] = trainer.total(np.array([1.0, trainer.rank]))
     unmasked = replace(_batch(np.random.default_rng(3), 4, network()), masks=None)
-    seen: list[torch.Tensor] = []
-    trainer.native.drop_map.register_forward_hook(lambda module, inputs, output: seen.append(output == 0))
+    dropped: list[torch.Tensor] = []
+    trainer.native.drop_map.register_forward_hook(lambda module, inputs, output: dropped.append(output == 0))
     trainer.step([unmasked], 0.0, 8, key=7)
-    found["dropped"] = seen[0].numpy()
+    results["dropped"] = dropped[0].numpy()
     trainer.close()
-    of_maps = start(graph=network_of_maps())
-    found |= {f"maps, {name}": array for name, array in outcome(of_maps, network_of_maps()).items()}
-    of_maps.close()
-    np.savez(path.with_name(f"{path.name}{trainer.rank}.npz"), **found)
+    trainer_of_maps = start(graph=network_of_maps())
+    results |= {f"maps, {name}": array for name, array in outcome(trainer_of_maps, network_of_maps()).items()}
+    trainer_of_maps.close()
+    np.savez(path.with_name(f"{path.name}{trainer.rank}.npz"), **results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""One process of those that train a small network in towers, and what one device makes of the same steps.
+"""Training of small networks in towers, or on one device for comparison.
 
-Run as a script it is one of the processes that train together, and writes what it found to the file it is given.
+As a script, it is one of the processes that train together, and writes its results to the given file.
 """
 
 from __future__ import annotations
@@ -29,41 +29,44 @@ from netspec.training.dropout_masks import with_masks
 from netspec.types import DType
 from tests.training.towers import SPEC
 
-STEPS, SAMPLES, HELD = 24, 8, 5  # optimizer steps, samples of each, and those that are predicted at the end
+STEPS, SAMPLES, HELD = 24, 8, 5  # optimizer steps, samples per step, samples that are predicted at the end
 LRN: dict[str, Any] = {"size": 3, "alpha": 1e-2, "beta": 0.75, "k": 2, "convention": "sum"}
 
 
 def every_crossing() -> Graph:
-    """Every crossing, and weights that each tower has whole: of what all compute, and of what each computes a part."""
+    """A network with every kind of crossing, and with both kinds of replicated weights.
+
+    Replicated weights belong to nodes that every tower computes, or to nodes of which each tower computes a part.
+    """
     return (
         Chain("crossings", image=(3, 9, 8))
         .add("conv1", "conv2d", filters=8, kernel_size=3, padding=1)
         .add("relu1", "relu")
         .add("norm1", "local_response_norm", groups=4, **LRN)
         .add("pool1", "max_pool2d", kernel_size=2, stride=2)
-        # Of a bias before batch statistics the derivative is zero on paper: Adam would make steps of its rounding.
+        # No bias: before a batch norm, its exact gradient is zero, and Adam would amplify the rounding errors.
         .add("conv2", "conv2d", filters=16, kernel_size=3, padding=1, groups=4, bias=False)
         .add("norm2", "batch_norm")
         .add("slope", "prelu", shared=True)
-        .add("drop1", "dropout", rate=0.3)  # of what is divided
-        .add("mix", "local_response_norm", **LRN)  # over all channels: collected
-        .add("conv3", "conv2d", filters=16, kernel_size=3, padding=1, groups=4)  # shared out again
+        .add("drop1", "dropout", rate=0.3)  # of a divided value
+        .add("mix", "local_response_norm", **LRN)  # over all channels: its input is collected
+        .add("conv3", "conv2d", filters=16, kernel_size=3, padding=1, groups=4)  # its input is shared out again
         .add("sum", "add", reads=("conv3", "drop1"))
-        .add("more", "conv2d", reads="mix", filters=16, kernel_size=1)  # spread from what was collected
+        .add("more", "conv2d", reads="mix", filters=16, kernel_size=1)  # spread from a collected value
         .add("both", "multiply", reads=("sum", "more"))
-        .add("path", "stochastic_depth", rate=0.4)  # of whole samples, of what is divided
+        .add("path", "stochastic_depth", rate=0.4)  # drops whole samples of a divided value
         .add("flatten", "flatten")
         .add("fc1", "dense", units=8)
         .add("tanh", "tanh")
-        .add("fc2", "dense", units=7)  # an odd number: whole in each
-        .add("drop2", "dropout", rate=0.2, mode="standard")  # of what is whole
+        .add("fc2", "dense", units=7)  # indivisible: replicated in each tower
+        .add("drop2", "dropout", rate=0.2, mode="standard")  # of a replicated value
         .add("fc3", "dense", units=7)
         .graph()
     )
 
 
 def of_pixels() -> Graph:
-    """The class of each pixel, by layers that are divided."""
+    """A segmentation network of divided layers."""
     return (
         Chain("pixels", image=(3, 9, 8))
         .add("conv1", "conv2d", filters=8, kernel_size=3)
@@ -76,14 +79,14 @@ def of_pixels() -> Graph:
 
 
 def of_the_command() -> Graph:
-    """What the test of the command line trains."""
+    """The network that the test of the command line trains."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "small.yaml")
         path.write_text(SPEC)
         return load_graph(path)
 
 
-# By name: a network, and the norm that gradients are clipped to, below which they seldom are.
+# By name: a network, and a threshold of the gradient norm that most steps exceed, so that they are clipped.
 NETWORKS: dict[str, tuple[Graph, float]] = {
     "crossings": (every_crossing(), 0.5),
     "command": (of_the_command(), 1.0),
@@ -91,7 +94,7 @@ NETWORKS: dict[str, tuple[Graph, float]] = {
     "adamw": (every_crossing(), 0.5),
     "rmsprop": (every_crossing(), 0.5),
 }
-# By name too, where another rule is followed, and a step is taken on two batches.
+# By the same names: optimizers other than SGD. Their steps accumulate two batches.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adamw": {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
     "rmsprop": {"name": "rmsprop", "learning_rate": 0.005, "momentum": 0.9, "weight_decay": 0.001},
@@ -100,7 +103,7 @@ MOMENTUM = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay
 
 
 def start(name: str, towers: int) -> Trainer:
-    """A trainer in float64, the same in every process."""
+    """Return a trainer in float64, with the same weights in every process."""
     graph, norm = NETWORKS[name][0].astype(DType.FLOAT64), NETWORKS[name][1]
     random = np.random.default_rng(1)
     weights = {key: np.abs(random.standard_normal(w.shape)) / 3 + 0.1 for key, w in graph.weights.items()}
@@ -125,7 +128,7 @@ def start(name: str, towers: int) -> Trainer:
 
 
 def batches(graph: Graph, rank: int, world: int) -> Iterator[Batch]:
-    """One of `world` ranks' samples in each step, with the masks that all share."""
+    """Yield the samples of one of `world` ranks in each step, with dropout masks that do not depend on the rank."""
     random = np.random.default_rng(2)
     channels, height, width = graph.inputs[0].type.features
     classes, *size = graph.type_of(graph.outputs[0]).features
@@ -138,78 +141,81 @@ def batches(graph: Graph, rank: int, world: int) -> Iterator[Batch]:
 
 
 def rate_of(name: str) -> float:
-    """That of the first steps."""
+    """Return the learning rate of the first steps."""
     rate: float = OPTIMIZERS.get(name, MOMENTUM)["learning_rate"]
     return rate
 
 
 def batches_of(name: str, share: Batch) -> list[Batch]:
-    """A step's samples of one rank, in the batches whose statistics are taken."""
+    """Return the samples of one rank as the batches of a step: two if the step accumulates."""
     half = len(share.labels) // 2
     return [share.part(slice(half)), share.part(slice(half, None))] if name in OPTIMIZERS else [share]
 
 
 def outcome(name: str, trainer: Trainer) -> dict[str, NDArray[Any]]:
-    """Losses, gradients of the first and the last step, logits at the end, weights and what the optimizer keeps."""
+    """Run all steps; return losses, gradients of the first and last step, logits at the end, weights and slots."""
     graph = NETWORKS[name][0]
-    found: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     losses = []
     for step, batch in enumerate(batches(graph, trainer.rank, trainer.world)):
         rate = rate_of(name) / (1 if step < STEPS // 2 else 10)
         result = trainer.step(batches_of(name, batch), rate, SAMPLES, step, keep_gradients=step in (0, STEPS - 1))
         losses.append(result.loss)
-        found |= {f"gradient of {key}, step {step}": array for key, array in (result.gradients or {}).items()}
+        arrays |= {f"gradient of {key}, step {step}": array for key, array in (result.gradients or {}).items()}
     images = np.random.default_rng(3).integers(0, 256, (HELD, *graph.inputs[0].type.features), dtype=np.uint8)
-    found |= {"losses": np.array(losses), "logits": trainer.predict(images.transpose(0, 2, 3, 1))}
+    arrays |= {"losses": np.array(losses), "logits": trainer.predict(images.transpose(0, 2, 3, 1))}
     state = trainer.export_state()
-    assert_led(trainer, state)
-    found |= {f"{slot} of {key}": array for slot, arrays in state.slots.items() for key, array in arrays.items()}
-    return found | state.weights
+    assert_exported_to_leader(trainer, state)
+    arrays |= {f"{slot} of {key}": array for slot, slots in state.slots.items() for key, array in slots.items()}
+    return arrays | state.weights
 
 
-def assert_led(trainer: Trainer, state: TrainingState) -> None:
-    """The process that leads is given the same whole state, and no other process any of it."""
-    led = trainer.export_to_leader()
-    assert (led is not None) == trainer.leads
-    if led is not None:
-        assert {slot: set(arrays) for slot, arrays in led.slots.items()} == {s: set(a) for s, a in state.slots.items()}
-        every = [(led.weights, state.weights), *((led.slots[slot], state.slots[slot]) for slot in state.slots)]
-        assert all(np.array_equal(found[name], expected[name]) for found, expected in every for name in expected)
+def assert_exported_to_leader(trainer: Trainer, state: TrainingState) -> None:
+    """Assert that the leading process, and only this one, gets the complete state."""
+    exported = trainer.export_to_leader()
+    assert (exported is not None) == trainer.leads
+    if exported is not None:
+        actual, expected = ({"": each.weights, **each.slots} for each in (exported, state))
+        assert actual.keys() == expected.keys()
+        for slot, arrays in expected.items():
+            assert actual[slot].keys() == arrays.keys()
+            assert all(np.array_equal(actual[slot][name], array) for name, array in arrays.items())
 
 
-def drawn(trainer: Trainer) -> dict[str, NDArray[np.bool_]]:
-    """What each dropout layer drops when it draws from PyTorch's own generator, in two batches of a step."""
-    seen: dict[str, list[NDArray[np.bool_]]] = {}
+def random_drops(trainer: Trainer) -> dict[str, NDArray[np.bool_]]:
+    """Return what each dropout layer drops in a step of two batches without masks, by PyTorch's own generator."""
+    drops: dict[str, list[NDArray[np.bool_]]] = {}
 
-    def see(name: str, module: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+    def record(name: str, module: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
         dropped = (output == 0) & (inputs[0] != 0)
-        seen.setdefault(name, []).append((dropped.flatten(1).any(1) if name == "path" else dropped).numpy())
+        drops.setdefault(name, []).append((dropped.flatten(1).any(1) if name == "path" else dropped).numpy())
 
     for name in ("drop1", "path", "drop2"):
-        getattr(trainer.native, name).register_forward_hook(partial(see, name))
-    two = islice(batches(NETWORKS["crossings"][0], trainer.rank, trainer.world), 2)
-    given = [Batch(batch.inputs, batch.labels, batch.rows) for batch in two]
-    trainer.step(given, 0.0, 2 * SAMPLES, key=7)
-    return {f"dropped by {name}": np.concatenate(masks) for name, masks in seen.items()}
+        getattr(trainer.native, name).register_forward_hook(partial(record, name))
+    masked = islice(batches(NETWORKS["crossings"][0], trainer.rank, trainer.world), 2)
+    unmasked = [Batch(batch.inputs, batch.labels, batch.rows) for batch in masked]
+    trainer.step(unmasked, 0.0, 2 * SAMPLES, key=7)
+    return {f"dropped by {name}": np.concatenate(masks) for name, masks in drops.items()}
 
 
 def main(path: Path, name: str, towers: int) -> None:
-    """What one process does: one trainer, for a group that was left cannot be formed again from the same store.
+    """Run one process with one trainer: a group that was left cannot be formed again from the same store.
 
-    PyTorch's exchanges of objects are pickles: they are not used, and would raise here.
+    PyTorch exchanges objects as pickles. The trainer must not do this, so it raises here.
     """
     torch.set_num_threads(1)
-    for way in ("_pickler", "_unpickler"):
-        mock.patch.object(distributed_c10d, way, side_effect=AssertionError("a pickle is exchanged")).start()
+    for pickler in ("_pickler", "_unpickler"):
+        mock.patch.object(distributed_c10d, pickler, side_effect=AssertionError("a pickle is exchanged")).start()
     trainer = start(name, towers)
-    found = outcome(name, trainer)
+    arrays = outcome(name, trainer)
     if name == "crossings":
-        found |= drawn(trainer)
+        arrays |= random_drops(trainer)
     trainer.close()
-    np.savez(path.with_name(f"{trainer.rank}{_tower(trainer)}.npz"), **found)  # type: ignore[arg-type] # of NumPy's stub
+    np.savez(path.with_name(f"{trainer.rank}{_tower(trainer)}.npz"), **arrays)  # type: ignore[arg-type] # NumPy's stub
 
 
 def _tower(trainer: Trainer) -> int:
+    """Return the number of the tower of this process."""
     note = next(note for note in trainer.notes if ", tower " in note)
     return int(note.partition(", tower ")[2].split()[0])
 

@@ -205,12 +205,15 @@ def test_npz_of_two_parts(tmp_path: Path, pattern: str) -> None:
     assert contents(splits.validation) == [(4, "1"), (5, "0")]
 
 
-def test_npz_of_features_with_names_of_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", [None, "utf-8"])
+def test_npz_of_features_with_names_of_classes(tmp_path: Path, encoding: str | None) -> None:
     features = np.random.default_rng(0).standard_normal((6, 2, 3))
-    np.savez(tmp_path / "set.npz", x=features, y=NUMBERS, classes=np.array(["a", "b", "c", "d"]))
+    names = np.array(["a", "b", "café", "d"])
+    stored = np.char.encode(names, encoding) if encoding else names
+    np.savez(tmp_path / "set.npz", x=features, y=NUMBERS, classes=stored)
     dataset = undivided(tmp_path / "set.npz")
     assert not dataset.images
-    assert dataset.classes == ("a", "b", "c", "d")
+    assert dataset.classes == ("a", "b", "café", "d")
     assert (dataset.read(4) == features[4]).all()
 
 

@@ -192,6 +192,8 @@ LABELS = np.arange(4)
         ({"x": np.zeros((4, 3, 8, 8), np.uint8), "y": LABELS}, "channels last: .transpose(0, 2, 3, 1)"),
         ({"x": np.zeros((4, 8, 8, 4), np.uint8), "y": LABELS}, "[..., :3] leaves out an alpha channel"),
         ({"x": IMAGES, "y": np.array(["cat", "dog"] * 2)}, "np.unique(labels, return_inverse=True)"),
+        ({"x": IMAGES, "masks": np.ones((4, 5, 5), bool)}, "a class number for each pixel: .astype('uint8')"),
+        ({"x": IMAGES, "y": LABELS, "classes": np.array([b"\xff"] * 4)}, "`classes`: expected names in UTF-8"),
         ({"x": np.zeros((4, 0, 8), np.uint8), "y": LABELS}, "the samples are empty, (4, 0, 8)"),
         ({"x": np.zeros(4), "y": LABELS}, "expected features of shape (N, …), received (4,)"),
         ({"x": np.array([None, 1], object), "y": LABELS}, "an array of dtype object is a pickle"),

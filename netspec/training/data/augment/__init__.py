@@ -1,4 +1,4 @@
-"""What is done to the pixels of a crop: the operations, the policies that choose among them, and random erasing."""
+"""Augmentation of the pixels of a crop: operations, policies that choose among them, and random erasing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from netspec.training.data.findings import needed_for
 
 @cache
 def load_operations() -> ModuleType:
-    """`netspec.training.data.augment.operations`, which needs Pillow.
+    """Import `netspec.training.data.augment.operations`, which needs Pillow.
 
     Raises:
         NetspecError: Pillow is not installed.
     """
     with needed_for("a policy of augmentation"):
-        from netspec.training.data.augment import operations  # noqa: PLC0415 # recipes without a policy do without it
+        from netspec.training.data.augment import operations  # noqa: PLC0415 # only for recipes with a policy
     return operations

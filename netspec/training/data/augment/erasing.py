@@ -1,4 +1,4 @@
-"""Random erasing: which rectangle of an image is erased, and with what."""
+"""Random erasing: replace a random rectangle of an image by random values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from netspec.preprocessing import Pixels
 from netspec.recipe import Augmentation, RandomErasing
-from netspec.training.data.augment.parts import between, part_of
+from netspec.training.data.augment.parts import interpolate, part_size
 from netspec.training.data.augment.streams import stream_of_each
 from netspec.weights import stream
 
@@ -26,14 +26,14 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """What is erased of images, a row for each.
+    """The rectangles to erase from n images.
 
     Attributes:
-        erasing: how.
-        chances: numbers from 0 to 1 that decide whether there is a rectangle, its area, its aspect ratio, and where its
-            top and its left are. Shape: (n, 5).
-        seed, epoch: of the random values.
-        indices: of the samples in their dataset. Shape: (n,).
+        erasing: the recipe's settings.
+        chances: uniform numbers in [0, 1) that determine whether a rectangle is erased, its area, its aspect ratio, its
+            top and its left. Shape: (n, 5).
+        seed, epoch: from which the random values are drawn.
+        indices: the indices of the samples in their dataset. Shape: (n,).
     """
 
     erasing: RandomErasing
@@ -43,26 +43,26 @@ class Erasures:
     indices: NDArray[np.int64]
 
     def box(self, row: int, image: tuple[int, int]) -> Box | None:
-        """What is erased of an image of this many rows and columns, legal places equally likely; None for nothing."""
+        """Return the rectangle to erase from an image of this height and width, or None. Positions are uniform."""
         whether, area, ratio, down, right = self.chances[row].tolist()
         if whether >= self.erasing.probability:
             return None
-        rows, columns = part_of(image, between(*self.erasing.area, area), self.erasing.aspect_ratio, ratio)
+        rows, columns = part_size(image, interpolate(*self.erasing.area, area), self.erasing.aspect_ratio, ratio)
         return Box(int(down * (image[0] - rows + 1)), int(right * (image[1] - columns + 1)), rows, columns)
 
     def erase(self, pixels: Pixels, row: int) -> None:
-        """Put random values in the place of what is erased. Shape: (H, W, C)."""
+        """Overwrite the rectangle with random values, in place. Shape: (H, W, C)."""
         box = self.box(row, (pixels.shape[0], pixels.shape[1]))
         if box is None:
             return
-        # A stream of its own, made when it is needed: of most images nothing is erased.
+        # The stream is created here, not in `draw_erasures`, since most images are not erased.
         random = stream(self.seed, "erased", str(self.epoch), str(self.indices[row]))
-        place = pixels[box.top : box.top + box.rows, box.left : box.left + box.columns]
-        place[...] = random.integers(0, 256, place.shape, np.uint8)
+        region = pixels[box.top : box.top + box.rows, box.left : box.left + box.columns]
+        region[...] = random.integers(0, 256, region.shape, np.uint8)
 
 
 def draw_erasures(seed: int, epoch: int, indices: NDArray[np.int64], augmentation: Augmentation) -> Erasures | None:
-    """What is erased of samples in an epoch; None where the recipe erases nothing."""
+    """Draw the rectangles to erase from samples in an epoch. Returns None if the recipe has no random erasing."""
     erasing = augmentation.random_erasing
     if erasing is None:
         return None

@@ -1,8 +1,8 @@
-"""The operations that policies choose among, on uint8 pixels, by Pillow.
+"""The operations that policies choose among, on uint8 pixels, implemented with Pillow.
 
-What an argument says is the operation's own: degrees, bits, a factor. What leaves a crop empty by moving it is filled
-with 128, and a pixel that moves takes the nearest one's value, as in the authors' code (tensorflow/tpu,
-models/official/efficientnet/autoaugment.py). A gray image has no color to change: `color` leaves it as it is.
+The unit of the argument depends on the operation: degrees, bits, a factor. Geometric operations sample the nearest
+pixel and fill empty regions with 128, as in the authors' code (tensorflow/tpu,
+models/official/efficientnet/autoaugment.py). `color` leaves a gray image unchanged.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ FILL: Final[dict[str, int | tuple[int, int, int]]] = {"L": 128, "RGB": (128, 128
 
 
 def rotate(image: Image.Image, degrees: float) -> Image.Image:
-    """Turned about its centre, counterclockwise."""
+    """Rotate about the centre, counterclockwise."""
     return image.rotate(degrees, Image.Resampling.NEAREST, fillcolor=FILL[image.mode])
 
 
 def shear_x(image: Image.Image, slope: float) -> Image.Image:
-    """Each row moved to the right by `slope` of its distance from the top."""
+    """Move each row to the right by `slope` times its distance from the top."""
     return _affine(image, (1, -slope, 0, 0, 1, 0))
 
 
 def shear_y(image: Image.Image, slope: float) -> Image.Image:
-    """Each column moved down by `slope` of its distance from the left."""
+    """Move each column down by `slope` times its distance from the left."""
     return _affine(image, (1, 0, 0, -slope, 1, 0))
 
 
 def translate_x(image: Image.Image, share: float) -> Image.Image:
-    """Moved to the right by a share of its width."""
+    """Move to the right by a share of the width."""
     return _affine(image, (1, 0, -share * image.width, 0, 1, 0))
 
 
 def translate_y(image: Image.Image, share: float) -> Image.Image:
-    """Moved down by a share of its height."""
+    """Move down by a share of the height."""
     return _affine(image, (1, 0, 0, 0, 1, -share * image.height))
 
 
@@ -49,10 +49,10 @@ def _affine(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=fill)
 
 
-# `invert` is 255 minus the value. `auto_contrast` takes the least value of a channel to 0 and the greatest to 255,
-# `equalize` makes all about as frequent. `solarize` inverts values from a threshold on, `posterize` keeps upper bits.
-# The rest goes by a factor from an image that lacks something (0) to the image (1) and beyond: its color, its contrast
-# to the mean, its brightness, its sharpness.
+# `invert` is 255 minus the value. `auto_contrast` stretches the values of each channel to 0 … 255, `equalize` flattens
+# their histogram. `solarize` inverts values from a threshold on, `posterize` keeps the upper bits. The enhancements
+# extrapolate by a factor from a degenerate image (0) through the image (1): without color, without contrast, black,
+# or blurred.
 OPERATIONS: Final[dict[Operation, Callable[[Image.Image, float], Image.Image]]] = {
     "identity": lambda image, _: image,
     "auto_contrast": lambda image, _: ImageOps.autocontrast(image),
@@ -73,15 +73,15 @@ OPERATIONS: Final[dict[Operation, Callable[[Image.Image, float], Image.Image]]] 
 
 
 def transform(pixels: Pixels, steps: Sequence[Step], *, bgr: bool = False) -> None:
-    """Do operations to an image, in place, one after the other.
+    """Apply operations to an image one after the other, in place.
 
     Args:
-        pixels: gray or of three colors. Shape: (H, W, 1) or (H, W, 3).
-        steps: what is done.
-        bgr: whether colors are blue, green and red, and not red, green and blue.
+        pixels: a gray or color image. Shape: (H, W, 1) or (H, W, 3).
+        steps: the operations and their arguments.
+        bgr: whether the channels are blue, green, red instead of red, green, blue.
     """
-    seen = pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., ::-1] if bgr else pixels
-    image = Image.fromarray(seen)
+    view = pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., ::-1] if bgr else pixels
+    image = Image.fromarray(view)
     for operation, argument in steps:
         image = OPERATIONS[operation](image, argument)
-    seen[...] = np.asarray(image)
+    view[...] = np.asarray(image)

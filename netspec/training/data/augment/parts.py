@@ -1,32 +1,33 @@
-"""How large a part of an image is, by its share of the area and its aspect ratio."""
+"""The size of a rectangle within an image, from its area and its aspect ratio."""
 
 from __future__ import annotations
 
 import math
 
 
-def between(least: float, greatest: float, share: float) -> float:
-    """What lies so far from a least to a greatest."""
+def interpolate(least: float, greatest: float, share: float) -> float:
+    """Interpolate linearly: `least` at share 0, `greatest` at share 1."""
     return least + share * (greatest - least)
 
 
-def part_of(image: tuple[int, int], area: float, ratios: tuple[float, float], share: float) -> tuple[int, int]:
-    """The rows and columns of a part of an image, by its share of the area and the bounds of its width over height.
+def part_size(image: tuple[int, int], area: float, ratios: tuple[float, float], share: float) -> tuple[int, int]:
+    """Return the height and width of a rectangle of a given area and a random aspect ratio (width over height).
 
-    The ratio is drawn among those that fit: torchvision's RandomResizedCrop, which draws area and ratio again until
-    they do, has large areas less often than the paper. An image too long and thin for all of them gives the largest
-    part that has the nearest.
+    The ratio is drawn among those at which the rectangle fits into the image. torchvision's RandomResizedCrop draws
+    area and ratio again until they fit instead, and so gives large areas less often than the paper. If the image is
+    too long and thin for all ratios, the result is the largest rectangle of the nearest ratio.
 
     Args:
-        image: rows and columns of the image.
-        area: of the part, as a share of the image's.
-        ratios: the least and the greatest.
-        share: from 0 to 1, where between the logarithms of those that fit the ratio lies.
+        image: height and width of the image.
+        area: the area of the rectangle, as a share of that of the image.
+        ratios: the least and the greatest aspect ratio.
+        share: from 0 to 1, the position of the logarithm of the ratio between those of the least and the greatest
+            ratio that fit.
     """
     height, width = image
     least = min(max(ratios[0], area * width / height), ratios[1])
     greatest = max(min(ratios[1], width / (area * height)), ratios[0])
-    ratio = math.exp(between(math.log(least), math.log(greatest), share))
+    ratio = math.exp(interpolate(math.log(least), math.log(greatest), share))
     pixels = min(area * height * width, height * height * ratio, width * width / ratio)
     rows, columns = round(math.sqrt(pixels / ratio)), round(math.sqrt(pixels * ratio))
     return min(max(1, rows), height), min(max(1, columns), width)

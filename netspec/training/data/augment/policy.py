@@ -1,8 +1,8 @@
-"""Which operations a policy has done to an image, and how strongly.
+"""Augmentation policies: which operations are applied to an image, and with which arguments.
 
-The ranges are those of AutoAugment's table 6, and a magnitude of 10 is their end. That of `translate` is in pixels, 150
-there and 100 in RandAugment's code, whatever the size of the image: here it is a share of the side, 0.45 as in timm.
-What is counted in whole numbers, bits and thresholds, is rounded.
+Magnitudes from 0 to 10 are mapped to the ranges of AutoAugment's table 6. The exception is the range of `translate`,
+which is a number of pixels there (150, and 100 in RandAugment's code) whatever the size of the image: here it is a
+share of the side, 0.45 as in timm. Arguments that are whole numbers, bits and thresholds, are rounded.
 """
 
 from __future__ import annotations
@@ -21,21 +21,20 @@ Drawn = Literal[
     "contrast", "brightness", "sharpness", "shear_x", "shear_y", "translate_x", "translate_y",
 ]  # fmt: skip
 Operation = Drawn | Literal["invert"]
-DRAWN: Final[tuple[Drawn, ...]] = get_args(Drawn)  # by RandAugment, in the order of its figure 2
-GREATEST: Final = 10.0  # magnitude
+DRAWN: Final[tuple[Drawn, ...]] = get_args(Drawn)  # the operations of RandAugment, in the order of its figure 2
+GREATEST: Final = 10.0  # the greatest magnitude
 
 
 class Step(NamedTuple):
-    """An operation that is done, and its argument in the operation's own units; 0 where it has none."""
+    """An operation to apply, and its argument in the units of the operation; 0 if it takes none."""
 
     operation: Operation
     argument: float
 
 
-# What a table of sub-policies says of an operation: it is done with this probability, at this magnitude.
-Pick = tuple[Operation, float, int]
+Pick = tuple[Operation, float, int]  # in a table of sub-policies: (operation, probability, magnitude)
 
-# Cubuk et al. 2019, table 9, in its order; some are there twice.
+# Cubuk et al. 2019, table 9, in its order; some sub-policies occur twice.
 IMAGENET: Final[tuple[tuple[Pick, Pick], ...]] = (
     (("posterize", 0.4, 8), ("rotate", 0.6, 9)),
     (("solarize", 0.6, 5), ("auto_contrast", 0.6, 5)),
@@ -68,13 +67,13 @@ TABLES: Final = {"imagenet": IMAGENET}
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a policy does to images, a row for each.
+    """The random choices of a policy for n images.
 
     Attributes:
-        policy: whose.
-        chances: numbers from 0 to 1 that decide, for each operation in turn, which it is, whether it is done, and in
-            which direction. Shape: (n, operations, 3).
-        strays: from N(0, 1), how far each magnitude is off. Shape: (n, operations).
+        policy: the recipe's settings.
+        chances: uniform numbers in [0, 1) that determine, for each operation in turn, which one it is, whether it is
+            applied, and in which direction. Shape: (n, operations, 3).
+        strays: from N(0, 1), the deviation of each magnitude in units of `magnitude_std`. Shape: (n, operations).
     """
 
     policy: RandAugment | AutoAugment
@@ -82,35 +81,35 @@ class Changes:
     strays: NDArray[np.float64]
 
     def steps(self, row: int) -> tuple[Step, ...]:
-        """What is done to an image, in this order."""
+        """Return the operations for an image, in the order in which they are applied."""
         chances = self.chances[row].tolist()
         if isinstance(self.policy, RandAugment):
             return _rand_augment_steps(self.policy, chances, self.strays[row].tolist())
         table = TABLES[self.policy.policy]
         picks = table[int(chances[0][0] * len(table))]
         return tuple(
-            Step(operation, table_argument(operation, magnitude, _sign(way)))
-            for (operation, probability, magnitude), (_, whether, way) in zip(picks, chances, strict=True)
+            Step(operation, table_argument(operation, magnitude, _sign(direction)))
+            for (operation, probability, magnitude), (_, whether, direction) in zip(picks, chances, strict=True)
             if whether < probability
         )
 
 
 def _rand_augment_steps(policy: RandAugment, chances: list[list[float]], strays: list[float]) -> tuple[Step, ...]:
     steps = []
-    for (which, whether, way), stray in zip(chances, strays, strict=True):
+    for (which, whether, direction), stray in zip(chances, strays, strict=True):
         operation = DRAWN[int(which * len(DRAWN))]
         magnitude = min(max(policy.magnitude + policy.magnitude_std * stray, 0.0), GREATEST)
         if whether < policy.probability and operation != "identity":
-            steps.append(Step(operation, argument_of(operation, magnitude, _sign(way))))
+            steps.append(Step(operation, argument_of(operation, magnitude, _sign(direction))))
     return tuple(steps)
 
 
-def _sign(way: float) -> int:
-    return 1 if way < 0.5 else -1
+def _sign(direction: float) -> int:
+    return 1 if direction < 0.5 else -1
 
 
 def draw_changes(seed: int, epoch: int, indices: NDArray[np.int64], augmentation: Augmentation) -> Changes | None:
-    """What the policy of a recipe does to samples in an epoch; None where it has none."""
+    """Draw the choices of a recipe's policy for samples in an epoch. Returns None if the recipe has no policy."""
     policy = augmentation.policy
     if policy is None:
         return None
@@ -123,12 +122,12 @@ def draw_changes(seed: int, epoch: int, indices: NDArray[np.int64], augmentation
 
 
 def argument_of(operation: Operation, magnitude: float, sign: int) -> float:
-    """An operation's argument by how strong it is: 0 changes nothing. Of RandAugment.
+    """Return the argument of an operation in RandAugment, where magnitude 0 changes nothing.
 
     Args:
-        operation: which.
+        operation: its name.
         magnitude: from 0 to 10.
-        sign: 1 or -1, in which direction.
+        sign: the direction, 1 or -1.
     """
     share = magnitude / GREATEST
     match operation:
@@ -149,12 +148,14 @@ def argument_of(operation: Operation, magnitude: float, sign: int) -> float:
 
 
 def table_argument(operation: Operation, magnitude: float, sign: int) -> float:
-    """An operation's argument as a place in the range that AutoAugment's table 6 gives it, whatever changes nothing.
+    """Return the argument of an operation in AutoAugment, where the magnitude is a position in the range of table 6.
+
+    Magnitude 0 does not mean "no change" here: `color` at 0 is the factor 0.1, almost gray.
 
     Args:
-        operation: which.
+        operation: its name.
         magnitude: from 0 to 10.
-        sign: 1 or -1, in which direction, where it has one.
+        sign: the direction, 1 or -1, for operations that have one.
     """
     share = magnitude / GREATEST
     match operation:
