@@ -13,7 +13,7 @@ def pair(size: Size2d) -> LiteralValue:
     return size.height if size.height == size.width else (size.height, size.width)
 
 
-def symmetric(p: Padding) -> LiteralValue:
+def height_and_width(p: Padding) -> LiteralValue:
     """A padding of both sides alike: one integer when it is so all around, else (height, width)."""
     return p.top if p.top == p.left else (p.top, p.left)
 

@@ -4,7 +4,7 @@ from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.pooling import Pool2d
-from netspec_torch.geometry import pad, pair, symmetric
+from netspec_torch.geometry import height_and_width, pad, pair
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -84,7 +84,7 @@ def _geometry(op: Pool2d, node: Node) -> dict[str, LiteralValue]:
     """Kernel, stride, padding and rounding, where padding is as torch takes it."""
     geometry, p = _window(op), op.sides
     if p:
-        geometry["padding"] = symmetric(p)
+        geometry["padding"] = height_and_width(p)
     if any(op.overhang(node.input_types[0])):
         geometry["ceil_mode"] = True
     return geometry
