@@ -1,4 +1,4 @@
-"""What PyTorch raises in a step that is no defect: a batch that is too large for the machine."""
+"""Errors of a training step that the user can fix: a batch too large for the memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from netspec.errors import BackendError
 
 @contextmanager
 def mistakes_told(device: str) -> Iterator[None]:
-    """Within it, what the recipe can mend is raised as a BackendError.
+    """Re-raise out-of-memory errors as a BackendError with a hint.
 
-    PyTorch has a class of its own for the memory of a GPU alone: the rest is known by words of its messages.
+    PyTorch has an error class for GPU memory only; that of a CPU is recognized by its message.
     """
     try:
         yield
