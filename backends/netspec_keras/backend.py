@@ -1,4 +1,4 @@
-"""The backend object: lowering without Keras, loading with it."""
+"""The backend object: it lowers without importing Keras, and imports it to load."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from netspec.types import DType
 from netspec_keras.table import TABLE
 from netspec_keras.writer import ModelWriter
 
-# What Keras computes with; it reads this once, when it is imported.
+# The framework under Keras, which reads this variable once, when it is imported.
 ENGINE = os.environ.get("KERAS_BACKEND") or "tensorflow"
 
 
 class KerasBackend(Backend):
-    """Lowers a graph to a function that makes a `keras.Model`, and loads it on the engine that KERAS_BACKEND names."""
+    """Lowers a graph to the source of a function that builds a `keras.Model`, and loads it on KERAS_BACKEND."""
 
     name = "keras"
     requires = MappingProxyType({"keras": "keras", ENGINE: ENGINE})
-    # On PyTorch and JAX, Keras makes float32 of float64 wherever it promotes types.
+    # On PyTorch and JAX, the type promotion of Keras turns float64 into float32.
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64} if ENGINE == "tensorflow" else {DType.FLOAT32})
     trains = True
     lowerings = TABLE
@@ -49,20 +49,20 @@ class KerasBackend(Backend):
     costly_passes = MappingProxyType(
         {
             "in-place": "a functional model has no operations in place",
-            "channels-last": "the emitted model is channels last always",
+            "channels-last": "the emitted model is always channels last",
         }
     )
 
     def lower(self, graph: Graph) -> Artifact:
-        """Source with one function; its model takes and returns maps in (N, H, W, C)."""
+        """Python source whose main function builds a model that takes and returns maps in (N, H, W, C)."""
         out = ModelWriter(graph)
         for node in graph.nodes:
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """What the emitted function returns."""
-        del donated  # it copies them in any case
+        """The model that the emitted function builds."""
+        del donated  # Keras always copies the arrays
         self.require()
         dtype = artifact.graph.dtype
         if dtype not in self.dtypes:
@@ -72,14 +72,14 @@ class KerasBackend(Backend):
         return KerasModel(artifact, weights)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """`NAME.py`, and `NAME.keras` with the weights, which loads wherever `NAME.py` was imported before."""
+        """Write `NAME.py`, and `NAME.keras` with the weights, which can be loaded once `NAME.py` is imported."""
         model = self.load(artifact, weights)
         stem = module_name(artifact.graph.name)
         source = write_whole(folder / f"{stem}.py", artifact.content)
         return [source, write_whole(folder / f"{stem}.keras", model.native.save)]
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        """What the emitted function returns, trained on TensorFlow, on one device."""
+        """A trainer of the model that the emitted function builds, on TensorFlow and on one device."""
         if ENGINE != "tensorflow":
             raise BackendError(
                 f"keras trains on TensorFlow; KERAS_BACKEND is {ENGINE}", "unset KERAS_BACKEND, or --backend torch"
@@ -96,7 +96,7 @@ class KerasBackend(Backend):
         return KerasTrainer(self.lower(graph), weights, settings)
 
     def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
-        """What Keras 3 and its older versions write; h5py alone is imported."""
+        """The weights in a file of Keras 1, 2 or 3; imports h5py but not Keras. See `netspec_keras.foreign`."""
         from netspec_keras.foreign import read_layers
 
         return under_part(path, read_layers(path), under)
