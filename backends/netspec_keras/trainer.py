@@ -62,10 +62,16 @@ class KerasTrainer(Trainer):
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
     ) -> StepResult:
-        """One optimizer step; see `Trainer.step`. Batches without samples are ignored."""
+        """One optimizer step; see `Trainer.step`. Batches without samples are ignored.
+
+        Raises:
+            BackendError: a batch does not fit the network, or there are no samples.
+        """
         self._show(average=False)
         numbers = self._optimizer.numbers(rate, self._updates)
         arguments = [self._arguments(b, total, key, position) for position, b in enumerate(batches) if len(b.labels)]
+        if not arguments:
+            raise BackendError("a step needs at least one sample, received none")
         if len(arguments) == 1:
             derived = self._call(self._whole_step, arguments[0] | {"numbers": numbers}, keep=keep_gradients)
         else:

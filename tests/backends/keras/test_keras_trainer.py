@@ -40,6 +40,11 @@ class TestKerasTrainer(TrainerConformance):
             learner.predict(batch_of(samples).inputs)
         assert len(traced) == 3
 
+    def test_a_step_without_samples_is_refused(self) -> None:
+        learner = self.trainer(recipe())
+        with pytest.raises(BackendError, match="a step needs at least one sample"):
+            learner.step([batch_of(0)], 0.1, 1, 0)
+
     def test_layers_compute_in_bfloat16(self) -> None:
         learner = self.trainer(recipe(), DType.FLOAT32, "bfloat16")
         assert all(layer.compute_dtype == "bfloat16" and layer.dtype == "float32" for layer in learner.native.layers)
