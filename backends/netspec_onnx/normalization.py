@@ -43,7 +43,7 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: GraphWriter) -> 
 
 
 def convolved(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.Value) -> ir.Value:
-    """The scale k + a Σ x² as one `Conv` with weight a and bias k; for 48 channels, in a third of the time of a pool."""
+    """The k + a Σ x² as one `Conv` with weight a and bias k: for 48 channels, in a third of the time of a pool."""
     channels = node.type.features[0]
     kernel, groups, pads = neighborhood(op, channels)
     return out.step(
