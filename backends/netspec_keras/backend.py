@@ -86,8 +86,7 @@ class KerasBackend(Backend):
             )
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:
             raise BackendError(
-                f"keras trains on one device, and WORLD_SIZE is {os.environ['WORLD_SIZE']}: TensorFlow's strategies "
-                "spread a model that is made within them, not one process of several",
+                f"keras trains on one device, in one process, but WORLD_SIZE is {os.environ['WORLD_SIZE']}",
                 "run it without torchrun, or --backend torch, which trains on several",
             )
         self.require()

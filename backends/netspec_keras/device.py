@@ -27,7 +27,7 @@ def describe(device: str, settings: TrainerSettings, dtype: DType) -> tuple[str,
     mixed = settings.precision == "bfloat16"
     precision = f"layers in bfloat16, weights and updates in {dtype}" if mixed else f"{dtype} throughout"
     if device == "cpu":
-        threads = tf.config.threading.get_intra_op_parallelism_threads() or "one a core"
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or "one per core"
         return (f"keras on TensorFlow, cpu, threads: {threads}", precision)
     tf32 = "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off"
     return (

@@ -36,9 +36,7 @@ from netspec_keras.variables import default_name, legacy_variable, snake_case, v
 ARCHIVE: Final = ".keras"
 DAMAGED: Final = "it may be cut short, or of another format"
 WEIGHTS_IN_ARCHIVE: Final = "model.weights.h5"
-SAVE_WHOLE: Final = (
-    "of early versions of Keras 3 a .keras alone does: model.load_weights(FILE), model.save('NAME.keras')"
-)
+SAVE_WHOLE: Final = "early versions of Keras 3 store names only in .keras files: model.load_weights(FILE), then model.save('NAME.keras')"
 
 
 class Variable(NamedTuple):
@@ -85,7 +83,7 @@ def _require_harmless(path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)  # noqa: S603
     if result.returncode:
-        raise WeightsError(f"{path}: not a readable file of Keras: HDF5's own library breaks down on it", DAMAGED)
+        raise WeightsError(f"{path}: not a readable file of Keras: the HDF5 library crashes on it", DAMAGED)
 
 
 def survive(path: Path) -> None:
@@ -202,7 +200,7 @@ def _by_path(path: Path, variables: list[Variable]) -> dict[str, Variable]:
     by_path = {variable.path: variable for variable in variables}
     if len(by_path) < len(variables):
         name, _ = Counter(variable.path for variable in variables).most_common(1)[0]
-        raise WeightsError(f"{path}: two arrays in it are {name}", "the file is damaged")
+        raise WeightsError(f"{path}: two of its arrays are named {name}", "the file is damaged")
     return by_path
 
 
@@ -227,7 +225,9 @@ def _dataset(path: Path, group: Any, name: str) -> Any:
     _require_hard_link(path, group, last)
     dataset = group[last]
     if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
-        raise WeightsError(f"{path}: {group.name}/{last} is no array of this file: a group, or data of another one")
+        raise WeightsError(
+            f"{path}: {group.name}/{last} is not an array in this file: a group, or data of another file"
+        )
     return dataset
 
 

@@ -233,7 +233,10 @@ class TrainedModel(KerasModel):
         graph = artifact.graph
         self._mixed = settings.precision == "bfloat16"
         if self._mixed and graph.dtype is not DType.FLOAT32:
-            raise BackendError(f"bfloat16 goes with weights in float32, and those of {graph.name} are {graph.dtype}")
+            raise BackendError(
+                f"precision bfloat16 is for float32 networks, received {graph.dtype}",
+                "leave the precision out, or the dtype",
+            )
         super().__init__(artifact, weights)
         by_path = {path: variable.value for path, variable in self._variables.items()}
         by_path |= {path: tf.Variable(array) for path, array in self._unused.items()}
@@ -242,7 +245,7 @@ class TrainedModel(KerasModel):
         self.statistics = [v for name, v in self.variables.items() if name not in self.trainable]
         if frozen := [b.weight for b in artifact.bindings if b.path in self._unused and b.weight not in self.trainable]:
             raise BackendError(
-                f"keras leaves out layers that no output needs: {', '.join(frozen)} would not follow the data",
+                f"keras leaves out layers that no output needs: {', '.join(frozen)} would never be updated",
                 "remove the layers from the spec",
             )
 

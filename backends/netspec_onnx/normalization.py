@@ -43,7 +43,7 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: GraphWriter) -> 
 
 
 def convolved(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.Value) -> ir.Value:
-    """The k + a Σ x² as one `Conv` with weight a and bias k: for 48 channels, in a third of the time of a pool."""
+    """`k + a Σ x²` as one `Conv` with weight a and bias k: for 48 channels, in a third of the time of a pool."""
     channels = node.type.features[0]
     kernel, groups, pads = neighborhood(op, channels)
     return out.step(
@@ -60,7 +60,7 @@ def convolved(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.V
 
 
 def pooled(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.Value) -> ir.Value:
-    """The scale k + a Σ x² by an `AveragePool` along the channels of a group; a `Conv` would read all for each one."""
+    """`k + a Σ x²` by an `AveragePool` along the channels of a group; a `Conv` would read all for each one."""
     channels, height, width = node.type.features
     before, after = op.reach
     rows: tuple[Dim, ...] = (BATCH, op.groups, channels // op.groups, height * width)

@@ -79,7 +79,9 @@ def compile_module(model: TorchModel, path: Path) -> None:
             aoti_compile_and_package(program, package_path=str(path), inductor_configs=_options(graph.dtype))
     except Exception as error:  # the errors of export and compilation have no common class
         summary = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        compiler_hint = "it needs a C++ compiler, g++ or what CXX names; or " if MISSING_COMPILER in summary else ""
+        compiler_hint = (
+            "install a C++ compiler, g++ or the one that CXX names; or " if MISSING_COMPILER in summary else ""
+        )
         raise BackendError(
             f"torch cannot compile {graph.name}: {summary}", f"{compiler_hint}build without --compile"
         ) from error

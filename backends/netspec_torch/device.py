@@ -38,8 +38,8 @@ def choose_device(settings: TrainerSettings, dtype: DType) -> torch.device:
     if index >= count:
         raise BackendError(
             f"process {index} of this machine, counted from 0, finds {count} CUDA device{'s' if count > 1 else ''}",
-            "as many processes a machine as it has devices (torchrun --nproc-per-node), of which each sees all of them "
-            "(CUDA_VISIBLE_DEVICES), or --device cpu",
+            "start one process for each device (torchrun --nproc-per-node), all of which see every device "
+            "(CUDA_VISIBLE_DEVICES), or use --device cpu",
         )
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)

@@ -20,7 +20,7 @@ from netspec.lowering.foreign import notes_of_part, part_of, printable, require_
 from netspec.ops.base import Array
 
 DEPTH: Final = 4  # the depth of nested mappings to which a checkpoint is searched
-SAVE_TENSORS: Final = "where you trust it, save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
+SAVE_TENSORS: Final = "if you trust it, save only the tensors: torch.save(model.state_dict(), 'weights.pth')"
 # Harmless values that checkpoints contain beside tensors: the training program's arguments, and NumPy scalars, whose
 # constructor has different names in NumPy 1 and 2.
 _SCALAR: Final[Any] = np.float64(0).__reduce__()[0]
