@@ -36,7 +36,9 @@ from netspec_keras.variables import default_name, legacy_variable, snake_case, v
 ARCHIVE: Final = ".keras"
 DAMAGED: Final = "it may be cut short, or of another format"
 WEIGHTS_IN_ARCHIVE: Final = "model.weights.h5"
-SAVE_WHOLE: Final = "early versions of Keras 3 store names only in .keras files: model.load_weights(FILE), then model.save('NAME.keras')"
+SAVE_WHOLE: Final = (
+    "early versions of Keras 3 store names in .keras files only: model.load_weights(FILE), model.save('NAME.keras')"
+)
 
 
 class Variable(NamedTuple):

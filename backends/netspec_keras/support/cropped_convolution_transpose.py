@@ -12,8 +12,8 @@ class CroppedConv2DTranspose(layers.Layer):
 
     The function and kernel are those of Conv2DTranspose with `padding="valid"`; then
     `output_padding` rows and columns are added at the end, and `crop`, ((top, bottom),
-    (left, right)), is cut off. It is computed as a convolution by the flipped kernel of
-    the inputs, spread out by zeros between them.
+    (left, right)), is cut off. It is computed as a convolution, by the flipped kernel,
+    of the inputs with zeros inserted between them.
     """
 
     def __init__(

@@ -38,9 +38,9 @@ class LocalResponseNormalization(layers.Layer):
         return inputs * ops.power(scale, -self.beta)
 
     def neighbors(self, channels: int) -> keras.KerasTensor:
-        """Return a matrix with 1 where the sum of the column's channel has the row's.
+        """Return a matrix whose column c is 1 in the rows of the window of channel c.
 
-        The sum of channel c is over [c - size // 2, c + (size - 1) // 2].
+        It is [c - size // 2, c + (size - 1) // 2], cut at the edges of the group.
         """
         index = ops.arange(channels)
         row, column = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
