@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from types import MappingProxyType
@@ -32,8 +33,30 @@ from netspec.types import DType
 from netspec_keras.table import TABLE
 from netspec_keras.writer import ModelWriter
 
-# The framework under Keras, which reads this variable once, when it is imported.
-ENGINE = os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+def configured_engine() -> str:
+    """The framework under Keras: KERAS_BACKEND, or `backend` in Keras' configuration file, or TensorFlow.
+
+    Keras reads the same variable and file once, when it is imported.
+    """
+    if engine := os.environ.get("KERAS_BACKEND"):
+        return engine
+    try:
+        config = json.loads((_keras_home() / "keras.json").read_text())
+    except (OSError, RuntimeError, ValueError):  # no file, no home directory, no JSON
+        return "tensorflow"
+    return str(config.get("backend", "tensorflow")) if isinstance(config, dict) else "tensorflow"
+
+
+def _keras_home() -> Path:
+    """The folder of Keras' configuration file."""
+    if "KERAS_HOME" in os.environ:
+        return Path(os.environ["KERAS_HOME"]).expanduser()
+    home = Path.home()
+    return home / ".keras" if os.access(home, os.W_OK) else Path("/tmp/.keras")  # noqa: S108 # as Keras does
+
+
+ENGINE = configured_engine()
 
 
 class KerasBackend(Backend):
@@ -82,7 +105,8 @@ class KerasBackend(Backend):
         """A trainer of the model that the emitted function builds, on TensorFlow and on one device."""
         if ENGINE != "tensorflow":
             raise BackendError(
-                f"keras trains on TensorFlow; KERAS_BACKEND is {ENGINE}", "unset KERAS_BACKEND, or --backend torch"
+                f"keras trains on TensorFlow, and is set to {ENGINE}",
+                "set KERAS_BACKEND to tensorflow, or --backend torch",
             )
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:
             raise BackendError(

@@ -68,18 +68,18 @@ class CroppedConv2DTranspose(layers.Layer):
     def spread(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Insert the zeros of the strides, and pad or crop to what the kernels read."""
         _, height, width, channels = inputs.shape
-        rows, columns = self.strides
+        stride_h, stride_w = self.strides
         x = ops.reshape(inputs, (-1, height, 1, width, 1, channels))
-        zeros = ((0, 0), (0, 0), (0, rows - 1), (0, 0), (0, columns - 1), (0, 0))
+        zeros = ((0, 0), (0, 0), (0, stride_h - 1), (0, 0), (0, stride_w - 1), (0, 0))
         x = ops.reshape(
-            ops.pad(x, zeros), (-1, height * rows, width * columns, channels)
+            ops.pad(x, zeros), (-1, height * stride_h, width * stride_w, channels)
         )
         (top, bottom), (left, right) = (self.padding_along(axis) for axis in (0, 1))
         pad = ((max(0, top), max(0, bottom)), (max(0, left), max(0, right)))
         x = ops.pad(x, ((0, 0), *pad, (0, 0)))
-        down = slice(max(0, -top), x.shape[1] - max(0, -bottom))
-        across = slice(max(0, -left), x.shape[2] - max(0, -right))
-        return x[:, down, across]
+        rows = slice(max(0, -top), x.shape[1] - max(0, -bottom))
+        columns = slice(max(0, -left), x.shape[2] - max(0, -right))
+        return x[:, rows, columns]
 
     def padding_along(self, axis: int) -> tuple[int, int]:
         """Return the zeros to pad before and after an axis; a negative number crops."""

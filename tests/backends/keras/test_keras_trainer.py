@@ -64,5 +64,5 @@ class TestKerasTrainer(TrainerConformance):
         with pytest.raises(BackendError, match="trains on one device"):
             BACKEND.trainer(graph, start(), settings)
         monkeypatch.setattr("netspec_keras.backend.ENGINE", "jax")
-        with pytest.raises(BackendError, match="keras trains on TensorFlow; KERAS_BACKEND is jax"):
+        with pytest.raises(BackendError, match="keras trains on TensorFlow, and is set to jax"):
             BACKEND.trainer(graph, start(), settings)
