@@ -36,7 +36,7 @@ def _losses(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None, smo
     return tf.reduce_sum(pixels, axis=(1, 2)) / _labelled(known, pixels.dtype)
 
 
-def missed(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+def count_wrong(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The number of wrong predictions, in float64; a map counts as the wrong fraction of its labelled pixels."""
     wrong = tf.argmax(logits, axis=-1) != labels
     if labels.shape.rank == 1:

@@ -25,7 +25,7 @@ import keras
 import tensorflow as tf
 
 from netspec_keras.device import choose_device, describe
-from netspec_keras.loss import losses, missed
+from netspec_keras.loss import count_wrong, losses
 from netspec_keras.masks import DropoutLayers
 from netspec_keras.model import KerasModel
 from netspec_keras.optimizer import Optimizer
@@ -197,7 +197,7 @@ class KerasTrainer(Trainer):
             for weight, head in zip(self._head_weights, heads, strict=True):
                 per_sample += weight * losses(head, arguments, smoothing)
             loss = tf.reduce_sum(per_sample) / tf.cast(arguments["total"], per_sample.dtype)
-        wrong = missed(logits, arguments["labels"])
+        wrong = count_wrong(logits, arguments["labels"])
         # Weights that no output depends on have a gradient of zero, and still decay.
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, wrong, gradients

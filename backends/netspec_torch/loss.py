@@ -52,7 +52,7 @@ def _losses(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: f
     return losses.flatten(1).sum(1) / _labelled(labels)
 
 
-def missed(logits: Tensor, labels: Tensor) -> Tensor:
+def count_wrong(logits: Tensor, labels: Tensor) -> Tensor:
     """The number of wrong predictions, in float64; a map counts as the wrong fraction of its labelled pixels."""
     wrong = (logits.argmax(1) != labels) & (labels != UNLABELLED)
     if labels.ndim == 1:

@@ -11,7 +11,7 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(MaxPool2d)
 def max_pool2d(op: MaxPool2d, node: Node, out: ModuleWriter) -> None:
-    """`nn.MaxPool2d`, after an `F.pad` with -inf where it does not support the padding."""
+    """`nn.MaxPool2d`, after an `F.pad` with -inf, overhang included, where it does not support the padding."""
     (x,) = out.inputs(node)
     if out.all_alike(node, _is_supported):
         layer = out.declare(node, "nn.MaxPool2d", **_geometry(op, node))

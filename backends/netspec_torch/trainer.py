@@ -24,12 +24,12 @@ from netspec_torch.device import arithmetic, choose_device, describe, threads_fo
 from netspec_torch.distributed import Processes, without_exchange
 from netspec_torch.feed import Feed
 from netspec_torch.layout import takes_channels_last
-from netspec_torch.loss import Targets, missed, summed_loss
+from netspec_torch.loss import Targets, count_wrong, summed_loss
 from netspec_torch.masks import DropoutLayers
 from netspec_torch.memory import keep_freed_memory
-from netspec_torch.mistakes import mistakes_told
 from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
+from netspec_torch.out_of_memory import explain_out_of_memory
 from netspec_torch.synchronized import Share, synchronize
 from netspec_torch.towers import Tower
 
@@ -251,7 +251,7 @@ class TorchTrainer(Trainer):
         for weight, head in zip(self._head_weights, heads, strict=True):
             loss = loss + weight * self._loss(head, targets)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
-        sums = torch.stack([loss.detach().double(), missed(logits.detach(), targets.labels)])
+        sums = torch.stack([loss.detach().double(), count_wrong(logits.detach(), targets.labels)])
         return sums if batch else torch.zeros_like(sums)
 
     def _loss(self, logits: Tensor, targets: Targets) -> Tensor:
@@ -279,7 +279,7 @@ class TorchTrainer(Trainer):
     @contextmanager
     def _as_backend_errors(self) -> Iterator[None]:
         """Re-raise the errors that the user can fix as BackendError."""
-        with mistakes_told(self.device), self._processes.told():
+        with explain_out_of_memory(self.device), self._processes.told():
             yield
 
 

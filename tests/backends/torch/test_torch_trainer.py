@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from netspec_torch import BACKEND
-from netspec_torch.mistakes import mistakes_told
+from netspec_torch.out_of_memory import explain_out_of_memory
 from netspec_torch.trainer import TorchTrainer
 
 from netspec.errors import BackendError
@@ -118,5 +118,5 @@ class TestTorchTrainer(TrainerConformance):
 
     def test_memory_that_is_not_there_is_told_with_what_mends_it(self) -> None:
         mended = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"
-        with pytest.raises(BackendError, match=mended), mistakes_told("cpu"):
+        with pytest.raises(BackendError, match=mended), explain_out_of_memory("cpu"):
             torch.empty(1 << 52)

@@ -1,4 +1,4 @@
-"""Errors of a training step that the user can fix: a batch too large for the memory."""
+"""The error of a batch that is too large for the memory, which the user can fix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netspec.errors import BackendError
 
 
 @contextmanager
-def mistakes_told(device: str) -> Iterator[None]:
+def explain_out_of_memory(device: str) -> Iterator[None]:
     """Re-raise out-of-memory errors as a BackendError with a hint.
 
     PyTorch has an error class for GPU memory only; that of a CPU is recognized by its message.
