@@ -29,6 +29,7 @@ from netspec_keras.loss import count_wrong, losses
 from netspec_keras.masks import DropoutLayers
 from netspec_keras.model import KerasModel
 from netspec_keras.optimizer import Optimizer
+from netspec_keras.out_of_memory import explain_out_of_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class KerasTrainer(Trainer):
         """One optimizer step; see `Trainer.step`. Batches without samples are ignored.
 
         Raises:
-            BackendError: a batch does not fit the network, or there are no samples.
+            BackendError: a batch does not fit the network, memory does not hold it, or there are no samples.
         """
         self._show(average=False)
         numbers = self._optimizer.numbers(rate, self._updates)
@@ -129,7 +130,7 @@ class KerasTrainer(Trainer):
         if case not in self._functions:
             traced = partial(function, **options)
             self._functions[case] = tf.function(traced, input_signature=[_signature(arguments)], autograph=False)
-        with tf.device(self._place):
+        with tf.device(self._place), explain_out_of_memory(self.device):
             return self._functions[case](arguments)
 
     def _arguments(self, batch: Batch, total: int, key: int, position: int) -> Arguments:

@@ -45,6 +45,13 @@ class TestKerasTrainer(TrainerConformance):
         with pytest.raises(BackendError, match="a step needs at least one sample"):
             learner.step([batch_of(0)], 0.1, 1, 0)
 
+    def test_memory_that_is_not_there_is_told_with_what_mends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        learner = self.trainer(recipe())
+        monkeypatch.setattr(tf, "function", lambda *args, **options: lambda arguments: tf.zeros(1 << 44))
+        mended = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"
+        with pytest.raises(BackendError, match=mended):
+            learner.step([batch_of(4)], 0.1, 4, 0)
+
     def test_layers_compute_in_bfloat16(self) -> None:
         learner = self.trainer(recipe(), DType.FLOAT32, "bfloat16")
         assert all(layer.compute_dtype == "bfloat16" and layer.dtype == "float32" for layer in learner.native.layers)
