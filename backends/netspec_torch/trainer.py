@@ -62,8 +62,6 @@ class TorchTrainer(Trainer):
         native = TorchModel(artifact, self._tower.own(weights)).native.to(device)
         self._tower.attach(native)
         mixed = settings.precision == "bfloat16"
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(threads_for(graph, recipe.batch_size))
         # Channels last is faster with oneDNN, and with cuDNN in 16 bits.
         channels_last = (mixed or device.type == "cpu") and takes_channels_last(graph)
         self._feed = Feed(graph, settings.normalization, device, channels_last=channels_last)
@@ -81,15 +79,10 @@ class TorchTrainer(Trainer):
         self._head_weights = settings.head_weights(graph)
         self._artifact, self._recipe, self._device, self.native = artifact, recipe, device, native
         self.rank, self.world, self.device = self._processes.rank, self._processes.world, str(device)
-        self.notes = describe(device, settings, graph.dtype)
-        if device.type == "cpu" and keep_freed_memory():
-            self.notes += ("freed memory is kept, not handed back to the system",)
         self.processes, self.leads = self._processes.all, self._processes.leads
-        if self.processes > 1:
-            of_tower = f", tower {self._processes.tower} of {settings.towers}" if placement else ""
-            self.notes += (f"process {self._processes.number} of {self.processes}{of_tower}",)
-        if placement:
-            self.notes += (self._describe_share(placement),)
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(threads_for(graph, recipe.batch_size))
+        self.notes = tuple(self._notes(settings, placement))
 
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
@@ -201,6 +194,17 @@ class TorchTrainer(Trainer):
         self._network = self.native
         self._processes.leave()
         torch.set_num_threads(self._threads)
+
+    def _notes(self, settings: TrainerSettings, placement: Placement | None) -> Iterator[str]:
+        """The notes for the log."""
+        yield from describe(self._device, settings, self._artifact.graph.dtype)
+        if self._device.type == "cpu" and keep_freed_memory():
+            yield "freed memory is kept, not handed back to the system"
+        if self.processes > 1:
+            of_tower = f", tower {self._processes.tower} of {settings.towers}" if placement else ""
+            yield f"process {self._processes.number} of {self.processes}{of_tower}"
+        if placement:
+            yield self._describe_share(placement)
 
     def _describe_share(self, placement: Placement) -> str:
         """The note on how much of the network is in this process."""

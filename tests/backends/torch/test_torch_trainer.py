@@ -39,6 +39,9 @@ class TestTorchTrainer(TrainerConformance):
             assert torch.get_num_threads() == 1
             learner.close()
             assert torch.get_num_threads() == 2
+            with pytest.raises(BackendError, match="expected weights in the loss"):
+                self.trainer(recipe(auxiliary={"side": 0.3}))
+            assert torch.get_num_threads() == 2
         finally:
             torch.set_num_threads(before)
 
