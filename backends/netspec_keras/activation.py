@@ -26,7 +26,7 @@ from netspec_keras.layout import native_axis, native_features
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
-MOST_AXES_OF_SOFTMAX: Final = 5
+MOST_AXES_OF_SOFTMAX: Final = 5  # that TensorFlow supports
 
 
 @lowers(Relu)
@@ -37,31 +37,31 @@ def relu(op: Relu, node: Node, out: ModelWriter) -> None:
 
 @lowers(Relu6)
 def relu6(op: Relu6, node: Node, out: ModelWriter) -> None:
-    """`layers.ReLU` up to 6, as Keras' own networks write it."""
+    """`layers.ReLU` with a maximum of 6, as in keras.applications."""
     out.apply(node, call("layers.ReLU", 6.0), *out.inputs(node))
 
 
 @lowers(LeakyRelu)
 def leaky_relu(op: LeakyRelu, node: Node, out: ModelWriter) -> None:
-    """Our own, for `layers.LeakyReLU` has not the precision of float64; and its slope is 0.3 unless it is given."""
+    """Our `PreciseLeakyReLU`: on TensorFlow, `layers.LeakyReLU` rounds its slope to float32."""
     out.apply(node, call("PreciseLeakyReLU", negative_slope=op.negative_slope), *out.inputs(node))
 
 
 @lowers(Tanh, Sigmoid, Silu, HardSigmoid, HardSwish, Softplus, Mish)
 def activation(op: Elementwise, node: Node, out: ModelWriter) -> None:
-    """`layers.Activation`; Keras has these functions under the same names."""
+    """`layers.Activation`, which has these functions under the names of the ops."""
     out.apply(node, call("layers.Activation", op.kind), *out.inputs(node))
 
 
 @lowers(PRelu)
 def prelu(op: PRelu, node: Node, out: ModelWriter) -> None:
-    """Our own, for `layers.PReLU` has no gradient at 0; its slopes shared along all axes, or all but the channels'."""
+    """Our `SlopedPReLU`, since the gradient of `layers.PReLU` at 0 is 0; slopes are shared along some or all axes."""
     rank = node.type.rank
     channels = native_axis(1, rank) % rank
-    along = tuple(axis for axis in range(1, rank) if op.shared or axis != channels)
-    shape = tuple(1 if axis in along else size for axis, size in enumerate(native_features(node.type), 1))
+    shared = tuple(axis for axis in range(1, rank) if op.shared or axis != channels)
+    shape = tuple(1 if axis in shared else size for axis, size in enumerate(native_features(node.type), 1))
     out.bind(node, "weight", "alpha", native_shape=shape)
-    settings: dict[str, LiteralValue] = {"shared_axes": along} if along else {}
+    settings: dict[str, LiteralValue] = {"shared_axes": shared} if shared else {}
     out.apply(
         node,
         call("SlopedPReLU", alpha_initializer=call("keras.initializers.Constant", 0.25), **settings),
@@ -77,13 +77,13 @@ def elu(op: Elu, node: Node, out: ModelWriter) -> None:
 
 @lowers(Gelu)
 def gelu(op: Gelu, node: Node, out: ModelWriter) -> None:
-    """Our own, for `keras.activations.gelu` has not the precision of float64."""
+    """Our `GELU`: on TensorFlow, `keras.activations.gelu` rounds its constants to float32."""
     out.apply(node, call("GELU", **({"approximate": True} if op.form == "tanh" else {})), *out.inputs(node))
 
 
 @lowers(Softmax)
 def softmax(op: Softmax, node: Node, out: ModelWriter) -> None:
-    """`layers.Softmax`; between two reshapes where there are more axes than TensorFlow takes it of."""
+    """`layers.Softmax`, between two reshapes if there are more axes than TensorFlow supports."""
     (x,) = out.inputs(node)
     axis = native_axis(op.axis, node.type.rank)
     if node.type.rank <= MOST_AXES_OF_SOFTMAX:

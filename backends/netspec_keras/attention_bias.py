@@ -1,4 +1,4 @@
-"""What attention adds to its scores, in Keras: layers of our own."""
+"""Biases and masks of attention scores, in Keras: our own layers."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
@@ -10,7 +10,7 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(RelativePositionBias)
 def relative_position_bias(op: RelativePositionBias, node: Node, out: ModelWriter) -> None:
-    """Of a table in canonical order; four axes lie as those of a map do, before it and after."""
+    """`RelativePositionBias`, whose table and result have canonical axes; values of rank 4 are permuted around it."""
     (x,), table = out.inputs(node), node.input_types[0]
     if table.rank == 4:
         x = out.apply(node, call("layers.Permute", TO_CHANNELS_FIRST), x, role="table", features=table.features)
@@ -24,7 +24,7 @@ def relative_position_bias(op: RelativePositionBias, node: Node, out: ModelWrite
 
 @lowers(RegionMask)
 def region_mask(op: RegionMask, node: Node, out: ModelWriter) -> None:
-    """A mask that lies as the scores do."""
+    """`RegionMask`, which has the layout of the scores."""
     optional: dict[str, LiteralValue] = {"window_size": op.window_size} if op.window_size is not None else {}
     optional |= {"value": op.value} if op.value != -100.0 else {}
     out.apply(node, call("RegionMask", op.regions, **optional), *out.inputs(node))

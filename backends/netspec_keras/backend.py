@@ -1,7 +1,8 @@
-"""The backend object: lowering without Keras, loading with it."""
+"""The backend object: it lowers without importing Keras, and imports it to load."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from types import MappingProxyType
@@ -32,16 +33,38 @@ from netspec.types import DType
 from netspec_keras.table import TABLE
 from netspec_keras.writer import ModelWriter
 
-# What Keras computes with; it reads this once, when it is imported.
-ENGINE = os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+def configured_engine() -> str:
+    """The framework under Keras: KERAS_BACKEND, or `backend` in Keras' configuration file, or TensorFlow.
+
+    Keras reads the same variable and file once, when it is imported.
+    """
+    if engine := os.environ.get("KERAS_BACKEND"):
+        return engine
+    try:
+        config = json.loads((_keras_home() / "keras.json").read_text())
+    except (OSError, RuntimeError, ValueError):  # no file, no home directory, no JSON
+        return "tensorflow"
+    return str(config.get("backend", "tensorflow")) if isinstance(config, dict) else "tensorflow"
+
+
+def _keras_home() -> Path:
+    """The folder of Keras' configuration file."""
+    if "KERAS_HOME" in os.environ:
+        return Path(os.environ["KERAS_HOME"]).expanduser()
+    home = Path.home()
+    return home / ".keras" if os.access(home, os.W_OK) else Path("/tmp/.keras")  # noqa: S108 # as Keras does
+
+
+ENGINE = configured_engine()
 
 
 class KerasBackend(Backend):
-    """Lowers a graph to a function that makes a `keras.Model`, and loads it on the engine that KERAS_BACKEND names."""
+    """Lowers a graph to the source of a function that builds a `keras.Model`, and loads it on KERAS_BACKEND."""
 
     name = "keras"
     requires = MappingProxyType({"keras": "keras", ENGINE: ENGINE})
-    # On PyTorch and JAX, Keras makes float32 of float64 wherever it promotes types.
+    # On PyTorch and JAX, the type promotion of Keras turns float64 into float32.
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64} if ENGINE == "tensorflow" else {DType.FLOAT32})
     trains = True
     lowerings = TABLE
@@ -49,20 +72,20 @@ class KerasBackend(Backend):
     costly_passes = MappingProxyType(
         {
             "in-place": "a functional model has no operations in place",
-            "channels-last": "the emitted model is channels last always",
+            "channels-last": "the emitted model is always channels last",
         }
     )
 
     def lower(self, graph: Graph) -> Artifact:
-        """Source with one function; its model takes and returns maps in (N, H, W, C)."""
+        """Python source whose main function builds a model that takes and returns maps in (N, H, W, C)."""
         out = ModelWriter(graph)
         for node in graph.nodes:
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """What the emitted function returns."""
-        del donated  # it copies them in any case
+        """The model that the emitted function builds."""
+        del donated  # Keras always copies the arrays
         self.require()
         dtype = artifact.graph.dtype
         if dtype not in self.dtypes:
@@ -72,22 +95,22 @@ class KerasBackend(Backend):
         return KerasModel(artifact, weights)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """`NAME.py`, and `NAME.keras` with the weights, which loads wherever `NAME.py` was imported before."""
+        """Write `NAME.py`, and `NAME.keras` with the weights, which can be loaded once `NAME.py` is imported."""
         model = self.load(artifact, weights)
         stem = module_name(artifact.graph.name)
         source = write_whole(folder / f"{stem}.py", artifact.content)
         return [source, write_whole(folder / f"{stem}.keras", model.native.save)]
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        """What the emitted function returns, trained on TensorFlow, on one device."""
+        """A trainer of the model that the emitted function builds, on TensorFlow and on one device."""
         if ENGINE != "tensorflow":
             raise BackendError(
-                f"keras trains on TensorFlow; KERAS_BACKEND is {ENGINE}", "unset KERAS_BACKEND, or --backend torch"
+                f"keras trains on TensorFlow, and is set to {ENGINE}",
+                "set KERAS_BACKEND to tensorflow, or --backend torch",
             )
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:
             raise BackendError(
-                f"keras trains on one device, and WORLD_SIZE is {os.environ['WORLD_SIZE']}: TensorFlow's strategies "
-                "spread a model that is made within them, not one process of several",
+                f"keras trains on one device, in one process, but WORLD_SIZE is {os.environ['WORLD_SIZE']}",
                 "run it without torchrun, or --backend torch, which trains on several",
             )
         self.require()
@@ -96,7 +119,7 @@ class KerasBackend(Backend):
         return KerasTrainer(self.lower(graph), weights, settings)
 
     def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
-        """What Keras 3 and its older versions write; h5py alone is imported."""
+        """The weights in a file of Keras 1, 2 or 3; imports h5py but not Keras. See `netspec_keras.foreign`."""
         from netspec_keras.foreign import read_layers
 
         return under_part(path, read_layers(path), under)

@@ -1,4 +1,4 @@
-"""Functions of blocks: one for all instances that are the same layers up to numbers, which it takes with a name."""
+"""Functions of blocks: instances whose code differs only in numbers share a function, which has them as parameters."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ from netspec.lowering.python.source import (
 from netspec_keras.layout import SEPARATOR, native_name, native_path, native_shape
 from netspec_keras.signatures import SIGNATURES
 
-CHANNELS: Final = "channels"  # that arrive
-NAME: Final = "name"  # of an instance, which the names of its layers begin with
+CHANNELS: Final = "channels"  # the parameter for the channels of an input
+NAME: Final = "name"  # the parameter for the name of an instance, a prefix of the names of its layers
 BUILTINS: Final = ("bool", "float", "int", "range", "str", "tuple")
 
 
 class BlockFunctions:
-    """Makes the functions that a network needs, and the calls of them.
+    """Builds the functions of a network's blocks, and their calls.
 
     Args:
-        graph: the network.
-        drafts: what is emitted for each part, by path.
+        graph: the graph of the network.
+        drafts: the statements of each part, by path.
         taken: names that no function may have.
     """
 
@@ -72,21 +72,21 @@ class BlockFunctions:
         self._calls: dict[str, tuple[str, tuple[LiteralValue, ...], dict[str, LiteralValue]]] = {}
 
     def define(self, root: Part) -> list[Function]:
-        """The functions of all blocks, each after those that it calls."""
+        """The functions of all blocks, each after the functions that it calls."""
         functions = []
         for block, parts in blocks_of(root).items():
             self._starts |= starts_of(parts, lambda part: self._calls[part.path])
             generalizer = Generalizer(self._signature, self._taken)
             groups = generalizer.group([self._draft(part) for part in parts])
-            variants = [[parts[each] for each in members] for members, _ in groups]
+            variants = [[parts[index] for index in members] for members, _ in groups]
             templates = [template for _, template in groups]
-            names = _by_depth(block, templates) or variant_names(block, variants)
-            for wanted, own, template in zip(names, variants, templates, strict=True):
-                functions.append(self._function(identifier(wanted), own, template))
+            names = _depthwise_names(block, templates) or variant_names(block, variants)
+            for wanted, instances, template in zip(names, variants, templates, strict=True):
+                functions.append(self._function(identifier(wanted), instances, template))
         return functions
 
     def body(self, root: Part) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
-        """The statements of the network itself, and the variable of each value."""
+        """The statements of the whole network, and the variable of each value."""
         return self._body(root, Template(self._draft(root).units))
 
     def _signature(self, function: str) -> Signature:
@@ -98,10 +98,10 @@ class BlockFunctions:
         return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.given(CHANNELS))
 
     def _units(self, draft: PartDraft, member: Node | Part) -> Iterator[Unit]:
-        """What computes a member, the padding of it apart."""
+        """The units that compute a member; its padding is a unit of its own."""
         name, run = local_name(member, draft.part), draft.statements(member)
         if isinstance(member, Part):
-            parts = [each for each in member.members if isinstance(each, Part)] if member.is_stack else [member]
+            parts = [part for part in member.members if isinstance(part, Part)] if member.is_stack else [member]
             run = tuple(self._call(draft, part) for part in parts)
             if member.path in self._starts:
                 run = tuple(_in_a_loop(run, self._starts[member.path]))
@@ -111,35 +111,36 @@ class BlockFunctions:
         yield Unit(name, (), run, _passes(run), merges=merges_in(run))
 
     def _call(self, draft: PartDraft, part: Part) -> Statement:
-        """A call of a block's function, with the shape in a comment where it is a new one."""
+        """The call of a block's function, with the shape in a comment if that changes."""
         function, positional, optional = self._calls[part.path]
         inputs = tuple(draft.variable(value) for value in part.inputs)
-        named = (
+        keywords = (
             *((k, Literal(v)) for k, v in optional.items()),
-            (NAME, _named(draft.part, native_path(_within(draft.part, part.path)))),
+            (NAME, _name_expression(draft.part, native_path(_relative(draft.part, part.path)))),
         )
-        applied = Call(Name(function), (*inputs, *map(Literal, positional)), named)
+        applied = Call(Name(function), (*inputs, *map(Literal, positional)), keywords)
         shapes = [native_shape(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0])]
-        given = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
-        return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else given)
+        shape = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
+        return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else shape)
 
     def _function(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
-        made = available(wanted, self._taken)
-        self._taken.append(made)
+        """The function of these instances, named `wanted` or the like; registers their calls."""
+        name = available(wanted, self._taken)
+        self._taken.append(name)
         part = parts[template.fullest]
-        told = self._told_by_inputs(parts, template)
-        required = [p for p in template.parameters if p.default is None and p.name not in told]
-        optional = [p for p in template.parameters if p.default is not None and p.name not in told]
+        inferred = self._inferred_from_inputs(parts, template)
+        required = [p for p in template.parameters if p.default is None and p.name not in inferred]
+        optional = [p for p in template.parameters if p.default is not None and p.name not in inferred]
         roles = (*("x" for _ in part.inputs), *(p.name for p in required))
-        self._signatures[made] = replace(template.signature, positional=roles)
+        self._signatures[name] = replace(template.signature, positional=roles)
         for index, instance in enumerate(parts):
-            _, named = template.arguments(index)
-            kept = {own: value for own, value in named.items() if own not in told}
-            self._calls[instance.path] = (made, tuple(p.values[index] for p in required), kept)
+            _, keywords = template.arguments(index)
+            optional_values = {key: value for key, value in keywords.items() if key not in inferred}
+            self._calls[instance.path] = (name, tuple(p.values[index] for p in required), optional_values)
         body, variables = self._body(part, template)
-        shapes = [(own, Attribute(Name(variables[value]), "shape")) for own, value in told.items()]
-        counts = [Assign(own, Subscript(shape, (-1,))) for own, shape in shapes]
-        computed = [*counts, *(Assign(own, value) for own, value in template.computed)]
+        shapes = [(parameter, Attribute(Name(variables[value]), "shape")) for parameter, value in inferred.items()]
+        counts = [Assign(parameter, Subscript(shape, (-1,))) for parameter, shape in shapes]
+        computed = [*counts, *(Assign(number, value) for number, value in template.computed)]
         results = [Name(variables[output]) for output in part.outputs]
         parameters = (
             *(f"{variables[value]}: keras.KerasTensor" for value in part.inputs),
@@ -148,24 +149,24 @@ class BlockFunctions:
             *map(parameter_text, optional),
         )
         return Function(
-            made,
+            name,
             parameters,
             (*computed, *body, Return(results[0] if len(results) == 1 else TupleOf(tuple(results)))),
             returns="keras.KerasTensor" if len(results) == 1 else "tuple[keras.KerasTensor, ...]",
             docstring=describe_instances(parts),
         )
 
-    def _told_by_inputs(self, parts: Sequence[Part], template: Template) -> dict[str, str]:
-        """The parameters that need not be given, since the shape of an input has them, and which input that is."""
-        arriving = [self._drafts[part.path].channels(CHANNELS) for part in parts]
-        given = {own for part in parts if part.scope for own, _ in part.scope.arguments}
-        told = {}
+    def _inferred_from_inputs(self, parts: Sequence[Part], template: Template) -> dict[str, str]:
+        """The parameters whose value is the number of channels of an input, and that input; they are not arguments."""
+        channels = [self._drafts[part.path].channels(CHANNELS) for part in parts]
+        explicit = {name for part in parts if part.scope for name, _ in part.scope.arguments}
+        inferred = {}
         for parameter in template.parameters:
-            own = parameter.name
-            counts = tuple(each[own][1] if own in each else None for each in arriving)
-            if own not in given and parameter.values == counts:
-                told[own], _ = arriving[template.fullest][own]
-        return told
+            name = parameter.name
+            counts = tuple(of_part[name][1] if name in of_part else None for of_part in channels)
+            if name not in explicit and parameter.values == counts:
+                inferred[name], _ = channels[template.fullest][name]
+        return inferred
 
     def _body(self, part: Part, template: Template) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         draft = self._drafts[part.path]
@@ -173,37 +174,37 @@ class BlockFunctions:
         names = template.join(draft.names(reserved, chain_inputs=False))
         statements = named_statements([statement for unit in template.units for statement in unit.run], names)
         counter = available("i", {*reserved, *names.values()})
-        variables = {value: names[own] for value, own in draft.variables.items() if own in names}
+        variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
         return tuple(with_conditions(_loops(statements, counter))), variables
 
 
-def _by_depth(block: str, templates: Sequence[Template]) -> list[str]:
-    """What two functions are called of which one convolves each channel by itself; empty of others."""
-    deep = [
-        any("layers.DepthwiseConv2D" in names_in(own.value) for unit in template.units for own in unit.run)
+def _depthwise_names(block: str, templates: Sequence[Template]) -> list[str]:
+    """The names of two variants of a block of which one has depthwise convolutions; empty in other cases."""
+    depthwise = [
+        any("layers.DepthwiseConv2D" in names_in(statement.value) for unit in template.units for statement in unit.run)
         for template in templates
     ]
-    return [f"{block}_depthwise" if own else block for own in deep] if sorted(deep) == [False, True] else []
+    return [f"{block}_depthwise" if each else block for each in depthwise] if sorted(depthwise) == [False, True] else []
 
 
 def layer_name(part: Part, path: str) -> Expression:
-    """The name of a node's layer: in a block it begins with that of the instance."""
-    return _named(part, native_name(_within(part, path)))
+    """The expression of the name of a node's layer; in a block it begins with the name of the instance."""
+    return _name_expression(part, native_name(_relative(part, path)))
 
 
-def _named(part: Part, own: str) -> Expression:
-    return Formatted((Name(NAME), own)) if part.path else Literal(own)
+def _name_expression(part: Part, suffix: str) -> Expression:
+    return Formatted((Name(NAME), suffix)) if part.path else Literal(suffix)
 
 
-def _within(part: Part, path: str) -> str:
-    """What a path says beside that of the part: in a block it begins with a dot."""
+def _relative(part: Part, path: str) -> str:
+    """A path relative to a part; in a block it begins with a dot."""
     return path[len(part.path) :]
 
 
 def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
-    """The variables between which one layer, one call, or one loop stands."""
+    """The input and output variable of a single layer, call or loop; None for anything else."""
     match run:
-        case [Assign(started, Name(source)), Assign(target, Repeated())] if started == target:
+        case [Assign(initialized, Name(source)), Assign(target, Repeated())] if initialized == target:
             return source, target
         case [Assign(target) as statement]:
             read = set(variables_in(statement))
@@ -212,28 +213,28 @@ def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
 
 
 def _in_a_loop(run: Sequence[Statement], start: int) -> Iterator[Statement]:
-    """The calls of a stack, each of which reads what the one before gives, from `start` as one that is repeated."""
+    """The calls of a chain, with those from `start` on as one `Repeated` call."""
     yield from run[:start]
-    again = run[start]
-    assert isinstance(again, Assign)  # noqa: S101 # one of a chain
-    assert isinstance(again.value, Call)  # noqa: S101
-    read = again.value.args[0]
-    if read != Name(again.target):
-        yield Assign(again.target, read)
-    applied = replace(again.value, args=(Name(again.target), *again.value.args[1:]))
-    yield Assign(again.target, Repeated(_renamed(applied, _stem(applied)), Literal(len(run)), start))
+    first = run[start]
+    assert isinstance(first, Assign)  # noqa: S101 # the parts of a chain have one output
+    assert isinstance(first.value, Call)  # noqa: S101
+    source = first.value.args[0]
+    if source != Name(first.target):
+        yield Assign(first.target, source)
+    applied = replace(first.value, args=(Name(first.target), *first.value.args[1:]))
+    yield Assign(first.target, Repeated(_renamed(applied, _stem(applied)), Literal(len(run)), start))
 
 
 def _stem(applied: Call) -> Expression:
-    """The name that a call gives, without the number at its end."""
-    own = dict(applied.kwargs)[NAME]
-    assert isinstance(own, Formatted)  # noqa: S101 # in a block it begins with that of the instance
-    last = str(own.parts[-1])
-    return Formatted((*own.parts[:-1], last[: last.rindex(SEPARATOR) + 1]))
+    """The `name` argument of a call without the number at its end."""
+    name = dict(applied.kwargs)[NAME]
+    assert isinstance(name, Formatted)  # noqa: S101 # in a block it begins with the name of the instance
+    last = str(name.parts[-1])
+    return Formatted((*name.parts[:-1], last[: last.rindex(SEPARATOR) + 1]))
 
 
 def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Statement | For]:
-    """What is repeated, numbered in its name: in a loop, or one after another where they are few."""
+    """The statements of a repeated call, whose names are numbered: a loop, or single calls if they are few."""
     applied = repeated.value
     assert isinstance(applied, Call)  # noqa: S101
     stem = dict(applied.kwargs)[NAME]
@@ -248,18 +249,18 @@ def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Sta
 
 
 def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For | If]:
-    """The statements; calls in a row that differ in the number at the end of the name as one in a loop."""
+    """The statements, with loops for consecutive calls that differ only in the number at the end of their name."""
     index = 0
     while index < len(statements):
-        own = statements[index]
-        if isinstance(own, Assign) and isinstance(own.value, Repeated):
-            yield from _written_loop(own.target, own.value, counter)
-            index += 1
-            continue
-        if isinstance(own, Assign) and isinstance(own.value, Conditional) and isinstance(own.value.value, Repeated):
-            yield If(own.value.test, tuple(_written_loop(own.target, own.value.value, counter)))
-            index += 1
-            continue
+        match statements[index]:
+            case Assign(target, Repeated() as repeated):
+                yield from _written_loop(target, repeated, counter)
+                index += 1
+                continue
+            case Assign(target, Conditional(test=test, value=Repeated() as repeated)):
+                yield If(test, tuple(_written_loop(target, repeated, counter)))
+                index += 1
+                continue
         first = _numbered(statements[index])
         count = 1
         while first is not None and index + count < len(statements):
@@ -282,7 +283,7 @@ def _counted_loop(counter: str, start: int, stop: Expression, body: Statement) -
 
 
 def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign | Unpack] | None:
-    """What stands before the number at the end of the name that a call gives, the number, and the call without it."""
+    """The parts of a call's name before the number at its end, the number, and the call without a name; else None."""
     if not isinstance(statement, Assign | Unpack) or not isinstance(statement.value, Call):
         return None
     targets = (statement.target,) if isinstance(statement, Assign) else statement.targets
@@ -302,7 +303,8 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign
     return (*parts[:-1], stem + dash), int(number), replace(statement, value=_renamed(statement.value, Literal(None)))
 
 
-def _renamed(applied: Expression, own: Expression) -> Expression:
+def _renamed(applied: Expression, name: Expression) -> Expression:
+    """A call with another `name` argument."""
     if not isinstance(applied, Call):
         return applied
-    return replace(applied, kwargs=tuple((key, own if key == NAME else value) for key, value in applied.kwargs))
+    return replace(applied, kwargs=tuple((key, name if key == NAME else value) for key, value in applied.kwargs))

@@ -1,4 +1,4 @@
-"""Convolution in Keras: NHWC, kernels (kh, kw, C/groups, filters); the graph has (filters, C/groups, kh, kw)."""
+"""Convolution in Keras: NHWC, with kernels (kh, kw, C/groups, filters); the graph has (filters, C/groups, kh, kw)."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import Call, LiteralValue, call
@@ -12,43 +12,42 @@ from netspec_keras.writer import PAD, ModelWriter
 
 @lowers(Conv2d)
 def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
-    """`layers.Conv2D`, and for groups `layers.DepthwiseConv2D` or our own `GroupedConv2D`.
+    """`layers.Conv2D`, or for groups `layers.DepthwiseConv2D` or our `GroupedConv2D`.
 
-    Keras pads by `same` or not at all, so other padding is a `layers.ZeroPadding2D` before it. No layer takes a
-    stride together with a dilation: then positions are skipped afterwards, by a pooling over single elements. Our
-    `PointwiseConv2D` skips them first, for TensorFlow's gradient of strided kernels of one element writes too far.
+    Keras has only `same` padding, so other padding is a `layers.ZeroPadding2D` before the layer. No layer supports both
+    a stride and a dilation; then the convolution has stride 1, and a max pooling with a window of one element strides.
+    Our `PointwiseConv2D` avoids a bug in TensorFlow's gradient of strided 1x1 convolutions.
     """
     (x,) = out.inputs(node)
-    before = node.input_types[0]
     optional: dict[str, LiteralValue] = {}
-    skip = op.dilation != both(1) and op.stride != both(1)
-    if op.stride != both(1) and not skip:
+    strides_after = op.dilation != both(1) and op.stride != both(1)
+    if op.stride != both(1) and not strides_after:
         optional["strides"] = pair(op.stride)
-    if not skip and _says_same(op, node, out):
+    if not strides_after and _uses_same(op, node, out):
         optional["padding"] = "same"
     elif op.sides:
         layer = call("layers.ZeroPadding2D", sides(op.sides))
-        x = out.apply(node, layer, x, role=PAD, features=padded(before, op.sides))
+        x = out.apply(node, layer, x, role=PAD, features=padded(node.input_types[0], op.sides))
     if op.dilation != both(1):
         optional["dilation_rate"] = pair(op.dilation)
     if not op.bias:
         optional["use_bias"] = False
-    features = _dense_features(op, node) if skip else native_features(node.type)
+    features = _features_at_stride_1(op, node) if strides_after else native_features(node.type)
     x = out.apply(node, _layer(op, node, out, optional), x, features=features)
-    if skip:
+    if strides_after:
         layer = call("layers.MaxPooling2D", 1, strides=pair(op.stride))
         out.apply(node, layer, x, role="stride", features=native_features(node.type))
 
 
-def _says_same(op: Conv2d, node: Node, out: ModelWriter) -> bool:
-    """Whether Keras pads this by itself; a kernel of one element as well, where others in its place are padded."""
+def _uses_same(op: Conv2d, node: Node, out: ModelWriter) -> bool:
+    """Whether `padding="same"` is used; also without any padding, if other instances of the block have some."""
     if op.sides:
-        return out.all_alike(node, _pads_by_itself)
-    return out.all_alike(node, _is_like_same) and not out.all_alike(node, _is_unpadded)
+        return out.all_alike(node, _is_same_or_unpadded)
+    return out.all_alike(node, _equals_same) and not out.all_alike(node, _is_unpadded)
 
 
-def _is_like_same(node: Node) -> bool:
-    """Whether `same` would give this padding, be it none."""
+def _equals_same(node: Node) -> bool:
+    """Whether `padding="same"` gives this padding, which may be none."""
     op = node.op
     if not isinstance(op, Conv2d):
         return False
@@ -60,23 +59,21 @@ def _is_unpadded(node: Node) -> bool:
     return isinstance(node.op, Conv2d) and not node.op.sides
 
 
-def _pads_by_itself(node: Node) -> bool:
-    """Whether the padding is what `same` gives, or there is none."""
-    op, before = node.op, node.input_types[0]
-    return isinstance(op, Conv2d) and (
-        not op.sides or is_same(before, op.sides, op.kernel_size, op.stride, op.dilation)
-    )
+def _is_same_or_unpadded(node: Node) -> bool:
+    """Whether there is no padding, or `padding="same"` gives it."""
+    op, x = node.op, node.input_types[0]
+    return isinstance(op, Conv2d) and (not op.sides or is_same(x, op.sides, op.kernel_size, op.stride, op.dilation))
 
 
 def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, LiteralValue]) -> Call:
-    """The layer, its weights bound."""
+    """The layer of a convolution; binds its weights."""
     channels, kernel = node.input_types[0].features[0], op.kernel_size
-    # TensorFlow's depthwise convolution takes one stride for both axes.
+    # TensorFlow's depthwise convolution requires equal strides.
     if 1 < op.groups == channels and op.stride.height == op.stride.width:
         multiplier = op.filters // channels
         if multiplier != 1:
             optional["depth_multiplier"] = multiplier
-        # Filter c·m + j of the graph is kernel[:, :, c, j].
+        # Filter c·m + j of the graph is kernel[:, :, c, j], where m is the multiplier.
         view = (channels, multiplier, 1, kernel.height, kernel.width)
         shape = (kernel.height, kernel.width, channels, multiplier)
         out.bind(node, "weight", "kernel", axes=(3, 4, 2, 0, 1), view=view, native_shape=shape)
@@ -85,8 +82,8 @@ def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, Literal
     out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0))
     out.bind(node, "bias", "bias")
     if out.all_alike(node, _is_pointwise) and not out.all_alike(node, _is_safe):
-        taken = {name: value for name, value in optional.items() if name != "padding"}  # which is none here
-        return call("PointwiseConv2D", op.filters, 1, **taken, **({"groups": op.groups} if op.groups > 1 else {}))
+        settings = {name: value for name, value in optional.items() if name != "padding"}  # `same` is none for 1x1
+        return call("PointwiseConv2D", op.filters, 1, **settings, **({"groups": op.groups} if op.groups > 1 else {}))
     if op.groups == 1:
         return call("layers.Conv2D", op.filters, pair(kernel), **optional)
     return call("GroupedConv2D", op.filters, pair(kernel), groups=op.groups, **optional)
@@ -97,12 +94,12 @@ def _is_pointwise(node: Node) -> bool:
 
 
 def _is_safe(node: Node) -> bool:
-    """Whether TensorFlow's gradient of a kernel of one element is: without strides, or of channels by sixteens."""
+    """Whether TensorFlow's gradient of a 1x1 convolution is safe: no strides, or a multiple of 16 channels."""
     op, channels = node.op, node.input_types[0].features[0]
     return isinstance(op, Conv2d) and (op.stride == both(1) or channels // op.groups % 16 == 0)
 
 
-def _dense_features(op: Conv2d, node: Node) -> tuple[int, int, int]:
+def _features_at_stride_1(op: Conv2d, node: Node) -> tuple[int, int, int]:
     """The (H, W, C) of the output at stride 1."""
     filters, height, width = op.model_copy(update={"stride": both(1)}).infer(node.input_types[0]).features
     return height, width, filters

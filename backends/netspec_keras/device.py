@@ -1,4 +1,4 @@
-"""What a trainer computes on, and in which arithmetic."""
+"""The device and precision of a trainer."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from netspec.types import DType
 
 
 def choose_device(device: Device) -> tuple[str | None, str]:
-    """Where TensorFlow is told to compute, None to leave that to it, and what the log calls it.
+    """TensorFlow's device, None for its default placement, and the name of the device in the log.
 
     Raises:
-        BackendError: it is not there.
+        BackendError: there is no such device.
     """
-    graphics = tf.config.list_physical_devices("GPU")
-    if device == "cuda" and not graphics:
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "cuda" and not gpus:
         raise BackendError("TensorFlow sees no CUDA device here", "pip install 'tensorflow[and-cuda]', or --device cpu")
-    return ("/CPU:0", "cpu") if device == "cpu" or not graphics else (None, "cuda:0")
+    return ("/CPU:0", "cpu") if device == "cpu" or not gpus else (None, "cuda:0")
 
 
 def describe(device: str, settings: TrainerSettings, dtype: DType) -> tuple[str, ...]:
-    """What a reader of the log has to know: the device, the precision, and what a second run will repeat."""
+    """Notes for the log: the device, the precision, and which results a second run will reproduce."""
     mixed = settings.precision == "bfloat16"
     precision = f"layers in bfloat16, weights and updates in {dtype}" if mixed else f"{dtype} throughout"
     if device == "cpu":
-        threads = tf.config.threading.get_intra_op_parallelism_threads() or "one a core"
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or "one per core"
         return (f"keras on TensorFlow, cpu, threads: {threads}", precision)
-    matrices = "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off"
+    tf32 = "on" if tf.config.experimental.tensor_float_32_execution_enabled() else "off"
     return (
         f"keras on TensorFlow, {device}",
-        f"{precision}; TF32 is {matrices}",
+        f"{precision}; TF32 is {tf32}",
         "TensorFlow's deterministic kernels are switched on for a whole process: left off, runs may differ in rounding",
     )

@@ -1,4 +1,4 @@
-"""What differs between TensorFlow, PyTorch and JAX beneath Keras: precision and derivatives."""
+"""Running and differentiating a Keras model on TensorFlow, PyTorch or JAX."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Derivatives = tuple[list[Array], list[Array]]
 
 @contextmanager
 def precision(dtype: DType) -> Iterator[None]:
-    """Keras in this dtype and channels last, and afterwards as it was before."""
+    """Set Keras to this dtype and to channels last, and restore its configuration afterwards."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     data_format = keras.config.image_data_format()
     try:
@@ -32,17 +32,17 @@ def precision(dtype: DType) -> Iterator[None]:
 
 
 def run(model: keras.Model, inputs: Sequence[Array], training: bool) -> list[Array]:
-    """The outputs of a model."""
+    """Run a model, and return its outputs."""
     return [keras.ops.convert_to_numpy(output) for output in _outputs(model(_arguments(inputs), training=training))]
 
 
 def derivatives(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Array]) -> Derivatives:
     """Derivatives at inference of Σ outputs · cotangents, for each trainable variable and each input.
 
-    The cotangents are of the first outputs, all that are not auxiliary.
+    The cotangents are for the outputs that are not auxiliary, which are first.
 
     Raises:
-        BackendError: Keras runs on an engine that only infers.
+        BackendError: Keras runs on an engine without gradients.
     """
     engine = keras.config.backend()
     if engine not in _DERIVATIVES:
@@ -61,13 +61,13 @@ def _tensorflow(model: keras.Model, inputs: Sequence[Array], cotangents: Sequenc
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         outputs = _outputs(model(_arguments(tensors), training=False))[: len(cotangents)]
-    found = tape.gradient(
+    gradients = tape.gradient(
         outputs,
         [*variables, *tensors],
         [tf.constant(array) for array in cotangents],
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    return found[: len(variables)], found[len(variables) :]
+    return gradients[: len(variables)], gradients[len(variables) :]
 
 
 def _torch(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Array]) -> Any:
@@ -75,14 +75,14 @@ def _torch(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Arr
 
     tensors = [keras.ops.convert_to_tensor(array).requires_grad_() for array in inputs]
     variables = [variable.value for variable in model.trainable_variables]
-    found = torch.autograd.grad(
+    gradients = torch.autograd.grad(
         _outputs(model(_arguments(tensors), training=False))[: len(cotangents)],
         [*variables, *tensors],
         [keras.ops.convert_to_tensor(array) for array in cotangents],
         allow_unused=True,
         materialize_grads=True,
     )
-    return found[: len(variables)], found[len(variables) :]
+    return gradients[: len(variables)], gradients[len(variables) :]
 
 
 def _jax(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Array]) -> Any:
@@ -107,7 +107,7 @@ _DERIVATIVES: Final[Mapping[str, Callable[[keras.Model, Sequence[Array], Sequenc
 
 
 def _arguments(tensors: Sequence[Any]) -> Any:
-    """The inputs as the model was declared with them: a list of several, or the one."""
+    """The inputs in the structure that the model was declared with: a single one, or a list."""
     return list(tensors) if len(tensors) > 1 else tensors[0]
 
 

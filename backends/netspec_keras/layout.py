@@ -1,4 +1,4 @@
-"""Where Keras keeps the axes of a value: a map (N, C, H, W) is (N, H, W, C) there, all else is as in the graph."""
+"""The layout of values in Keras: a map (N, C, H, W) is (N, H, W, C) there, and other values are as in the graph."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from netspec.ops import Dense, Flatten, Identity
 from netspec.ops.activation import Elementwise
 from netspec.types import Dim, TensorType
 
-# As arguments of layers.Permute, which counts from 1 after the batch.
+# Arguments of layers.Permute, where axis 1 is the first after the batch.
 TO_CHANNELS_FIRST: Final = (3, 1, 2)
 TO_CHANNELS_LAST: Final = (2, 3, 1)
 SEPARATOR: Final = "-"  # between the parts of a layer's name
-# The functions and operators that are emitted where no layer has their name, as Keras calls them.
+# The names that Keras gives to the functions and operators in emitted source.
 _FUNCTION: Final = re.compile(
     r"(absolute|add|clip|cos|divide|einsum|exp|get_item|log|matmul|max|maximum|mean|minimum|multiply|negative|norm|"
     r"normalize|pad|power|rms_norm|roll|rsqrt|sin|split|sqrt|square|subtract|sum|swapaxes|transpose)(_\d+)?"
@@ -22,7 +22,7 @@ _FUNCTION: Final = re.compile(
 
 
 def native_path(path: str) -> str:
-    """What the names of the layers in a part begin with: in the name of a parameter PyTorch takes no dots.
+    """The prefix of the layers' names in a part, without dots, which the names of PyTorch's parameters cannot contain.
 
     >>> native_path("layer1.0")
     'layer1-0'
@@ -31,10 +31,9 @@ def native_path(path: str) -> str:
 
 
 def native_name(path: str) -> str:
-    """What Keras calls the layer of a node.
+    """The name of a node's layer.
 
-    What Keras itself calls a function of `keras.ops` in a model, `sum` or `sum_1` by the number of those before it, no
-    layer of that model may be called.
+    Keras names the functions of `keras.ops` in a model itself: `sum`, `sum_1` and so on. No layer may have such a name.
 
     >>> native_name("layer1.0.conv1"), native_name("sum"), native_name("sum1")
     ('layer1-0-conv1', 'sum-layer', 'sum1')
@@ -43,7 +42,7 @@ def native_name(path: str) -> str:
 
 
 def native_order(rank: int) -> tuple[int, ...]:
-    """The canonical axis that stands at each native position.
+    """The canonical axis at each native position.
 
     >>> native_order(4), native_order(3)
     ((0, 2, 3, 1), (0, 1, 2))
@@ -74,24 +73,24 @@ def native_features(value: TensorType) -> tuple[int, ...]:
 def flattened_channels_last(graph: Graph) -> dict[str, TensorType]:
     """The values that hold a flattened map in the order H, W, C, and the type of that map.
 
-    `layers.Flatten` gives this order for free. It does no harm where only dense layers read the value, past layers
-    that treat all elements alike: the rows of their kernels take the same order. Any other reader needs C, H, W.
-    Which values a graph exposes has no influence.
+    `layers.Flatten` gives this order without a permutation. It is used if only dense layers read the value, directly or
+    through elementwise layers: the rows of their kernels are bound in the same order. Other readers need C, H, W.
+    The outputs of the graph have no influence.
     """
-    found: dict[str, TensorType] = {}
+    types: dict[str, TensorType] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Flatten) and node.name not in found and mixes_order(node.input_types[0]):
-            found |= dict.fromkeys(_reach(graph, node), node.input_types[0])
-    return found
+        if isinstance(node.op, Flatten) and node.name not in types and mixes_order(node.input_types[0]):
+            types |= dict.fromkeys(_values_up_to_dense(graph, node), node.input_types[0])
+    return types
 
 
 def mixes_order(value: TensorType) -> bool:
-    """Whether the order of channels and positions can be told apart at all."""
+    """Whether flattening the map in the orders C, H, W and H, W, C gives different results."""
     return value.rank == 4 and value.features[0] > 1 and value.size > value.features[0]
 
 
-def _reach(graph: Graph, flatten: Node) -> list[str]:
-    """The values from a flatten up to the dense layers that read them; empty when anything else does, or none."""
+def _values_up_to_dense(graph: Graph, flatten: Node) -> list[str]:
+    """The values from a flatten up to the dense layers that read them; empty if there are none, or other readers."""
     reached, pending, dense = [flatten.name], [flatten.name], False
     while pending:
         for reader in graph.readers[pending.pop()]:

@@ -1,4 +1,4 @@
-"""Linear maps in Keras: kernels (features, units); the graph has (units, features)."""
+"""Linear maps in Keras; kernels are (features, units), and (units, features) in the graph."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
@@ -11,11 +11,11 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(Dense)
 def dense(op: Dense, node: Node, out: ModelWriter) -> None:
-    """`layers.Dense`, or our own `GroupedDense`; rows of the kernel in the order in which a map was flattened."""
+    """`layers.Dense`, or our `GroupedDense`; after a flatten in H, W, C, the rows of the kernel have that order."""
     optional: dict[str, LiteralValue] = {} if op.bias else {"use_bias": False}
     out.bind(node, "bias", "bias")
     if op.groups != 1:
-        # The kernels of the groups stand side by side: (features of a group, units).
+        # The kernels of the groups are concatenated along the units: (features / groups, units).
         out.bind(node, "weight", "kernel", axes=(1, 0))
         out.apply(node, call("GroupedDense", op.units, groups=op.groups, **optional), *out.inputs(node))
         return
@@ -30,17 +30,17 @@ def dense(op: Dense, node: Node, out: ModelWriter) -> None:
 
 @lowers(LayerScale)
 def layer_scale(op: LayerScale, node: Node, out: ModelWriter) -> None:
-    """A layer of our own; gains start where the spec has them start."""
-    start, axis = node.weights["weight"].initializer, native_axis(op.axis, node.type.rank)
+    """Our `LayerScale`, with the initial gain of the spec."""
+    initializer, axis = node.weights["weight"].initializer, native_axis(op.axis, node.type.rank)
     settings: dict[str, LiteralValue] = {} if axis == -1 else {"axis": axis}
     out.bind(node, "weight", "gain")
-    initial = start.constant if isinstance(start, Constant) else 1.0
+    initial = initializer.constant if isinstance(initializer, Constant) else 1.0
     out.apply(node, call("LayerScale", initial, **settings), *out.inputs(node))
 
 
 @lowers(MatMul)
 def matmul(op: MatMul, node: Node, out: ModelWriter) -> None:
-    """`ops.matmul`; of maps `ops.einsum`, for their rows and columns do not lie last."""
+    """`ops.matmul`, or for values of rank 4, whose rows and columns are not last in Keras, `ops.einsum`."""
     a, b = out.inputs(node)
     if node.type.rank != 4:
         pairs = ((a, op.transpose_a), (b, op.transpose_b))

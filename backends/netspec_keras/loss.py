@@ -1,4 +1,4 @@
-"""The recipe's loss of logits, and what of the labels they miss, to be traced: a label a sample, or one a pixel."""
+"""The recipe's loss, and the count of wrong predictions, with one label for each sample or for each pixel; traced."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import tensorflow as tf
 
 from netspec.lowering.trainer import UNLABELLED
 
-Given = Mapping[str, Any]  # `labels`; where there are any `partners` and `shares`, and of maps `weights`
+Targets = Mapping[str, Any]  # `labels`, and if there are any, `partners` and `shares`, or `weights`; see `Batch`
 
 
-def losses(logits: tf.Tensor, given: Given, smoothing: float) -> tf.Tensor:
-    """Cross-entropy of each sample; of one that is mixed by the share of each of its labels. Shape: (N,).
+def losses(logits: tf.Tensor, targets: Targets, smoothing: float) -> tf.Tensor:
+    """The cross-entropy of each sample; for mixed samples, weighted by the shares of their two labels. Shape: (N,).
 
     Shapes: logits (N, classes) with labels (N,); or (N, H, W, classes) with labels and weights (N, H, W).
     """
-    own = _of_labels(logits, given["labels"], given, smoothing)
-    if "partners" not in given:
-        return own
-    shares = tf.cast(given["shares"], own.dtype)
-    return shares * own + (1 - shares) * _of_labels(logits, given["partners"], given, smoothing)
+    major = _losses(logits, targets["labels"], targets.get("weights"), smoothing)
+    if "partners" not in targets:
+        return major
+    shares = tf.cast(targets["shares"], major.dtype)
+    return shares * major + (1 - shares) * _losses(logits, targets["partners"], targets.get("weights"), smoothing)
 
 
-def _of_labels(logits: tf.Tensor, labels: tf.Tensor, given: Given, smoothing: float) -> tf.Tensor:
-    """Of each sample by these labels; of a map the mean over labelled pixels, each times its weight. Shape: (N,)."""
+def _losses(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None, smoothing: float) -> tf.Tensor:
+    """The loss of each sample; for a map, the mean over labelled pixels of weight times cross-entropy. Shape: (N,)."""
     if labels.shape.rank == 1:
         return _cross_entropy(logits, labels, smoothing)
     known = labels != UNLABELLED
-    found = _cross_entropy(logits, tf.maximum(labels, 0), smoothing)
-    found = tf.where(known, found, tf.zeros_like(found))
-    if "weights" in given:
-        found *= tf.cast(given["weights"], found.dtype)
-    return tf.reduce_sum(found, axis=(1, 2)) / _labelled(known, found.dtype)
+    pixels = _cross_entropy(logits, tf.maximum(labels, 0), smoothing)
+    pixels = tf.where(known, pixels, tf.zeros_like(pixels))
+    if weights is not None:
+        pixels *= tf.cast(weights, pixels.dtype)
+    return tf.reduce_sum(pixels, axis=(1, 2)) / _labelled(known, pixels.dtype)
 
 
-def missed(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """How many samples have another class than the largest logit; of maps the sum of their shares. float64."""
+def count_wrong(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """The number of wrong predictions, in float64; a map counts as the wrong fraction of its labelled pixels."""
     wrong = tf.argmax(logits, axis=-1) != labels
     if labels.shape.rank == 1:
         return tf.cast(tf.math.count_nonzero(wrong), tf.float64)
@@ -47,12 +47,12 @@ def missed(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def _labelled(known: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Pixels of each map of which the class is known, at least 1. Shape: (N,)."""
+    """The number of labelled pixels of each map, at least 1. Shape: (N,)."""
     return tf.maximum(tf.math.count_nonzero(known, axis=(1, 2), dtype=dtype), 1)
 
 
 def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Of each label: e / classes of the target for every class, 1 − e more for the true one."""
+    """The cross-entropy of each label, whose target is smoothing / classes, plus 1 − smoothing for the true class."""
     if not smoothing:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     other = smoothing / logits.shape[-1]

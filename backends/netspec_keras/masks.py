@@ -1,4 +1,4 @@
-"""Dropout in training: drawn by the model's own layers from a key, or given as masks."""
+"""Dropout in training, by given masks or by the layers' own seed generators."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from netspec_keras.layout import flattened_channels_last, native_name, native_or
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SEEDS = 2**31 - 2  # TensorFlow's draws take seeds modulo this
+SEEDS = 2**31 - 2  # TensorFlow takes seeds modulo this
 
 
 class DropoutLayers:
-    """The dropout layers of an emitted model, each of the name of its node."""
+    """The dropout layers of an emitted model, by node."""
 
     def __init__(self, graph: Graph, model: keras.Model) -> None:
         self._flattened = flattened_channels_last(graph)
         self._ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropping)}
         self._types = {name: graph.type_of(name) for name in self._ops}
         nodes = {native_name(name): name for name in self._ops}
-        # Not those that no output needs.
+        # The model lacks the layers that no output needs.
         self._layers = {nodes[layer.name]: layer for layer in model.layers if layer.name in nodes}
-        self._drawing = [layer for layer in self._layers.values() if layer.rate > 0]
+        self._random_layers = [layer for layer in self._layers.values() if layer.rate > 0]
 
     def arguments(self, batch: Batch, key: int, position: int) -> dict[str, Any]:
-        """What a traced function takes: masks in Keras' layout, or seeds for the batch at this position in its step.
+        """The arguments of a traced function: native masks, or seeds for the batch at this position in its step.
 
         Raises:
             BackendError: the masks are not those of the network's dropout nodes.
         """
         if batch.masks is None:
-            drawn = np.random.SeedSequence([key, position]).generate_state(len(self._drawing))
-            return {"seeds": drawn.astype(np.int64) % SEEDS}
+            seeds = np.random.SeedSequence([key, position]).generate_state(len(self._random_layers))
+            return {"seeds": seeds.astype(np.int64) % SEEDS}
         self._check(batch.masks, len(batch.labels))
         masks = ((batch.masks[name], self._flattened.get(name)) for name in self._layers)
         return {"masks": tuple(_native(mask, flattened) for mask, flattened in masks)}
 
     @contextmanager
     def taking(self, arguments: Mapping[str, Any]) -> Iterator[None]:
-        """The layers as a function is traced with these masks or seeds; afterwards they are what they were."""
+        """Make the layers use these masks or seeds while a function is traced."""
         if "masks" not in arguments:
-            for position, layer in enumerate(self._drawing):
+            for position, layer in enumerate(self._random_layers):
                 layer.seed_generator.state.assign(tf.stack([arguments["seeds"][position], 0]))
             yield
             return
         try:
             for (name, layer), mask in zip(self._layers.items(), arguments["masks"], strict=True):
-                # Past Keras, which would keep what is set on a layer.
-                vars(layer)["call"] = partial(_keep, mask, self._ops[name].training_scale)
+                # Not by setattr, which Keras tracks.
+                vars(layer)["call"] = partial(_apply_mask, mask, self._ops[name].training_scale)
             yield
         finally:
             for layer in self._layers.values():
@@ -78,8 +78,8 @@ class DropoutLayers:
 
 
 def _native(mask: NDArray[np.bool_], flattened: TensorType | None) -> NDArray[np.bool_]:
-    """A canonical mask in the order in which Keras has the value, that of a map flattened channels last included."""
-    if math.prod(mask.shape[1:]) == 1:  # of samples whole
+    """Convert a canonical mask to the layout of its value, which may be a map flattened in the order H, W, C."""
+    if math.prod(mask.shape[1:]) == 1:  # one mask value for each sample
         return mask
     if flattened is not None:
         mask = mask.reshape(flattened.concrete(len(mask)))
@@ -87,7 +87,7 @@ def _native(mask: NDArray[np.bool_], flattened: TensorType | None) -> NDArray[np
     return np.ascontiguousarray(native.reshape(len(mask), -1) if flattened is not None else native)
 
 
-def _keep(mask: tf.Tensor, scale: float, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """In place of a layer's `call` in training: inputs · mask · scale."""
+def _apply_mask(mask: tf.Tensor, scale: float, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    """Replacement of a layer's `call` in training: inputs · mask · scale."""
     del training
     return inputs * tf.cast(mask, inputs.dtype) * scale

@@ -1,4 +1,4 @@
-"""Ops of several values in Keras."""
+"""Ops with several inputs in Keras."""
 
 from itertools import pairwise
 
@@ -13,18 +13,18 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(Add)
 def add(op: Add, node: Node, out: ModelWriter) -> None:
-    """`layers.Add`, which broadcasts; ours where it may take a value for a bias that is none."""
-    layer = "layers.Add" if all(map(_adds_right, pairwise(node.input_types))) else "BroadcastingAdd"
+    """`layers.Add`, which broadcasts, or our `BroadcastingAdd` for shapes that `layers.Add` gets wrong."""
+    layer = "layers.Add" if all(map(_is_safe, pairwise(node.input_types))) else "BroadcastingAdd"
     out.apply(node, call(layer), *out.inputs(node))
 
 
-def _adds_right(pair: tuple[TensorType, TensorType]) -> bool:
-    """Whether Keras adds the second of two values to the first as the graph does, whatever the batch.
+def _is_safe(pair: tuple[TensorType, TensorType]) -> bool:
+    """Whether Keras adds the second value of a pair to the first correctly, for any batch size.
 
-    Its `ops.add` on TensorFlow (keras-team/keras#20386) adds what has one axis above 1, the batch among them, along
-    the channels of the other value if these are as many. That is right of equal shapes, and of a bias of channels.
+    On TensorFlow, `ops.add` takes a value with a single axis longer than 1, which may be the batch, for a bias if its
+    length is the number of channels (keras-team/keras#20386). Equal shapes and biases of the channels are correct.
     """
-    first, second = (native_features(each) for each in pair)
+    first, second = (native_features(value) for value in pair)
     return first == second or (second[-1] == first[-1] > 1 and set(second[:-1]) <= {1})
 
 
@@ -48,6 +48,6 @@ def divide(op: Divide, node: Node, out: ModelWriter) -> None:
 
 @lowers(Concat)
 def concat(op: Concat, node: Node, out: ModelWriter) -> None:
-    """`layers.Concatenate`; the channels of maps are its default axis."""
+    """`layers.Concatenate`, whose default axis is that of the channels."""
     axis = native_axis(op.axis, node.type.rank)
     out.apply(node, call("layers.Concatenate", **({} if axis == -1 else {"axis": axis})), *out.inputs(node))

@@ -1,4 +1,4 @@
-"""An emitted `keras.Model`, loaded: canonical arrays in, canonical arrays out."""
+"""A loaded `keras.Model`: canonical arrays in, canonical arrays out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Array, Weights
 from netspec_keras.layout import native_order
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at every start; errors are still shown
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up messages of TensorFlow, but errors
 
 import keras
 
@@ -24,9 +24,9 @@ from netspec_keras.engine import derivatives, precision, run
 
 
 class KerasModel(Model):
-    """The model that the emitted function makes, in the graph's dtype, with these weights.
+    """The model that the emitted function builds, in the graph's dtype, with these weights.
 
-    The global dtype policy is changed only while the model is made or run.
+    The global dtype policy is changed only while the model is built or run.
     """
 
     def __init__(self, artifact: Artifact, weights: Weights) -> None:
@@ -38,7 +38,7 @@ class KerasModel(Model):
         self._variables = {
             f"{layer.name}/{variable.name}": variable for layer in self.native.layers for variable in layer.weights
         }
-        # Keras leaves out the layers that no output needs: of those the arrays are all there is.
+        # A Keras model has no layers that no output needs; their weights are kept as arrays.
         self._unused = {path: array for path, array in arrays.items() if path not in self._variables}
         if unknown := sorted(set(self._variables) - set(arrays)):
             raise BackendError(f"{artifact.entry}: {', '.join(unknown)} of the emitted source have no binding")
@@ -48,28 +48,27 @@ class KerasModel(Model):
             variable.assign(arrays[path])
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output by name, in inference mode."""
+        """The inference outputs by name, in inference mode."""
         return self._run(inputs, training=False)
 
     def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output by name, in training mode; masks are drawn from the layers' own seeds."""
+        """All outputs by name, in training mode; dropout masks are drawn from the layers' own seeds."""
         return self._run(inputs, training=True)
 
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Derivatives by the engine's own means, of trainable variables and inputs at once."""
+        """Gradients of trainable variables and inputs by the engine's autodiff; see `Model.gradients`."""
         graph = self.artifact.graph
         arrays = [_native(a) for a in inputs_of(graph, inputs)]
         directions = [_native(a) for a in cotangents_of(graph, cotangents)]
         with self._precision():
             of_variables, of_inputs = derivatives(self.native, arrays, directions)
         paths = {id(variable): path for path, variable in self._variables.items()}
-        found = {paths[id(v)]: a for v, a in zip(self.native.trainable_variables, of_variables, strict=True)}
+        native = {paths[id(v)]: a for v, a in zip(self.native.trainable_variables, of_variables, strict=True)}
+        native |= {path: np.zeros_like(array) for path, array in self._unused.items()}
         trainable = {name for name, weight in graph.weights.items() if weight.trainable}
         bindings = [b for b in self.artifact.bindings if b.weight in trainable]
-        # What no output needs has a derivative of zero.
-        zeros = {path: np.zeros_like(array) for path, array in self._unused.items()}
         return Gradients(
-            weights={b.weight: b.to_canonical((found | zeros)[b.path]) for b in bindings},
+            weights={b.weight: b.to_canonical(native[b.path]) for b in bindings},
             inputs=named([i.name for i in graph.inputs], [_canonical(a) for a in of_inputs]),
         )
 
@@ -83,7 +82,7 @@ class KerasModel(Model):
         arrays = [_native(a) for a in inputs_of(graph, inputs)]
         with self._precision():
             outputs = run(self.native, arrays, training=training)
-        # A functional model has the same outputs in both modes; the auxiliary ones stand last.
+        # A functional model has the same outputs in both modes, auxiliary ones last.
         names = graph.outputs if training else graph.main
         outputs = outputs[: len(names)]
         return named(names, [_canonical(output) for output in outputs])
@@ -93,10 +92,10 @@ class KerasModel(Model):
 
 
 def _native(array: Array) -> Array:
-    """A copy in Keras' order of axes: an output may be an input itself, and must not be the caller's memory."""
+    """Copy an array to native layout: an output can be an input itself, and must not be the caller's memory."""
     return array.transpose(native_order(array.ndim)).copy()
 
 
 def _canonical(array: Array) -> Array:
-    """An array of Keras with its axes in canonical order."""
+    """Convert an array from native to canonical layout."""
     return np.ascontiguousarray(array.transpose(np.argsort(native_order(array.ndim))))

@@ -1,4 +1,4 @@
-"""Normalization in Keras; epsilons are written out, for Keras' own are 1e-3."""
+"""Normalization in Keras. Epsilon is always written out: the default of Keras is 1e-3."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
@@ -10,7 +10,7 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(LocalResponseNorm)
 def local_response_norm(op: LocalResponseNorm, node: Node, out: ModelWriter) -> None:
-    """Keras has no layer for it; ours take alpha for each element."""
+    """Our layers, which Keras lacks; their alpha is not divided by the size."""
     settings: dict[str, LiteralValue] = {"alpha": op.alpha_per_element, "beta": op.beta, "k": op.k}
     if op.groups != 1:
         settings["groups"] = op.groups
@@ -20,9 +20,9 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: ModelWriter) -> 
 
 @lowers(BatchNorm)
 def batch_norm(op: BatchNorm, node: Node, out: ModelWriter) -> None:
-    """`layers.BatchNormalization`, whose momentum is what is kept; ours where the running variance is unbiased."""
+    """`layers.BatchNormalization`, whose momentum is 1 - update rate; ours for an unbiased running variance."""
     settings = _axis(node)
-    # 1 - 0.1 is 0.9 and nothing longer, as a person would write it.
+    # 15 digits: 1 - 0.9 is written 0.1 and not 0.09999999999999998.
     settings |= {"momentum": float(f"{1 - op.update_rate:.15g}"), "epsilon": op.epsilon} | _affine(op.affine)
     biased = op.running_variance == "biased"
     layer = "layers.BatchNormalization" if biased else "UnbiasedBatchNormalization"
@@ -34,11 +34,8 @@ def batch_norm(op: BatchNorm, node: Node, out: ModelWriter) -> None:
 
 @lowers(LayerNorm)
 def layer_norm(op: LayerNorm, node: Node, out: ModelWriter) -> None:
-    """`layers.LayerNormalization` for the last axes; ours for others, which Keras gets wrong on PyTorch.
-
-    Weights have the axes in the order in which Keras keeps them.
-    """
-    settings, order, last = _along(op, node)
+    """`layers.LayerNormalization` over the last axes, our `AxisLayerNormalization` over others."""
+    settings, order, last = _axes(op, node)
     _bind_affine(node, out, order)
     layer = "layers.LayerNormalization" if last else "AxisLayerNormalization"
     out.apply(node, call(layer, **settings, **_affine(op.affine)), *out.inputs(node))
@@ -46,11 +43,11 @@ def layer_norm(op: LayerNorm, node: Node, out: ModelWriter) -> None:
 
 @lowers(RmsNorm)
 def rms_norm(op: RmsNorm, node: Node, out: ModelWriter) -> None:
-    """`layers.RMSNormalization` for the last axes; ours for others, along which Keras' scale does not broadcast.
+    """`layers.RMSNormalization` over the last axes, our `AxisRMSNormalization` over others.
 
-    Without a weight it is a function, for the layer always has one.
+    Without a weight, `ops.rms_normalization`: the layer always has a scale.
     """
-    settings, order, last = _along(op, node)
+    settings, order, last = _axes(op, node)
     if not op.affine:
         out.assign(node, call("ops.rms_normalization", *out.inputs(node), **settings))
         return
@@ -58,19 +55,22 @@ def rms_norm(op: RmsNorm, node: Node, out: ModelWriter) -> None:
     out.apply(node, call("layers.RMSNormalization" if last else "AxisRMSNormalization", **settings), *out.inputs(node))
 
 
-def _along(op: LayerNorm | RmsNorm, node: Node) -> tuple[dict[str, LiteralValue], tuple[int, ...], bool]:
-    """`axis` and `epsilon`; which of the op's axes each of Keras' is, by place; and whether they are the last axes."""
+def _axes(op: LayerNorm | RmsNorm, node: Node) -> tuple[dict[str, LiteralValue], tuple[int, ...], bool]:
+    """The arguments of the layer, the permutation of the op's axes into native order, and whether they are the last."""
     rank = node.type.rank
-    kept = [axis for axis in native_order(rank) if axis in op.axes]
-    axes = tuple(native_axis(axis, rank) % rank for axis in kept)
-    settings: dict[str, LiteralValue] = {} if axes == (rank - 1,) else {"axis": axes if len(axes) > 1 else axes[0]}
+    canonical = [axis for axis in native_order(rank) if axis in op.axes]  # in native order
+    native = tuple(native_axis(axis, rank) % rank for axis in canonical)
+    settings: dict[str, LiteralValue] = (
+        {} if native == (rank - 1,) else {"axis": native if len(native) > 1 else native[0]}
+    )
     settings["epsilon"] = op.epsilon
-    return settings, tuple(op.axes.index(axis) for axis in kept), axes == tuple(range(rank - len(axes), rank))
+    order = tuple(op.axes.index(axis) for axis in canonical)
+    return settings, order, native == tuple(range(rank - len(native), rank))
 
 
 @lowers(InstanceNorm)
 def instance_norm(op: InstanceNorm, node: Node, out: ModelWriter) -> None:
-    """`layers.GroupNormalization` with a group for each channel, which it writes as -1."""
+    """`layers.GroupNormalization` with one channel in each group, for which it takes `groups=-1`."""
     settings = {"groups": -1} | _axis(node) | {"epsilon": op.epsilon} | _affine(op.affine)
     _bind_affine(node, out)
     out.apply(node, call("layers.GroupNormalization", **settings), *out.inputs(node))
@@ -85,7 +85,7 @@ def group_norm(op: GroupNorm, node: Node, out: ModelWriter) -> None:
 
 
 def _axis(node: Node) -> dict[str, LiteralValue]:
-    """Where the channels are, when that is not last."""
+    """The argument for the axis of the channels, if it is not the last."""
     axis = native_axis(1, node.type.rank)
     return {} if axis == -1 else {"axis": axis}
 

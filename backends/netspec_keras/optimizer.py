@@ -1,10 +1,10 @@
-"""A recipe's update rule on TensorFlow's fused kernels: `netspec.training.update` says what it is."""
+"""The update rules of `netspec.training.update` on variables, computed by fused kernels of TensorFlow."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Optimizer:
-    """The rule, its slots as variables beside the weights.
+    """Updates weights in place from their gradients.
 
-    What changes from step to step comes in as `numbers`, so that one traced function serves them all.
+    The numbers that change from step to step are an argument, so that all steps share one traced function.
 
     Attributes:
-        variables: the trainable weights by canonical name, in Keras' layout.
-        slots: by slot and weight, in the weight's layout; zero at first.
-        averages: where the recipe has them, by weight; the weights themselves at first.
+        variables: the trainable weights by canonical name, in native layout.
+        slots: the optimizer's variables by slot and weight, in native layout, initially zero.
+        averages: the running averages by weight, initially the weights; empty if the recipe has none.
     """
 
     def __init__(self, recipe: Recipe, variables: Mapping[str, tf.Variable]) -> None:
@@ -38,10 +38,11 @@ class Optimizer:
         self.averages = {name: tf.Variable(v, trainable=False) for name, v in averaged}
 
     def numbers(self, rate: float, updates: int) -> NDArray[np.float64]:
-        """The learning rate after `updates` steps; for Adam also what corrects it, and the epsilon that goes with it.
+        """The numbers of the step after `updates` steps.
 
-        Last, where weights are averaged, what the new ones count in it.
-        TensorFlow has epsilon beside the root of s as it is, not as corrected: ε · √(1 − β2^t) there is ε here.
+        They are the learning rate; for Adam, the factor of the bias corrections, and epsilon; and for a running
+        average, the weight of the new iterate. TensorFlow adds epsilon to the root of the uncorrected second moment,
+        so the recipe's ε becomes ε · √(1 − β2^t).
         """
         average = self._recipe.weight_average
         share = [average.share(updates + 1)] if average else []
@@ -51,31 +52,30 @@ class Optimizer:
         rule = self._recipe.optimizer
         if isinstance(rule, Sgd | RmsProp):
             return ()
-        # The kernel takes 1 − β from β as it is in the weights' dtype: what corrects for it has to agree.
+        # The kernel computes with β in the weights' dtype, so the corrections do too.
         beta1, beta2 = (self._rounded(beta) ** (updates + 1) for beta in (rule.beta1, rule.beta2))
         root = math.sqrt(1 - beta2)
         return root / (1 - beta1), rule.epsilon * root
 
     def apply(self, gradients: Sequence[tf.Tensor], numbers: tf.Tensor) -> None:
-        """Update weights and slots. To be traced.
+        """Update weights, slots and averages; called in a traced function.
 
         Args:
-            gradients: of each of `variables`, in their order.
-            numbers: those of this step, float64.
+            gradients: the gradients, in the order of `variables`.
+            numbers: the result of `numbers` for this step, in float64.
         """
         rule = self._recipe.optimizer
         gradients = _clipped(gradients, self._recipe.clip_gradient_norm)
         for (name, variable), gradient in zip(self.variables.items(), gradients, strict=True):
             scales = self._recipe.override_of(name)
             eta, decay = numbers[0] * scales.lr_scale, rule.weight_decay * scales.decay_scale
-            own = {slot: variables[name].handle for slot, variables in self.slots.items()}
+            slots = {slot: variables[name] for slot, variables in self.slots.items()}
             if isinstance(rule, Sgd):
-                _sgd(rule, variable, gradient, own, eta, decay)
+                _sgd(rule, variable, gradient, slots, eta, decay)
             elif isinstance(rule, RmsProp):
-                slots = {slot: variables[name] for slot, variables in self.slots.items()}
                 _rmsprop(rule, variable, gradient, slots, eta, decay)
             else:
-                _adam(rule, variable, gradient, own, eta, decay, numbers[1:3])
+                _adam(rule, variable, gradient, slots, eta, decay, numbers[1:3])
             if name in self.averages:
                 share = tf.cast(numbers[-1], variable.dtype)
                 self.averages[name].assign_add(share * (variable - self.averages[name]))
@@ -85,11 +85,12 @@ class Optimizer:
         return float(dtype(number))
 
 
-def _clipped(gradients: Sequence[tf.Tensor], norm: float | None) -> Sequence[tf.Tensor]:
-    if norm is None:
+def _clipped(gradients: Sequence[tf.Tensor], limit: float | None) -> Sequence[tf.Tensor]:
+    """The gradients times min(1, limit / norm), where norm is their joint L2 norm."""
+    if limit is None:
         return gradients
-    found = tf.sqrt(2 * tf.add_n([tf.cast(tf.nn.l2_loss(g), tf.float64) for g in gradients]))
-    factor = tf.where(found > norm, norm / found, 1.0)
+    norm = tf.sqrt(2 * tf.add_n([tf.cast(tf.nn.l2_loss(g), tf.float64) for g in gradients]))
+    factor = tf.where(norm > limit, limit / norm, 1.0)
     return [g * tf.cast(factor, g.dtype) for g in gradients]
 
 
@@ -98,23 +99,28 @@ def _decayed(gradient: tf.Tensor, variable: tf.Variable, decay: float) -> tf.Ten
 
 
 def _sgd(
-    rule: Sgd, variable: tf.Variable, gradient: tf.Tensor, own: Mapping[str, Any], eta: tf.Tensor, decay: float
+    rule: Sgd,
+    variable: tf.Variable,
+    gradient: tf.Tensor,
+    slots: Mapping[str, tf.Variable],
+    eta: tf.Tensor,
+    decay: float,
 ) -> None:
     rate, descend = tf.cast(eta, variable.dtype), tf.raw_ops.ResourceApplyGradientDescent
     if not rule.momentum:
         descend(var=variable.handle, alpha=rate, delta=_decayed(gradient, variable, decay))
         return
-    # Keras' kernel is v ← μ·v − η·g; w ← w + v, the other is v ← μ·v + g; w ← w − η·v: the recipe's two forms.
+    # The kernels are the two forms of the recipe: v ← μ·v − η·g; w ← w + v (paper), and v ← μ·v + g; w ← w − η·v.
     paper = rule.form == "paper"
     kernel = tf.raw_ops.ResourceApplyKerasMomentum if paper else tf.raw_ops.ResourceApplyMomentum
     if decay and not rule.nesterov:
-        # Into the velocity, ahead of the momentum that it is then multiplied by: half the time of g + λ·w.
-        ahead = (eta if paper else tf.constant(-1.0, tf.float64)) * (decay / rule.momentum)
-        descend(var=own[VELOCITY], alpha=tf.cast(ahead, variable.dtype), delta=variable)
+        # Add the decay, divided by μ, to the velocity before the kernel multiplies it by μ: twice as fast as g + λ·w.
+        step = (eta if paper else tf.constant(-1.0, tf.float64)) * (decay / rule.momentum)
+        descend(var=slots[VELOCITY].handle, alpha=tf.cast(step, variable.dtype), delta=variable)
         decay = 0.0
     kernel(
         var=variable.handle,
-        accum=own[VELOCITY],
+        accum=slots[VELOCITY].handle,
         lr=rate,
         grad=_decayed(gradient, variable, decay),
         momentum=tf.constant(rule.momentum, variable.dtype),
@@ -126,7 +132,7 @@ def _adam(
     rule: Adam | AdamW,
     variable: tf.Variable,
     gradient: tf.Tensor,
-    own: Mapping[str, Any],
+    slots: Mapping[str, tf.Variable],
     eta: tf.Tensor,
     decay: float,
     corrections: tf.Tensor,
@@ -137,9 +143,9 @@ def _adam(
     zero = tf.zeros((), variable.dtype)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
-        m=own[FIRST_MOMENT],
-        v=own[SECOND_MOMENT],
-        beta1_power=zero,  # the rate is corrected already, in float64
+        m=slots[FIRST_MOMENT].handle,
+        v=slots[SECOND_MOMENT].handle,
+        beta1_power=zero,  # `lr` includes the corrections, computed in float64
         beta2_power=zero,
         lr=tf.cast(eta * corrections[0], variable.dtype),
         beta1=tf.constant(rule.beta1, variable.dtype),
@@ -153,17 +159,17 @@ def _rmsprop(
     rule: RmsProp,
     variable: tf.Variable,
     gradient: tf.Tensor,
-    own: Mapping[str, tf.Variable],
+    slots: Mapping[str, tf.Variable],
     eta: tf.Tensor,
     decay: float,
 ) -> None:
     rate, gradient = tf.cast(eta, variable.dtype), _decayed(gradient, variable, decay)
-    rho, momentum, epsilon = (tf.constant(each, variable.dtype) for each in (rule.rho, rule.momentum, rule.epsilon))
+    rho, momentum, epsilon = (tf.constant(number, variable.dtype) for number in (rule.rho, rule.momentum, rule.epsilon))
     if rule.form == "tensorflow" and rule.momentum:
         tf.raw_ops.ResourceApplyRMSProp(
             var=variable.handle,
-            ms=own[SECOND_MOMENT].handle,
-            mom=own[VELOCITY].handle,
+            ms=slots[SECOND_MOMENT].handle,
+            mom=slots[VELOCITY].handle,
             lr=rate,
             rho=rho,
             momentum=momentum,
@@ -171,9 +177,9 @@ def _rmsprop(
             grad=gradient,
         )
         return
-    square = own[SECOND_MOMENT].assign(rho * own[SECOND_MOMENT] + (1 - rho) * tf.square(gradient))
+    square = slots[SECOND_MOMENT].assign(rho * slots[SECOND_MOMENT] + (1 - rho) * tf.square(gradient))
     inside = rule.form == "tensorflow"
     step = gradient / (tf.sqrt(square + epsilon) if inside else tf.sqrt(square) + epsilon)
-    if rule.momentum:  # in TensorFlow's form by the kernel
-        step = own[VELOCITY].assign(momentum * own[VELOCITY] + step)
+    if rule.momentum:  # only in PyTorch's form: above, TensorFlow's kernel has applied it
+        step = slots[VELOCITY].assign(momentum * slots[VELOCITY] + step)
     variable.assign_sub(rate * step)

@@ -1,4 +1,4 @@
-"""Values that are learned, in Keras."""
+"""Learned tensors in Keras."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import call
@@ -11,8 +11,8 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(Parameter)
 def parameter(op: Parameter, node: Node, out: ModelWriter) -> None:
-    """A layer of our own, which reads an input for its batch alone."""
-    start = initial(node.weights["weight"].initializer)
+    """Our `Parameter` layer, which reads an input only for its batch size."""
+    initializer = initial(node.weights["weight"].initializer)
     out.bind(node, "weight", "value", axes=tuple(axis - 1 for axis in native_order(node.type.rank)[1:]))
-    stated = {} if start is None else {"initializer": start}
-    out.apply(node, call("Parameter", native_features(node.type), **stated), out.first_input(node))
+    optional = {} if initializer is None else {"initializer": initializer}
+    out.apply(node, call("Parameter", native_features(node.type), **optional), out.first_input(node))

@@ -1,4 +1,4 @@
-"""Pooling in Keras, whose own layers pad by `same` or not at all, and floor."""
+"""Pooling in Keras, whose layers have only `same` padding and no ceil mode."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import Call, LiteralValue, Name, call
@@ -12,31 +12,31 @@ from netspec_keras.writer import PAD, ModelWriter
 
 @lowers(MaxPool2d)
 def max_pool2d(op: MaxPool2d, node: Node, out: ModelWriter) -> None:
-    """`layers.MaxPooling2D`, after minus infinity has been put where it does not pad by itself."""
+    """`layers.MaxPooling2D`, after our `MinusInfinityPadding2D` unless the padding is `same`."""
     (x,) = out.inputs(node)
-    reach = _reach(op, node)
-    same = out.all_alike(node, _pads_by_itself)
-    if reach and not same:
-        x = _pad(node, out, x, "MinusInfinityPadding2D", reach)
+    padding = _full_padding(op, node)
+    same = out.all_alike(node, _is_same)
+    if padding and not same:
+        x = _pad(node, out, x, "MinusInfinityPadding2D", padding)
     out.apply(node, _pool("layers.MaxPooling2D", op, same), x)
 
 
 @lowers(AvgPool2d)
 def avg_pool2d(op: AvgPool2d, node: Node, out: ModelWriter) -> None:
-    """`layers.AveragePooling2D` without padding, or after zeros that all count; else `CountingAveragePooling2D`.
+    """`layers.AveragePooling2D`, after a zero padding if all of it counts; else our `CountingAveragePooling2D`.
 
-    The `same` of Keras would do where no padding counts, but on PyTorch it averages repeated edges.
+    `padding="same"`, which does not count, is not used: on PyTorch, Keras averages repeated edges there.
     """
     (x,) = out.inputs(node)
-    reach = _reach(op, node)
-    counted = {"window": reach, "window_in_padded": op.sides, "valid_only": None}[op.divisor]
-    if not reach:
+    padding = _full_padding(op, node)
+    counted = {"window": padding, "window_in_padded": op.sides, "valid_only": None}[op.divisor]
+    if not padding:
         out.apply(node, _pool("layers.AveragePooling2D", op, same=False), x)
-    elif counted == reach:
-        x = _pad(node, out, x, "layers.ZeroPadding2D", reach)
+    elif counted == padding:
+        x = _pad(node, out, x, "layers.ZeroPadding2D", padding)
         out.apply(node, _pool("layers.AveragePooling2D", op, same=False), x)
     else:
-        settings: dict[str, LiteralValue] = {"pad": _both(reach)}
+        settings: dict[str, LiteralValue] = {"pad": _both(padding)}
         if counted:
             settings["counted"] = _both(counted)
         layer = call("CountingAveragePooling2D", pair(op.kernel_size), strides=pair(op.steps), **settings)
@@ -52,7 +52,7 @@ def global_avg_pool2d(op: GlobalAvgPool2d, node: Node, out: ModelWriter) -> None
 
 @lowers(AdaptiveAvgPool2d)
 def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: ModelWriter) -> None:
-    """`layers.AveragePooling2D` where the parts are of one size, else our own, exact on every engine."""
+    """`layers.AveragePooling2D` if all windows have one size, else our `AdaptiveAveragePool2D`."""
     _, height, width = node.input_types[0].features
     size = op.output_size
     if height % size.height or width % size.width:
@@ -62,15 +62,15 @@ def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: ModelWriter) -> 
     out.apply(node, layer, *out.inputs(node))
 
 
-def _reach(op: Pool2d, node: Node) -> Padding:
-    """All that the windows read around the map: padding and overhang."""
+def _full_padding(op: Pool2d, node: Node) -> Padding:
+    """The padding, and the overhang of the last windows."""
     return enlarged(op.sides, op.overhang(node.input_types[0]))
 
 
-def _pads_by_itself(node: Node) -> bool:
-    """Whether what the windows of a max-pooling reach is what `same` gives."""
+def _is_same(node: Node) -> bool:
+    """Whether the full padding of a max pooling is that of `padding="same"`."""
     op = node.op
-    return isinstance(op, MaxPool2d) and is_same(node.input_types[0], _reach(op, node), op.kernel_size, op.steps)
+    return isinstance(op, MaxPool2d) and is_same(node.input_types[0], _full_padding(op, node), op.kernel_size, op.steps)
 
 
 def _pool(layer: str, op: Pool2d, same: bool) -> Call:

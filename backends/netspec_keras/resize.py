@@ -10,9 +10,10 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(Resize)
 def resize(op: Resize, node: Node, out: ModelWriter) -> None:
-    """`layers.UpSampling2D` where each element is repeated; else our own.
+    """`layers.UpSampling2D` if elements are only repeated, else our `Resize2D`.
 
-    Keras has half pixels alone, rounds by another rule on each engine, and on TensorFlow computes in float32.
+    The resizing of Keras has only half-pixel coordinates, rounds differently on each engine, and computes in float32 on
+    TensorFlow.
     """
     factors = _repeats(op, node)
     if factors is not None:
@@ -25,7 +26,7 @@ def resize(op: Resize, node: Node, out: ModelWriter) -> None:
 
 
 def _repeats(op: Resize, node: Node) -> tuple[int, int] | None:
-    """How often each row and each column is repeated, where that is all."""
+    """The number of times that each row and each column is repeated; None if the op does anything else."""
     if op.mode != "nearest":
         return None
     factors = []

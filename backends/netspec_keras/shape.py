@@ -1,4 +1,4 @@
-"""Ops that move elements, in Keras: where their order shows, a map is brought to C, H, W first."""
+"""Ops that move elements in Keras; maps are permuted to C, H, W where the order of elements matters."""
 
 from netspec.graph import Node
 from netspec.lowering.python.slices import bounds_of
@@ -25,7 +25,7 @@ def identity(op: Identity, node: Node, out: ModelWriter) -> None:
 
 @lowers(Flatten)
 def flatten(op: Flatten, node: Node, out: ModelWriter) -> None:
-    """`layers.Flatten`, after a permutation unless the order H, W, C does no harm (layout.py)."""
+    """`layers.Flatten`, after a permutation unless the order H, W, C is allowed (`flattened_channels_last`)."""
     (x,) = out.inputs(node)
     x = x if out.is_channels_last(node.name) else _channels_first(node, out, x)
     out.apply(node, call("layers.Flatten"), x)
@@ -33,9 +33,9 @@ def flatten(op: Flatten, node: Node, out: ModelWriter) -> None:
 
 @lowers(Reshape)
 def reshape(op: Reshape, node: Node, out: ModelWriter) -> None:
-    """`layers.Reshape` of elements in canonical order; a map that comes out is brought back to channels last.
+    """`layers.Reshape` of elements in canonical order, and a permutation of the result to channels last.
 
-    One of which the order of channels and positions cannot be told apart is made so at once.
+    Without the permutation if both orders of the result are equal.
     """
     (x,) = out.inputs(node)
     x = _channels_first(node, out, x)
@@ -48,7 +48,7 @@ def reshape(op: Reshape, node: Node, out: ModelWriter) -> None:
 
 @lowers(Permute)
 def permute(op: Permute, node: Node, out: ModelWriter) -> None:
-    """`layers.Permute`, its axes renumbered for where Keras keeps them."""
+    """`layers.Permute`, with the native positions of the axes."""
     order = native_order(node.type.rank)
     canonical = (0, *op.axes)
     axes = tuple(order.index(canonical[axis]) for axis in order[1:])
@@ -57,20 +57,20 @@ def permute(op: Permute, node: Node, out: ModelWriter) -> None:
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModelWriter) -> None:
-    """`x[:, :, :, start:stop]`, of several in a row one, or `ops.split(x, of, axis=axis)`, where Keras has it."""
+    """`x[:, :, :, start:stop]`, one expression for consecutive slices, or `ops.split(x, of, axis=axis)`."""
     rank = node.type.rank
     if op.part is not None and op.of is not None:
         (x,) = out.inputs(node)
         out.assign_part(node, call("ops.split", x, op.of, axis=native_axis(op.axis, rank)), op.part)
-    elif row := out.slices_to(node):
-        ranges = {native_axis(axis, rank) % rank: bounds(*along) for axis, along in bounds_of(row)}
-        features = () if node.type in row[0].input_types else native_features(node.type)
+    elif slices := out.slices_to(node):
+        ranges = {native_axis(axis, rank) % rank: bounds(*along) for axis, along in bounds_of(slices)}
+        features = () if node.type in slices[0].input_types else native_features(node.type)
         out.assign(node, part(out.inputs(node)[0], ranges), features)
 
 
 @lowers(ChannelShuffle)
 def channel_shuffle(op: ChannelShuffle, node: Node, out: ModelWriter) -> None:
-    """A layer of our own."""
+    """Our `ChannelShuffle`, which Keras lacks."""
     axis = native_axis(1, node.type.rank)
     settings: dict[str, LiteralValue] = {} if axis == -1 else {"axis": axis}
     out.apply(node, call("ChannelShuffle", op.groups, **settings), *out.inputs(node))
@@ -78,7 +78,7 @@ def channel_shuffle(op: ChannelShuffle, node: Node, out: ModelWriter) -> None:
 
 @lowers(Roll)
 def roll(op: Roll, node: Node, out: ModelWriter) -> None:
-    """`ops.roll`, along the axes where Keras keeps them."""
+    """`ops.roll`, along the native positions of the axes."""
     (x,), rank = out.inputs(node), node.type.rank
     axes = tuple(native_axis(axis, rank) % rank for axis in op.axes)
     out.assign(node, call("ops.roll", x, op.shifts, axes))
@@ -90,14 +90,14 @@ def pad(op: Pad, node: Node, out: ModelWriter) -> None:
     (x,) = out.inputs(node)
     rank = node.type.rank
     padded = native_axis(op.axis, rank) % rank
-    sides = tuple((op.start, op.end) if axis == padded else (0, 0) for axis in range(rank))
+    widths = tuple((op.start, op.end) if axis == padded else (0, 0) for axis in range(rank))
     optional: dict[str, LiteralValue] = {"constant_values": op.value} if op.value else {}
-    out.assign(node, call("ops.pad", x, sides, **optional))
+    out.assign(node, call("ops.pad", x, widths, **optional))
 
 
 @lowers(Pad2d)
 def pad2d(op: Pad2d, node: Node, out: ModelWriter) -> None:
-    """`layers.ZeroPadding2D`, or a layer of our own for other values and for reflection."""
+    """`layers.ZeroPadding2D`, our `ConstantPadding2D` for other values, or our `ReflectionPadding2D`."""
     if op.mode == "reflect":
         layer = call("ReflectionPadding2D", sides(op.padding))
     elif op.value:
@@ -108,9 +108,9 @@ def pad2d(op: Pad2d, node: Node, out: ModelWriter) -> None:
 
 
 def _channels_first(node: Node, out: ModelWriter, x: Name) -> Name:
-    """A map with its axes in the order C, H, W; a value whose elements stand in that order already as it is."""
-    before = node.input_types[0]
-    if not mixes_order(before):
+    """Permute a map to C, H, W; a value whose elements have that order already stays as it is."""
+    value = node.input_types[0]
+    if not mixes_order(value):
         return x
     role = "channels_first" if node.type.rank != 4 else "from_channels_last"
-    return out.apply(node, call("layers.Permute", TO_CHANNELS_FIRST), x, role=role, features=before.features)
+    return out.apply(node, call("layers.Permute", TO_CHANNELS_FIRST), x, role=role, features=value.features)

@@ -1,7 +1,8 @@
-"""What Keras' layers take, where instances of a block differ in it: names of arguments, and defaults of optional ones.
+"""The signatures of Keras' layers: names of positional arguments, and defaults of optional ones.
 
-Momentum and epsilon are not among those: they are always written out. An argument whose default is None is not here
-either: a parameter without a value is one that has to be given.
+With these, instances of a block that differ in an argument share a function, which has it as a parameter. Momentum and
+epsilon are not listed, since they are always written out. Arguments whose default is None are not listed either: None
+marks a parameter as required.
 """
 
 from typing import Final

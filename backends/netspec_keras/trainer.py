@@ -1,4 +1,4 @@
-"""An emitted `keras.Model`, trained on TensorFlow: a step is one traced function, which Python enters once."""
+"""The trainer of an emitted `keras.Model` on TensorFlow: each step is one call of a traced function."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from netspec.ops.base import Array, Weights
 from netspec.types import DType, TensorType
 from netspec_keras.layout import native_order, native_shape
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as in the module of the model
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as in netspec_keras.model
 
 import keras
 import tensorflow as tf
 
 from netspec_keras.device import choose_device, describe
-from netspec_keras.loss import losses, missed
+from netspec_keras.loss import count_wrong, losses
 from netspec_keras.masks import DropoutLayers
 from netspec_keras.model import KerasModel
 from netspec_keras.optimizer import Optimizer
+from netspec_keras.out_of_memory import explain_out_of_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Given = dict[str, Any]  # the arguments of a traced function by name: arrays, or tuples of them
-Found = tuple[Any, Any, Sequence[Any]]  # loss, how many are wrong, gradients
-# Arguments whose first axis is the free batch.
+Arguments = dict[str, Any]  # the arguments of a traced function by name: arrays, or tuples of arrays
+Derived = tuple[Any, Any, Sequence[Any]]  # the loss, the number of wrong predictions, and the gradients
+# The arguments whose first axis is the batch, whose size is free.
 PER_SAMPLE = ("inputs", "labels", "partners", "shares", "shifts", "masks", "weights")
 
 
 class KerasTrainer(Trainer):
-    """The emitted model, the loss, its gradient and the update in one `tf.function`.
+    """The emitted model with the recipe's loss and optimizer, in one `tf.function`.
 
-    A function is traced for each set of arguments that comes up, and the size of a batch is free in all of them.
+    A function is traced once for each set of argument names and options, with a free batch size.
     """
 
     def __init__(self, artifact: Artifact, weights: Weights, settings: TrainerSettings) -> None:
@@ -57,45 +58,51 @@ class KerasTrainer(Trainer):
         self.notes = describe(self.device, settings, self._graph.dtype)
         self._drops = DropoutLayers(self._graph, self.native)
         self._updates, self._shows_average = 0, False
-        self._functions: dict[tuple[object, ...], Callable[[Given], Any]] = {}
+        self._functions: dict[tuple[object, ...], Callable[[Arguments], Any]] = {}
 
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
     ) -> StepResult:
-        """One optimizer step; see `Trainer`. A batch without samples has no part in it."""
+        """One optimizer step; see `Trainer.step`. Batches without samples are ignored.
+
+        Raises:
+            BackendError: a batch does not fit the network, memory does not hold it, or there are no samples.
+        """
         self._show(average=False)
         numbers = self._optimizer.numbers(rate, self._updates)
-        given = [self._given(b, total, key, position) for position, b in enumerate(batches) if len(b.labels)]
-        if len(given) == 1:
-            found = self._call(self._whole_step, given[0] | {"numbers": numbers}, keep=keep_gradients)
+        arguments = [self._arguments(b, total, key, position) for position, b in enumerate(batches) if len(b.labels)]
+        if not arguments:
+            raise BackendError("a step needs at least one sample, received none")
+        if len(arguments) == 1:
+            derived = self._call(self._whole_step, arguments[0] | {"numbers": numbers}, keep=keep_gradients)
         else:
-            found = self._accumulated_step(given, numbers)
-        loss, wrong, gradients = float(found[0]), float(found[1]), found[2]
+            derived = self._accumulated_step(arguments, numbers)
+        loss, wrong, gradients = float(derived[0]), float(derived[1]), derived[2]
         self._updates += math.isfinite(loss)
         if not keep_gradients:
             return StepResult(loss, wrong)
         return StepResult(loss, wrong, self._model.canonical(dict(zip(self._model.trainable, gradients, strict=True))))
 
     def predict(self, inputs: NDArray[Any]) -> Array:
-        """Logits at inference."""
+        """Logits at inference; see `Trainer.predict`."""
         self._show(average=True)
-        logits = self._call(self._predicted, {"inputs": self._inputs(inputs)}).numpy()
+        logits = self._call(self._predict, {"inputs": self._inputs(inputs)}).numpy()
         canonical: Array = np.ascontiguousarray(logits.transpose(np.argsort(native_order(logits.ndim))))
         return canonical
 
     def export_state(self) -> TrainingState:
-        """A copy of the state."""
+        """A copy of the state; see `Trainer.export_state`."""
         self._show(average=False)
-        kept = self._optimizer.slots | ({ITERATE: self._model.trainable} if self._optimizer.averages else {})
-        slots = {slot: self._model.canonical(variables) for slot, variables in kept.items()}
+        variables = self._optimizer.slots | ({ITERATE: self._model.trainable} if self._optimizer.averages else {})
+        slots = {slot: self._model.canonical(by_weight) for slot, by_weight in variables.items()}
         weights = self._model.canonical(self._model.variables | self._optimizer.averages)
         return TrainingState(weights, slots, self._updates)
 
     def import_state(self, state: TrainingState) -> None:
-        """Take over a state; slots that are not in it become zero, iterates what the weights are.
+        """Restore a state; see `Trainer.import_state`.
 
         Raises:
-            WeightsError: it is of another network or another optimizer.
+            WeightsError: the weights are another network's, or the slots another optimizer's.
         """
         check_weights(self._graph, state.weights)
         keeps = [*self._optimizer.slots, *([ITERATE] if self._optimizer.averages else [])]
@@ -109,44 +116,44 @@ class KerasTrainer(Trainer):
         self._updates = state.updates
 
     def _show(self, *, average: bool) -> None:
-        """Let the variables of the model be the averages, which then hold what is trained, or the reverse."""
+        """Let the model's variables hold the averages, or the iterates; the optimizer's averages hold the other."""
         if self._optimizer.averages and average != self._shows_average:
             for name, other in self._optimizer.averages.items():
-                shown = tf.identity(self._model.trainable[name])
+                value = tf.identity(self._model.trainable[name])
                 self._model.trainable[name].assign(other)
-                other.assign(shown)
+                other.assign(value)
             self._shows_average = average
 
-    def _call(self, function: Callable[..., Any], given: Given, **options: bool) -> Any:
-        """A method, traced for this set of arguments and options when it first comes up."""
-        case = (function.__name__, *given, *options.values(), getattr(given.get("inputs"), "dtype", None))
+    def _call(self, function: Callable[..., Any], arguments: Arguments, **options: bool) -> Any:
+        """Call a method as a `tf.function`, traced at the first call with these argument names and options."""
+        case = (function.__name__, *arguments, *options.values(), getattr(arguments.get("inputs"), "dtype", None))
         if case not in self._functions:
             traced = partial(function, **options)
-            self._functions[case] = tf.function(traced, input_signature=[_signature(given)], autograph=False)
-        with tf.device(self._place):
-            return self._functions[case](given)
+            self._functions[case] = tf.function(traced, input_signature=[_signature(arguments)], autograph=False)
+        with tf.device(self._place), explain_out_of_memory(self.device):
+            return self._functions[case](arguments)
 
-    def _given(self, batch: Batch, total: int, key: int, position: int) -> Given:
-        """What a traced function takes of a batch, the one at this position in its step."""
+    def _arguments(self, batch: Batch, total: int, key: int, position: int) -> Arguments:
+        """The arguments of a traced function for a batch, which has this position in its step."""
         inputs = self._inputs(batch.inputs, in_training=True)
         classes, *size = self._graph.type_of(self._graph.outputs[0]).features
         batch.require_targets(classes, size)
         require_statistics(self._graph, len(batch.labels))
-        given = {"inputs": inputs, "labels": batch.labels, "total": np.float64(total)}
-        some = {
+        arguments = {"inputs": inputs, "labels": batch.labels, "total": np.float64(total)}
+        optional = {
             "shifts": batch.shifts,
             "partners": batch.partners,
             "shares": batch.shares,
             "weights": batch.weights,
         }
-        given |= {name: array for name, array in some.items() if array is not None}
-        return given | self._drops.arguments(batch, key, position)
+        arguments |= {name: array for name, array in optional.items() if array is not None}
+        return arguments | self._drops.arguments(batch, key, position)
 
     def _inputs(self, inputs: NDArray[Any], *, in_training: bool = False) -> NDArray[Any]:
-        """Images as they are, in training of float32 too; features in Keras' order of axes.
+        """Check the inputs: images stay as they are, in training also float32; features get the native layout.
 
         Raises:
-            BackendError: they are not what the network takes.
+            BackendError: the dtype or shape does not fit the network.
         """
         (value,) = self._graph.inputs
         images = self._settings.normalization is not None
@@ -157,98 +164,101 @@ class KerasTrainer(Trainer):
             raise BackendError(f"{value.name}: expected {what} {expected}, received {inputs.dtype} {inputs.shape}")
         return inputs if images else inputs.transpose(native_order(inputs.ndim)).astype(self._graph.dtype.numpy)
 
-    def _accumulated_step(self, given: Sequence[Given], numbers: NDArray[np.float64]) -> Found:
-        """Several batches one after the other, and one update from the sum of their gradients."""
+    def _accumulated_step(self, arguments: Sequence[Arguments], numbers: NDArray[np.float64]) -> Derived:
+        """Process several batches one after the other, and update once with the sum of their gradients."""
         before = [tf.identity(variable) for variable in self._model.statistics]
         loss, wrong, gradients = 0.0, 0.0, ()
-        for one in given:
-            found = self._call(self._differentiated, one)
-            loss, wrong = loss + float(found[0]), wrong + float(found[1])
-            gradients = tuple(map(tf.add, gradients, found[2])) if gradients else tuple(found[2])
+        for of_batch in arguments:
+            derived = self._call(self._derive, of_batch)
+            loss, wrong = loss + float(derived[0]), wrong + float(derived[1])
+            gradients = tuple(map(tf.add, gradients, derived[2])) if gradients else tuple(derived[2])
         if math.isfinite(loss):
             self._call(self._update, {"gradients": gradients, "numbers": numbers})
         else:
             self._model.restore(before)
         return loss, wrong, gradients
 
-    # Below is what is traced.
+    # The methods below are traced.
 
-    def _whole_step(self, given: Given, keep: bool) -> Found:
+    def _whole_step(self, arguments: Arguments, keep: bool) -> Derived:
         before = [tf.identity(variable) for variable in self._model.statistics]
-        loss, wrong, gradients = self._differentiated(given)
-        update = partial(self._update, {"gradients": gradients, "numbers": given["numbers"]})
+        loss, wrong, gradients = self._derive(arguments)
+        update = partial(self._update, {"gradients": gradients, "numbers": arguments["numbers"]})
         tf.cond(tf.math.is_finite(loss), update, partial(self._model.restore, before))
         return loss, wrong, gradients if keep else []
 
-    def _differentiated(self, given: Given) -> Found:
+    def _derive(self, arguments: Arguments) -> Derived:
         variables = list(self._model.trainable.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            with self._drops.taking(given):
-                logits, *heads = self._model.outputs(self._normalized(given), training=True)
+            with self._drops.taking(arguments):
+                logits, *heads = self._model.outputs(self._normalize(arguments), training=True)
             smoothing = self._settings.recipe.loss.label_smoothing
-            each = losses(logits, given, smoothing)
+            per_sample = losses(logits, arguments, smoothing)
             for weight, head in zip(self._head_weights, heads, strict=True):
-                each += weight * losses(head, given, smoothing)
-            loss = tf.reduce_sum(each) / tf.cast(given["total"], each.dtype)
-        wrong = missed(logits, given["labels"])
-        # What no output needs has a gradient of zero; its decay goes on.
+                per_sample += weight * losses(head, arguments, smoothing)
+            loss = tf.reduce_sum(per_sample) / tf.cast(arguments["total"], per_sample.dtype)
+        wrong = count_wrong(logits, arguments["labels"])
+        # Weights that no output depends on have a gradient of zero, and still decay.
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, wrong, gradients
 
-    def _update(self, given: Given) -> tf.Tensor:
-        self._optimizer.apply(given["gradients"], given["numbers"])
+    def _update(self, arguments: Arguments) -> tf.Tensor:
+        self._optimizer.apply(arguments["gradients"], arguments["numbers"])
         return tf.constant(True)
 
-    def _predicted(self, given: Given) -> tf.Tensor:
-        return self._model.outputs(self._normalized(given), training=False)[0]
+    def _predict(self, arguments: Arguments) -> tf.Tensor:
+        return self._model.outputs(self._normalize(arguments), training=False)[0]
 
-    def _normalized(self, given: Given) -> tf.Tensor:
+    def _normalize(self, arguments: Arguments) -> tf.Tensor:
         dtype, normalization = self._graph.dtype.numpy, self._settings.normalization
-        values = tf.cast(given["inputs"], dtype)
+        values = tf.cast(arguments["inputs"], dtype)
         if normalization is None:
             return values
-        if "shifts" in given:
-            values += tf.cast(given["shifts"], dtype)[:, None, None, :]
+        if "shifts" in arguments:
+            values += tf.cast(arguments["shifts"], dtype)[:, None, None, :]
         mean, factor = (a.transpose(1, 2, 0).astype(dtype) for a in (normalization.mean, normalization.factor))
         return (values - mean) * factor
 
 
 class TrainedModel(KerasModel):
-    """A loaded model as the trainer sees it: by variable of TensorFlow.
+    """A loaded model whose weights the trainer sees as TensorFlow's variables.
 
     Attributes:
-        variables: every weight by canonical name; those of layers that Keras left out are variables too.
-        trainable: those of them that are trained.
-        statistics: the others.
+        variables: all weights by canonical name, including those of layers that Keras leaves out.
+        trainable: the trainable ones of them.
+        statistics: the other ones.
     """
 
     def __init__(self, artifact: Artifact, weights: Weights, settings: TrainerSettings) -> None:
         graph = artifact.graph
         self._mixed = settings.precision == "bfloat16"
         if self._mixed and graph.dtype is not DType.FLOAT32:
-            raise BackendError(f"bfloat16 goes with weights in float32, and those of {graph.name} are {graph.dtype}")
+            raise BackendError(
+                f"precision bfloat16 is for float32 networks, received {graph.dtype}",
+                "leave the precision out, or the dtype",
+            )
         super().__init__(artifact, weights)
-        found = {path: variable.value for path, variable in self._variables.items()}
-        found |= {path: tf.Variable(array) for path, array in self._unused.items()}
-        self.variables = {b.weight: found[b.path] for b in artifact.bindings}
+        by_path = {path: variable.value for path, variable in self._variables.items()}
+        by_path |= {path: tf.Variable(array) for path, array in self._unused.items()}
+        self.variables = {b.weight: by_path[b.path] for b in artifact.bindings}
         self.trainable = {name: v for name, v in self.variables.items() if graph.weights[name].trainable}
         self.statistics = [v for name, v in self.variables.items() if name not in self.trainable]
-        if still := [b.weight for b in artifact.bindings if b.path in self._unused and b.weight not in self.trainable]:
+        if frozen := [b.weight for b in artifact.bindings if b.path in self._unused and b.weight not in self.trainable]:
             raise BackendError(
-                f"keras leaves out layers that no output needs: {', '.join(still)} would not follow the data",
+                f"keras leaves out layers that no output needs: {', '.join(frozen)} would never be updated",
                 "remove the layers from the spec",
             )
 
     def outputs(self, inputs: tf.Tensor, training: bool) -> list[tf.Tensor]:
-        """The logits, then those of auxiliary heads, in the dtype of the graph. To be traced."""
+        """The logits, and those of auxiliary heads, in the dtype of the graph; called in a traced function."""
         with self._precision():
-            found = self.native(inputs, training=training)
-        every = found if isinstance(found, list | tuple) else [found]
-        return [tf.cast(each, self.artifact.graph.dtype.numpy) for each in every]
+            outputs = self.native(inputs, training=training)
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        return [tf.cast(output, self.artifact.graph.dtype.numpy) for output in outputs]
 
     def canonical(self, native: Mapping[str, Any]) -> dict[str, Array]:
-        """Copies in canonical layout of variables or tensors in Keras', by weight."""
+        """Copy variables or tensors in native layout to canonical arrays, by weight."""
         return {
             b.weight: b.to_canonical(native[b.weight].numpy()).copy()
             for b in self.artifact.bindings
@@ -256,13 +266,13 @@ class TrainedModel(KerasModel):
         }
 
     def assign(self, variables: Mapping[str, tf.Variable], weights: Weights) -> None:
-        """Canonical arrays into variables, by weight."""
+        """Assign canonical arrays to variables, by weight."""
         for b in self.artifact.bindings:
             if b.weight in variables:
                 variables[b.weight].assign(b.to_native(weights[b.weight]).astype(self.artifact.graph.dtype.numpy))
 
     def restore(self, before: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Give the statistics the values that they had."""
+        """Assign the statistics their values from before the step."""
         for variable, value in zip(self.statistics, before, strict=True):
             variable.assign(value)
         return tf.constant(False)
@@ -275,11 +285,13 @@ class TrainedModel(KerasModel):
             yield
 
 
-def _signature(given: Given) -> dict[str, Any]:
-    def spec(array: Any, first: tuple[None, ...]) -> tf.TensorSpec:
-        return tf.TensorSpec((*first, *array.shape[len(first) :]), array.dtype)
+def _signature(arguments: Arguments) -> dict[str, Any]:
+    """The input signature of a traced function, with a free batch size."""
+
+    def spec(array: Any, batch: tuple[None, ...]) -> tf.TensorSpec:
+        return tf.TensorSpec((*batch, *array.shape[len(batch) :]), array.dtype)
 
     return {
-        name: tf.nest.map_structure(partial(spec, first=(None,) if name in PER_SAMPLE else ()), value)
-        for name, value in given.items()
+        name: tf.nest.map_structure(partial(spec, batch=(None,) if name in PER_SAMPLE else ()), value)
+        for name, value in arguments.items()
     }

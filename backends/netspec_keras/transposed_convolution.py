@@ -1,4 +1,4 @@
-"""Transposed convolution in Keras: kernels (kh, kw, filters, C); the graph has (C, filters/groups, kh, kw)."""
+"""Transposed convolution in Keras: kernels (kh, kw, filters/groups, C); the graph has (C, filters/groups, kh, kw)."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import Call, LiteralValue, call
@@ -12,15 +12,18 @@ from netspec_keras.writer import ModelWriter
 
 @lowers(ConvTranspose2d)
 def conv_transpose2d(op: ConvTranspose2d, node: Node, out: ModelWriter) -> None:
-    """`layers.Conv2DTranspose`, by `same` or cropped from `valid`; our own where that gives less, and for groups."""
+    """`layers.Conv2DTranspose` with padding `same`, or `valid` and a crop; our `CroppedConv2DTranspose` for the rest.
+
+    The rest are groups, dilation, and an `output_padding` beyond the result of `valid`.
+    """
     (x,) = out.inputs(node)
     out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0))
     out.bind(node, "bias", "bias")
     optional: dict[str, LiteralValue] = {} if op.stride == both(1) else {"strides": pair(op.stride)}
     bias: dict[str, LiteralValue] = {} if op.bias else {"use_bias": False}
-    crop = _beyond(op) if op.groups == 1 and op.dilation == both(1) else None
+    crop = _crop_of_valid(op) if op.groups == 1 and op.dilation == both(1) else None
     if crop is None:
-        x = out.apply(node, _own(op, optional | bias), x)
+        out.apply(node, _cropped_layer(op, optional | bias), x)
     elif not crop or crop == _crop_of_same(op):
         optional |= {"padding": "same"} if crop else {}
         out.apply(node, call("layers.Conv2DTranspose", op.filters, pair(op.kernel_size), **optional, **bias), x)
@@ -32,10 +35,10 @@ def conv_transpose2d(op: ConvTranspose2d, node: Node, out: ModelWriter) -> None:
         out.apply(node, call("layers.Cropping2D", sides(crop)), x, role="crop", features=native_features(node.type))
 
 
-def _beyond(op: ConvTranspose2d) -> Padding | None:
-    """What Keras' `valid` gives beyond the result, on each side; None where it gives less.
+def _crop_of_valid(op: ConvTranspose2d) -> Padding | None:
+    """The crop of each side that turns the result of `valid` into that of the op; None if `valid` gives less.
 
-    It has (H - 1) * stride + max(k, stride) rows.
+    `valid` gives (H - 1) * stride + max(k, stride) rows.
     """
     k, s, p, extra = op.kernel_size, op.stride, op.padding, op.output_padding
     bottom = p.bottom - extra.height + max(0, s.height - k.height)
@@ -44,14 +47,14 @@ def _beyond(op: ConvTranspose2d) -> Padding | None:
 
 
 def _crop_of_same(op: ConvTranspose2d) -> Padding:
-    """What Keras' `same` cuts off its `valid` to have `stride` rows for each: an odd one goes from the end."""
+    """The crop that turns the result of `valid` into that of `same`, H * stride rows; an odd row goes from the end."""
     k, s = op.kernel_size, op.stride
-    down, across = max(0, k.height - s.height), max(0, k.width - s.width)
-    return padding_of((down // 2, across // 2, down - down // 2, across - across // 2))
+    rows, columns = max(0, k.height - s.height), max(0, k.width - s.width)
+    return padding_of((rows // 2, columns // 2, rows - rows // 2, columns - columns // 2))
 
 
-def _own(op: ConvTranspose2d, optional: dict[str, LiteralValue]) -> Call:
-    """Our own layer, which crops as the graph says."""
+def _cropped_layer(op: ConvTranspose2d, optional: dict[str, LiteralValue]) -> Call:
+    """Our `CroppedConv2DTranspose`, which supports all arguments of the op."""
     p, extra = op.padding, op.output_padding
     if p:
         optional["crop"] = ((p.top, p.bottom), (p.left, p.right))

@@ -1,4 +1,4 @@
-"""What Keras calls the variables of its layers, where a file has numbers in their place or names of an older Keras."""
+"""The names of layers' variables in Keras 3, for weights files that have numbers or the names of an older Keras."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _FIRST_KERAS: Final = {"W": "kernel", "b": "bias", "running_mean": "moving_mean"
 
 
 def variable_names(kind: str, count: int) -> list[str]:
-    """The names of a layer's variables, of which a file has only the order; their numbers, of an unknown class.
+    """The names of a layer's variables by their order in a file; for an unknown class, their numbers.
 
-    A batch normalization of three is one without scale, as keras.applications has them: none is without shift.
+    A batch normalization with three variables has no scale: in keras.applications, all have a shift.
 
     >>> variable_names("conv2d", 1), variable_names("batch_normalization", 3)
     (['kernel'], ['beta', 'moving_mean', 'moving_variance'])
@@ -35,9 +35,10 @@ def variable_names(kind: str, count: int) -> list[str]:
 
 
 def legacy_variable(name: str, layer: str) -> str:
-    """The name of a variable as Keras 3 has it: `block1_conv1_W_1` of Keras 1 in the layer `block1_conv1` is a kernel.
+    """The name of a variable in Keras 3, from its name in Keras 1 or 2.
 
-    A variable that was made without a name is a LayerScale's: no other layer of keras.applications has one.
+    A variable without a name, such as `variable_7`, is the gamma of a LayerScale: no other layer of keras.applications
+    has one.
 
     >>> legacy_variable("block1_conv1_W_1", "block1_conv1"), legacy_variable("variable_7", "scale")
     ('kernel', 'gamma')
@@ -50,17 +51,17 @@ def legacy_variable(name: str, layer: str) -> str:
 
 
 def default_name(layer: str) -> tuple[str, int] | None:
-    """The class and number of a layer that Keras named itself; None of one that was given a name.
+    """The class and number of a layer with a default name; None for a layer that was given a name.
 
     >>> default_name("conv2d_94"), default_name("conv2d"), default_name("block1_conv1")
     (('conv2d', 94), ('conv2d', 0), None)
     """
-    found = re.fullmatch(r"(\w+?)(?:_(\d+))?", layer)
-    return (found[1], int(found[2] or 0)) if found and found[1] in _VARIABLES else None
+    match = re.fullmatch(r"(\w+?)(?:_(\d+))?", layer)
+    return (match[1], int(match[2] or 0)) if match and match[1] in _VARIABLES else None
 
 
 def snake_case(name: str) -> str:
-    """A class as Keras names a layer of it.
+    """The default name of a layer of a class.
 
     >>> snake_case("DepthwiseConv2D"), snake_case("PReLU")
     ('depthwise_conv2d', 'p_re_lu')

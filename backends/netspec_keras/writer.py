@@ -1,4 +1,4 @@
-"""Collects what the lowerings say and renders it: a function that makes a functional model, and one for each block."""
+"""The writer that collects the layers of all nodes and renders them as functions that build a functional model."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from netspec_keras.blocks import BlockFunctions, layer_name
 from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_name, native_shape
 
 PACKAGE: Final = "netspec_keras"
-PAD: Final = "pad"  # the role of a padding
-# The layers that Keras lacks, and the module of `support/` that has each; what a file uses is copied into it.
+PAD: Final = "pad"  # the role of a padding layer
+# The module of `support/` that defines each layer that Keras lacks; used modules are copied into emitted source.
 SUPPORT: Final = {
     "AdaptiveAveragePool2D": "adaptive_average_pooling",
     "AxisLayerNormalization": "axis_layer_normalization",
@@ -70,8 +70,8 @@ SUPPORT: Final = {
     "StandardDropout": "standard_dropout",
     "UnbiasedBatchNormalization": "unbiased_batch_normalization",
 }
-# Keras follows a model from its outputs to its inputs by recursion, a call for each operation on the way, and Python
-# allows a thousand calls within one another: of these the caller may have so many less.
+# Keras traverses a model from its outputs by recursion, with a call for each operation in a chain. A deeper model needs
+# a higher recursion limit than Python's 1000, of which the rest is left to the caller.
 DEEPEST: Final = 700
 IMPORTS: Final = {
     "sys": "import sys",
@@ -79,12 +79,12 @@ IMPORTS: Final = {
     "layers": "from keras import layers",
     "ops": "from keras import ops",
 }
-# What emitted source uses for itself; a value of such a name gets an underscore.
+# Names that emitted source uses itself; a variable with one of these names gets an underscore.
 RESERVED: Final = (*IMPORTS, *SUPPORT)
 
 
 class ModelWriter(PartsWriter[PartDraft]):
-    """The `out` of the Keras lowerings: applies layers, binds weights."""
+    """The `out` argument of the Keras lowerings: applies layers, binds weights and assigns values."""
 
     def __init__(self, graph: Graph) -> None:
         root = split(graph)
@@ -104,31 +104,32 @@ class ModelWriter(PartsWriter[PartDraft]):
         role: str = "",
         features: tuple[int, ...] = (),
     ) -> Name:
-        """`x = layer(..., name="NODE")(x)`, with the shape in a comment where it is a new one.
+        """Assign `layer(..., name="NODE")(x)` to the variable of a node, with its shape in a comment if that changes.
 
         Args:
-            node: whose output, or step on the way to it, this is.
+            node: the node whose output, or intermediate value, the layer computes.
             layer: the layer, without a name.
-            inputs: what it reads; several are given as a list.
-            role: for a step that is not the node's own layer: it is named `NODE_role`. `PAD` comes before that layer.
-            features: the native shape without the batch, where it is not that of the node's output.
+            inputs: the inputs of the layer; several become a list.
+            role: for a layer other than the node's own, which is named `NODE_role`. `PAD` is for padding before it.
+            features: the native shape without the batch, if it is not that of the node's output.
 
         Returns:
-            The variable that holds the result: that of the node's output.
+            The variable that holds the result.
         """
         if isinstance(layer.function, Name) and layer.function.path in SUPPORT:
             self._support[SUPPORT[layer.function.path]] = None
-        own_name = self._layer_name(f"{node.name}_{role}") if role else node.name
+        path = self._layer_name(f"{node.name}_{role}") if role else node.name
         home = self._homes[node.name]
-        named = Call(layer.function, layer.args, (*layer.kwargs, ("name", layer_name(home.part, own_name))))
+        named = Call(layer.function, layer.args, (*layer.kwargs, ("name", layer_name(home.part, path))))
         applied = Call(named, inputs if len(inputs) == 1 else (ListOf(inputs),))
-        return self._give(node, applied, features, home.padded(node.name) if role == PAD else home.variable(node.name))
+        variable = home.padded(node.name) if role == PAD else home.variable(node.name)
+        return self._assign(node, applied, features, variable)
 
     def assign(self, node: Node, value: Expression, features: tuple[int, ...] = ()) -> Name:
-        """`x = value`, with the shape in a comment: for what is a function of `keras.ops` and no layer."""
-        return self._give(node, value, features, self._homes[node.name].variable(node.name))
+        """Assign an expression of `keras.ops` to the variable of a node; see `apply`."""
+        return self._assign(node, value, features, self._homes[node.name].variable(node.name))
 
-    def _give(self, node: Node, value: Expression, features: tuple[int, ...], variable: Name) -> Name:
+    def _assign(self, node: Node, value: Expression, features: tuple[int, ...], variable: Name) -> Name:
         self._operations[node.name] += 1
         comment = _shape(("N", *features)) if features else self._new_shape(node)
         home = self._homes[node.name]
@@ -145,21 +146,21 @@ class ModelWriter(PartsWriter[PartDraft]):
         view: tuple[int, ...] | None = None,
         native_shape: tuple[int, ...] | None = None,
     ) -> None:
-        """Say in which variable of its layer a node's weight is, and how it lies there; nothing if it has none."""
+        """Bind a weight of a node, if it has it, to a variable of its layer; see `Binding` for the layout."""
         if weight in node.weights:
             shape, path = node.weights[weight].shape, f"{native_name(node.name)}/{variable}"
             self._bindings.append(Binding.of(f"{node.name}.{weight}", path, shape, axes, view, native_shape))
 
     def channels_last_of(self, value: str) -> TensorType | None:
-        """The map that a value holds flattened in the order H, W, C; None where it is in canonical order."""
+        """The type of the map that a value holds flattened in the order H, W, C; None for canonical order."""
         return self._channels_last.get(value)
 
     def is_channels_last(self, value: str) -> bool:
-        """Whether a value is a map flattened in the order H, W, C."""
+        """Whether a value holds a map flattened in the order H, W, C."""
         return value in self._channels_last
 
     def artifact(self) -> Artifact:
-        """What was collected, rendered."""
+        """Render the emitted source."""
         graph = self._graph
         reserved = (*RESERVED, self._entry)
         blocks = BlockFunctions(graph, self._drafts, reserved)
@@ -176,8 +177,9 @@ class ModelWriter(PartsWriter[PartDraft]):
         return Artifact("keras", graph, source, self._entry, bindings)
 
     def _function(self, body: Sequence[Statement | For | If], variables: Mapping[str, str]) -> Function:
+        """The function that builds the whole network."""
         graph = self._graph
-        made = [
+        declared = [
             Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs
         ]
         received = _shapes([i.type for i in graph.inputs], "inputs")
@@ -189,29 +191,29 @@ class ModelWriter(PartsWriter[PartDraft]):
         restored: list[Statement] = []
         outputs = [self._canonical(output, variables, restored) for output in graph.outputs]
         docstring = f"{received} to {returned}; {count:,} weights."
-        begun: list[Statement] = []
+        preamble: list[Statement] = []
         if (depth := self._depth()) > DEEPEST:
             docstring += "\n\nKeras follows layers by recursion: `load_model` needs this limit as well."
             limit = call("max", call("sys.getrecursionlimit"), depth + 1000)
-            begun.append(Do(call("sys.setrecursionlimit", limit)))
+            preamble.append(Do(call("sys.setrecursionlimit", limit)))
         model = call("keras.Model", _one_or_list(inputs), _one_or_list(outputs), name=module_name(graph.name))
         return Function(
             self._entry,
             (),
-            (*begun, *made, *body, *restored, Return(model)),
+            (*preamble, *declared, *body, *restored, Return(model)),
             returns="keras.Model",
             docstring=docstring,
         )
 
     def _depth(self) -> int:
-        """How many operations follow one another, at most."""
+        """The number of operations in the longest chain."""
         depths = dict.fromkeys((value.name for value in self._graph.inputs), 0)
         for node in self._graph.nodes:
             depths[node.name] = max((depths[name] for name in node.inputs), default=0) + self._operations[node.name]
         return max(depths.values())
 
     def _canonical(self, output: str, variables: Mapping[str, str], restored: list[Statement]) -> Name:
-        """The variable of an output; a map flattened in the order H, W, C is brought to C, H, W for the caller."""
+        """The variable of an output; for a map flattened in H, W, C, adds statements that restore C, H, W."""
         variable = variables[output]
         flattened = self.channels_last_of(output)
         if flattened is None:
@@ -230,7 +232,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         return Name(canonical)
 
     def _layer_name(self, wanted: str) -> str:
-        """A name that no layer has yet."""
+        """The wanted name, with underscores if a layer already has it."""
         while wanted in self._layers:
             wanted += "_"
         self._layers.add(wanted)
@@ -246,7 +248,7 @@ def _shape(shape: Sequence[Dim]) -> str:
 
 
 def _shapes(types: Sequence[TensorType], what: str) -> str:
-    """The native shapes, or how many there are where a docstring has no room for them."""
+    """The native shapes for a docstring, or only their number if there are more than two."""
     return ", ".join(_shape(native_shape(t)) for t in types) if len(types) <= 2 else f"{len(types)} {what}"
 
 

@@ -1,4 +1,4 @@
-"""The ONNX backend: a model built from the graph itself, never by tracing another framework."""
+"""The ONNX backend: a model built directly from the graph, without tracing another framework."""
 
 from netspec_onnx.backend import OnnxBackend
 

@@ -1,4 +1,4 @@
-"""Arithmetic on each element in ONNX."""
+"""Elementwise arithmetic in ONNX."""
 
 from netspec.graph import Node
 from netspec.ops import Abs, Clip, Cos, Exp, Log, Power, Rescale, Sin
@@ -9,7 +9,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(Rescale)
 def rescale(op: Rescale, node: Node, out: GraphWriter) -> None:
-    """`Mul` and `Add`, as far as they do anything; `Neg`, or `Sub` from the offset, where the scale is −1."""
+    """`Mul` and `Add`, without a scale of 1 or an offset of 0; `Neg`, or `Sub` from the offset, for a scale of −1."""
     (x,) = out.inputs(node)
     if op.scale == -1 and op.offset == 0:
         out.assign(node, "Neg", x)
@@ -24,13 +24,13 @@ def rescale(op: Rescale, node: Node, out: GraphWriter) -> None:
 
 @lowers(Exp, Log, Sin, Cos, Abs)
 def function(op: Elementwise, node: Node, out: GraphWriter) -> None:
-    """`Exp`, `Log`, `Sin`, `Cos`, `Abs`."""
+    """The operator of the same name."""
     out.assign(node, op.kind.capitalize(), *out.inputs(node))
 
 
 @lowers(Power)
 def power(op: Power, node: Node, out: GraphWriter) -> None:
-    """`Sqrt`, `Reciprocal`, `Mul` of x by itself, else `Pow`."""
+    """`Sqrt`, `Reciprocal` or `Mul` of x by itself for the powers that they compute, else `Pow`."""
     (x,) = out.inputs(node)
     match op.exponent:
         case 0.5:
@@ -45,7 +45,7 @@ def power(op: Power, node: Node, out: GraphWriter) -> None:
 
 @lowers(Clip)
 def clip(op: Clip, node: Node, out: GraphWriter) -> None:
-    """`Clip`, which may be left without either bound."""
+    """`Clip`, whose bounds are optional."""
     bounds = {"min": op.min, "max": op.max}
-    given = (None if bound is None else out.constant(node, name, bound) for name, bound in bounds.items())
-    out.assign(node, "Clip", *out.inputs(node), *given)
+    inputs = (None if bound is None else out.constant(node, name, bound) for name, bound in bounds.items())
+    out.assign(node, "Clip", *out.inputs(node), *inputs)

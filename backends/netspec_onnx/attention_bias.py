@@ -1,4 +1,4 @@
-"""What attention adds to its scores, in ONNX: indices and masks are constants."""
+"""Biases and masks of attention scores, in ONNX: indices and masks are constants."""
 
 from netspec.graph import Node
 from netspec.ops import RegionMask, RelativePositionBias
@@ -10,7 +10,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(RelativePositionBias)
 def relative_position_bias(op: RelativePositionBias, node: Node, out: GraphWriter) -> None:
-    """`Gather` of rows of the table, then `Transpose`: heads before queries and keys."""
+    """`Gather` of rows of the table, then `Transpose` of the heads before queries and keys."""
     (x,) = out.inputs(node)
     *leading, heads, queries, keys = node.type.shape
     count = len(leading)

@@ -1,4 +1,4 @@
-"""The backend object: lowering to a ModelProto without weights, loading with onnxruntime, writing `NAME.onnx`."""
+"""The backend object: it lowers to a ModelProto without weights, loads it with onnxruntime, and writes `NAME.onnx`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from netspec_onnx.opset import DEFAULT_OPSET, check_opset
 from netspec_onnx.table import TABLE
 from netspec_onnx.writer import GraphWriter
 
-# A protobuf message must stay below 2 GiB; a megabyte is left to the graph itself.
+# A protobuf message must be smaller than 2 GiB; 1 MiB is left for the graph.
 LARGEST_INLINE: Final = 2**31 - 2**20
 
 
@@ -39,17 +39,17 @@ class OnnxBackend(Backend):
     """Lowers a graph to an ONNX model with a free batch, and runs it on onnxruntime's CPU provider.
 
     Args:
-        opset: operator set of the models, 13 up to what the installed onnx and onnxruntime both know.
-        largest_inline: bytes of weights up to which a model is one file; beyond it they go into `NAME.onnx.data`.
+        opset: the operator set of the models, from 13 to the newest that both onnx and onnxruntime support.
+        largest_inline: the maximum size of weights in the model file, in bytes; larger ones go into `NAME.onnx.data`.
 
     Raises:
-        BackendError: an opset that is not supported.
+        BackendError: the opset is not supported.
     """
 
     name = "onnx"
     requires = MappingProxyType({"onnx": "onnx", "onnx_ir": "onnx-ir", "onnxruntime": "onnxruntime"})
     # onnxruntime's CPU provider has no float64 kernels for Conv, AveragePool, GlobalAveragePool, InstanceNormalization
-    # and Erf. A float64 graph can be lowered, and is valid ONNX; what can be loaded of it depends on its ops.
+    # and Erf. A float64 graph can be lowered to valid ONNX, but whether it can be loaded depends on its ops.
     dtypes = frozenset({DType.FLOAT32})
     trains = False
     lowerings = TABLE
@@ -67,15 +67,15 @@ class OnnxBackend(Backend):
 
     def with_options(self, **options: object) -> OnnxBackend:
         """This backend with another `opset` or `largest_inline`."""
-        own = {"opset": self.opset, "largest_inline": self.largest_inline}
-        if unknown := sorted(set(options) - set(own)):
-            raise BackendError(f"the onnx backend has no option {unknown[0]!r}; it has {', '.join(own)}")
-        return OnnxBackend(**(own | options))  # type: ignore[arg-type] # __init__ checks what a caller passes
+        current = {"opset": self.opset, "largest_inline": self.largest_inline}
+        if unknown := sorted(set(options) - set(current)):
+            raise BackendError(f"the onnx backend has no option {unknown[0]!r}; it has {', '.join(current)}")
+        return OnnxBackend(**(current | options))  # type: ignore[arg-type] # __init__ checks the values
 
     def lower(self, graph: Graph) -> Artifact:
-        """A serialized ModelProto whose weights are inputs; needs onnx and onnx-ir, not onnxruntime.
+        """A serialized ModelProto whose weights are inputs; needs onnx and onnx-ir, but not onnxruntime.
 
-        It infers, and so has no auxiliary heads.
+        The model only infers, so auxiliary heads are left out.
         """
         self.require()
         optimized = without_heads(graph)
@@ -86,21 +86,21 @@ class OnnxBackend(Backend):
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
         """A session of onnxruntime with the weights as initializers."""
-        del donated  # it copies them in any case
+        del donated  # the arrays are always copied
         self.require()
         from netspec_onnx.model import OnnxModel
 
         return OnnxModel(artifact, weights)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """`NAME.onnx`, and `NAME.onnx.data` when the weights are more than a file of protobuf can hold."""
+        """Write `NAME.onnx`, and `NAME.onnx.data` if the weights are too large for a protobuf file."""
         self.require()
         from netspec_onnx.initializers import write_model
 
         return write_model(artifact, weights, folder, self.largest_inline)
 
     def open(self, path: Path) -> SavedModel:
-        """A model that `write` wrote, ready to run, with its preprocessing."""
+        """Open a model that `write` wrote, with its preprocessing."""
         self.require()
         from netspec_onnx.run import OnnxFile
 

@@ -1,4 +1,4 @@
-"""Convolution in ONNX: NCHW, weights (filters, C/groups, kh, kw) as in the graph."""
+"""Convolution in ONNX: NCHW, with weights (filters, C/groups, kh, kw) as in the graph."""
 
 from netspec.graph import Node
 from netspec.ops import Conv2d
@@ -9,7 +9,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(Conv2d)
 def conv2d(op: Conv2d, node: Node, out: GraphWriter) -> None:
-    """`Conv`, whose pads are (top, left, bottom, right) and may differ from side to side."""
+    """`Conv`, whose pads are (top, left, bottom, right)."""
     (x,) = out.inputs(node)
     out.assign(
         node,

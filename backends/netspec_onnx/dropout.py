@@ -1,4 +1,4 @@
-"""Dropout in ONNX: inference only, so a factor is all that is left of it."""
+"""Dropout in ONNX, which only infers: at most a constant factor remains."""
 
 from netspec.graph import Node
 from netspec.ops import Dropout, StochasticDepth
@@ -9,7 +9,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(Dropout, StochasticDepth)
 def dropout(op: Dropping, node: Node, out: GraphWriter) -> None:
-    """`Mul` by 1 − rate in mode `standard`; `Identity` where the scale is in training."""
+    """`Mul` by 1 − rate in mode `standard`; `Identity` in modes that scale in training."""
     (x,) = out.inputs(node)
     if op.inference_scale == 1.0:
         out.assign(node, "Identity", x)

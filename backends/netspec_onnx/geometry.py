@@ -1,4 +1,4 @@
-"""Sizes and paddings as ONNX takes them."""
+"""Sizes and paddings in the forms that ONNX takes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from netspec.ops.pooling import Pool2d
 
 
 def pair(size: Size2d) -> tuple[int, int]:
-    """A size as ONNX takes it: (height, width)."""
+    """A size: (height, width)."""
     return (size.height, size.width)
 
 
 def overhang(op: Pool2d, node: Node) -> Padding:
-    """What the last window reaches past the padded map, as padding at the bottom and the right."""
+    """The padding at the bottom and right by which the last window reaches beyond the padded map."""
     return padding_of((0, 0, *op.overhang(node.input_types[0])))

@@ -1,4 +1,4 @@
-"""From inputs to initializers: the weights of a model, in memory, inside its file, or in a file beside it."""
+"""Weights as initializers of a model: in memory, inside its file, or in a data file beside it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from netspec.lowering import Artifact
 from netspec.ops.base import Array, Weights
 from netspec_onnx.writer import METADATA_HASH, METADATA_OPTIMIZED
 
-PAGE: Final = 4096  # bytes; each array starts on a page of its own, so that a runtime can map it into memory
+PAGE: Final = 4096  # bytes; arrays are aligned to pages, so that a runtime can map them into memory
 
 
 def with_initializers(artifact: Artifact, tensors: Mapping[str, ir.TensorProtocol]) -> bytes:
-    """The artifact's model with these inputs turned into initializers, and the spec that it is of; deterministic."""
+    """The artifact's model with these inputs turned into initializers, and the metadata of its spec; deterministic."""
     model = ir.from_proto(onnx.ModelProto.FromString(bytes_of(artifact)))
     if artifact.optimized is not None:
         model.metadata_props[METADATA_HASH] = spec_hash(artifact.optimized.plain)
@@ -39,7 +39,7 @@ def with_initializers(artifact: Artifact, tensors: Mapping[str, ir.TensorProtoco
 
 
 def external_tensors(arrays: Mapping[str, Array], location: str) -> dict[str, ir.ExternalTensor]:
-    """Tensors that refer to a file beside the model, in which each array starts on a page."""
+    """Tensors that refer to a data file in which each array starts on a page."""
     tensors, end = {}, 0
     for name, array in arrays.items():
         start = -(-end // PAGE) * PAGE
@@ -50,32 +50,32 @@ def external_tensors(arrays: Mapping[str, Array], location: str) -> dict[str, ir
 
 
 def write_model(artifact: Artifact, weights: Weights, folder: Path, largest_inline: int) -> list[Path]:
-    """Write `NAME.onnx`; with more bytes of weights than `largest_inline`, `NAME.onnx.data` before it.
+    """Write `NAME.onnx`, and `NAME.onnx.data` if the weights are larger than `largest_inline` bytes.
 
     Raises:
         WeightsError: the weights are not the graph's.
-        NetspecError: a file cannot be written; then neither is there, or both are as they were.
+        NetspecError: a file cannot be written; previous files are then unchanged.
     """
     arrays = artifact.to_native(weights)
     path = folder / f"{artifact.graph.name}.onnx"
     if sum(array.nbytes for array in arrays.values()) <= largest_inline:
         content = with_initializers(artifact, {name: ir.tensor(array) for name, array in arrays.items()})
         return [write_whole(path, content)]
-    beside = path.with_name(f"{path.name}.data")
-    tensors = external_tensors(arrays, beside.name)
+    data_path = path.with_name(f"{path.name}.data")
+    tensors = external_tensors(arrays, data_path.name)
     content = with_initializers(artifact, tensors)
 
     def write_both(temporary: Path) -> None:
-        # The model is complete before the data takes its name, and takes its own right after.
+        # Both files are complete before the data file, and right after it the model, get their final names.
         temporary.write_bytes(content)
-        write_whole(beside, lambda data: write_arrays(data, arrays, tensors))
+        write_whole(data_path, lambda data: write_arrays(data, arrays, tensors))
 
     write_whole(path, write_both)
-    return [path, beside]
+    return [path, data_path]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array], tensors: Mapping[str, ir.ExternalTensor]) -> None:
-    """Write each array where its tensor says; one at a time, without a copy of it."""
+    """Write each array at the offset of its tensor, without copying it."""
     with path.open("wb") as file:
         for name, array in arrays.items():
             file.seek(tensors[name].offset or 0)

@@ -9,7 +9,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(Dense)
 def dense(op: Dense, node: Node, out: GraphWriter) -> None:
-    """`Gemm` of features with the weight as it is; `MatMul` of more axes, or of groups, with the weight transposed."""
+    """`Gemm` for rank 2; else `MatMul` by the transposed weight, and `Add`."""
     (x,) = out.inputs(node)
     if op.groups != 1:
         grouped_dense(op, node, out)
@@ -25,24 +25,24 @@ def dense(op: Dense, node: Node, out: GraphWriter) -> None:
 
 
 def grouped_dense(op: Dense, node: Node, out: GraphWriter) -> None:
-    """One batched `MatMul`, the groups as an axis in front: (g, N, F/g) by (g, F/g, units/g).
+    """One batched `MatMul` with the groups as a leading axis: (g, N, F/g) by (g, F/g, units/g).
 
-    With more than two axes it is (N, g, L, F/g) by the same weight, which is broadcast.
+    For rank 3 it is (N, g, L, F/g) by the same weight, which is broadcast.
     """
     (x,) = out.inputs(node)
     *leading, features = node.input_types[0].features
-    groups, each, units = op.groups, features // op.groups, op.units // op.groups
+    groups, width, units = op.groups, features // op.groups, op.units // op.groups
     order = (1, 0, 2) if not leading else (0, 2, 1, 3)
-    split: tuple[Dim, ...] = (BATCH, *leading, groups, each)
-    moved = tuple(split[axis] for axis in order)
-    product = (*moved[:-1], units)
-    back = tuple(product[axis] for axis in order)
+    split: tuple[Dim, ...] = (BATCH, *leading, groups, width)
+    groups_first = tuple(split[axis] for axis in order)
+    product = (*groups_first[:-1], units)
+    groups_back = tuple(product[axis] for axis in order)
 
     x = out.step(node, "split", "Reshape", x, out.target(node, "split_shape", split), shape=split)
-    x = out.step(node, "groups_first", "Transpose", x, perm=order, shape=moved)
-    weight = out.weight(node, "weight", view=(groups, units, each), axes=(0, 2, 1))
+    x = out.step(node, "groups_first", "Transpose", x, perm=order, shape=groups_first)
+    weight = out.weight(node, "weight", view=(groups, units, width), axes=(0, 2, 1))
     x = out.step(node, "product", "MatMul", x, weight, shape=product)
-    x = out.step(node, "groups_back", "Transpose", x, perm=order, shape=back)
+    x = out.step(node, "groups_back", "Transpose", x, perm=order, shape=groups_back)
     joined = out.target(node, "joined_shape", node.type.shape)
     if op.bias:
         out.assign(node, "Add", out.step(node, "joined", "Reshape", x, joined), out.weight(node, "bias"))
@@ -60,7 +60,7 @@ def layer_scale(op: LayerScale, node: Node, out: GraphWriter) -> None:
 
 @lowers(MatMul)
 def matmul(op: MatMul, node: Node, out: GraphWriter) -> None:
-    """`MatMul`, after a `Transpose` of what is transposed."""
+    """`MatMul`, after a `Transpose` of transposed operands."""
     a, b = out.inputs(node)
     rank = node.type.rank
     swapped = (*range(rank - 2), rank - 1, rank - 2)

@@ -1,4 +1,4 @@
-"""Ops that read several values, in ONNX."""
+"""Ops with several inputs in ONNX."""
 
 from netspec.graph import Node
 from netspec.ops import Add, Concat, Divide, Multiply, Subtract
@@ -25,7 +25,7 @@ def multiply(op: Multiply, node: Node, out: GraphWriter) -> None:
 
 
 def accumulate(op: Add | Multiply, operator: str, node: Node, out: GraphWriter) -> None:
-    """An operator of two values applied from left to right; axes of 1 are broadcast."""
+    """Apply a binary operator from left to right, with broadcasting."""
     total, *between, last = out.inputs(node)
     for count, value in enumerate(between, start=2):
         shape = op.infer(*node.input_types[:count]).shape

@@ -1,4 +1,4 @@
-"""An ONNX model in onnxruntime: canonical arrays in, canonical arrays out. ONNX is canonical, so nothing is moved."""
+"""A model loaded into onnxruntime: canonical arrays in, canonical arrays out; the layout of ONNX is canonical."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FATAL = 4
 
 
 def session_options() -> onnxruntime.SessionOptions:
-    """The defaults, but for errors on stderr: what is raised says the same."""
+    """Default options, without messages on stderr that repeat the exceptions."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     return options
 
 
 class OnnxModel(Model):
-    """A session whose initializers are this object's own arrays, shared and not copied into the model's bytes.
+    """A session whose initializers share the memory of this object's arrays.
 
     Raises:
         WeightsError: the weights are not the graph's.
@@ -48,17 +48,17 @@ class OnnxModel(Model):
             ) from error
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output of the graph by name."""
+        """The outputs by name."""
         graph = self.artifact.graph
         feeds = named([i.name for i in graph.inputs], inputs_of(graph, inputs))
         return named(graph.outputs, self.native.run(list(graph.outputs), feeds))
 
     def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Never: an ONNX model only infers."""
+        """Raise BackendError: an ONNX model only infers."""
         raise BackendError("the onnx backend has no training mode: onnxruntime infers", "use torch or keras")
 
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Never: an ONNX model only infers."""
+        """Raise BackendError: an ONNX model only infers."""
         raise BackendError("the onnx backend gives no gradients: onnxruntime infers", "use torch or keras")
 
     def weights(self) -> dict[str, Array]:

@@ -19,25 +19,22 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 LAYER_NORM_OPSET = 17  # the first with a LayerNormalization operator
-
-
-# Channels of a group from which a pool along them is quicker in onnxruntime than a convolution, at batches 1 to 32:
-# 192 channels of 27x27 take 0.3 to 0.5 of its time, 128 of 27x27 about as long, 96 of 55x55 two to five times as long.
+# The channels per group from which onnxruntime pools along them faster than it convolves, at batch sizes 1 to 32.
+# Pooling takes 0.3 to 0.5 times as long for 192 channels of 27x27, about as long for 128, 2 to 5 times for 96 of 55x55.
 WIDE = 192
 
 
 @lowers(LocalResponseNorm)
 def local_response_norm(op: LocalResponseNorm, node: Node, out: GraphWriter) -> None:
-    """`Div` of x by (k + a Σ x²)^beta, where the sum is a convolution of the squares, or a pool along the channels.
+    """`Div` of x by (k + a Σ x²)^beta, where the sum is a convolution of the squares, or a pooling along the channels.
 
-    The operator `LRN` can say this only for an odd size, across channels, and by way of two reshapes for groups; of all
-    forms onnxruntime takes the longest for it.
+    The operator `LRN` supports only odd sizes over channels, without groups, and is the slowest form in onnxruntime.
     """
     (x,) = out.inputs(node)
     squares = out.step(node, "squares", "Mul", x, x)
     wide = op.region == "channels" and node.type.features[0] // op.groups >= WIDE
     scale = (pooled if wide else convolved)(op, node, out, squares)
-    if op.beta == 0.75:  # s^¾ = √s · √√s: square roots cost less than a power, and are as exact
+    if op.beta == 0.75:  # s^¾ = √s · √√s: square roots are faster than a power, and as exact
         root = out.step(node, "root", "Sqrt", scale)
         power = out.step(node, "power", "Mul", root, out.step(node, "fourth_root", "Sqrt", root))
     else:
@@ -46,7 +43,7 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: GraphWriter) -> 
 
 
 def convolved(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.Value) -> ir.Value:
-    """K + a Σ as one `Conv` with weight a and bias k: of 48 channels in a third of the time of a pool."""
+    """`k + a Σ x²` as one `Conv` with weight a and bias k: for 48 channels, in a third of the time of a pool."""
     channels = node.type.features[0]
     kernel, groups, pads = neighborhood(op, channels)
     return out.step(
@@ -63,7 +60,7 @@ def convolved(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.V
 
 
 def pooled(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.Value) -> ir.Value:
-    """K + a Σ by an `AveragePool` along the channels of a group: a convolution reads all channels for each of them."""
+    """`k + a Σ x²` by an `AveragePool` along the channels of a group; a `Conv` would read all for each one."""
     channels, height, width = node.type.features
     before, after = op.reach
     rows: tuple[Dim, ...] = (BATCH, op.groups, channels // op.groups, height * width)
@@ -81,17 +78,17 @@ def pooled(op: LocalResponseNorm, node: Node, out: GraphWriter, squares: ir.Valu
 
 
 def neighborhood(op: LocalResponseNorm, channels: int) -> tuple[Array, int, tuple[int, int, int, int]]:
-    """The convolution that sums a times each neighborhood: its weight, groups and pads.
+    """The weight, groups and pads of the convolution that computes a Σ x² from x².
 
-    Across channels it is a band matrix of 1x1 kernels, 1 where the input channel is a neighbor of the output channel;
-    within a map it is a full kernel for each channel alone.
+    Over channels, the weight is a band matrix of 1x1 kernels, not 0 where the input channel is a neighbor of the output
+    channel. Over a spatial window, it is a constant kernel for each channel.
     """
     before, after = op.reach
     if op.region == "map":
         kernel: Array = np.full((channels, 1, op.size, op.size), op.alpha_per_element)
         return kernel, channels, (before, before, after, after)
-    each = channels // op.groups
-    distance = np.arange(each) - np.arange(each)[:, None]  # of the input channel from the output channel
+    width = channels // op.groups
+    distance = np.arange(width) - np.arange(width)[:, None]  # from the output channel to the input channel
     band = (distance >= -before) & (distance <= after)
     kernel = np.tile(band, (op.groups, 1))[:, :, None, None] * op.alpha_per_element
     return kernel, op.groups, (0, 0, 0, 0)
@@ -99,7 +96,7 @@ def neighborhood(op: LocalResponseNorm, channels: int) -> tuple[Array, int, tupl
 
 @lowers(BatchNorm)
 def batch_norm(op: BatchNorm, node: Node, out: GraphWriter) -> None:
-    """`BatchNormalization` by the running statistics; it has no form without scale and bias."""
+    """`BatchNormalization` by the running statistics; scale and bias are required inputs."""
     (x,) = out.inputs(node)
     channels = node.type.features[0]
     out.assign(
@@ -116,7 +113,7 @@ def batch_norm(op: BatchNorm, node: Node, out: GraphWriter) -> None:
 
 @lowers(LayerNorm)
 def layer_norm(op: LayerNorm, node: Node, out: GraphWriter) -> None:
-    """`LayerNormalization` over the last axes from opset 17, else mean and variance by `ReduceMean`."""
+    """`LayerNormalization` for the last axes from opset 17, else mean and variance by `ReduceMean`."""
     (x,) = out.inputs(node)
     rank = node.type.rank
     if out.opset >= LAYER_NORM_OPSET and op.axes == tuple(range(op.axes[0], rank)):
@@ -141,7 +138,7 @@ def layer_norm(op: LayerNorm, node: Node, out: GraphWriter) -> None:
 
 @lowers(RmsNorm)
 def rms_norm(op: RmsNorm, node: Node, out: GraphWriter) -> None:
-    """`Div` of x by the root of its mean square: `RMSNormalization` is recent, and takes the last axes alone."""
+    """`Div` of x by its root mean square: `RMSNormalization` is recent, and limited to the last axes."""
     (x,) = out.inputs(node)
     reduced = reduced_shape(op.axes, node)
     squares = mean_over(op.axes, node, out, out.step(node, "squares", "Mul", x, x), "mean_square")
@@ -159,8 +156,8 @@ def rms_norm(op: RmsNorm, node: Node, out: GraphWriter) -> None:
 def group_norm(op: GroupNorm, node: Node, out: GraphWriter) -> None:
     """`InstanceNormalization` of (N, groups, elements of a group), then scale and shift of each channel.
 
-    `GroupNormalization` took a scale for each group in opset 18, one for each channel from 21, and was withdrawn in
-    between: no model that is to be read everywhere can use it.
+    `GroupNormalization` is not portable: its scale is for each group in opset 18 and for each channel from 21, and the
+    operator was deprecated in between.
     """
     (x,) = out.inputs(node)
     channels, *positions = node.type.features
@@ -168,17 +165,17 @@ def group_norm(op: GroupNorm, node: Node, out: GraphWriter) -> None:
     x = out.step(node, "grouped", "Reshape", x, out.target(node, "grouped_shape", grouped), shape=grouped)
     ones, zeros = out.constant(node, "ones", np.ones(op.groups)), out.constant(node, "zeros", np.zeros(op.groups))
     x = out.step(node, "normalized", "InstanceNormalization", x, ones, zeros, epsilon=op.epsilon, shape=grouped)
-    back = out.target(node, "shape", node.type.shape)
+    shape = out.target(node, "shape", node.type.shape)
     if not op.affine:
-        out.assign(node, "Reshape", x, back)
+        out.assign(node, "Reshape", x, shape)
         return
-    x = out.step(node, "joined", "Reshape", x, back)
+    x = out.step(node, "joined", "Reshape", x, shape)
     scale_and_shift(node, out, x, (channels, *(1,) * len(positions)))
 
 
 @lowers(InstanceNorm)
 def instance_norm(op: InstanceNorm, node: Node, out: GraphWriter) -> None:
-    """`InstanceNormalization`; it has no form without scale and bias."""
+    """`InstanceNormalization`; scale and bias are required inputs."""
     (x,) = out.inputs(node)
     channels = node.type.features[0]
     scale = out.weight(node, "weight") or out.constant(node, "weight", np.ones(channels))
@@ -187,6 +184,6 @@ def instance_norm(op: InstanceNorm, node: Node, out: GraphWriter) -> None:
 
 
 def scale_and_shift(node: Node, out: GraphWriter, x: ir.Value, aligned: tuple[int, ...]) -> None:
-    """`Mul` by the node's weight and `Add` of its bias, both kept in a shape that broadcasts against a sample."""
+    """`Mul` by the node's weight and `Add` of its bias, both in a shape that broadcasts against a sample."""
     scaled = out.step(node, "scaled", "Mul", x, out.weight(node, "weight", native_shape=aligned))
     out.assign(node, "Add", scaled, out.weight(node, "bias", native_shape=aligned))

@@ -1,4 +1,4 @@
-"""Which operator sets can be asked for, and what a model of each is stamped with."""
+"""The supported operator sets, and the IR version of each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 from netspec.errors import BackendError
 
 OLDEST_OPSET: Final = 13
-# Every runtime since onnxruntime 1.14 (2023) reads it, PyTorch's exporter writes it too, and it is the first in which
-# nearest elements are repeated by Resize, in a quarter of the time of what stands for it before, with the batch free.
+# Supported since onnxruntime 1.14 (2023), and written by PyTorch's exporter. It is the first in which `Resize` works
+# with a free batch, which takes a quarter of the time of its replacement in older opsets.
 DEFAULT_OPSET: Final = 18
 
 
 @cache
 def newest_opset() -> int:
-    """The newest operator set that the installed onnx and onnxruntime both know, by asking them.
+    """The newest operator set that the installed onnx and onnxruntime both support.
 
-    onnxruntime does not tell which it supports, but it refuses to load a model of one that it does not know.
+    onnxruntime does not report which it supports, but fails to load a model with another one.
     """
     import onnx
     import onnxruntime
@@ -33,9 +33,13 @@ def newest_opset() -> int:
 
 
 def check_opset(opset: object) -> int:
-    """The opset, or BackendError when it is not a number that the installed versions support."""
+    """Return the opset if the installed versions support it.
+
+    Raises:
+        BackendError: the opset is not supported, or not an integer.
+    """
     if type(opset) is int and OLDEST_OPSET <= opset <= DEFAULT_OPSET:
-        return opset  # known without loading onnxruntime
+        return opset  # without loading onnxruntime
     newest = newest_opset()
     if type(opset) is int and OLDEST_OPSET <= opset <= newest:
         return opset
@@ -46,7 +50,7 @@ def check_opset(opset: object) -> int:
 
 
 def ir_version_of(opset: int) -> int:
-    """The oldest file format that may hold this operator set: the most runtimes can read it."""
+    """The oldest IR version that supports this operator set, and so the most portable."""
     import onnx
 
     version: int = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)])

@@ -1,4 +1,4 @@
-"""Values that are learned, in ONNX."""
+"""Learned tensors in ONNX."""
 
 from netspec.graph import Node
 from netspec.ops import Parameter
@@ -8,10 +8,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(Parameter)
 def parameter(op: Parameter, node: Node, out: GraphWriter) -> None:
-    """The weight where an `Add` or `Mul` broadcasts it, else its `Expand` to the batch.
-
-    The batch is the first element of the `Shape` of an input.
-    """
+    """The weight itself if all its readers broadcast it, else an `Expand` to the batch size of the first input."""
     if out.broadcasts(node):
         out.stand_for(node, "weight")
         return

@@ -1,7 +1,7 @@
 """Pooling in ONNX.
 
-`ceil_mode` is never used: operator sets and runtimes differ in which windows it drops and in what it divides by. What
-the last window hangs over is added to the end padding instead, which leaves no choice.
+`ceil_mode` is not used, since opsets and runtimes disagree on the windows it drops and on its divisor. The overhang of
+the last window is added to the padding at the end instead, which is unambiguous.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(MaxPool2d)
 def max_pool2d(op: MaxPool2d, node: Node, out: GraphWriter) -> None:
-    """`MaxPool`, in which padding never wins."""
+    """`MaxPool`, whose padding is minus infinity."""
     (x,) = out.inputs(node)
     out.assign(
         node,
@@ -32,13 +32,13 @@ def max_pool2d(op: MaxPool2d, node: Node, out: GraphWriter) -> None:
 
 @lowers(AvgPool2d)
 def avg_pool2d(op: AvgPool2d, node: Node, out: GraphWriter) -> None:
-    """`AveragePool`, which counts all its padding or none.
+    """`AveragePool`, which counts all of its padding or none.
 
-    To count the padding but not the overhang, the padding becomes part of the map.
+    To count the padding but not the overhang, an explicit `Pad` comes first.
     """
     (x,) = out.inputs(node)
-    padding, hanging = op.sides, overhang(op, node)
-    if op.divisor == "window_in_padded" and hanging:
+    padding, beyond = op.sides, overhang(op, node)
+    if op.divisor == "window_in_padded" and beyond:
         channels, height, width = node.input_types[0].features
         padded: tuple[Dim, ...] = (
             BATCH,
@@ -57,7 +57,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: GraphWriter) -> None:
         x,
         kernel_shape=pair(op.kernel_size),
         strides=pair(op.steps),
-        pads=(padding + hanging).sides,
+        pads=(padding + beyond).sides,
         count_include_pad=int(counts_padding),
     )
 
@@ -75,7 +75,7 @@ def global_avg_pool2d(op: GlobalAvgPool2d, node: Node, out: GraphWriter) -> None
 
 @lowers(AdaptiveAvgPool2d)
 def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: GraphWriter) -> None:
-    """`AveragePool` where the parts are equal, else two `MatMul` by averaging matrices: R (H', H), x, C (W, W')."""
+    """`AveragePool` if all windows have one size, else R (H', H) @ x @ C (W, W') with matrices that average."""
     (x,) = out.inputs(node)
     channels, height, width = node.input_types[0].features
     rows, columns = pair(op.output_size)
@@ -83,16 +83,16 @@ def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: GraphWriter) -> 
         size = (height // rows, width // columns)
         out.assign(node, "AveragePool", x, kernel_shape=size, strides=size)
         return
-    down, across = op.parts(node.input_types[0])
-    row_means = out.constant(node, "row_means", averaging(down, height))
-    column_means = out.constant(node, "column_means", averaging(across, width).T)
+    row_windows, column_windows = op.parts(node.input_types[0])
+    row_means = out.constant(node, "row_means", averaging_matrix(row_windows, height))
+    column_means = out.constant(node, "column_means", averaging_matrix(column_windows, width).T)
     averaged = out.step(node, "rows", "MatMul", row_means, x, shape=(BATCH, channels, rows, width))
     out.assign(node, "MatMul", averaged, column_means)
 
 
-def averaging(parts: list[tuple[int, int]], length: int) -> Array:
-    """The matrix (parts, length) whose product with a vector is the mean of each part [start, end)."""
-    matrix = np.zeros((len(parts), length))
-    for row, (start, end) in zip(matrix, parts, strict=True):
+def averaging_matrix(windows: list[tuple[int, int]], length: int) -> Array:
+    """The matrix (windows, length) whose product with a vector is the mean of each window [start, end)."""
+    matrix = np.zeros((len(windows), length))
+    for row, (start, end) in zip(matrix, windows, strict=True):
         row[start:end] = 1 / (end - start)
     return matrix

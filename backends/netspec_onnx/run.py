@@ -1,4 +1,4 @@
-"""A `.onnx` file that netspec wrote, opened without its spec: all that is needed stands in its metadata."""
+"""Running a `.onnx` file that netspec wrote, without its spec: the metadata has the preprocessing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from netspec_onnx.model import PROVIDERS, session_options
 from netspec_onnx.writer import METADATA_NAME, METADATA_PREPROCESSING
 
 ELEMENTS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
-# What onnxruntime raises for a file that it cannot load; its classes have no common base of their own.
+# The errors that onnxruntime raises for a file that it cannot load; they have no common base class.
 LOAD_ERRORS = (
     state.EPFail,
     state.Fail,
@@ -33,11 +33,11 @@ class OnnxFile(SavedModel):
     """A session on a file, with its preprocessing.
 
     Args:
-        path: a `.onnx` file; weights beside it are found by the name that it holds.
+        path: a `.onnx` file; its data file, if it has one, is found by the name in the model.
 
     Raises:
-        BackendError: no such file, not ONNX, damaged, without its data file, not written by netspec, or with more
-            than one input.
+        BackendError: the file does not exist, is not ONNX, damaged, without its data file or not written by netspec, or
+            the model has more than one input.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +69,11 @@ class OnnxFile(SavedModel):
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """A session on a file, or a BackendError that says what is wrong with the file."""
+    """Open a session on a file.
+
+    Raises:
+        BackendError: the file does not exist, or cannot be loaded.
+    """
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "there is no such file"
         raise BackendError(f"{path}: {what}", "name a .onnx file, or the .yaml of a spec")
@@ -85,7 +89,11 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def read_preprocessing(path: Path, text: str, name: str) -> Preprocessing | None:
-    """The preprocessing of an input from the metadata; BackendError when it is damaged."""
+    """Parse the preprocessing of an input from the metadata.
+
+    Raises:
+        BackendError: the metadata is damaged.
+    """
     try:
         fields = json.loads(text)[name]
         return None if fields is None else Preprocessing.model_validate(fields)

@@ -1,4 +1,4 @@
-"""Transposed convolution in ONNX: NCHW, weights (C, filters/groups, kh, kw) as in the graph."""
+"""Transposed convolution in ONNX: NCHW, with weights (C, filters/groups, kh, kw) as in the graph."""
 
 from netspec.graph import Node
 from netspec.ops import ConvTranspose2d
@@ -9,7 +9,7 @@ from netspec_onnx.writer import GraphWriter
 
 @lowers(ConvTranspose2d)
 def conv_transpose2d(op: ConvTranspose2d, node: Node, out: GraphWriter) -> None:
-    """`ConvTranspose`, whose pads are (top, left, bottom, right) and may differ from side to side."""
+    """`ConvTranspose`, whose pads are (top, left, bottom, right)."""
     (x,) = out.inputs(node)
     out.assign(
         node,

@@ -1,4 +1,4 @@
-"""Collects what the lowerings say about a graph and serializes it as one ModelProto whose weights are inputs."""
+"""The writer that collects the operators of all nodes and serializes them as a ModelProto whose weights are inputs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:  # onnx_ir is imported when a writer is made: the package can 
 PRODUCER = "netspec"
 METADATA_NAME = "netspec.name"
 METADATA_SOURCE = "netspec.source"
-METADATA_HASH = "netspec.spec_hash"  # in a file that of the spec, whatever passes made of its graph
-METADATA_OPTIMIZED = "netspec.optimized"  # the level of the passes; not there where there were none
+METADATA_HASH = "netspec.spec_hash"  # in a written file, the hash of the graph before optimization
+METADATA_OPTIMIZED = "netspec.optimized"  # the level of optimization; absent without any
 METADATA_PREPROCESSING = "netspec.preprocessing"  # JSON: input name → Preprocessing
 
-AttributeValue = int | float | str | Sequence[int] | None  # None: it is left out
+AttributeValue = int | float | str | Sequence[int] | None  # attributes that are None are left out
 
 
 class GraphWriter:
-    """The `out` of the ONNX lowerings: declares weights and constants, adds nodes.
+    """The `out` argument of the ONNX lowerings: declares weights and constants, and adds operators.
 
-    The value of a netspec node has the node's name. What a lowering needs besides is named `node/step`, and weights
-    by their canonical names; any of these that is taken already gets an underscore, so that none can meet another.
-    Operators are named as what they give, but with slashes: the instances of a block are name scopes.
+    The output of a netspec node has the name of the node, intermediate values are named `node/step`, and weights have
+    their canonical names; underscores are appended to names that are already taken. An operator is named after its
+    output, with slashes for dots, so that the instances of a block are name scopes.
 
     Attributes:
         opset: the operator set that the model declares.
@@ -57,7 +57,7 @@ class GraphWriter:
         self._bindings: list[Binding] = []
 
     def inputs(self, node: Node) -> tuple[ir.Value, ...]:
-        """The values that a node reads."""
+        """The values of a node's inputs."""
         return tuple(self._values[name] for name in node.inputs)
 
     def weight(
@@ -69,7 +69,7 @@ class GraphWriter:
         axes: tuple[int, ...] | None = None,
         native_shape: tuple[int, ...] | None = None,
     ) -> ir.Value | None:
-        """A weight of a node as an input of the model, its axes moved as a `Binding` says; None if it has none."""
+        """Declare a weight of a node, in the layout of its `Binding`, as an input of the model; None if it has none."""
         description = node.weights.get(weight)
         if description is None:
             return None
@@ -81,7 +81,7 @@ class GraphWriter:
         return self._weights[-1]
 
     def constant(self, node: Node, step: str, array: ArrayLike) -> ir.Value:
-        """Numbers that the lowering computed from attributes: integers as int64, the rest in the graph's dtype."""
+        """Declare a constant: integers as int64, other numbers in the graph's dtype."""
         values = np.asarray(array)
         dtype = np.dtype(np.int64) if np.issubdtype(values.dtype, np.integer) else self._graph.dtype.numpy
         name = self._unused(f"{node.name}/{step}")
@@ -90,7 +90,7 @@ class GraphWriter:
         return self._constants[-1]
 
     def target(self, node: Node, step: str, shape: Sequence[Dim]) -> ir.Value:
-        """The shape that a `Reshape` takes: 0 keeps the axis, and so the batch stays free."""
+        """Declare the target shape of a `Reshape`, with 0 for the batch, which keeps it."""
         return self.constant(node, step, [0 if dim == BATCH else dim for dim in shape])
 
     def step(
@@ -102,48 +102,48 @@ class GraphWriter:
         shape: Sequence[Dim | None] | None = None,
         **attributes: AttributeValue,
     ) -> ir.Value:
-        """An intermediate value of a node, `node/step`; its shape is that of the node's output when not given."""
-        value = self._value(self._unused(f"{node.name}/{step}"), self._held(node, shape))
+        """Add an operator for an intermediate value, `node/step`; the default shape is that of the node's output."""
+        value = self._value(self._unused(f"{node.name}/{step}"), self._actual_shape(node, shape))
         return self._append(operator, inputs, attributes, value)
 
     def first_input(self) -> ir.Value:
-        """The model's first input."""
+        """The first input of the model."""
         return self._values[self._graph.inputs[0].name]
 
     @property
     def first_input_rank(self) -> int:
-        """The number of its axes."""
+        """The rank of the first input."""
         return self._graph.inputs[0].type.rank
 
     def integers(
         self, node: Node, step: str, operator: str, *inputs: ir.Value, length: int, **attributes: AttributeValue
     ) -> ir.Value:
-        """An intermediate vector of integers, `node/step`: a shape that is known when the model runs."""
+        """Add an operator for a vector of integers, `node/step`, such as a shape that depends on the batch."""
         value = self._ir.val(self._unused(f"{node.name}/{step}"), self._ir.DataType.INT64, [length])
         return self._append(operator, inputs, attributes, value)
 
     def assign(self, node: Node, operator: str, *inputs: ir.Value | None, **attributes: AttributeValue) -> None:
-        """The output of a node, under its name."""
-        value = self._value(node.name, self._held(node))
+        """Add the operator for the output of a node."""
+        value = self._value(node.name, self._actual_shape(node))
         self._values[node.name] = self._append(operator, inputs, attributes, value)
 
     def broadcasts(self, node: Node) -> bool:
-        """Whether only operators that broadcast read a learned value, or what is made of it."""
+        """Whether a learned tensor, or a value computed from some, may stay one sample: all readers broadcast it."""
         return node.name in self._of_one_sample
 
     def stand_for(self, node: Node, weight: str) -> None:
-        """The output of a node is its weight, as one sample: no operator computes it."""
+        """Use a weight, as one sample, as the output of a node, without an operator."""
         value = self.weight(node, weight, native_shape=(1, *node.weights[weight].shape))
         assert value is not None  # noqa: S101 # the node has it
         self._values[node.name] = value
 
-    def _held(self, node: Node, shape: Sequence[Dim | None] | None = None) -> Sequence[Dim | None]:
-        """The shape of a node's output, or of a step to it: of one sample where it stays one."""
-        found = node.type.shape if shape is None else shape
-        return [1 if dim == BATCH else dim for dim in found] if self.broadcasts(node) else found
+    def _actual_shape(self, node: Node, shape: Sequence[Dim | None] | None = None) -> Sequence[Dim | None]:
+        """The shape of a node's output or intermediate value, with a batch of 1 if it stays one sample."""
+        shape = node.type.shape if shape is None else shape
+        return [1 if dim == BATCH else dim for dim in shape] if self.broadcasts(node) else shape
 
     def artifact(self) -> Artifact:
-        """What was collected, as bytes: the same graph always gives the same."""
+        """Serialize the model; equal graphs give equal bytes."""
         graph = self._ir.Graph(
             inputs=[*(self._values[i.name] for i in self._graph.inputs), *self._weights],
             outputs=[self._values[name] for name in self._graph.outputs],
@@ -169,15 +169,15 @@ class GraphWriter:
         attributes: Mapping[str, AttributeValue],
         value: ir.Value,
     ) -> ir.Value:
-        given = list(inputs)
-        while given and given[-1] is None:  # what is left out at the end is not there; before others it has a place
-            given.pop()
+        operands = list(inputs)
+        while operands and operands[-1] is None:  # missing optional inputs are empty, or at the end left out
+            operands.pop()
         name = self._node_name(str(value.name))
-        self._nodes.append(self._ir.node(operator, given, self._typed(attributes), outputs=[value], name=name))
+        self._nodes.append(self._ir.node(operator, operands, self._typed(attributes), outputs=[value], name=name))
         return value
 
     def _typed(self, attributes: Mapping[str, AttributeValue]) -> dict[str, ir.Attr]:
-        """The attributes with their types: to find these out takes onnx_ir as long as all else that it does."""
+        """The attributes with explicit types, whose inference would double the time that onnx_ir takes."""
         typed: dict[str, ir.Attr] = {}
         for name, value in attributes.items():
             match value:
@@ -194,7 +194,7 @@ class GraphWriter:
         return typed
 
     def _node_name(self, value: str) -> str:
-        """The path of a value with slashes, `stage2/1/conv2`, by which viewers fold what stands together."""
+        """The path of a value with slashes, `stage2/1/conv2`, by which viewers group the operators of a block."""
         name = value.replace(".", "/")
         while name in self._node_names:
             name += "_"

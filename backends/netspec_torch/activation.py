@@ -1,4 +1,4 @@
-"""Activations in torch: functions, for they keep nothing (PReLU alone does)."""
+"""Activations in torch: functions, since only PReLU has weights."""
 
 from netspec.graph import Hint, Node
 from netspec.lowering.python.source import Binary, Literal, LiteralValue, call
@@ -34,7 +34,7 @@ FUNCTIONS: dict[type[Op], str] = {
 
 @lowers(Relu, Relu6)
 def relu(op: Elementwise, node: Node, out: ModuleWriter) -> None:
-    """`F.relu`, whose gradient at 0 is 0, and which needs its output alone for it: it may stand where the input did."""
+    """`F.relu` or `F.relu6`, in place where the node's hint allows it. The gradient at 0 is 0."""
     optional: dict[str, LiteralValue] = {"inplace": True} if Hint.IN_PLACE in node.hints else {}
     out.assign(node, call(f"F.{op.kind}", *out.inputs(node), **optional))
 
@@ -47,7 +47,7 @@ def elementwise(op: Op, node: Node, out: ModuleWriter) -> None:
 
 @lowers(HardSigmoid)
 def hard_sigmoid(op: HardSigmoid, node: Node, out: ModuleWriter) -> None:
-    """Not `F.hardsigmoid`: on a CPU its derivative in float64 is 1/6 rounded to float32, 3e-8 off."""
+    """`F.relu6(x + 3) / 6`: on a CPU, the float64 derivative of `F.hardsigmoid` is 1/6 in float32, an error of 3e-8."""
     (x,) = out.inputs(node)
     out.assign(node, Binary("/", call("F.relu6", Binary("+", x, Literal(3))), Literal(6)))
 
@@ -61,7 +61,7 @@ def leaky_relu(op: LeakyRelu, node: Node, out: ModuleWriter) -> None:
 
 @lowers(PRelu)
 def prelu(op: PRelu, node: Node, out: ModuleWriter) -> None:
-    """`nn.PReLU`, whose one slope or a slope for each channel start at 0.25."""
+    """`nn.PReLU` with one slope, or one for each channel, initially 0.25."""
     slopes = node.weights["weight"].size
     layer = out.declare(node, "nn.PReLU", *(() if op.shared else (slopes,)))
     out.bind(node, weight="weight")
@@ -77,7 +77,7 @@ def elu(op: Elu, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Softplus)
 def softplus(op: Softplus, node: Node, out: ModuleWriter) -> None:
-    """`F.softplus`, cut at 40 and not at 20: there x is all that float64 holds of it."""
+    """`F.softplus` that returns x above 40 instead of 20: from there on, the two are equal in float64."""
     out.assign(node, call("F.softplus", *out.inputs(node), threshold=40.0))
 
 

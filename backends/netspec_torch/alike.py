@@ -1,4 +1,4 @@
-"""Whether the processes that are to train together train one network, by one recipe, on one set, with one program."""
+"""The check that the processes of a training run have the same network, recipe, data and program versions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from netspec.errors import BackendError
 from netspec.lowering import Artifact, TrainerSettings
 from netspec.ops.base import Weights
 
-SHOWN = 32  # characters of a fact that is shown as it is; of longer ones, a digest is compared
+LONGEST_SHOWN = 32  # characters; a longer fact is compared, and shown, by its digest
 
 
 def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings, device: torch.device) -> dict[str, str]:
-    """What has to be the same in all processes, by what it is called.
+    """The facts that must be the same in all processes, by the names that error messages use.
 
-    Towers draw the same dropout masks of what each has whole: of one seed, GPUs with other numbers of multiprocessors
-    draw others.
+    With towers, the GPU model is one of them: all towers draw the same dropout masks for the values that each of them
+    has, and GPUs with different numbers of multiprocessors draw different masks from one seed.
     """
     in_towers = device.type == "cuda" and settings.towers > 1
     recipe = settings.recipe.model_dump(mode="json")
@@ -35,31 +35,28 @@ def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings, de
         **{f"training.{key}": json.dumps(value) for key, value in recipe.items()},
         **settings.alike,
     }
-    told = {name: fact if len(fact) <= SHOWN else _digest(fact.encode()) for name, fact in facts.items()}
-    return told | {"the weights to begin with": _digest(*(weights[name].tobytes() for name in sorted(weights)))}
+    short = {name: fact if len(fact) <= LONGEST_SHOWN else _digest(fact.encode()) for name, fact in facts.items()}
+    return short | {"the initial weights": _digest(*(weights[name].tobytes() for name in sorted(weights)))}
 
 
 def require_alike(facts: Mapping[str, str]) -> None:
-    """That the facts are the same in all processes of the default group. They are exchanged in host memory.
+    """Require that the facts are the same in all processes of the default group, by an all-gather in host memory.
 
     Raises:
-        BackendError: in each of them, when one has others.
+        BackendError: in every process, if any fact differs in any of them.
     """
-    found = [json.loads(text) for text in _from_all(json.dumps(facts))]
-    different = [_told(name, [own.get(name, "not told") for own in found]) for name in dict.fromkeys(_names(found))]
-    if any(different):
+    gathered = [json.loads(text) for text in _gather_texts(json.dumps(facts))]
+    names = dict.fromkeys(name for facts_of_process in gathered for name in facts_of_process)
+    differences = [_difference(name, [each.get(name, "missing") for each in gathered]) for name in names]
+    if any(differences):
         raise BackendError(
-            f"the {len(found)} processes are not alike in {' and '.join(filter(None, different))}",
+            f"the {len(gathered)} processes are not alike in {' and '.join(filter(None, differences))}",
             "start all of them with one spec, the same options and data, and the same versions installed",
         )
 
 
-def _names(found: list[dict[str, str]]) -> list[str]:
-    return [name for own in found for name in own]
-
-
-def _told(name: str, values: list[str]) -> str:
-    """`PyTorch (2.13.0 in process 0, 2.12.1 in process 3)`; empty where all have one value."""
+def _difference(name: str, values: list[str]) -> str:
+    """`PyTorch (2.13.0 in process 0, 2.12.1 in process 3)`; empty if all values are equal."""
     first = {value: values.index(value) for value in dict.fromkeys(values)}
     if len(first) == 1:
         return ""
@@ -73,14 +70,14 @@ def _digest(*parts: bytes) -> str:
     return f"#{digest.hexdigest()}"
 
 
-def _from_all(text: str) -> list[str]:
-    """A text of each process, of whatever length."""
-    own = torch.tensor(list(text.encode()), dtype=torch.uint8)
-    size, world = torch.tensor(len(own)), distributed.get_world_size()
+def _gather_texts(text: str) -> list[str]:
+    """All-gather a text from each process; the lengths may differ."""
+    encoded = torch.tensor(list(text.encode()), dtype=torch.uint8)
+    size, world = torch.tensor(len(encoded)), distributed.get_world_size()
     sizes = [torch.empty_like(size) for _ in range(world)]
     distributed.all_gather(sizes, size)
-    padded = own.new_zeros(int(torch.stack(sizes).max()))
-    padded[: len(own)] = own
+    padded = encoded.new_zeros(int(torch.stack(sizes).max()))
+    padded[: len(encoded)] = encoded
     texts = [torch.empty_like(padded) for _ in range(world)]
     distributed.all_gather(texts, padded)
     return [bytes(text[: int(size)].tolist()).decode() for text, size in zip(texts, sizes, strict=True)]

@@ -1,4 +1,4 @@
-"""Attention in torch: its own function and layer, whose weights are the graph's."""
+"""Attention in torch, whose own function and layer have the layout of the graph's weights."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import Expression, LiteralValue, Subscript, call
@@ -9,7 +9,7 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(ScaledDotProductAttention)
 def scaled_dot_product_attention(op: ScaledDotProductAttention, node: Node, out: ModuleWriter) -> None:
-    """`F.scaled_dot_product_attention`, whose scale is 1/√d by default; it takes `is_causal` or a mask, not both."""
+    """`F.scaled_dot_product_attention`, whose default scale is 1/√d. It takes `is_causal` or a mask, but not both."""
     q, k, v, *bias = out.inputs(node)
     optional: dict[str, Expression | LiteralValue] = {"is_causal": True} if op.causal else {}
     if bias:
@@ -22,7 +22,7 @@ def scaled_dot_product_attention(op: ScaledDotProductAttention, node: Node, out:
 
 @lowers(MultiHeadAttention)
 def multi_head_attention(op: MultiHeadAttention, node: Node, out: ModuleWriter) -> None:
-    """`nn.MultiheadAttention` of x with itself, the batch first; the first of its results is the output."""
+    """`nn.MultiheadAttention` as self-attention, batch first; the output is the first of its two results."""
     (x,), width = out.inputs(node), node.type.features[-1]
     optional: dict[str, LiteralValue] = {} if op.bias else {"bias": False}
     layer = out.declare(node, "nn.MultiheadAttention", width, op.heads, **optional, batch_first=True)

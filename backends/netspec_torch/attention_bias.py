@@ -1,4 +1,4 @@
-"""What attention adds to its scores, in torch: functions of our own, which move to where their input is."""
+"""Biases and masks of attention scores, in torch: functions that compute them on the device of their input."""
 
 from collections.abc import Iterable
 
@@ -11,14 +11,14 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(RelativePositionBias)
 def relative_position_bias(op: RelativePositionBias, node: Node, out: ModuleWriter) -> None:
-    """Views of the table: no index is kept."""
+    """`relative_position_bias`, which takes views of the table and needs no index buffer."""
     out.support("relative_position_bias")
     out.assign(node, call("relative_position_bias", *out.inputs(node), _numbers(op.grid)))
 
 
 @lowers(RegionMask)
 def region_mask(op: RegionMask, node: Node, out: ModuleWriter) -> None:
-    """A mask that is made where it is added."""
+    """`mask_regions`, which computes the mask when it adds it and needs no buffer."""
     out.support("mask_regions")
     regions = ListOf(tuple(map(_numbers, op.regions)))
     optional: dict[str, Expression | LiteralValue] = {}
@@ -30,5 +30,5 @@ def region_mask(op: RegionMask, node: Node, out: ModuleWriter) -> None:
 
 
 def _numbers(values: Iterable[int]) -> ListOf:
-    """A list of numbers, as any number of them is annotated where TorchScript reads it."""
+    """A list literal: TorchScript has no type for a tuple of variable length."""
     return ListOf(tuple(map(Literal, values)))

@@ -1,4 +1,4 @@
-"""The running average of the trained weights, kept beside them and shown in their place when the network infers."""
+"""The running average of the trained weights, which replaces them at inference."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from netspec.recipe import WeightAverage
 
 
 class Average:
-    """Two tensors for each parameter: what is trained, and its average, of which the parameter has one at a time.
+    """Keeps two tensors for each parameter, the iterate and the average, and lets the parameter hold either.
 
     Args:
-        recipe: how slowly it follows; None for no average, and nothing is kept.
-        parameters: by canonical name. What they hold is what is trained, and the average at first.
+        recipe: the rule of the average; None for no average, and then nothing is kept.
+        parameters: by canonical name. Their values are the iterates, and the initial averages.
+
+    Attributes:
+        iterates: the weights that the optimizer updates, by name.
+        averages: their running averages, by name.
     """
 
     def __init__(self, recipe: WeightAverage | None, parameters: Mapping[str, Parameter]) -> None:
@@ -26,13 +30,13 @@ class Average:
         self.averages = {name: iterate.clone() for name, iterate in self.iterates.items()}
 
     def show(self, *, average: bool) -> None:
-        """Let the parameters be the average, or what is trained."""
-        shown = self.averages if average else self.iterates
+        """Let the parameters hold the averages, or the iterates."""
+        tensors = self.averages if average else self.iterates
         for name, parameter in self._parameters.items():
-            parameter.data = shown[name]
+            parameter.data = tensors[name]
 
     def follow(self, updates: int) -> None:
-        """Take in the weights after an update, of which there have been so many."""
+        """Move the averages toward the iterates, after `updates` optimizer steps."""
         if self._recipe:
             averages: list[Tensor] = [*self.averages.values()]
             torch._foreach_lerp_(averages, [*self.iterates.values()], self._recipe.share(updates))

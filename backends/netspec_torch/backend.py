@@ -1,4 +1,4 @@
-"""The backend object: lowering without torch, loading with it."""
+"""The backend object: it lowers without importing torch, and imports it to load."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from netspec_torch.writer import ModuleWriter
 
 
 class TorchBackend(Backend):
-    """Lowers a graph to an `nn.Module`, and loads it on the meta device with weights assigned.
+    """Lowers a graph to the source of an `nn.Module`, and loads it.
 
     Args:
-        compile: load and write models that are compiled ahead of time, which only infer.
+        compile: whether models are compiled ahead of time when they are loaded or written; they then only infer.
     """
 
     name = "torch"
@@ -59,14 +59,14 @@ class TorchBackend(Backend):
         return TorchBackend(bool(options.get("compile", self.compile)))
 
     def lower(self, graph: Graph) -> Artifact:
-        """Source with one class, whose `forward` takes and returns tensors in (N, C, H, W)."""
+        """Python source whose main class has a `forward` that takes and returns tensors in (N, C, H, W)."""
         out = ModuleWriter(graph, inference=graph.inference or self.compile)
         for node in graph.nodes:
             TABLE.find(type(node.op))(node.op, node, out)
         return out.artifact()
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """An instance of the emitted class, or what it was compiled into."""
+        """An instance of the emitted class, compiled if the backend compiles."""
         self.require()
         if self.compile:
             from netspec_torch.compiled import CompiledModel
@@ -77,7 +77,7 @@ class TorchBackend(Backend):
         return TorchModel(artifact, weights, donated=donated)
 
     def load_tower(self, graph: Graph, weights: Weights, settings: TowerSettings) -> Model:
-        """An instance of the class that each tower has, on the CPU, among the others."""
+        """An instance of the class of one tower, on the CPU, that exchanges values with the other processes."""
         self.require()
         from netspec_torch.tower_model import TowerModel
 
@@ -85,7 +85,7 @@ class TorchBackend(Backend):
         return TowerModel(self.lower(tower_graph(placement)), weights, settings, placement)
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        """The emitted class with autograd and fused updates, alone or as one of torchrun's processes."""
+        """A trainer of the emitted class, by itself or as one of torchrun's processes."""
         self.require()
         if self.compile:
             raise BackendError("a compiled model cannot be trained", "leave out compile")
@@ -97,7 +97,7 @@ class TorchBackend(Backend):
         return TorchTrainer(self.lower(tower_graph(placement)), weights, settings, placement)
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """`NAME.py`, and `NAME.pt2` where it is to be compiled."""
+        """Write `NAME.py`, and `NAME.pt2` if the backend compiles."""
         stem = module_name(artifact.graph.name)
         written = [write_whole(folder / f"{stem}.py", artifact.content)]
         if self.compile:
@@ -108,7 +108,7 @@ class TorchBackend(Backend):
         return written
 
     def read_weights(self, path: Path, under: str = "") -> ForeignWeights:
-        """The state dict that `torch.save` wrote, alone or in a checkpoint; of the pickle, tensors and plain values."""
+        """The state dict in a file of `torch.save`, by itself or in a checkpoint; see `netspec_torch.foreign`."""
         self.require()
         from netspec_torch.foreign import read_state
 

@@ -1,4 +1,4 @@
-"""Classes of blocks: one for all instances that are the same statements up to numbers, which its `__init__` takes."""
+"""Classes of blocks: instances whose code differs only in numbers share a class, which has them as parameters."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ from netspec_torch.loops import with_loops
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import METHODS, SIGNATURES
 
-# What emitted source uses for itself; a value of such a name gets an underscore.
+# Names that emitted source uses itself; a variable with one of these names gets an underscore.
 LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float")
-# As arguments are annotated and made.
+# Names that appear in the annotations and expressions of parameters.
 BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "super", "_")
 INITIALIZE_BASE: Final = Do(Call(Attribute(Call(Name("super")), "__init__")))
 
 
 class BlockClasses:
-    """Makes the classes that a network needs, and the expressions that make their instances.
+    """Builds the classes of a network's blocks, and the expressions that instantiate them.
 
     Args:
-        drafts: what is emitted for each part, by path.
+        drafts: the statements and layers of each part, by path.
         taken: names that no class may have.
     """
 
@@ -67,39 +67,46 @@ class BlockClasses:
         self._drafts = drafts
         self._taken = [*taken, *BUILTINS]
         self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
-        self._made: dict[str, Call] = {}  # by path: what makes an instance
+        self._instances: dict[str, Call] = {}  # the expression that makes an instance, by path
         self._starts: dict[str, int] = {}
 
     def define(self, root: Part) -> list[Class]:
-        """The classes of all blocks, each after those that it uses."""
+        """The classes of all blocks, each after the classes that it uses."""
         classes = []
         for block, parts in blocks_of(root).items():
-            self._starts |= starts_of(parts, lambda part: self._made[part.path])
+            self._starts |= starts_of(parts, lambda part: self._instances[part.path])
             reserved = (*LOCALS, *self._taken)
             generalizer = Generalizer(self._signature, reserved, call("nn.Identity"))
             groups = generalizer.group([self._draft(part) for part in parts])
-            variants = [[parts[each] for each in members] for members, _ in groups]
-            for wanted, own, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
-                classes.append(self._class(wanted, own, template))
+            variants = [[parts[index] for index in members] for members, _ in groups]
+            for wanted, instances, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
+                classes.append(self._class(wanted, instances, template))
         return classes
 
-    def of_network(self, root: Part, entry: str, docstring: str, laid_out: Sequence[str], graph: Graph) -> Class:
-        """The class of the network itself; inputs to be `laid_out` have their channels next to one another in memory.
+    def of_network(self, root: Part, entry: str, docstring: str, channels_last: Sequence[str], graph: Graph) -> Class:
+        """The class of the network itself.
 
-        Convolutions and what follows them keep that. Auxiliary outputs are computed, and given, in training alone.
+        Auxiliary outputs are computed and returned in training only.
+
+        Args:
+            root: the whole network.
+            entry: the name of the class.
+            docstring: its docstring.
+            channels_last: the inputs that `forward` converts to that memory format, which convolutions preserve.
+            graph: the graph of the network.
         """
         draft = self._draft(root)
-        made = self._render(root, entry, docstring, Template(draft.units))
+        network = self._render(root, entry, docstring, Template(draft.units))
         variables = draft_names(self._drafts[root.path])
-        first = [_laid_out(Name(variables[value])) for value in laid_out]
-        *methods, forward = made.body
-        forward = replace(forward, body=(*first, *forward.body))
+        conversions = [_to_channels_last(Name(variables[value])) for value in channels_last]
+        *methods, forward = network.body
+        forward = replace(forward, body=(*conversions, *forward.body))
         if graph.heads:
             pairs = zip(draft.units, root.members, strict=True)
             run = [s for unit, member in pairs if graph.for_heads.issuperset(values_of(member)) for s in unit.run]
             count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
             forward = _with_heads(forward, count, [Name(variables[output]) for output in graph.main])
-        return replace(made, body=(*methods, forward))
+        return replace(network, body=(*methods, forward))
 
     def _signature(self, function: str) -> Signature:
         return self._signatures.get(function, Signature())
@@ -117,51 +124,52 @@ class BlockClasses:
         return Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
 
     def _module(self, part: Part) -> Expression:
-        """What makes a part: an instance of a block, or a stack of them."""
+        """The expression that makes a part: a block's instance, or a container with the instances of a stack."""
         if not part.is_stack:
-            return self._made[part.path]
-        made = [(member.name, self._made[member.path]) for member in part.members if isinstance(member, Part)]
+            return self._instances[part.path]
+        instances = [(member.name, self._instances[member.path]) for member in part.members if isinstance(member, Part)]
+        expressions = [expression for _, expression in instances]
         if part.is_chain:
-            expressions = [expression for _, expression in made]
             row = in_a_row(expressions, self._starts, part.path) or tuple(_repeated(expressions))
             return Call(Name("nn.Sequential"), row)
-        if [key for key, _ in made] == [str(index) for index in range(len(made))]:
-            expressions = [expression for _, expression in made]
+        if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
             row = tuple(_repeated(expressions))
             alike = len(row) == 1 and len(expressions) >= FEWEST_REPEATED
             return call("nn.ModuleList", ListOf(row if alike else tuple(expressions)))
-        return call("nn.ModuleDict", ListOf(tuple(TupleOf((Literal(key), expression)) for key, expression in made)))
+        items = tuple(TupleOf((Literal(key), expression)) for key, expression in instances)
+        return call("nn.ModuleDict", ListOf(items))
 
     def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
-        free = next((own for own in (wanted, f"{wanted}_block") if class_name(own) not in self._taken), wanted)
-        made = class_name(free, self._taken)
-        self._taken.append(made)
-        self._signatures[made] = template.signature
+        """The class of these instances, named `wanted` or the like; registers the expressions that make them."""
+        free = next((name for name in (wanted, f"{wanted}_block") if class_name(name) not in self._taken), wanted)
+        name = class_name(free, self._taken)
+        self._taken.append(name)
+        self._signatures[name] = template.signature
         for index, part in enumerate(parts):
-            positional, named = template.arguments(index)
-            self._made[part.path] = call(made, *positional, **named)
-        return self._render(parts[template.fullest], made, describe_instances(parts), template)
+            positional, keywords = template.arguments(index)
+            self._instances[part.path] = call(name, *positional, **keywords)
+        return self._render(parts[template.fullest], name, describe_instances(parts), template)
 
-    def _kept(self, template: Template) -> dict[str, str]:
-        """The attributes that hold the parameters, and what is computed from them, that `forward` reads."""
+    def _attributes(self, template: Template) -> dict[str, str]:
+        """The attributes for the parameters, and the numbers computed from them, that `forward` reads."""
         read = {name for unit in template.units for statement in unit.run for name in names_in(statement.value)}
-        layers = {made.target.removeprefix("self.") for unit in template.units for made in unit.setup}
+        layers = {declaration.target.removeprefix("self.") for unit in template.units for declaration in unit.setup}
         taken = {*MODULE_ATTRIBUTES, *layers}
-        kept: dict[str, str] = {}
-        for own in template.names:
-            if own in read:
-                attribute = available(own, taken)
+        attributes: dict[str, str] = {}
+        for name in template.names:
+            if name in read:
+                attribute = available(name, taken)
                 taken.add(attribute)
-                kept[own] = f"self.{attribute}"
-        return kept
+                attributes[name] = f"self.{attribute}"
+        return attributes
 
-    def _render(self, part: Part, made: str, docstring: str, template: Template) -> Class:
+    def _render(self, part: Part, name: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]
         names = template.join(draft.names(LOCALS))
-        kept = self._kept(template)
-        run = [rename(statement, kept) for unit in template.units for statement in unit.run]
+        attributes = self._attributes(template)
+        run = [rename(statement, attributes) for unit in template.units for statement in unit.run]
         body = tuple(with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()})))
-        variables = {value: names[own] for value, own in draft.variables.items() if own in names}
+        variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
         results = tuple(Name(variables[output]) for output in part.outputs)
         one = len(results) == 1
         forward = Function(
@@ -170,62 +178,63 @@ class BlockClasses:
             (*body, Return(results[0] if one else TupleOf(results))),
             returns="Tensor" if one else _tuple_of_tensors(len(results)),
         )
-        declarations = [*_kept_numbers(template, kept), *(made for unit in template.units for made in unit.setup)]
-        given = ("self", *map(parameter_text, template.parameters))
-        initialize = Function("__init__", given, (INITIALIZE_BASE, *declarations), returns="None")
-        return Class(made, "nn.Module", docstring, (initialize, forward) if declarations else (forward,))
+        layers = (declaration for unit in template.units for declaration in unit.setup)
+        declarations = [*_number_assignments(template, attributes), *layers]
+        parameters = ("self", *map(parameter_text, template.parameters))
+        initialize = Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
+        return Class(name, "nn.Module", docstring, (initialize, forward) if declarations else (forward,))
 
 
-def _kept_numbers(template: Template, kept: Mapping[str, str]) -> Iterator[Assign]:
-    """What computes numbers from parameters, and the attributes that keep those that are read in `forward`."""
+def _number_assignments(template: Template, attributes: Mapping[str, str]) -> Iterator[Assign]:
+    """The statements of `__init__` that compute numbers from parameters, and store those that `forward` reads."""
     computed = dict(template.computed)
-    in_setup = {name for unit in template.units for made in unit.setup for name in names_in(made.value)}
+    in_setup = {name for unit in template.units for layer in unit.setup for name in names_in(layer.value)}
     in_setup |= {name for value in computed.values() for name in names_in(value)}
     for parameter in template.parameters:
-        if parameter.name in kept:
-            yield Assign(kept[parameter.name], Name(parameter.name))
-    for own, value in computed.items():
-        if own in in_setup or own not in kept:
-            yield Assign(own, value)
-        if own in kept:
-            yield Assign(kept[own], Name(own) if own in in_setup else value)
+        if parameter.name in attributes:
+            yield Assign(attributes[parameter.name], Name(parameter.name))
+    for name, value in computed.items():
+        if name in in_setup or name not in attributes:
+            yield Assign(name, value)
+        if name in attributes:
+            yield Assign(attributes[name], Name(name) if name in in_setup else value)
 
 
 def draft_names(draft: ModuleDraft) -> dict[str, str]:
-    """The variables that hold the values of a draft."""
+    """The variable of each value of a draft."""
     names = draft.names(LOCALS)
-    return {value: names[own] for value, own in draft.variables.items() if own in names}
+    return {value: names[variable] for value, variable in draft.variables.items() if variable in names}
 
 
 def _with_heads(forward: Function, count: int, main: Sequence[Name]) -> Function:
-    """The last `count` statements, which compute heads, in training alone; else the main outputs are given."""
-    cut = len(forward.body) - 1 - count  # the last of all gives everything
+    """Move the last `count` statements, which compute heads, under `if self.training`; else return the main outputs."""
+    cut = len(forward.body) - 1 - count  # the last statement returns all outputs
     heads = tuple(statement for statement in forward.body[cut:] if not isinstance(statement, If))
-    given = Return(main[0] if len(main) == 1 else TupleOf(tuple(main)))
+    return_main = Return(main[0] if len(main) == 1 else TupleOf(tuple(main)))
     returns = f"{'Tensor' if len(main) == 1 else _tuple_of_tensors(len(main))} | {forward.returns}"
-    return replace(forward, body=(*forward.body[:cut], If(Name("self.training"), heads), given), returns=returns)
+    return replace(forward, body=(*forward.body[:cut], If(Name("self.training"), heads), return_main), returns=returns)
 
 
-def _laid_out(variable: Name) -> Assign:
+def _to_channels_last(variable: Name) -> Assign:
     return Assign(variable.path, call(Attribute(variable, "contiguous"), memory_format=Name("torch.channels_last")))
 
 
 def _passes(setup: Sequence[Assign], run: Sequence[Statement]) -> tuple[str, str] | None:
-    """The variables between which a module stands that could be `nn.Identity`, or a function that could be left out."""
+    """The input and output variable of a unit that `nn.Identity`, or no statement, can replace; None for others."""
     match setup, run:
-        case [Assign(target)], [Assign(given, Call(Name(called), (Name(read),), ()))] if called == target:
-            return read, given
-        case [], [Assign(given) as statement] if len(variables := set(variables_in(statement))) == 1:
-            return variables.pop(), given
+        case [Assign(layer)], [Assign(output, Call(Name(called), (Name(read),), ()))] if called == layer:
+            return read, output
+        case [], [Assign(output) as statement] if len(variables := set(variables_in(statement))) == 1:
+            return variables.pop(), output
     return None
 
 
-def _repeated(made: Sequence[Expression]) -> Iterator[Expression]:
-    """The same expressions, a run of equal ones as one that is repeated."""
-    for expression, run in groupby(made):
+def _repeated(expressions: Sequence[Expression]) -> Iterator[Expression]:
+    """The expressions, with each run of equal ones as one `Repeated`."""
+    for expression, run in groupby(expressions):
         yield Repeated(expression, Literal(len(list(run))))
 
 
 def _tuple_of_tensors(count: int) -> str:
-    """The type of several outputs, each of them named: TorchScript takes no `tuple[Tensor, ...]`."""
+    """The annotation of several outputs, spelled out: TorchScript does not support `tuple[Tensor, ...]`."""
     return f"tuple[{', '.join(['Tensor'] * count)}]"

@@ -1,4 +1,4 @@
-"""An emitted module compiled ahead of time: machine code with the weights in it, loaded without the source."""
+"""Ahead-of-time compilation of an emitted module into a package of machine code and weights."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from netspec.types import DType
 from netspec_torch.model import TorchModel
 from netspec_torch.packing import PackWeights
 
-EXAMPLE = 2  # samples with which the module is exported; the batch is free, but one that is 1 would be taken as fixed
-MISSING_COMPILER = "InvalidCxxCompiler"  # the name of the error, which arrives wrapped in another
+EXAMPLE = 2  # batch size of the example inputs of the export, which would specialize on a batch of 1
+MISSING_COMPILER = "InvalidCxxCompiler"  # the error's name, in the message of the error that wraps it
 
 
 class CompiledModel(TorchModel):
-    """A module compiled for this machine's processor, for any batch, at inference.
+    """A module compiled for this machine's processor, for any batch size, at inference only.
 
     Attributes:
-        native: the loaded package: called with tensors as the module is.
+        native: the loaded package, which is called like the module.
 
     Raises:
         BackendError: torch cannot export or compile the module, or there is no C++ compiler.
@@ -41,7 +41,7 @@ class CompiledModel(TorchModel):
         with tempfile.TemporaryDirectory() as folder:
             package = Path(folder) / "model.pt2"
             compile_module(self, package)
-            self.native = aoti_load_package(str(package))  # which keeps what it needs of the file
+            self.native = aoti_load_package(str(package))  # needs the file only while it loads
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Every output by name."""
@@ -49,11 +49,11 @@ class CompiledModel(TorchModel):
             return self._named(self._call(self._tensors(inputs)))
 
     def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Never: what is compiled infers."""
+        """Raise BackendError: a compiled model only infers."""
         raise BackendError("a compiled model has no training mode", "build it without --compile")
 
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Never: what is compiled infers."""
+        """Raise BackendError: a compiled model only infers."""
         raise BackendError("a compiled model gives no gradients", "build it without --compile")
 
     def weights(self) -> dict[str, Array]:
@@ -63,7 +63,7 @@ class CompiledModel(TorchModel):
 
 
 def compile_module(model: TorchModel, path: Path) -> None:
-    """Write the package of a loaded model's module, a `.pt2`, which `aoti_load_package` reads.
+    """Compile a loaded model's module into a `.pt2` package, which `aoti_load_package` reads.
 
     Raises:
         BackendError: torch cannot export or compile the module, or there is no C++ compiler.
@@ -77,24 +77,26 @@ def compile_module(model: TorchModel, path: Path) -> None:
         with torch.no_grad(), _quiet():
             program = torch.export.export(model.native, example, dynamic_shapes=[{0: batch} for _ in example])
             aoti_compile_and_package(program, package_path=str(path), inductor_configs=_options(graph.dtype))
-    except Exception as error:  # the compiler raises what its parts raise: no class is common to them
+    except Exception as error:  # the errors of export and compilation have no common class
         summary = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        needed = "it needs a C++ compiler, g++ or what CXX names; or " if MISSING_COMPILER in summary else ""
+        compiler_hint = (
+            "install a C++ compiler, g++ or the one that CXX names; or " if MISSING_COMPILER in summary else ""
+        )
         raise BackendError(
-            f"torch cannot compile {graph.name}: {summary}", f"{needed}build without --compile"
+            f"torch cannot compile {graph.name}: {summary}", f"{compiler_hint}build without --compile"
         ) from error
 
 
 def write_package(artifact: Artifact, weights: Weights, path: Path) -> Path:
-    """Compile an artifact and write it, whole or not at all. The name ends in `.pt2`."""
+    """Compile an artifact into the file `path`, whose name ends in `.pt2`; no partial file is left on failure."""
     model = TorchModel(artifact, weights)
     return write_whole(path, lambda temporary: compile_module(model, temporary))
 
 
 def _options(dtype: DType) -> dict[str, Any]:
-    """Weights become constants, so that they are laid out for the kernels that read them once and not at each call.
+    """Options of Inductor that freeze the weights, so that they are packed for their kernels once, not at each call.
 
-    But in float64: it would be compiled to kernels that oneDNN does not have.
+    None in float64: frozen float64 layers would be compiled to oneDNN kernels that do not exist.
     """
     if dtype is DType.FLOAT64:
         return {}
@@ -103,7 +105,7 @@ def _options(dtype: DType) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within it the compiler's remarks on itself are kept back; its errors are raised all the same."""
+    """Suppress the warnings and logs of the compiler; its errors are still raised."""
     logger = logging.getLogger("torch")
     level = logger.level
     with warnings.catch_warnings():

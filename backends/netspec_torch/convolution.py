@@ -4,25 +4,25 @@ from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import Conv2d
 from netspec.ops.attributes import both
-from netspec_torch.geometry import pad, pair, sides, symmetric
+from netspec_torch.geometry import height_and_width, pad, pair, sides
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 
 @lowers(Conv2d)
 def conv2d(op: Conv2d, node: Node, out: ModuleWriter) -> None:
-    """`nn.Conv2d`; padding that differs from side to side is an `F.pad` before it.
+    """`nn.Conv2d`, after an `F.pad` where the padding is asymmetric.
 
-    Where it does in some instances of a block alone, each of them is a `PaddedConv2d`.
+    If it is asymmetric in only some instances of a block, all of them use `PaddedConv2d` and share a class.
     """
     p = op.sides
-    even = out.all_alike(node, _is_even)
-    mixed = not even and not out.all_alike(node, _is_uneven)
+    symmetric = out.all_alike(node, _is_symmetric)
+    mixed = not symmetric and not out.all_alike(node, _is_asymmetric)
     optional: dict[str, LiteralValue] = {}
     if op.stride != both(1):
         optional["stride"] = pair(op.stride)
-    if p and (even or mixed):
-        optional["padding"] = symmetric(p) if even else sides(p)
+    if p and (symmetric or mixed):
+        optional["padding"] = height_and_width(p) if symmetric else sides(p)
     if op.dilation != both(1):
         optional["dilation"] = pair(op.dilation)
     if op.groups != 1:
@@ -42,13 +42,12 @@ def conv2d(op: Conv2d, node: Node, out: ModuleWriter) -> None:
     )
     out.bind(node, weight="weight", bias="bias")
     (x,) = out.inputs(node)
-    out.assign(node, call(layer, x if even or mixed else pad(node, out, x, p)))
+    out.assign(node, call(layer, x if symmetric or mixed else pad(node, out, x, p)))
 
 
-def _is_even(node: Node) -> bool:
-    """Whether both sides of each axis are padded alike."""
+def _is_symmetric(node: Node) -> bool:
     return isinstance(node.op, Conv2d) and node.op.sides.symmetric
 
 
-def _is_uneven(node: Node) -> bool:
-    return not _is_even(node)
+def _is_asymmetric(node: Node) -> bool:
+    return not _is_symmetric(node)

@@ -1,4 +1,4 @@
-"""What a trainer computes on, and in which arithmetic."""
+"""The device, precision and threads of a trainer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from netspec.lowering import TrainerSettings
 from netspec.types import DType
 from netspec_torch.distributed import environment
 
-WORTH_THREADS = 200_000_000  # multiply-accumulates of a forward pass: about 5 ms of one core's
+WORTH_THREADS = 200_000_000  # multiply-accumulates of a forward pass: about 5 ms on one core
 
 
 def choose_device(settings: TrainerSettings, dtype: DType) -> torch.device:
-    """The device that the settings ask for; among processes of one machine, each its own.
+    """The device that the settings ask for; each process of a machine gets a different CUDA device.
 
     Raises:
-        BackendError: it is not there, or cannot compute in the precision.
+        BackendError: there is no such device, or it does not support the precision.
     """
     if settings.precision == "bfloat16" and dtype is not DType.FLOAT32:
         raise BackendError(
@@ -38,8 +38,8 @@ def choose_device(settings: TrainerSettings, dtype: DType) -> torch.device:
     if index >= count:
         raise BackendError(
             f"process {index} of this machine, counted from 0, finds {count} CUDA device{'s' if count > 1 else ''}",
-            "as many processes a machine as it has devices (torchrun --nproc-per-node), of which each sees all of them "
-            "(CUDA_VISIBLE_DEVICES), or --device cpu",
+            "start one process for each device (torchrun --nproc-per-node), all of which see every device "
+            "(CUDA_VISIBLE_DEVICES), or use --device cpu",
         )
     device = torch.device("cuda", index)
     torch.cuda.set_device(device)
@@ -50,7 +50,7 @@ def choose_device(settings: TrainerSettings, dtype: DType) -> torch.device:
 
 @contextmanager
 def arithmetic(device: torch.device) -> Iterator[None]:
-    """Within it float32 is float32, not TF32, and cuDNN takes algorithms that give the same bits again."""
+    """Disable TF32 on CUDA, and restrict cuDNN to deterministic algorithms."""
     if device.type != "cuda":
         yield
         return
@@ -64,12 +64,12 @@ def arithmetic(device: torch.device) -> Iterator[None]:
 
 
 def threads_for(graph: Graph, batch_size: int) -> int:
-    """CPU threads for a step: one where the work is little, and threads would wait for one another longer than work."""
+    """The number of CPU threads for a step: one for small networks, where synchronization would take longer."""
     return 1 if analyze(graph).macs * batch_size < WORTH_THREADS else torch.get_num_threads()
 
 
 def describe(device: torch.device, settings: TrainerSettings, dtype: DType) -> tuple[str, ...]:
-    """What a reader of the log has to know: the device, the precision, and what a second run will repeat."""
+    """Notes for the log: the device, the precision, and which results a second run will reproduce."""
     precision = (
         f"layers in bfloat16, weights and updates in {dtype}" if settings.precision == "bfloat16" else str(dtype)
     )

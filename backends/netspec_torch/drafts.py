@@ -1,4 +1,4 @@
-"""What is emitted for each part of a graph: the modules that it declares, and the statements that compute it."""
+"""Drafts of modules: for each part of a graph, the layers that it declares and the statements of its `forward`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from netspec.lowering.python.source import Call, Expression, Name, Subscript
 
 
 class ModuleDraft(PartDraft):
-    """A part that will be a module.
+    """The draft of a part that becomes a module.
 
     Args:
-        part: what it is made of.
-        graph: where the part is.
-        path: where it is in the model's state; empty for the network.
+        part: the part.
+        graph: the graph that contains it.
+        path: the prefix of its weights in the state dict; empty for the network.
         reserved: names that no attribute may have.
     """
 
@@ -29,29 +29,29 @@ class ModuleDraft(PartDraft):
         self._declarations: dict[str, Expression] = {}
 
     def attribute(self, member: Node | Part) -> str:
-        """What holds a member that is a module."""
+        """The name of the attribute that holds a member."""
         local = local_name(member, self.part)
         if local not in self._attributes:
             self._attributes[local] = available(identifier(local), {*self._reserved, *self._attributes.values()})
         return self._attributes[local]
 
     def path_of(self, member: Node | Part) -> str:
-        """Where a member is in the model's state; in a stack by its number."""
-        own = local_name(member, self.part) if self.part.is_stack else self.attribute(member)
-        return f"{self._path}.{own}" if self._path else own
+        """The path of a member in the state dict; members of a stack have their number or key."""
+        name = local_name(member, self.part) if self.part.is_stack else self.attribute(member)
+        return f"{self._path}.{name}" if self._path else name
 
     def declare(self, node: Node, layer: Expression) -> Name:
-        """`self.NODE`, which is this layer."""
+        """Record the layer of a node, and return the name `self.NODE`."""
         self._declarations[local_name(node, self.part)] = layer
         return Name(f"self.{self.attribute(node)}")
 
     def declaration(self, node: Node) -> Expression | None:
-        """The layer that was declared for a node, if any."""
+        """The layer declared for a node, or None."""
         return self._declarations.get(local_name(node, self.part))
 
 
 def draft_parts(graph: Graph, root: Part, reserved: Collection[str]) -> dict[str, ModuleDraft]:
-    """A draft of each part by path: those within are called already, and what computes nodes is to come."""
+    """A draft of each part by path, with the calls of its inner parts; lowerings add the statements of its nodes."""
     drafts: dict[str, ModuleDraft] = {}
 
     def add(part: Part, path: str) -> None:
@@ -67,14 +67,14 @@ def draft_parts(graph: Graph, root: Part, reserved: Collection[str]) -> dict[str
 
 
 def _call(graph: Graph, draft: ModuleDraft, member: Part) -> None:
-    """The statements that compute a part within: a call of it, or of each in a stack that is no chain."""
+    """Add a call of an inner part to a draft, or a call of each part of a stack that is not a chain."""
     module = Name(f"self.{draft.attribute(member)}")
-    called: list[tuple[Part, Expression]] = [(member, module)]
+    callees: list[tuple[Part, Expression]] = [(member, module)]
     if member.is_stack and not member.is_chain:
-        parts = [each for each in member.members if isinstance(each, Part)]
-        counted = [part.name for part in parts] == [str(index) for index in range(len(parts))]
-        called = [(part, Subscript(module, (int(part.name) if counted else part.name,))) for part in parts]
-    for part, expression in called:
+        parts = [part for part in member.members if isinstance(part, Part)]
+        is_list = [part.name for part in parts] == [str(index) for index in range(len(parts))]
+        callees = [(part, Subscript(module, (int(part.name) if is_list else part.name,))) for part in parts]
+    for part, expression in callees:
         comment = new_shape([graph.type_of(value) for value in part.inputs], graph.type_of(part.outputs[0]))
         applied = Call(expression, tuple(draft.variable(value) for value in part.inputs))
         draft.run(member, draft.assign(part, applied, comment))

@@ -9,7 +9,7 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Dropout)
 def dropout(op: Dropout, node: Node, out: ModuleWriter) -> None:
-    """`nn.Dropout` is `inverted`; the scaling of 2012 is a layer of our own."""
+    """`nn.Dropout` for mode `inverted`; our `StandardDropout` for `standard`, which scales at inference."""
     if op.mode == "inverted":
         layer = out.declare(node, "nn.Dropout", p=op.rate)
     else:
@@ -20,7 +20,7 @@ def dropout(op: Dropout, node: Node, out: ModuleWriter) -> None:
 
 @lowers(StochasticDepth)
 def stochastic_depth(op: StochasticDepth, node: Node, out: ModuleWriter) -> None:
-    """A layer of our own: torch itself has none."""
+    """Our `StochasticDepth`, which torch lacks."""
     out.support("stochastic_depth")
     optional: dict[str, LiteralValue] = {} if op.mode == "row" else {"mode": op.mode}
     out.assign(node, call(out.declare(node, "StochasticDepth", p=op.rate, **optional), *out.inputs(node)))

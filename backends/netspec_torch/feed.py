@@ -1,4 +1,4 @@
-"""Batches as tensors: checked, moved to the device, normalized there."""
+"""Conversion of batches to tensors: checked, moved to the device, and normalized there."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from netspec_torch.loss import Targets
 
 
 class Feed:
-    """Turns what a batch holds into what the network and the loss read.
+    """Converts batches to the input of the network and the targets of the loss.
 
     Args:
-        graph: its input and its logits say which shapes and labels are expected.
-        normalization: of images; None for features.
-        device: where tensors go.
-        channels_last: whether images stay as they come, with channels next to one another in memory.
+        graph: the network, whose input and logits determine the expected shapes and labels.
+        normalization: the normalization of images; None for features.
+        device: the device of the tensors.
+        channels_last: whether images keep the channels-last memory format in which they come.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Feed:
         self._layout = torch.preserve_format if channels_last else torch.contiguous_format
         self._normalization: tuple[Tensor, Tensor] | None = None
         if normalization is not None:
-            self._normalization = self._figures(normalization)
+            self._normalization = self._mean_and_factor(normalization)
 
     def inputs(self, values: NDArray[Any], shifts: NDArray[Any] | None = None, *, in_training: bool = False) -> Tensor:
-        """Images or features as the network's input; in training the pixels may be float32.
+        """Convert images or features to the network's input; in training, pixels may be float32.
 
         Raises:
-            BackendError: not the dtype or shape that the network takes.
+            BackendError: the dtype or shape does not fit the network.
         """
         features = self._type.features
         if self._normalization is None:
@@ -52,7 +52,7 @@ class Feed:
             expected = "uint8 or float32" if in_training else "uint8"
             raise BackendError(f"expected images of {expected}, received {values.dtype}")
         mean, factor = self._normalization
-        # A copy whatever it is: what is not converted would be the batch's own memory.
+        # Always a copy: the arithmetic below is in place, and must not change the batch.
         pixels = self._tensor(values).permute(0, 3, 1, 2).to(self._dtype, copy=True, memory_format=self._layout)
         if shifts is not None:
             self._require("shifts", shifts.shape, (len(values), features[0]))
@@ -60,10 +60,10 @@ class Feed:
         return pixels.sub_(mean).mul_(factor)
 
     def targets(self, batch: Batch) -> Targets:
-        """What the loss compares the logits with.
+        """Convert the labels of a batch to the targets of the loss.
 
         Raises:
-            BackendError: labels, partners or weights of pixels are not as many as there are, or no classes.
+            BackendError: labels, partners or pixel weights have another shape, or a label is not a class.
         """
         batch.require_targets(self._classes, self._map)
         labels, weights = self._labels(batch.labels), None
@@ -75,11 +75,11 @@ class Feed:
         return Targets(labels, weights, self._labels(batch.partners), shares)
 
     def stand_in(self) -> tuple[Tensor, Targets]:
-        """A sample of zeros for a process that has none: it takes part, and is not counted."""
+        """A sample of zeros for a process without samples, which has to take part in collectives; it is not counted."""
         x = torch.zeros(1, *self._type.features, dtype=self._dtype, device=self._device)
         return x, Targets(torch.zeros(1, *self._map, dtype=torch.int64, device=self._device))
 
-    def _figures(self, normalization: Normalization) -> tuple[Tensor, Tensor]:
+    def _mean_and_factor(self, normalization: Normalization) -> tuple[Tensor, Tensor]:
         features = self._type.features
         for name, array in (("mean", normalization.mean), ("factor", normalization.factor)):
             if len(features) != 3 or array.shape not in {features, (features[0], 1, 1)}:
@@ -93,7 +93,7 @@ class Feed:
         return self._tensor(labels.astype(np.int64, copy=False))
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        """On the device; an array that is read-only or not laid out in a row is copied, for PyTorch knows neither."""
+        """Move an array to the device; first copy it if it is read-only or not contiguous."""
         return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
 
     def _require(self, what: str, received: tuple[int, ...], expected: tuple[int, ...]) -> None:

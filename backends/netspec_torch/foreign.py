@@ -1,4 +1,4 @@
-"""Files of `torch.save` as arrays by name: tensors and plain values are unpickled, and nothing else."""
+"""Reading files of `torch.save` as NumPy arrays by name, unpickling only tensors, containers and plain values."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from netspec.lowering import ForeignWeights
 from netspec.lowering.foreign import notes_of_part, part_of, printable, require_plausible, shown
 from netspec.ops.base import Array
 
-DEPTH: Final = 4  # of mappings in a checkpoint that are looked through
-SAVE_TENSORS: Final = "where you trust it, save the tensors alone: torch.save(model.state_dict(), 'weights.pth')"
-# What checkpoints hold beside tensors and is no more than values: the arguments of the program that trained, and
-# numbers of NumPy, under the names that versions 1 and 2 give what makes them.
+DEPTH: Final = 4  # the depth of nested mappings to which a checkpoint is searched
+SAVE_TENSORS: Final = "if you trust it, save only the tensors: torch.save(model.state_dict(), 'weights.pth')"
+# Harmless values that checkpoints contain beside tensors: the training program's arguments, and NumPy scalars, whose
+# constructor has different names in NumPy 1 and 2.
 _SCALAR: Final[Any] = np.float64(0).__reduce__()[0]
 _VALUES: Final = [
     *(argparse.Namespace, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar"), np.dtype),
@@ -32,44 +32,44 @@ _REFUSED = re.compile(r"GLOBAL (\S+)|function (\S+)|whose module (\S+) is blocke
 
 
 def read_state(path: Path, under: str = "") -> ForeignWeights:
-    """The one state dict in a file, as NumPy arrays.
+    """Read the state dict in a file as NumPy arrays.
 
     Args:
         path: the file.
-        under: where the state dict stands, `model.ema`, in a file that may hold several, or with what the names of
-            those to read begin.
+        under: the key of the state dict, such as `model.ema`, in a file with several, or a prefix of the names to read.
 
     Raises:
-        WeightsError: the file is damaged, needs code to be read, holds no state dict, none there or several, or a
-            tensor of it is not an array of real numbers.
+        WeightsError: the file is damaged, can only be read by running code, contains no state dict, none under the key
+            or several, or a tensor is not an array of real numbers.
     """
     content = _load(path)
-    every = dict(_state_dicts(content))
-    found = _chosen(every, under)
-    if len(found) != 1:
-        raise _not_one(path, content, found, under, list(every))
-    (chosen,) = found
-    require_plausible(path, sum(tensor.numel() * tensor.element_size() for tensor in chosen.state.values()))
-    notes = notes_of_part(chosen.key, _beside(content, every, chosen)) if chosen.key else ()
-    return ForeignWeights({name: _array(path, name, tensor) for name, tensor in chosen.state.items()}, tuple(notes))
+    state_dicts = dict(_state_dicts(content))
+    selections = _select(state_dicts, under)
+    if len(selections) != 1:
+        raise _not_one(path, content, selections, under, list(state_dicts))
+    (selected,) = selections
+    require_plausible(path, sum(tensor.numel() * tensor.element_size() for tensor in selected.state.values()))
+    notes = notes_of_part(selected.key, _unselected(content, state_dicts, selected)) if selected.key else ()
+    return ForeignWeights({name: _array(path, name, tensor) for name, tensor in selected.state.items()}, tuple(notes))
 
 
 def _load(path: Path) -> Any:
-    """What the file holds, of tensors, containers and plain values."""
+    """Load the tensors, containers and plain values of a file."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 require_plausible(path, sum(info.file_size for info in archive.infolist()))
-        # The warnings are of formats of old, which are no matter here.
+        # The warnings are about old formats.
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_VALUES):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise
-    except Exception as error:  # torch's readers fail on a damaged file in any way there is
+    except Exception as error:  # torch raises many different errors on damaged files
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
+    """The error to raise for an error of `torch.load`."""
     text = str(error)
     if "TorchScript" in text:
         return WeightsError(f"{path}: a TorchScript archive, which is a program; expected tensors", SAVE_TENSORS)
@@ -85,7 +85,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
             SAVE_TENSORS,
         )
     reason = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), type(error).__name__)
-    if reason.startswith("Check the documentation") or isinstance(error, KeyError):  # of an opcode that is none
+    if reason.startswith("Check the documentation") or isinstance(error, KeyError):  # an unknown opcode
         reason = "its pickle is broken"
     reason = reason.partition(". ")[0][:200]
     return WeightsError(
@@ -93,69 +93,72 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
     )
 
 
-Place = tuple[str, ...]  # keys of mappings, the outermost first; none of them: the whole
+Keys = tuple[str, ...]  # the path of a state dict in nested mappings, outermost key first; empty for the file itself
 State = dict[str, Tensor]
 
 
-class _Chosen(NamedTuple):
-    """A state dict that may be meant, or what of it is: where it stands, and with what the names begin, if not all."""
+class _Selection(NamedTuple):
+    """A state dict of the file, or the part of it whose names begin with a prefix."""
 
-    place: Place
-    part: str
+    keys: Keys
+    prefix: str
     state: State
 
     @property
     def key(self) -> str:
-        """What `under` is of it alone."""
-        return ".".join(filter(None, (*self.place, self.part)))
+        """The value of `under` that selects only this."""
+        return ".".join(filter(None, (*self.keys, self.prefix)))
 
 
-def _chosen(every: Mapping[Place, State], under: str) -> list[_Chosen]:
-    """What a key may mean: the state dict that stands there, or of any what its names begin with."""
-    whole = [_Chosen(place, "", state) for place, state in every.items()]
+def _select(state_dicts: Mapping[Keys, State], under: str) -> list[_Selection]:
+    """The selections that a key can mean: the state dict at that key, or else the parts with that prefix of any."""
+    whole = [_Selection(keys, "", state) for keys, state in state_dicts.items()]
     if not under:
         return whole
     parts = [
-        _Chosen(place, part, inner)
-        for place, state in every.items()
-        for part in dict.fromkeys((under, under.removeprefix(f"{'.'.join(place)}.")))
-        if (inner := part_of(state, part))
+        _Selection(keys, prefix, part)
+        for keys, state in state_dicts.items()
+        for prefix in dict.fromkeys((under, under.removeprefix(f"{'.'.join(keys)}.")))
+        if (part := part_of(state, prefix))
     ]
-    return [chosen for chosen in whole if chosen.key == under] or parts
+    return [selection for selection in whole if selection.key == under] or parts
 
 
-def _beside(content: Mapping[Any, object], every: Mapping[Place, State], chosen: _Chosen) -> Iterator[str]:
-    """What a file holds beside: under other keys, and by names that begin with something else."""
-    if chosen.part:
-        yield from (name for name in every[chosen.place] if not name.startswith(f"{chosen.part}."))
-    if chosen.place:
-        yield from (f"{key} ({type(v).__name__})" for key, v in content.items() if str(key) != chosen.place[0])
+def _unselected(
+    content: Mapping[Any, object], state_dicts: Mapping[Keys, State], selected: _Selection
+) -> Iterator[str]:
+    """The names in the file that are not read: those without the prefix, and those of other keys."""
+    if selected.prefix:
+        yield from (name for name in state_dicts[selected.keys] if not name.startswith(f"{selected.prefix}."))
+    if selected.keys:
+        yield from (f"{key} ({type(v).__name__})" for key, v in content.items() if str(key) != selected.keys[0])
 
 
-def _state_dicts(content: object, place: Place = ()) -> Iterator[tuple[Place, State]]:
-    """Every mapping from names to tensors, and where it stands.
+def _state_dicts(content: object, keys: Keys = ()) -> Iterator[tuple[Keys, State]]:
+    """Every mapping from names to tensors, and its path.
 
-    What stands under a number is no model's: an optimizer keeps its state so, by the number of the weight.
+    Only keys that are strings are followed: optimizers keep their state under the number of the weight.
     """
-    if not isinstance(content, Mapping) or len(place) > DEPTH:
+    if not isinstance(content, Mapping) or len(keys) > DEPTH:
         return
     if content and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        yield place, dict(content)
+        yield keys, dict(content)
         return
     for key, value in content.items():
         if isinstance(key, str):
-            yield from _state_dicts(value, (*place, key))
+            yield from _state_dicts(value, (*keys, key))
 
 
-def _not_one(path: Path, content: object, found: list[_Chosen], under: str, places: list[Place]) -> WeightsError:
-    """That a file holds no weights, none under a key, or several."""
-    if found:
+def _not_one(path: Path, content: object, selections: list[_Selection], under: str, paths: list[Keys]) -> WeightsError:
+    """The error to raise for a file without weights, without weights under the key, or with several state dicts."""
+    if selections:
+        listed = shown(selection.key for selection in selections)
         return WeightsError(
-            f"{path}: it holds weights {len(found)} times, under {shown(c.key for c in found)}; expected one of them",
-            f"say which: --under {printable(found[-1].key)}",
+            f"{path}: it holds weights {len(selections)} times, under {listed}; expected one of them",
+            f"say which: --under {printable(selections[-1].key)}",
         )
-    if places:
-        listed = shown(".".join(place) or "no key: it is a state dict itself" for place in places)
+    if paths:
+        listed = shown(".".join(keys) or "no key: it is a state dict itself" for keys in paths)
         return WeightsError(f"{path}: there are no weights under {under!r} in it; they are under {listed}")
     if not isinstance(content, Mapping):
         return WeightsError(
@@ -171,7 +174,7 @@ def _not_one(path: Path, content: object, found: list[_Chosen], under: str, plac
 
 
 def _array(path: Path, name: str, tensor: Tensor) -> Array:
-    """The numbers; what NumPy has not, bfloat16 and narrower, as float32."""
+    """Convert a tensor to an array; floating dtypes other than float32 and float64 become float32."""
     kind = "a sparse tensor" if tensor.layout != torch.strided else "quantized" if tensor.is_quantized else ""
     kind = kind or ("complex" if tensor.is_complex() else "on the meta device, without numbers" * tensor.is_meta)
     if kind:

@@ -1,4 +1,4 @@
-"""Sizes and paddings as torch takes them."""
+"""Sizes and paddings in the forms that torch takes."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from netspec_torch.writer import ModuleWriter
 
 
 def pair(size: Size2d) -> LiteralValue:
-    """A size as torch takes it: one integer when it is square, else (height, width)."""
+    """A size: one integer if it is square, else (height, width)."""
     return size.height if size.height == size.width else (size.height, size.width)
 
 
-def symmetric(p: Padding) -> LiteralValue:
-    """A padding of both sides alike: one integer when it is so all around, else (height, width)."""
+def height_and_width(p: Padding) -> LiteralValue:
+    """A symmetric padding as layers take it: one integer if all sides are equal, else (height, width)."""
     return p.top if p.top == p.left else (p.top, p.left)
 
 
 def sides(p: Padding) -> LiteralValue:
-    """A padding as `F.pad` takes it, (left, right, top, bottom); one integer when it is the same all around."""
+    """A padding of each side: one integer if all sides are equal, else (left, right, top, bottom)."""
     return p.top if p.symmetric and p.top == p.left else (p.left, p.right, p.top, p.bottom)
 
 
 def pad(
     node: Node, out: ModuleWriter, x: Name, p: Padding, more: tuple[int, int] = (0, 0), **value: Expression
 ) -> Name:
-    """The padded map as a step of its own. `F.pad` takes (left, right, top, bottom).
+    """Pad a map with `F.pad` as an intermediate step of a node; returns the variable of the padded map.
 
     Args:
         node: the node that reads the padded map.
         out: the writer.
         x: the map.
         p: the padding.
-        more: rows at the bottom and columns at the right beyond it.
-        value: `value=...` where it is not zeros.
+        more: further rows at the bottom and columns at the right.
+        value: `value=...` if it is not 0.
     """
     bottom, right = p.bottom + more[0], p.right + more[1]
     channels, height, width = node.input_types[0].features

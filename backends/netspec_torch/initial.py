@@ -1,11 +1,11 @@
-"""How learned values start in torch, for who trains what is emitted without the weights that netspec drew."""
+"""Initial values of parameters in emitted torch code, for users who train it without weights from netspec."""
 
 from netspec.lowering.python.source import Call, LiteralValue, call, method
 from netspec.ops.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform
 
 
 def initial(initializer: Initializer, shape: tuple[int, ...]) -> Call:
-    """`torch.zeros(1, 4)`, `torch.empty(1, 4).normal_(std=0.02)`: several values that start as one would stay one."""
+    """The expression of an initial tensor, such as `torch.zeros(1, 4)` or `torch.empty(1, 4).normal_(std=0.02)`."""
     empty = call("torch.empty", *shape)
     match initializer:
         case Constant(constant=value) if value:

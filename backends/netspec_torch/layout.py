@@ -1,4 +1,4 @@
-"""Where maps must not be laid out with their channels last."""
+"""The channels-last memory format, and the networks that cannot use it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ FEWEST_CHANNELS: Final = 16  # two vectors of AVX2, one of AVX-512
 
 
 def takes_channels_last(graph: Graph) -> bool:
-    """Whether every convolution can be given maps whose channels lie next to one another.
+    """Whether every convolution works in the channels-last memory format.
 
-    The backward pass of a 1x1 convolution with a stride, of fewer channels than a vector holds, writes past its memory
-    there: oneDNN under PyTorch 2.13 on a CPU with AVX2, in float32, seen with 3 and 4 channels and not with 8.
+    There, the backward pass of a strided 1x1 convolution with fewer channels than a vector holds writes out of bounds:
+    oneDNN in PyTorch 2.13 on a CPU with AVX2, in float32, seen with 3 and 4 channels but not with 8.
     """
-    return not any(_overruns(node) for node in graph.nodes)
+    return not any(_writes_out_of_bounds(node) for node in graph.nodes)
 
 
-def _overruns(node: Node) -> bool:
+def _writes_out_of_bounds(node: Node) -> bool:
     op = node.op
     if not isinstance(op, Conv2d) or op.kernel_size != both(1) or op.stride == both(1):
         return False

@@ -1,4 +1,4 @@
-"""Linear maps in torch: weights (units, features) as in the graph."""
+"""Linear maps in torch; weights are (units, features), as in the graph."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import Attribute, Binary, LiteralValue, call
@@ -9,7 +9,7 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Dense)
 def dense(op: Dense, node: Node, out: ModuleWriter) -> None:
-    """`nn.Linear`, and a layer of our own for groups."""
+    """`nn.Linear`, or our `GroupedLinear` for groups."""
     features = node.input_types[0].features[-1]
     optional: dict[str, LiteralValue] = {} if op.bias else {"bias": False}
     if op.groups == 1:
@@ -23,16 +23,16 @@ def dense(op: Dense, node: Node, out: ModuleWriter) -> None:
 
 @lowers(LayerScale)
 def layer_scale(op: LayerScale, node: Node, out: ModuleWriter) -> None:
-    """A parameter that broadcasts against a sample, and `*`."""
+    """`x * gain`, a parameter in a shape that broadcasts against a sample."""
     (x,) = out.inputs(node)
-    gains = node.weights["weight"].size
-    scale = out.parameter(node, "weight", (gains, *(1,) * (node.type.rank - 1 - op.axis)))
-    out.assign(node, Binary("*", x, scale))
+    count = node.weights["weight"].size
+    gain = out.parameter(node, "weight", (count, *(1,) * (node.type.rank - 1 - op.axis)))
+    out.assign(node, Binary("*", x, gain))
 
 
 @lowers(MatMul)
 def matmul(op: MatMul, node: Node, out: ModuleWriter) -> None:
-    """`a @ b`, with `.mT` where one is transposed."""
+    """`a @ b`, with `.mT` on transposed operands."""
     a, b = out.inputs(node)
     out.assign(
         node, Binary("@", Attribute(a, "mT") if op.transpose_a else a, Attribute(b, "mT") if op.transpose_b else b)

@@ -1,4 +1,4 @@
-"""The recipe's loss of logits, and what of the labels they miss: a label a sample, or one a pixel."""
+"""The recipe's loss, and the count of wrong predictions, with one label for each sample or for each pixel."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from netspec.lowering.trainer import UNLABELLED
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What the logits of a batch are held to.
+    """The targets of a batch, as tensors; see `Batch` for their meaning.
 
     Attributes:
-        labels: class numbers. Shape: (N,), or (N, H, W) of maps.
-        weights: what each pixel's loss is multiplied by. Shape: (N, H, W).
-        partners: of samples that are mixed, the class numbers of the smaller shares. Shape: (N,).
-        shares: what `labels` count. Shape: (N,).
+        labels: class numbers. Shape: (N,), or (N, H, W) for segmentation.
+        weights: the factor on each pixel's loss. Shape: (N, H, W).
+        partners: for mixed samples, the class with the smaller share. Shape: (N,).
+        shares: the share of `labels`; `partners` have the rest. Shape: (N,).
     """
 
     labels: Tensor
@@ -29,21 +29,21 @@ class Targets:
 
 
 def summed_loss(logits: Tensor, targets: Targets, smoothing: float) -> Tensor:
-    """Cross-entropy, summed over the samples; of those that are mixed by the share of each of their labels.
+    """The cross-entropy summed over the samples; for mixed samples, weighted by the shares of their two labels.
 
-    Shapes: logits (N, classes), or (N, classes, H, W) of maps.
+    Shapes: logits (N, classes), or (N, classes, H, W) for segmentation.
     """
     if targets.partners is None or targets.shares is None:
         return _losses(logits, targets.labels, targets.weights, smoothing).sum()
-    own, other = (_losses(logits, each, targets.weights, smoothing) for each in (targets.labels, targets.partners))
-    return (targets.shares * own + (1 - targets.shares) * other).sum()
+    major, minor = (_losses(logits, each, targets.weights, smoothing) for each in (targets.labels, targets.partners))
+    return (targets.shares * major + (1 - targets.shares) * minor).sum()
 
 
 def _losses(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float) -> Tensor:
-    """Of each sample; of a map the mean over its labelled pixels, each times its weight. Shape: (N,)."""
+    """The loss of each sample; for a map, the mean over labelled pixels of weight times cross-entropy. Shape: (N,)."""
     if labels.ndim == 1:
         return cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-    rows = logits.movedim(1, -1).flatten(0, -2)  # the kernels for maps add up in no fixed order on a GPU
+    rows = logits.movedim(1, -1).flatten(0, -2)  # on a GPU, the kernels for maps are not deterministic
     losses = cross_entropy(
         rows, labels.flatten(), ignore_index=UNLABELLED, reduction="none", label_smoothing=smoothing
     ).view(labels.shape)
@@ -52,8 +52,8 @@ def _losses(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: f
     return losses.flatten(1).sum(1) / _labelled(labels)
 
 
-def missed(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many samples have another class than the largest logit; of maps the sum of their shares. float64."""
+def count_wrong(logits: Tensor, labels: Tensor) -> Tensor:
+    """The number of wrong predictions, in float64; a map counts as the wrong fraction of its labelled pixels."""
     wrong = (logits.argmax(1) != labels) & (labels != UNLABELLED)
     if labels.ndim == 1:
         return wrong.sum().double()
@@ -61,5 +61,5 @@ def missed(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _labelled(labels: Tensor) -> Tensor:
-    """Pixels of each map of which the class is known, at least 1. Shape: (N,)."""
+    """The number of labelled pixels of each map, at least 1. Shape: (N,)."""
     return torch.clamp((labels != UNLABELLED).flatten(1).sum(1), min=1)

@@ -1,4 +1,4 @@
-"""Dropout in training: by masks that are given, or by PyTorch's generator, which is left as it was found."""
+"""Dropout in training, by given masks or by PyTorch's generators, whose states are restored afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from netspec.types import TensorType
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What `netspec_torch.dropout` declares, once for each node and in their order.
+# The classes that `netspec_torch.dropout` declares: one layer for each node, in the order of the nodes.
 LAYERS = ("Dropout", "StandardDropout", "StochasticDepth")
 
 
@@ -27,10 +27,10 @@ class DropoutLayers:
     """The dropout layers of an emitted module, by node.
 
     Args:
-        native: the module; its layers get a hook that gives what a mask leaves over, where there is one.
-        graph: what it was emitted from.
-        device: where the module is.
-        alike: nodes that draw from a stream of their own, the same for processes of one rank.
+        native: the module; a hook on each of its dropout layers applies the given mask, if there is one.
+        graph: the graph that it was emitted from.
+        device: the device of the module.
+        alike: nodes that draw the same masks in all towers of a rank, each from its own stream of random numbers.
     """
 
     def __init__(
@@ -43,48 +43,49 @@ class DropoutLayers:
         self._layers = dict(zip(ops, layers, strict=True))
         self._device = device
         self._masks: Mapping[str, NDArray[np.bool_]] = {}
-        self._key, self._drawn = [0, 0], 0
-        self._before: dict[str, Tensor] = {}
+        self._key, self._draws = [0, 0], 0
+        self._saved_states: dict[str, Tensor] = {}
         for number, name in enumerate(self._layers):
             if name in alike:
-                self._layers[name].register_forward_pre_hook(partial(self._seed, name, number))
-                self._layers[name].register_forward_hook(partial(self._unseed, name))
+                self._layers[name].register_forward_pre_hook(partial(self._enter_stream, name, number))
+                self._layers[name].register_forward_hook(partial(self._leave_stream, name))
         for name, layer in self._layers.items():
-            layer.register_forward_hook(partial(self._replace, name, ops[name]))
+            layer.register_forward_hook(partial(self._apply_mask, name, ops[name]))
 
     @contextmanager
     def drawn(self, key: int, rank: int, tower: int = 0) -> Iterator[None]:
-        """Within it dropout is drawn from a stream of this key, rank and tower; the default ones come back after."""
+        """Draw dropout masks from a stream for this key, rank and tower, and restore the default generators after."""
         if not self._layers:
             yield
             return
         cuda = self._device.type == "cuda"
         with torch.random.fork_rng([self._device] if cuda else []):
-            self._key, self._drawn = [key, rank], 0
-            self._start([key, rank, tower] if tower else [key, rank])
+            self._key, self._draws = [key, rank], 0
+            self._seed([key, rank, tower] if tower else [key, rank])
             yield
 
-    def _start(self, entropy: list[int]) -> None:
+    def _seed(self, entropy: list[int]) -> None:
         seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
         (torch.cuda.manual_seed if self._device.type == "cuda" else torch.default_generator.manual_seed)(seed)
 
-    def _seed(self, name: str, number: int, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Before a layer that draws alike: a stream of its own, and a new place in it for each batch of the step."""
+    def _enter_stream(self, name: str, number: int, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Pre-hook of an `alike` layer: seed the generator from the layer's number and a count of draws."""
         if layer.training:
-            self._before[name] = _random_state(self._device)
-            self._drawn += 1
-            self._start([*self._key, 1 + number, self._drawn])
+            self._saved_states[name] = _random_state(self._device)
+            self._draws += 1
+            self._seed([*self._key, 1 + number, self._draws])
 
-    def _unseed(self, name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if name in self._before:
-            _set_random_state(self._device, self._before.pop(name))
+    def _leave_stream(self, name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Hook of an `alike` layer: restore the state from before it."""
+        if name in self._saved_states:
+            _set_random_state(self._device, self._saved_states.pop(name))
 
     @contextmanager
     def given(self, masks: Mapping[str, NDArray[np.bool_]] | None) -> Iterator[None]:
-        """Within it these masks are what is dropped; None changes nothing.
+        """Apply these masks instead of random ones; None changes nothing.
 
         Raises:
-            BackendError: a dropout node has no mask, or a mask no dropout node.
+            BackendError: the masks are not those of the network's dropout nodes.
         """
         if masks is None or not (masks or self._layers):
             yield
@@ -94,7 +95,7 @@ class DropoutLayers:
             raise BackendError(f"expected masks of the dropout nodes {expected}, received {received}")
         self._masks = masks
         for layer in self._layers.values():
-            layer.eval()  # it draws nothing
+            layer.eval()  # draw no random mask
         try:
             yield
         finally:
@@ -102,10 +103,10 @@ class DropoutLayers:
             for layer in self._layers.values():
                 layer.train()
 
-    def _replace(
+    def _apply_mask(
         self, name: str, op: Dropping, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
     ) -> Tensor | None:
-        """What takes the place of a layer's output; None leaves it."""
+        """Hook of a dropout layer: the output by the given mask; None, which keeps the layer's output, without one."""
         if name not in self._masks:
             return None
         (x,), mask = inputs, self._masks[name]

@@ -1,18 +1,18 @@
-"""Memory that the C library is told to keep, so that a training step does not ask the system for it anew."""
+"""The setting of malloc that keeps freed memory in the process, so that a training step need not request it anew."""
 
 import ctypes
 import sys
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # from malloc.h
 KEPT = 2**30
 
 
 def keep_freed_memory() -> bool:
-    """Have freed tensors stay with the process until it ends; whether the C library is one that can.
+    """Keep the memory of freed tensors in the process until it ends; returns whether the C library supports this.
 
-    By default glibc hands each large tensor back to the system when it is freed, and a step writes its activations into
-    pages that the system has to find and clear again: of a step of AlexNet on a CPU that is three tenths. In return the
-    process comes to hold about a fifth more, a third where batches differ in size, and then no more.
+    By default, glibc returns the memory of each large tensor to the system, which then has to find and clear pages for
+    the next activations: 30% of the time of a training step of AlexNet on a CPU. In return, the process comes to hold
+    about a fifth more memory, or a third if batches differ in size, and no more after that.
     """
     if not sys.platform.startswith("linux"):
         return False

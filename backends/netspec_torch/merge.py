@@ -1,4 +1,4 @@
-"""Ops of several values in torch: they broadcast as the graph's do."""
+"""Ops with several inputs in torch, which broadcasts like the graph."""
 
 import functools
 
@@ -12,7 +12,7 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Add, Multiply)
 def arithmetic(op: Op, node: Node, out: ModuleWriter) -> None:
-    """`a + b + c`, `a * b * c`; a sum over its first operand is `a.add_(b).add_(c)`."""
+    """`a + b + c` and `a * b * c`; an in-place sum is `a.add_(b).add_(c)`."""
     sign = "+" if isinstance(op, Add) else "*"
     operands: list[Expression] = [*out.inputs(node)]
 
@@ -23,8 +23,8 @@ def arithmetic(op: Op, node: Node, out: ModuleWriter) -> None:
 
 
 @lowers(Subtract, Divide)
-def of_two(op: Op, node: Node, out: ModuleWriter) -> None:
-    """`a - b`, `a / b`."""
+def binary(op: Op, node: Node, out: ModuleWriter) -> None:
+    """`a - b` and `a / b`."""
     out.assign(node, Binary("-" if isinstance(op, Subtract) else "/", *out.inputs(node)))
 
 

@@ -1,4 +1,4 @@
-"""An emitted `nn.Module`, loaded: canonical arrays in, canonical arrays out."""
+"""A loaded `nn.Module`: canonical arrays in, canonical arrays out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from netspec.ops.base import Array, Weights
 
 
 class TorchModel(Model):
-    """The emitted class on the meta device, its weights assigned without a random initialization before.
+    """An instance of the emitted class, created on the meta device so that no time is spent on initialization.
 
-    The module owns its parameters: those that share memory with the caller's arrays are copied, so that training
-    the module leaves the arrays as they are; unless the arrays are donated.
+    Unless the weights are donated, parameters never share memory with the caller's arrays: training the module does
+    not change them.
     """
 
     def __init__(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> None:
@@ -30,23 +30,23 @@ class TorchModel(Model):
         with torch.device("meta"):
             self.native: Any = getattr(module, artifact.entry)()
         native = artifact.to_native(weights)
-        given = {} if donated else weights
-        state = {b.path: _owned(native[b.path], given.get(b.weight)) for b in artifact.bindings}
-        disagreements = _assign(self.native, state)
+        shared = {} if donated else weights
+        state = {b.path: _owned(native[b.path], shared.get(b.weight)) for b in artifact.bindings}
+        mismatches = _assign(self.native, state)
         on_meta = [p for p, t in (*self.native.named_parameters(), *self.native.named_buffers()) if t.is_meta]
-        if problems := [*disagreements, *on_meta]:
+        if problems := [*mismatches, *on_meta]:
             raise BackendError(
                 f"{artifact.entry}: emitted source and bindings disagree on {', '.join(dict.fromkeys(problems))}"
             )
         self.native.eval()
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output of inference by name, in evaluation mode and without a graph of gradients."""
+        """The inference outputs by name, in evaluation mode and without gradients."""
         with torch.inference_mode():
             return self._named(self._call(self._tensors(inputs)))
 
     def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output by name, in training mode; masks are drawn from torch's default generator."""
+        """All outputs by name, in training mode; dropout masks are drawn from torch's default generator."""
         self.native.train()
         try:
             with torch.no_grad():
@@ -55,7 +55,7 @@ class TorchModel(Model):
             self.native.eval()
 
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Derivatives by autograd, of parameters and inputs at once."""
+        """Gradients of parameters and inputs by one call of autograd; see `Model.gradients`."""
         graph = self.artifact.graph
         directions = _tensors(cotangents_of(graph, cotangents))
         tensors = [t.requires_grad_() for t in self._tensors(inputs)]
@@ -88,45 +88,45 @@ class TorchModel(Model):
         return (outputs,) if isinstance(outputs, Tensor) else outputs
 
     def _named(self, outputs: Sequence[Tensor]) -> dict[str, Array]:
-        # Auxiliary outputs, which stand last, are given in training alone.
+        # Auxiliary outputs are last, and present in training only.
         return named(self.artifact.graph.outputs[: len(outputs)], _arrays(outputs))
 
 
 def _assign(module: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
-    """Put each tensor where its path says, and torch's own counters, which no graph has, at zero.
+    """Assign the tensors of a state dict to a module, and zeros to the `num_batches_tracked` counters of torch.
 
-    `load_state_dict` looks through all tensors again for every module: a network twice as deep would take four times
-    as long.
+    `load_state_dict` filters the whole state dict for every module, which takes time quadratic in the depth.
 
     Returns:
-        Paths that the module alone has, that the state alone has, and that have another shape in each.
+        The paths that are missing from the state, unexpected in it, or of another shape.
     """
-    places = module.state_dict(keep_vars=True)
-    counters = {p: torch.zeros_like(t, device="cpu") for p, t in places.items() if p.endswith(".num_batches_tracked")}
+    targets = module.state_dict(keep_vars=True)
+    counters = {p: torch.zeros_like(t, device="cpu") for p, t in targets.items() if p.endswith(".num_batches_tracked")}
     state = {**state, **counters}
-    missing = [path for path in places if path not in state]
-    unexpected = [path for path in state if path not in places]
+    missing = [path for path in targets if path not in state]
+    unexpected = [path for path in state if path not in targets]
     reshaped = []
-    for path, place in places.items():
+    for path, target in targets.items():
         if path not in state:
             continue
         tensor, (owner, _, name) = state[path], path.rpartition(".")
-        if tensor.shape != place.shape:
-            reshaped.append(f"{path} (shape {tuple(place.shape)} in the source, {tuple(tensor.shape)} in the bindings)")
-        if isinstance(place, nn.Parameter):
-            tensor = nn.Parameter(tensor, requires_grad=place.requires_grad)
+        if tensor.shape != target.shape:
+            shapes = f"{tuple(target.shape)} in the source, {tuple(tensor.shape)} in the bindings"
+            reshaped.append(f"{path} (shape {shapes})")
+        if isinstance(target, nn.Parameter):
+            tensor = nn.Parameter(tensor, requires_grad=target.requires_grad)
         setattr(module.get_submodule(owner), name, tensor)
     return [*missing, *unexpected, *reshaped]
 
 
-def _owned(array: Array, given: Array | None) -> Tensor:
-    """The array as a tensor, copied only where it is still the caller's memory, or cannot be written."""
-    shared = given is not None and np.may_share_memory(array, given)
+def _owned(array: Array, original: Array | None) -> Tensor:
+    """Convert an array to a tensor, with a copy only if it shares memory with the original or is read-only."""
+    shared = original is not None and np.may_share_memory(array, original)
     return torch.tensor(array) if shared or not array.flags.writeable else torch.from_numpy(array)
 
 
 def _tensors(arrays: Iterable[Array]) -> list[Tensor]:
-    """Copies: an output may be an input itself, and must not be the caller's memory."""
+    """Copy arrays to tensors: an output can be an input itself, and must not be the caller's memory."""
     return [torch.tensor(array) for array in arrays]
 
 

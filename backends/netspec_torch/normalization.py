@@ -1,4 +1,4 @@
-"""Normalization in torch: its own layers where they mean the same, ours where they do not."""
+"""Normalization in torch: its own layers where they compute the same function, ours elsewhere."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call, method
@@ -12,9 +12,9 @@ DEFAULT_MOMENTUM = 0.1
 
 @lowers(LocalResponseNorm)
 def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) -> None:
-    """A layer of our own: `nn.LocalResponseNorm` has no groups and no region, and takes several times as long.
+    """Our layers: `nn.LocalResponseNorm` has no groups and no region, and takes several times as long.
 
-    Across channels it has a gradient written out; where none is needed, an expression that compilers can fuse.
+    Over channels, the layer for training has a custom backward pass, the one for inference can be fused by compilers.
     """
     arguments: dict[str, LiteralValue] = {
         "size": op.size,
@@ -34,7 +34,10 @@ def local_response_norm(op: LocalResponseNorm, node: Node, out: ModuleWriter) ->
 
 @lowers(BatchNorm)
 def batch_norm(op: BatchNorm, node: Node, out: ModuleWriter) -> None:
-    """`nn.BatchNorm1d` to `3d` by rank, whose momentum is our update rate; our own for a biased running variance."""
+    """`nn.BatchNorm1d` to `3d` by rank, whose momentum is the op's update rate.
+
+    Our `BiasedBatchNorm` for a biased running variance. Beyond three spatial axes, they are flattened for the layer.
+    """
     (type_,), (x,) = node.input_types, out.inputs(node)
     optional: dict[str, LiteralValue] = {}
     if op.epsilon != DEFAULT_EPSILON:
@@ -59,7 +62,7 @@ def batch_norm(op: BatchNorm, node: Node, out: ModuleWriter) -> None:
 
 @lowers(LayerNorm)
 def layer_norm(op: LayerNorm, node: Node, out: ModuleWriter) -> None:
-    """`nn.LayerNorm` over the last axes; a layer of our own over others."""
+    """`nn.LayerNorm` over the last axes, our `LayerNormOverAxes` over others."""
     (type_,) = node.input_types
     sizes = tuple(type_.features[axis - 1] for axis in op.axes)
     optional: dict[str, LiteralValue] = {}
@@ -78,7 +81,10 @@ def layer_norm(op: LayerNorm, node: Node, out: ModuleWriter) -> None:
 
 @lowers(RmsNorm)
 def rms_norm(op: RmsNorm, node: Node, out: ModuleWriter) -> None:
-    """`nn.RMSNorm` over the last axes, its epsilon always said: it has the dtype's own; a layer of ours over others."""
+    """`nn.RMSNorm` over the last axes, our `RMSNormOverAxes` over others.
+
+    Epsilon is always written out: the default of torch depends on the dtype.
+    """
     (type_,) = node.input_types
     sizes = tuple(type_.features[axis - 1] for axis in op.axes)
     settings: dict[str, LiteralValue] = {"eps": op.epsilon}
@@ -108,7 +114,7 @@ def group_norm(op: GroupNorm, node: Node, out: ModuleWriter) -> None:
 
 @lowers(InstanceNorm)
 def instance_norm(op: InstanceNorm, node: Node, out: ModuleWriter) -> None:
-    """`nn.InstanceNorm1d` to `3d` by rank, which have no weights by default; beyond, groups of one channel each."""
+    """`nn.InstanceNorm1d` to `3d` by rank, without weights by default; beyond, `nn.GroupNorm` of one channel each."""
     channels = node.type.features[0]
     optional: dict[str, LiteralValue] = {}
     if op.epsilon != DEFAULT_EPSILON:

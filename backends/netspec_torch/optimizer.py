@@ -1,12 +1,13 @@
-"""The update rules of `netspec.training.update` on tensors, each by the fused kernel that can be made exactly it.
+"""The update rules of `netspec.training.update` on tensors, each computed exactly by a fused kernel of PyTorch.
 
-Of sgd with the rate inside the velocity there is no kernel, but with b = −v, a rate of 1 and a dampening of 1 − η
-PyTorch's is it: b ← μ·b + η·(g + λ·w); w ← w − b. With Nesterov's look ahead it takes no dampening; there η is put
-into what it reads, g ← η·g and λ ← η·λ: b ← μ·b + η·g + η·λ·w; w ← w − (η·g + η·λ·w + μ·b). So the velocity is kept as
-it is defined, whatever the rate does, and comes back from a checkpoint to the bit.
+There is no kernel for SGD with the learning rate inside the velocity, v ← μ·v − η·(g + λ·w); w ← w + v. But PyTorch's
+kernel computes it with b = −v, a learning rate of 1 and a dampening of 1 − η: b ← μ·b + η·(g + λ·w); w ← w − b. With
+Nesterov momentum the kernel takes no dampening; there, η scales the gradient and λ instead:
+b ← μ·b + η·g + η·λ·w; w ← w − (η·g + η·λ·w + μ·b). So the stored velocity is the one in the definition, whatever the
+learning rate, and a checkpoint restores it bit for bit.
 
-What is called are the functions beneath `torch.optim`, which are as public: its classes take as long to import as
-PyTorch does, and would keep a second copy of what is kept here.
+The kernels are called through the functional interface of `torch.optim`. Its classes take as long to import as the rest
+of PyTorch, and would duplicate the state kept here.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ Slots = dict[str, dict[str, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Weights that are updated at one rate with one decay.
+    """The weights that share one learning rate and one decay.
 
     Attributes:
-        names: canonical.
-        weights: updated in place.
-        slots: what the optimizer keeps for each of the weights, by slot, in the kernel's sign.
-        lr_scale, decay_scale: the recipe's override for them.
+        names: canonical names of the weights.
+        weights: the weights, which are updated in place.
+        slots: the optimizer's tensors for the weights, by slot, with the sign that the kernel uses.
+        lr_scale, decay_scale: the recipe's factors for them.
     """
 
     names: tuple[str, ...]
@@ -50,11 +51,11 @@ class Optimizer(ABC):
     """Updates weights in place from their gradients.
 
     Attributes:
-        keeps: the names of its slots, as a training state has them.
-        updates: steps taken.
+        keeps: the names of its slots in a training state.
+        updates: the number of steps taken.
     """
 
-    sign: ClassVar[float] = 1.0  # of the kernel's slots against the canonical ones
+    sign: ClassVar[float] = 1.0  # the kernel's slots are the canonical ones times this
 
     def __init__(self, recipe: Recipe, weights: Mapping[str, Tensor]) -> None:
         self.updates = 0
@@ -72,18 +73,18 @@ class Optimizer(ABC):
         return Group(tuple(names), members, slots, lr_scale, decay_scale)
 
     def step(self, gradients: Mapping[str, Tensor], rate: float) -> None:
-        """One update of all weights at the schedule's rate; the gradients may be used up."""
+        """Update all weights at the schedule's learning rate; may overwrite the gradients."""
         self.updates += 1
         for group in self._groups:
-            own = [gradients[name] for name in group.names]
-            self._update(group, own, rate * group.lr_scale, self._decay * group.decay_scale)
+            members = [gradients[name] for name in group.names]
+            self._update(group, members, rate * group.lr_scale, self._decay * group.decay_scale)
 
     @abstractmethod
     def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
         """Update the weights and the slots of a group."""
 
     def slots(self) -> Slots:
-        """What is kept, in the canonical sign, by slot and weight: not copies where the sign is the kernel's."""
+        """The slots by name and weight, in canonical sign; without a change of sign they are not copies."""
         return {
             slot: {
                 name: -tensor if self.sign < 0 else tensor
@@ -94,17 +95,17 @@ class Optimizer(ABC):
         }
 
     def restore(self, slots: Mapping[str, Mapping[str, Tensor]], updates: int) -> None:
-        """Take over canonical slots; those that are not there are zero."""
+        """Restore slots in canonical sign; missing ones become zero."""
         self.updates = updates
         for group in self._groups:
             for slot, tensors in group.slots.items():
                 for name, tensor in zip(group.names, tensors, strict=True):
-                    given = slots.get(slot, {}).get(name)
-                    tensor.zero_() if given is None else tensor.copy_(given if self.sign > 0 else -given)
+                    saved = slots.get(slot, {}).get(name)
+                    tensor.zero_() if saved is None else tensor.copy_(saved if self.sign > 0 else -saved)
 
 
 class TorchSgd(Optimizer):
-    """The rate outside the velocity: PyTorch's own rule. Without momentum the two forms are one, and this is it."""
+    """SGD with the learning rate outside the velocity, as in PyTorch; also SGD without momentum in either form."""
 
     def __init__(self, recipe: Recipe, rule: Sgd, weights: Mapping[str, Tensor]) -> None:
         self._rule = rule
@@ -128,12 +129,12 @@ class TorchSgd(Optimizer):
         )
 
 
-# The kernel has 1 - (1 - η), which is η to within 1e-16 / η of it: a smaller rate goes as Nesterov's.
+# The kernel computes 1 - (1 - η), whose relative error is 1e-16 / η. Smaller rates scale the gradient instead.
 EXACT_DAMPENING = 1e-3
 
 
 class PaperSgd(TorchSgd):
-    """The rate inside the velocity, whose negative the kernel holds."""
+    """SGD with the learning rate inside the velocity; the kernel's buffer is the negative of the velocity."""
 
     sign = -1.0
 
@@ -146,18 +147,18 @@ class PaperSgd(TorchSgd):
 
 
 class Adaptive(Optimizer):
-    """Adam and AdamW, as PyTorch has them: epsilon outside the root, added after the correction of its argument."""
+    """Adam and AdamW, with epsilon added to the root of the bias-corrected second moment, as in PyTorch."""
 
     def __init__(self, recipe: Recipe, rule: Adam | AdamW, weights: Mapping[str, Tensor]) -> None:
         self._rule = rule
-        self._taken = {name: torch.zeros((), dtype=torch.float32, device=w.device) for name, w in weights.items()}
+        self._steps = {name: torch.zeros((), dtype=torch.float32, device=w.device) for name, w in weights.items()}
         super().__init__(recipe, weights)
 
     def restore(self, slots: Mapping[str, Mapping[str, Tensor]], updates: int) -> None:
-        """Take over canonical slots, and how many updates the corrections are to count."""
+        """Restore slots, and the step counts of the bias corrections."""
         super().restore(slots, updates)
-        for taken in self._taken.values():
-            taken.fill_(updates)
+        for steps in self._steps.values():
+            steps.fill_(updates)
 
     def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
         kernel = adamw if isinstance(self._rule, AdamW) else adam
@@ -167,7 +168,7 @@ class Adaptive(Optimizer):
             group.slots[FIRST_MOMENT],
             group.slots[SECOND_MOMENT],
             [],
-            [self._taken[name] for name in group.names],  # the kernel counts them on
+            [self._steps[name] for name in group.names],  # incremented by the kernel
             fused=True,
             amsgrad=False,
             lr=rate,
@@ -180,7 +181,7 @@ class Adaptive(Optimizer):
 
 
 class TorchRmsProp(Optimizer):
-    """RMSProp in both forms, by operations over all tensors of a group at once: no kernel has epsilon in the root."""
+    """RMSProp in both forms, by foreach operations on a group: PyTorch's kernel never has epsilon inside the root."""
 
     def __init__(self, recipe: Recipe, rule: RmsProp, weights: Mapping[str, Tensor]) -> None:
         self._rule = rule
@@ -210,7 +211,7 @@ class TorchRmsProp(Optimizer):
 
 
 def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> Optimizer:
-    """The recipe's optimizer over weights by canonical name, its slots zero."""
+    """The recipe's optimizer of weights by canonical name, with zero slots."""
     rule = recipe.optimizer
     if isinstance(rule, RmsProp):
         return TorchRmsProp(recipe, rule, weights)
@@ -219,9 +220,9 @@ def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> Optimizer:
     return (PaperSgd if rule.form == "paper" and rule.momentum else TorchSgd)(recipe, rule, weights)
 
 
-def clip(gradients: list[Tensor], norm: float, found: Tensor) -> None:
-    """Scale all gradients, in place, so that their joint L2 norm, `found`, is at most `norm`: by min(1, norm / found).
+def clip(gradients: list[Tensor], limit: float, norm: Tensor) -> None:
+    """Multiply all gradients in place by min(1, limit / norm), where `norm` is their joint L2 norm.
 
-    `torch.nn.utils.clip_grad_norm_` adds 1e-6 to what it divides by.
+    `torch.nn.utils.clip_grad_norm_` adds 1e-6 to the divisor.
     """
-    torch._foreach_mul_(gradients, (norm / found).clamp(max=1.0))
+    torch._foreach_mul_(gradients, (limit / norm).clamp(max=1.0))

@@ -1,4 +1,4 @@
-"""Values that are learned, in torch."""
+"""Learned tensors in torch."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import method
@@ -9,7 +9,7 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Parameter)
 def parameter(op: Parameter, node: Node, out: ModuleWriter) -> None:
-    """An `nn.Parameter` of one sample: as it is where a sum or a product broadcasts it, else expanded: a view."""
+    """An `nn.Parameter` for one sample, used directly if all its readers broadcast it, else expanded to the batch."""
     value = out.parameter(node, "weight", (1, *op.shape))
     if out.broadcasts(node):
         out.stand_for(node, value)

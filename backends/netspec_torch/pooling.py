@@ -1,19 +1,19 @@
-"""Pooling in torch, whose own layers pad symmetrically, and by half a kernel at most."""
+"""Pooling in torch, whose layers take symmetric padding of at most half a kernel."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from netspec.ops.pooling import Pool2d
-from netspec_torch.geometry import pad, pair, symmetric
+from netspec_torch.geometry import height_and_width, pad, pair
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 
 @lowers(MaxPool2d)
 def max_pool2d(op: MaxPool2d, node: Node, out: ModuleWriter) -> None:
-    """`nn.MaxPool2d`; padding that it does not take is minus infinity before it, with what a last window hangs over."""
+    """`nn.MaxPool2d`, after an `F.pad` with -inf, overhang included, where it does not support the padding."""
     (x,) = out.inputs(node)
-    if out.all_alike(node, _takes):
+    if out.all_alike(node, _is_supported):
         layer = out.declare(node, "nn.MaxPool2d", **_geometry(op, node))
     else:
         down, right = op.overhang(node.input_types[0])
@@ -24,14 +24,14 @@ def max_pool2d(op: MaxPool2d, node: Node, out: ModuleWriter) -> None:
 
 @lowers(AvgPool2d)
 def avg_pool2d(op: AvgPool2d, node: Node, out: ModuleWriter) -> None:
-    """`nn.AvgPool2d`, which counts padding but not an overhang unless told otherwise.
+    """`nn.AvgPool2d`, whose divisor by default includes the padding but not an overhang of the last window.
 
-    Padding that it does not take is zeros before it where the divisor is the whole window, else a layer of our own.
+    Unsupported padding becomes an `F.pad` if the divisor is always the whole window, else our `PaddedAvgPool2d`.
     """
     (x,) = out.inputs(node)
     area = op.kernel_size.height * op.kernel_size.width
     down, right = op.overhang(node.input_types[0])
-    if out.all_alike(node, _takes):
+    if out.all_alike(node, _is_supported):
         divisor: dict[str, LiteralValue] = {}
         if op.divisor == "valid_only" and op.sides:
             divisor["count_include_pad"] = False
@@ -61,13 +61,13 @@ def global_avg_pool2d(op: GlobalAvgPool2d, node: Node, out: ModuleWriter) -> Non
 
 @lowers(AdaptiveAvgPool2d)
 def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: ModuleWriter) -> None:
-    """`nn.AdaptiveAvgPool2d`, whose rule is the graph's."""
+    """`nn.AdaptiveAvgPool2d`."""
     layer = out.declare(node, "nn.AdaptiveAvgPool2d", pair(op.output_size))
     out.assign(node, call(layer, *out.inputs(node)))
 
 
-def _takes(node: Node) -> bool:
-    """Whether torch's own pooling takes this padding."""
+def _is_supported(node: Node) -> bool:
+    """Whether torch's own pooling supports this padding."""
     if not isinstance(node.op, Pool2d):
         return False
     p, k = node.op.sides, node.op.kernel_size
@@ -75,16 +75,16 @@ def _takes(node: Node) -> bool:
 
 
 def _window(op: Pool2d) -> dict[str, LiteralValue]:
-    """Kernel and stride; the stride is the kernel's size by default."""
+    """The arguments for kernel and stride; the stride defaults to the kernel size."""
     window: dict[str, LiteralValue] = {"kernel_size": pair(op.kernel_size)}
     return window if op.steps == op.kernel_size else window | {"stride": pair(op.steps)}
 
 
 def _geometry(op: Pool2d, node: Node) -> dict[str, LiteralValue]:
-    """Kernel, stride, padding and rounding, where padding is as torch takes it."""
+    """The arguments for kernel, stride, padding and rounding, if torch supports the padding."""
     geometry, p = _window(op), op.sides
     if p:
-        geometry["padding"] = symmetric(p)
+        geometry["padding"] = height_and_width(p)
     if any(op.overhang(node.input_types[0])):
         geometry["ceil_mode"] = True
     return geometry

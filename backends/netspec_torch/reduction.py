@@ -1,4 +1,4 @@
-"""Reductions in torch: the axes are the graph's."""
+"""Reductions in torch, over the same axes as in the graph."""
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call, method
@@ -12,7 +12,7 @@ METHODS: dict[type[Reduction], str] = {ReduceMean: "mean", ReduceSum: "sum", Red
 
 @lowers(*METHODS)
 def reduce(op: Reduction, node: Node, out: ModuleWriter) -> None:
-    """`x.mean(axes)`, `x.sum(axes)`; `x.amax(axes)`, which shares a gradient among equals as other frameworks do."""
+    """`x.mean(axes)`, `x.sum(axes)` or `x.amax(axes)`, which like other frameworks splits a gradient among equals."""
     (x,) = out.inputs(node)
     optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
     out.assign(node, method(x, METHODS[type(op)], axes(op.axes), **optional))
@@ -20,14 +20,14 @@ def reduce(op: Reduction, node: Node, out: ModuleWriter) -> None:
 
 @lowers(ReduceL2)
 def reduce_l2(op: ReduceL2, node: Node, out: ModuleWriter) -> None:
-    """`torch.linalg.vector_norm`, whose gradient is 0 where all is 0."""
+    """`torch.linalg.vector_norm`, whose gradient is 0 where all elements are 0."""
     optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
     out.assign(node, call("torch.linalg.vector_norm", *out.inputs(node), dim=axes(op.axes), **optional))
 
 
 @lowers(L2Normalize)
 def l2_normalize(op: L2Normalize, node: Node, out: ModuleWriter) -> None:
-    """`F.normalize`, whose epsilon of 1e-12 bounds the norm."""
+    """`F.normalize`, whose epsilon is a lower bound of the norm, by default 1e-12."""
     optional: dict[str, LiteralValue] = {} if op.epsilon == 1e-12 else {"eps": op.epsilon}
     out.assign(node, call("F.normalize", *out.inputs(node), dim=axes(op.axes), **optional))
 

@@ -1,6 +1,6 @@
-"""Names that `nn.Module` uses for itself: a layer of such a name would break the model.
+"""The attributes of `nn.Module`, which no layer may be named after.
 
-A test compares this list with `dir(nn.Module())`, for torch is not imported to emit source.
+The list is written out because source is emitted without importing torch. A test compares it with `dir(nn.Module())`.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Resizing in torch: `F.interpolate` where it means the same, positions by the graph's rule where it does not."""
+"""Resizing in torch: `F.interpolate` where it computes the same function, our `Resize2d` elsewhere."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Resize)
 def resize(op: Resize, node: Node, out: ModuleWriter) -> None:
-    """`nn.Upsample` by a power of two, `F.interpolate` to a size; a layer of our own for rules that they lack."""
+    """`nn.Upsample` by a power of two, or `F.interpolate` to a size; our `Resize2d` for rules that they lack."""
     (x,), size = out.inputs(node), pair(op.target)
     settings = _settings(op, node)
     if settings is not None:
-        if "align_corners" not in settings and out.all_alike(node, _is_scaled):
+        if "align_corners" not in settings and out.all_alike(node, _is_power_of_two):
             factor = op.target.height // node.input_types[0].features[1]
             layer = out.declare(node, "nn.Upsample", scale_factor=factor, **settings)
             out.assign(node, call(layer, x))
@@ -34,16 +34,16 @@ def resize(op: Resize, node: Node, out: ModuleWriter) -> None:
     out.assign(node, call(layer, x))
 
 
-def _is_scaled(node: Node) -> bool:
-    """Whether a map becomes 2, 4, 8, … times as large: torch divides by that without rounding."""
+def _is_power_of_two(node: Node) -> bool:
+    """Whether both axes become 2, 4, 8, … times as long, a factor by which torch divides without rounding."""
     _, height, width = node.input_types[0].features
     factor = node.type.features[1] // height
-    whole = node.type.features[1:] == (factor * height, factor * width)
-    return whole and factor > 1 and factor & (factor - 1) == 0
+    is_factor = node.type.features[1:] == (factor * height, factor * width)
+    return is_factor and factor > 1 and factor & (factor - 1) == 0
 
 
 def _settings(op: Resize, node: Node) -> dict[str, LiteralValue] | None:
-    """The mode of `F.interpolate` that reads the positions of the graph; None where there is none."""
+    """The arguments of `F.interpolate` with which it reads the same positions as the op; None if there are none."""
     if op.mode == "bilinear":
         if op.coordinates == "asymmetric":
             return None
@@ -56,7 +56,7 @@ def _settings(op: Resize, node: Node) -> dict[str, LiteralValue] | None:
 
 
 def _reads(along: Sequence[Between], length: int, offset: float) -> bool:
-    """Whether torch, which rounds (i + offset) · L/n down, reads these positions in both of its precisions."""
+    """Whether torch, which reads floor((i + offset) · L/n), reads these positions in float32 and in float64."""
     expected = [position.low for position in along]
     for dtype in (np.float32, np.float64):
         centers = np.array([i + offset for i in range(len(along))], dtype)

@@ -1,4 +1,4 @@
-"""Ops that move elements, in torch: the layout is the graph's, and so are the axes."""
+"""Ops that move elements in torch, which has the same layout and axes as the graph."""
 
 from netspec.graph import Node
 from netspec.lowering.python.slices import bounds_of
@@ -10,14 +10,14 @@ from netspec_torch.writer import ModuleWriter
 
 @lowers(Identity)
 def identity(op: Identity, node: Node, out: ModuleWriter) -> None:
-    """The value itself; nothing at all where the variable is the same."""
+    """The input itself; no statement if input and output share a variable."""
     (x,) = out.inputs(node)
     out.assign(node, x)
 
 
 @lowers(Flatten)
 def flatten(op: Flatten, node: Node, out: ModuleWriter) -> None:
-    """`x.flatten(1)`; features that are flat stay as they are, and one number a sample becomes a feature."""
+    """`x.flatten(1)`, or x itself if it is flat; a value without features, (N,), is unsqueezed to (N, 1)."""
     (x,) = out.inputs(node)
     if node.input_types[0].rank == 1:
         out.assign(node, method(x, "unsqueeze", 1))
@@ -27,27 +27,27 @@ def flatten(op: Flatten, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Reshape)
 def reshape(op: Reshape, node: Node, out: ModuleWriter) -> None:
-    """`x.reshape(-1, …)`: the batch is what is left over."""
+    """`x.reshape(-1, …)`, where -1 is the batch."""
     (x,) = out.inputs(node)
     out.assign(node, method(x, "reshape", -1, *node.type.features))
 
 
 @lowers(Permute)
 def permute(op: Permute, node: Node, out: ModuleWriter) -> None:
-    """`x.permute(0, …)`: a view."""
+    """`x.permute(0, …)`."""
     (x,) = out.inputs(node)
     out.assign(node, method(x, "permute", 0, *op.axes))
 
 
 @lowers(Slice)
 def slice_(op: Slice, node: Node, out: ModuleWriter) -> None:
-    """`x[:, start:stop]`, of several in a row one, or `x.chunk(of, dim=axis)`: views."""
+    """`x[:, start:stop]`, one expression for consecutive slices, or `x.chunk(of, dim=axis)`."""
     if op.part is not None and op.of is not None:
         (x,) = out.inputs(node)
         out.assign_part(node, method(x, "chunk", op.of, dim=op.axis), op.part)
-    elif row := out.slices_to(node):
-        ranges = {axis: bounds(*along) for axis, along in bounds_of(row)}
-        comment = "" if node.type in row[0].input_types else str(node.type)
+    elif slices := out.slices_to(node):
+        ranges = {axis: bounds(*along) for axis, along in bounds_of(slices)}
+        comment = "" if node.type in slices[0].input_types else str(node.type)
         out.step(node, part(out.inputs(node)[0], ranges), comment)
 
 
@@ -66,7 +66,7 @@ def roll(op: Roll, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Pad)
 def pad(op: Pad, node: Node, out: ModuleWriter) -> None:
-    """`F.pad`, which takes (start, end) of the last axis, then of the one before it."""
+    """`F.pad`, which takes (start, end) of the last axis first."""
     (x,) = out.inputs(node)
     if not op.start and not op.end:
         out.assign(node, x)

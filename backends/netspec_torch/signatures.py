@@ -1,8 +1,8 @@
-"""What torch's layers take, where instances of a block differ in it: names of arguments, and defaults of the optional.
+"""The signatures of torch's layers: names of positional arguments, and defaults of optional ones.
 
-A layer that is not here is written as it is for each instance, and instances that differ in it have classes of their
-own, unless what differs stands in the same place in each. An argument whose default is None is not here either: a
-parameter without a value is one that has to be given.
+With these, instances of a block that differ in an argument share a class, which has it as a parameter. If a layer is
+not listed, they share one only if the argument is at the same position in each. Arguments whose default is None are not
+listed: None marks a parameter as required.
 """
 
 from typing import Final
@@ -49,7 +49,7 @@ SIGNATURES: Final = {
     "nn.PReLU": Signature(("num_parameters",)),
     "StochasticDepth": Signature(optional={"mode": "row"}),
 }
-# Methods of a tensor that emitted source calls, by name.
+# The methods of tensors that emitted source calls, by name.
 METHODS: Final = {
     ".permute": Signature(together="dims"),
     ".roll": Signature(("shifts", "dims")),

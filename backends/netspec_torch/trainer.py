@@ -1,4 +1,4 @@
-"""Training of an emitted `nn.Module`: the recipe's loss by autograd, its optimizer by fused kernels."""
+"""The trainer of an emitted `nn.Module`: autograd for the gradients, fused kernels for the updates."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ from netspec_torch.device import arithmetic, choose_device, describe, threads_fo
 from netspec_torch.distributed import Processes, without_exchange
 from netspec_torch.feed import Feed
 from netspec_torch.layout import takes_channels_last
-from netspec_torch.loss import Targets, missed, summed_loss
+from netspec_torch.loss import Targets, count_wrong, summed_loss
 from netspec_torch.masks import DropoutLayers
 from netspec_torch.memory import keep_freed_memory
-from netspec_torch.mistakes import mistakes_told
 from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
+from netspec_torch.out_of_memory import explain_out_of_memory
 from netspec_torch.synchronized import Share, synchronize
 from netspec_torch.towers import Tower
 
 
 class TorchTrainer(Trainer):
-    """The emitted class on a device, with the recipe's loss and optimizer.
+    """The emitted module on a device, with the recipe's loss and optimizer.
 
-    PyTorch's own dropout is drawn from its default generators, seeded for each step and put back after it: a caller's
-    random numbers are what they would be without the training.
+    Dropout draws from PyTorch's default generators, which are seeded for each step and restored after it, so that
+    training does not change the random numbers of the caller.
 
     Args:
-        artifact: of a graph with one input, and as its one output, and as auxiliary ones, logits (N, classes), or
+        artifact: the lowering of a graph with one input, whose output and auxiliary outputs are logits (N, classes) or
             (N, classes, H, W).
-        weights: canonical arrays to begin with.
+        weights: the initial canonical arrays.
         settings: recipe, normalization, device and precision.
-        placement: where the artifact is one tower's, how the whole network lies; weights and states are the whole's.
+        placement: for the artifact of one tower, the placement of the whole network. Weights and training states are
+            those of the whole network.
 
     Raises:
-        BackendError: the device, the precision or the other processes are not there, or there is nothing to train.
+        BackendError: the device, the precision or another process is not available, or no weight is trainable.
     """
 
     def __init__(
@@ -61,11 +62,9 @@ class TorchTrainer(Trainer):
         native = TorchModel(artifact, self._tower.own(weights)).native.to(device)
         self._tower.attach(native)
         mixed = settings.precision == "bfloat16"
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(threads_for(graph, recipe.batch_size))
-        # oneDNN has fast kernels for channels last, cuDNN in 16 bits alone.
-        quicker = (mixed or device.type == "cpu") and takes_channels_last(graph)
-        self._feed = Feed(graph, settings.normalization, device, channels_last=quicker)
+        # Channels last is faster with oneDNN, and with cuDNN in 16 bits.
+        channels_last = (mixed or device.type == "cpu") and takes_channels_last(graph)
+        self._feed = Feed(graph, settings.normalization, device, channels_last=channels_last)
         self._dropout = DropoutLayers(native, graph, device, self._tower.drops_alike(graph))
         self._bindings = {binding.weight: binding for binding in artifact.bindings}
         parameters = dict(native.named_parameters())
@@ -80,15 +79,10 @@ class TorchTrainer(Trainer):
         self._head_weights = settings.head_weights(graph)
         self._artifact, self._recipe, self._device, self.native = artifact, recipe, device, native
         self.rank, self.world, self.device = self._processes.rank, self._processes.world, str(device)
-        self.notes = describe(device, settings, graph.dtype)
-        if device.type == "cpu" and keep_freed_memory():
-            self.notes += ("freed memory is kept, not handed back to the system",)
         self.processes, self.leads = self._processes.all, self._processes.leads
-        if self.processes > 1:
-            of_tower = f", tower {self._processes.tower} of {settings.towers}" if placement else ""
-            self.notes += (f"process {self._processes.number} of {self.processes}{of_tower}",)
-        if placement:
-            self.notes += (self._kept(placement),)
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(threads_for(graph, recipe.batch_size))
+        self.notes = tuple(self._notes(settings, placement))
 
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
@@ -100,13 +94,13 @@ class TorchTrainer(Trainer):
         """
         statistics = [(buffer, buffer.clone()) for buffer in self.native.buffers()]
         updated = False
-        self._switch(training=True)
+        self._set_mode(training=True)
         try:
-            with self._told(), arithmetic(self._device):
+            with self._as_backend_errors(), arithmetic(self._device):
                 loss, wrong = self._backward(batches, total, key)
                 gradients = {name: _gradient(weight) for name, weight in self._trained.items()}
                 self._tower.bring_together(gradients)
-                kept = self._whole(gradients) if keep_gradients else None
+                returned = self._canonical(gradients) if keep_gradients else None
                 if math.isfinite(loss):
                     if self._recipe.clip_gradient_norm is not None:
                         norm = self._tower.norm(gradients)
@@ -120,7 +114,7 @@ class TorchTrainer(Trainer):
             if not updated:
                 for buffer, before in statistics:
                     buffer.copy_(before)
-        return StepResult(loss, wrong, kept)
+        return StepResult(loss, wrong, returned)
 
     def predict(self, inputs: NDArray[Any]) -> Array:
         """Logits at inference; see `Trainer.predict`.
@@ -128,45 +122,45 @@ class TorchTrainer(Trainer):
         Raises:
             BackendError: the inputs do not fit the network, or memory does not hold them.
         """
-        self._switch(training=False)
-        with self._told(), arithmetic(self._device), torch.inference_mode(), self._autocast:
+        self._set_mode(training=False)
+        with self._as_backend_errors(), arithmetic(self._device), torch.inference_mode(), self._autocast:
             logits = self.native(self._feed.inputs(inputs))
-        array: Array = _widened(logits).cpu().numpy()
+        array: Array = _at_least_float32(logits).cpu().numpy()
         return array
 
     def export_state(self) -> TrainingState:
         """A copy of the state; see `Trainer.export_state`."""
-        return self._exported(everywhere=True)
+        return self._export(everywhere=True)
 
     def export_to_leader(self) -> TrainingState | None:
-        """A copy of the state for the process that leads; the others hold no more than their share.
+        """A copy of the state in the process that leads; the others never hold more than their share.
 
         Raises:
             BackendError: another process is gone.
         """
-        with self._told():
-            state = self._exported(everywhere=False)
+        with self._as_backend_errors():
+            state = self._export(everywhere=False)
         return state if self.leads else None
 
-    def _exported(self, *, everywhere: bool) -> TrainingState:
+    def _export(self, *, everywhere: bool) -> TrainingState:
         state = self.native.state_dict()
         native = {name: state[b.path] for name, b in self._bindings.items()} | self._average.averages
-        kept = self._optimizer.slots() | ({ITERATE: self._average.iterates} if self._average.iterates else {})
-        weights = self._whole(native, everywhere=everywhere)
-        slots = {slot: self._whole(tensors, everywhere=everywhere) for slot, tensors in kept.items()}
+        tensors = self._optimizer.slots() | ({ITERATE: self._average.iterates} if self._average.iterates else {})
+        weights = self._canonical(native, everywhere=everywhere)
+        slots = {slot: self._canonical(by_weight, everywhere=everywhere) for slot, by_weight in tensors.items()}
         return TrainingState(weights, slots, self._optimizer.updates)
 
     def import_state(self, state: TrainingState) -> None:
-        """Take over a state; see `Trainer.import_state`.
+        """Restore a state; see `Trainer.import_state`.
 
         Raises:
             WeightsError: the weights are another network's, or the slots another optimizer's.
         """
         weights = self._artifact.to_native(self._tower.own(state.weights))
-        own = {slot: dict(self._tower.own(arrays)) for slot, arrays in state.slots.items()}
-        slots = self._native_slots(replace(state, slots=own))
+        slots_here = {slot: dict(self._tower.own(arrays)) for slot, arrays in state.slots.items()}
+        slots = self._native_slots(replace(state, slots=slots_here))
         iterates = slots.pop(ITERATE, {})
-        self._switch(training=True)
+        self._set_mode(training=True)
         tensors = self.native.state_dict()
         for path, array in weights.items():
             tensors[path].copy_(_tensor(array))
@@ -182,87 +176,101 @@ class TorchTrainer(Trainer):
         Raises:
             BackendError: another process is gone.
         """
-        with self._told():
+        with self._as_backend_errors():
             summed: NDArray[np.float64] = self._processes.sum(torch.tensor(values)).numpy()
         return summed
 
     def any(self, value: bool) -> bool:
-        """Whether any process says so.
+        """Whether the value is true in any process.
 
         Raises:
             BackendError: another process is gone.
         """
-        with self._told():
+        with self._as_backend_errors():
             return self._processes.any(value)
 
     def close(self) -> None:
-        """Leave the group of processes that train together, if this trainer formed it."""
+        """Leave the process group, if this trainer formed it, and restore the number of threads."""
         self._network = self.native
         self._processes.leave()
         torch.set_num_threads(self._threads)
 
-    def _kept(self, placement: Placement) -> str:
-        """What of the network lies in this process."""
-        own = sum(weight.numel() for weight in self._trained.values())
+    def _notes(self, settings: TrainerSettings, placement: Placement | None) -> Iterator[str]:
+        """The notes for the log."""
+        yield from describe(self._device, settings, self._artifact.graph.dtype)
+        if self._device.type == "cpu" and keep_freed_memory():
+            yield "freed memory is kept, not handed back to the system"
+        if self.processes > 1:
+            of_tower = f", tower {self._processes.tower} of {settings.towers}" if placement else ""
+            yield f"process {self._processes.number} of {self.processes}{of_tower}"
+        if placement:
+            yield self._describe_share(placement)
+
+    def _describe_share(self, placement: Placement) -> str:
+        """The note on how much of the network is in this process."""
+        here = sum(weight.numel() for weight in self._trained.values())
         whole = sum(weight.size for weight in placement.graph.weights.values() if weight.trainable)
         slots = f", and of the optimizer's {' and '.join(self._optimizer.keeps)}" if self._optimizer.keeps else ""
-        return f"trained weights here: {own:,} of {whole:,} ({own / whole:.3f}){slots}".replace("_", " ")
+        return f"trained weights here: {here:,} of {whole:,} ({here / whole:.3f}){slots}".replace("_", " ")
 
-    def _switch(self, *, training: bool) -> None:
-        """Set the mode of every layer, unless it is set: of a small network that takes as long as a layer does."""
+    def _set_mode(self, *, training: bool) -> None:
+        """Set the mode of all layers, unless it is set already: in a small network, that takes as long as a layer."""
         if self.native.training != training:
             self.native.train(training)
             self._average.show(average=not training)
 
     def _backward(self, batches: Sequence[Batch], total: int, key: int) -> tuple[float, float]:
-        """The gradient of the mean loss, added up in the parameters; the loss, and how many labels were missed."""
+        """Accumulate the gradient of the mean loss in the parameters; returns the loss and the wrong predictions."""
         counts = self._processes.counts([len(batch.labels) for batch in batches])
-        places = [place for place, count in enumerate(counts) if count]
-        if not places:
+        positions = [position for position, count in enumerate(counts) if count]
+        if not positions:
             raise BackendError("a step needs at least one sample, received none")
-        seen = torch.zeros(2, dtype=torch.float64, device=self._device)
+        sums = torch.zeros(2, dtype=torch.float64, device=self._device)
         with self._dropout.drawn(key, self.rank, self._processes.tower):
-            for place in places:
-                require_statistics(self._artifact.graph, counts[place])
-                batch = batches[place] if place < len(batches) and len(batches[place].labels) else None
-                self._share.own, self._share.total = len(batch.labels) if batch else 0, counts[place]
-                with without_exchange(self._network, wanted=place != places[-1]):
-                    seen += self._backward_of(batch, total)
-        loss, wrong = self._processes.sum(seen.cpu()).tolist()
+            for position in positions:
+                require_statistics(self._artifact.graph, counts[position])
+                batch = batches[position] if position < len(batches) and len(batches[position].labels) else None
+                self._share.own, self._share.total = len(batch.labels) if batch else 0, counts[position]
+                with without_exchange(self._network, wanted=position != positions[-1]):
+                    sums += self._backward_of(batch, total)
+        loss, wrong = self._processes.sum(sums.cpu()).tolist()
         return loss / total, wrong
 
     def _backward_of(self, batch: Batch | None, total: int) -> Tensor:
-        """Add a batch's gradient; the sum of its losses, and its misses. Without one, a stand-in adds nothing."""
+        """Accumulate the gradient of one batch; returns the sum of its losses, and its wrong predictions.
+
+        Without a batch, a stand-in sample takes part in the collectives and contributes zero.
+        """
         if batch is None:
             (x, targets), masks, factor = self._feed.stand_in(), None, 0.0
         else:
             x = self._feed.inputs(batch.inputs, batch.shifts, in_training=True)
             targets = self._feed.targets(batch)
             masks = self._tower.masks(batch.masks)
-            factor = self.world / total  # the mean over processes is taken of the gradients
+            factor = self.world / total  # gradients are averaged over the processes
         with self._dropout.given(masks), self._autocast:
             outputs = self._network(x)
-        logits, *heads = [_widened(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
+        logits, *heads = [_at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
         loss = self._loss(logits, targets)
         for weight, head in zip(self._head_weights, heads, strict=True):
             loss = loss + weight * self._loss(head, targets)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
-        found = torch.stack([loss.detach().double(), missed(logits.detach(), targets.labels)])
-        return found if batch else torch.zeros_like(found)
+        sums = torch.stack([loss.detach().double(), count_wrong(logits.detach(), targets.labels)])
+        return sums if batch else torch.zeros_like(sums)
 
     def _loss(self, logits: Tensor, targets: Targets) -> Tensor:
         """The recipe's loss, summed over the samples."""
         return summed_loss(logits, targets, self._recipe.loss.label_smoothing)
 
-    def _whole(self, tensors: Mapping[str, Tensor], *, everywhere: bool = True) -> dict[str, Array]:
-        """Copies of tensors that are laid out as these weights are, as canonical arrays of the whole network."""
-        found: dict[str, Array] = {}
+    def _canonical(self, tensors: Mapping[str, Tensor], *, everywhere: bool = True) -> dict[str, Array]:
+        """Copy tensors with the layout of the weights to canonical arrays of the whole network, by weight."""
+        arrays: dict[str, Array] = {}
         for name, tensor in tensors.items():
-            own = self._bindings[name].to_canonical(tensor.detach().cpu().contiguous().numpy()).copy()
-            whole = self._tower.whole(name, own, everywhere=everywhere)
+            here = self._bindings[name].to_canonical(tensor.detach().cpu().contiguous().numpy()).copy()
+            whole = self._tower.whole(name, here, everywhere=everywhere)
             if whole is not None:
-                found[name] = whole
-        return found
+                arrays[name] = whole
+        return arrays
 
     def _native_slots(self, state: TrainingState) -> dict[str, dict[str, Tensor]]:
         keeps = (*self._optimizer.keeps, *([ITERATE] if self._average.iterates else []))
@@ -273,19 +281,18 @@ class TorchTrainer(Trainer):
         }
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Within it, what the user can mend is raised as a BackendError."""
-        with mistakes_told(self.device), self._processes.told():
+    def _as_backend_errors(self) -> Iterator[None]:
+        """Re-raise the errors that the user can fix as BackendError."""
+        with explain_out_of_memory(self.device), self._processes.told():
             yield
 
 
 def _gradient(weight: Tensor) -> Tensor:
-    """What autograd left; of a weight that nothing depends on, zeros."""
+    """The gradient of a weight; zeros if no output depends on it."""
     return torch.zeros_like(weight) if weight.grad is None else weight.grad
 
 
-def _widened(logits: Tensor) -> Tensor:
-    """In float32 at least."""
+def _at_least_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

@@ -1,4 +1,4 @@
-"""Transposed convolution in torch: NCHW, weights (C, filters/groups, kh, kw) as in the graph."""
+"""Transposed convolution in torch: NCHW, with weights (C, filters/groups, kh, kw) as in the graph."""
 
 from typing import NamedTuple
 
@@ -11,8 +11,14 @@ from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
 
-class Cut(NamedTuple):
-    """What torch is told for one axis, and what is left to cut off: torch cuts the same off both ends."""
+class Crop(NamedTuple):
+    """The cropping of one axis.
+
+    Attributes:
+        padding: torch's argument, which crops as much at both ends.
+        output_padding: torch's argument, which extends the end.
+        start, end: the number of elements still to crop by a slice.
+    """
 
     padding: int
     output_padding: int
@@ -20,23 +26,25 @@ class Cut(NamedTuple):
     end: int
 
 
-def cut(before: int, after: int, extra: int, step: int) -> Cut:
-    """The cut of `before` at the start and `after` at the end, with `extra` added there; torch allows less than `step`.
+def crop(before: int, after: int, extra: int, limit: int) -> Crop:
+    """Crop `before` elements at the start and `after` at the end of an axis that is extended by `extra` at the end.
 
-    >>> cut(1, 0, 0, 2), cut(0, 2, 0, 2)
-    (Cut(padding=1, output_padding=1, start=0, end=0), Cut(padding=0, output_padding=0, start=0, end=2))
+    The `output_padding` of torch must be less than `limit`.
+
+    >>> crop(1, 0, 0, 2), crop(0, 2, 0, 2)
+    (Crop(padding=1, output_padding=1, start=0, end=0), Crop(padding=0, output_padding=0, start=0, end=2))
     """
-    padding = min(before, after - extra + step - 1)
+    padding = min(before, after - extra + limit - 1)
     added = extra - after + padding
-    return Cut(padding, max(0, added), before - padding, max(0, -added))
+    return Crop(padding, max(0, added), before - padding, max(0, -added))
 
 
 @lowers(ConvTranspose2d)
 def conv_transpose2d(op: ConvTranspose2d, node: Node, out: ModuleWriter) -> None:
-    """`nn.ConvTranspose2d`; what its padding and output_padding cannot say is cut off afterwards."""
+    """`nn.ConvTranspose2d`, and a slice for the part of an asymmetric crop that its arguments cannot express."""
     p, s, d, extra = op.padding, op.stride, op.dilation, op.output_padding
-    rows = cut(p.top, p.bottom, extra.height, max(s.height, d.height))
-    columns = cut(p.left, p.right, extra.width, max(s.width, d.width))
+    rows = crop(p.top, p.bottom, extra.height, max(s.height, d.height))
+    columns = crop(p.left, p.right, extra.width, max(s.width, d.width))
     optional: dict[str, LiteralValue] = {}
     if s != both(1):
         optional["stride"] = pair(s)
@@ -67,5 +75,5 @@ def _pair(height: int, width: int) -> LiteralValue:
     return height if height == width else (height, width)
 
 
-def _range(of: Cut) -> Range:
-    return range_of(of.start or None, -of.end or None)
+def _range(axis: Crop) -> Range:
+    return range_of(axis.start or None, -axis.end or None)

@@ -1,4 +1,4 @@
-"""Collects what the lowerings say about a graph and renders it as one `nn.Module`, and one for each block."""
+"""The writer that collects the layers and statements of all nodes and renders them as classes of `nn.Module`."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ IMPORTS = {
 
 
 class ModuleWriter(PartsWriter[ModuleDraft]):
-    """The `out` of the torch lowerings: declares layers, binds weights, assigns values.
+    """The `out` argument of the torch lowerings: declares layers, binds weights and assigns values.
 
     Attributes:
-        inference: whether no gradient will be asked for.
+        inference: whether the module is only used for inference, without gradients.
     """
 
     def __init__(self, graph: Graph, *, inference: bool) -> None:
@@ -54,17 +54,17 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
     def declare(
         self, node: Node, layer: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
     ) -> Name:
-        """`self.NODE = layer(...)` in `__init__`; returns `self.NODE`."""
+        """Add `self.NODE = layer(...)` to `__init__`, and return the name `self.NODE`."""
         return self._homes[node.name].declare(node, call(layer, *args, **kwargs))
 
     def bind(self, node: Node, **paths: str) -> None:
-        """Say where the layer declared for a node keeps each of its weights; those it does not have are left out."""
-        own = self._homes[node.name].path_of(node)
+        """Bind each weight of a node to an attribute of its layer; `paths` may name weights that it does not have."""
+        layer = self._homes[node.name].path_of(node)
         for weight, description in node.weights.items():
-            self._bindings.append(Binding.of(f"{node.name}.{weight}", f"{own}.{paths[weight]}", description.shape))
+            self._bindings.append(Binding.of(f"{node.name}.{weight}", f"{layer}.{paths[weight]}", description.shape))
 
     def parameter(self, node: Node, weight: str, shape: tuple[int, ...]) -> Name:
-        """`self.NODE = nn.Parameter(...)`: the node's one weight in this shape, where no layer is needed around it."""
+        """Add `self.NODE = nn.Parameter(...)`, with this shape, for a node whose only weight needs no layer."""
         description = node.weights[weight]
         variable = self.declare(node, "nn.Parameter", initial(description.initializer, shape))
         path = self._homes[node.name].path_of(node)
@@ -73,15 +73,15 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         return variable
 
     def batch(self, node: Node) -> Expression:
-        """How many samples there are where a node stands."""
+        """The expression of the batch size, `x.shape[0]`, at a node."""
         return Subscript(Attribute(self.first_input(node), "shape"), (0,))
 
     def broadcasts(self, node: Node) -> bool:
-        """Whether a learned value, and what is made of it, is read where it is made, and only by what broadcasts it."""
+        """Whether a learned tensor may stay one sample: all readers broadcast it, and it stays in its part."""
         return node.name in self._of_one_sample and self._stays(node, self._homes[node.name])
 
     def _stays(self, node: Node, home: ModuleDraft) -> bool:
-        """Whether a value of one sample is nowhere given to another part."""
+        """Whether no other part reads the node, or a value computed from it that is also one sample."""
         values = [node]
         while values:
             for reader in self._graph.readers[values.pop().name]:
@@ -92,50 +92,50 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         return True
 
     def stand_for(self, node: Node, value: Name) -> None:
-        """The output of a node is what a name already holds: no statement computes it."""
+        """Use an existing name as the output of a node, without a statement."""
         self._homes[node.name].variables[node.name] = value.path
 
     def step(self, node: Node, value: Expression, comment: str = "") -> Name:
-        """An intermediate value of a node, held in the variable that will hold its output."""
+        """Assign an intermediate value of a node to the variable of its output, and return the variable."""
         home = self._homes[node.name]
         variable = home.variable(node.name)
         home.run(node, Assign(variable.path, value, comment))
         return variable
 
     def assign(self, node: Node, value: Expression) -> Name:
-        """The output of a node, with its shape in a comment where it is a new one; the variable that holds it."""
+        """Assign the output of a node, with its shape in a comment if that changes, and return the variable."""
         return self.step(node, value, str(node.type) if node.type not in node.input_types else "")
 
     def support(self, module: str) -> None:
-        """Copy the layers of `netspec_torch/support/MODULE.py` into the file."""
+        """Copy `netspec_torch/support/MODULE.py` into the emitted source."""
         self._support[module] = None
 
     def artifact(self) -> Artifact:
-        """What was collected, rendered."""
+        """Render the emitted source."""
         support = [read_support("netspec_torch", module) for module in self._support]
         defined = [symbol for s in support for symbol in s.names]
         entry = class_name(self._graph.name, taken=(*LOCALS, *defined))
-        classes = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
-        blocks = classes.define(self._root)
-        own = (*blocks, self._class(entry, classes))
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), *own)
-        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, own)
+        builder = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
+        classes = (*builder.define(self._root), self._class(entry, builder))
+        body: tuple[Definition, ...] = (*(s.definitions for s in support), *classes)
+        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, classes)
         title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
         docstring = (title, "Emitted by netspec from a layer spec; needs torch alone.")
         source = render(Module("\n\n".join(docstring), import_groups(imports), body))
         return Artifact("torch", self._graph, source, entry, tuple(self._bindings))
 
-    def _class(self, entry: str, classes: BlockClasses) -> Class:
+    def _class(self, entry: str, builder: BlockClasses) -> Class:
+        """The class of the whole network."""
         graph = self._graph
         received = ", ".join(str(i.type) for i in graph.inputs)
         returned = ", ".join(str(graph.type_of(output)) for output in graph.main)
         count = sum(w.size for w in graph.weights.values())
         weights = f"; {count:,} weights" if count else ""
-        safe = takes_channels_last(graph)
-        laid_out = [value.name for value in graph.inputs if Hint.CHANNELS_LAST in value.hints and safe]
+        hinted = [value.name for value in graph.inputs if Hint.CHANNELS_LAST in value.hints]
+        channels_last = hinted if takes_channels_last(graph) else []
         if graph.heads:
             returned += f", and {_heads(len(graph.heads))} in training"
-        return classes.of_network(self._root, entry, f"{received} to {returned}{weights}.", laid_out, graph)
+        return builder.of_network(self._root, entry, f"{received} to {returned}{weights}.", channels_last, graph)
 
 
 def _heads(count: int) -> str:

@@ -124,7 +124,7 @@ def test_without_a_compiler_there_is_one_error_and_no_file(foldable: Path, tmp_p
     assert (built.returncode, built.stdout) == (2, "")
     error, hint = built.stderr.splitlines()
     assert error.startswith("error: torch cannot compile foldable: InvalidCxxCompiler: ")
-    assert hint == "hint: it needs a C++ compiler, g++ or what CXX names; or build without --compile"
+    assert hint == "hint: install a C++ compiler, g++ or the one that CXX names; or build without --compile"
     assert not (tmp_path / "new").exists()
 
 

@@ -12,10 +12,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class LocalResponseNormalization(layers.Layer):
-    """x / (k + alpha * sum of x^2 over `size` neighboring channels) ^ beta.
+    """y = x / (k + alpha * sum of x²)^beta, the sum over `size` neighboring channels.
 
-    Channels of different groups are no neighbors. The sum over neighbors is a product
-    with a banded matrix, which takes a CPU less time than to add shifted slices.
+    A sum does not cross the boundary between two of the `groups` of channels. The sums
+    are a product with a band matrix, which is faster on a CPU than adding slices.
     """
 
     def __init__(
@@ -37,12 +37,15 @@ class LocalResponseNormalization(layers.Layer):
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         sums = ops.matmul(ops.square(inputs), self.neighbors(inputs.shape[-1]))
         scale = self.k + self.alpha * sums
-        if self.beta == 0.75:  # roots are much cheaper than a power
+        if self.beta == 0.75:  # two square roots are much faster than a power
             return inputs * ops.rsqrt(scale * ops.sqrt(scale))
         return inputs * ops.power(scale, -self.beta)
 
     def neighbors(self, channels: int) -> keras.KerasTensor:
-        """1 where the row is a channel that the column's channel has in its sum."""
+        """Return a matrix whose column c is 1 in the rows of the window of channel c.
+
+        It is [c - size // 2, c + (size - 1) // 2], cut at the edges of the group.
+        """
         index = ops.arange(channels)
         row, column = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
         near = ops.logical_and(
@@ -66,31 +69,34 @@ class LocalResponseNormalization(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="netspec")
 class GroupedConv2D(layers.Conv2D):
-    """Conv2D whose groups are convolved one by one.
+    """Conv2D with one convolution for each of its groups.
 
-    The same function and the same kernel as Conv2D with `groups`, which takes three
-    times as long to train on the CPU with TensorFlow and with JAX.
+    The same function and kernel as Conv2D with `groups`, which takes three times as
+    long to train on a CPU with TensorFlow or JAX.
     """
 
     def convolution_op(
         self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
     ) -> keras.KerasTensor:
         convolve = super().convolution_op
-        parts = zip(
+        groups = zip(
             ops.split(inputs, self.groups, axis=-1),
             ops.split(kernel, self.groups, axis=-1),
         )
-        return ops.concatenate([convolve(x, k) for x, k in parts], axis=-1)
+        return ops.concatenate([convolve(x, k) for x, k in groups], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="netspec")
 class StandardDropout(layers.Dropout):
-    """Dropout that scales at inference, by 1 - rate, and not in training."""
+    """Dropout that multiplies by 1 - rate at inference, and does not scale in training.
+
+    Source: Krizhevsky, Sutskever & Hinton 2012, section 4.2.
+    """
 
     def call(
         self, inputs: keras.KerasTensor, training: bool = False
     ) -> keras.KerasTensor:
-        # Dropout itself divides what it keeps by 1 - rate, in training alone.
+        # In training, this undoes the division by 1 - rate of `layers.Dropout`.
         return super().call(inputs, training=training) * (1 - self.rate)
 
 

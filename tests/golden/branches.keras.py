@@ -13,10 +13,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class GELU(layers.Layer):
-    """x * Phi(x), with the normal distribution function exact or `approximate` by tanh.
+    """x * Phi(x), where Phi is the normal CDF, exact or `approximate` by tanh.
 
-    The function of `keras.activations.gelu`, whose constants have the precision of
-    float32 on TensorFlow, even in a float64 model.
+    The same function as `keras.activations.gelu`, whose constants TensorFlow rounds to
+    float32 even in a float64 model.
     """
 
     def __init__(self, approximate: bool = False, **kwargs: Any) -> None:
@@ -37,7 +37,7 @@ class GELU(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="netspec")
 class GroupedDense(layers.Layer):
-    """A dense layer whose groups of units each read their own part of the features."""
+    """Dense with independent groups of features, like `groups` in Conv2D."""
 
     def __init__(
         self, units: int, groups: int, use_bias: bool = True, **kwargs: Any
@@ -58,11 +58,11 @@ class GroupedDense(layers.Layer):
             )
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        parts = zip(
+        groups = zip(
             ops.split(inputs, self.groups, axis=-1),
             ops.split(ops.convert_to_tensor(self.kernel), self.groups, axis=-1),
         )
-        outputs = ops.concatenate([ops.matmul(x, k) for x, k in parts], axis=-1)
+        outputs = ops.concatenate([ops.matmul(x, k) for x, k in groups], axis=-1)
         return outputs + self.bias if self.use_bias else outputs
 
     def get_config(self) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 
 class BiasedBatchNorm(nn.Module):
-    """Batch normalization whose running variance is of batches divided by n.
+    """Batch normalization whose running variance averages biased batch variances.
 
-    `nn.BatchNorm2d` divides by n - 1; Keras and ONNX divide by n. A training step sets
-    running = (1 - momentum) * running + momentum * batch.
+    The biased variance divides by n, as in Keras and ONNX; `nn.BatchNorm2d` divides by
+    n - 1. A training step sets
+
+        running = (1 - momentum) * running + momentum * batch
 
     Shapes: x (N, C) or (N, C, ...) to the same.
     Source: Ioffe & Szegedy 2015, algorithm 1.
@@ -38,23 +40,24 @@ class BiasedBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize by the batch's statistics in training, by the running ones else."""
-        # F.batch_norm moves, and keeps for the gradient, the variance that it is given:
-        # in training that is a copy, and what it moved by is scaled to a division by n.
-        moved = self.running_var.clone() if self.training else self.running_var
+        """Normalize by batch statistics in training, by running ones in evaluation."""
+        # F.batch_norm updates its running variance in place, with division by n - 1,
+        # and saves it for backward. In training it gets a copy, whose change is then
+        # multiplied by (n - 1) / n.
+        unbiased = self.running_var.clone() if self.training else self.running_var
         y = F.batch_norm(
             x,
             self.running_mean,
-            moved,
+            unbiased,
             self.weight,
             self.bias,
             training=self.training,
             momentum=self.momentum,
             eps=self.eps,
         )
-        if self.training and x.numel() > 0:  # no samples move nothing
+        if self.training and x.numel() > 0:
             n = x.numel() // x.shape[1]
-            self.running_var.mul_(1 - self.momentum).lerp_(moved, (n - 1) / n)
+            self.running_var.mul_(1 - self.momentum).lerp_(unbiased, (n - 1) / n)
         return y
 
     def extra_repr(self) -> str:
@@ -65,7 +68,7 @@ class BiasedBatchNorm(nn.Module):
 
 
 class GroupedLinear(nn.Module):
-    """`nn.Linear` in groups that do not see one another, as `groups` of a convolution.
+    """`nn.Linear` with independent groups of features, like `groups` in `nn.Conv2d`.
 
     Shapes: x (..., in_features) to (..., out_features); weight (out_features,
     in_features / groups); bias (out_features,).
@@ -79,11 +82,11 @@ class GroupedLinear(nn.Module):
         fan_in = in_features // groups
         self.weight = nn.Parameter(torch.empty(out_features, fan_in))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
-        for parameter in self.parameters():  # as nn.Linear starts
+        for parameter in self.parameters():  # the initialization of nn.Linear
             nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each group of features through its own rows of the weight."""
+        """Multiply each group of features by the rows of its group in the weight."""
         grouped = x.unflatten(-1, (self.groups, -1))
         weight = self.weight.unflatten(0, (self.groups, -1))
         y = torch.einsum("...gi,goi->...go", grouped, weight).flatten(-2)

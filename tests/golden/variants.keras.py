@@ -12,9 +12,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class UnbiasedBatchNormalization(layers.BatchNormalization):
-    """BatchNormalization whose moving variance is of variances divided by n - 1.
+    """BatchNormalization whose moving variance averages unbiased batch variances.
 
-    What a batch is normalized by in training is divided by n, as everywhere.
+    The unbiased variance divides by n - 1, as in PyTorch. In training, a batch is still
+    normalized by its biased variance.
     """
 
     def call(
@@ -26,17 +27,17 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
             channels = inputs.shape[self.axis]
             count = ops.cast(ops.size(inputs) // channels, self.variable_dtype)
             added = self.moving_variance - kept
-            others = ops.maximum(count - 1, 1)  # of one value the variance is 0
-            self.moving_variance.assign(kept + added * count / others)
+            degrees = ops.maximum(count - 1, 1)  # the variance of one value is 0
+            self.moving_variance.assign(kept + added * count / degrees)
         return outputs
 
 
 @keras.saving.register_keras_serializable(package="netspec")
 class CountingAveragePooling2D(layers.Layer):
-    """Average pooling over a map with `pad` zeros around it, not all of them counted.
+    """AveragePooling2D with explicit zero padding, of which only a part is counted.
 
-    Each sum is divided by the number of elements of its window that lie in the map or
-    in the `counted` part of the padding, both ((top, bottom), (left, right)).
+    The sum over a window is divided by the number of its elements in the map and in the
+    innermost `counted` rows and columns of `pad`, both ((top, bottom), (left, right)).
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class CountingAveragePooling2D(layers.Layer):
         return means * ops.convert_to_tensor(scales, dtype=self.compute_dtype)
 
     def scales(self, axis: int, length: int) -> list[float]:
-        """The size of a window over what it counts, for each position along an axis."""
+        """Return window size / counted elements for each window along an axis."""
         size, stride = self.pool_size[axis], self.strides[axis]
         before, after = self.pad[axis]
         first = before - self.counted[axis][0]

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 class PaddedConv2d(nn.Conv2d):
-    """`nn.Conv2d` with zeros that may differ from side to side.
+    """`nn.Conv2d` with a separate zero padding for each side.
 
-    `padding` is one number, or (left, right, top, bottom). Where opposite sides are
-    alike the convolution itself pads, which is quicker.
+    `padding` is one number for all sides, or (left, right, top, bottom). Symmetric
+    padding is left to the convolution kernel, which is faster than a separate `F.pad`.
 
     Shapes: x (N, C, H, W) to (N, out_channels, H', W').
     """
@@ -31,21 +31,21 @@ class PaddedConv2d(nn.Conv2d):
     ) -> None:
         sides = (padding,) * 4 if isinstance(padding, int) else padding
         left, right, top, bottom = sides
-        alike = left == right and top == bottom
+        symmetric = left == right and top == bottom
         super().__init__(
             in_channels,
             out_channels,
             kernel_size,
             stride,
-            (top, left) if alike else 0,
+            (top, left) if symmetric else 0,
             dilation,
             groups,
             bias,
         )
-        self.sides = (0, 0, 0, 0) if alike else sides
+        self.sides = (0, 0, 0, 0) if symmetric else sides
 
     def forward(self, input: Tensor) -> Tensor:
-        """The convolution of the padded map."""
+        """Convolve the padded map."""
         if any(self.sides):
             input = F.pad(input, self.sides)
         return self._conv_forward(input, self.weight, self.bias)
@@ -57,10 +57,11 @@ class PaddedConv2d(nn.Conv2d):
 
 
 class PaddedAvgPool2d(nn.Module):
-    """Average pooling with any padding, divided by the number of elements that count.
+    """`nn.AvgPool2d` with a separate padding for each side.
 
-    `padding` is (left, right, top, bottom) and counts if `count_include_pad`; the last
-    windows may hang over by `overhang`, (right, bottom), which does not count.
+    `padding` is (left, right, top, bottom), and part of the average if
+    `count_include_pad`. `overhang`, (right, bottom), is further padding that completes
+    the last windows, and never part of the average.
 
     Shapes: x (N, C, H, W) to (N, C, H', W').
     """
@@ -81,14 +82,14 @@ class PaddedAvgPool2d(nn.Module):
         self.count_include_pad = count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum over each window, by the same sum over a map of ones."""
+        """Divide each window's sum by its count, which is the sum of a map of ones."""
         ones = x.new_ones((1, 1, x.shape[2], x.shape[3]))
+        pad_value = float(self.count_include_pad)
         total = self.sum(F.pad(x, self.padding))
-        pad_counts = float(self.count_include_pad)
-        return total / self.sum(F.pad(ones, self.padding, value=pad_counts))
+        return total / self.sum(F.pad(ones, self.padding, value=pad_value))
 
     def sum(self, x: Tensor) -> Tensor:
-        """The sum over each window of a padded map."""
+        """Return the sum over each window of a padded map."""
         x = F.pad(x, self.overhang)
         return F.avg_pool2d(x, self.kernel_size, self.stride, divisor_override=1)
 

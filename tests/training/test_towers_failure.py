@@ -138,7 +138,7 @@ def _wait_until_stopped(process: Forked) -> None:
                 *("netspec (", "0.0.1 in process 1)", "PyTorch (", "1.13.1 in process 1)"),
                 *("training.batch_size (64 in process 0, 32 in process 1)", "training.seed (0 in process 0, 3 in "),
                 *(
-                    "the weights to begin with (",
+                    "the initial weights (",
                     "the data (",
                     "--checkpoint-every (1000 in process 0, 7 in process 1)",
                 ),

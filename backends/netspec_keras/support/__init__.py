@@ -1,1 +1,1 @@
-"""Layers that Keras lacks, copied whole into the files that use them."""
+"""Layers that Keras lacks; emitted source has a copy of each module it needs."""

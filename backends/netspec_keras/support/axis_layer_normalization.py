@@ -6,13 +6,13 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class AxisLayerNormalization(layers.LayerNormalization):
-    """LayerNormalization over axes that are not the last ones.
+    """LayerNormalization over axes other than the last ones.
 
-    On PyTorch, Keras normalizes the last axes, whichever it is given.
+    On the PyTorch backend, Keras ignores `axis` and normalizes the last axes.
     """
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        # In mixed precision: statistics in the precision of the weights.
+        # In mixed precision, statistics are computed in the precision of the weights.
         x = ops.cast(inputs, self.variable_dtype)
         mean, variance = ops.moments(x, axes=self.axis, keepdims=True)
         outputs = (x - mean) * ops.rsqrt(variance + self.epsilon)

@@ -6,9 +6,9 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class AxisRMSNormalization(layers.RMSNormalization):
-    """RMSNormalization over axes that are not the last ones.
+    """RMSNormalization over axes other than the last ones.
 
-    Keras multiplies the last axes by its scale, whichever it is given.
+    Keras ignores `axis` when it applies the scale, and multiplies the last axes.
     """
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""The sum of values whose axes broadcast."""
+"""A sum with broadcasting."""
 
 import keras
 from keras import layers, ops
@@ -6,14 +6,14 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class BroadcastingAdd(layers.Add):
-    """The sum of values of one rank, each axis equal or 1.
+    """The sum of inputs of equal rank; an axis of length 1 broadcasts.
 
-    On TensorFlow `layers.Add` takes a value with one axis above 1 for a bias of the
-    channels where its length is theirs, whichever axis it is.
+    On TensorFlow, `layers.Add` treats an input with a single axis longer than 1 as a
+    bias of the channels if the length is theirs, even if the axis is another.
     """
 
     def _merge_function(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
-        total, *others = inputs
-        for x in others:
+        total, *rest = inputs
+        for x in rest:
             total = ops.subtract(total, ops.negative(x))
         return total

@@ -1,4 +1,4 @@
-"""Channels dealt out in turn."""
+"""Channel shuffle."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class ChannelShuffle(layers.Layer):
-    """The channels of `groups` runs, dealt out in turn. Source: Zhang et al. 2017."""
+    """Interleaves the channels of `groups`. Source: Zhang et al. 2017 (ShuffleNet)."""
 
     def __init__(self, groups: int, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -17,8 +17,8 @@ class ChannelShuffle(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         channels = inputs.shape[self.axis]
-        each = channels // self.groups
-        order = [g * each + i for i in range(each) for g in range(self.groups)]
+        width = channels // self.groups
+        order = [g * width + i for i in range(width) for g in range(self.groups)]
         return ops.take(inputs, order, axis=self.axis)
 
     def get_config(self) -> dict[str, Any]:

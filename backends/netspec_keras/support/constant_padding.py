@@ -1,4 +1,4 @@
-"""Padding with a value."""
+"""Padding with a constant."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class ConstantPadding2D(layers.ZeroPadding2D):
-    """ZeroPadding2D with a value other than zero."""
+    """ZeroPadding2D with a constant other than zero."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Average pooling that counts what it is told to count."""
+"""Average pooling that counts only part of its padding."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class CountingAveragePooling2D(layers.Layer):
-    """Average pooling over a map with `pad` zeros around it, not all of them counted.
+    """AveragePooling2D with explicit zero padding, of which only a part is counted.
 
-    Each sum is divided by the number of elements of its window that lie in the map or
-    in the `counted` part of the padding, both ((top, bottom), (left, right)).
+    The sum over a window is divided by the number of its elements in the map and in the
+    innermost `counted` rows and columns of `pad`, both ((top, bottom), (left, right)).
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CountingAveragePooling2D(layers.Layer):
         return means * ops.convert_to_tensor(scales, dtype=self.compute_dtype)
 
     def scales(self, axis: int, length: int) -> list[float]:
-        """The size of a window over what it counts, for each position along an axis."""
+        """Return window size / counted elements for each window along an axis."""
         size, stride = self.pool_size[axis], self.strides[axis]
         before, after = self.pad[axis]
         first = before - self.counted[axis][0]

@@ -1,4 +1,4 @@
-"""Transposed convolution with all that PyTorch and ONNX can say of it."""
+"""Transposed convolution with every option of PyTorch and ONNX."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class CroppedConv2DTranspose(layers.Layer):
-    """Transposed convolution in groups, with dilation, cropped on each side alone.
+    """Conv2DTranspose with groups, dilation and a separate crop for each side.
 
-    The same function and kernel as Conv2DTranspose with `padding="valid"`, of which
-    `crop`, ((top, bottom), (left, right)), is cut off after `output_padding` rows and
-    columns are added at the end. It is a convolution of the inputs with zeros between
-    them, by the kernel turned around.
+    The function and kernel are those of Conv2DTranspose with `padding="valid"`; then
+    `output_padding` rows and columns are added at the end, and `crop`, ((top, bottom),
+    (left, right)), is cut off. It is computed as a convolution, by the flipped kernel,
+    of the inputs with zeros inserted between them.
     """
 
     def __init__(
@@ -51,42 +51,42 @@ class CroppedConv2DTranspose(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         spread = self.spread(inputs)
-        turned = ops.transpose(ops.flip(self.kernel, (0, 1)), (0, 1, 3, 2))
-        parts = zip(
+        flipped = ops.transpose(ops.flip(self.kernel, (0, 1)), (0, 1, 3, 2))
+        groups = zip(
             ops.split(spread, self.groups, axis=-1),
-            ops.split(turned, self.groups, axis=2),
+            ops.split(flipped, self.groups, axis=2),
         )
         convolved = [
             ops.conv(
                 x, k, data_format="channels_last", dilation_rate=self.dilation_rate
             )
-            for x, k in parts
+            for x, k in groups
         ]
         outputs = ops.concatenate(convolved, axis=-1)
         return outputs + self.bias if self.use_bias else outputs
 
     def spread(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Inputs with zeros between and around them, as far as kernels read them."""
+        """Insert the zeros of the strides, and pad or crop to what the kernels read."""
         _, height, width, channels = inputs.shape
-        down, across = self.strides
+        stride_h, stride_w = self.strides
         x = ops.reshape(inputs, (-1, height, 1, width, 1, channels))
-        zeros = ((0, 0), (0, 0), (0, down - 1), (0, 0), (0, across - 1), (0, 0))
+        zeros = ((0, 0), (0, 0), (0, stride_h - 1), (0, 0), (0, stride_w - 1), (0, 0))
         x = ops.reshape(
-            ops.pad(x, zeros), (-1, height * down, width * across, channels)
+            ops.pad(x, zeros), (-1, height * stride_h, width * stride_w, channels)
         )
-        (top, bottom), (left, right) = (self.around(axis) for axis in (0, 1))
+        (top, bottom), (left, right) = (self.padding_along(axis) for axis in (0, 1))
         pad = ((max(0, top), max(0, bottom)), (max(0, left), max(0, right)))
         x = ops.pad(x, ((0, 0), *pad, (0, 0)))
         rows = slice(max(0, -top), x.shape[1] - max(0, -bottom))
         columns = slice(max(0, -left), x.shape[2] - max(0, -right))
         return x[:, rows, columns]
 
-    def around(self, axis: int) -> tuple[int, int]:
-        """Zeros before and after along an axis; below none, elements cut off."""
+    def padding_along(self, axis: int) -> tuple[int, int]:
+        """Return the zeros to pad before and after an axis; a negative number crops."""
         reach = self.dilation_rate[axis] * (self.kernel_size[axis] - 1)
         before, after = self.crop[axis]
-        beyond = self.strides[axis] - 1  # zeros that stand behind the last element
-        return reach - before, reach - after - beyond + self.output_padding[axis]
+        inserted = self.strides[axis] - 1  # zeros already behind the last element
+        return reach - before, reach - after - inserted + self.output_padding[axis]
 
     def get_config(self) -> dict[str, Any]:
         return {

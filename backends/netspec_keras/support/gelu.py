@@ -9,10 +9,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class GELU(layers.Layer):
-    """x * Phi(x), with the normal distribution function exact or `approximate` by tanh.
+    """x * Phi(x), where Phi is the normal CDF, exact or `approximate` by tanh.
 
-    The function of `keras.activations.gelu`, whose constants have the precision of
-    float32 on TensorFlow, even in a float64 model.
+    The same function as `keras.activations.gelu`, whose constants TensorFlow rounds to
+    float32 even in a float64 model.
     """
 
     def __init__(self, approximate: bool = False, **kwargs: Any) -> None:

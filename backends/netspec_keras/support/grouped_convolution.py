@@ -1,4 +1,4 @@
-"""Convolution in groups."""
+"""Convolution with groups."""
 
 import keras
 from keras import layers, ops
@@ -6,18 +6,18 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class GroupedConv2D(layers.Conv2D):
-    """Conv2D whose groups are convolved one by one.
+    """Conv2D with one convolution for each of its groups.
 
-    The same function and the same kernel as Conv2D with `groups`, which takes three
-    times as long to train on the CPU with TensorFlow and with JAX.
+    The same function and kernel as Conv2D with `groups`, which takes three times as
+    long to train on a CPU with TensorFlow or JAX.
     """
 
     def convolution_op(
         self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
     ) -> keras.KerasTensor:
         convolve = super().convolution_op
-        parts = zip(
+        groups = zip(
             ops.split(inputs, self.groups, axis=-1),
             ops.split(kernel, self.groups, axis=-1),
         )
-        return ops.concatenate([convolve(x, k) for x, k in parts], axis=-1)
+        return ops.concatenate([convolve(x, k) for x, k in groups], axis=-1)

@@ -1,4 +1,4 @@
-"""A dense layer in groups."""
+"""A dense layer with groups."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class GroupedDense(layers.Layer):
-    """A dense layer whose groups of units each read their own part of the features."""
+    """Dense with independent groups of features, like `groups` in Conv2D."""
 
     def __init__(
         self, units: int, groups: int, use_bias: bool = True, **kwargs: Any
@@ -29,11 +29,11 @@ class GroupedDense(layers.Layer):
             )
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        parts = zip(
+        groups = zip(
             ops.split(inputs, self.groups, axis=-1),
             ops.split(ops.convert_to_tensor(self.kernel), self.groups, axis=-1),
         )
-        outputs = ops.concatenate([ops.matmul(x, k) for x, k in parts], axis=-1)
+        outputs = ops.concatenate([ops.matmul(x, k) for x, k in groups], axis=-1)
         return outputs + self.bias if self.use_bias else outputs
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The norm along axes."""
+"""The L2 norm."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class L2Norm(layers.Layer):
-    """The root of the sum of squares along `axis`, one or several.
+    """The L2 norm over `axis`, one or several.
 
-    The function of `keras.ops.norm`, whose gradient is not a number where all of x is
-    0, as it may be after a ReLU: here it is 0.
+    The same function as `keras.ops.norm`, but with gradient 0 instead of NaN where all
+    elements are 0, as they may be after a ReLU.
     """
 
     def __init__(
@@ -24,7 +24,8 @@ class L2Norm(layers.Layer):
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         squares = ops.sum(ops.square(inputs), axis=self.axis, keepdims=self.keepdims)
         positive = squares > 0
-        # Neither branch has a root of 0, whose infinite slope would reach through both.
+        # `where` differentiates both branches: neither may contain the root of 0, whose
+        # gradient is infinite.
         root = ops.sqrt(ops.where(positive, squares, ops.ones_like(squares)))
         return ops.where(positive, root, ops.zeros_like(root))
 

@@ -1,4 +1,4 @@
-"""Normalization to length one."""
+"""L2 normalization."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class L2Normalization(layers.Layer):
-    """x / max(norm of x, epsilon), the norm taken over `axis`, one or several.
+    """x / max(L2 norm of x, epsilon), with the norm over `axis`, one or several.
 
-    The function of `keras.ops.normalize`, whose gradient is not a number where all
-    of x is 0, as it may be after a ReLU.
+    The same function as `keras.ops.normalize`, whose gradient is NaN where all elements
+    are 0, as they may be after a ReLU.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A learned gain for each channel."""
+"""A learned scale for each channel."""
 
 from typing import Any
 
@@ -8,7 +8,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class LayerScale(layers.Layer):
-    """Inputs times a gain for each position of an axis. Source: Touvron et al. 2021."""
+    """Inputs times a learned gain for each index of an axis.
+
+    Source: Touvron et al. 2021 (CaiT).
+    """
 
     def __init__(self, initial: float, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""Local response normalization across channels."""
+"""Local response normalization over channels."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class LocalResponseNormalization(layers.Layer):
-    """x / (k + alpha * sum of x^2 over `size` neighboring channels) ^ beta.
+    """y = x / (k + alpha * sum of x²)^beta, the sum over `size` neighboring channels.
 
-    Channels of different groups are no neighbors. The sum over neighbors is a product
-    with a banded matrix, which takes a CPU less time than to add shifted slices.
+    A sum does not cross the boundary between two of the `groups` of channels. The sums
+    are a product with a band matrix, which is faster on a CPU than adding slices.
     """
 
     def __init__(
@@ -33,12 +33,15 @@ class LocalResponseNormalization(layers.Layer):
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         sums = ops.matmul(ops.square(inputs), self.neighbors(inputs.shape[-1]))
         scale = self.k + self.alpha * sums
-        if self.beta == 0.75:  # roots are much cheaper than a power
+        if self.beta == 0.75:  # two square roots are much faster than a power
             return inputs * ops.rsqrt(scale * ops.sqrt(scale))
         return inputs * ops.power(scale, -self.beta)
 
     def neighbors(self, channels: int) -> keras.KerasTensor:
-        """1 where the row is a channel that the column's channel has in its sum."""
+        """Return a matrix whose column c is 1 in the rows of the window of channel c.
+
+        It is [c - size // 2, c + (size - 1) // 2], cut at the edges of the group.
+        """
         index = ops.arange(channels)
         row, column = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
         near = ops.logical_and(

@@ -1,4 +1,4 @@
-"""Local response normalization within a map."""
+"""Local response normalization over a spatial window of one channel."""
 
 from typing import Any
 
@@ -8,7 +8,11 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class MapResponseNormalization(layers.Layer):
-    """x / (k + alpha * sum of x^2 over a `size` by `size` patch of the map) ^ beta."""
+    """y = x / (k + alpha * sum of x²)^beta, the sum over a `size` by `size` window.
+
+    The window of position i is [i - size // 2, i + (size - 1) // 2] along each spatial
+    axis, cut at the edges.
+    """
 
     def __init__(
         self, size: int, alpha: float, beta: float, k: float, **kwargs: Any

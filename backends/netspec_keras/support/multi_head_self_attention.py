@@ -1,4 +1,4 @@
-"""Self-attention in heads."""
+"""Multi-head self-attention."""
 
 import math
 from typing import Any
@@ -9,10 +9,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class MultiHeadSelfAttention(layers.Layer):
-    """Attention of tokens (N, L, D) to one another, in heads of D / heads features.
+    """Self-attention of tokens (N, L, D) with `heads` heads of D / heads features.
 
-    One kernel makes queries, keys and values, side by side in its columns, as in
-    PyTorch's MultiheadAttention. Source: Vaswani et al. 2017, section 3.2.2.
+    As in PyTorch's MultiheadAttention, the columns of one kernel project to queries,
+    keys and values. Source: Vaswani et al. 2017, section 3.2.2.
     """
 
     def __init__(self, heads: int, use_bias: bool = True, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""A value that is learned and not computed."""
+"""A learned tensor."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class Parameter(layers.Layer):
-    """A learned value of this shape, the same for every sample of its inputs."""
+    """A learned tensor, repeated for each sample of the inputs."""
 
     def __init__(
         self, shape: tuple[int, ...], initializer: Any = "zeros", **kwargs: Any

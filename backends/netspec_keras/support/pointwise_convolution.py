@@ -1,4 +1,4 @@
-"""Convolution by kernels of one element at some positions."""
+"""Strided convolution with a kernel of one element."""
 
 import keras
 from keras import layers, ops
@@ -6,18 +6,18 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class PointwiseConv2D(layers.Conv2D):
-    """Conv2D by kernels of one element, which takes the positions of its strides first.
+    """Conv2D with a 1x1 kernel and strides, computed as a slice and a convolution.
 
-    Of strided ones with channels that do not come by sixteens, the gradient that
-    TensorFlow computes on the CPU (2.21, oneDNN) writes beyond its memory.
+    With strides, and channels that are not a multiple of 16, the gradient kernel of
+    TensorFlow 2.21 on a CPU (oneDNN) writes out of bounds.
     """
 
     def convolution_op(
         self, inputs: keras.KerasTensor, kernel: keras.KerasTensor
     ) -> keras.KerasTensor:
         rows, columns = self.strides
-        parts = zip(
+        groups = zip(
             ops.split(inputs[:, ::rows, ::columns], self.groups, axis=-1),
             ops.split(kernel, self.groups, axis=-1),
         )
-        return ops.concatenate([ops.conv(x, k) for x, k in parts], axis=-1)
+        return ops.concatenate([ops.conv(x, k) for x, k in groups], axis=-1)

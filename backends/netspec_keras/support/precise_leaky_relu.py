@@ -6,7 +6,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class PreciseLeakyReLU(layers.LeakyReLU):
-    """LeakyReLU, which on TensorFlow rounds its slope to float32 in any model."""
+    """LeakyReLU without TensorFlow's rounding of the slope to float32."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return ops.where(inputs > 0, inputs, self.negative_slope * inputs)

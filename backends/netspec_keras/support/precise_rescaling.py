@@ -6,7 +6,7 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="netspec")
 class PreciseRescaling(layers.Rescaling):
-    """Rescaling whose constants are not rounded to float32 on their way to float64."""
+    """Rescaling without the rounding of its constants to float32 in a float64 model."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return inputs * self.scale + self.offset

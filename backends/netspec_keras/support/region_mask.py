@@ -1,4 +1,4 @@
-"""Masks of what stands in different regions of a grid."""
+"""Attention masks between different regions of a grid."""
 
 import itertools
 import math
@@ -10,11 +10,13 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class RegionMask(layers.Layer):
-    """Scores, with `value` added where query and key stand in different regions.
+    """Adds `value` to scores whose query and key are in different regions of a grid.
 
-    The axes of a grid are cut into runs of these lengths. Scores are (N, ..., L, L), or
-    (N, L, L, C) where they have four axes. With a window, axis 1 (or C) counts the
-    windows of the grid, and queries and keys are the positions of one.
+    `regions` are, for each axis of the grid, the lengths of the runs it is cut into; a
+    region is a product of runs. With `window_size`, attention is within the windows
+    that tile the grid, and axis 1 (or C) of the scores is the number of windows, or 1.
+
+    Inputs: scores (N, ..., L, L), or (N, L, L, C) if they have four axes.
     Source: Liu et al. 2021 (Swin Transformer), section 3.2.
     """
 
@@ -32,8 +34,8 @@ class RegionMask(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         labels = ops.convert_to_tensor(self.labels(), dtype="int32")
-        apart = ops.not_equal(labels[:, :, None], labels[:, None, :])
-        mask = self.value * ops.cast(apart, inputs.dtype)
+        different = ops.not_equal(labels[:, :, None], labels[:, None, :])
+        mask = self.value * ops.cast(different, inputs.dtype)
         count, length, _ = mask.shape
         if len(inputs.shape) == 4:
             return inputs + ops.transpose(mask, (1, 2, 0))
@@ -41,26 +43,26 @@ class RegionMask(layers.Layer):
         return inputs + ops.reshape(mask, (count, *between, length, length))
 
     def labels(self) -> list[list[int]]:
-        """The region of each position of each window."""
+        """Return the region of each position of each window."""
         axes = [
-            [label for label, run in enumerate(runs) for _ in range(run)]
+            [index for index, run in enumerate(runs) for _ in range(run)]
             for runs in self.regions
         ]
         window = self.window_size or tuple(map(len, axes))
         starts = [range(0, len(axis), w) for axis, w in zip(axes, window)]
         return [
             [
-                self.number([axis[s + i] for axis, s, i in zip(axes, start, inside)])
-                for inside in itertools.product(*map(range, window))
+                self.region([axis[s + i] for axis, s, i in zip(axes, start, offset)])
+                for offset in itertools.product(*map(range, window))
             ]
             for start in itertools.product(*starts)
         ]
 
-    def number(self, along: list[int]) -> int:
-        """One number for the runs along all axes."""
+    def region(self, runs: list[int]) -> int:
+        """Return the row-major number of a region from its run along each axis."""
         counts = list(map(len, self.regions))
         steps = [math.prod(counts[axis + 1 :]) for axis in range(len(counts))]
-        return sum(run * step for run, step in zip(along, steps))
+        return sum(run * step for run, step in zip(runs, steps))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Biases by relative positions."""
+"""Relative position bias for attention."""
 
 import itertools
 from typing import Any
@@ -9,10 +9,12 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class RelativePositionBias(layers.Layer):
-    """The row of a table for each pair of positions of a grid, query less key.
+    """Looks up the bias of each pair of grid positions by the offset, query minus key.
 
-    An axis of length g has differences from 1 - g to g - 1, row-major as the grid.
-    (N, ..., rows, heads) to (N, ..., heads, L, L), L the positions of the grid.
+    Along an axis of length g, offsets are 1 - g to g - 1. The table has one row for
+    each combination of offsets, in row-major order.
+
+    Inputs: table (N, ..., rows, heads) to (N, ..., heads, L, L), L = positions.
     Source: Liu et al. 2021 (Swin Transformer), section 3.2.
     """
 
@@ -27,7 +29,7 @@ class RelativePositionBias(layers.Layer):
         return ops.moveaxis(rows, -1, -3)
 
     def row(self, query: tuple[int, ...], key: tuple[int, ...]) -> int:
-        """The row of the table that a query has for a key."""
+        """Return the row of the table for the offset of a query and a key."""
         row = 0
         for length, q, k in zip(self.grid, query, key):
             row = row * (2 * length - 1) + q - k + length - 1

@@ -1,4 +1,4 @@
-"""Attention of queries, keys and values that are given."""
+"""Scaled dot-product attention."""
 
 import math
 from typing import Any
@@ -9,11 +9,11 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class ScaledDotProductAttention(layers.Layer):
-    """Means of values by the softmax of products of queries and keys, over sqrt(d).
+    """softmax(queries @ keys^T / sqrt(features) + bias) @ values.
 
-    Inputs: [queries, keys, values], each (N, ..., positions, features), or where they
-    have four axes (N, positions, features, heads); and a bias of the scores, if any.
-    With `causal` a query sees no later key.
+    Inputs: [queries, keys, values] or [queries, keys, values, bias]. Queries, keys and
+    values are (N, ..., positions, features), or (N, positions, features, heads) if they
+    have four axes. With `causal`, a query attends to no later key.
     Source: Vaswani et al. 2017, section 3.2.1.
     """
 
@@ -33,9 +33,9 @@ class ScaledDotProductAttention(layers.Layer):
         for bias in biases:
             scores += ops.transpose(bias, (0, 3, 1, 2)) if heads_last else bias
         if self.causal:
-            seen = ops.tril(ops.ones(scores.shape[-2:], dtype="bool"))
-            scores = ops.where(seen, scores, float("-inf"))
-        # TensorFlow takes a softmax of no more than five axes.
+            visible = ops.tril(ops.ones(scores.shape[-2:], dtype="bool"))
+            scores = ops.where(visible, scores, float("-inf"))
+        # The softmax of TensorFlow is limited to five axes.
         rows = ops.reshape(scores, (-1, *scores.shape[-2:]))
         weights = ops.reshape(ops.softmax(rows, axis=-1), (-1, *scores.shape[1:]))
         equation = f"{leading}qk,{before}kz{after}->{before}qz{after}"

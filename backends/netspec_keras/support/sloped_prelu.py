@@ -1,4 +1,4 @@
-"""PReLU with the slope at 0 too."""
+"""PReLU with a gradient at 0."""
 
 import keras
 from keras import layers, ops
@@ -6,7 +6,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class SlopedPReLU(layers.PReLU):
-    """PReLU whose gradient at 0 is the slope; Keras' own, two ReLUs, has none there."""
+    """PReLU whose gradient at 0 is the slope; that of `layers.PReLU` is 0 there."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return ops.where(inputs > 0, inputs, self.alpha * inputs)

@@ -1,4 +1,4 @@
-"""Batch normalization with the running variance of PyTorch."""
+"""Batch normalization with an unbiased moving variance, as in PyTorch."""
 
 import keras
 from keras import layers, ops
@@ -6,9 +6,10 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class UnbiasedBatchNormalization(layers.BatchNormalization):
-    """BatchNormalization whose moving variance is of variances divided by n - 1.
+    """BatchNormalization whose moving variance averages unbiased batch variances.
 
-    What a batch is normalized by in training is divided by n, as everywhere.
+    The unbiased variance divides by n - 1, as in PyTorch. In training, a batch is still
+    normalized by its biased variance.
     """
 
     def call(
@@ -20,6 +21,6 @@ class UnbiasedBatchNormalization(layers.BatchNormalization):
             channels = inputs.shape[self.axis]
             count = ops.cast(ops.size(inputs) // channels, self.variable_dtype)
             added = self.moving_variance - kept
-            others = ops.maximum(count - 1, 1)  # of one value the variance is 0
-            self.moving_variance.assign(kept + added * count / others)
+            degrees = ops.maximum(count - 1, 1)  # the variance of one value is 0
+            self.moving_variance.assign(kept + added * count / degrees)
         return outputs

@@ -1,1 +1,1 @@
-"""Layers that torch lacks, copied whole into emitted source."""
+"""Layers that torch lacks; emitted source has a copy of each module it needs."""

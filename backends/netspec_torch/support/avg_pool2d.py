@@ -1,14 +1,15 @@
-"""Average pooling with padding that `nn.AvgPool2d` does not take."""
+"""Average pooling with asymmetric padding, which `nn.AvgPool2d` lacks."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class PaddedAvgPool2d(nn.Module):
-    """Average pooling with any padding, divided by the number of elements that count.
+    """`nn.AvgPool2d` with a separate padding for each side.
 
-    `padding` is (left, right, top, bottom) and counts if `count_include_pad`; the last
-    windows may hang over by `overhang`, (right, bottom), which does not count.
+    `padding` is (left, right, top, bottom), and part of the average if
+    `count_include_pad`. `overhang`, (right, bottom), is further padding that completes
+    the last windows, and never part of the average.
 
     Shapes: x (N, C, H, W) to (N, C, H', W').
     """
@@ -29,13 +30,13 @@ class PaddedAvgPool2d(nn.Module):
         self.count_include_pad = count_include_pad
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum over each window, by the same sum over a map of ones."""
+        """Divide each window's sum by its count, which is the sum of a map of ones."""
         ones = x.new_ones((1, 1, x.shape[2], x.shape[3]))
+        pad_value = float(self.count_include_pad)
         total = self.sum(F.pad(x, self.padding))
-        pad_counts = float(self.count_include_pad)
-        return total / self.sum(F.pad(ones, self.padding, value=pad_counts))
+        return total / self.sum(F.pad(ones, self.padding, value=pad_value))
 
     def sum(self, x: Tensor) -> Tensor:
-        """The sum over each window of a padded map."""
+        """Return the sum over each window of a padded map."""
         x = F.pad(x, self.overhang)
         return F.avg_pool2d(x, self.kernel_size, self.stride, divisor_override=1)

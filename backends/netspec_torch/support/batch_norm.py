@@ -1,4 +1,4 @@
-"""Batch normalization that keeps the biased variance."""
+"""Batch normalization with a biased running variance."""
 
 import torch
 import torch.nn.functional as F
@@ -6,10 +6,12 @@ from torch import Tensor, nn
 
 
 class BiasedBatchNorm(nn.Module):
-    """Batch normalization whose running variance is of batches divided by n.
+    """Batch normalization whose running variance averages biased batch variances.
 
-    `nn.BatchNorm2d` divides by n - 1; Keras and ONNX divide by n. A training step sets
-    running = (1 - momentum) * running + momentum * batch.
+    The biased variance divides by n, as in Keras and ONNX; `nn.BatchNorm2d` divides by
+    n - 1. A training step sets
+
+        running = (1 - momentum) * running + momentum * batch
 
     Shapes: x (N, C) or (N, C, ...) to the same.
     Source: Ioffe & Szegedy 2015, algorithm 1.
@@ -34,23 +36,24 @@ class BiasedBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize by the batch's statistics in training, by the running ones else."""
-        # F.batch_norm moves, and keeps for the gradient, the variance that it is given:
-        # in training that is a copy, and what it moved by is scaled to a division by n.
-        moved = self.running_var.clone() if self.training else self.running_var
+        """Normalize by batch statistics in training, by running ones in evaluation."""
+        # F.batch_norm updates its running variance in place, with division by n - 1,
+        # and saves it for backward. In training it gets a copy, whose change is then
+        # multiplied by (n - 1) / n.
+        unbiased = self.running_var.clone() if self.training else self.running_var
         y = F.batch_norm(
             x,
             self.running_mean,
-            moved,
+            unbiased,
             self.weight,
             self.bias,
             training=self.training,
             momentum=self.momentum,
             eps=self.eps,
         )
-        if self.training and x.numel() > 0:  # no samples move nothing
+        if self.training and x.numel() > 0:
             n = x.numel() // x.shape[1]
-            self.running_var.mul_(1 - self.momentum).lerp_(moved, (n - 1) / n)
+            self.running_var.mul_(1 - self.momentum).lerp_(unbiased, (n - 1) / n)
         return y
 
     def extra_repr(self) -> str:

@@ -1,10 +1,10 @@
-"""Biases of attention that sees no later key."""
+"""An attention bias with a causal mask."""
 
 import torch
 from torch import Tensor
 
 
 def causal_bias(bias: Tensor) -> Tensor:
-    """A bias of scores (..., L, L), minus infinity where the key is the later one."""
+    """Set the bias of attention scores (..., L, L) to -inf at keys after the query."""
     later = torch.ones(bias.shape[-2:], dtype=torch.bool, device=bias.device).triu(1)
     return bias.masked_fill(later, float("-inf"))

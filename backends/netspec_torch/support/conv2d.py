@@ -1,15 +1,15 @@
 # mypy: disable-error-code="no-untyped-call,no-any-return"
-"""Convolution with padding that `nn.Conv2d` does not take."""
+"""Convolution with asymmetric padding, which `nn.Conv2d` lacks."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class PaddedConv2d(nn.Conv2d):
-    """`nn.Conv2d` with zeros that may differ from side to side.
+    """`nn.Conv2d` with a separate zero padding for each side.
 
-    `padding` is one number, or (left, right, top, bottom). Where opposite sides are
-    alike the convolution itself pads, which is quicker.
+    `padding` is one number for all sides, or (left, right, top, bottom). Symmetric
+    padding is left to the convolution kernel, which is faster than a separate `F.pad`.
 
     Shapes: x (N, C, H, W) to (N, out_channels, H', W').
     """
@@ -27,21 +27,21 @@ class PaddedConv2d(nn.Conv2d):
     ) -> None:
         sides = (padding,) * 4 if isinstance(padding, int) else padding
         left, right, top, bottom = sides
-        alike = left == right and top == bottom
+        symmetric = left == right and top == bottom
         super().__init__(
             in_channels,
             out_channels,
             kernel_size,
             stride,
-            (top, left) if alike else 0,
+            (top, left) if symmetric else 0,
             dilation,
             groups,
             bias,
         )
-        self.sides = (0, 0, 0, 0) if alike else sides
+        self.sides = (0, 0, 0, 0) if symmetric else sides
 
     def forward(self, input: Tensor) -> Tensor:
-        """The convolution of the padded map."""
+        """Convolve the padded map."""
         if any(self.sides):
             input = F.pad(input, self.sides)
         return self._conv_forward(input, self.weight, self.bias)

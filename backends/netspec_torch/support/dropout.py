@@ -1,13 +1,13 @@
-"""Dropout in the scaling of 2012."""
+"""Dropout that scales at inference, as first published in 2012."""
 
 import torch
 from torch import Tensor, nn
 
 
 class StandardDropout(nn.Module):
-    """Drops with probability p in training, and multiplies all by 1 - p at inference.
+    """Zeroes elements with probability p in training; multiplies by 1 - p at inference.
 
-    `nn.Dropout` divides in training instead, by 1 - p.
+    `nn.Dropout` instead divides by 1 - p in training.
 
     Shapes: x to the same.
     Source: Krizhevsky, Sutskever & Hinton 2012, section 4.2.
@@ -18,7 +18,7 @@ class StandardDropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """What is kept stays as it is."""
+        """Apply a new random mask in training, the constant scale at inference."""
         if not self.training:
             return x * (1 - self.p)
         return x * torch.empty_like(x).bernoulli_(1 - self.p)

@@ -1,12 +1,12 @@
 # mypy: disable-error-code="no-untyped-call"
-"""A dense layer in groups."""
+"""A linear layer with groups."""
 
 import torch
 from torch import Tensor, nn
 
 
 class GroupedLinear(nn.Module):
-    """`nn.Linear` in groups that do not see one another, as `groups` of a convolution.
+    """`nn.Linear` with independent groups of features, like `groups` in `nn.Conv2d`.
 
     Shapes: x (..., in_features) to (..., out_features); weight (out_features,
     in_features / groups); bias (out_features,).
@@ -20,11 +20,11 @@ class GroupedLinear(nn.Module):
         fan_in = in_features // groups
         self.weight = nn.Parameter(torch.empty(out_features, fan_in))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
-        for parameter in self.parameters():  # as nn.Linear starts
+        for parameter in self.parameters():  # the initialization of nn.Linear
             nn.init.uniform_(parameter, -(fan_in**-0.5), fan_in**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each group of features through its own rows of the weight."""
+        """Multiply each group of features by the rows of its group in the weight."""
         grouped = x.unflatten(-1, (self.groups, -1))
         weight = self.weight.unflatten(0, (self.groups, -1))
         y = torch.einsum("...gi,goi->...go", grouped, weight).flatten(-2)

@@ -1,4 +1,4 @@
-"""Layer normalization over axes that are not the last."""
+"""Layer normalization over any axes."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class LayerNormOverAxes(nn.Module):
-    """`nn.LayerNorm` over any axes: they are moved to the end, and back.
+    """`nn.LayerNorm` over any axes, which are moved to the end and back.
 
     Shapes: x to the same; weight and bias have the sizes of `axes`, in their order.
     Source: Ba, Kiros & Hinton 2016.
@@ -30,7 +30,7 @@ class LayerNormOverAxes(nn.Module):
             self.bias = nn.Parameter(torch.zeros(normalized_shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize each sample."""
+        """Normalize each sample over `axes`."""
         moved = x.movedim(self.axes, self.last)
         shape = self.normalized_shape
         y = F.layer_norm(moved, shape, self.weight, self.bias, self.eps)

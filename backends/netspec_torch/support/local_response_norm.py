@@ -1,5 +1,5 @@
 # mypy: disable-error-code="attr-defined,no-untyped-call"
-"""Local response normalization over channels, with its gradient written out."""
+"""Local response normalization over channels, with a custom backward pass."""
 
 import math
 from collections.abc import Iterator
@@ -11,74 +11,74 @@ from torch import Tensor, nn
 
 
 class LocalResponseNormFunction(torch.autograd.Function):
-    """x / scale^beta, scale = k + alpha * (sum of x² over a window of axis 2).
+    """y = x / scale^beta, scale = k + alpha * (sum of x² over a window of axis 2).
 
-    Autograd would keep and revisit every slice of the sum. Written out, the gradient
-    needs x alone, for scale is quickly computed again:
+    Autograd would save every slice of the sum for backward. This function saves only x,
+    and computes scale again, which is cheap:
 
         dx = g * scale^-beta - 2 * alpha * beta * x * (mirrored sum of g * y / scale)
     """
 
     @staticmethod
     def forward(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-        """Shapes: x (N, groups, channels of a group, H, W) to the same."""
+        """Shapes: x (N, groups, channels per group, H, W) to the same."""
         y = torch.empty_like(x)
-        for piece, out in pieces(x, y):
-            _, factor = scale_and_factor(piece, size, alpha, beta, k)
-            torch.mul(piece, factor, out=out)
+        for x_chunk, y_chunk in chunks(x, y):
+            _, factor = scale_and_factor(x_chunk, size, alpha, beta, k)
+            torch.mul(x_chunk, factor, out=y_chunk)
         return y
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Keep x."""
+        """Save x for backward."""
         x, *ctx.arguments = inputs
         ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradient of x; the other arguments have none."""
+        """Return the gradient of x; the other arguments have none."""
         (x,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # what comes out may be differentiated again
+        if torch.is_grad_enabled():  # create_graph=True: dx must be differentiable
             y = expression(x, *ctx.arguments)
             (dx,) = torch.autograd.grad(y, x, g, create_graph=True)
             return dx, None, None, None, None
         size, alpha, beta, k = ctx.arguments
         dx = torch.empty_like(g)
-        for piece, slope, out in pieces(x, g, dx):
-            scale, factor = scale_and_factor(piece, size, alpha, beta, k)
-            out.copy_(slope).mul_(factor)
-            ratio = (out * piece).div_(scale)
+        for x_chunk, g_chunk, dx_chunk in chunks(x, g, dx):
+            scale, factor = scale_and_factor(x_chunk, size, alpha, beta, k)
+            dx_chunk.copy_(g_chunk).mul_(factor)
+            ratio = (dx_chunk * x_chunk).div_(scale)
             total = ratio.clone()
-            for there, here in neighbors(x.shape[2], size):
-                total[:, :, here].add_(ratio[:, :, there])
-            out.addcmul_(piece, total, value=-2 * alpha * beta)
+            for neighbor, channel in neighbors(x.shape[2], size):  # mirrored
+                total[:, :, channel].add_(ratio[:, :, neighbor])
+            dx_chunk.addcmul_(x_chunk, total, value=-2 * alpha * beta)
         return dx, None, None, None, None
 
     @staticmethod
     def vmap(
         info: Any, in_dims: tuple[int, ...], x: Tensor, *arguments: float
     ) -> tuple[Tensor, int]:
-        """Samples know nothing of one another: what is mapped over is more of them."""
+        """Merge the mapped axis into the batch: samples are independent."""
         x = x.movedim(in_dims[0], 0)
         y = LocalResponseNormFunction.apply(x.flatten(0, 1), *arguments)
         return y.unflatten(0, x.shape[:2]), 0
 
 
 def expression(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-    """The function, of operations that can be recorded and differentiated."""
+    """Compute the same function from operations that compilers and autograd record."""
     squares = F.pad(x * x, (0, 0, 0, 0, size // 2, (size - 1) // 2))
     total = squares[:, :, : x.shape[2]]
     for shift in range(1, size):
         total = total + squares[:, :, shift : shift + x.shape[2]]
     scale = k + alpha * total
-    if beta == 0.75:  # two square roots take a fraction of the time of a power
+    if beta == 0.75:  # two square roots are much faster than a power
         root = torch.rsqrt(scale)
         return x * (root * torch.sqrt(root))
     return x * scale.pow(-beta)
 
 
-def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Some samples of each at a time: on a CPU as many as stay in its caches."""
+def chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Split tensors along the batch, on a CPU into chunks that fit in its caches."""
     samples, *features = tensors[0].shape
     if tensors[0].device.type == "cpu":
         samples = 2**20 // math.prod(features)
@@ -88,36 +88,36 @@ def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 def scale_and_factor(
     x: Tensor, size: int, alpha: float, beta: float, k: float
 ) -> tuple[Tensor, Tensor]:
-    """K + alpha * (sum of x²), and that to the power -beta."""
+    """Return scale = k + alpha * (sum of x²), and scale^-beta."""
     squares = x * x
     scale = squares.clone()
-    for here, there in neighbors(x.shape[2], size):
-        scale[:, :, here].add_(squares[:, :, there])
+    for channel, neighbor in neighbors(x.shape[2], size):
+        scale[:, :, channel].add_(squares[:, :, neighbor])
     scale.mul_(alpha).add_(k)
-    if beta == 0.75:  # two square roots take a fraction of the time of a power
+    if beta == 0.75:  # two square roots are much faster than a power
         root = scale.rsqrt()
         return scale, root.sqrt().mul_(root)
     return scale, scale.pow(-beta)
 
 
 def neighbors(length: int, size: int) -> list[tuple[slice, slice]]:
-    """Where channels stand, and where their neighbors do, for each shift in a window.
+    """Return slices of the channels and of their neighbors, for each shift in a window.
 
-    Channel c reads [c - size // 2, c + (size - 1) // 2], cut at the edges.
+    The window of channel c is [c - size // 2, c + (size - 1) // 2], cut at the edges.
     """
     pairs = []
-    for d in range(1, min(size // 2, length - 1) + 1):
-        pairs.append((slice(d, None), slice(None, -d)))
-        if d <= (size - 1) // 2:
-            pairs.append((slice(None, -d), slice(d, None)))
+    for shift in range(1, min(size // 2, length - 1) + 1):
+        pairs.append((slice(shift, None), slice(None, -shift)))
+        if shift <= (size - 1) // 2:
+            pairs.append((slice(None, -shift), slice(shift, None)))
     return pairs
 
 
 class LocalResponseNorm(nn.Module):
-    """x / (k + alpha * sum of x²)^beta over `size` neighboring channels of a group.
+    """y = x / (k + alpha * sum of x²)^beta, the sum over `size` neighboring channels.
 
-    Unlike in `nn.LocalResponseNorm`, alpha is not divided by the size, and channels in
-    different `groups` are not neighbors.
+    Unlike in `nn.LocalResponseNorm`, alpha is not divided by `size`, and a sum does not
+    cross the boundary between two of the `groups` of channels.
 
     Shapes: x (N, C, H, W) to the same.
     Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3.
@@ -134,9 +134,9 @@ class LocalResponseNorm(nn.Module):
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize; the groups are a view."""
+        """Normalize each group of channels."""
         grouped = x.unflatten(1, (self.groups, -1))
-        # Who records operations gets those that can be recorded, and fuses them itself.
+        # Compilers and tracers cannot record the custom function, but fuse this one.
         if torch.jit.is_scripting() or torch.jit.is_tracing():
             return self.expression(grouped).flatten(1, 2)
         if torch.compiler.is_compiling() or isinstance(x, torch.fx.Proxy):
@@ -148,7 +148,7 @@ class LocalResponseNorm(nn.Module):
         return result
 
     def expression(self, x: Tensor) -> Tensor:
-        """The function without a gradient of its own."""
+        """Compute the function without the custom backward pass."""
         return expression(x, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:

@@ -1,14 +1,14 @@
-"""Local response normalization over the neighborhood of a position in its own map."""
+"""Local response normalization over a spatial window of one channel."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class LocalResponseNormInMap(nn.Module):
-    """x / (k + alpha * sum of x²)^beta over a `size` by `size` patch of the same map.
+    """y = x / (k + alpha * sum of x²)^beta, the sum over a `size` by `size` window.
 
-    Position i reads [i - size // 2, i + (size - 1) // 2] along each axis, cut at the
-    edges.
+    The window of position i is [i - size // 2, i + (size - 1) // 2] along each spatial
+    axis, cut at the edges.
 
     Shapes: x (N, C, H, W) to the same.
     Source: the `rnorm` layer of cuda-convnet, 2012.
@@ -22,7 +22,7 @@ class LocalResponseNormInMap(nn.Module):
         self.k = k
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize; zeros around the map add nothing to a sum."""
+        """Normalize; the zero padding adds nothing to the sums."""
         before, after = self.size // 2, (self.size - 1) // 2
         squares = F.pad(x * x, (before, after, before, after))
         total = F.avg_pool2d(squares, self.size, stride=1, divisor_override=1)

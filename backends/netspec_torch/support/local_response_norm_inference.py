@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""Local response normalization over channels, as an expression that compilers fuse."""
+"""Local response normalization over channels, from operations that compilers fuse."""
 
 import torch
 import torch.nn.functional as F
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class LocalResponseNorm(nn.Module):
-    """x / (k + alpha * sum of x²)^beta over `size` neighboring channels of a group.
+    """y = x / (k + alpha * sum of x²)^beta, the sum over `size` neighboring channels.
 
-    Unlike in `nn.LocalResponseNorm`, alpha is not divided by the size, and channels in
-    different `groups` are not neighbors.
+    Unlike in `nn.LocalResponseNorm`, alpha is not divided by `size`, and a sum does not
+    cross the boundary between two of the `groups` of channels.
 
     Shapes: x (N, C, H, W) to the same.
     Source: Krizhevsky, Sutskever & Hinton 2012, section 3.3.
@@ -27,7 +27,7 @@ class LocalResponseNorm(nn.Module):
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """Channel c reads [c - size // 2, c + (size - 1) // 2], zeros past an edge."""
+        """Sum over [c - size // 2, c + (size - 1) // 2] for channel c, zero-padded."""
         grouped = x.unflatten(1, (self.groups, -1))
         edges = (0, 0, 0, 0, self.size // 2, (self.size - 1) // 2)
         squares = F.pad(grouped * grouped, edges)
@@ -35,7 +35,7 @@ class LocalResponseNorm(nn.Module):
         for shift in range(1, self.size):
             total = total + squares[:, :, shift : shift + grouped.shape[2]]
         scale = self.k + self.alpha * total
-        if self.beta == 0.75:  # two square roots take a fraction of the time of a power
+        if self.beta == 0.75:  # two square roots are much faster than a power
             root = torch.rsqrt(scale)
             y = grouped * (root * torch.sqrt(root))
         else:

@@ -1,4 +1,4 @@
-"""Root mean square normalization over axes that are not the last."""
+"""Root mean square normalization over any axes."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class RMSNormOverAxes(nn.Module):
-    """`nn.RMSNorm` over any axes: they are moved to the end, and back.
+    """`nn.RMSNorm` over any axes, which are moved to the end and back.
 
     Shapes: x to the same; weight has the sizes of `axes`, in their order.
     Source: Zhang & Sennrich 2019.
@@ -29,7 +29,7 @@ class RMSNormOverAxes(nn.Module):
             self.weight = nn.Parameter(torch.ones(normalized_shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize each sample."""
+        """Normalize each sample over `axes`."""
         moved = x.movedim(self.axes, self.last)
         y = F.rms_norm(moved, self.normalized_shape, self.weight, self.eps)
         return y.movedim(self.last, self.axes)

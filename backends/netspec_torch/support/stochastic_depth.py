@@ -1,12 +1,13 @@
-"""Dropout of samples whole."""
+"""Stochastic depth: dropout of whole samples."""
 
 from torch import Tensor, nn
 
 
 class StochasticDepth(nn.Module):
-    """Drops each sample with probability p in training, or in mode "batch" all of them.
+    """Zeroes whole samples with probability p in training, and scales by 1 / (1 - p).
 
-    What is kept is divided by 1 - p; at inference nothing happens.
+    Mode "row" draws one mask value for each sample, "batch" one for the whole batch.
+    At inference this is the identity.
 
     Shapes: x (N, ...) to the same.
     Source: Huang et al. 2016.
@@ -18,12 +19,12 @@ class StochasticDepth(nn.Module):
         self.mode = mode
 
     def forward(self, x: Tensor) -> Tensor:
-        """One number a sample, or one for all."""
+        """Apply a mask that broadcasts over the features of each sample."""
         if not self.training or self.p == 0:
             return x
         samples = 1 if self.mode == "batch" else x.shape[0]
-        kept = x.new_empty((samples,) + (1,) * (x.dim() - 1)).bernoulli_(1 - self.p)
-        return x * kept / (1 - self.p)
+        mask = x.new_empty((samples,) + (1,) * (x.dim() - 1)).bernoulli_(1 - self.p)
+        return x * mask / (1 - self.p)
 
     def extra_repr(self) -> str:
         """The arguments, for `print(model)`."""

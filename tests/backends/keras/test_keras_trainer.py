@@ -40,6 +40,18 @@ class TestKerasTrainer(TrainerConformance):
             trainer.predict(batch_of(samples).inputs)
         assert len(traced) == 3
 
+    def test_a_step_without_samples_is_refused(self) -> None:
+        learner = self.trainer(recipe())
+        with pytest.raises(BackendError, match="a step needs at least one sample"):
+            learner.step([batch_of(0)], 0.1, 1, 0)
+
+    def test_memory_that_is_not_there_is_told_with_what_mends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        learner = self.trainer(recipe())
+        monkeypatch.setattr(tf, "function", lambda *args, **options: lambda arguments: tf.zeros(1 << 44))
+        mended = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"
+        with pytest.raises(BackendError, match=mended):
+            learner.step([batch_of(4)], 0.1, 4, 0)
+
     def test_layers_compute_in_bfloat16(self) -> None:
         trainer = self.trainer(recipe(), DType.FLOAT32, "bfloat16")
         assert all(layer.compute_dtype == "bfloat16" and layer.dtype == "float32" for layer in trainer.native.layers)
@@ -49,15 +61,15 @@ class TestKerasTrainer(TrainerConformance):
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
         with pytest.raises(BackendError, match="CUDA"):
             BACKEND.trainer(graph, start(), replace(settings, device="cuda"))
-        with pytest.raises(BackendError, match="bfloat16 goes with weights in float32"):
+        with pytest.raises(BackendError, match="precision bfloat16 is for float32 networks, received float64"):
             BACKEND.trainer(graph, start(), replace(settings, precision="bfloat16"))
         still = Chain("still", facts=(4,)).add("dead", "batch_norm").add("fc", "dense", reads="facts", units=3).graph()
         weights = {name: np.ones(w.shape) for name, w in still.weights.items()}
-        with pytest.raises(BackendError, match=r"dead\.running_mean, dead\.running_variance would not follow"):
+        with pytest.raises(BackendError, match=r"dead\.running_mean, dead\.running_variance would never be updated"):
             BACKEND.trainer(still, weights, TrainerSettings(recipe()))
         monkeypatch.setenv("WORLD_SIZE", "2")
         with pytest.raises(BackendError, match="trains on one device"):
             BACKEND.trainer(graph, start(), settings)
         monkeypatch.setattr("netspec_keras.backend.ENGINE", "jax")
-        with pytest.raises(BackendError, match="keras trains on TensorFlow; KERAS_BACKEND is jax"):
+        with pytest.raises(BackendError, match="keras trains on TensorFlow, and is set to jax"):
             BACKEND.trainer(graph, start(), settings)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from netspec_torch import BACKEND
-from netspec_torch.mistakes import mistakes_told
+from netspec_torch.out_of_memory import explain_out_of_memory
 from netspec_torch.trainer import TorchTrainer
 
 from netspec.errors import BackendError
@@ -38,6 +38,9 @@ class TestTorchTrainer(TrainerConformance):
             trainer = self.trainer(recipe())
             assert torch.get_num_threads() == 1
             trainer.close()
+            assert torch.get_num_threads() == 2
+            with pytest.raises(BackendError, match="expected weights in the loss"):
+                self.trainer(recipe(auxiliary={"side": 0.3}))
             assert torch.get_num_threads() == 2
         finally:
             torch.set_num_threads(before)
@@ -118,5 +121,5 @@ class TestTorchTrainer(TrainerConformance):
 
     def test_out_of_memory_is_reported_with_a_remedy(self) -> None:
         message = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"
-        with pytest.raises(BackendError, match=message), mistakes_told("cpu"):
+        with pytest.raises(BackendError, match=message), explain_out_of_memory("cpu"):
             torch.empty(1 << 52)

@@ -1,4 +1,4 @@
-"""What PyTorch raises in a step that is no defect: a batch that is too large for the machine."""
+"""The error of a batch that is too large for the memory, which the user can fix."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from netspec.errors import BackendError
 
 
 @contextmanager
-def mistakes_told(device: str) -> Iterator[None]:
-    """Within it, what the recipe can mend is raised as a BackendError.
+def explain_out_of_memory(device: str) -> Iterator[None]:
+    """Re-raise out-of-memory errors as a BackendError with a hint.
 
-    PyTorch has a class of its own for the memory of a GPU alone: the rest is known by words of its messages.
+    PyTorch has an error class for GPU memory only; that of a CPU is recognized by its message.
     """
     try:
         yield
