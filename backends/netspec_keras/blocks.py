@@ -25,11 +25,9 @@ from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
 from netspec.lowering.python.naming import available, identifier
 from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import (
-    FEWEST_REPEATED,
     Assign,
     Attribute,
     Call,
-    Conditional,
     Expression,
     For,
     Formatted,
@@ -43,14 +41,12 @@ from netspec.lowering.python.source import (
     Statement,
     Subscript,
     TupleOf,
-    Unpack,
-    call,
 )
-from netspec_keras.layout import SEPARATOR, native_name, native_path, native_shape
+from netspec_keras.layout import native_name, native_path, native_shape
+from netspec_keras.loops import NAME, repeated_calls, with_loops
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # the parameter for the channels of an input
-NAME: Final = "name"  # the parameter for the name of an instance, a prefix of the names of its layers
 BUILTINS: Final = ("bool", "float", "int", "range", "str", "tuple")
 
 
@@ -104,7 +100,7 @@ class BlockFunctions:
             parts = [part for part in member.members if isinstance(part, Part)] if member.is_stack else [member]
             run = tuple(self._call(draft, part) for part in parts)
             if member.path in self._starts:
-                run = tuple(_in_a_loop(run, self._starts[member.path]))
+                run = tuple(repeated_calls(run, self._starts[member.path]))
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
             yield Unit(f"{name}_pad", (), run[:1], _passes(run[:1]), pads=name)
             run = run[1:]
@@ -175,7 +171,7 @@ class BlockFunctions:
         statements = named_statements([statement for unit in template.units for statement in unit.run], names)
         counter = available("i", {*reserved, *names.values()})
         variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
-        return tuple(with_conditions(_loops(statements, counter))), variables
+        return tuple(with_conditions(with_loops(statements, counter))), variables
 
 
 def _depthwise_names(block: str, templates: Sequence[Template]) -> list[str]:
@@ -210,101 +206,3 @@ def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
             read = set(variables_in(statement))
             return (read.pop(), target) if len(read) == 1 else None
     return None
-
-
-def _in_a_loop(run: Sequence[Statement], start: int) -> Iterator[Statement]:
-    """The calls of a chain, with those from `start` on as one `Repeated` call."""
-    yield from run[:start]
-    first = run[start]
-    assert isinstance(first, Assign)  # noqa: S101 # the parts of a chain have one output
-    assert isinstance(first.value, Call)  # noqa: S101
-    source = first.value.args[0]
-    if source != Name(first.target):
-        yield Assign(first.target, source)
-    applied = replace(first.value, args=(Name(first.target), *first.value.args[1:]))
-    yield Assign(first.target, Repeated(_renamed(applied, _stem(applied)), Literal(len(run)), start))
-
-
-def _stem(applied: Call) -> Expression:
-    """The `name` argument of a call without the number at its end."""
-    name = dict(applied.kwargs)[NAME]
-    assert isinstance(name, Formatted)  # noqa: S101 # in a block it begins with the name of the instance
-    last = str(name.parts[-1])
-    return Formatted((*name.parts[:-1], last[: last.rindex(SEPARATOR) + 1]))
-
-
-def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Statement | For]:
-    """The statements of a repeated call, whose names are numbered: a loop, or single calls if they are few."""
-    applied = repeated.value
-    assert isinstance(applied, Call)  # noqa: S101
-    stem = dict(applied.kwargs)[NAME]
-    assert isinstance(stem, Formatted)  # noqa: S101
-    if repeated.is_written_out and isinstance(repeated.count, Literal):
-        for number in range(repeated.start, int(str(repeated.count.value))):
-            *before, last = stem.parts
-            yield Assign(target, _renamed(applied, Formatted((*before, f"{last}{number}"))))
-        return
-    body = Assign(target, _renamed(applied, Formatted((*stem.parts, Name(counter)))))
-    yield _counted_loop(counter, repeated.start, repeated.count, body)
-
-
-def _loops(statements: Sequence[Statement], counter: str) -> Iterator[Statement | For | If]:
-    """The statements, with loops for consecutive calls that differ only in the number at the end of their name."""
-    index = 0
-    while index < len(statements):
-        match statements[index]:
-            case Assign(target, Repeated() as repeated):
-                yield from _written_loop(target, repeated, counter)
-                index += 1
-                continue
-            case Assign(target, Conditional(test=test, value=Repeated() as repeated)):
-                yield If(test, tuple(_written_loop(target, repeated, counter)))
-                index += 1
-                continue
-        first = _numbered(statements[index])
-        count = 1
-        while first is not None and index + count < len(statements):
-            stem, number, bare = first
-            if _numbered(statements[index + count]) != (stem, number + count, bare):
-                break
-            count += 1
-        if first is None or count < FEWEST_REPEATED:
-            yield statements[index]
-            index += 1
-            continue
-        stem, number, bare = first
-        body = replace(bare, value=_renamed(bare.value, Formatted((*stem, Name(counter)))))
-        yield _counted_loop(counter, number, Literal(number + count), body)
-        index += count
-
-
-def _counted_loop(counter: str, start: int, stop: Expression, body: Statement) -> For:
-    return For(counter, call("range", start, stop) if start else call("range", stop), (body,))
-
-
-def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign | Unpack] | None:
-    """The parts of a call's name before the number at its end, the number, and the call without a name; else None."""
-    if not isinstance(statement, Assign | Unpack) or not isinstance(statement.value, Call):
-        return None
-    targets = (statement.target,) if isinstance(statement, Assign) else statement.targets
-    if getattr(statement, "comment", "") or not set(map(Name, targets)).issubset(statement.value.args):
-        return None
-    match dict(statement.value.kwargs).get(NAME):
-        case Literal(str(text)):
-            parts: tuple[str | Name, ...] = (text,)
-        case Formatted(parts):
-            pass
-        case _:
-            return None
-    last = parts[-1]
-    stem, dash, number = last.rpartition(SEPARATOR) if isinstance(last, str) else ("", "", "")
-    if not dash or not number.isdecimal():
-        return None
-    return (*parts[:-1], stem + dash), int(number), replace(statement, value=_renamed(statement.value, Literal(None)))
-
-
-def _renamed(applied: Expression, name: Expression) -> Expression:
-    """A call with another `name` argument."""
-    if not isinstance(applied, Call):
-        return applied
-    return replace(applied, kwargs=tuple((key, name if key == NAME else value) for key, value in applied.kwargs))
