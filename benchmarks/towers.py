@@ -34,6 +34,7 @@ class Counter:
         wrapped: dict[str, Callable[..., int]] = {
             "all_gather": lambda out, x, others: x.nbytes * others,
             "reduce_scatter": lambda own, shares, others: own.nbytes * others,
+            "all_to_all_single": lambda out, parts, others: out.nbytes * (len(out) - 1) // len(out),
             "all_reduce": lambda x, _, others: 2 * x.nbytes * others // (others + 1),
         }
         for name, size in wrapped.items():

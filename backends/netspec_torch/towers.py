@@ -13,11 +13,12 @@ from netspec.graph import Graph, Node
 from netspec.graph.placement import Placement
 from netspec.graph.towers import axis_of, width
 from netspec.ops.base import Array, Weights
+from netspec.ops.collective import COLLECTIVES
 from netspec.ops.dropout import Dropping
 from netspec_torch.distributed import Processes
 
 BLOCK = 1 << 22  # elements that a device takes from each of the others at a time
-LAYERS = ("Gather", "Collect", "Spread", "Share")  # what `netspec_torch.collective` declares
+LAYERS = tuple(op.__name__ for op in COLLECTIVES.values())  # that `netspec_torch.collective` declares
 
 
 class Tower:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from netspec.cli.console import print_out, print_table
 from netspec.cli.table import Cell, Column, fold, memory, short_count
 from netspec.graph import Node
+from netspec.graph.crossing import Crossing
 from netspec.graph.localize import local_type
 from netspec.graph.mermaid import shape_of
-from netspec.graph.placement import Crossing, Placement, place, reads
+from netspec.graph.placement import Placement, place
+from netspec.graph.places import reads
 from netspec.graph.scopes import parent_of
 from netspec.words import counted
 
@@ -88,7 +90,7 @@ def received(placement: Placement, batch: int) -> dict[str, tuple[list[str], int
     inner, outer = [c for c in moving if c.readers], [c for c in moving if not c.readers]
     layers = list(dict.fromkeys(name for crossing in inner for name in crossing.readers))
     return {
-        "at layers that read all towers": (layers, moved(inner)),
+        "at layers that read other towers": (layers, moved(inner)),
         "at the outputs": ([crossing.value for crossing in outer], moved(outer)),
         "gradients of weights that each has whole": ([], placement.moved_gradients),
     }
@@ -205,7 +207,7 @@ def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
                 "name": own.name,
                 "way": own.way,
                 "why": own.why,
-                "reads": reads(node, own),
+                "reads": {name: read.form for name, read in reads(node, own).items()},
                 "shape": list((local_type(node.type, placement.towers) if own.divided else node.type).features),
             }
             for node, own in zip(graph.nodes, placement.places, strict=True)
@@ -217,6 +219,7 @@ def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
             {
                 "value": crossing.value,
                 "kind": crossing.kind,
+                "groups": crossing.groups,
                 "readers": list(crossing.readers),
                 "forward_bytes": crossing.forward * batch,
                 "backward_bytes": crossing.backward * batch,
@@ -227,7 +230,7 @@ def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
             "weights": placement.whole_weights,
             "tower_weights": placement.tower_weights,
             "bytes": placement.moved(batch),
-            "layer_bytes": received(placement, batch)["at layers that read all towers"][1],
+            "layer_bytes": received(placement, batch)["at layers that read other towers"][1],
             "output_bytes": received(placement, batch)["at the outputs"][1],
             "gradient_bytes": placement.moved_gradients,
             "data_parallel_bytes": by_data_parallelism(placement),
