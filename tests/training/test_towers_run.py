@@ -71,7 +71,7 @@ def test_a_run_goes_on_in_towers_on_one_device_and_in_keras(spec: Path) -> None:
 def test_another_number_of_processes_is_refused(spec: Path) -> None:
     finished = train(spec, "three", "--parallel", "towers", processes=3)
     assert finished.returncode != 0
-    assert "the network lies on 2 towers, and processes to train it are 3" in finished.stderr
+    assert "the network lies on 2 towers, and 3 processes would train it" in finished.stderr
     assert not (spec.parent / "three").exists()
     alone = train(spec, "alone", "--parallel", "towers")
     assert "torchrun --nproc-per-node 2" in alone.stderr
