@@ -130,7 +130,7 @@ class Tower:
         towers = self._processes.towers
         flat = torch.cat([(gradient if place.partial else gradient / towers).flatten() for place, gradient in whole])
         distributed.all_reduce(flat, group=self._processes.tower_group)
-        for (_, gradient), reduced in zip(whole, flat.split([g.numel() for _, g in whole]), strict=True):
+        for (_, gradient), reduced in zip(whole, torch.split(flat, [g.numel() for _, g in whole]), strict=True):
             gradient.copy_(reduced.view_as(gradient))
 
     def norm(self, gradients: Mapping[str, Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is drawn as one box: a layer, with the activations, norms and dropouts that follow it folded in."""
+"""The boxes of a drawing: each is a layer, with the activations, norms and dropouts that follow it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from netspec.ops.activation import Elementwise
 
 Kind = Literal["input", "conv", "dense", "pool", "merge", "other"]
 
-# What is drawn as a circle where lines meet, and the sign in it.
+# Drawn as a circle with this sign, where lines meet.
 MERGES: Final[Mapping[type[Op], str]] = {Add: "+", Subtract: "−", Multiply: "×", Divide: "÷", Concat: "‖"}
 
 FOLDED = (
@@ -64,11 +64,11 @@ class Box:
     """One box of a drawing.
 
     Attributes:
-        head: the value that it is named and shaped after.
-        folded: the nodes that follow, each the sole reader of the one before.
-        reads: the boxes that it reads, by index, without repeats; all of them come before it.
-        towers: parts that its value lies divided in; 1 is none.
-        apart: the boxes among `reads` of which each tower reads its own share alone.
+        head: the value that gives the box its name and shape.
+        folded: the nodes drawn with it, each the only reader of the one before.
+        reads: indices of the boxes that it reads, without repeats; they precede it.
+        towers: the number of towers that its value is divided among; 1 if it is not divided.
+        apart: the boxes of `reads` of which each tower reads only its own share.
     """
 
     head: Input | Node
@@ -80,7 +80,7 @@ class Box:
 
 
 def make_boxes(graph: Graph) -> list[Box]:
-    """The boxes of a graph, each after those that it reads."""
+    """The boxes of a graph, in topological order."""
     towers = {name: run.count for run in find_runs(graph) for name in run.nodes}
     chains = list(_chains(graph))
     box_of = {value.name: index for index, chain in enumerate(chains) for value in chain}
@@ -96,7 +96,7 @@ def make_boxes(graph: Graph) -> list[Box]:
 
 
 def _chains(graph: Graph) -> Iterator[list[Input | Node]]:
-    """Every value once: heads, each with what is folded into it."""
+    """The values of a graph, each once, as chains of a head and the nodes that are folded into it."""
     taken: set[str] = set()
     for value in graph.values.values():
         if value.name in taken:
@@ -109,7 +109,7 @@ def _chains(graph: Graph) -> Iterator[list[Input | Node]]:
 
 
 def _follower(graph: Graph, value: Input | Node) -> Node | None:
-    """The node to fold after a value: its only reader, where nobody else is to see the value itself."""
+    """The node to fold into a value's box: its only reader, if the value is no output and the op is folded."""
     readers = graph.readers[value.name]
     if isinstance(value, Input) or len(readers) != 1 or value.name in graph.outputs:
         return None
@@ -129,14 +129,14 @@ def _kind(value: Input | Node) -> Kind:
 
 
 def sign_of(box: Box) -> str:
-    """The sign that a merge is drawn as."""
-    assert isinstance(box.head, Node)  # noqa: S101 # what merges reads something
+    """The sign of a merge."""
+    assert isinstance(box.head, Node)  # noqa: S101 # an input is no merge
     return MERGES[type(box.head.op)]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Boxes `first` to `last`, drawn once for `times` copies in a row; `until` is the last box of the last copy."""
+    """Boxes `first` to `last` stand for `times` copies in a row; `until` is the last node of the last copy."""
 
     first: int
     last: int
@@ -146,7 +146,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """The boxes to draw, and which stretches of them stand for several."""
+    """The boxes to draw, and the stretches of them that stand for several copies."""
 
     boxes: list[Box]
     repeats: list[Repeat] = field(default_factory=list)

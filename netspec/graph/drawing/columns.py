@@ -1,4 +1,4 @@
-"""Where boxes stand: in columns by how far they are from the inputs, in lanes beside one another, in rows like text."""
+"""The cells of boxes: columns by distance from the inputs, parallel lanes, and rows that break like lines of text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netspec.graph.drawing.boxes import Box
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A box's place: `column` counts over all rows, `lane` within a row from the top."""
+    """The position of a box. Columns are numbered over all rows, lanes from the top within a row."""
 
     row: int
     column: int
@@ -22,10 +22,10 @@ def place_boxes(boxes: Sequence[Box], widths: Sequence[float], gap: float, room:
     """The cell of each box.
 
     Args:
-        boxes: each after those that it reads.
-        widths: of each box with its label.
+        boxes: in topological order.
+        widths: of the boxes with their labels.
         gap: between columns.
-        room: the width of a row.
+        room: the greatest width of a row.
     """
     columns = _columns(boxes)
     lanes = _lanes(boxes, columns)
@@ -34,7 +34,7 @@ def place_boxes(boxes: Sequence[Box], widths: Sequence[float], gap: float, room:
 
 
 def _columns(boxes: Sequence[Box]) -> list[int]:
-    """The longest way from an input; what reads nothing stands just before its first reader."""
+    """The length of the longest path to each box; a box without inputs stands just before its first reader."""
     columns: list[int] = []
     for box in boxes:
         columns.append(1 + max((columns[read] for read in box.reads), default=-1))
@@ -46,20 +46,20 @@ def _columns(boxes: Sequence[Box]) -> list[int]:
 
 
 def _lanes(boxes: Sequence[Box], columns: Sequence[int]) -> list[int]:
-    """The free lane nearest to that of what a box reads first; the first reader of a box goes straight on."""
+    """For each box, the free lane nearest to the lane of the first box that it reads; of a merge, the topmost."""
     taken: set[tuple[int, int]] = set()
     lanes: list[int] = []
     for index, box in enumerate(boxes):
         read = [lanes[index] for index in box.reads] or [0]
-        wish = min(read) if box.kind == "merge" else read[0]
-        lane = next(lane for lane in _outward(wish) if (columns[index], lane) not in taken)
+        wanted = min(read) if box.kind == "merge" else read[0]
+        lane = next(lane for lane in _outward(wanted) if (columns[index], lane) not in taken)
         taken.add((columns[index], lane))
         lanes.append(lane)
     return lanes
 
 
 def _outward(lane: int) -> Iterator[int]:
-    """A lane, then those around it, nearest first."""
+    """A lane, then its neighbors, nearest first."""
     yield lane
     for distance in count(1):
         yield lane + distance
@@ -75,8 +75,8 @@ def _column_widths(columns: Sequence[int], widths: Sequence[float]) -> list[floa
 
 
 def _rows(boxes: Sequence[Box], columns: Sequence[int], widths: list[float], gap: float, room: float) -> list[int]:
-    """The row of each column. A row ends where the fewest edges cross, among its last places."""
-    crossing = [0] * (len(widths) + 1)  # edges between column c - 1 and column c, or over both
+    """The row of each column. A row breaks where the fewest edges cross, within its last 40 %."""
+    crossing = [0] * (len(widths) + 1)  # at index c, the edges that pass from column c - 1 to column c
     for index, box in enumerate(boxes):
         for read in box.reads:
             for column in range(columns[read] + 1, columns[index] + 1):

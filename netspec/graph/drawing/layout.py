@@ -1,4 +1,4 @@
-"""Coordinates: where each box of a drawing stands, and along what its edges run."""
+"""The layout of a drawing: coordinates of boxes, edges and brackets."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from netspec.graph.drawing.lines import TRACK, Column, Frame, Lane, Line, Placed
 from netspec.graph.drawing.routes import Edge, Ways, find_ways
 from netspec.graph.drawing.solids import Solid, Style, label_of, solid_of
 
-LETTER = 0.62  # width of a letter, as a share of its height, on average
-LINE = 1.3  # height of a line of text, likewise
+LETTER = 0.62  # average width of a letter, as a share of the text size
+LINE = 1.3  # height of a line of text, as a share of the text size
 MARGIN = 14.0
-BRACKET = 26.0  # room for one below a row
-CAPTION = 17.0  # room for a line of small text at a tower
+BRACKET = 26.0  # height of the brackets below a row
+CAPTION = 17.0  # height of a line of small text at a tower
 
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """A mark under a stretch that is drawn once for many; one in each row, where it goes over several of them.
+    """A mark under a stretch of boxes that stands for several copies, or under its part in one row.
 
     `opens` and `closes` are whether the stretch begins and ends in this row.
     """
@@ -35,7 +35,7 @@ class Bracket:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All that is drawn: boxes; edges to the next column; the lines of the others; brackets; the size."""
+    """Everything to draw: boxes, direct edges to the next column, lines of all other edges, brackets; and the size."""
 
     boxes: list[Placed]
     direct: list[Edge]
@@ -46,7 +46,7 @@ class Layout:
 
 
 def lay_out(drawn: Boxes, style: Style) -> Layout:
-    """The layout of boxes, each of which comes after those that it reads."""
+    """The layout of boxes in topological order."""
     boxes = drawn.boxes
     solids = [solid_of(box, style) for box in boxes]
     labels = [label_of(box, style) for box in boxes]
@@ -93,19 +93,19 @@ def _brackets(
 
 
 def _columns(cells: Sequence[Cell], widths: Sequence[float], gap: float, left: float) -> dict[int, Column]:
-    """Each column as wide as its widest box; those of a row one after the other."""
+    """The columns by number, each as wide as its widest box."""
     most: dict[int, float] = {}
     rows: dict[int, int] = {}
     for cell, width in zip(cells, widths, strict=True):
         most[cell.column] = max(most.get(cell.column, 0.0), width)
         rows[cell.column] = cell.row
-    found: dict[int, Column] = {}
+    columns: dict[int, Column] = {}
     ends: dict[int, float] = {}
     for column, width in sorted(most.items()):
         start = ends[rows[column]] + gap if rows[column] in ends else left
         ends[rows[column]] = start + width
-        found[column] = Column(start - gap / 4, start + width / 2, start + width + gap / 4)
-    return found
+        columns[column] = Column(start - gap / 4, start + width / 2, start + width + gap / 4)
+    return columns
 
 
 def _lanes(
@@ -117,9 +117,9 @@ def _lanes(
     style: Style,
     marked: set[int],
 ) -> tuple[dict[tuple[int, int], Lane], dict[int, float]]:
-    """Each lane by row and number; and where each row ends. What stands in a lane is centered on one line.
+    """The lanes by row and number, and the lower end of each row. The boxes of a lane are centered on one line.
 
-    Rows that are `marked` have room for brackets at their end.
+    Rows in `marked` have room for brackets below.
     """
     here: dict[tuple[int, int], list[int]] = {}
     for index, cell in enumerate(cells):
@@ -146,5 +146,5 @@ def _pitch(box: Box, solid: Solid) -> float:
 
 
 def _reach(box: Box, solid: Solid, pitch: float) -> float:
-    """From the middle of a box's towers to the lower edge of the last, with what is written there."""
+    """The distance from the middle of a box's towers to the lower edge of the last one, with its caption."""
     return (box.towers - 1) / 2 * pitch + solid.height / 2 + (CAPTION if box.towers > 1 else 0)

@@ -1,4 +1,4 @@
-"""The lines of edges that do not simply reach the next column: corners, once boxes, lanes and tracks have places."""
+"""The lines of edges that do not lead directly to the next column."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from netspec.graph.drawing.columns import Cell
 from netspec.graph.drawing.routes import Across, Along, Over, Track, Ways
 from netspec.graph.drawing.solids import Solid
 
-TRACK = 9.0  # between lines that run beside one another
+TRACK = 9.0  # distance of parallel lines
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's center, and the lines just before and after it that are free of boxes and labels."""
+    """The center of a column, and the positions just before and after it that no box or label covers."""
 
     before: float
     center: float
@@ -25,7 +25,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A lane's heights: where its boxes begin, their middle, the first line of their labels; and the towers' pitch."""
+    """A lane's heights: the top and middle of its boxes, the first line of their labels, and the pitch of towers."""
 
     top: float
     middle: float
@@ -38,11 +38,12 @@ class Placed:
     """A box with its coordinates.
 
     Attributes:
-        index: its place among all boxes.
-        left: of its front face; after: where lines may run between its column and the next.
-        middle: of the front faces of all its towers together, from the top of the drawing.
-        pitch: from a tower to the next.
-        center, caption: of the label from the left, and of its first line from the top.
+        index: its index among all boxes.
+        left: the left edge of its front face.
+        after: where lines may run between its column and the next.
+        middle: the middle of the front faces of all its towers, from the top of the drawing.
+        pitch: the distance from one tower to the next.
+        center, caption: the center of the label from the left, and its first line from the top.
     """
 
     index: int
@@ -58,7 +59,7 @@ class Placed:
 
     @property
     def right(self) -> float:
-        """The furthest right of the solid, its depth counted."""
+        """The right edge of the solid, including its depth."""
         return self.left + self.solid.width + self.solid.right
 
     @property
@@ -76,7 +77,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line around corners; at its end an arrow, unless it only leads to another."""
+    """A line with corners, and an arrow at its end unless other lines continue it."""
 
     corners: list[Point]
     arrow: bool = True
@@ -84,7 +85,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where everything stands. `floors` are the lower ends of rows, `left` and `right` the ends of the longest."""
+    """All coordinates. `floors` are the lower ends of rows; `left` and `right` the ends of the longest row."""
 
     placed: Sequence[Placed]
     cells: Sequence[Cell]
@@ -95,12 +96,12 @@ class Frame:
     right: float
 
     def height(self, track: Track) -> float:
-        """How far down a track is."""
+        """The distance of a track from the top of the drawing."""
         return self.lanes[track.row, track.lane].top - TRACK * (track.number + 0.5)
 
 
 def draw_ways(ways: Ways, frame: Frame) -> list[Line]:
-    """The lines of all edges that have a way to go. Towers are gathered before, and reached after it."""
+    """The lines of all edges but the direct ones. Lines from towers join at the start, and split again at the end."""
     lines: list[Line] = []
     for (source, target), way in ways.ways.items():
         match way:
@@ -114,7 +115,7 @@ def draw_ways(ways: Ways, frame: Frame) -> list[Line]:
 
 
 def _join(frame: Frame, source: int, target: int, y: float, *, lifted: bool = False) -> list[Line]:
-    """Out of one box, along a height, into another. A lifted line leaves and lands by the boxes' tops if it can."""
+    """The lines from one box to another along a height. A lifted line uses the tops of the boxes where it can."""
     same = frame.cells[source].lane == frame.cells[target].lane
     out, start = _leave(frame, source, y, by_top=lifted and same)
     into, end = _arrive(frame, target, y, by_top=lifted)
@@ -135,7 +136,7 @@ def _cross_rows(frame: Frame, source: int, target: int, way: Across) -> list[Lin
 
 
 def _leave(frame: Frame, index: int, y: float, *, by_top: bool) -> tuple[list[Line], list[Point]]:
-    """What gathers the towers of a box, and how the line begins: its last point is at the height y."""
+    """Lines that join the towers of a box, and the first points of the edge, of which the last is at height y."""
     box, column = frame.placed[index], frame.columns[frame.cells[index].column]
     if box.box.towers > 1:
         gather = [Line([(box.right, m), (column.after, m), (column.after, y)], arrow=False) for m in box.middles]
@@ -146,7 +147,7 @@ def _leave(frame: Frame, index: int, y: float, *, by_top: bool) -> tuple[list[Li
 
 
 def _arrive(frame: Frame, index: int, y: float, *, by_top: bool) -> tuple[list[Line], list[Point]]:
-    """What spreads to the towers of a box, and how the line ends: its first point is at the height y."""
+    """Lines that lead to the towers of a box, and the last points of the edge, of which the first is at height y."""
     box, column = frame.placed[index], frame.columns[frame.cells[index].column]
     if box.box.towers > 1:
         return [Line([(column.before, y), (column.before, m), (box.left, m)]) for m in box.middles], [

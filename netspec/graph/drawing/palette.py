@@ -1,8 +1,8 @@
-"""Colors of a drawing, as a stylesheet that stands in the SVG and touches nothing outside of it."""
+"""The stylesheet in the SVG, with the colors of a drawing. Its rules apply inside the drawing alone."""
 
 from __future__ import annotations
 
-# Kind: (front, top, side, edge) on light paper, then on dark. Spelled out, since many readers of SVG know no variables.
+# By kind, (front, top, side, edge) in the light theme, then in the dark one. Many viewers of SVG lack CSS variables.
 COLORS = {
     "input": (("#cfd6df", "#e8ecf1", "#aeb8c5", "#56606e"), ("#59636f", "#748090", "#444d58", "#a9b4c2")),
     "conv": (("#8db4ea", "#c3d9f6", "#6490cf", "#264f8c"), ("#35598f", "#4d77b6", "#28456f", "#9dc1f5")),

@@ -1,4 +1,4 @@
-"""The picture of a graph: solids, the edges between them, and what is written beneath."""
+"""The picture of a graph as SVG: solids, the edges between them, and captions."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from netspec.graph.drawing.solids import COMPACT, FULL, Style, shape_text, windo
 from netspec.graph.graph import Graph, Input, Node
 from netspec.markup import Element, element, points
 
-MOST_IN_FULL = 60  # boxes; a network of more is drawn by its repeats, and if they are many still, as tiles
+MOST_IN_FULL = 60  # boxes; of larger networks repeats are collapsed, and if that is not enough, boxes are flat tiles
 CORNER = 6.0  # radius of a line's bends
-KEY = 24  # height of the line that tells colors
+KEY = 24  # height of the legend
 
 
 def draw_graph(graph: Graph) -> str:
-    """The architecture as a standalone SVG document, equal for equal graphs; light and dark as its reader prefers.
+    """The architecture of a graph as a standalone SVG document, deterministic, with a light and a dark theme.
 
-    A box is a layer, with the activations, norms and dropouts after it: as high as its map, as wide as its channels,
-    by logarithms and roots. Where layers work in 2 to 4 groups their towers are drawn apart, and edges cross where a
-    layer reads them all. Networks of more than 60 boxes are drawn by what repeats in them.
+    A box is a layer with the activations, norms and dropouts after it. Its height grows with the map, its width with
+    the channels. Layers in 2 to 4 groups are drawn as towers, whose edges cross where a layer reads all of them. In
+    networks of more than 60 boxes, repeated stretches are drawn once.
     """
     return str(picture_of(graph))
 
 
 def picture_of(graph: Graph) -> Element:
-    """The drawing as an element, to stand in a page."""
+    """The drawing as an element, to embed in a page."""
     boxes = Boxes(make_boxes(graph))
     if len(boxes.boxes) > MOST_IN_FULL:
         boxes = collapse_repeats(boxes.boxes)
@@ -59,7 +59,7 @@ def picture_of(graph: Graph) -> Element:
 
 
 def _solids(placed: Placed, style: Style) -> Element:
-    """The faces of each tower of a box, and a title that tells all about it."""
+    """The faces of each tower of a box, and a tooltip."""
     box = placed.box
     parts: list[Element] = []
     for number, middle in enumerate(placed.middles):
@@ -85,7 +85,7 @@ def _faces(placed: Placed, middle: float) -> Iterator[Element]:
 
 
 def _side(placed: Placed, middle: float, low: float = 0.0, high: float = 1.0) -> tuple[Point, Point, Point, Point]:
-    """The corners of the receding face, or of the part of it between two shares of its height and depth."""
+    """The corners of the side face, or of its part between two fractions of both height and depth."""
     solid, x = placed.solid, placed.left + placed.solid.width
     y = middle - solid.height / 2
 
@@ -96,7 +96,7 @@ def _side(placed: Placed, middle: float, low: float = 0.0, high: float = 1.0) ->
 
 
 def _tower_texts(placed: Placed, middle: float, number: int) -> Iterator[Element]:
-    """A tower's channels, and at the head of a run of towers its number."""
+    """The number of channels of a tower, and at the start of a run of towers the tower's number."""
     solid, box = placed.solid, placed.box
     x = placed.left + solid.width / 2
     width = box.head.type.features[1 if len(box.head.type.features) == 2 else 0] // box.towers
@@ -107,7 +107,7 @@ def _tower_texts(placed: Placed, middle: float, number: int) -> Iterator[Element
 
 
 def _edge(source: Placed, target: Placed, style: Style) -> Element:
-    """From each tower of a box to each of the next, or to its own alone."""
+    """The lines from each tower of a box to each tower of the next, or only to the same tower."""
     apart = source.index in target.box.apart
     pairs = [(a, b) for a in range(source.box.towers) for b in range(target.box.towers) if not apart or a == b]
     level = source.middle == target.middle and style.depth > 0
@@ -129,7 +129,7 @@ def _edge(source: Placed, target: Placed, style: Style) -> Element:
 
 
 def _fan(source: Placed, target: Placed, start: float, end: float) -> Element:
-    """Everything is read by everything: the whole side of one box, to the whole height of the other."""
+    """A dense connection: from the whole side of one box to the whole height of the other."""
     _, upper, lower, _ = _side(source, start)
     half = target.solid.height / 2
     corners = upper, (target.left, end - half), (target.left, end + half), lower
@@ -137,7 +137,7 @@ def _fan(source: Placed, target: Placed, start: float, end: float) -> Element:
 
 
 def _pyramid(source: Placed, target: Placed, start: float, end: float, *, window: bool) -> Iterator[Element]:
-    """A window on the map that is read, and the lines in which it narrows to one position of the next."""
+    """A sliding window: a rectangle on the input map, and lines from its corners to one position of the output."""
     half = window_share(target.box) / 2
     corners = _side(source, start, 0.5 - half, 0.5 + half)
     if window:
@@ -158,7 +158,7 @@ def _curve(start: Point, end: Point) -> Iterator[Element]:
 
 
 def _line(line: Line) -> Element:
-    """A line with rounded bends, and an arrow at its end."""
+    """A line with rounded corners, and an arrow at its end if it has one."""
     corners = [
         corner for corner, follows in zip(line.corners, [*line.corners[1:], None], strict=True) if corner != follows
     ]
@@ -171,7 +171,7 @@ def _line(line: Line) -> Element:
 
 
 def _toward(corner: Point, other: Point) -> Point:
-    """The point where a bend begins: at most halfway to the other corner."""
+    """The point where a rounded corner begins, at most halfway to the other corner."""
     length = math.dist(corner, other)
     share = min(CORNER, length / 2) / length
     return corner[0] + share * (other[0] - corner[0]), corner[1] + share * (other[1] - corner[1])
@@ -212,7 +212,7 @@ def _describe(placed: Placed) -> str:
 
 
 def _key(boxes: Boxes, top: float) -> Iterator[Element]:
-    """What the colors of tiles mean, since nothing else tells."""
+    """The legend of colors; tiles have no text to tell their kind."""
     kinds = dict.fromkeys(box.kind for box in boxes.boxes if box.kind != "merge")
     for number, kind in enumerate(kinds):
         x = 16 + 72 * number
@@ -225,7 +225,7 @@ def _op_name(box: Box) -> str:
 
 
 def _bracket(bracket: Bracket) -> Element:
-    """How often a stretch is there: a line beneath it, and a number where it ends."""
+    """A line under a repeated stretch, and at its end the number of copies."""
     y, left, right = bracket.top + 5, bracket.left, bracket.right
     corners = [(left, y - 5)] * bracket.opens + [(left, y), (right, y)] + [(right, y - 5)] * bracket.closes
     times = f"×{bracket.repeat.times}"

@@ -1,4 +1,4 @@
-"""Which way each edge goes: straight to the next column, along a free lane, over the boxes, or to another row."""
+"""The routes of edges: directly to the next column, along a free lane, over the boxes, or to another row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Edge = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A line above the boxes of a lane; number 0 is the lowest."""
+    """A horizontal line above the boxes of a lane; number 0 is the lowest."""
 
     row: int
     lane: int
@@ -23,26 +23,27 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Along:
-    """Through cells of a lane in which no box stands."""
+    """A route through empty cells of a lane."""
 
     lane: int
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """Up, along a track, and down."""
+    """A route up, along a track, and down."""
 
     track: Track
 
 
 @dataclass(frozen=True, slots=True)
 class Across:
-    """To a later row, by way of both margins.
+    """A route to a later row, through the right margin and the left one.
 
     Attributes:
-        out, into: the tracks to the right margin and from the left one; None for a box that stands at it.
-        exit: which of the edges that leave the row downward this is, and so its place in the right margin.
-        entry: its place in the left margin.
+        out: the track to the right margin; None if the box is next to it.
+        exit: the index among the edges that leave the row, which is the position in the right margin.
+        entry: the position in the left margin.
+        into: the track from the left margin; None if the box is next to it.
     """
 
     out: Track | None
@@ -53,7 +54,7 @@ class Across:
 
 @dataclass
 class Ways:
-    """The ways of all edges but those to the next column, which are `direct`, and how many tracks each lane needs."""
+    """The routes of all edges. Those to the next column are `direct`; the rest need tracks, exits and entries."""
 
     direct: list[Edge] = field(default_factory=list)
     ways: dict[Edge, Along | Over | Across] = field(default_factory=dict)
@@ -63,7 +64,7 @@ class Ways:
 
 
 def find_ways(boxes: Sequence[Box], cells: Sequence[Cell]) -> Ways:
-    """The way of each edge. Shorter ones choose first, and so stay nearer to the boxes."""
+    """The route of each edge. Shorter edges choose first, and so run nearer to the boxes."""
     found = Ways()
     tracks = _Intervals()
     gutters = _Intervals()
@@ -101,7 +102,7 @@ def _one_a_row(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _free_lane(owners: dict[tuple[int, int], int], source: int, u: Cell, v: Cell) -> int | None:
-    """The lane of either end, where between them there is nothing but what leaves the same box."""
+    """The lane of either end, if between the ends it has no boxes, and no edges from another box."""
     for lane in dict.fromkeys((u.lane, v.lane)):
         between = [(column, lane) for column in range(u.column + 1, v.column)]
         if all(owners.get(cell, source) == source for cell in between):
@@ -110,13 +111,13 @@ def _free_lane(owners: dict[tuple[int, int], int], source: int, u: Cell, v: Cell
 
 
 class _Intervals:
-    """Intervals in numbered lines, no two of which overlap in one; they may touch."""
+    """Intervals on numbered lines. Intervals of a line do not overlap, but may touch."""
 
     def __init__(self) -> None:
         self._taken: dict[tuple[int, int], list[list[tuple[float, float]]]] = defaultdict(list)
 
     def place(self, where: tuple[int, int], start: float, end: float) -> int:
-        """The number of the first line of `where` in which an interval fits; it is taken."""
+        """Put an interval on the first line of `where` on which it fits, and return the line's number."""
         lines = self._taken[where]
         for number, taken in enumerate(lines):
             if all(end <= a or b <= start for a, b in taken):

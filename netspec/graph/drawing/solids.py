@@ -1,4 +1,4 @@
-"""How large a value is drawn, and what is written beneath it."""
+"""The size of a box, and the text of its label."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ from netspec.types import TensorType
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How much room there is. Units: CSS pixels.
+    """The dimensions of a drawing. Units: CSS pixels.
 
     Attributes:
-        octave: height of a doubling of the map's height.
-        depth: share of the height by which a map recedes, right and up; 0 draws flat tiles.
-        column: least width of a column; gap: between columns; row: of all of them before the next row begins.
-        lines: lines of label beneath a box; characters: most in one of them.
-        text: size of the label's letters.
+        octave: height that a box gains when the map's height doubles.
+        depth: depth of a box, as a share of its height; 0 draws flat tiles.
+        column: least width of a column.
+        gap: between columns.
+        row: greatest width of a row.
+        lines: most lines of a label.
+        characters: most characters of a line.
+        text: text size of the label.
     """
 
     octave: float
@@ -52,7 +55,7 @@ COMPACT = Style(octave=5, depth=0, column=40, gap=14, row=1180, lines=1, charact
 
 @dataclass(frozen=True, slots=True)
 class Solid:
-    """A box in oblique projection: its front is channels wide and the map's height high; the map's width recedes."""
+    """A box in oblique projection. The front shows channels by height; the map's width is the depth."""
 
     width: float
     height: float
@@ -61,7 +64,7 @@ class Solid:
 
 
 def solid_of(box: Box, style: Style) -> Solid:
-    """The size of one tower of a box, by logarithms and roots: a map of 224 and one of 6 share a page."""
+    """The size of one tower of a box. Logarithms and roots let maps of 224 and of 6 pixels share a page."""
     if box.kind == "merge":
         side = 22 if style.depth else 14
         return Solid(side, side)
@@ -80,7 +83,7 @@ def solid_of(box: Box, style: Style) -> Solid:
 
 
 def _share(box: Box) -> tuple[int, ...]:
-    """The axes of one tower's part of the value."""
+    """The features of one tower's share of the value."""
     features = box.head.type.features
     divided = 1 if len(features) == 2 else 0
     return tuple(size // box.towers if axis == divided else size for axis, size in enumerate(features))
@@ -91,13 +94,13 @@ def _height(size: int, style: Style) -> float:
 
 
 def _width(channels: int, small: bool) -> float:
-    """A root shows what a logarithm would hide: a layer of 384 is wider than one of 96."""
+    """A root, not a logarithm, so that a layer of 384 channels is clearly wider than one of 96."""
     width = min(4 + 2.6 * math.pow(channels, 0.42), 72.0)
     return width / 2.4 if small else width
 
 
 def window_share(box: Box) -> float:
-    """The side of an op's window, as a share of the map that it reads, on the drawing's scale."""
+    """The side of an op's window as a share of its input map, on the drawing's logarithmic scale."""
     kernel = getattr(box.head.op, "kernel_size", None) if isinstance(box.head, Node) else None
     if not isinstance(box.head, Node) or not isinstance(kernel, Size2d) or box.head.input_types[0].rank != 4:
         return 0.5
@@ -106,7 +109,7 @@ def window_share(box: Box) -> float:
 
 
 def label_of(box: Box, style: Style) -> list[str]:
-    """The lines beneath a box: its name, what it does, the shape of its output, what is folded in."""
+    """The label of a box: its name, op, output shape and folded ops."""
     name = shorten(box.head.name, style.characters)
     if style.lines == 1:
         return [name]
@@ -121,7 +124,7 @@ def shape_text(type: TensorType) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """A name that fits: its middle left out, since its end tells layers of one block apart."""
+    """Shorten a name in its middle, since the end tells layers of one block apart."""
     if len(text) <= most:
         return text
     tail = most // 2
@@ -158,7 +161,7 @@ def _stride(stride: Size2d) -> str:
 
 
 def _groups(groups: int, towers: int) -> list[str]:
-    """Groups that are not to be seen as towers are said."""
+    """The groups, unless they are drawn as towers."""
     return [f"{groups} groups"] if groups not in {1, towers} else []
 
 
