@@ -7,11 +7,12 @@ import pytest
 
 from netspec.graph import Graph
 from netspec.graph.crossing import Crossing
-from netspec.graph.placement import Placement, UnplaceableError, place
+from netspec.graph.placement import MOST_TOWERS, Placement, UnplaceableError, place
 from netspec.graph.places import reads
 from netspec.graph.tower import tower_graph
 from netspec.ops.collective import CollectiveKind
 from netspec.spec import load_graph
+from netspec.spec.model import PlacementSpec
 from netspec.testing.networks import Chain
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -147,6 +148,10 @@ def test_groups_that_no_number_of_towers_fits_say_so() -> None:
     with pytest.raises(UnplaceableError) as caught:
         place(graph.add("b", "conv2d", filters=77, kernel_size=1, groups=11).graph(), 2)
     assert caught.value.hint == "no number of towers fits all groups"
+
+
+def test_as_many_towers_are_tried_as_a_spec_can_ask_for() -> None:
+    assert PlacementSpec.model_json_schema()["properties"]["towers"]["maximum"] == MOST_TOWERS
 
 
 def test_layers_in_different_groups_read_a_value_by_an_exchange_each() -> None:
