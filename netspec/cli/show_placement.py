@@ -63,8 +63,8 @@ def print_placement(placement: Placement, batch: int) -> None:
     print_out()
     share = placement.tower_weights / placement.whole_weights
     print_out(
-        f"weights of a tower: {placement.tower_weights:,} of {placement.whole_weights:,} ({share:.3f}), "
-        "and so each slot"
+        f"weights of a tower: {placement.tower_weights:,} of {placement.whole_weights:,} ({share:.3f}); "
+        "optimizer state likewise"
     )
     print_out(f"received by a tower in a step: {memory(placement.moved(batch))}")
     for where, (names, size) in received(placement, batch).items():

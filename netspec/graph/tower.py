@@ -61,11 +61,7 @@ class _Build:
 
     def read(self, name: str, form: Read) -> Input | Node:
         """A value in the form in which it is read."""
-        return self.values[self._name(name, form)]
-
-    def _name(self, name: str, form: Read) -> str:
-        """The name of a form of a value: an exchange's, or the value's own."""
-        return self._forms.get(name, {}).get(form, name)
+        return self.values[self._forms.get(name, {}).get(form, name)]
 
     def add(self, node: Node) -> None:
         """Add the tower's share of a node, and the exchanges of its value."""
