@@ -1,4 +1,4 @@
-"""Processes that train together, as torchrun starts them: who they are, what they sum, and how their gradients meet."""
+"""Processes that train together, as torchrun starts them: their ranks and groups, sums over them, and failures."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from netspec.lowering import TowerSettings
 from netspec.lowering.trainer import PATIENCE
 from netspec_torch.alike import require_alike
 
-_GROUPS: Final = count()  # that this process has formed, as all others of its world have
-# By the kind of device. What hosts tell one another does not go through their GPUs: it needs no wait for what is under
-# way there, is the same for all kinds, and raises where the others are gone, which nccl leaves to a thread of its own.
+_GROUPS: Final = count()  # numbers the groups that are formed, alike in all processes
+# PyTorch's backends by kind of device. Tensors in host memory always go over gloo: it does not wait for the GPU, and
+# raises an error when another process is gone, where nccl aborts in a thread of its own.
 EXCHANGES: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 
 
 def environment(name: str, default: int) -> int:
-    """A whole number that torchrun sets.
+    """An integer from the environment, as torchrun sets it.
 
     Raises:
-        BackendError: it is something else.
+        BackendError: the variable is not an integer.
     """
     text = os.environ.get(name, str(default))
     if not text.isdecimal():
@@ -43,10 +43,10 @@ def environment(name: str, default: int) -> int:
 
 
 def _form_group(backend: str, settings: TowerSettings, world: int) -> None:
-    """The default group of all processes, who find one another where the settings say, or the environment.
+    """Form the default group of all processes, which meet at the address of the settings or the environment.
 
-    Each group writes under a name of its own: where processes train several networks one after the other, the store
-    of torchrun still has the addresses of the group before, and who is early would call there.
+    Each group has its own prefix in the store. Torchrun's store outlives a group: without the prefix, a process that
+    forms the next group early would find the addresses of the previous one.
     """
     from torch.distributed.distributed_c10d import PrefixStore  # not in a PyTorch without distributed
     from torch.distributed.rendezvous import rendezvous
@@ -64,16 +64,16 @@ def _form_group(backend: str, settings: TowerSettings, world: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process among those that train together; one alone needs no group.
+    """This process among those that train together. A single process has no group.
 
     Attributes:
-        rank, world: which of how many that have their own samples.
-        device: where the network is; what hosts tell one another is in their memory.
-        tower, towers: which of how many that share one network and the samples of one rank.
-        group: those of this tower in all ranks; None for all processes.
+        device: of the network. Counts and flags are exchanged in host memory.
+        rank, world: the index and number of ranks, each with its own share of the samples.
+        joined: whether the default group was formed by `join`, and has to be left.
+        timeout: seconds to wait for the others at each exchange.
+        tower, towers: the index and number of towers, which share a rank's samples and divide the network.
+        group: the processes of this tower in all ranks; None for all processes.
         tower_group: the towers of this rank.
-        joined: whether the group was formed here, and is left here.
-        timeout: seconds to wait for the others, at each exchange.
     """
 
     device: torch.device
@@ -90,18 +90,18 @@ class Processes:
     def join(
         cls, device: torch.device, settings: TowerSettings, facts: Callable[[], Mapping[str, str]] = dict
     ) -> Processes:
-        """The group that the environment describes (WORLD_SIZE, RANK, MASTER_ADDR, MASTER_PORT), or the present one.
+        """Join the default group, or form it as the environment says (WORLD_SIZE, RANK, MASTER_ADDR, MASTER_PORT).
 
-        Towers of one rank are neighbors: torchrun starts them on one machine, where they exchange fastest.
+        Towers of a rank have consecutive numbers: torchrun starts them on one machine, where exchanges are fastest.
 
         Args:
-            device: where the network is.
-            settings: over how many towers, and how long to wait for one another.
-            facts: what has to be the same in all processes; asked for only where there are several.
+            device: of the network.
+            settings: the number of towers, and timeouts.
+            facts: returns what has to be the same in all processes; called only if there are several.
 
         Raises:
-            BackendError: the environment is not whole, the others cannot be reached or are not alike, or they are not
-                whole ranks.
+            BackendError: the environment is incomplete, the others cannot be reached, their facts differ, or their
+                number is not a multiple of the towers.
         """
         towers = settings.towers
         if distributed.is_available() and distributed.is_initialized():
@@ -111,8 +111,8 @@ class Processes:
         world = environment("WORLD_SIZE", 1)
         if world % towers:
             raise BackendError(
-                f"the network lies on {towers} towers, and processes to train it are {world}",
-                f"torchrun --nproc-per-node {towers}, or a multiple of it, which is data parallel besides",
+                f"the network lies on {towers} towers, and {world} process{'' if world == 1 else 'es'} would train it",
+                f"torchrun --nproc-per-node {towers}, or a multiple of it to add data parallelism",
             )
         if world == 1:
             return cls(device)
@@ -127,9 +127,9 @@ class Processes:
 
     @classmethod
     def _formed(cls, device: torch.device, settings: TowerSettings, world: int) -> Processes:
-        """All processes of the environment, in a group that is formed here."""
-        # DistributedDataParallel imports this, and its functions keep the group that they find: let that be none, or
-        # the group's threads live until the interpreter ends around them, which at times ends in an abort.
+        """Form the default group of the environment's processes."""
+        # DistributedDataParallel imports this module, whose functions keep a reference to the default group of that
+        # moment. There must be none yet: a group that lives until the interpreter ends can abort it.
         importlib.import_module("torch.distributed.nn")
         if device.type == "cuda":
             _let_the_watchdog_be_heard()
@@ -150,14 +150,14 @@ class Processes:
         return cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
 
     def _meet(self, towers: int, facts: Callable[[], Mapping[str, str]]) -> Processes:
-        """Find out whether all are alike before anything else is exchanged, and take this process's place."""
+        """Require the same facts in all processes, before any other exchange; then divide the processes into towers."""
         with self.told():
             if self.world > 1:
                 require_alike(facts())
             return self._in_towers(towers)
 
     def _in_towers(self, towers: int) -> Processes:
-        """The same processes as a mesh of ranks by towers."""
+        """The processes as a mesh of ranks by towers."""
         if towers == 1:
             return self
         from torch.distributed import distributed_c10d
@@ -167,7 +167,7 @@ class Processes:
         mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=("rank", "tower"))
         rank, tower = divmod(self.rank, towers)
         group, tower_group = mesh.get_group("rank"), mesh.get_group("tower")
-        for each in (group, tower_group):  # a mesh gives its groups half an hour, whatever the default group has
+        for each in (group, tower_group):  # a mesh's groups have half an hour, whatever the default group's timeout
             distributed_c10d._set_pg_timeout(timedelta(seconds=self.timeout), each)
         return replace(
             self, rank=rank, world=shape[0], tower=tower, towers=towers, group=group, tower_group=tower_group
@@ -175,26 +175,26 @@ class Processes:
 
     @property
     def number(self) -> int:
-        """Which of all processes this is."""
+        """The index of this process among all."""
         return self.rank * self.towers + self.tower
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one that writes and is heard."""
+        """Whether this process is the first, which writes files and output."""
         return self.number == 0
 
     @property
     def all(self) -> int:
-        """How many processes there are."""
+        """The number of processes."""
         return self.world * self.towers
 
     def any(self, value: bool) -> bool:
-        """Whether any of all processes says so."""
+        """Whether the value is true in any process."""
         if self.all == 1:
             return value
-        said = torch.tensor(float(value))
-        distributed.all_reduce(said, distributed.ReduceOp.MAX)
-        return bool(said)
+        largest = torch.tensor(float(value))
+        distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+        return bool(largest)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of a tensor in host memory over all ranks, in place."""
@@ -203,7 +203,7 @@ class Processes:
         return values
 
     def counts(self, own: list[int]) -> list[int]:
-        """Samples of each batch of a step over all ranks, which may have different numbers of batches."""
+        """The samples of each batch of a step, summed over all ranks, which may have different numbers of batches."""
         if self.world == 1:
             return own
         longest = torch.tensor(len(own))
@@ -212,12 +212,12 @@ class Processes:
         return [int(count) for count in self.sum(torch.tensor(padded))]
 
     def wrap(self, native: nn.Module, graph: Graph) -> nn.Module:
-        """The module with gradients that become the mean over all ranks during the last backward pass."""
+        """The module, wrapped so that the last backward pass of a step averages its gradients over all ranks."""
         if self.world == 1:
             return native
         wrapper = nn.parallel.DistributedDataParallel
         renamed = "forward_sync_buffers" in inspect.signature(wrapper).parameters  # in PyTorch 2.13
-        # Running statistics are the same everywhere: of the batches of all.
+        # Running statistics need no broadcast: each process computes them from the batches of all.
         options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
         return wrapper(
             native,
@@ -229,14 +229,14 @@ class Processes:
         )
 
     def leave(self) -> None:
-        """Leave the group, if it was formed here; nothing may hold a wrapped module any more."""
+        """Leave the default group if `join` formed it. No reference to a wrapped module may be left."""
         if self.joined and distributed.is_initialized():
-            gc.collect()  # wrapped modules hold the group, and themselves
+            gc.collect()  # wrapped modules refer to the group, and to themselves
             distributed.destroy_process_group()
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Within it, that another process is gone, or does not answer, is a BackendError."""
+        """A context in which the loss of another process, or a timeout, is raised as a BackendError."""
         try:
             yield
         except RuntimeError as error:
@@ -252,56 +252,56 @@ class Processes:
 
 
 def _require_exchange_of_hosts() -> None:
-    """That the group that somebody else formed exchanges what is in host memory too.
+    """Require that a group formed by the caller exchanges tensors in host memory too.
 
     Raises:
-        BackendError: it is of nccl alone.
+        BackendError: it uses nccl alone.
     """
     if distributed.get_backend() == "nccl":
         raise BackendError(
-            "the group of processes that is there exchanges what is on GPUs alone",
+            "the present process group exchanges tensors on GPUs alone",
             f'form it with init_process_group("{EXCHANGES["cuda"]}"), or let netspec form it',
         )
 
 
 def without_exchange(network: nn.Module, wanted: bool) -> AbstractContextManager[None]:
-    """Within it gradients stay this process's own: of all batches of a step but the last."""
+    """A context without averaging of gradients, if wanted: for all batches of a step but the last."""
     if wanted and isinstance(network, nn.parallel.DistributedDataParallel):
         return network.no_sync()
     return nullcontext()
 
 
 def has_unread_weights(graph: Graph) -> bool:
-    """Whether there are weights that no output depends on, and so no gradient comes to."""
+    """Whether there are weights that no output depends on, which therefore get no gradient."""
     needed = graph.needed(graph.outputs)
     return any(node.weights and node.name not in needed for node in graph.nodes)
 
 
 def _let_the_watchdog_be_heard() -> None:
-    """Lead descriptor 2 to where this process's errors are shown.
+    """Redirect file descriptor 2 to the stream that shows this process's errors.
 
-    A process that waits too long over nccl is ended by a thread of PyTorch in the middle of the wait, once that has
-    said why there: what a command keeps back until it ends, it would keep for ever.
+    If a wait over nccl times out, a thread of PyTorch writes the reason to descriptor 2 and aborts the process. A
+    command that buffers this descriptor until it ends would never show it.
     """
-    with suppress(AttributeError, OSError, ValueError):  # a stream of the caller's own
+    with suppress(AttributeError, OSError, ValueError):  # a stream without a file descriptor
         os.dup2(sys.stderr.fileno(), 2)
 
 
 def _is_late(error: Exception) -> bool:
-    """Whether it was waited for in vain: as gloo says it, as nccl does, as a store does."""
+    """Whether the error is a timeout, in the words of gloo, nccl or a store."""
     return re.search("tim(ed|ing) out|wait timeout", str(error).lower()) is not None
 
 
 def _is_of_the_others(error: RuntimeError) -> bool:
+    """Whether another process caused the error."""
     return isinstance(error, distributed.DistError) or "gloo" in str(error)
 
 
 def _first_line(error: Exception) -> str:
-    """What it says, without where in PyTorch's own sources it does, and what it guesses besides.
+    """The first sentence of an error's message, without its place in PyTorch's source.
 
-    Of nccl's errors what matters is the last: two processes on one GPU, no network between two machines.
+    Of an nccl error it is the one after `Last error:`, which has the cause: two processes on one GPU, or no network.
     """
-    line = (str(error).partition("Last error:\n")[2].splitlines() or str(error).splitlines() or [type(error).__name__])[
-        0
-    ]
+    text = str(error).partition("Last error:\n")[2] or str(error) or type(error).__name__
+    line = text.splitlines()[0]
     return re.sub(r"^\[\S+:\d+\] ", "", line).partition(". ")[0]

@@ -1,4 +1,4 @@
-"""A network of which this process is one tower, as a model: whole arrays in, whole arrays out, the same in each."""
+"""A model of which this process computes one tower: it takes and returns whole arrays, the same in each process."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from netspec_torch.towers import Tower
 
 
 class TowerModel(TorchModel):
-    """The emitted class of a tower's graph with its share of the weights. What it is asked, all towers are.
+    """The emitted module of a tower's graph, with its share of the weights. All towers have to call the same methods.
 
     Args:
         artifact: of one tower's graph.
         weights: canonical arrays of the whole network.
-        settings: how many towers, and where they meet.
-        placement: how the whole network lies.
+        settings: the number of towers, and where their processes meet.
+        placement: of the whole network.
 
     Raises:
-        BackendError: the other processes are not there.
+        BackendError: the other processes cannot be reached.
     """
 
     def __init__(self, artifact: Artifact, weights: Weights, settings: TowerSettings, placement: Placement) -> None:
@@ -35,7 +35,7 @@ class TowerModel(TorchModel):
         self._tower.attach(self.native)
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output of inference by its name in the whole network.
+        """The outputs of inference, by their names in the whole network.
 
         Raises:
             BackendError: another process is gone.
@@ -45,23 +45,27 @@ class TowerModel(TorchModel):
         return dict(zip(self._placement.graph.main, outputs.values(), strict=True))
 
     def forward_training(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Never: which masks the towers have to share, and how their statistics move, is the trainer's."""
+        """Not supported: dropout masks and running statistics of towers are the trainer's work.
+
+        Raises:
+            BackendError: always.
+        """
         raise BackendError(f"{self._placement.graph.name} in towers has no training mode without a loss", "train it")
 
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Derivatives by autograd, of the whole weights and of the inputs.
+        """Derivatives by the whole weights and the inputs, by autograd.
 
         Raises:
             BackendError: another process is gone.
         """
         names = dict(zip(self._placement.graph.main, self.artifact.graph.main, strict=True))
         with self._processes.told():
-            own = super().gradients(inputs, {names.get(name, name): array for name, array in cotangents.items()})
-            self._tower.bring_together({name: torch.from_numpy(array) for name, array in own.weights.items()})
-            return Gradients(self._whole(own.weights), own.inputs)
+            local = super().gradients(inputs, {names.get(name, name): array for name, array in cotangents.items()})
+            self._tower.bring_together({name: torch.from_numpy(array) for name, array in local.weights.items()})
+            return Gradients(self._whole(local.weights), local.inputs)
 
     def weights(self) -> dict[str, Array]:
-        """A copy of every weight of the whole network.
+        """A copy of each weight of the whole network.
 
         Raises:
             BackendError: another process is gone.
@@ -70,9 +74,9 @@ class TowerModel(TorchModel):
             return self._whole(super().weights())
 
     def close(self) -> None:
-        """Leave the group of the towers."""
+        """Leave the process group."""
         self._processes.leave()
 
     def _whole(self, arrays: Weights) -> dict[str, Array]:
-        found = {name: self._tower.whole(name, array, everywhere=True) for name, array in arrays.items()}
-        return {name: array for name, array in found.items() if array is not None}
+        whole = {name: self._tower.whole(name, array, everywhere=True) for name, array in arrays.items()}
+        return {name: array for name, array in whole.items() if array is not None}

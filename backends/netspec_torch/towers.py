@@ -1,4 +1,4 @@
-"""One tower among those that train a network together: its share of the weights, of the masks and of the gradients."""
+"""One tower's share of a network's weights, dropout masks and gradients, and how it is made whole again."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from netspec.graph import Graph, Node
 from netspec.graph.placement import Placement
 from netspec.graph.towers import axis_of, width
 from netspec.ops.base import Array, Weights
+from netspec.ops.collective import COLLECTIVES
 from netspec.ops.dropout import Dropping
 from netspec_torch.distributed import Processes
 
-BLOCK = 1 << 22  # elements that a device takes from each of the others at a time
-LAYERS = ("Gather", "Collect", "Spread", "Share")  # what `netspec_torch.collective` declares
+BLOCK = 1 << 22  # elements that a device receives from each of the others at a time
+LAYERS = tuple(op.__name__ for op in COLLECTIVES.values())  # that `netspec_torch.collective` declares
 
 
 class Tower:
-    """What a process keeps of a network, and how it is made whole again. Without a placement, all of it.
+    """The part of a network that this process keeps: all of it without a placement.
 
     Args:
-        placement: of the whole network.
-        processes: this process among the others.
+        placement: of the whole network; None if it is not in towers.
+        processes: this process and the others.
     """
 
     def __init__(self, placement: Placement | None, processes: Processes) -> None:
@@ -33,31 +34,36 @@ class Tower:
         self._places = {weight.name: weight for weight in placement.weights} if placement else {}
 
     def attach(self, native: nn.Module) -> None:
-        """Say to the layers that exchange with whom."""
+        """Give the layers that exchange their process group."""
         for module in native.modules():
             if self._placement is not None and type(module).__name__ in LAYERS:
-                vars(module)["group"] = self._processes.tower_group  # no parameter, buffer or layer
+                vars(module)["group"] = self._processes.tower_group  # as a plain attribute, which is not saved
 
     def own(self, arrays: Weights) -> Weights:
-        """This tower's share of canonical arrays by the weights' names; what is no weight stays as it is."""
+        """This tower's shares of canonical arrays, by the names of their weights; other arrays are kept whole."""
         return {name: array[self._part(name, array)] for name, array in arrays.items()}
 
     def _part(self, name: str, array: Array) -> tuple[slice, ...]:
         place = self._places.get(name)
-        if place is None or array.shape != place.shape:  # who reads it says that it is another network's
+        if place is None or array.shape != place.shape:  # another network's: loading it raises an error
             return ()
         return place.part(self._processes.tower, self._processes.towers)
 
     def whole(self, name: str, array: Array, *, everywhere: bool) -> Array | None:
-        """A canonical array of the whole network, of those of all towers.
+        """Gather a weight of the whole network from all towers, which all have to call this.
 
-        Every tower takes part, a block at a time, so that a device never holds more than a block of the others'.
+        The array is exchanged in blocks, so that a device holds no more than one block of each other tower.
+
+        Args:
+            name: the weight's.
+            array: this tower's share, in canonical form.
+            everywhere: whether every process needs the whole array, or only the process that leads.
 
         Returns:
-            The array in host memory: everywhere, or in the process that leads alone.
+            The array in host memory; None in a process that does not need it.
         """
         place = self._places.get(name)
-        if not everywhere and self._processes.rank:  # there is another rank that has it
+        if not everywhere and self._processes.rank:  # the first rank has the same array
             return None
         if place is None or place.axis is None:
             return array if everywhere or self._processes.leads else None
@@ -67,24 +73,24 @@ class Tower:
         return received.reshape(place.shape) if place.axis == 0 else np.concatenate([*received], place.axis)
 
     def _received(self, array: Array, *, everywhere: bool) -> Array | None:
-        """The towers' arrays, stacked."""
+        """The towers' shares, stacked; None in a process that does not need them."""
         group, towers = self._processes.tower_group, self._processes.towers
-        takes = everywhere or self._processes.leads
-        stacked = np.empty((towers, array.size if takes else 0), array.dtype)
-        own = torch.from_numpy(array).flatten()
+        receives = everywhere or self._processes.leads
+        stacked = np.empty((towers, array.size if receives else 0), array.dtype)
+        flat = torch.from_numpy(array).flatten()
         for start in range(0, array.size, BLOCK):
-            block = own[start : start + BLOCK].to(self._processes.device)
-            parts = [torch.empty_like(block) for _ in range(towers)] if takes else None
+            block = flat[start : start + BLOCK].to(self._processes.device)
+            parts = [torch.empty_like(block) for _ in range(towers)] if receives else None
             if everywhere:
                 distributed.all_gather(parts, block, group=group)
             else:
                 distributed.gather(block, parts, group=group, group_dst=0)
             for tower, part in enumerate(parts or ()):
                 stacked[tower, start : start + BLOCK] = part.cpu().numpy()
-        return stacked.reshape(towers, *array.shape) if takes else None
+        return stacked.reshape(towers, *array.shape) if receives else None
 
     def masks(self, masks: Mapping[str, NDArray[np.bool_]] | None) -> Mapping[str, NDArray[np.bool_]] | None:
-        """This tower's share of the masks of a batch."""
+        """This tower's share of a batch's dropout masks, by the names of their nodes."""
         if masks is None or self._placement is None:
             return masks
         return {name: self._mask(self._placement, name, mask) for name, mask in masks.items()}
@@ -94,13 +100,12 @@ class Tower:
         if not isinstance(node, Node) or not placement.place_of[name].divided:
             return mask
         axis = axis_of(node.type)
-        if mask.shape[axis:][:1] != (width(node.type),):  # one for all channels
+        if mask.shape[axis:][:1] != (width(node.type),):  # one value for all channels
             return mask
-        size = mask.shape[axis] // self._processes.towers
-        return mask[(*(slice(None),) * axis, slice(self._processes.tower * size, (self._processes.tower + 1) * size))]
+        return np.split(mask, self._processes.towers, axis)[self._processes.tower]
 
     def drops_alike(self, graph: Graph) -> frozenset[str]:
-        """The dropout nodes that must drop the same in each tower: of whole values, and of whole samples."""
+        """The dropout nodes that drop the same elements in each tower: those of whole values, or of whole samples."""
         if self._placement is None:
             return frozenset()
         return frozenset(
@@ -114,17 +119,19 @@ class Tower:
         )
 
     def bring_together(self, gradients: Mapping[str, Tensor]) -> None:
-        """Gradients of weights that each tower has whole, in place: the sum where each has a part, else the mean.
+        """All-reduce, in place, the gradients of weights that each tower keeps whole.
 
-        The mean is of what is the same but for rounding, and keeps it from drifting apart.
+        Partial gradients, of a weight that applies to divided channels, are summed. Others are equal but for rounding:
+        their mean keeps the towers' weights from drifting apart.
         """
-        kept = [(self._places[name], own) for name, own in gradients.items() if self._is_whole(name)]
-        if not kept:
+        whole = [(self._places[name], gradient) for name, gradient in gradients.items() if self._is_whole(name)]
+        if not whole:
             return
-        flat = torch.cat([(own if place.partial else own / self._processes.towers).flatten() for place, own in kept])
+        towers = self._processes.towers
+        flat = torch.cat([(gradient if place.partial else gradient / towers).flatten() for place, gradient in whole])
         distributed.all_reduce(flat, group=self._processes.tower_group)
-        for (_, own), summed in zip(kept, torch.split(flat, [own.numel() for _, own in kept]), strict=True):
-            own.copy_(summed.view_as(own))
+        for (_, gradient), reduced in zip(whole, torch.split(flat, [g.numel() for _, g in whole]), strict=True):
+            gradient.copy_(reduced.view_as(gradient))
 
     def norm(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """The joint L2 norm of the gradients of the whole network."""
@@ -133,9 +140,9 @@ class Tower:
         if self._placement is None:
             return squares.sum().sqrt()
         divided = torch.tensor([not self._is_whole(name) for name in names], device=squares.device)
-        of_all = (squares * divided).sum()
-        distributed.all_reduce(of_all, group=self._processes.tower_group)
-        return (of_all + (squares * ~divided).sum()).sqrt()
+        total = (squares * divided).sum()
+        distributed.all_reduce(total, group=self._processes.tower_group)
+        return (total + (squares * ~divided).sum()).sqrt()
 
     def _is_whole(self, name: str) -> bool:
         return name in self._places and self._places[name].axis is None

@@ -1,4 +1,4 @@
-"""What `netspec show --placement` prints: where each layer and weight lies, what crosses, and the paper's figure 2."""
+"""The output of `netspec show --placement`: tables of layers and crossings, the paper's figure 2, and totals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import print_out, print_table
 from netspec.cli.table import Cell, Column, fold, memory, short_count
-from netspec.graph import Node
+from netspec.graph.crossing import Crossing
 from netspec.graph.localize import local_type
 from netspec.graph.mermaid import shape_of
-from netspec.graph.placement import Crossing, Placement, place, reads
+from netspec.graph.placement import Placement, place
+from netspec.graph.places import reads
 from netspec.graph.scopes import parent_of
 from netspec.words import counted
 
@@ -32,23 +33,23 @@ CROSSINGS: Final = (
     Column("forward", right=True),
     Column("backward", right=True),
 )
-BOX: Final = 33  # characters of a tower's box; two of them and the gap are 78
+BOX: Final = 33  # width of a tower's box in characters; two boxes and the gap take 78
 GAP: Final = 12
 WAYS: Final = {"apart": "from its own", "column": "its share", "whole": "in each"}
 
 
 def placement_of(spec: ModelSpec, graph: Graph) -> tuple[Placement, int]:
-    """The placement that a spec asks for, and the samples of a step by its recipe.
+    """The placement of a spec, and the number of samples in a step of its recipe, or 1 without a recipe.
 
     Raises:
-        NetspecError: it asks for none.
+        NetspecError: the spec has no placement.
     """
     towers, recipe = spec.require_placement().towers, spec.training
     return place(graph, towers), recipe.batch_size * recipe.accumulate if recipe else 1
 
 
 def print_placement(placement: Placement, batch: int) -> None:
-    """Two tables, the drawing and the sums."""
+    """Print the tables of layers and crossings, the drawing, and the totals."""
     graph = placement.graph
     print_out(f"{graph.name} on {placement.towers} towers, a step of {counted(batch, 'sample')}")
     print_out()
@@ -62,23 +63,24 @@ def print_placement(placement: Placement, batch: int) -> None:
     print_out()
     share = placement.tower_weights / placement.whole_weights
     print_out(
-        f"weights of a tower: {placement.tower_weights:,} of {placement.whole_weights:,} ({share:.3f}), "
-        "and so each slot"
+        f"weights of a tower: {placement.tower_weights:,} of {placement.whole_weights:,} ({share:.3f}); "
+        "optimizer state likewise"
     )
     print_out(f"received by a tower in a step: {memory(placement.moved(batch))}")
-    for what, (names, size) in received(placement, batch).items():
+    for where, (names, size) in received(placement, batch).items():
         if size:
-            print_out(f"  {what}{_named(names)}: {memory(size)}")
+            print_out(f"  {where}{_named(names)}: {memory(size)}")
     print_out(f"by plain data parallelism over {placement.towers}: {memory(by_data_parallelism(placement))}")
-    for own in placement.places:
-        if own.why:
-            print_out(f"{own.name} is whole in each tower: {own.why}")
+    for layer in placement.places:
+        if layer.why:
+            print_out(f"{layer.name} is whole in each tower: {layer.why}")
 
 
 def received(placement: Placement, batch: int) -> dict[str, tuple[list[str], int]]:
-    """Of what a tower receives in a step, where: the layers or outputs, and bytes.
+    """The bytes that a tower receives in a step, by where it does, with the names of the layers or outputs.
 
-    Figure 2 of Krizhevsky et al. 2012 draws the first of these. The loss is of the outputs, and each tower computes it.
+    Figure 2 of Krizhevsky et al. 2012 shows those at layers. The outputs are collected since each tower computes the
+    loss.
     """
 
     def moved(crossings: list[Crossing]) -> int:
@@ -88,20 +90,21 @@ def received(placement: Placement, batch: int) -> dict[str, tuple[list[str], int
     inner, outer = [c for c in moving if c.readers], [c for c in moving if not c.readers]
     layers = list(dict.fromkeys(name for crossing in inner for name in crossing.readers))
     return {
-        "at layers that read all towers": (layers, moved(inner)),
+        "at layers that read other towers": (layers, moved(inner)),
         "at the outputs": ([crossing.value for crossing in outer], moved(outer)),
         "gradients of weights that each has whole": ([], placement.moved_gradients),
     }
 
 
 def _named(names: list[str]) -> str:
+    """The names behind a comma; of more than six, the first and the last."""
     if not names:
         return ""
     return f", {', '.join(names)}" if len(names) <= 6 else f", {names[0]} … {names[-1]} ({len(names)})"
 
 
 def by_data_parallelism(placement: Placement) -> int:
-    """Bytes that each of as many replicas would receive in a step: an all-reduce of all trained weights."""
+    """Bytes that each device would receive in a step of data parallelism: an all-reduce of all trained weights."""
     graph, towers = placement.graph, placement.towers
     trained = sum(weight.size for weight in graph.weights.values() if weight.trainable)
     return 2 * trained * graph.dtype.bytes * (towers - 1) // towers
@@ -109,16 +112,15 @@ def by_data_parallelism(placement: Placement) -> int:
 
 def _layers(placement: Placement) -> Iterator[list[Cell]]:
     graph, towers = placement.graph, placement.towers
-    for own in placement.places:
-        node = graph.values[own.name]
-        type = local_type(node.type, towers) if own.divided else node.type
-        whole = sum(weight.size for weight in node.weights.values()) if isinstance(node, Node) else 0
-        yield [own.name, WAYS[own.way], shape_of(type), _kept(placement, own.name) or None, whole or None]
+    for node, layer in zip(graph.nodes, placement.places, strict=True):
+        type = local_type(node.type, towers) if layer.divided else node.type
+        whole = sum(weight.size for weight in node.weights.values())
+        yield [layer.name, WAYS[layer.way], shape_of(type), _kept(placement, layer.name) or None, whole or None]
     yield ["total", "", "", placement.tower_weights, placement.whole_weights]
 
 
 def _kept(placement: Placement, *nodes: str) -> int:
-    """Weights of these nodes that a tower keeps."""
+    """The number of elements of these nodes' weights that a tower keeps."""
     return sum(w.kept(placement.towers) for w in placement.weights if parent_of(w.name) in nodes)
 
 
@@ -134,9 +136,9 @@ def _bytes(size: int) -> str:
 
 
 def draw(placement: Placement, batch: int) -> Iterator[str]:
-    """The first tower and the last beside each other, from top to bottom; where values cross, and how much of them.
+    """Lines of a drawing of the first and the last tower side by side, with the bytes of each crossing.
 
-    A box holds the layers from one crossing to the next.
+    Each box holds the layers from one crossing to the next.
     """
     first, last = "tower 1", f"tower {placement.towers}"
     between = "…" if placement.towers > 2 else ""
@@ -154,34 +156,33 @@ def draw(placement: Placement, batch: int) -> Iterator[str]:
 
 
 def _stages(placement: Placement) -> Iterator[tuple[list[Crossing], list[str]]]:
-    """The nodes from one crossing to the next, with what crosses to them; at the end what crosses to the outputs."""
+    """The nodes from one crossing to the next, with the crossings to the first of them; last, those to the outputs."""
     entering: dict[str, list[Crossing]] = {}
     for crossing in placement.crossings:
         for reader in crossing.readers[:1]:
             entering.setdefault(reader, []).append(crossing)
     crossings: list[Crossing] = []
     nodes: list[str] = []
-    for own in placement.places:
-        if own.name in entering:
+    for layer in placement.places:
+        if layer.name in entering:
             if nodes:
                 yield crossings, nodes
-            crossings, nodes = entering[own.name], []
-        nodes.append(own.name)
+            crossings, nodes = entering[layer.name], []
+        nodes.append(layer.name)
     yield crossings, nodes
     yield [crossing for crossing in placement.crossings if not crossing.readers], []
 
 
 def _sentence(crossing: Crossing, batch: int) -> str:
     forward, backward = crossing.forward * batch, crossing.backward * batch
-    ways = [f"{memory(size)} {way}" for size, way in ((forward, "forward"), (backward, "backward")) if size]
-    return f"{crossing.value} crosses: {', '.join(ways)} to each"
+    sizes = [f"{memory(size)} {name}" for size, name in ((forward, "forward"), (backward, "backward")) if size]
+    return f"{crossing.value} crosses: {', '.join(sizes)} to each"
 
 
 def _box(placement: Placement, nodes: list[str]) -> list[str]:
     inner = BOX - 4
-    shapes = [placement.graph.type_of(nodes[-1])]
-    divided = placement.place_of[nodes[-1]].divided
-    shape = shape_of(local_type(shapes[0], placement.towers) if divided else shapes[0])
+    type = placement.graph.type_of(nodes[-1])
+    shape = shape_of(local_type(type, placement.towers) if placement.place_of[nodes[-1]].divided else type)
     weights = _kept(placement, *nodes)
     names = " ".join(nodes) if len(nodes) <= 8 else f"{nodes[0]} … {nodes[-1]} ({len(nodes)} layers)"
     texts = [*fold(names, inner), *fold(f"{shape}{f', {short_count(weights)} weights' if weights else ''}", inner)]
@@ -194,7 +195,7 @@ def _beside(left: str, right: str, between: str) -> str:
 
 
 def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
-    """The same as data; bytes are of a step, received by each tower."""
+    """The placement as JSON values. Bytes are those that each tower receives in a step."""
     graph = placement.graph
     return {
         "name": graph.name,
@@ -202,13 +203,13 @@ def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
         "batch": batch,
         "layers": [
             {
-                "name": own.name,
-                "way": own.way,
-                "why": own.why,
-                "reads": reads(node, own),
-                "shape": list((local_type(node.type, placement.towers) if own.divided else node.type).features),
+                "name": layer.name,
+                "way": layer.way,
+                "why": layer.why,
+                "reads": {name: read.form for name, read in reads(node, layer).items()},
+                "shape": list((local_type(node.type, placement.towers) if layer.divided else node.type).features),
             }
-            for node, own in zip(graph.nodes, placement.places, strict=True)
+            for node, layer in zip(graph.nodes, placement.places, strict=True)
         ],
         "weights": [
             {"name": w.name, "shape": list(w.shape), "axis": w.axis, "partial": w.partial} for w in placement.weights
@@ -217,6 +218,7 @@ def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
             {
                 "value": crossing.value,
                 "kind": crossing.kind,
+                "groups": crossing.groups,
                 "readers": list(crossing.readers),
                 "forward_bytes": crossing.forward * batch,
                 "backward_bytes": crossing.backward * batch,
@@ -227,7 +229,7 @@ def placement_as_json(placement: Placement, batch: int) -> dict[str, Any]:
             "weights": placement.whole_weights,
             "tower_weights": placement.tower_weights,
             "bytes": placement.moved(batch),
-            "layer_bytes": received(placement, batch)["at layers that read all towers"][1],
+            "layer_bytes": received(placement, batch)["at layers that read other towers"][1],
             "output_bytes": received(placement, batch)["at the outputs"][1],
             "gradient_bytes": placement.moved_gradients,
             "data_parallel_bytes": by_data_parallelism(placement),

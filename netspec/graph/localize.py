@@ -8,37 +8,37 @@ from netspec.types import TensorType
 
 
 def local_op(op: Op, towers: int) -> Op:
-    """The op that computes one tower's channels: a share of the filters, and of the groups if there are any.
+    """The op that computes one tower's channels: its share of the filters, and of the groups if there are any.
 
     >>> local_op(Dense(units=8, groups=2), 2), local_op(Dense(units=8), 2)
     (Dense(initialize={}, units=4, groups=1, bias=True), Dense(initialize={}, units=4, groups=1, bias=True))
     """
     match op:
         case Conv2d() | ConvTranspose2d():
-            own = {"filters": op.filters // towers, "groups": max(1, op.groups // towers)}
+            changes = {"filters": op.filters // towers, "groups": max(1, op.groups // towers)}
         case Dense():
-            own = {"units": op.units // towers, "groups": max(1, op.groups // towers)}
+            changes = {"units": op.units // towers, "groups": max(1, op.groups // towers)}
         case GroupNorm() | LocalResponseNorm(region="channels"):
-            own = {"groups": op.groups // towers}
+            changes = {"groups": op.groups // towers}
         case _:
             return op
-    return op.model_copy(update=own)
+    return op.model_copy(update=changes)
 
 
-def local_type(type: TensorType, towers: int) -> TensorType:
-    """The type of one tower's share of a divided value.
+def local_type(type: TensorType, parts: int) -> TensorType:
+    """The type of one of `parts` equal parts of a value, divided along its channels.
 
     >>> str(local_type(TensorType.of(96, 55, 55), 2)), str(local_type(TensorType.of(7, 64), 2))
     ('(N, 48, 55, 55)', '(N, 7, 32)')
     """
-    place = axis_of(type) - 1
-    return type.with_features(*(size // towers if i == place else size for i, size in enumerate(type.features)))
+    index = axis_of(type) - 1
+    return type.with_features(*(size // parts if i == index else size for i, size in enumerate(type.features)))
 
 
-def divided_axis(whole: tuple[int, ...], own: tuple[int, ...]) -> int | None:
-    """The axis along which a tower's weight is smaller than the whole one; None where it is the whole.
+def divided_axis(whole: tuple[int, ...], local: tuple[int, ...]) -> int | None:
+    """The axis along which a tower's weight is smaller than the whole one; None if it is the whole one.
 
     >>> divided_axis((96, 3, 11, 11), (48, 3, 11, 11)), divided_axis((1,), (1,))
     (0, None)
     """
-    return next((axis for axis, (a, b) in enumerate(zip(whole, own, strict=True)) if a != b), None)
+    return next((axis for axis, (a, b) in enumerate(zip(whole, local, strict=True)) if a != b), None)

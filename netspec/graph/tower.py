@@ -1,31 +1,29 @@
-"""One tower's own graph: its share of every divided layer, and the exchanges with the others as nodes."""
+"""The graph that one tower computes: its share of every divided layer, with the exchanges as nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Final
+from typing import Any
 
+from netspec.graph.crossing import Crossing
 from netspec.graph.graph import Graph, Hint, Input, Node, make_node
 from netspec.graph.localize import local_op
-from netspec.graph.placement import Crossing, Placement, Read, reads
+from netspec.graph.placement import Placement
+from netspec.graph.places import DIVIDED, PARTIAL, WHOLE, Read, reads
 from netspec.graph.scopes import Scope, ancestors, parent_of
 from netspec.graph.towers import axis_of
 from netspec.ops.base import Weights
-from netspec.ops.collective import COLLECTIVES
-
-# In which order a block receives the forms of a value, so that instances that read the same of them are alike; what
-# those are called behind the first of them.
-FORMS: Final[dict[Read, str]] = {"whole": "whole", "partial": "spread", "divided": "share"}
+from netspec.ops.collective import COLLECTIVES, Collective
 
 
 def tower_graph(placement: Placement) -> Graph:
-    """The graph that each tower computes: the same in all of them, for they differ by their weights alone.
+    """The graph that each tower computes. It is the same in all towers, which differ only in their weights.
 
-    Nodes keep their names, and so do weights. A node that exchanges is called after what it does and whose value it is,
-    as `gather_pool2`, and stands right after it; or first in the instance of a block that alone reads the value so,
-    called after what the block calls it, as `stage1.1.gather_input`. Outputs are whole.
+    Nodes and weights keep their names. An exchange is named after its kind and the value, as `gather_pool2`, and
+    follows the value. If only one instance of a block reads the result, the exchange is instead the first node of that
+    instance, and named after the block's own name for the value, as `stage1.1.gather_input`. Outputs are whole.
     """
     crossings: dict[str, list[Crossing]] = {}
     for crossing in placement.crossings:
@@ -36,55 +34,55 @@ def tower_graph(placement: Placement) -> Graph:
         build.exchange(value)
     for node in graph.nodes:
         build.add(node)
-    outputs = tuple(build.read(name, "whole").name for name in graph.outputs)
-    heads = tuple(head._replace(value=build.read(head.value, "whole").name) for head in graph.heads)
+    outputs = tuple(build.read(name, WHOLE).name for name in graph.outputs)
+    heads = tuple(head._replace(value=build.read(head.value, WHOLE).name) for head in graph.heads)
     nodes = tuple(value for value in build.values.values() if isinstance(value, Node))
     scopes = tuple(build.scope(scope, {*outputs, *(head.value for head in heads)}) for scope in graph.scopes)
-    made = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads, scopes=scopes)
-    # What is exchanged for auxiliary outputs alone is there in training alone, as they are.
-    return replace(made, nodes=tuple(sorted(nodes, key=lambda node: node.name in made.for_heads))) if heads else made
+    tower = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads, scopes=scopes)
+    # Like auxiliary outputs, exchanges for them alone come last: inference does without them.
+    return replace(tower, nodes=tuple(sorted(nodes, key=lambda node: node.name in tower.for_heads))) if heads else tower
 
 
 def tower_weights(placement: Placement, weights: Weights, tower: int) -> Weights:
-    """A tower's share of canonical weights; of one that is not divided, the array itself."""
+    """A tower's share of canonical weights; a weight that is not divided is the same array."""
     return {w.name: weights[w.name][w.part(tower, placement.towers)] for w in placement.weights}
 
 
 class _Build:
-    """The values of the tower's graph so far, and under what name each value is read in each way."""
+    """The values of the tower's graph so far, and the name of each form of a value."""
 
     def __init__(self, placement: Placement, crossings: Mapping[str, list[Crossing]]) -> None:
         self._placement, self._crossings = placement, crossings
         self.values: dict[str, Input | Node] = {value.name: value for value in placement.graph.inputs}
-        self._names: dict[tuple[str, str], str] = {}
+        self._forms: dict[str, dict[Read, str]] = {}  # by value and form, the exchange that gives it
         self._instances = {scope.path: scope for scope in placement.graph.scopes if not scope.is_stack}
-        self._entering: dict[str, list[Input | Node]] = {}  # what an instance exchanges before all else
+        self._entering: dict[str, list[Input | Node]] = {}  # the values whose exchanges begin an instance
         self._begun: set[str] = set()
 
-    def read(self, name: str, way: str) -> Input | Node:
-        """The value as it is read: divided, whole for a share of the work, or whole."""
-        return self.values[self._names.get((name, way), name)]
+    def read(self, name: str, form: Read) -> Input | Node:
+        """A value in the form in which it is read."""
+        return self.values[self._forms.get(name, {}).get(form, name)]
 
     def add(self, node: Node) -> None:
-        """The tower's share of a node, and what becomes of its value."""
+        """Add the tower's share of a node, and the exchanges of its value."""
         for path in ancestors(node.name):
             self._begun.add(path)
             for value in self._entering.pop(path, ()):
-                called = {given: name for name, given in self._instances[path].inputs}
-                self._exchange(value, path, called.get(value.name))
-        own = self._placement.place_of[node.name]
-        op = local_op(node.op, self._placement.towers) if own.divided else node.op
-        inputs = [self.read(name, way) for name, way in reads(node, own).items()]
-        by_name = dict(zip(reads(node, own), inputs, strict=True))
-        made = make_node(node.name, op, [by_name[name] for name in node.inputs])
+                names = {given: name for name, given in self._instances[path].inputs}
+                self._exchange(value, path, names.get(value.name))
+        place = self._placement.place_of[node.name]
+        op = local_op(node.op, self._placement.towers) if place.divided else node.op
+        forms = {name: self.read(name, form) for name, form in reads(node, place).items()}
+        local = make_node(node.name, op, [forms[name] for name in node.inputs])
         hints = node.hints
-        if any(value.name != name for name, value in by_name.items()):
-            hints -= {Hint.IN_PLACE}  # what an exchange gives may be another value's memory
-        self.values[node.name] = made = replace(made, hints=hints, type=made.type.astype(node.type.dtype))
-        self.exchange(made)
+        if any(value.name != name for name, value in forms.items()):
+            hints -= {Hint.IN_PLACE}  # an exchange's result may share memory with another value
+        local = replace(local, hints=hints, type=local.type.astype(node.type.dtype))
+        self.values[node.name] = local
+        self.exchange(local)
 
     def exchange(self, value: Input | Node) -> None:
-        """What crosses of a value, here or in the instance that reads it."""
+        """Add the exchanges of a value, here or, later, in the one instance that reads them."""
         instance = self._only_reader(value.name)
         if instance:
             self._entering.setdefault(instance, []).append(value)
@@ -92,7 +90,7 @@ class _Build:
             self._exchange(value, parent_of(value.name))
 
     def _only_reader(self, name: str) -> str:
-        """The innermost instance of a block, still to come, that holds all to which a value crosses; or empty."""
+        """The innermost instance of a block that holds all readers of a value's exchanges, if it is still to come."""
         crossings = self._crossings.get(name, ())
         if not crossings or name in self._placement.graph.outputs:
             return ""
@@ -100,18 +98,18 @@ class _Build:
         return max((set.intersection(*around) & self._instances.keys()) - self._begun, key=len, default="")
 
     def _exchange(self, value: Input | Node, path: str, name: str | None = None) -> None:
-        """What is collected first, for the rest may be made of that."""
-        ways = {"gather": "partial", "collect": "whole", "spread": "partial", "share": "divided"}
+        """Add the exchanges of a value in their order: what is spread may have been collected before."""
         for crossing in self._crossings.get(value.name, ()):
-            source = self.read(value.name, "whole") if crossing.kind == "spread" else value
-            op = COLLECTIVES[crossing.kind](towers=self._placement.towers, axis=axis_of(value.type))
+            spreads = crossing.kind in {"spread", "spread_group"}
+            source = self.read(value.name, WHOLE) if spreads else value
+            op = _exchange_op(crossing, axis_of(value.type))
             local = name or value.name.rpartition(".")[2]
             node = make_node(self._free(path, f"{crossing.kind}_{local}"), op, [source])
             self.values[node.name] = node
-            self._names[value.name, ways[crossing.kind]] = node.name
+            self._forms.setdefault(value.name, {})[_result(crossing)] = node.name
 
     def scope(self, scope: Scope, shown: AbstractSet[str]) -> Scope:
-        """The scope with all forms in which it receives what it reads, and gives what others read; some are `shown`."""
+        """The scope with every form of a value that it reads or gives. Outputs of the network are `shown`."""
         within = f"{scope.path}."
         read: set[str] = set()
         read_outside = set(shown)
@@ -120,21 +118,54 @@ class _Build:
                 (read if node.name.startswith(within) else read_outside).update(node.inputs)
         inputs: list[tuple[str, str]] = []
         for name, value in scope.inputs:
-            place = self._placement.place_of.get(value)
-            plain = "divided" if place is not None and place.divided else "whole"
-            forms = {form: self._names.get((value, form), value if form == plain else "") for form in FORMS}
-            found = [(FORMS[form], own) for form, own in forms.items() if own in read and not own.startswith(within)]
-            inputs += [(f"{name}_{form}" if index else name, own) for index, (form, own) in enumerate(found)]
+            received = [
+                (suffix, form)
+                for suffix, form in self._named_forms(value)
+                if form in read and not form.startswith(within)
+            ]
+            inputs += [(f"{name}_{suffix}" if index else name, form) for index, (suffix, form) in enumerate(received)]
         outputs: list[tuple[str, str]] = []
         for name, value in scope.outputs:
-            suffixes = {self._names.get((value, form), value): suffix for form, suffix in FORMS.items()}
-            given = [own for own in {value: "", **suffixes} if own in read_outside and own.startswith(within)]
-            outputs += [(f"{name}_{suffixes[own]}" if index else name, own) for index, own in enumerate(given)]
-            outputs += [] if given else [(name, value)]
+            forms = {value: "", **{form: suffix for suffix, form in self._named_forms(value)}}
+            given = [form for form in forms if form in read_outside and form.startswith(within)] or [value]
+            outputs += [(f"{name}_{forms[form]}" if index else name, form) for index, form in enumerate(given)]
         return replace(scope, inputs=tuple(inputs), outputs=tuple(outputs))
 
+    def _named_forms(self, value: str) -> Iterable[tuple[str, str]]:
+        """The forms of a value in one order, so that instances that read the same forms are alike.
+
+        Each has a suffix for the block's name of the value, which tells it from the first, and its name in the graph.
+        """
+        place = self._placement.place_of.get(value)
+        plain = DIVIDED if place is not None and place.divided else WHOLE
+        forms = {plain: value, **self._forms.get(value, {})}
+        suffixes = {"whole": "whole", "partial": "spread", "divided": "share"}
+        for form in sorted(forms, key=lambda form: form.order):
+            yield suffixes.get(form.form, f"group{form.groups}"), forms[form]
+
     def _free(self, path: str, local: str) -> str:
-        found = f"{path}.{local}" if path else local
-        while found in self.values or found in self._placement.graph.values:
-            found += "_"
-        return found
+        """A name in a scope that no value has."""
+        name = f"{path}.{local}" if path else local
+        while name in self.values or name in self._placement.graph.values:
+            name += "_"
+        return name
+
+
+def _exchange_op(crossing: Crossing, axis: int) -> Collective:
+    attributes: dict[str, Any] = {"towers": crossing.towers, "axis": axis}
+    if crossing.groups > 1:
+        attributes["groups"] = crossing.groups
+    return COLLECTIVES[crossing.kind](**attributes)
+
+
+def _result(crossing: Crossing) -> Read:
+    """The form that an exchange gives."""
+    match crossing.kind:
+        case "collect":
+            return WHOLE
+        case "gather" | "spread":
+            return PARTIAL
+        case "gather_group" | "spread_group":
+            return Read("group", crossing.groups)
+        case "share":
+            return DIVIDED

@@ -1,8 +1,8 @@
-"""Towers: parts of a network that keep to themselves for a while, as the two GPUs of Krizhevsky et al. 2012 did.
+"""Towers: stretches of a network whose channels can be divided among devices without any exchange.
 
-Where a convolution or a dense layer works in g groups, each of its groups can have a device of its own, and so can
-every op around it that computes a channel from that channel alone. What produces the first of these values may read
-everything (the input, the other towers), and yet each tower computes only its own share of it.
+If a convolution or dense layer works in g groups, each group can be computed on its own device, as on the two GPUs of
+Krizhevsky et al. 2012. So can every op around it that computes each channel from that channel alone. The first layer of
+such a stretch may read everything, the input or other towers; each tower still computes only its share of the output.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from netspec.ops.pooling import Pool2d
 from netspec.ops.reduction import Reduction
 from netspec.types import TensorType
 
-MOST_TOWERS = 4  # more groups than this are a form of sparsity (ResNeXt, depthwise), not of placement
+MOST_GROUPS = 4  # more are a form of sparsity (ResNeXt, depthwise), not of placement
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Nodes, in the graph's order, whose outputs lie divided among the same number of towers.
+    """Connected nodes, in the graph's order, whose outputs can be divided among `count` towers.
 
-    Tower t of `count` holds channels [t·C/count, (t + 1)·C/count) of each.
+    Tower t holds channels [t·C/count, (t + 1)·C/count) of each output.
     """
 
     count: int
@@ -55,10 +55,10 @@ class Run:
 
 
 def find_runs(graph: Graph) -> tuple[Run, ...]:
-    """The runs of towers in a graph, in its order; no node is in two. The smallest count that a node can be in wins.
+    """The runs of a graph, in its order, each with at least one convolution or dense layer in `count` groups, 2 to 4.
 
-    A run has at least one convolution or dense layer in `count` groups, 2 to 4, and holds what reaches it, or is
-    reached from it, through ops that keep towers apart.
+    A run contains all nodes connected to that layer through ops that keep towers apart. No node is in two runs; the
+    run with the smaller count takes it.
 
     >>> from netspec.graph import Input, make_node
     >>> from netspec.ops import Relu
@@ -70,70 +70,70 @@ def find_runs(graph: Graph) -> tuple[Run, ...]:
     >>> find_runs(Graph("small", (x,), (a, b, c, d), ("d",)))
     (Run(count=2, nodes=('a', 'b', 'c')),)
     """
-    found: dict[str, Run] = {}
-    for count in range(2, MOST_TOWERS + 1):
+    run_of: dict[str, Run] = {}
+    for count in range(2, MOST_GROUPS + 1):
         for run in _runs(graph, count):
-            free = tuple(name for name in run.nodes if name not in found)
+            free = tuple(name for name in run.nodes if name not in run_of)
             if any(_seeds(graph.values[name], count) for name in free):
-                found |= dict.fromkeys(free, Run(count, free))
-    return tuple(dict.fromkeys(found[node.name] for node in graph.nodes if node.name in found))
+                run_of |= dict.fromkeys(free, Run(count, free))
+    return tuple(dict.fromkeys(run_of[node.name] for node in graph.nodes if node.name in run_of))
 
 
 def keeps_apart(node: Node, count: int) -> bool:
-    """Whether a node computes each of `count` towers' share of its output from that tower's share of its inputs."""
-    if not node.inputs:  # a parameter is given whole, as inputs are
+    """Whether each of `count` towers can compute its share of a node's output from its share of the inputs."""
+    if not node.inputs:  # a parameter is whole in each tower, as the network's inputs are
         return False
     types = (*read_apart(node).values(), node.type)
     return _separates(node, count) and all(width(type) % count == 0 for type in types)
 
 
 def _runs(graph: Graph, count: int) -> list[Run]:
-    """Connected values: union of every node that keeps towers apart with what it reads."""
-    leader = {node.name: node.name for node in graph.nodes}  # inputs are given whole, and connect nothing
+    """The connected components, by union-find, of nodes that keep towers apart and the values that they read."""
+    parent = {node.name: node.name for node in graph.nodes}  # inputs of the network are whole, and connect nothing
 
-    def lead(name: str) -> str:
-        while leader[name] != name:
-            leader[name] = name = leader[leader[name]]
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
         return name
 
     for node in graph.nodes:
         if keeps_apart(node, count):
             for name in read_apart(node):
-                if name in leader:
-                    leader[lead(name)] = lead(node.name)
-    members: dict[str, list[str]] = {lead(node.name): [] for node in graph.nodes if _seeds(node, count)}
+                if name in parent:
+                    parent[root(name)] = root(node.name)
+    members: dict[str, list[str]] = {root(node.name): [] for node in graph.nodes if _seeds(node, count)}
     for node in graph.nodes:
-        if lead(node.name) in members:
-            members[lead(node.name)].append(node.name)
+        if root(node.name) in members:
+            members[root(node.name)].append(node.name)
     return [Run(count, tuple(nodes)) for nodes in members.values()]
 
 
 def _seeds(value: Input | Node, count: int) -> bool:
-    """A norm in groups makes no towers: only what multiplies by weights is worth a device of its own."""
+    """Whether a value is a layer of filters in `count` groups. A norm in groups alone is not worth several devices."""
     return (
         isinstance(value, Node) and isinstance(value.op, Conv2d | ConvTranspose2d | Dense) and value.op.groups == count
     )
 
 
 def axis_of(type: TensorType) -> int:
-    """The axis that towers divide: the channels of a map, the features that a dense layer maps."""
+    """The axis that towers divide: the channels of a map, or the features of tokens (N, L, F)."""
     return 2 if type.rank == 3 else 1
 
 
 def width(type: TensorType) -> int:
-    """The size of that axis; a value without features has one."""
+    """The size of the axis that towers divide; 1 for a value without features."""
     return type.features[axis_of(type) - 1] if type.rank > 1 else 1
 
 
 def read_apart(node: Node) -> dict[str, TensorType]:
-    """What each tower reads a share of: every input but one that a merge broadcasts along the divided axis."""
+    """The inputs that a node reads divided, by name: all but those that a merge broadcasts along the divided axis."""
     merges = isinstance(node.op, Add | Subtract | Multiply | Divide)
     inputs = zip(node.inputs, node.input_types, strict=True)
     return {name: type for name, type in inputs if not (merges and width(type) == 1)}
 
 
 def _separates(node: Node, count: int) -> bool:
-    """By what the op reads. An op that is not named here mixes its channels."""
+    """Whether the op computes each of `count` shares of channels from that share. An op not listed mixes channels."""
     type = node.input_types[0]
     match node.op:
         case Conv2d(groups=groups) | ConvTranspose2d(groups=groups) | Dense(groups=groups):
@@ -146,7 +146,7 @@ def _separates(node: Node, count: int) -> bool:
             return groups % count == 0 and type.rank != 3
         case LayerNorm(axes=axes) | RmsNorm(axes=axes) | L2Normalize(axes=axes):
             return axis_of(type) not in axes
-        case Reduction(axes=axes):  # the axis that towers divide keeps its place
+        case Reduction(axes=axes):  # the output has to be divided along the same axis
             return axis_of(type) not in axes and axis_of(node.type) == axis_of(type)
         case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis) | Pad(axis=axis):
             return axis != axis_of(type)

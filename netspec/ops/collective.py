@@ -1,6 +1,7 @@
-"""What towers exchange: points of a tower's own graph. No spec states them; `netspec.graph.tower` puts them there.
+"""The exchanges between towers: nodes that `netspec.graph.tower` inserts into one tower's graph, not written in a spec.
 
-They have no NumPy meaning, which would be one of several processes: what they mean together is the whole network.
+They have no NumPy meaning, since each takes several processes; what the towers compute together is the network. Where
+a layer works in fewer groups than there are towers, a team of neighboring towers computes each group.
 """
 
 from typing import Literal
@@ -8,6 +9,8 @@ from typing import Literal
 from netspec.ops.attributes import PositiveInt
 from netspec.ops.base import Op
 from netspec.types import TensorType
+
+CollectiveKind = Literal["gather", "collect", "spread", "share", "gather_group", "spread_group"]
 
 
 class Collective(Op):
@@ -20,14 +23,15 @@ class Collective(Op):
         return x
 
     def _scaled(self, x: TensorType, up: int, down: int) -> TensorType:
-        place = self.axis - 1
-        return x.with_features(*(size * up // down if i == place else size for i, size in enumerate(x.features)))
+        """The type with the size of the axis times up / down."""
+        index = self.axis - 1
+        return x.with_features(*(size * up // down if i == index else size for i, size in enumerate(x.features)))
 
 
 class Gather(Collective, kind="gather"):
-    """The towers' shares of a value as one, for layers of which each tower computes a share.
+    """The towers' shares of a value, concatenated for a layer of which each tower computes a share.
 
-    The gradient of the whole is a part of the sum in each tower: it is summed, and each takes its share.
+    Each tower's gradient is a part of the whole one: they are summed, and each tower takes its share.
 
     Shapes: x (N, C/towers, …) → (N, C, …).
     """
@@ -37,23 +41,23 @@ class Gather(Collective, kind="gather"):
 
 
 class Collect(Gather, kind="collect"):
-    """The towers' shares of a value as one, for what all towers compute alike.
+    """The towers' shares of a value, concatenated for a layer that all towers compute alike.
 
-    The gradient of the whole is the same in each tower: each takes its share.
+    The gradient is the same in each tower, which takes its share of it.
 
     Shapes: x (N, C/towers, …) → (N, C, …).
     """
 
 
 class Spread(Collective, kind="spread"):
-    """A whole value, for layers of which each tower computes a share: its gradient is summed over the towers.
+    """A whole value, for a layer of which each tower computes a share: the towers' gradients are summed.
 
     Shapes: x → the same.
     """
 
 
 class Share(Collective, kind="share"):
-    """A tower's share of a whole value; the gradient is gathered.
+    """A tower's share of a whole value; the gradients are concatenated.
 
     Shapes: x (N, C, …) → (N, C/towers, …).
     """
@@ -62,9 +66,39 @@ class Share(Collective, kind="share"):
         return self._scaled(x, 1, self.towers)
 
 
-COLLECTIVES: dict[Literal["gather", "collect", "spread", "share"], type[Collective]] = {
+class GatherGroup(Collective, kind="gather_group"):
+    """The shares of a team of towers, concatenated: the channels of the group that the team computes.
+
+    Each tower's gradient is a part of the group's: the team's are summed, and each tower takes its share.
+
+    Shapes: x (N, C/towers, …) → (N, C/groups, …).
+    """
+
+    groups: PositiveInt
+
+    def infer(self, x: TensorType) -> TensorType:
+        return self._scaled(x, self.towers // self.groups, 1)
+
+
+class SpreadGroup(Collective, kind="spread_group"):
+    """The channels of a whole value that belong to the group that the tower's team computes.
+
+    The gradients are summed within each team, and concatenated over the groups.
+
+    Shapes: x (N, C, …) → (N, C/groups, …).
+    """
+
+    groups: PositiveInt
+
+    def infer(self, x: TensorType) -> TensorType:
+        return self._scaled(x, 1, self.groups)
+
+
+COLLECTIVES: dict[CollectiveKind, type[Collective]] = {
     "gather": Gather,
     "collect": Collect,
     "spread": Spread,
     "share": Share,
+    "gather_group": GatherGroup,
+    "spread_group": SpreadGroup,
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 from netspec.lowering import find_backend
@@ -23,10 +24,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
-folder, rank = sys.argv[1], int(sys.argv[2])
+folder, rank, world = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sys.path.insert(0, f"{folder}/torch")
 from small_tower import SmallTower
-dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world)
 model = SmallTower().eval()
 weights = load_file(f"{folder}/small_tower.{rank}.safetensors")
 native = {name.replace("running_variance", "running_var"): tensor for name, tensor in weights.items()}
@@ -34,38 +35,41 @@ found = model.load_state_dict(native, strict=False)
 assert not found.unexpected_keys and all("num_batches" in key for key in found.missing_keys), found
 y = model(torch.from_numpy(np.load(f"{folder}/x.npy")))
 y.square().sum().backward()
-np.savez(f"{folder}/found{rank}.npz", y=y.detach(), conv1=model.conv1.weight.grad, fc1=model.fc1.weight.grad)
+gradients = {name: getattr(model, name).weight.grad for name in ("conv1", "conv2", "fc1")}
+np.savez(f"{folder}/found{rank}.npz", y=y.detach(), **gradients)
 dist.destroy_process_group()
 """
 
 
-def test_the_source_of_a_tower_runs_without_netspec(netspec: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("towers", [2, 4])  # 4: two in each group of conv2
+def test_the_source_of_a_tower_runs_without_netspec(netspec: Run, tmp_path: Path, towers: int) -> None:
     spec, out = tmp_path / "small.yaml", tmp_path / "out"
-    spec.write_text(SPEC)
+    spec.write_text(SPEC.replace("towers: 2", f"towers: {towers}"))
     code, printed, err = netspec("build", spec, "--backend", "torch", "--parallel", "towers", "--out", out)
     assert (code, err) == (0, "")
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    assert written == ["small_tower.0.safetensors", "small_tower.1.safetensors", "torch/small_tower.py"]
+    assert written == [*(f"small_tower.{tower}.safetensors" for tower in range(towers)), "torch/small_tower.py"]
     assert all(name in printed for name in written)
 
     graph = load_graph(spec)
     weights, torch = initialize(graph, 0), find_backend("torch")
     x = np.random.default_rng(0).standard_normal((3, 1, 8, 8), np.float32)
     np.save(out / "x.npy", x)
-    processes = [subprocess.Popen([sys.executable, "-c", ALONE, str(out), str(rank)]) for rank in range(2)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    command = [sys.executable, "-c", ALONE, str(out)]
+    processes = [subprocess.Popen([*command, str(tower), str(towers)]) for tower in range(towers)]
+    assert {process.wait(timeout=120) for process in processes} == {0}
 
     whole = torch.load(torch.lower(graph), weights)
     y = whole.forward({"input": x})["fc3"]
     gradients = whole.gradients({"input": x}, {"fc3": 2 * y}).weights
-    for rank in range(2):
+    for rank in range(towers):
         found = np.load(out / f"found{rank}.npz")
         np.testing.assert_allclose(found["y"], y, atol=1e-6 * np.abs(y).max())
-        for name in ("conv1", "fc1"):
-            expected = np.split(gradients[f"{name}.weight"], 2)[rank]
+        for name in ("conv1", "conv2", "fc1"):
+            expected = np.split(gradients[f"{name}.weight"], towers)[rank]
             np.testing.assert_allclose(found[name], expected, atol=1e-5 * np.abs(expected).max())
         own = load_file(out / f"small_tower.{rank}.safetensors")
-        np.testing.assert_array_equal(own["fc1.weight"], np.split(weights["fc1.weight"], 2)[rank])
+        np.testing.assert_array_equal(own["fc1.weight"], np.split(weights["fc1.weight"], towers)[rank])
         np.testing.assert_array_equal(own["fc2.weight"], weights["fc2.weight"])  # 9 units: whole in each
 
 

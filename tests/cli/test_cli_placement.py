@@ -21,10 +21,19 @@ def test_the_drawing_is_figure_2_in_80_columns(netspec: Run) -> None:
     assert "weights of a tower: 30,482,612 of 60,965,224 (0.500)" in out
     assert lines[-4:] == [
         "received by a tower in a step: 29.9 MiB",
-        "  at layers that read all towers, conv3, fc6, fc7, fc8: 29.6 MiB",  # as figure 2 has them
+        "  at layers that read other towers, conv3, fc6, fc7, fc8: 29.6 MiB",  # as figure 2 has them
         "  at the outputs, fc8: 250.0 KiB",
         "by plain data parallelism over 2: 232.6 MiB",
     ]
+
+
+def test_on_four_towers_the_teams_of_two_exchange(netspec: Run) -> None:
+    code, out, _ = netspec("show", SPEC, "--placement", "--set", "placement.towers=4")
+    assert code == 0
+    assert "conv4    its share     96x13x13       165,984     663,936" in out
+    assert "relu3    gather_group  conv4         7.9 MiB   7.9 MiB" in out
+    assert "pool1    spread_group  conv2                  34.2 MiB" in out
+    assert "weights of a tower: 15,241,306 of 60,965,224 (0.250)" in out
 
 
 def test_as_json(netspec: Run) -> None:

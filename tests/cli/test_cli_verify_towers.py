@@ -44,5 +44,5 @@ def test_what_cannot_be_had_in_towers_is_said(netspec: Run, small: Path) -> None
     assert "one backend at a time" in said(*TOWERS, "--backends", "torch,keras")
     assert "networks that train" in said(*TOWERS, "--optimize", "inference")
     assert "--deep and --parallel towers exclude each other" in said(*TOWERS, "--deep")
-    assert "conv2 works in 2 groups" in said("--parallel", "towers", "--set", "placement.towers=4")
+    assert "conv2 works in 2 groups" in said("--parallel", "towers", "--set", "placement.towers=3")
     assert "`placement.towers` can" in said("--parallel", "towers", "--set", "layers.towers=4")

@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from netspec.graph import Graph
-from netspec.graph.placement import Crossing, Kind, Placement, UnplaceableError, place
+from netspec.graph.crossing import Crossing
+from netspec.graph.placement import MOST_TOWERS, Placement, UnplaceableError, place
+from netspec.graph.places import reads
+from netspec.graph.tower import tower_graph
+from netspec.ops.collective import CollectiveKind
 from netspec.spec import load_graph
+from netspec.spec.model import PlacementSpec
 from netspec.testing.networks import Chain
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -52,12 +57,120 @@ def test_alexnets_weights_and_bytes() -> None:
     ("kind", "forward", "backward"),
     [("gather", 1, 1), ("collect", 1, 0), ("spread", 0, 2), ("share", 0, 1)],
 )
-def test_what_a_crossing_moves_is_what_its_collectives_move(kind: Kind, forward: int, backward: int) -> None:
+def test_what_a_crossing_moves_is_what_its_collectives_move(kind: CollectiveKind, forward: int, backward: int) -> None:
     """An all-gather and a reduce-scatter move the others' share of a value, and an all-reduce is one of each."""
     for towers, others in ((2, 32), (4, 48)):
         crossing = Crossing("x", kind, (), size=64, towers=towers, differentiable=True)
         assert (crossing.forward, crossing.backward) == (forward * others, backward * others)
         assert crossing._replace(differentiable=False).backward == 0
+
+
+@pytest.mark.parametrize(
+    ("towers", "groups", "forward", "backward"), [(4, 2, 16, 16), (8, 2, 24, 24), (8, 4, 8, 8), (64, 32, 1, 1)]
+)
+def test_what_is_gathered_in_teams_is_the_shares_of_the_others_in_one(
+    towers: int, groups: int, forward: int, backward: int
+) -> None:
+    gather = Crossing("x", "gather_group", (), size=64, towers=towers, differentiable=True, groups=groups)
+    assert (gather.forward, gather.backward) == (forward, backward)
+    spread = gather._replace(kind="spread_group")  # whose gradients are then gathered by all
+    assert (spread.forward, spread.backward) == (0, backward + 64 * (towers - 1) // towers)
+    assert spread._replace(differentiable=False).backward == 0
+
+
+def test_alexnet_lies_on_four_towers_of_which_two_compute_a_group() -> None:
+    placement = of_spec("alexnet", 4)
+    assert crossings(placement) == [
+        ("input", "spread", "conv1"),
+        ("relu1", "collect", "norm1"),
+        ("pool1", "spread_group", "conv2"),
+        ("relu2", "collect", "norm2"),
+        ("pool2", "spread", "conv3"),
+        ("relu3", "gather_group", "conv4"),
+        ("relu4", "gather_group", "conv5"),
+        ("flatten", "gather", "fc6"),
+        ("drop6", "gather", "fc7"),
+        ("drop7", "gather", "fc8"),
+        ("fc8", "collect", ""),
+    ]
+    assert {c.groups for c in placement.crossings if "group" in c.kind} == {2}
+    assert all(weight.axis == 0 for weight in placement.weights)
+    assert placement.tower_weights / placement.whole_weights == pytest.approx(0.25, rel=1e-3)
+
+
+def test_resnexts_32_groups_lie_on_64_towers() -> None:
+    placement = of_spec("resnext", 64)
+    inner = {c.groups for c in placement.crossings if c.readers and all(".conv2." in f"{r}." for r in c.readers)}
+    assert inner == {32}
+    assert {c.kind for c in placement.crossings if c.groups == 32} == {"gather_group"}
+
+
+def in_groups(kind: str, groups: int, filters: int) -> Graph:
+    size = {"units": filters} if kind == "dense" else {"filters": filters, "kernel_size": 1}
+    features = (12,) if kind == "dense" else (12, 4, 4)
+    return Chain("g", x=features).add("it", kind, groups=groups, **size).graph()
+
+
+@pytest.mark.parametrize("kind", ["conv2d", "dense"])
+@pytest.mark.parametrize(
+    ("towers", "groups", "way", "read"),
+    [(2, 2, "apart", "divided"), (2, 4, "apart", "divided"), (4, 2, "column", "group"), (6, 2, "column", "group")],
+)
+def test_a_layer_in_groups_is_divided_by_groups_or_within_them(
+    kind: str, towers: int, groups: int, way: str, read: str
+) -> None:
+    graph = in_groups(kind, groups, 24)
+    placement = place(graph, towers)
+    assert ways(placement) == way
+    assert {form.form for form in reads(graph.nodes[0], placement.places[0]).values()} == {read}
+    assert all(weight.axis == 0 for weight in placement.weights)
+
+
+@pytest.mark.parametrize(
+    ("kind", "towers", "groups", "filters", "fitting"),
+    [
+        ("conv2d", 2, 3, 12, "3, 6, 12"),
+        ("conv2d", 3, 2, 12, "2, 4, 6, 12"),
+        ("dense", 4, 2, 6, "2, 6"),  # a team of two, and three units in its group
+        ("conv_transpose2d", 4, 2, 8, "2"),  # its weight has the inputs of all groups on its first axis
+    ],
+)
+def test_groups_that_do_not_fit_say_which_numbers_of_towers_do(
+    kind: str, towers: int, groups: int, filters: int, fitting: str
+) -> None:
+    with pytest.raises(UnplaceableError, match=f"it works in {groups} groups of {filters // groups} outputs") as caught:
+        place(in_groups(kind, groups, filters), towers)
+    assert caught.value.hint == f"numbers of towers that fit all groups: {fitting}"
+
+
+def test_groups_that_no_number_of_towers_fits_say_so() -> None:
+    graph = Chain("g", x=(77, 4, 4)).add("a", "conv2d", filters=77, kernel_size=1, groups=7)
+    with pytest.raises(UnplaceableError) as caught:
+        place(graph.add("b", "conv2d", filters=77, kernel_size=1, groups=11).graph(), 2)
+    assert caught.value.hint == "no number of towers fits all groups"
+
+
+def test_as_many_towers_are_tried_as_a_spec_can_ask_for() -> None:
+    assert PlacementSpec.model_json_schema()["properties"]["towers"]["maximum"] == MOST_TOWERS
+
+
+def test_layers_in_different_groups_read_a_value_by_an_exchange_each() -> None:
+    """On six towers, teams of three read halves and teams of two read thirds; what is whole is cut for each."""
+    chain = Chain("several", image=(6, 4, 4)).add("a", "conv2d", filters=12, kernel_size=1)
+    for name, groups in (("two", 2), ("three", 3), ("all", 1), ("six", 6)):
+        chain.add(name, "conv2d", reads="a", filters=12, kernel_size=1, groups=groups)
+    placement = place(chain.graph("two", "three", "all", "six"), 6)
+    assert [(c.kind, c.groups, " ".join(c.readers)) for c in placement.crossings if c.value == "a"] == [
+        ("gather", 1, "all"),
+        ("gather_group", 2, "two"),
+        ("gather_group", 3, "three"),
+    ]
+    tower = tower_graph(placement).check()
+    read = {name: str(tower.values[name].inputs[0]) for name in ("two", "three", "all", "six")}  # type: ignore[union-attr]
+    assert read == {"two": "gather_group_a", "three": "gather_group_a_", "all": "gather_a", "six": "a"}
+    assert [str(tower.type_of(read[name])) for name in read] == [
+        *("(N, 6, 4, 4)", "(N, 4, 4, 4)", "(N, 12, 4, 4)", "(N, 2, 4, 4)")
+    ]
 
 
 def test_the_network_without_communication_meets_at_the_last_layer_alone() -> None:
@@ -124,7 +237,7 @@ def test_a_value_that_all_read_is_collected_once_and_spread_from_there() -> None
 def test_a_last_layer_of_an_odd_width_is_whole_and_says_why() -> None:
     graph = chain().add("flatten", "flatten").add("fc", "dense", units=5).graph()
     (last,) = (own for own in place(graph, 2).places if own.name == "fc")
-    assert (last.way, last.why) == ("whole", "5 outputs cannot be shared out among 2 towers")
+    assert (last.way, last.why) == ("whole", "5 outputs cannot be divided among 2 towers")
 
 
 def test_a_gradient_that_nothing_needs_does_not_cross() -> None:
@@ -139,12 +252,12 @@ def unplaceable(graph: Graph, towers: int) -> str:
 
 
 def test_what_cannot_be_divided_says_which_layer_and_why() -> None:
-    message = unplaceable(load_graph(SPECS / "alexnet.yaml"), 4)
-    assert message.startswith("conv2 works in 2 groups, which cannot be shared out among 4 towers")
+    message = unplaceable(load_graph(SPECS / "alexnet.yaml"), 3)
+    assert message.startswith("conv2 works in 2 groups of 128 outputs, which cannot be divided among 3 towers")
     only = Chain("none", features=(6,)).add("fc", "dense", units=5).graph()
     assert "no layer of none can be divided among 2 towers (fc: 5 outputs" in unplaceable(only, 2)
     deep = unplaceable(load_graph(SPECS / "vgg.yaml"), 3)
-    assert "conv2_1.conv: 128 outputs cannot be shared out among 3 towers; and 13 more layers)" in deep
+    assert "conv2_1.conv: 128 outputs cannot be divided among 3 towers; and 13 more layers)" in deep
     assert "conv2_2" not in deep
 
 

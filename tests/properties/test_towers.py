@@ -1,6 +1,10 @@
-"""Random specs in two towers: outputs, their gradients and those of a step are those of one device."""
+"""Random specs in two towers: outputs, their gradients and those of a step are those of one device.
+
+Of other numbers of towers the graph is checked, and what each keeps of the weights.
+"""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 
 from netspec.graph import Graph, Input, Node, make_node
 from netspec.graph.placement import UnplaceableError, place
+from netspec.graph.tower import tower_graph, tower_weights
 from netspec.lowering import find_backend
 from netspec.ops import Dense, Flatten
 from netspec.testing.drawn.failing import show
@@ -54,3 +59,18 @@ def test_a_random_spec_in_towers_is_itself(drawn: DrawnSpec, units: int, many: I
     if len(graph.inputs) == 1:
         rows.append(compare_step(TrainingCase(graph, weights, PAPER), TORCH, many))
     assert [str(row) for row in rows if not row.passed] == []
+
+
+@given(drawn=specs(most_layers=8))
+def test_each_tower_of_a_random_spec_has_a_graph_and_the_weights_for_it(drawn: DrawnSpec) -> None:
+    show(drawn)
+    graph = classifier(drawn.graph, 24)
+    weights = check_weights_of(graph)
+    for towers in (2, 3, 4, 6, 8):
+        with suppress(UnplaceableError):
+            placement = place(graph, towers)
+            local = tower_graph(placement).check()
+            assert [local.type_of(name) for name in local.outputs] == [graph.type_of(name) for name in graph.outputs]
+            for tower in range(towers):
+                shapes = {name: array.shape for name, array in tower_weights(placement, weights, tower).items()}
+                assert shapes == {name: weight.shape for name, weight in local.weights.items()}

@@ -58,7 +58,8 @@ def test_a_run_in_towers_is_the_run_on_one_device(spec: Path, processes: int) ->
 
 def test_a_run_goes_on_in_towers_on_one_device_and_in_keras(spec: Path) -> None:
     assert train(spec, "whole", "--set", "training.steps=12").returncode == 0
-    parts: tuple[tuple[int, int, tuple[str, ...]], ...] = ((3, 2, TOWERS), (6, 1, ()), (9, 2, TOWERS))
+    four = (*TOWERS, "--set", "placement.towers=4")  # two towers for each group of conv2
+    parts: tuple[tuple[int, int, tuple[str, ...]], ...] = ((3, 2, TOWERS), (6, 1, ()), (9, 4, four))
     for steps, processes, options in parts:
         more = ("--resume",) if steps > 3 else ()
         finished = train(spec, "parts", "--set", f"training.steps={steps}", *options, *more, processes=processes)
@@ -70,7 +71,7 @@ def test_a_run_goes_on_in_towers_on_one_device_and_in_keras(spec: Path) -> None:
 def test_another_number_of_processes_is_refused(spec: Path) -> None:
     finished = train(spec, "three", "--parallel", "towers", processes=3)
     assert finished.returncode != 0
-    assert "the network lies on 2 towers, and processes to train it are 3" in finished.stderr
+    assert "the network lies on 2 towers, and 3 processes would train it" in finished.stderr
     assert not (spec.parent / "three").exists()
     alone = train(spec, "alone", "--parallel", "towers")
     assert "torchrun --nproc-per-node 2" in alone.stderr

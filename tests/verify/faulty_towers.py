@@ -33,8 +33,8 @@ def of_another_towers_weights() -> None:
     Tower.own = own  # type: ignore[method-assign]
 
 
-def with_layer(kind: str, function: str, wrong: Callable[..., Any]) -> None:
-    """A layer that exchanges, its autograd function's backward pass replaced."""
+def with_layer(kind: str, function: str, wrong: Callable[..., Any], method: str = "backward") -> None:
+    """A layer that exchanges, its autograd function's backward pass, or forward, replaced."""
     attach = Tower.attach
 
     def attached(tower: Tower, native: nn.Module) -> None:
@@ -42,7 +42,7 @@ def with_layer(kind: str, function: str, wrong: Callable[..., Any]) -> None:
         for module in native.modules():
             if type(module).__name__ == kind:
                 vars_of_source = type(module).forward.__globals__
-                setattr(vars_of_source[function], "backward", staticmethod(wrong))  # noqa: B010 # of emitted source
+                setattr(vars_of_source[function], method, staticmethod(wrong))  # of emitted source
 
     Tower.attach = attached  # type: ignore[method-assign]
 
@@ -67,6 +67,53 @@ def that_sum_what_is_whole() -> None:
         return (g.chunk(towers, ctx.dim)[torch.distributed.get_rank(group)] * towers).contiguous(), None, None
 
     with_layer("Collect", "CollectFunction", backward)
+
+
+def that_read_another_group() -> None:
+    """The channels of the last group in the first towers, and the other way around."""
+
+    def forward(ctx: Any, x: torch.Tensor, dim: int, groups: int, group: Any) -> torch.Tensor:
+        team = torch.distributed.get_world_size(group) // groups
+        ctx.dim, ctx.team, ctx.group = dim, team, group
+        return x.chunk(groups, dim)[groups - 1 - torch.distributed.get_rank(group) // team].contiguous()
+
+    with_layer("SpreadGroup", "SpreadGroupFunction", forward, "forward")
+
+
+def that_gather_other_groups() -> None:
+    """The channels of every second tower, in place of those of a team of neighbors."""
+
+    def forward(ctx: Any, x: torch.Tensor, dim: int, groups: int, group: Any) -> torch.Tensor:
+        towers = torch.distributed.get_world_size(group)
+        ctx.dim, ctx.team, ctx.group = dim, towers // groups, group
+        shares = [torch.empty_like(x) for _ in range(towers)]
+        torch.distributed.all_gather(shares, x.contiguous(), group=group)
+        return torch.cat(shares[torch.distributed.get_rank(group) % groups :: groups], dim)
+
+    with_layer("GatherGroup", "GatherGroupFunction", forward, "forward")
+
+
+def that_do_not_sum_over_their_team() -> None:
+    """The gradient of what a team gathers: a tower's own part of the sum."""
+
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        share = g.chunk(ctx.team, ctx.dim)[torch.distributed.get_rank(ctx.group) % ctx.team]
+        return share.contiguous(), None, None, None
+
+    with_layer("GatherGroup", "GatherGroupFunction", backward)
+
+
+def that_leave_other_groups_without_a_gradient() -> None:
+    """The gradient of a whole value that teams read by groups: zero outside of the tower's own."""
+
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        rank, towers = torch.distributed.get_rank(ctx.group), torch.distributed.get_world_size(ctx.group)
+        groups = [torch.zeros_like(g) for _ in range(towers // ctx.team)]
+        torch.distributed.all_reduce(g := g.contiguous(), group=ctx.group)
+        groups[rank // ctx.team] = g
+        return torch.cat(groups, ctx.dim), None, None, None
+
+    with_layer("SpreadGroup", "SpreadGroupFunction", backward)
 
 
 def that_clip_each_by_its_own_norm() -> None:

@@ -109,6 +109,50 @@ def test_what_is_wrong_in_towers_is_caught(
         assert "training is not compared: the networks differ before it begins" in report.notes
 
 
+def in_groups() -> Graph:
+    """Layers in two groups for four towers: of a whole value, and of a divided one."""
+    return (
+        Chain("groups", image=(4, 6, 5))
+        .add("conv1", "conv2d", filters=6, kernel_size=3, padding=1)  # 6 filters: whole in each
+        .add("conv2", "conv2d", filters=8, kernel_size=3, groups=2)
+        .add("relu2", "relu")
+        .add("conv3", "conv2d", filters=8, kernel_size=1, groups=2)
+        .add("flatten", "flatten")
+        .add("fc1", "dense", units=8, groups=2)
+        .add("fc2", "dense", units=6)
+        .graph()
+    )
+
+
+def test_four_towers_of_two_groups_are_one_device() -> None:
+    report = verify_towers(in_groups(), TORCH, 4, recipe=RECIPE).require()
+    assert {comparison.level for comparison in report.comparisons} == {"forward", "gradient", "training"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "level"),
+    [
+        (faulty_towers.that_read_another_group, "forward"),
+        (faulty_towers.that_gather_other_groups, "forward"),
+        (faulty_towers.that_do_not_sum_over_their_team, "gradient"),
+    ],
+)
+def test_what_is_wrong_in_teams_is_caught(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], level: str
+) -> None:
+    fork_towers(monkeypatch, fault)
+    report = verify_towers(in_groups(), TORCH, 4, "gradient")
+    failed = [comparison for comparison in report.comparisons if not comparison.passed]
+    assert failed[0].level == level
+    assert failed[0].error > 1e-6
+
+
+def test_a_gradient_that_a_group_lacks_is_seen_in_the_towers_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork_towers(monkeypatch, faulty_towers.that_leave_other_groups_without_a_gradient)
+    with pytest.raises(VerificationError, match="towers 0 and 2 do not agree: the gradients that both have whole"):
+        verify_towers(in_groups(), TORCH, 4, "gradient")
+
+
 def test_towers_that_do_not_agree_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(VerificationError, match=r"towers 0 and 1 do not agree: a step's loss is \d.* in one and \d"):
         proof(monkeypatch, faulty_towers.of_which_one_sees_another_loss)

@@ -1,4 +1,4 @@
-"""A network in towers as a backend: its models and trainers are several processes of this machine, a tower each."""
+"""A backend whose models and trainers are several processes of this machine, one for each tower."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from netspec.verify.towers.processes import Processes
 
 
 class InTowers(Backend):
-    """A backend whose models and trainers are processes, one for each tower, ended with this context.
+    """A backend that runs a network in towers, a process for each. The processes end when the context manager exits.
 
-    What they make together is asked of all of them, and each has to say the same. They are started with the first
-    network, and have one at a time: another one takes its place.
+    Every request goes to all processes, and all have to give the same answer. The processes start with the first
+    network, and hold one network at a time: loading another replaces it.
 
     Args:
-        backend: that has networks in towers.
-        towers: how many.
-        optimize: the level at which it does. The processes find it by its name.
+        backend: one that supports towers. The processes look it up by its name.
+        towers: their number.
+        optimize: the level of optimization.
     """
 
     def __init__(self, backend: Backend, towers: int, optimize: Optimization = "none") -> None:
@@ -48,31 +48,31 @@ class InTowers(Backend):
         self._processes: Processes | None = None
 
     def lower(self, graph: Graph) -> Artifact:
-        """As the backend does, of the whole network."""
+        """Lower the whole network, as the backend does."""
         return self._backend.lower(graph)
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:
-        """The artifact's network in all the processes.
+        """Load the artifact's network in all processes.
 
         Raises:
-            BackendError: a process ended, or cannot compute this.
+            BackendError: a process ended, or cannot compute the network.
         """
         del donated
-        return TowersModel(self._asked(), artifact, weights, TowerSettings(towers=self._towers))
+        return TowersModel(self._started(), artifact, weights, TowerSettings(towers=self._towers))
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
-        """As the backend does, of the whole network."""
+        """Write the whole network, as the backend does."""
         return self._backend.write(artifact, weights, folder)
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
-        """The network in all the processes.
+        """Make a trainer of the network in all processes.
 
         Raises:
-            BackendError: a process ended, or cannot train this.
+            BackendError: a process ended, or cannot train the network.
         """
-        return TowersTrainer(self._asked(), graph, weights, replace(settings, towers=self._towers))
+        return TowersTrainer(self._started(), graph, weights, replace(settings, towers=self._towers))
 
-    def _asked(self) -> Processes:
+    def _started(self) -> Processes:
         if self._processes is None:
             self._processes = Processes(self._towers)
             self._processes.ask("backend", self._backend.name, self._optimize)
@@ -87,13 +87,13 @@ class InTowers(Backend):
 
 
 class TowersModel(Model):
-    """A network's outputs and gradients, of all towers together.
+    """A model that all processes compute together.
 
     Args:
-        processes: that compute.
+        processes: one for each tower.
         artifact: of the whole network.
-        weights: its canonical arrays.
-        settings: with the number of towers.
+        weights: canonical arrays of the whole network.
+        settings: the number of towers, and timeouts.
     """
 
     def __init__(self, processes: Processes, artifact: Artifact, weights: Weights, settings: TowerSettings) -> None:
@@ -101,43 +101,47 @@ class TowersModel(Model):
         processes.ask("model", artifact.graph, weights, replace(settings, meeting=processes.new_meeting()))
 
     def forward(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Every output by name.
+        """The outputs by name.
 
         Raises:
-            VerificationError: the towers do not agree about one.
-            BackendError: a process ended, or cannot compute it.
+            VerificationError: the towers' outputs differ.
+            BackendError: a process ended, or cannot compute the outputs.
         """
         outputs: dict[str, Array] = self._processes.ask("forward", inputs)
         return outputs
 
     def forward_training(self, inputs: Mapping[str, Array]) -> NoReturn:
-        """Never: in training mode towers are compared as trainers."""
+        """Not supported: training mode is compared by trainers.
+
+        Raises:
+            BackendError: always.
+        """
         raise BackendError("a network in towers is in training mode in its trainer alone", "compare its training")
 
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
-        """Derivatives of the outputs; see `forward` for what is raised."""
+        """Derivatives of the outputs. Raises as `forward` does."""
         gradients: Gradients = self._processes.ask("gradients", inputs, cotangents)
         return gradients
 
     def weights(self) -> dict[str, Array]:
-        """Of the whole network; see `forward` for what is raised."""
+        """The weights of the whole network. Raises as `forward` does."""
         weights: dict[str, Array] = self._processes.ask("weights")
         return weights
 
     def close(self) -> None:
-        """Let the towers part; the processes wait for the next network."""
+        """Let the towers leave their group. The processes stay, for the next network."""
         if self._processes.alive:
             self._processes.ask("close")
 
 
 class TowersTrainer(Trainer):
-    """Training, by all towers together.
+    """A trainer that all processes run together.
 
     Args:
-        processes: that train.
+        processes: one for each tower.
         graph: the whole network.
-        weights: canonical arrays to begin with.
-        settings: with the number of towers.
+        weights: initial canonical arrays.
+        settings: as for any trainer, with the number of towers.
     """
 
     def __init__(self, processes: Processes, graph: Graph, weights: Weights, settings: TrainerSettings) -> None:
@@ -147,30 +151,30 @@ class TowersTrainer(Trainer):
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
     ) -> StepResult:
-        """One step in all towers.
+        """Take one step in all towers.
 
         Raises:
-            VerificationError: they do not agree about its loss or its gradients.
-            BackendError: a process ended, or cannot take it.
+            VerificationError: the towers' losses or gradients differ.
+            BackendError: a process ended, or cannot take the step.
         """
         result: StepResult = self._processes.ask("step", batches, rate, total, key, keep_gradients=keep_gradients)
         return result
 
     def predict(self, inputs: NDArray[Any]) -> Array:
-        """The logits, the same in all towers; see `step` for what is raised."""
+        """The logits. Raises as `step` does."""
         logits: Array = self._processes.ask("predict", inputs)
         return logits
 
     def export_state(self) -> TrainingState:
-        """The state of the whole network, the same in all towers; see `step` for what is raised."""
+        """The training state of the whole network. Raises as `step` does."""
         state: TrainingState = self._processes.ask("export_state")
         return state
 
     def import_state(self, state: TrainingState) -> None:
-        """Give all of them the state; each takes its share."""
+        """Give the state to all towers; each keeps its share."""
         self._processes.ask("import_state", state)
 
     def close(self) -> None:
-        """Let the towers part; the processes wait for the next network."""
+        """Let the towers leave their group. The processes stay, for the next network."""
         if self._processes.alive:
             self._processes.ask("close")

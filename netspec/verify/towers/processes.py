@@ -1,4 +1,4 @@
-"""Processes of this machine, a tower each, that are asked the same at the same time."""
+"""Processes of this machine, one for each tower, that all receive the same requests."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from netspec.errors import BackendError, VerificationError
 from netspec.lowering import StepResult
 from netspec.verify.towers.talk import Reply, Request, receive, send
 
-LAST_WORDS = 2.0  # seconds in which a process that caused what others complain of is seen to be gone
+GRACE = 2.0  # seconds to wait for the exit code of the process that caused the others' errors
 
 
 class Process(Protocol):
-    """What is asked of a process that was started here: as much of `subprocess.Popen`."""
+    """The part of `subprocess.Popen` that is used here."""
 
     def poll(self) -> int | None:
-        """How it ended, if it has."""
+        """The exit code, or None while the process runs."""
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """End the process at once."""
 
     def wait(self) -> int:
-        """How it ended, once it has."""
+        """Wait for the process to end, and return its exit code."""
 
 
 def start_process(environment: Mapping[str, str]) -> tuple[Process, Connection[Any, Any]]:
-    """A tower's process, and who is asked there.
+    """Start a tower's process; return it with the connection to it.
 
-    It is a Python of its own, which finds the modules that this one finds: a fork would have half of PyTorch's threads.
-    Of its own session too: what a terminal sends, as Ctrl-C, is for this one.
+    It is a new Python interpreter with this one's module search path, since a fork would lack PyTorch's threads. It has
+    its own session, so that a terminal's signals, as Ctrl-C, reach this process alone.
     """
     ours, theirs = Pipe()
     path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-    with theirs:  # so that it is the process's alone, and its end shows here
+    with theirs:  # closed here, so that the connection ends when the process does
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "netspec.verify.towers.worker"],
             stdin=theirs.fileno(),
@@ -55,7 +55,7 @@ def start_process(environment: Mapping[str, str]) -> tuple[Process, Connection[A
 
 
 class Processes:
-    """Processes of this machine, one a tower, that do the same at the same time. They end when this one does."""
+    """Processes of this machine, one for each tower, that all do the same. They end when this process does."""
 
     def __init__(self, towers: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="netspec-towers-")
@@ -71,27 +71,28 @@ class Processes:
 
     @property
     def alive(self) -> bool:
-        """Whether they are there to be asked."""
+        """Whether the processes can be asked."""
         return bool(self._connections)
 
     def new_meeting(self) -> str:
-        """Where they are to meet: a file of its own for each group, so that no port can be taken."""
+        """The address at which the processes form their next group: a new file, since a port might be taken."""
         self._meetings += 1
         return Path(self._folder.name, f"meeting{self._meetings}").as_uri()
 
     def ask(self, what: str, *arguments: Any, **options: Any) -> Any:
-        """The first tower's answer, when all have given theirs.
+        """Send a request to all processes, wait for all replies, and return the first tower's.
 
         Raises:
-            BackendError: a process ended, or one says why it cannot; all are ended then.
-            VerificationError: the answers differ.
+            BackendError: a process ended, or raised a NetspecError. All processes are ended.
+            RuntimeError: a process met a defect; the message has its traceback. All processes are ended.
+            VerificationError: the replies differ.
         """
         try:
             for connection in self._connections:
-                with suppress(OSError):  # that it is gone is told below
+                with suppress(OSError):  # a process that is gone is reported below
                     send(connection, Request(what, arguments, options))
             replies = self._replies()
-        except BaseException:  # what was asked is under way in them, and its answers would be taken for others
+        except BaseException:  # late replies would be taken for those to the next request
             self.end()
             raise
         first = replies[0]
@@ -118,8 +119,8 @@ class Processes:
         return replies
 
     def _fail(self, message: str, hint: str) -> NoReturn:
-        """End all, and say why: that one of them ended is the reason for what the others complain of."""
-        until = time.monotonic() + LAST_WORDS
+        """End all processes and raise; if one ended by itself, that is the cause of the others' errors."""
+        until = time.monotonic() + GRACE
         while not any(codes := [process.poll() for process in self._processes]) and time.monotonic() < until:
             time.sleep(0.02)
         self.end()
@@ -127,12 +128,12 @@ class Processes:
             if code:
                 raise BackendError(
                     f"the process of tower {tower} ended of itself, with exit code {code}",
-                    "-9: out of memory; of 1 NETSPEC_DEBUG=1 shows the traceback",
+                    "-9: probably out of memory; 1: NETSPEC_DEBUG=1 shows the traceback",
                 )
         raise BackendError(message, hint)
 
     def end(self) -> None:
-        """End them, whatever they are doing."""
+        """End all processes at once."""
         for process in self._processes:
             process.kill()
         for process in self._processes:
@@ -150,7 +151,7 @@ def _agree(one: Any, other: Any) -> bool:
         case (np.ndarray(), np.ndarray()):
             return np.array_equal(one, other, equal_nan=True)
         case _:
-            return True  # arrays are told apart by their checksum, and notes need not agree
+            return True  # other arrays are compared by checksum, and notes need not agree
 
 
 def _difference(what: str, first: Reply, other: Reply) -> str:

@@ -1,6 +1,6 @@
-"""What a process and those that it started say to one another: JSON of a closed list of things, and arrays behind it.
+"""The protocol between a process and the tower processes that it starts: JSON of known types, followed by arrays.
 
-Nothing that is received is code, or can become it: a name that is not listed here is an error.
+Nothing that is received can execute code: a type that is not listed here is an error.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from netspec.types import DType, TensorType
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a process is asked to do.
+    """A call to make in a process.
 
     Attributes:
-        what: `backend`, `model`, `trainer`, or a method of what was made last.
-        arguments, options: as that takes them.
+        what: `backend`, `model`, `trainer`, or a method of the model or trainer that was made last.
+        arguments, options: positional and keyword arguments.
     """
 
     what: str
@@ -39,13 +39,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a process says to what it was asked.
+    """The reply to a request.
 
     Attributes:
-        value: the result; of towers but the first, without its arrays.
-        checksum: of those arrays, which are to be the same in all towers.
-        error: why there is none, where that is for the user to mend.
-        trace: why there is none, where it is a defect.
+        value: the result. Only the first tower's has its arrays.
+        checksum: of the arrays, which have to be the same in all towers.
+        error: message and hint of a NetspecError, if one was raised.
+        trace: the traceback of any other exception.
     """
 
     value: Any = None
@@ -64,15 +64,15 @@ RECORDS: Final = {
 }
 ENUMS: Final = {kind.__name__: kind for kind in (DType, Hint)}
 MODELS: Final[dict[str, type[BaseModel]]] = {"Recipe": Recipe, "Preprocessing": Preprocessing, **OPS}
-NUMBERS: Final = "biuf"  # kinds of NumPy's dtypes whose bytes are all that there is
+NUMBERS: Final = "biuf"  # kinds of NumPy dtypes that hold no references
 
 
 def send(connection: Connection[Any, Any], value: Any) -> None:
-    """Send a value; its arrays follow it one by one, without a copy on the way.
+    """Send a value. Its arrays follow the JSON one by one, without a copy.
 
     Raises:
-        OSError: nobody is there to receive it.
-        TypeError: it is not of what is listed here.
+        OSError: the other process is gone.
+        TypeError: the value has a type that is not listed here.
     """
     arrays: list[Array] = []
     text = json.dumps(_plain(value, arrays))
@@ -84,11 +84,11 @@ def send(connection: Connection[Any, Any], value: Any) -> None:
 
 
 def receive(connection: Connection[Any, Any]) -> Any:
-    """The value that was sent; its arrays are this process's own, and can be written.
+    """Receive a value. Its arrays are writable.
 
     Raises:
-        EOFError: who would send it is gone.
-        TypeError: it is not of what is listed here.
+        EOFError: the other process is gone.
+        TypeError: the value has a type that is not listed here.
     """
     arrays = [_empty(*described) for described in json.loads(connection.recv_bytes())]
     text = connection.recv_bytes()
@@ -98,15 +98,15 @@ def receive(connection: Connection[Any, Any]) -> Any:
     return _value(json.loads(text), arrays)
 
 
-def _empty(dtype: str, shape: list[int]) -> Array:
-    found = np.dtype(dtype)
-    if found.kind not in NUMBERS:
-        raise TypeError(f"arrays of {found} are not sent")
-    return np.empty(shape, found)
+def _empty(name: str, shape: list[int]) -> Array:
+    dtype = np.dtype(name)
+    if dtype.kind not in NUMBERS:
+        raise TypeError(f"arrays of {dtype} are not sent")
+    return np.empty(shape, dtype)
 
 
 def _plain(value: Any, arrays: list[Array]) -> Any:
-    """As JSON has it: a value that JSON has not is an object of one entry, by what it is called here."""
+    """A value as JSON; one of a type that JSON lacks is an object with one entry, named after the type."""
     match value:
         case DType() | Hint():
             return {type(value).__name__: value.value}
@@ -122,15 +122,15 @@ def _plain(value: Any, arrays: list[Array]) -> Any:
         case Mapping():
             return {"mapping": [[_plain(key, arrays), _plain(each, arrays)] for key, each in value.items()]}
         case _ if (names := _names_of(value)) is not None:
-            own = {name: _plain(getattr(value, name), arrays) for name in names}
-            return {_listed(type(value).__name__, RECORDS): own}
+            record = {name: _plain(getattr(value, name), arrays) for name in names}
+            return {_listed(type(value).__name__, RECORDS): record}
         case list() | tuple() | frozenset():
             return {type(value).__name__: [_plain(each, arrays) for each in value]}
     raise TypeError(f"a {type(value).__name__} is not sent")
 
 
 def _names_of(value: Any) -> tuple[str, ...] | None:
-    """The fields of a dataclass or a named tuple."""
+    """The field names of a dataclass or named tuple; None for any other value."""
     if is_dataclass(value):
         return tuple(field.name for field in fields(value))
     return getattr(value, "_fields", None)
@@ -143,6 +143,7 @@ def _listed(name: str, kinds: Mapping[str, object]) -> str:
 
 
 def _value(plain: Any, arrays: list[Array]) -> Any:
+    """The inverse of `_plain`."""
     if not isinstance(plain, dict):
         return plain
     ((name, content),) = plain.items()

@@ -1,4 +1,4 @@
-"""One tower's process: it makes models and trainers, and does with them what it is asked to, until nobody asks."""
+"""A tower's process: it makes models and trainers, and calls their methods on request."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from netspec.lowering import Backend, Gradients, Model, StepResult, Trainer, Tra
 from netspec.ops.base import Array
 from netspec.verify.towers.talk import Reply, Request, receive, send
 
-FIRST = "0"  # the rank of the one whose arrays are wanted
+FIRST = "0"  # the rank of the tower whose reply has the arrays
 
 
 def serve(connection: Connection[Any, Any]) -> None:
-    """Be one of the processes of a network: what a `Model` or a `Trainer` can be asked, one after the other.
+    """Answer requests, one after the other, until the process that sends them is gone.
 
-    Who asks is listened to in a thread, so that its end is the end of this, whatever is under way here.
+    A thread receives them, so that this process ends with the sender even during a long computation.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the process that sends the requests
     requests: SimpleQueue[Request] = SimpleQueue()
     Thread(target=_listen, args=(connection, requests), daemon=True).start()
     tower = _Tower()
-    with suppress(OSError):  # who asked is gone
+    with suppress(OSError):  # the sender is gone
         while True:
             send(connection, tower.answer(requests.get()))
 
@@ -46,39 +46,39 @@ def _listen(connection: Connection[Any, Any], requests: SimpleQueue[Request]) ->
 
 
 class _Tower:
-    """A process's model or trainer, and what it says. It is asked for a backend first, then for one of these."""
+    """A process's backend, and its model or trainer. The first request chooses the backend."""
 
     _backend: Backend
-    _made: Model | Trainer
+    _network: Model | Trainer
 
     def answer(self, request: Request) -> Reply:
-        """The result, or why there is none."""
+        """Make the call; reply with its result or its error."""
         try:
-            value = self._asked(request.what)(*request.arguments, **(request.options or {}))
+            value = self._function(request.what)(*request.arguments, **(request.options or {}))
         except NetspecError as error:
             return Reply(error=(error.message, error.hint))
-        except Exception:  # noqa: BLE001 # told where it can be shown
+        except Exception:  # noqa: BLE001 # reported by the process that sent the request
             return Reply(trace=traceback.format_exc())
         return _reply(value)
 
-    def _asked(self, what: str) -> Callable[..., Any]:
-        own: dict[str, Callable[..., Any]] = {"backend": self._choose, "model": self._load, "trainer": self._begin}
-        found: Callable[..., Any] = own[what] if what in own else getattr(self._made, what)
-        return found
+    def _function(self, what: str) -> Callable[..., Any]:
+        makers: dict[str, Callable[..., Any]] = {"backend": self._choose, "model": self._load, "trainer": self._begin}
+        function: Callable[..., Any] = makers[what] if what in makers else getattr(self._network, what)
+        return function
 
     def _choose(self, name: str, optimize: Any) -> None:
         self._backend = at_level(find_backend(name), optimize)
 
     def _load(self, graph: Any, weights: Any, settings: Any) -> None:
-        self._made = self._backend.load_tower(graph, weights, settings)
+        self._network = self._backend.load_tower(graph, weights, settings)
 
     def _begin(self, graph: Any, weights: Any, settings: Any) -> tuple[str, ...]:
-        trainer = self._made = self._backend.trainer(graph, weights, settings)
+        trainer = self._network = self._backend.trainer(graph, weights, settings)
         return trainer.notes
 
 
 def _reply(value: Any) -> Reply:
-    """Of the first tower all of it; of the others what is small, and the checksum of the rest."""
+    """The reply with a result. Towers other than the first send a checksum in place of the arrays."""
     whole = os.environ["RANK"] == FIRST
     match value:
         case StepResult(gradients=gradients):
@@ -96,15 +96,15 @@ def _reply(value: Any) -> Reply:
 
 
 def checksum_of(arrays: Mapping[str, Array]) -> int:
-    """Of names and bytes."""
-    found = 0
+    """A CRC-32 of the arrays' names and bytes."""
+    checksum = 0
     for name, array in arrays.items():
-        found = zlib.crc32(np.ascontiguousarray(array).data, zlib.crc32(name.encode(), found))
-    return found
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, zlib.crc32(name.encode(), checksum))
+    return checksum
 
 
 if __name__ == "__main__":
-    given = Connection(os.dup(0))  # what the process that started this gave it for its standard input
+    connection = Connection(os.dup(0))  # passed as the standard input
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # what libraries print is no result of the command
-    serve(given)
+    os.dup2(2, 1)  # output of libraries is not a result of the command
+    serve(connection)

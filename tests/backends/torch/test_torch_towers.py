@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
     ("name", "towers", "ranks"),
     [
         *(("crossings", 2, 1), ("crossings", 4, 1), ("crossings", 2, 2)),
+        *(("groups", 2, 1), ("groups", 4, 1), ("groups", 4, 2)),
         *(("command", 2, 1), ("pixels", 2, 1), ("adamw", 2, 2), ("rmsprop", 2, 2)),
     ],
 )
@@ -65,6 +66,16 @@ def test_the_network_has_every_crossing_and_both_kinds_of_replicated_weights(tow
     placement = place(tower_process.every_crossing(), towers)
     assert {crossing.kind for crossing in placement.crossings} == {"gather", "collect", "spread", "share"}
     assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
+
+
+def test_that_in_groups_has_both_of_their_crossings_and_others_of_the_same_values() -> None:
+    placement = place(tower_process.in_groups(), 4)
+    crossings = {(c.value, c.kind, c.groups) for c in placement.crossings if c.value in {"pool1", "norm2", "sum"}}
+    assert crossings == {
+        *{("pool1", "spread_group", 2), ("norm2", "gather_group", 2), ("norm2", "gather", 1)},
+        *{("sum", "collect", 1), ("sum", "spread_group", 2)},
+    }
+    assert all(crossing.groups == 1 for crossing in place(tower_process.in_groups(), 2).crossings)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +159,13 @@ def test_a_lost_tower_is_reported() -> None:
 
 TWICE = """
 import torch, torch.distributed as dist
-from netspec_torch.support.exchange import Collect, Gather, Share, Spread
+from netspec_torch.support.exchange import Collect, Gather, GatherGroup, Share, Spread, SpreadGroup
 
 dist.init_process_group("gloo")
-for kind in (Gather, Collect, Spread, Share):
+for kind in (Gather, Collect, Spread, Share, GatherGroup, SpreadGroup):
     x = torch.ones(2, 4, 3, requires_grad=True)
-    (g,) = torch.autograd.grad(kind(dim=1)(x).pow(3).sum(), x, create_graph=True)
+    layer = kind(1, 2) if "Group" in kind.__name__ else kind(1)
+    (g,) = torch.autograd.grad(layer(x).pow(3).sum(), x, create_graph=True)
     try:
         g.sum().backward()
     except RuntimeError as error:
@@ -165,7 +177,7 @@ dist.destroy_process_group()
 def test_exchanges_have_no_second_derivative() -> None:
     """A second derivative would lack the contributions of the other towers, so PyTorch must refuse it."""
     output, _ = (process.communicate(timeout=60)[0] for process in start([["-c", TWICE]] * 2))
-    assert output.count("True") == 4
+    assert output.count("True") == 6
 
 
 RESIDUAL = """

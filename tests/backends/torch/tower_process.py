@@ -65,6 +65,33 @@ def every_crossing() -> Graph:
     )
 
 
+def in_groups() -> Graph:
+    """Layers in two groups for four towers: every form of their exchanges, and of the layers around them."""
+    return (
+        Chain("groups", image=(6, 9, 8))
+        .add("conv1", "conv2d", filters=8, kernel_size=3, padding=1, groups=2)  # reads the input: no gradient
+        .add("relu1", "relu")
+        .add("norm1", "local_response_norm", groups=2, **LRN)  # whole, in towers of half a group
+        .add("pool1", "max_pool2d", kernel_size=2, stride=2)
+        .add("conv2", "conv2d", filters=16, kernel_size=3, padding=1, groups=2, bias=False)  # spread
+        .add("norm2", "batch_norm")
+        .add("conv3", "conv2d", filters=16, kernel_size=3, padding=1, groups=2)  # gathered in each team
+        .add("side", "conv2d", reads="norm2", filters=16, kernel_size=1)  # and by all
+        .add("sum", "add", reads=("conv3", "side"))
+        .add("mix", "local_response_norm", **LRN)  # over all channels: collected
+        .add("conv4", "conv2d", reads="sum", filters=8, kernel_size=1, groups=2)  # spread from what was collected
+        .add("conv5", "conv2d", reads="mix", filters=8, kernel_size=1, groups=4)  # a group for each tower
+        .add("both", "multiply", reads=("conv4", "conv5"))
+        .add("flatten", "flatten")
+        .add("fc1", "dense", units=8, groups=2)
+        .add("tanh", "tanh")
+        .add("drop1", "dropout", rate=0.3)
+        .add("fc2", "dense", units=12, groups=2)
+        .add("fc3", "dense", units=7)
+        .graph()
+    )
+
+
 def of_pixels() -> Graph:
     """A segmentation network of divided layers."""
     return (
@@ -89,6 +116,7 @@ def of_the_command() -> Graph:
 # By name: a network, and a threshold of the gradient norm that most steps exceed, so that they are clipped.
 NETWORKS: dict[str, tuple[Graph, float]] = {
     "crossings": (every_crossing(), 0.5),
+    "groups": (in_groups(), 0.5),
     "command": (of_the_command(), 1.0),
     "pixels": (of_pixels(), 0.5),
     "adamw": (every_crossing(), 0.5),

@@ -1,0 +1,69 @@
+"""A value that crosses between towers, and the bytes that it moves."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from netspec.ops.collective import CollectiveKind
+
+
+class Crossing(NamedTuple):
+    """A value that other towers need, or whose gradient they contribute to.
+
+    Attributes:
+        value: its name.
+        kind: the exchange; see the table in `netspec.graph.placement`.
+        readers: the nodes that read the result; empty for an output of the network.
+        size: bytes of the whole value, for one sample.
+        towers: their number.
+        differentiable: whether the value depends on a trained weight, and so has a gradient.
+        groups: of a `gather_group` or `spread_group`, the groups of the layers that read it; a team of towers / groups
+            towers computes each.
+    """
+
+    value: str
+    kind: CollectiveKind
+    readers: tuple[str, ...]
+    size: int
+    towers: int
+    differentiable: bool
+    groups: int = 1
+
+    @property
+    def forward(self) -> int:
+        """Bytes that each tower receives in the forward pass for one sample, at the least that the exchange takes."""
+        match self.kind:
+            case "gather" | "collect":
+                return self._received_from_all
+            case "gather_group":
+                return self._received_from_team
+            case "spread" | "share" | "spread_group":
+                return 0
+
+    @property
+    def backward(self) -> int:
+        """Bytes that each tower receives in the backward pass for one sample.
+
+        An all-gather and a reduce-scatter move the others' shares; an all-reduce is one of each.
+        """
+        if not self.differentiable:
+            return 0
+        match self.kind:
+            case "collect":
+                return 0
+            case "gather" | "share":
+                return self._received_from_all
+            case "spread":
+                return 2 * self._received_from_all
+            case "gather_group":
+                return self._received_from_team
+            case "spread_group":
+                return self._received_from_team + self._received_from_all
+
+    @property
+    def _received_from_all(self) -> int:
+        return self.size * (self.towers - 1) // self.towers
+
+    @property
+    def _received_from_team(self) -> int:
+        return self.size * (self.towers // self.groups - 1) // self.towers

@@ -1,0 +1,98 @@
+"""How each node of a network is computed on several towers, and in which form it reads its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple, get_args
+
+from netspec.graph.graph import Node
+from netspec.graph.towers import keeps_apart, read_apart, width
+from netspec.ops import Conv2d, ConvTranspose2d, Dense
+
+Form = Literal["whole", "partial", "group", "divided"]
+Way = Literal["apart", "column", "whole"]
+
+FORMS: Final[tuple[Form, ...]] = get_args(Form)
+
+
+class Read(NamedTuple):
+    """The form in which a node reads a value.
+
+    Attributes:
+        form: `divided`, the tower's share; `partial`, the whole, for a share of the filters; `group`, the channels of
+            one group, for a share of its filters; or `whole`, for a node that is computed whole. A `partial` or
+            `group` value has a different gradient in each tower, to be summed.
+        groups: of a `group` value, the number of groups that its channels are in; 1 otherwise.
+    """
+
+    form: Form
+    groups: int = 1
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """A key to sort the forms of a value by: the whole first, for others may be made of it."""
+        return FORMS.index(self.form), self.groups
+
+
+DIVIDED, PARTIAL, WHOLE = Read("divided"), Read("partial"), Read("whole")
+
+
+class Place(NamedTuple):
+    """How a node is computed.
+
+    Attributes:
+        name: the node's.
+        way: `apart`, each tower its own channels from its share of the inputs; `column`, its share of the filters from
+            the whole input or, in groups, from the channels of one group; or `whole`, the same in each tower.
+        why: for a convolution or dense layer that is computed whole, the reason.
+        groups: of a `column` layer, the groups that it works in.
+    """
+
+    name: str
+    way: Way
+    why: str = ""
+    groups: int = 1
+
+    @property
+    def divided(self) -> bool:
+        """Whether the node's value is divided among the towers."""
+        return self.way != "whole"
+
+
+def reads(node: Node, place: Place) -> dict[str, Read]:
+    """The form in which a node reads each of its inputs, by their names."""
+    match place.way:
+        case "whole":
+            return dict.fromkeys(node.inputs, WHOLE)
+        case "column":
+            return dict.fromkeys(node.inputs, PARTIAL if place.groups == 1 else Read("group", place.groups))
+        case "apart":
+            apart = read_apart(node)
+            return {name: DIVIDED if name in apart else PARTIAL for name in node.inputs}
+
+
+def groups_of(node: Node) -> int:
+    """The groups of a convolution or dense layer; 1 for any other op."""
+    return node.op.groups if isinstance(node.op, Conv2d | ConvTranspose2d | Dense) else 1
+
+
+def divides_groups(node: Node, towers: int) -> bool:
+    """Whether each tower can compute whole groups of a layer, or each group be computed by a team of towers.
+
+    The second divides a transposed convolution's weight along two axes, which is not supported.
+    """
+    groups = groups_of(node)
+    teams = towers % groups == 0 and width(node.type) % towers == 0
+    return keeps_apart(node, towers) or (teams and not isinstance(node.op, ConvTranspose2d))
+
+
+def place_node(node: Node, towers: int, places: Mapping[str, Place]) -> Place:
+    """Place a node, given the places of the nodes before it. The groups of a layer have to fit the towers."""
+    if not isinstance(node.op, Conv2d | ConvTranspose2d | Dense):
+        divided = any(name in places and places[name].divided for name in node.inputs)
+        return Place(node.name, "apart" if divided and keeps_apart(node, towers) else "whole")
+    if keeps_apart(node, towers):
+        return Place(node.name, "apart")
+    if width(node.type) % towers:
+        return Place(node.name, "whole", f"{width(node.type)} outputs cannot be divided among {towers} towers")
+    return Place(node.name, "column", groups=node.op.groups)
