@@ -85,7 +85,7 @@ def command(
     Each image is scored whole, tile by tile.
 
     If the data has a validation part, that part is evaluated. The losses of several backends are compared; the exit
-    code is 1 when they disagree.
+    code is 1 when they disagree, and when a loss is not finite.
     """
     from netspec.spec import elaborate, read_spec
     from netspec.training.evaluate import disagreements, evaluate, evaluation_set
@@ -121,9 +121,14 @@ def command(
 
 
 def _conclude(evaluations: Sequence[Evaluation], problems: Sequence[str], *, quiet: bool) -> int:
-    """Print the closing line, and return the exit code: 1 if backends disagree."""
+    """Print the closing line, and return the exit code: 1 if backends disagree, or the loss is not finite."""
     if problems:
         print_error("the backends disagree:\n  " + "\n  ".join(problems), "`netspec verify` finds where")
+        return 1
+    if not all(e.is_finite for e in evaluations):
+        print_error(
+            "the loss is not finite: outputs of the network overflow", "give the weights of a run that converged"
+        )
         return 1
     backends = list(dict.fromkeys(e.backend for e in evaluations))
     if not quiet and len(backends) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +43,11 @@ class Evaluation:
     backend: str
     views: int
     scores: Scores
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number: it is not where outputs of the network overflow."""
+        return math.isfinite(self.scores.loss)
 
 
 def evaluation_set(
@@ -146,6 +152,8 @@ def disagreements(evaluations: Sequence[Evaluation]) -> list[str]:
     problems = []
     for evaluation in evaluations:
         base = first.setdefault(evaluation.views, evaluation)
+        if not evaluation.is_finite and not base.is_finite:
+            continue
         difference = abs(evaluation.scores.loss - base.scores.loss) / max(base.scores.loss, AGREEMENT)
         if not difference <= AGREEMENT:
             problems.append(

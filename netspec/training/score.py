@@ -116,8 +116,9 @@ def _probabilities(predict: Predict, inputs: NDArray[Any]) -> NDArray[np.float64
 
 
 def softmax(logits: Array) -> NDArray[np.float64]:
-    """The softmax of logits over their second axis, the classes, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    """The softmax of logits over their second axis, the classes, in float64; NaN where a logit is not finite."""
+    with np.errstate(invalid="ignore"):
+        shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
     return probabilities
