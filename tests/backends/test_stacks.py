@@ -117,3 +117,27 @@ def test_torchscript_takes_the_loops(layers: str, tmp_path: Path) -> None:
     module = getattr(load_source(str(artifact.content), "stacks"), artifact.entry)().eval()
     inputs = [torch.randn(3, 4) for _ in artifact.graph.inputs]
     torch.testing.assert_close(torch.jit.script(module)(*inputs), module(*inputs))
+
+
+def test_a_stack_that_one_instance_has_is_said_by_parameters(tmp_path: Path) -> None:
+    """The width is 4 wherever the stack is, and yet it is what arrives: a parameter that only a later layer needs."""
+    spec = tmp_path / "shrink.yaml"
+    spec.write_text("""
+name: shrink
+input: {shape: [4, 16, 16]}
+blocks:
+  half: {parameters: {filters: {type: integer}}, layers: {conv: {op: conv2d, filters: "${filters}", kernel_size: 3,
+         stride: 2, padding: 1}}}
+  down:
+    parameters: {steps: 1, filters: {type: integer}}
+    layers:
+      more: {block: half, filters: "${channels}", repeat: "${steps - 1}"}
+      last: {block: half, filters: "${filters}"}
+layers:
+  one: {block: down, steps: 2, filters: 6}
+  two: {block: down, filters: 8}
+""")
+    source = str(find_backend("torch").lower(load_graph(spec)).content)
+    assert (
+        "self.more = nn.Sequential(\n            *(Half(in_channels, in_channels) for _ in range(steps - 1))" in source
+    )

@@ -102,16 +102,24 @@ class Generalizer:
         if len(order) == 1:
             return Template(fullest.units)
         given = [drafts[index].given for index in order]
-        naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest))
         rows = [member.units for member in group.members.values()]
         joined = joined_in(fullest, group.sources)
         idle = idle_in(fullest, [*group.members.values()], joined)
-        units = [
-            self._unit(
-                unit, [row[place] for row in rows], naming, output_without(unit, group.sources, idle=place in idle)
-            )
-            for place, unit in enumerate(fullest.units)
-        ]
+
+        def share(naming: ParameterNaming) -> list[Unit]:
+            return [
+                self._unit(
+                    unit, [row[place] for row in rows], naming, output_without(unit, group.sources, idle=place in idle)
+                )
+                for place, unit in enumerate(fullest.units)
+            ]
+
+        naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest))
+        units = share(naming)
+        if any(unit is None for row in rows for unit in row):
+            # A number of a unit that some instances lack may be a parameter that only a later unit adds.
+            naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest), naming.names())
+            units = share(naming)
         positions = sorted(range(len(order)), key=order.__getitem__)
         parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in naming.parameters()]
         return Template(tuple(units), tuple(parameters), naming.computed(), positions.index(0), joined)

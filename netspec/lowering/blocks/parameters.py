@@ -64,6 +64,7 @@ class ParameterNaming:
         given: the arguments of each instance.
         reserved: names that no parameter may have.
         kinds_within: returns the kinds of an attribute of a member, given both names.
+        expected: names that will be parameters, or computed, in the end.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class ParameterNaming:
         given: Sequence[Given],
         reserved: Collection[str],
         kinds_within: KindsWithin = lambda member, attribute: kinds_of(attribute),
+        expected: Collection[str] = (),
     ) -> None:
+        self._expected = expected
         self._known = Known(given, reserved, kinds_within)
         self._received = given[0].received
         self._reserved = reserved
@@ -108,6 +111,10 @@ class ParameterNaming:
         if default is None and all(isinstance(value, bool) for value in values):
             return False  # an instance passes a switch by keyword, to turn it on
         return default
+
+    def names(self) -> frozenset[str]:
+        """The names of the parameters and of what is computed from them."""
+        return frozenset((*self._values, *self._computed))
 
     def computed(self) -> tuple[tuple[str, Expression], ...]:
         """Names that are computed first, with their expressions over parameters and earlier names."""
@@ -187,7 +194,7 @@ class ParameterNaming:
             expression = expression or self._find_first_channels(values, place)
         expression = expression or self._elements(values, place)
         names = names_of(expression)
-        return expression if names and all(name in self._values or name in self._computed for name in names) else None
+        return expression if names and self.names().union(self._expected).issuperset(names) else None
 
     def _find(self, values: Vector, place: Place) -> Expression | None:
         """The best expression of known names with these values; None if there is none."""
