@@ -42,8 +42,8 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
 def _uses_same(op: Conv2d, node: Node, out: ModelWriter) -> bool:
     """Whether `padding="same"` is used; also without any padding, if other instances of the block have some."""
     if op.sides:
-        return out.all_alike(node, _is_same_or_unpadded)
-    return out.all_alike(node, _equals_same) and not out.all_alike(node, _is_unpadded)
+        return out.all_instances(node, _is_same_or_unpadded)
+    return out.all_instances(node, _equals_same) and not out.all_instances(node, _is_unpadded)
 
 
 def _equals_same(node: Node) -> bool:
@@ -81,7 +81,7 @@ def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, Literal
         return call("layers.DepthwiseConv2D", pair(kernel), **optional)
     out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0))
     out.bind(node, "bias", "bias")
-    if out.all_alike(node, _is_pointwise) and not out.all_alike(node, _is_safe):
+    if out.all_instances(node, _is_pointwise) and not out.all_instances(node, _is_safe):
         settings = {name: value for name, value in optional.items() if name != "padding"}  # `same` is none for 1x1
         return call("PointwiseConv2D", op.filters, 1, **settings, **({"groups": op.groups} if op.groups > 1 else {}))
     if op.groups == 1:

@@ -15,7 +15,7 @@ def max_pool2d(op: MaxPool2d, node: Node, out: ModelWriter) -> None:
     """`layers.MaxPooling2D`, after our `MinusInfinityPadding2D` unless the padding is `same`."""
     (x,) = out.inputs(node)
     padding = _full_padding(op, node)
-    same = out.all_alike(node, _is_same)
+    same = out.all_instances(node, _is_same)
     if padding and not same:
         x = _pad(node, out, x, "MinusInfinityPadding2D", padding)
     out.apply(node, _pool("layers.MaxPooling2D", op, same), x)

@@ -11,7 +11,7 @@ import numpy as np
 from netspec.graph import Graph, Input, Node
 from netspec.graph.text import spec_hash
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.broadcast import of_one_sample
+from netspec.lowering.broadcast import broadcastable_nodes
 from netspec.types import BATCH, Dim
 from netspec_onnx.opset import ir_version_of
 
@@ -47,7 +47,7 @@ class GraphWriter:
         self._ir = onnx_ir
         self._graph = graph
         self._dtype = onnx_ir.DataType.from_numpy(graph.dtype.numpy)
-        self._of_one_sample = of_one_sample(graph)
+        self._of_one_sample = broadcastable_nodes(graph)
         self._taken = set(graph.values)
         self._node_names: set[str] = set()
         self._values: dict[str, ir.Value] = {i.name: self._value(i.name, i.type.shape) for i in graph.inputs}

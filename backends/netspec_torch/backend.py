@@ -45,7 +45,7 @@ class TorchBackend(Backend):
     requires = MappingProxyType({"torch": "torch"})
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
     lowerings = TABLE
-    in_towers = True
+    supports_towers = True
     weight_suffixes = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
 
     def __init__(self, compile: bool = False) -> None:

@@ -20,7 +20,7 @@ from netspec.lowering.blocks.drafts import (
 )
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name, values_of
-from netspec.lowering.blocks.stacks import in_a_row, starts_of
+from netspec.lowering.blocks.stacks import starts_of, with_repetition
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
@@ -103,7 +103,7 @@ class BlockClasses:
         forward = replace(forward, body=(*conversions, *forward.body))
         if graph.heads:
             pairs = zip(draft.units, root.members, strict=True)
-            run = [s for unit, member in pairs if graph.for_heads.issuperset(values_of(member)) for s in unit.run]
+            run = [s for unit, member in pairs if graph.training_only.issuperset(values_of(member)) for s in unit.run]
             count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
             forward = _with_heads(forward, count, [Name(variables[output]) for output in graph.main])
         return replace(network, body=(*methods, forward))
@@ -130,7 +130,7 @@ class BlockClasses:
         instances = [(member.name, self._instances[member.path]) for member in part.members if isinstance(member, Part)]
         expressions = [expression for _, expression in instances]
         if part.is_chain:
-            row = in_a_row(expressions, self._starts, part.path) or tuple(_repeated(expressions))
+            row = with_repetition(expressions, self._starts, part.path) or tuple(_repeated(expressions))
             return Call(Name("nn.Sequential"), row)
         if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
             row = tuple(_repeated(expressions))

@@ -16,8 +16,8 @@ def conv2d(op: Conv2d, node: Node, out: ModuleWriter) -> None:
     If it is asymmetric in only some instances of a block, all of them use `PaddedConv2d` and share a class.
     """
     p = op.sides
-    symmetric = out.all_alike(node, _is_symmetric)
-    mixed = not symmetric and not out.all_alike(node, _is_asymmetric)
+    symmetric = out.all_instances(node, _is_symmetric)
+    mixed = not symmetric and not out.all_instances(node, _is_asymmetric)
     optional: dict[str, LiteralValue] = {}
     if op.stride != both(1):
         optional["stride"] = pair(op.stride)

@@ -22,7 +22,7 @@ from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import TowerSettings
 from netspec.lowering.trainer import PATIENCE
-from netspec_torch.alike import require_alike
+from netspec_torch.consistency import require_consistent
 
 _GROUPS: Final = count()  # numbers the groups that are formed, alike in all processes
 # PyTorch's backends by kind of device. Tensors in host memory always go over gloo: it does not wait for the GPU, and
@@ -153,7 +153,7 @@ class Processes:
         """Require the same facts in all processes, before any other exchange; then divide the processes into towers."""
         with self.told():
             if self.world > 1:
-                require_alike(facts())
+                require_consistent(facts())
             return self._in_towers(towers)
 
     def _in_towers(self, towers: int) -> Processes:

@@ -13,7 +13,7 @@ from netspec_torch.writer import ModuleWriter
 def max_pool2d(op: MaxPool2d, node: Node, out: ModuleWriter) -> None:
     """`nn.MaxPool2d`, after an `F.pad` with -inf, overhang included, where it does not support the padding."""
     (x,) = out.inputs(node)
-    if out.all_alike(node, _is_supported):
+    if out.all_instances(node, _is_supported):
         layer = out.declare(node, "nn.MaxPool2d", **_geometry(op, node))
     else:
         down, right = op.overhang(node.input_types[0])
@@ -31,7 +31,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: ModuleWriter) -> None:
     (x,) = out.inputs(node)
     area = op.kernel_size.height * op.kernel_size.width
     down, right = op.overhang(node.input_types[0])
-    if out.all_alike(node, _is_supported):
+    if out.all_instances(node, _is_supported):
         divisor: dict[str, LiteralValue] = {}
         if op.divisor == "valid_only" and op.sides:
             divisor["count_include_pad"] = False

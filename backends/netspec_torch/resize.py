@@ -21,7 +21,7 @@ def resize(op: Resize, node: Node, out: ModuleWriter) -> None:
     (x,), size = out.inputs(node), pair(op.target)
     settings = _settings(op, node)
     if settings is not None:
-        if "align_corners" not in settings and out.all_alike(node, _is_power_of_two):
+        if "align_corners" not in settings and out.all_instances(node, _is_power_of_two):
             factor = op.target.height // node.input_types[0].features[1]
             layer = out.declare(node, "nn.Upsample", scale_factor=factor, **settings)
             out.assign(node, call(layer, x))

@@ -61,7 +61,7 @@ class TowerModel(TorchModel):
         names = dict(zip(self._placement.graph.main, self.artifact.graph.main, strict=True))
         with self._processes.told():
             local = super().gradients(inputs, {names.get(name, name): array for name, array in cotangents.items()})
-            self._tower.bring_together({name: torch.from_numpy(array) for name, array in local.weights.items()})
+            self._tower.reduce_gradients({name: torch.from_numpy(array) for name, array in local.weights.items()})
             return Gradients(self._whole(local.weights), local.inputs)
 
     def weights(self) -> dict[str, Array]:

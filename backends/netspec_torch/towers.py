@@ -104,7 +104,7 @@ class Tower:
             return mask
         return np.split(mask, self._processes.towers, axis)[self._processes.tower]
 
-    def drops_alike(self, graph: Graph) -> frozenset[str]:
+    def shared_dropouts(self, graph: Graph) -> frozenset[str]:
         """The dropout nodes that drop the same elements in each tower: those of whole values, or of whole samples."""
         if self._placement is None:
             return frozenset()
@@ -118,7 +118,7 @@ class Tower:
             )
         )
 
-    def bring_together(self, gradients: Mapping[str, Tensor]) -> None:
+    def reduce_gradients(self, gradients: Mapping[str, Tensor]) -> None:
         """All-reduce, in place, the gradients of weights that each tower keeps whole.
 
         Partial gradients, of a weight that applies to divided channels, are summed. Others are equal but for rounding:

@@ -18,8 +18,8 @@ from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.trainer import ITERATE, require_statistics
 from netspec.ops.base import Array, Weights
-from netspec_torch.alike import facts_of
 from netspec_torch.average import Average
+from netspec_torch.consistency import facts_of
 from netspec_torch.device import arithmetic, choose_device, describe, threads_for
 from netspec_torch.distributed import Processes, without_exchange
 from netspec_torch.feed import Feed
@@ -65,7 +65,7 @@ class TorchTrainer(Trainer):
         # Channels last is faster with oneDNN, and with cuDNN in 16 bits.
         channels_last = (mixed or device.type == "cpu") and takes_channels_last(graph)
         self._feed = Feed(graph, settings.normalization, device, channels_last=channels_last)
-        self._dropout = DropoutLayers(native, graph, device, self._tower.drops_alike(graph))
+        self._dropout = DropoutLayers(native, graph, device, self._tower.shared_dropouts(graph))
         self._bindings = {binding.weight: binding for binding in artifact.bindings}
         parameters = dict(native.named_parameters())
         self._trained = {name: parameters[b.path] for name, b in self._bindings.items() if b.path in parameters}
@@ -99,7 +99,7 @@ class TorchTrainer(Trainer):
             with self._as_backend_errors(), arithmetic(self._device):
                 loss, wrong = self._backward(batches, total, key)
                 gradients = {name: _gradient(weight) for name, weight in self._trained.items()}
-                self._tower.bring_together(gradients)
+                self._tower.reduce_gradients(gradients)
                 returned = self._canonical(gradients) if keep_gradients else None
                 if math.isfinite(loss):
                     if self._recipe.clip_gradient_norm is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.parts import split
-from netspec.lowering.broadcast import of_one_sample
+from netspec.lowering.broadcast import broadcastable_nodes
 from netspec.lowering.python.naming import class_name
 from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
@@ -47,7 +47,7 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         root = split(graph)
         super().__init__(graph, root, draft_parts(graph, root, MODULE_ATTRIBUTES))
         self.inference = inference
-        self._of_one_sample = of_one_sample(graph)
+        self._of_one_sample = broadcastable_nodes(graph)
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
 

@@ -112,7 +112,7 @@ def _towers(spec: ModelSpec, targets: list[Backend], level: str) -> int:
     Raises:
         click.UsageError: --parallel towers is combined with several backends or with --optimize inference.
     """
-    from netspec.training.together import towers_of
+    from netspec.training.distributed import towers_of
 
     if len(targets) != 1:
         raise click.UsageError("--parallel towers takes one backend at a time")

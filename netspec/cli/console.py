@@ -113,9 +113,9 @@ def discard_output(stream: TextIO | None = None) -> None:
 def progress() -> Iterator[Callable[[str], None]]:
     """Yield a function that shows the current stage and the elapsed time on stderr, if that is a terminal.
 
-    Meanwhile the output of native libraries is held back (`hushed`).
+    Meanwhile the output of native libraries is held back (`native_stderr_held`).
     """
-    with hushed():
+    with native_stderr_held():
         if sys.stderr.isatty():
             with _spinner() as show:
                 yield _interruptible(show)
@@ -134,7 +134,7 @@ def _interruptible(show: Callable[[str], None]) -> Callable[[str], None]:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def native_stderr_held() -> Iterator[None]:
     """Hold back what native libraries write to descriptor 2, such as TensorFlow's start-up messages.
 
     Those bypass `sys.stderr`, which still reaches the user. After an unexpected exception the held output is printed.

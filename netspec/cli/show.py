@@ -155,7 +155,7 @@ def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold:
 
 def _is_training_only(graph: Graph, name: str) -> bool:
     """Whether a layer or block serves auxiliary heads alone."""
-    return name in graph.for_heads or any(node.startswith(f"{name}.") for node in graph.for_heads)
+    return name in graph.training_only or any(node.startswith(f"{name}.") for node in graph.training_only)
 
 
 def _print_totals(spec: ModelSpec, analysis: Analysis, inference: Analysis | None) -> None:

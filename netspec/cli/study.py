@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from netspec.cli.console import GREEN, hushed, print_error, print_json, print_note, print_out, style, terminal_width
+from netspec.cli.console import (
+    GREEN,
+    native_stderr_held,
+    print_error,
+    print_json,
+    print_note,
+    print_out,
+    style,
+    terminal_width,
+)
 from netspec.cli.options import FILE, device_option, json_option, precision_option, set_option
 from netspec.cli.study_table import note_lines, table_lines
 from netspec.cli.watch import watching
@@ -175,7 +184,7 @@ class _Session:
     def pending(self, only: Sequence[str]) -> list[StudyRun]:
         """Return the runs to train: those named by `only`, or all, without the finished ones."""
         from netspec.spec.text.hints import suggest
-        from netspec.training.study.record import asked_of, is_finished, runs_of
+        from netspec.training.study.record import is_finished, runs_of, settings_of
 
         runs = {run.name: run for run in runs_of(self._study, self._options.out)}
         for name in only:
@@ -183,7 +192,7 @@ class _Session:
                 hint = suggest(name, runs, "it has")
                 raise click.UsageError(f"the study has no run {name!r}" + (f"; {hint}" if hint else ""))
         selected = [runs[name] for name in only] if only else list(runs.values())
-        return [run for run in selected if not is_finished(run, asked_of(run, self._backend.name, self._options))]
+        return [run for run in selected if not is_finished(run, settings_of(run, self._backend.name, self._options))]
 
     def train(self, runs: Sequence[StudyRun]) -> Iterator[Ending]:
         """Train the runs one after another in this process."""
@@ -196,11 +205,11 @@ class _Session:
         from netspec.training.events import Observers
 
         if self._as_json:
-            with hushed():
+            with native_stderr_held():
                 yield Observers(), lambda _: None
             return
         print_out(f"{run.name}: {run.spec.name}")
-        with hushed(), watching() as watch:
+        with native_stderr_held(), watching() as watch:
             yield watch, watch.doing
 
     def train_in_processes(self, runs: Sequence[StudyRun], arguments: Sequence[str], count: int) -> Iterator[Ending]:

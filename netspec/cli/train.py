@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.console import GREEN, hushed, print_note, print_out, style
+from netspec.cli.console import GREEN, native_stderr_held, print_note, print_out, style
 from netspec.cli.options import (
     FILE,
     bad_sample_option,
@@ -125,7 +125,7 @@ def command(spec: Path, backend: str, settings: tuple[str, ...], **options: Any)
     options["optimize"] = options["optimize"] or "training"
     chosen = TrainOptions(**options)  # each option above has the name of a field
     network = read_spec(spec, settings)
-    with hushed(), watching() as watch:
+    with native_stderr_held(), watching() as watch:
         outcome = train(network, find_backend(backend), chosen, watch, watch.doing)
     return _conclude(outcome)
 

@@ -42,7 +42,7 @@ def compare_towers(
         NetspecError: the spec has no placement, or the backend cannot train in towers.
     """
     from netspec.lowering import find_backend
-    from netspec.training.together import towers_of
+    from netspec.training.distributed import towers_of
     from netspec.verify.towers import verify_towers
 
     if len(names) > 1:
@@ -61,4 +61,4 @@ def _backend_for_towers() -> Backend:
     """Return the first registered backend that trains in towers."""
     from netspec.lowering import backend_names, find_backend
 
-    return next(backend for backend in map(find_backend, backend_names()) if backend.in_towers)
+    return next(backend for backend in map(find_backend, backend_names()) if backend.supports_towers)

@@ -114,7 +114,7 @@ def analyze(graph: Graph) -> Analysis:
 
 def at_inference(graph: Graph) -> Analysis:
     """Compute the costs of a graph without its auxiliary heads, as papers count them."""
-    return Analysis(tuple(row for row in analyze(graph).rows if row.name not in graph.for_heads))
+    return Analysis(tuple(row for row in analyze(graph).rows if row.name not in graph.training_only))
 
 
 def _receptive_field(node: Node, inputs: list[ReceptiveField]) -> ReceptiveField:

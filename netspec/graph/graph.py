@@ -176,7 +176,7 @@ class Graph:
         return frozenset(needed)
 
     @cached_property
-    def for_heads(self) -> frozenset[str]:
+    def training_only(self) -> frozenset[str]:
         """The nodes that only auxiliary outputs depend on, and the nodes after those, such as a softmax of logits."""
         names = set(self.needed(self.auxiliary) - self.needed(self.main))
         for node in self.nodes:
@@ -223,7 +223,7 @@ class Graph:
             raise GraphError(
                 f"graph {self.name}: expected the auxiliary outputs {self.auxiliary} last, received {self.outputs}"
             )
-        training_only = [node.name for node in self.nodes if node.name in self.for_heads]
+        training_only = [node.name for node in self.nodes if node.name in self.training_only]
         if training_only != [node.name for node in self.nodes[len(self.nodes) - len(training_only) :]]:
             raise GraphError(
                 f"graph {self.name}: expected {', '.join(training_only)}, for training alone, after all other nodes"

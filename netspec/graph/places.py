@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
 from netspec.graph.graph import Node
-from netspec.graph.towers import keeps_apart, read_apart, width
+from netspec.graph.towers import channelwise_inputs, is_channelwise, width
 from netspec.ops import Conv2d, ConvTranspose2d, Dense
 
 Form = Literal["whole", "partial", "group", "divided"]
@@ -67,7 +67,7 @@ def reads(node: Node, place: Place) -> dict[str, Read]:
         case "column":
             return dict.fromkeys(node.inputs, PARTIAL if place.groups == 1 else Read("group", place.groups))
         case "apart":
-            apart = read_apart(node)
+            apart = channelwise_inputs(node)
             return {name: DIVIDED if name in apart else PARTIAL for name in node.inputs}
 
 
@@ -83,15 +83,15 @@ def divides_groups(node: Node, towers: int) -> bool:
     """
     groups = groups_of(node)
     teams = towers % groups == 0 and width(node.type) % towers == 0
-    return keeps_apart(node, towers) or (teams and not isinstance(node.op, ConvTranspose2d))
+    return is_channelwise(node, towers) or (teams and not isinstance(node.op, ConvTranspose2d))
 
 
 def place_node(node: Node, towers: int, places: Mapping[str, Place]) -> Place:
     """Place a node, given the places of the nodes before it. The groups of a layer have to fit the towers."""
     if not isinstance(node.op, Conv2d | ConvTranspose2d | Dense):
         divided = any(name in places and places[name].divided for name in node.inputs)
-        return Place(node.name, "apart" if divided and keeps_apart(node, towers) else "whole")
-    if keeps_apart(node, towers):
+        return Place(node.name, "apart" if divided and is_channelwise(node, towers) else "whole")
+    if is_channelwise(node, towers):
         return Place(node.name, "apart")
     if width(node.type) % towers:
         return Place(node.name, "whole", f"{width(node.type)} outputs cannot be divided among {towers} towers")

@@ -40,7 +40,9 @@ def tower_graph(placement: Placement) -> Graph:
     scopes = tuple(build.scope(scope, {*outputs, *(head.value for head in heads)}) for scope in graph.scopes)
     tower = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads, scopes=scopes)
     # Like auxiliary outputs, exchanges for them alone come last: inference does without them.
-    return replace(tower, nodes=tuple(sorted(nodes, key=lambda node: node.name in tower.for_heads))) if heads else tower
+    if not heads:
+        return tower
+    return replace(tower, nodes=tuple(sorted(nodes, key=lambda node: node.name in tower.training_only)))
 
 
 def tower_weights(placement: Placement, weights: Weights, tower: int) -> Weights:

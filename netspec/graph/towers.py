@@ -79,11 +79,11 @@ def find_runs(graph: Graph) -> tuple[Run, ...]:
     return tuple(dict.fromkeys(run_of[node.name] for node in graph.nodes if node.name in run_of))
 
 
-def keeps_apart(node: Node, count: int) -> bool:
+def is_channelwise(node: Node, count: int) -> bool:
     """Whether each of `count` towers can compute its share of a node's output from its share of the inputs."""
     if not node.inputs:  # a parameter is whole in each tower, as the network's inputs are
         return False
-    types = (*read_apart(node).values(), node.type)
+    types = (*channelwise_inputs(node).values(), node.type)
     return _separates(node, count) and all(width(type) % count == 0 for type in types)
 
 
@@ -97,8 +97,8 @@ def _runs(graph: Graph, count: int) -> list[Run]:
         return name
 
     for node in graph.nodes:
-        if keeps_apart(node, count):
-            for name in read_apart(node):
+        if is_channelwise(node, count):
+            for name in channelwise_inputs(node):
                 if name in parent:
                     parent[root(name)] = root(node.name)
     members: dict[str, list[str]] = {root(node.name): [] for node in graph.nodes if _seeds(node, count)}
@@ -125,7 +125,7 @@ def width(type: TensorType) -> int:
     return type.features[axis_of(type) - 1] if type.rank > 1 else 1
 
 
-def read_apart(node: Node) -> dict[str, TensorType]:
+def channelwise_inputs(node: Node) -> dict[str, TensorType]:
     """The inputs that a node reads divided, by name: all but those that a merge broadcasts along the divided axis."""
     merges = isinstance(node.op, Add | Subtract | Multiply | Divide)
     inputs = zip(node.inputs, node.input_types, strict=True)

@@ -147,7 +147,7 @@ class Backend(ABC):
         dtypes: the element types that its models support for all ops.
         trains: whether its models have gradients and a training mode.
         lowerings: the table from op to lowering.
-        in_towers: whether it can run and train a network that is divided among several devices.
+        supports_towers: whether it can run and train a network that is divided among several devices.
         costly_passes: passes of `netspec.passes` that do not pay off on this backend, each with the reason.
         weight_suffixes: the file name suffixes that `read_weights` accepts.
     """
@@ -157,7 +157,7 @@ class Backend(ABC):
     dtypes: frozenset[DType]
     trains: bool
     lowerings: Lowerings
-    in_towers: bool = False
+    supports_towers: bool = False
     costly_passes: Mapping[str, str] = MappingProxyType({})
     weight_suffixes: tuple[str, ...] = ()
 

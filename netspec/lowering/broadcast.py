@@ -23,7 +23,7 @@ from netspec.ops.activation import Elementwise
 _UNARY = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
 
 
-def of_one_sample(graph: Graph) -> frozenset[str]:
+def broadcastable_nodes(graph: Graph) -> frozenset[str]:
     """The nodes that may keep a batch axis of size 1, because every reader broadcasts them.
 
     Candidates are `parameter` nodes and unary functions of them. Elementwise arithmetic broadcasts a candidate against

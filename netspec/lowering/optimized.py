@@ -62,7 +62,7 @@ class OptimizedBackend(Backend):
         self.backend, self.level = backend, level
         self.name, self.requires, self.dtypes = backend.name, backend.requires, backend.dtypes
         self.lowerings, self.costly_passes = backend.lowerings, backend.costly_passes
-        self.in_towers, self.weight_suffixes = backend.in_towers, backend.weight_suffixes
+        self.supports_towers, self.weight_suffixes = backend.supports_towers, backend.weight_suffixes
         self.trains = backend.trains and level != "inference"
 
     def optimize(self, graph: Graph, *without: str) -> Optimized:

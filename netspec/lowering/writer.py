@@ -30,7 +30,7 @@ class PartsWriter(ABC, Generic[DraftT]):
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
         self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
-        self._results: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}  # of `all_alike`
+        self._results: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}  # of `all_instances`
         for node in graph.nodes:
             part = self._homes[node.name].part
             self._counterparts.setdefault((part.block, local_name(node, part)), []).append(node)
@@ -44,7 +44,7 @@ class PartsWriter(ABC, Generic[DraftT]):
         """A variable with the batch size, for a node without inputs."""
         return self._homes[node.name].first_input()
 
-    def all_alike(self, node: Node, predicate: Callable[[Node], bool]) -> bool:
+    def all_instances(self, node: Node, predicate: Callable[[Node], bool]) -> bool:
         """Whether a predicate holds for a node and its counterparts in other instances of its block.
 
         Instances may share the code of the node, so a choice in it has to be right for all of them.

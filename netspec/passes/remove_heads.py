@@ -16,9 +16,9 @@ def remove_heads(graph: Graph) -> Rewrite | None:
     """
     if not graph.heads:
         return None
-    removed = [node for node in graph.nodes if node.name in graph.for_heads]
+    removed = [node for node in graph.nodes if node.name in graph.training_only]
     folds: tuple[Fold, ...] = tuple(Drop(f"{node.name}.{weight}") for node in removed for weight in node.weights)
-    kept = rebuild(graph, [node for node in graph.nodes if node.name not in graph.for_heads])
+    kept = rebuild(graph, [node for node in graph.nodes if node.name not in graph.training_only])
     # If the auxiliary output is a node that a main output needs too, no node is removed.
     changed = tuple(node.name for node in removed) or graph.auxiliary
     return Rewrite(replace(kept, outputs=graph.main, heads=()), changed, folds)

@@ -77,7 +77,7 @@ def elaborate_checked(checked: Checked, problems: Problems) -> Graph:
 
 def _with_heads_last(graph: Graph) -> Graph:
     """The graph with the nodes that only auxiliary outputs need, and inference does not, after all others."""
-    return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in graph.for_heads)))
+    return replace(graph, nodes=tuple(sorted(graph.nodes, key=lambda node: node.name in graph.training_only)))
 
 
 def _check_placement(spec: ModelSpec, graph: Graph, elaboration: Elaboration, problems: Problems) -> None:

@@ -12,13 +12,13 @@ from netspec.lowering import Backend, Trainer, TrainerSettings, TrainingState, a
 from netspec.spec import ModelSpec
 from netspec.training.checkpoint import Position, Run, load_checkpoint
 from netspec.training.data.sources import open_data
+from netspec.training.distributed import common_facts, towers_of
 from netspec.training.events import Observer
 from netspec.training.folder import RunFolder, claimed, existing_folder, new_folder, require_name
 from netspec.training.material import Material, gather, recipe_of
 from netspec.training.options import TrainOptions
 from netspec.training.same_run import require_same_run
 from netspec.training.session import Outcome, Session
-from netspec.training.together import common_facts, towers_of
 from netspec.weights import initialize, load_weights, require_file
 
 

@@ -26,7 +26,7 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
     """
     differ = [
         f"training.{each.path}: {each.before} before, {each.now} now"
-        for each in differences(filled_in(before.recipe), now.recipe)
+        for each in differences(with_defaults(before.recipe), now.recipe)
         if each.path not in LENGTH
     ]
     differ += ["the training data are not the same as before"] if before.data != now.data else []
@@ -41,7 +41,7 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
         )
 
 
-def filled_in(recipe: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(recipe: dict[str, Any]) -> dict[str, Any]:
     """A recipe with the default for each key that was added to the language after the recipe was written.
 
     A recipe that is no longer valid is returned unchanged, so that its removed keys show up as differences.

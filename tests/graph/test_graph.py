@@ -118,6 +118,6 @@ def test_heads_are_last_and_for_training_alone() -> None:
         chain.graph("side", "b", heads=[Head("aux", "side")])
     chain = Chain("g", x=(4,)).add("a", "dense", units=3).add("b", "dense", units=2).add("side", "dense", "a", units=2)
     graph = chain.graph("b", "side", heads=[Head("aux", "side")])
-    assert (graph.main, graph.auxiliary, graph.for_heads) == (("b",), ("side",), {"side"})
+    assert (graph.main, graph.auxiliary, graph.training_only) == (("b",), ("side",), {"side"})
     assert print_graph(graph).endswith("return b and in training side")
     assert graph.with_outputs(["a"]).heads == ()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from netspec.graph.towers import Run, find_runs, keeps_apart
+from netspec.graph.towers import Run, find_runs, is_channelwise
 from netspec.spec import load_graph
 from netspec.testing.networks import NETWORKS, Chain
 
@@ -117,19 +117,19 @@ def test_a_broadcast_value_is_read_whole(kind: str) -> None:
     ],
 )
 def test_which_ops_keep_two_towers_apart(kind: str, attributes: dict[str, Any], apart: bool) -> None:
-    assert keeps_apart(Chain("g", image=(4, 6, 6)).add("it", kind, **attributes).graph().nodes[0], 2) is apart
+    assert is_channelwise(Chain("g", image=(4, 6, 6)).add("it", kind, **attributes).graph().nodes[0], 2) is apart
 
 
 def test_an_odd_number_of_channels_lies_in_no_two_towers() -> None:
     (flatten,) = Chain("g", image=(3, 4, 4)).add("it", "flatten").graph().nodes  # of 48 features, from 3 channels
-    assert not keeps_apart(flatten, 2)
-    assert keeps_apart(flatten, 3)
+    assert not is_channelwise(flatten, 2)
+    assert is_channelwise(flatten, 3)
 
 
 def test_concat_of_channels_deals_them_anew() -> None:
     chain = Chain("g", image=(4, 4, 4)).add("a", "relu").add("b", "concat", reads=("a", "image"))
     chain.add("c", "concat", reads=("a", "image"), axis=2)
-    assert [keeps_apart(node, 2) for node in chain.graph().nodes] == [True, False, True]
+    assert [is_channelwise(node, 2) for node in chain.graph().nodes] == [True, False, True]
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -6,7 +6,7 @@ import pytest
 
 from netspec.graph import Graph
 from netspec.lowering import find_backend
-from netspec.lowering.broadcast import of_one_sample
+from netspec.lowering.broadcast import broadcastable_nodes
 from netspec.testing.networks import Chain
 
 DEPTH = sys.getrecursionlimit() + 10
@@ -30,12 +30,16 @@ def test_a_chain_deeper_than_the_stack_is_lowered(backend: str, learned: bool) -
 
 
 def test_what_is_made_of_a_learned_value_stays_one_sample_where_all_that_read_it_broadcast_it() -> None:
-    assert not of_one_sample(deep(learned=False))
+    assert not broadcastable_nodes(deep(learned=False))
     graph = deep(learned=True)
-    assert of_one_sample(graph) == {node.name for node in graph.nodes} - {"sum"}
+    assert broadcastable_nodes(graph) == {node.name for node in graph.nodes} - {"sum"}
     chain = Chain("shared", x=(4,)).add("w", "parameter", shape=[4]).add("act", "tanh").add("sum", "add", ("x", "act"))
-    assert of_one_sample(chain.graph()) == {"w", "act"}
-    assert not of_one_sample(chain.add("fc", "dense", "act", units=2).graph("sum", "fc"))  # one reads it as a batch
-    assert of_one_sample(chain.graph("sum", "fc", "act")) == frozenset()
+    assert broadcastable_nodes(chain.graph()) == {"w", "act"}
+    assert not broadcastable_nodes(
+        chain.add("fc", "dense", "act", units=2).graph("sum", "fc")
+    )  # one reads it as a batch
+    assert broadcastable_nodes(chain.graph("sum", "fc", "act")) == frozenset()
     twice = Chain("twice", x=(4,)).add("a", "parameter", shape=[4]).add("b", "parameter", shape=[4])
-    assert not of_one_sample(twice.add("sum", "add", ("a", "b", "x")).graph())  # a + b would be another of one sample
+    assert not broadcastable_nodes(
+        twice.add("sum", "add", ("a", "b", "x")).graph()
+    )  # a + b would be another of one sample

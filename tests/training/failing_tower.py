@@ -33,10 +33,10 @@ def fail(name: str, checkpoint: Path) -> None:
 
 def be_another_version() -> None:
     """Let netspec and PyTorch say that they are others."""
-    import netspec_torch.alike
+    import netspec_torch.consistency
     import torch
 
-    netspec_torch.alike.version = lambda _: "0.0.1"  # type: ignore[attr-defined] # of importlib.metadata
+    netspec_torch.consistency.version = lambda _: "0.0.1"  # type: ignore[attr-defined] # of importlib.metadata
     torch.__version__ = "1.13.1"
 
 

@@ -20,8 +20,8 @@ def test_the_logits_of_a_head_are_what_its_softmax_reads() -> None:
     assert graph.outputs == ("fc", "aux1.fc", "aux2_fc")
     assert graph.heads == (Head("aux1", "aux1.fc"), Head("aux2", "aux2_fc"))  # by the names that the recipe uses
     assert classes_of(graph) == 5
-    assert "aux2" in graph.for_heads  # the softmax that nothing reads any more
-    assert "prob" not in graph.for_heads
+    assert "aux2" in graph.training_only  # the softmax that nothing reads any more
+    assert "prob" not in graph.training_only
     source = str(find_backend("torch").lower(optimize(graph, "training").graph).content)
     training = source.partition("if self.training:")[2]
     assert "self.aux1(" in training

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from netspec.graph.graph import Graph, Input, Node
-from netspec.graph.towers import find_runs, keeps_apart
+from netspec.graph.towers import find_runs, is_channelwise
 from netspec.ops import (
     AdaptiveAvgPool2d,
     Add,
@@ -89,7 +89,7 @@ def make_boxes(graph: Graph) -> list[Box]:
     for head, *folded in chains:
         count = max(towers.get(value.name, 1) for value in (head, *folded))
         reads = tuple(dict.fromkeys(box_of[name] for name in head.inputs)) if isinstance(head, Node) else ()
-        divided = isinstance(head, Node) and count > 1 and keeps_apart(head, count)
+        divided = isinstance(head, Node) and count > 1 and is_channelwise(head, count)
         apart = frozenset(index for index in reads if divided and boxes[index].towers == count)
         nodes = tuple(value for value in folded if isinstance(value, Node))
         boxes.append(Box(head, _kind(head), nodes, reads, count, apart))

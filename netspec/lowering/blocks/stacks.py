@@ -40,7 +40,9 @@ def _start(stacks: Iterable[Part], constructor: Constructor) -> int | None:
     return None
 
 
-def in_a_row(elements: Sequence[Expression], starts: Mapping[str, int], path: str) -> tuple[Expression, ...] | None:
+def with_repetition(
+    elements: Sequence[Expression], starts: Mapping[str, int], path: str
+) -> tuple[Expression, ...] | None:
     """The elements of a stack, with the equal ones as one `Repeated`; None if `starts_of` does not list the stack."""
     start = starts.get(path)
     return None if start is None else (*elements[:start], Repeated(elements[start], Literal(len(elements)), start))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from netspec.spec.extends.layers import is_complete, merge_layers
 from netspec.spec.layers.blocks import INPUT
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, ScalarNode, SequenceNode
-from netspec.spec.text.merge import both_mappings, overlay, takes_away
+from netspec.spec.text.merge import both_mappings, overlay, removes
 
 
 def merge_blocks(base: MappingNode, derived: MappingNode, problems: Problems) -> MappingNode:
     """The blocks of both files. One that both have is merged, or replaced if the derived one is complete."""
     entries = dict(base.entries)
     for name, entry in derived.entries.items():
-        if takes_away(entry, name, entries):
+        if removes(entry, name, entries):
             del entries[name]
             continue
         below, above = base.entries.get(name), entry.value

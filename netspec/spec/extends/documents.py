@@ -11,7 +11,7 @@ from netspec.spec.parameters.declarations import merge_parameters
 from netspec.spec.parameters.values import names_seen
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, quote
 from netspec.spec.text.hints import suggest
-from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training, takes_away
+from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training, removes
 
 # Keys that are not inherited: the name and the published figures are those of one network, `extends` is resolved.
 _NOT_INHERITED = ("name", "published", "extends")
@@ -33,7 +33,7 @@ def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems)
         entries.pop("inputs", None)
     for key, entry in stated.items():
         merge = _MERGES.get(key) if key != "blocks" else partial(merge_blocks, problems=problems)
-        if key not in ("layers", "input", "inputs") and takes_away(entry, key, entries):
+        if key not in ("layers", "input", "inputs") and removes(entry, key, entries):
             del entries[key]
         elif merge is not None and key in entries:
             entries[key] = Entry(entry.at, both_mappings(entries[key].value, entry.value, merge))

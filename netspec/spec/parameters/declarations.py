@@ -24,7 +24,7 @@ from netspec.spec.text.document import (
     text_of,
 )
 from netspec.spec.text.hints import did_you_mean, foreign_letter, integer_hint, nearest
-from netspec.spec.text.merge import takes_away
+from netspec.spec.text.merge import removes
 from netspec.spec.text.scalars import lookalike, scalar_text
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -186,7 +186,7 @@ def merge_parameters(below: MappingNode, above: MappingNode) -> MappingNode:
     """Merge `parameters:`: a value sets a parameter of `below`, a declaration replaces it, and `null` removes it."""
     merged = below
     for name, entry in above.entries.items():
-        if takes_away(entry, name, merged.entries):
+        if removes(entry, name, merged.entries):
             merged = MappingNode({key: kept for key, kept in merged.entries.items() if key != name}, merged.at)
         elif name in merged.entries and not isinstance(entry.value, MappingNode):
             merged = with_value(merged, name, entry)

@@ -21,7 +21,7 @@ def overlay(below: MappingNode, above: MappingNode) -> MappingNode:
     return _merge_keys(below, above, lambda key: None)
 
 
-def takes_away(entry: Entry, key: str, below: Mapping[str, Entry]) -> bool:
+def removes(entry: Entry, key: str, below: Mapping[str, Entry]) -> bool:
     """Whether an entry is `null` and so removes the key from the mapping below, which has it."""
     return key in below and is_null(entry.value)
 
@@ -53,7 +53,7 @@ def _merge_keys(below: MappingNode, above: MappingNode, merge_of: Callable[[str]
     entries = dict(below.entries)
     for key, entry in above.entries.items():
         merge = merge_of(key)
-        if takes_away(entry, key, entries):
+        if removes(entry, key, entries):
             del entries[key]
         elif merge is not None and key in entries:
             entries[key] = Entry(entry.at, both_mappings(entries[key].value, entry.value, merge))

@@ -19,7 +19,7 @@ from netspec.training.folder import RunFolder
 from netspec.training.lock import lock
 from netspec.training.material import recipe_of
 from netspec.training.options import TrainOptions
-from netspec.training.same_run import ABSENT, LENGTH, Difference, differences, filled_in
+from netspec.training.same_run import ABSENT, LENGTH, Difference, differences, with_defaults
 from netspec.training.study.model import Member, Study
 
 
@@ -104,7 +104,7 @@ class Record:
     failure: str = ""
 
 
-def asked_of(run: StudyRun, backend: str, options: TrainOptions) -> dict[str, Any]:
+def settings_of(run: StudyRun, backend: str, options: TrainOptions) -> dict[str, Any]:
     """The settings that determine the outcome of a run, as JSON."""
     return {
         "network": spec_hash(elaborate(run.spec)),
@@ -136,7 +136,7 @@ def read_record(run: StudyRun) -> Record | None:
         finish = Finish(**fields["finish"]) if fields["finish"] else None
         asked = fields["asked"]
         if "training" in asked:
-            asked = {**asked, "training": filled_in(asked["training"])}
+            asked = {**asked, "training": with_defaults(asked["training"])}
         return Record(asked, finish, fields["failure"])
     except (ValueError, KeyError, TypeError) as error:
         raise NetspecError(f"{run.record}: not the record of a run", f"remove it, and {run.folder.path}") from error

@@ -24,10 +24,10 @@ from netspec.training.study.record import (
     Finish,
     Record,
     StudyRun,
-    asked_of,
     held,
     is_finished,
     read_record,
+    settings_of,
     write_record,
 )
 
@@ -79,7 +79,7 @@ def _train(
     run: StudyRun, backend: Backend, options: TrainOptions, observer: Observer, progress: Progress
 ) -> Signals | None:
     """Begin or resume a run and record its outcome. Returns the signal that stopped it, if one did."""
-    asked = asked_of(run, backend.name, options)
+    asked = settings_of(run, backend.name, options)
     with held(run):
         if is_finished(run, asked):
             return None

@@ -44,7 +44,7 @@ class InTowers(Backend):
         self._backend, self._towers, self._optimize = backend, towers, optimize
         self.name = f"{backend.name} in {towers} towers"
         self.requires, self.dtypes, self.lowerings = backend.requires, backend.dtypes, backend.lowerings
-        self.trains, self.in_towers = backend.trains, True
+        self.trains, self.supports_towers = backend.trains, True
         self._processes: Processes | None = None
 
     def lower(self, graph: Graph) -> Artifact:

@@ -18,7 +18,7 @@ import numpy as np
 
 from netspec.errors import BackendError, VerificationError
 from netspec.lowering import StepResult
-from netspec.verify.towers.talk import Reply, Request, receive, send
+from netspec.verify.towers.protocol import Reply, Request, receive, send
 
 GRACE = 2.0  # seconds to wait for the exit code of the process that caused the others' errors
 

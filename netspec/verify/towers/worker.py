@@ -19,7 +19,7 @@ import numpy as np
 from netspec.errors import NetspecError
 from netspec.lowering import Backend, Gradients, Model, StepResult, Trainer, TrainingState, at_level, find_backend
 from netspec.ops.base import Array
-from netspec.verify.towers.talk import Reply, Request, receive, send
+from netspec.verify.towers.protocol import Reply, Request, receive, send
 
 FIRST = "0"  # the rank of the tower whose reply has the arrays
 

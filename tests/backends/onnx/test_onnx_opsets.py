@@ -12,7 +12,7 @@ from netspec_onnx.opset import DEFAULT_OPSET, OLDEST_OPSET, newest_opset
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import find_backend
-from netspec.lowering.broadcast import of_one_sample
+from netspec.lowering.broadcast import broadcastable_nodes
 from netspec.testing.cases import SampleCase, sample_cases
 from netspec.testing.checks import check_forward
 from netspec.testing.networks import NETWORKS
@@ -83,7 +83,7 @@ def require_valid(model: onnx.ModelProto, graph: Graph, opset: int, label: str) 
 
 def absent(graph: Graph) -> set[str]:
     """Return the values that ONNX models lack, or have without a batch axis: heads, and values of one sample."""
-    return {*graph.for_heads, *of_one_sample(graph)}
+    return {*graph.training_only, *broadcastable_nodes(graph)}
 
 
 def dims(value: onnx.ValueInfoProto) -> list[int | str]:

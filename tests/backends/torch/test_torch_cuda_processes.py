@@ -14,7 +14,7 @@ import netspec_torch.distributed as own
 import pytest
 import torch
 from netspec_torch import BACKEND
-from netspec_torch.alike import facts_of
+from netspec_torch.consistency import facts_of
 from netspec_torch.device import choose_device
 from torch import distributed
 
@@ -87,7 +87,7 @@ import numpy as np
 import torch
 from netspec.errors import BackendError
 from netspec.testing.networks import towers
-from netspec_torch.alike import require_alike
+from netspec_torch.consistency import require_consistent
 from netspec_torch.distributed import Processes
 from tests.backends.torch.test_torch_cuda_processes import SETTINGS
 
@@ -96,9 +96,9 @@ rank = torch.distributed.get_rank()
 processes = Processes(torch.device("meta"), rank, 2, timeout=30)
 print(processes.any(rank == 1), processes.any(False), processes.counts([3, 1] if rank else [4]))
 print(processes.sum(torch.tensor([1.0 + rank])).tolist())
-require_alike({"the device": "cuda"})
+require_consistent({"the device": "cuda"})
 try:
-    require_alike({"the device": ["cuda", "cpu"][rank]})
+    require_consistent({"the device": ["cuda", "cpu"][rank]})
 except BackendError as error:
     print(error.message)
 torch.distributed.destroy_process_group()

@@ -22,7 +22,7 @@ from netspec.training.run import train
 from netspec.training.same_run import differences
 from netspec.training.study.model import Study
 from netspec.training.study.read import read_study
-from netspec.training.study.record import StudyRun, asked_of, held, is_finished, read_record, runs_of
+from netspec.training.study.record import StudyRun, held, is_finished, read_record, runs_of, settings_of
 from netspec.training.study.train import Ending, Progress, train_here
 from netspec.weights import read_arrays
 from tests.training.study.conftest import WriteStudy
@@ -57,7 +57,7 @@ class Trainings:
 
     def pending(self, study: Study) -> list[StudyRun]:
         runs = runs_of(study, self.options.out)
-        return [run for run in runs if not is_finished(run, asked_of(run, TORCH.name, self.options))]
+        return [run for run in runs if not is_finished(run, settings_of(run, TORCH.name, self.options))]
 
     def train(self, study: Study, **interrupt: int) -> list[Ending]:
         """Of `interrupt`, keys are runs with _ for -, values the steps after which a signal comes."""
@@ -174,12 +174,12 @@ def test_other_data_and_another_backend_are_other_runs(
     run = runs_of(study, trainings.options.out)[0]
     options = trainings.options
     monkeypatch.chdir(options.out)
-    assert is_finished(run, asked_of(run, "torch", replace(options, data="../data.npz")))  # the same from elsewhere
+    assert is_finished(run, settings_of(run, "torch", replace(options, data="../data.npz")))  # the same from elsewhere
     Path("digits").mkdir()  # `--data digits` is not this folder
-    assert asked_of(run, "torch", replace(options, data="digits"))["data"] == "digits"
+    assert settings_of(run, "torch", replace(options, data="digits"))["data"] == "digits"
     for other, backend in ((replace(options, data="digits"), "torch"), (options, "keras")):
         with pytest.raises(NetspecError, match=r"data: |backend: "):
-            is_finished(run, asked_of(run, backend, other))
+            is_finished(run, settings_of(run, backend, other))
 
 
 def test_a_member_that_fails_is_named_and_the_others_go_on(trainings: Trainings, write_study: WriteStudy) -> None:

@@ -16,7 +16,7 @@ def towers_of(spec: ModelSpec, backend: Backend) -> int:
         NetspecError: the spec has no placement, or the backend does not train networks in towers.
     """
     placement = spec.require_placement()
-    if not backend.in_towers:
+    if not backend.supports_towers:
         raise NetspecError(
             f"the {backend.name} backend trains no network in towers", "use torch, or leave out --parallel"
         )

@@ -39,7 +39,7 @@ def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings, de
     return short | {"the initial weights": _digest(*(weights[name].tobytes() for name in sorted(weights)))}
 
 
-def require_alike(facts: Mapping[str, str]) -> None:
+def require_consistent(facts: Mapping[str, str]) -> None:
     """Require that the facts are the same in all processes of the default group, by an all-gather in host memory.
 
     Raises:

@@ -23,7 +23,7 @@ from netspec.spec import load_graph
 from netspec.testing.drawn.strategies import DrawnSpec, specs
 from netspec.types import DType, TensorType
 from netspec.verify.towers import talk
-from netspec.verify.towers.talk import Reply, Request, receive, send
+from netspec.verify.towers.protocol import Reply, Request, receive, send
 
 SPECS = Path(__file__).parents[2] / "specs"
 Both: TypeAlias = "tuple[Connection[Any, Any], Connection[Any, Any]]"
