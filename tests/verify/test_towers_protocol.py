@@ -22,7 +22,7 @@ from netspec.recipe import Recipe
 from netspec.spec import load_graph
 from netspec.testing.drawn.strategies import DrawnSpec, specs
 from netspec.types import DType, TensorType
-from netspec.verify.towers import talk
+from netspec.verify.towers import protocol
 from netspec.verify.towers.protocol import Reply, Request, receive, send
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -135,5 +135,5 @@ def test_a_pickle_is_not_read(both: Both) -> None:
 
 
 def test_what_is_listed_has_a_name_of_its_own() -> None:
-    names = [*talk.RECORDS, *talk.ENUMS, *talk.MODELS, "array", "mapping", "list", "tuple", "frozenset"]
+    names = [*protocol.RECORDS, *protocol.ENUMS, *protocol.MODELS, "array", "mapping", "list", "tuple", "frozenset"]
     assert len(set(names)) == len(names)
