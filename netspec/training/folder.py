@@ -16,8 +16,9 @@ from netspec.files import write_whole
 from netspec.training.lock import lock
 
 FLOAT = 4  # bytes
-# The temporary files of `write_whole`, `.spec-x3f_9a0b.yaml`; and the probe of `require_room`.
-UNFINISHED = re.compile(r"\..*-[a-z0-9_]{8}(\.\w+)?|\.probe")
+# The temporary files of `write_whole`, `.spec-x3f_9a0b.yaml`, and of safetensors, `.tmpaLcEGW`; and the probe of
+# `require_room`.
+UNFINISHED = re.compile(r"\..*-[a-z0-9_]{8}(\.\w+)?|\.tmp\w{6}|\.probe")
 
 
 @dataclass(frozen=True, slots=True)
