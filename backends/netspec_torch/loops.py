@@ -36,10 +36,11 @@ def with_loops(statements: Sequence[Statement], taken: Collection[str]) -> Itera
     """
     index = 0
     while index < len(statements):
-        calls = _calls_of_list(statements[index:])
+        calls = _calls_of_list(statements, index)
         if len(calls) < FEWEST_REPEATED or not _is_loop(calls):
-            yield statements[index]
-            index += 1
+            following = index + max(1, len(calls))
+            yield from statements[index:following]
+            index = following
             continue
         targets, received = calls[-1].targets, calls[0].arguments[: len(calls[-1].targets)]
         if received != tuple(map(Name, targets)):
@@ -51,11 +52,11 @@ def with_loops(statements: Sequence[Statement], taken: Collection[str]) -> Itera
         index += len(calls)
 
 
-def _calls_of_list(statements: Sequence[Statement]) -> list[_ListedCall]:
-    """The calls of one list's modules that the statements begin with."""
+def _calls_of_list(statements: Sequence[Statement], start: int) -> list[_ListedCall]:
+    """The consecutive calls of one list's modules from a position on."""
     calls: list[_ListedCall] = []
-    for statement in statements:
-        match statement:
+    for index in range(start, len(statements)):
+        match statements[index]:
             case Assign(target, Call(Subscript(modules, (int(number),)), arguments)):
                 calls.append(_ListedCall(modules, number, (target,), arguments))
             case Unpack(targets, Call(Subscript(modules, (int(number),)), arguments)):

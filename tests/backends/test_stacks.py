@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from netspec import reference
 from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.lowering.python.module import load_source
 from netspec.spec import load_graph
-from netspec.types import DType
-from netspec.verify.cases import check_weights_of
+from tests.backends.values import check_values
 
 BLOCKS = """
   gate:
@@ -78,13 +75,7 @@ def graph_of(layers: str, folder: Path) -> Graph:
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
 def test_values_are_those_of_the_graph(layers: str, backend: str, tmp_path: Path) -> None:
-    graph = graph_of(layers, tmp_path).astype(DType.FLOAT64)
-    weights = check_weights_of(graph)
-    inputs = {i.name: np.random.default_rng(0).standard_normal(i.type.concrete(3)) for i in graph.inputs}
-    target = find_backend(backend)
-    actual = target.load(target.lower(graph), weights).forward(inputs)
-    for name, expected in reference.evaluate(graph, weights, inputs).items():
-        np.testing.assert_allclose(actual[name], expected, rtol=1e-9, atol=1e-12)
+    check_values(graph_of(layers, tmp_path), find_backend(backend))
 
 
 def test_torch_loops_over_the_list(tmp_path: Path) -> None:

@@ -116,8 +116,7 @@ class Generalizer:
 
         naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest))
         units = share(naming)
-        if any(unit is None for row in rows for unit in row):
-            # A number of a unit that some instances lack may be a parameter that only a later unit adds.
+        if naming.has_postponed():  # a later unit has added what an earlier one could have been expressed by
             naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest), naming.names())
             units = share(naming)
         positions = sorted(range(len(order)), key=order.__getitem__)

@@ -75,6 +75,7 @@ class ParameterNaming:
         expected: Collection[str] = (),
     ) -> None:
         self._expected = expected
+        self._postponed: list[Collection[str]] = []  # the names in expressions that used new names
         self._known = Known(given, reserved, kinds_within)
         self._received = given[0].received
         self._reserved = reserved
@@ -115,6 +116,10 @@ class ParameterNaming:
     def names(self) -> frozenset[str]:
         """The names of the parameters and of what is computed from them."""
         return frozenset((*self._values, *self._computed))
+
+    def has_postponed(self) -> bool:
+        """Whether `spec_expression` refused an expression for new names, all of which were used later."""
+        return any(self.names().issuperset(names) for names in self._postponed)
 
     def computed(self) -> tuple[tuple[str, Expression], ...]:
         """Names that are computed first, with their expressions over parameters and earlier names."""
@@ -194,7 +199,10 @@ class ParameterNaming:
             expression = expression or self._find_first_channels(values, place)
         expression = expression or self._elements(values, place)
         names = names_of(expression)
-        return expression if names and self.names().union(self._expected).issuperset(names) else None
+        if self.names().union(self._expected).issuperset(names):
+            return expression if names else None
+        self._postponed.append(names)
+        return None
 
     def _find(self, values: Vector, place: Place) -> Expression | None:
         """The best expression of known names with these values; None if there is none."""

@@ -79,15 +79,12 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
     readers = _readers(part)
     variables: dict[str, str] = {}
     taken = {RUNNING, *reserved}
-    last = len(part.members) - 1
 
     def add(value: str, wanted: str) -> None:
         variables[value] = available(identifier(wanted), taken)
         taken.add(variables[value])
 
     chained = [_on_chain(part, index, readers) for index in range(len(part.members))]
-    if part.members:
-        chained[last] |= values_of(part.members[last]) == part.outputs and len(part.outputs) == 1
     for position, value in enumerate(part.inputs):
         read_by = readers.get(value, [])
         if part.scope is None:
@@ -128,6 +125,10 @@ def _readers(part: Part) -> dict[str, list[int]]:
 
 
 def _on_chain(part: Part, index: int, readers: dict[str, list[int]]) -> bool:
-    """Whether a member has a single output, which only the next member reads."""
+    """Whether a member has a single output, which only the next member reads, or which alone the part returns last."""
     values = values_of(part.members[index])
-    return len(values) == 1 and readers.get(values[0]) == [index + 1] and values[0] not in part.outputs
+    if len(values) > 1:
+        return False
+    if values == part.outputs and index == len(part.members) - 1:
+        return True
+    return readers.get(values[0]) == [index + 1] and values[0] not in part.outputs

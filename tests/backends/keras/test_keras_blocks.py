@@ -12,13 +12,11 @@ import pytest
 from netspec_keras import BACKEND
 from netspec_keras.layout import native_name
 
-from netspec import reference
 from netspec.graph import Graph, Node
 from netspec.ops import Tanh
 from netspec.spec import load_graph
-from netspec.types import DType
-from netspec.verify.cases import check_weights_of
 from netspec.weights import initialize
+from tests.backends import values
 
 
 def functions_of(graph: Graph) -> dict[str, str]:
@@ -30,15 +28,7 @@ def functions_of(graph: Graph) -> dict[str, str]:
 
 def check_values(graph: Graph) -> None:
     """Assert that the emitted model agrees with the reference."""
-    weights = check_weights_of(graph)
-    inputs = {
-        value.name: np.random.default_rng(0).standard_normal(value.type.concrete(2)).astype(np.float32)
-        for value in graph.inputs
-    }
-    expected = reference.evaluate(graph, weights, inputs)
-    actual = BACKEND.load(BACKEND.lower(graph.astype(DType.FLOAT64)), weights).forward(inputs)
-    for name, value in expected.items():
-        np.testing.assert_allclose(actual[name], value, rtol=1e-9, atol=1e-12 * np.abs(value).max())
+    values.check_values(graph, BACKEND)
 
 
 @pytest.fixture(scope="module")

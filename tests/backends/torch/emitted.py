@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import numpy as np
 from netspec_torch import BACKEND
 
-from netspec import reference
 from netspec.graph import Graph, Input, Node, make_node
-from netspec.types import DType
-from netspec.verify.cases import check_weights_of
+from tests.backends import values
 
 
 def classes_of(graph: Graph) -> dict[str, str]:
@@ -23,15 +20,7 @@ def classes_of(graph: Graph) -> dict[str, str]:
 
 def check_values(graph: Graph) -> None:
     """Assert that the emitted model agrees with the reference."""
-    weights = check_weights_of(graph)
-    inputs = {
-        value.name: np.random.default_rng(0).standard_normal(value.type.concrete(2)).astype(np.float32)
-        for value in graph.inputs
-    }
-    expected = reference.evaluate(graph, weights, inputs)
-    actual = BACKEND.load(BACKEND.lower(graph.astype(DType.FLOAT64)), weights).forward(inputs)
-    for name, value in expected.items():
-        np.testing.assert_allclose(actual[name], value, rtol=1e-9, atol=1e-12 * np.abs(value).max())
+    values.check_values(graph, BACKEND)
 
 
 def changed(graph: Graph, **nodes: Node | None) -> Graph:
