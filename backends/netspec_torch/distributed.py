@@ -289,12 +289,15 @@ def _let_the_watchdog_be_heard() -> None:
 
 def _is_late(error: Exception) -> bool:
     """Whether the error is a timeout, in the words of gloo, nccl or a store."""
-    return re.search("tim(ed|ing) out|wait timeout", str(error).lower()) is not None
+    return re.search("tim(ed|ing) out|timeout", str(error).lower()) is not None
 
 
 def _is_of_the_others(error: RuntimeError) -> bool:
-    """Whether another process caused the error."""
-    return isinstance(error, distributed.DistError) or "gloo" in str(error)
+    """Whether another process caused the error.
+
+    Gloo's errors name its files, except that of an exchange which failed because another one timed out.
+    """
+    return isinstance(error, distributed.DistError) or re.search("gloo|pair closure", str(error)) is not None
 
 
 def _first_line(error: Exception) -> str:

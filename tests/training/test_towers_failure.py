@@ -101,11 +101,11 @@ def test_a_process_that_hangs_is_waited_for_as_long_as_was_said(spec: Path) -> N
         for process in processes:
             process.kill()
             process.wait()
-    assert [process.returncode for process in left.values()] == [2, 2, 2]
+    assert [process.returncode for process in left.values()] == [2, 2, 2], told
     for number, text in told.items():
         assert text.count("error: ") == text.count(f"error: process {number} of 4 ") == 1, text
         assert "Traceback" not in text
-    assert any(f"waited {TIMEOUT} s for the others in vain: Timed out" in text for text in told.values())
+    assert any(f"waited {TIMEOUT} s for the others in vain: " in text for text in told.values())
     assert_whole_and_goes_on(spec, "hung")
 
 

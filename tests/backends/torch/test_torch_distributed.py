@@ -1,6 +1,7 @@
 """Two processes over gloo train like one process with the samples of both."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -107,19 +108,42 @@ def test_unread_weights_are_detected() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("error", "said"),
     [
-        "[/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 3000ms for recv operation to complete",
-        "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=3, Timeout(ms)=3000) ran for 3050 milliseconds "
-        "before timing out.",
+        (
+            RuntimeError("[/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 3000ms for recv operation"),
+            "waited 3 s for the others in vain: Timed out waiting 3000ms for recv operation",
+        ),
+        (
+            RuntimeError("Application timeout caused pair closure"),
+            "waited 3 s for the others in vain: Application timeout caused pair closure",
+        ),
+        (
+            distributed.DistBackendError(
+                "Watchdog caught collective operation timeout: WorkNCCL(SeqNum=3, Timeout(ms)=3000) ran for 3050 "
+                "milliseconds before timing out."
+            ),
+            "waited 3 s for the others in vain: Watchdog caught collective operation timeout",
+        ),
+        (
+            RuntimeError("[/gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:4711"),
+            "lost the others: Connection closed by peer",
+        ),
+        (
+            distributed.DistBackendError("NCCL error: remote process exited or there was a network error"),
+            "lost the others: NCCL error: remote process exited",
+        ),
     ],
 )
-def test_a_timeout_is_distinguished_from_a_lost_process(text: str) -> None:
+def test_a_timeout_is_distinguished_from_a_lost_process(error: RuntimeError, said: str) -> None:
     processes = Processes(device("cpu"), 0, 2, timeout=3)
-    with pytest.raises(BackendError, match="process 0 of 2 waited 3 s for the others in vain"), processes.told():
-        raise distributed.DistBackendError(text)
-    with pytest.raises(BackendError, match="process 0 of 2 lost the others"), processes.told():
-        raise distributed.DistBackendError("NCCL error: remote process exited or there was a network error")
+    with pytest.raises(BackendError, match=f"process 0 of 2 {re.escape(said)}"), processes.told():
+        raise error
+
+
+def test_an_error_of_this_process_alone_is_no_loss_of_the_others() -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), Processes(device("cpu"), 0, 2).told():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
 def test_messages_of_the_framework_on_stderr_are_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
