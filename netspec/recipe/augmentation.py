@@ -257,18 +257,18 @@ class Augmentation(Attribute):
         return Augmentation(mixup=self.mixup, cutmix=self.cutmix)
 
     @property
-    def of_steps(self) -> tuple[str, ...]:
-        """The names of the requested augmentations that need another sample of the same step."""
+    def needing_partner(self) -> tuple[str, ...]:
+        """The names of the enabled augmentations that need another sample of the same step."""
         return tuple(name for name in ("mixup", "cutmix") if getattr(self, name))
 
     @property
-    def of_images(self) -> tuple[str, ...]:
-        """The names of the requested augmentations that apply to images only, and not to features."""
-        return tuple(name for name in self.asked if name != "mixup")
+    def image_only(self) -> tuple[str, ...]:
+        """The names of the enabled augmentations that apply to images only, and not to features."""
+        return tuple(name for name in self.enabled if name != "mixup")
 
     @property
-    def asked(self) -> tuple[str, ...]:
-        """The names of the requested augmentations."""
+    def enabled(self) -> tuple[str, ...]:
+        """The names of the enabled augmentations."""
         return tuple(name for name in type(self).model_fields if getattr(self, name))
 
     @property

@@ -85,7 +85,7 @@ class Recipe(Attribute):
 
     @model_validator(mode="after")
     def _has_partners(self) -> Self:
-        mixing = self.augmentation.of_steps
+        mixing = self.augmentation.needing_partner
         if mixing and self.batch_size * self.accumulate == 1:
             raise ValueError(
                 f"`{'`, `'.join(mixing)}` takes another sample of the step: expected a `batch_size` or `accumulate`"

@@ -148,7 +148,7 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
 
 
 def _require_no_image_recipe(spec: ModelSpec, recipe: Recipe) -> None:
-    asked = [*recipe.augmentation.of_images, *(["views: 10"] if recipe.evaluation.views != 1 else [])]
+    asked = [*recipe.augmentation.image_only, *(["views: 10"] if recipe.evaluation.views != 1 else [])]
     if asked:
         raise NetspecError(
             f"{spec.name}: its recipe has {', '.join(asked)} for images, and the data are features",

@@ -186,11 +186,11 @@ def _require_augmentation(
     masks: bool,
 ) -> None:
     """Raise a NetspecError if an augmentation does not apply to these samples or to this input shape."""
-    if augmentation.of_images and not dataset.images:
+    if augmentation.image_only and not dataset.images:
         raise NetspecError(
-            f"{', '.join(augmentation.of_images)}: only for images, and the samples of {dataset.origin} are features"
+            f"{', '.join(augmentation.image_only)}: only for images, and the samples of {dataset.origin} are features"
         )
-    misused = [name for name in augmentation.asked if name in IMAGE_LABELS_ONLY]
+    misused = [name for name in augmentation.enabled if name in IMAGE_LABELS_ONLY]
     if masks and misused:
         raise NetspecError(
             f"{', '.join(misused)}: only for images with one label each, and the samples of {dataset.origin} have masks"
