@@ -17,5 +17,5 @@ def dropout(op: Dropout, node: Node, out: ModelWriter) -> None:
 @lowers(StochasticDepth)
 def stochastic_depth(op: StochasticDepth, node: Node, out: ModelWriter) -> None:
     """`layers.Dropout` with one mask value for each sample, or one for the whole batch."""
-    shape = (1 if op.of_batch else None, *op.mask_features(node.type))
+    shape = (1 if op.whole_batch else None, *op.mask_features(node.type))
     out.apply(node, call("layers.Dropout", op.rate, noise_shape=shape), *out.inputs(node))

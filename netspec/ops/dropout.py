@@ -26,7 +26,7 @@ class Dropping(Elementwise):
         return 1.0
 
     @property
-    def of_batch(self) -> bool:
+    def whole_batch(self) -> bool:
         """Whether all samples of a batch are kept or dropped together."""
         return False
 
@@ -92,7 +92,7 @@ class StochasticDepth(Dropping, kind="stochastic_depth"):
     mode: Literal["row", "batch"] = "row"
 
     @property
-    def of_batch(self) -> bool:
+    def whole_batch(self) -> bool:
         return self.mode == "batch"
 
     def mask_features(self, x: TensorType) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def check_dropped(actual: Array, x: Array, op: Dropping, type: TensorType, label
         raise VerificationError(f"{label}: an element is neither dropped nor x times {op.training_scale}")
     if not _drops_elements(op, type):
         samples = (actual != 0).reshape(len(x), -1).any(axis=1, keepdims=True)
-        mask = samples.any(axis=0, keepdims=True) if op.of_batch else samples
+        mask = samples.any(axis=0, keepdims=True) if op.whole_batch else samples
         if ((actual == 0) & (x != 0) & mask.reshape(-1, *(1,) * (x.ndim - 1))).any():
             raise VerificationError(f"{label}: a part of a sample is dropped, or a part of a batch")
 
@@ -88,7 +88,7 @@ def check_share(model: Model, case: SampleCase, op: Dropping, label: str) -> Non
             dropped += (actual[x != 0] == 0).tolist()
         else:
             dropped_samples = (actual == 0).reshape(len(x), -1).all(axis=1)
-            dropped += dropped_samples[:1].tolist() if op.of_batch else dropped_samples.tolist()
+            dropped += dropped_samples[:1].tolist() if op.whole_batch else dropped_samples.tolist()
     share = float(np.mean(dropped))
     # Six standard deviations of a binomial share: a correct dropout fails one run in 10^9.
     slack = 6 * np.sqrt(op.rate * (1 - op.rate) / len(dropped))

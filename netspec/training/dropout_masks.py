@@ -29,5 +29,5 @@ def with_masks(graph: Graph, batches: tuple[Batch, ...], seed: int, step: int) -
 
 
 def _draw(op: Dropping, shape: tuple[int, ...], seed: int, step: int, name: str) -> NDArray[np.bool_]:
-    drawn = stream(seed, "dropout", str(step), name).random((1, *shape[1:]) if op.of_batch else shape, np.float32)
+    drawn = stream(seed, "dropout", str(step), name).random((1, *shape[1:]) if op.whole_batch else shape, np.float32)
     return np.broadcast_to(drawn >= np.float32(op.rate), shape)
