@@ -25,9 +25,9 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
         optional["strides"] = pair(op.stride)
     if not strides_after and _uses_same(op, node, out):
         optional["padding"] = "same"
-    elif op.sides:
-        layer = call("layers.ZeroPadding2D", sides(op.sides))
-        x = out.apply(node, layer, x, role=PAD, features=padded(node.input_types[0], op.sides))
+    elif op.explicit_padding:
+        layer = call("layers.ZeroPadding2D", sides(op.explicit_padding))
+        x = out.apply(node, layer, x, role=PAD, features=padded(node.input_types[0], op.explicit_padding))
     if op.dilation != both(1):
         optional["dilation_rate"] = pair(op.dilation)
     if not op.bias:
@@ -41,7 +41,7 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
 
 def _uses_same(op: Conv2d, node: Node, out: ModelWriter) -> bool:
     """Whether `padding="same"` is used; also without any padding, if other instances of the block have some."""
-    if op.sides:
+    if op.explicit_padding:
         return out.all_instances(node, _is_same_or_unpadded)
     return out.all_instances(node, _equals_same) and not out.all_instances(node, _is_unpadded)
 
@@ -52,17 +52,21 @@ def _equals_same(node: Node) -> bool:
     if not isinstance(op, Conv2d):
         return False
     _, height, width = node.input_types[0].features
-    return op.sides == resolve_padding(Same(same="tf"), (height, width), op.kernel_size, op.stride, op.dilation)
+    return op.explicit_padding == resolve_padding(
+        Same(same="tf"), (height, width), op.kernel_size, op.stride, op.dilation
+    )
 
 
 def _is_unpadded(node: Node) -> bool:
-    return isinstance(node.op, Conv2d) and not node.op.sides
+    return isinstance(node.op, Conv2d) and not node.op.explicit_padding
 
 
 def _is_same_or_unpadded(node: Node) -> bool:
     """Whether there is no padding, or `padding="same"` gives it."""
     op, x = node.op, node.input_types[0]
-    return isinstance(op, Conv2d) and (not op.sides or is_same(x, op.sides, op.kernel_size, op.stride, op.dilation))
+    return isinstance(op, Conv2d) and (
+        not op.explicit_padding or is_same(x, op.explicit_padding, op.kernel_size, op.stride, op.dilation)
+    )
 
 
 def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, LiteralValue]) -> Call:

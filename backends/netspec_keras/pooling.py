@@ -29,7 +29,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: ModelWriter) -> None:
     """
     (x,) = out.inputs(node)
     padding = _full_padding(op, node)
-    counted = {"window": padding, "window_in_padded": op.sides, "valid_only": None}[op.divisor]
+    counted = {"window": padding, "window_in_padded": op.explicit_padding, "valid_only": None}[op.divisor]
     if not padding:
         out.apply(node, _pool("layers.AveragePooling2D", op, same=False), x)
     elif counted == padding:
@@ -39,7 +39,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: ModelWriter) -> None:
         settings: dict[str, LiteralValue] = {"pad": _both(padding)}
         if counted:
             settings["counted"] = _both(counted)
-        layer = call("CountingAveragePooling2D", pair(op.kernel_size), strides=pair(op.steps), **settings)
+        layer = call("CountingAveragePooling2D", pair(op.kernel_size), strides=pair(op.effective_stride), **settings)
         out.apply(node, layer, x)
 
 
@@ -64,17 +64,21 @@ def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: ModelWriter) -> 
 
 def _full_padding(op: Pool2d, node: Node) -> Padding:
     """The padding, and the overhang of the last windows."""
-    return enlarged(op.sides, op.overhang(node.input_types[0]))
+    return enlarged(op.explicit_padding, op.overhang(node.input_types[0]))
 
 
 def _is_same(node: Node) -> bool:
     """Whether the full padding of a max pooling is that of `padding="same"`."""
     op = node.op
-    return isinstance(op, MaxPool2d) and is_same(node.input_types[0], _full_padding(op, node), op.kernel_size, op.steps)
+    return isinstance(op, MaxPool2d) and is_same(
+        node.input_types[0], _full_padding(op, node), op.kernel_size, op.effective_stride
+    )
 
 
 def _pool(layer: str, op: Pool2d, same: bool) -> Call:
-    settings: dict[str, LiteralValue] = {} if op.steps == op.kernel_size else {"strides": pair(op.steps)}
+    settings: dict[str, LiteralValue] = (
+        {} if op.effective_stride == op.kernel_size else {"strides": pair(op.effective_stride)}
+    )
     if same:
         settings["padding"] = "same"
     return call(layer, pair(op.kernel_size), **settings)

@@ -19,7 +19,7 @@ def conv2d(op: Conv2d, node: Node, out: GraphWriter) -> None:
         out.weight(node, "bias"),
         kernel_shape=pair(op.kernel_size),
         strides=pair(op.stride),
-        pads=op.sides.sides,
+        pads=op.explicit_padding.sides,
         dilations=pair(op.dilation),
         group=op.groups,
     )

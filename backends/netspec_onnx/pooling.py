@@ -25,8 +25,8 @@ def max_pool2d(op: MaxPool2d, node: Node, out: GraphWriter) -> None:
         "MaxPool",
         x,
         kernel_shape=pair(op.kernel_size),
-        strides=pair(op.steps),
-        pads=(op.sides + overhang(op, node)).sides,
+        strides=pair(op.effective_stride),
+        pads=(op.explicit_padding + overhang(op, node)).sides,
     )
 
 
@@ -37,7 +37,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: GraphWriter) -> None:
     To count the padding but not the overhang, an explicit `Pad` comes first.
     """
     (x,) = out.inputs(node)
-    padding, beyond = op.sides, overhang(op, node)
+    padding, beyond = op.explicit_padding, overhang(op, node)
     if op.divisor == "window_in_padded" and beyond:
         channels, height, width = node.input_types[0].features
         padded: tuple[Dim, ...] = (
@@ -56,7 +56,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: GraphWriter) -> None:
         "AveragePool",
         x,
         kernel_shape=pair(op.kernel_size),
-        strides=pair(op.steps),
+        strides=pair(op.effective_stride),
         pads=(padding + beyond).sides,
         count_include_pad=int(counts_padding),
     )

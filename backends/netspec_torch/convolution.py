@@ -15,7 +15,7 @@ def conv2d(op: Conv2d, node: Node, out: ModuleWriter) -> None:
 
     If it is asymmetric in only some instances of a block, all of them use `PaddedConv2d` and share a class.
     """
-    p = op.sides
+    p = op.explicit_padding
     symmetric = out.all_instances(node, _is_symmetric)
     mixed = not symmetric and not out.all_instances(node, _is_asymmetric)
     optional: dict[str, LiteralValue] = {}
@@ -46,7 +46,7 @@ def conv2d(op: Conv2d, node: Node, out: ModuleWriter) -> None:
 
 
 def _is_symmetric(node: Node) -> bool:
-    return isinstance(node.op, Conv2d) and node.op.sides.symmetric
+    return isinstance(node.op, Conv2d) and node.op.explicit_padding.symmetric
 
 
 def _is_asymmetric(node: Node) -> bool:

@@ -17,7 +17,7 @@ def max_pool2d(op: MaxPool2d, node: Node, out: ModuleWriter) -> None:
         layer = out.declare(node, "nn.MaxPool2d", **_geometry(op, node))
     else:
         down, right = op.overhang(node.input_types[0])
-        x = pad(node, out, x, op.sides, more=(down, right), value=call("float", "-inf"))
+        x = pad(node, out, x, op.explicit_padding, more=(down, right), value=call("float", "-inf"))
         layer = out.declare(node, "nn.MaxPool2d", **_window(op))
     out.assign(node, call(layer, x))
 
@@ -33,21 +33,21 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: ModuleWriter) -> None:
     down, right = op.overhang(node.input_types[0])
     if out.all_instances(node, _is_supported):
         divisor: dict[str, LiteralValue] = {}
-        if op.divisor == "valid_only" and op.sides:
+        if op.divisor == "valid_only" and op.explicit_padding:
             divisor["count_include_pad"] = False
         elif op.divisor == "window" and (down or right):
             divisor["divisor_override"] = area
         layer = out.declare(node, "nn.AvgPool2d", **_geometry(op, node), **divisor)
     elif op.divisor == "window" or (op.divisor == "window_in_padded" and not (down or right)):
-        x = pad(node, out, x, op.sides, more=(down, right))
+        x = pad(node, out, x, op.explicit_padding, more=(down, right))
         layer = out.declare(node, "nn.AvgPool2d", **_window(op))
     else:
         out.support("avg_pool2d")
-        p = op.sides
+        p = op.explicit_padding
         optional: dict[str, LiteralValue] = {"overhang": (right, down)} if down or right else {}
         if op.divisor == "valid_only":
             optional["count_include_pad"] = False
-        sizes = {"kernel_size": pair(op.kernel_size), "stride": pair(op.steps)}
+        sizes = {"kernel_size": pair(op.kernel_size), "stride": pair(op.effective_stride)}
         layer = out.declare(node, "PaddedAvgPool2d", **sizes, padding=(p.left, p.right, p.top, p.bottom), **optional)
     out.assign(node, call(layer, x))
 
@@ -70,19 +70,19 @@ def _is_supported(node: Node) -> bool:
     """Whether torch's own pooling supports this padding."""
     if not isinstance(node.op, Pool2d):
         return False
-    p, k = node.op.sides, node.op.kernel_size
+    p, k = node.op.explicit_padding, node.op.kernel_size
     return p.symmetric and p.top <= k.height // 2 and p.left <= k.width // 2
 
 
 def _window(op: Pool2d) -> dict[str, LiteralValue]:
     """The arguments for kernel and stride; the stride defaults to the kernel size."""
     window: dict[str, LiteralValue] = {"kernel_size": pair(op.kernel_size)}
-    return window if op.steps == op.kernel_size else window | {"stride": pair(op.steps)}
+    return window if op.effective_stride == op.kernel_size else window | {"stride": pair(op.effective_stride)}
 
 
 def _geometry(op: Pool2d, node: Node) -> dict[str, LiteralValue]:
     """The arguments for kernel, stride, padding and rounding, if torch supports the padding."""
-    geometry, p = _window(op), op.sides
+    geometry, p = _window(op), op.explicit_padding
     if p:
         geometry["padding"] = height_and_width(p)
     if any(op.overhang(node.input_types[0])):

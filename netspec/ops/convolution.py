@@ -61,7 +61,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
     round: Rounding = "floor"
 
     @property
-    def sides(self) -> Padding:
+    def explicit_padding(self) -> Padding:
         """The explicit padding, which only a resolved op has."""
         if isinstance(self.padding, Same):
             raise ShapeError(f"conv2d: {self.padding} is not resolved yet", attribute="padding")
@@ -88,9 +88,11 @@ class Conv2d(WeightedOp, kind="conv2d"):
     def infer(self, x: TensorType) -> TensorType:
         channels, height, width = require_map(self.kind, x)
         require_groups(self.kind, self.groups, input_channels=channels, filters=self.filters)
-        rows, columns = self._positions(height, width, self.sides, self.round)
+        rows, columns = self._positions(height, width, self.explicit_padding, self.round)
         if not rows or not columns:
-            raise window_does_not_fit(self.kind, self.kernel_size, self.sides, (height, width), self.dilation)
+            raise window_does_not_fit(
+                self.kind, self.kernel_size, self.explicit_padding, (height, width), self.dilation
+            )
         return x.with_features(self.filters, rows, columns)
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
@@ -101,7 +103,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
         return weights | {"bias": Weight((self.filters,), constant(0.0), *fans)} if self.bias else weights
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        p, k, s, d, g = self.sides, self.kernel_size, self.stride, self.dilation, self.groups
+        p, k, s, d, g = self.explicit_padding, self.kernel_size, self.stride, self.dilation, self.groups
         kernels = weights["weight"].reshape(g, self.filters // g, -1)
         padded = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)))
         reach = (extent(k.height, d.height), extent(k.width, d.width))
@@ -123,7 +125,7 @@ class Conv2d(WeightedOp, kind="conv2d"):
 
     def padded(self, x: TensorType) -> tuple[int, ...]:
         channels, height, width = require_map(self.kind, x)
-        p = self.sides
+        p = self.explicit_padding
         return (channels, height + p.top + p.bottom, width + p.left + p.right)
 
     def macs(self, x: TensorType) -> int:

@@ -38,33 +38,33 @@ class Pool2d(Op):
     round: Rounding = "floor"
 
     @property
-    def sides(self) -> Padding:
+    def explicit_padding(self) -> Padding:
         """The explicit padding, which only a resolved op has."""
         if isinstance(self.padding, Same):
             raise ShapeError(f"{self.kind}: {self.padding} is not resolved yet", attribute="padding")
         return self.padding
 
     @property
-    def steps(self) -> Size2d:
+    def effective_stride(self) -> Size2d:
         """The stride, which defaults to the size of the kernel."""
         return self.stride or self.kernel_size
 
     def resolve(self, x: TensorType) -> Self:
         _, height, width = require_map(self.kind, x)
-        padding = resolve_padding(self.padding, (height, width), self.kernel_size, self.steps, both(1))
-        return self.model_copy(update={"padding": padding, "stride": self.steps})
+        padding = resolve_padding(self.padding, (height, width), self.kernel_size, self.effective_stride, both(1))
+        return self.model_copy(update={"padding": padding, "stride": self.effective_stride})
 
     def infer(self, x: TensorType) -> TensorType:
         channels, height, width = require_map(self.kind, x)
-        p, k = self.sides, self.kernel_size
+        p, k = self.explicit_padding, self.kernel_size
         if max(p.top, p.bottom) >= k.height or max(p.left, p.right) >= k.width:
             raise ShapeError(
                 f"{self.kind}: padding {p} must be smaller than the kernel {k} on every side: "
                 "a window of padding alone has no value",
                 attribute="padding",
             )
-        rows = slide(height, k.height, self.steps.height, p.top, p.bottom, self.round)
-        columns = slide(width, k.width, self.steps.width, p.left, p.right, self.round)
+        rows = slide(height, k.height, self.effective_stride.height, p.top, p.bottom, self.round)
+        columns = slide(width, k.width, self.effective_stride.width, p.left, p.right, self.round)
         if not rows or not columns:
             raise window_does_not_fit(self.kind, k, p, (height, width))
         return x.with_features(channels, rows, columns)
@@ -73,7 +73,7 @@ class Pool2d(Op):
         """The rows and columns by which the last window extends past the padded map; (0, 0) unless `ceil`."""
         _, height, width = require_map(self.kind, x)
         _, rows, columns = self.infer(x).features
-        p, k, s = self.sides, self.kernel_size, self.steps
+        p, k, s = self.explicit_padding, self.kernel_size, self.effective_stride
         return (
             max(0, (rows - 1) * s.height + k.height - height - p.top - p.bottom),
             max(0, (columns - 1) * s.width + k.width - width - p.left - p.right),
@@ -81,7 +81,7 @@ class Pool2d(Op):
 
     def padded(self, x: TensorType) -> tuple[int, ...]:
         channels, height, width = require_map(self.kind, x)
-        p, (down, right) = self.sides, self.overhang(x)
+        p, (down, right) = self.explicit_padding, self.overhang(x)
         return (channels, height + p.top + p.bottom + down, width + p.left + p.right + right)
 
     def elements(self, x: Array, fill: float, outside: float) -> Iterator[Array]:
@@ -89,7 +89,7 @@ class Pool2d(Op):
 
         Padding has the value `fill`, and elements past the padded map have the value `outside`.
         """
-        p, k, s = self.sides, self.kernel_size, self.steps
+        p, k, s = self.explicit_padding, self.kernel_size, self.effective_stride
         down, right = self.overhang(TensorType.of(*x.shape[1:]))
         padded = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)), constant_values=fill)
         padded = np.pad(padded, ((0, 0), (0, 0), (0, down), (0, right)), constant_values=outside)
@@ -98,7 +98,7 @@ class Pool2d(Op):
             yield padded[:, :, i :: s.height, j :: s.width][:, :, :rows, :columns]
 
     def window(self) -> Window:
-        k, s = self.kernel_size, self.steps
+        k, s = self.kernel_size, self.effective_stride
         return Window((k.height, k.width), (s.height, s.width))
 
 

@@ -29,7 +29,7 @@ def fold_padding(graph: Graph) -> Rewrite | None:
         if node.name in folding:
             sources[node.name] = source, before + folding[node.name].padding
         elif isinstance(node.op, Conv2d) and before:
-            op = node.op.model_copy(update={"padding": node.op.sides + before})
+            op = node.op.model_copy(update={"padding": node.op.explicit_padding + before})
             nodes.append(make_node(node.name, op, [graph.values[source]]))
         else:
             nodes.append(node)

@@ -56,7 +56,7 @@ def _fits(op: Op, x: TensorType, expected: TensorType) -> bool:
 
 def mirrored_padding(node: Node) -> list[Op] | None:
     """Swap the padding of opposite sides."""
-    p = node.op.sides  # type: ignore[attr-defined] # a convolution or pool
+    p = node.op.explicit_padding  # type: ignore[attr-defined] # a convolution or pool
     other = node.op.model_copy(update={"padding": padding_of((p.bottom, p.right, p.top, p.left))})
     return [other]
 
@@ -77,7 +77,11 @@ def zero_padded_max(node: Node) -> list[Op] | None:
     """Pad with zeros, instead of minus infinity, before a maximum is taken."""
     op = node.op
     assert isinstance(op, MaxPool2d)  # noqa: S101 # the fault is planted on this op alone
-    return [Pad2d(padding=op.sides), op.model_copy(update={"padding": NO_PADDING})] if op.sides else None
+    return (
+        [Pad2d(padding=op.explicit_padding), op.model_copy(update={"padding": NO_PADDING})]
+        if op.explicit_padding
+        else None
+    )
 
 
 def floor_for_ceil(node: Node) -> list[Op] | None:

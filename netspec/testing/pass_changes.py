@@ -133,7 +133,7 @@ def padding_on_one_side(graph: Graph) -> Rewrite | None:
     for node in rewrite.graph.nodes:
         op = node.op
         if isinstance(op, Conv2d):
-            p = op.sides
+            p = op.explicit_padding
             op = op.model_copy(update={"padding": padding_of((p.top + p.bottom, p.left + p.right, 0, 0))})
         nodes.append(replace(node, op=op))
     return replace(rewrite, graph=replace(rewrite.graph, nodes=tuple(nodes)))

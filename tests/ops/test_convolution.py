@@ -84,7 +84,7 @@ def test_same_is_resolved_by_a_named_rule(rule: str, kernel: int, stride: int, s
     op = Conv2d.model_validate({"filters": 2, "kernel_size": kernel, "stride": stride, "padding": {"same": rule}})
     node = make_node("conv", op, [Input("x", TensorType.of(3, 224, 224))])
     assert isinstance(node.op, Conv2d)
-    assert node.op.sides.sides == sides
+    assert node.op.explicit_padding.sides == sides
 
 
 def test_ceil_is_stored_as_padding() -> None:
@@ -92,7 +92,7 @@ def test_ceil_is_stored_as_padding() -> None:
     node = make_node("conv", op, [Input("x", TensorType.of(3, 224, 223))])
     assert isinstance(node.op, Conv2d)
     assert node.op.round == "floor"
-    assert node.op.sides.sides == (0, 0, 3, 0)
+    assert node.op.explicit_padding.sides == (0, 0, 3, 0)
 
 
 def test_same_by_torch_needs_stride_1() -> None:

@@ -25,7 +25,7 @@ def test_each_side_has_its_own() -> None:
     graph = padded().add("conv", "conv2d", filters=2, kernel_size=3, padding={"left": 3, "top": 1}).graph()
     op = changed(PASS, graph).graph.nodes[0].op
     assert isinstance(op, Conv2d)
-    assert op.sides == padding_of((2, 3, 0, 2))
+    assert op.explicit_padding == padding_of((2, 3, 0, 2))
 
 
 def test_what_was_the_same_or_ceil_before_is_what_it_was() -> None:
@@ -49,7 +49,7 @@ def test_a_row_of_them_is_one_padding() -> None:
     assert rewrite.graph.nodes[0].inputs == ("image",)
     op = rewrite.graph.nodes[0].op
     assert isinstance(op, Conv2d)
-    assert op.sides == padding_of((6, 3, 2, 4))
+    assert op.explicit_padding == padding_of((6, 3, 2, 4))
 
 
 def test_each_convolution_on_the_way_pads_as_much_as_it_had_before() -> None:

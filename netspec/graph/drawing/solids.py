@@ -139,9 +139,9 @@ def _operation(node: Node, towers: int) -> list[str]:
         case Dense():
             return ["dense", *_groups(op.groups, towers)]
         case MaxPool2d():
-            return [f"{_size(op.kernel_size)} max{_stride(op.steps)}"]
+            return [f"{_size(op.kernel_size)} max{_stride(op.effective_stride)}"]
         case AvgPool2d():
-            return [f"{_size(op.kernel_size)} average{_stride(op.steps)}"]
+            return [f"{_size(op.kernel_size)} average{_stride(op.effective_stride)}"]
         case GlobalAvgPool2d():
             return ["global average"]
         case AdaptiveAvgPool2d():
