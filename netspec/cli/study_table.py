@@ -95,7 +95,7 @@ def _epochs(result: MemberResult) -> str:
     """Return the epochs to the target, over the runs that reached it, and how many finished runs missed it."""
     from netspec.training.material import recipe_of
 
-    missed = [run for run in result.runs if run.missed]
+    missed = [run for run in result.runs if run.missed_target]
     if not missed:
         return _figure(result.epochs)
     length = f"not in {_length(recipe_of(result.member.spec))}"

@@ -52,7 +52,7 @@ class RunResult:
     failure: str = ""
 
     @property
-    def missed(self) -> bool:
+    def missed_target(self) -> bool:
         """Whether the run finished without reaching the target."""
         return self.state == "finished" and self.reached is None
 

@@ -73,7 +73,7 @@ def test_figures_are_these(study: Study, left: Path) -> None:
     assert (slow.error_top5, slow.epochs, slow.seconds) == (None, None, None)
     assert slow.best_error == 0.6
     assert [run.state for run in slow.runs] == ["finished", "failed", "waiting"]
-    assert [run.missed for run in slow.runs] == [True, False, False]
+    assert [run.missed_target for run in slow.runs] == [True, False, False]
     assert against(slow, wide).top1 == pytest.approx(0.37)
     assert against(slow, wide).epochs is None
     assert [(each.path, each.before, each.now) for each in slow.recipe] == [
