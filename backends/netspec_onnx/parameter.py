@@ -10,7 +10,7 @@ from netspec_onnx.writer import GraphWriter
 def parameter(op: Parameter, node: Node, out: GraphWriter) -> None:
     """The weight itself if all its readers broadcast it, else an `Expand` to the batch size of the first input."""
     if out.broadcasts(node):
-        out.stand_for(node, "weight")
+        out.alias(node, "weight")
         return
     bounds = (out.constant(node, name, [value]) for name, value in (("start", 0), ("stop", 1)))
     shape = out.integers(node, "input_shape", "Shape", out.first_input(), length=out.first_input_rank)

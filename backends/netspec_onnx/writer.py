@@ -131,7 +131,7 @@ class GraphWriter:
         """Whether a learned tensor, or a value computed from some, may stay one sample: all readers broadcast it."""
         return node.name in self._of_one_sample
 
-    def stand_for(self, node: Node, weight: str) -> None:
+    def alias(self, node: Node, weight: str) -> None:
         """Use a weight, as one sample, as the output of a node, without an operator."""
         value = self.weight(node, weight, native_shape=(1, *node.weights[weight].shape))
         assert value is not None  # noqa: S101 # the node has it

@@ -12,6 +12,6 @@ def parameter(op: Parameter, node: Node, out: ModuleWriter) -> None:
     """An `nn.Parameter` for one sample, used directly if all its readers broadcast it, else expanded to the batch."""
     value = out.parameter(node, "weight", (1, *op.shape))
     if out.broadcasts(node):
-        out.stand_for(node, value)
+        out.alias(node, value)
         return
     out.assign(node, method(value, "expand", out.batch(node), *(-1 for _ in op.shape)))

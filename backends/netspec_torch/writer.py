@@ -91,7 +91,7 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
                     values.append(reader)
         return True
 
-    def stand_for(self, node: Node, value: Name) -> None:
+    def alias(self, node: Node, value: Name) -> None:
         """Use an existing name as the output of a node, without a statement."""
         self._homes[node.name].variables[node.name] = value.path
 

@@ -85,5 +85,5 @@ class PartsWriter(ABC, Generic[DraftT]):
         home = self._homes[node.name]
         row = slices_to(self._graph, home.part, node)
         if not row:
-            home.stand_for(node.name, node.inputs[0])
+            home.alias(node.name, node.inputs[0])
         return row

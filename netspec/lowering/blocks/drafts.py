@@ -60,7 +60,7 @@ class PartDraft:
         """The variable that holds a value."""
         return Name(self.variables[value])
 
-    def stand_for(self, value: str, other: str) -> None:
+    def alias(self, value: str, other: str) -> None:
         """Read a value that no statement computes in the variable of another, which has to outlive its readers."""
         self.variables[value] = self.variables[other]
         self._aliases.add(value)
