@@ -151,7 +151,7 @@ class Processes:
 
     def _meet(self, towers: int, facts: Callable[[], Mapping[str, str]]) -> Processes:
         """Require the same facts in all processes, before any other exchange; then divide the processes into towers."""
-        with self.told():
+        with self.explain_lost_process():
             if self.world > 1:
                 require_consistent(facts())
             return self._in_towers(towers)
@@ -235,7 +235,7 @@ class Processes:
             distributed.destroy_process_group()
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def explain_lost_process(self) -> Iterator[None]:
         """A context in which the loss of another process, or a timeout, is raised as a BackendError."""
         try:
             yield

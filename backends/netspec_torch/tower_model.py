@@ -40,7 +40,7 @@ class TowerModel(TorchModel):
         Raises:
             BackendError: another process is gone.
         """
-        with self._processes.told():
+        with self._processes.explain_lost_process():
             outputs = super().forward(inputs)
         return dict(zip(self._placement.graph.main, outputs.values(), strict=True))
 
@@ -59,7 +59,7 @@ class TowerModel(TorchModel):
             BackendError: another process is gone.
         """
         names = dict(zip(self._placement.graph.main, self.artifact.graph.main, strict=True))
-        with self._processes.told():
+        with self._processes.explain_lost_process():
             local = super().gradients(inputs, {names.get(name, name): array for name, array in cotangents.items()})
             self._tower.reduce_gradients({name: torch.from_numpy(array) for name, array in local.weights.items()})
             return Gradients(self._whole(local.weights), local.inputs)
@@ -70,7 +70,7 @@ class TowerModel(TorchModel):
         Raises:
             BackendError: another process is gone.
         """
-        with self._processes.told():
+        with self._processes.explain_lost_process():
             return self._whole(super().weights())
 
     def close(self) -> None:

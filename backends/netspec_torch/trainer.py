@@ -283,7 +283,7 @@ class TorchTrainer(Trainer):
     @contextmanager
     def _as_backend_errors(self) -> Iterator[None]:
         """Re-raise the errors that the user can fix as BackendError."""
-        with explain_out_of_memory(self.device), self._processes.told():
+        with explain_out_of_memory(self.device), self._processes.explain_lost_process():
             yield
 
 

@@ -143,5 +143,5 @@ def test_the_reason_of_an_nccl_error_is_reported() -> None:
         "Last error:\nDuplicate GPU detected : rank 0 and rank 1 both on CUDA device 1b000"
     )
     reason = "lost the others: Duplicate GPU detected : rank 0 and rank 1 both"
-    with pytest.raises(BackendError, match=reason), own.Processes(CUDA, 0, 2).told():
+    with pytest.raises(BackendError, match=reason), own.Processes(CUDA, 0, 2).explain_lost_process():
         raise error

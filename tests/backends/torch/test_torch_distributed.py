@@ -137,12 +137,12 @@ def test_unread_weights_are_detected() -> None:
 )
 def test_a_timeout_is_distinguished_from_a_lost_process(error: RuntimeError, said: str) -> None:
     processes = Processes(device("cpu"), 0, 2, timeout=3)
-    with pytest.raises(BackendError, match=f"process 0 of 2 {re.escape(said)}"), processes.told():
+    with pytest.raises(BackendError, match=f"process 0 of 2 {re.escape(said)}"), processes.explain_lost_process():
         raise error
 
 
 def test_an_error_of_this_process_alone_is_no_loss_of_the_others() -> None:
-    with pytest.raises(RuntimeError, match="mat1 and mat2"), Processes(device("cpu"), 0, 2).told():
+    with pytest.raises(RuntimeError, match="mat1 and mat2"), Processes(device("cpu"), 0, 2).explain_lost_process():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 
