@@ -33,7 +33,7 @@ def facts_of(artifact: Artifact, weights: Weights, settings: TrainerSettings, de
         "the precision": settings.precision,
         "the network": str(artifact.content),
         **{f"training.{key}": json.dumps(value) for key, value in recipe.items()},
-        **settings.alike,
+        **settings.must_agree,
     }
     short = {name: fact if len(fact) <= LONGEST_SHOWN else _digest(fact.encode()) for name, fact in facts.items()}
     return short | {"the initial weights": _digest(*(weights[name].tobytes() for name in sorted(weights)))}

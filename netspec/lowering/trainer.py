@@ -205,14 +205,14 @@ class TrainerSettings(TowerSettings):
         normalization: the normalization of images; None if the inputs are features, which are used unchanged.
         device: `auto` is the first CUDA device if there is one, else the CPU.
         precision: with `bfloat16`, layers compute in it while weights and updates stay in the graph's dtype.
-        alike: further settings, by name, that have to be equal in all processes that train together.
+        must_agree: further settings, by name, that have to be equal in all processes that train together.
     """
 
     recipe: Recipe
     normalization: Normalization | None = None
     device: Device = "auto"
     precision: Precision = "float32"
-    alike: Mapping[str, str] = field(default_factory=dict)
+    must_agree: Mapping[str, str] = field(default_factory=dict)
 
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
         """The weight of each auxiliary output's loss in the total loss, in the order of the graph's heads.

@@ -70,7 +70,7 @@ def test_a_recipes_numbers_come_to_the_bit(both: Both) -> None:
     for rate in np.exp(random.uniform(-300, 300, 200)).tolist():
         optimizer = {"name": "sgd", "learning_rate": rate, "momentum": random.random()}
         recipe = Recipe.model_validate({"batch_size": 1, "steps": 1, "optimizer": optimizer})
-        settings = TrainerSettings(recipe, alike={"the data": "#1"}, meeting="file:///a")
+        settings = TrainerSettings(recipe, must_agree={"the data": "#1"}, meeting="file:///a")
         assert said(both, settings) == settings
 
 
