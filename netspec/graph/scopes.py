@@ -37,7 +37,7 @@ class Scope:
         inputs: the values that the instance reads, by the block's names for its inputs.
         outputs: the values that the instance returns, by the block's names for them, in its order.
         formulas: the expressions in the block.
-        seen: the values of the names in these expressions.
+        names: the value of each name in these expressions.
     """
 
     path: str
@@ -46,7 +46,7 @@ class Scope:
     inputs: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
     formulas: tuple[Formula, ...] = field(default=(), compare=False, repr=False)
-    seen: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    names: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def is_stack(self) -> bool:

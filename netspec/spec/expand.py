@@ -109,7 +109,7 @@ class Expansion:
         scalars = tuple((name, value) for name, value in parameters if not isinstance(value, tuple | dict))
         inputs = tuple((name, value.name) for name, value in received.items())
         index = len(self.scopes)
-        self.scopes.append(Scope(path, block.name, scalars, inputs, formulas=self._formulas_of(block), seen=names))
+        self.scopes.append(Scope(path, block.name, scalars, inputs, formulas=self._formulas_of(block), names=names))
         self._active.append(block.name)
         environment = Environment(names, self._spec.defaults, self._spec.blocks, block.inputs)
         assert block.layers is not None  # noqa: S101 # a valid block has layers

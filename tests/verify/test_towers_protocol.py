@@ -56,7 +56,7 @@ def test_networks_come_as_they_went(both: Both, name: str) -> None:
     found = said(both, graph)
     assert found == graph.check()
     assert [scope.formulas for scope in found.scopes] == [scope.formulas for scope in graph.scopes]
-    assert [scope.seen for scope in found.scopes] == [scope.seen for scope in graph.scopes]
+    assert [scope.names for scope in found.scopes] == [scope.names for scope in graph.scopes]
 
 
 @settings(max_examples=30)

@@ -117,7 +117,7 @@ class PartDraft:
         hints = (*scope.arguments, *((name, count) for name, (_, count) in inputs.items()))
         others = tuple(name for name in inputs if name != channels)
         received = {self.variables[value]: name for name, (value, _) in inputs.items()}
-        return Given(hints, scope.formulas, scope.seen, channels, others, received)
+        return Given(hints, scope.formulas, scope.names, channels, others, received)
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """The final name of each provisional variable."""

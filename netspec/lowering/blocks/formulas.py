@@ -94,33 +94,33 @@ def _binary(sign: str, left: Expression | None, right: Expression | None) -> Exp
     return None if left is None or right is None else Binary(sign, left, right)
 
 
-def value_in(expression: Expression, seen: Mapping[str, object]) -> Any:
+def value_in(expression: Expression, names: Mapping[str, object]) -> Any:
     """Evaluate an expression of `read_formula`, given the values of names; UNKNOWN if it cannot be evaluated."""
     match expression:
         case Literal(value):
             return value
         case Name(path):
-            return seen.get(path, UNKNOWN)
+            return names.get(path, UNKNOWN)
         case Attribute(inner, attribute):
-            value = value_in(inner, seen)
+            value = value_in(inner, names)
             return value.get(attribute, UNKNOWN) if isinstance(value, dict) else UNKNOWN
         case Subscript(inner, (int() as index,)):
-            value = value_in(inner, seen)
+            value = value_in(inner, names)
             return value[index] if isinstance(value, tuple) and -len(value) <= index < len(value) else UNKNOWN
         case Negative(inner):
-            value = value_in(inner, seen)
+            value = value_in(inner, names)
             return -value if type(value) is int else UNKNOWN
         case Conditional(value, test, otherwise):
-            holds = value_in(test, seen)
-            return value_in(value if holds else otherwise, seen) if isinstance(holds, bool) else UNKNOWN
+            holds = value_in(test, names)
+            return value_in(value if holds else otherwise, names) if isinstance(holds, bool) else UNKNOWN
         case Binary("and" | "or" as sign, left, right):
-            holds, other = value_in(left, seen), value_in(right, seen)
+            holds, other = value_in(left, names), value_in(right, names)
             if not isinstance(holds, bool):
                 return UNKNOWN
             decided = holds if sign == "or" else not holds
             return holds if decided else other if isinstance(other, bool) else UNKNOWN
         case Binary(sign, left, right):
-            return _compute(sign, value_in(left, seen), value_in(right, seen))
+            return _compute(sign, value_in(left, names), value_in(right, names))
     return UNKNOWN
 
 

@@ -35,7 +35,7 @@ class Given:
     Attributes:
         hints: numbers by name, preferred ones first.
         formulas: the expressions in the block's definition.
-        seen: the values of the names in the formulas.
+        names: the value of each name in the formulas.
         channels: the name of the hint with the channels of the first input, if there is one.
         others: the names of the hints with the channels of further inputs.
         received: the names of these hints by the variable of the input.
@@ -43,7 +43,7 @@ class Given:
 
     hints: Hints = ()
     formulas: tuple[Formula, ...] = ()
-    seen: Mapping[str, object] = field(default_factory=dict)
+    names: Mapping[str, object] = field(default_factory=dict)
     channels: str = ""
     others: tuple[str, ...] = ()
     received: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Given:
         for formula in self.formulas:
             if formula.layer == member and "padding" in kinds_of(formula.attribute):
                 expression = read_formula(formula.code)
-                value = UNKNOWN if expression is None else value_in(expression, self.seen)
+                value = UNKNOWN if expression is None else value_in(expression, self.names)
                 return bool(value) if type(value) is int else None
         return None
 
@@ -168,7 +168,7 @@ class Known:
         """A formula with constants and names of `vectors` in place of the spec's names; None if it needs others."""
         if expression is None:
             return None
-        values = [value_in(expression, given.seen) for given in self._given]
+        values = [value_in(expression, given.names) for given in self._given]
         if values[0] is not UNKNOWN and all(is_same(value, values[0]) for value in values):
             plain = isinstance(values[0], bool | int | float | str)
             return Literal(values[0]) if plain else None
