@@ -1,8 +1,8 @@
 """Python programs in processes of their own, without the seconds that imports take.
 
-Each is a fork of a process that has imported PyTorch and netspec, and computed nothing: a real process, that signals
-end and that meets others, whose command line is a program's. What a program imports, what torchrun starts, and a
-process that begins with an empty memory are tested with `subprocess`.
+Each is a fork of a process that has imported PyTorch and netspec but has computed nothing. It is a real process: it has
+the command line of a program, can be killed by signals, and can meet others over sockets. What a program imports, what
+torchrun starts, and a process that begins with empty memory are tested with `subprocess` instead.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import multiprocessing
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from multiprocessing import forkserver
@@ -27,6 +27,7 @@ from unittest import mock
 import pytest
 
 from netspec.verify.towers.worker import serve
+from tests.waiting import HANG, wait_until
 
 IMPORTED = [
     *("torch.distributed", "torch._dynamo", "grain", "tensorboardX"),
@@ -37,33 +38,33 @@ IMPORTED = [
 
 @cache
 def context() -> Any:
-    """What makes processes: forks of one that is started here, with one thread for PyTorch."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(IMPORTED)
+    """Return the multiprocessing context whose processes are forks of one server, with one thread for PyTorch."""
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload(IMPORTED)
     with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
         forkserver.ensure_running()
-    return made
+    return forking
 
 
 def fork_towers(patch: pytest.MonkeyPatch, fault: Callable[[], object] | None = None) -> None:
-    """Let the processes of `verify_towers` be forks too, each of which may first plant a fault in itself."""
+    """Make the processes of `verify_towers` forks too. Each first calls `fault`, which plants a fault in it."""
     patch.setattr("netspec.verify.towers.processes.start_process", partial(_fork_tower, fault))
 
 
 def _fork_tower(fault: Callable[[], object] | None, environment: Mapping[str, str]) -> tuple[Any, Any]:
     ours, theirs = context().Pipe()
-    process = context().Process(target=_be_a_tower, args=(theirs, fault, {**os.environ, **environment}))
+    process = context().Process(target=_serve_tower, args=(theirs, fault, {**os.environ, **environment}))
     process.start()
     theirs.close()
 
-    def ended() -> int:
+    def wait() -> int:
         process.join()
         return int(process.exitcode)
 
-    return SimpleNamespace(poll=lambda: process.exitcode, kill=process.kill, wait=ended), ours
+    return SimpleNamespace(poll=lambda: process.exitcode, kill=process.kill, wait=wait), ours
 
 
-def _be_a_tower(connection: Any, fault: Callable[[], object] | None, environment: dict[str, str]) -> None:
+def _serve_tower(connection: Any, fault: Callable[[], object] | None, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     if fault is not None:
         fault()
@@ -71,16 +72,22 @@ def _be_a_tower(connection: Any, fault: Callable[[], object] | None, environment
 
 
 class Forked:
-    """A program that runs, with as much of `subprocess.Popen` as tests use; its two streams are text.
+    """A running program, with the part of the interface of `subprocess.Popen` that tests use. Its streams are text.
 
     Args:
-        arguments: as they follow `python`: `-m MODULE …`, `-c CODE …` or `SCRIPT …`.
-        environment: variables to set beside those that are set here.
+        arguments: what follows `python` on the command line: `-m MODULE …`, `-c CODE …` or `SCRIPT …`.
+        environment: variables to set in addition to those of this process.
+        port: a socket to keep open as long as the program may use its port, so that no other program gets it.
     """
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str] | None = None, port: socket.socket | None = None
+    ) -> None:
+        self._port = port
         self._folder = tempfile.TemporaryDirectory(prefix="forked-")
         self._streams = [Path(self._folder.name, name) for name in ("stdout", "stderr")]
+        for stream in self._streams:
+            stream.touch()  # a process that is killed early has written nothing
         variables = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
         self._process = context().Process(
             target=_run, args=([*arguments], variables, str(Path.cwd()), [*map(str, self._streams)])
@@ -90,15 +97,15 @@ class Forked:
 
     @property
     def returncode(self) -> int | None:
-        """How it ended, if it has: -9 by SIGKILL."""
+        """The exit code, or None while it runs; -9 if SIGKILL ended it."""
         code: int | None = self._process.exitcode
         return code
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Wait for its end, and what it has written.
+        """Wait until it ends, and return what it wrote to stdout and stderr.
 
         Raises:
-            subprocess.TimeoutExpired: it takes longer.
+            subprocess.TimeoutExpired: it still runs after `timeout` seconds.
         """
         self._process.join(timeout)
         if self.returncode is None:
@@ -106,35 +113,36 @@ class Forked:
         out, err = (path.read_text() for path in self._streams)
         return out, err
 
-    def wait_for_lines(self, count: int, timeout: float = 120) -> None:
-        """Until it has printed as many.
+    def wait_for_lines(self, count: int, timeout: float = HANG) -> None:
+        """Wait until it has printed this many lines.
 
         Raises:
-            subprocess.TimeoutExpired: it takes longer.
-            AssertionError: it has ended with fewer.
+            AssertionError: it ended after fewer lines.
         """
-        until = time.monotonic() + timeout
-        while not self._streams[0].exists() or self._streams[0].read_text().count("\n") < count:
-            assert self.returncode is None, self.communicate()
-            if time.monotonic() > until:
-                raise subprocess.TimeoutExpired(self._process.name, timeout)
-            time.sleep(0.01)
+
+        def has_printed() -> bool:
+            ended = self.returncode is not None  # asked first: what it printed before it ended is read below
+            printed = self._streams[0].read_text().count("\n")
+            assert printed >= count or not ended, self.communicate()
+            return printed >= count
+
+        wait_until(has_printed, f"{count} lines", timeout)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """As another process would."""
+        """Send it a signal, as another process would."""
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it, if it runs."""
+        """End it if it still runs."""
         self._process.kill()
 
     def wait(self) -> None:
-        """For its end."""
+        """Wait until it ends."""
         self._process.join()
 
 
 def run(arguments: Sequence[str], timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    """A program until it has ended."""
+    """Run a program to its end."""
     process = Forked(arguments)
     try:
         out, err = process.communicate(timeout)
@@ -144,7 +152,7 @@ def run(arguments: Sequence[str], timeout: float = 240) -> subprocess.CompletedP
 
 
 def _run(arguments: list[str], environment: dict[str, str], folder: str, streams: list[str]) -> None:
-    """What the process does: what `python` would do with these arguments."""
+    """Do in the forked process what `python` would do with these arguments."""
     for number, path in enumerate(streams, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)

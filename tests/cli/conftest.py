@@ -1,11 +1,14 @@
-"""A small spec, and ways to run a command line in this process or in a new one."""
+"""A small spec, a photograph, and ways to run a command line in this process or in a new one."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from netspec.cli.app import run
 
@@ -23,6 +26,7 @@ layers:
   fc: {op: dense, units: "${classes}"}
 """
 
+Run = Callable[..., tuple[int, str, str]]
 Spec = Callable[..., Path]
 
 
@@ -48,7 +52,15 @@ def small(write_spec: Spec) -> Path:
 
 
 @pytest.fixture
-def netspec(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def photograph(tmp_path: Path) -> Path:
+    """An image of random colors, larger than the input of the small spec."""
+    path = tmp_path / "photograph.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def netspec(capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs a command line in this process, and returns its exit code, stdout and stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -57,6 +69,11 @@ def netspec(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
         return code, captured.out, captured.err
 
     return call
+
+
+def heed_interrupts() -> None:
+    """Restore the default handler: a shell starts background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:

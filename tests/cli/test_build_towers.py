@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ from safetensors.numpy import load_file
 from netspec.lowering import find_backend
 from netspec.spec import load_graph
 from netspec.weights import initialize
+from tests.cli.conftest import Run
 from tests.training.towers import SPEC
-
-Run = Callable[..., tuple[int, str, str]]
 
 # What a user writes around the emitted source: it says first that netspec cannot be imported here.
 ALONE = """

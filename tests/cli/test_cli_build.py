@@ -2,33 +2,21 @@
 
 import json
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from netspec.lowering import find_backend
 from netspec.spec import load_graph
 from netspec.weights import initialize, save_weights
-from tests.cli.conftest import process
-
-Run = Callable[..., tuple[int, str, str]]
-Spec = Callable[..., Path]
+from tests.cli.conftest import Run, Spec, process
 
 
 def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-@pytest.fixture
-def photograph(tmp_path: Path) -> Path:
-    path = tmp_path / "photograph.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(path)
-    return path
 
 
 def test_build_writes_source_and_weights_and_says_so(netspec: Run, small: Path, tmp_path: Path) -> None:

@@ -1,15 +1,12 @@
 """Networks whose preprocessing needs the mean of the training set: every command but `run` works without it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-Run = Callable[..., tuple[int, str, str]]
-Spec = Callable[..., Path]
+from tests.cli.conftest import Run, Spec
 
 SAID = "error: the mean is that of the training set, which this spec does not have\nhint: `netspec train` computes it"
 
@@ -17,13 +14,6 @@ SAID = "error: the mean is that of the training set, which this spec does not ha
 @pytest.fixture
 def unresolved(write_spec: Spec) -> Path:
     return write_spec(**{"mean: [127.5]": "mean: per_pixel"})
-
-
-@pytest.fixture
-def photograph(tmp_path: Path) -> Path:
-    path = tmp_path / "photograph.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(path)
-    return path
 
 
 def test_the_spec_is_checked_shown_built_and_verified(netspec: Run, unresolved: Path, tmp_path: Path) -> None:

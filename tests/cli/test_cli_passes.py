@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,7 @@ import netspec as api
 from netspec.lowering import at_level, find_backend
 from netspec.verify.cases import check_weights_of
 from netspec.weights import save_weights
-from tests.cli.conftest import process
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.cli.conftest import Run, process
 
 SPEC = """\
 name: foldable

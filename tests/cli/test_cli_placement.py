@@ -1,9 +1,8 @@
 """`netspec show --placement`."""
 
 import json
-from collections.abc import Callable
 
-Run = Callable[..., tuple[int, str, str]]
+from tests.cli.conftest import Run
 
 SPEC = "specs/alexnet.yaml"
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,7 @@ import netspec.verify as netspec_verify
 from netspec.lowering import find_backend
 from netspec.types import DType
 from netspec.verify import Comparison, NodeError, Report
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.cli.conftest import Run
 
 
 def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> None:

@@ -1,14 +1,13 @@
 """`netspec verify --parallel towers`."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Run
 from tests.forked import fork_towers
 
-Run = Callable[..., tuple[int, str, str]]
 TOWERS = ("--parallel", "towers", "--set", "placement.towers=2")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 import netspec.verify as netspec_verify
 from netspec.types import DType
 from netspec.verify import Comparison, Report, TrainingDivergence, Unfinished
-from tests.cli.conftest import Spec
+from tests.cli.conftest import Run, Spec
 
 PAIR = ("torch", "keras")
-Run = Callable[..., tuple[int, str, str]]
 
 
 def test_training_is_the_third_section(netspec: Run, small: Path) -> None:

@@ -4,8 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,10 @@ import pytest
 from PIL import Image
 
 from netspec.training.data.sources import open_data
-from tests.cli.conftest import process
+from tests.cli.conftest import Run, heed_interrupts, process
 from tests.training.data.source_files import cut, encoded, write_folder, write_parquet
 from tests.training.data.test_masks import write as write_masked
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -137,11 +134,6 @@ def test_each_has_help_with_examples_and_sources(netspec: Run, name: str) -> Non
     assert "What SRC is" in out
 
 
-def _heed_interrupts() -> None:
-    """Restore the default handler: a shell starts background jobs with SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def test_ctrl_c_ends_a_preparation_and_leaves_nothing(tmp_path: Path) -> None:
     source = write_folder(tmp_path / "source", {"ant": [1], "bee": []})
     (source / "bee" / "big.png").write_bytes(encoded(2, 3000, 3000))
@@ -154,14 +146,12 @@ def test_ctrl_c_ends_a_preparation_and_leaves_nothing(tmp_path: Path) -> None:
         stdout=pipe,
         stderr=pipe,
         text=True,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 # no threads here
-    ) as process:
-        while not list(tmp_path.glob(".out-*")):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "error: interrupted\n")
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 # no threads here
+    ) as running:
+        wait_until(lambda: list(tmp_path.glob(".out-*")) or running.poll() is not None, "the folder of the result")
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (130, "error: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 

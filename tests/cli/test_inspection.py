@@ -10,10 +10,9 @@ import pytest
 from netspec.cli.app import COMMANDS
 from netspec.lowering import find_backend
 from netspec.ops import OPS
+from tests.cli.conftest import Run, Spec
 from tests.cli.test_process import in_terminal, plain
 
-Run = Callable[..., tuple[int, str, str]]
-Spec = Callable[..., Path]
 WEIGHTS = 112 + 76 + 676  # conv1 4·3·9+4, conv2 4·2·9+4, fc (4·7·6)·4+4
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,9 @@ import numpy as np
 import pytest
 
 from netspec.weights import read_arrays
+from tests.cli.conftest import Run
 from tests.forked import Forked
+from tests.waiting import wait_until
 
 NETWORK = """\
 name: tiny
@@ -34,7 +34,6 @@ members:
   small: {spec: tiny.yaml}
   large: {spec: tiny.yaml, set: {hidden: 32}}
 """
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def weights(folder: Path) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in arrays.items()}
 
 
-def test_it_trains_prints_a_table_and_does_not_repeat_finished_runs(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_it_trains_prints_a_table_and_does_not_repeat_finished_runs(netspec: Run, study: Path, tmp_path: Path) -> None:
     code, out, _ = netspec("study", study, "--out", tmp_path / "runs")
     assert code == 0
     folder = tmp_path / "runs" / "tiny"
@@ -78,7 +77,7 @@ def test_it_trains_prints_a_table_and_does_not_repeat_finished_runs(netspec: Cal
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
 
 
-def test_stdout_is_json_alone(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_stdout_is_json_alone(netspec: Run, study: Path, tmp_path: Path) -> None:
     options = ["--out", tmp_path / "runs", "--set", "training.epochs=1", "--seeds", "1,0,1", "--json"]
     code, out, _ = netspec("study", study, *options)
     assert code == 0
@@ -89,7 +88,7 @@ def test_stdout_is_json_alone(netspec: Call, study: Path, tmp_path: Path) -> Non
     assert report["members"][1]["network"] == "tiny"
 
 
-def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Run, study: Path, tmp_path: Path) -> None:
     change(study, "small: {spec: tiny.yaml}", "small: {spec: tiny.yaml, set: {training.optimizer.learning_rate: 1e30}}")
     code, out, err = netspec("study", study, "--out", tmp_path / "runs")
     assert code == 1
@@ -111,26 +110,26 @@ def test_a_member_that_fails_is_named_and_the_exit_code_is_1(netspec: Call, stud
         (["--set", "hiden=3"], "did you mean 'hidden'?"),
     ],
 )
-def test_mistakes_of_the_command_line(netspec: Call, study: Path, arguments: list[str], message: str) -> None:
+def test_mistakes_of_the_command_line(netspec: Run, study: Path, arguments: list[str], message: str) -> None:
     code, _, err = netspec("study", study, *arguments)
     assert code == 2
     assert message in err
 
 
-def test_missing_data_are_one_error(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_missing_data_are_one_error(netspec: Run, study: Path, tmp_path: Path) -> None:
     code, out, err = netspec("study", study, "--data", tmp_path / "absent", "--out", tmp_path / "runs")
     assert (code, out, err) == (2, "", f"error: {tmp_path / 'absent'}: there is no such file or folder\n")
     assert not (tmp_path / "runs").exists()
 
 
-def test_data_must_be_stated_by_the_study_or_the_command(netspec: Call, study: Path) -> None:
+def test_data_must_be_stated_by_the_study_or_the_command(netspec: Run, study: Path) -> None:
     change(study, "{path: data.npz, holdout: 0.25}", "{name: CIFAR-10}")
     code, _, err = netspec("study", study)
     assert code == 2
     assert "the study does not say where its data is: CIFAR-10; give it with --data" in err
 
 
-def test_the_error_for_a_changed_network_names_the_run_to_remove(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_the_error_for_a_changed_network_names_the_run_to_remove(netspec: Run, study: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs"
     assert netspec("study", study, "--out", out, "--only", "large-seed5", "--set", "training.epochs=1")[0] == 0
     change(study, "{hidden: 32}", "{hidden: 16}")
@@ -140,7 +139,7 @@ def test_the_error_for_a_changed_network_names_the_run_to_remove(netspec: Call, 
     assert f"hint: remove {out}/tiny/large-seed5 and large-seed5.json" in err
 
 
-def test_several_processes_give_the_weights_of_one(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_several_processes_give_the_weights_of_one(netspec: Run, study: Path, tmp_path: Path) -> None:
     code, out, err = netspec("study", study, "--out", tmp_path / "several", "--processes", 2, "--set", "hidden=4")
     assert (code, err) == (0, "")
     assert netspec("study", study, "--out", tmp_path / "one", "--set", "hidden=4")[0] == 0
@@ -151,7 +150,7 @@ def test_several_processes_give_the_weights_of_one(netspec: Call, study: Path, t
         assert weights(folder / name) == weights(tmp_path / "one" / "tiny" / name)
 
 
-def test_a_process_that_fails_is_named(netspec: Call, study: Path, tmp_path: Path) -> None:
+def test_a_process_that_fails_is_named(netspec: Run, study: Path, tmp_path: Path) -> None:
     change(study, "small: {spec: tiny.yaml}", "small: {spec: tiny.yaml, set: {training.optimizer.learning_rate: 1e30}}")
     code, out, err = netspec("study", study, "--out", tmp_path / "runs", "--processes", 1, "--only", "small-seed5")
     assert code == 1
@@ -161,9 +160,7 @@ def test_a_process_that_fails_is_named(netspec: Call, study: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
-def test_an_interrupted_study_can_be_continued(
-    netspec: Call, study: Path, tmp_path: Path, processes: list[str]
-) -> None:
+def test_an_interrupted_study_can_be_continued(netspec: Run, study: Path, tmp_path: Path, processes: list[str]) -> None:
     """It is stopped during one run, while another may still be starting."""
     change(tmp_path / "tiny.yaml", "epochs: 3", "epochs: 60")
     out = tmp_path / "runs"
@@ -183,9 +180,9 @@ def test_an_interrupted_study_can_be_continued(
 
 
 def _first_checkpoint(folder: Path, running: Forked) -> Path:
-    for _ in range(2400):
-        if found := list(folder.glob("*/checkpoints/last.safetensors")):
-            return found[0]
-        assert running.returncode is None, running.communicate()
-        time.sleep(0.025)
-    raise AssertionError("no checkpoint came")
+    def checkpoints() -> list[Path]:
+        return list(folder.glob("*/checkpoints/last.safetensors"))
+
+    wait_until(lambda: checkpoints() or running.returncode is not None, "the first checkpoint")
+    assert running.returncode is None, running.communicate()
+    return checkpoints()[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ from PIL import Image
 from netspec.spec import load_graph
 from netspec.weights import initialize, save_weights
 from tests import forked
+from tests.cli.conftest import Run
 from tests.forked import Forked
 
-Run = Callable[..., tuple[int, str, str]]
 FEW = ("--set", "training.epochs=2")
 ROW = re.compile(r" +(\d+) +([\d.]+) +([\d.]+)% +([\d.]+) +([\d.]+)% +([\d.]+)% +([\d.e-]+) +(\d+:\d\d)( \*)?")
 

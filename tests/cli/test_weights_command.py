@@ -17,10 +17,9 @@ from netspec import weights as weights_module
 from netspec.spec import load_graph
 from netspec.transfer import catalog
 from netspec.weights import load_weights
-from tests.cli.conftest import process
+from tests.cli.conftest import Run, process
 from tests.cli.test_process import in_terminal, plain
 
-Run = Callable[..., tuple[int, str, str]]
 SPEC = """\
 name: net
 source: a test

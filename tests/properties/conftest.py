@@ -1,10 +1,9 @@
-"""One profile for all properties: the same examples on every run, and no database of earlier ones."""
+"""Loads specs from text, and saves the specs of failing properties."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from netspec.graph import Graph
 from netspec.spec import load_graph
@@ -12,15 +11,12 @@ from netspec.testing.drawn.failing import pytest_addoption, pytest_runtest_call,
 
 __all__ = ["pytest_addoption", "pytest_runtest_call", "pytest_runtest_makereport"]  # hooks
 
-settings.register_profile("netspec", derandomize=True, deadline=None, database=None, print_blob=False)
-settings.load_profile("netspec")
-
 LoadText = Callable[[str], Graph]
 
 
 @pytest.fixture(scope="module")
 def load_text(tmp_path_factory: pytest.TempPathFactory) -> LoadText:
-    """The graph of a spec's text, by way of a file as users write it."""
+    """Return a function that loads a graph from the text of a spec, through a file as users do."""
     path: Path = tmp_path_factory.mktemp("specs") / "drawn.yaml"
 
     def load(text: str) -> Graph:

@@ -147,7 +147,7 @@ def test_what_it_is_not(code: str) -> None:
         evaluate_text(f"${{{code}}}", PARAMETERS)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.sampled_from([*"0123456789+-*/%()<>=!.,e' ", "classes", " if ", " else "]), max_size=30).map("".join)
 )

@@ -1,10 +1,10 @@
-"""`netspec train` as one of several processes, of which the second fails: run as a script by `test_towers_failure.py`.
+"""`netspec train` as one of several processes, the second of which fails; `test_towers_failure.py` runs this script.
 
     failing_tower.py FAILURE ARGUMENT...
 
-FAILURE is `SIGKILL`, `SIGSTOP` or `SIGTERM`, what the second process sends to itself once the run has written a
-checkpoint after the first; `start`, killed before it has met the others; or `versions`, so that it takes itself for a
-program of another version.
+FAILURE is the signal that the second process sends to itself after the second checkpoint of the run: `SIGKILL`,
+`SIGSTOP` or `SIGTERM`. With `start` it is killed before it has met the others, with `versions` it reports versions of
+netspec and PyTorch that the others do not have, and with `none` nothing fails.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ SECOND = os.environ.get("RANK") == "1"
 
 
 def fail(name: str, checkpoint: Path) -> None:
-    """Wait for the second checkpoint, and be gone."""
-    seen: set[float] = set()
-    while len(seen) < 2:
+    """Wait for the second checkpoint, then send this process the signal of this name."""
+    written: set[int] = set()
+    while len(written) < 2:
         if checkpoint.exists():
-            seen.add(checkpoint.stat().st_mtime)
+            written.add(checkpoint.stat().st_mtime_ns)
         time.sleep(0.01)
     os.kill(os.getpid(), getattr(signal, name))
 
 
-def be_another_version() -> None:
-    """Let netspec and PyTorch say that they are others."""
+def report_other_versions() -> None:
+    """Make netspec and PyTorch report versions that are not installed."""
     import netspec_torch.consistency
     import torch
 
@@ -44,7 +44,7 @@ if __name__ == "__main__":
     failure = sys.argv.pop(1)
     out, name = (sys.argv[sys.argv.index(option) + 1] for option in ("--out", "--name"))
     if SECOND and failure == "versions":
-        be_another_version()
+        report_other_versions()
     elif SECOND and failure == "start":
         os.kill(os.getpid(), signal.SIGKILL)
     elif SECOND:

@@ -14,11 +14,11 @@ from netspec.weights import read_arrays
 from tests import forked
 
 KILLS = 20
-EPOCHS, STEPS = 50, 20  # of them an epoch
+EPOCHS, STEPS = 50, 20  # epochs of the run, steps of an epoch
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
-    """The metrics, without what a clock says."""
+    """Return the metrics without what a clock measured."""
     found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     clocks = ("seconds", "images_per_second")
     return [{k: v for k, v in line.items() if k not in clocks} for line in found if line["kind"] != "note"]

@@ -12,11 +12,12 @@ import pytest
 from netspec.weights import read_arrays
 from tests.forked import Forked
 from tests.training.towers import ROOT, SPEC, TORCHRUN, TOWERS, arguments, start, train
+from tests.waiting import wait_until
 
 FAILING = str(Path(__file__).with_name("failing_tower.py"))
 LONG = ("--set", "training.steps=1000000", "--set", "training.batch_size=8", "--checkpoint-every", "5")
 TIMEOUT = 3  # seconds that a process waits for one that hangs
-MOMENT = 15  # seconds in which a process that knows that it is to stop has stopped, on a machine that does other things
+MOMENT = 15  # seconds within which a process that has noticed a failure ends, on a busy machine
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def spec(tmp_path: Path) -> Path:
 
 
 def assert_whole_and_goes_on(spec: Path, name: str) -> None:
-    """No half-written file, and a checkpoint that one device goes on from."""
+    """Assert that no file is half-written, and that one device can continue from the checkpoint."""
     folder = spec.parent / name
     assert not list(folder.rglob(".*"))
     _, metadata = read_arrays(folder / "checkpoints" / "last.safetensors")
@@ -39,13 +40,17 @@ def assert_whole_and_goes_on(spec: Path, name: str) -> None:
     assert read_arrays(folder / "checkpoints" / "last.safetensors")[1]["position"]["step"] == step + 2
 
 
-def test_of_four_processes_under_torchrun_one_is_killed(spec: Path) -> None:
-    """A mesh of two ranks by two towers; torchrun has the last word, and each that is left says one thing before."""
-    command = [*TORCHRUN, "4", FAILING, "SIGKILL", *arguments(spec, "killed", *LONG, *TOWERS)]
+def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program under torchrun to its end: the number of processes, the script, its arguments."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    return subprocess.run(
+        [*TORCHRUN, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def test_when_one_of_four_processes_is_killed_each_other_reports_it_once(spec: Path) -> None:
+    """The processes are a mesh of two ranks by two towers. After their errors, torchrun prints its own."""
+    finished = torchrun("4", FAILING, "SIGKILL", *arguments(spec, "killed", *LONG, *TOWERS))
     assert finished.returncode != 0
     for number in (0, 2, 3):
         assert finished.stderr.count(f"error: process {number} of 4 lost the others: ") == 1, finished.stderr
@@ -53,79 +58,80 @@ def test_of_four_processes_under_torchrun_one_is_killed(spec: Path) -> None:
     assert_whole_and_goes_on(spec, "killed")
 
 
-def test_what_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
-    """SIGTERM to torchrun comes to each of its processes: they leave together, between two steps."""
+def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
+    """torchrun passes SIGTERM on to each of its processes, which leave together, between two steps."""
     command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, "ended", *LONG, *TOWERS)]
     running = subprocess.Popen(
         command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
     )
     checkpoint = spec.parent / "ended" / "checkpoints" / "last.safetensors"
-    for _ in range(1200):
-        if checkpoint.exists():
-            break
-        time.sleep(0.1)
+    wait_until(lambda: checkpoint.exists() or running.poll() is not None, "the first checkpoint")
     running.terminate()
-    _, told = running.communicate(timeout=60)
-    assert told.count("stopped by SIGTERM after step ") == 1, told
-    assert told.count(f"to go on: torchrun --nproc-per-node 2 -m netspec train {spec} ") == 1
-    assert "error: " not in told
+    _, errors = running.communicate(timeout=60)
+    assert errors.count("stopped by SIGTERM after step ") == 1, errors
+    assert errors.count(f"to go on: torchrun --nproc-per-node 2 -m netspec train {spec} ") == 1
+    assert "error: " not in errors
     assert_whole_and_goes_on(spec, "ended")
 
 
-def test_one_that_never_comes_is_not_waited_for_once_torchrun_ends_the_others(spec: Path) -> None:
-    """The first waits within PyTorch, where no handler of Python's is heard."""
-    command = [*TORCHRUN, "2", FAILING, "start", *arguments(spec, "alone", *TOWERS)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    finished = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+def test_a_process_that_waits_for_one_that_never_comes_ends_with_torchrun(spec: Path) -> None:
+    """The first process waits within PyTorch, where Python runs no signal handler."""
+    finished = torchrun("2", FAILING, "start", *arguments(spec, "alone", *TOWERS))
     assert finished.returncode != 0
-    told = finished.stderr
-    assert told.count("process 0 was ended while it waited") + told.count("error: process 0 of 2 lost") == 1, told
-    assert "(SIGKILL)" not in told.partition("rank      : 0")[2].partition("Root Cause")[0]  # torchrun had not to
+    errors = finished.stderr
+    assert errors.count("process 0 was ended while it waited") + errors.count("process 0 of 2 lost") == 1, errors
+    assert "(SIGKILL)" not in errors.partition("rank      : 0")[2].partition("Root Cause")[0]  # it ended before that
     assert not (spec.parent / "alone").exists()
 
 
-def test_a_process_that_hangs_is_waited_for_as_long_as_was_said(spec: Path) -> None:
-    """Nobody ends the others: both of its neighbors in the mesh time out, or lose one that has."""
+def test_a_process_that_hangs_is_waited_for_until_the_timeout(spec: Path) -> None:
+    """Nobody ends the others: both of its neighbors in the mesh time out, or lose one that has timed out."""
     options = (*LONG, *TOWERS, "--timeout", str(TIMEOUT))
     processes = start([[FAILING, "SIGSTOP", *arguments(spec, "hung", *options)]] * 4)
     first, hung, *others = processes
     try:
-        _wait_until_stopped(hung)
-        stopped = time.monotonic()
+        last_running = _wait_until_stopped(hung)
+        latest = time.monotonic() + TIMEOUT + MOMENT
         left = {0: first, 2: others[0], 3: others[1]}
-        told = {number: process.communicate(timeout=TIMEOUT + MOMENT)[1] for number, process in left.items()}
-        assert TIMEOUT - 1 <= time.monotonic() - stopped <= TIMEOUT + MOMENT
+        errors = {number: process.communicate(latest - time.monotonic())[1] for number, process in left.items()}
+        assert time.monotonic() - last_running >= TIMEOUT - 1  # they may wait since the step before it stopped
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    assert [process.returncode for process in left.values()] == [2, 2, 2], told
-    for number, text in told.items():
+    assert [process.returncode for process in left.values()] == [2, 2, 2], errors
+    for number, text in errors.items():
         assert text.count("error: ") == text.count(f"error: process {number} of 4 ") == 1, text
         assert "Traceback" not in text
-    assert any(f"waited {TIMEOUT} s for the others in vain: " in text for text in told.values())
+    assert any(f"waited {TIMEOUT} s for the others in vain: " in text for text in errors.values())
     assert_whole_and_goes_on(spec, "hung")
 
 
-def test_one_that_is_told_to_stop_takes_the_others_along(spec: Path) -> None:
-    """By a signal to it alone, which is not the one that is heard."""
-    processes = start([[FAILING, "SIGTERM", *arguments(spec, "told", *LONG, *TOWERS)]] * 2)
-    told = [process.communicate(timeout=240) for process in processes]
-    assert [process.returncode for process in processes] == [128 + signal.SIGTERM, 0], told
-    assert "stopped by SIGTERM after step " in told[0][1]
-    assert "error: " not in told[0][1] + told[1][1]
-    assert_whole_and_goes_on(spec, "told")
+def test_a_process_that_gets_sigterm_stops_the_others_too(spec: Path) -> None:
+    """The signal goes to the second process, and the first is the one that prints."""
+    processes = start([[FAILING, "SIGTERM", *arguments(spec, "stopped", *LONG, *TOWERS)]] * 2)
+    errors = [process.communicate(timeout=240)[1] for process in processes]
+    assert [process.returncode for process in processes] == [128 + signal.SIGTERM, 0], errors
+    assert "stopped by SIGTERM after step " in errors[0]
+    assert "error: " not in "".join(errors)
+    assert_whole_and_goes_on(spec, "stopped")
 
 
-def _wait_until_stopped(process: Forked) -> None:
-    for _ in range(4500):
+def _wait_until_stopped(process: Forked) -> float:
+    """Wait until SIGSTOP has stopped a process, and return a time at which it had not stopped yet."""
+    last_running = time.monotonic()
+
+    def has_stopped() -> bool:
+        nonlocal last_running
+        now = time.monotonic()
         assert process.returncode is None, process.communicate()
         if "State:\tT (stopped)" in Path(f"/proc/{process.pid}/status").read_text():
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not stop")
+            return True
+        last_running = now
+        return False
+
+    wait_until(has_stopped, "SIGSTOP")
+    return last_running
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,7 @@ def _wait_until_stopped(process: Forked) -> None:
         ("none", ("--parallel", "data"), ["the towers (2 in process 0, 1 in process 1)", "the network ("]),
     ],
 )
-def test_processes_that_are_not_alike_all_stop_before_anything_is_written(
+def test_processes_that_differ_all_stop_before_anything_is_written(
     spec: Path, failure: str, other: tuple[str, ...], said: list[str]
 ) -> None:
     random = np.random.default_rng(0)
@@ -159,9 +165,9 @@ def test_processes_that_are_not_alike_all_stop_before_anything_is_written(
     ]
     processes = start([commands[0], [*commands[1], *other]])
     for process in processes:
-        _, told = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=120)
         assert process.returncode == 2
-        assert told.count("error: the 2 processes are not alike in ") == 1
-        assert [part for part in said if part not in told] == []
-        assert "Traceback" not in told
+        assert errors.count("error: the 2 processes are not alike in ") == 1
+        assert [part for part in said if part not in errors] == []
+        assert "Traceback" not in errors
     assert not (spec.parent / "run").exists()

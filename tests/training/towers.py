@@ -1,4 +1,4 @@
-"""Command lines of `netspec train --parallel towers`, and the processes that they become."""
+"""Runs `netspec train --parallel towers` in processes that train together."""
 
 from __future__ import annotations
 
@@ -39,35 +39,46 @@ training:
 
 
 def arguments(spec: Path, name: str, *options: str) -> list[str]:
-    """Of `netspec train`, into a folder of that name beside the spec."""
+    """Return the arguments of `netspec train` for a run of this name beside the spec."""
     return ["train", str(spec), "--out", str(spec.parent), "--name", name, *options]
 
 
 def train(spec: Path, name: str, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
-    """The command, in as many processes as are to train together, until each has ended; their streams as one."""
+    """Run the command to its end in several processes that train together, and join what they write."""
     running = start([["-m", "netspec", *arguments(spec, name, *options)]] * processes)
     try:
-        told = [process.communicate(timeout=240) for process in running]
+        streams = [process.communicate(timeout=240) for process in running]
     finally:
         for process in running:
             process.kill()
     code = next((process.returncode for process in running if process.returncode), 0)
-    return subprocess.CompletedProcess([*options], code, *("".join(streams) for streams in zip(*told, strict=True)))
+    return subprocess.CompletedProcess([*options], code, *map("".join, zip(*streams, strict=True)))
 
 
 def train_in_keras(spec: Path, name: str, *options: str) -> None:
-    """The command by Keras, in this process, which has imported TensorFlow."""
+    """Run the command with Keras in this process, which has imported TensorFlow already."""
     assert run([*arguments(spec, name, "--backend", "keras", *options)]) == 0
 
 
 def start(commands: Sequence[Sequence[str]]) -> list[Forked]:
-    """A process a command; several find one another as torchrun's do, with nobody who ends them."""
+    """Start a process for each command. Several meet as those of torchrun do, but nobody ends them."""
     if len(commands) == 1:
         return [Forked(commands[0])]
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    port = reserved_port()
+    world = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port.getsockname()[1])}
     return [
-        Forked(command, world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank, command in enumerate(commands)
+        Forked(command, world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, port)
+        for rank, command in enumerate(commands)
     ]
+
+
+def reserved_port() -> socket.socket:
+    """Return a socket bound to a free port of this machine, on which nobody listens.
+
+    While it is open, the system gives the port to no program that asks for any port. A program that asks for this one
+    and, like PyTorch, sets SO_REUSEADDR can listen on it.
+    """
+    port = socket.socket()
+    port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    port.bind(("127.0.0.1", 0))
+    return port

@@ -24,6 +24,7 @@ from netspec.verify.towers.backend import InTowers
 from tests.forked import fork_towers
 from tests.training.towers import ROOT, SPEC
 from tests.verify import faulty_towers
+from tests.waiting import is_running, wait_until
 
 TORCH = find_backend("torch")
 
@@ -137,9 +138,7 @@ def test_four_towers_of_two_groups_are_one_device() -> None:
         (faulty_towers.that_do_not_sum_over_their_team, "gradient"),
     ],
 )
-def test_what_is_wrong_in_teams_is_caught(
-    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], level: str
-) -> None:
+def test_what_is_wrong_in_teams_is_caught(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], level: str) -> None:
     fork_towers(monkeypatch, fault)
     report = verify_towers(in_groups(), TORCH, 4, "gradient")
     failed = [comparison for comparison in report.comparisons if not comparison.passed]
@@ -200,9 +199,7 @@ def of_two_inputs_and_three_outputs() -> Graph:
     ids=lambda value: getattr(value, "name", ""),
 )
 @pytest.mark.parametrize("optimize", ["none", "training"])
-def test_a_network_without_a_loss_is_held_to_itself_but_for_training(
-    graph: Graph, why: str, optimize: Optimization
-) -> None:
+def test_a_network_without_a_loss_is_held_to_itself_but_for_training(graph: Graph, why: str, optimize: Optimization) -> None:
     report = verify_towers(graph, TORCH, 2, optimize=optimize).require()
     assert [c.level for c in report.comparisons] == ["forward", "forward", "gradient", "gradient"]
     assert len(report.notes) == 2
@@ -276,41 +273,42 @@ def command(tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def test_ctrl_c_ends_the_processes_too(command: subprocess.Popen[str]) -> None:
-    """One of them hangs, and the other waits for it, when it comes."""
+    """When the signal comes, one of them hangs, and the other waits for it."""
     towers = _towers_that_have_met(command)
     os.kill(towers[1], signal.SIGSTOP)
-    time.sleep(1.0)
+    time.sleep(1.0)  # the other finishes its step and waits
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does
-    out, told = command.communicate(timeout=30)
+    out, errors = command.communicate(timeout=30)
     assert (out, command.returncode) == ("", 128 + signal.SIGINT)
-    assert "Traceback" not in told
-    assert [tower for tower in towers if Path(f"/proc/{tower}").exists()] == []
+    assert "Traceback" not in errors
+    assert [tower for tower in towers if is_running(tower)] == []
 
 
-def test_the_processes_end_with_who_started_them(command: subprocess.Popen[str]) -> None:
-    """Whatever they are doing, and however it ended."""
+def test_the_processes_end_when_the_command_is_killed(command: subprocess.Popen[str]) -> None:
     towers = _towers_that_have_met(command)
     command.kill()
     command.communicate()
-    for _ in range(100):
-        if not any(Path(f"/proc/{tower}").exists() for tower in towers):
-            return
-        time.sleep(0.1)
-    pytest.fail("they go on")
+    wait_until(lambda: not any(map(is_running, towers)), "the end of the towers")
 
 
 def _towers_that_have_met(process: subprocess.Popen[str]) -> list[int]:
+    """Wait until the two processes of the command have met, and return their ids."""
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    for _ in range(1200):
-        assert process.poll() is None
-        towers = [child for child in map(int, listed.read_text().split()) if _has_met_another(child)]
-        if len(towers) == 2:
-            return sorted(towers)
-        time.sleep(0.1)
-    pytest.fail("the towers never met")
+    towers: list[int] = []
+
+    def have_met() -> bool:
+        assert process.poll() is None, process.communicate()
+        towers[:] = sorted(child for child in map(int, listed.read_text().split()) if _has_met_another(child))
+        return len(towers) == 2
+
+    wait_until(have_met, "the meeting of the towers")
+    return towers
 
 
 def _has_met_another(child: int) -> bool:
-    """Whether a process has a connection to another: gloo's, once they have met."""
-    links = [str(link.readlink()) for link in Path(f"/proc/{child}/fd").iterdir() if link.is_symlink()]
+    """Whether a process has the connections that gloo makes when processes meet."""
+    try:
+        links = [str(link.readlink()) for link in Path(f"/proc/{child}/fd").iterdir()]
+    except OSError:  # the process has ended, or has just closed a file
+        return False
     return sum(link.startswith("socket:") for link in links) >= 3

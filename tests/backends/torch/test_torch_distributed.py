@@ -15,13 +15,7 @@ from torch import device, distributed
 from netspec.errors import BackendError
 from netspec.testing.networks import NETWORKS
 from tests.backends.torch import torch_process
-from tests.training.towers import start
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from tests.training.towers import reserved_port, start
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
@@ -54,13 +48,12 @@ def together(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
 
 
 def test_unreachable_processes_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = str(free_port())
-    together(monkeypatch, MASTER_PORT=port)
-    with pytest.raises(
-        BackendError,
-        match=rf"2 processes .* did not meet at 127\.0\.0\.1:{port}: waited 1 s for one .*\nhint: .*torchrun",
-    ):
-        torch_process.start(timeout=1)
+    with reserved_port() as reserved:
+        port = str(reserved.getsockname()[1])
+        together(monkeypatch, MASTER_PORT=port)
+        message = rf"2 processes .* did not meet at 127\.0\.0\.1:{port}: waited 1 s for one .*\nhint: .*torchrun"
+        with pytest.raises(BackendError, match=message):
+            torch_process.start(timeout=1)
 
 
 def test_a_port_in_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
