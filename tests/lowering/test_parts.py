@@ -13,7 +13,7 @@ from netspec.lowering.blocks.drafts import variant_names
 from netspec.lowering.blocks.parts import Part, split
 from netspec.spec import load_graph
 from netspec.testing.networks import dissolved_blocks, residual_blocks
-from tests.spec.test_elaborate import calls_of
+from tests.calls import calls_of
 
 
 def outline(part: Part) -> list[object]:

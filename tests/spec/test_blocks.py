@@ -9,8 +9,8 @@ import pytest
 from netspec.errors import SpecError
 from netspec.graph import Graph, Scope
 from netspec.spec import load_graph
+from tests.calls import calls_of
 from tests.spec.conftest import IMAGE, Load
-from tests.spec.test_elaborate import calls_of
 
 UNIT = """blocks:
   unit:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from netspec.errors import SpecError
 from netspec.spec import ModelSpec, elaborate, load_graph, read_spec
 from netspec.spec.layers.order import topological_order
+from tests.calls import calls_of
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -167,22 +168,6 @@ def overridden(folder: Path, count: int) -> Path:
     return path
 
 
-def calls_of(function: Callable[[Any], object], argument: object) -> int:
-    """How many calls of Python functions it takes: the same number on every machine, however busy."""
-    count = 0
-
-    def tick(frame: object, event: str, value: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(tick)
-    try:
-        function(argument)
-    finally:
-        sys.setprofile(None)
-    return count
-
-
 @pytest.mark.parametrize("spec", [chain, overridden])
 def test_cost_grows_linearly(tmp_path: Path, spec: Callable[[Path, int], Path]) -> None:
     load_graph(spec(tmp_path, 10))  # models build their validators once
@@ -196,7 +181,7 @@ def test_the_front_end_loads_neither_a_framework_nor_a_terminal_library() -> Non
     assert not {"torch", "keras", "tensorflow", "jax", "onnx", "rich", "click"} & set(loaded)
 
 
-def test_a_right_spec_loads_nothing_that_tells_what_is_wrong_and_builds_no_model_for_a_question() -> None:
+def test_a_valid_spec_loads_no_module_of_diagnostics_and_builds_no_validator_for_them() -> None:
     code = f"""
 import sys
 from netspec.spec import load_graph
@@ -206,5 +191,7 @@ print(Augmentation.__pydantic_complete__, *sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     complete, *loaded = done.stdout.split()
-    assert complete == "False"  # the recipe's own validator has that of its parts
-    assert not {f"netspec.spec.{name}" for name in ("report", "expectation", "value_hints")} & set(loaded)
+    assert complete == "False"  # the validator of the recipe contains those of its parts
+    for_diagnostics = [f"netspec.spec.fields.{name}" for name in ("report", "expectation", "hints")]
+    assert all(map(find_spec, for_diagnostics)), "the modules have these names"
+    assert not {*for_diagnostics} & {*loaded}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from netspec.errors import SpecError
 from netspec.graph import Graph
-from tests.spec.conftest import Load
+from netspec.spec import load_graph
+from tests.calls import calls_of
+from tests.spec.conftest import IMAGE, Load
 
 UNIT = """blocks:
   unit:
@@ -184,7 +188,13 @@ def test_a_missing_layer_is_told_once(load: Load) -> None:
     assert problems(load, text) == ["there is no layer or input 'nowhere'"]
 
 
-def test_many_layers_take_time_in_proportion(load: Load) -> None:
-    lines = [f'  a{i}: {{op: conv2d, filters: "${{channels}}", kernel_size: 1}}' for i in range(1500)]
-    graph = load("layers:\n" + "\n".join(lines) + "\n")
-    assert features(graph, "a1499") == [3]
+def test_cost_grows_linearly_with_layers_that_read_shapes(tmp_path: Path) -> None:
+    def chain(count: int) -> Path:
+        lines = [f'  a{i}: {{op: conv2d, filters: "${{channels}}", kernel_size: 1}}\n' for i in range(count)]
+        path = tmp_path / f"{count}.yaml"
+        path.write_text(f"{IMAGE}layers:\n{''.join(lines)}")
+        return path
+
+    load_graph(chain(3))  # models build their validators once
+    few, many, more = (calls_of(load_graph, chain(count)) for count in (50, 500, 550))
+    assert more - many == pytest.approx(few, rel=0.1)

@@ -1,11 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from netspec.errors import BackendError, VerificationError
 from netspec.lowering import find_backend
-from netspec.ops import Conv2d, LocalResponseNorm, Rescale
+from netspec.ops import LocalResponseNorm, Rescale
 from netspec.testing.changes import changed
 from netspec.testing.faults import FAULTS, Fault, FaultyBackend
 from netspec.testing.networks import Chain, branches, towers
@@ -187,9 +185,3 @@ def test_a_missing_framework_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BackendError, match="the torch backend needs torch, not installed here") as error:
         verify(towers(), [TORCH])
     assert error.value.hint == "pip install 'netspec[torch]'"
-
-
-def test_a_fault_replaces_only_its_op() -> None:
-    node = towers().nodes[0]
-    assert isinstance(node.op, Conv2d)
-    assert replace(node) == node
