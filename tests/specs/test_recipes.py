@@ -40,10 +40,6 @@ UNDECAYED = {
 }
 
 
-def loaded(path: Path) -> Network:
-    return netspec.load(path)
-
-
 def decays(network: Network) -> Iterator[tuple[str, bool]]:
     """Of each weight that is trained the kind, `conv2d.bias`, and whether it decays."""
     recipe = network.spec.training
@@ -60,14 +56,14 @@ def decays(network: Network) -> Iterator[tuple[str, bool]]:
 
 @pytest.mark.parametrize("spec", sorted(UNDECAYED))
 def test_what_does_not_decay(spec: str) -> None:
-    found = set(decays(loaded(SPECS / f"{spec}.yaml")))
+    found = set(decays(netspec.load(SPECS / f"{spec}.yaml")))
     assert {kind for kind, decayed in found if not decayed} == UNDECAYED[spec]
     assert not {kind for kind, decayed in found if decayed} & UNDECAYED[spec]
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_pattern_is_of_some_weight(path: Path) -> None:
-    network = loaded(path)
+    network = netspec.load(path)
     recipe = network.spec.training
     names = [name for name, weight in network.graph.weights.items() if weight.trainable]
     for pattern in recipe.overrides if recipe else ():

@@ -23,6 +23,7 @@ from netspec.training.data.augment.operations import transform
 from netspec.training.data.augmentation import Draws, cut, draw, evaluation_views
 from netspec.training.data.deformation import deform, field
 from netspec.training.data.statistics import Components
+from tests.training.data.distributions import chi_squared, largest_gap
 
 ALL = Augmentation(random_crop=both(5), horizontal_flip=True, color_noise=ColorNoise(std=0.1))
 VECTORS = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
@@ -67,8 +68,7 @@ def test_every_legal_crop_is_as_likely() -> None:
     corners = np.array([draws.corner(row, (2, 4)) for row in range(len(MANY))])
     counts = np.zeros((3, 5))
     np.add.at(counts, tuple(corners.T), 1)  # an offset beyond the legal ones would be out of range
-    expected = len(MANY) / 15
-    assert ((counts - expected) ** 2 / expected).sum() < 36  # chi squared of 14 degrees: once in a thousand seeds
+    assert chi_squared(counts, len(MANY) / 15) < 36  # of 14 degrees: exceeded once in a thousand seeds
     assert draws.corner(0, (0, 0)) == (0, 0)
 
 
@@ -155,12 +155,6 @@ def extents(augmentation: Augmentation, image: tuple[int, int], crop: tuple[int,
     return np.array([draws.extent(row, image, crop) for row in range(len(MANY))])
 
 
-def largest_gap(values: np.ndarray, least: float, greatest: float) -> float:
-    """Kolmogorov's distance from an even distribution; 0.0138 is passed once in a thousand seeds of 20,000."""
-    even = (np.sort(values) - least) / (greatest - least)
-    return float(np.abs(even - (np.arange(len(values)) + 0.5) / len(values)).max())
-
-
 def test_a_resized_crop_has_an_even_area_and_an_even_logarithm_of_its_ratio() -> None:
     rows, columns = extents(RESIZED, (2000, 2000)).T
     area, ratio = rows * columns / 2000**2, columns / rows
@@ -185,8 +179,7 @@ def test_a_shorter_side_is_drawn_evenly_with_both_bounds() -> None:
     sides = np.rint(224 * 2240 * 480 / rows)
     assert (sides.min(), sides.max()) == (256, 480)
     counts = np.bincount(sides.astype(int))[256:]
-    expected = len(MANY) / 225
-    assert ((counts - expected) ** 2 / expected).sum() < 295  # chi squared of 224 degrees: once in a thousand seeds
+    assert chi_squared(counts, len(MANY) / 225) < 295  # of 224 degrees: exceeded once in a thousand seeds
 
 
 def test_a_side_that_does_not_cover_the_crop_grows_until_it_does() -> None:
@@ -297,7 +290,7 @@ def test_turns_and_displacements_are_of_the_seed_the_epoch_and_the_sample() -> N
     assert abs(draws.displacements.std() - 2.5) < 0.01
     counts = np.bincount(draws.turns)
     assert len(counts) == 4
-    assert ((counts - len(MANY) / 4) ** 2 / (len(MANY) / 4)).sum() < 16  # chi squared of 3 degrees, once in a thousand
+    assert chi_squared(counts, len(MANY) / 4) < 16  # of 3 degrees: exceeded once in a thousand seeds
     alone = of(np.array([7]), ELASTIC)
     np.testing.assert_array_equal(alone.displacements[0], draws.displacements[7])
     assert alone.turns[0] == draws.turns[7]

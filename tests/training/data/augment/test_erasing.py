@@ -7,6 +7,7 @@ import pytest
 
 from netspec.recipe import Augmentation, RandomErasing
 from netspec.training.data.augment.erasing import Box, Erasures, draw_erasures
+from tests.training.data.distributions import chi_squared, largest_gap
 
 MANY = np.arange(20_000)
 ALWAYS = RandomErasing(probability=1.0)
@@ -27,12 +28,6 @@ def erased(pixels: np.ndarray, erasures: Erasures, row: int = 0) -> np.ndarray:
     found = pixels.copy()
     erasures.erase(found, row)
     return found
-
-
-def largest_gap(values: np.ndarray, least: float, greatest: float) -> float:
-    """Kolmogorov's distance from an even distribution; 0.0138 is passed once in a thousand seeds of 20,000."""
-    even = (np.sort(values) - least) / (greatest - least)
-    return float(np.abs(even - (np.arange(len(values)) + 0.5) / len(values)).max())
 
 
 def test_without_it_nothing_is_drawn() -> None:
@@ -57,8 +52,7 @@ def test_every_legal_place_is_as_likely_and_none_is_outside() -> None:
     assert {(box.rows, box.columns) for box in found} == {(3, 3)}
     counts = np.zeros((4, 4))
     np.add.at(counts, tuple(np.array([box[:2] for box in found]).T), 1)
-    expected = len(MANY) / 16
-    assert ((counts - expected) ** 2 / expected).sum() < 37.7  # chi squared of 15 degrees: once in a thousand seeds
+    assert chi_squared(counts, len(MANY) / 16) < 37.7  # of 15 degrees: exceeded once in a thousand seeds
     for image in ((224, 224), (3, 90), (1, 1)):
         tops, lefts, rows, columns = np.array(boxes(ALWAYS, image)).T
         assert (tops + rows).max() == image[0]
@@ -81,8 +75,7 @@ def test_values_are_random_from_0_to_255_in_the_rectangle_alone(channels: int) -
         assert (found[~inside] == 77).all()
         values.append(found[inside].ravel())
     counts = np.bincount(np.concatenate(values), minlength=256)
-    expected = counts.sum() / 256
-    assert ((counts - expected) ** 2 / expected).sum() < 330.6  # chi squared of 255 degrees: once in a thousand seeds
+    assert chi_squared(counts, counts.sum() / 256) < 330.6  # of 255 degrees: exceeded once in a thousand seeds
     assert len({each[:50].tobytes() for each in values}) == 50
 
 

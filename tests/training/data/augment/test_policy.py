@@ -18,6 +18,7 @@ from netspec.training.data.augment.policy import (
     draw_changes,
     table_argument,
 )
+from tests.training.data.distributions import chi_squared
 
 MANY = np.arange(20_000)
 BOTH = ["rotate", "rotate"]
@@ -52,15 +53,13 @@ def test_each_of_the_papers_operations_is_as_likely() -> None:
     counts["identity"] = 2 * len(MANY) - counts.total()
     assert set(counts) == set(DRAWN)
     assert len(DRAWN) == 14
-    expected = 2 * len(MANY) / 14
-    assert sum((count - expected) ** 2 / expected for count in counts.values()) < 34.5  # chi squared of 13 degrees
+    assert chi_squared(np.array([*counts.values()]), 2 * len(MANY) / 14) < 34.5  # of 13 degrees
 
 
 def test_the_two_operations_are_drawn_apart() -> None:
     pairs = Counter(tuple(step.operation for step in each) for each in steps(PAPER) if len(each) == 2)
     assert len(pairs) == 13 * 13
-    expected = len(MANY) / 14**2
-    assert sum((count - expected) ** 2 / expected for count in pairs.values()) < 232  # chi squared of 169 degrees
+    assert chi_squared(np.array([*pairs.values()]), len(MANY) / 14**2) < 232  # of 169 degrees
 
 
 @pytest.mark.parametrize("operations", [1, 3])
