@@ -50,7 +50,7 @@ def test_only_the_rows_that_are_named_decide() -> None:
     assert bench("meets,misses", "that", "MISSES").returncode == 1
 
 
-def test_a_row_that_is_not_there_is_said_with_those_that_are() -> None:
+def test_an_unknown_row_is_an_error_that_lists_the_rows() -> None:
     found = bench("meets", "elsewhere")
     assert found.returncode == 1
     assert "no row has elsewhere in its name; there are:\n  row that meets" in found.stderr

@@ -7,7 +7,7 @@ import pytest
 from netspec.markup import decimal, element
 
 
-def test_what_users_name_stays_text() -> None:
+def test_names_of_users_stay_text() -> None:
     hostile = "</title><script>alert(1)</script>&\"'"
     markup = str(element("p", hostile, title=hostile))
     parsed = ElementTree.fromstring(markup)  # noqa: S314 # ours

@@ -19,7 +19,7 @@ def test_files_appear_together_under_their_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
-def test_after_a_failure_there_is_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failure_leaves_no_files(tmp_path: Path, error: type[BaseException]) -> None:
     def fail() -> None:
         with staged(tmp_path / "a" / "b") as stage:
             (stage / "half").write_text("half of")
@@ -30,7 +30,7 @@ def test_after_a_failure_there_is_nothing(tmp_path: Path, error: type[BaseExcept
     assert list(tmp_path.iterdir()) == []
 
 
-def test_after_a_failure_what_was_there_before_is_there(tmp_path: Path) -> None:
+def test_a_failure_leaves_existing_files_unchanged(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("old")
 
     def fail() -> None:

@@ -17,7 +17,7 @@ from netspec.types import TensorType
 from netspec.weights import initialize, load_weights, save_weights, stream
 
 
-def test_there_and_back(tmp_path: Path) -> None:
+def test_saved_weights_are_loaded_unchanged(tmp_path: Path) -> None:
     graph = towers()
     weights = initialize(graph, seed=3)
     loaded = load_weights(save_weights(tmp_path / "w.safetensors", graph, weights), graph)
@@ -42,7 +42,7 @@ def test_a_layer_more_leaves_the_others_as_they_were() -> None:
     assert not np.array_equal(ours["fc1.weight"], initialize(short, 8)["fc1.weight"])
 
 
-def test_streams_of_other_keys_are_others() -> None:
+def test_different_keys_give_different_streams() -> None:
     """Also where the parts of a key, one after the other, are the same text."""
     keys = [(1, "2", "ab", "c"), (1, "2", "a", "bc"), (1, "2a", "bc"), (12, "ab", "c")]
     assert len({stream(seed, *parts).random() for seed, *parts in keys}) == len(keys)
@@ -84,7 +84,7 @@ def test_alexnets_biases_start_as_section_5_says() -> None:
     np.testing.assert_array_equal(weights["conv.bias"], [1, 1])
 
 
-def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
+def test_unusable_files_are_refused_with_the_reason(tmp_path: Path) -> None:
     graph = towers()
     path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph))
     whole = path.read_bytes()
@@ -158,7 +158,7 @@ def test_the_weights_of_an_optimized_network_are_not_taken_for_the_specs(tmp_pat
     assert error.value.hint == "`netspec build` without --optimize writes the spec's own"
 
 
-def test_what_optimizing_leaves_as_it_is_is_the_specs(tmp_path: Path) -> None:
+def test_weights_that_optimization_does_not_change_are_the_specs(tmp_path: Path) -> None:
     graph = towers()
     weights = initialize(graph)
     trained = save_weights(tmp_path / "t.safetensors", graph, weights, optimize(graph, "training")).read_bytes()
@@ -179,7 +179,7 @@ def test_writing_to_what_was_loaded_leaves_the_file_and_the_next_reader_alone(tm
     assert not any((array == 7).all() for array in load_weights(path, graph).values())
 
 
-def test_a_file_that_another_takes_the_place_of_stays_as_it_was_read(tmp_path: Path) -> None:
+def test_loaded_weights_survive_the_replacement_of_their_file(tmp_path: Path) -> None:
     graph = towers()
     path = save_weights(tmp_path / "w.safetensors", graph, initialize(graph, 1))
     loaded = load_weights(path, graph)
@@ -208,7 +208,7 @@ def test_numbers_whose_squares_overflow_are_finite(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded["fc1.bias"], weights["fc1.bias"])
 
 
-def test_files_of_other_libraries_are_told_how_to_come_in(tmp_path: Path) -> None:
+def test_files_of_other_libraries_get_a_hint_to_import_them(tmp_path: Path) -> None:
     graph = towers()
     path = tmp_path / "w.safetensors"
     save_file({"conv.kernel": np.ones(3, np.float32)}, path)

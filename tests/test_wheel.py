@@ -31,7 +31,7 @@ def test_specs_and_mappings_are_in_the_wheel(installed: Path) -> None:
     assert len(expected) > 40
 
 
-def test_its_description_is_the_front_door(installed: Path) -> None:
+def test_its_description_is_the_readme(installed: Path) -> None:
     (metadata,) = installed.glob("*.dist-info/METADATA")
     head, _, description = metadata.read_text().partition("\n\n")
     assert "Description-Content-Type: text/markdown" in head

@@ -103,14 +103,14 @@ def test_keras_loops_over_the_calls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
-def test_torchscript_takes_the_loops(layers: str, tmp_path: Path) -> None:
+def test_torchscript_compiles_the_loops(layers: str, tmp_path: Path) -> None:
     artifact = find_backend("torch").lower(graph_of(layers, tmp_path))
     module = getattr(load_source(str(artifact.content), "stacks"), artifact.entry)().eval()
     inputs = [torch.randn(3, 4) for _ in artifact.graph.inputs]
     torch.testing.assert_close(torch.jit.script(module)(*inputs), module(*inputs))
 
 
-def test_a_stack_that_one_instance_has_is_said_by_parameters(tmp_path: Path) -> None:
+def test_a_stack_that_only_one_instance_has_is_written_with_parameters(tmp_path: Path) -> None:
     """The width is 4 wherever the stack is, and yet it is what arrives: a parameter that only a later layer needs."""
     spec = tmp_path / "shrink.yaml"
     spec.write_text("""

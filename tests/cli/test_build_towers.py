@@ -71,7 +71,7 @@ def test_the_source_of_a_tower_runs_without_netspec(netspec: Run, tmp_path: Path
         np.testing.assert_array_equal(own["fc2.weight"], weights["fc2.weight"])  # 9 units: whole in each
 
 
-def test_what_cannot_be_built_in_towers_is_said(netspec: Run, tmp_path: Path) -> None:
+def test_builds_that_towers_do_not_support_are_errors(netspec: Run, tmp_path: Path) -> None:
     spec, out = tmp_path / "small.yaml", tmp_path / "out"
     spec.write_text(SPEC)
 

@@ -26,7 +26,7 @@ def test_the_drawing_is_figure_2_in_80_columns(netspec: Run) -> None:
     ]
 
 
-def test_on_four_towers_the_teams_of_two_exchange(netspec: Run) -> None:
+def test_on_four_towers_teams_of_two_exchange(netspec: Run) -> None:
     code, out, _ = netspec("show", SPEC, "--placement", "--set", "placement.towers=4")
     assert code == 0
     assert "conv4    its share     96x13x13       165,984     663,936" in out
@@ -46,13 +46,13 @@ def test_as_json(netspec: Run) -> None:
     assert found["totals"]["bytes"] == sum(c["forward_bytes"] + c["backward_bytes"] for c in found["crossings"])
 
 
-def test_a_spec_without_one_says_how_to_have_one(netspec: Run) -> None:
+def test_a_spec_without_a_placement_is_an_error(netspec: Run) -> None:
     code, _, err = netspec("show", "specs/lenet5.yaml", "--placement")
     assert code == 2
     assert "lenet5 has no placement" in err
 
 
-def test_one_picture_at_a_time(netspec: Run) -> None:
+def test_placement_and_passes_exclude_each_other(netspec: Run) -> None:
     code, _, err = netspec("show", SPEC, "--placement", "--passes")
     assert code == 2
     assert "--passes and --placement exclude each other" in err

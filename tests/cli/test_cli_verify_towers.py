@@ -25,14 +25,14 @@ def test_a_proof_is_a_table_and_a_closing_line(netspec: Run, small: Path) -> Non
     assert out.endswith("✓ small: torch in 2 towers is torch on one device, and trains as it does: 10 comparisons\n")
 
 
-def test_how_far_it_goes_is_chosen(netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_level_is_chosen(netspec: Run, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fork_towers(monkeypatch)
     code, out, _ = netspec("verify", small, *TOWERS, "--level", "forward", "--json")
     assert code == 0
     assert {row["level"] for row in json.loads(out)["comparisons"]} == {"forward"}
 
 
-def test_what_cannot_be_had_in_towers_is_said(netspec: Run, small: Path) -> None:
+def test_requests_that_towers_do_not_support_are_errors(netspec: Run, small: Path) -> None:
     def said(*options: str) -> str:
         code, out, err = netspec("verify", small, *options)
         assert (code, out) == (2, "")

@@ -32,7 +32,7 @@ def test_training_is_the_third_section(netspec: Run, small: Path) -> None:
     assert "torch, onnx and the reference are one function, and the updates of torch are those of NumPy: " in out
 
 
-def test_the_recipe_of_the_spec_is_trained_by_too(netspec: Run, write_spec: Spec) -> None:
+def test_the_recipe_of_the_spec_is_compared_too(netspec: Run, write_spec: Spec) -> None:
     spec = write_spec()
     recipe = "training: {batch_size: 2, epochs: 1, optimizer: {name: adam, learning_rate: 0.1}}\n"
     spec.write_text(spec.read_text() + recipe)

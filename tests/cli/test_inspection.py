@@ -37,7 +37,7 @@ def test_check_takes_parameters(netspec: Run, small: Path) -> None:
     assert "did you mean 'classes'?" in err
 
 
-def test_check_of_no_file_and_of_a_folder_are_errors(netspec: Run, tmp_path: Path) -> None:
+def test_check_of_a_missing_file_and_of_a_folder_are_errors(netspec: Run, tmp_path: Path) -> None:
     for path in (tmp_path / "absent.yaml", tmp_path):
         code, out, err = netspec("check", path)
         assert (code, out) == (2, "")

@@ -115,7 +115,7 @@ def test_one_tower_is_one_row() -> None:
     assert not any("tower" in text for text in texts(svg))
 
 
-def test_groups_that_are_no_towers_are_said() -> None:
+def test_groups_that_are_not_towers_are_labelled() -> None:
     chain = Chain("depthwise", image=(16, 8, 8)).add("depthwise", "conv2d", filters=16, kernel_size=3, groups=16)
     svg = draw_graph(chain.graph())
     assert "16 groups" in texts(svg)
@@ -123,7 +123,7 @@ def test_groups_that_are_no_towers_are_said() -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_every_layer_is_told_of(name: str) -> None:
+def test_every_layer_is_named_in_a_title(name: str) -> None:
     graph = GRAPHS[name]()
     root = ElementTree.fromstring(draw_graph(graph))  # noqa: S314 # ours
     told = [line.partition(":")[0] for title in root.iter(f"{SVG}title") for line in (title.text or "").splitlines()]

@@ -8,7 +8,7 @@ from netspec.graph.mermaid import print_mermaid
 from netspec.spec import load_graph
 
 
-def test_folded_rows_sum_up_to_the_same() -> None:
+def test_folded_rows_have_the_same_sums() -> None:
     graph = load_graph("specs/resnet.yaml", {"depth": 18})
     analysis = analyze(graph)
     rows = fold_rows(graph, analysis)
@@ -21,7 +21,7 @@ def test_folded_rows_sum_up_to_the_same() -> None:
     assert [row.kind for row in rows if "." in row.name] == ["basic"] * 8
 
 
-def test_a_fold_shows_what_is_read_of_it() -> None:
+def test_a_folded_block_shows_the_values_that_others_read() -> None:
     graph = load_graph("specs/resnet.yaml", {"depth": 18}).with_outputs(["layer4.1.conv1", "fc"])
     owners = fold(graph)
     members = {name for name, scope in owners.items() if scope.path == "layer4.1"}
@@ -31,7 +31,7 @@ def test_a_fold_shows_what_is_read_of_it() -> None:
     assert [str(type) for type in rows["layer4.1"].types] == ["(N, 512, 7, 7)"] * 2
 
 
-def test_a_flowchart_has_a_box_an_instance_or_a_frame() -> None:
+def test_a_flowchart_has_a_box_or_a_frame_for_each_instance() -> None:
     graph = load_graph("specs/resnet.yaml", {"depth": 18})
     folded, unfolded = print_mermaid(graph), print_mermaid(graph, unfold=True)
     assert folded.count("[") == len(fold_rows(graph, analyze(graph))) + 2, "and those of input and output"

@@ -37,12 +37,12 @@ def test_a_sound_graph_is_returned() -> None:
         (graph(CONV, replace(RELU, type=RELU.type.astype(DType.FLOAT64))), "is float64, not float32"),
     ],
 )
-def test_what_is_not_well_formed_is_said(broken: Graph, message: str) -> None:
+def test_a_graph_that_is_not_well_formed_is_refused(broken: Graph, message: str) -> None:
     with pytest.raises(GraphError, match=message):
         broken.check()
 
 
-def test_an_initializer_for_a_weight_that_is_not_there() -> None:
+def test_an_initializer_for_an_unknown_weight_is_refused() -> None:
     op = Dense.model_validate({"units": 2, "bias": False, "initialize": {"bias": 0}})
     with pytest.raises(ShapeError, match="dense has no weight 'bias' to initialize; it has weight"):
         make_node("fc", op, [Input("x", TensorType.of(3))])
@@ -75,7 +75,7 @@ def test_the_hash_is_of_the_function() -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_every_attribute_is_printed(network: str) -> None:
+def test_each_value_has_a_line_in_the_text(network: str) -> None:
     built = NETWORKS[network]()
     assert len(print_graph(built).splitlines()) == 2 + len(built.inputs) + len(built.nodes)
 
@@ -88,7 +88,7 @@ def test_receptive_fields_shrink_in_step_where_a_map_grows() -> None:
     assert [field.step[0] for field in fields] == [4, 2, 2]
 
 
-def test_a_sum_sees_what_the_input_that_sees_most_does() -> None:
+def test_a_sum_has_the_largest_receptive_field_of_its_inputs() -> None:
     chain = Chain("g", image=(1, 8, 8), small=(1, 4, 4))
     chain.add("down", "conv2d", "image", filters=1, kernel_size=2, stride=2)
     chain.add("near", "conv2d", "small", filters=1, kernel_size=1).add("sum", "add", ("near", "down"))

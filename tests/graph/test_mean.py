@@ -32,7 +32,7 @@ def graph_with(mean: object) -> Graph:
     return Graph("small", (value,), (), ("input",))
 
 
-def test_it_is_a_value_that_holds_every_bit() -> None:
+def test_it_compares_bit_by_bit() -> None:
     assert IMAGE.array.dtype == np.float32
     np.testing.assert_array_equal(IMAGE.array, NUMBERS)
     IMAGE.array[:] = 0  # an array of the caller's own
@@ -42,7 +42,7 @@ def test_it_is_a_value_that_holds_every_bit() -> None:
     assert MeanImage.of(NUMBERS.reshape(3, 5, 4)) != IMAGE
 
 
-def test_it_prints_in_a_few_letters_that_depend_on_the_numbers() -> None:
+def test_it_prints_as_a_digest_of_the_numbers() -> None:
     other = NUMBERS.copy()
     other[2, 3, 4] += 1
     assert len(repr(IMAGE)) < 60
@@ -58,7 +58,7 @@ def test_it_prints_in_a_few_letters_that_depend_on_the_numbers() -> None:
     assert '"mean":"per_pixel"' in change.after
 
 
-def test_it_travels_through_json() -> None:
+def test_it_survives_json() -> None:
     preprocessing = Preprocessing(mean=IMAGE)
     stored = json.loads(json.dumps(preprocessing.model_dump(mode="json")))
     assert Preprocessing.model_validate(stored) == preprocessing
@@ -80,7 +80,7 @@ def test_damaged_data_is_refused(stored: object) -> None:
         Preprocessing.model_validate({"mean": stored})
 
 
-def test_what_is_written_reads_back_and_is_what_numpy_writes() -> None:
+def test_a_written_file_is_numpys_and_reads_back() -> None:
     assert write_npy(IMAGE) == npy(NUMBERS)
     assert read_npy(write_npy(IMAGE), SHAPE) == IMAGE
 
@@ -90,7 +90,7 @@ def test_what_is_written_reads_back_and_is_what_numpy_writes() -> None:
     [np.asfortranarray(NUMBERS), NUMBERS.astype(">f4")],
     ids=["by column", "big-endian"],
 )
-def test_the_order_of_numbers_and_bytes_is_the_files_own(array: np.ndarray) -> None:
+def test_any_order_of_elements_and_bytes_is_read(array: np.ndarray) -> None:
     assert read_npy(npy(array), SHAPE) == IMAGE
 
 
@@ -109,7 +109,7 @@ def test_the_order_of_numbers_and_bytes_is_the_files_own(array: np.ndarray) -> N
         (npy(np.where(NUMBERS > 250, np.inf, NUMBERS).astype(np.float32)), "holds NaN or infinite"),
     ],
 )
-def test_files_that_are_no_mean(content: bytes, message: str) -> None:
+def test_files_without_a_mean_image_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(NetspecError, match=message):
         read_npy(content, SHAPE)
 

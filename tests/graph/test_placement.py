@@ -30,7 +30,7 @@ def ways(placement: Placement) -> str:
     return " ".join(place.way for place in placement.places)
 
 
-def test_alexnet_lies_as_figure_2_draws_it() -> None:
+def test_alexnet_is_placed_as_in_figure_2() -> None:
     placement = of_spec("alexnet")
     assert crossings(placement) == [
         ("input", "spread", "conv1"),
@@ -68,7 +68,7 @@ def test_what_a_crossing_moves_is_what_its_collectives_move(kind: CollectiveKind
 @pytest.mark.parametrize(
     ("towers", "groups", "forward", "backward"), [(4, 2, 16, 16), (8, 2, 24, 24), (8, 4, 8, 8), (64, 32, 1, 1)]
 )
-def test_what_is_gathered_in_teams_is_the_shares_of_the_others_in_one(
+def test_a_gather_in_groups_moves_the_shares_of_the_other_towers_of_a_team(
     towers: int, groups: int, forward: int, backward: int
 ) -> None:
     gather = Crossing("x", "gather_group", (), size=64, towers=towers, differentiable=True, groups=groups)
@@ -78,7 +78,7 @@ def test_what_is_gathered_in_teams_is_the_shares_of_the_others_in_one(
     assert spread._replace(differentiable=False).backward == 0
 
 
-def test_alexnet_lies_on_four_towers_of_which_two_compute_a_group() -> None:
+def test_on_four_towers_two_compute_each_group_of_alexnet() -> None:
     placement = of_spec("alexnet", 4)
     assert crossings(placement) == [
         ("input", "spread", "conv1"),
@@ -98,7 +98,7 @@ def test_alexnet_lies_on_four_towers_of_which_two_compute_a_group() -> None:
     assert placement.tower_weights / placement.whole_weights == pytest.approx(0.25, rel=1e-3)
 
 
-def test_resnexts_32_groups_lie_on_64_towers() -> None:
+def test_resnexts_32_groups_are_placed_on_64_towers() -> None:
     placement = of_spec("resnext", 64)
     inner = {c.groups for c in placement.crossings if c.readers and all(".conv2." in f"{r}." for r in c.readers)}
     assert inner == {32}
@@ -150,7 +150,7 @@ def test_groups_that_no_number_of_towers_fits_say_so() -> None:
     assert caught.value.hint == "no number of towers fits all groups"
 
 
-def test_as_many_towers_are_tried_as_a_spec_can_ask_for() -> None:
+def test_the_hint_tries_as_many_towers_as_a_spec_may_have() -> None:
     assert PlacementSpec.model_json_schema()["properties"]["towers"]["maximum"] == MOST_TOWERS
 
 
@@ -173,7 +173,7 @@ def test_layers_in_different_groups_read_a_value_by_an_exchange_each() -> None:
     ]
 
 
-def test_the_network_without_communication_meets_at_the_last_layer_alone() -> None:
+def test_without_communication_towers_meet_at_the_last_layer_only() -> None:
     assert crossings(of_spec("alexnet-no-communication")) == [
         ("input", "spread", "conv1"),
         ("drop7", "gather", "fc8"),
@@ -213,7 +213,7 @@ def test_channels_are_kept_apart_through_norms_activations_pools_and_sums() -> N
     ("op", "attributes"),
     [("concat", {"reads": ("conv", "conv")}), ("softmax", {"axis": 1}), ("layer_norm", {"axes": [1, 2, 3]})],
 )
-def test_what_mixes_channels_is_whole_in_each(op: str, attributes: dict[str, Any]) -> None:
+def test_a_layer_that_mixes_channels_is_whole_in_each_tower(op: str, attributes: dict[str, Any]) -> None:
     placement = place(chain().add("mix", op, **attributes).graph(), 2)
     assert ways(placement) == "column whole"
     assert crossings(placement)[-1] == ("conv", "collect", "mix")
@@ -251,7 +251,7 @@ def unplaceable(graph: Graph, towers: int) -> str:
     return str(caught.value)
 
 
-def test_what_cannot_be_divided_says_which_layer_and_why() -> None:
+def test_the_error_for_an_indivisible_network_names_the_layer() -> None:
     message = unplaceable(load_graph(SPECS / "alexnet.yaml"), 3)
     assert message.startswith("conv2 works in 2 groups of 128 outputs, which cannot be divided among 3 towers")
     only = Chain("none", features=(6,)).add("fc", "dense", units=5).graph()

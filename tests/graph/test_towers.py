@@ -24,7 +24,7 @@ def test_alexnets_towers_meet_at_conv3_and_at_the_dense_layers() -> None:
     ]
 
 
-def test_without_communication_they_meet_at_the_last_layer_alone() -> None:
+def test_without_communication_they_meet_at_the_last_layer_only() -> None:
     ((count, nodes),) = runs("alexnet-no-communication")
     assert (count, nodes.split()[0], nodes.split()[-1]) == (2, "conv1", "drop7")
 
@@ -38,7 +38,7 @@ def test_ungrouped_networks_have_none(name: str) -> None:
     assert runs(name) == []
 
 
-def test_groups_that_are_sparsity_make_none() -> None:
+def test_depthwise_groups_are_not_towers() -> None:
     chain = Chain("g", image=(32, 8, 8)).add("depthwise", "conv2d", filters=32, kernel_size=3, groups=32)
     assert find_runs(chain.add("norm", "group_norm", groups=2).graph()) == ()
 
@@ -55,7 +55,7 @@ def test_three_groups_after_two() -> None:
     assert find_runs(chain.graph()) == (Run(2, ("a",)), Run(3, ("b", "c")))
 
 
-def test_what_reads_one_value_shares_its_towers() -> None:
+def test_values_that_are_added_are_in_the_same_towers() -> None:
     """A residual sum keeps towers only if both of its inputs lie in them: a value is in one place."""
     chain = Chain("g", image=(4, 4, 4)).add("a", "conv2d", filters=4, kernel_size=1)
     chain.add("b", "conv2d", filters=4, kernel_size=1, groups=2).add("c", "add", reads=("a", "b"))
@@ -120,13 +120,13 @@ def test_which_ops_keep_two_towers_apart(kind: str, attributes: dict[str, Any], 
     assert is_channelwise(Chain("g", image=(4, 6, 6)).add("it", kind, **attributes).graph().nodes[0], 2) is apart
 
 
-def test_an_odd_number_of_channels_lies_in_no_two_towers() -> None:
+def test_an_odd_number_of_channels_cannot_be_divided_between_two_towers() -> None:
     (flatten,) = Chain("g", image=(3, 4, 4)).add("it", "flatten").graph().nodes  # of 48 features, from 3 channels
     assert not is_channelwise(flatten, 2)
     assert is_channelwise(flatten, 3)
 
 
-def test_concat_of_channels_deals_them_anew() -> None:
+def test_a_concatenation_of_channels_joins_towers() -> None:
     chain = Chain("g", image=(4, 4, 4)).add("a", "relu").add("b", "concat", reads=("a", "image"))
     chain.add("c", "concat", reads=("a", "image"), axis=2)
     assert [is_channelwise(node, 2) for node in chain.graph().nodes] == [True, False, True]

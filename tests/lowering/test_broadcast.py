@@ -29,7 +29,7 @@ def test_a_chain_deeper_than_the_stack_is_lowered(backend: str, learned: bool) -
     assert find_backend(backend).lower(graph).content
 
 
-def test_what_is_made_of_a_learned_value_stays_one_sample_where_all_that_read_it_broadcast_it() -> None:
+def test_a_value_of_learned_values_stays_one_sample_if_all_its_readers_broadcast_it() -> None:
     assert not broadcastable_nodes(deep(learned=False))
     graph = deep(learned=True)
     assert broadcastable_nodes(graph) == {node.name for node in graph.nodes} - {"sum"}

@@ -5,7 +5,7 @@ import sys
 from netspec.lowering.python.module import load_source
 
 
-def test_the_source_alone_says_what_its_annotations_are() -> None:
+def test_annotations_of_emitted_source_are_types() -> None:
     """Of the file that executes it `from __future__` is no part: TorchScript reads types, and no text."""
     module = load_source("class Net:\n    size: int\n\n    def forward(self, x: int) -> float: ...\n", "net")
     assert module.Net.__annotations__ == {"size": int}

@@ -40,7 +40,7 @@ def test_inputs_that_are_read_again_keep_their_names() -> None:
     assert variables_of(split(residual()), [], chain_inputs=False)["image"] == "image"
 
 
-def test_variables_do_not_meet() -> None:
+def test_variables_are_distinct() -> None:
     graph = residual("image", "stem", "left", "sum", "self")
     variables = list(variables_of(split(graph), ["image", "image_", "left"]).values())
     assert len(set(variables)) == len(variables)

@@ -87,9 +87,7 @@ def check_network(backend: Backend, network: str) -> None:
     ],
     ids=["torch in training", "torch at inference", "onnx at inference"],
 )
-def test_ops_that_a_level_leaves_as_they_are_need_no_suite_of_their_own(
-    backend: OptimizedBackend, kinds: set[str]
-) -> None:
+def test_all_other_ops_are_lowered_as_by_the_plain_backend(backend: OptimizedBackend, kinds: set[str]) -> None:
     """Their model and its weights are those of the plain backend, which `tests/backends/` holds to the reference."""
     assert {case.sample.op.kind for case in changed(backend)} == kinds
     for case in CASES:
@@ -115,7 +113,7 @@ def test_no_level_is_the_backend_itself() -> None:
     assert at_level(torch, "none") is torch
 
 
-def test_passes_that_a_backend_does_without_are_left_out() -> None:
+def test_passes_that_a_backend_excludes_are_not_run() -> None:
     for name in ("torch", "keras", "onnx"):
         backend = find_backend(name)
         made = {step.name for step in OptimizedBackend(backend, "training").optimize(towers()).steps}
@@ -123,7 +121,7 @@ def test_passes_that_a_backend_does_without_are_left_out() -> None:
         assert made == every - set(backend.costly_passes)
 
 
-def test_options_are_the_backends() -> None:
+def test_options_reach_the_backend() -> None:
     onnx = at_level(find_backend("onnx"), "inference").with_options(opset=20)
     content = onnx.lower(normalized()).content
     assert isinstance(onnx, OptimizedBackend)
@@ -131,7 +129,7 @@ def test_options_are_the_backends() -> None:
 
 
 @pytest.mark.parametrize("name", ["torch", "onnx"])
-def test_what_is_for_inference_gives_no_gradients_and_does_not_train(name: str) -> None:
+def test_a_backend_for_inference_has_no_gradients_and_no_training(name: str) -> None:
     backend, graph = at_level(find_backend(name), "inference"), normalized()
     assert not backend.trains
     model = backend.load(backend.lower(graph), check_weights_of(graph))
@@ -144,7 +142,7 @@ def test_what_is_for_inference_gives_no_gradients_and_does_not_train(name: str) 
         backend.trainer(graph, check_weights_of(graph), None)  # type: ignore[arg-type] # refused before it is read
 
 
-def test_weights_come_back_as_the_rewritten_graph_has_them() -> None:
+def test_the_weights_of_a_model_are_those_of_the_rewritten_graph() -> None:
     backend, graph = at_level(find_backend("torch"), "inference"), normalized()
     weights = check_weights_of(graph)
     model = backend.load(backend.lower(graph.astype(DType.FLOAT64)), weights)
@@ -166,7 +164,7 @@ def test_loading_leaves_the_callers_weights_as_they_are() -> None:
         np.testing.assert_array_equal(weights[name], array)
 
 
-def test_the_file_of_weights_is_that_of_what_is_built(tmp_path: Path) -> None:
+def test_the_weights_of_a_build_are_those_of_the_rewritten_graph(tmp_path: Path) -> None:
     graph = normalized()
     weights = check_weights_of(graph)
     write_build(graph, [find_backend("torch")], weights, tmp_path, "inference")
@@ -177,7 +175,7 @@ def test_the_file_of_weights_is_that_of_what_is_built(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name], array.astype(np.float32))
 
 
-def test_the_passes_of_a_build_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_runs_the_passes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     initialize = Optimized.__init__
 
@@ -193,7 +191,7 @@ def test_the_passes_of_a_build_are_made_once(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("build", [normalized, dropped, pooled, padded, towers])
-def test_what_passes_make_of_weights_is_the_same_for_every_backend(build: Callable[[], Graph]) -> None:
+def test_passes_change_weights_in_the_same_way_for_every_backend(build: Callable[[], Graph]) -> None:
     """A build has one file of weights for all of them."""
     graph = build()
     for name in ("torch", "keras", "onnx"):
@@ -201,7 +199,7 @@ def test_what_passes_make_of_weights_is_the_same_for_every_backend(build: Callab
         assert backend.optimize(graph).folds == optimize(graph, "inference").folds
 
 
-def test_every_value_of_many_layers_is_shown_by_its_plain_name() -> None:
+def test_every_value_of_a_deep_network_is_listed_by_its_plain_name() -> None:
     graph = _deep(300)
     artifact, shown = at_level(find_backend("torch"), "inference").lower_nodes(graph)
     assert len(shown) == len(artifact.graph.outputs) == 601

@@ -39,7 +39,7 @@ def at(member: str, role: str = "size", default: object = None) -> Place:
     return Place(member, member, role, kinds_of(role), default)  # type: ignore[arg-type]
 
 
-def test_numbers_are_named_after_what_the_block_was_given() -> None:
+def test_numbers_are_named_after_the_arguments_of_the_block() -> None:
     names = naming(width=(64, 128, 128), stride=(1, 2, 1), groups=(1, 1, 1))
     assert names.parameter((64, 128, 128), at("conv", "out_channels")) == Name("width")
     assert names.parameter((256, 512, 512), at("conv", "out_channels")) == Binary("*", Name("width"), Literal(4))
@@ -56,7 +56,7 @@ def test_numbers_are_named_after_what_the_block_was_given() -> None:
     assert next(iter(found)) == "width", "what has to be given comes first"
 
 
-def test_a_tuple_of_what_is_known_is_no_parameter_of_its_own() -> None:
+def test_a_tuple_of_known_values_is_not_a_new_parameter() -> None:
     names = naming(width=(64, 128, 256))
     found = names.parameter(((64, 1), ABSENT, (256, 1)), at("scale"))
     assert found == TupleOf((Name("width"), Literal(1)))
@@ -83,14 +83,14 @@ def test_a_tuple_of_what_is_known_is_no_parameter_of_its_own() -> None:
         ("groups", "in_channels"),
     ],
 )
-def test_what_is_equal_by_chance_names_nothing_of_another_kind(hint: str, role: str) -> None:
+def test_a_value_that_is_equal_by_chance_gives_no_name_to_another_kind(hint: str, role: str) -> None:
     for factor in (1, 2):
         names = naming(**{hint: (1, 2, 4)})
         found = names.parameter(tuple(factor * v for v in (1, 2, 4)), at("conv", role))
         assert found == Name("conv_size" if role == "size" else role)
 
 
-def test_what_the_spec_uses_a_name_for_is_its_kind() -> None:
+def test_the_kind_of_a_name_is_its_use_in_the_spec() -> None:
     says = {"conv.filters": "stride", "conv.stride": "count"}
     names = naming(says, stride=(8, 16), count=(1, 2), spare=(1, 2))
     assert names.parameter((8, 16), at("conv", "out_channels")) == Name("stride"), "whatever the spec calls it"
@@ -98,14 +98,14 @@ def test_what_the_spec_uses_a_name_for_is_its_kind() -> None:
     assert names.parameter((8, 16), at("other", "stride", 1)) == Name("other_stride"), "a new one: those are channels"
 
 
-def test_of_two_equal_names_the_spec_tells_which_is_meant() -> None:
+def test_the_spec_decides_between_two_names_of_equal_values() -> None:
     says = {"first.filters": "narrow", "second.filters": "wide"}
     names = naming(says, wide=(8, 16), narrow=(8, 16))
     assert names.parameter((8, 16), at("first", "out_channels")) == Name("narrow")
     assert names.parameter((8, 16), at("second", "out_channels")) == Name("wide")
 
 
-def test_what_the_spec_computes_is_said_as_it_does() -> None:
+def test_expressions_are_those_of_the_spec() -> None:
     says = {
         "conv.padding": "kernel // 2",
         "conv.kernel_size": "kernel",
@@ -190,7 +190,7 @@ def test_a_condition_may_be_computed() -> None:
     assert [p.name for p in names.parameters()] == ["depth", "has_drop"]
 
 
-def test_what_is_there_is_told_by_the_condition_of_the_spec() -> None:
+def test_the_presence_of_a_layer_is_the_condition_of_the_spec() -> None:
     says = {"se.when": "squeezed > 0", "act.when": "act", "drop.when": "index > 0", "roll.when": "shift > 0"}
     names = naming(says, squeezed=(0, 4, 8), act=(True, True, False), shift=(0, 3, 3))
     assert names.flag("se", (False, True, True)) == Binary(">", Name("squeezed"), Literal(0))
@@ -202,7 +202,7 @@ def test_what_is_there_is_told_by_the_condition_of_the_spec() -> None:
     assert defaults == {"squeezed": None, "act": True, "has_drop": False, "has_roll": False}, "as most have it"
 
 
-def test_channels_that_arrive_are_called_like_a_parameter_that_tells_them() -> None:
+def test_input_channels_have_the_name_of_a_parameter_with_the_same_values() -> None:
     says = {"expand.when": "width != channels", "fc.units": "channels // 4", "conv.filters": "filters"}
     names = naming(says, channels="in_channels", filters=(8, 16, 8), width=(8, 64, 8), in_channels=(8, 16, 8))
     flag = names.flag("expand", (False, True, False))
@@ -212,7 +212,7 @@ def test_channels_that_arrive_are_called_like_a_parameter_that_tells_them() -> N
     assert [p.name for p in names.parameters()] == ["filters", "width"]
 
 
-def test_what_only_some_have_is_said_by_the_spec_where_its_names_are_used() -> None:
+def test_a_value_that_only_some_instances_have_uses_names_that_are_in_use() -> None:
     says = {"roll.when": "shift > 0", "roll.shifts": "-shift"}
     names = naming(says, shift=(0, 3, 3), side=(8, 8, 4))
     assert names.spec_expression((ABSENT, -3, -3), at("roll")) is None, "no name for the sake of one number"
@@ -252,7 +252,7 @@ def test_a_formula_is_computed_or_left_alone(code: str, value: object) -> None:
     assert (UNKNOWN if expression is None else value_in(expression, seen)) == value
 
 
-def test_of_names_that_nothing_is_known_of_only_channels_are_guessed() -> None:
+def test_a_name_of_unknown_kind_is_used_for_channels_only() -> None:
     nothing: frozenset[str] = frozenset()
     assert may_name(nothing, kinds_of("out_channels"))
     assert not may_name(nothing, kinds_of("kernel_size"))

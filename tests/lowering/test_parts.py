@@ -40,7 +40,7 @@ def test_a_graph_is_split_as_its_scopes_say() -> None:
     assert [part.path for part in root.walk()][-1] == ""
 
 
-def test_what_does_not_stand_together_is_no_part() -> None:
+def test_members_that_do_not_stand_together_are_no_part() -> None:
     root = split(dissolved_blocks())
     assert [member.name for member in root.members][:5] == ["torn.a", "between", "torn.b", "stack.0", "stack.extra"]
     gone = root.members[-1]
@@ -48,7 +48,7 @@ def test_what_does_not_stand_together_is_no_part() -> None:
     assert not gone.is_chain, "its instances are not numbered from 0"
 
 
-def test_a_stack_of_which_more_is_shown_is_no_chain() -> None:
+def test_a_stack_with_an_inner_output_is_no_chain() -> None:
     graph = residual_blocks()
     stage = split(graph.with_outputs(["stage.1.sum", *graph.outputs])).members[0]
     assert isinstance(stage, Part)
@@ -62,7 +62,7 @@ def test_every_node_is_in_one_part() -> None:
         assert sorted(own) == sorted(node.name for node in graph.nodes)
 
 
-def test_variants_are_named_after_what_tells_them_apart() -> None:
+def test_variants_are_named_after_their_difference() -> None:
     def given(**arguments: str | bool | int) -> Part:
         return Part(Scope("p", "unit", tuple(arguments.items())), "p", (), (), ())
 
@@ -92,7 +92,7 @@ def test_cost_grows_with_the_instances(backend: str, tmp_path: Path) -> None:
     assert more - many == pytest.approx(few, rel=0.15)
 
 
-def test_scopes_change_nothing_that_is_computed() -> None:
+def test_scopes_change_no_bindings() -> None:
     graph = residual_blocks()
     flat = replace(graph, scopes=(Scope("nowhere", "unit"),))
     for backend in ("torch", "keras", "onnx"):

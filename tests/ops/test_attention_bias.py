@@ -66,7 +66,7 @@ def test_a_bias_is_added_to_scaled_scores() -> None:
     np.testing.assert_allclose(y, [[[7.0]]], rtol=1e-15)
 
 
-def test_a_bias_is_of_all_windows_or_of_one() -> None:
+def test_a_bias_is_shared_by_all_windows_or_one_per_window() -> None:
     x = np.zeros((2, 3, 2, 1, 4))
     v = np.arange(12.0).reshape(1, 3, 2, 1, 2).repeat(2, axis=0)
     k = x.repeat(1, axis=3)

@@ -112,7 +112,9 @@ def test_same_by_torch_needs_stride_1() -> None:
         ((12,), {}, r"expects a map \(N, C, H, W\), received \(N, 12\)"),
     ],
 )
-def test_what_does_not_fit_is_said(features: tuple[int, ...], attributes: dict[str, object], message: str) -> None:
+def test_shapes_that_do_not_fit_are_refused(
+    features: tuple[int, ...], attributes: dict[str, object], message: str
+) -> None:
     with pytest.raises(ShapeError, match=message):
         shape("conv2d", features, **{"filters": 2, "kernel_size": 3, **attributes})
 

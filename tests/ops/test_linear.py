@@ -37,7 +37,7 @@ def test_layer_scale_is_a_gain_along_an_axis() -> None:
     np.testing.assert_array_equal(apply("layer_scale", x, weights={"weight": [2, 3]}, axis=-1).ravel(), [2, 3, 2, 3])
 
 
-def test_layer_scale_starts_as_next_to_nothing() -> None:
+def test_layer_scale_starts_near_zero() -> None:
     # Touvron et al. 2021, section 2; `initialize` has it start elsewhere.
     x = Input("x", TensorType.of(4, 2, 2))
     for stated, expected in (({}, 1e-6), ({"weight": 0.1}, 0.1)):

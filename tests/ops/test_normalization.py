@@ -109,7 +109,7 @@ def test_layer_norm_over_named_axes() -> None:
     )
 
 
-def test_rms_norm_takes_no_mean_off_and_epsilon_stands_within_the_root() -> None:
+def test_rms_norm_subtracts_no_mean_and_adds_epsilon_inside_the_root() -> None:
     # Zhang & Sennrich 2019, equation 4: of 1 and 7 the mean square is 25.
     np.testing.assert_array_equal(apply("rms_norm", [[1, 7]], weights={"weight": [6, 12]}, epsilon=11.0), [[1, 14]])
     y = apply("rms_norm", [[[1, 0], [7, 0]]], axes=[1], affine=False)

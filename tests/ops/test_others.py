@@ -185,7 +185,7 @@ def test_concat_of_unequal_ranks_along_the_last_axis() -> None:
         shape("concat", (3, 4), (3,), axis=-1)
 
 
-def test_where_arithmetic_has_no_number_there_is_none() -> None:
+def test_undefined_arithmetic_gives_infinity_or_nan() -> None:
     np.testing.assert_array_equal(apply("divide", [[1, -1, 0]], [[0]]), [[np.inf, -np.inf, np.nan]])
     np.testing.assert_array_equal(apply("power", [[-1.0, 0.0]], exponent=-0.5), [[np.nan, np.inf]])
 

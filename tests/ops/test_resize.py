@@ -50,7 +50,7 @@ def test_bilinear_reads_between_elements(count: int, coordinates: str, expected:
         (3, "align_corners", "round_prefer_ceil", [0, 2, 3]),
     ],
 )
-def test_nearest_rounds_as_it_is_told(count: int, coordinates: str, rounding: str, expected: list[float]) -> None:
+def test_nearest_rounds_by_the_given_rule(count: int, coordinates: str, rounding: str, expected: list[float]) -> None:
     assert positions(count, "nearest", coordinates, rounding=rounding) == expected
 
 

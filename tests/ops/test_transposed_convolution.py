@@ -77,6 +77,6 @@ def test_shapes_of_the_networks_that_have_it() -> None:
         ({"groups": 2}, "cannot split 3 input channels"),
     ],
 )
-def test_what_makes_no_sense(attributes: dict[str, int], message: str) -> None:
+def test_settings_that_make_no_sense_are_refused(attributes: dict[str, int], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         shape("conv_transpose2d", (3, 4, 4), filters=2, kernel_size=3, **attributes)

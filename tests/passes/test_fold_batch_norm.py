@@ -18,7 +18,7 @@ def dense_norm(*shape: int, **dense: object) -> Chain:
 
 
 @pytest.mark.parametrize("layer", [{}, {"bias": False}, {"groups": 2}, {"groups": 4, "bias": False}, {"padding": 1}])
-def test_a_convolution_and_its_norm_are_one(layer: dict[str, object]) -> None:
+def test_a_convolution_and_its_norm_become_one(layer: dict[str, object]) -> None:
     graph = conv_norm(**layer).add("act", "relu").graph()
     rewrite = changed(PASS, graph)
     assert names(rewrite.graph) == ["conv", "act"]
@@ -31,14 +31,14 @@ def test_a_convolution_and_its_norm_are_one(layer: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("layer", [{}, {"bias": False}, {"groups": 2}])
-def test_a_dense_layer_and_its_norm_are_one(layer: dict[str, object]) -> None:
+def test_a_dense_layer_and_its_norm_become_one(layer: dict[str, object]) -> None:
     rewrite = changed(PASS, dense_norm(4, **layer).add("act", "relu").graph())
     assert names(rewrite.graph) == ["fc", "act"]
     assert isinstance(rewrite.graph.nodes[0].op, Dense)
 
 
 @pytest.mark.parametrize("layer", [{}, {"bias": False}, {"groups": 2}, {"groups": 4, "bias": False, "padding": 1}])
-def test_a_transposed_convolution_and_its_norm_are_one(layer: dict[str, object]) -> None:
+def test_a_transposed_convolution_and_its_norm_become_one(layer: dict[str, object]) -> None:
     chain = Chain("g", image=(4, 3, 5)).add("up", "conv_transpose2d", filters=8, kernel_size=3, stride=2, **layer)
     graph = chain.add("norm", "batch_norm", epsilon=1e-2).add("act", "relu").graph()
     rewrite = changed(PASS, graph)
@@ -53,7 +53,7 @@ def test_a_norm_without_scale_and_shift_is_folded_too() -> None:
     ]
 
 
-def test_what_is_folded_is_worked_out_by_hand() -> None:
+def test_folded_weights_are_as_worked_out_by_hand() -> None:
     weights = {
         "fc.weight": np.array([[1.0, 2.0]]),
         "fc.bias": np.array([3.0]),
@@ -79,7 +79,7 @@ def test_weights_are_folded_in_float64() -> None:
     assert {array.dtype for array in folded.values()} == {np.dtype(np.float64)}
 
 
-def test_the_initialisers_of_weights_that_are_gone_are_too() -> None:
+def test_initializers_of_removed_weights_are_removed() -> None:
     chain = Chain("g", image=(4, 6, 5)).add("conv", "conv2d", filters=4, kernel_size=3, initialize={"weight": 0.5})
     rewrite = changed(PASS, chain.add("norm", "batch_norm").add("act", "relu").graph())
     assert not rewrite.graph.nodes[0].op.initialize

@@ -28,7 +28,7 @@ def test_each_side_has_its_own() -> None:
     assert op.explicit_padding == padding_of((2, 3, 0, 2))
 
 
-def test_what_was_the_same_or_ceil_before_is_what_it_was() -> None:
+def test_padding_same_and_rounding_up_keep_their_meaning() -> None:
     graph = padded().add("conv", "conv2d", filters=2, kernel_size=3, stride=2, padding={"same": "lower"}, round="ceil")
     changed(PASS, graph.graph())
 
@@ -60,13 +60,13 @@ def test_each_convolution_on_the_way_pads_as_much_as_it_had_before() -> None:
 
 
 @pytest.mark.parametrize("after", [{"value": 1.0}, {"mode": "reflect"}])
-def test_of_a_row_what_stands_after_the_last_that_is_not_zeros(after: dict[str, object]) -> None:
+def test_of_a_row_only_what_follows_the_last_other_padding_is_folded(after: dict[str, object]) -> None:
     graph = padded().add("other", "pad2d", padding=1, **after).add("zeros", "pad2d", padding=1)
     rewrite = changed(PASS, graph.add("conv", "conv2d", filters=2, kernel_size=3).graph())
     assert names(rewrite.graph) == ["pad", "other", "conv"]
 
 
-def test_of_a_row_what_stands_after_an_output() -> None:
+def test_of_a_row_only_what_follows_an_output_is_folded() -> None:
     graph = padded().add("pad2", "pad2d", padding=1).add("conv", "conv2d", filters=2, kernel_size=3)
     assert names(changed(PASS, graph.graph("pad", "conv")).graph) == ["pad", "conv"]
     assert PASS.run(graph.graph("pad2", "conv")) is None

@@ -84,7 +84,7 @@ def test_a_pass_can_be_left_out() -> None:
     assert "norm" in names(optimized.graph)
 
 
-def test_what_does_not_exist_is_said() -> None:
+def test_unknown_levels_and_passes_are_errors() -> None:
     with pytest.raises(
         NetspecError, match="expected a level of optimization none, training, inference, received 'all'"
     ):
@@ -102,7 +102,7 @@ def test_weights_must_be_the_plain_graphs() -> None:
         optimized.weights(optimized.weights(weights))
 
 
-def test_one_graph_one_result_and_another_hash() -> None:
+def test_optimization_is_deterministic_and_changes_the_hash() -> None:
     graph = everything()
     first, second = optimize(graph, "inference"), optimize(graph, "inference")
     assert first == second

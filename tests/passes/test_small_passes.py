@@ -108,7 +108,7 @@ def test_a_relu_and_the_max_pool_after_it_change_places() -> None:
     assert rewrite.graph.nodes[1].type == graph.type_of("pool")
 
 
-def test_they_do_so_one_after_the_other() -> None:
+def test_several_relus_and_max_pools_change_places() -> None:
     graph = image().add("relu1", "relu").add("pool1", "max_pool2d", kernel_size=2)
     graph = graph.add("relu2", "relu").add("pool2", "max_pool2d", kernel_size=2).add("end", "tanh").graph()
     rewrite = changed(relu_after_max_pool.PASS, graph)
@@ -185,7 +185,7 @@ def test_what_gains_nothing_from_its_layout_keeps_it(graph: Graph) -> None:
     assert channels_last.PASS.run(graph) is None
 
 
-def test_in_company() -> None:
+def test_all_passes_together_keep_values() -> None:
     from netspec.passes import optimize
     from netspec.testing import pass_networks
     from netspec.testing.networks import NETWORKS

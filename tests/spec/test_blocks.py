@@ -25,7 +25,7 @@ def reads(graph: Graph) -> dict[str, str]:
     return {node.name: ", ".join(node.inputs) for node in graph.nodes}
 
 
-def test_a_block_is_a_part_of_the_path_of_its_layers(load: Load) -> None:
+def test_layers_of_a_block_have_its_name_in_their_paths(load: Load) -> None:
     graph = load(UNIT + "layers:\n  stem: {block: unit, width: 4}\n  last: {op: tanh}\n")
     assert reads(graph) == {"stem.conv": "input", "stem.relu": "stem.conv", "last": "stem.relu"}
     assert set(graph.weights) == {"stem.conv.weight", "stem.conv.bias"}
@@ -84,7 +84,7 @@ outputs: [use.b, use.c]
     }
 
 
-def test_what_is_given_a_name_hides_what_is_there_by_itself(load: Load) -> None:
+def test_parameters_hide_the_names_of_shapes(load: Load) -> None:
     text = "parameters: {height: 2}\nblocks:\n  b:\n    parameters: {width: 5}\n    layers:\n"
     text += "      conv: {op: conv2d, filters: '${10 * height + width}', kernel_size: 1}\nlayers:\n  b: {block: b}\n"
     assert load(text).type_of("b.conv").features[0] == 25
@@ -134,7 +134,7 @@ layers:
     assert reads(graph)["s.1.b"] == "s.0.a"
 
 
-def test_who_reads_what_is_dropped_reads_what_that_reads(load: Load) -> None:
+def test_readers_of_a_dropped_layer_read_its_input(load: Load) -> None:
     text = """parameters: {x: false}
 layers:
   a: {op: relu}
@@ -150,7 +150,7 @@ outputs: [e, b]
     assert list(reads(load(text, {"x": True}))) == ["a", "b", "c", "d", "e"]
 
 
-def test_a_block_of_which_nothing_is_left_gives_what_it_gets(load: Load) -> None:
+def test_a_block_without_layers_returns_its_input(load: Load) -> None:
     text = "blocks: {maybe: {layers: {act: {op: relu, when: '${channels > 3}'}}}}\n"
     graph = load(text + "layers:\n  m: {block: maybe}\n  end: {op: tanh}\n")
     assert reads(graph) == {"end": "input"}
@@ -226,7 +226,7 @@ def test_an_empty_key_is_no_parameter_of_a_block(load: Load) -> None:
 
 
 @pytest.mark.parametrize("layer", ['{op: parameter, shape: "${given}"}', '{op: "${kind}", shape: "${given}"}'])
-def test_a_parameter_may_come_first_whatever_is_not_known_of_it_yet(load: Load, layer: str) -> None:
+def test_a_parameter_may_be_the_first_layer_of_a_block(load: Load, layer: str) -> None:
     """It reads nothing, and so need not say what it reads, also where a block is looked at before its use."""
     block = f"""blocks:
   biased:

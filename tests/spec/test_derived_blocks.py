@@ -53,7 +53,7 @@ def test_a_block_is_changed_as_the_layers_of_a_network_are(tmp_path: Path) -> No
     assert changed("{layers: {conv: null}}")["unit.relu"].inputs == ("input",), "what the first layer read"
 
 
-def test_what_a_derived_block_may_not_say_is_told_where_it_stands(tmp_path: Path) -> None:
+def test_a_mistake_in_a_derived_block_is_reported_at_its_position(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(IMAGE + BRANCHED)
     derived = tmp_path / "derived.yaml"
     derived.write_text("name: d\nextends: base.yaml\nblocks:\n  unit:\n    layers:\n      con: {padding: 1}\n")

@@ -71,7 +71,7 @@ def test_preprocessing_travels_with_the_input(write) -> None:
     assert (preprocessing.channel_order, preprocessing.mean, preprocessing.std) == ("bgr", (1.0, 2.0, 3.0), (1.0,))
 
 
-def test_what_follows_a_failure_is_not_reported_and_what_does_not_is(net) -> None:
+def test_consequences_of_a_mistake_are_not_reported_but_other_mistakes_are(net) -> None:
     path = net(
         "a: {op: conv2d, filters: 8, kernel_size: 33}",
         "b: {op: conv2d, filters: 7, kernel_size: 3, groups: 7}",
@@ -95,7 +95,7 @@ def test_read_spec_alone_does_not_look_at_shapes(net) -> None:
         elaborate(spec)
 
 
-def test_a_problem_in_a_shared_value_is_told_once(net) -> None:
+def test_a_problem_in_a_shared_value_is_reported_once(net) -> None:
     path = net(
         "a: &conv {op: conv2d, filters: 0, kernel_size: 3}", "b: *conv", tail="defaults: {conv2d: {stride: -1}}\n"
     )
@@ -104,7 +104,7 @@ def test_a_problem_in_a_shared_value_is_told_once(net) -> None:
     assert [d.where.path for d in caught.value.diagnostics if d.where] == ["layers.a.filters", "defaults.conv2d.stride"]
 
 
-def test_there_is_an_end_to_the_problems_that_are_told(write) -> None:
+def test_at_most_1000_problems_are_reported(write) -> None:
     layers = "".join(f"  l{i}: {{op: frob{i}}}\n" for i in range(3000))
     with pytest.raises(SpecError, match="more than 1000 problems") as caught:
         load_graph(write(f"name: many\ninput: {{shape: [8]}}\nlayers:\n{layers}"))

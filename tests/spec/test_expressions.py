@@ -76,7 +76,7 @@ def test_decimals_are_rounded_once(code: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("code", ["1e308 * 10", "-1e308 / 0.1", "1e308 + 1e308", "1e200 * 1e200 * 1e-200"])
-def test_what_no_float_holds_is_told(code: str) -> None:
+def test_results_beyond_float64_are_errors(code: str) -> None:
     with pytest.raises(ExpressionError, match="not a finite number"):
         evaluate_text(f"${{{code}}}", {})
 
@@ -140,7 +140,7 @@ def test_what_no_float_holds_is_told(code: str) -> None:
         "  ",
     ],
 )
-def test_what_it_is_not(code: str) -> None:
+def test_everything_else_is_refused(code: str) -> None:
     if "{" in code:
         code = code.replace("{", "(").replace("}", ")")
     with pytest.raises(ExpressionError):
@@ -246,12 +246,12 @@ def test_set_takes_values_of_python(write) -> None:
         ("parameters.classes=3", "`classes=…` sets it"),
     ],
 )
-def test_set_that_cannot_be(write, text: str, words: str) -> None:
+def test_invalid_settings_are_refused(write, text: str, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         load_graph(write(SETTABLE), set=[text])
 
 
-def test_where_an_expression_is_the_default_anything_may_be_set(write) -> None:
+def test_a_parameter_whose_default_is_an_expression_takes_any_value(write) -> None:
     spec = "name: x\ninput: {shape: [4]}\nparameters: {a: 3, sizes: '${a}'}\n"
     path = write(f'{spec}layers: {{fc: {{op: dense, units: "${{sizes[0]}}"}}}}\n')
     assert load_graph(path, set=["sizes=[5, 6]"]).type_of("fc").features == (5,)
@@ -267,7 +267,7 @@ def test_set_is_shown_with_a_caret(write) -> None:
     ]
 
 
-def test_a_value_that_is_none_is_told_of_once(write) -> None:
+def test_an_invalid_value_is_reported_once(write) -> None:
     with pytest.raises(SpecError) as caught:
         load_graph(write(SETTABLE), set=["classes=!!int 3"])
     assert len(caught.value.diagnostics) == 1

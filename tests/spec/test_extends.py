@@ -118,20 +118,20 @@ training: {batch_size: 4, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1, 
         ("parameters: {width: null}\npresets: null\nblocks: {unit: {layers: {conv: {filters: 8}}}}", 8 * 27 + 8 * 9),
     ],
 )
-def test_null_takes_away_what_the_base_says(text: str, weights: int, write) -> None:
+def test_null_removes_what_the_base_states(text: str, weights: int, write) -> None:
     write(NULLS, "base.yaml")
     path = write(f"name: derived\nextends: base.yaml\n{text}\n", "derived.yaml")
     assert sum(weight.size for weight in load_graph(path).weights.values()) == weights
 
 
-def test_null_takes_a_part_of_a_recipe_away(derive) -> None:
+def test_null_removes_a_part_of_a_recipe(derive) -> None:
     assert read_spec(derive("training: null\n")).training is None
     recipe = read_spec(derive("training: {optimizer: {momentum: null}, schedule: null}\n")).training
     assert recipe is not None
     assert (recipe.optimizer.momentum, recipe.schedule.name) == (0, "constant"), "as if the base had not said it"
 
 
-def test_null_over_nothing_takes_nothing_away(derive) -> None:
+def test_null_for_what_the_base_lacks_is_an_error(derive) -> None:
     for text in (
         "defaults: {conv2d: {stride: null}}",
         "presets: {width: null}",
@@ -171,7 +171,7 @@ def test_readers_of_the_outputs_of_a_removed_block_read_its_input(write) -> None
     assert readers(path) == {"first": ("input",), "sum": ("first", "first")}
 
 
-def test_what_reads_nothing_is_not_joined_to_the_layer_before_it(write) -> None:
+def test_a_layer_that_reads_nothing_is_not_joined_to_the_layer_before_it(write) -> None:
     layers = "{op: dense, units: 4}\n  a: {op: parameter, shape: [6, 4]}\n  b: {op: parameter, shape: [6, 4]}\n"
     write(
         f"name: base\ninput: {{shape: [6, 8]}}\nlayers:\n  fc: {layers}  sum: {{op: add, inputs: [fc, a, b]}}\n",
@@ -254,7 +254,7 @@ def test_a_chain_of_three_files(derive, write) -> None:
     assert {node.name: node.op.kind for node in graph.nodes}["bn"] == "tanh"
 
 
-def test_problems_stand_in_the_file_that_they_are_in(derive) -> None:
+def test_problems_are_reported_in_their_own_files(derive) -> None:
     path = derive("layers:\n  conv1: {filterz: 6}\n  relu1: {op: tahn}\n  fc: {unit: 3}\n")
     path.with_name("base.yaml").write_text(BASE.replace("size: 5", "size: five"))
     with pytest.raises(SpecError) as caught:
@@ -293,14 +293,14 @@ def test_a_spec_that_is_itself_reached_by_a_link_is_read(derive, tmp_path: Path)
     assert load_graph(tmp_path / "link" / path.name) == load_graph(path)
 
 
-def test_too_long_a_chain(write) -> None:
+def test_a_chain_of_too_many_files_is_refused(write) -> None:
     for i in range(20):
         write(f"name: n{i}\nextends: n{i + 1}.yaml\n", f"n{i}.yaml")
     with pytest.raises(SpecError, match="more than 16 files"):
         load_graph(write("name: last\nextends: n0.yaml\n", "first.yaml"))
 
 
-def test_a_base_that_is_no_spec(derive) -> None:
+def test_a_base_that_is_not_a_spec_is_refused(derive) -> None:
     path = derive("layers: {a: {op: relu, after: conv1}}\n")
     for text, words in [("[1]", "a spec is a mapping"), ("", "is empty"), ("layers: 3\n", "needs 'input'")]:
         path.with_name("base.yaml").write_text(text)

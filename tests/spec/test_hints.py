@@ -37,7 +37,7 @@ def test_the_nearest_name(word: str, known: list[str], expected: str) -> None:
 
 
 @pytest.mark.parametrize("name", _OTHER_NAMES)
-def test_other_names_are_none_of_ours_and_mean_one_of_them(name: str) -> None:
+def test_names_of_other_libraries_mean_one_of_our_ops(name: str) -> None:
     assert name not in OPS
     assert op_hint(f"nn.{name.title()}", ()) == f"did you mean {_OTHER_NAMES[name]!r}?"
     assert _OTHER_NAMES[name] in OPS
@@ -49,7 +49,7 @@ def test_a_letter_that_looks_like_another_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet.yml", "specs/alexnet.yaml", "specs/timm/vit.yaml"])
-def test_a_spec_that_comes_with_netspec_is_named_where_it_is_looked_for_elsewhere(
+def test_a_missing_file_with_the_name_of_a_shipped_spec_gets_its_path(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -60,12 +60,12 @@ def test_a_spec_that_comes_with_netspec_is_named_where_it_is_looked_for_elsewher
     assert read_spec(found).name.partition("-")[0] in {"alexnet", "vit"}
 
 
-def test_what_does_not_come_with_netspec_is_not_named(tmp_path: Path) -> None:
+def test_any_other_missing_file_gets_no_hint(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         read_spec(tmp_path / "mine.yaml")
     assert caught.value.diagnostics[0].hint == ""
 
 
 @pytest.mark.parametrize("text", ["True", "TRUE", ".inf", "-.inf", ".nan", ""])
-def test_what_is_no_finite_number_is_not_taken_for_one(text: str) -> None:
+def test_only_finite_numbers_are_called_numbers(text: str) -> None:
     assert "it is a number" not in lookalike(text, boolean=False)

@@ -45,7 +45,7 @@ def test_a_recipe_of_another_file_is_as_if_it_were_written_here(train, write) ->
     assert write_spec(read_spec(there)) == write_spec(read_spec(here)), "and is written out whole"
 
 
-def test_what_stands_here_is_laid_over_it(train) -> None:
+def test_keys_of_the_spec_override_those_of_the_recipe(train) -> None:
     found = training_of(
         train("{extends: recipes/sgd.yaml, epochs: null, steps: 9, optimizer: {momentum: 0}, schedule: {name: cosine}}")
     )
@@ -73,7 +73,7 @@ def test_settings_come_last(train) -> None:
     assert training_of(train("{extends: recipes/sgd.yaml, epochs: 4}"), **{"training.epochs": 7}).epochs == 7
 
 
-def test_a_spec_that_extends_one_with_such_a_recipe(train, write) -> None:
+def test_a_spec_may_extend_one_with_a_shared_recipe(train, write) -> None:
     train("{extends: recipes/sgd.yaml, epochs: 4, seed: 3}", "base.yaml")
     write("batch_size: 64\noptimizer: {name: adam, learning_rate: 1}\n", "more/recipes/adam.yaml")
     plain = training_of(write("name: a\nextends: ../base.yaml\ntraining: {batch_size: 16}\n", "more/plain.yaml"))
@@ -97,7 +97,7 @@ def test_preprocessing_of_one_input_and_of_several(write) -> None:
     assert load_graph(single).inputs[0].preprocessing == a.preprocessing
 
 
-def test_a_mean_image_is_seen_from_the_file_that_names_it(write, tmp_path: Path) -> None:
+def test_the_path_of_a_mean_image_is_relative_to_the_file_that_names_it(write, tmp_path: Path) -> None:
     write("mean: {image: mean.npy}\n", "figures/mean.yaml")
     np.save(tmp_path / "figures" / "mean.npy", np.full((3, 2, 2), 7, np.float32))
     text = "name: x\ninput: {shape: [3, 2, 2], preprocessing: {extends: figures/mean.yaml}}\nlayers: {a: {op: relu}}\n"
@@ -106,7 +106,7 @@ def test_a_mean_image_is_seen_from_the_file_that_names_it(write, tmp_path: Path)
     np.testing.assert_array_equal(image.preprocessing.mean.array, np.full((3, 2, 2), 7))  # type: ignore[union-attr]
 
 
-def test_problems_of_all_files_are_told_at_once(train, write) -> None:
+def test_problems_of_all_files_are_reported_at_once(train, write) -> None:
     write("extends: more.yaml\nepochs: none\n", "recipes/some.yaml")
     write("batch_sise: 3\noptimizer: {name: sgd, learning_rate: 1}\n", "recipes/more.yaml")
     path = train("{extends: recipes/some.yaml, seed: -1, batch_size: 1}", head=HEAD.replace("relu}", "rely}"))

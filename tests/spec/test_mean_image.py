@@ -54,7 +54,7 @@ def test_the_hash_depends_on_the_content_and_not_on_the_name(write, tmp_path: Pa
     assert a == b != c
 
 
-def test_a_path_is_seen_from_the_file_that_states_it(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_relative_to_the_file_that_states_it(write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(spec("{image: means/mean.npy}"), "bases/base.yaml")
     (tmp_path / "bases" / "means").mkdir()
     np.save(tmp_path / "bases" / "means" / "mean.npy", NUMBERS)

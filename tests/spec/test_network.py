@@ -89,7 +89,7 @@ outputs: [last, side]
     assert features(graph, "first", "side", "last") == [4, 5, 9]
 
 
-def test_arguments_ends_repeats_and_conditions_see_it(load: Load) -> None:
+def test_arguments_ends_repeats_and_conditions_see_shapes(load: Load) -> None:
     text = UNIT + "parameters: {wide: true}\n"
     text += """layers:
   a: {op: conv2d, filters: 6, kernel_size: 1, when: "${wide}"}
@@ -107,7 +107,7 @@ def test_arguments_ends_repeats_and_conditions_see_it(load: Load) -> None:
     assert features(graph, "s.0.conv", "s.0.project", "b", "c.conv") == [3, 8, 14, 3]
 
 
-def test_op_and_block_may_be_chosen_by_it(load: Load) -> None:
+def test_op_and_block_may_be_chosen_by_a_shape(load: Load) -> None:
     graph = load(
         UNIT
         + """layers:
@@ -119,7 +119,7 @@ outputs: [p.left, p.right]
     assert [node.op.kind for node in graph.nodes] == ["relu", "conv2d", "max_pool2d"]
 
 
-def test_what_reads_nothing_sees_what_it_names(load: Load) -> None:
+def test_a_layer_that_reads_nothing_sees_the_values_that_it_names(load: Load) -> None:
     graph = load(
         """layers:
   a: {op: conv2d, filters: 4, kernel_size: 1}
@@ -139,7 +139,7 @@ def test_parameters_hide_shapes(load: Load) -> None:
     assert features(graph, "b") == [19]
 
 
-def test_what_feeds_itself_by_its_shape_is_a_cycle(load: Load) -> None:
+def test_a_layer_that_needs_its_own_shape_is_a_cycle(load: Load) -> None:
     conv = "{op: conv2d, kernel_size: 1, "
     assert problems(load, f"layers:\n  a: {conv}filters: '${{b.channels}}'}}\n  b: {{op: relu}}\n") == [
         "'a' needs its own shape: a sees the shape of b reads a"
@@ -151,19 +151,19 @@ def test_what_feeds_itself_by_its_shape_is_a_cycle(load: Load) -> None:
     assert problems(load, text) == ["'a' needs its own output: a reads b reads a"]
 
 
-def test_which_values_are_read_cannot_depend_on_it(load: Load) -> None:
+def test_which_values_are_read_cannot_depend_on_a_shape(load: Load) -> None:
     text = "layers:\n  a: {op: relu}\n  b: {op: tanh, inputs: \"${'a' if channels > 3 else 'input'}\"}\n"
     assert problems(load, text) == [
         "`inputs:` cannot depend on a shape: which shapes arrive is known only once the inputs are"
     ]
 
 
-def test_where_no_map_arrives_that_is_said(load: Load) -> None:
+def test_sizes_of_a_map_are_refused_where_features_arrive(load: Load) -> None:
     text = "layers:\n  a: {op: flatten}\n  b: {op: dense, units: '${channels}'}\n  c: {op: dense, units: '${height}'}\n"
     assert problems(load, text) == ["what arrives has no channels: it is (N, 144), and a map is (N, C, H, W)"]
 
 
-def test_what_a_wrong_layer_feeds_is_not_reported_but_what_is_wrong_without_shapes_is(load: Load) -> None:
+def test_shapes_after_a_wrong_layer_are_not_reported_but_other_mistakes_are(load: Load) -> None:
     text = """layers:
   a: {op: conv2d, filters: 3, kernel_size: 9}
   b: {op: conv2d, filters: "${channels}", kernel_size: 1}
@@ -177,13 +177,13 @@ def test_what_a_wrong_layer_feeds_is_not_reported_but_what_is_wrong_without_shap
     ]
 
 
-def test_what_is_dropped_and_reads_two_values_has_no_shape(load: Load) -> None:
+def test_a_dropped_layer_that_reads_two_values_has_no_shape(load: Load) -> None:
     text = "layers:\n  a: {op: relu}\n  d: {op: add, inputs: [a, input], when: false}\n"
     text += "  b: {op: conv2d, inputs: a, filters: '${d.channels}', kernel_size: 1}\n"
     assert problems(load, text) == ["'d' is dropped here, and has no shape: it does not read exactly one value"]
 
 
-def test_a_missing_layer_is_told_once(load: Load) -> None:
+def test_a_missing_layer_is_reported_once(load: Load) -> None:
     text = "layers:\n  a: {op: conv2d, inputs: nowhere, filters: '${channels}', kernel_size: 1}\n"
     assert problems(load, text) == ["there is no layer or input 'nowhere'"]
 

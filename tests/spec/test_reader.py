@@ -132,7 +132,7 @@ def test_positions_count_characters_not_bytes_and_every_kind_of_line_end(net) ->
     assert (where.line, where.column) == (6, 3)
 
 
-def test_a_byte_order_mark_is_no_problem(write) -> None:
+def test_a_byte_order_mark_is_accepted(write) -> None:
     assert load_graph(write("\ufeff" + SPEC)) == load_graph(write(SPEC, "other.yaml"))
 
 
@@ -169,7 +169,7 @@ def test_hostile_texts_are_refused(write, text: str) -> None:
         load_graph(path)
 
 
-def test_files_that_are_no_files(tmp_path: Path) -> None:
+def test_paths_that_are_not_readable_files_are_refused(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
     for path, words in [
@@ -184,7 +184,7 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
             load_graph(path)
 
 
-def test_a_file_that_is_too_long(write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_long_is_refused(write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MAX_CHARACTERS", 100)
     with pytest.raises(SpecError, match="longer than 100 characters"):
         load_graph(write(SPEC))

@@ -69,7 +69,7 @@ def test_every_shipped_spec_is_valid(validator: Draft7Validator) -> None:
         "{op: reshape, shape: [3, -1]}",
     ],
 )
-def test_layers_that_are_right(validator: Draft7Validator, layer: str) -> None:
+def test_valid_layers_are_accepted(validator: Draft7Validator, layer: str) -> None:
     text = f"name: x\ninput: {{shape: [3, 8, 8]}}\nlayers:\n  a: {layer}\n"
     assert not [e.message for e in validator.iter_errors(read(text))]
 
@@ -90,7 +90,7 @@ def test_layers_that_are_right(validator: Draft7Validator, layer: str) -> None:
         "3",
     ],
 )
-def test_layers_that_are_wrong(validator: Draft7Validator, layer: str) -> None:
+def test_invalid_layers_are_refused(validator: Draft7Validator, layer: str) -> None:
     text = f"name: x\ninput: {{shape: [3, 8, 8]}}\nlayers:\n  a: {layer}\n"
     assert list(validator.iter_errors(read(text)))
 
@@ -130,7 +130,7 @@ def test_what_a_derived_file_may_leave_out(validator: Draft7Validator) -> None:
     "key",
     ["source", "parameters", "presets", "defaults", "blocks", "outputs", "auxiliary", "placement", "training"],
 )
-def test_a_derived_file_takes_a_key_away(validator: Draft7Validator, key: str) -> None:
+def test_a_derived_file_may_remove_a_key(validator: Draft7Validator, key: str) -> None:
     assert validator.is_valid(read(f"name: x\nextends: a.yaml\n{key}: null\n"))
     alone = f"name: x\ninput: {{shape: [3]}}\nlayers: {{a: {{op: relu}}}}\n{key}: null\n"
     assert not validator.is_valid(read(alone))
@@ -165,7 +165,7 @@ def test_what_a_recipe_and_a_preprocessing_that_extend_a_file_may_leave_out(vali
         "name: x\ninput: {shape: [3]}\nlayer: {a: {op: relu}}",
     ],
 )
-def test_specs_that_are_wrong(validator: Draft7Validator, text: str) -> None:
+def test_invalid_specs_are_refused(validator: Draft7Validator, text: str) -> None:
     assert list(validator.iter_errors(read(text)))
 
 

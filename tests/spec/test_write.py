@@ -42,7 +42,7 @@ def test_a_whole_float_beyond_the_integers_of_a_layer_reads_back(number: str, tm
     assert elaborate(read_spec(written)) == elaborate(spec)
 
 
-def test_what_blocks_are_given_stays_on_its_line(tmp_path: Path) -> None:
+def test_string_arguments_of_blocks_stay_on_one_line(tmp_path: Path) -> None:
     written = tmp_path / "spec.yaml"
     written.write_text(
         "name: x\ninput: {shape: [4]}\nblocks: {b: {parameters: {s: 'a', q: .inf}, layers: {a: {op: relu}}}}\n"

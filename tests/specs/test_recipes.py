@@ -62,7 +62,7 @@ def test_what_does_not_decay(spec: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_pattern_is_of_some_weight(path: Path) -> None:
+def test_every_pattern_matches_a_weight(path: Path) -> None:
     network = netspec.load(path)
     recipe = network.spec.training
     names = [name for name, weight in network.graph.weights.items() if weight.trainable]

@@ -107,7 +107,7 @@ def test_lines_are_short(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SHARED, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_stands_in_a_file_of_its_own_is_shared(path: Path) -> None:
+def test_files_of_recipes_and_preprocessing_are_shared(path: Path) -> None:
     """A spec is not made short by moving a part of it elsewhere."""
     specs = sum(f"extends: {path.relative_to(SPECS)}" in spec.read_text() for spec in SPECS.glob("*.yaml"))
     beside = sum(f"extends: {path.name}\n" in other.read_text() for other in path.parent.glob("*.yaml"))

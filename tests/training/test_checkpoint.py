@@ -45,7 +45,7 @@ def state(graph: Graph) -> TrainingState:
     return TrainingState(dict(weights), slots, updates=7)
 
 
-def test_everything_comes_back(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_everything(tmp_path: Path) -> None:
     graph = network()
     before = state(graph)
     path = save_checkpoint(tmp_path / "last.safetensors", graph, before, POSITION, RUN)
@@ -66,7 +66,7 @@ def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_other_commands_take_its_weights(tmp_path: Path) -> None:
+def test_a_checkpoint_is_a_file_of_weights(tmp_path: Path) -> None:
     graph = network()
     path = save_checkpoint(tmp_path / "last.safetensors", graph, state(graph), POSITION, RUN)
     assert {n: a.tobytes() for n, a in load_weights(path, graph).items()} == {
@@ -107,7 +107,7 @@ def test_a_checkpoint_that_lost_a_weight_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 10, 200, -5])
-def test_a_file_cut_short_is_told(tmp_path: Path, length: int) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
     graph = network()
     path = save_checkpoint(tmp_path / "last.safetensors", graph, state(graph), POSITION, RUN)
     path.write_bytes(path.read_bytes()[:length])

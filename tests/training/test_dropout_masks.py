@@ -36,13 +36,13 @@ def masks(graph: Graph, parts: tuple[Batch, ...], name: str, seed: int = 1, step
     return [(batch.masks or {})[name] for batch in with_masks(graph, parts, seed, step)]
 
 
-def test_shapes_are_canonical_and_shares_as_asked() -> None:
+def test_shapes_are_canonical_and_the_rate_is_that_of_the_layer() -> None:
     (found,) = masks(network(), batches(range(400)), "drop1")
     assert found.shape == (400, 4, 3, 5)
     assert found.mean() == pytest.approx(0.7, abs=0.01)
 
 
-def test_how_a_step_is_cut_means_nothing() -> None:
+def test_masks_do_not_depend_on_the_division_of_a_step() -> None:
     (whole,) = masks(network(), batches(range(8)), "drop2")
     cut = masks(network(), batches(range(0, 8, 2), range(1, 8, 2)), "drop2")
     assert np.array_equal(whole[0::2], cut[0])
@@ -51,12 +51,12 @@ def test_how_a_step_is_cut_means_nothing() -> None:
     assert np.array_equal(part, whole[[2, 5]])
 
 
-def test_other_nodes_mean_nothing() -> None:
+def test_masks_do_not_depend_on_other_nodes() -> None:
     (one,), (other,) = (masks(network(first=first), batches(range(3)), "drop2") for first in (True, False))
     assert np.array_equal(one, other)
 
 
-def test_seed_step_and_node_mean_everything() -> None:
+def test_masks_depend_on_seed_step_and_node() -> None:
     graph = network(0.5)
     first = masks(graph, batches(range(3)), "drop2")[0]
     assert not np.array_equal(first, masks(graph, batches(range(3)), "drop2", step=6)[0])

@@ -22,13 +22,13 @@ Run = Callable[..., Outcome]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../elsewhere", "a/b", "a\\b"])
-def test_a_name_names_one_folder_in_that_of_all_runs(run: Run, tmp_path: Path, name: str) -> None:
+def test_a_name_is_that_of_one_folder(run: Run, tmp_path: Path, name: str) -> None:
     with pytest.raises(NetspecError, match="expected the name of one folder"):
         run(name=name)
     assert not (tmp_path / "runs").exists()
 
 
-def test_of_two_runs_that_find_the_same_folder_free_each_has_one(tmp_path: Path) -> None:
+def test_two_runs_that_find_the_same_free_folder_get_one_each(tmp_path: Path) -> None:
     find = partial(new_folder, tmp_path, "small", named=False)
     first, second = find(), find()
     assert first == second
@@ -68,7 +68,7 @@ def test_a_folder_of_runs_that_cannot_be_made_is_an_error(tmp_path: Path) -> Non
         pass
 
 
-def test_what_a_killed_process_left_is_removed_and_files_of_the_user_are_not(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed_but_no_files_of_the_user(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.last.parent.mkdir()
 
@@ -101,7 +101,7 @@ def test_the_checkpoints_of_a_run_count_for_the_room_that_it_needs(
         require_room(folder, elements=1200, slots=1)
 
 
-def test_what_another_process_trains_is_not_continued(tmp_path: Path) -> None:
+def test_a_run_that_another_process_trains_is_not_continued(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.metrics.write_text("")
     code = "import sys; from pathlib import Path; from netspec.training.folder import RunFolder, claimed\n"
@@ -118,7 +118,7 @@ def test_what_another_process_trains_is_not_continued(tmp_path: Path) -> None:
         assert own.metrics.exists()
 
 
-def test_a_folder_that_cannot_be_locked_is_told_of_once(
+def test_a_folder_that_cannot_be_locked_is_reported_once(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_locks(handle: int, operation: int) -> None:
@@ -145,6 +145,6 @@ def test_a_run_that_cannot_begin_leaves_no_folder(run: Run, tmp_path: Path, monk
     assert not (tmp_path / "runs" / "mine").exists()
 
 
-def test_weights_that_are_not_there_are_told_before_the_data_are_opened(run: Run, tmp_path: Path) -> None:
+def test_missing_weights_are_reported_before_the_data_is_opened(run: Run, tmp_path: Path) -> None:
     with pytest.raises(NetspecError, match=r"absent\.safetensors: there is no such file"):
         run(weights=tmp_path / "absent.safetensors", data="nothing either")

@@ -31,7 +31,7 @@ def test_tensorflow_reads_the_events_with_their_checksums(tmp_path: Path) -> Non
     ]
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netspec.training.metrics.socket.gethostname", lambda: "here")
     monkeypatch.setattr("netspec.training.metrics.time.time", lambda: 1.0)
     full = tmp_path / "events.out.tfevents.1.here"
@@ -47,7 +47,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.M
     assert [line["kind"] for line in read_metrics(tmp_path / "metrics.jsonl")] == ["step"]
 
 
-def test_observers_are_closed_where_another_fails_to() -> None:
+def test_observers_are_closed_even_if_another_fails() -> None:
     closed = []
 
     class Failing(Observer):

@@ -28,7 +28,7 @@ def test_the_logits_of_a_head_are_what_its_softmax_reads() -> None:
     assert "return fc, aux1, aux2_fc" in training
 
 
-def test_a_head_that_is_dropped_has_no_part() -> None:
+def test_a_dropped_head_changes_nothing_else() -> None:
     whole, without = (load_graph(HEADS, {"heads": given}) for given in (True, False))
     assert without.heads == ()
     assert set(whole.weights) - set(without.weights) == {

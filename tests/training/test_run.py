@@ -63,7 +63,7 @@ def test_what_a_run_leaves(run: Run, spec: Path) -> None:
     assert outcome.scores.error < 0.5 < recorder.steps[0].error
 
 
-def test_the_arrays_to_begin_with_are_let_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_initial_arrays_are_freed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that trains has its own weights, and no second copy of the whole network beside them."""
     begun: list[weakref.ref[np.ndarray[Any, Any]]] = []
     trainer = TorchBackend.trainer
@@ -121,7 +121,7 @@ def test_metrics_are_a_line_a_step_and_an_epoch(run: Run) -> None:
 
 @pytest.mark.parametrize("after", [7, STEPS, 2 * STEPS + 1])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_goes_on_to_the_bit(run: Run, after: int, number: signal.Signals) -> None:
+def test_a_stopped_run_continues_bit_for_bit(run: Run, after: int, number: signal.Signals) -> None:
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     whole = run(name="whole")
     stopped = run(name="stopped", observer=Recorder(after, number))
@@ -185,7 +185,7 @@ def test_the_same_command_is_the_same_run_in_both_backends(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["torch", "keras"])
-def test_a_run_of_the_plain_network_is_that_of_the_optimized_one(run: Run, pooled: Path, name: str) -> None:
+def test_the_plain_and_the_optimized_network_train_alike(run: Run, pooled: Path, name: str) -> None:
     optimized = at_level(find_backend(name), "training").lower(load_graph(pooled))
     assert optimized.optimized is not None
     assert optimized.optimized.steps  # else it shows nothing

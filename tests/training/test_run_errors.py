@@ -37,7 +37,7 @@ def test_data_that_are_not_finite_are_blamed(run: Run, data: Path) -> None:
         run()
 
 
-def test_what_cannot_be_used_is_left_out_when_asked(run: Run, data: Path) -> None:
+def test_unusable_samples_are_skipped_on_request(run: Run, data: Path) -> None:
     with np.load(data) as file:
         features, labels = file["x"].copy(), file["y"]
     features[3, 5] = np.nan
@@ -55,14 +55,14 @@ def test_what_cannot_be_used_is_left_out_when_asked(run: Run, data: Path) -> Non
         (("fc3: {op", "fc3: {inputs: [tanh, tanh], op"), "takes 1 input"),
     ],
 )
-def test_what_does_not_fit_is_told(run: Run, spec: Path, change: tuple[str, str], message: str) -> None:
+def test_specs_that_do_not_fit_the_data_are_errors(run: Run, spec: Path, change: tuple[str, str], message: str) -> None:
     spec.write_text(spec.read_text().replace(*change))
     with pytest.raises(NetspecError, match=message):
         run()
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras"])
-def test_a_last_batch_that_has_no_variance_is_told_before_the_first_step(
+def test_a_last_batch_without_variance_is_reported_before_the_first_step(
     run: Run, tmp_path: Path, backend: str
 ) -> None:
     with pytest.raises(NetspecError, match=r"norm: batch normalization .* of one sample has one\nhint: .*last_batch"):
@@ -83,7 +83,7 @@ def test_a_spec_without_a_recipe_says_what_to_add(run: Run, spec: Path) -> None:
     assert "training: {batch_size" in caught.value.hint
 
 
-def test_a_full_disk_is_told_before_training(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_training(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
     usage = shutil.disk_usage("/")
@@ -92,7 +92,7 @@ def test_a_full_disk_is_told_before_training(run: Run, monkeypatch: pytest.Monke
         run()
 
 
-def test_a_folder_that_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(NetspecError, match="cannot write"):
         run()

@@ -127,9 +127,7 @@ def test_a_run_that_is_continued_sees_the_same_masks(spec: Path, data: Path, tmp
     assert [epoch.training_error for epoch in rest.epochs][-1] == whole.epochs[-1].training_error
 
 
-def test_the_commands_tell_of_pixels(
-    spec: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_report_pixels(spec: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def said(*arguments: str) -> str:
         assert command(list(arguments)) == 0
         return capsys.readouterr().out

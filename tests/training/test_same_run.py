@@ -62,14 +62,14 @@ def test_what_came_later_and_is_set_now_is_named_by_its_path() -> None:
     ]
 
 
-def test_a_part_of_another_kind_is_told_key_by_key() -> None:
+def test_a_part_of_another_kind_is_compared_key_by_key() -> None:
     other = recipe(augmentation={"horizontal_flip": True}, optimizer={"name": "adam", "learning_rate": 0.1})
     lines = refusal(replace(NOW, recipe=other))
     assert '  training.optimizer.name: "adam" before, "sgd" now' in lines
     assert "  training.optimizer.beta1: 0.9 before, nothing now" in lines
 
 
-def test_what_is_no_recipe_any_more_is_a_difference_not_a_crash() -> None:
+def test_an_obsolete_recipe_is_a_difference_and_not_a_crash() -> None:
     stored = deepcopy(NOW.recipe) | {"mixup": 0.2}
     assert "  training.mixup: 0.2 before, nothing now" in refusal(replace(NOW, recipe=stored))
 

@@ -56,7 +56,7 @@ def test_a_run_in_towers_is_the_run_on_one_device(spec: Path, processes: int) ->
     assert (spec.parent / "many" / "report.html").exists()
 
 
-def test_a_run_goes_on_in_towers_on_one_device_and_in_keras(spec: Path) -> None:
+def test_a_run_continues_in_towers_on_one_device_and_in_keras(spec: Path) -> None:
     assert train(spec, "whole", "--set", "training.steps=12").returncode == 0
     four = (*TOWERS, "--set", "placement.towers=4")  # two towers for each group of conv2
     parts: tuple[tuple[int, int, tuple[str, ...]], ...] = ((3, 2, TOWERS), (6, 1, ()), (9, 4, four))

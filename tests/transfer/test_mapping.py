@@ -37,7 +37,7 @@ def _told(tmp_path: Path, text: str) -> str:
     return str(caught.value).replace(f"{tmp_path}/", "")
 
 
-def test_an_unknown_hole_is_told_where_it_is_used(tmp_path: Path) -> None:
+def test_an_unknown_hole_is_reported_where_it_is_used(tmp_path: Path) -> None:
     told = _told(tmp_path, GOOD.replace("${i + 1}", "${j + 1}"))
     assert "net.yaml:6:11: layers.'a{i}': the hole 'j' is not defined" in told
     assert "hint: 'a{i}' has the hole i" in told

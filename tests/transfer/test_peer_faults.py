@@ -130,7 +130,7 @@ def test_constants_that_move_the_output_by_little(tmp_path: Path, attribute: str
     assert f"a_bn has {attribute} {wrong}, and its peer {right}" in _told(_carried(tmp_path, spec))
 
 
-def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peer_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(PeerMissingError, match=r"torchvision:resnet18 .* pip install 'netspec\[peers\]'"):
         load("torchvision", "resnet18", (3, 224, 224))

@@ -62,7 +62,7 @@ def test_every_weight_has_its_place(path: Path) -> None:
     assert sorted(found.names.values()) == sorted(found.graph.weights)
 
 
-def test_one_weight_less_and_one_more_are_told() -> None:
+def test_a_missing_and_an_additional_weight_are_reported() -> None:
     mapping, model, shapes = published(mappings("torchvision")[0])
     name = min(shapes)
     with pytest.raises(WeightsError, match="1 of alexnet-owt that the file lacks"):

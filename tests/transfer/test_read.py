@@ -34,7 +34,7 @@ def test_safetensors_of_others(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.arrays[name], array, strict=True)
 
 
-def test_a_part_of_the_names_is_read_and_what_is_beside_it_told(tmp_path: Path) -> None:
+def test_a_part_of_the_names_is_read_and_the_rest_reported(tmp_path: Path) -> None:
     arrays = {name: np.full(2, number, np.float32) for number, name in enumerate(("net.module.a", "net.module.b", "x"))}
     save_file(arrays, tmp_path / "net.safetensors")
     found = read_weights(tmp_path / "net.safetensors", "net")
@@ -59,7 +59,7 @@ def test_a_name_that_would_change_what_is_printed_is_refused(tmp_path: Path, nam
     assert len(told) < 600
 
 
-def test_elements_that_numpy_has_not_are_told(tmp_path: Path) -> None:
+def test_element_types_that_numpy_lacks_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(2))
@@ -80,7 +80,7 @@ def test_bfloat16_is_widened(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.view(np.uint32).reshape(-1) >> 16, halves)
 
 
-def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
+def test_prefixes_of_wrappers_are_removed(tmp_path: Path) -> None:
     save_file({"module.a": np.ones(2, np.float32), "module.b": np.ones(3, np.float32)}, tmp_path / "net.safetensors")
     found = read_weights(tmp_path / "net.safetensors")
     assert list(found.arrays) == ["a", "b"]
@@ -88,7 +88,7 @@ def test_prefixes_of_wrappers_are_taken_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrapped", ["module._orig_mod.", "_orig_mod.module."])
-def test_wrappers_around_one_another_are_taken_off_in_either_order(tmp_path: Path, wrapped: str) -> None:
+def test_nested_wrappers_are_removed_in_either_order(tmp_path: Path, wrapped: str) -> None:
     save_file({f"{wrapped}a": np.ones(2, np.float32)}, tmp_path / "net.safetensors")
     found = read_weights(tmp_path / "net.safetensors")
     assert list(found.arrays) == ["a"]
@@ -122,7 +122,7 @@ def test_weights_in_several_files_are_read_by_their_index(tmp_path: Path) -> Non
         read_weights(path)
 
 
-def test_prefixes_of_wrappers_are_taken_off_all_files(tmp_path: Path) -> None:
+def test_prefixes_of_wrappers_are_removed_in_all_files(tmp_path: Path) -> None:
     first, second = (f"model-0000{part}-of-00002.safetensors" for part in (1, 2))
     path = _sharded(tmp_path, {"_orig_mod.a": first, "_orig_mod.b": second})
     for name, part in (("_orig_mod.a", first), ("_orig_mod.b", second)):
@@ -133,7 +133,7 @@ def test_prefixes_of_wrappers_are_taken_off_all_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("weight_map", [None, {}, [1], {"a": 3}])
-def test_what_is_no_index_is_told(tmp_path: Path, weight_map: object) -> None:
+def test_a_file_that_is_not_an_index_is_an_error(tmp_path: Path, weight_map: object) -> None:
     assert "not an index of weights" in _told(_sharded(tmp_path, weight_map))
     (tmp_path / "net.index.json").write_text("[" * 10**5)
     assert "not an index of weights" in _told(tmp_path / "net.index.json")
@@ -142,7 +142,7 @@ def test_what_is_no_index_is_told(tmp_path: Path, weight_map: object) -> None:
 @pytest.mark.parametrize(
     "part", ["../secret.safetensors", "/etc/passwd", "model.safetensors.index.json", "..", "\x1b[2K.safetensors"]
 )
-def test_an_index_names_files_beside_it_alone(tmp_path: Path, part: str) -> None:
+def test_an_index_may_only_name_files_beside_it(tmp_path: Path, part: str) -> None:
     assert f"it names {part!r}" in _told(_sharded(tmp_path, {"a": part}))
 
 
@@ -161,7 +161,7 @@ def test_safetensors_load_no_framework(tmp_path: Path) -> None:
     assert not loaded & {"torch", "keras", "tensorflow", "h5py", "onnx", "netspec_torch", "netspec_keras"}
 
 
-def test_what_is_there_in_place_of_a_file_is_told(tmp_path: Path) -> None:
+def test_what_a_path_holds_instead_of_weights_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     (tmp_path / "nets.pth").write_bytes(b"x")
     assert "did you mean 'nets.pth'?" in _told(path)

@@ -68,7 +68,7 @@ def test_every_weight_arrives_under_its_own_name(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.weights[ours].ravel(), arrays[theirs].astype(np.float32).ravel())
 
 
-def test_what_a_program_puts_before_every_name_is_taken_off(tmp_path: Path) -> None:
+def test_a_prefix_of_every_name_is_removed(tmp_path: Path) -> None:
     inner = {f"model.{name}": array for name, array in _arrays().items()}
     found = _transfer(tmp_path, inner)
     assert found.wrapper == "model."
@@ -89,7 +89,7 @@ def test_what_a_program_puts_before_every_name_is_taken_off(tmp_path: Path) -> N
     )
 
 
-def test_a_file_without_the_classifier_is_told_from_one_that_lacks_something_else(tmp_path: Path) -> None:
+def test_a_file_without_the_classifier_is_distinguished_from_one_that_lacks_other_weights(tmp_path: Path) -> None:
     arrays = {name: array for name, array in _arrays().items() if not name.startswith("classifier")}
     told = _told(tmp_path, arrays)
     assert "2 of net that the file lacks:\n  fc.weight\n  fc.bias" in told
@@ -120,7 +120,7 @@ def test_a_position_beyond_a_list_is_of_another_rule(tmp_path: Path) -> None:
     assert "features.2.weight" in _told(tmp_path, _arrays() | {"features.2.weight": np.ones(3)}, mapping)
 
 
-def test_what_is_ignored_and_what_the_origin_has_not(tmp_path: Path) -> None:
+def test_ignored_weights_and_constants_for_missing_ones(tmp_path: Path) -> None:
     arrays = _arrays() | {"aux.deep.weight": np.ones(3)}
     del arrays["features.1.weight"]
     found = _transfer(tmp_path, arrays, MAPPING + 'ignored: ["aux.{rest*}"]\nconstants: {"{layer}.weight": 1}\n')
@@ -129,7 +129,7 @@ def test_what_is_ignored_and_what_the_origin_has_not(tmp_path: Path) -> None:
     assert found.weights["bn.weight"].tolist() == [1, 1, 1]
 
 
-def test_a_name_of_two_meanings_and_a_weight_of_two_names(tmp_path: Path) -> None:
+def test_a_name_with_two_rules_and_a_weight_with_two_names_are_errors(tmp_path: Path) -> None:
     told = _told(tmp_path, _arrays(), MAPPING + '  "classifier.{x}": "bn.${x}"\n')
     assert "classifier.bias would be bn.bias by classifier.{x} → bn.${x} and fc.bias by classifier → fc" in told
     told = _told(tmp_path, _arrays() | {"fc.bias": np.ones(4)}, MAPPING + '  "fc": fc\n')

@@ -14,7 +14,7 @@ def values(mean: object, shape: tuple[int, ...] = SHAPE) -> Array:
     return input_of(Input("x", TensorType.of(*shape), Preprocessing.model_validate({"mean": mean})), 50)
 
 
-def test_a_mean_that_training_is_to_find_is_mid_gray() -> None:
+def test_a_mean_that_training_will_compute_is_mid_gray() -> None:
     for word in ("per_channel", "per_pixel"):
         np.testing.assert_array_equal(values(word), values([127.5]))
 

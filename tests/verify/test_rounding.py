@@ -55,14 +55,14 @@ def test_elements_move_one_by_one_and_all_together_so_that_a_mean_moves_too() ->
 
 
 @pytest.mark.parametrize("dtype", DType)
-def test_a_network_that_multiplies_no_rounding_is_held_to_what_is_tolerated(dtype: DType) -> None:
+def test_a_network_that_does_not_amplify_rounding_has_the_plain_tolerance(dtype: DType) -> None:
     found, expected = limits(towers())
     tolerated = FORWARD_TOLERANCE[dtype]
     for name in expected.keys() - {"prob"}:
         assert found.of(name, dtype, 1.5 * tolerated) == tolerated, name
 
 
-def test_what_is_far_off_is_measured_by_what_is_tolerated() -> None:
+def test_a_large_error_is_held_to_the_plain_tolerance() -> None:
     found, _ = limits(gated())
     assert found.of("taken0", DType.FLOAT32, 2 * MOST[DType.FLOAT32]) == FORWARD_TOLERANCE[DType.FLOAT32]
     assert found.of("taken0", DType.FLOAT32, float("inf")) == FORWARD_TOLERANCE[DType.FLOAT32]

@@ -96,7 +96,7 @@ def test_two_towers_are_one_device() -> None:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_what_is_wrong_in_towers_is_caught(
+def test_a_fault_in_towers_is_caught(
     monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], units: int, level: str
 ) -> None:
     report = proof(monkeypatch, fault, units)
@@ -138,7 +138,7 @@ def test_four_towers_of_two_groups_are_one_device() -> None:
         (faulty_towers.that_do_not_sum_over_their_team, "gradient"),
     ],
 )
-def test_what_is_wrong_in_teams_is_caught(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], level: str) -> None:
+def test_a_fault_in_teams_is_caught(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], level: str) -> None:
     fork_towers(monkeypatch, fault)
     report = verify_towers(in_groups(), TORCH, 4, "gradient")
     failed = [comparison for comparison in report.comparisons if not comparison.passed]
@@ -152,17 +152,17 @@ def test_a_gradient_that_a_group_lacks_is_seen_in_the_towers_of_the_others(monke
         verify_towers(in_groups(), TORCH, 4, "gradient")
 
 
-def test_towers_that_do_not_agree_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_towers_that_do_not_agree_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(VerificationError, match=r"towers 0 and 1 do not agree: a step's loss is \d.* in one and \d"):
         proof(monkeypatch, faulty_towers.of_which_one_sees_another_loss)
 
 
-def test_a_process_that_is_killed_is_told_and_the_others_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_is_reported_and_the_others_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BackendError, match=r"the process of tower 1 ended of itself, with exit code -9"):
         proof(monkeypatch, faulty_towers.of_which_one_dies)
 
 
-def test_a_defect_in_a_process_is_told_with_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_a_process_is_reported_with_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match=r"in the process of tower 1: Traceback(.|\n)*ZeroDivisionError: a defect"):
         proof(monkeypatch, faulty_towers.of_which_one_breaks)
 
@@ -199,7 +199,7 @@ def of_two_inputs_and_three_outputs() -> Graph:
     ids=lambda value: getattr(value, "name", ""),
 )
 @pytest.mark.parametrize("optimize", ["none", "training"])
-def test_a_network_without_a_loss_is_held_to_itself_but_for_training(graph: Graph, why: str, optimize: Optimization) -> None:
+def test_a_network_without_a_loss_is_compared_without_training(graph: Graph, why: str, optimize: Optimization) -> None:
     report = verify_towers(graph, TORCH, 2, optimize=optimize).require()
     assert [c.level for c in report.comparisons] == ["forward", "forward", "gradient", "gradient"]
     assert len(report.notes) == 2
@@ -207,7 +207,7 @@ def test_a_network_without_a_loss_is_held_to_itself_but_for_training(graph: Grap
     assert why in report.notes[1]
 
 
-def test_that_there_is_no_loss_is_an_error_where_training_is_asked_for_and_before_a_process_is_started() -> None:
+def test_a_missing_loss_is_an_error_at_the_training_level_before_a_process_is_started() -> None:
     two = Chain("two", x=(6, 3)).add("a", "dense", units=4).graph()
     with pytest.raises(NetspecError, match=r"(?s)training needs logits.*; its outputs .*: --level gradient"):
         verify_towers(two, TORCH, 2, "training")
@@ -224,7 +224,7 @@ def test_that_there_is_no_loss_is_an_error_where_training_is_asked_for_and_befor
         faulty_towers.that_sum_what_is_whole,
     ],
 )
-def test_what_is_wrong_is_caught_without_a_loss(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None]) -> None:
+def test_a_fault_is_caught_without_a_loss(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None]) -> None:
     fork_towers(monkeypatch, fault)
     assert not verify_towers(generator(), TORCH, 2, "gradient").passed
 
@@ -251,7 +251,7 @@ def test_a_model_in_towers_gives_whole_weights_and_has_no_training_mode() -> Non
     ],
     ids=["onnx", "inference"],
 )
-def test_who_has_no_towers_says_so(backend: Backend, why: str) -> None:
+def test_a_backend_without_towers_refuses_them(backend: Backend, why: str) -> None:
     with pytest.raises(BackendError, match=why):
         backend.load_tower(generator(), {}, TowerSettings(towers=2))
 

@@ -42,7 +42,7 @@ def said(both: Both, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", OPS)
-def test_every_op_comes_as_it_went(both: Both, kind: str) -> None:
+def test_every_op_is_received_unchanged(both: Both, kind: str) -> None:
     """In every corner, its sugar resolved, as a graph has it."""
     for sample in OPS[kind].samples():
         inputs = [Input(f"x{i}", TensorType.of(*features)) for i, features in enumerate(sample.inputs)]
@@ -51,7 +51,7 @@ def test_every_op_comes_as_it_went(both: Both, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["googlenet", "swin", "alexnet-caffe", "unet", "mobilenet-v3-large"])
-def test_networks_come_as_they_went(both: Both, name: str) -> None:
+def test_networks_are_received_unchanged(both: Both, name: str) -> None:
     graph = load_graph(SPECS / f"{name}.yaml").astype(DType.FLOAT64)
     found = said(both, graph)
     assert found == graph.check()
@@ -61,11 +61,11 @@ def test_networks_come_as_they_went(both: Both, name: str) -> None:
 
 @settings(max_examples=30)
 @given(drawn=specs(most_layers=8))
-def test_random_networks_come_as_they_went(drawn: DrawnSpec, both: Both) -> None:
+def test_random_networks_are_received_unchanged(drawn: DrawnSpec, both: Both) -> None:
     assert said(both, drawn.graph) == drawn.graph
 
 
-def test_a_recipes_numbers_come_to_the_bit(both: Both) -> None:
+def test_numbers_of_a_recipe_are_received_bit_for_bit(both: Both) -> None:
     random = np.random.default_rng(0)
     for rate in np.exp(random.uniform(-300, 300, 200)).tolist():
         optimizer = {"name": "sgd", "learning_rate": rate, "momentum": random.random()}
@@ -74,7 +74,7 @@ def test_a_recipes_numbers_come_to_the_bit(both: Both) -> None:
         assert said(both, settings) == settings
 
 
-def test_arrays_come_as_they_went_and_can_be_written(both: Both) -> None:
+def test_arrays_are_received_unchanged_and_writable(both: Both) -> None:
     random = np.random.default_rng(0)
     arrays = {
         "transposed": random.standard_normal((3, 4)).T,
@@ -92,7 +92,7 @@ def test_arrays_come_as_they_went_and_can_be_written(both: Both) -> None:
         found[name].fill(0)
 
 
-def test_what_a_trainer_takes_and_gives_comes_as_it_went(both: Both) -> None:
+def test_arguments_and_results_of_a_trainer_are_received_unchanged(both: Both) -> None:
     image = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
     value = Input("x", TensorType.of(3, 2, 2), Preprocessing(mean=MeanImage.of(image), std=(1.5,)))
     assert said(both, Graph("g", (value,), (), ("x",))).inputs == (value,)
@@ -105,7 +105,7 @@ def test_what_a_trainer_takes_and_gives_comes_as_it_went(both: Both) -> None:
 
 
 @pytest.mark.parametrize("value", [io.StringIO(), np.array([None]), {1, 2}, Path("x"), 1j, np.array(["a"])])
-def test_what_is_not_listed_is_not_sent(both: Both, value: object) -> None:
+def test_unlisted_types_are_not_sent(both: Both, value: object) -> None:
     with pytest.raises(TypeError, match="not sent"):
         send(both[0], value)
     assert not both[1].poll()
@@ -119,7 +119,7 @@ def test_what_is_not_listed_is_not_sent(both: Both, value: object) -> None:
         ([["|O", [1]]], {"array": 0}),
     ],
 )
-def test_what_is_not_listed_is_not_made(both: Both, arrays: list[Any], text: dict[str, Any]) -> None:
+def test_unlisted_types_are_not_constructed(both: Both, arrays: list[Any], text: dict[str, Any]) -> None:
     for part in (arrays, text):
         both[0].send_bytes(json.dumps(part).encode())
     with pytest.raises(TypeError, match="not sent"):
@@ -134,6 +134,6 @@ def test_a_pickle_is_not_read(both: Both) -> None:
         receive(both[1])
 
 
-def test_what_is_listed_has_a_name_of_its_own() -> None:
+def test_listed_types_have_distinct_names() -> None:
     names = [*protocol.RECORDS, *protocol.ENUMS, *protocol.MODELS, "array", "mapping", "list", "tuple", "frozenset"]
     assert len(set(names)) == len(names)

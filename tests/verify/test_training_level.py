@@ -67,7 +67,7 @@ def test_two_backends_train_as_one_by_the_paper_and_by_the_recipe() -> None:
     assert {c.tolerance for c in proof.comparisons} == {1e-9, 1e-10, 1e-4}
 
 
-def test_levels_nest_and_what_is_not_compared_is_told() -> None:
+def test_levels_nest_and_omitted_comparisons_are_noted() -> None:
     graph = features().with_outputs(["fc2"])
     report = verify(graph, [TORCH, WrongTraining(TORCH, TrainingFault("nothing")), ONNX], "training").require()
     assert {c.level for c in report.comparisons} == {"forward", "gradient", "training"}
@@ -90,7 +90,7 @@ def test_every_weight_moves_far_more_than_what_is_tolerated(graph: Graph) -> Non
     assert max(moved.values()) < 0.5
 
 
-def test_the_steps_are_what_the_check_is_to_show() -> None:
+def test_the_steps_cover_partial_batches_and_a_drop_of_the_rate() -> None:
     case = TrainingCase(towers().with_outputs(["fc2"]), {}, PAPER)
     assert [case.total(step) for step in range(10)] == [4, 4, 4, 4, 3] * 2
     assert [case.rate(step) for step in (0, 9, 10, 19)] == pytest.approx([1, 1, 0.1, 0.1])
@@ -105,7 +105,7 @@ def test_the_steps_are_what_the_check_is_to_show() -> None:
     assert two.normalization is None
 
 
-def test_a_recipe_is_trained_by_where_its_rule_is_another() -> None:
+def test_a_recipe_is_compared_if_its_rule_differs() -> None:
     assert check_recipes(None) == [PAPER]
     assert check_recipes(recipe(schedule={"name": "cosine"})) == [PAPER]  # the rate and its course are the check's
     own = recipe(
@@ -141,7 +141,7 @@ def test_samples_are_mixed_as_the_recipe_has_them() -> None:
     assert (first.inputs[first.shares < 1] != before.inputs[first.shares < 1]).any(axis=1).all()
 
 
-def test_one_backend_is_held_to_numpy_alone() -> None:
+def test_one_backend_is_compared_with_numpy_only() -> None:
     graph = features()
     proof = compare_training(graph, [TORCH], check_weights_of(graph))
     assert [(c.backend, c.against, c.passed) for c in proof.comparisons] == [("torch", "NumPy", True)]
@@ -169,7 +169,7 @@ def test_networks_that_differ_are_not_trained() -> None:
     assert not any(c.level == "training" for c in report.comparisons)
 
 
-def test_a_failure_names_step_and_weight_and_what_it_usually_is() -> None:
+def test_a_failure_names_step_weight_and_the_usual_cause() -> None:
     wrong = WrongTraining(TORCH, TrainingFault("a fault", update=dampened))
     report = verify(features(), [TORCH, wrong], "training")
     assert not report.nodes  # the function is one
@@ -179,7 +179,7 @@ def test_a_failure_names_step_and_weight_and_what_it_usually_is() -> None:
     assert "likely: momentum" in error.value.message
 
 
-def test_a_training_in_which_nothing_moves_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_in_which_nothing_moves_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = features()
     weights = check_weights_of(graph)
     with pytest.raises(VerificationError, match="the loss is 0 and has no gradient to follow"):
@@ -193,7 +193,7 @@ def test_a_training_in_which_nothing_moves_proves_nothing(monkeypatch: pytest.Mo
         compare_training(graph, [TORCH], weights)
 
 
-def test_a_weight_without_a_derivative_is_no_divergence_and_is_told() -> None:
+def test_a_weight_without_a_derivative_is_noted_and_is_no_divergence() -> None:
     chain = Chain("zero", image=(3, 5, 5)).add("conv", "conv2d", filters=3, kernel_size=3).add("norm", "batch_norm")
     graph = chain.add("flat", "flatten").add("fc", "dense", units=4).graph()
     # Another order of summation gives another rounding noise, and all that the bias before the norm gets is noise.
@@ -245,7 +245,7 @@ def test_states_are_compared_whole() -> None:
     assert shares(state_gaps(single, state(w=[1.0, 2.0])))[Subject("w")] == np.inf
 
 
-def test_what_is_next_to_nothing_is_measured_by_its_kind() -> None:
+def test_tiny_values_are_measured_by_the_largest_of_their_kind() -> None:
     gaps = {Subject("a"): Gap(0.0, 2.0), Subject("b"): Gap(1e-12, 1e-12), Subject("b", "velocity"): Gap(1e-12, 1e-12)}
     found = shares(gaps)
     assert found[Subject("b")] == pytest.approx(1e-12 / 2e-3)

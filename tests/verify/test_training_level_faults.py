@@ -241,7 +241,7 @@ def test_a_wrong_loss_or_statistic_is_caught_by_another_backend(
     assert found["torch"].error > 100 * found["torch"].tolerance
 
 
-def test_what_shows_in_float32_alone_is_a_precision() -> None:
+def test_a_difference_in_float32_only_is_a_precision() -> None:
     small, coarse = graph(), Coarse(TORCH, TrainingFault("coarse arithmetic"))
     (found,) = compare_training(small, [TORCH, coarse], check_weights_of(small)).divergences
     assert (found.dtype, found.step, found.subject, found.trap) == ("float32", 1, "loss", trap.PRECISION)
@@ -257,7 +257,7 @@ class Coarse(WrongTraining):
         return super().trainer(graph, weights, settings)
 
 
-def test_what_it_usually_is_goes_by_what_the_network_has() -> None:
+def test_the_usual_cause_depends_on_the_network() -> None:
     assert "dropout masks" in divergences(TrainingFault("masks ignored", batch=without_masks))["torch"].trap
     swapped = TrainingFault("shares swapped", batch=with_shares_swapped)
     assert "shares of mixed labels" in divergences(swapped, MIXED)["torch"].trap
@@ -274,7 +274,7 @@ def test_a_divergence_says_where_and_by_how_much() -> None:
     assert str(loss).startswith("torch with by batch size first differs from torch in the loss of step 5, by 2.5e-01")
 
 
-def test_a_head_that_counts_otherwise_is_caught() -> None:
+def test_a_head_with_another_weight_is_caught() -> None:
     """By the spec's weight, and by GoogLeNet's where it has no recipe."""
     small = Chain("small", facts=(6,)).add("fc1", "dense", units=5).add("fc2", "dense", units=4)
     heads = small.add("side", "dense", reads="fc1", units=4).graph("fc2", "side", heads=[Head("aux", "side")])

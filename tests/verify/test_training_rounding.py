@@ -46,7 +46,7 @@ def parted(found: TrainingProof) -> bool:
     return any(not c.passed and (c.against, c.dtype) == ("torch", DType.FLOAT64) for c in found.comparisons)
 
 
-def test_what_rounding_becomes_is_measured_and_told() -> None:
+def test_amplified_rounding_is_measured_and_noted() -> None:
     found = proof(tolerance=1e-10)
     assert not found.divergences
     assert all(c.passed for c in found.comparisons)
@@ -69,11 +69,11 @@ def test_what_rounding_becomes_is_measured_and_told() -> None:
     ],
     ids=lambda fault: fault.name,
 )
-def test_what_is_wrong_is_not_taken_for_rounding(fault: TrainingFault) -> None:
+def test_a_fault_is_not_taken_for_rounding(fault: TrainingFault) -> None:
     assert parted(proof(fault))
 
 
-def test_where_rounding_becomes_too_much_no_more_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparison_ends_where_rounding_has_grown_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """That is told; but what differs by more than rounding fails even there."""
     monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 2e-10)
     found = proof(tolerance=1e-10)
@@ -86,7 +86,7 @@ def test_where_rounding_becomes_too_much_no_more_is_compared(monkeypatch: pytest
     assert parted(proof(fault, tolerance=1e-10))
 
 
-def test_where_nothing_can_be_compared_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_without_a_comparable_step_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 1e-16)
     with pytest.raises(VerificationError, match=r"amplifies rounding.* nothing is proved"):
         proof(tolerance=1e-15)
@@ -94,7 +94,7 @@ def test_where_nothing_can_be_compared_nothing_is_proved(monkeypatch: pytest.Mon
     assert parted(proof(fault, tolerance=1e-15))  # which is more than rounding from the first step on
 
 
-def test_a_network_that_does_not_multiply_rounding_is_held_to_what_is_tolerated() -> None:
+def test_a_network_that_does_not_amplify_rounding_has_the_plain_tolerances() -> None:
     """Drift of less than that in each step, and of more in twenty, is a difference there."""
     network = Chain("flat", x=(5,)).add("fc1", "dense", units=4).add("act", "tanh").add("fc2", "dense", units=3).graph()
     drifts = TrainingFault("drifts", rate=lambda rate, _: rate * (1 + 1e-10))

@@ -38,7 +38,7 @@ def test_a_fault_is_found_and_named() -> None:
     assert "k left at 1" in error.value.message
 
 
-def test_a_layer_that_no_output_shows_has_to_pass_where_layers_are_asked_for() -> None:
+def test_a_layer_that_no_output_depends_on_must_pass_a_deep_check() -> None:
     graph = Chain("hidden", x=(4,)).add("fc", "dense", units=3).add("side", "rescale", "x", scale=2.0).graph("fc")
     faulty = FaultyBackend(TORCH, Fault("a scale of 3", Rescale, changed(scale=3.0)))
     verify(graph, [faulty], "forward").require()
@@ -50,7 +50,7 @@ def test_a_layer_that_no_output_shows_has_to_pass_where_layers_are_asked_for() -
     assert verify(graph, [TORCH], "forward", deep=True).passed
 
 
-def test_a_network_that_leaves_an_ops_domain_is_no_backends_fault() -> None:
+def test_a_network_that_leaves_the_domain_of_an_op_is_its_own_fault() -> None:
     chain = Chain("roots", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
     chain.add("root", "power", exponent=0.5)
     said = r"roots: root \(power\) is NaN or infinite in the reference itself"
@@ -59,7 +59,7 @@ def test_a_network_that_leaves_an_ops_domain_is_no_backends_fault() -> None:
             verify(graph, [TORCH], "forward")
 
 
-def test_what_float32_does_not_hold_is_no_backends_fault() -> None:
+def test_a_network_that_overflows_float32_is_its_own_fault() -> None:
     chain = Chain("large", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
     chain.add("high", "power", exponent=20)
     for graph in (chain.graph(), chain.add("root", "power", exponent=0.05).graph()):
@@ -83,7 +83,7 @@ def test_a_wrong_alpha_shows_in_float32_too() -> None:
     assert worst > 1e-3
 
 
-def test_gradients_that_are_asked_for_and_cannot_be_compared() -> None:
+def test_a_request_for_gradients_that_cannot_be_compared_is_an_error() -> None:
     with pytest.raises(BackendError, match="between two backends that train in float64, received torch"):
         verify(towers(), [TORCH, find_backend("onnx")], "gradient")
 
@@ -180,7 +180,7 @@ def test_require_close_compares_dtype_too() -> None:
         require_close(np.zeros(2, np.float32), np.zeros(2), 1.0, "y", DType.FLOAT64)
 
 
-def test_a_missing_framework_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_framework_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(TORCH), "requires", {"torch_that_is_not_there": "torch"})
     with pytest.raises(BackendError, match="the torch backend needs torch, not installed here") as error:
         verify(towers(), [TORCH])

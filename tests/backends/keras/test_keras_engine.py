@@ -15,7 +15,7 @@ print(ENGINE, keras.config.backend(), *sorted(KerasBackend.dtypes))
 """
 
 
-def test_it_is_the_one_of_keras_configuration_file(tmp_path: Path) -> None:
+def test_the_engine_is_that_of_keras_configuration_file(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     command = [sys.executable, "-c", ASK]
@@ -26,7 +26,7 @@ def test_it_is_the_one_of_keras_configuration_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"backend": "tensorflow"}'])
-def test_without_a_choice_it_is_tensorflow(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_tensorflow_by_default(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert configured_engine() == "tensorflow"
@@ -34,7 +34,7 @@ def test_without_a_choice_it_is_tensorflow(text: str, tmp_path: Path, monkeypatc
     assert configured_engine() == "tensorflow"
 
 
-def test_the_variable_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_takes_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_BACKEND", "jax")

@@ -71,7 +71,7 @@ def test_a_transposed_convolution_is_same_if_that_crops_as_much(padding: dict[st
     assert [way for way in ('padding="same"', "layers.Cropping2D") if way in source] == [emitted]
 
 
-def test_the_momentum_of_batch_norm_is_written_in_short() -> None:
+def test_the_momentum_of_batch_norm_is_written_without_rounding_error() -> None:
     source = str(BACKEND.lower(Chain("g", x=(2, 4, 5)).add("bn", "batch_norm", update_rate=0.9).graph()).content)
     assert "momentum=0.1," in source  # and not 0.09999999999999998, which is 1 - 0.9
 

@@ -45,7 +45,7 @@ class TestKerasTrainer(TrainerConformance):
         with pytest.raises(BackendError, match="a step needs at least one sample"):
             learner.step([batch_of(0)], 0.1, 1, 0)
 
-    def test_memory_that_is_not_there_is_told_with_what_mends_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_out_of_memory_is_reported_with_a_remedy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         learner = self.trainer(recipe())
         monkeypatch.setattr(tf, "function", lambda *args, **options: lambda arguments: tf.zeros(1 << 44))
         mended = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"

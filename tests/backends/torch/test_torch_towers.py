@@ -68,7 +68,7 @@ def test_the_network_has_every_crossing_and_both_kinds_of_replicated_weights(tow
     assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
 
 
-def test_that_in_groups_has_both_of_their_crossings_and_others_of_the_same_values() -> None:
+def test_the_network_in_groups_has_both_crossings_of_groups_and_others_of_the_same_values() -> None:
     placement = place(tower_process.in_groups(), 4)
     crossings = {(c.value, c.kind, c.groups) for c in placement.crossings if c.value in {"pool1", "norm2", "sum"}}
     assert crossings == {
@@ -117,7 +117,7 @@ trainer.close()
 """
 
 
-def test_half_of_alexnets_weights_and_of_its_optimizers_state_are_in_each_of_two_processes() -> None:
+def test_each_of_two_processes_has_half_of_alexnets_weights_and_optimizer_state() -> None:
     whole = sum(weight.size for weight in load_graph(ROOT / "specs" / "alexnet.yaml").weights.values())
     for process in start([["-c", KEPT]] * 2):
         output, trace = process.communicate(timeout=240)

@@ -86,7 +86,7 @@ def test_color_noise_follows_the_components() -> None:
     assert of(MANY, Augmentation()).shifts is None
 
 
-def test_what_is_added_leaves_the_rest_as_it_was() -> None:
+def test_adding_an_augmentation_does_not_change_the_draws_of_others() -> None:
     crops = of(np.arange(9), Augmentation(random_crop=both(5)))
     np.testing.assert_array_equal(crops.corners, of(np.arange(9)).corners)
     noise = of(np.arange(9), Augmentation(color_noise=ColorNoise(std=0.1)))
@@ -189,7 +189,7 @@ def test_a_side_that_does_not_cover_the_crop_grows_until_it_does() -> None:
     assert of(np.arange(1), wide).extent(0, (4, 4), (8, 8)) == (4, 4)
 
 
-def test_what_decides_the_size_depends_on_no_other_sample() -> None:
+def test_the_size_of_a_crop_depends_on_no_other_sample() -> None:
     together, alone = of(np.array([7, 3]), RESIZED), of(np.array([3]), RESIZED)
     assert together.extent(1, (500, 400), (224, 224)) == alone.extent(0, (500, 400), (224, 224))
     np.testing.assert_allclose(
@@ -301,7 +301,7 @@ def test_turns_and_displacements_are_of_the_seed_the_epoch_and_the_sample() -> N
     )
 
 
-def test_an_image_and_its_mask_are_deformed_alike() -> None:
+def test_an_image_and_its_mask_are_deformed_in_the_same_way() -> None:
     mask = np.kron(np.random.default_rng(2).integers(0, 4, (5, 5), np.uint8), np.ones((8, 8), np.uint8))[..., None]
     draws = of(np.arange(8), ELASTIC)
     for row in range(8):

@@ -26,13 +26,13 @@ def test_many_bad_samples_are_listed_up_to_a_limit() -> None:
     assert 20 <= len(caught.value.message.splitlines()) <= 22
 
 
-def test_the_search_for_others_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_for_other_bad_samples_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "PATIENCE", -1.0)
     with pytest.raises(BadDataError, match=r"1 bad sample in numbered \(32 of 250 checked\):\n  numbered, row 249"):
         batches(Numbered(250, bad=(249,)), recipe(250)).step(0)
 
 
-def test_a_skipped_sample_is_left_out_and_told() -> None:
+def test_a_skipped_sample_is_left_out_and_reported() -> None:
     own = recipe(4, accumulate=2, last_batch="keep", augmentation=AUGMENTED)
     whole = batches(Numbered(16), own)
     found = batches(Numbered(16, bad=(3, 5)), own, on_bad_sample="skip")
@@ -49,7 +49,7 @@ def test_a_skipped_sample_is_left_out_and_told() -> None:
             np.testing.assert_array_equal(batch.shifts, complete.shifts[good])
 
 
-def test_a_step_of_which_nothing_is_left() -> None:
+def test_a_step_may_lose_all_its_samples() -> None:
     piece = batches(Numbered(4, bad=(0, 1, 2, 3)), recipe(4), on_bad_sample="skip").step(0)
     assert (piece.batches, piece.total, len(piece.bad)) == ((), 0, 4)
 

@@ -49,7 +49,7 @@ def test_the_last_batch_is_dropped_or_kept() -> None:
     assert [dropped.step(5).total, kept.step(5).total] == [4, 2]
 
 
-def test_nothing_but_a_remainder_is_an_error() -> None:
+def test_fewer_samples_than_a_step_takes_are_an_error() -> None:
     with pytest.raises(NetspecError, match=r"numbered: has 7 samples, a step takes 8, and the recipe drops"):
         batches(Numbered(7), recipe(4, accumulate=2))
     assert batches(Numbered(7), recipe(4, accumulate=2, last_batch="keep")).steps_per_epoch == 1
@@ -60,7 +60,7 @@ def test_another_seed_is_another_order() -> None:
     assert indices(first) != indices(second)
 
 
-def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
+def test_a_step_is_the_same_in_any_order_of_steps() -> None:
     found = batches(Numbered(22), recipe(augmentation=AUGMENTED))
     steps = [found.step(k, threads=1) for k in range(12)]
     again = batches(Numbered(22), recipe(augmentation=AUGMENTED))
@@ -160,7 +160,7 @@ def test_a_policy_sees_the_same_colors_in_each_order_of_channels() -> None:
     assert len({image.tobytes() for image in rgb.inputs}) == 60
 
 
-def test_pillow_that_is_missing_is_said_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pillow_is_reported_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     augment.load_operations.cache_clear()
     monkeypatch.delattr(augment, "operations", raising=False)
     monkeypatch.delitem(sys.modules, "netspec.training.data.augment.operations", raising=False)
@@ -252,7 +252,7 @@ def test_features_that_do_not_fit() -> None:
         (Numbered(0), SHAPE, Augmentation(), "numbered: there are no samples in it"),
     ],
 )
-def test_what_does_not_fit_together(
+def test_combinations_that_do_not_fit_are_refused(
     dataset: Dataset, shape: tuple[int, ...], augmentation: Augmentation, message: str
 ) -> None:
     with pytest.raises(NetspecError, match=message):

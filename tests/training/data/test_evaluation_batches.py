@@ -38,7 +38,7 @@ def test_evaluation_of_features() -> None:
     np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in found])[:, 0], np.arange(5))
 
 
-def test_evaluation_tells_of_bad_samples() -> None:
+def test_evaluation_reports_bad_samples() -> None:
     dataset, told = Numbered(6, bad=(0, 1, 4)), []
     with pytest.raises(BadDataError, match=r"3 bad samples in numbered \(6 checked\)"):
         list(evaluation_batches(dataset, SHAPE, None, 1, 2))

@@ -90,7 +90,7 @@ def test_scratch_is_used_again_by_its_thread_alone(gray: bool) -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_plain_jpeg_never_comes_to_pillow(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plain_jpeg_is_not_decoded_by_pillow(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "open_image", lambda *_: pytest.fail("decoded by Pillow"))
     decode_image(PLAIN[name], gray=False)
 
@@ -119,7 +119,7 @@ def test_a_damaged_image_is_an_error(name: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe0\x00\x00" * 9])
-def test_what_is_no_image(data: bytes) -> None:
+def test_data_that_is_not_an_image_is_an_error(data: bytes) -> None:
     with pytest.raises(DamagedImageError, match="image"):
         decode_image(data, gray=False)
 
@@ -181,7 +181,7 @@ def test_the_centre_is_that_of_netspec_run(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_was_prepared_is_as_if_it_had_not_been(size: tuple[int, int]) -> None:
+def test_a_prepared_image_gives_the_same_crop(size: tuple[int, int]) -> None:
     """Both differences of sides are odd: a centre of the whole and one of the square's would be a pixel apart."""
     image, preprocessing = np.asarray(picture(*size)), Preprocessing(resize_shorter_side=32)
     once = fit(image, preprocessing, 27, 27)

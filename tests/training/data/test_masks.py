@@ -106,7 +106,7 @@ def test_crops_that_are_resized_keep_masks_in_place(tmp_path: Path) -> None:
     ],
     ids=lambda augmentation: list(augmentation)[-1],
 )
-def test_what_would_leave_masks_behind_is_refused(tmp_path: Path, augmentation: dict[str, Any]) -> None:
+def test_augmentations_that_do_not_apply_to_masks_are_refused(tmp_path: Path, augmentation: dict[str, Any]) -> None:
     splits = open_data(str(write(tmp_path, [(40, 40)] * 4)))
     rule = MapRule(CLASSES, (32, 32))
     name = list(augmentation)[-1]
@@ -116,7 +116,7 @@ def test_what_would_leave_masks_behind_is_refused(tmp_path: Path, augmentation: 
         batches(splits.training, 32, rule, **augmentation)
 
 
-def test_around_the_output_the_image_goes_on_mirrored(tmp_path: Path) -> None:
+def test_the_image_is_mirrored_around_the_output(tmp_path: Path) -> None:
     splits = open_data(str(write(tmp_path / "set", [(8, 8)] * 2)), holdout=0)
     (found,) = evaluation_batches(splits.training, (1, 13, 13), None, 1, 4, rule=MapRule(CLASSES, (8, 8)))
     first = np.asarray(Image.open(tmp_path / "set" / "images" / "00.png"))
@@ -171,7 +171,7 @@ def test_every_problem_of_a_set_of_masks_is_named(tmp_path: Path) -> None:
         open_data(str(root))
 
 
-def test_a_sound_set_is_counted_by_the_classes_that_occur(tmp_path: Path) -> None:
+def test_a_valid_set_is_counted_by_the_classes_that_occur(tmp_path: Path) -> None:
     root = write(tmp_path / "set", [(8, 8)] * 5)
     (part,) = check_data(str(root)).parts
     masks = [np.unique(np.asarray(Image.open(path))) for path in (root / "masks").iterdir()]
@@ -181,7 +181,7 @@ def test_a_sound_set_is_counted_by_the_classes_that_occur(tmp_path: Path) -> Non
     assert part.smallest == (8, 8)
 
 
-def test_a_mask_of_0_and_255_teaches_nothing_and_that_is_said(tmp_path: Path) -> None:
+def test_a_mask_of_0_and_255_is_reported_as_useless(tmp_path: Path) -> None:
     root = write(tmp_path / "set", [(8, 8)] * 2)
     for path in (root / "masks").iterdir():
         Image.fromarray(np.where(np.asarray(Image.open(path)) > 0, 255, 0).astype(np.uint8)).save(path)

@@ -56,7 +56,7 @@ def test_draws_are_those_of_any_other_machine() -> None:
     assert found.boxes[1:].tolist() == [[[0, 26], [2, 47]], [[5, 39], [15, 60]], [[0, 20], [28, 60]]]
 
 
-def test_nothing_asked_is_nothing_drawn() -> None:
+def test_nothing_is_drawn_without_mixing() -> None:
     assert draw_mixes(0, 0, np.arange(4), np.arange(4), Augmentation(horizontal_flip=True), IMAGE) is None
 
 
@@ -73,7 +73,7 @@ def test_nothing_asked_is_nothing_drawn() -> None:
         ({"probability": 0.41}, {"probability": 0.59}, (0.41, 0.59)),
     ],
 )
-def test_a_sample_is_mixed_one_way_as_likely_as_is_said(
+def test_a_sample_is_mixed_one_way_with_its_probability(
     mixup: dict[str, Any] | None, cutmix: dict[str, Any] | None, expected: tuple[float, float]
 ) -> None:
     given = {"mixup": None if mixup is None else {"alpha": 0.8} | mixup, "cutmix": cutmix}
@@ -109,7 +109,7 @@ def test_boxes_leave_shares_that_are_even_where_they_are_not_cut_off() -> None:
     assert whole.any(axis=0).all()
 
 
-def test_the_partner_is_half_a_step_on() -> None:
+def test_the_partner_is_half_a_step_away() -> None:
     assert drawn(samples=6).partners.tolist() == [3, 4, 5, 0, 1, 2]
     assert drawn(samples=5).partners.tolist() == [2, 3, 4, 0, 1]
     alone = drawn(samples=1)
@@ -198,7 +198,7 @@ class Counting(Numbered):
 
 
 @pytest.mark.parametrize(("world", "reads"), [(1, 16), (2, 8), (4, 4), (3, 12)])
-def test_no_sample_is_read_in_vain(world: int, reads: int) -> None:
+def test_no_sample_is_read_without_need(world: int, reads: int) -> None:
     """Where the ranks divide half a step, a rank has the partners of its own samples; elsewhere some are another's."""
     dataset = Counting(16)
     batches(dataset, recipe(16, augmentation=BLENDED), world=world).step(0)
@@ -216,7 +216,7 @@ def test_accumulated_batches_are_a_large_one_in_parts() -> None:
         np.testing.assert_array_equal(joined(parts.batches, name), getattr(whole.batches[0], name))
 
 
-def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
+def test_a_step_is_the_same_in_any_order_of_steps() -> None:
     """By more threads too; and memory that is lent again changes nothing that is held."""
     found = batches(Numbered(22), recipe(augmentation=NOISY))
     steps = [found.step(k, threads=1) for k in range(12)]
@@ -260,7 +260,7 @@ def test_beside_a_bad_partner_a_sample_stays_as_it_is() -> None:
     assert lonely
 
 
-def test_a_step_of_one_and_one_of_which_nothing_is_left() -> None:
+def test_a_step_may_have_one_sample_or_lose_all() -> None:
     options: dict[str, Any] = {"last_batch": "keep", "augmentation": BOTH}
     (last,) = batches(Numbered(5), recipe(4, **options)).step(1).batches
     assert last.shares is not None

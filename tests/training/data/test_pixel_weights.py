@@ -62,7 +62,7 @@ def test_background_counts_more_the_nearer_its_two_nearest_regions_are() -> None
     assert found.dtype == np.float32
 
 
-def test_what_is_out_of_reach_counts_nothing() -> None:
+def test_pixels_far_from_any_border_have_weight_1() -> None:
     mask = np.zeros((40, 300), np.uint8)
     mask[:, 0] = mask[:, 299] = mask[20, 150] = 1
     found = weigh(mask, PixelWeights(border=10, sigma=5.0), ())
@@ -70,7 +70,7 @@ def test_what_is_out_of_reach_counts_nothing() -> None:
     assert weigh(np.zeros((4, 4), np.uint8), PixelWeights(border=10), ()).tolist() == np.ones((4, 4)).tolist()
 
 
-def test_classes_in_balance_sum_up_alike_and_to_1_on_average() -> None:
+def test_balanced_classes_have_equal_sums_and_a_mean_of_1() -> None:
     mask = picture()
     counts = np.bincount(mask[mask != 255], minlength=5)
     balance = balance_of(counts)
@@ -101,7 +101,7 @@ def test_weights_are_those_of_the_labels_beside_them(tmp_path: Path) -> None:
     assert scored.labels.shape == (4, 12, 12)
 
 
-def test_weights_that_weigh_nothing_are_refused() -> None:
+def test_pixel_weights_without_a_rule_are_refused() -> None:
     with pytest.raises(ValidationError, match="needs `balance: true`, a `border`, or both"):
         PixelWeights(sigma=3.0)
 

@@ -70,7 +70,7 @@ def test_many_shards_read_like_one(source: Path, tmp_path: Path, monkeypatch: py
     assert (np.stack(images(copied(many))) == np.stack(images(one))).all()
 
 
-def test_what_is_held_back_stays_held_back(tmp_path: Path) -> None:
+def test_the_validation_part_stays_the_same(tmp_path: Path) -> None:
     source = write_parquet(tmp_path / "set.parquet", [0, 1] * 10)
     prepare(str(source), tmp_path / "out", holdout=0.25, seed=3)
     before, after = open_data(str(source), holdout=0.25, seed=3), open_data(str(tmp_path / "out"))
@@ -126,7 +126,7 @@ def test_bad_images_are_left_out_and_recorded(source: Path, tmp_path: Path) -> N
     assert after.notes == manifest.notes
 
 
-def test_a_part_of_which_nothing_can_be_used(source: Path, tmp_path: Path) -> None:
+def test_a_part_without_a_usable_image_is_an_error(source: Path, tmp_path: Path) -> None:
     for path in (source / "val").rglob("*.png"):
         path.write_text("no image")
     with pytest.raises(NetspecError, match="validation: no image can be used"):
@@ -180,7 +180,7 @@ def test_an_interrupt_leaves_nothing(source: Path, tmp_path: Path) -> None:
     assert nothing_but(tmp_path, "source")
 
 
-def test_space_is_asked_for_before_anything_is_written(
+def test_free_space_is_checked_before_anything_is_written(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=20 << 20))

@@ -130,7 +130,7 @@ def a_pixel_off(mask: Pixels, side: int) -> Pixels:
 
 
 @pytest.mark.parametrize("fault", [interpolated, not_cut_in_the_middle, turned, a_pixel_off])
-def test_a_mask_out_of_place_would_be_seen(
+def test_a_displaced_mask_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Pixels, int], Pixels]
 ) -> None:
     def faulty(image: Pixels, side: int, *, nearest: bool = False) -> Pixels:
@@ -155,7 +155,7 @@ def test_pixels_of_classes_are_counted_once(source: Path, tmp_path: Path, monkey
         census(prepared, 1)
 
 
-def test_of_what_is_left_of_a_damaged_set_pixels_are_counted_anew(
+def test_pixels_of_a_damaged_set_are_counted_again(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards_of(2, monkeypatch)

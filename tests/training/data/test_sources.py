@@ -150,7 +150,7 @@ def test_names_of_classes_in_parquet_metadata_and_in_a_column(tmp_path: Path) ->
     assert undivided(of_samples).classes == ("0", "1")
 
 
-def test_parquet_holds_no_more_row_groups_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_keeps_a_limited_number_of_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netspec.training.data.parquet.CACHE_BYTES", 2 * 4 * len(encoded(1)) + 100)
     path = write_parquet(tmp_path / "set.parquet", [0, 1] * 20, group=4)
     splits = open_data(str(path), holdout=0)
@@ -257,7 +257,7 @@ def test_a_divided_set_behind_a_url(tmp_path: Path) -> None:
     assert contents(splits.validation) == [(3, "b")]
 
 
-def test_a_fingerprint_tells_content_and_order_apart_but_not_places_and_times(tmp_path: Path) -> None:
+def test_a_fingerprint_depends_on_content_and_order_but_not_on_paths_and_times(tmp_path: Path) -> None:
     rows = {"a": [0, 1], "b": [0, 1], "c": [1, 0]}
     a, b, c = (write_parquet(tmp_path / name / "x.parquet", labels) for name, labels in rows.items())
     assert undivided(a).fingerprint == undivided(b).fingerprint != undivided(c).fingerprint

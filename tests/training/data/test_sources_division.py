@@ -18,7 +18,7 @@ def rows(dataset: Dataset | None) -> list[int]:
     return [int(dataset.describe(index).rpartition(" ")[2]) for index in range(len(dataset))]
 
 
-def test_a_tenth_is_held_back_and_said_to_be(tmp_path: Path) -> None:
+def test_a_tenth_is_held_back_and_reported(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "set.parquet", LABELS)
     splits = open_data(str(path))
     assert len(rows(splits.validation)) == 2
@@ -26,7 +26,7 @@ def test_a_tenth_is_held_back_and_said_to_be(tmp_path: Path) -> None:
     assert splits.notes == (f"{path}: 2 of 20 samples, drawn with seed 0, are held back for validation",)
 
 
-def test_what_is_held_back_is_the_seeds(tmp_path: Path) -> None:
+def test_the_seed_decides_what_is_held_back(tmp_path: Path) -> None:
     path = str(write_parquet(tmp_path / "set.parquet", LABELS))
     splits = {seed: open_data(path, holdout=0.4, seed=seed) for seed in (0, 1)}
     held = {seed: rows(each.validation) for seed, each in splits.items()}
@@ -38,7 +38,7 @@ def test_what_is_held_back_is_the_seeds(tmp_path: Path) -> None:
         assert (each.training.labels == np.array(LABELS)[rows(each.training)]).all()
 
 
-def test_something_is_held_back_of_little_and_something_left(tmp_path: Path) -> None:
+def test_neither_part_of_a_small_set_is_empty(tmp_path: Path) -> None:
     path = str(write_parquet(tmp_path / "set.parquet", [0, 1, 0]))
     assert len(rows(open_data(path, holdout=0.01).validation)) == 1
     assert len(rows(open_data(path, holdout=0.99).training)) == 1
@@ -59,7 +59,7 @@ def test_a_divided_set_is_not_divided_again(tmp_path: Path) -> None:
     assert "--holdout" in caught.value.hint
 
 
-def test_another_set_validates(tmp_path: Path) -> None:
+def test_another_set_can_be_used_for_validation(tmp_path: Path) -> None:
     training = write_folder(tmp_path / "a", {"ant": [1], "bee": [2], "cat": [3]})
     validation = write_folder(tmp_path / "b", {"cat": [4], "ant": [5, 6]})
     splits = open_data(str(training), validation=str(validation))
@@ -69,7 +69,7 @@ def test_another_set_validates(tmp_path: Path) -> None:
     assert splits.notes == ()
 
 
-def test_another_set_takes_the_place_of_a_part(tmp_path: Path) -> None:
+def test_another_set_replaces_the_validation_part(tmp_path: Path) -> None:
     for name in ("train", "test"):
         write_parquet(tmp_path / "set" / f"{name}.parquet", LABELS)
     other = write_parquet(tmp_path / "other.parquet", [1, 0, 1])
@@ -119,7 +119,7 @@ def test_numbers_alone_are_the_numbers_of_named_classes(tmp_path: Path) -> None:
     assert splits.notes == (f"{validation}: its labels are taken for the class numbers of {training}",)
 
 
-def test_a_name_that_stands_twice_keeps_its_place(tmp_path: Path) -> None:
+def test_a_class_name_that_occurs_twice_keeps_its_number(tmp_path: Path) -> None:
     names = ["crane", "ant", "crane"]
     training = write_parquet(tmp_path / "a.parquet", [0, 1, 2], declared=names)
     validation = write_parquet(tmp_path / "b.parquet", [2, 0, 1], declared=[*names, "unused"])

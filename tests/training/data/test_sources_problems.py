@@ -40,7 +40,7 @@ def test_a_protocol_that_is_not_known_and_one_whose_package_is_missing(monkeypat
     assert "absent://x: cannot be opened: Install no_such_package to go there" in error("absent://x")
 
 
-def test_what_cannot_be_data(tmp_path: Path) -> None:
+def test_paths_without_data_are_errors(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     assert "notes.txt: not data that can be read" in error(tmp_path / "notes.txt")
     assert "expected a folder for each class, or .parquet or .npz files, received 1 other file\n" in error(tmp_path)
@@ -90,7 +90,7 @@ def test_nothing_left_is_an_error_even_where_problems_are_not_fatal(tmp_path: Pa
     assert "holds no samples" in error(root, on_bad_sample="skip")
 
 
-def test_labels_that_are_no_class_numbers(tmp_path: Path) -> None:
+def test_labels_that_are_not_class_numbers_are_listed(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "set.parquet", [0, -1, 3, None, 1, 2], declared=["a", "b", "c"])
     assert error(path).splitlines()[:4] == [
         f"{path}: 3 problems:",
@@ -200,7 +200,7 @@ LABELS = np.arange(4)
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "holds no samples"),
     ],
 )
-def test_arrays_that_are_no_set(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+def test_arrays_that_do_not_form_a_set_are_errors(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     np.savez(tmp_path / "set.npz", **arrays)
     assert message in error(tmp_path / "set.npz")
 

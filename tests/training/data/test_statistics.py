@@ -52,7 +52,7 @@ def same(a: Statistics, b: Statistics) -> bool:
     return all(np.array_equal(x, y) for x, y in pairs)
 
 
-def test_figures_are_those_of_all_pixels_in_the_centre() -> None:
+def test_statistics_are_those_of_all_pixels_in_the_center() -> None:
     dataset = Noise()
     found = statistics_of(dataset, Preprocessing(), 4, 5)
     crops = dataset.pixels[:, 1:5, 2:7].astype(np.float64)
@@ -99,7 +99,7 @@ def test_images_of_one_color_vary_along_nothing() -> None:
     assert np.isfinite(found.components.deviations).all()
 
 
-def test_what_was_computed_is_kept() -> None:
+def test_statistics_are_cached() -> None:
     first = statistics_of(Noise(), Preprocessing(), 4, 5)
     again = Noise()
     assert same(first, statistics_of(again, Preprocessing(), 4, 5))
@@ -115,7 +115,7 @@ def test_what_was_computed_is_kept() -> None:
         ("f", Preprocessing(), (5, 4)),
     ],
 )
-def test_what_makes_a_difference_is_computed_anew(
+def test_other_statistics_are_computed_again(
     fingerprint: str, preprocessing: Preprocessing, size: tuple[int, int]
 ) -> None:
     statistics_of(Noise(), Preprocessing(), 4, 5)
@@ -124,7 +124,7 @@ def test_what_makes_a_difference_is_computed_anew(
     assert other.reads
 
 
-def test_mean_and_scale_make_none() -> None:
+def test_mean_and_scale_make_no_difference() -> None:
     statistics_of(Noise(), Preprocessing(), 4, 5)
     other = Noise()
     statistics_of(other, Preprocessing(mean=(1.0,), scale=2.0, std=(3.0,)), 4, 5)
@@ -179,7 +179,7 @@ def test_without_a_cache_home_it_is_in_the_users(tmp_path: Path, monkeypatch: py
     assert list((tmp_path / ".cache" / "netspec" / "statistics").glob("*.npz"))
 
 
-def test_bad_images_are_passed_over() -> None:
+def test_bad_images_are_skipped() -> None:
     dataset = Noise(10, bad=(2, 9))
     found = statistics_of(dataset, Preprocessing(), 4, 5)
     good = np.delete(dataset.pixels, [2, 9], axis=0)[:, 1:5, 2:7]
@@ -191,7 +191,7 @@ def test_without_any_image_there_is_no_mean() -> None:
         statistics_of(Noise(3, bad=(0, 1, 2)), Preprocessing(), 4, 5)
 
 
-def test_of_a_large_set_some_are_read_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_set_evenly_spaced_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "MOST_IMAGES", 4)
     dataset, said = Noise(150), []
     statistics_of(dataset, Preprocessing(), 4, 5, said.append)

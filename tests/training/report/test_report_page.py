@@ -121,12 +121,12 @@ def test_every_section_is_there(tmp_path: Path) -> None:
     assert "sgd & momentum" in page.all("td")
 
 
-def test_what_each_continuation_of_a_run_notes_again_stands_there_once(tmp_path: Path) -> None:
+def test_a_note_that_each_continuation_repeats_appears_once(tmp_path: Path) -> None:
     page = page_of(replace(RUN, notes=["float32", "CPU, 1 thread"] * 3), tmp_path)
     assert [page.all("li").count(note) for note in ("float32", "CPU, 1 thread")] == [1, 1]
 
 
-def test_the_page_asks_for_nothing(tmp_path: Path) -> None:
+def test_the_page_loads_nothing(tmp_path: Path) -> None:
     page = page_of(RUN, tmp_path)
     links = [value for name in ("src", "href", "srcset", "action", "data", "xlink:href") for value in page.values(name)]
     assert links
@@ -147,7 +147,7 @@ def test_only_the_pages_own_script_may_run(tmp_path: Path) -> None:
     assert page.source.count("<script") == 1
 
 
-def test_what_users_name_is_text(tmp_path: Path) -> None:
+def test_names_of_users_are_text(tmp_path: Path) -> None:
     hostile = "</title><script>alert(1)</script>\x00\udcff"
     run = replace(RUN, name=hostile, device=hostile, classes=[hostile] * 4, notes=[hostile], spec=hostile)
     page = page_of(replace(run, recipe=[(hostile, hostile)], versions={hostile: hostile}), tmp_path)

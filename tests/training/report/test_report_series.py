@@ -11,14 +11,14 @@ def step(number: int, loss: float | None, epoch: float = 0.0) -> dict[str, objec
     return {"kind": "step", "step": number, "epoch": epoch, "loss": loss}
 
 
-def test_a_resumption_takes_the_place_of_what_came_after_its_checkpoint() -> None:
+def test_a_resumption_replaces_the_lines_after_its_checkpoint() -> None:
     lines = [step(1, 5.0), step(2, 4.0), step(3, 9.0), step(4, 9.0), step(3, 3.0)]
     curves = read_curves(lines)
     assert curves.steps["step"].tolist() == [1, 2, 3]
     assert curves.steps["loss"].tolist() == [5, 4, 3]
 
 
-def test_what_is_not_there_is_not_a_number() -> None:
+def test_missing_values_are_nan() -> None:
     lines = [{"kind": "note", "text": "hello"}, step(1, None), {"kind": "epoch", "epoch": 1, "step": 1}]
     curves = read_curves(lines)
     assert np.isnan([curves.steps["loss"][0], curves.epochs["validation_error"][0]]).all()

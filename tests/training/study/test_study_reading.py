@@ -26,7 +26,7 @@ def test_what_is_read(write_study: WriteStudy, tmp_path: Path) -> None:
     assert [recipe_of(member.spec).epochs for member in study.members] == [2, 2]
 
 
-def test_the_command_line_is_over_the_member_and_the_member_over_the_study(write_study: WriteStudy) -> None:
+def test_the_command_line_overrides_the_member_and_the_member_the_study(write_study: WriteStudy) -> None:
     path = write_study(("learning_rate: 1e-6", "learning_rate: 1e-6, training.epochs: 7"))
     assert [recipe_of(member.spec).epochs for member in read_study(path).members] == [2, 7]
     above = read_study(path, ["training.epochs=9", "classes=6"], [4])
@@ -142,7 +142,7 @@ study.yaml:11:45: members.slow.set.'training.optimizer.learning_rate': expected 
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_told_where_they_stand(
+def test_mistakes_are_reported_at_their_positions(
     write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: str
 ) -> None:
     replacements, expected = MISTAKES[mistake]
@@ -153,14 +153,14 @@ def test_mistakes_are_told_where_they_stand(
     assert str(caught.value) == expected
 
 
-def test_a_study_has_a_member(write_study: WriteStudy) -> None:
+def test_a_study_without_members_is_an_error(write_study: WriteStudy) -> None:
     path = write_study()
     path.write_text(path.read_text().partition("members:")[0] + "members: {}\n")
     with pytest.raises(SpecError, match=":7:1: members: a study needs at least one member"):
         read_study(path)
 
 
-def test_mistakes_in_specs_are_told_there_with_those_of_the_study(write_study: WriteStudy, spec: Path) -> None:
+def test_mistakes_in_specs_are_reported_with_those_of_the_study(write_study: WriteStudy, spec: Path) -> None:
     spec.write_text(spec.read_text().replace("{op: relu}", "{op: rely}"))
     path = write_study(("  slow:\n    spec: small.yaml", "  slow:\n    spec: absent.yaml"))
     with pytest.raises(SpecError) as caught:
@@ -184,7 +184,7 @@ def test_shapes_and_recipes_are_checked_too(write_study: WriteStudy, spec: Path)
         read_study(write_study(("set: {training.epochs: 2}\n", ""), ("    set: {training.optimizer", "    #")))
 
 
-def test_a_spec_is_no_study(spec: Path) -> None:
+def test_a_spec_is_not_a_study(spec: Path) -> None:
     with pytest.raises(SpecError, match="this is the spec of a network, and a study was expected"):
         read_study(spec)
 

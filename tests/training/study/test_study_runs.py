@@ -110,7 +110,7 @@ def test_finished_runs_are_left_alone(trainings: Trainings, write_study: WriteSt
     assert [ending.run.name for ending in trainings.train(more)] == ["wide-seed2", "slow-seed2"]
 
 
-def test_a_stopped_study_goes_on_to_the_bit(trainings: Trainings, write_study: WriteStudy, tmp_path: Path) -> None:
+def test_a_stopped_study_continues_bit_for_bit(trainings: Trainings, write_study: WriteStudy, tmp_path: Path) -> None:
     study = read_study(write_study())
     whole = Trainings(tmp_path / "whole", Path(trainings.options.data))
     whole.train(study)
@@ -193,7 +193,7 @@ def test_a_member_that_fails_is_named_and_the_others_go_on(trainings: Trainings,
     assert [run.name for run in trainings.pending(study)] == ["slow-seed0", "slow-seed1"]
 
 
-def test_a_folder_of_another_hand_is_not_touched(trainings: Trainings, write_study: WriteStudy) -> None:
+def test_a_folder_that_is_not_of_this_study_is_not_touched(trainings: Trainings, write_study: WriteStudy) -> None:
     study = read_study(write_study())
     folder = runs_of(study, trainings.options.out)[0].folder.path
     folder.mkdir(parents=True)
@@ -222,7 +222,7 @@ def test_two_processes_do_not_train_the_same_run(trainings: Trainings, write_stu
     assert [ending.run for ending in trainings.train(study)] == [first]  # it was let go
 
 
-def test_where_nothing_can_be_locked_a_run_is_trained_all_the_same(
+def test_without_file_locks_a_run_is_trained_nevertheless(
     trainings: Trainings, write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_locks(handle: int, operation: int) -> None:
@@ -233,7 +233,7 @@ def test_where_nothing_can_be_locked_a_run_is_trained_all_the_same(
     assert not any(ending.failure for ending in trainings.train(study))
 
 
-def test_records_are_json_that_says_what_was_asked(trainings: Trainings, write_study: WriteStudy) -> None:
+def test_a_record_holds_the_settings_of_its_run(trainings: Trainings, write_study: WriteStudy) -> None:
     study = replace(read_study(write_study()), seeds=(1,))
     trainings.train(study)
     run = runs_of(study, trainings.options.out)[1]

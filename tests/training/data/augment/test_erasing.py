@@ -34,7 +34,7 @@ def test_without_it_nothing_is_drawn() -> None:
     assert draw_erasures(0, 0, MANY, Augmentation(horizontal_flip=True)) is None
 
 
-def test_it_comes_with_its_probability() -> None:
+def test_erasing_has_its_probability() -> None:
     count = len(boxes(RandomErasing(probability=0.25), (224, 224)))
     assert abs(count / len(MANY) - 0.25) < 4 * np.sqrt(0.25 * 0.75 / len(MANY))
 
@@ -62,7 +62,7 @@ def test_every_legal_place_is_as_likely_and_none_is_outside() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_values_are_random_from_0_to_255_in_the_rectangle_alone(channels: int) -> None:
+def test_values_are_random_from_0_to_255_in_the_rectangle_only(channels: int) -> None:
     pixels = np.full((200, 300, channels), 77, np.uint8)
     erasures = of()
     values = []

@@ -75,7 +75,7 @@ def test_a_gray_image_has_no_color_to_change() -> None:
     np.testing.assert_array_equal(done(noise((4, 5), 1), "color", 0.1), noise((4, 5), 1))
 
 
-def test_inverted_twice_it_is_as_it_was() -> None:
+def test_inverting_twice_restores_the_image() -> None:
     pixels = noise((4, 5), 3)
     np.testing.assert_array_equal(done(pixels, "invert"), 255 - pixels)
     np.testing.assert_array_equal(done(done(pixels, "invert"), "invert"), pixels)

@@ -63,12 +63,12 @@ def test_the_two_operations_are_drawn_apart() -> None:
 
 
 @pytest.mark.parametrize("operations", [1, 3])
-def test_so_many_operations_are_done_as_are_asked_for(operations: int) -> None:
+def test_the_number_of_operations_is_that_of_the_recipe(operations: int) -> None:
     found = steps(Augmentation(rand_augment=RandAugment(operations=operations)), np.arange(500))
     assert max(map(len, found)) == operations
 
 
-def test_what_is_drawn_is_done_with_its_probability() -> None:
+def test_an_operation_is_applied_with_its_probability() -> None:
     total = sum(map(len, steps(TRAINED)))
     assert off(total, 0.5 * 13 / 14, 2 * len(MANY)) < 4
 
