@@ -1,4 +1,4 @@
-"""What `make bench` says, and how it ends: rows with planted times, measured by nobody."""
+"""The output and exit status of `make bench`, from rows with invented times."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def bench(rows: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def results(found: subprocess.CompletedProcess[str]) -> list[list[str]]:
-    """The first three words of each row: what came of it, its ratio and its target."""
+    """Return the first three words of each row: its result, ratio and target."""
     return [line.split()[:3] for line in found.stdout.splitlines() if "; a peer" in line]
 
 

@@ -1,4 +1,4 @@
-"""One spec and seed, the same bytes: in two processes that order sets and hash strings differently."""
+"""One spec and seed give the same bytes in two processes that order sets and hash strings differently."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Errors survive the way from a worker process to its parent."""
+"""Errors stay complete on the way from a worker process to its parent."""
 
 import pickle
 

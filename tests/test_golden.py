@@ -1,4 +1,4 @@
-"""What is emitted, byte for byte: a change of it is seen in review, as a person would see it.
+"""Emitted source, byte for byte: a review shows every change of it.
 
 `NETSPEC_UPDATE_GOLDEN=1 pytest tests/test_golden.py` writes the files anew, and fails those that it changed, so that no
 run passes on what it has just written; run again, and commit what `git diff` shows. With CI set it refuses.

@@ -1,4 +1,4 @@
-"""Nothing in a spec becomes code: what a person writes in it stays text in what is emitted."""
+"""Nothing in a spec becomes code: its texts stay texts in emitted source."""
 
 import ast
 from pathlib import Path
@@ -36,7 +36,7 @@ def build(folder: Path, source: str, layer: str = "fc") -> Path:
 
 
 def outline(tree: ast.Module) -> list[str]:
-    """The statements of a module and of its functions: what would run."""
+    """Return the kinds of all statements of a module, also within functions."""
     return [type(node).__name__ for node in ast.walk(tree) if isinstance(node, ast.stmt)]
 
 

@@ -1,4 +1,4 @@
-"""Elements as HTML and XML: what is escaped, and what cannot be said."""
+"""Elements as HTML and XML: what is escaped, and what is refused."""
 
 from xml.etree import ElementTree
 

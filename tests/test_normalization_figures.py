@@ -1,4 +1,4 @@
-"""From pixels to an input by figures or by images, and a mean that is found in a training set."""
+"""From pixels to inputs by figures or by images, and a mean that is computed from a training set."""
 
 from __future__ import annotations
 

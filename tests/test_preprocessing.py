@@ -1,4 +1,4 @@
-"""Photographs as inputs: orientation, modes, resizing, cropping, figures, and files that are none."""
+"""Photographs as inputs: orientation, modes, resizing, cropping, figures, and files that are no images."""
 
 from __future__ import annotations
 

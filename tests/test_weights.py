@@ -43,7 +43,7 @@ def test_a_layer_more_leaves_the_others_as_they_were() -> None:
 
 
 def test_different_keys_give_different_streams() -> None:
-    """Also where the parts of a key, one after the other, are the same text."""
+    """Even if the joined parts of their keys are the same text."""
     keys = [(1, "2", "ab", "c"), (1, "2", "a", "bc"), (1, "2a", "bc"), (12, "ab", "c")]
     assert len({stream(seed, *parts).random() for seed, *parts in keys}) == len(keys)
 

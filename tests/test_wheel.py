@@ -1,4 +1,4 @@
-"""What an installed netspec has that a checkout has beside the package: its specs, and the mappings of weights."""
+"""An installed netspec has the files that a checkout has beside the package: the specs and the mappings of weights."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, unpacked where nothing of the checkout is."""
+    """The wheel, unpacked outside of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
     with zipfile.ZipFile(wheel) as archive:

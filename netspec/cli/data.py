@@ -144,7 +144,7 @@ Examples:
     "--side",
     type=click.IntRange(min=1),
     metavar="PIXELS",
-    help="Resize the shorter side to this and keep the centre square; masks by nearest neighbour.  "
+    help="Resize the shorter side to this and keep the centre square; masks by nearest neighbor.  "
     "[default: no resizing; all images must have one size]",
 )
 @click.option("--gray", is_flag=True, help="Convert to one channel.")

@@ -1,4 +1,4 @@
-"""Stacks whose instances hand on several values, or read something beside them: the variables of emitted source."""
+"""Stacks whose instances pass on several values or read further ones: the variables of emitted source."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_torchscript_compiles_the_loops(layers: str, tmp_path: Path) -> None:
 
 
 def test_a_stack_that_only_one_instance_has_is_written_with_parameters(tmp_path: Path) -> None:
-    """The width is 4 wherever the stack is, and yet it is what arrives: a parameter that only a later layer needs."""
+    """The width is 4 in every stack, but it is read from the input: a parameter that only a later layer needs."""
     spec = tmp_path / "shrink.yaml"
     spec.write_text("""
 name: shrink

@@ -1,4 +1,4 @@
-"""`netspec build --parallel towers`: source that runs with torch alone, a process a device."""
+"""`netspec build --parallel towers`: source that needs only torch and runs in one process for each device."""
 
 import subprocess
 import sys
@@ -75,15 +75,15 @@ def test_builds_that_towers_do_not_support_are_errors(netspec: Run, tmp_path: Pa
     spec, out = tmp_path / "small.yaml", tmp_path / "out"
     spec.write_text(SPEC)
 
-    def said(*options: str) -> str:
+    def error_of(*options: str) -> str:
         code, _, err = netspec("build", spec, "--parallel", "towers", "--out", out, *options)
         assert code == 2
         assert not out.exists()
         return err
 
-    assert "one backend at a time" in said("--backend", "torch,keras")
-    assert "keeps each weight as it is" in said("--backend", "torch", "--optimize", "inference")
-    assert "keeps each weight as it is" in said("--backend", "torch", "--compile")
-    assert "the keras backend trains no network in towers" in said("--backend", "keras")
+    assert "one backend at a time" in error_of("--backend", "torch,keras")
+    assert "keeps each weight as it is" in error_of("--backend", "torch", "--optimize", "inference")
+    assert "keeps each weight as it is" in error_of("--backend", "torch", "--compile")
+    assert "the keras backend trains no network in towers" in error_of("--backend", "keras")
     spec.write_text(SPEC.replace("placement: {towers: 2}\n", ""))
-    assert "small has no placement" in said("--backend", "torch")
+    assert "small has no placement" in error_of("--backend", "torch")

@@ -33,15 +33,15 @@ def test_the_level_is_chosen(netspec: Run, small: Path, monkeypatch: pytest.Monk
 
 
 def test_requests_that_towers_do_not_support_are_errors(netspec: Run, small: Path) -> None:
-    def said(*options: str) -> str:
+    def error_of(*options: str) -> str:
         code, out, err = netspec("verify", small, *options)
         assert (code, out) == (2, "")
         return err
 
-    assert "small has no placement" in said("--parallel", "towers")
-    assert "keras backend trains no network in towers" in said(*TOWERS, "--backends", "keras")
-    assert "one backend at a time" in said(*TOWERS, "--backends", "torch,keras")
-    assert "networks that train" in said(*TOWERS, "--optimize", "inference")
-    assert "--deep and --parallel towers exclude each other" in said(*TOWERS, "--deep")
-    assert "conv2 works in 2 groups" in said("--parallel", "towers", "--set", "placement.towers=3")
-    assert "`placement.towers` can" in said("--parallel", "towers", "--set", "layers.towers=4")
+    assert "small has no placement" in error_of("--parallel", "towers")
+    assert "keras backend trains no network in towers" in error_of(*TOWERS, "--backends", "keras")
+    assert "one backend at a time" in error_of(*TOWERS, "--backends", "torch,keras")
+    assert "networks that train" in error_of(*TOWERS, "--optimize", "inference")
+    assert "--deep and --parallel towers exclude each other" in error_of(*TOWERS, "--deep")
+    assert "conv2 works in 2 groups" in error_of("--parallel", "towers", "--set", "placement.towers=3")
+    assert "`placement.towers` can" in error_of("--parallel", "towers", "--set", "layers.towers=4")

@@ -12,10 +12,10 @@ from netspec.cli.app import run
 HEAD = """\
 # The ops
 
-What a layer's `op` can be, how many values it reads, its attributes with their defaults (one without has to be said),
-and in a sentence what it computes. `netspec ops conv2d` has the rest: what each attribute takes, shapes, weights,
-source, and where frameworks differ. [The language](language.md#attributes) has how sizes and paddings are written, and
-[what `initialize` takes](language.md#initial-weights).
+Each value of a layer's `op`, the number of values that it reads, its attributes with their defaults (one without a
+default is required), and what it computes. `netspec ops conv2d` shows the details: values of each attribute, shapes,
+weights, source, and differences between frameworks. [The language](language.md#attributes) explains how sizes and
+paddings are written, and [what `initialize` takes](language.md#initial-weights).
 
 | op | reads | attributes | meaning |
 |---|---|---|---|

@@ -85,10 +85,10 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 LANGUAGE = (PreprocessingSpec, InputSpec, Published, PlacementSpec, Normal, TruncatedNormal, Uniform, VarianceScaling)
-OF_THE_LANGUAGE = {*KEYS, *LAYER_KEYS, *BLOCK_KEYS, "type", "default", "choices"}.union(*map(_fields, LANGUAGE))
+LANGUAGE_KEYS = {*KEYS, *LAYER_KEYS, *BLOCK_KEYS, "type", "default", "choices"}.union(*map(_fields, LANGUAGE))
 
 
-@pytest.mark.parametrize("key", sorted((OF_THE_LANGUAGE | {*_fields(Recipe)}) - {"mean_image"}))
+@pytest.mark.parametrize("key", sorted((LANGUAGE_KEYS | {*_fields(Recipe)}) - {"mean_image"}))
 def test_every_key_has_an_example(key: str) -> None:
     """docs/language.md and docs/training.md are the reference: they show every key of a spec as it is written."""
     assert any(key in example.all_keys() for example in EXAMPLES), f"no example in docs/ has `{key}`"

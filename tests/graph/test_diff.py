@@ -1,4 +1,4 @@
-"""What differs between graphs, and graphs as Mermaid."""
+"""Differences between graphs, and graphs as Mermaid."""
 
 from netspec.graph import Graph, Input, Preprocessing, make_node
 from netspec.graph.diff import FieldChange, diff_graphs

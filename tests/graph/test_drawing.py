@@ -1,4 +1,4 @@
-"""The architecture as SVG: what is drawn, that nothing covers anything, and that it is the same every time."""
+"""The architecture as SVG: its contents, that no element covers another, and that it is deterministic."""
 
 import os
 import subprocess
@@ -126,8 +126,8 @@ def test_groups_that_are_not_towers_are_labelled() -> None:
 def test_every_layer_is_named_in_a_title(name: str) -> None:
     graph = GRAPHS[name]()
     root = ElementTree.fromstring(draw_graph(graph))  # noqa: S314 # ours
-    told = [line.partition(":")[0] for title in root.iter(f"{SVG}title") for line in (title.text or "").splitlines()]
-    assert set(graph.values) <= set(told)
+    titles = [line.partition(":")[0] for title in root.iter(f"{SVG}title") for line in (title.text or "").splitlines()]
+    assert set(graph.values) <= set(titles)
 
 
 @pytest.mark.parametrize("kind", OPS)

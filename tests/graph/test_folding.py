@@ -1,4 +1,4 @@
-"""Instances of blocks as one thing each: sums, and boxes."""
+"""Instances of blocks as single rows of a table and single boxes of a drawing."""
 
 from __future__ import annotations
 

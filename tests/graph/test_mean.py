@@ -1,4 +1,4 @@
-"""A mean image: data that compares, prints as a digest, and comes back from a .npy; and files that are none."""
+"""A mean image: comparison, printing as a digest, round trip through .npy, and files that hold none."""
 
 from __future__ import annotations
 

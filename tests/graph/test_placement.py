@@ -1,4 +1,4 @@
-"""How a graph lies on several devices: what each computes and keeps, and what crosses between them."""
+"""Placement of a graph on several devices: what each computes and stores, and what they exchange."""
 
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ def test_the_hint_tries_as_many_towers_as_a_spec_may_have() -> None:
 
 
 def test_layers_in_different_groups_read_a_value_by_an_exchange_each() -> None:
-    """On six towers, teams of three read halves and teams of two read thirds; what is whole is cut for each."""
+    """On six towers, teams of three read halves and teams of two read thirds; a whole value is cut for each team."""
     chain = Chain("several", image=(6, 4, 4)).add("a", "conv2d", filters=12, kernel_size=1)
     for name, groups in (("two", 2), ("three", 3), ("all", 1), ("six", 6)):
         chain.add(name, "conv2d", reads="a", filters=12, kernel_size=1, groups=groups)

@@ -1,4 +1,4 @@
-"""Where a network lies in towers: what keeps them apart, what joins them, and what makes none."""
+"""Which parts of a network form towers: layers that keep them apart, that join them, and that make none."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def test_three_groups_after_two() -> None:
 
 
 def test_values_that_are_added_are_in_the_same_towers() -> None:
-    """A residual sum keeps towers only if both of its inputs lie in them: a value is in one place."""
+    """A residual sum keeps towers only if both of its inputs are in towers."""
     chain = Chain("g", image=(4, 4, 4)).add("a", "conv2d", filters=4, kernel_size=1)
     chain.add("b", "conv2d", filters=4, kernel_size=1, groups=2).add("c", "add", reads=("a", "b"))
     assert find_runs(chain.graph()) == (Run(2, ("a", "b", "c")),)

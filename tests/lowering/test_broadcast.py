@@ -1,4 +1,4 @@
-"""Which learned values stay one sample, in networks deeper than Python's stack too."""
+"""Which learned values stay a single sample, also in networks deeper than Python's stack."""
 
 import sys
 
@@ -13,7 +13,7 @@ DEPTH = sys.getrecursionlimit() + 10
 
 
 def deep(*, learned: bool) -> Graph:
-    """A sum of an input with what a long chain makes of a learned value, or of another input."""
+    """The sum of an input and the end of a long chain, which starts from a learned value or from another input."""
     chain = Chain("deep", x=(4,), y=(4,))
     if learned:
         chain.add("y0", "parameter", shape=[4])

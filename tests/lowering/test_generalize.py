@@ -1,4 +1,4 @@
-"""Which instances of a block share a class or function: those that are the same but for their numbers."""
+"""Instances of a block share a class or function if they differ only in their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variables of emitted source: `x` along a chain, names of their own where a value is read later."""
+"""Variables of emitted source: `x` along a chain, and a name of its own for each value that is read later."""
 
 import keyword
 

@@ -1,4 +1,4 @@
-"""A backend at a level of optimization is a backend: the suite holds it to what it holds the plain one to."""
+"""A backend at a level of optimization is a backend, and passes the same conformance suite as the plain one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ ONNX_AT_INFERENCE = OptimizedBackend(ONNX, "inference")
 
 
 def is_changed(backend: OptimizedBackend, case: SampleCase) -> bool:
-    """Whether another model is executed for the case than that of the plain backend."""
+    """Whether the backend executes another model for the case than the plain backend does."""
     if type(case.sample.op) in backend.lowerings.unsupported:
         return False
     plain, optimized = backend.backend.lower(case.graph), backend.lower(case.graph)
@@ -37,7 +37,7 @@ def is_changed(backend: OptimizedBackend, case: SampleCase) -> bool:
 
 
 def _executed(artifact: Artifact) -> object:
-    """What is emitted, without what it says of the spec that it is of."""
+    """Return the emitted artifact without its description of the spec."""
     if isinstance(artifact.content, str):
         return artifact.content
     return onnx.ModelProto.FromString(artifact.content).graph
@@ -48,7 +48,7 @@ def changed(backend: OptimizedBackend) -> list[SampleCase]:
 
 
 class OptimizedConformance(BackendConformance):
-    """The suite, but that node by node only values are compared that the rewritten graph still has."""
+    """The suite, which compares node by node only the values that the rewritten graph still has."""
 
     @by_network
     def test_networks(self, network: str) -> None:
@@ -88,7 +88,7 @@ def check_network(backend: Backend, network: str) -> None:
     ids=["torch in training", "torch at inference", "onnx at inference"],
 )
 def test_all_other_ops_are_lowered_as_by_the_plain_backend(backend: OptimizedBackend, kinds: set[str]) -> None:
-    """Their model and its weights are those of the plain backend, which `tests/backends/` holds to the reference."""
+    """Their model and weights are those of the plain backend, which `tests/backends/` compares with the reference."""
     assert {case.sample.op.kind for case in changed(backend)} == kinds
     for case in CASES:
         if case.sample.op.kind not in kinds and type(case.sample.op) not in backend.lowerings.unsupported:
@@ -192,7 +192,7 @@ def test_a_build_runs_the_passes_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("build", [normalized, dropped, pooled, padded, towers])
 def test_passes_change_weights_in_the_same_way_for_every_backend(build: Callable[[], Graph]) -> None:
-    """A build has one file of weights for all of them."""
+    """A build has one weights file for all of them."""
     graph = build()
     for name in ("torch", "keras", "onnx"):
         backend = OptimizedBackend(find_backend(name), "inference")

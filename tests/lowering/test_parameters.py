@@ -1,4 +1,4 @@
-"""What the numbers of a class or function are called: after what gives them, never after what is equal by chance."""
+"""The names of the numbers of a class or function: they follow the source of the number, not a chance equality."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def naming(
     constants: Mapping[str, int] | None = None,
     **hints: tuple[object, ...],
 ) -> ParameterNaming:
-    """Of instances that were given these; `says` is what the block says: `conv.filters`, or the default of a name."""
+    """Return the naming for instances with these arguments. `says` has the block's text of a number or default."""
     formulas = []
     for where, code in (says or {}).items():
         layer, _, attribute = where.rpartition(".")
@@ -117,13 +117,13 @@ def test_expressions_are_those_of_the_spec() -> None:
     names = naming(
         says, channels="in_channels", constants={"heads": 3}, kernel=(1, 3, 5), in_channels=(8, 16, 64), side=(2, 4, 7)
     )
-    said = {
+    rendered = {
         names.parameter((0, 1, 2), at("conv", "padding", 0)): "kernel // 2",
         names.parameter((4, 8, 32), at("conv", "out_channels")): "in_channels // 2",
         names.parameter((4, 16, 49), at("map")): "side * side",
         names.parameter(((3, 2), (9, 4), (18, 7)), at("cut")): "((side - 1) * 3, side)",
     }
-    assert [render_expression(expression) for expression in said] == list(said.values())
+    assert [render_expression(expression) for expression in rendered] == list(rendered.values())
     assert [p.name for p in names.parameters()] == ["in_channels", "kernel", "side"]
     assert names.parameter((0, 1, 3), at("conv", "padding", 0)) == Name("padding"), "a pass changed one of them"
     assert names.parameter((0, 1, 2), at("other", "padding", 0)) == Name("other_padding"), (

@@ -1,4 +1,4 @@
-"""The tree of parts that emitted source keeps, what makes instances of one class, and what that costs."""
+"""The tree of parts of emitted source, which instances share a class, and what finding this out costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the arguments of a shared class are called, and what is computed from them: as the layers of a block mean."""
+"""Arguments of shared classes: their names, and the expressions that compute other numbers from them."""
 
 from __future__ import annotations
 

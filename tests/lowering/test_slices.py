@@ -1,4 +1,4 @@
-"""Which slices are written as one."""
+"""Which consecutive slices are written as one."""
 
 import sys
 
@@ -9,7 +9,7 @@ from netspec.testing.networks import Chain
 
 
 def sliced(*axes: int) -> Graph:
-    """Slices in a row, along these axes."""
+    """Return a chain of slices along these axes."""
     chain = Chain("sliced", image=(4, 4, 4))
     for number, axis in enumerate(axes):
         chain.add(f"s{number}", "slice", axis=axis, start=0, stop=4)
@@ -17,7 +17,7 @@ def sliced(*axes: int) -> Graph:
 
 
 def rows(graph: Graph) -> list[tuple[str, ...]]:
-    """The names of what is written as one, by the slices."""
+    """Return the names of the nodes that are written as one expression, by their slices."""
     return [tuple(each.name for each in slices_to(graph, split(graph), node)) for node in graph.nodes]
 
 

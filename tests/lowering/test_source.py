@@ -1,4 +1,4 @@
-"""Emitted text is laid out as ruff lays it out, and nothing that a spec holds can become code in it."""
+"""Emitted text is formatted as by ruff, and nothing in a spec can become code in it."""
 
 import ast
 import functools
@@ -143,9 +143,9 @@ def test_a_docstring_stays_text(text: str) -> None:
     assert isinstance(docstring, ast.Expr)
     assert isinstance(definition, ast.ClassDef)
     assert ast.unparse(definition.body[-1]).endswith("return self")
-    said = ast.get_docstring(tree) or ""
+    docstring = ast.get_docstring(tree) or ""
     words = "".join(c if c.isprintable() else " " for c in text.replace('"""', "'''")).split()
-    assert said.split() == (words or ([] if text else ["-"]))
+    assert docstring.split() == (words or ([] if text else ["-"]))
 
 
 @pytest.mark.parametrize("comment", ["a\nimport os", "a\rimport os", "a\x0cimport os", "a\u2028import os"])
@@ -156,7 +156,7 @@ def test_a_comment_stays_on_its_line(comment: str) -> None:
 
 
 class Sources:
-    """Random source of the forms that lowerings write, with names and numbers of all lengths."""
+    """Draws source of the forms that lowerings write, with names and numbers of all lengths."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 # test data
@@ -264,7 +264,7 @@ def test_lines_that_can_be_broken_fit(tmp_path: Path) -> None:
     [("torch", ["conv[:, :, 1:8, 2:7]", "x[:, :, 1:, ::2]"]), ("keras", ["conv[:, 1:8, 2:7]", "x[:, 1:, ::2]"])],
 )
 def test_slices_in_a_row_are_one(backend: str, row: list[str]) -> None:
-    """Of other axes, each; and none that is read again, or shown, in between."""
+    """They have different axes, and no value between them is read again or is an output."""
     source = str(find_backend(backend).lower(cropped()).content)
     assert re.findall(r"= (\w+\[:.*?\])  #", source)[: len(row)] == row
     assert len(re.findall(r"\w+\[:", source)) == 2 + 2 + 3

@@ -1,4 +1,4 @@
-"""Which imports emitted source has: those of the names that it uses, wherever they stand."""
+"""Emitted source imports the names that it uses, wherever it uses them, and no others."""
 
 from __future__ import annotations
 

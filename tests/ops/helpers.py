@@ -1,4 +1,4 @@
-"""An op applied to nested lists, as it would be in a network of one node."""
+"""Applies an op to nested lists, as in a network of one node."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a class of an op annotates: its attributes, and nothing that pydantic evaluates again for each subclass."""
+"""Classes of ops annotate only their attributes: pydantic evaluates every other annotation again for each subclass."""
 
 import pytest
 

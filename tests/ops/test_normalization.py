@@ -35,7 +35,7 @@ def test_conventions(attributes: dict[str, object], base: float) -> None:
 
 
 def neighborhood(size: int, groups: int = 1) -> list[list[int]]:
-    """For each of six channels, the channels whose squares it sums: read off with one channel lit at a time."""
+    """Return the channels whose squares each of six channels sums, found by setting one channel at a time."""
     seen: list[list[int]] = [[] for _ in range(6)]
     for lit in range(6):
         x = np.full(6, 1e-3)
@@ -88,7 +88,7 @@ def test_batch_norm_at_inference() -> None:
 @pytest.mark.parametrize(("kind", "variance"), [("unbiased", 2.0), ("biased", 1.0)])
 def test_batch_norm_in_training(kind: str, variance: float) -> None:
     # A batch of two: the biased variance is 1, the unbiased one m / (m - 1) = 2 times that (Ioffe & Szegedy 2015,
-    # algorithm 2). The output is normalised by the biased one in either case (algorithm 1).
+    # algorithm 2). The output is normalized by the biased one in either case (algorithm 1).
     op = BatchNorm.model_validate({"running_variance": kind, "update_rate": 0.25, "epsilon": 3.0})
     weights = {k: np.array(v) for k, v in RUNNING.items()}
     result = op.reference_training(weights, np.array([[5.0], [7.0]]))

@@ -1,4 +1,4 @@
-"""Values turned around: worked out by hand."""
+"""Roll: values worked out by hand."""
 
 import numpy as np
 import pytest

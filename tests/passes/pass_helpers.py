@@ -1,4 +1,4 @@
-"""Graphs and arrays on which a pass that is wrong shows: signed float64, nothing zero or one, variances positive."""
+"""Graphs and arrays that expose a wrong pass: signed float64 without zeros and ones, positive variances."""
 
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ def every_value(graph: Graph, weights: Weights, inputs: Mapping[str, Array]) -> 
 
 
 def check_values(optimized: Optimized, limit: float = LIMIT) -> None:
-    """Every value of the optimized graph is the one of the plain graph that it stands for, outputs by their names."""
+    """Assert that every value of the optimized graph equals the value of the plain graph that it replaces."""
     plain, weights, inputs = optimized.plain, weights_of(optimized.plain), inputs_of(optimized.plain)
     expected = every_value(plain, weights, inputs)
     actual = every_value(optimized.graph, optimized.weights(weights), inputs)
@@ -45,12 +45,12 @@ def check_values(optimized: Optimized, limit: float = LIMIT) -> None:
 
 
 def alone(each: Pass, graph: Graph, level: Level = "inference") -> Optimized:
-    """What this pass alone makes of a graph."""
+    """Apply a single pass to a graph."""
     return optimize(graph, level, (), [each])
 
 
 def changed(each: Pass, graph: Graph) -> Rewrite:
-    """What the pass does, which is something, and leaves the function as it was."""
+    """Return the changes of a pass, after asserting that there are some and that all values stay the same."""
     rewrite = each.run(graph)
     assert rewrite is not None
     check_values(alone(each, graph, each.levels[0]))

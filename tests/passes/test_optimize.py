@@ -12,7 +12,7 @@ from tests.passes.pass_helpers import check_values, names, weights_of
 
 
 def everything() -> Graph:
-    """One thing for each pass, several of them at the same layers."""
+    """A network with work for each pass, partly at the same layers."""
     return (
         Chain("everything", image=(3, 12, 11))
         .add("same", "identity")

@@ -1,4 +1,4 @@
-"""Identities, idle dropout, what no output needs, ReLU after a max-pool, channels last."""
+"""The small passes: identities, idle dropout, unused nodes, ReLU after a max-pool, channels last."""
 
 import numpy as np
 import pytest

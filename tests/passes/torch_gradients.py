@@ -1,4 +1,4 @@
-"""Gradients of the optimized emission beside those of the plain one, in float64."""
+"""Compares gradients of the optimized and the plain emitted model in float64."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Weights of a peer carried by a mapping into our network, and how far what the two compute is apart."""
+"""Carries the weights of a peer by a mapping into our network, and measures how far their outputs differ."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH = 2
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The largest difference of an output from the peer's, as a share of its largest element.
+    """The largest difference between an output and the peer's, relative to the largest element of the output.
 
     Attributes:
         backend: whose output.
@@ -38,7 +38,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Carried:
-    """A model of elsewhere as ours.
+    """A published model, carried into our network.
 
     Attributes:
         model: `torchvision:resnet18`.
@@ -57,21 +57,21 @@ class Carried:
     other: tuple[str, ...]
 
     def require(self) -> None:
-        """AssertionError where an output is another function's, or a constant is another one."""
+        """Raise AssertionError if an output or a constant differs from the peer's."""
         far = [f"{r.output} in {r.backend} by {r.value:.1e}" for r in self.ratios if not r.value <= TOLERANCE]
         assert not far, f"{self.model} and {self.spec} differ: {', '.join(far)} of the largest, of at most {TOLERANCE}"
         assert not self.other, f"{self.model} and {self.spec} differ: {', '.join(self.other)}"
 
 
 def input_shape(mapping: WeightMapping, model: str) -> tuple[int, int, int]:
-    """(C, H, W) of the image that our network of a model reads."""
+    """Return (C, H, W) of the images that our network for a model reads."""
     (image,) = load_graph(mapping.spec, dict(mapping.models[model])).inputs
     channels, height, width = image.type.features
     return channels, height, width
 
 
 def carry(mapping: WeightMapping, model: str, peer: Peer, backends: Sequence[str]) -> Carried:
-    """The peer's weights through the mapping, and our network's outputs on images beside the peer's.
+    """Carry the peer's weights through the mapping, and compare the outputs of both networks on images.
 
     Raises:
         WeightsError: a weight of either side is not accounted for.
@@ -98,7 +98,7 @@ def carry(mapping: WeightMapping, model: str, peer: Peer, backends: Sequence[str
 
 
 def _other_constants(found: Transfer, peer: Peer) -> Iterator[str]:
-    """Where a layer of ours has another epsilon or rate than the peer's."""
+    """Return the layers whose epsilon or rate differs from the peer's."""
     nodes = {node.name: node for node in found.graph.nodes}
     for weight, constants in peer.constants.items():
         node = nodes[found.names[weight].rpartition(".")[0]]
@@ -108,7 +108,7 @@ def _other_constants(found: Transfer, peer: Peer) -> Iterator[str]:
 
 
 def _outputs(found: Transfer, backend: str, pixels: Array, *, heads: bool) -> Iterator[tuple[str, Array]]:
-    """What our network gives for the images: its output, and in torch those of its heads."""
+    """Return the output of our network for the images, and in torch those of its heads."""
     target = find_backend(backend)
     model = target.load(target.lower(found.graph), found.weights)
     inputs = {found.graph.inputs[0].name: pixels}
@@ -120,7 +120,7 @@ def _outputs(found: Transfer, backend: str, pixels: Array, *, heads: bool) -> It
 
 
 def smallest(mapping: WeightMapping) -> str:
-    """The model of a mapping with the fewest weights."""
+    """Return the model of a mapping with the fewest weights."""
 
     def elements(model: str) -> int:
         graph: Graph = load_graph(mapping.spec, dict(mapping.models[model]))

@@ -1,4 +1,4 @@
-"""The suite's table: printed at the end of a run, and kept in RESULTS.md by `--keep`, beside what is there already."""
+"""The table of results: printed at the end of a run, and merged into RESULTS.md by `--keep`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def results(request: pytest.FixtureRequest) -> list[Carried]:
-    """What this run has compared so far."""
+    """The comparisons of this run so far."""
     return request.config.stash[_CARRIED]
 
 

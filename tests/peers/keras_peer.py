@@ -1,4 +1,4 @@
-"""keras.applications' models, on the framework that Keras runs on here."""
+"""The models of keras.applications, on the engine that Keras uses here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PREPROCESSING: Final = "normalization/"  # the variables of that layer
 
 
 def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
-    """A model of `keras.applications` by its function's name; after a hyphen its alpha."""
+    """Load a model of `keras.applications` by the name of its function, with its alpha after a hyphen."""
     function, _, alpha = model.partition("-")
     channels, height, width = shape
     keras.utils.clear_session()  # layers without a name are counted from the first
@@ -49,13 +49,13 @@ def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
 
 
 def _run(network: Any, image: Array) -> Array:
-    """One image, as a batch. Keras holds what every layer gave until the last has run: of B7, several GiB an image."""
+    """Run the model on one image: Keras keeps all values until the last layer has run, for B7 several GiB per image."""
     array: Array = keras.ops.convert_to_numpy(network(image, training=False))
     return array
 
 
 def _draw(network: Any, seed: int) -> None:
-    """He-scaled kernels keep the input's scale; scales and variances within 0.5 and 1.5; all else normal."""
+    """Draw weights: He-scaled kernels, scales and variances in [0.5, 1.5], others normal."""
     for variable in network.weights:
         if variable.path.startswith(PREPROCESSING):
             continue
@@ -72,10 +72,10 @@ def _draw(network: Any, seed: int) -> None:
 
 
 def _settle(network: Any, shape: tuple[int, ...], seed: int, scale: float) -> None:
-    """Running statistics near those of what each normalization reads, as `torch_peer` lays them, of one image."""
+    """Set running statistics near those of the input of each normalization for one image, as `torch_peer` does."""
     layers = list(_layers_of(network, keras.layers.BatchNormalization))
     for layer in layers:
-        layer.call = partial(_lay_around, layer, layer.call)
+        layer.call = partial(_adapt, layer, layer.call)
     pixels = stream(seed, "peer", "pixels").standard_normal((1, *shape), np.float32)
     if layers:
         _run(network, pixels * np.float32(scale))
@@ -83,8 +83,8 @@ def _settle(network: Any, shape: tuple[int, ...], seed: int, scale: float) -> No
         del layer.call
 
 
-def _lay_around(layer: Any, call: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-    """The layer's own call, once its statistics are laid around what it reads."""
+def _adapt(layer: Any, call: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call the layer after setting its statistics near those of its input."""
     array = keras.ops.convert_to_numpy(x)
     std = array.std() or np.float32(1)
     layer.moving_mean.assign(layer.moving_mean * (0.1 * std) + array.mean())
@@ -97,7 +97,7 @@ def _layers_of(network: Any, kinds: Any) -> Iterator[Any]:
 
 
 def _constants(network: Any) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """What a normalization has beside its weights."""
+    """Yield the name of each normalization and its constants."""
     for layer in _layers_of(network, (keras.layers.BatchNormalization, keras.layers.LayerNormalization)):
         rate = {"update_rate": 1 - layer.momentum} if isinstance(layer, keras.layers.BatchNormalization) else {}
         yield _name(layer.beta), {"epsilon": layer.epsilon, **rate}

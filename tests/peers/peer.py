@@ -1,4 +1,4 @@
-"""A published network, built where it comes from: its weights as they are named there, and what it computes."""
+"""A published network, built by the code of its origin: its weights, by their names there, and its function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Forward = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Peer:
-    """A network of elsewhere with drawn weights, at inference.
+    """A published network with random weights, at inference.
 
     Attributes:
         arrays: its weights, as they are named and laid out there.
@@ -32,7 +32,7 @@ class Peer:
 
 
 class PeerMissingError(Exception):
-    """The distribution that has the peer is not installed."""
+    """The distribution that contains the peer is not installed."""
 
 
 # Origin → the module beside this one that has `load(model, shape, seed) -> Peer`, and the distribution that it needs.
@@ -45,7 +45,7 @@ LOADERS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def load(origin: str, model: str, shape: tuple[int, int, int], seed: int = 0) -> Peer:
-    """A model of an origin with weights drawn from a seed, none of them 0 or 1, signals in scale through any depth.
+    """Load a model of an origin with random weights, none of them 0 or 1, that keep the scale of signals at any depth.
 
     Args:
         origin: `torchvision`, or another of LOADERS.

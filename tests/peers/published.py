@@ -1,4 +1,4 @@
-"""Names and shapes of published weights as a text: what `make test` holds the mappings to where no peer is installed.
+"""Names and shapes of published weights as text, with which `make test` checks the mappings without the peers.
 
 A paragraph is a model, a line of it a module and its layers. `conv1=64x3x7x7` has a weight of that shape,
 `fc=1000x512+` a bias beside it, `bn1=~64` what a batch normalization of 64 channels keeps, and
@@ -28,7 +28,7 @@ DEPTH: Final = 2  # of the module that a line is of
 
 
 def encoded(model: str, shapes: Shapes) -> str:
-    """The paragraph of a model."""
+    """Return the paragraph of a model."""
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
         layer, _, weight = name.rpartition(".")
@@ -58,7 +58,7 @@ def _text(shape: tuple[int, ...]) -> str:
 
 
 def decoded(text: str) -> tuple[str, dict[str, tuple[int, ...]]]:
-    """The model of a paragraph, and its weights."""
+    """Parse a paragraph into the model's name and its weights."""
     model, *lines = text.splitlines()
     return model, {name: shape for line in lines for name, shape in _weights(*line[2:].split(": "))}
 
@@ -80,12 +80,12 @@ def _weights(module: str, words: str) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def mappings(origin: str) -> list[Path]:
-    """The files of an origin's mappings."""
+    """Return the mapping files of an origin."""
     return sorted((MAPPINGS / origin).glob("*.yaml"))
 
 
 def published(path: Path) -> tuple[WeightMapping, str, dict[str, tuple[int, ...]]]:
-    """A mapping, a model of it, and the names and shapes that the origin's file has."""
+    """Yield each mapping, a model of it, and the names and shapes in the origin's file."""
     of_model = dict(map(decoded, (FOLDER / f"{path.parent.name}.txt").read_text().strip().split("\n\n")))
     mapping = read_mapping(path)
     model = smallest(mapping)
@@ -93,13 +93,13 @@ def published(path: Path) -> tuple[WeightMapping, str, dict[str, tuple[int, ...]
 
 
 def shapes_of(origin: str, model: str) -> dict[str, tuple[int, ...]]:
-    """What the origin's own code says, of one whose models are torch modules."""
+    """Return the names and shapes that the origin's own code has, for an origin of torch modules."""
     state = importlib.import_module(LOADERS[origin][0]).module(model).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def main(origin: str) -> None:
-    """Write an origin's file."""
+    """Write the file of an origin."""
     models = (smallest(read_mapping(path)) for path in mappings(origin))
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / f"{origin}.txt").write_text("\n".join(encoded(model, shapes_of(origin, model)) for model in models))

@@ -1,4 +1,4 @@
-"""The table of what was carried, and the file that keeps it."""
+"""The table of carried models, and the file that stores it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("model", "spec", "weights", "ignored", "output", "torch", "keras", "o
 
 
 def table(carried: Sequence[Carried]) -> Iterator[str]:
-    """Lines of a Markdown table: a row for each output of a model, a column for each backend."""
+    """Return the lines of a Markdown table: a row for each output of a model, a column for each backend."""
     yield f"| {' | '.join(COLUMNS)} |"
     yield "|---|---|--:|--:|---|--:|--:|--:|"
     for one in carried:
@@ -27,7 +27,7 @@ def table(carried: Sequence[Carried]) -> Iterator[str]:
 
 
 def kept(carried: Sequence[Carried], before: str = "") -> str:
-    """The file RESULTS.md, whole.
+    """Return the contents of RESULTS.md.
 
     Args:
         carried: what a run has compared.
@@ -58,7 +58,7 @@ def kept(carried: Sequence[Carried], before: str = "") -> str:
 
 
 def _rows_by_model(text: str) -> dict[str, list[str]]:
-    """The rows of a table by `ORIGIN:MODEL`, which they begin with; a model with heads has several."""
+    """Return the rows of a table by the `ORIGIN:MODEL` that they begin with; a model with heads has several."""
     rows = (line for line in text.splitlines() if line.startswith("| ") and not line.startswith(f"| {COLUMNS[0]} "))
     return {model: list(own) for model, own in groupby(rows, key=lambda row: row.split(" ")[1])}
 

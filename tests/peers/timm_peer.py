@@ -1,4 +1,4 @@
-"""timm's models, which import torchvision and need none of its compiled operators."""
+"""The models of timm, which import torchvision but need none of its compiled operators."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.peers.torchvision_peer import require_operators
 
 
 def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
-    """A model of timm by its name there."""
+    """Load a model of timm by its name there."""
     return peer_of(module(model), shape, seed, None)
 
 
 def module(model: str) -> nn.Module:
-    """The model as timm makes it, without weights."""
+    """Return the model as timm builds it, without weights."""
     require_operators()
     import timm
 

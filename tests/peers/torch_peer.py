@@ -1,4 +1,4 @@
-"""A peer of any torch module: weights drawn by their names, running statistics as training would leave them."""
+"""Makes a peer of any torch module: weights drawn by their names, running statistics as after training."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def built(make: Callable[[], Any]) -> nn.Module:
-    """The module without the time that its initialisation takes; on the CPU where it computes with tensors.
+    """Build a module without initializing it; on the CPU if its constructor computes with tensors.
 
-    RegNet finds its widths so, and Swin its positions: whole numbers that it keeps among its weights, or beside them.
+    Constructors compute the widths of RegNet and the positions of Swin: integers that are kept in the module's buffers.
     """
     try:
         with torch.device("meta"):
             module: nn.Module = make()
-    except RuntimeError:  # made again, what is really wrong is told
+    except RuntimeError:  # if the cause is another one, it is raised again here
         computed: nn.Module = make()
         return computed.eval()
     state = module.state_dict()
@@ -35,13 +35,14 @@ def built(make: Callable[[], Any]) -> nn.Module:
 
 
 def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Callable[[Any], Any] | None) -> Peer:
-    """The module with drawn weights.
+    """Return the module with random weights as a peer.
 
     Args:
-        module: on any device, the meta device too.
-        shape: (C, H, W).
-        seed: of weights.
-        heads: what a forward pass gives in training → the outputs of its heads, in the order of our spec's.
+        module: on any device, also the meta device.
+        shape: the shape (C, H, W) of its images.
+        seed: the seed of the weights.
+        heads: a function of the result of a forward pass in training, which returns the outputs of the heads in the
+            order of our spec.
     """
     state = module.state_dict()  # with its metadata: some modules read another layout where no version stands in it
     for name, tensor in state.items():
@@ -65,7 +66,7 @@ def peer_of(module: nn.Module, shape: tuple[int, int, int], seed: int, heads: Ca
 
 
 def _constants(module: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
-    """Epsilons of every normalization, and with batches how fast running statistics move."""
+    """Return the epsilon of every normalization, and for batch normalization the rate of its running statistics."""
     for name, layer in module.named_modules():
         if isinstance(layer, nn.LayerNorm):
             yield f"{name}.weight", {"epsilon": layer.eps}
@@ -75,7 +76,7 @@ def _constants(module: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
 
 
 class only_root_training:  # noqa: N801 # a context, as torch's own
-    """Heads answer, and yet dropout drops nothing and running statistics are used: its parts are left at inference."""
+    """Put only the root in training mode: heads give outputs, but dropout and batch normalization stay at inference."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
@@ -88,7 +89,7 @@ class only_root_training:  # noqa: N801 # a context, as torch's own
 
 
 def _drawn(name: str, tensor: Tensor, seed: int) -> Tensor:
-    """He-scaled kernels keep the input's scale; scales and variances within 0.5 and 1.5; all else normal."""
+    """Draw a weight: He-scaled kernels, scales and variances in [0.5, 1.5], others normal."""
     if not tensor.dtype.is_floating_point:  # a counter of batches, or what the module found when it was built
         return tensor if tensor.shape else torch.zeros_like(tensor, device="cpu")
     random = stream(seed, "peer", name)
@@ -103,21 +104,21 @@ def _drawn(name: str, tensor: Tensor, seed: int) -> Tensor:
 
 @torch.inference_mode()
 def _settle(module: nn.Module, shape: tuple[int, int, int], seed: int) -> None:
-    """Running statistics near those of what each normalization reads.
+    """Set running statistics near those of the input of each normalization.
 
     At a mean of 0 and a variance of 1 they would not normalize: a residual signal grows, and what float32 rounds in it
-    is no longer small beside the outputs. They stay off by a tenth of a deviation and by half the variance, channel by
-    channel, so that each counts.
+    is no longer small compared with the outputs. The statistics stay wrong by a tenth of a deviation and by half the
+    variance, channel by channel, so that each one matters.
     """
 
-    def lay_around(layer: Any, inputs: tuple[Tensor, ...]) -> None:
+    def adapt(layer: Any, inputs: tuple[Tensor, ...]) -> None:
         (x,) = inputs
         std = float(x.std()) or 1.0
         layer.running_mean.mul_(0.1 * std).add_(float(x.mean()))
         layer.running_var.mul_(std**2)
 
     layers = [layer for layer in module.modules() if isinstance(layer, NORMALIZATIONS)]
-    hooks = [layer.register_forward_pre_hook(lay_around) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(adapt) for layer in layers]
     pixels = stream(seed, "peer", "pixels").standard_normal((CALIBRATING, *shape), np.float32)
     if layers:
         with only_root_training(module):  # so that heads are settled as well

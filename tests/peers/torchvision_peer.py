@@ -1,4 +1,4 @@
-"""torchvision's models, which need none of its compiled operators."""
+"""The models of torchvision, which need none of its compiled operators."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _DECLARED: list[torch.library.Library] = []  # a declaration lasts as long as it
 
 
 def load(model: str, shape: tuple[int, int, int], seed: int) -> Peer:
-    """A model of `torchvision.models` by its name there; after a hyphen the size of its images."""
+    """Load a model of `torchvision.models` by its name, with the size of its images after a hyphen."""
     return peer_of(module(model), shape, seed, HEADS.get(model))
 
 
 def module(model: str) -> nn.Module:
-    """The model before its weights are drawn."""
+    """Return the model before its weights are drawn."""
     require_operators()
     from torchvision import models
 
     name, _, size = model.partition("-")
 
     def make() -> Any:
-        with warnings.catch_warnings():  # GoogLeNet and Inception tell of their slow initialisation
+        with warnings.catch_warnings():  # GoogLeNet and Inception warn of their slow initialization
             warnings.simplefilter("ignore", FutureWarning)
             return models.get_model(name, weights=None, **({"image_size": int(size)} if size else {}))
 
@@ -44,7 +44,7 @@ def module(model: str) -> nn.Module:
 
 
 def require_operators() -> None:
-    """Declare the operators that torchvision wants to exist when it is imported, where its library does not load.
+    """Declare the operators that torchvision needs to be imported, if its compiled library does not load.
 
     Its wheel on PyPI is built for CUDA, and its library does not load beside torch's build for the CPU; no
     classification model calls what is in it.

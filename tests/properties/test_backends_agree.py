@@ -1,4 +1,4 @@
-"""Random specs: from their text to values, every backend says what the reference says, and gradients agree."""
+"""Random specs, from their text to values: every backend agrees with the reference, and so do gradients."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ from netspec.verify.compare import (
 from netspec.weights import stream
 from tests.properties.conftest import LoadText
 
-# What is said by an expression, of a block's input, of its parameters, of a stack, of what arrives at a layer.
-SAID = (".channels}", "${kept}", "${given}", "${index ", "${channels ", "${shape[-1] ")
-BATCH = 3  # an odd number of samples, and of no more meaning than that
+# Expressions of a block's input, its parameters, a stack, and the inputs of a layer, as they appear in specs.
+EXPRESSIONS = (".channels}", "${kept}", "${given}", "${index ", "${channels ", "${shape[-1] ")
+BATCH = 3
 
 
 def inputs_of(graph: Graph) -> dict[str, Array]:
@@ -41,9 +41,9 @@ def inputs_of(graph: Graph) -> dict[str, Array]:
 
 
 def with_noise(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dtype: DType) -> dict[str, Array]:
-    """The reference with each value, inputs too, moved by a few roundings of its largest element.
+    """The reference, with every value and input changed by a few roundings of its largest element.
 
-    So much do sums in another order move what is in the middle of an op, or its output.
+    Sums in another order change the output of an op, or a value within it, by as much.
     """
     step = 4 * np.finfo(dtype.numpy).eps
 
@@ -61,7 +61,7 @@ def with_noise(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dtyp
 
 
 def expected_of(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dtype: DType) -> dict[str, Array]:
-    """What the reference says, of a network that does not itself blow rounding up beyond the tolerance.
+    """Return the values of the reference, for a network that does not amplify rounding beyond the tolerance.
 
     A normalization of values that hardly differ, or a maximum of a difference, can: no two programs would agree.
     """
@@ -135,7 +135,7 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     kinds: set[str] = set()
     merges: list[Node] = []
     scopes: list[Scope] = []
-    said: Counter[str] = Counter()
+    features: Counter[str] = Counter()
 
     @settings(max_examples=600)
     @given(drawn=specs())
@@ -144,10 +144,11 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
         merges.extend(node for node in drawn.graph.nodes if len(set(node.inputs)) > 1)
         scopes.extend(drawn.graph.scopes)
         uses = [layer for layer in drawn.document["layers"].values() if "block" in layer]
-        said.update(key for use in uses for key in {"repeat", "first", "last", "given", "kept"} & set(use))
-        said.update(["used twice"] * (len({use["block"] for use in uses}) < len(uses)))
-        said.update(["several outputs"] * any(len(b["outputs"]) > 1 for b in drawn.document.get("blocks", {}).values()))
-        said.update(word for word in SAID if word in drawn.text)
+        blocks = drawn.document.get("blocks", {}).values()
+        features.update(key for use in uses for key in {"repeat", "first", "last", "given", "kept"} & set(use))
+        features.update(["used twice"] * (len({use["block"] for use in uses}) < len(uses)))
+        features.update(["several outputs"] * any(len(block["outputs"]) > 1 for block in blocks))
+        features.update(word for word in EXPRESSIONS if word in drawn.text)
 
     collect()
     assert kinds == set(OPS)
@@ -156,4 +157,4 @@ def test_specs_have_branches_blocks_and_every_op(load_text: LoadText) -> None:
     assert sum(len(scope.inputs) > 1 for scope in scopes) > 20
     assert sum("part_" in parent_of(scope.path) for scope in scopes) > 20
     keys = {"repeat", "first", "last", "given", "kept", "used twice", "several outputs"}
-    assert set(said) == keys | set(SAID)
+    assert set(features) == keys | set(EXPRESSIONS)

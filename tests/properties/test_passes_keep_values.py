@@ -1,4 +1,4 @@
-"""Random specs, optimized: every value and every gradient is the plain graph's."""
+"""Random specs, optimized: every value and every gradient equals that of the plain graph."""
 
 import pytest
 from hypothesis import given, settings

@@ -28,7 +28,7 @@ ORDERED = ("layers", "parameters", "inputs")
 
 
 def shuffled(draw: st.DrawFn, value: object, key: str = "") -> object:
-    """The same document with its keys in another order wherever order means nothing."""
+    """Return the document with its keys in another order wherever order has no meaning."""
     if isinstance(value, list):
         return [shuffled(draw, item) for item in value]
     if not isinstance(value, dict):
@@ -122,7 +122,7 @@ def test_another_seed_draws_other_weights(drawn: DrawnSpec) -> None:
 
 
 def with_a_layer_more(graph: Graph, position: int) -> Graph:
-    """The graph with one more layer that has weights, at a position; it reads an input, and is shown."""
+    """Return the graph with one more layer with weights at a position, which reads an input and is an output."""
     source = graph.inputs[0]
     op = Conv2d(filters=2, kernel_size=both(1)) if source.type.rank == 4 else Dense(units=2)
     added = make_node("added", op, [source])

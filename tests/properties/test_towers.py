@@ -1,6 +1,6 @@
-"""Random specs in two towers: outputs, their gradients and those of a step are those of one device.
+"""Random specs in two towers: outputs, their gradients and those of a step equal those of one device.
 
-Of other numbers of towers the graph is checked, and what each keeps of the weights.
+For other numbers of towers, only the graph and the shares of the weights are checked.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def many() -> Iterator[InTowers]:
 
 
 def classifier(graph: Graph, units: int) -> Graph:
-    """The graph with a dense layer behind its last output: the logits, which training needs, its one output."""
+    """Return the graph with a dense layer after its last output as its only output: the logits that training needs."""
     values: list[Input | Node] = [graph.values[graph.outputs[-1]]]
     if values[-1].type.rank > 2:
         values.append(make_node("flattened", Flatten(), values[-1:]))

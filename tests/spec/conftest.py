@@ -1,4 +1,4 @@
-"""Specs written by tests."""
+"""Fixtures that write and load specs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD = "name: example\ninput: {shape: [3, 8, 8]}\n"
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write a text, or bytes, as a spec file and give its path."""
+    """Write a text or bytes as a spec file, and return its path."""
 
     def write_file(text: str | bytes, name: str = "spec.yaml") -> Path:
         path = tmp_path / name
@@ -44,7 +44,7 @@ IMAGE = "name: example\ninput: {shape: [3, 8, 6]}\n"
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """The graph of a text below `IMAGE`, which is the same by way of its spec, and of the spec written out."""
+    """Load the graph of a text below `IMAGE`, and check that its spec, also written out again, gives the same graph."""
 
     def load_text(text: str, set: object = ()) -> Graph:
         path = tmp_path / "spec.yaml"

@@ -1,4 +1,4 @@
-"""Blocks: what they are given, where they stand, what they are made of, and what is refused."""
+"""Blocks: their parameters, inputs, layers, and what is refused."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_an_empty_key_is_no_parameter_of_a_block(load: Load) -> None:
 
 @pytest.mark.parametrize("layer", ['{op: parameter, shape: "${given}"}', '{op: "${kind}", shape: "${given}"}'])
 def test_a_parameter_may_be_the_first_layer_of_a_block(load: Load, layer: str) -> None:
-    """It reads nothing, and so need not say what it reads, also where a block is looked at before its use."""
+    """It needs no `inputs`, even when a block is checked before its use."""
     block = f"""blocks:
   biased:
     inputs: [x, y]

@@ -1,4 +1,4 @@
-"""Blocks and comparisons of a base, where a derived file changes them."""
+"""Blocks and comparisons of a base that a derived file changes."""
 
 from __future__ import annotations
 

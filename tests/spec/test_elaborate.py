@@ -1,4 +1,4 @@
-"""ModelSpec → Graph: wiring, order, sizes, all problems at once; and its cost."""
+"""Elaboration of a spec to a graph: wiring, order, sizes, all problems at once, and its cost."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def chain(folder: Path, count: int) -> Path:
 
 
 def overridden(folder: Path, count: int) -> Path:
-    """A chain with a pattern for each of its biases."""
+    """Return a chain with a pattern for each of its biases."""
     path = chain(folder, count)
     patterns = "".join(f"    conv{i}.bias: {{lr_scale: 2}}\n" for i in range(count // 2))
     recipe = "  batch_size: 1\n  epochs: 1\n  optimizer: {name: sgd, learning_rate: 1}\n"

@@ -1,4 +1,4 @@
-"""`${…}`: what it computes, and everything that it is not."""
+"""`${…}`: what it computes, and what it does not accept."""
 
 from __future__ import annotations
 

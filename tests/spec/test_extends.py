@@ -1,4 +1,4 @@
-"""`extends`: what a few lines change, and what they leave."""
+"""`extends`: what a derived file changes, and what it keeps."""
 
 from __future__ import annotations
 

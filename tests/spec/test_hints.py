@@ -1,4 +1,4 @@
-"""What the writer of a spec probably meant: names cut short, in other libraries' words, in other letters."""
+"""Hints at what was probably meant: names that are abbreviated, misspelled, or those of other libraries."""
 
 from __future__ import annotations
 

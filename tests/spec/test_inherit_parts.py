@@ -1,4 +1,4 @@
-"""`extends` of a recipe and of a preprocessing: what networks share stands once, and reads as if it were here."""
+"""`extends` of a recipe and of a preprocessing, which several networks can share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEAD = "name: example\nparameters: {size: 8}\ninput: {shape: [3, '${size}', '${s
 
 @pytest.fixture
 def train(write):
-    """Write a spec that has this under `training:`, beside RECIPE in a folder."""
+    """Write a spec with this text under `training:`, in a folder that contains RECIPE."""
     write(RECIPE, "recipes/sgd.yaml")
 
     def write_spec_with(training: str, name: str = "spec.yaml", head: str = HEAD) -> Path:

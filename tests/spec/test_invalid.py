@@ -1,4 +1,4 @@
-"""Every file of specs/invalid gives exactly the diagnostics that stand beside it."""
+"""Every file of specs/invalid gives exactly the diagnostics in the file beside it."""
 
 from __future__ import annotations
 

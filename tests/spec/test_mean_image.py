@@ -1,4 +1,4 @@
-"""`mean:` in a spec: numbers, a word for training to fill in, or a file that is read with the spec."""
+"""`mean:` in a spec: numbers, a word that training replaces, or a file that is read with the spec."""
 
 from __future__ import annotations
 

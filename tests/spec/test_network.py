@@ -1,4 +1,4 @@
-"""Expressions of the network's own layers see the shapes that arrive at each, and those of values that they name."""
+"""Expressions in the network's own layers: they can use the shapes of a layer's inputs and of named values."""
 
 from __future__ import annotations
 

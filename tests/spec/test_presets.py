@@ -1,4 +1,4 @@
-"""Presets: what they set, how one is chosen, and that a derived file inherits them with the blocks."""
+"""Presets: what they set, how one is chosen, and that a derived file inherits them."""
 
 from __future__ import annotations
 

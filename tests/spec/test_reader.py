@@ -1,4 +1,4 @@
-"""YAML 1.2, positions, limits; and no text whatever gives anything but a spec or a SpecError."""
+"""YAML 1.2, positions, limits; any text gives a spec or a SpecError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema: valid draft 7, and of one mind with netspec about what is a spec."""
+"""The JSON Schema: it is valid draft 7, and accepts what netspec accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A resolved spec reads back as the network and the recipe that it was written from."""
+"""A resolved spec can be read again, and gives the same network and recipe."""
 
 from __future__ import annotations
 

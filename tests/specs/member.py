@@ -16,7 +16,7 @@ class Member:
         spec: the file's stem in `specs/`.
         settings: parameters, as `--set` gives them.
         trained: weights that are trained.
-        not_trained: running statistics: two for each normalised channel.
+        not_trained: running statistics: two for each normalized channel.
         macs: multiply-accumulates a sample, of convolutions, dense layers and matrix products.
         outputs: the features of each output.
         source: of `trained`; and of `macs`, in the digits that it gives.

@@ -1,4 +1,4 @@
-"""Networks of corners that few networks have, each one function in all backends, plain and after passes."""
+"""Networks with rare features: all backends compute the same function, plain and after passes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORNERS = sorted((Path(__file__).parent / "corners").glob("*.yaml"))
 @pytest.mark.parametrize("level", ["none", "inference"])
 @pytest.mark.parametrize("path", CORNERS, ids=lambda path: path.stem)
 def test_backends_are_one_function(path: Path, level: Level) -> None:
-    """Outputs against the reference; of the plain network gradients too."""
+    """Outputs are compared with the reference; gradients only of the plain network."""
     netspec.load(path).verify(["torch", "keras", "onnx"], optimize=level).require()
 
 

@@ -1,4 +1,4 @@
-"""The shipped networks: figures derived by hand or from a named source, and what each variant changes."""
+"""The shipped networks: figures derived by hand or from a named source, and the changes of each variant."""
 
 from pathlib import Path
 

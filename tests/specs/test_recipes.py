@@ -1,4 +1,4 @@
-"""What the recipes leave without weight decay: every pattern fits a weight, and each set is its source's."""
+"""Weights without decay in the recipes: every pattern fits a weight, and each set is that of its source."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ UNDECAYED = {
 
 
 def decays(network: Network) -> Iterator[tuple[str, bool]]:
-    """Of each weight that is trained the kind, `conv2d.bias`, and whether it decays."""
+    """Return the kind of each trained weight, such as `conv2d.bias`, and whether it decays."""
     recipe = network.spec.training
     assert recipe is not None
     for name, weight in network.graph.weights.items():

@@ -1,4 +1,4 @@
-"""The zoo: every member counts what its source states, every spec is one function in all backends, and stays short."""
+"""The zoo: each member has the figures of its source, each spec is one function in all backends and stays short."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_backends_are_one_function(spec: str) -> None:
 
 @pytest.mark.parametrize(("spec", "level"), OPTIMIZED)
 def test_optimized_backends_are_one_function(spec: str, level: Level) -> None:
-    """As the plain network is, with gradients where there are any: members in which each pass finds much to do."""
+    """Like the plain network, with gradients if there are any, for members in which the passes change much."""
     network = netspec.load(path_of(spec), SMALL[spec])
     network.verify(VERIFIED, optimize=level).require()
 

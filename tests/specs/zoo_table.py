@@ -38,12 +38,12 @@ TITLE = (
 
 
 def rows() -> list[str]:
-    """A line for each spec of the zoo, in the order of `MEMBERS`."""
+    """Return a row for each spec of the zoo, in the order of `MEMBERS`."""
     return [_row(spec, list(members)) for spec, members in groupby(MEMBERS, key=lambda member: member.spec)]
 
 
 def lines_of(spec: str) -> list[str]:
-    """The lines that say something: those that are neither blank nor a comment alone, as code is counted."""
+    """Return the lines that are neither blank nor only a comment."""
     lines = (SPECS / f"{spec}.yaml").read_text().splitlines()
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
@@ -64,7 +64,7 @@ def _settings(member: Member) -> str:
 
 
 def _by_default(member: Member, members: list[Member]) -> str:
-    """What the others set, as the spec has it where nothing is set."""
+    """Return the defaults in the spec of the parameters that the other members set."""
     names = dict.fromkeys(name for other in members for name, value in other.settings.items() if value is not False)
     parameters = read_spec(SPECS / f"{member.spec}.yaml").parameters
     return " ".join(str(parameters[name]) for name in names)
@@ -76,12 +76,12 @@ def _span(values: list[float], unit: str) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """The text in one line of a table, which is then as many lines high as it has rows."""
+    """Return the text with spaces at which a table cannot break it."""
     return text.replace(" ", "\u00a0")
 
 
 def _rounded(value: float) -> str:
-    """Three digits: 0.301, 4.09, 25.6, 138."""
+    """Return a number with three digits: 0.301, 4.09, 25.6, 138."""
     digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}"
 

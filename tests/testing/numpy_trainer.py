@@ -1,4 +1,4 @@
-"""A backend that trains in NumPy: values by the ops' own meanings, gradients by hand for the suite's network."""
+"""A backend that trains in NumPy: values from the definitions of the ops, gradients by hand for the suite's network."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Masks = Mapping[str, "Array"]
 
 
 class NumPyModel(Model):
-    """Infers alone: the suite asks no more of a model."""
+    """A model for inference only, which is all that the suite needs."""
 
     def __init__(self, artifact: Artifact, weights: Weights) -> None:
         self.artifact, self.native = artifact, dict(weights)
@@ -58,7 +58,7 @@ class NumPyModel(Model):
 
 
 class NumPyTrainer(Trainer):
-    """No array is ever changed in place: what has been given out stays as it was."""
+    """A trainer that never changes an array in place, so that exported arrays stay as they were."""
 
     notes = ("NumPy",)
 
@@ -127,7 +127,7 @@ class NumPyTrainer(Trainer):
         return (pixels - fixed.mean.astype(self.dtype)) * fixed.factor.astype(self.dtype)
 
     def masks(self, batch: Batch, key: int, position: int) -> Masks:
-        """Those that the batch brings, or drawn for this batch of this step."""
+        """Return the masks of the batch, or draw them for this batch of this step."""
         drops = {node.name: node for node in self.graph.nodes if isinstance(node.op, Dropping)}
         shapes = {name: (len(batch.labels), *n.op.mask_features(n.type)) for name, n in drops.items()}
         if batch.masks is None:
@@ -143,7 +143,7 @@ class NumPyTrainer(Trainer):
         return {name: mask.astype(self.dtype) for name, mask in batch.masks.items()}
 
     def differentiate(self, batch: Batch, masks: Masks, total: int) -> tuple[StepResult, dict[str, Array]]:
-        """What a batch adds to the loss and its gradient, and what running statistics become."""
+        """Return what a batch adds to the loss and its gradient, and the new running statistics."""
         with np.errstate(invalid="ignore"):  # a loss that is not finite is a case of its own
             values, statistics = self.forward(self.input(batch.inputs, batch.shifts, training=True), masks)
         loss, slopes = 0.0, {}
@@ -154,21 +154,21 @@ class NumPyTrainer(Trainer):
         return StepResult(loss, self.missed(values[self.graph.outputs[0]], batch), gradients), statistics
 
     def missed(self, logits: Array, batch: Batch) -> float:
-        """Samples with another largest logit than the label's; of maps the sum of their shares of labelled pixels."""
+        """Count the samples whose largest logit is not the label's; of a map, the share of such labelled pixels."""
         return float((self.shares(batch.labels) * (logits.argmax(axis=1) != batch.labels)).sum())
 
     def shares(self, labels: Array) -> Array:
-        """What a label counts of its sample: all of it, or one of the pixels that are labelled."""
+        """Return the weight of each label in its sample: 1, or one over the number of labelled pixels."""
         known = (labels != UNLABELLED).astype(self.dtype)
         pixels = tuple(range(1, labels.ndim))
         return known / np.maximum(known.sum(axis=pixels, keepdims=True), 1)
 
     def counted(self) -> dict[str, float]:
-        """The outputs whose losses count, and how much each."""
+        """Return the outputs whose losses count, with the weight of each."""
         return dict(zip(self.graph.outputs, (1.0, *self.settings.head_weights(self.graph)), strict=True))
 
     def loss(self, logits: Array, batch: Batch, total: int, smoothing: float) -> tuple[float, Array]:
-        """What an output adds to the loss, and its slopes in the logits."""
+        """Return what an output adds to the loss, and the gradient in its logits."""
         logarithms = logits - logits.max(axis=1, keepdims=True)
         logarithms = logarithms - np.log(np.exp(logarithms).sum(axis=1, keepdims=True))
         wanted = np.moveaxis(self.targets(batch, smoothing).astype(self.dtype), -1, 1)
@@ -179,7 +179,7 @@ class NumPyTrainer(Trainer):
         return targets(batch, self.classes, smoothing)
 
     def forward(self, x: Array, masks: Masks) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Every value by name, in training, and what running statistics become."""
+        """Return every value of a forward pass in training by name, and the new running statistics."""
         values, statistics = {self.graph.inputs[0].name: x}, {}
         for node in self.graph.nodes:
             inputs = [values[name] for name in node.inputs]
@@ -189,7 +189,7 @@ class NumPyTrainer(Trainer):
         return values, statistics
 
     def backward(self, values: Mapping[str, Array], masks: Masks, slopes: Mapping[str, Array]) -> dict[str, Array]:
-        """The gradient of each weight that the loss depends on, from its slopes in the logits of each output."""
+        """Return the gradient of each weight that the loss depends on, given those in the logits of each output."""
         of_values, of_weights = dict(slopes), {}
         for node in reversed(self.graph.nodes):
             if node.name not in of_values:
@@ -208,7 +208,7 @@ class NumPyTrainer(Trainer):
 
 
 def pull_back(op: Op, own: Weights, x: Array, y: Array, mask: Array | None, g: Array) -> tuple[Array, dict[str, Array]]:
-    """From the loss's gradient g in an op's output y to that in its input x and in its weights."""
+    """Return the gradients in the input x and in the weights of an op, given the gradient g in its output y."""
     match op:
         case Dense():
             return g @ own["weight"], {"weight": g.T @ x, "bias": g.sum(axis=0)}
@@ -230,7 +230,7 @@ def pull_back(op: Op, own: Weights, x: Array, y: Array, mask: Array | None, g: A
 
 
 def of_response_norm(op: LocalResponseNorm, x: Array, g: Array) -> Array:
-    """With d = k + a · Σ x² over neighbors: g · d^−β − 2·a·β·x · Σ (g · x · d^(−β−1)) over neighbors."""
+    """Return g · d^−β − 2·a·β·x · Σ (g · x · d^(−β−1)) with d = k + a · Σ x²; both sums are over neighbors."""
     channel = np.arange(x.shape[1])
     near = (abs(channel[:, None] - channel) <= op.size // 2).astype(x.dtype)
     d = op.k + op.alpha * np.einsum("nchw,cd->ndhw", x**2, near)
@@ -239,7 +239,7 @@ def of_response_norm(op: LocalResponseNorm, x: Array, g: Array) -> Array:
 
 
 def of_batch_norm(op: BatchNorm, own: Weights, x: Array, g: Array) -> tuple[Array, dict[str, Array]]:
-    """The batch's mean and variance depend on x too (Ioffe & Szegedy 2015, section 3)."""
+    """Return the gradients, considering that mean and variance depend on x (Ioffe & Szegedy 2015, section 3)."""
     axes = (0, 2, 3)
     deviation = np.sqrt(x.var(axis=axes, keepdims=True) + op.epsilon)
     normal = (x - x.mean(axis=axes, keepdims=True)) / deviation
@@ -250,7 +250,7 @@ def of_batch_norm(op: BatchNorm, own: Weights, x: Array, g: Array) -> tuple[Arra
 
 
 def of_convolution(own: Weights, x: Array, g: Array) -> tuple[Array, dict[str, Array]]:
-    """Of stride 1 without padding: each element of the kernels has met one window of x."""
+    """Return the gradients for stride 1 without padding: each element of a kernel is applied to one window of x."""
     kernels, (rows, columns) = own["weight"], g.shape[2:]
     back, slopes = np.zeros_like(x), np.zeros_like(kernels)
     for i, j in np.ndindex(*kernels.shape[2:]):
@@ -261,7 +261,7 @@ def of_convolution(own: Weights, x: Array, g: Array) -> tuple[Array, dict[str, A
 
 
 class NumPyBackend(Backend):
-    """Not registered anywhere; `trainer_class` is for those that are wrong in some way."""
+    """A backend that is not registered. Tests replace `trainer_class` by faulty trainers."""
 
     name = "numpy"
     requires: ClassVar[dict[str, str]] = {}

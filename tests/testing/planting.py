@@ -1,4 +1,4 @@
-"""Trainers that are wrong in one method, and whether the suite for trainers sees it."""
+"""Trainers that are wrong in one method, and whether the suite for trainers detects it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Planted = tuple[type[NumPyTrainer], str, tuple[Any, ...]]
 
 
 def catches(backend: Backend, test: str, *given: Any) -> bool:
-    """Whether a test of the suite fails for the backend."""
+    """Return whether a test of the suite fails for the backend."""
     suite = type("Suite", (TrainerConformance,), {"backend": backend})()
     try:
         getattr(suite, test)(*given)
@@ -28,7 +28,7 @@ def catches(backend: Backend, test: str, *given: Any) -> bool:
 
 
 def planter(faults: list[Planted]) -> Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    """What adds to a list of faults.
+    """Return a decorator that adds to a list of faults.
 
     `@plant(method, test, *given)` decorates what takes the place of a sound trainer's method; this test, with what it
     is given, must see it.

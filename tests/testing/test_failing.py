@@ -1,4 +1,4 @@
-"""A property fails, of a backend with a planted fault: the spec that it saves is small, and fails in `verify` too."""
+"""A failing property, of a backend with a planted fault: the saved spec is small, and fails in `verify` too."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_agrees(tmp_path_factory):
 
 
 def run(folder: Path, *options: str, shrunk: bool = True) -> str:
-    """What pytest says of the property."""
+    """Run the property with pytest, and return what it prints."""
     (folder / "test_planted.py").write_text(f"SHRUNK = {shrunk}\n{PROPERTY}")
     command = ["-m", "pytest", "-p", "netspec.testing.drawn.failing", "-p", "no:cacheprovider", "-c"]
     command += [str(ROOT / "pyproject.toml"), f"--rootdir={ROOT}", str(folder / "test_planted.py"), *options]
@@ -58,12 +58,12 @@ def run(folder: Path, *options: str, shrunk: bool = True) -> str:
 
 def test_a_failure_leaves_a_minimal_spec(tmp_path: Path) -> None:
     saved_in = tmp_path / "specs"
-    said = run(tmp_path, "--save-failing-specs", str(saved_in))
+    output = run(tmp_path, "--save-failing-specs", str(saved_in))
     (path,) = saved_in.glob("failing-*.yaml")
     text = path.read_text()
     comment, _, spec = text.partition("\n")
-    assert f"saved as {path}" in said
-    assert spec in said
+    assert f"saved as {path}" in output
+    assert spec in output
     assert comment.endswith("::test_agrees")
     document = yaml.safe_load(text)
     assert [layer["op"] for layer in document["layers"].values()] == ["conv2d"]
@@ -77,7 +77,7 @@ def test_a_failure_leaves_a_minimal_spec(tmp_path: Path) -> None:
 
 
 def test_without_the_option_it_is_printed_alone(tmp_path: Path) -> None:
-    said = run(tmp_path, shrunk=False)  # which takes most of the time
-    assert "--save-failing-specs FOLDER saves it" in said
-    assert "op: conv2d" in said
+    output = run(tmp_path, shrunk=False)  # which takes most of the time
+    assert "--save-failing-specs FOLDER saves it" in output
+    assert "op: conv2d" in output
     assert not list(tmp_path.glob("**/failing-*"))

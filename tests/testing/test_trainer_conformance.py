@@ -1,4 +1,4 @@
-"""The suite for trainers passes a sound one that has no framework, and each of its tests fails where it should."""
+"""The suite for trainers passes for a correct one without a framework, and each of its tests can fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wrong update is seen by the fifty steps of the suite for trainers."""
+"""The fifty steps of the suite for trainers detect wrong updates."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def epsilon_inside_the_root(recipe: Recipe, before: TrainingState, gradients: We
 def no_decay_without_a_gradient(
     recipe: Recipe, before: TrainingState, gradients: Weights, rate: float
 ) -> TrainingState:
-    """What no output needs has no gradient in a framework, whose optimizer then leaves it out."""
+    """A framework computes no gradient of weights that no output needs, and its optimizer skips them."""
     after = update(recipe, before, {name: g for name, g in gradients.items() if g.any()}, rate)
     zeros = {name: np.zeros_like(g) for name, g in gradients.items()}
     return replace(after, slots={slot: zeros | arrays for slot, arrays in after.slots.items()})
@@ -53,12 +53,12 @@ def averaged_before(recipe: Recipe, before: TrainingState, gradients: Weights, r
 
 
 def from_the_average(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
-    """What is trained begins from the average each time."""
+    """Each update starts from the average instead of the trained weights."""
     return update(recipe, replace(before, slots=before.slots | {"iterate": {}}), gradients, rate)
 
 
 def without(**fields: Any) -> Any:
-    """What makes another of a recipe by these fields."""
+    """Return a function that changes these fields of a recipe."""
     return lambda recipe: recipe.model_copy(update=fields)
 
 

@@ -46,7 +46,7 @@ def heads_unsmoothed(self: NumPyTrainer, logits: Array, batch: Batch, total: int
 
 @plant("backward", "test_losses_of_auxiliary_heads_are_added", 0.0)
 def heads_lead_nowhere(self: NumPyTrainer, values: Any, masks: Masks, slopes: Any) -> Any:
-    """The loss of a head is told, and its gradient is not followed."""
+    """The loss of a head is reported, but its gradient is not followed."""
     main = self.graph.outputs[0]
     return NumPyTrainer.backward(self, values, masks, {main: slopes[main]})
 

@@ -1,4 +1,4 @@
-"""Trainers that take maps of labels for others, one way each."""
+"""Trainers that misread maps of labels, one way each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainers that take mixed samples for others, one way each."""
+"""Trainers that misread mixed samples, one way each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def the_label_alone_smoothed(self: NumPyTrainer, batch: Batch, smoothing: float)
 
 @plant("loss", MIXED, 0.0)
 def heads_of_the_label_alone(self: NumPyTrainer, logits: Array, batch: Batch, total: int, smoothing: float) -> Any:
-    """The second output that is asked for its loss."""
+    """The loss of the second output ignores the partners."""
     self.asked = getattr(self, "asked", 0) + 1
     plain = replace(batch, partners=None, shares=None)
     return NumPyTrainer.loss(self, logits, plain if self.asked == 2 else batch, total, smoothing)
@@ -72,7 +72,7 @@ def normalized_in_place(
 
 @plant("step", "test_mixed_batches_go_beside_others")
 def mixed_as_the_first(self: NumPyTrainer, batches: Sequence[Batch], *given: Any, **options: Any) -> StepResult:
-    """A batch is taken for mixed, or not, by what the first of the step is."""
+    """A batch counts as mixed if the first one of the step is."""
     mixed = batches[0].partners is not None
     plain = [b if mixed else replace(b, partners=None, shares=None) for b in batches]
     return NumPyTrainer.step(self, plain, *given, **options)
@@ -80,7 +80,7 @@ def mixed_as_the_first(self: NumPyTrainer, batches: Sequence[Batch], *given: Any
 
 @plant("loss", "test_the_gradient_of_mixed_samples_is_the_slope_of_their_loss")
 def followed_to_the_label_alone(self: NumPyTrainer, logits: Array, batch: Batch, *given: Any) -> Any:
-    """The loss of both labels is told, and the gradient is that of one."""
+    """The loss of both labels is reported, but the gradient is that of one."""
     loss, _ = NumPyTrainer.loss(self, logits, batch, *given)
     return loss, NumPyTrainer.loss(self, logits, replace(batch, partners=None, shares=None), *given)[1]
 

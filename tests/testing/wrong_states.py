@@ -25,7 +25,7 @@ plant = planter(FAULTS)
 @plant("update", "test_adam_is_as_exact_in_float32", "adam")
 @plant("update", "test_adam_is_as_exact_in_float32", "adamw")
 def corrected_by_a_rounded_beta(self: NumPyTrainer, gradients: Weights, rate: float) -> TrainingState:
-    """1 − β2 as it is, and 1 − β2^t from what β2 is in float32."""
+    """1 − β2 is exact, but 1 − β2^t is computed from β2 in float32."""
     beta, t = self.settings.recipe.optimizer.beta2, self.state.updates + 1
     ratio = (1 - float(np.float32(beta)) ** t) / (1 - beta**t)
     return NumPyTrainer.update(self, gradients, rate * math.sqrt(ratio))
@@ -56,7 +56,7 @@ def by_what_is_trained(self: NumPyTrainer, inputs: Array) -> Array:
 
 @plant("predict", "test_a_prediction_is_of_the_averaged_weights")
 def the_average_stays(self: NumPyTrainer, inputs: Array) -> Array:
-    """What is trained is lost where a prediction has put the average in its place."""
+    """A prediction replaces the trained weights by their average, and they are lost."""
     trained = {name: self.state.weights[name] for name in self.state.slots.get("iterate", {})}
     self.state = replace(self.state, slots=self.state.slots | {"iterate": trained})
     return NumPyTrainer.predict(self, inputs)

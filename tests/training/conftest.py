@@ -49,7 +49,7 @@ def spec(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """400 samples of 64 features, five classes that can be told apart."""
+    """400 samples of 64 features in five separable classes."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 5, 400)
     features = (random.standard_normal((400, 64)) + labels[:, None] / 4).astype(np.float32)
@@ -58,7 +58,7 @@ def data(tmp_path: Path) -> Path:
 
 
 class Recorder(Observers):
-    """Remembers what it is told, and may send a signal after a step."""
+    """Records the events of a run, and can send a signal after a step."""
 
     def __init__(self, interrupt_after: int | None = None, number: signal.Signals = signal.SIGINT) -> None:
         super().__init__()

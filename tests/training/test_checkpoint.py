@@ -1,4 +1,4 @@
-"""Checkpoints: everything comes back as it was, and what is not this run's is refused."""
+"""Checkpoints: everything is restored, and files of other runs are refused."""
 
 from __future__ import annotations
 

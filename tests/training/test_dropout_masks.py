@@ -1,4 +1,4 @@
-"""Shared dropout masks: a matter of seed, step, node and row, and of nothing else."""
+"""Shared dropout masks depend on seed, step, node and row, and on nothing else."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_samples_are_dropped_whole(mode: Literal["row", "batch"]) -> None:
     found = [masks(graph, batches(range(50)), "drop", step=step)[0] for step in range(40)]
     assert {mask.shape for mask in found} == {(50, 1, 1, 1)}
     assert np.mean(found) == pytest.approx(0.5, abs=0.05 if mode == "row" else 0.3)
-    alike = [len(np.unique(mask)) == 1 for mask in found]
-    assert all(alike) if mode == "batch" else not any(alike)
+    uniform = [len(np.unique(mask)) == 1 for mask in found]
+    assert all(uniform) if mode == "batch" else not any(uniform)
     first, second = (m for m in masks(graph, batches(range(25), range(25, 50)), "drop", step=0))
     assert np.array_equal(np.concatenate([first, second]), found[0])

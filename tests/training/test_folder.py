@@ -124,13 +124,13 @@ def test_a_folder_that_cannot_be_locked_is_reported_once(
     def without_locks(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    settings, told = ("training.epochs=1",), "cannot be locked here"
+    settings, part = ("training.epochs=1",), "cannot be locked here"
     locked, unlocked = Recorder(), Recorder()
     run(settings=settings, observer=locked)
     monkeypatch.setattr("fcntl.flock", without_locks)
     run(settings=settings, observer=unlocked)
-    assert not [note for note in locked.notes if told in note]
-    (note,) = [note for note in unlocked.notes if told in note]
+    assert not [note for note in locked.notes if part in note]
+    (note,) = [note for note in unlocked.notes if part in note]
     assert note.startswith(f"{tmp_path / 'runs' / 'small-2'} ")
 
 

@@ -1,4 +1,4 @@
-"""A run that is killed at random moments ends with the weights of a run that is not."""
+"""A run that is killed at random moments and continued ends with the same weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run writes of its steps: a line each, and TensorBoard's events; and a disk that takes no more."""
+"""Metrics of a run: a line for each step, TensorBoard events, and a full disk."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ MIXED = """\
 
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
-    """The small network of towers on images in color, by a recipe that mixes them."""
+    """Return the spec of the small network of towers for images in color, with a recipe that mixes them."""
     path = tmp_path / "small.yaml"
     color = SPEC.replace("[1, 8, 8]", "[3, 8, 8]").replace("channel_order: gray", "mean: per_channel")
     path.write_text(color.replace("batch_size: 64", "batch_size: 5\n  accumulate: 2") + MIXED)
@@ -40,7 +40,7 @@ def losses(spec: Path, name: str) -> list[float]:
 
 
 def train(spec: Path, name: str, *options: str, processes: int = 1) -> list[float]:
-    """The losses of a run with the masks that all share."""
+    """Train with shared dropout masks, and return the losses."""
     finished = towers.train(spec, name, *given(spec), *options, processes=processes)
     assert finished.returncode == 0, finished.stderr
     return losses(spec, name)
@@ -51,7 +51,7 @@ def given(spec: Path) -> tuple[str, ...]:
 
 
 def test_a_mixed_run_is_one_wherever_it_runs(spec: Path) -> None:
-    """Batches of five shared by two ranks; read ahead by another process; in two parts."""
+    """Batches of five divided between two ranks; batches from another process; a run in two parts."""
     alone = train(spec, "alone")
     assert len(alone) == 12
     assert np.ptp(alone) > 0.05

@@ -1,4 +1,4 @@
-"""What is trained of a network: logits, and those of its auxiliary heads."""
+"""The trained outputs of a network: its logits, and those of its auxiliary heads."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whole runs: what they leave, how they go on, and how they end when something is wrong."""
+"""Whole runs: the files that they write, how they are continued, and how they end on errors."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_a_run_leaves(run: Run, spec: Path) -> None:
 
 
 def test_the_initial_arrays_are_freed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that trains has its own weights, and no second copy of the whole network beside them."""
+    """A training process keeps its own weights, and no second copy of the whole network."""
     begun: list[weakref.ref[np.ndarray[Any, Any]]] = []
     trainer = TorchBackend.trainer
 
@@ -144,7 +144,7 @@ def test_a_stopped_run_continues_bit_for_bit(run: Run, after: int, number: signa
 def test_averaged_weights_are_what_is_scored_and_kept(
     run: Run, backend: str, field: str, spec: Path, data: Path
 ) -> None:
-    """And a run goes on from what they are the average of."""
+    """A continued run starts from the weights themselves, not from their average."""
     averaged, recorder = (f"training.weight_average.{field}",), Recorder()
     whole = run(backend, name="whole", settings=averaged, observer=recorder)
     run(backend, name="stopped", settings=averaged, observer=Recorder(STEPS + 3))
@@ -202,7 +202,7 @@ def test_the_plain_and_the_optimized_network_train_alike(run: Run, pooled: Path,
 
 @pytest.fixture
 def pooled(spec: Path) -> Path:
-    """The same network of features as maps, in which a ReLU stands before a max-pool."""
+    """Return the same network for maps, with a ReLU before a max-pool."""
     text = spec.read_text().replace(
         "layers:\n",
         "layers:\n"
@@ -335,8 +335,8 @@ def test_two_processes_train_as_one(run: Run, spec: Path, data: Path, tmp_path: 
     ]
     printed = ""
     for process in start([command] * 2):
-        out, told = process.communicate(timeout=120)
-        assert process.returncode == 0, told
+        out, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
         printed += out
     lines = [json.loads(line) for line in (tmp_path / "runs/two/metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "step"]

@@ -1,4 +1,4 @@
-"""Runs that cannot be: each is told before or as it happens, and says what to do."""
+"""Runs that cannot work: each error is reported before or when it occurs, with a remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segmentation from a folder to a report: circles are found, in both frameworks alike."""
+"""Segmentation from a folder to a report: both frameworks learn to find circles."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def spec(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """48 noisy pictures of bright discs on dark ground, the rim of each not labelled, in two parts."""
+    """Write 48 noisy pictures in two parts: bright discs on a dark ground, whose rims are not labelled."""
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[:40, :40]
     for number in range(48):
@@ -84,11 +84,11 @@ def run(spec: Path, data: Path, out: Path, backend: str, observer: Recorder) -> 
 
 
 def test_discs_are_found_and_reported(spec: Path, data: Path, tmp_path: Path) -> None:
-    told = {name: Recorder() for name in ("torch", "keras")}
-    outcomes = {name: run(spec, data, tmp_path / "runs", name, observer) for name, observer in told.items()}
-    for steps in zip(told["torch"].steps, told["keras"].steps, strict=True):
+    recorders = {name: Recorder() for name in ("torch", "keras")}
+    outcomes = {name: run(spec, data, tmp_path / "runs", name, observer) for name, observer in recorders.items()}
+    for steps in zip(recorders["torch"].steps, recorders["keras"].steps, strict=True):
         assert steps[0].loss == pytest.approx(steps[1].loss, rel=2e-3)
-    first, last = (told["torch"].epochs[index] for index in (0, -1))
+    first, last = (recorders["torch"].epochs[index] for index in (0, -1))
     scores, folder = outcomes["torch"].scores, outcomes["torch"].folder
     assert scores is not None
     assert folder is not None
@@ -128,16 +128,16 @@ def test_a_run_that_is_continued_sees_the_same_masks(spec: Path, data: Path, tmp
 
 
 def test_commands_report_pixels(spec: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def said(*arguments: str) -> str:
+    def output_of(*arguments: str) -> str:
         assert command(list(arguments)) == 0
         return capsys.readouterr().out
 
-    of_data = ("--data", str(data))
-    trained = said("train", str(spec), *of_data, "--out", str(tmp_path / "runs"), "--set", "training.epochs=1")
+    options = ("--data", str(data))
+    trained = output_of("train", str(spec), *options, "--out", str(tmp_path / "runs"), "--set", "training.epochs=1")
     assert "of the pixels of 8 right" in trained
     weights = tmp_path / "runs" / "circles" / "checkpoints" / "best.safetensors"
-    assert "pixel error  mean IoU" in said("eval", str(spec), *of_data, "--weights", str(weights))
-    assert "all of 48 samples can be used" in said("data", "check", str(data))
+    assert "pixel error  mean IoU" in output_of("eval", str(spec), *options, "--weights", str(weights))
+    assert "all of 48 samples can be used" in output_of("data", "check", str(data))
 
 
 def test_a_mask_that_does_not_fit_ends_the_run_by_name(spec: Path, data: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a continued run is compared with: recipes by value, whatever their files had room to say."""
+"""Whether a run is the same as the one that it continues: recipes are compared by value, not by text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules: one function of the step, and the plateau's memory."""
+"""Schedules: functions of the step, and the plateau, which has a memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores from logits, against the definitions written out."""
+"""Scores from logits, compared with their definitions."""
 
 from __future__ import annotations
 

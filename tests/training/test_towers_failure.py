@@ -1,4 +1,4 @@
-"""One of the processes that train together fails: the others stop, say so once, and leave nothing half-written."""
+"""One of several processes that train together fails: the others stop, report it once, and leave no partial files."""
 
 import os
 import signal
@@ -135,7 +135,7 @@ def _wait_until_stopped(process: Forked) -> float:
 
 
 @pytest.mark.parametrize(
-    ("failure", "other", "said"),
+    ("failure", "other", "expected"),
     [
         (
             "versions",
@@ -154,7 +154,7 @@ def _wait_until_stopped(process: Forked) -> float:
     ],
 )
 def test_processes_that_differ_all_stop_before_anything_is_written(
-    spec: Path, failure: str, other: tuple[str, ...], said: list[str]
+    spec: Path, failure: str, other: tuple[str, ...], expected: list[str]
 ) -> None:
     random = np.random.default_rng(0)
     for name in ("one.npz", "other.npz"):
@@ -168,6 +168,6 @@ def test_processes_that_differ_all_stop_before_anything_is_written(
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 2
         assert errors.count("error: the 2 processes are not alike in ") == 1
-        assert [part for part in said if part not in errors] == []
+        assert [part for part in expected if part not in errors] == []
         assert "Traceback" not in errors
     assert not (spec.parent / "run").exists()

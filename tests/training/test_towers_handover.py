@@ -1,4 +1,4 @@
-"""A run that goes from towers to one device, to more towers, to Keras and back is the run that stayed.
+"""A run that moves from towers to one device, to more towers, to Keras and back equals one that stays.
 
 Twenty steps in float64 by every rule of the language, with averages of the weights, accumulated and clipped gradients,
 batch statistics and dropout; what is handed over are checkpoints, files as `netspec train` writes them.
@@ -47,7 +47,7 @@ RULES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def places() -> Iterator[list[Backend]]:
-    """Where a run goes, four steps in each: two towers, one device, four towers, Keras, and two towers again."""
+    """The trainers of a run, for four steps each: two towers, one device, four towers, Keras, and two towers again."""
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         fork_towers(patch)
         two, four = (stack.enter_context(InTowers(TORCH, towers)) for towers in (2, 4))

@@ -1,4 +1,4 @@
-"""The NumPy statement of the update rules, against their definitions written out for one number."""
+"""The update rules in NumPy, compared with their definitions for one number."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def test_an_exponential_average_begins_at_its_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"), [({}, "expected the `decay`"), ({"form": "uniform", "decay": 0.9}, "has no `decay`")]
+    ("wrong", "message"), [({}, "expected the `decay`"), ({"form": "uniform", "decay": 0.9}, "has no `decay`")]
 )
-def test_an_average_without_its_decay_or_with_one_too_many(wrong: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_an_average_without_its_decay_or_with_one_too_many(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         recipe({"name": "sgd", "learning_rate": 1.0}, weight_average=wrong)
 
 

@@ -1,4 +1,4 @@
-"""Two networks of keras.applications beside ours, with drawn weights: tests/peers has the others, and more backends."""
+"""Two networks of keras.applications and ours, with random weights. tests/peers has the others, and more backends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_function_of_the_published_weights(family: str, model: str) -> None:
 
 
 def test_the_function_of_torchvision_is_another_one(tmp_path: Path) -> None:
-    """The same names and shapes, with torchvision's padding: as many pixels, of which half are one to the side."""
+    """With torchvision's padding, names, shapes and sizes are the same, but half of the pixels are one off."""
     text = (FOLDER / "mobilenet-v3-small.yaml").read_text()
     (tmp_path / "mapping.yaml").write_text(
         text.replace("../../keras/mobilenet-v3-small.yaml", str(FOLDER.parents[1] / "mobilenet-v3-small.yaml"))

@@ -1,4 +1,4 @@
-"""Mapping files: what they say, and what is told of those that are wrong."""
+"""Mapping files: their contents, and the errors of wrong ones."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_shipped_mappings_are_of_shipped_specs(path: Path) -> None:
         load_graph(mapping.spec, dict(parameters)).check()
 
 
-def _told(tmp_path: Path, text: str) -> str:
+def _error(tmp_path: Path, text: str) -> str:
     path = tmp_path / "net.yaml"
     path.write_text(text)
     with pytest.raises(SpecError) as caught:
@@ -38,21 +38,21 @@ def _told(tmp_path: Path, text: str) -> str:
 
 
 def test_an_unknown_hole_is_reported_where_it_is_used(tmp_path: Path) -> None:
-    told = _told(tmp_path, GOOD.replace("${i + 1}", "${j + 1}"))
-    assert "net.yaml:6:11: layers.'a{i}': the hole 'j' is not defined" in told
-    assert "hint: 'a{i}' has the hole i" in told
+    error = _error(tmp_path, GOOD.replace("${i + 1}", "${j + 1}"))
+    assert "net.yaml:6:11: layers.'a{i}': the hole 'j' is not defined" in error
+    assert "hint: 'a{i}' has the hole i" in error
 
 
 def test_holes_and_uses_on_the_wrong_side(tmp_path: Path) -> None:
-    assert "net.yaml:6:3: layers.'a${i}': 'a${i}': here a hole is `{x}`; `${…}` belongs" in _told(
+    assert "net.yaml:6:3: layers.'a${i}': 'a${i}': here a hole is `{x}`; `${…}` belongs" in _error(
         tmp_path, GOOD.replace("a{i}", "a${i}")
     )
-    assert "net.yaml:6:11: layers.'a{i}': 'b{i}': braces here" in _told(tmp_path, GOOD.replace("${i + 1}", "{i}"))
+    assert "net.yaml:6:11: layers.'a{i}': 'b{i}': braces here" in _error(tmp_path, GOOD.replace("${i + 1}", "{i}"))
 
 
 def test_keys_and_origins_have_their_nearest(tmp_path: Path) -> None:
-    assert "did you mean 'layers'?" in _told(tmp_path, GOOD.replace("layers:", "layer:"))
-    assert "did you mean 'torchvision'?" in _told(tmp_path, GOOD.replace("torchvision", "torchvison"))
+    assert "did you mean 'layers'?" in _error(tmp_path, GOOD.replace("layers:", "layer:"))
+    assert "did you mean 'torchvision'?" in _error(tmp_path, GOOD.replace("torchvision", "torchvison"))
 
 
 def test_a_hole_ends_at_a_dot_unless_starred() -> None:
@@ -115,10 +115,10 @@ def test_a_list_is_looked_up_by_position(tmp_path: Path) -> None:
     path = tmp_path / "net.yaml"
     path.write_text(GOOD.replace("${i + 1}", "${unit[i]}") + "lists: {unit: [x, [y, z]]}\n")
     assert read_mapping(path).lists == {"unit": ("x", ("y", "z"))}
-    assert "the hole 'units' is not defined" in _told(tmp_path, path.read_text().replace("unit[i]", "units[i]"))
+    assert "the hole 'units' is not defined" in _error(tmp_path, path.read_text().replace("unit[i]", "units[i]"))
 
 
 def test_a_list_has_a_name_of_its_own(tmp_path: Path) -> None:
-    told = _told(tmp_path, GOOD + "lists: {i: [0], depth: [0]}\n")
-    assert "net.yaml:7:9: lists.i: 'i' is a list and a hole of 'a{i}' too" in told
-    assert "lists.depth: 'depth' is a list and a parameter of a model too" in told
+    error = _error(tmp_path, GOOD + "lists: {i: [0], depth: [0]}\n")
+    assert "net.yaml:7:9: lists.i: 'i' is a list and a hole of 'a{i}' too" in error
+    assert "lists.depth: 'depth' is a list and a parameter of a model too" in error

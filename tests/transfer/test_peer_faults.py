@@ -47,7 +47,7 @@ layers:
 
 
 class Toy(nn.Module):
-    """Two convolutions that could be taken for each other, and heads that could."""
+    """A network with two convolutions that could be confused, and two heads that could."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def _carried(tmp_path: Path, spec: str = SPEC, mapping: str = MAPPING) -> Carrie
     return carry(found, "toy", peer, ["torch", "onnx"])
 
 
-def _told(carried: Carried) -> str:
+def _error(carried: Carried) -> str:
     with pytest.raises(AssertionError) as caught:
         carried.require()
     return str(caught.value)
@@ -102,32 +102,32 @@ def test_rows_of_other_models_stay_while_versions_do(tmp_path: Path) -> None:
 
 def test_layers_that_are_swapped(tmp_path: Path) -> None:
     for wrong in ("[b, a_bn, a_relu, a, b_bn]", "[a, b_bn, a_relu, b, a_bn]"):
-        assert "fc in torch by" in _told(
+        assert "fc in torch by" in _error(
             _carried(tmp_path, mapping=MAPPING.replace("[a, a_bn, a_relu, b, b_bn]", wrong))
         )
 
 
 def test_heads_that_are_swapped(tmp_path: Path) -> None:
-    told = _told(_carried(tmp_path, SPEC.replace("[aux1, aux2]", "[aux2, aux1]")))
-    assert "aux2 in torch by" in told
-    assert "aux1 in torch by" in told
-    assert "fc in" not in told
+    error = _error(_carried(tmp_path, SPEC.replace("[aux1, aux2]", "[aux2, aux1]")))
+    assert "aux2 in torch by" in error
+    assert "aux1 in torch by" in error
+    assert "fc in" not in error
 
 
 def test_a_layer_that_is_another_function(tmp_path: Path) -> None:
     for wrong in ("{op: gelu}", "{op: leaky_relu, negative_slope: 0.001}"):
-        assert "fc in torch by" in _told(_carried(tmp_path, SPEC.replace("b_relu: {op: relu}", f"b_relu: {wrong}")))
+        assert "fc in torch by" in _error(_carried(tmp_path, SPEC.replace("b_relu: {op: relu}", f"b_relu: {wrong}")))
 
 
 def test_another_epsilon_shows_in_the_output(tmp_path: Path) -> None:
-    told = _told(_carried(tmp_path, SPEC.replace("b_bn: {op: batch_norm}", "b_bn: {op: batch_norm, epsilon: 1e-3}")))
-    assert "fc in torch by" in told
+    error = _error(_carried(tmp_path, SPEC.replace("b_bn: {op: batch_norm}", "b_bn: {op: batch_norm, epsilon: 1e-3}")))
+    assert "fc in torch by" in error
 
 
 @pytest.mark.parametrize(("attribute", "wrong", "right"), [("epsilon", 1e-6, 1e-5), ("update_rate", 0.01, 0.1)])
 def test_constants_that_move_the_output_by_little(tmp_path: Path, attribute: str, wrong: float, right: float) -> None:
     spec = SPEC.replace("a_bn: {op: batch_norm}", f"a_bn: {{op: batch_norm, {attribute}: {wrong}}}")
-    assert f"a_bn has {attribute} {wrong}, and its peer {right}" in _told(_carried(tmp_path, spec))
+    assert f"a_bn has {attribute} {wrong}, and its peer {right}" in _error(_carried(tmp_path, spec))
 
 
 def test_a_peer_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

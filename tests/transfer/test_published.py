@@ -1,4 +1,4 @@
-"""Every weight of the smallest published model of each family has its place: shown where no peer is installed.
+"""The weights of the smallest published model of each family map to ours one to one. Needs no peer.
 
 Names and shapes are in `published/`, as the origin's own code has them: a layer that a spec renames, or a rule that
 takes too little, is told here. That the functions are equal is shown by `make peers`.
@@ -41,7 +41,7 @@ def test_names_and_shapes_as_text() -> None:
 
 
 def _arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Zeros that take no memory."""
+    """Return zeros that need no memory."""
     return {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
 
 

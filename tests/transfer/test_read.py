@@ -1,4 +1,4 @@
-"""Weights files found by the ends of their names; safetensors of any program without a framework."""
+"""Weights files are recognized by their suffixes; safetensors of any program are read without a framework."""
 
 import json
 import struct
@@ -17,7 +17,7 @@ from netspec.transfer import read_weights
 from netspec.weights import initialize, save_weights
 
 
-def _told(path: Path) -> str:
+def _error(path: Path) -> str:
     with pytest.raises(NetspecError) as caught:
         read_weights(path)
     assert str(path) in caught.value.message
@@ -52,20 +52,20 @@ def test_a_part_of_the_names_is_read_and_the_rest_reported(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["\x1b[2Ka", "a\n✓ all of it", "a" * 1000])
 def test_a_name_that_would_change_what_is_printed_is_refused(tmp_path: Path, name: str) -> None:
     save_file({"a": np.ones(2, np.float32), name: np.ones(2, np.float32)}, tmp_path / "net.safetensors")
-    told = _told(tmp_path / "net.safetensors")
-    assert "which cannot be the name of a layer" in told
-    assert "\x1b" not in told
-    assert "\n✓" not in told
-    assert len(told) < 600
+    error = _error(tmp_path / "net.safetensors")
+    assert "which cannot be the name of a layer" in error
+    assert "\x1b" not in error
+    assert "\n✓" not in error
+    assert len(error) < 600
 
 
 def test_element_types_that_numpy_lacks_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(2))
-    told = _told(path)
-    assert "w has elements of type F8_E4M3" in told
-    assert "cut short" not in told
+    error = _error(path)
+    assert "w has elements of type F8_E4M3" in error
+    assert "cut short" not in error
 
 
 def test_bfloat16_is_widened(tmp_path: Path) -> None:
@@ -110,13 +110,13 @@ def test_weights_in_several_files_are_read_by_their_index(tmp_path: Path) -> Non
     found = read_weights(path)
     assert {name: array.tolist() for name, array in found.arrays.items()} == {"a": [1], "b": [2, 2]}
     assert found.notes == ("the weights are in 2 files, which model.safetensors.index.json lists",)
-    told = _told(tmp_path / second)
-    assert "this is part 2 of 2" in told
-    assert "give the file that lists all of them: model.safetensors.index.json" in told
-    assert "it says that c is in model-00001" in _told(_sharded(tmp_path, {"a": first, "c": first}))
+    error = _error(tmp_path / second)
+    assert "this is part 2 of 2" in error
+    assert "give the file that lists all of them: model.safetensors.index.json" in error
+    assert "it says that c is in model-00001" in _error(_sharded(tmp_path, {"a": first, "c": first}))
     path = _sharded(tmp_path, {"a": first})
     save_file({"a": np.ones(1, np.float32), "d": np.ones(1, np.float32)}, tmp_path / first)
-    assert f"{first} holds d too, which it does not list" in _told(path)
+    assert f"{first} holds d too, which it does not list" in _error(path)
     (tmp_path / first).unlink()
     with pytest.raises(NetspecError, match="model-00001-of-00002"):
         read_weights(path)
@@ -134,21 +134,21 @@ def test_prefixes_of_wrappers_are_removed_in_all_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("weight_map", [None, {}, [1], {"a": 3}])
 def test_a_file_that_is_not_an_index_is_an_error(tmp_path: Path, weight_map: object) -> None:
-    assert "not an index of weights" in _told(_sharded(tmp_path, weight_map))
+    assert "not an index of weights" in _error(_sharded(tmp_path, weight_map))
     (tmp_path / "net.index.json").write_text("[" * 10**5)
-    assert "not an index of weights" in _told(tmp_path / "net.index.json")
+    assert "not an index of weights" in _error(tmp_path / "net.index.json")
 
 
 @pytest.mark.parametrize(
     "part", ["../secret.safetensors", "/etc/passwd", "model.safetensors.index.json", "..", "\x1b[2K.safetensors"]
 )
 def test_an_index_may_only_name_files_beside_it(tmp_path: Path, part: str) -> None:
-    assert f"it names {part!r}" in _told(_sharded(tmp_path, {"a": part}))
+    assert f"it names {part!r}" in _error(_sharded(tmp_path, {"a": part}))
 
 
 def test_a_name_in_an_index_cannot_move_the_cursor(tmp_path: Path) -> None:
-    told = _told(_sharded(tmp_path, {"\x1b[2Ka": "model-00001-of-00002.safetensors"}))
-    assert r"it says that \x1b[2Ka is in model-00001" in told
+    error = _error(_sharded(tmp_path, {"\x1b[2Ka": "model-00001-of-00002.safetensors"}))
+    assert r"it says that \x1b[2Ka is in model-00001" in error
 
 
 def test_safetensors_load_no_framework(tmp_path: Path) -> None:
@@ -164,34 +164,34 @@ def test_safetensors_load_no_framework(tmp_path: Path) -> None:
 def test_what_a_path_holds_instead_of_weights_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     (tmp_path / "nets.pth").write_bytes(b"x")
-    assert "did you mean 'nets.pth'?" in _told(path)
+    assert "did you mean 'nets.pth'?" in _error(path)
     path.write_bytes(b"")
-    assert "is empty" in _told(path)
+    assert "is empty" in _error(path)
     path.write_text("<!DOCTYPE html><html>404</html>")
-    assert "this is a web page" in _told(path)
+    assert "this is a web page" in _error(path)
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    assert "a pointer of Git LFS" in _told(path)
+    assert "a pointer of Git LFS" in _error(path)
     path.unlink()
     path.mkdir()
-    assert "is a directory" in _told(path)
+    assert "is a directory" in _error(path)
 
 
 def test_a_name_of_another_kind_lists_those_that_are_read(tmp_path: Path) -> None:
     (tmp_path / "net.ckpt.index").write_bytes(b"x")
-    told = _told(tmp_path / "net.ckpt.index")
-    assert ".safetensors, .pth, .pt" in told
+    error = _error(tmp_path / "net.ckpt.index")
+    assert ".safetensors, .pth, .pt" in error
 
 
 def test_damaged_safetensors_and_our_own(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     save_file({"a": np.ones(2, np.float32)}, path)
     path.write_bytes(path.read_bytes()[:-3])
-    assert "not a readable safetensors file" in _told(path)
+    assert "not a readable safetensors file" in _error(path)
     save_file({}, path)
-    assert "holds no arrays" in _told(path)
+    assert "holds no arrays" in _error(path)
     graph = towers()
-    told = _told(save_weights(path, graph, initialize(graph)))
-    assert f"netspec wrote this file, for the spec {graph.name!r}" in told
+    error = _error(save_weights(path, graph, initialize(graph)))
+    assert f"netspec wrote this file, for the spec {graph.name!r}" in error
 
 
 def test_a_framework_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What makes the trainers wrong in towers alone, one way each: called in the processes that `verify_towers` starts."""
+"""Functions that plant a fault in the trainers, in towers only. The processes of `verify_towers` call them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RANK = "RANK"
 
 
 def of_another_towers_weights() -> None:
-    """Each tower keeps the share of the first."""
+    """Each tower takes the share of the first."""
 
     def own(tower: Tower, arrays: Weights) -> Weights:
         return {
@@ -34,7 +34,7 @@ def of_another_towers_weights() -> None:
 
 
 def with_layer(kind: str, function: str, wrong: Callable[..., Any], method: str = "backward") -> None:
-    """A layer that exchanges, its autograd function's backward pass, or forward, replaced."""
+    """Return the exchanging layer with another backward or forward pass of its autograd function."""
     attach = Tower.attach
 
     def attached(tower: Tower, native: nn.Module) -> None:
@@ -48,7 +48,7 @@ def with_layer(kind: str, function: str, wrong: Callable[..., Any], method: str 
 
 
 def that_do_not_sum_what_is_gathered() -> None:
-    """The gradient of a gathered value: a tower's own part of the sum."""
+    """The gradient of a gathered value is a tower's own part of the sum."""
 
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         group = ctx.group
@@ -59,7 +59,7 @@ def that_do_not_sum_what_is_gathered() -> None:
 
 
 def that_sum_what_is_whole() -> None:
-    """The gradient of a collected value, which each tower has whole, added up over them."""
+    """The gradient of a collected value, which each tower has completely, is summed over the towers."""
 
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         group = ctx.group
@@ -70,7 +70,7 @@ def that_sum_what_is_whole() -> None:
 
 
 def that_read_another_group() -> None:
-    """The channels of the last group in the first towers, and the other way around."""
+    """The first towers read the channels of the last group, and the other way around."""
 
     def forward(ctx: Any, x: torch.Tensor, dim: int, groups: int, group: Any) -> torch.Tensor:
         team = torch.distributed.get_world_size(group) // groups
@@ -81,7 +81,7 @@ def that_read_another_group() -> None:
 
 
 def that_gather_other_groups() -> None:
-    """The channels of every second tower, in place of those of a team of neighbors."""
+    """A team gathers the channels of every second tower instead of neighbors."""
 
     def forward(ctx: Any, x: torch.Tensor, dim: int, groups: int, group: Any) -> torch.Tensor:
         towers = torch.distributed.get_world_size(group)
@@ -94,7 +94,7 @@ def that_gather_other_groups() -> None:
 
 
 def that_do_not_sum_over_their_team() -> None:
-    """The gradient of what a team gathers: a tower's own part of the sum."""
+    """The gradient of a value that a team gathers is a tower's own part of the sum."""
 
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         share = g.chunk(ctx.team, ctx.dim)[torch.distributed.get_rank(ctx.group) % ctx.team]
@@ -104,7 +104,7 @@ def that_do_not_sum_over_their_team() -> None:
 
 
 def that_leave_other_groups_without_a_gradient() -> None:
-    """The gradient of a whole value that teams read by groups: zero outside of the tower's own."""
+    """The gradient of a whole value that teams read by groups is zero outside of the tower's own group."""
 
     def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         rank, towers = torch.distributed.get_rank(ctx.group), torch.distributed.get_world_size(ctx.group)
@@ -117,7 +117,7 @@ def that_leave_other_groups_without_a_gradient() -> None:
 
 
 def that_clip_each_by_its_own_norm() -> None:
-    """The norm of the gradients that a tower has."""
+    """Each tower clips by the norm of its own gradients."""
 
     def norm(tower: Tower, gradients: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return torch.stack([g.square().sum() for g in gradients.values()]).sum().sqrt()
@@ -126,7 +126,7 @@ def that_clip_each_by_its_own_norm() -> None:
 
 
 def that_drop_the_first_towers_channels() -> None:
-    """Each tower takes the first one's share of a mask."""
+    """Each tower takes the first tower's share of a dropout mask."""
     mask = Tower._mask
 
     def wrong(tower: Tower, placement: Any, name: str, array: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -137,7 +137,7 @@ def that_drop_the_first_towers_channels() -> None:
 
 
 def of_which_one_sees_another_loss() -> None:
-    """The second tower's loss differs in its last bit."""
+    """The loss of the second tower differs in its last bit."""
     step = netspec_torch.trainer.TorchTrainer.step
 
     def wrong(*arguments: Any, **options: Any) -> StepResult:
@@ -149,7 +149,7 @@ def of_which_one_sees_another_loss() -> None:
 
 
 def of_which_one_dies() -> None:
-    """The second tower's process is killed where it is to give outputs."""
+    """The process of the second tower is killed when it has to compute outputs."""
 
     def gone(*_: Any) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -159,7 +159,7 @@ def of_which_one_dies() -> None:
 
 
 def of_which_one_breaks() -> None:
-    """The second tower's process meets a defect."""
+    """The process of the second tower raises an unexpected exception."""
 
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError("a defect")

@@ -1,4 +1,4 @@
-"""Trainers that are wrong in one way each, around a sound one, to prove that the comparison of training catches it."""
+"""Trainers that are wrong in one way each, derived from a correct one, to prove that the comparison detects it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ UNITS = 80  # in the last place of each weight: what TensorFlow's sums are to Py
 
 @dataclass(frozen=True)
 class TrainingFault:
-    """One way of being wrong; each part is sound unless it is given.
+    """A fault; each part of the trainer is correct unless it is given.
 
     Attributes:
         recipe: what the trainer makes of the recipe.
@@ -40,7 +40,7 @@ class TrainingFault:
 
 
 class WrongTraining(FaultyBackend):
-    """A sound backend whose training alone has the fault."""
+    """A correct backend, except for its training, which has the fault."""
 
     def __init__(self, backend: Backend, fault: TrainingFault) -> None:
         super().__init__(backend, replace(fault.network, name=fault.name))
@@ -94,7 +94,7 @@ def with_biases(**changes: float) -> Callable[[Recipe], Recipe]:
 
 
 def decoupled_decay(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
-    """Keras's own: the weight shrinks first, by what the velocity never sees."""
+    """The decay of Keras: the weight shrinks first, by an amount that the velocity does not contain."""
     decay = recipe.optimizer.weight_decay
     shrunk = {
         name: w - rate * recipe.override_of(name).lr_scale * decay * recipe.override_of(name).decay_scale * w
@@ -104,7 +104,7 @@ def decoupled_decay(recipe: Recipe, before: TrainingState, gradients: Weights, r
 
 
 class RateOutside:
-    """PyTorch's velocity, exported as the paper's: times the rate that was used last."""
+    """Exports PyTorch's velocity as the paper's: multiplied by the last rate."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -127,7 +127,7 @@ def clipping_after_decay(recipe: Recipe, before: TrainingState, gradients: Weigh
 def epsilon_beside_the_root_as_it_is(
     recipe: Recipe, before: TrainingState, gradients: Weights, rate: float
 ) -> TrainingState:
-    """Keras's Adam: its rate is corrected, and epsilon stands beside √s; so here it is ε / √(1 − β2^t)."""
+    """The Adam of Keras corrects the rate and adds epsilon to √s, so epsilon here is ε / √(1 − β2^t)."""
     if not isinstance(recipe.optimizer, Adam):
         return update(recipe, before, gradients, rate)
     corrected = recipe.optimizer.epsilon / np.sqrt(1 - recipe.optimizer.beta2 ** (before.updates + 1))
@@ -155,7 +155,7 @@ def with_whole_pixels(batch: Batch) -> Batch:
 
 
 class OtherRounding(Trainer):
-    """A trainer whose sums are in another order, as it were: each step begins with weights some units off."""
+    """A trainer as if its sums had another order: each step starts from weights that differ by some units."""
 
     def __init__(self, sound: Trainer) -> None:
         self._sound = sound

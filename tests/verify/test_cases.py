@@ -1,4 +1,4 @@
-"""What a network is checked on, where the mean of its input is not yet known or not of the checked size."""
+"""Inputs of a check, for networks whose mean is not yet known or has another size."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Limits of a forward pass: raised where a network multiplies rounding, and nowhere else."""
+"""Limits of a forward pass: raised only where a network amplifies rounding."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from netspec.verify.rounding import MOST, TWINS, UNITS, Limits, moved
 
 
 def gated(layers: int = 4, width: int = 16) -> Graph:
-    """Highway layers that read pixels: gates are open or shut, and a value in a hundred is in between."""
+    """Return highway layers that read pixels: gates are open or shut, except for one in a hundred."""
     chain = Chain("gated", image=(1, 8, 8)).add("flat", "flatten").add("x0", "dense", units=width)
     for i in range(layers):
         chain.add(f"h{i}", "dense", f"x{i}", units=width).add(f"candidate{i}", "tanh")
@@ -69,7 +69,7 @@ def test_a_large_error_is_held_to_the_plain_tolerance() -> None:
 
 
 def test_a_value_that_rounding_makes_nan_is_held_to_the_tolerance() -> None:
-    """The root of a difference that is 0, but may be below it for other roundings."""
+    """Its argument is a difference that is 0, but with other roundings may be negative."""
     chain = Chain("roots", x=(4,)).add("a", "dense", units=3, bias=False).add("b", "dense", "x", units=3, bias=False)
     graph = chain.add("zero", "subtract", ("a", "b")).add("root", "power", exponent=0.5).graph("root", "a")
     case = next(cases_of(graph))

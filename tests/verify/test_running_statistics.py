@@ -1,4 +1,4 @@
-"""Running statistics and gates of a check: at the scale of what they read, and a wrong epsilon still shows."""
+"""Running statistics and gates in a check: they have the scale of their inputs, and a wrong epsilon is detected."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_wrong_epsilon_shows_in_a_whole_network() -> None:
 
 
 def highway(layers: int) -> Graph:
-    """Convolutional highway layers that read pixels, and logits."""
+    """Return convolutional highway layers that read pixels, followed by logits."""
     chain = Chain("highway", image=(1, 12, 12)).add("x0", "conv2d", filters=8, kernel_size=3, padding=1)
     for i in range(layers):
         chain.add(f"h{i}", "conv2d", f"x{i}", filters=8, kernel_size=3, padding=1).add(f"candidate{i}", "relu")
@@ -71,14 +71,14 @@ def test_gates_are_neither_open_nor_shut_and_nothing_else_is_made_small() -> Non
 
 
 def encoder(out: str) -> Graph:
-    """One number of an image, by a convolution that reads pixels."""
+    """Return a network that computes one number of an image by a convolution."""
     chain = Chain("encoder", image=(1, 12, 12)).add("conv", "conv2d", filters=6, kernel_size=3).add("relu", "relu")
     chain.add("flat", "flatten").add("fc", "dense", units=1).add("half", "rescale", scale=0.5)
     return chain.add("out", out).graph()
 
 
 def variational() -> Graph:
-    """A variational autoencoder's encoder: the logarithm of a variance that two exponentials and a sum read."""
+    """Return the encoder of a variational autoencoder: two exponentials and a sum read the logarithm of a variance."""
     chain = Chain("variational", image=(1, 12, 12)).add("flat", "flatten").add("mean", "dense", units=4)
     chain.add("log_variance", "dense", "flat", units=4).add("half", "rescale", scale=0.5).add("std", "exp")
     chain.add("z", "add", ("mean", "std")).add("variance", "exp", "log_variance")

@@ -1,4 +1,4 @@
-"""`verify_towers`: processes over gloo beside one device, and what it catches."""
+"""`verify_towers`: comparing processes over gloo with one device, and the faults that it detects."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ TORCH = find_backend("torch")
 
 @pytest.fixture(autouse=True)
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Towers that need not import PyTorch each; the command's own are seen in `test_cli_verify_towers`."""
+    """Fork the towers, so that they need not import PyTorch. `test_cli_verify_towers` tests those of the command."""
     fork_towers(monkeypatch)
 
 
@@ -47,7 +47,7 @@ RECIPE = Recipe.model_validate(
 
 
 def network(units: int = 6) -> Graph:
-    """Gathered, collected, dropped and clipped, and a last layer that is whole where its width is odd."""
+    """Return a network of gathered, collected, dropped and clipped values; a last layer of odd width is whole."""
     return (
         Chain("small", image=(3, 6, 5))
         .add("conv1", "conv2d", filters=8, kernel_size=3, padding=1)
@@ -63,13 +63,13 @@ def network(units: int = 6) -> Graph:
 
 
 def proof(patch: pytest.MonkeyPatch, fault: Callable[[], None], units: int = 6) -> Report:
-    """In processes of which each has planted the fault in itself."""
+    """Run the comparison in processes that plant the fault in themselves."""
     fork_towers(patch, fault)
     return verify_towers(network(units), TORCH, 2, recipe=RECIPE)
 
 
 def test_two_towers_are_one_device() -> None:
-    """All levels, by the paper's rule and by the recipe's, with passes for training as `netspec train` has them."""
+    """At all levels, with the paper's update rule and the recipe's, and with the passes of `netspec train`."""
     report = verify_towers(network(), TORCH, 2, recipe=RECIPE, optimize="training").require()
     many, one = "torch in 2 towers", "torch"
     assert [(c.level, c.case, c.tolerance) for c in report.comparisons[:5]] == [
@@ -111,7 +111,7 @@ def test_a_fault_in_towers_is_caught(
 
 
 def in_groups() -> Graph:
-    """Layers in two groups for four towers: of a whole value, and of a divided one."""
+    """Return layers in two groups for four towers, which read a whole value and a divided one."""
     return (
         Chain("groups", image=(4, 6, 5))
         .add("conv1", "conv2d", filters=6, kernel_size=3, padding=1)  # 6 filters: whole in each
@@ -168,7 +168,7 @@ def test_a_defect_in_a_process_is_reported_with_its_traceback(monkeypatch: pytes
 
 
 def generator() -> Graph:
-    """Maps of a vector, larger than it: no logits. Its values are gathered and collected, and its output saturates."""
+    """Return a network that makes maps of a vector. Its values are gathered and collected, and its output saturates."""
     return (
         Chain("generator", z=(6, 1, 1))
         .add("up1", "conv_transpose2d", filters=8, kernel_size=3, bias=False)
@@ -183,7 +183,7 @@ def generator() -> Graph:
 
 
 def of_two_inputs_and_three_outputs() -> Graph:
-    """Of outputs one is divided and read on, one is whole, and one is an input."""
+    """Return a network with three outputs: a divided value that is also read, a whole one, and an input."""
     chain = Chain("several", image=(4, 5, 4), gate=(8, 1, 1))
     chain.add("conv", "conv2d", filters=8, kernel_size=3, reads="image", groups=2)
     chain.add("gated", "multiply", reads=("conv", "gate")).add("last", "conv2d", filters=3, kernel_size=1)
@@ -258,7 +258,7 @@ def test_a_backend_without_towers_refuses_them(backend: Backend, why: str) -> No
 
 @pytest.fixture
 def command(tmp_path: Path) -> subprocess.Popen[str]:
-    """The command itself, with processes of its own."""
+    """Run the command, which starts processes of its own."""
     spec = tmp_path / "small.yaml"
     spec.write_text(SPEC)
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
@@ -273,7 +273,7 @@ def command(tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def test_ctrl_c_ends_the_processes_too(command: subprocess.Popen[str]) -> None:
-    """When the signal comes, one of them hangs, and the other waits for it."""
+    """At the time of the signal, one of them hangs, and the other waits for it."""
     towers = _towers_that_have_met(command)
     os.kill(towers[1], signal.SIGSTOP)
     time.sleep(1.0)  # the other finishes its step and waits

@@ -1,4 +1,4 @@
-"""What the processes of `verify_towers` say to one another comes as it went, and nothing else can be said."""
+"""Messages between the processes of `verify_towers` arrive unchanged, and nothing else can be sent."""
 
 import io
 import json
@@ -36,24 +36,24 @@ def both() -> Iterator[Both]:
         yield ours, theirs
 
 
-def said(both: Both, value: Any) -> Any:
+def received(both: Both, value: Any) -> Any:
     send(both[0], value)
     return receive(both[1])
 
 
 @pytest.mark.parametrize("kind", OPS)
 def test_every_op_is_received_unchanged(both: Both, kind: str) -> None:
-    """In every corner, its sugar resolved, as a graph has it."""
+    """Each sample of an op, with resolved attributes, as in a graph."""
     for sample in OPS[kind].samples():
         inputs = [Input(f"x{i}", TensorType.of(*features)) for i, features in enumerate(sample.inputs)]
         node = make_node("node", sample.op, inputs[: sample.op.inputs[1]])
-        assert said(both, node) == node
+        assert received(both, node) == node
 
 
 @pytest.mark.parametrize("name", ["googlenet", "swin", "alexnet-caffe", "unet", "mobilenet-v3-large"])
 def test_networks_are_received_unchanged(both: Both, name: str) -> None:
     graph = load_graph(SPECS / f"{name}.yaml").astype(DType.FLOAT64)
-    found = said(both, graph)
+    found = received(both, graph)
     assert found == graph.check()
     assert [scope.formulas for scope in found.scopes] == [scope.formulas for scope in graph.scopes]
     assert [scope.names for scope in found.scopes] == [scope.names for scope in graph.scopes]
@@ -62,7 +62,7 @@ def test_networks_are_received_unchanged(both: Both, name: str) -> None:
 @settings(max_examples=30)
 @given(drawn=specs(most_layers=8))
 def test_random_networks_are_received_unchanged(drawn: DrawnSpec, both: Both) -> None:
-    assert said(both, drawn.graph) == drawn.graph
+    assert received(both, drawn.graph) == drawn.graph
 
 
 def test_numbers_of_a_recipe_are_received_bit_for_bit(both: Both) -> None:
@@ -71,7 +71,7 @@ def test_numbers_of_a_recipe_are_received_bit_for_bit(both: Both) -> None:
         optimizer = {"name": "sgd", "learning_rate": rate, "momentum": random.random()}
         recipe = Recipe.model_validate({"batch_size": 1, "steps": 1, "optimizer": optimizer})
         settings = TrainerSettings(recipe, must_agree={"the data": "#1"}, meeting="file:///a")
-        assert said(both, settings) == settings
+        assert received(both, settings) == settings
 
 
 def test_arrays_are_received_unchanged_and_writable(both: Both) -> None:
@@ -84,7 +84,7 @@ def test_arrays_are_received_unchanged_and_writable(both: Both) -> None:
         "pixels": random.integers(0, 256, (2, 5), dtype=np.uint8),
         "labels": np.arange(3),
     }
-    found: dict[str, np.ndarray[Any, Any]] = said(both, Request("step", (arrays,))).arguments[0]
+    found: dict[str, np.ndarray[Any, Any]] = received(both, Request("step", (arrays,))).arguments[0]
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
@@ -95,13 +95,13 @@ def test_arrays_are_received_unchanged_and_writable(both: Both) -> None:
 def test_arguments_and_results_of_a_trainer_are_received_unchanged(both: Both) -> None:
     image = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
     value = Input("x", TensorType.of(3, 2, 2), Preprocessing(mean=MeanImage.of(image), std=(1.5,)))
-    assert said(both, Graph("g", (value,), (), ("x",))).inputs == (value,)
+    assert received(both, Graph("g", (value,), (), ("x",))).inputs == (value,)
     batch = Batch(image, np.zeros(1, np.int64), np.arange(1), masks={"drop": np.ones((1, 2), bool)})
-    found = said(both, (batch, TrainingState({"w": image}, {"velocity": {}}, 3), [float("inf")], None))
+    found = received(both, (batch, TrainingState({"w": image}, {"velocity": {}}, 3), [float("inf")], None))
     assert isinstance(found, tuple)
     assert found[0].masks["drop"].all()
     assert (found[1].updates, found[1].slots, found[2], found[3]) == (3, {"velocity": {}}, [float("inf")], None)
-    assert said(both, Reply(error=("what", "hint"))) == Reply(error=("what", "hint"))
+    assert received(both, Reply(error=("what", "hint"))) == Reply(error=("what", "hint"))
 
 
 @pytest.mark.parametrize("value", [io.StringIO(), np.array([None]), {1, 2}, Path("x"), 1j, np.array(["a"])])

@@ -1,4 +1,4 @@
-"""The comparison of training: what it trains, what it compares, and what it says where it cannot."""
+"""The comparison of training: what it trains, what it compares, and its errors."""
 
 from dataclasses import replace
 from typing import Any
@@ -118,7 +118,7 @@ def test_a_recipe_is_compared_if_its_rule_differs() -> None:
 
 
 def test_samples_are_mixed_as_the_recipe_has_them() -> None:
-    """By the code that mixes those of a run: over batches, with noise in the pixels; of features by value alone."""
+    """By the code that mixes the samples of a run: across batches, with noise in pixels; features only by value."""
     own = recipe(augmentation={"mixup": {"alpha": 0.8}, "cutmix": {}, "horizontal_flip": True}, accumulate=2)
     paper, rule = check_recipes(own)
     assert (paper, rule.augmentation) == (PAPER.model_copy(update={"loss": own.loss}), own.augmentation.mixing)
@@ -153,12 +153,12 @@ def test_one_backend_is_compared_with_numpy_only() -> None:
 
 
 def test_what_cannot_be_trained_is_an_error_before_anything_is_compared() -> None:
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(BackendError, match="backends that train in float64, received onnx"):
-        verify(features(), [ONNX], "training", progress=said.append)
+        verify(features(), [ONNX], "training", progress=messages.append)
     with pytest.raises(NetspecError, match="one output, and this one has 3"):
-        verify(branches(), [TORCH], "training", progress=said.append)
-    assert not said
+        verify(branches(), [TORCH], "training", progress=messages.append)
+    assert not messages
 
 
 def test_networks_that_differ_are_not_trained() -> None:

@@ -1,4 +1,4 @@
-"""A trainer that is wrong in one way is caught, in the step and the weight in which it first shows."""
+"""A trainer that is wrong in one way is detected, in the first step and weight that it affects."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ MIXED = recipe(
 
 
 def divergences(fault: TrainingFault, own: Recipe | None = None) -> dict[str, TrainingDivergence]:
-    """In float64, by what the faulty trainer was held to: the last rule's, which is the recipe's own."""
+    """Return the divergences in float64 of the faulty trainer for the last rule, which is that of the recipe."""
     wrong, small = WrongTraining(TORCH, fault), graph()
     proof = compare_training(small, [TORCH, wrong], check_weights_of(small), own)
     found = proof.divergences
@@ -248,7 +248,7 @@ def test_a_difference_in_float32_only_is_a_precision() -> None:
 
 
 class Coarse(WrongTraining):
-    """In float32 it has weights of bfloat16."""
+    """A trainer that rounds its weights to bfloat16 in float32."""
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
         if graph.dtype is DType.FLOAT32:
@@ -275,7 +275,7 @@ def test_a_divergence_says_where_and_by_how_much() -> None:
 
 
 def test_a_head_with_another_weight_is_caught() -> None:
-    """By the spec's weight, and by GoogLeNet's where it has no recipe."""
+    """Both with the weight of the spec, and with GoogLeNet's for a spec without a recipe."""
     small = Chain("small", facts=(6,)).add("fc1", "dense", units=5).add("fc2", "dense", units=4)
     heads = small.add("side", "dense", reads="fc1", units=4).graph("fc2", "side", heads=[Head("aux", "side")])
     half = recipe(loss={"name": "softmax_cross_entropy", "auxiliary": {"aux": 0.5}})

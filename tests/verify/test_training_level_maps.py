@@ -1,4 +1,4 @@
-"""A trainer whose loss of a map is wrong is caught, and two that are sound train pixels as one."""
+"""A trainer with a wrong loss of maps is detected, and two correct ones agree in training on pixels."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A network that multiplies rounding is one training all the same, and what is wrong in it is seen."""
+"""Training of a network that amplifies rounding still counts as equal, and faults in it are detected."""
 
 import pytest
 
@@ -20,14 +20,14 @@ NOTHING = TrainingFault("nothing")
 
 
 class RoundsOtherwise(WrongTraining):
-    """Sound, or with a fault, and its sums are in another order."""
+    """A trainer with another order of sums, correct or with a fault."""
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
         return OtherRounding(super().trainer(graph, weights, settings))
 
 
 def deep(layers: int = 8) -> Graph:
-    """Statistics of four values, layer on layer: what is rounded grows some tenfold in each step."""
+    """Return a network with statistics of four values in many layers: rounding grows tenfold in each step."""
     chain = Chain("deep", image=(3, 3, 3))
     for index in range(layers):
         chain.add(f"conv{index}", "conv2d", filters=4, kernel_size=1 if index else 3, bias=False)
@@ -42,7 +42,7 @@ def proof(fault: TrainingFault = NOTHING, graph: Graph | None = None, tolerance:
 
 
 def parted(found: TrainingProof) -> bool:
-    """Whether the two backends are told to differ, in float64."""
+    """Return whether the comparison finds a difference between the two backends in float64."""
     return any(not c.passed and (c.against, c.dtype) == ("torch", DType.FLOAT64) for c in found.comparisons)
 
 
@@ -51,10 +51,10 @@ def test_amplified_rounding_is_measured_and_noted() -> None:
     assert not found.divergences
     assert all(c.passed for c in found.comparisons)
     assert not found.unfinished
-    (told,) = (note for note in found.notes if "amplifies rounding" in note and "float64" in note)
-    assert "a change of its weights by 1e-13 became" in told
-    assert "runs may differ as much" in told
-    assert "each step starts from a common state" in told
+    (note,) = (note for note in found.notes if "amplifies rounding" in note and "float64" in note)
+    assert "a change of its weights by 1e-13 became" in note
+    assert "runs may differ as much" in note
+    assert "each step starts from a common state" in note
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_fault_is_not_taken_for_rounding(fault: TrainingFault) -> None:
 
 
 def test_comparison_ends_where_rounding_has_grown_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That is told; but what differs by more than rounding fails even there."""
+    """A note says so; but a larger difference than by rounding still fails."""
     monkeypatch.setitem(rounding.MOST, DType.FLOAT64, 2e-10)
     found = proof(tolerance=1e-10)
     assert not found.divergences
@@ -95,7 +95,7 @@ def test_a_network_without_a_comparable_step_is_an_error(monkeypatch: pytest.Mon
 
 
 def test_a_network_that_does_not_amplify_rounding_has_the_plain_tolerances() -> None:
-    """Drift of less than that in each step, and of more in twenty, is a difference there."""
+    """Less drift than the tolerance in each step, but more in twenty steps, is a difference."""
     network = Chain("flat", x=(5,)).add("fc1", "dense", units=4).add("act", "tanh").add("fc2", "dense", units=3).graph()
     drifts = TrainingFault("drifts", rate=lambda rate, _: rate * (1 + 1e-10))
     found = proof(drifts, network, tolerance=1e-11)

@@ -53,9 +53,9 @@ def test_a_layer_that_no_output_depends_on_must_pass_a_deep_check() -> None:
 def test_a_network_that_leaves_the_domain_of_an_op_is_its_own_fault() -> None:
     chain = Chain("roots", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
     chain.add("root", "power", exponent=0.5)
-    said = r"roots: root \(power\) is NaN or infinite in the reference itself"
+    message = r"roots: root \(power\) is NaN or infinite in the reference itself"
     for graph in (chain.graph(), chain.add("mean", "global_avg_pool2d").graph()):
-        with pytest.raises(VerificationError, match=said):
+        with pytest.raises(VerificationError, match=message):
             verify(graph, [TORCH], "forward")
 
 
@@ -63,8 +63,8 @@ def test_a_network_that_overflows_float32_is_its_own_fault() -> None:
     chain = Chain("large", image=(3, 8, 8)).add("conv", "conv2d", filters=4, kernel_size=3)
     chain.add("high", "power", exponent=20)
     for graph in (chain.graph(), chain.add("root", "power", exponent=0.05).graph()):
-        said = r"large: high \(power\) has values of .* in the reference, .*: float32 holds none beyond 3e\+38"
-        with pytest.raises(VerificationError, match=said):
+        message = r"large: high \(power\) has values of .* in the reference, .*: float32 holds none beyond 3e\+38"
+        with pytest.raises(VerificationError, match=message):
             verify(graph, [TORCH], "forward")
 
 

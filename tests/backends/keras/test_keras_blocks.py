@@ -146,7 +146,7 @@ blocks:
       b: {op: conv2d, inputs: right, filters: "${right.channels + left.channels}", kernel_size: 1}
       joined: {op: concat, inputs: [a, b]}
       conv: {op: conv2d, filters: "${filters}", kernel_size: 1}
-  told:
+  stated:
     parameters: {channels: {type: integer}}
     layers:
       conv: {op: conv2d, filters: "${channels}", kernel_size: 1}
@@ -154,8 +154,8 @@ layers:
   one: {block: joint, inputs: [left, right], filters: 4}
   two: {block: joint, inputs: [one, right], filters: 6}
   three: {block: joint, inputs: [right, two], filters: 5}
-  first: {block: told, inputs: one, channels: 4}
-  second: {block: told, inputs: two, channels: 6}
+  first: {block: stated, inputs: one, channels: 4}
+  second: {block: stated, inputs: two, channels: 6}
 outputs: [three, first, second]
 """
 
@@ -167,7 +167,7 @@ def test_channels_are_read_from_the_inputs(tmp_path: Path) -> None:
     functions = functions_of(graph)
     assert "    channels = x.shape[-1]\n    right_channels = right.shape[-1]\n" in functions["joint"]
     assert "two = joint(one, right, 6, name=" in functions["build_widths"]
-    assert "channels: int" in functions["told"], "an argument of the spec stays one, though it equals the channels"
+    assert "channels: int" in functions["stated"], "an argument of the spec stays one, though it equals the channels"
     check_values(graph)
 
 

@@ -101,7 +101,7 @@ def test_unread_weights_are_detected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (
             RuntimeError("[/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 3000ms for recv operation"),
@@ -128,9 +128,9 @@ def test_unread_weights_are_detected() -> None:
         ),
     ],
 )
-def test_a_timeout_is_distinguished_from_a_lost_process(error: RuntimeError, said: str) -> None:
+def test_a_timeout_is_distinguished_from_a_lost_process(error: RuntimeError, message: str) -> None:
     processes = Processes(device("cpu"), 0, 2, timeout=3)
-    with pytest.raises(BackendError, match=f"process 0 of 2 {re.escape(said)}"), processes.explain_lost_process():
+    with pytest.raises(BackendError, match=f"process 0 of 2 {re.escape(message)}"), processes.explain_lost_process():
         raise error
 
 

@@ -55,8 +55,8 @@ def _assert_random_drops(results: dict[tuple[int, int], dict[str, np.ndarray]]) 
     for (rank, tower), arrays in results.items():
         for (rank2, tower2), others in results.items():
             if (rank, tower) != (rank2, tower2):
-                alike = {key: np.array_equal(arrays[key], others[key]) for key in arrays if key.startswith("dropped")}
-                assert alike == dict(zip(DROPS, (False, rank == rank2, rank == rank2), strict=True))
+                equal = {key: np.array_equal(arrays[key], others[key]) for key in arrays if key.startswith("dropped")}
+                assert equal == dict(zip(DROPS, (False, rank == rank2, rank == rank2), strict=True))
         halves = np.split(arrays["dropped by drop2"], 2)
         assert not np.array_equal(*halves)  # the two batches of the step
 

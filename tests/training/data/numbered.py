@@ -1,4 +1,4 @@
-"""Samples that can be told apart by what is in them, for tests of batches; processes import them from here."""
+"""Datasets whose samples contain their numbers, for tests of batches. Worker processes import them from here."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AUGMENTED = Augmentation(random_crop={"height": 4, "width": 5}, horizontal_flip=
 
 
 class Numbered(Dataset):
-    """Images whose first channel is the sample's number, the others the row and the column."""
+    """Images whose first channel is the number of the sample, and the others the row and the column."""
 
     def __init__(self, length: int, bad: tuple[int, ...] = (), deadly: int = -1) -> None:
         self.origin, self.classes, self.fingerprint = "numbered", tuple("abcdefg"), f"{length}"
@@ -41,7 +41,7 @@ class Numbered(Dataset):
 
 
 class Features(Dataset):
-    """Two numbers each."""
+    """Samples of two numbers."""
 
     images = False
 
@@ -66,7 +66,7 @@ def batches(dataset: Dataset, own: Recipe, shape: tuple[int, ...] = SHAPE, **opt
 
 
 def indices(batch: Batch) -> list[int]:
-    """Which samples of `Numbered` a batch has."""
+    """Return the numbers of the samples of a batch of `Numbered`."""
     return batch.inputs[:, 0, 0, 0].tolist()
 
 

@@ -1,4 +1,4 @@
-"""Small sets, written in every layout that is read: image i of a set is gray, of brightness i."""
+"""Writes small sets in every layout that can be read: image i of a set is gray, of brightness i."""
 
 import io
 import json
@@ -22,7 +22,7 @@ def pixels(value: int, height: int = SIDE, width: int = SIDE) -> NDArray[np.uint
 
 
 def encoded(value: int, height: int = SIDE, width: int = SIDE) -> bytes:
-    """As PNG: what is decoded is what was encoded."""
+    """Return an image as PNG, which loses nothing."""
     buffer = io.BytesIO()
     Image.fromarray(pixels(value, height, width)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -45,7 +45,7 @@ def write_parquet(
     declared: Sequence[str] = (),
     group: int = 4,
 ) -> Path:
-    """Image i has label labels[i]; `names` is a column, `declared` is metadata as Hugging Face writes it."""
+    """Write images with these labels; `names` is a column, `declared` is metadata as Hugging Face writes it."""
     images = [encoded(index) for index in range(len(labels))]
     fields = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     column = pa.array([{"bytes": image} for image in images], fields) if struct else pa.array(images, pa.binary())
@@ -60,13 +60,13 @@ def write_parquet(
 
 
 def copied(dataset: Dataset) -> Dataset:
-    """As a worker process gets it."""
+    """Return a dataset as a worker process receives it."""
     copy: Dataset = pickle.loads(pickle.dumps(dataset))  # noqa: S301 # of this moment
     return copy
 
 
 def cut(path: Path, share: float = 0.5) -> Path:
-    """Make a file shorter."""
+    """Truncate a file."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     return path

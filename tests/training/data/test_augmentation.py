@@ -1,4 +1,4 @@
-"""What is drawn for an image: of the seed, the epoch and the sample alone, and of the right distribution."""
+"""Draws for an image depend only on the seed, the epoch and the sample, and have the right distribution."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_samples_far_apart_and_large_seeds() -> None:
 
 
 def test_draws_are_those_of_any_other_machine() -> None:
-    """A run that is continued elsewhere would otherwise see other crops."""
+    """Otherwise a run that is continued on another machine would see other crops."""
     found = of(np.array([5]), seed=3, epoch=2)
     np.testing.assert_allclose(found.corners, [[0.678059115701171, 0.08831982972962316]], rtol=1e-15)
     np.testing.assert_allclose(found.shifts, [[0.050354134, -0.291606456, 3.423839569]], rtol=1e-6)

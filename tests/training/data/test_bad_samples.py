@@ -1,4 +1,4 @@
-"""Bad samples: all of them told, or left out."""
+"""Bad samples: all of them are reported, or left out."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_a_rank_without_a_sample_has_no_batch() -> None:
 
 
 def seen(found: Batches) -> dict[int, bytes]:
-    """What the network sees of each sample in the second epoch."""
+    """Return what the network reads of each sample in the second epoch."""
     parts = [batch for k in range(found.steps_per_epoch) for batch in found.step(found.steps_per_epoch + k).batches]
     return {
         index: batch.inputs[row].tobytes() + batch.shifts[row].tobytes()
@@ -127,7 +127,7 @@ CHANGED = Augmentation(
 
 
 def crops(found: Batches, length: int) -> dict[int, bytes]:
-    """The pixels of each sample in the first epoch, by the order that it has there."""
+    """Return the pixels of each sample in the first epoch, in the order of that epoch."""
     rows = np.concatenate([batch.inputs for k in range(found.steps_per_epoch) for batch in found.step(k).batches])
     return dict(zip(order(0, 0, length).tolist(), map(np.ndarray.tobytes, rows), strict=True))
 
@@ -190,7 +190,7 @@ def test_without_augmentation_it_is_the_centre() -> None:
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 def test_a_resized_crop_is_of_the_whole_image(order: str) -> None:
-    """Whatever part of it the preprocessing keeps."""
+    """Even if the preprocessing crops the image."""
     own = recipe(200, augmentation=Augmentation(random_resized_crop=RandomResizedCrop(area=(0.3, 1))))
     (batch,) = (
         Batches(Numbered(200), SHAPE, Preprocessing(resize_shorter_side=4, channel_order=order), own, None)

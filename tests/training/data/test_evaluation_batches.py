@@ -1,4 +1,4 @@
-"""What is scored: every sample once, in one view or ten."""
+"""Batches for scoring: every sample once, in one view or ten."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_evaluation_of_features() -> None:
 
 
 def test_evaluation_reports_bad_samples() -> None:
-    dataset, told = Numbered(6, bad=(0, 1, 4)), []
+    dataset, skipped_rows = Numbered(6, bad=(0, 1, 4)), []
     with pytest.raises(BadDataError, match=r"3 bad samples in numbered \(6 checked\)"):
         list(evaluation_batches(dataset, SHAPE, None, 1, 2))
-    found = list(evaluation_batches(dataset, SHAPE, None, 1, 2, on_bad_sample="skip", skipped=told.append))
+    found = list(evaluation_batches(dataset, SHAPE, None, 1, 2, on_bad_sample="skip", skipped=skipped_rows.append))
     assert [batch.indices.tolist() for batch in found] == [[2, 3], [5]]
-    assert told == [f"numbered, row {row}: spoilt" for row in (0, 1, 4)]
+    assert skipped_rows == [f"numbered, row {row}: spoilt" for row in (0, 1, 4)]

@@ -1,4 +1,4 @@
-"""Images decoded fast, and by Pillow, to the same pixels; and the crops that `netspec run` would cut."""
+"""The fast decoder gives the pixels of Pillow, and crops are those of `netspec run`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from netspec.training.data.images import (
 
 
 def picture(height: int = 48, width: int = 64) -> Image.Image:
-    """Smooth random colors: JPEG's subsampled ones come back as they were."""
+    """Return smooth random colors, which the subsampling of JPEG does not change."""
     small = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -182,7 +182,7 @@ def test_the_centre_is_that_of_netspec_run(
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_prepared_image_gives_the_same_crop(size: tuple[int, int]) -> None:
-    """Both differences of sides are odd: a centre of the whole and one of the square's would be a pixel apart."""
+    """Both margins are odd: the center of the image and that of the square within it could be a pixel apart."""
     image, preprocessing = np.asarray(picture(*size)), Preprocessing(resize_shorter_side=32)
     once = fit(image, preprocessing, 27, 27)
     np.testing.assert_array_equal(fit(resize_square(image, 32), preprocessing, 27, 27), once)
@@ -196,7 +196,7 @@ def test_channels_of_decoded_images() -> None:
 
 
 class One(Dataset):
-    """One sample."""
+    """A set of one sample."""
 
     def __init__(self, sample: bytes | NDArray[Any]) -> None:
         self.origin, self.classes, self.labels, self.fingerprint = "one", ("a",), np.zeros(1, np.int64), "1"

@@ -1,4 +1,4 @@
-"""Images with masks: what belongs together is read together, and stays so through whatever is done to both."""
+"""Images with masks: each image is read with its own mask, and every operation treats both in the same way."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ CLASSES = 5
 
 
 def of_numbers(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
-    """A mask of blocks, so that a bilinear resize would make numbers in between; some are unknown."""
+    """Return a mask of blocks, between which a bilinear resize would make other numbers; some are unknown."""
     blocks = random.choice(np.array([0, 1, 4, 255], np.uint8), (-(-height // 4), -(-width // 4)))
     return np.kron(blocks, np.ones((4, 4), np.uint8))[:height, :width]
 
 
 def write(root: Path, sizes: list[tuple[int, int]], classes: str = "") -> Path:
-    """Gray images that say in each pixel what their mask says there: 40 times the class, 250 where it is unknown."""
+    """Write gray images whose pixels encode their masks: 40 times the class, 250 where it is unknown."""
     random = np.random.default_rng(0)
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
@@ -61,7 +61,7 @@ def batches(dataset: Dataset, size: int, rule: MapRule, **augmentation: Any) -> 
     return Batches(dataset, (1, size, size), None, recipe, None, rule=rule)
 
 
-def told(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+def pixels_of(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.where(labels == UNLABELLED, 250, 40 * labels).astype(np.uint8)
 
 
@@ -81,17 +81,17 @@ def test_a_label_is_that_of_the_pixel_in_the_middle_of_the_input(
     assert set(np.unique(batch.labels)) <= {UNLABELLED, 0, 1, 4}
     # An image smaller than the output grows: its pixels between two classes are of neither.
     between = 0.3 if out == 12 else 0.0
-    assert (middle != told(batch.labels)).mean() <= between
+    assert (middle != pixels_of(batch.labels)).mean() <= between
 
 
 def test_crops_that_are_resized_keep_masks_in_place(tmp_path: Path) -> None:
     splits = open_data(str(write(tmp_path / "set", [(64, 64)] * 4)), holdout=0)
     augmentation = {"random_resized_crop": {"area": [0.5, 1.0]}, "horizontal_flip": True}
     (batch,) = batches(splits.training, 32, MapRule(CLASSES, (32, 32)), **augmentation).step(0).batches
-    difference = np.abs(batch.inputs[..., 0].astype(int) - told(batch.labels))
+    difference = np.abs(batch.inputs[..., 0].astype(int) - pixels_of(batch.labels))
     assert set(np.unique(batch.labels)) <= {UNLABELLED, 0, 1, 4}
     assert (difference > 60).mean() < 0.2  # at the edges of blocks, where resizing mixes values
-    mirrored_labels = np.abs(batch.inputs[..., 0].astype(int) - told(batch.labels[:, :, ::-1]))
+    mirrored_labels = np.abs(batch.inputs[..., 0].astype(int) - pixels_of(batch.labels[:, :, ::-1]))
     assert (mirrored_labels > 60).mean() > 0.3
 
 
@@ -121,7 +121,7 @@ def test_the_image_is_mirrored_around_the_output(tmp_path: Path) -> None:
     (found,) = evaluation_batches(splits.training, (1, 13, 13), None, 1, 4, rule=MapRule(CLASSES, (8, 8)))
     first = np.asarray(Image.open(tmp_path / "set" / "images" / "00.png"))
     np.testing.assert_array_equal(found.inputs[0, 0, :, :, 0], np.pad(first, (2, 3), mode="reflect"))
-    np.testing.assert_array_equal(told(found.labels[0]), first)
+    np.testing.assert_array_equal(pixels_of(found.labels[0]), first)
     assert mirrored(first[..., None], (0, 0)).shape == (8, 8, 1)
 
 
@@ -247,7 +247,7 @@ def test_bad_masks_are_left_out_with_their_images(tmp_path: Path) -> None:
     rule = MapRule(CLASSES, (8, 8))
     (found,) = evaluation_batches(dataset, (1, 8, 8), None, 1, 4, rule=rule, on_bad_sample="skip", skipped=bad.append)
     assert found.indices.tolist() == [0, 2, 3]
-    np.testing.assert_array_equal(found.inputs[:, 0, :, :, 0], told(found.labels))
+    np.testing.assert_array_equal(found.inputs[:, 0, :, :, 0], pixels_of(found.labels))
     assert bad == [f"{root}/images/01.png: the image is 8x8 (HxW), and its mask 8x9"]
 
 
@@ -260,7 +260,7 @@ def test_a_mask_is_turned_upright_as_its_image_is(tmp_path: Path) -> None:
     dataset = open_data(str(root), holdout=0).training
     (found,) = evaluation_batches(dataset, (1, 8, 8), None, 1, 8, rule=MapRule(CLASSES, (8, 8)))
     known = found.labels != UNLABELLED
-    np.testing.assert_array_equal(found.inputs[:, 0, :, :, 0][known], told(found.labels[known]))
+    np.testing.assert_array_equal(found.inputs[:, 0, :, :, 0][known], pixels_of(found.labels[known]))
 
 
 @pytest.mark.parametrize(("size", "tiles"), [((20, 21), 9), ((16, 8), 2), ((5, 30), 6)])
@@ -274,12 +274,12 @@ def test_a_scored_image_is_seen_whole_and_each_pixel_once(tmp_path: Path, size: 
     known = labels != UNLABELLED
     middle = inputs[:, 0, 2:10, 2:10, 0]
     if min(size) >= 8:
-        np.testing.assert_array_equal(middle[known], told(labels[known]))
+        np.testing.assert_array_equal(middle[known], pixels_of(labels[known]))
         masks = [np.asarray(Image.open(path)) for path in (root / "masks").iterdir()]
         counts = np.bincount(np.concatenate([mask[mask != 255] for mask in masks]), minlength=CLASSES)
         np.testing.assert_array_equal(np.bincount(labels[known], minlength=CLASSES), counts)
     else:  # it grows until an output lies in it
-        assert (middle[known] != told(labels[known])).mean() < 0.5
+        assert (middle[known] != pixels_of(labels[known])).mean() < 0.5
 
 
 def test_tiles_lie_where_they_are_read() -> None:

@@ -1,4 +1,4 @@
-"""Samples mixed with one another: how it is drawn, what becomes of values and targets, whoever asks."""
+"""Mixing of samples: the draws, and the resulting values and targets, for any rank and any order of steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MANY, IMAGE = 20_000, (40, 60)
 
 
 def drawn(augmentation: Augmentation = BOTH, samples: int = MANY, image: tuple[int, int] = IMAGE, **key: int) -> Mixes:
-    """How a whole step of the samples 0, 1, … is mixed."""
+    """Return how a whole step of the samples 0, 1, … is mixed."""
     rows = np.arange(samples)
     found = draw_mixes(key.get("seed", 0), key.get("epoch", 0), rows, rows, augmentation, image)
     assert found is not None
@@ -32,12 +32,12 @@ def drawn(augmentation: Augmentation = BOTH, samples: int = MANY, image: tuple[i
 
 
 def areas(mixes: Mixes) -> NDArray[np.int64]:
-    """Pixels of the boxes. Shape: (n,)."""
+    """Return the number of pixels of each box. Shape: (n,)."""
     return np.ptp(mixes.boxes, axis=2).prod(axis=1)
 
 
 def test_a_draw_depends_on_seed_epoch_and_sample_alone() -> None:
-    """Not on who else is in the step, in which place, or of whom it is asked."""
+    """They do not depend on the other samples of the step, on the order, or on the rank."""
     whole, indices = drawn(samples=30), np.arange(29, -1, -1)[:20]
     other = draw_mixes(0, 0, indices, np.array([3, 7]), BOTH, IMAGE)
     assert other is not None
@@ -50,7 +50,7 @@ def test_a_draw_depends_on_seed_epoch_and_sample_alone() -> None:
 
 
 def test_draws_are_those_of_any_other_machine() -> None:
-    """A run that is continued elsewhere would otherwise mix others."""
+    """Otherwise a run that is continued on another machine would mix other samples."""
     found = drawn(samples=4, seed=3, epoch=2)
     np.testing.assert_allclose(found.shares, [0.7176650098896294, 0.5125, 0.3625, 0.733333333333333], rtol=1e-12)
     assert found.boxes[1:].tolist() == [[[0, 26], [2, 47]], [[5, 39], [15, 60]], [[0, 20], [28, 60]]]
@@ -129,7 +129,7 @@ def plain(augmentation: Augmentation) -> Augmentation:
 
 
 def assert_mixed(found: Sequence[Batch], unmixed: Sequence[Batch], mixes: Mixes) -> None:
-    """Batches are those of the same step without mixing, mixed as is said, pixel by pixel."""
+    """Assert that batches are those of the same step without mixing, mixed pixel by pixel as they state."""
     images, labels = joined(unmixed, "inputs").astype(np.float64), joined(unmixed, "labels")
     if unmixed[0].shifts is not None:
         images += joined(unmixed, "shifts")[:, None, None, :]
@@ -150,7 +150,7 @@ def assert_mixed(found: Sequence[Batch], unmixed: Sequence[Batch], mixes: Mixes)
 
 @pytest.mark.parametrize("augmentation", [BLENDED, PASTED, BOTH, NOISY], ids=["mixup", "cutmix", "both", "noise"])
 def test_values_and_targets_are_mixed(augmentation: Augmentation) -> None:
-    """A sample with its partner as that was before; what is pasted alone stays uint8; a box brings its noise."""
+    """A partner is used as it was before mixing; pasted pixels stay uint8; a box brings its noise."""
     found, unmixed = step_of(augmentation).batches, step_of(plain(augmentation)).batches
     mixes = draw_mixes(0, 0, order(0, 0, 40)[12:24], np.arange(12), augmentation, (4, 5))
     assert mixes is not None
@@ -166,15 +166,15 @@ def test_the_share_of_a_pasted_box_is_that_of_its_pixels() -> None:
     (found,), (unmixed,) = step_of(PASTED).batches, step_of(Augmentation()).batches
     kept = (found.inputs[..., 0] == unmixed.inputs[:, :1, :1, 0]).mean(axis=(1, 2))  # the sample's number
     own = np.where(found.labels == unmixed.labels, found.shares, 1 - found.shares)
-    alike = (found.labels == found.partners) & (found.shares < 1)
-    np.testing.assert_allclose(np.where(alike, np.maximum(kept, 1 - kept), kept), np.where(alike, found.shares, own))
+    same = (found.labels == found.partners) & (found.shares < 1)
+    np.testing.assert_allclose(np.where(same, np.maximum(kept, 1 - kept), kept), np.where(same, found.shares, own))
     assert len(np.unique(kept)) > 5
 
 
 @pytest.mark.parametrize("augmentation", [PASTED, NOISY], ids=["cutmix", "noise"])
 @pytest.mark.parametrize("world", [2, 3, 5])
 def test_ranks_share_a_step_as_one_would_have_it(world: int, augmentation: Augmentation) -> None:
-    """Even ones and odd ones, whole steps and the last; a partner that is another rank's is read too."""
+    """Even and odd shares, whole steps and the last; a rank also reads partners of other ranks."""
     options: dict[str, Any] = {"accumulate": 2, "last_batch": "keep", "augmentation": augmentation}
     for step in range(3):
         whole = batches(Numbered(26), recipe(5, **options)).step(step)
@@ -190,7 +190,7 @@ def test_ranks_share_a_step_as_one_would_have_it(world: int, augmentation: Augme
 
 
 class Counting(Numbered):
-    """Remembers which samples were read."""
+    """A dataset that records which samples were read."""
 
     def read(self, index: int) -> NDArray[Any]:
         self.seen = [*getattr(self, "seen", []), index]
@@ -199,7 +199,7 @@ class Counting(Numbered):
 
 @pytest.mark.parametrize(("world", "reads"), [(1, 16), (2, 8), (4, 4), (3, 12)])
 def test_no_sample_is_read_without_need(world: int, reads: int) -> None:
-    """Where the ranks divide half a step, a rank has the partners of its own samples; elsewhere some are another's."""
+    """If the ranks divide half a step, a rank has the partners of its own samples; otherwise others have some."""
     dataset = Counting(16)
     batches(dataset, recipe(16, augmentation=BLENDED), world=world).step(0)
     assert len(dataset.seen) == len(set(dataset.seen)) == reads
@@ -217,7 +217,7 @@ def test_accumulated_batches_are_a_large_one_in_parts() -> None:
 
 
 def test_a_step_is_the_same_in_any_order_of_steps() -> None:
-    """By more threads too; and memory that is lent again changes nothing that is held."""
+    """Also with more threads; and reusing memory changes no array that is still held."""
     found = batches(Numbered(22), recipe(augmentation=NOISY))
     steps = [found.step(k, threads=1) for k in range(12)]
     again = batches(Numbered(22), recipe(augmentation=NOISY))

@@ -1,4 +1,4 @@
-"""Weights of pixels against equation 2 of Ronneberger et al. 2015, written out a pixel and a region at a time."""
+"""Weights of pixels, compared with equation 2 of Ronneberger et al. 2015 computed for single pixels and regions."""
 
 from __future__ import annotations
 

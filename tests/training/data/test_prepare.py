@@ -1,4 +1,4 @@
-"""A prepared set: the same samples, decoded once; whole or not there; damage found when it is opened."""
+"""A prepared set: the same samples, decoded once; written completely or not at all; damage is found on opening."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from tests.training.data.source_files import copied, cut, encoded, pixels, write
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Five and three images, some wide, some high."""
+    """Return a set of five and three images, some wide, some high."""
     for part, sizes in {"train": [(8, 12), (9, 6), (6, 6), (20, 7), (6, 7)], "val": [(6, 9), (8, 8), (7, 6)]}.items():
         write_folder(tmp_path / "source" / part, {"ant": [], "bee": []})
         for number, (height, width) in enumerate(sizes):
@@ -203,7 +203,7 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(
 
 @pytest.fixture
 def prepared(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In shards of two images."""
+    """Return the set prepared in shards of two images."""
     monkeypatch.setattr("netspec.training.data.shards.SHARD_BYTES", 2 * 6 * 6 * 3)
     prepare(str(source), tmp_path / "out", side=6)
     return tmp_path / "out"

@@ -1,4 +1,4 @@
-"""Images with masks, prepared: both stay together and in place, and what was counted is kept."""
+"""Prepared images with masks: both stay aligned, and the counts of classes are kept."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ SIZES = [(8, 8)] * 5
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Five images of one size and three, each with a mask."""
+    """Return a set of five images of one size and three of others, each with a mask."""
     write(tmp_path / "source" / "train", SIZES)
     write(tmp_path / "source" / "val", SIZES[:3])
     return tmp_path / "source"
@@ -86,7 +86,7 @@ def test_a_step_is_that_of_the_folder(source: Path, tmp_path: Path) -> None:
 
 
 def write_discs(root: Path) -> Path:
-    """Bright discs on dark, and their masks, none of them in the middle, of several sizes."""
+    """Write bright discs on a dark ground with their masks, in several sizes, none of them in the middle."""
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
     for number, (height, width) in enumerate([(96, 150), (140, 90), (64, 64), (30, 40)]):
@@ -98,7 +98,7 @@ def write_discs(root: Path) -> Path:
 
 
 def out_of_place(folder: Path) -> float:
-    """The share of pixels whose mask says other than the image, or is of no class that was there."""
+    """Return the share of pixels whose mask disagrees with the image or has a class that did not exist."""
     found = pairs(open_data(str(folder), holdout=0).training)
     wrong = [((image[..., 0] > 100) != (mask == 3)) | ~np.isin(mask, (0, 3)) for image, mask in found]
     return float(np.mean(wrong))

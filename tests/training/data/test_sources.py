@@ -1,4 +1,4 @@
-"""What each layout is read as: samples, labels, classes, parts; here, behind URLs and in another process."""
+"""Layouts of data sets: the samples, labels, classes and parts of each; here, behind URLs and in another process."""
 
 import pickle
 import subprocess
@@ -24,7 +24,7 @@ def brightness(dataset: Dataset, index: int) -> int:
 
 
 def contents(dataset: Dataset) -> list[tuple[int, str]]:
-    """The brightness and the class of each sample."""
+    """Return the brightness and the class of each sample."""
     return [(brightness(dataset, index), dataset.classes[label]) for index, label in enumerate(dataset.labels)]
 
 
@@ -218,7 +218,7 @@ def test_npz_of_features_with_names_of_classes(tmp_path: Path, encoding: str | N
 
 
 def write_all(root: Path) -> list[Path]:
-    """A set in each layout, of four samples or more."""
+    """Write a set of at least four samples in each layout."""
     np.savez(root / "set.npz", x=IMAGES, y=NUMBERS)
     folder = write_folder(root / "folder", {"a": [1, 2], "b": [3, 4]})
     return [root / "set.npz", folder, write_parquet(root / "set.parquet", [0, 1, 2, 0, 1])]

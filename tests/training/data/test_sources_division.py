@@ -1,4 +1,4 @@
-"""What is held back, what another set may be, and one numbering of the classes."""
+"""Division of data: samples held back for validation, another set for it, and one numbering of the classes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is wrong with a set is said when it is opened: all of it, with its places, or it is left out with a note."""
+"""Problems of a set are reported when it is opened: all of them, with their places, or left out with a note."""
 
 import shutil
 from pathlib import Path

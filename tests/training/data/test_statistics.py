@@ -1,4 +1,4 @@
-"""The mean and the components of a training set: right, the same with any threads, and kept."""
+"""The mean and the components of a training set: correct, the same with any number of threads, and kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netspec.training.data.statistics import Statistics, statistics_of
 
 
 class Noise(Dataset):
-    """Images of random colors, correlated over channels; counts what is read."""
+    """Images of random colors with correlated channels. Counts the images that are read."""
 
     def __init__(self, samples: int = 150, bad: tuple[int, ...] = (), fingerprint: str = "f") -> None:
         self.origin, self.classes, self.labels, self.fingerprint = (
@@ -193,7 +193,7 @@ def test_without_any_image_there_is_no_mean() -> None:
 
 def test_of_a_large_set_evenly_spaced_images_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "MOST_IMAGES", 4)
-    dataset, said = Noise(150), []
-    statistics_of(dataset, Preprocessing(), 4, 5, said.append)
+    dataset, messages = Noise(150), []
+    statistics_of(dataset, Preprocessing(), 4, 5, messages.append)
     assert sorted(dataset.reads) == [0, 37, 75, 112]
-    assert said == ["statistics of noise: 4 of 4 images"]
+    assert messages == ["statistics of noise: 4 of 4 images"]

@@ -1,4 +1,4 @@
-"""The page as a whole: well-formed, self-contained, complete, and right for runs that are short or went wrong."""
+"""The page as a whole: well-formed, self-contained, complete, and correct for short and failed runs."""
 
 import base64
 import hashlib
@@ -59,7 +59,7 @@ RUN = RunRecord(
 
 
 class Page(HTMLParser):
-    """A reader of the page: fails on tags that do not match; keeps texts, tags and attributes."""
+    """A parser of the page, which fails on tags that do not match, and collects texts, tags and attributes."""
 
     VOID = frozenset({"meta", "link", "img", "br"})
 

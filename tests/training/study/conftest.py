@@ -1,4 +1,4 @@
-"""A study of two small networks that train in no time."""
+"""A study of two small networks that train quickly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WriteStudy = Callable[..., Path]
 
 @pytest.fixture
 def write_study(tmp_path: Path, spec: Path, data: Path) -> WriteStudy:
-    """Write the study, some of its text replaced."""
+    """Return a function that writes the study with some of its text replaced."""
     assert spec.parent == data.parent == tmp_path
 
     def write(*replacements: tuple[str, str]) -> Path:

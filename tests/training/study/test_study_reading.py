@@ -1,4 +1,4 @@
-"""Study files: what is read, and every mistake told where it stands, before anything is trained."""
+"""Study files: their contents, and every mistake, reported with its place before anything is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a study, against sums done by hand over what its runs left."""
+"""The figures of a study, compared with those computed by hand from the files of its runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def leave(
     finish: Finish | None = None,
     failure: str = "",
 ) -> None:
-    """What a run of so many epochs leaves, of ten seconds each."""
+    """Write the files that a run of so many epochs leaves, each of ten seconds."""
     lines: list[dict[str, Any]] = [{"kind": "note", "text": "CPU"}, {"kind": "step", "step": 1, "error": 0.0}]
     for epoch, (own, other) in enumerate(zip(training, validation, strict=True), 1):
         lines.append(
@@ -45,13 +45,13 @@ def leave(
 
 @pytest.fixture
 def study(write_study: WriteStudy) -> Study:
-    """Of ten epochs and the seeds 0, 1, 2."""
+    """Return a study of ten epochs with the seeds 0, 1 and 2."""
     return read_study(write_study(("epochs: 2", "epochs: 10")), seeds=(0, 1, 2)).on("there", "torch")
 
 
 @pytest.fixture
 def left(study: Study, tmp_path: Path) -> Path:
-    """Of wide all runs; of slow one that is finished, one that failed, none of the last seed."""
+    """Write all runs of `wide`; of `slow` a finished one, a failed one, and none with the last seed."""
     runs = {run.name: run for run in runs_of(study, tmp_path)}
     for seed, (epochs, error) in enumerate([(2, 0.10), (3, 0.12), (4, 0.17)]):
         training = [0.9, 0.5, 0.4] if epochs == 2 else [0.9, *[0.6] * (epochs - 2), 0.45]

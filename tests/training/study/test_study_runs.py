@@ -1,4 +1,4 @@
-"""The runs of a study: each once, what is begun continued to the bit, what has changed refused."""
+"""The runs of a study: each is trained once, a started one is continued exactly, and a changed one is refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Trainings:
         return [run for run in runs if not is_finished(run, settings_of(run, TORCH.name, self.options))]
 
     def train(self, study: Study, **interrupt: int) -> list[Ending]:
-        """Of `interrupt`, keys are runs with _ for -, values the steps after which a signal comes."""
+        """Train the study. Keys of `interrupt` are runs with _ for -, values the steps after which a signal comes."""
         self.observed = {}
 
         @contextmanager
@@ -146,7 +146,7 @@ def test_a_longer_study_continues_what_is_finished(trainings: Trainings, write_s
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("learning_rate: 1e-6", "learning_rate: 1e-5", "training.optimizer.learning_rate: 1e-06 before, 1e-05 now"),
         ("set: {training.opt", "set: {classes: 6, training.opt", "the network has changed"),
@@ -154,12 +154,12 @@ def test_a_longer_study_continues_what_is_finished(trainings: Trainings, write_s
     ],
 )
 def test_what_has_changed_is_refused_before_anything_is_trained(
-    trainings: Trainings, write_study: WriteStudy, old: str, new: str, told: str
+    trainings: Trainings, write_study: WriteStudy, old: str, new: str, message: str
 ) -> None:
     trainings.train(replace(read_study(write_study()), seeds=(0,)))
     with pytest.raises(NetspecError, match="is another run than the one asked for") as caught:
         trainings.train(read_study(write_study((old, new))))
-    assert told in caught.value.message
+    assert message in caught.value.message
     changed = "wide-seed0" if old == "training.epochs: 2" else "slow-seed0"
     assert caught.value.message.startswith(str(trainings.options.out / "small" / changed))
     assert f"remove {trainings.options.out / 'small' / changed} and {changed}.json" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Random erasing: how often, how much, where, and what stands there then."""
+"""Random erasing: how often, how much, where, and with which pixels."""
 
 from __future__ import annotations
 

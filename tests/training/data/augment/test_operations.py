@@ -1,4 +1,4 @@
-"""Each operation on pixels, by hand."""
+"""Operations on pixels: values worked out by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SIZES = [(1, 1), (1, 7), (6, 1), (2, 2), (5, 8)]
 
 
 def done(pixels: np.ndarray, operation: Operation, argument: float = 0.0, *, bgr: bool = False) -> np.ndarray:
-    """An image after an operation; the one that is given stays as it is."""
+    """Return the image after an operation, and check that the operation does not change its input."""
     found = pixels.copy()
     transform(found, [Step(operation, argument)], bgr=bgr)
     return found
@@ -23,7 +23,7 @@ def gray(rows: list[list[int]]) -> np.ndarray:
 
 
 def colored(*pixels: tuple[int, int, int]) -> np.ndarray:
-    """A row of pixels."""
+    """Return a row of pixels."""
     return np.array([pixels], np.uint8)
 
 
@@ -53,7 +53,7 @@ def test_a_magnitude_of_10_changes_an_image_and_each_direction_in_its_own_way(op
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_any_image_keeps_its_shape(operation: Operation, size: tuple[int, int], channels: int) -> None:
-    """Down to a single pixel, and whether it stands in an array of its own or in one of a batch."""
+    """Even a single pixel, and both as an array of its own and as a view of a batch."""
     batch = np.zeros((3, *size, channels), np.uint8)
     batch[1] = noise(size, channels)
     argument = argument_of(operation, 9, 1)

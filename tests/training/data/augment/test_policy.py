@@ -1,4 +1,4 @@
-"""What a policy draws: of the right distribution, and of the seed, the epoch and the sample alone."""
+"""Draws of a policy have the right distribution, and depend only on the seed, the epoch and the sample."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def steps(augmentation: Augmentation, indices: np.ndarray = MANY) -> list[tuple[
 
 
 def off(count: int, probability: float, total: int) -> float:
-    """How many deviations of a binomial distribution a count is off."""
+    """Return the distance of a count from its mean, in deviations of the binomial distribution."""
     return abs(count - total * probability) / np.sqrt(max(total * probability * (1 - probability), 1e-12))
 
 
