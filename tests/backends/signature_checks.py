@@ -6,11 +6,14 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from netspec.lowering import Backend
 from netspec.lowering.blocks.template import Signature
 from netspec.lowering.python.module import load_source
+from netspec.spec import load_graph
 from netspec.testing.cases import sample_cases
+from netspec.weights import initialize
 
 
 def _calls(source: str, entry: str) -> Iterator[tuple[str, set[str]]]:
@@ -48,6 +51,34 @@ def _documented_signature(docstring: str) -> inspect.Signature:
     for argument, default in zip(arguments.args[required:], arguments.defaults, strict=True):
         parameters.append(inspect.Parameter(argument.arg, kind, default=ast.literal_eval(default)))
     return inspect.Signature(parameters)
+
+
+def lower_instances(backend: Backend, layer: str, type: str, values: tuple[str, str], folder: Path) -> str:
+    """Return the source of two instances of a block with a single layer, and check that the backend can load it.
+
+    Args:
+        backend: the backend that emits the source.
+        layer: the op of the layer and its attributes, one of which is the parameter `v`.
+        type: the type of the parameter.
+        values: its value in each instance.
+        folder: the folder for the spec.
+    """
+    path = folder / "spec.yaml"
+    uses = "".join(f"  use{i}: {{block: unit, inputs: input, v: {value}}}\n" for i, value in enumerate(values))
+    path.write_text(f"""name: example
+input: {{shape: [4, 6, 6]}}
+blocks:
+  unit:
+    parameters: {{v: {{type: {type}}}}}
+    layers:
+      own: {{op: {layer}}}
+layers:
+{uses}outputs: [use0, use1]
+""")
+    graph = load_graph(path)
+    artifact = backend.lower(graph)
+    backend.load(artifact, initialize(graph))
+    return str(artifact.content)
 
 
 def check_signatures(

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,15 @@ def netspec(capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def heed_interrupts() -> None:
-    """Restore the default handler: a shell starts background jobs with SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def interruptible(*arguments: object) -> subprocess.Popen[str]:
+    """Start Python with these arguments. SIGINT interrupts it, even if this process, a background job, ignores it."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 # no threads here
+    )
 
 
 def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ import pytest
 from PIL import Image
 
 from netspec.training.data.sources import open_data
-from tests.cli.conftest import Run, heed_interrupts, process
+from tests.cli.conftest import Run, interruptible, process
 from tests.training.data.source_files import cut, encoded, write_folder, write_parquet
 from tests.training.data.test_masks import write as write_masked
 from tests.waiting import wait_until
@@ -139,18 +137,10 @@ def test_ctrl_c_ends_a_preparation_and_leaves_nothing(tmp_path: Path) -> None:
     (source / "bee" / "big.png").write_bytes(encoded(2, 3000, 3000))
     for number in range(300):
         (source / "bee" / f"{number}.png").hardlink_to(source / "bee" / "big.png")
-    command = [sys.executable, "-m", "netspec", "data", "prepare", str(source), str(tmp_path / "out"), "--side", "64"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 # no threads here
-    ) as running:
+    with interruptible("-m", "netspec", "data", "prepare", source, tmp_path / "out", "--side", "64") as running:
         wait_until(lambda: list(tmp_path.glob(".out-*")) or running.poll() is not None, "the folder of the result")
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=120)
     assert (running.returncode, err) == (130, "error: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Spec, heed_interrupts, process
+from tests.cli.conftest import Spec, interruptible, process
 
 FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnx_ir", "onnxruntime"}
 ALEXNET = Path(__file__).parents[2] / "specs" / "alexnet.yaml"
@@ -104,21 +104,12 @@ def test_an_interrupt_ends_in_one_line_and_130(small: Path, tmp_path: Path) -> N
     layers = "".join(f"  layer{i}: {{op: relu}}\n" for i in range(100_000))
     long = tmp_path / "long.yaml"
     long.write_text(f"name: long\ninput: {{shape: [3, 4, 4]}}\nlayers:\n{layers}")
-    command = [sys.executable, "-m", "netspec", "check", str(small), str(long)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 # no threads here
-    ) as running:
+    with interruptible("-m", "netspec", "check", small, long) as running:
         assert running.stdout is not None
         running.stdout.readline()  # the first spec is done; the second is being checked
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
-    assert err == "error: interrupted\n"
-    assert running.returncode == 130
+        _, err = running.communicate(timeout=120)
+    assert (running.returncode, err) == (130, "error: interrupted\n")
 
 
 @pytest.mark.parametrize("begun", [False, True])
@@ -133,14 +124,9 @@ def test_an_interrupt_during_an_import_ends_in_one_line_and_130(tmp_path: Path, 
     code += "ops.command.callback = lambda **_: importlib.import_module('netspec_interrupted')\n" if begun else ""
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['ops']\n{code if begun else ''}"
     code += "from netspec.cli import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=heed_interrupts,  # no threads here
-    )
-    assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
+    with interruptible("-c", code) as running:
+        _, err = running.communicate(timeout=120)
+    assert (running.returncode, err) == (130, "error: interrupted\n")
 
 
 IN_A_FINALIZER = """
@@ -167,15 +153,9 @@ def test_an_interrupt_that_python_or_a_library_drops_ends_the_command(callback: 
     code = "import signal, sys, time\nfrom contextlib import suppress\nimport netspec.cli.ops as ops\n"
     code += f"from netspec.cli.console import progress\n{callback}\nops.command.callback = callback\n"
     code += "sys.argv[1:] = ['ops']\nfrom netspec.cli import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        preexec_fn=heed_interrupts,  # no threads here
-    )
-    assert (result.returncode, result.stdout, result.stderr) == (130, "", "error: interrupted\n")
+    with interruptible("-c", code) as running:
+        out, err = running.communicate(timeout=120)
+    assert (running.returncode, out, err) == (130, "", "error: interrupted\n")
 
 
 @pytest.mark.parametrize("command", [["check"], ["show"], ["build", "--backend", "torch"], ["train"]])

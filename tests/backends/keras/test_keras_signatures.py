@@ -9,19 +9,7 @@ import pytest
 from netspec_keras import BACKEND
 from netspec_keras.signatures import SIGNATURES
 
-from netspec.spec import load_graph
-from netspec.weights import initialize
-from tests.backends.signature_checks import check_signatures
-
-HEAD = """name: example
-input: {shape: [4, 6, 6]}
-blocks:
-  unit:
-    parameters: {v: {type: %s}}
-    layers:
-      own: {op: %s}
-layers:
-"""
+from tests.backends.signature_checks import check_signatures, lower_instances
 
 
 def test_every_optional_argument_is_listed() -> None:
@@ -54,10 +42,5 @@ def test_every_optional_argument_is_listed() -> None:
 def test_instances_that_differ_in_an_option_share_a_function(
     layer: str, type: str, values: tuple[str, str], tmp_path: Path
 ) -> None:
-    path = tmp_path / "spec.yaml"
-    uses = "".join(f"  use{i}: {{block: unit, inputs: input, v: {value}}}\n" for i, value in enumerate(values))
-    path.write_text(HEAD % (type, layer) + uses + "outputs: [use0, use1]\n")
-    graph = load_graph(path)
-    source = str(BACKEND.lower(graph).content)
+    source = lower_instances(BACKEND, layer, type, values, tmp_path)
     assert re.findall(r"def (unit\w*)\(", source) == ["unit"]
-    BACKEND.load(BACKEND.lower(graph), initialize(graph))

@@ -10,19 +10,7 @@ from netspec_torch import BACKEND
 from netspec_torch.signatures import SIGNATURES
 from netspec_torch.support.conv2d import PaddedConv2d
 
-from netspec.spec import load_graph
-from netspec.weights import initialize
-from tests.backends.signature_checks import check_signatures
-
-HEAD = """name: example
-input: {shape: [4, 6, 5]}
-blocks:
-  unit:
-    parameters: {v: {type: %s}}
-    layers:
-      own: {op: %s}
-layers:
-"""
+from tests.backends.signature_checks import check_signatures, lower_instances
 
 
 def _is_layer(called: str) -> bool:
@@ -60,10 +48,5 @@ def test_every_optional_argument_is_listed() -> None:
 def test_instances_that_differ_in_an_option_share_a_class(
     layer: str, type: str, values: tuple[str, str], tmp_path: Path
 ) -> None:
-    path = tmp_path / "spec.yaml"
-    uses = "".join(f"  use{i}: {{block: unit, inputs: input, v: {value}}}\n" for i, value in enumerate(values))
-    path.write_text(HEAD % (type, layer) + uses + "outputs: [use0, use1]\n")
-    graph = load_graph(path)
-    source = str(BACKEND.lower(graph).content)
+    source = lower_instances(BACKEND, layer, type, values, tmp_path)
     assert re.findall(r"class (Unit\w*)\(", source) == ["Unit"]
-    BACKEND.load(BACKEND.lower(graph), initialize(graph))
