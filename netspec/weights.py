@@ -69,7 +69,7 @@ def save_weights(path: Path, graph: Graph, weights: Weights, optimized: Optimize
 
 
 def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
-    """Read weights and check every name and shape against a graph; of a checkpoint, read the weights alone.
+    """Read weights and check every name and shape against a graph; of a checkpoint, read only the weights.
 
     float32 arrays are copy-on-write views of the file, read when they are first accessed. Others are converted.
 

@@ -134,8 +134,8 @@ class BlockClasses:
             return Call(Name("nn.Sequential"), row)
         if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
             row = tuple(_repeated(expressions))
-            alike = len(row) == 1 and len(expressions) >= FEWEST_REPEATED
-            return call("nn.ModuleList", ListOf(row if alike else tuple(expressions)))
+            equal = len(row) == 1 and len(expressions) >= FEWEST_REPEATED
+            return call("nn.ModuleList", ListOf(row if equal else tuple(expressions)))
         items = tuple(TupleOf((Literal(key), expression)) for key, expression in instances)
         return call("nn.ModuleDict", ListOf(items))
 

@@ -4,7 +4,7 @@ PyTorch's own were tried (2.13, gloo). `torch.distributed.nn.functional.all_gath
 `all_gather_tensor_autograd` differentiate to a reduce-scatter; neither has a form for a gradient that is already whole
 in each rank, which is what the loss gives. DTensor divides `linear` by columns with the same exchanges, and keeps
 towers apart through pooling; but of a convolution whose weight is divided by filters it takes the local filters for
-the whole output, and it refuses one in groups. Using it for dense layers alone would give a network weights of two
+the whole output, and it refuses one in groups. Using it only for dense layers would give a network weights of two
 kinds, and fused updates accept no mixture of tensors and DTensors.
 """
 

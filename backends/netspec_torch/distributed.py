@@ -24,7 +24,7 @@ from netspec.lowering import TowerSettings
 from netspec.lowering.trainer import PATIENCE
 from netspec_torch.consistency import require_consistent
 
-_GROUPS: Final = count()  # numbers the groups that are formed, alike in all processes
+_GROUPS: Final = count()  # numbers the groups that are formed, equally in all processes
 # PyTorch's backends by kind of device. Tensors in host memory always go over gloo: it does not wait for the GPU, and
 # raises an error when another process is gone, where nccl aborts in a thread of its own.
 EXCHANGES: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
@@ -255,7 +255,7 @@ def _require_exchange_of_hosts() -> None:
     """Require that a group formed by the caller exchanges tensors in host memory too.
 
     Raises:
-        BackendError: it uses nccl alone.
+        BackendError: it uses only nccl.
     """
     if distributed.get_backend() == "nccl":
         raise BackendError(

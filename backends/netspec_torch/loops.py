@@ -69,7 +69,7 @@ def _calls_of_list(statements: Sequence[Statement], start: int) -> list[_ListedC
 
 
 def _is_loop(calls: Sequence[_ListedCall]) -> bool:
-    """Whether the calls differ in the module alone; the first may read other values than it gives."""
+    """Whether the calls differ only in the module; the first may read other values than it gives."""
     first, *others = calls
     count = len(first.targets)
     fed = (*map(Name, first.targets), *first.arguments[count:])

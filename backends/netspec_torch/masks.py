@@ -30,11 +30,11 @@ class DropoutLayers:
         native: the module; a hook on each of its dropout layers applies the given mask, if there is one.
         graph: the graph that it was emitted from.
         device: the device of the module.
-        alike: nodes that draw the same masks in all towers of a rank, each from its own stream of random numbers.
+        same_draws: nodes that draw the same masks in all towers of a rank, each from its own stream of random numbers.
     """
 
     def __init__(
-        self, native: nn.Module, graph: Graph, device: torch.device, alike: frozenset[str] = frozenset()
+        self, native: nn.Module, graph: Graph, device: torch.device, same_draws: frozenset[str] = frozenset()
     ) -> None:
         ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropping)}
         layers = [module for module in native.modules() if type(module).__name__ in LAYERS]
@@ -46,7 +46,7 @@ class DropoutLayers:
         self._key, self._draws = [0, 0], 0
         self._saved_states: dict[str, Tensor] = {}
         for number, name in enumerate(self._layers):
-            if name in alike:
+            if name in same_draws:
                 self._layers[name].register_forward_pre_hook(partial(self._enter_stream, name, number))
                 self._layers[name].register_forward_hook(partial(self._leave_stream, name))
         for name, layer in self._layers.items():
@@ -69,14 +69,14 @@ class DropoutLayers:
         (torch.cuda.manual_seed if self._device.type == "cuda" else torch.default_generator.manual_seed)(seed)
 
     def _enter_stream(self, name: str, number: int, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Pre-hook of an `alike` layer: seed the generator from the layer's number and a count of draws."""
+        """Pre-hook of an `same_draws` layer: seed the generator from the layer's number and a count of draws."""
         if layer.training:
             self._saved_states[name] = _random_state(self._device)
             self._draws += 1
             self._seed([*self._key, 1 + number, self._draws])
 
     def _leave_stream(self, name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Hook of an `alike` layer: restore the state from before it."""
+        """Hook of an `same_draws` layer: restore the state from before it."""
         if name in self._saved_states:
             _set_random_state(self._device, self._saved_states.pop(name))
 

@@ -31,7 +31,7 @@ class _LazyMetadata(ModuleType):
 def defer_metadata() -> None:
     """Install the stand-in, unless the module is imported already.
 
-    pydantic imports `entry_points` but calls it for plugins alone. The module imports the email package, zipfile and
+    pydantic imports `entry_points` but calls it only for plugins. The module imports the email package, zipfile and
     csv, which take a twentieth of the time of a check.
     """
     if NAME not in sys.modules:

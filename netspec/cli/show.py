@@ -63,7 +63,7 @@ def command(
 
     A block is one line, with the sums of its layers. JSON lists all layers, and the blocks separately.
 
-    Layers of auxiliary heads, which exist in training alone, are marked.
+    Layers of auxiliary heads, which exist only in training, are marked.
 
     The totals below the table are printed beside the published ones, if the spec states those. Neurons are counted as
     in Krizhevsky et al. 2012: the outputs of the layers that multiply by weights.
@@ -154,7 +154,7 @@ def _print_network(spec: ModelSpec, graph: Graph, analysis: Analysis, *, unfold:
 
 
 def _is_training_only(graph: Graph, name: str) -> bool:
-    """Whether a layer or block serves auxiliary heads alone."""
+    """Whether a layer or block serves only auxiliary heads."""
     return name in graph.training_only or any(node.startswith(f"{name}.") for node in graph.training_only)
 
 

@@ -1,7 +1,7 @@
 """The placement of a network on several towers: what each computes, which weights it keeps, and what they exchange.
 
 Every value is either whole in each tower, or divided: tower t of `towers` holds channels
-[t·C/towers, (t + 1)·C/towers). An op that computes each channel from that channel alone stays within its tower.
+[t·C/towers, (t + 1)·C/towers). An op that computes each channel only from that channel stays within its tower.
 A convolution or dense layer without groups is column-parallel: each tower computes its share of the filters from the
 whole input. In fewer groups than towers, a team of towers / groups neighboring towers computes each group, from the
 channels of that group. Everything else is computed whole, identically in each tower.

@@ -39,7 +39,7 @@ def tower_graph(placement: Placement) -> Graph:
     nodes = tuple(value for value in build.values.values() if isinstance(value, Node))
     scopes = tuple(build.scope(scope, {*outputs, *(head.value for head in heads)}) for scope in graph.scopes)
     tower = replace(graph, name=f"{graph.name}_tower", nodes=nodes, outputs=outputs, heads=heads, scopes=scopes)
-    # Like auxiliary outputs, exchanges for them alone come last: inference does without them.
+    # Like auxiliary outputs, exchanges only for them come last: inference does without them.
     if not heads:
         return tower
     return replace(tower, nodes=tuple(sorted(nodes, key=lambda node: node.name in tower.training_only)))
@@ -134,7 +134,7 @@ class _Build:
         return replace(scope, inputs=tuple(inputs), outputs=tuple(outputs))
 
     def _named_forms(self, value: str) -> Iterable[tuple[str, str]]:
-        """The forms of a value in one order, so that instances that read the same forms are alike.
+        """The forms of a value in one order, so that instances that read the same forms are equal.
 
         Each has a suffix for the block's name of the value, which tells it from the first, and its name in the graph.
         """

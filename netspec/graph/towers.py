@@ -1,7 +1,7 @@
 """Towers: stretches of a network whose channels can be divided among devices without any exchange.
 
 If a convolution or dense layer works in g groups, each group can be computed on its own device, as on the two GPUs of
-Krizhevsky et al. 2012. So can every op around it that computes each channel from that channel alone. The first layer of
+Krizhevsky et al. 2012. So can every op around it that computes each channel only from that channel. The first layer of
 such a stretch may read everything, the input or other towers; each tower still computes only its share of the output.
 """
 
@@ -109,7 +109,7 @@ def _runs(graph: Graph, count: int) -> list[Run]:
 
 
 def _seeds(value: Input | Node, count: int) -> bool:
-    """Whether a value is a layer of filters in `count` groups. A norm in groups alone is not worth several devices."""
+    """Whether a value is a layer of filters in `count` groups. A norm in groups does not justify several devices."""
     return (
         isinstance(value, Node) and isinstance(value.op, Conv2d | ConvTranspose2d | Dense) and value.op.groups == count
     )

@@ -30,7 +30,7 @@ def broadcastable_nodes(graph: Graph) -> frozenset[str]:
     a batch, and attention broadcasts a bias against its scores. A unary op on a candidate is a candidate too. If an
     elementwise op reads several candidates, each is repeated, for the op might combine two of them first.
     """
-    constant: set[str] = set()  # the values that depend on a parameter alone
+    constant: set[str] = set()  # the values that depend only on a parameter
     for node in graph.nodes:
         if isinstance(node.op, Parameter) or (isinstance(node.op, _UNARY) and node.inputs[0] in constant):
             constant.add(node.name)

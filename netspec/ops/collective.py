@@ -41,7 +41,7 @@ class Gather(Collective, kind="gather"):
 
 
 class Collect(Gather, kind="collect"):
-    """The towers' shares of a value, concatenated for a layer that all towers compute alike.
+    """The towers' shares of a value, concatenated for a layer that all towers compute in the same way.
 
     The gradient is the same in each tower, which takes its share of it.
 

@@ -123,7 +123,7 @@ def _extends(content: str) -> Schema:
 
 
 def _recipe() -> type[BaseModel]:
-    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, for a schema alone
+    from netspec.recipe import Recipe  # noqa: PLC0415 # twenty classes, only for a schema
 
     return Recipe
 

@@ -112,7 +112,7 @@ class ModelSpec:
     Attributes:
         layers: layers in the order of the file. Each may read any other: `conv1`, or `stem.skip`, an output of a block.
         outputs: names of the output values.
-        auxiliary: names of further outputs, which exist in training alone.
+        auxiliary: names of further outputs, which exist only in training.
         source: where the network comes from.
         parameters: values of the parameters.
         training: the recipe, or None.

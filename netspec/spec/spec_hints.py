@@ -18,7 +18,7 @@ def key_hint(key: str, node: DocumentNode, known: Collection[str]) -> str:
     if key == "preprocessing" and key not in known:
         return "it belongs to an input: `input: {shape: …, preprocessing: {…}}`"
     if "training" in known and not nearest(key, known):
-        from netspec.recipe import Recipe  # noqa: PLC0415 # for the hint alone
+        from netspec.recipe import Recipe  # noqa: PLC0415 # only for the hint
 
         if key in Recipe.model_fields:
             return f"it is a part of the recipe: `training: {{{key}: …}}`"

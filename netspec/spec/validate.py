@@ -173,7 +173,7 @@ def _read_part(model: type[Model], entries: Mapping[str, Entry], key: str, probl
     if isinstance(node, MappingNode):
         return validate(model, Subject(node, at, key), problems)
     if not is_broken(node):
-        from netspec.spec.fields.expectation import Member, expectation  # noqa: PLC0415 # for the error alone
+        from netspec.spec.fields.expectation import Member, expectation  # noqa: PLC0415 # only for the error
 
         expected = expectation([Member(model, ())]) if len(model.model_fields) < MANY else "a mapping"
         problems.add(node.at, f"expected {expected}, received {describe(node)}")

@@ -64,7 +64,7 @@ def mirrored_padding(node: Node) -> list[Op] | None:
 def cut_off_the_other_side(node: Node) -> list[Op] | None:
     """Crop the extra row and column at the end, as Keras' `same` does for an odd kernel and a stride of two."""
     op = node.op
-    assert isinstance(op, ConvTranspose2d)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, ConvTranspose2d)  # noqa: S101 # the fault is only planted on this op
     p, extra = op.padding, op.output_padding
     if not (extra.height and extra.width and p.top and p.left):
         return None
@@ -76,7 +76,7 @@ def cut_off_the_other_side(node: Node) -> list[Op] | None:
 def zero_padded_max(node: Node) -> list[Op] | None:
     """Pad with zeros, instead of minus infinity, before a maximum is taken."""
     op = node.op
-    assert isinstance(op, MaxPool2d)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, MaxPool2d)  # noqa: S101 # the fault is only planted on this op
     return (
         [Pad2d(padding=op.explicit_padding), op.model_copy(update={"padding": NO_PADDING})]
         if op.explicit_padding
@@ -87,7 +87,7 @@ def zero_padded_max(node: Node) -> list[Op] | None:
 def floor_for_ceil(node: Node) -> list[Op] | None:
     """Round the output size down, so that the last window is lost. Zero padding restores the shape."""
     op = node.op
-    assert isinstance(op, MaxPool2d | AvgPool2d)  # noqa: S101 # the fault is planted on these ops alone
+    assert isinstance(op, MaxPool2d | AvgPool2d)  # noqa: S101 # the fault is only planted on these ops
     x = node.input_types[0]
     floor = op.model_copy(update={"round": "floor"})
     if op.round == "floor" or _fits(floor, x, node.type):
@@ -109,7 +109,7 @@ def swapped_reshape(node: Node) -> list[Op] | None:
 def first_part(node: Node) -> list[Op] | None:
     """Take a slice of the same length from the start of the axis."""
     op = node.op
-    assert isinstance(op, Slice)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, Slice)  # noqa: S101 # the fault is only planted on this op
     start, stop, step = op.bounds(node.input_types[0])
     return [Slice(axis=op.axis, start=0, stop=stop - start, step=step)] if start else None
 
@@ -117,14 +117,14 @@ def first_part(node: Node) -> list[Op] | None:
 def shuffled_back(node: Node) -> list[Op] | None:
     """Apply the inverse shuffle."""
     op = node.op
-    assert isinstance(op, ChannelShuffle)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, ChannelShuffle)  # noqa: S101 # the fault is only planted on this op
     return [ChannelShuffle(groups=node.type.features[0] // op.groups)]
 
 
 def one_group(node: Node) -> list[Op] | None:
     """Normalize all channels together."""
     op = node.op
-    assert isinstance(op, InstanceNorm)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, InstanceNorm)  # noqa: S101 # the fault is only planted on this op
     return [GroupNorm(groups=1, epsilon=op.epsilon, affine=op.affine)]
 
 
@@ -136,14 +136,14 @@ def reduced_by(other: type[Reduction], node: Node) -> Op:
 def mean_taken_off(node: Node) -> list[Op] | None:
     """Replace RMS normalization by layer normalization, if neither has weights."""
     op = node.op
-    assert isinstance(op, RmsNorm)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, RmsNorm)  # noqa: S101 # the fault is only planted on this op
     return None if op.affine else [LayerNorm.model_validate(op.model_dump())]
 
 
 def without_upper_bound(node: Node) -> list[Op] | None:
     """Keep only the lower bound."""
     op = node.op
-    assert isinstance(op, Clip)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, Clip)  # noqa: S101 # the fault is only planted on this op
     return None if op.min is None else [Clip(min=op.min)]
 
 
@@ -162,14 +162,14 @@ def keys_less_queries(node: Node) -> list[Op] | None:
 def columns_first(node: Node) -> list[Op] | None:
     """Swap the axes of the grid."""
     op = node.op
-    assert isinstance(op, RegionMask)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, RegionMask)  # noqa: S101 # the fault is only planted on this op
     return [op.model_copy(update={"regions": op.regions[::-1], "window_size": op.window_size and op.window_size[::-1]})]
 
 
 def halves_up(node: Node) -> list[Op] | None:
     """Round halves up, as torch's `nearest-exact` does, where ONNX's default rounds them down."""
     op = node.op
-    assert isinstance(op, Resize)  # noqa: S101 # the fault is planted on this op alone
+    assert isinstance(op, Resize)  # noqa: S101 # the fault is only planted on this op
     other = op.model_copy(update={"rounding": "round_prefer_ceil"})
     return [other] if op.rounding == "round_prefer_floor" else None
 

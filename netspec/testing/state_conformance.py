@@ -106,7 +106,7 @@ class StateConformance(HeadConformance):
         assert (exported.updates, second.export_state().updates) == (3, 6)
 
     def test_slots_that_are_not_there_are_zero(self) -> None:
-        """A state of weights alone resets the slots."""
+        """A state of only weights resets the slots."""
         trainer = self.trainer(recipe(momentum=0.9))
         trainer.step([batch_of(6)], 0.1, 6, key=0)
         trainer.import_state(TrainingState(start()))

@@ -129,8 +129,8 @@ def evaluate(
     for backend in backends:
         predict = _predictor(graph, logits, weights, backend, normalized, progress)
         for number in views:
-            seen = _SampleCounter(progress, f"{backend.name}, {counted(number, 'view')}", len(dataset))
-            scores = score(predict, batches(number, max(1, BATCH // number)), classes_of(logits), seen=seen)
+            counter = _SampleCounter(progress, f"{backend.name}, {counted(number, 'view')}", len(dataset))
+            scores = score(predict, batches(number, max(1, BATCH // number)), classes_of(logits), scored=counter)
             evaluations.append(Evaluation(backend.name, number, scores))
     return evaluations
 

@@ -109,7 +109,7 @@ class Loop:
         return replace(position, step=position.step + 1, epoch=sums, seconds=self._seconds())
 
     def _key(self, step: int) -> int:
-        """The seed of the framework's own dropout in a step. It depends on the recipe's seed and the step alone."""
+        """The seed of the framework's own dropout in a step. It depends only on the recipe's seed and the step."""
         # The factors, near 2^64/φ and 2^64/1.2207, keep the keys of neighboring seeds and steps far apart.
         return (self.seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03) % 2**63
 
@@ -172,12 +172,12 @@ class Loop:
         if self.evaluate is None:
             return None
 
-        def seen(samples: int) -> None:
+        def check_stop(samples: int) -> None:
             del samples
             if self.trainer.processes == 1:  # several processes can only stop together, between two steps
                 self._stop_if_asked(position)
 
-        return self.evaluate(seen)
+        return self.evaluate(check_stop)
 
     def _save(self, position: Position, *, best: bool = False) -> None:
         state = self.trainer.export_to_leader()  # a collective call: the state may be sharded over the processes

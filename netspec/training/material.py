@@ -148,9 +148,9 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
 
 
 def _require_no_image_recipe(spec: ModelSpec, recipe: Recipe) -> None:
-    asked = [*recipe.augmentation.image_only, *(["views: 10"] if recipe.evaluation.views != 1 else [])]
-    if asked:
+    image_settings = [*recipe.augmentation.image_only, *(["views: 10"] if recipe.evaluation.views != 1 else [])]
+    if image_settings:
         raise NetspecError(
-            f"{spec.name}: its recipe has {', '.join(asked)} for images, and the data are features",
+            f"{spec.name}: its recipe has {', '.join(image_settings)} for images, and the data are features",
             "images are uint8, 0 to 255: save them so if they are images; else leave this out of the recipe",
         )

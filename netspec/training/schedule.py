@@ -37,7 +37,7 @@ class Plateau:
 class Schedule:
     """A recipe's schedule over a run of known length. Units: optimizer steps, counted from 0.
 
-    The rate is computed from the step alone, never from the previous rate, so that rounding does not accumulate. A
+    The rate is computed only from the step, never from the previous rate, so that rounding does not accumulate. A
     change takes effect before the update of the step it names: `at: [{steps: 100}]` applies first to step 100, the one
     after 100 others. A warm-up overrides the schedule while it lasts; the schedule still counts its steps from step 0.
     A plateau schedule ignores the epochs that end within the warm-up, in which the rate still rises.

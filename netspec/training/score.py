@@ -23,7 +23,7 @@ class Scores:
     """The scores of a network over a dataset. In segmentation, labelled pixels are scored in place of samples.
 
     Attributes:
-        loss: the mean cross-entropy, of probabilities averaged over views. All labelled pixels count alike, whatever
+        loss: the mean cross-entropy, of probabilities averaged over views. All labelled pixels count equally, whatever
             weights the recipe gives them.
         error: the share whose most probable class is not the label.
         error_top5: the share whose label is not among the five most probable classes; None with five classes or fewer,
@@ -48,7 +48,7 @@ def score(
     batches: Iterable[tuple[NDArray[Any], NDArray[np.int64], Sized]],
     classes: int,
     total: Total = lambda values: values,
-    seen: Callable[[int], None] = lambda _: None,
+    scored: Callable[[int], None] = lambda _: None,
 ) -> Scores:
     """Score the predictions for every sample, with probabilities averaged over its views.
 
@@ -59,7 +59,7 @@ def score(
             Shapes: images (N, views, H, W, C), features (N, …); labels (N,) or (N, H, W).
         classes: the number of classes of the network.
         total: sums an array over all processes that share the samples.
-        seen: called after each batch with the number of its samples.
+        scored: called after each batch with the number of its samples.
 
     Raises:
         NetspecError: there are no samples, or no labels.
@@ -70,7 +70,7 @@ def score(
         loss, missed, batch_confusion = _compare(np.moveaxis(_probabilities(predict, inputs), 1, -1), labels)
         sums += loss, missed, len(samples_of_batch), labels.ndim > 1
         confusion += batch_confusion
-        seen(len(samples_of_batch))
+        scored(len(samples_of_batch))
     sums, confusion = total(sums), total(confusion)
     samples, labelled = int(sums[2]), confusion.sum()
     if not samples:

@@ -94,12 +94,12 @@ class Session:
         if self.material.splits.validation is None:
             return None
 
-        def seen(samples: int) -> None:
+        def check(samples: int) -> None:
             del samples
             if stop.received is not None and self.trainer.processes == 1:
                 raise StopRequested(position)  # the last checkpoint is of this position
 
-        return self._score(self.material.splits.validation, self.material.recipe.evaluation.views, seen, observers)
+        return self._score(self.material.splits.validation, self.material.recipe.evaluation.views, check, observers)
 
     def _lock_notes(self) -> Iterator[str]:
         """A warning if the file system has no locks: nothing then keeps a second run out of the folder."""
@@ -162,7 +162,7 @@ class Session:
             folder=self.folder,
             run=self.run,
             observers=observers,
-            evaluate=(lambda seen: self._score(validation, 1, seen, observers)) if validation is not None else None,
+            evaluate=(lambda scored: self._score(validation, 1, scored, observers)) if validation is not None else None,
             diverged=self._diverged,
             exact=options.exact,
             checkpoint_every=options.checkpoint_every,
@@ -175,14 +175,14 @@ class Session:
     def _preprocessing(self) -> Preprocessing | None:
         return image_preprocessing(self.material.graph) if self.material.splits.training.images else None
 
-    def _score(self, validation: Dataset, views: Views, seen: Callable[[int], None], observers: Observers) -> Scores:
+    def _score(self, validation: Dataset, views: Views, scored: Callable[[int], None], observers: Observers) -> Scores:
         """Score the validation set; each rank predicts its share of the samples."""
         done, share = 0, len(range(self.trainer.rank, len(validation), self.trainer.world))
 
         def report(samples: int) -> None:
             nonlocal done
             done += samples
-            seen(samples)
+            scored(samples)
             observers.evaluating(done, share)
 
         batches = evaluation_batches(

@@ -200,7 +200,7 @@ class Gather(Exchange):
 
 
 class Collect(Exchange):
-    """A divided value, whole, for a layer that all towers compute alike."""
+    """A divided value, whole, for a layer that all towers compute in the same way."""
 
     def forward(self, x: Tensor) -> Tensor:
         """All-gather; backward, each takes its share."""

@@ -39,7 +39,7 @@ SIZE: Final = frozenset({"size"})  # the kinds of a number without a name
 
 
 def kinds_of(name: str) -> frozenset[str]:
-    """The kind of a number, judged by its name alone.
+    """The kind of a number, judged only by its name.
 
     >>> kinds_of("strides"), kinds_of("squeezed")
     (frozenset({'stride'}), frozenset({'squeezed'}))

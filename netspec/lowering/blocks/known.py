@@ -219,8 +219,8 @@ def _kinds_of_hint(name: str, kinds: Mapping[Formula, Kinds], channel_hints: Col
     if name in channel_hints:
         return kinds_of("channels")
     numbers = {formula: kind for formula, kind in kinds.items() if formula.attribute != "when"}
-    alone = [kind for formula, kind in numbers.items() if formula.code == name]
-    used = alone or [kind for formula, kind in numbers.items() if name in names_of(read_formula(formula.code))]
+    direct = [kind for formula, kind in numbers.items() if formula.code == name]
+    used = direct or [kind for formula, kind in numbers.items() if name in names_of(read_formula(formula.code))]
     if used:
         return frozenset().union(*used)
     return kinds_of(name) if is_known(name) else ANY

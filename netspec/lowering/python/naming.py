@@ -125,7 +125,7 @@ def _readers(part: Part) -> dict[str, list[int]]:
 
 
 def _on_chain(part: Part, index: int, readers: dict[str, list[int]]) -> bool:
-    """Whether a member has a single output, which only the next member reads, or which alone the part returns last."""
+    """Whether a member has a single output, which only the next member reads, or which is all that the part returns."""
     values = values_of(part.members[index])
     if len(values) > 1:
         return False

@@ -104,7 +104,7 @@ class Binary:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """`[a, b]`; of one `Repeated` alone, `[value for _ in range(count)]`."""
+    """`[a, b]`; of a single `Repeated`, `[value for _ in range(count)]`."""
 
     items: tuple[Expression, ...]
 

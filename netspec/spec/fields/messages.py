@@ -40,7 +40,7 @@ def validate(model: type[Model], subject: Subject, problems: Problems, *, partia
     except ValidationError as error:
         errors = error.errors(include_url=False)
         if not partial or any(each["type"] != "missing" for each in errors):
-            from netspec.spec.fields.report import Report  # noqa: PLC0415 # for errors alone
+            from netspec.spec.fields.report import Report  # noqa: PLC0415 # only for errors
 
             Report(model, subject, problems).take(errors, partial)
         return None

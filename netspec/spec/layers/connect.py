@@ -20,7 +20,7 @@ class Connected(NamedTuple):
         layers: layers without problems.
         failed: names of the other layers, which were reported.
         outputs: names of the output values.
-        auxiliary: names of the outputs that exist in training alone.
+        auxiliary: names of the outputs that exist only in training.
         heads: names under `auxiliary:`, dropped layers included, with their positions; None if they cannot be known.
     """
 

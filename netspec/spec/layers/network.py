@@ -108,7 +108,7 @@ class _NetworkReader:
         return [self._drafts[name] for name in self._entries]
 
     def _read_references(self, name: str, entry: Entry) -> DraftLayer | None:
-        """A draft of a waiting layer that has its `inputs:` alone; None if the entry is no mapping."""
+        """A draft of a waiting layer that has only its `inputs:`; None if the entry is no mapping."""
         if not isinstance(entry.value, MappingNode):
             return None
         draft = DraftLayer(name, entry.at, outputs=None)

@@ -178,8 +178,8 @@ def _key_hint(key: str, node: DocumentNode, block: BlockSpec, perhaps: str) -> s
     `perhaps` is the only parameter that is missing, if any, where the key is the only unknown one.
     """
     known = block.parameters
-    alike = [name for name in LAYER_KEYS if name[:1] == key[:1].lower()]  # `rate` is not meant for `after`
-    if near := did_you_mean(key, known) or (did_you_mean(key, alike) if key not in LAYER_KEYS else ""):
+    similar = [name for name in LAYER_KEYS if name[:1] == key[:1].lower()]  # `rate` is not meant for `after`
+    if near := did_you_mean(key, known) or (did_you_mean(key, similar) if key not in LAYER_KEYS else ""):
         return near
     if isinstance(node, MappingNode) and node.entries and all(name in known for name in node.entries):
         return f"arguments stand beside `block`: `{{block: {block.name}, {next(iter(node.entries))}: …}}`"

@@ -45,7 +45,7 @@ def _value_text(value: object) -> str:
     """The YAML text of a Python value. A string is YAML already."""
     if not isinstance(value, list | tuple | dict):
         return scalar_text(value)
-    import json  # noqa: PLC0415 # for callers from Python alone
+    import json  # noqa: PLC0415 # only for callers from Python
 
     return json.dumps(value, ensure_ascii=False)
 

@@ -16,7 +16,7 @@ _FEW = 6  # among so few names one letter is enough
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known name most similar to a word, ignoring case, `_` and `-`; empty if none is similar."""
-    import difflib  # noqa: PLC0415 # for the hint alone
+    import difflib  # noqa: PLC0415 # only for the hint
 
     by_letters: dict[str, str] = {}
     for name in islice(known, MAX_COMPARED):

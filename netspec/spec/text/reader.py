@@ -62,7 +62,7 @@ def read_document(
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        from netspec.spec.text.syntax import fail_on_syntax  # noqa: PLC0415 # for the error alone
+        from netspec.spec.text.syntax import fail_on_syntax  # noqa: PLC0415 # only for the error
 
         fail_on_syntax(error, source, problems)
     if builder.root is None:
@@ -181,7 +181,7 @@ class _Builder:
             self._problems.add(at, f"expected a name as the key, received {describe_value(value)}", hint)
             value = str(event.value)
         if event.implicit[0] and value[:1].isspace():  # YAML's own spaces are stripped: this is another one
-            from netspec.spec.text.syntax import fail_on_space  # noqa: PLC0415 # for the error alone
+            from netspec.spec.text.syntax import fail_on_space  # noqa: PLC0415 # only for the error
 
             fail_on_space(value[0], at, self._problems)
         frame.key = value

@@ -122,7 +122,7 @@ def _is_number(text: str) -> bool:
 
 def _lookalike_of_number(text: str) -> str:
     """A hint for a number with digits or a sign outside of ASCII, as in a table copied from a paper."""
-    import unicodedata  # noqa: PLC0415 # for the hint alone
+    import unicodedata  # noqa: PLC0415 # only for the hint
 
     number = unicodedata.normalize("NFKC", text).translate({0x2212: "-", 0x2013: "-"})
     if not _is_number(number):

@@ -25,7 +25,7 @@ from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
 
-# Augmentations without an equivalent for masks: they move or mix the pixels of the image alone, or pad it with pixels
+# Augmentations without an equivalent for masks: they move or mix only the pixels of the image, or pad it with pixels
 # that have no label.
 IMAGE_LABELS_ONLY = ("crop_padding", "rand_augment", "auto_augment", "mixup", "cutmix")
 

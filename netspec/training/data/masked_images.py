@@ -94,7 +94,7 @@ class MaskedImageReader(ImageReader):
         self._pair(index)
 
     def _pair(self, index: int) -> tuple[Pixels, Pixels]:
-        """Return an image and its mask, both resized and padded alike."""
+        """Return an image and its mask, both resized and padded in the same way."""
         image = read_image(self.dataset, index, self._preprocessing, None, self._scratch)
         mask = read_mask(self.dataset, index, image.shape[:2], self._rule.classes)
         if self.options.full_size:

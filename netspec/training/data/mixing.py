@@ -1,6 +1,6 @@
 """Mixup and CutMix: mix the samples of a step with one another, after all other augmentation.
 
-How sample i is mixed in epoch e depends on (seed, e, i) alone. Its partner is the sample half a step further on in the
+How sample i is mixed in epoch e depends only on (seed, e, i). Its partner is the sample half a step further on in the
 epoch's order, which is already random. So the pairs do not depend on how a step is divided into batches and processes,
 and if the number of processes divides half a step, both samples are read by the same process. A sample stays unmixed
 if it is alone in its step, or if its partner is bad and skipped.

@@ -129,7 +129,7 @@ def measure(study: Study, out: Path) -> list[MemberResult]:
         NetspecError: a file was edited and cannot be read.
     """
     runs = runs_of(study, out)
-    # Seeds are left out, since the study sets them for all members alike.
+    # Seeds are left out, since the study sets the same ones for all members.
     recipes = [recipe_of(member.spec).model_dump(mode="json", exclude={"seed"}) for member in study.members]
     return [
         MemberResult(

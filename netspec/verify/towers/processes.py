@@ -40,7 +40,7 @@ def start_process(environment: Mapping[str, str]) -> tuple[Process, Connection[A
     """Start a tower's process; return it with the connection to it.
 
     It is a new Python interpreter with this one's module search path, since a fork would lack PyTorch's threads. It has
-    its own session, so that a terminal's signals, as Ctrl-C, reach this process alone.
+    its own session, so that signals of a terminal, such as Ctrl-C, reach only this process.
     """
     ours, theirs = Pipe()
     path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
@@ -71,7 +71,7 @@ class Processes:
 
     @property
     def alive(self) -> bool:
-        """Whether the processes can be asked."""
+        """Whether the processes can receive requests."""
         return bool(self._connections)
 
     def new_meeting(self) -> str:

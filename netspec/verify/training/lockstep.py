@@ -89,11 +89,11 @@ def compare_training(
                 if pair.divergence is not None:
                     divergences.setdefault(names, pair.divergence)
         proof.divergences.extend(without_consequences(divergences))
-    alone = (
+    only_backend = (
         f"{backends[0].name} is the only one here that trains in float64: its updates are compared with {NUMPY}'s, and "
         "its losses and running statistics are not compared"
     )
-    proof.notes.append("training in float32 is at a tenth of these rates" if len(backends) > 1 else alone)
+    proof.notes.append("training in float32 is at a tenth of these rates" if len(backends) > 1 else only_backend)
     return proof
 
 

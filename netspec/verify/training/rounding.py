@@ -1,4 +1,4 @@
-"""Error limits for a training, raised where rounding alone grows beyond the tolerance."""
+"""Error limits for a training, raised where rounding itself grows beyond the tolerance."""
 
 from __future__ import annotations
 
