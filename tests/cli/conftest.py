@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from netspec.cli.app import run
+from tests.waiting import HANG
 
 SMALL = """\
 name: small
@@ -86,4 +87,4 @@ def interruptible(*arguments: object) -> subprocess.Popen[str]:
 def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a command line in a new process."""
     command = [sys.executable, "-m", "netspec", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False, **options)

@@ -13,6 +13,7 @@ from netspec.spec import load_graph
 from netspec.weights import initialize
 from tests.cli.conftest import Run
 from tests.training.towers import SPEC
+from tests.waiting import HANG
 
 # What a user writes around the emitted source: it says first that netspec cannot be imported here.
 ALONE = """
@@ -55,7 +56,7 @@ def test_the_source_of_a_tower_runs_without_netspec(netspec: Run, tmp_path: Path
     np.save(out / "x.npy", x)
     command = [sys.executable, "-c", ALONE, str(out)]
     processes = [subprocess.Popen([*command, str(tower), str(towers)]) for tower in range(towers)]
-    assert {process.wait(timeout=120) for process in processes} == {0}
+    assert {process.wait(timeout=HANG) for process in processes} == {0}
 
     whole = torch.load(torch.lower(graph), weights)
     y = whole.forward({"input": x})["fc3"]

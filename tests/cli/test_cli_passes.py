@@ -15,6 +15,7 @@ from netspec.lowering import at_level, find_backend
 from netspec.verify.cases import check_weights_of
 from netspec.weights import save_weights
 from tests.cli.conftest import Run, process
+from tests.waiting import HANG
 
 SPEC = """\
 name: foldable
@@ -147,7 +148,7 @@ def test_a_compiled_model_is_the_plain_one_and_needs_no_netspec(foldable: Path, 
     np.save(tmp_path / "image.npy", image)
     arguments = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "outputs.npz"]
     command = [sys.executable, "-I", "-c", LOAD, *map(str, arguments)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120, cwd=tmp_path)
+    subprocess.run(command, check=True, capture_output=True, timeout=HANG, cwd=tmp_path)
     torch = find_backend("torch")
     (expected,) = torch.load(torch.lower(graph), weights).forward({"input": image}).values()
     with np.load(tmp_path / "outputs.npz") as arrays:

@@ -12,7 +12,7 @@ from netspec.training.data.sources import open_data
 from tests.cli.conftest import Run, interruptible, process
 from tests.training.data.source_files import cut, encoded, write_folder, write_parquet
 from tests.training.data.test_masks import write as write_masked
-from tests.waiting import wait_until
+from tests.waiting import HANG, wait_until
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_ctrl_c_ends_a_preparation_and_leaves_nothing(tmp_path: Path) -> None:
     with interruptible("-m", "netspec", "data", "prepare", source, tmp_path / "out", "--side", "64") as running:
         wait_until(lambda: list(tmp_path.glob(".out-*")) or running.poll() is not None, "the folder of the result")
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=120)
+        _, err = running.communicate(timeout=HANG)
     assert (running.returncode, err) == (130, "error: interrupted\n")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 

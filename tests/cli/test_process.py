@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Spec, interruptible, process
+from tests.waiting import HANG
 
 FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "onnx", "onnx_ir", "onnxruntime"}
 ALEXNET = Path(__file__).parents[2] / "specs" / "alexnet.yaml"
@@ -108,7 +109,7 @@ def test_an_interrupt_ends_in_one_line_and_130(small: Path, tmp_path: Path) -> N
         assert running.stdout is not None
         running.stdout.readline()  # the first spec is done; the second is being checked
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=120)
+        _, err = running.communicate(timeout=HANG)
     assert (running.returncode, err) == (130, "error: interrupted\n")
 
 
@@ -125,7 +126,7 @@ def test_an_interrupt_during_an_import_ends_in_one_line_and_130(tmp_path: Path, 
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['ops']\n{code if begun else ''}"
     code += "from netspec.cli import main; main()"
     with interruptible("-c", code) as running:
-        _, err = running.communicate(timeout=120)
+        _, err = running.communicate(timeout=HANG)
     assert (running.returncode, err) == (130, "error: interrupted\n")
 
 
@@ -154,7 +155,7 @@ def test_an_interrupt_that_python_or_a_library_drops_ends_the_command(callback: 
     code += f"from netspec.cli.console import progress\n{callback}\nops.command.callback = callback\n"
     code += "sys.argv[1:] = ['ops']\nfrom netspec.cli import main; main()"
     with interruptible("-c", code) as running:
-        out, err = running.communicate(timeout=120)
+        out, err = running.communicate(timeout=HANG)
     assert (running.returncode, out, err) == (130, "", "error: interrupted\n")
 
 
@@ -192,7 +193,7 @@ def test_a_process_that_waits_within_a_step_reports_it_before_torchrun_kills_it(
         assert running.stdout is not None
         running.stdout.readline()
         running.terminate()
-        _, err = running.communicate(timeout=120)
+        _, err = running.communicate(timeout=HANG)
         assert ("process 3 was ended while it waited: another one may say why" in err) == ended
         assert running.returncode == (128 + signal.SIGTERM if ended else 0)
 

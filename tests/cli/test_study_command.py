@@ -13,7 +13,7 @@ import pytest
 from netspec.weights import read_arrays
 from tests.cli.conftest import Run
 from tests.forked import Forked
-from tests.waiting import wait_until
+from tests.waiting import HANG, wait_until
 
 NETWORK = """\
 name: tiny
@@ -167,7 +167,7 @@ def test_an_interrupted_study_can_be_continued(netspec: Run, study: Path, tmp_pa
     running = Forked(["-m", "netspec", "study", str(study), "--out", str(out), *processes])
     name = _first_checkpoint(out / "tiny", running).parents[1].name
     running.send_signal(signal.SIGINT)
-    printed, err = running.communicate(timeout=60)
+    printed, err = running.communicate(timeout=HANG)
     assert "stopped by SIG" in err
     assert running.returncode == 128 + (signal.SIGTERM if processes else signal.SIGINT)
     assert f"{name}: not finished" in printed

@@ -16,6 +16,7 @@ from netspec.weights import initialize, save_weights
 from tests import forked
 from tests.cli.conftest import Run
 from tests.forked import Forked
+from tests.waiting import HANG
 
 FEW = ("--set", "training.epochs=2")
 ROW = re.compile(r" +(\d+) +([\d.]+) +([\d.]+)% +([\d.]+) +([\d.]+)% +([\d.]+)% +([\d.e-]+) +(\d+:\d\d)( \*)?")
@@ -57,7 +58,7 @@ def test_an_interrupt_writes_a_checkpoint_and_prints_the_command_to_continue(tmp
     process = Forked(command)
     process.wait_for_lines(2)  # the first epoch is done
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG)
     assert process.returncode == 130
     stopped = re.search(r"stopped by SIGINT after step (\d+): (\S+)", err)
     assert stopped is not None

@@ -28,6 +28,7 @@ from netspec.training.session import Outcome
 from netspec.weights import load_weights, read_arrays
 from tests.training.conftest import Recorder
 from tests.training.towers import start
+from tests.waiting import HANG
 
 STEPS = 20  # an epoch
 Run = Callable[..., Outcome]
@@ -335,7 +336,7 @@ def test_two_processes_train_as_one(run: Run, spec: Path, data: Path, tmp_path: 
     ]
     printed = ""
     for process in start([command] * 2):
-        out, errors = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=HANG)
         assert process.returncode == 0, errors
         printed += out
     lines = [json.loads(line) for line in (tmp_path / "runs/two/metrics.jsonl").read_text().splitlines()]

@@ -12,7 +12,7 @@ import pytest
 from netspec.weights import read_arrays
 from tests.forked import Forked
 from tests.training.towers import ROOT, SPEC, TORCHRUN, TOWERS, arguments, start, train
-from tests.waiting import wait_until
+from tests.waiting import HANG, wait_until
 
 FAILING = str(Path(__file__).with_name("failing_tower.py"))
 LONG = ("--set", "training.steps=1000000", "--set", "training.batch_size=8", "--checkpoint-every", "5")
@@ -44,7 +44,7 @@ def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a program under torchrun to its end: the number of processes, the script, its arguments."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*TORCHRUN, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*TORCHRUN, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANG, check=False
     )
 
 
@@ -67,7 +67,7 @@ def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
     checkpoint = spec.parent / "ended" / "checkpoints" / "last.safetensors"
     wait_until(lambda: checkpoint.exists() or running.poll() is not None, "the first checkpoint")
     running.terminate()
-    _, errors = running.communicate(timeout=60)
+    _, errors = running.communicate(timeout=HANG)
     assert errors.count("stopped by SIGTERM after step ") == 1, errors
     assert errors.count(f"to go on: torchrun --nproc-per-node 2 -m netspec train {spec} ") == 1
     assert "error: " not in errors
@@ -165,7 +165,7 @@ def test_processes_that_differ_all_stop_before_anything_is_written(
     ]
     processes = start([commands[0], [*commands[1], *other]])
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=HANG)
         assert process.returncode == 2
         assert errors.count("error: the 2 processes are not alike in ") == 1
         assert [part for part in expected if part not in errors] == []

@@ -24,7 +24,7 @@ from netspec.verify.towers.backend import InTowers
 from tests.forked import fork_towers
 from tests.training.towers import ROOT, SPEC
 from tests.verify import faulty_towers
-from tests.waiting import is_running, wait_until
+from tests.waiting import HANG, is_running, wait_until
 
 TORCH = find_backend("torch")
 
@@ -278,7 +278,7 @@ def test_ctrl_c_ends_the_processes_too(command: subprocess.Popen[str]) -> None:
     os.kill(towers[1], signal.SIGSTOP)
     time.sleep(1.0)  # the other finishes its step and waits
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does
-    out, errors = command.communicate(timeout=30)
+    out, errors = command.communicate(timeout=HANG)
     assert (out, command.returncode) == ("", 128 + signal.SIGINT)
     assert "Traceback" not in errors
     assert [tower for tower in towers if is_running(tower)] == []

@@ -24,6 +24,7 @@ from netspec.recipe import Recipe, Sgd
 from netspec.testing.networks import towers
 from netspec.types import DType
 from tests.training.towers import start
+from tests.waiting import HANG
 
 SETTINGS = TrainerSettings(Recipe(batch_size=1, epochs=1, optimizer=Sgd(name="sgd", learning_rate=1.0)))
 CUDA = torch.device("cuda", 1)
@@ -107,7 +108,7 @@ torch.distributed.destroy_process_group()
 
 def test_hosts_exchange_without_their_devices() -> None:
     for process in start([["-c", HOSTS]] * 2):
-        output, trace = process.communicate(timeout=120)
+        output, trace = process.communicate(timeout=HANG)
         assert process.returncode == 0, trace
         assert output.splitlines() == [
             "True False [7, 1]",

@@ -16,13 +16,14 @@ from netspec.errors import BackendError
 from netspec.testing.networks import NETWORKS
 from tests.backends.torch import torch_process
 from tests.training.towers import reserved_port, start
+from tests.waiting import HANG
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
     """Unequal shares, an empty share, a batch fewer, accumulation, clipping, a drop of the rate, batch statistics."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = [torch_process.__file__, str(tmp_path / "rank")]
-    finished = subprocess.run([*command, *script], capture_output=True, text=True, timeout=120, check=False)
+    finished = subprocess.run([*command, *script], capture_output=True, text=True, timeout=HANG, check=False)
     assert finished.returncode == 0, finished.stderr
     first, second = (dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(2))
     dropped = [results.pop("dropped") for results in (first, second)]
@@ -91,7 +92,7 @@ except BackendError as error:
 
 def test_a_lost_process_is_reported() -> None:
     """One of two processes exits while the other is in the middle of a step."""
-    (output, trace), _ = (process.communicate(timeout=120) for process in start([["-c", LEFT]] * 2))
+    (output, trace), _ = (process.communicate(timeout=HANG) for process in start([["-c", LEFT]] * 2))
     assert "process 0 of 2 lost the others" in output, trace
 
 

@@ -12,6 +12,7 @@ from netspec.graph.tower import tower_graph
 from netspec.spec import load_graph
 from tests.backends.torch import tower_process
 from tests.training.towers import start
+from tests.waiting import HANG
 
 ROOT = Path(__file__).parents[3]
 
@@ -153,7 +154,7 @@ except BackendError as error:
 
 
 def test_a_lost_tower_is_reported() -> None:
-    output, _ = (process.communicate(timeout=60)[0] for process in start([["-c", LOST]] * 2))
+    output, _ = (process.communicate(timeout=HANG)[0] for process in start([["-c", LOST]] * 2))
     assert output.count("process 0 of 2 lost the others") == 1
 
 
@@ -176,7 +177,7 @@ dist.destroy_process_group()
 
 def test_exchanges_have_no_second_derivative() -> None:
     """A second derivative would lack the contributions of the other towers, so PyTorch must refuse it."""
-    output, _ = (process.communicate(timeout=60)[0] for process in start([["-c", TWICE]] * 2))
+    output, _ = (process.communicate(timeout=HANG)[0] for process in start([["-c", TWICE]] * 2))
     assert output.count("True") == 6
 
 

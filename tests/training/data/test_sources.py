@@ -14,6 +14,7 @@ from netspec.training.data.images import decode_image
 from netspec.training.data.parquet import ParquetDataset
 from netspec.training.data.sources import open_data
 from tests.training.data.source_files import SIDE, copied, encoded, pixels, write_folder, write_parquet
+from tests.waiting import HANG
 
 
 def brightness(dataset: Dataset, index: int) -> int:
@@ -278,4 +279,4 @@ def test_local_data_imports_neither_fsspec_nor_what_its_layout_does_not_need(tmp
         f"open_data({str(root)!r}).training.read(0)\n"
         "assert not {'fsspec', 'pyarrow', 'sklearn', 'PIL', 'grain'} & set(sys.modules), sorted(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=HANG)
