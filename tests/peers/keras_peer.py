@@ -13,7 +13,7 @@ from netspec.ops.base import Array
 from netspec.weights import stream
 from tests.peers.peer import Peer
 
-# What is said of a model beside its name. Where its first layer can be left out, our preprocessing stands for it.
+# Arguments of a model in addition to its name. If its first layer can be left out, our preprocessing replaces it.
 ARGUMENTS: Final[Mapping[str, Mapping[str, Any]]] = {
     **{f"ConvNeXt{size}": {"include_preprocessing": False} for size in ("Tiny", "Small", "Base", "Large")},
     **{f"MobileNetV3{size}": {"include_preprocessing": False} for size in ("Small", "Large")},

@@ -59,6 +59,6 @@ def require_operators() -> None:
             continue
         return
     declared = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):  # those of _meta_registrations.py that are registered without a question
+    for operator in ("nms", "qnms"):  # those that _meta_registrations.py registers unconditionally
         declared.define(f"{operator}(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor")
     _DECLARED.append(declared)

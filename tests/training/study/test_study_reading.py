@@ -118,7 +118,7 @@ study.yaml:8:16: members.wide.spec: '/small.yaml' is absolute
                    ^
     hint: write the path relative to this file""",
     ),
-    "setting-of-nothing": (  # in both members, told once
+    "setting-of-nothing": (  # in both members, reported once
         [("{training.epochs: 2}", "{clases: 3, training.epoch: 2}")],
         """\
 study.yaml:5:7: set.clases: the spec has no parameter 'clases'
