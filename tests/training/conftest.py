@@ -17,6 +17,7 @@ from netspec.training.events import EpochDone, Observers, StepDone
 from netspec.training.options import TrainOptions
 from netspec.training.run import train
 from netspec.training.session import Outcome
+from netspec.weights import read_arrays
 
 SPEC = """\
 name: small
@@ -37,6 +38,9 @@ training:
   optimizer: {name: sgd, learning_rate: 0.02, momentum: 0.9, weight_decay: 0.001}
   schedule: {name: plateau, patience: 1, threshold: 0.2}
 """
+
+STEPS = 20  # in an epoch
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -80,7 +84,7 @@ class Recorder(Observers):
 
 
 @pytest.fixture
-def run(spec: Path, data: Path, tmp_path: Path) -> Callable[..., Outcome]:
+def run(spec: Path, data: Path, tmp_path: Path) -> Run:
     """Train the small network: `run(backend, settings, observer, **options)`."""
 
     def start(
@@ -90,3 +94,9 @@ def run(spec: Path, data: Path, tmp_path: Path) -> Callable[..., Outcome]:
         return train(read_spec(spec, settings), find_backend(backend), chosen, observer or Observers())
 
     return start
+
+
+def arrays(outcome: Outcome, name: str = "last") -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of a checkpoint of a run."""
+    assert outcome.folder is not None
+    return read_arrays(getattr(outcome.folder, name))[0]

@@ -6,7 +6,6 @@ import errno
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +14,7 @@ import pytest
 from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.training.folder import RunFolder, claimed, existing_folder, new_folder, require_room
-from netspec.training.session import Outcome
-from tests.training.conftest import Recorder
-
-Run = Callable[..., Outcome]
+from tests.training.conftest import Recorder, Run
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../elsewhere", "a/b", "a\\b"])

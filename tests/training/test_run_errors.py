@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,7 @@ import pytest
 
 from netspec.errors import NetspecError
 from netspec.training.diagnose import DivergedError
-from netspec.training.session import Outcome
-from tests.training.conftest import Recorder
-
-Run = Callable[..., Outcome]
+from tests.training.conftest import Recorder, Run
 
 
 def test_a_loss_that_is_not_finite_names_the_layer(run: Run, spec: Path) -> None:
