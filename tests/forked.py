@@ -113,7 +113,7 @@ class Forked:
         out, err = (path.read_text() for path in self._streams)
         return out, err
 
-    def wait_for_lines(self, count: int, timeout: float = HANG) -> None:
+    def wait_for_lines(self, count: int) -> None:
         """Wait until it has printed this many lines.
 
         Raises:
@@ -121,12 +121,12 @@ class Forked:
         """
 
         def has_printed() -> bool:
-            ended = self.returncode is not None  # asked first: what it printed before it ended is read below
+            ended = self.returncode is not None  # checked first, so that all that it printed is read below
             printed = self._streams[0].read_text().count("\n")
             assert printed >= count or not ended, self.communicate()
             return printed >= count
 
-        wait_until(has_printed, f"{count} lines", timeout)
+        wait_until(has_printed, f"{count} lines")
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal, as another process would."""
@@ -141,7 +141,7 @@ class Forked:
         self._process.join()
 
 
-def run(arguments: Sequence[str], timeout: float = 240) -> subprocess.CompletedProcess[str]:
+def run(arguments: Sequence[str], timeout: float = HANG) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     process = Forked(arguments)
     try:

@@ -1,4 +1,4 @@
-"""Waiting for other processes: by what they have done, with a limit that only a hang reaches."""
+"""Waiting for other processes: by what they have done, with a limit that is reached only by a hang."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 
 import pytest
 
-HANG = 120.0  # seconds: far more than any wait takes, however busy the machine
+HANG = 300.0  # seconds: far more than any wait takes, however busy the machine
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = HANG) -> None:
-    """Return once a condition holds; fail the test if it does not within `seconds`.
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Return once a condition holds; fail the test if it never does.
 
     Args:
         condition: is called again and again. To stop early, it may raise.
         what: what is waited for, for the message of the failure.
-        seconds: how long to wait.
     """
-    until = time.monotonic() + seconds
+    until = time.monotonic() + HANG
     while not condition():
         if time.monotonic() > until:
-            pytest.fail(f"{what}: waited {seconds:g} s in vain")
+            pytest.fail(f"{what}: waited {HANG:g} s in vain")
         time.sleep(0.01)
 
 

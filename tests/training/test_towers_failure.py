@@ -16,7 +16,7 @@ from tests.waiting import HANG, wait_until
 
 FAILING = str(Path(__file__).with_name("failing_tower.py"))
 LONG = ("--set", "training.steps=1000000", "--set", "training.batch_size=8", "--checkpoint-every", "5")
-TIMEOUT = 3  # seconds that a process waits for one that hangs
+TIMEOUT = 6  # seconds that a process waits for one that hangs, and at most for one that starts or saves
 MOMENT = 15  # seconds within which a process that has noticed a failure ends, on a busy machine
 
 
@@ -110,7 +110,7 @@ def test_a_process_that_hangs_is_waited_for_until_the_timeout(spec: Path) -> Non
 def test_a_process_that_gets_sigterm_stops_the_others_too(spec: Path) -> None:
     """The signal goes to the second process, and the first is the one that prints."""
     processes = start([[FAILING, "SIGTERM", *arguments(spec, "stopped", *LONG, *TOWERS)]] * 2)
-    errors = [process.communicate(timeout=240)[1] for process in processes]
+    errors = [process.communicate(timeout=HANG)[1] for process in processes]
     assert [process.returncode for process in processes] == [128 + signal.SIGTERM, 0], errors
     assert "stopped by SIGTERM after step " in errors[0]
     assert "error: " not in "".join(errors)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from netspec.cli.app import run
 from tests.forked import Forked
+from tests.waiting import HANG
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -47,7 +48,7 @@ def train(spec: Path, name: str, *options: str, processes: int = 1) -> subproces
     """Run the command to its end in several processes that train together, and join what they write."""
     running = start([["-m", "netspec", *arguments(spec, name, *options)]] * processes)
     try:
-        streams = [process.communicate(timeout=240) for process in running]
+        streams = [process.communicate(timeout=HANG) for process in running]
     finally:
         for process in running:
             process.kill()

@@ -33,7 +33,7 @@ def test_training_in_towers_is_training_on_one_device(tmp_path: Path, name: str,
     """
     script = [tower_process.__file__, str(tmp_path / "results"), name, str(towers)]
     for process in start([script] * (towers * ranks)):
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=HANG)
         assert process.returncode == 0, errors
     expected = tower_process.outcome(name, tower_process.start(name, 1))
     processes = [(rank, tower) for rank in range(ranks) for tower in range(towers)]
@@ -121,7 +121,7 @@ trainer.close()
 def test_each_of_two_processes_has_half_of_alexnets_weights_and_optimizer_state() -> None:
     whole = sum(weight.size for weight in load_graph(ROOT / "specs" / "alexnet.yaml").weights.values())
     for process in start([["-c", KEPT]] * 2):
-        output, trace = process.communicate(timeout=240)
+        output, trace = process.communicate(timeout=HANG)
         assert process.returncode == 0, trace
         weights, velocity, note = output.splitlines()
         assert int(weights) == int(velocity) <= 0.55 * whole
