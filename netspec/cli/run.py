@@ -263,9 +263,10 @@ def _read_labels(path: Path) -> list[str]:
 def _require_labels(path: Path, labels: Sequence[str], loaded: Loaded, classes: int) -> None:
     """Raise unless there is one name per class: after a missing or extra line, all names would be wrong."""
     from netspec.errors import NetspecError
+    from netspec.words import counted
 
     if len(labels) != classes:
-        raise NetspecError(f"{path}: has {len(labels):,} lines, and {loaded.name} has {classes:,} classes")
+        raise NetspecError(f"{path}: has {counted(len(labels), 'line')}, and {loaded.name} has {classes:,} classes")
 
 
 def _as_json(path: Path, scores: dict[str, Array], top: int, labels: list[str] | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ _PADDING_WORDS: Final = {
     "same": "frameworks differ in it: write `{same: tf}`, `{same: lower}` or `{same: torch}`",
     "valid": "write `0`",
 }
+_SCALARS: Final = (bool, int, float, str, Size2d, Padding, Constant)  # what is, or may be, written as one scalar
 _HE, _GLOROT = "scale: 2", "fan: average"
 # Arguments of `variance_scaling` by the names of other libraries, which may add a distribution: `he_uniform`.
 _INITIALIZERS: Final = {
@@ -32,7 +33,8 @@ _INITIALIZERS: Final = {
 def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[str]) -> str:
     """A hint at how to write an acceptable value; empty if there is none. `names` are those that expressions see."""
     if isinstance(node, SequenceNode):
-        return _list_hint(node, {member.base for member in members})
+        takes_scalar = any(member.choices or member.base in _SCALARS for member in members)
+        return _list_hint(node, {member.base for member in members}, takes_scalar)
     if isinstance(node, MappingNode):
         return _mapping_hint(node, members)
     if isinstance(node.value, str):
@@ -44,13 +46,13 @@ def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[
     return ""
 
 
-def _list_hint(node: SequenceNode, bases: set[object]) -> str:
+def _list_hint(node: SequenceNode, bases: set[object], takes_scalar: bool) -> str:
     if Size2d in bases and len(node.items) == 2:
         height, width = (plain(item) for item in node.items)
         return f"write `{{height: {height}, width: {width}}}`" + (
             f", or `{height}` for both" if height == width else ""
         )
-    if len(node.items) == 1 and isinstance(node.items[0], ScalarNode):
+    if takes_scalar and len(node.items) == 1 and isinstance(node.items[0], ScalarNode):
         return f"write `{scalar_text(plain(node.items[0]))}`, without brackets"
     return "write `{top: …, left: …, bottom: …, right: …}`; a side left out is 0" if Padding in bases else ""
 
