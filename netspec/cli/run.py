@@ -64,7 +64,7 @@ Examples:
 @click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Classes to print.")
 @click.option("--labels", type=FILE, metavar="FILE", help="Names of the classes, one per line.")
-@backends_option("--backends", "Backends to run a spec with.  [default: all that are installed]")
+@backends_option("Backends to run a spec with.  [default: all that are installed]")
 @weights_options("the initial weights of a spec, without --weights")
 @set_option
 @json_option
