@@ -34,15 +34,17 @@ class Diagnostic(NamedTuple):
         message: the problem: what was expected and what was received.
         hint: how to solve it, or empty.
         uses: for a problem inside a block, the instances in which it occurs, innermost first, each with its place.
+        also: further places of the same problem in the same file.
     """
 
     where: Where | None
     message: str
     hint: str = ""
     uses: tuple[tuple[str, Where], ...] = ()
+    also: tuple[Where, ...] = ()
 
     def __str__(self) -> str:
-        """`file:line:column: path: message`, the line with a caret under the column, the hint, and each use."""
+        """`file:line:column: path: message`, the line with a caret, the hint, further places, and each use."""
         if self.where is None:
             lines = [self.message]
         else:
@@ -50,11 +52,16 @@ class Diagnostic(NamedTuple):
             lines = [f"{self.where}: {path}{self.message}", *_with_caret(self.where)]
         if self.hint:
             lines.append(f"    hint: {self.hint}")
+        if self.also:
+            places = [f"{at.line}:{at.column}" for at in self.also[:MAX_PLACES]]
+            rest = len(self.also) - len(places)
+            lines.append(f"    also at {', '.join(places)}{f', and {rest} more' if rest else ''}")
         for instance, where in self.uses:
             lines += [f"    in {instance}, stated in {where}:", *_with_caret(where)]
         return "\n".join(lines)
 
 
+MAX_PLACES = 8  # places of one problem that are listed
 EXCERPT_WIDTH = 100
 SIGNAL = 128  # plus the signal's number, this is the exit code that shells report for a process ended by a signal
 

@@ -17,6 +17,8 @@ from netspec.ops.base import Array
 from netspec_onnx.model import PROVIDERS, session_options
 from netspec_onnx.writer import METADATA_NAME, METADATA_PREPROCESSING
 
+SUFFIX = ".onnx"
+EXPECTED = "name a .onnx file, or the .yaml of a spec"
 ELEMENTS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 # The errors that onnxruntime raises for a file that it cannot load; they have no common base class.
 LOAD_ERRORS = (
@@ -76,11 +78,12 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     """
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "there is no such file"
-        raise BackendError(f"{path}: {what}", "name a .onnx file, or the .yaml of a spec")
+        raise BackendError(f"{path}: {what}", EXPECTED)
     try:
         return onnxruntime.InferenceSession(path, session_options(), providers=PROVIDERS)
     except (state.InvalidProtobuf, state.InvalidArgument) as error:
-        raise BackendError(f"{path} is not an ONNX model, or is damaged", "build it again") from error
+        hint = "build it again" if path.suffix == SUFFIX else EXPECTED
+        raise BackendError(f"{path} is not an ONNX model, or is damaged", hint) from error
     except LOAD_ERRORS as error:
         raise BackendError(
             f"onnxruntime cannot load {path}: {' '.join(str(error).split())}",

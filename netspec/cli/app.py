@@ -75,7 +75,7 @@ Examples:
   netspec train specs/lenet5.yaml
 
 \b
-Exit codes: 0 done, 1 a verification failed, 2 a mistake in the command or in a file.
+Exit codes: 0 done, 1 a verification failed, 2 a mistake in a command or file.
 `netspec completion --help` says how to complete commands with TAB.
 """,
 )

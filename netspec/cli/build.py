@@ -43,17 +43,18 @@ Examples:
 
 \b
 What is written to --out:
-  NAME.safetensors                 the weights, which every backend reads
-  torch/NAME.py                    a module that needs torch alone
-  torch/NAME.pt2                   with --compile: for torch._inductor.aoti_load_package
-  keras/NAME.py, keras/NAME.keras  a function that needs keras alone, and its model
-  onnx/NAME.onnx                   the model with its weights
-  torch/NAME_tower.py              with --parallel towers: the module of each device
-  NAME_tower.0.safetensors, …      with --parallel towers: the weights of each device
+  NAME.safetensors             the weights, which every backend reads
+  torch/NAME.py                a module that needs torch alone
+  torch/NAME.pt2               machine code for torch._inductor (--compile)
+  keras/NAME.py                a function that needs keras alone
+  keras/NAME.keras             its model with its weights
+  onnx/NAME.onnx               the model with its weights
+  torch/NAME_tower.py          the module of each device (--parallel towers)
+  NAME_tower.0.safetensors, …  the weights of each device
 """,
 )
 @spec_argument
-@backends_option("--backend", "torch, keras, onnx, or all. Repeatable.", required=True)
+@backends_option("torch, keras, onnx, or all. Repeatable.", required=True)
 @click.option("--out", type=FILE, metavar="DIR", help="Folder to write to.  [default: build/NAME]")
 @weights_options("the initial weights")
 @set_option

@@ -30,12 +30,15 @@ COLUMNS = (
 SOURCES = """\b
 What SRC is, local or as a URL that fsspec opens:
   digits           the 1,797 scanned digits of scikit-learn
-  a folder         with a subfolder for each class; with Parquet files; or with a training and a
-                   validation part of either kind: train/ and val/, train.parquet and test.parquet
-  images/, masks/  a folder of both, whose files have the same stems: a mask holds the class of each
-                   pixel, 255 where it is unknown; classes.txt may name the classes, one per line
+  a folder         with a subfolder for each class; with Parquet files; or
+                   with a training and a validation part of either kind:
+                   train/ and val/, train.parquet and test.parquet
+  images/, masks/  a folder of both, whose files have the same stems: a mask
+                   holds the class of each pixel, 255 where it is unknown;
+                   classes.txt may name the classes, one per line
   a .parquet file  with the columns `image` (encoded bytes) and `label`
-  a .npz file      with x and y (labels or masks), or x_train, y_train, x_test and y_test
+  a .npz file      with x and y (labels or masks), or x_train, y_train, x_test
+                   and y_test
 """
 
 workers_option = click.option(

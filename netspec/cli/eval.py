@@ -59,7 +59,7 @@ Examples:
     help="Evaluate the share that training with this --holdout held back, if the data has no validation part.  "
     "[default: evaluate all of it]",
 )
-@backends_option("--backend", "torch, keras, onnx, or all.  [default: torch; onnx for a .onnx]")
+@backends_option("torch, keras, onnx, or all.  [default: torch; onnx for a .onnx]")
 @click.option(
     "--views",
     type=click.Choice(["1", "10"]),

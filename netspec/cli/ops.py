@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from netspec.cli.console import print_json, print_out, print_table
+from netspec.cli.console import print_json, print_out, print_table, terminal_width
 from netspec.cli.options import json_option
 from netspec.cli.table import Column
 
@@ -73,13 +74,31 @@ def command(op: type[Op] | None, as_json: bool) -> None:
 
 
 def _print_op(op: dict[str, Any]) -> None:
-    print_out(f"{op['op']}: {op['description']}")
+    print_out(_filled(f"{op['op']}: {op['description']}"))
     if op["attributes"]:
         print_out()
         rows = [[a["name"], a["type"], "required" if a["required"] else a["default"]] for a in op["attributes"]]
         print_table((Column("attribute"), Column("takes", fold=True), Column("default", fold=True)), rows)
     if op["trap"]:
-        print_out(f"\nWhere frameworks differ: {op['trap']}.")
+        print_out(_filled(f"\nWhere frameworks differ: {op['trap']}."))
+
+
+def _filled(text: str) -> str:
+    """A text with its paragraphs filled to the width of a terminal; an indented line is a paragraph of its own."""
+    width = terminal_width()
+    if width is None:
+        return text
+    paragraphs: list[str] = []
+    for line in text.splitlines():
+        if line and paragraphs and paragraphs[-1] and " " not in (line[0], paragraphs[-1][0]):
+            paragraphs[-1] += f" {line}"
+        else:
+            paragraphs.append(line)
+    indents = [" " * (len(line) - len(line.lstrip())) for line in paragraphs]
+    return "\n".join(
+        textwrap.fill(line.strip(), width, initial_indent=indent, subsequent_indent=indent)
+        for line, indent in zip(paragraphs, indents, strict=True)
+    )
 
 
 def _signature(attributes: list[dict[str, Any]]) -> str:

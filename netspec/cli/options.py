@@ -47,10 +47,11 @@ class BackendNames(click.ParamType[tuple[str, ...]]):
         return [CompletionItem(f"{before}{comma}{name}") for name in (*backend_names(), ALL) if name.startswith(last)]
 
 
-def backends_option(flag: str, text: str, *, required: bool = False) -> Callable[[Decorated], Decorated]:
-    """Add the repeatable option `--backend NAMES` or `--backends NAMES`, with `text` as its help."""
+def backends_option(text: str, *, required: bool = False) -> Callable[[Decorated], Decorated]:
+    """Add the repeatable option `--backend NAMES`, which may be written `--backends`, with `text` as its help."""
     return click.option(
-        flag,
+        "--backend",
+        "--backends",
         "backends",
         type=BackendNames(),
         multiple=True,

@@ -64,7 +64,7 @@ Examples:
 @click.argument("images", nargs=-1, required=True, type=FILE, metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Classes to print.")
 @click.option("--labels", type=FILE, metavar="FILE", help="Names of the classes, one per line.")
-@backends_option("--backends", "Backends to run a spec with.  [default: all that are installed]")
+@backends_option("Backends to run a spec with.  [default: all that are installed]")
 @weights_options("the initial weights of a spec, without --weights")
 @set_option
 @json_option
@@ -263,9 +263,10 @@ def _read_labels(path: Path) -> list[str]:
 def _require_labels(path: Path, labels: Sequence[str], loaded: Loaded, classes: int) -> None:
     """Raise unless there is one name per class: after a missing or extra line, all names would be wrong."""
     from netspec.errors import NetspecError
+    from netspec.words import counted
 
     if len(labels) != classes:
-        raise NetspecError(f"{path}: has {len(labels):,} lines, and {loaded.name} has {classes:,} classes")
+        raise NetspecError(f"{path}: has {counted(len(labels), 'line')}, and {loaded.name} has {classes:,} classes")
 
 
 def _as_json(path: Path, scores: dict[str, Array], top: int, labels: list[str] | None) -> dict[str, Any]:

@@ -18,8 +18,8 @@ Examples:
   netspec schema --out netspec.schema.json
 
 \b
-Editors with the YAML language server (Visual Studio Code, Neovim, Emacs …) then check and complete a spec
-while you type, if it begins with this line:
+Editors with the YAML language server (Visual Studio Code, Neovim, Emacs …)
+then check and complete a spec while you type, if it begins with this line:
   # yaml-language-server: $schema=netspec.schema.json
 """,
 )

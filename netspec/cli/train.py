@@ -43,19 +43,23 @@ Examples:
 \b
 What --data takes, local or as a URL that fsspec opens:
   digits               the 1,797 scanned digits of scikit-learn
-  a folder             with a subfolder for each class; with Parquet files; with a training and a
-                       validation part of either kind (train/, val/); or written by `netspec data prepare`
-  images/ and masks/   in a folder, with files of the same stems: the class of each pixel, 255 if unknown
+  a folder             with a subfolder for each class; with Parquet files;
+                       with a training and a validation part of either kind
+                       (train/, val/); or written by `netspec data prepare`
+  images/ and masks/   in a folder, with files of the same stems: a mask holds
+                       the class of each pixel, 255 if unknown
   a .parquet file      with the columns `image` (encoded bytes) and `label`
-  a .npz file          with x and y (or masks), or x_train, y_train, x_test and y_test
+  a .npz file          with x and y (or masks), or x_train, y_train, x_test
+                       and y_test
 
 \b
 What is written to runs/NAME/:
-  spec.yaml                      the spec and recipe as they were used
-  checkpoints/last.safetensors   the checkpoint from which --resume continues, in any backend
-  checkpoints/best.safetensors   the lowest validation error, for --weights of other commands
-  metrics.jsonl, events/         a line per step and per epoch; the same for TensorBoard
-  report.html                    curves, confusion, kernels and the architecture, at the end
+  spec.yaml                     the spec and recipe as they were used
+  checkpoints/last.safetensors  from which --resume continues, in any backend
+  checkpoints/best.safetensors  of the lowest validation error, for --weights
+                                of other commands
+  metrics.jsonl, events/        a line per step and per epoch; for TensorBoard
+  report.html                   curves, confusion, kernels, the architecture
 """,
 )
 @spec_argument

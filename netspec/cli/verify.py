@@ -45,7 +45,7 @@ Examples:
 """,
 )
 @spec_argument
-@backends_option("--backends", "Backends to compare.  [default: all that are installed]")
+@backends_option("Backends to compare.  [default: all that are installed]")
 @click.option(
     "--level",
     type=click.Choice(["forward", "gradient", "training"]),

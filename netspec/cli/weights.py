@@ -112,10 +112,11 @@ Examples:
 
 \b
 What FILE is:
-  .safetensors                        written by any program
-  .pth, .pt, .pth.tar, .bin, .ckpt    a state dict of PyTorch, alone or in a checkpoint
-  .keras, .weights.h5, .h5            written by Keras, version 1 or newer
-  .index.json                         the index of weights in several files beside it
+  .safetensors              written by any program
+  .pth, .pt, .pth.tar,      a state dict of PyTorch, alone or in a checkpoint
+  .bin, .ckpt
+  .keras, .weights.h5, .h5  written by Keras, version 1 or newer
+  .index.json               the index of weights in several files beside it
 """,
 )
 @click.argument("file", type=FILE, metavar="FILE")

@@ -10,6 +10,7 @@ from netspec.graph import Graph
 from netspec.spec.elaborate import elaborate_checked
 from netspec.spec.extends.documents import check_new_parameters, merge_documents
 from netspec.spec.extends.parts import inherit_parts
+from netspec.spec.meant import spec_as_meant
 from netspec.spec.model import Checked, ModelSpec
 from netspec.spec.parameters.overrides import Overrides, apply_overrides
 from netspec.spec.text.document import Problems
@@ -49,7 +50,7 @@ def load_graph(path: str | os.PathLike[str], set: Overrides = ()) -> Graph:
 
 
 def _read(path: str | os.PathLike[str], overrides: Overrides, problems: Problems) -> Checked:
-    most_derived_first = inherit_parts(read_chain(Path(path), problems), problems)
+    most_derived_first = inherit_parts(read_chain(Path(path), problems, spec_as_meant), problems)
     document = reduce(lambda base, derived: merge_documents(base, derived, problems), reversed(most_derived_first))
     if most_derived_first[1:]:
         check_new_parameters(most_derived_first, document, problems)

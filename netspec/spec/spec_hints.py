@@ -10,11 +10,8 @@ from netspec.spec.text.hints import nearest, suggest
 
 def key_hint(key: str, node: DocumentNode, known: Collection[str]) -> str:
     """A hint for an unknown key, from its name and its value. `known` are the keys of the spec or the block."""
-    if isinstance(node, MappingNode):
-        if is_layer(node):
-            return "a layer stands under `layers:`, indented"
-        if "layers" in node.entries and "layers" in known:
-            return f"the spec is indented under `{key}`: remove that line, and the indentation"
+    if isinstance(node, MappingNode) and "layers" in node.entries and "layers" in known:
+        return f"the spec is indented under `{key}`: remove that line, and the indentation"
     if key == "preprocessing" and key not in known:
         return "it belongs to an input: `input: {shape: …, preprocessing: {…}}`"
     if "training" in known and not nearest(key, known):
@@ -37,20 +34,7 @@ def other_kind(entries: Mapping[str, Entry]) -> tuple[str, str]:
     return next(((kind, hint) for keys, kind, hint in _OTHER_KINDS if keys <= set(entries)), ("", ""))
 
 
-def is_meant_by_another_key(key: str, entries: Mapping[str, Entry], known: Collection[str]) -> bool:
-    """Whether an unknown key, which is reported, probably stands for a missing one: misspelt, or one level too deep."""
-    unknown = {name: entry.value for name, entry in entries.items() if name not in known}
-    nested = any(
-        isinstance(node, MappingNode) and key in node.entries and not is_layer(node) for node in unknown.values()
-    )
-    return nested or any(nearest(name, known) == key for name in unknown)
-
-
-def layers_below(entries: Mapping[str, Entry], known: Collection[str]) -> bool:
-    """Whether there are layers among the keys: they should be indented below `layers:`."""
-    return any(is_layer(entry.value) for key, entry in entries.items() if key not in known)
-
-
-def is_layer(node: DocumentNode) -> bool:
-    """Whether a node states an op or a block, as a layer does."""
-    return isinstance(node, MappingNode) and any(key in node.entries for key in ("op", "block"))
+def is_one_level_deeper(key: str, entries: Mapping[str, Entry], known: Collection[str]) -> bool:
+    """Whether a missing key stands in the mapping of an unknown one, which is reported."""
+    unknown = (entry.value for name, entry in entries.items() if name not in known)
+    return any(isinstance(node, MappingNode) and key in node.entries for node in unknown)

@@ -19,12 +19,13 @@ from netspec.spec.layers.drafts import DraftLayer
 from netspec.spec.layers.environment import Environment, names_with_shapes, names_without_shapes
 from netspec.spec.layers.layers import read_defaults
 from netspec.spec.layers.network import read_network
+from netspec.spec.meant import KEYS
 from netspec.spec.model import MAX_AXES, MAX_ELEMENTS, Checked, InputSpec, ModelSpec, PlacementSpec, Published
 from netspec.spec.parameters.comparisons import check_comparisons
 from netspec.spec.parameters.declarations import MAX_NAME, name_hint, name_problem
 from netspec.spec.parameters.values import read_parameters, substitute
 from netspec.spec.preprocessing import read_preprocessing
-from netspec.spec.spec_hints import is_meant_by_another_key, key_hint, layers_below, other_kind
+from netspec.spec.spec_hints import is_one_level_deeper, key_hint, other_kind
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -35,7 +36,6 @@ from netspec.spec.text.document import (
     SequenceNode,
     describe,
     is_broken,
-    is_null,
     plain,
     quote,
 )
@@ -45,17 +45,13 @@ from netspec.types import TensorType
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
 
-KEYS = (
-    *("name", "source", "extends", "input", "inputs", "parameters", "presets", "defaults", "blocks", "layers"),
-    *("outputs", "auxiliary", "placement", "published", "training"),
-)
 MANY = 6  # fields: so many are not listed in a message
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_-]*"
 
 
 def validate_document(document: MappingNode, problems: Problems) -> Checked:
     """The spec of a document. Problems are recorded, and the result has all parts without problems."""
-    start = Position(document.at.source, 0, 0)
+    start = document.at._replace(trail=None)
     _check_keys(document, problems)
     values = read_parameters(document.get("parameters"), document.get("presets"), problems)
     check_comparisons(document, problems)
@@ -101,14 +97,11 @@ def _read_layers(
     problems: Problems,
 ) -> list[DraftLayer]:
     if "layers" not in entries:
-        if not is_meant_by_another_key("layers", entries, KEYS):
+        if not is_one_level_deeper("layers", entries, KEYS):
             hint = "for example `layers: {fc: {op: dense, units: 10}}`"
             problems.add(start, "the spec needs 'layers': a mapping of names to layers", hint)
         return []
-    node = entries["layers"].value
-    if is_null(node) and layers_below(entries, KEYS):
-        return []  # the layers are not indented, which was reported
-    return read_network(node, environment, values, spec, problems)
+    return read_network(entries["layers"].value, environment, values, spec, problems)
 
 
 def _names(inputs: tuple[Input, ...], positions: Mapping[str, Position], values: Names) -> Names:
@@ -132,7 +125,7 @@ def _check_keys(document: MappingNode, problems: Problems) -> None:
 def _read_name(document: MappingNode, start: Position, problems: Problems) -> str:
     entries = document.entries
     if "name" not in entries:
-        if is_meant_by_another_key("name", entries, KEYS):
+        if is_one_level_deeper("name", entries, KEYS):
             return ""
         reason = ": a file that extends another describes a network of its own" if "extends" in entries else ""
         problems.add(start, f"the spec needs 'name'{reason}", "for example `name: alexnet`")
@@ -197,7 +190,7 @@ def _read_inputs(
             received = "an empty mapping" if isinstance(node, MappingNode) else describe(node)
             hint = "for example `inputs: {image: {shape: [3, 224, 224]}, facts: {shape: [10]}}`"
             problems.add(node.at, f"expected a mapping of names to inputs, received {received}", hint)
-    elif not is_meant_by_another_key("input", entries, KEYS):
+    elif not is_one_level_deeper("input", entries, KEYS):
         problems.add(start, "the spec needs 'input'", "for example `input: {shape: [3, 224, 224]}`: C, H, W")
     inputs = (_read_input(name, entry, problems) for name, entry in named.items())
     positions = {name: entry.at for name, entry in named.items()} or {"input": start}

@@ -14,9 +14,10 @@ from netspec.ops.attributes import Attribute
 from netspec.spec.expressions.expression import UNKNOWN, ExpressionError, UnknownValueError, evaluate_text
 from netspec.spec.fields.messages import Subject, validate
 from netspec.spec.text.document import DocumentNode, MappingNode, Position, Problems, ScalarNode, SequenceNode, quote
-from netspec.spec.text.files import read_file
+from netspec.spec.text.files import Content, read_file
 from netspec.transfer.pattern import Pattern
 
+_CONTENT = Content("a mapping of weights", "`spec`, `origin` and `models`", "`netspec weights list` names examples")
 OriginName = Literal["torchvision", "timm", "keras-applications"]
 _USED = re.compile(r"\$\{([^{}]*)\}")
 
@@ -90,7 +91,7 @@ def read_mapping(path: Path) -> WeightMapping:
         SpecError: the file cannot be read or is invalid; the exception holds every problem.
     """
     problems = Problems()
-    document = read_file(path, problems)
+    document = read_file(path, problems, content=_CONTENT)
     start = Position(document.at.source, 0, 0)
     if "layers" in document.entries and "input" in document.entries:
         problems.fail(start, "this is the spec of a network, and a mapping of weights was expected")

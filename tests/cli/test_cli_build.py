@@ -183,6 +183,7 @@ def test_a_file_that_is_no_model_is_an_error(netspec: Run, photograph: Path) -> 
     code, out, err = netspec("run", photograph, photograph)
     assert (code, out) == (2, "")
     assert "not an ONNX model" in err
+    assert "name a .onnx file" in err
     assert "for a spec" in netspec("run", photograph, photograph, "--seed", 1)[2]
 
 

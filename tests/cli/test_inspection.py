@@ -1,6 +1,9 @@
 """The commands that load no framework: check, show, diff, schema, ops, backends, completion, and help."""
 
 import json
+import os
+import re
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +28,7 @@ def test_check_goes_on_after_a_wrong_spec(netspec: Run, small: Path, write_spec:
     code, out, err = netspec("check", wrong, small)
     assert code == 2
     assert out == f"{small}: ok: small, 5 layers, {WEIGHTS} weights\n"
-    assert f"error: {wrong}: 3 problems" in err  # conv1, relu1, conv2
+    assert f"error: {wrong}: 2 problems" in err  # at conv1 and conv2, and at relu1
     assert f"{wrong}:7:" in err
     assert "did you mean" in err
 
@@ -210,6 +213,27 @@ def test_every_command_has_help_with_examples(netspec: Run, name: str) -> None:
     code, out, _ = netspec(name, "--help")
     assert code == 0
     assert f"Examples:\n    netspec {name}" in out
+
+
+@pytest.mark.parametrize(
+    "names", [(), *((name,) for name in COMMANDS), ("data", "check"), ("data", "prepare"), ("weights", "import")]
+)
+def test_help_fits_into_80_columns_but_for_commands_to_copy(
+    netspec: Run, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+    lines = netspec(*names, "--help")[1].splitlines()
+    examples = re.compile(r" +(netspec|torchrun) ")
+    assert [line for line in lines if len(line) > 80 and not examples.match(line)] == []
+
+
+def test_an_op_is_described_within_the_width_of_a_terminal(netspec: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = netspec("ops", "conv2d")[1]
+    monkeypatch.setattr("netspec.cli.ops.terminal_width", lambda: 60)
+    lines = netspec("ops", "conv2d")[1].partition("attribute ")[0].splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "Shapes:" in lines
+    assert " ".join(" ".join(lines).split()) in " ".join(whole.split())
 
 
 def test_help_lists_every_command_and_version_is_one_line(netspec: Run) -> None:

@@ -30,6 +30,9 @@ KNOWN = ["learning_rate", "momentum", "weight_decay", "nesterov"]
         ("sdg", ["sgd", "adam"], "sgd"),
         ("", KNOWN, ""),
         ("_", ["a_b", "c"], ""),
+        ("erlu", ["elu", "relu", "gelu"], "relu"),
+        ("afd", ["add", "pad"], "add"),
+        ("nor1m", ["norm1", "norm2"], "norm1"),
     ],
 )
 def test_the_nearest_name(word: str, known: list[str], expected: str) -> None:

@@ -73,6 +73,12 @@ def expression_in(text: str) -> str:
     return whole[1].strip() if whole else ""
 
 
+def expression_beside_text(text: str) -> str:
+    """The only expression in a string that holds other text besides; empty for any other string."""
+    codes = _EXPRESSION.findall(text)
+    return str(codes[0]).strip() if len(codes) == 1 and not expression_in(text) else ""
+
+
 def names_in(text: str) -> set[str]:
     """The names that the expressions in a string use. Expressions that cannot be parsed are skipped.
 

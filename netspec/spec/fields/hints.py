@@ -8,15 +8,17 @@ from typing import Final, get_origin
 
 from netspec.ops.attributes import Padding, Size2d
 from netspec.ops.initializers import Constant
+from netspec.spec.expressions.expression import expression_beside_text
 from netspec.spec.fields.expectation import Member, discriminator_values, field_names
 from netspec.spec.text.document import DocumentNode, MappingNode, ScalarNode, SequenceNode, plain
 from netspec.spec.text.hints import did_you_mean, integer_hint, nearest
-from netspec.spec.text.scalars import lookalike
+from netspec.spec.text.scalars import lookalike, scalar_text
 
 _PADDING_WORDS: Final = {
     "same": "frameworks differ in it: write `{same: tf}`, `{same: lower}` or `{same: torch}`",
     "valid": "write `0`",
 }
+_SCALARS: Final = (bool, int, float, str, Size2d, Padding, Constant)  # what is, or may be, written as one scalar
 _HE, _GLOROT = "scale: 2", "fan: average"
 # Arguments of `variance_scaling` by the names of other libraries, which may add a distribution: `he_uniform`.
 _INITIALIZERS: Final = {
@@ -31,22 +33,27 @@ _INITIALIZERS: Final = {
 def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[str]) -> str:
     """A hint at how to write an acceptable value; empty if there is none. `names` are those that expressions see."""
     if isinstance(node, SequenceNode):
-        return _list_hint(node, {member.base for member in members})
+        takes_scalar = any(member.choices or member.base in _SCALARS for member in members)
+        return _list_hint(node, {member.base for member in members}, takes_scalar)
     if isinstance(node, MappingNode):
         return _mapping_hint(node, members)
     if isinstance(node.value, str):
+        if (code := expression_beside_text(node.expression)) and not any(member.choices for member in members):
+            return f"what stands beside it makes it a text: write `${{{code}}}` alone"
         return _text_hint(node.value, members, names)
     if isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return _number_hint(node, node.value, members)
     return ""
 
 
-def _list_hint(node: SequenceNode, bases: set[object]) -> str:
+def _list_hint(node: SequenceNode, bases: set[object], takes_scalar: bool) -> str:
     if Size2d in bases and len(node.items) == 2:
         height, width = (plain(item) for item in node.items)
         return f"write `{{height: {height}, width: {width}}}`" + (
             f", or `{height}` for both" if height == width else ""
         )
+    if takes_scalar and len(node.items) == 1 and isinstance(node.items[0], ScalarNode):
+        return f"write `{scalar_text(plain(node.items[0]))}`, without brackets"
     return "write `{top: …, left: …, bottom: …, right: …}`; a side left out is 0" if Padding in bases else ""
 
 
@@ -81,8 +88,10 @@ def _text_hint(text: str, members: Sequence[Member], names: Collection[str]) -> 
         return _initializer_hint(text, members)
     if text in names:
         return f"write `${{{text}}}`"
-    if foreign := re.fullmatch(r"\$(\w+)|\{\{?\s*(\w+)\s*\}?\}|\$\((\w+)\)|<(\w+)>|%(\w+)%?", text):
+    if foreign := re.fullmatch(r"\$(\w+)|\{\{?\s*([^{}]+?)\s*\}?\}|\$\((\w+)\)|<(\w+)>|%(\w+)%?", text):
         return f"write `${{{next(filter(None, foreign.groups()))}}}`"
+    if bases & {int, float} and re.fullmatch(r"[\d.]+(\s*[-+*/]\s*[\d.]+)+", text):
+        return f"arithmetic stands in an expression: `${{{text}}}`"
     if float in bases and (percent := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)):
         return f"write `{float(percent[1]) / 100:g}`"
     if kinds := discriminator_values(members, "name"):
@@ -91,7 +100,7 @@ def _text_hint(text: str, members: Sequence[Member], names: Collection[str]) -> 
     choices = [choice for member in members for choice in member.choices]
     if choices:
         return did_you_mean(text, choices)
-    return lookalike(text, boolean=bool in bases)
+    return lookalike(text, boolean=bool in bases, number=bases != {bool})
 
 
 def _initializer_hint(text: str, members: Sequence[Member]) -> str:

@@ -9,8 +9,9 @@ from typing import Final
 from netspec.graph import Formula
 from netspec.spec.expressions.expression import expression_in, has_expression
 from netspec.spec.expressions.hints import INDEX
+from netspec.spec.meant import as_meant, is_layer
 from netspec.spec.parameters.declarations import Declaration, name_hint, name_problem, read_declarations
-from netspec.spec.spec_hints import is_meant_by_another_key, key_hint, layers_below
+from netspec.spec.spec_hints import is_one_level_deeper, key_hint
 from netspec.spec.text.document import (
     DocumentNode,
     Entry,
@@ -65,6 +66,11 @@ def read_blocks(node: DocumentNode | None, problems: Problems) -> dict[str, Bloc
     if not isinstance(node, MappingNode):
         problems.add(node.at, f"expected a mapping of names to blocks, received {describe(node)}")
         return {}
+    layers = node.get("layers")
+    if isinstance(layers, MappingNode) and any(is_layer(entry.value) for entry in layers.entries.values()):
+        hint = "for example `blocks: {unit: {layers: …}}`: the line of the name is missing above"
+        problems.add(node.entries["layers"].at, "these are the keys of a block, which has a name", hint)
+        return {}
     blocks = {}
     for name, entry in node.entries.items():
         if reason := name_problem(name):
@@ -79,14 +85,13 @@ def _read_block(name: str, entry: Entry, problems: Problems) -> BlockSpec:
         if not is_broken(node):
             problems.add(node.at, f"expected a mapping with `layers`, received {describe(node)}")
         return BlockSpec(name, entry.at, {}, {}, (), MappingNode({}, entry.at), valid=False)
+    node = as_meant(node, KEYS, "a block", problems)
     for key, unknown in node.entries.items():
         if key not in KEYS and not problems.is_known(unknown.at):
             problems.add(unknown.at, f"a block has no key {quote(key)}", key_hint(key, unknown.value, KEYS))
     stated = {key: node.entries[key].value for key in KEYS if key in node.entries}
     layers = stated.get("layers")
-    if layers is None and not (
-        is_meant_by_another_key("layers", node.entries, KEYS) or layers_below(node.entries, KEYS)
-    ):
+    if layers is None and not is_one_level_deeper("layers", node.entries, KEYS):
         problems.add(entry.at, f"the block {quote(name)} needs 'layers': a mapping of names to layers")
     parameters = read_declarations(stated.get("parameters"), problems, reserved=(*LAYER_KEYS, INDEX))
     inputs = {INPUT: entry.at}

@@ -80,7 +80,7 @@ def op_hint(name: str, blocks: Collection[str]) -> str:
 def missing_op_hint(name: str, node: MappingNode, blocks: Mapping[str, object]) -> str:
     """A hint for a layer without `op`, from a key that may state the op, or from the layer's name."""
     for key, entry in node.entries.items():
-        if hint := _op_key_hint(key, entry):
+        if hint := _op_key_hint(key, entry, blocks):
             return hint
     near, block = (nearest(name.rstrip("0123456789_"), known) for known in (OPS, blocks))
     return f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else OPS_HINT
@@ -92,8 +92,8 @@ def hidden_size_hint(node: DocumentNode, parameters: Collection[str]) -> str:
     return next((hidden_by_a_parameter(name) for name in SIZES if name in used and name in parameters), "")
 
 
-def _op_key_hint(key: str, entry: Entry) -> str:
-    """A hint for a key that was probably meant to state the op; empty if it was not."""
+def _op_key_hint(key: str, entry: Entry, blocks: Mapping[str, object]) -> str:
+    """A hint for a key that was probably meant to state the op or the block; empty if it was not."""
     value = entry.value.value if isinstance(entry.value, ScalarNode) else None
     if foreign := foreign_letter(key):
         return f"{foreign}: is the key `op`?"
@@ -103,4 +103,7 @@ def _op_key_hint(key: str, entry: Entry) -> str:
             return f"a key is followed by a colon and a space: `{before}: {after.strip()}`"
     if key in OPS:
         return f"the op is a value: `{{op: {key}, …}}`"
-    return f"write `op: {value}`, not `{key}: {value}`" if isinstance(value, str) and value in OPS else ""
+    if not isinstance(value, str):
+        return ""
+    meant = "op" if value in OPS else "block" if value in blocks and nearest(key, ("block",)) else ""
+    return f"write `{meant}: {value}`, not `{key}: {value}`" if meant else ""

@@ -125,7 +125,7 @@ def _read_condition(node: DocumentNode, names: Collection[str], problems: Proble
     if not is_broken(node):
         text = text_of(node)
         bare = text.strip("${} ")
-        hint = f"write `${{{bare}}}`" if bare in names else lookalike(text) or "compare: `${stride > 1}`"
+        hint = f"write `${{{bare}}}`" if bare in names else lookalike(text, number=False) or "compare: `${stride > 1}`"
         problems.add(node.at, f"expected true or false, received {describe(node)}", hint)
     return None
 
@@ -176,11 +176,11 @@ def _refuse_keys(node: MappingNode, problems: Problems) -> bool:
     if "after" in node.entries:
         hint = "here the order of the file is the order of the layers"
         problems.add(node.entries["after"].at, "`after` is for a file that extends another", hint)
-    if "block" not in node.entries:
+    if "op" in node.entries and "block" not in node.entries:
         hint = "a stack of ops is a block: `blocks: {name: {layers: {…}}}`"
         message = "`{}` is for a block, and this layer is an op"
         misplaced = {key: (message.format(key), hint) for key in ("repeat", "first", "last") if key in node.entries}
-    elif "op" in node.entries:
+    elif "op" in node.entries and "block" in node.entries:
         misplaced = {"op": ("a layer is an op or a block, and this one states both", "")}
     for key, (message, hint) in misplaced.items():
         problems.add(node.entries[key].at, message, hint)

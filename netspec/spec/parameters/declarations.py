@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from netspec.spec.expressions.expression import FUNCTIONS, has_expression
+from netspec.spec.expressions.expression import FUNCTIONS, expression_beside_text, has_expression
 from netspec.spec.text.document import (
     BROKEN,
     DocumentNode,
@@ -129,8 +129,10 @@ def identity_of(value: object) -> tuple[str, object]:
 def scalar_hint(node: DocumentNode, type: str) -> str:
     """A hint at how to write the number or the boolean that was probably meant; empty if there is none."""
     value = node.value if isinstance(node, ScalarNode) else None
-    if isinstance(value, str) and type in ("integer", "number", "boolean"):
-        return lookalike(value, boolean=type == "boolean")
+    if isinstance(node, ScalarNode) and isinstance(value, str) and type in ("integer", "number", "boolean"):
+        if code := expression_beside_text(node.expression):
+            return f"what stands beside it makes it a text: write `${{{code}}}` alone"
+        return lookalike(value, boolean=type == "boolean", number=type != "boolean")
     return integer_hint(node) if isinstance(node, ScalarNode) and type == "integer" else ""
 
 
@@ -217,7 +219,7 @@ def _declaration(name: str, entry: Entry, problems: Problems) -> Declaration:
         type = next((value for value in values if isinstance(value, str) and value in TYPES), "")
         hint = f"`{name}: {{type: {type}}}`" if type else f"`{name}: {{type: mapping, default: {{…}}}}`"
         problems.add(entry.at, "a parameter whose value is a mapping states it under `default`", hint)
-        return Declaration(name, "mapping", entry.at, ScalarNode(BROKEN, node.at))
+        return Declaration(name, "", entry.at, ScalarNode(BROKEN, node.at))
     for key, stated in node.entries.items():
         if key not in (*_KEYS, _GIVEN):
             hint = did_you_mean(key, _KEYS) or "a mapping as the value is a `default` of `type: mapping`"

@@ -277,9 +277,15 @@ class Problems:
         raise self.error()
 
     def error(self) -> SpecError:
-        """All problems as one error, in the order of the files."""
-        ranked = sorted(self._ranked.values(), key=lambda item: item[0])
-        return SpecError(diagnostic for _, diagnostic in ranked)
+        """All problems as one error, in the order of the files. The same problem at several places of a file is one."""
+        alike: dict[tuple[str, Diagnostic], list[Diagnostic]] = {}
+        for _, diagnostic in sorted(self._ranked.values(), key=lambda item: item[0]):
+            file = diagnostic.where.file if diagnostic.where else ""
+            alike.setdefault((file, diagnostic._replace(where=None)), []).append(diagnostic)
+        return SpecError(
+            first._replace(also=tuple(other.where for other in others if other.where is not None))
+            for first, *others in alike.values()
+        )
 
     def raise_any(self) -> None:
         """Raise all problems, if there are any.

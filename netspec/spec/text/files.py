@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -56,17 +56,27 @@ SPEC = Content(
 )
 
 
-def read_chain(path: Path, problems: Problems) -> list[MappingNode]:
+Meant = Callable[[MappingNode, Problems], MappingNode]  # a document read as meant, with its mistakes reported
+
+
+def read_chain(path: Path, problems: Problems, meant: Meant) -> list[MappingNode]:
     """The document of a file and of the files it extends, directly and indirectly: most derived first.
+
+    Args:
+        path: the file.
+        problems: collects the problems of the files.
+        meant: is applied to the document of each file.
 
     Raises:
         SpecError: a file cannot be read, is not a mapping, or takes part in a cycle of `extends`.
     """
-    document = read_file(path, problems)
-    return [document, *read_bases(document, SPEC, count(1), problems)]
+    document = meant(read_file(path, problems), problems)
+    return [document, *read_bases(document, SPEC, count(1), problems, meant)]
 
 
-def read_bases(node: MappingNode, content: Content, orders: Iterator[int], problems: Problems) -> Iterator[MappingNode]:
+def read_bases(
+    node: MappingNode, content: Content, orders: Iterator[int], problems: Problems, meant: Meant = lambda node, _: node
+) -> Iterator[MappingNode]:
     """The documents that a mapping extends, directly and indirectly: the nearest first.
 
     Args:
@@ -74,6 +84,7 @@ def read_bases(node: MappingNode, content: Content, orders: Iterator[int], probl
         content: expected content of the files.
         orders: gives each file its `Source.order`.
         problems: collects the problems of the files.
+        meant: is applied to the document of each file.
 
     Raises:
         SpecError: a file cannot be read, is not a mapping, or takes part in a cycle of `extends`.
@@ -82,7 +93,7 @@ def read_bases(node: MappingNode, content: Content, orders: Iterator[int], probl
     while "extends" in node.entries:
         extends = node.entries["extends"].value
         path = _resolve(extends, files, problems)
-        node = read_file(path, problems, extends.at, next(orders), content)
+        node = meant(read_file(path, problems, extends.at, next(orders), content), problems)
         files.append(path)
         yield node
 

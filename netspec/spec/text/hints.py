@@ -12,6 +12,7 @@ MAX_COMPARED = 2000  # names that a word is compared with
 _CUTOFF = 0.7  # of difflib's similarity ratio
 _SHORT, _CUTOFF_OF_SHORT = 5, 0.66  # `sdg` is still like `sgd`: two swapped letters are a third of so short a word
 _FEW = 6  # among so few names one letter is enough
+_NEAR = 8  # similar names among which one that a slip of the hand explains is preferred
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -23,8 +24,30 @@ def nearest(word: str, known: Iterable[str]) -> str:
         by_letters.setdefault(_letters(name), name)
     letters = _letters(word[:100])
     cutoff = _CUTOFF if len(letters) > _SHORT else _CUTOFF_OF_SHORT
-    near = difflib.get_close_matches(letters, by_letters, n=1, cutoff=cutoff) if len(letters) > 1 else []
-    return by_letters[near[0]] if near else _abbreviated(word.lower(), list(by_letters.values()))
+    near = difflib.get_close_matches(letters, by_letters, n=_NEAR, cutoff=cutoff) if len(letters) > 1 else []
+    if not near:
+        return _abbreviated(word.lower(), list(by_letters.values()))
+    return by_letters[min(near, key=lambda name: _slips(letters, name))]
+
+
+def _slips(word: str, name: str) -> int:
+    """Rank of the slip that turns a name into a word: 0 for two swapped letters, 1 for one letter, 2 for more.
+
+    >>> [_slips("erlu", name) for name in ("relu", "elu", "gelu")]
+    [0, 1, 2]
+    """
+    start = _common(word, name)
+    end = _common(word[start:][::-1], name[start:][::-1])
+    written, meant = word[start : len(word) - end], name[start : len(name) - end]
+    if len(written) == 2 and written[::-1] == meant:
+        return 0
+    return 1 if max(len(written), len(meant)) <= 1 else 2
+
+
+def _common(one: str, other: str) -> int:
+    """Number of letters with which both words begin."""
+    pairs = zip(one, other, strict=False)
+    return next((count for count, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _abbreviated(word: str, known: Collection[str]) -> str:
@@ -57,9 +80,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     >>> did_you_mean("MaxPool2d", ["conv2d", "max_pool2d"]), did_you_mean("lstm", ["conv2d"])
     ("did you mean 'max_pool2d'?", '')
+    >>> did_you_mean("filters 256", ["filters", "stride"])
+    'a colon is missing: `filters: 256`'
     >>> did_you_mean("r\u0435lu", ["relu"]).isascii()
     False
     """
+    name, space, value = word.partition(" ")
+    if space and name in (known := list(known)):
+        return f"a colon is missing: `{name}: {value}`"
     near = nearest(word, known)
     # Letters of other alphabets can look the same: then both names would, and the letter is named.
     letter = foreign_letter(word) if near.isascii() else ""

@@ -90,10 +90,10 @@ def _shorten(text: str) -> str:
     return text if len(text) <= 30 else f"{text[:20]}… ({len(text)} characters)"
 
 
-def lookalike(text: str, *, boolean: bool = True) -> str:
+def lookalike(text: str, *, boolean: bool = True, number: bool = True) -> str:
     """A hint for a string that was probably meant as a boolean, null or number; empty if it looks like none of them.
 
-    `boolean` tells whether a boolean may stand in its place.
+    `boolean` and `number` tell what may stand in its place.
     """
     if boolean and text.lower() in {"yes", "no", "on", "off", "y", "n"}:
         return "in YAML 1.2 the booleans are `true` and `false`; this word is a string"
@@ -103,6 +103,8 @@ def lookalike(text: str, *, boolean: bool = True) -> str:
         return "YAML writes nothing as `null`"
     if text.lower() in {"nan", "inf", "+inf", "-inf", "infinity"}:
         return "only finite numbers are taken"
+    if not number:
+        return ""
     if not text.isascii():
         return _lookalike_of_number(text)
     bare = text.replace("_", "").replace(",", "").strip()

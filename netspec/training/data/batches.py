@@ -24,6 +24,7 @@ from netspec.training.data.samples import Memory, ReadOptions
 from netspec.training.data.statistics import Components
 from netspec.training.data.targets import MapRule
 from netspec.weights import stream
+from netspec.words import counted
 
 # Augmentations without an equivalent for masks: they move or mix only the pixels of the image, or pad it with pixels
 # that have no label.
@@ -97,8 +98,9 @@ class Batches:
         self._image = (input_shape[1], input_shape[2]) if dataset.images else None
         self._memory = Memory()
         if recipe.last_batch == "drop" and len(dataset) < self._size:
+            samples = counted(len(dataset), "sample")
             raise NetspecError(
-                f"{dataset.origin}: has {len(dataset):,} samples, a step takes {self._size:,}, and the recipe drops"
+                f"{dataset.origin}: has {samples}, a step takes {self._size:,}, and the recipe drops"
                 " what does not fill one: nothing is left to train on",
                 "--set training.last_batch=keep, or a smaller training.batch_size",
             )

@@ -13,13 +13,14 @@ from netspec.errors import Diagnostic, NetspecError, SpecError
 from netspec.spec import elaborate, read_spec
 from netspec.spec.fields.messages import Subject, validate
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Position, Problems, plain, quote
-from netspec.spec.text.files import read_file
+from netspec.spec.text.files import Content, read_file
 from netspec.spec.validate import NAME_PATTERN
 from netspec.training.data.sources import DIGITS
 from netspec.training.material import recipe_of
 from netspec.training.network import training_graph
 from netspec.training.study.model import Member, MemberEntry, Study, StudyData, StudyEntry
 
+_CONTENT = Content("a study", "`study` and `members`", "`study: …`, then `members: {name: {spec: file.yaml}}`")
 LONGEST_NAME = 100  # characters; names of studies and members become folder names
 
 
@@ -35,7 +36,7 @@ def read_study(path: Path, overrides: Sequence[str] = (), seeds: Sequence[int] =
         SpecError: the study or the spec of a member cannot be read or is invalid.
     """
     problems = Problems()
-    document = read_file(path, problems)
+    document = read_file(path, problems, content=_CONTENT)
     start = Position(document.at.source, 0, 0)
     if "layers" in document.entries:
         problems.fail(start, "this is the spec of a network, and a study was expected", "`netspec train` trains it")

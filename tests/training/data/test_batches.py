@@ -52,6 +52,8 @@ def test_the_last_batch_is_dropped_or_kept() -> None:
 def test_fewer_samples_than_a_step_takes_are_an_error() -> None:
     with pytest.raises(NetspecError, match=r"numbered: has 7 samples, a step takes 8, and the recipe drops"):
         batches(Numbered(7), recipe(4, accumulate=2))
+    with pytest.raises(NetspecError, match=r"numbered: has 1 sample, a step takes 4"):
+        batches(Numbered(1), recipe(4))
     assert batches(Numbered(7), recipe(4, accumulate=2, last_batch="keep")).steps_per_epoch == 1
 
 

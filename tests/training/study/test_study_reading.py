@@ -141,6 +141,21 @@ study.yaml:11:45: members.slow.set.'training.optimizer.learning_rate': expected 
 }
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hello", "1:1: a study is a mapping, received 'hello' (a string)"),
+        ("study: a\nmembers: [b.yaml]", "2:10: members: expected a mapping, received a list\n    members: [b.yaml]"),
+    ],
+)
+def test_a_file_of_another_form_is_told_what_a_study_is(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        read_study(tmp_path / "study.yaml")
+    assert f"study.yaml:{expected}" in str(caught.value)
+    assert "brackets" not in str(caught.value)
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_reported_at_their_positions(
     write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistake: str
