@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from netspec.spec.layers.environment import Environment, names_with_shapes
 from netspec.spec.layers.layers import read_layers
 from netspec.spec.layers.uses import MAX_LAYERS, Arguments
 from netspec.spec.model import ModelSpec, UseSpec
-from netspec.spec.parameters.values import Substitution, value_of
+from netspec.spec.parameters.values import Substitution, names_seen, value_of
 from netspec.spec.text.document import Problems, quote
 from netspec.words import counted
 
@@ -43,15 +43,18 @@ class Expansion:
         self._elaboration = elaboration
         self._problems = problems
         self._active: list[str] = []  # the blocks that are being expanded, each within the one before
+        self._taken: list[dict[str, Collection[str]]] = []  # for each, its parameters and the names in their defaults
         self._count = 0  # layers and instances so far
         self._formulas: dict[str, tuple[Formula, ...]] = {}
         self.scopes: list[Scope] = []
 
     @property
-    def parameters(self) -> set[str]:
-        """The parameters that expressions see now: those of the spec and of the block that is being expanded."""
-        of_block = self._spec.blocks[self._active[-1]].parameters if self._active else ()
-        return {*self._spec.parameters, *of_block}
+    def parameters(self) -> Mapping[str, Collection[str]]:
+        """The parameters that expressions see now, those of the spec and of the instance that is being expanded.
+
+        With each, the names in the default that it has here; none for an argument, and for those of the spec.
+        """
+        return {**dict.fromkeys(self._spec.parameters, ()), **(self._taken[-1] if self._taken else {})}
 
     def use(self, layer: UseSpec, arriving: Sequence[Input | Node], path: str) -> dict[str, Input | Node]:
         """The outputs of a layer that uses a block, by the names that readers use; empty after a problem."""
@@ -111,6 +114,12 @@ class Expansion:
         index = len(self.scopes)
         self.scopes.append(Scope(path, block.name, scalars, inputs, formulas=self._formulas_of(block), names=names))
         self._active.append(block.name)
+        self._taken.append(
+            {
+                name: names_seen(of.default) if of.default is not None and name not in arguments else ()
+                for name, of in block.parameters.items()
+            }
+        )
         environment = Environment(names, self._spec.defaults, self._spec.blocks, block.inputs)
         assert block.layers is not None  # noqa: S101 # a valid block has layers
         drafts = read_layers(block.layers, environment, self._problems)
@@ -118,6 +127,7 @@ class Expansion:
         connected = connect(drafts, block.inputs, block.node.get("outputs"), self._problems, in_block=True)
         values = self._elaboration.make(connected.layers, received, f"{path}.")
         self._active.pop()
+        self._taken.pop()
         outputs = _outputs(block, connected, values)
         if outputs is not None:
             named = tuple((name, value.name) for name, value in zip(block.outputs, outputs, strict=True))

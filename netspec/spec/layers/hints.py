@@ -86,9 +86,19 @@ def missing_op_hint(name: str, node: MappingNode, blocks: Mapping[str, object]) 
     return f"perhaps `op: {near}`" if near else f"perhaps `block: {block}`" if block else OPS_HINT
 
 
-def hidden_size_hint(node: DocumentNode, parameters: Collection[str]) -> str:
-    """A hint that an expression uses a parameter where a size of the arriving map may have been meant, or empty."""
+def hidden_size_hint(node: DocumentNode, parameters: Mapping[str, Collection[str]]) -> str:
+    """A hint that an expression uses a parameter where a size of the arriving map may have been meant, or empty.
+
+    Args:
+        node: the value with the expression.
+        parameters: the parameters that it sees, and the names that the default of each uses, if it has that.
+    """
     used = {name for scalar in scalars_in(node) if scalar.expression for name in names_in(scalar.expression)}
+    pending = [*used]
+    while pending:
+        new = {*parameters.get(pending.pop(), ())} - used
+        used |= new
+        pending += new
     return next((hidden_by_a_parameter(name) for name in SIZES if name in used and name in parameters), "")
 
 
