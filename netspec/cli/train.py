@@ -54,7 +54,7 @@ What is written to runs/NAME/:
   spec.yaml                      the spec and recipe as they were used
   checkpoints/last.safetensors   the checkpoint from which --resume continues, in any backend
   checkpoints/best.safetensors   the lowest validation error, for --weights of other commands
-  metrics.jsonl, events/         a line per step and per epoch; the same for TensorBoard
+  metrics.jsonl, events/         a line per session, step and epoch; the same for TensorBoard
   report.html                    curves, confusion, kernels and the architecture, at the end
 """,
 )

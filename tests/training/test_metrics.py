@@ -44,7 +44,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(NetspecError, match=r"cannot write .*metrics\.jsonl: No space left on device"):
         metrics.epoch(EPOCH)
     metrics.close()
-    assert [line["kind"] for line in read_metrics(tmp_path / "metrics.jsonl")] == ["step"]
+    assert [line["kind"] for line in read_metrics(tmp_path / "metrics.jsonl")] == ["session", "step"]
 
 
 def test_observers_are_closed_where_another_fails_to() -> None:
