@@ -31,7 +31,7 @@ def native_path(path: str) -> str:
 
 
 def native_name(path: str) -> str:
-    """The name of a node's layer.
+    """The name of the layer of a node or an input.
 
     Keras names the functions of `keras.ops` in a model itself: `sum`, `sum_1` and so on. No layer may have such a name.
 

@@ -59,7 +59,7 @@ class KerasModel(Model):
         """Gradients of trainable variables and inputs by the engine's autodiff; see `Model.gradients`."""
         graph = self.artifact.graph
         arrays = [_native(a) for a in inputs_of(graph, inputs)]
-        directions = [_native(a) for a in cotangents_of(graph, cotangents)]
+        directions = [_native(a) for a in cotangents_of(graph, cotangents, len(arrays[0]))]
         with self._precision():
             of_variables, of_inputs = derivatives(self.native, arrays, directions)
         paths = {id(variable): path for path, variable in self._variables.items()}

@@ -180,7 +180,8 @@ class ModelWriter(PartsWriter[PartDraft]):
         """The function that builds the whole network."""
         graph = self._graph
         declared = [
-            Assign(variables[i.name], call("keras.Input", native_features(i.type), name=i.name)) for i in graph.inputs
+            Assign(variables[i.name], call("keras.Input", native_features(i.type), name=native_name(i.name)))
+            for i in graph.inputs
         ]
         received = _shapes([i.type for i in graph.inputs], "inputs")
         returned = _shapes([graph.type_of(output) for output in graph.main], "outputs")

@@ -57,8 +57,8 @@ class TorchModel(Model):
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
         """Gradients of parameters and inputs by one call of autograd; see `Model.gradients`."""
         graph = self.artifact.graph
-        directions = _tensors(cotangents_of(graph, cotangents))
         tensors = [t.requires_grad_() for t in self._tensors(inputs)]
+        directions = _tensors(cotangents_of(graph, cotangents, len(tensors[0])))
         parameters = dict(self.native.named_parameters())
         bindings = [b for b in self.artifact.bindings if b.path in parameters]
         outputs = self._call(tensors)

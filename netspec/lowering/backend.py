@@ -298,15 +298,19 @@ def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
     return arrays
 
 
-def cotangents_of(graph: Graph, cotangents: Mapping[str, Array]) -> list[Array]:
+def cotangents_of(graph: Graph, cotangents: Mapping[str, Array], batch: int) -> list[Array]:
     """The arrays in the order of the graph's outputs at inference, cast to its dtype.
 
     Raises:
-        BackendError: a name is missing or unknown.
+        BackendError: a name is missing or unknown, or a shape is not the output's for a batch of this size.
     """
     if sorted(cotangents) != sorted(graph.main):
         received = ", ".join(cotangents) or "none"
         raise BackendError(f"expected cotangents of {', '.join(graph.main)}, received {received}")
+    for name in graph.main:
+        expected = graph.type_of(name).concrete(batch)
+        if cotangents[name].shape != expected:
+            raise BackendError(f"cotangent of {name}: expected {expected}, received {cotangents[name].shape}")
     return [cotangents[name].astype(graph.dtype.numpy, copy=False) for name in graph.main]
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ MOST_STEPS = 5_000  # about the most lines for steps that a run writes: more tha
 
 
 class MetricsFile(Observer):
-    """Writes `metrics.jsonl`: a line for each epoch and note, and for each step, or every n-th step of a long run.
+    """Writes `metrics.jsonl`: a line for each session, epoch and note, and for each step, or every n-th of a long run.
 
     Each line is flushed before the next step begins. When a run is resumed, the lines after its checkpoint are removed.
 
@@ -39,6 +40,7 @@ class MetricsFile(Observer):
         self._path = path
         self._file = path.open("a", encoding="utf-8", buffering=1)
         self._every = 1
+        self._write({"kind": "session", "step": steps_done, "time": datetime.now(UTC).isoformat(timespec="seconds")})
 
     def note(self, text: str) -> None:
         """Write a line of kind `note`."""

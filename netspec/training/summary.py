@@ -31,14 +31,13 @@ def write_run_report(
     metrics = list(read_metrics(folder.metrics))
     finished = datetime.now(UTC)
     confusion, classes = _confusion(material, scores)
-    seconds = max((float(line["seconds"]) for line in metrics if "seconds" in line), default=0.0)
     record = RunRecord(
         name=folder.path.name,
         spec=folder.spec.read_text(encoding="utf-8"),
         graph=material.graph,
         backend=backend.name,
         device=trainer.device,
-        started=finished - timedelta(seconds=seconds),
+        started=_started(metrics, finished),
         finished=finished,
         metrics=[line for line in metrics if line["kind"] != "note"],
         weights=dict(weights),
@@ -49,6 +48,13 @@ def write_run_report(
         confusion=confusion,
     )
     write_report(folder.report, record)
+
+
+def _started(metrics: list[dict[str, Any]], finished: datetime) -> datetime:
+    """When the first session began. A log that does not tell gives the latest time at which it can have begun."""
+    seconds = max((float(line["seconds"]) for line in metrics if "seconds" in line), default=0.0)
+    sessions = [datetime.fromisoformat(line["time"]) for line in metrics if line["kind"] == "session"]
+    return min([*sessions, finished - timedelta(seconds=seconds)])
 
 
 def _confusion(material: Material, scores: Scores | None) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:

@@ -69,6 +69,26 @@ def test_presets_are_chosen_by_value_not_by_its_text(load: Load) -> None:
         assert [graph.type_of(name).features[0] for name in ("a", "b")] == sizes
 
 
+def test_two_presets_for_one_value_are_a_problem(load: Load) -> None:
+    text = "parameters: {width: 1, n: 3}\npresets:\n  width:\n    1: {n: 4}\n    2: {n: 5}\n    1.0: {n: 6}\n"
+    text += "layers:\n  a: {op: conv2d, filters: '${n}', kernel_size: 1}\n"
+    with pytest.raises(SpecError) as caught:
+        load(text)
+    (problem,) = caught.value.diagnostics
+    assert problem.message == "1.0 is already defined in line 6, in another spelling"
+
+
+@pytest.mark.parametrize(("presets", "size"), [("1.0: {n: 6}", 6), ("1.0: {n: null}", 3), ("0x1: {n: 6}", 6)])
+def test_a_preset_of_the_base_is_found_by_its_value(tmp_path: Path, presets: str, size: int) -> None:
+    text = "parameters: {width: {default: 1}, n: 3}\npresets: {width: {1: {n: 4}, 2: {n: 5}}}\n"
+    (tmp_path / "base.yaml").write_text(
+        f"{IMAGE}{text}layers: {{a: {{op: conv2d, filters: '${{n}}', kernel_size: 1}}}}\n"
+    )
+    derived = tmp_path / "derived.yaml"
+    derived.write_text(f"name: derived\nextends: base.yaml\npresets: {{width: {{{presets}}}}}\n")
+    assert widths(load_graph(derived)) == [size]
+
+
 @pytest.mark.parametrize("given", ["true", "'1'"])
 def test_choices_are_told_apart_by_type(load: Load, given: str) -> None:
     with pytest.raises(SpecError, match="expected one of 1, false for 'n'"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,19 @@ def test_a_run_stops_while_it_scores_at_the_end(run: Run) -> None:
     assert resumed.position.step == stopped.position.step == 4 * STEPS
     assert resumed.scores is not None
     assert stopped.folder.report.exists()
+
+
+def test_a_report_says_when_the_first_session_began(run: Run) -> None:
+    folder = run(observer=Recorder(interrupt_after=1), settings=("training.epochs=1",)).folder
+    assert folder is not None
+    session, rest = folder.metrics.read_text().split("\n", 1)
+    earlier = json.loads(session) | {"time": "2024-02-29T12:00:00+00:00"}
+    folder.metrics.write_text(f"{json.dumps(earlier)}\n{rest}")
+    run(resume=True, settings=("training.epochs=1",))
+    assert ">2024-02-29 12:00:00 UTC<" in folder.report.read_text()
+    folder.metrics.write_text("".join(line for line in rest.splitlines(keepends=True) if '"session"' not in line))
+    run(resume=True, settings=("training.epochs=1",))
+    assert f">{datetime.now(UTC):%Y-%m-%d}" in folder.report.read_text(), "of an older log the time of training is told"
 
 
 def test_there_must_be_something_to_resume(run: Run) -> None:

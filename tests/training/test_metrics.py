@@ -44,7 +44,7 @@ def test_a_full_disk_is_reported_with_the_file(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(NetspecError, match=r"cannot write .*metrics\.jsonl: No space left on device"):
         metrics.epoch(EPOCH)
     metrics.close()
-    assert [line["kind"] for line in read_metrics(tmp_path / "metrics.jsonl")] == ["step"]
+    assert [line["kind"] for line in read_metrics(tmp_path / "metrics.jsonl")] == ["session", "step"]
 
 
 def test_observers_are_closed_even_if_another_fails() -> None:

@@ -16,6 +16,7 @@ Scalar = str | int | float | bool
 Value = Union[Scalar, tuple["Value", ...], dict[str, "Value"]]  # noqa: UP007 # `|` takes no forward reference
 _MAX_BITS = 63
 _MAX_DIGITS = 15
+_MAX_EXACT = 2**14  # bits of the numerator or denominator of an exact power; a longer one is a float
 
 
 class ExpressionError(Exception):
@@ -118,14 +119,20 @@ def _ordering(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], boo
     return lambda a, b: operation(_number(a, "`<` and `>` compare"), _number(b, "`<` and `>` compare"))
 
 
-def _power(base: int | float, exponent: int | float) -> int | float:
+def _power(base: Any, exponent: Any) -> int | float:
+    base, exponent = _number(base), _number(exponent)
     if isinstance(base, int) and isinstance(exponent, int) and exponent >= 0:
         if abs(base) > 1 and exponent * (abs(base).bit_length() - 1) > _MAX_BITS:
             raise ExpressionError(f"{base} ** {exponent} does not fit into a 64-bit integer")
         return int(base**exponent)
-    if base < 0 and not float(exponent).is_integer():
+    exact, times = _fraction(base), _fraction(exponent)
+    if times.denominator == 1:
+        digits = max(exact.numerator.bit_length(), exact.denominator.bit_length())
+        if abs(times) * digits <= _MAX_EXACT:
+            return Exact(exact**times.numerator)
+    elif base < 0:
         raise ExpressionError(f"{base} ** {exponent} is not a real number")
-    return float(base) ** exponent
+    return bounded(float(base) ** exponent)
 
 
 def _round(value: int | float, digits: int = 0) -> int | float:
@@ -149,7 +156,7 @@ OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
     ast.Div: _exact(operator.truediv),
     ast.FloorDiv: _exact(operator.floordiv),
     ast.Mod: _exact(operator.mod),
-    ast.Pow: _arithmetic(_power),
+    ast.Pow: _power,
     ast.USub: _exact(operator.neg),
     ast.UAdd: _exact(operator.pos),
     ast.Not: operator.not_,

@@ -8,10 +8,11 @@ from functools import partial
 from netspec.spec.extends.blocks import merge_blocks
 from netspec.spec.extends.layers import Removals, merge_layers
 from netspec.spec.parameters.declarations import merge_parameters
+from netspec.spec.parameters.presets import merge_presets
 from netspec.spec.parameters.values import names_seen
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, quote
 from netspec.spec.text.hints import suggest
-from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_presets, merge_training, removes
+from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_training, removes
 
 # Keys that are not inherited: the name and the published figures are those of one network, `extends` is resolved.
 _NOT_INHERITED = ("name", "published", "extends")
@@ -45,7 +46,19 @@ def merge_documents(base: MappingNode, derived: MappingNode, problems: Problems)
         if removals and "outputs" in entries and "outputs" not in stated:
             outputs = entries["outputs"]
             entries["outputs"] = Entry(outputs.at, removals.rewire(outputs.value))
+        if removals and "auxiliary" in entries and "auxiliary" not in stated:
+            entries |= _without_heads(entries, removals)
     return MappingNode(entries, derived.at)
+
+
+def _without_heads(entries: Mapping[str, Entry], removals: Removals) -> dict[str, Entry]:
+    """`auxiliary:` without removed layers, and the recipe without the weights that the base gives them in the loss."""
+    auxiliary = entries["auxiliary"]
+    changed = {"auxiliary": Entry(auxiliary.at, removals.kept_names(auxiliary.value))}
+    if "training" in entries:
+        training = entries["training"]
+        changed["training"] = Entry(training.at, removals.kept_keys(training.value, ("loss", "auxiliary")))
+    return changed
 
 
 def _merge_layers(

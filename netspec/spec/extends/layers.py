@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from netspec.spec.layers.references import takes_no_input
 from netspec.spec.model import layer_of
@@ -192,6 +192,32 @@ class Removals:
             items = (self._source(item) if isinstance(item, ScalarNode) else item for item in names.items)
             return SequenceNode(tuple(items), names.at)
         return self._source(names) if isinstance(names, ScalarNode) else names
+
+    def kept_names(self, names: DocumentNode) -> DocumentNode:
+        """The value of `auxiliary:` without removed layers: a head has no readers that could read something else."""
+        if not isinstance(names, SequenceNode):
+            return names
+        kept = (item for item in names.items if layer_of(text_of(item)) not in self._removed)
+        return SequenceNode(tuple(kept), names.at)
+
+    def kept_keys(self, node: DocumentNode, path: Sequence[str]) -> DocumentNode:
+        """A mapping, with that at `path` in it without the keys that name removed layers.
+
+        Those that the file which removes the layer states itself are kept: they are its own mistakes.
+        """
+        if not isinstance(node, MappingNode):
+            return node
+        if path:
+            key, *rest = path
+            inner = node.entries.get(key)
+            changed = {key: Entry(inner.at, self.kept_keys(inner.value, rest))} if inner is not None else {}
+            return MappingNode({**node.entries, **changed}, node.at)
+        kept = dict(node.entries)
+        for key, entry in node.entries.items():
+            removal = self._removed.get(layer_of(key))
+            if removal is not None and removal.at.source.order != entry.at.source.order:
+                del kept[key]
+        return MappingNode(kept, node.at)
 
     def _source(self, reference: ScalarNode) -> ScalarNode:
         """A reference to a kept layer or an input in place of one that may be to a removed layer."""

@@ -22,6 +22,7 @@ from netspec.spec.text.document import (
     text_of,
 )
 from netspec.spec.text.hints import did_you_mean, suggest
+from netspec.spec.text.merge import merge_keys, overlay
 from netspec.spec.text.scalars import lookalike, resolve_scalar, scalar_text
 
 Preset = Mapping[str, Entry]  # values of parameters by name
@@ -65,6 +66,24 @@ def _key_value(key: str, at: Position) -> object:
         return key  # reported by the reader
 
 
+def _identities(presets: MappingNode) -> dict[str, Identity]:
+    return {key: identity_of(_key_value(key, entry.at)) for key, entry in presets.entries.items()}
+
+
+def merge_presets(below: MappingNode, above: MappingNode) -> MappingNode:
+    """Merge `presets:` by choosing parameter, then by its value, however written, then by the parameter that is set."""
+    return merge_keys(below, above, lambda parameter: _merge_values)
+
+
+def _merge_values(below: MappingNode, above: MappingNode) -> MappingNode:
+    written = {identity: key for key, identity in _identities(below).items()}
+    entries: dict[str, Entry] = {}
+    for key, identity in _identities(above).items():
+        # Of two keys of one value, the second stays as it is: `read_presets` reports it.
+        entries[written.pop(identity, key)] = above.entries[key]
+    return merge_keys(below, MappingNode(entries, above.at), lambda value: overlay)
+
+
 def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declaration], problems: Problems) -> Presets:
     """All presets, with each value checked against its parameter, whether or not the preset is chosen."""
     if node is None:
@@ -83,18 +102,28 @@ def read_presets(node: DocumentNode | None, declarations: Mapping[str, Declarati
             problems.add(entry.at, f"the spec has no parameter {quote(parameter)} that could choose a preset", hint)
         elif isinstance(entry.value, MappingNode):
             below = order[order.index(parameter) + 1 :]
+            _refuse_repeated(entry.value, problems)
             _refuse_impossible(declarations[parameter], entry.value, problems)
+            presets = entry.value.entries
             by_parameter[parameter] = {
-                identity_of(_key_value(key, preset.at)): (
-                    key,
-                    _read_preset(parameter, preset.value, below, declarations, problems),
-                )
-                for key, preset in entry.value.entries.items()
+                identity: (key, _read_preset(parameter, presets[key].value, below, declarations, problems))
+                for key, identity in _identities(entry.value).items()
             }
         elif not is_broken(entry.value):
             message = f"expected a mapping of values of {quote(parameter)} to presets"
             problems.add(entry.value.at, f"{message}, received {describe(entry.value)}")
     return Presets(by_parameter)
+
+
+def _refuse_repeated(presets: MappingNode, problems: Problems) -> None:
+    """Report presets for a value that has one, in another spelling. The reader reports those in the same spelling."""
+    first: dict[Identity, Entry] = {}
+    for key, identity in _identities(presets).items():
+        entry = presets.entries[key]
+        if identity in first:
+            message = f"{key} is already defined in line {first[identity].at.line + 1}, in another spelling"
+            problems.add(entry.at, message, "remove one of the two")
+        first.setdefault(identity, entry)
 
 
 def _refuse_impossible(declaration: Declaration, presets: MappingNode, problems: Problems) -> None:

@@ -18,7 +18,7 @@ def both_mappings(below: DocumentNode, above: DocumentNode, merge: Merge) -> Doc
 
 def overlay(below: MappingNode, above: MappingNode) -> MappingNode:
     """The keys of both mappings. A value of `above` replaces one of `below` whole."""
-    return _merge_keys(below, above, lambda key: None)
+    return merge_keys(below, above, lambda key: None)
 
 
 def removes(entry: Entry, key: str, below: Mapping[str, Entry]) -> bool:
@@ -28,27 +28,22 @@ def removes(entry: Entry, key: str, below: Mapping[str, Entry]) -> bool:
 
 def merge_attributes(below: MappingNode, above: MappingNode) -> MappingNode:
     """Merge the attributes of a layer: each is replaced whole, except that `initialize` merges weight by weight."""
-    return _merge_keys(below, above, lambda key: overlay if key == "initialize" else None)
+    return merge_keys(below, above, lambda key: overlay if key == "initialize" else None)
 
 
 def merge_defaults(below: MappingNode, above: MappingNode) -> MappingNode:
     """Merge `defaults:` op by op, then attribute by attribute."""
-    return _merge_keys(below, above, lambda key: merge_attributes)
-
-
-def merge_presets(below: MappingNode, above: MappingNode) -> MappingNode:
-    """Merge `presets:` by choosing parameter, then by its value, then by the parameter that is set."""
-    return _merge_keys(below, above, lambda key: lambda a, b: _merge_keys(a, b, lambda value: overlay))
+    return merge_keys(below, above, lambda key: merge_attributes)
 
 
 def merge_training(below: MappingNode, above: MappingNode) -> MappingNode:
     """Merge recipes key by key. A part with a `name` replaces the part below whole: other names have other keys."""
     if "name" in above.entries:
         return above
-    return _merge_keys(below, above, lambda key: merge_training)
+    return merge_keys(below, above, lambda key: merge_training)
 
 
-def _merge_keys(below: MappingNode, above: MappingNode, merge_of: Callable[[str], Merge | None]) -> MappingNode:
+def merge_keys(below: MappingNode, above: MappingNode, merge_of: Callable[[str], Merge | None]) -> MappingNode:
     """Merge mappings. `merge_of` gives the function that merges the values of a key; None replaces them whole."""
     entries = dict(below.entries)
     for key, entry in above.entries.items():

@@ -15,7 +15,6 @@ from netspec.training.data.images import decoded
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.training.data.roles import Role
-from netspec.training.data.shards import ShardDataset
 from netspec.training.data.sources import open_parts
 
 Progress = Callable[[str], None]
@@ -87,9 +86,8 @@ def check_data(url: str, *, workers: int | None = None, progress: Progress = lam
 
 
 def _check_part(role: Role, part: Dataset, threads: int, findings: Findings, progress: Progress) -> PartReport:
-    if isinstance(part, ShardDataset):
-        progress(f"{role}: digests")
-        findings.problems.extend(part.damage())
+    progress(f"{role}: files")
+    findings.problems.extend(part.damage())
     good = np.ones(len(part), np.bool_)
     shapes: set[tuple[int, ...]] = set()
     occurrences = np.zeros(UNKNOWN, np.int64)  # of each class, the number of masks that contain it

@@ -64,6 +64,13 @@ class Dataset(ABC):
     def describe(self, index: int) -> str:
         """Return where a sample is stored, for messages: `data/cat/17.jpg`, or `train.parquet, row 17`."""
 
+    def damage(self) -> list[str]:
+        """Return a message for each file that is not as it was written, where that is recorded. Reads all files.
+
+        Files that were reported when the dataset was opened are left out.
+        """
+        return []
+
 
 def spread_indices(dataset: Dataset, most: int) -> NDArray[np.int64]:
     """Return the indices of at most `most` samples, spread evenly over the dataset. Shape: (n,)."""
@@ -91,6 +98,10 @@ class Subset(Dataset):
     def describe(self, index: int) -> str:
         """Return where the sample is stored in the underlying dataset."""
         return self._whole.describe(int(self._indices[index]))
+
+    def damage(self) -> list[str]:
+        """Return the damage of the underlying dataset, whose files hold these samples among others."""
+        return self._whole.damage()
 
 
 @dataclass(frozen=True)

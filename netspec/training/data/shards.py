@@ -29,6 +29,7 @@ LABELS: Final = "labels.npy"
 MASKS: Final = "masks-"
 SHARD_BYTES: Final = 256 << 20
 AGAIN: Final = "prepare the set again"
+Sizes = Mapping[str, int]  # of the files in a folder, by name
 
 
 class _Record(BaseModel):
@@ -84,11 +85,18 @@ class Manifest(_Record):
 
 
 class _Rows:
-    """Arrays of one shape in several files, each mapped into memory when it is first read. Pickled without the maps."""
+    """Arrays of one shape in several files, each mapped into memory when it is first read. Pickled without the maps.
 
-    def __init__(self, folder: Place, prefix: str, shape: tuple[int, ...], records: tuple[FileRecord, ...]) -> None:
+    Attributes:
+        cut_short: a message for each file that is missing or has the wrong size, by its number.
+    """
+
+    def __init__(
+        self, prefix: str, shape: tuple[int, ...], records: tuple[FileRecord, ...], folder: Place, sizes: Sizes
+    ) -> None:
         self._folder, self._shape, self._records = folder, shape, records
         self._places = [folder / f"{prefix}{shard_name(number)}" for number in range(len(records))]
+        self.cut_short = dict(self._cut_short(sizes))
         self._maps: dict[int, NDArray[np.uint8]] = {}
 
     def read(self, index: int) -> NDArray[np.uint8]:
@@ -111,8 +119,7 @@ class _Rows:
         number, row = divmod(index, self._records[0].rows)
         return f"{self._places[number]}, row {row}"
 
-    def cut_short(self, sizes: Mapping[str, int]) -> Iterator[tuple[int, str]]:
-        """Yield the number of each file that is missing or has the wrong size, and a message."""
+    def _cut_short(self, sizes: Sizes) -> Iterator[tuple[int, str]]:
         for number, (place, record) in enumerate(zip(self._places, self._records, strict=True)):
             size = sizes.get(place.name)
             if size not in {record.size, UNKNOWN_SIZE}:
@@ -120,9 +127,10 @@ class _Rows:
                 yield number, f"{place}: {problem}"
 
     def damage(self) -> list[str]:
-        """Return a message for each file whose content does not match its digest. Reads all files."""
-        records = zip(self._places, self._records, strict=True)
-        damaged = [place for place, record in records if _digest(place) != record.digest]
+        """Return a message for each whole file whose content does not match its digest. Reads all of them."""
+        records = enumerate(zip(self._places, self._records, strict=True))
+        whole = [pair for number, pair in records if number not in self.cut_short]
+        damaged = [place for place, record in whole if _digest(place) != record.digest]
         return [f"{place}: damaged: its digest is not the manifest's" for place in damaged]
 
     def _map(self, number: int) -> NDArray[np.uint8]:
@@ -144,7 +152,11 @@ class _Rows:
 
 
 class ShardDataset(Dataset):
-    """The images of a part of a prepared dataset, and their masks if they have any."""
+    """The images of a part of a prepared dataset, and their masks if they have any.
+
+    Attributes:
+        cut_short: the number of each shard whose images or masks are missing or have the wrong size, and a message.
+    """
 
     def __init__(self, folder: Place, manifest: Manifest, part: PartRecord, labels: NDArray[np.int64]) -> None:
         self.origin, self.classes, self.labels = str(folder), manifest.classes, labels
@@ -154,8 +166,10 @@ class ShardDataset(Dataset):
             self.pixels[: len(part.pixels)] = part.pixels
         digests = [record.digest for record in (part.labels, *part.shards, *part.masks)]
         self.fingerprint = fingerprint("\0".join(manifest.classes), *digests)
-        self._images = _Rows(folder, "", manifest.shape, part.shards)
-        self._masks = _Rows(folder, MASKS, manifest.shape[:2], part.masks)
+        sizes = {entry.name: entry.size for entry in folder.entries()}
+        self._images = _Rows("", manifest.shape, part.shards, folder, sizes)
+        self._masks = _Rows(MASKS, manifest.shape[:2], part.masks, folder, sizes)
+        self.cut_short = (*self._images.cut_short.items(), *self._masks.cut_short.items())
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """Return the image."""
@@ -168,14 +182,6 @@ class ShardDataset(Dataset):
     def describe(self, index: int) -> str:
         """Return the shard and the row in it, from 0."""
         return self._images.describe(index)
-
-    def cut_short(self, sizes: Mapping[str, int]) -> list[tuple[int, str]]:
-        """Return the number of each shard whose images or masks are missing or have the wrong size, and a message.
-
-        Args:
-            sizes: the size of each file in the folder.
-        """
-        return [*self._images.cut_short(sizes), *self._masks.cut_short(sizes)]
 
     def damage(self) -> list[str]:
         """Return a message for each file whose content does not match its digest. Reads all files."""
@@ -222,7 +228,7 @@ def _open_part(folder: Place, manifest: Manifest, part: PartRecord, findings: Fi
     good = np.arange(len(labels))
     if not dataset.maps:
         good = usable_labels(labels, len(manifest.classes), dataset.describe, findings)
-    for number, problem in dataset.cut_short({entry.name: entry.size for entry in folder.entries()}):
+    for number, problem in dataset.cut_short:
         findings.problems.append(problem)
         good = good[good // part.shards[0].rows != number]
     return keep_samples(dataset, good)

@@ -224,6 +224,18 @@ def test_names_that_keras_chooses_for_functions_do_not_clash_with_layers() -> No
     }
 
 
+def test_nor_do_they_clash_with_inputs() -> None:
+    names = ("sum", "subtract", "transpose", "max")
+    chain = Chain("taken", **dict.fromkeys(names, (3, 4, 5)))
+    chain.add("difference", "subtract", reads=names[:2]).add("rest", "subtract", reads=("difference", "max"))
+    chain.add("total", "reduce_sum", reads="rest", axes=[1]).add("most", "reduce_max", reads="transpose", axes=[1])
+    graph = chain.add("both", "add", reads=("total", "most")).graph()
+    keras.utils.clear_session()  # resets the counters of names
+    arrays = {name: np.full((2, 3, 4, 5), index, np.float32) for index, name in enumerate(names)}
+    outputs = BACKEND.load(BACKEND.lower(graph), {}).forward(arrays)
+    np.testing.assert_array_equal(outputs["both"], np.full((2, 4, 5), 3 * (0 - 1 - 3) + 2))
+
+
 def test_the_names_that_keras_chooses_for_functions_are_reserved() -> None:
     renamed = {"abs": "absolute", "rms_normalization": "rms_norm"}  # functions that Keras gives a different name
     chosen = set()

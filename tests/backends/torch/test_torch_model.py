@@ -3,6 +3,7 @@
 import cProfile
 import dataclasses
 import pstats
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from netspec_torch.model import TorchModel
 
 from netspec.errors import BackendError, WeightsError
 from netspec.graph import Graph
-from netspec.lowering import Artifact
+from netspec.lowering import Artifact, find_backend
 from netspec.testing.networks import Chain
 from netspec.types import DType
 
@@ -158,6 +159,16 @@ def test_cotangents_are_those_of_the_outputs() -> None:
     graph = network()
     with pytest.raises(BackendError, match="expected cotangents of fc, received y"):
         load(graph, weights_of(graph)).gradients({"image": np.ones((1, 3, 4, 5))}, {"y": np.ones((1, 2))})
+
+
+@pytest.mark.parametrize("name", ["torch", "keras"])
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1), (2,), ()])
+def test_cotangents_have_the_shapes_of_the_outputs(name: str, shape: tuple[int, ...]) -> None:
+    """An array that could be broadcast would give other derivatives than those that were asked for."""
+    graph = network()
+    model = find_backend(name).load(find_backend(name).lower(graph), weights_of(graph))
+    with pytest.raises(BackendError, match=re.escape(f"cotangent of fc: expected (2, 2), received {shape}")):
+        model.gradients({"image": np.ones((2, 3, 4, 5))}, {"fc": np.ones(shape)})
 
 
 @pytest.mark.parametrize("shape", [(6,), (3, 5), (3, 4, 5), (2, 2, 3, 2), (2, 2, 2, 2, 2)])

@@ -240,6 +240,21 @@ def test_a_check_finds_a_byte_that_changed(prepared: Path) -> None:
     assert check_data(str(prepared)).problems == (problem,)
 
 
+def test_a_check_reads_every_whole_shard_beside_those_that_are_not(prepared: Path) -> None:
+    """What is cut short or gone is told once, and does not hide that another shard has changed."""
+    folder = prepared / "training"
+    size = cut(folder / shard_name(0), 0.9).stat().st_size
+    content = bytearray((folder / shard_name(1)).read_bytes())
+    content[-1] ^= 1
+    (folder / shard_name(1)).write_bytes(content)
+    (folder / shard_name(2)).unlink()
+    assert check_data(str(prepared)).problems == (
+        f"{folder / '00000.npy'}: cut short: {size} bytes of 344",
+        f"{folder / '00002.npy'}: there is no such file",
+        f"{folder / '00001.npy'}: damaged: its digest is not the manifest's",
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
