@@ -17,6 +17,7 @@ from netspec.training.events import EpochDone, Observers, StepDone
 from netspec.training.options import TrainOptions
 from netspec.training.run import train
 from netspec.training.session import Outcome
+from netspec.weights import read_arrays
 
 SPEC = """\
 name: small
@@ -77,6 +78,12 @@ class Recorder(Observers):
 
     def epoch(self, event: EpochDone) -> None:
         self.epochs.append(event)
+
+
+def arrays(outcome: Outcome, name: str = "last") -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of a checkpoint of a run."""
+    assert outcome.folder is not None
+    return read_arrays(getattr(outcome.folder, name))[0]
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import weakref
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +25,11 @@ from netspec.training.evaluate import evaluate
 from netspec.training.events import StepDone
 from netspec.training.session import Outcome
 from netspec.weights import load_weights, read_arrays
-from tests.training.conftest import Recorder
+from tests.training.conftest import Recorder, arrays
 from tests.training.towers import start
 
 STEPS = 20  # an epoch
 Run = Callable[..., Outcome]
-
-
-def arrays(outcome: Outcome, name: str = "last") -> dict[str, np.ndarray[Any, Any]]:
-    assert outcome.folder is not None
-    return read_arrays(getattr(outcome.folder, name))[0]
 
 
 def test_what_a_run_leaves(run: Run, spec: Path) -> None:
@@ -120,27 +113,6 @@ def test_metrics_are_a_line_a_step_and_an_epoch(run: Run) -> None:
     assert epochs[0]["training_error"] == pytest.approx(np.mean([e.error for e in first]))
 
 
-@pytest.mark.parametrize("after", [7, STEPS, 2 * STEPS + 1])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_goes_on_to_the_bit(run: Run, after: int, number: signal.Signals) -> None:
-    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
-    whole = run(name="whole")
-    stopped = run(name="stopped", observer=Recorder(after, number))
-    assert stopped.stopped == number
-    assert stopped.position.step == after
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
-    recorder = Recorder()
-    resumed = run(name="stopped", observer=recorder, resume=True)
-    assert [e.step for e in recorder.steps] == list(range(after + 1, 4 * STEPS + 1))
-    for name in ("last", "best"):
-        expected, found = arrays(whole, name), arrays(resumed, name)
-        assert {key: array.tobytes() for key, array in expected.items()} == {
-            key: array.tobytes() for key, array in found.items()
-        }
-    assert resumed.position.best_error == whole.position.best_error
-    assert resumed.position.plateau == whole.position.plateau
-
-
 @pytest.mark.parametrize(("backend", "field"), [("torch", "decay=0.9"), ("keras", "form=uniform")])
 def test_averaged_weights_are_what_is_scored_and_kept(
     run: Run, backend: str, field: str, spec: Path, data: Path
@@ -163,16 +135,6 @@ def test_averaged_weights_are_what_is_scored_and_kept(
     assert own.scores.loss == pytest.approx(recorder.epochs[-1].validation_loss, rel=1e-5)
     with pytest.raises(WeightsError, match=r"its optimizer kept iterate, velocity, and the recipe.s keeps velocity"):
         run(backend, name="stopped", resume=True)
-
-
-@pytest.mark.parametrize(("first", "second"), [("torch", "keras"), ("keras", "torch")])
-def test_a_run_begun_in_one_backend_is_finished_in_the_other(run: Run, first: str, second: str) -> None:
-    whole = Recorder()
-    run(first, name="whole", exact=True, observer=whole)
-    run(first, name="moved", exact=True, observer=Recorder(30))
-    moved = Recorder()
-    run(second, name="moved", exact=True, observer=moved, resume=True)
-    assert [e.loss for e in moved.steps] == pytest.approx([e.loss for e in whole.steps[30:]], rel=1e-4)
 
 
 def test_the_same_command_is_the_same_run_in_both_backends(run: Run) -> None:
@@ -224,89 +186,6 @@ def test_the_plateau_divides_the_rate(run: Run) -> None:
     assert rates[0] == 0.02
     assert rates[-1] < 0.02
     assert rates == sorted(rates, reverse=True)
-
-
-def test_a_name_that_nobody_gave_is_numbered_and_the_newest_is_continued(run: Run) -> None:
-    names = []
-    for _ in range(3):
-        folder = run(settings=("training.epochs=1",)).folder
-        assert folder is not None
-        names.append(folder.path.name)
-    assert names == ["small", "small-2", "small-3"]
-    resumed = run(settings=("training.epochs=2",), resume=True)
-    assert resumed.folder is not None
-    assert resumed.folder.path.name == "small-3"
-    assert resumed.position.step == 2 * STEPS
-
-
-def test_a_name_that_is_taken_is_an_error(run: Run) -> None:
-    run(name="mine", settings=("training.epochs=1",))
-    with pytest.raises(NetspecError, match="this run exists already"):
-        run(name="mine")
-
-
-def test_a_run_stops_while_it_scores_at_the_end(run: Run) -> None:
-    class Interrupting(Recorder):
-        def evaluating(self, done: int, samples: int) -> None:
-            if len(self.epochs) == 4:
-                progress.append(done)
-                if len(progress) == 1:
-                    signal.raise_signal(signal.SIGINT)
-
-    progress: list[int] = []
-    stopped = run(name="mine", observer=Interrupting())
-    assert (stopped.stopped, stopped.scores, len(progress)) == (signal.SIGINT, None, 1)
-    assert stopped.folder is not None
-    assert not stopped.folder.report.exists()
-    resumed = run(name="mine", resume=True)
-    assert resumed.position.step == stopped.position.step == 4 * STEPS
-    assert resumed.scores is not None
-    assert stopped.folder.report.exists()
-
-
-def test_a_report_says_when_the_first_session_began(run: Run) -> None:
-    folder = run(observer=Recorder(interrupt_after=1), settings=("training.epochs=1",)).folder
-    assert folder is not None
-    session, rest = folder.metrics.read_text().split("\n", 1)
-    earlier = json.loads(session) | {"time": "2024-02-29T12:00:00+00:00"}
-    folder.metrics.write_text(f"{json.dumps(earlier)}\n{rest}")
-    run(resume=True, settings=("training.epochs=1",))
-    assert ">2024-02-29 12:00:00 UTC<" in folder.report.read_text()
-    folder.metrics.write_text("".join(line for line in rest.splitlines(keepends=True) if '"session"' not in line))
-    run(resume=True, settings=("training.epochs=1",))
-    assert f">{datetime.now(UTC):%Y-%m-%d}" in folder.report.read_text(), "of an older log the time of training is told"
-
-
-def test_there_must_be_something_to_resume(run: Run) -> None:
-    run(name="mine", settings=("training.epochs=1",))
-    with pytest.raises(NetspecError, match="no run to continue") as caught:
-        run(name="yours", resume=True)
-    assert "mine" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("settings", "options", "what"),
-    [
-        (("training.optimizer.momentum=0.5",), {}, "training.optimizer.momentum: "),
-        (("training.seed=3",), {}, "training.seed: 0 before, 3 now"),
-        ((), {"exact": True}, "--exact was not given before"),
-        ((), {"holdout": 0.3}, "the training data are not the same as before"),
-    ],
-)
-def test_another_run_is_not_continued(run: Run, settings: tuple[str, ...], options: dict[str, Any], what: str) -> None:
-    run(name="mine", observer=Recorder(5))
-    with pytest.raises(WeightsError, match="another run") as caught:
-        run(name="mine", settings=settings, resume=True, **options)
-    assert what in caught.value.message
-
-
-def test_a_run_is_not_made_shorter_afterwards(run: Run) -> None:
-    folder = run(name="mine", settings=("training.epochs=2",)).folder
-    assert folder is not None
-    before = folder.spec.read_text()
-    with pytest.raises(NetspecError, match=f"has taken {2 * STEPS} steps, and its recipe has {STEPS} now"):
-        run(name="mine", settings=("training.epochs=1",), resume=True)
-    assert folder.spec.read_text() == before
 
 
 def test_a_run_may_begin_with_weights(run: Run, spec: Path) -> None:
