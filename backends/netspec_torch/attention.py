@@ -16,7 +16,7 @@ def scaled_dot_product_attention(op: ScaledDotProductAttention, node: Node, out:
         optional = {"attn_mask": bias[0]}
         if op.causal:
             out.support("causal_bias")
-            optional = {"attn_mask": call("causal_bias", bias[0])}
+            optional = {"attn_mask": call("causal_bias", bias[0], q)}
     out.assign(node, call("F.scaled_dot_product_attention", q, k, v, **optional))
 
 

@@ -8,8 +8,9 @@ from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.drafts import PartDraft
+from netspec.lowering.blocks.equal_parts import all_parts
 from netspec.lowering.blocks.parts import Part, local_name
-from netspec.lowering.python.slices import parts_with, slices_to
+from netspec.lowering.python.slices import slices_to
 from netspec.lowering.python.source import Expression, Name, Subscript, Unpack
 
 DraftT = TypeVar("DraftT", bound=PartDraft)
@@ -66,7 +67,7 @@ class PartsWriter(ABC, Generic[DraftT]):
         """Assign the output of a node, with a comment if its shape is new; return the variable that holds it."""
 
     def assign_part(self, node: Node, parts: Expression, number: int) -> None:
-        """Assign one of several parts to the output of a node; all of them at once if their nodes stand together.
+        """Assign one of equal parts to the output of a node; all of them at once if all are taken in its part.
 
         Args:
             node: a slice that takes one of equal parts.
@@ -74,7 +75,7 @@ class PartsWriter(ABC, Generic[DraftT]):
             number: the index of the node's part.
         """
         home = self._homes[node.name]
-        together = parts_with(home.part, node)
+        together = all_parts(home.part.members, node)
         if not together:
             self.assign(node, Subscript(parts, (number,)))
         elif node is min(together, key=home.part.members.index):

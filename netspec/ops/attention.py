@@ -30,7 +30,7 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
 
     Shapes:
         q (N, …, L, d), k (N, …, S, d), v (N, …, S, e) → (N, …, L, e); the axes before the last two, such as heads, are
-        equal. The bias is (N, …, L, S), where an axis before the last two may be 1 to broadcast.
+        equal. The bias is (N, …, L, S); an axis of 1 broadcasts, so that a mask of keys is (N, 1, 1, S).
 
     Source: Vaswani et al. 2017, section 3.2.1.
     """
@@ -60,8 +60,8 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
             scores = q.with_features(*q.features[:-1], k.features[-2])
             if not _broadcasts_to(bias, scores):
                 raise ShapeError(
-                    f"{self.kind} expects a bias of the shape of its scores, {scores}, or 1 for an axis before the "
-                    f"last two; received {bias}",
+                    f"{self.kind} expects a bias of the shape of its scores, {scores}, where any axis may be 1 to "
+                    f"broadcast; received {bias}",
                     attribute="inputs",
                 )
         return q.with_features(*q.features[:-1], v.features[-1])
@@ -89,14 +89,16 @@ class ScaledDotProductAttention(Op, kind="scaled_dot_product_attention"):
             Sample(cls(), ((3, 2, 4, 2), (3, 2, 4, 2), (3, 2, 4, 2), (3, 1, 4, 4))),
             Sample(cls(), ((2, 1, 3, 2, 4), (2, 1, 3, 3, 4), (2, 1, 3, 3, 4))),  # heads of windows of a grid
             Sample(cls(causal=True), ((3, 4, 2), (3, 4, 2), (3, 4, 2), (3, 4, 4))),
+            Sample(cls(), ((2, 3, 4), (2, 5, 4), (2, 5, 6), (1, 1, 5))),  # a mask of keys
+            Sample(cls(), ((3, 4), (5, 4), (5, 7), (3, 1))),
+            Sample(cls(causal=True), ((3, 4, 2), (3, 4, 2), (3, 4, 2), (1, 1, 4))),
+            Sample(cls(causal=True), ((4, 2), (4, 2), (4, 2), (1, 1))),
         )
 
 
 def _broadcasts_to(bias: TensorType, scores: TensorType) -> bool:
-    """Whether a bias has the shape of the scores, or broadcasts to it along axes before the last two."""
-    if bias.rank != scores.rank or bias.features[-2:] != scores.features[-2:]:
-        return False
-    return all(b in (1, s) for b, s in zip(bias.features, scores.features, strict=True))
+    """Whether a bias has the shape of the scores, or broadcasts to it along axes of 1."""
+    return bias.rank == scores.rank and all(b in (1, s) for b, s in zip(bias.features, scores.features, strict=True))
 
 
 class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):

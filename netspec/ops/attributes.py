@@ -1,6 +1,6 @@
 """Types of op attributes, such as sizes and padding, and the number of positions of a sliding window."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -24,13 +24,15 @@ class Attribute(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
-class _PerAxis(Attribute):
-    """A mapping by axis or side, which may also be written as one integer for all of them."""
+class PerAxis(Attribute):
+    """A mapping by axis or side, which may also be written as one number for all of them."""
+
+    number: ClassVar[tuple[type, ...]] = (int,)
 
     @model_validator(mode="before")
     @classmethod
     def _spread(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, cls.number) and not isinstance(value, bool):
             return dict.fromkeys(cls.model_fields, value)
         return value
 
@@ -39,10 +41,10 @@ class _PerAxis(Attribute):
         mapping = handler.resolve_ref_schema(handler(core))
         axis = next(iter(mapping["properties"].values()))
         limits = {k: axis[k] for k in ("minimum", "exclusiveMinimum") if k in axis}
-        return {"anyOf": [{"type": "integer", **limits}, mapping]}
+        return {"anyOf": [{"type": axis["type"], **limits}, mapping]}
 
 
-class Size2d(_PerAxis):
+class Size2d(PerAxis):
     """A height and a width; `3` means both."""
 
     height: PositiveInt
@@ -52,14 +54,26 @@ class Size2d(_PerAxis):
         return f"{self.height}x{self.width}"
 
 
-class Extra2d(_PerAxis):
+class Scale2d(PerAxis):
+    """Factors of the height and the width; `2` means both."""
+
+    number = (int, float)
+
+    height: PositiveFloat = 1.0
+    width: PositiveFloat = 1.0
+
+    def __str__(self) -> str:
+        return f"{self.height:g}" if self.height == self.width else f"{self.height:g}x{self.width:g}"
+
+
+class Extra2d(PerAxis):
     """Numbers of rows and columns added at the end of a map; `1` means one of each."""
 
     height: NonNegativeInt = 0
     width: NonNegativeInt = 0
 
 
-class Padding(_PerAxis):
+class Padding(PerAxis):
     """Number of elements added on each side of a map; `2` sets all four sides, and an omitted side is 0."""
 
     top: NonNegativeInt = 0

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.attributes import PositiveFloat, Size2d, both
+from netspec.ops.attributes import Scale2d, Size2d, both
 from netspec.ops.base import Array, Op, Sample, Weights, Window, require_map
 from netspec.types import TensorType
 
@@ -22,8 +22,13 @@ class Between(NamedTuple):
     share: float
 
 
+def _by(factor: float) -> Scale2d:
+    """The scale by this factor along both axes."""
+    return Scale2d(height=factor, width=factor)
+
+
 class Resize(Op, kind="resize"):
-    """A map resized to `size`, or to its size times `scale`, rounded down.
+    """A map resized to `size`, or to its size times `scale`, rounded down; the `scale` of an axis left out is 1.
 
     Along each axis, output position i of n reads input position c of L, where `coordinates` is one of:
     `half_pixel`: c = (i + ½)·L/n − ½, which aligns the edges of the maps (PyTorch's bilinear, TensorFlow, Keras).
@@ -41,7 +46,7 @@ class Resize(Op, kind="resize"):
     trap = "another coordinate rule: half pixels or not, aligned corners or not, halves rounded up or down"
 
     size: Size2d | None = None
-    scale: PositiveFloat | None = None
+    scale: Scale2d | None = None
     mode: Literal["nearest", "bilinear"]
     coordinates: Coordinates
     rounding: RoundingOfPositions = "floor"
@@ -55,10 +60,11 @@ class Resize(Op, kind="resize"):
             )
         if self.scale is None:
             return self
-        factor = Fraction(repr(self.scale))  # the decimal as written, by which 100 · 0.29 is 29, not 28
-        rows, columns = math.floor(height * factor), math.floor(width * factor)
+        # The decimals as written, by which 100 · 0.29 is 29, not 28.
+        rows = math.floor(height * Fraction(repr(self.scale.height)))
+        columns = math.floor(width * Fraction(repr(self.scale.width)))
         if not rows or not columns:
-            raise ShapeError(f"resize: nothing is left of {x} at scale {self.scale:g}", attribute="scale")
+            raise ShapeError(f"resize: nothing is left of {x} at scale {self.scale}", attribute="scale")
         return self.model_copy(update={"size": Size2d(height=rows, width=columns), "scale": None})
 
     @property
@@ -135,14 +141,17 @@ class Resize(Op, kind="resize"):
             for size in (larger, smaller)
         ]
         return (
-            Sample(cls(mode="nearest", coordinates="asymmetric", scale=2.0), ((3, 4, 5),)),
+            Sample(cls(mode="nearest", coordinates="asymmetric", scale=_by(2.0)), ((3, 4, 5),)),
             Sample(
-                cls(mode="nearest", coordinates="half_pixel", rounding="round_prefer_floor", scale=3.0), ((3, 2, 4),)
+                cls(mode="nearest", coordinates="half_pixel", rounding="round_prefer_floor", scale=_by(3.0)),
+                ((3, 2, 4),),
             ),
-            Sample(cls(mode="nearest", coordinates="asymmetric", scale=0.5), ((3, 5, 6),)),
-            Sample(cls(mode="bilinear", coordinates="half_pixel", scale=2.0), ((3, 4, 3),)),
-            Sample(cls(mode="bilinear", coordinates="align_corners", scale=2.0), ((3, 4, 3),)),
-            Sample(cls(mode="bilinear", coordinates="half_pixel", scale=1.5), ((2, 4, 5),)),
+            Sample(cls(mode="nearest", coordinates="asymmetric", scale=_by(0.5)), ((3, 5, 6),)),
+            Sample(cls(mode="bilinear", coordinates="half_pixel", scale=_by(2.0)), ((3, 4, 3),)),
+            Sample(cls(mode="bilinear", coordinates="align_corners", scale=_by(2.0)), ((3, 4, 3),)),
+            Sample(cls(mode="bilinear", coordinates="half_pixel", scale=_by(1.5)), ((2, 4, 5),)),
+            Sample(cls(mode="nearest", coordinates="asymmetric", scale=Scale2d(width=3.0)), ((2, 1, 4),)),
+            Sample(cls(mode="bilinear", coordinates="half_pixel", scale=Scale2d(height=0.5, width=2.0)), ((2, 4, 3),)),
             Sample(cls(mode="nearest", coordinates="asymmetric", size=both(49)), ((1, 1, 2),)),  # 1/49 is inexact
             *bilinear,
             *nearest,

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from netspec.graph import Graph, Input, MeanImage
 from netspec.ops import WeightedOp
-from netspec.ops.attributes import Padding, Size2d
+from netspec.ops.attributes import PerAxis
 from netspec.ops.initializers import Constant
 from netspec.spec.elaborate import elaborate
 from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
@@ -190,9 +190,9 @@ def _plain(value: Any) -> Any:
     """A value as YAML writes it, in the shortest form of the language."""
     if isinstance(value, Constant):
         return _plain(value.constant)
-    if isinstance(value, Size2d | Padding):
+    if isinstance(value, PerAxis):
         sizes = {size for _, size in value}
-        return sizes.pop() if len(sizes) == 1 else {name: size for name, size in value if size}
+        return _plain(sizes.pop()) if len(sizes) == 1 else _attributes(value)
     if isinstance(value, BaseModel):
         return _attributes(value)
     if isinstance(value, dict):

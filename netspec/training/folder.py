@@ -14,6 +14,7 @@ from pathlib import Path
 from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.training.lock import lock
+from netspec.words import abbreviate
 
 FLOAT = 4  # bytes
 # The temporary files of `write_whole`, `.spec-x3f_9a0b.yaml`, and of safetensors, `.tmpaLcEGW`; and the probe of
@@ -97,7 +98,11 @@ def new_folder(root: Path, name: str, *, named: bool) -> RunFolder:
     """
     path = root / name
     if named and (path.exists() or path.is_symlink()):
-        raise NetspecError(f"{path}: this run exists already", "continue it with --resume, or give another --name")
+        begun = RunFolder(path).last.is_file()
+        raise NetspecError(
+            f"{path}: this run exists already" + ("" if begun else ", and it has no checkpoint to continue from"),
+            f"{'continue it with --resume' if begun else 'remove it'}, or give another --name",
+        )
     return RunFolder(path if named else _numbered(root, name, _last_number(root, name) + 1))
 
 
@@ -114,13 +119,16 @@ def existing_folder(root: Path, name: str, *, named: bool) -> RunFolder:
     """
     path = root / name if named else _numbered(root, name, _last_number(root, name))
     folder = RunFolder(path)
-    if not folder.last.is_file():
-        runs = sorted(checkpoint.parent.parent.name for checkpoint in root.glob("*/checkpoints/last.safetensors"))
-        raise NetspecError(
-            f"{path}: there is no run to continue" + (": it has no checkpoint yet" if path.exists() else ""),
-            f"runs with a checkpoint in {root}: {', '.join(runs)}" if runs else "start one without --resume",
-        )
-    return folder
+    if folder.last.is_file():
+        return folder
+    if path.exists():
+        hint = "remove it, and start again without --resume" if named else "start again without --resume"
+        raise NetspecError(f"{path}: there is no run to continue: it ended before its first checkpoint", hint)
+    runs = sorted(checkpoint.parent.parent.name for checkpoint in root.glob("*/checkpoints/last.safetensors"))
+    raise NetspecError(
+        f"{path}: there is no run to continue",
+        f"runs with a checkpoint in {root}: {abbreviate(runs)}" if runs else "start one without --resume",
+    )
 
 
 def _numbered(root: Path, name: str, number: int) -> Path:

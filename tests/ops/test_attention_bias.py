@@ -72,8 +72,9 @@ def test_a_bias_is_shared_by_all_windows_or_one_per_window() -> None:
     k = x.repeat(1, axis=3)
     same = apply("scaled_dot_product_attention", x, k, v, np.ones((2, 1, 1, 1, 1)))
     np.testing.assert_array_equal(same, v)
-    assert shape("scaled_dot_product_attention", *((3, 2, 5, 4),) * 3, (3, 1, 5, 5)) == (3, 2, 5, 4)
-    for bias in ((3, 2, 1, 5), (2, 5, 5), (2, 2, 5, 5)):
+    for bias in ((3, 1, 5, 5), (3, 2, 1, 5), (1, 1, 1, 5), (3, 2, 5, 1)):
+        assert shape("scaled_dot_product_attention", *((3, 2, 5, 4),) * 3, bias) == (3, 2, 5, 4)
+    for bias in ((3, 2, 2, 5), (2, 5, 5), (2, 2, 5, 5), (3, 2, 5, 4)):
         with pytest.raises(ShapeError, match=r"expects a bias of the shape of its scores, \(N, 3, 2, 5, 5\)"):
             shape("scaled_dot_product_attention", *((3, 2, 5, 4),) * 3, bias)
 

@@ -63,7 +63,9 @@ def test_a_scale_is_taken_as_it_is_written() -> None:
     rule: dict[str, Any] = {"mode": "nearest", "coordinates": "asymmetric"}
     assert shape("resize", (3, 100, 7), scale=0.29, **rule) == (3, 29, 2)
     assert shape("resize", (3, 5, 7), scale=1.5, **rule) == (3, 7, 10)
-    for wrong in ({}, {"size": 4, "scale": 2.0}, {"scale": 0.1}):
+    assert shape("resize", (3, 1, 7), scale={"width": 2}, **rule) == (3, 1, 14), "of a signal, in a map of height 1"
+    assert shape("resize", (3, 5, 7), scale={"height": 2, "width": 0.5}, **rule) == (3, 10, 3)
+    for wrong in ({}, {"size": 4, "scale": 2.0}, {"scale": 0.1}, {"scale": {"height": 0.1}}):
         with pytest.raises(ShapeError, match="resize"):
             shape("resize", (3, 5, 7), **rule, **wrong)
     with pytest.raises(ShapeError, match="`rounding` belongs to mode nearest"):

@@ -36,6 +36,25 @@ def test_two_runs_that_find_the_same_free_folder_get_one_each(tmp_path: Path) ->
         pass
 
 
+def test_a_run_that_ended_before_its_first_checkpoint_is_to_be_removed(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path, "mine", named=True)
+    folder.path.mkdir()
+    with pytest.raises(NetspecError, match="exists already, and it has no checkpoint") as caught:
+        new_folder(tmp_path, "mine", named=True)
+    assert caught.value.hint == "remove it, or give another --name"
+    with pytest.raises(NetspecError, match="it ended before its first checkpoint") as caught:
+        existing_folder(tmp_path, "mine", named=True)
+    assert caught.value.hint == "remove it, and start again without --resume"
+    with pytest.raises(NetspecError, match="it ended before its first checkpoint") as caught:
+        existing_folder(tmp_path, "mine", named=False)
+    assert caught.value.hint == "start again without --resume"
+    folder.last.parent.mkdir()
+    folder.last.touch()
+    with pytest.raises(NetspecError, match="exists already") as caught:
+        new_folder(tmp_path, "mine", named=True)
+    assert "--resume" in caught.value.hint
+
+
 def test_the_run_to_resume_is_the_one_begun_last_even_after_another_was_deleted(tmp_path: Path) -> None:
     def begin() -> str:
         folder = new_folder(tmp_path, "net", named=False)

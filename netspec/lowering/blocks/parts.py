@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from netspec.graph import Graph, Node, Scope
 from netspec.graph.scopes import ancestors
+from netspec.lowering.blocks.equal_parts import with_parts_together
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,7 @@ class _Splitter:
             inputs, outputs = self._inputs(inner, position, end), self._outputs(inner, position, end)
             members.append(Part(inner, inner.path[prefix:], within, inputs, outputs))
             position = end
-        return tuple(members)
+        return tuple(with_parts_together(members))
 
     def _inputs(self, scope: Scope, start: int, stop: int) -> tuple[str, ...]:
         nodes = self._graph.nodes[start:stop]

@@ -1,4 +1,4 @@
-"""Slices that one statement writes: slices of slices, `x[:, :, 4:-4, 4:-4]`, or all parts, `a, b = x.chunk(2)`."""
+"""Slices of slices along different axes, which one statement writes: `x[:, :, 4:-4, 4:-4]`."""
 
 from __future__ import annotations
 
@@ -22,29 +22,6 @@ def slices_to(graph: Graph, part: Part, node: Node) -> tuple[Node, ...]:
             row = []
         row.append(each)
     return tuple(row) if row[-1] is node else ()
-
-
-def parts_with(part: Part, node: Node) -> tuple[Node, ...]:
-    """The nodes that take all equal parts of the value that this one takes a part of, in the order of the parts.
-
-    Empty if there is a single part, or if the nodes are not consecutive members.
-    """
-    assert isinstance(node.op, Slice)  # noqa: S101 # callers pass a slice into equal parts
-    position = next(index for index, member in enumerate(part.members) if member is node)
-    count = node.op.of or 1
-    for start in range(max(0, position - count + 1), position + 1 if count > 1 else 0):
-        nodes = [each for each in part.members[start : start + count] if isinstance(each, Node)]
-        parts = {each.op.part: each for each in nodes if isinstance(each.op, Slice) and _takes_like(each, node)}
-        if len(parts) == count and all(number in parts for number in range(count)):
-            return tuple(parts[number] for number in range(count))
-    return ()
-
-
-def _takes_like(node: Node, other: Node) -> bool:
-    """Whether two slices take equal parts of the same value along the same axis."""
-    a, b = node.op, other.op
-    same = isinstance(a, Slice) and isinstance(b, Slice) and (a.axis, a.of) == (b.axis, b.of)
-    return same and node.inputs == other.inputs
 
 
 def _axis(node: Node) -> int:

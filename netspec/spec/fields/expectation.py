@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
-from netspec.ops.attributes import Padding, Size2d
+from netspec.ops.attributes import Padding, Scale2d, Size2d
 from netspec.ops.initializers import Constant
 
 
@@ -83,6 +83,7 @@ def discriminator_values(members: Iterable[Member], key: str) -> list[str]:
 # Models that can be written in a shorter form.
 _SHORT_FORMS = {
     Size2d: "a positive integer, or a mapping of height and width",
+    Scale2d: "a positive number, or a mapping of height and width",
     Padding: "a non-negative integer, or a mapping of top, left, bottom and right",
     Constant: "a number",
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final, get_origin
 
-from netspec.ops.attributes import Padding, Size2d
+from netspec.ops.attributes import Padding, Scale2d, Size2d
 from netspec.ops.initializers import Constant
 from netspec.spec.expressions.expression import expression_beside_text
 from netspec.spec.fields.expectation import Member, discriminator_values, field_names
@@ -47,7 +47,7 @@ def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[
 
 
 def _list_hint(node: SequenceNode, bases: set[object], takes_scalar: bool) -> str:
-    if Size2d in bases and len(node.items) == 2:
+    if not bases.isdisjoint((Size2d, Scale2d)) and len(node.items) == 2:
         height, width = (plain(item) for item in node.items)
         return f"write `{{height: {height}, width: {width}}}`" + (
             f", or `{height}` for both" if height == width else ""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, spread_indices
-from netspec.training.data.division import abbreviate
 from netspec.training.data.parallel import available_threads, in_threads
+from netspec.words import abbreviate
 
 MOST_MASKS = 10_000
 CHUNK = 16  # masks counted by one task of a thread

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset
-from netspec.training.data.division import abbreviate, absent_classes
+from netspec.training.data.division import absent_classes
 from netspec.training.data.findings import Findings, numbered_classes
 from netspec.training.data.images import decoded
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.training.data.roles import Role
 from netspec.training.data.sources import open_parts
+from netspec.words import abbreviate
 
 Progress = Callable[[str], None]
 REPORTED = 500  # samples between two progress messages

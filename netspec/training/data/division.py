@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import Dataset, Splits, Subset
-from netspec.training.data.findings import LISTED
 from netspec.training.data.fingerprint import fingerprint
 from netspec.weights import stream
+from netspec.words import abbreviate
 
 
 def hold_back(splits: Splits, share: float, seed: int) -> Splits:
@@ -108,9 +108,3 @@ def absent_classes(training: Dataset) -> list[str]:
     return [
         f"{training.origin}: no sample to train on of {abbreviate([training.classes[number] for number in absent])}"
     ]
-
-
-def abbreviate(names: Sequence[str]) -> str:
-    """Join the first `LISTED` names, and add how many more there are."""
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import Dataset, Subset
 from netspec.training.data.fingerprint import fingerprint
-from netspec.words import counted
+from netspec.words import LISTED, counted
 
 OnBadSample = Literal["fatal", "skip"]
-LISTED = 20  # problems, or names, that a message lists before "… more"
 NO_LABEL = int(np.iinfo(np.int64).min)  # marks a sample without a label; not a number that a file would contain
 MOST_CLASSES = 100_000  # if the number of classes is unknown, a larger class number is taken for damage
 

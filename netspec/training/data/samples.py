@@ -18,12 +18,12 @@ from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
 from netspec.preprocessing import Pixels
 from netspec.training.data.dataset import BadSampleError, Dataset
-from netspec.training.data.findings import LISTED, BadDataError, OnBadSample, listed
+from netspec.training.data.findings import BadDataError, OnBadSample, listed
 from netspec.training.data.images import Scratch, image_size, read_image
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import AHEAD, in_threads, split_range
 from netspec.training.data.targets import MapRule, Targets
-from netspec.words import counted
+from netspec.words import LISTED, counted
 
 PATIENCE = 60.0  # seconds; searching longer for further bad samples, only to list them, would look like a hang
 CHECKED_AT_ONCE = 32
