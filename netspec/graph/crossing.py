@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from netspec.ops.collective import CollectiveKind
+if TYPE_CHECKING:
+    from netspec.ops.collective import CollectiveKind
 
 
 class Crossing(NamedTuple):

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from netspec.graph.towers import axis_of
-from netspec.ops import Conv2d, ConvTranspose2d, Dense, GroupNorm, LocalResponseNorm, Op
+from netspec.ops import Op
 from netspec.types import TensorType
 
 
 def local_op(op: Op, towers: int) -> Op:
     """The op that computes one tower's channels: its share of the filters, and of the groups if there are any.
 
+    >>> from netspec.ops import Dense
     >>> local_op(Dense(units=8, groups=2), 2), local_op(Dense(units=8), 2)
     (Dense(initialize={}, units=4, groups=1, bias=True), Dense(initialize={}, units=4, groups=1, bias=True))
     """
-    match op:
-        case Conv2d() | ConvTranspose2d():
-            changes = {"filters": op.filters // towers, "groups": max(1, op.groups // towers)}
-        case Dense():
-            changes = {"units": op.units // towers, "groups": max(1, op.groups // towers)}
-        case GroupNorm() | LocalResponseNorm(region="channels"):
-            changes = {"groups": op.groups // towers}
-        case _:
-            return op
-    return op.model_copy(update=changes)
+    return op.share(towers)
 
 
 def local_type(type: TensorType, parts: int) -> TensorType:

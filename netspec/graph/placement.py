@@ -27,7 +27,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from netspec.errors import GraphError
 from netspec.graph.crossing import Crossing
@@ -35,8 +35,10 @@ from netspec.graph.graph import Graph, Node
 from netspec.graph.localize import divided_axis, local_op, local_type
 from netspec.graph.places import DIVIDED, WHOLE, Place, Read, divides_groups, groups_of, place_node, reads
 from netspec.graph.towers import width
-from netspec.ops.collective import CollectiveKind
 from netspec.types import TensorType
+
+if TYPE_CHECKING:
+    from netspec.ops.collective import CollectiveKind
 
 MOST_TOWERS = 64  # that a spec can ask for
 MOST_LISTED = 3  # of the layers of which none can be divided

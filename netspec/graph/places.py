@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from netspec.graph.graph import Node
 from netspec.graph.towers import channelwise_inputs, is_channelwise, width
-from netspec.ops import Conv2d, ConvTranspose2d, Dense
+from netspec.ops import FilterOp
 
 Form = Literal["whole", "partial", "group", "divided"]
 Way = Literal["apart", "column", "whole"]
@@ -73,7 +73,7 @@ def reads(node: Node, place: Place) -> dict[str, Read]:
 
 def groups_of(node: Node) -> int:
     """The groups of a convolution or dense layer; 1 for any other op."""
-    return node.op.groups if isinstance(node.op, Conv2d | ConvTranspose2d | Dense) else 1
+    return node.op.groups if isinstance(node.op, FilterOp) else 1
 
 
 def divides_groups(node: Node, towers: int) -> bool:
@@ -83,12 +83,12 @@ def divides_groups(node: Node, towers: int) -> bool:
     """
     groups = groups_of(node)
     teams = towers % groups == 0 and width(node.type) % towers == 0
-    return is_channelwise(node, towers) or (teams and not isinstance(node.op, ConvTranspose2d))
+    return is_channelwise(node, towers) or (teams and node.op.kind != "conv_transpose2d")
 
 
 def place_node(node: Node, towers: int, places: Mapping[str, Place]) -> Place:
     """Place a node, given the places of the nodes before it. The groups of a layer have to fit the towers."""
-    if not isinstance(node.op, Conv2d | ConvTranspose2d | Dense):
+    if not isinstance(node.op, FilterOp):
         divided = any(name in places and places[name].divided for name in node.inputs)
         return Place(node.name, "apart" if divided and is_channelwise(node, towers) else "whole")
     if is_channelwise(node, towers):

@@ -10,34 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netspec.graph.graph import Graph, Input, Node
-from netspec.ops import (
-    AdaptiveAvgPool2d,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    ConvTranspose2d,
-    Dense,
-    Flatten,
-    GlobalAvgPool2d,
-    GroupNorm,
-    Identity,
-    InstanceNorm,
-    L2Normalize,
-    LayerNorm,
-    LayerScale,
-    LocalResponseNorm,
-    Pad,
-    Pad2d,
-    PRelu,
-    Resize,
-    RmsNorm,
-    Slice,
-    Softmax,
-)
-from netspec.ops.activation import Elementwise
-from netspec.ops.merge import Add, Divide, Multiply, Subtract
-from netspec.ops.pooling import Pool2d
-from netspec.ops.reduction import Reduction
+from netspec.ops import FilterOp
 from netspec.types import TensorType
 
 MOST_GROUPS = 4  # more are a form of sparsity (ResNeXt, depthwise), not of placement
@@ -61,7 +34,7 @@ def find_runs(graph: Graph) -> tuple[Run, ...]:
     run with the smaller count takes it.
 
     >>> from netspec.graph import Input, make_node
-    >>> from netspec.ops import Relu
+    >>> from netspec.ops import Dense, Relu
     >>> x = Input("x", TensorType.of(6))
     >>> a = make_node("a", Dense(units=4), [x])
     >>> b = make_node("b", Relu(), [a])
@@ -81,10 +54,11 @@ def find_runs(graph: Graph) -> tuple[Run, ...]:
 
 def is_channelwise(node: Node, count: int) -> bool:
     """Whether each of `count` towers can compute its share of a node's output from its share of the inputs."""
-    if not node.inputs:  # a parameter is whole in each tower, as the network's inputs are
+    apart = channelwise_inputs(node)
+    if not apart or any(width(type) % count for type in (*apart.values(), node.type)):
         return False
-    types = (*channelwise_inputs(node).values(), node.type)
-    return _separates(node, count) and all(width(type) % count == 0 for type in types)
+    axis = axis_of(node.input_types[0])
+    return axis_of(node.type) == axis and node.op.separates(count, axis)
 
 
 def _runs(graph: Graph, count: int) -> list[Run]:
@@ -110,9 +84,7 @@ def _runs(graph: Graph, count: int) -> list[Run]:
 
 def _seeds(value: Input | Node, count: int) -> bool:
     """Whether a value is a layer of filters in `count` groups. A norm in groups does not justify several devices."""
-    return (
-        isinstance(value, Node) and isinstance(value.op, Conv2d | ConvTranspose2d | Dense) and value.op.groups == count
-    )
+    return isinstance(value, Node) and isinstance(value.op, FilterOp) and value.op.groups == count
 
 
 def axis_of(type: TensorType) -> int:
@@ -126,37 +98,9 @@ def width(type: TensorType) -> int:
 
 
 def channelwise_inputs(node: Node) -> dict[str, TensorType]:
-    """The inputs that a node reads divided, by name: all but those that a merge broadcasts along the divided axis."""
-    merges = isinstance(node.op, Add | Subtract | Multiply | Divide)
+    """The inputs that a channelwise node reads divided, by name: all but those that it broadcasts along the axis.
+
+    Values of the network that have nothing to divide are whole in each tower.
+    """
     inputs = zip(node.inputs, node.input_types, strict=True)
-    return {name: type for name, type in inputs if not (merges and width(type) == 1)}
-
-
-def _separates(node: Node, count: int) -> bool:
-    """Whether the op computes each of `count` shares of channels from that share. An op not listed mixes channels."""
-    type = node.input_types[0]
-    match node.op:
-        case Conv2d(groups=groups) | ConvTranspose2d(groups=groups) | Dense(groups=groups):
-            return groups % count == 0
-        case LocalResponseNorm(region="map"):
-            return True
-        case LocalResponseNorm(groups=groups):
-            return groups % count == 0
-        case GroupNorm(groups=groups):
-            return groups % count == 0 and type.rank != 3
-        case LayerNorm(axes=axes) | RmsNorm(axes=axes) | L2Normalize(axes=axes):
-            return axis_of(type) not in axes
-        case Reduction(axes=axes):  # the output has to be divided along the same axis
-            return axis_of(type) not in axes and axis_of(node.type) == axis_of(type)
-        case Softmax(axis=axis) | Concat(axis=axis) | Slice(axis=axis) | Pad(axis=axis):
-            return axis != axis_of(type)
-        case LayerScale(axis=axis):
-            return axis == axis_of(type)
-        case BatchNorm() | InstanceNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L
-            return type.rank != 3
-        case Elementwise() | Add() | Subtract() | Multiply() | Divide() | Identity():
-            return True
-        case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d() | Resize():
-            return True
-        case _:
-            return False
+    return {name: type for name, type in inputs if width(type) > 1}

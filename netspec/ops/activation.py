@@ -16,6 +16,9 @@ class Elementwise(Op):
     def infer(self, x: TensorType) -> TensorType:
         return x
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (Sample(cls(), ((3, 5, 4),)), Sample(cls(), ((7,),), scale=8.0))
@@ -78,6 +81,9 @@ class PRelu(WeightedOp, kind="prelu"):
     def infer(self, x: TensorType) -> TensorType:
         require_channels(self.kind, x)
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis == 1
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         return {"weight": Weight((1 if self.shared else x.features[0],), constant(0.25))}
@@ -230,6 +236,9 @@ class Softmax(Op, kind="softmax"):
     def infer(self, x: TensorType) -> TensorType:
         resolve_axis(self.kind, self.axis, x)
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis != self.axis
 
     def reference(self, weights: Weights, x: Array) -> Array:
         exp = np.exp(x - x.max(axis=self.axis, keepdims=True))

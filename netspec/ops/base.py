@@ -149,6 +149,19 @@ class Op(Attribute):
         """Return the window of the input that one output position reads; None if it reads all of the input."""
         return Window()
 
+    def separates(self, parts: int, axis: int) -> bool:
+        """Whether each of `parts` equal shares of the output along an axis depends on that share of the inputs alone.
+
+        Only an op with resolved shorthands can say. One that does not say mixes the shares.
+        """
+        del parts, axis
+        return False
+
+    def share(self, parts: int) -> Self:
+        """Return the op that computes one of `parts` equal shares of the output's channels."""
+        del parts
+        return self
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         """Return test cases that cover every attribute and edge case."""
@@ -188,6 +201,13 @@ class WeightedOp(Op):
             name: weight._replace(initializer=self.initialize.get(name, weight.initializer))
             for name, weight in weights.items()
         }
+
+
+class FilterOp(WeightedOp):
+    """Base class of layers with a filter for each output channel, over all input channels or those of its group."""
+
+    if TYPE_CHECKING:  # each layer has the attribute in an order of its own
+        groups: int
 
 
 def scale_and_shift(*shape: int) -> dict[str, Weight]:

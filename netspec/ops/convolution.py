@@ -21,9 +21,9 @@ from netspec.ops.attributes import (
 )
 from netspec.ops.base import (
     Array,
+    FilterOp,
     Sample,
     Weight,
-    WeightedOp,
     Weights,
     Window,
     require_groups,
@@ -35,7 +35,7 @@ from netspec.types import TensorType
 BLOCK = 1 << 20  # window elements that are copied at a time
 
 
-class Conv2d(WeightedOp, kind="conv2d"):
+class Conv2d(FilterOp, kind="conv2d"):
     """Cross-correlation of a map with `filters` kernels, in `groups` of channels that are independent of one another.
 
     Filter o reads input channels [i·C/g, (i+1)·C/g) of its group i = o // (filters/g). Padding is with zeros. With
@@ -94,6 +94,12 @@ class Conv2d(WeightedOp, kind="conv2d"):
                 self.kind, self.kernel_size, self.explicit_padding, (height, width), self.dilation
             )
         return x.with_features(self.filters, rows, columns)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return self.groups % parts == 0
+
+    def share(self, parts: int) -> Self:
+        return self.model_copy(update={"filters": self.filters // parts, "groups": max(1, self.groups // parts)})
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         kernel = (self.kernel_size.height, self.kernel_size.width)

@@ -1,5 +1,7 @@
 """Normalization of each sample over groups of channels, or over each channel."""
 
+from typing import Self
+
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveFloat, PositiveInt
@@ -44,6 +46,12 @@ class GroupNorm(WeightedOp, kind="group_norm"):
                 "groups",
             )
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis == 1 and self.groups % parts == 0
+
+    def share(self, parts: int) -> Self:
+        return self.model_copy(update={"groups": self.groups // parts})
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         return scale_and_shift(x.features[0]) if self.affine else {}
@@ -95,6 +103,9 @@ class InstanceNorm(WeightedOp, kind="instance_norm"):
                 "use it on a larger map, or use group_norm",
             )
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis == 1
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         return scale_and_shift(x.features[0]) if self.affine else {}

@@ -25,6 +25,9 @@ class _AlongAxes(WeightedOp):
         resolve_axes(self.kind, self.axes, x)
         return x
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis not in self.axes
+
     def window(self) -> Window | None:
         return Window() if self.axes == (1,) else None
 

@@ -5,12 +5,23 @@ from typing import Self
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveInt
-from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_groups, resolve_axis
+from netspec.ops.base import (
+    Array,
+    FilterOp,
+    Op,
+    Sample,
+    Weight,
+    WeightedOp,
+    Weights,
+    Window,
+    require_groups,
+    resolve_axis,
+)
 from netspec.ops.initializers import constant, he
 from netspec.types import TensorType
 
 
-class Dense(WeightedOp, kind="dense"):
+class Dense(FilterOp, kind="dense"):
     """Affine map of the last axis, in `groups` of features that are independent of one another.
 
     With groups, unit u reads features [i·F/g, (i+1)·F/g) of its group i = u // (units/g), as in the towers of a
@@ -38,6 +49,12 @@ class Dense(WeightedOp, kind="dense"):
             )
         require_groups(self.kind, self.groups, features=x.features[-1], units=self.units)
         return x.with_features(*x.features[:-1], self.units)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return self.groups % parts == 0
+
+    def share(self, parts: int) -> Self:
+        return self.model_copy(update={"units": self.units // parts, "groups": max(1, self.groups // parts)})
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         shape = (self.units, x.features[-1] // self.groups)
@@ -91,6 +108,9 @@ class LayerScale(WeightedOp, kind="layer_scale"):
     def infer(self, x: TensorType) -> TensorType:
         resolve_axis(self.kind, self.axis, x)
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis == self.axis
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         return {"weight": Weight((x.features[self.axis - 1],), constant(1e-6))}

@@ -28,6 +28,9 @@ class _Broadcast(Op):
             features.append(max(dims))
         return inputs[0].with_features(*features)
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (
@@ -117,6 +120,9 @@ class Concat(Op, kind="concat"):
         features = list(inputs[0].features)
         features[axis] = sum(x.features[axis] for x in inputs)
         return inputs[0].with_features(*features)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis != self.axis
 
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         return np.concatenate(inputs, axis=self.axis)

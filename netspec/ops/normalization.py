@@ -1,6 +1,6 @@
 """Local response normalization, and batch normalization."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -68,6 +68,12 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
                 "groups",
             )
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return self.region == "map" or self.groups % parts == 0
+
+    def share(self, parts: int) -> Self:
+        return self.model_copy(update={"groups": self.groups // parts}) if self.region == "channels" else self
 
     def padded(self, x: TensorType) -> tuple[int, ...]:
         channels, height, width = require_map(self.kind, x)
@@ -152,6 +158,9 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
     def infer(self, x: TensorType) -> TensorType:
         require_channels(self.kind, x)
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis == 1
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         shape = (x.features[0],)

@@ -35,6 +35,9 @@ class Pad(Op, kind="pad"):
         features[axis] += self.start + self.end
         return x.with_features(*features)
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis != self.axis
+
     def reference(self, weights: Weights, x: Array) -> Array:
         sides = [(self.start, self.end) if axis == self.axis else (0, 0) for axis in range(x.ndim)]
         return np.pad(x, sides, constant_values=self.value)
@@ -75,6 +78,9 @@ class Pad2d(Op, kind="pad2d"):
         if self.mode == "reflect" and self.value:
             raise ShapeError("pad2d: `value` belongs to mode constant, received mode reflect", attribute="value")
         return x.with_features(channels, height + p.top + p.bottom, width + p.left + p.right)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
 
     def reference(self, weights: Weights, x: Array) -> Array:
         p = self.padding

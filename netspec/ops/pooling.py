@@ -69,6 +69,9 @@ class Pool2d(Op):
             raise window_does_not_fit(self.kind, k, p, (height, width))
         return x.with_features(channels, rows, columns)
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
+
     def overhang(self, x: TensorType) -> tuple[int, int]:
         """The rows and columns by which the last window extends past the padded map; (0, 0) unless `ceil`."""
         _, height, width = require_map(self.kind, x)
@@ -195,6 +198,9 @@ class GlobalAvgPool2d(Op, kind="global_avg_pool2d"):
         channels, _, _ = require_map(self.kind, x)
         return x.with_features(channels, 1, 1) if self.keepdims else x.with_features(channels)
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
+
     def reference(self, weights: Weights, x: Array) -> Array:
         y: Array = x.mean(axis=(2, 3), keepdims=self.keepdims)
         return y
@@ -225,6 +231,9 @@ class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
     def infer(self, x: TensorType) -> TensorType:
         channels, _, _ = require_map(self.kind, x)
         return x.with_features(channels, self.output_size.height, self.output_size.width)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
 
     def parts(self, x: TensorType) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """The [start, end) of each window along the rows, and along the columns."""

@@ -32,6 +32,9 @@ class Reduction(Op):
         sizes = ((1 if axis in axes else size, axis in axes) for axis, size in enumerate(x.features, 1))
         return x.with_features(*(size for size, reduced in sizes if self.keepdims or not reduced))
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis not in self.axes
+
     def window(self) -> Window | None:
         return Window() if self.axes == (1,) else None
 
@@ -134,6 +137,9 @@ class L2Normalize(Op, kind="l2_normalize"):
     def infer(self, x: TensorType) -> TensorType:
         resolve_axes(self.kind, self.axes, x)
         return x
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis not in self.axes
 
     def reference(self, weights: Weights, x: Array) -> Array:
         norm = np.sqrt((x * x).sum(axis=self.axes, keepdims=True))

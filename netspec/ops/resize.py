@@ -83,6 +83,9 @@ class Resize(Op, kind="resize"):
             )
         return x.with_features(channels, self.target.height, self.target.width)
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
+
     def positions(self, x: TensorType) -> tuple[list[Between], list[Between]]:
         """The input rows that each output row interpolates, and the input columns of each output column."""
         _, height, width = require_map(self.kind, x)

@@ -26,6 +26,9 @@ class Identity(Op, kind="identity"):
     def infer(self, x: TensorType) -> TensorType:
         return x
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
+
     def reference(self, weights: Weights, x: Array) -> Array:
         return x
 
@@ -41,6 +44,9 @@ class Flatten(Op, kind="flatten"):
 
     def infer(self, x: TensorType) -> TensorType:
         return x.with_features(x.size)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return True
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return x.reshape(x.shape[0], -1)
@@ -189,6 +195,9 @@ class Slice(Op, kind="slice"):
             )
         features[axis] = len(kept)
         return x.with_features(*features)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return axis != self.axis
 
     def reference(self, weights: Weights, x: Array) -> Array:
         bounds = self.bounds(TensorType.of(*x.shape[1:]))

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from typing import Self
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
@@ -15,14 +16,14 @@ from netspec.ops.attributes import (
     extent,
     padding_of,
 )
-from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, Window, require_groups, require_map
+from netspec.ops.base import Array, FilterOp, Sample, Weight, Weights, Window, require_groups, require_map
 from netspec.ops.initializers import constant, he
 from netspec.types import TensorType
 
 NO_EXTRA = Extra2d(height=0, width=0)
 
 
-class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
+class ConvTranspose2d(FilterOp, kind="conv_transpose2d"):
     """The gradient of a convolution as a layer: each input element adds the kernel, scaled by it, to the output.
 
     Element (y, x) contributes to rows y·stride − top + dilation·i. `padding` is cut off each side of the result, and
@@ -71,6 +72,12 @@ class ConvTranspose2d(WeightedOp, kind="conv_transpose2d"):
         if rows <= 0 or columns <= 0:
             raise ShapeError(f"conv_transpose2d: padding {p} cuts off all of the result", attribute="padding")
         return x.with_features(self.filters, rows, columns)
+
+    def separates(self, parts: int, axis: int) -> bool:
+        return self.groups % parts == 0
+
+    def share(self, parts: int) -> Self:
+        return self.model_copy(update={"filters": self.filters // parts, "groups": max(1, self.groups // parts)})
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         kernel = (self.kernel_size.height, self.kernel_size.width)

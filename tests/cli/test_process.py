@@ -45,6 +45,19 @@ def test_a_check_imports_no_module_that_the_spec_does_not_need(tmp_path: Path) -
         assert not loaded & {"difflib", "email.message", "importlib.metadata", "rich", "tempfile", "zipfile"}
 
 
+@pytest.mark.parametrize("settings", [[], ["--set", "placement.towers=2"]])
+def test_a_check_imports_the_ops_that_the_spec_has(small: Path, settings: list[str]) -> None:
+    code = f"""
+import sys
+from netspec.cli.app import run
+assert run(["check", {str(small)!r}, *{settings}]) == 0
+print(*sorted(name.removeprefix("netspec.ops.") for name in sys.modules if name.startswith("netspec.ops.")))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(result.stdout.splitlines()[1].split()) - {"attributes", "base", "initializers"}
+    assert imported == {"activation", "convolution", "linear", "shape"}
+
+
 def test_a_check_builds_the_validators_of_the_ops_that_the_spec_has(small: Path) -> None:
     code = f"""
 from netspec.cli.app import run
