@@ -15,14 +15,19 @@ def local_op(op: Op, towers: int) -> Op:
     """
     match op:
         case Conv2d() | ConvTranspose2d():
-            changes = {"filters": op.filters // towers, "groups": max(1, op.groups // towers)}
+            changes = {"filters": op.filters // towers, "groups": _local_groups(op.groups, towers)}
         case Dense():
-            changes = {"units": op.units // towers, "groups": max(1, op.groups // towers)}
-        case GroupNorm() | LocalResponseNorm(region="channels"):
-            changes = {"groups": op.groups // towers}
+            changes = {"units": op.units // towers, "groups": _local_groups(op.groups, towers)}
+        case GroupNorm() | LocalResponseNorm():
+            changes = {"groups": _local_groups(op.groups, towers)}
         case _:
             return op
     return op.model_copy(update=changes)
+
+
+def _local_groups(groups: int, towers: int) -> int:
+    """The groups that a tower computes: its share of them, or one, or a part of one."""
+    return 1 if groups % towers else groups // towers
 
 
 def local_type(type: TensorType, parts: int) -> TensorType:

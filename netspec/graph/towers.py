@@ -138,7 +138,7 @@ def _separates(node: Node, count: int) -> bool:
     match node.op:
         case Conv2d(groups=groups) | ConvTranspose2d(groups=groups) | Dense(groups=groups):
             return groups % count == 0
-        case LocalResponseNorm(region="map"):
+        case LocalResponseNorm(region="map") | LocalResponseNorm(size=1):
             return True
         case LocalResponseNorm(groups=groups):
             return groups % count == 0
