@@ -37,21 +37,23 @@ class Counter:
     def __init__(self) -> None:
         self.seconds, self.bytes = 0.0, 0
         received: dict[str, Callable[..., int]] = {
-            "all_gather": lambda out, x, peers: x.nbytes * peers,
-            "reduce_scatter": lambda out, shares, peers: out.nbytes * peers,
-            "all_to_all_single": lambda out, parts, peers: out.nbytes * (len(out) - 1) // len(out),
-            "all_reduce": lambda x, _, peers: 2 * x.nbytes * peers // (peers + 1),
+            "all_gather": lambda group, out, x: x.nbytes * (group.size() - 1),
+            "reduce_scatter": lambda group, out, shares: out.nbytes * (group.size() - 1),
+            "all_to_all_single": lambda group, out, _, rows, *more: (
+                out.nbytes * (len(out) - rows[group.rank()]) // len(out)
+            ),
+            "all_reduce": lambda group, x: 2 * x.nbytes * (group.size() - 1) // group.size(),
         }
         for name, size in received.items():
             setattr(distributed, name, self._counted(getattr(distributed, name), size))
 
     def _counted(self, collective: Callable[..., Any], size: Callable[..., int]) -> Callable[..., Any]:
-        def counted(first: Tensor, second: Any = None, *args: Any, group: Any = None, **options: Any) -> Any:
-            tensors = (first,) if second is None else (first, second, *args)
+        def counted(*arguments: Any, group: Any = None, **options: Any) -> Any:
             start = time.perf_counter()
-            result = collective(*tensors, group=group, **options)
+            result = collective(*arguments, group=group, **options)
             self.seconds += time.perf_counter() - start
-            self.bytes += size(first, second, distributed.get_world_size(group) - 1)
+            exchanged = [value for value in arguments if isinstance(value, Tensor | list)]
+            self.bytes += size(group or distributed.group.WORLD, *exchanged)
             return result
 
         return counted

@@ -10,7 +10,7 @@ kinds, and fused updates accept no mixture of tensors and DTensors.
 
 from netspec.graph import Node
 from netspec.lowering.python.source import call
-from netspec.ops.collective import COLLECTIVES, Collective, GatherGroup, SpreadGroup
+from netspec.ops.collective import COLLECTIVES, Collective, Halo
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -18,6 +18,6 @@ from netspec_torch.writer import ModuleWriter
 @lowers(*COLLECTIVES.values())
 def exchange(op: Collective, node: Node, out: ModuleWriter) -> None:
     """A layer with the name of the op's class."""
-    out.support("exchange")
-    groups = {"groups": op.groups} if isinstance(op, GatherGroup | SpreadGroup) else {}
-    out.assign(node, call(out.declare(node, type(op).__name__, dim=op.axis, **groups), *out.inputs(node)))
+    out.support("halo" if isinstance(op, Halo) else "exchange")
+    more = {name: getattr(op, name) for name in ("groups", "before", "after") if name in type(op).model_fields}
+    out.assign(node, call(out.declare(node, type(op).__name__, dim=op.axis, **more), *out.inputs(node)))

@@ -35,7 +35,7 @@ CROSSINGS: Final = (
 )
 BOX: Final = 33  # width of a tower's box in characters; two boxes and the gap take 78
 GAP: Final = 12
-WAYS: Final = {"apart": "from its own", "column": "its share", "whole": "in each"}
+WAYS: Final = {"apart": "from its own", "column": "its share", "halo": "with a halo", "whole": "in each"}
 
 
 def placement_of(spec: ModelSpec, graph: Graph) -> tuple[Placement, int]:

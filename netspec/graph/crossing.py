@@ -18,8 +18,10 @@ class Crossing(NamedTuple):
         size: bytes of the whole value, for one sample.
         towers: their number.
         differentiable: whether the value depends on a trained weight, and so has a gradient.
-        groups: of a `gather_group` or `spread_group`, the groups of the layers that read it; a team of towers / groups
-            towers computes each.
+        groups: of a `gather_group`, `spread_group` or `halo`, the groups of the layers that read it; a team of
+            towers / groups towers computes each.
+        reach: of a `halo`, the numbers of channels that are read before and behind a tower's share.
+        channels: the number of channels of the whole value.
     """
 
     value: str
@@ -29,15 +31,22 @@ class Crossing(NamedTuple):
     towers: int
     differentiable: bool
     groups: int = 1
+    reach: tuple[int, int] = (0, 0)
+    channels: int = 1
 
     @property
     def forward(self) -> int:
-        """Bytes that each tower receives in the forward pass for one sample, at the least that the exchange takes."""
+        """Bytes that each tower receives in the forward pass for one sample, at the least that the exchange takes.
+
+        Of a halo, those of a tower with two neighbors in its team, or with the one that sends more.
+        """
         match self.kind:
             case "gather" | "collect":
                 return self._received_from_all
             case "gather_group":
                 return self._received_from_team
+            case "halo":
+                return self._received_from_neighbors
             case "spread" | "share" | "spread_group":
                 return 0
 
@@ -60,6 +69,8 @@ class Crossing(NamedTuple):
                 return self._received_from_team
             case "spread_group":
                 return self._received_from_team + self._received_from_all
+            case "halo":
+                return self._received_from_neighbors
 
     @property
     def _received_from_all(self) -> int:
@@ -68,3 +79,8 @@ class Crossing(NamedTuple):
     @property
     def _received_from_team(self) -> int:
         return self.size * (self.towers // self.groups - 1) // self.towers
+
+    @property
+    def _received_from_neighbors(self) -> int:
+        channels = max(self.reach) if self.towers == 2 * self.groups else sum(self.reach)
+        return self.size * channels // self.channels

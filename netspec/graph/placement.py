@@ -4,7 +4,8 @@ Every value is either whole in each tower, or divided: tower t of `towers` holds
 [t·C/towers, (t + 1)·C/towers). An op that computes each channel only from that channel stays within its tower.
 A convolution or dense layer without groups is column-parallel: each tower computes its share of the filters from the
 whole input. In fewer groups than towers, a team of towers / groups neighboring towers computes each group, from the
-channels of that group. Everything else is computed whole, identically in each tower.
+channels of that group. Normalization over neighboring channels reads a halo: the tower's share, and a few channels of
+its neighbors in the team. Everything else is computed whole, identically in each tower.
 
 Each whole value has a whole gradient, and each divided value a divided one. That determines the crossings:
 
@@ -15,6 +16,7 @@ Each whole value has a whole gradient, and each divided value a divided one. Tha
 | collect | a layer that is computed whole reads a divided value | all-gather | none: each takes its share |
 | spread | a column-parallel layer reads a whole value | none | all-reduce |
 | spread_group | the same, in groups | none: each takes its group | reduce-scatter in each team, all-gather |
+| halo | an op that reads neighboring channels reads a divided value | edges, between neighbors | the same |
 | share | a divided value meets a whole one | none: each takes its share | all-gather |
 
 Source: Krizhevsky et al. 2012, figure 2; Krizhevsky 2014, One weird trick for parallelizing convolutional neural
@@ -196,6 +198,8 @@ def _weights(node: Node, place: Place, towers: int) -> Iterable[WeightPlace]:
         for name, weight in node.weights.items():
             yield WeightPlace(f"{node.name}.{name}", weight.shape, None, False, weight.trainable)
         return
+    if not node.weights:
+        return
     form_of = reads(node, place)
     types = [_type_read(type, form_of[name], towers) for name, type in zip(node.inputs, node.input_types, strict=True)]
     local = local_op(node.op, towers).weights(*types)
@@ -226,7 +230,9 @@ def _crossings(graph: Graph, places: Mapping[str, Place], towers: int) -> Iterab
         for read in sorted(readers, key=lambda read: read.order):
             kind = _kind(read, divided=divided, collected=WHOLE in readers)
             if kind is not None:
-                yield Crossing(name, kind, tuple(readers[read]), size, towers, name in trained, read.groups)
+                named, trains = tuple(readers[read]), name in trained
+                channels = width(value.type)
+                yield Crossing(name, kind, named, size, towers, trains, read.groups, read.reach, channels)
 
 
 def _kind(read: Read, *, divided: bool, collected: bool) -> CollectiveKind | None:
@@ -238,5 +244,7 @@ def _kind(read: Read, *, divided: bool, collected: bool) -> CollectiveKind | Non
             return "gather" if divided and not collected else "spread"
         case "group":
             return "gather_group" if divided and not collected else "spread_group"
+        case "halo":
+            return "halo"
         case "divided":
             return None if divided else "share"

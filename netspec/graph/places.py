@@ -9,8 +9,8 @@ from netspec.graph.graph import Node
 from netspec.graph.towers import channelwise_inputs, is_channelwise, width
 from netspec.ops import FilterOp
 
-Form = Literal["whole", "partial", "group", "divided"]
-Way = Literal["apart", "column", "whole"]
+Form = Literal["whole", "partial", "group", "halo", "divided"]
+Way = Literal["apart", "column", "halo", "whole"]
 
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
 
@@ -20,18 +20,21 @@ class Read(NamedTuple):
 
     Attributes:
         form: `divided`, the tower's share; `partial`, the whole, for a share of the filters; `group`, the channels of
-            one group, for a share of its filters; or `whole`, for a node that is computed whole. A `partial` or
-            `group` value has a different gradient in each tower, to be summed.
-        groups: of a `group` value, the number of groups that its channels are in; 1 otherwise.
+            one group, for a share of its filters; `halo`, the tower's share and the channels next to it in its group;
+            or `whole`, for a node that is computed whole. A `partial`, `group` or `halo` value has a different gradient
+            in each tower, to be summed.
+        groups: of a `group` or `halo` value, the number of groups that its channels are in; 1 otherwise.
+        reach: of a `halo` value, the numbers of channels before and behind the tower's share.
     """
 
     form: Form
     groups: int = 1
+    reach: tuple[int, int] = (0, 0)
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, int, tuple[int, int]]:
         """A key to sort the forms of a value by: the whole first, for others may be made of it."""
-        return FORMS.index(self.form), self.groups
+        return FORMS.index(self.form), self.groups, self.reach
 
 
 DIVIDED, PARTIAL, WHOLE = Read("divided"), Read("partial"), Read("whole")
@@ -43,15 +46,18 @@ class Place(NamedTuple):
     Attributes:
         name: the node's.
         way: `apart`, each tower its own channels from its share of the inputs; `column`, its share of the filters from
-            the whole input or, in groups, from the channels of one group; or `whole`, the same in each tower.
+            the whole input or, in groups, from the channels of one group; `halo`, its own channels from its share of
+            the input and the channels next to that; or `whole`, the same in each tower.
         why: for a convolution or dense layer that is computed whole, the reason.
-        groups: of a `column` layer, the groups that it works in.
+        groups: of a `column` or `halo` node, the groups that it works in.
+        reach: of a `halo` node, the numbers of channels before and behind a channel that it reads with it.
     """
 
     name: str
     way: Way
     why: str = ""
     groups: int = 1
+    reach: tuple[int, int] = (0, 0)
 
     @property
     def divided(self) -> bool:
@@ -66,6 +72,8 @@ def reads(node: Node, place: Place) -> dict[str, Read]:
             return dict.fromkeys(node.inputs, WHOLE)
         case "column":
             return dict.fromkeys(node.inputs, PARTIAL if place.groups == 1 else Read("group", place.groups))
+        case "halo":
+            return dict.fromkeys(node.inputs, Read("halo", place.groups, place.reach))
         case "apart":
             apart = channelwise_inputs(node)
             return {name: DIVIDED if name in apart else PARTIAL for name in node.inputs}
@@ -89,10 +97,22 @@ def divides_groups(node: Node, towers: int) -> bool:
 def place_node(node: Node, towers: int, places: Mapping[str, Place]) -> Place:
     """Place a node, given the places of the nodes before it. The groups of a layer have to fit the towers."""
     if not isinstance(node.op, FilterOp):
-        divided = any(name in places and places[name].divided for name in node.inputs)
-        return Place(node.name, "apart" if divided and is_channelwise(node, towers) else "whole")
+        if not any(name in places and places[name].divided for name in node.inputs):
+            return Place(node.name, "whole")
+        if is_channelwise(node, towers):
+            return Place(node.name, "apart")
+        return _with_halo(node, towers) or Place(node.name, "whole")
     if is_channelwise(node, towers):
         return Place(node.name, "apart")
     if width(node.type) % towers:
         return Place(node.name, "whole", f"{width(node.type)} outputs cannot be divided among {towers} towers")
     return Place(node.name, "column", groups=node.op.groups)
+
+
+def _with_halo(node: Node, towers: int) -> Place | None:
+    """The place of an op that reads neighboring channels, none beyond the next tower; None for any other."""
+    share, rest = divmod(width(node.type), towers)
+    neighbors = node.op.neighbors()
+    if neighbors is None or rest or towers % neighbors.groups or max(neighbors.before, neighbors.after) > share:
+        return None
+    return Place(node.name, "halo", groups=neighbors.groups, reach=(neighbors.before, neighbors.after))

@@ -11,9 +11,10 @@ from netspec.graph.crossing import Crossing
 from netspec.graph.graph import Graph, Hint, Input, Node, make_node
 from netspec.graph.localize import local_op
 from netspec.graph.placement import Placement
-from netspec.graph.places import DIVIDED, PARTIAL, WHOLE, Read, reads
+from netspec.graph.places import DIVIDED, PARTIAL, WHOLE, Place, Read, reads
 from netspec.graph.scopes import Scope, ancestors, parent_of
-from netspec.graph.towers import axis_of
+from netspec.graph.towers import axis_of, width
+from netspec.ops import Slice
 from netspec.ops.base import Weights
 from netspec.ops.collective import COLLECTIVES, Collective
 
@@ -81,7 +82,18 @@ class _Build:
             hints -= {Hint.IN_PLACE}  # an exchange's result may share memory with another value
         local = replace(local, hints=hints, type=local.type.astype(node.type.dtype))
         self.values[node.name] = local
+        if place.way == "halo":
+            self._narrow(local, place)
         self.exchange(local)
+
+    def _narrow(self, node: Node, place: Place) -> None:
+        """Add the slice of a value to the tower's channels, which readers of that share take in its place."""
+        before, after = place.reach
+        axis = axis_of(node.type)
+        own = Slice(axis=axis, start=before, stop=width(node.type) - after)
+        name = self._free(parent_of(node.name), f"share_{node.name.rpartition('.')[2]}")
+        self.values[name] = make_node(name, own, [node])
+        self._forms.setdefault(node.name, {})[DIVIDED] = name
 
     def exchange(self, value: Input | Node) -> None:
         """Add the exchanges of a value, here or, later, in the one instance that reads them."""
@@ -103,7 +115,7 @@ class _Build:
         """Add the exchanges of a value in their order: what is spread may have been collected before."""
         for crossing in self._crossings.get(value.name, ()):
             spreads = crossing.kind in {"spread", "spread_group"}
-            source = self.read(value.name, WHOLE) if spreads else value
+            source = self.read(value.name, WHOLE if spreads else DIVIDED)
             op = _exchange_op(crossing, axis_of(value.type))
             local = name or value.name.rpartition(".")[2]
             node = make_node(self._free(path, f"{crossing.kind}_{local}"), op, [source])
@@ -143,7 +155,8 @@ class _Build:
         forms = {plain: value, **self._forms.get(value, {})}
         suffixes = {"whole": "whole", "partial": "spread", "divided": "share"}
         for form in sorted(forms, key=lambda form: form.order):
-            yield suffixes.get(form.form, f"group{form.groups}"), forms[form]
+            numbered = "_".join(map(str, [f"{form.form}{form.groups}", *filter(None, form.reach)]))
+            yield suffixes.get(form.form, numbered), forms[form]
 
     def _free(self, path: str, local: str) -> str:
         """A name in a scope that no value has."""
@@ -155,8 +168,10 @@ class _Build:
 
 def _exchange_op(crossing: Crossing, axis: int) -> Collective:
     attributes: dict[str, Any] = {"towers": crossing.towers, "axis": axis}
-    if crossing.groups > 1:
+    if crossing.kind in {"gather_group", "spread_group", "halo"}:
         attributes["groups"] = crossing.groups
+    if crossing.kind == "halo":
+        attributes["before"], attributes["after"] = crossing.reach
     return COLLECTIVES[crossing.kind](**attributes)
 
 
@@ -169,5 +184,7 @@ def _result(crossing: Crossing) -> Read:
             return PARTIAL
         case "gather_group" | "spread_group":
             return Read("group", crossing.groups)
+        case "halo":
+            return Read("halo", crossing.groups, crossing.reach)
         case "share":
             return DIVIDED

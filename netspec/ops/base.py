@@ -53,6 +53,14 @@ class Window(NamedTuple):
     stride: tuple[int | Fraction, int | Fraction] | None = (1, 1)
 
 
+class Neighbors(NamedTuple):
+    """The channels that an op reads for each channel: `before` and `after` it, in its group of `groups`."""
+
+    groups: int
+    before: int
+    after: int
+
+
 Domain: TypeAlias = Literal["any", "not_zero", "not_negative", "positive"]
 """The numbers that an input of a sample is drawn from. Except for `any`, none is close to 0 by chance."""
 
@@ -156,6 +164,10 @@ class Op(Attribute):
         """
         del parts, axis
         return False
+
+    def neighbors(self) -> Neighbors | None:
+        """Return the neighboring channels that the op reads, if it mixes each channel with no others; else None."""
+        return None
 
     def share(self, parts: int) -> Self:
         """Return the op that computes one of `parts` equal shares of the output's channels."""

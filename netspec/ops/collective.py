@@ -6,11 +6,11 @@ a layer works in fewer groups than there are towers, a team of neighboring tower
 
 from typing import Literal
 
-from netspec.ops.attributes import PositiveInt
+from netspec.ops.attributes import NonNegativeInt, PositiveInt
 from netspec.ops.base import Op
 from netspec.types import TensorType
 
-CollectiveKind = Literal["gather", "collect", "spread", "share", "gather_group", "spread_group"]
+CollectiveKind = Literal["gather", "collect", "spread", "share", "gather_group", "spread_group", "halo"]
 
 
 class Collective(Op):
@@ -94,6 +94,25 @@ class SpreadGroup(Collective, kind="spread_group"):
         return self._scaled(x, 1, self.groups)
 
 
+class Halo(Collective, kind="halo"):
+    """A tower's share between the `before` channels before it and the `after` channels behind it.
+
+    Neighbors in the tower's team send these channels, and take their gradients back; beyond the team's ends they are
+    zeros. The name is that of what a stencil reads from neighboring processes.
+
+    Shapes: x (N, C/towers, …) → (N, before + C/towers + after, …).
+    """
+
+    groups: PositiveInt
+    before: NonNegativeInt
+    after: NonNegativeInt
+
+    def infer(self, x: TensorType) -> TensorType:
+        index = self.axis - 1
+        more = self.before + self.after
+        return x.with_features(*(size + more if i == index else size for i, size in enumerate(x.features)))
+
+
 COLLECTIVES: dict[CollectiveKind, type[Collective]] = {
     "gather": Gather,
     "collect": Collect,
@@ -101,4 +120,5 @@ COLLECTIVES: dict[CollectiveKind, type[Collective]] = {
     "share": Share,
     "gather_group": GatherGroup,
     "spread_group": SpreadGroup,
+    "halo": Halo,
 }

@@ -70,10 +70,14 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
         return x
 
     def separates(self, parts: int, axis: int) -> bool:
-        return self.region == "map" or self.groups % parts == 0
+        return self.region == "map" or self.size == 1 or self.groups % parts == 0
+
+    def neighbors(self) -> Neighbors | None:
+        return Neighbors(self.groups, *self.reach) if self.region == "channels" else None
 
     def share(self, parts: int) -> Self:
-        return self.model_copy(update={"groups": self.groups // parts}) if self.region == "channels" else self
+        groups = 1 if self.groups % parts else self.groups // parts  # one, or a part of one, for a team
+        return self.model_copy(update={"groups": groups})
 
     def padded(self, x: TensorType) -> tuple[int, ...]:
         channels, height, width = require_map(self.kind, x)

@@ -30,8 +30,9 @@ def test_on_four_towers_teams_of_two_exchange(netspec: Run) -> None:
     code, out, _ = netspec("show", SPEC, "--placement", "--set", "placement.towers=4")
     assert code == 0
     assert "conv4    its share     96x13x13       165,984     663,936" in out
-    assert "relu3    gather_group  conv4         7.9 MiB   7.9 MiB" in out
-    assert "pool1    spread_group  conv2                  34.2 MiB" in out
+    assert "relu3    gather_group  conv4         7.9 MiB    7.9 MiB" in out
+    assert "relu1    halo          norm1         3.0 MiB    3.0 MiB" in out
+    assert "received by a tower in a step: 100.9 MiB" in out
     assert "weights of a tower: 15,241,306 of 60,965,224 (0.250)" in out
 
 

@@ -11,6 +11,7 @@ import netspec_torch.tower_model
 import netspec_torch.trainer
 import numpy as np
 import torch
+from netspec_torch.support.halo import HaloFunction
 from netspec_torch.towers import Tower
 from numpy.typing import NDArray
 from torch import nn
@@ -114,6 +115,36 @@ def that_leave_other_groups_without_a_gradient() -> None:
         return torch.cat(groups, ctx.dim), None, None, None
 
     with_layer("SpreadGroup", "SpreadGroupFunction", backward)
+
+
+def that_read_no_neighbors() -> None:
+    """Zeros in place of the channels of the neighbors."""
+
+    def forward(ctx: Any, x: torch.Tensor, dim: int, reach: tuple[int, int], groups: int, group: Any) -> torch.Tensor:
+        y = HaloFunction.forward(ctx, x, dim, reach, groups, group)
+        y[:, : reach[0]], y[:, y.shape[1] - reach[1] :] = 0, 0
+        return y
+
+    with_layer("Halo", "HaloFunction", forward, "forward")
+
+
+def that_read_neighbors_of_another_group() -> None:
+    """All towers are one team."""
+
+    def forward(ctx: Any, x: torch.Tensor, dim: int, reach: tuple[int, int], _: int, group: Any) -> torch.Tensor:
+        return HaloFunction.forward(ctx, x, dim, reach, 1, group)
+
+    with_layer("Halo", "HaloFunction", forward, "forward")
+
+
+def that_send_no_gradient_to_neighbors() -> None:
+    """The gradient of a share with its edges: a tower's own part of the sum."""
+
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None, None, None, None]:
+        before, after = ctx.reach
+        return g[:, before : g.shape[1] - after], None, None, None, None
+
+    with_layer("Halo", "HaloFunction", backward)
 
 
 def that_clip_each_by_its_own_norm() -> None:

@@ -109,6 +109,7 @@ def in_groups() -> Graph:
         .add("conv1", "conv2d", filters=6, kernel_size=3, padding=1)  # 6 filters: whole in each
         .add("conv2", "conv2d", filters=8, kernel_size=3, groups=2)
         .add("relu2", "relu")
+        .add("norm2", "local_response_norm", size=3, alpha=1, beta=0.75, k=2, convention="sum", groups=2)
         .add("conv3", "conv2d", filters=8, kernel_size=1, groups=2)
         .add("flatten", "flatten")
         .add("fc1", "dense", units=8, groups=2)
@@ -128,6 +129,9 @@ def test_four_towers_of_two_groups_are_one_device() -> None:
         (faulty_towers.that_read_another_group, "forward"),
         (faulty_towers.that_gather_other_groups, "forward"),
         (faulty_towers.that_do_not_sum_over_their_team, "gradient"),
+        (faulty_towers.that_read_no_neighbors, "forward"),
+        (faulty_towers.that_read_neighbors_of_another_group, "forward"),
+        (faulty_towers.that_send_no_gradient_to_neighbors, "gradient"),
     ],
 )
 def test_a_fault_in_teams_is_caught(monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], level: str) -> None:

@@ -65,16 +65,18 @@ def _assert_random_drops(results: dict[tuple[int, int], dict[str, np.ndarray]]) 
 @pytest.mark.parametrize("towers", [2, 4])
 def test_the_network_has_every_crossing_and_both_kinds_of_replicated_weights(towers: int) -> None:
     placement = place(tower_process.every_crossing(), towers)
-    assert {crossing.kind for crossing in placement.crossings} == {"gather", "collect", "spread", "share"}
+    assert {crossing.kind for crossing in placement.crossings} == {"gather", "collect", "spread", "share", "halo"}
     assert {weight.partial for weight in placement.weights if weight.axis is None} == {True, False}
 
 
 def test_the_network_in_groups_has_both_crossings_of_groups_and_others_of_the_same_values() -> None:
     placement = place(tower_process.in_groups(), 4)
-    crossings = {(c.value, c.kind, c.groups) for c in placement.crossings if c.value in {"pool1", "norm2", "sum"}}
+    crossings = {
+        (c.value, c.kind, c.groups) for c in placement.crossings if c.value in {"relu1", "mix1", "norm2", "sum"}
+    }
     assert crossings == {
-        *{("pool1", "spread_group", 2), ("norm2", "gather_group", 2), ("norm2", "gather", 1)},
-        *{("sum", "collect", 1), ("sum", "spread_group", 2)},
+        *{("relu1", "halo", 2), ("mix1", "spread_group", 2), ("norm2", "gather_group", 2), ("norm2", "gather", 1)},
+        *{("sum", "collect", 1), ("sum", "spread_group", 2), ("sum", "halo", 1)},
     }
     assert all(crossing.groups == 1 for crossing in place(tower_process.in_groups(), 2).crossings)
 
@@ -161,16 +163,16 @@ def test_a_lost_tower_is_reported() -> None:
 TWICE = """
 import torch, torch.distributed as dist
 from netspec_torch.support.exchange import Collect, Gather, GatherGroup, Share, Spread, SpreadGroup
+from netspec_torch.support.halo import Halo
 
 dist.init_process_group("gloo")
-for kind in (Gather, Collect, Spread, Share, GatherGroup, SpreadGroup):
+for layer in (Gather(1), Collect(1), Spread(1), Share(1), GatherGroup(1, 2), SpreadGroup(1, 2), Halo(1, 1, 2, 1)):
     x = torch.ones(2, 4, 3, requires_grad=True)
-    layer = kind(1, 2) if "Group" in kind.__name__ else kind(1)
     (g,) = torch.autograd.grad(layer(x).pow(3).sum(), x, create_graph=True)
     try:
         g.sum().backward()
     except RuntimeError as error:
-        print(kind.__name__, "once_differentiable" in str(error))
+        print(layer, "once_differentiable" in str(error))
 dist.destroy_process_group()
 """
 
@@ -178,7 +180,7 @@ dist.destroy_process_group()
 def test_exchanges_have_no_second_derivative() -> None:
     """A second derivative would lack the contributions of the other towers, so PyTorch must refuse it."""
     output, _ = (process.communicate(timeout=HANG)[0] for process in start([["-c", TWICE]] * 2))
-    assert output.count("True") == 6
+    assert output.count("True") == 7
 
 
 RESIDUAL = """

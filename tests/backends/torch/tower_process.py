@@ -49,9 +49,10 @@ def every_crossing() -> Graph:
         .add("norm2", "batch_norm")
         .add("slope", "prelu", shared=True)
         .add("drop1", "dropout", rate=0.3)  # of a divided value
-        .add("mix", "local_response_norm", **LRN)  # over all channels: its input is collected
+        .add("mix", "layer_norm", axes=[1])  # over all channels: its input is collected
         .add("conv3", "conv2d", filters=16, kernel_size=3, padding=1, groups=4)  # its input is shared out again
-        .add("sum", "add", reads=("conv3", "drop1"))
+        .add("norm3", "local_response_norm", **LRN)  # over all channels, of which it reads those of neighbors
+        .add("sum", "add", reads=("norm3", "drop1"))
         .add("more", "conv2d", reads="mix", filters=16, kernel_size=1)  # spread from a collected value
         .add("both", "multiply", reads=("sum", "more"))
         .add("path", "stochastic_depth", rate=0.4)  # drops whole samples of a divided value
@@ -71,17 +72,21 @@ def in_groups() -> Graph:
         Chain("groups", image=(6, 9, 8))
         .add("conv1", "conv2d", filters=8, kernel_size=3, padding=1, groups=2)  # reads the input: no gradient
         .add("relu1", "relu")
-        .add("norm1", "local_response_norm", groups=2, **LRN)  # whole, in towers of half a group
+        .add("norm1", "local_response_norm", groups=2, **LRN)  # with halos, in towers of half a group
         .add("pool1", "max_pool2d", kernel_size=2, stride=2)
+        .add("mix1", "layer_norm", axes=[1])  # collected
         .add("conv2", "conv2d", filters=16, kernel_size=3, padding=1, groups=2, bias=False)  # spread
         .add("norm2", "batch_norm")
         .add("conv3", "conv2d", filters=16, kernel_size=3, padding=1, groups=2)  # gathered in each team
         .add("side", "conv2d", reads="norm2", filters=16, kernel_size=1)  # and by all
         .add("sum", "add", reads=("conv3", "side"))
-        .add("mix", "local_response_norm", **LRN)  # over all channels: collected
+        .add("even", "local_response_norm", reads="sum", **LRN | {"size": 4})  # two channels before, and one behind
+        .add("mix", "layer_norm", axes=[1], reads="sum")  # over all channels: collected
         .add("conv4", "conv2d", reads="sum", filters=8, kernel_size=1, groups=2)  # spread from what was collected
         .add("conv5", "conv2d", reads="mix", filters=8, kernel_size=1, groups=4)  # a group for each tower
         .add("both", "multiply", reads=("conv4", "conv5"))
+        .add("narrow", "conv2d", reads="even", filters=8, kernel_size=1, groups=2)
+        .add("three", "add", reads=("both", "narrow"))
         .add("flatten", "flatten")
         .add("fc1", "dense", units=8, groups=2)
         .add("tanh", "tanh")
