@@ -14,16 +14,14 @@ from netspec.lowering.blocks.drafts import (
     merges_in,
     named_statements,
     parameter_text,
-    variables_in,
     variant_names,
     with_conditions,
 )
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import starts_of
-from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
+from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
 from netspec.lowering.python.naming import available, identifier
-from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
@@ -75,15 +73,14 @@ class BlockFunctions:
             generalizer = Generalizer(self._signature, self._taken)
             groups = generalizer.group([self._draft(part) for part in parts])
             variants = [[parts[index] for index in members] for members, _ in groups]
-            templates = [template for _, template in groups]
-            names = _depthwise_names(block, templates) or variant_names(block, variants)
-            for wanted, instances, template in zip(names, variants, templates, strict=True):
+            for wanted, instances, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
                 functions.append(self._function(identifier(wanted), instances, template))
         return functions
 
     def body(self, root: Part) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         """The statements of the whole network, and the variable of each value."""
-        return self._body(root, Template(self._draft(root).units))
+        template = Template(self._draft(root).units)
+        return self._body(root, template, self._names(root, template))
 
     def _signature(self, function: str) -> Signature:
         return self._signatures.get(function, Signature())
@@ -91,7 +88,8 @@ class BlockFunctions:
     def _draft(self, part: Part) -> Draft:
         draft = self._drafts[part.path]
         units = tuple(unit for member in part.members for unit in self._units(draft, member))
-        return Draft(units, tuple(draft.variables[output] for output in part.outputs), draft.given(CHANNELS))
+        results = tuple(draft.variables[output] for output in part.outputs)
+        return Draft(units, results, draft.given(CHANNELS), draft.inputs)
 
     def _units(self, draft: PartDraft, member: Node | Part) -> Iterator[Unit]:
         """The units that compute a member; its padding is a unit of its own."""
@@ -133,13 +131,15 @@ class BlockFunctions:
             _, keywords = template.arguments(index)
             optional_values = {key: value for key, value in keywords.items() if key not in inferred}
             self._calls[instance.path] = (name, tuple(p.values[index] for p in required), optional_values)
-        body, variables = self._body(part, template)
+        names = self._names(part, template)
+        received = self._drafts[part.path].parameters(names, {*self._taken, *template.names})
+        body, variables = self._body(part, template, names, received)
         shapes = [(parameter, Attribute(Name(variables[value]), "shape")) for parameter, value in inferred.items()]
         counts = [Assign(parameter, Subscript(shape, (-1,))) for parameter, shape in shapes]
         computed = [*counts, *(Assign(number, value) for number, value in template.computed)]
         results = [Name(variables[output]) for output in part.outputs]
         parameters = (
-            *(f"{variables[value]}: keras.KerasTensor" for value in part.inputs),
+            *(f"{variable}: keras.KerasTensor" for variable in received),
             *map(parameter_text, required),
             f"{NAME}: str",
             *map(parameter_text, optional),
@@ -164,23 +164,18 @@ class BlockFunctions:
                 inferred[name], _ = channels[template.fullest][name]
         return inferred
 
-    def _body(self, part: Part, template: Template) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
+    def _names(self, part: Part, template: Template) -> dict[str, str]:
+        """The final name of each provisional variable."""
+        return template.join(self._drafts[part.path].names({*self._taken, *template.names}, chain_inputs=False))
+
+    def _body(
+        self, part: Part, template: Template, names: Mapping[str, str], received: Sequence[str] = ()
+    ) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         draft = self._drafts[part.path]
-        reserved = {*self._taken, *template.names}
-        names = template.join(draft.names(reserved, chain_inputs=False))
         statements = named_statements([statement for unit in template.units for statement in unit.run], names)
-        counter = available("i", {*reserved, *names.values()})
+        counter = available("i", {*self._taken, *template.names, *names.values(), *received})
         variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
         return tuple(with_conditions(with_loops(statements, counter))), variables
-
-
-def _depthwise_names(block: str, templates: Sequence[Template]) -> list[str]:
-    """The names of two variants of a block of which one has depthwise convolutions; empty in other cases."""
-    depthwise = [
-        any("layers.DepthwiseConv2D" in names_in(statement.value) for unit in template.units for statement in unit.run)
-        for template in templates
-    ]
-    return [f"{block}_depthwise" if each else block for each in depthwise] if sorted(depthwise) == [False, True] else []
 
 
 def layer_name(part: Part, path: str) -> Expression:

@@ -88,9 +88,15 @@ def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, Literal
     if out.all_instances(node, _is_pointwise) and not out.all_instances(node, _is_safe):
         settings = {name: value for name, value in optional.items() if name != "padding"}  # `same` is none for 1x1
         return call("PointwiseConv2D", op.filters, 1, **settings, **({"groups": op.groups} if op.groups > 1 else {}))
-    if op.groups == 1:
+    if out.all_instances(node, _is_whole):
         return call("layers.Conv2D", op.filters, pair(kernel), **optional)
     return call("GroupedConv2D", op.filters, pair(kernel), groups=op.groups, **optional)
+
+
+def _is_whole(node: Node) -> bool:
+    """Whether there are no groups, or as many as channels, for which there is another layer."""
+    op, channels = node.op, node.input_types[0].features[0]
+    return isinstance(op, Conv2d) and op.groups in (1, channels)
 
 
 def _is_pointwise(node: Node) -> bool:

@@ -14,14 +14,13 @@ from netspec.lowering.blocks.drafts import (
     merges_in,
     named_statements,
     parameter_text,
-    variables_in,
     variant_names,
     with_conditions,
 )
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name, values_of
 from netspec.lowering.blocks.stacks import starts_of, with_repetition
-from netspec.lowering.blocks.template import Draft, Signature, Template, Unit
+from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
 from netspec.lowering.python.source import (
@@ -115,7 +114,7 @@ class BlockClasses:
         draft = self._drafts[part.path]
         units = tuple(self._unit(draft, member) for member in part.members)
         results = tuple(draft.variables[output] for output in part.outputs)
-        return Draft(units, results, draft.given("in_channels"))
+        return Draft(units, results, draft.given("in_channels"), draft.inputs)
 
     def _unit(self, draft: ModuleDraft, member: Node | Part) -> Unit:
         layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
@@ -174,7 +173,7 @@ class BlockClasses:
         one = len(results) == 1
         forward = Function(
             "forward",
-            ("self", *(f"{variables[value]}: Tensor" for value in part.inputs)),
+            ("self", *(f"{name}: Tensor" for name in draft.parameters(names, LOCALS))),
             (*body, Return(results[0] if one else TupleOf(results))),
             returns="Tensor" if one else _tuple_of_tensors(len(results)),
         )

@@ -22,6 +22,7 @@ from netspec.lowering.python.source import (
     Binary,
     Call,
     Class,
+    Conditional,
     Do,
     Expression,
     Function,
@@ -190,7 +191,10 @@ class Sources:
         return Assign(target, self._value(), comment)
 
     def _value(self) -> Expression:
-        kind = self._random.randrange(7)
+        kind = self._random.randrange(8)
+        if kind == 7:
+            branches = [call(f"nn.{self._name()}", *self._literals(0, 6)) for _ in range(self._random.randint(2, 4))]
+            return functools.reduce(lambda rest, value: Conditional(value, self._test(), rest), branches)
         if kind == 6:
             return Subscript(Name(self._name(short=True)), (Range(), Range(*(self._bound() for _ in range(3)))))
         if kind == 0:
@@ -213,6 +217,10 @@ class Sources:
             return layer
         several = (ListOf(self._names(2, 6)),)
         return Call(layer, several if self._random.random() < 0.3 else self._names(1, 1))
+
+    def _test(self) -> Expression:
+        name = Name(self._name(short=True))
+        return self._random.choice([name, Binary("==", name, Literal("relu")), Binary(">", name, Literal(1))])
 
     def _bound(self) -> Expression | None:
         name = Name(self._random.choice(["rows", "self.rows"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from netspec.lowering.blocks.template import Draft, Unit
 from netspec.lowering.python.rewrite import rename
@@ -18,7 +17,8 @@ class Aligned:
     Attributes:
         units: the unit in each place of the fullest; None if the instance has none there and passes the input on.
         results: the variables of its outputs.
-        passed: for each variable of the fullest that the instance lacks, the variable that it has instead.
+        passed: for each variable of the fullest that the instance lacks, the variable that it has instead; so for the
+            variable of an input that receives the value of an earlier one.
         sources: for the output of each merge that the instance lacks, the input that is passed on.
     """
 
@@ -26,25 +26,6 @@ class Aligned:
     results: tuple[str, ...]
     passed: Mapping[str, str]
     sources: Mapping[str, str]
-
-
-class Group:
-    """Instances that share their source.
-
-    Attributes:
-        fullest: the instance that has a unit in each place.
-        members: the aligned instances by index, the fullest first.
-        names: the names of the units in each place, with an empty one if an instance has none.
-        others: the form of each unit that differs by name from the fullest's, by place and name.
-        sources: for the output of each merge that an instance lacks, the input that is passed on.
-    """
-
-    def __init__(self, fullest: Draft) -> None:
-        self.fullest = fullest
-        self.members: dict[int, Aligned] = {}
-        self.names: list[frozenset[str]] = [frozenset()] * len(fullest.units)
-        self.others: dict[tuple[int, str], tuple[Any, ...]] = {}
-        self.sources: dict[str, str] = {}
 
 
 def align(draft: Draft, fullest: Draft) -> Aligned | None:
@@ -72,7 +53,8 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
     places = _places(draft.units, fullest.units, draft.given.order)
     if places is None:
         return None
-    passed: dict[str, str] = {}
+    passed = {theirs: ours for theirs, ours in zip(fullest.inputs, draft.inputs, strict=False) if theirs != ours}
+    lacking: set[str] = set()
     renamed: dict[str, str] = {}  # variables of the instance → those of the fullest
     sources: dict[str, str] = {}
     units: list[Unit | None] = []
@@ -82,13 +64,14 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
             continue
         if unit is None and model.merges is not None:
             inputs, target = model.merges
-            source = sources[target] = next((read for read in inputs if read not in passed), inputs[0])
+            source = sources[target] = next((read for read in inputs if read not in lacking), inputs[0])
         elif model.passes is not None:
             source, target = model.passes
         else:
             return None
         if unit is None:
             passed[target] = passed.get(source, source)
+            lacking.add(target)
             units.append(None)
             continue
         assert unit.passes is not None  # noqa: S101 # else it could not take the place of another

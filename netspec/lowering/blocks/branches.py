@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netspec.lowering.blocks.align import Aligned
 from netspec.lowering.blocks.template import Draft, Unit
 from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import Name
@@ -28,13 +27,18 @@ def joined_in(fullest: Draft, sources: Mapping[str, str]) -> dict[str, str]:
     return joined
 
 
-def idle_in(fullest: Draft, members: Sequence[Aligned], joined: Mapping[str, str]) -> set[int]:
+def idle_in(fullest: Draft, rows: Sequence[Sequence[Unit | None]], joined: Mapping[str, str]) -> set[int]:
     """The places of units whose output is not needed where they are lacking, for its only reader is lacking too.
 
     These are the units of a branch that is merged right after it: branch and merge are under one condition.
+
+    Args:
+        fullest: the instance that has all units.
+        rows: the unit of each instance in each place; None if it lacks one.
+        joined: the result of `joined_in`.
     """
     units = fullest.units
-    lacking = [[member.units[place] is None for member in members] for place in range(len(units))]
+    lacking = [[row[place] is None for row in rows] for place in range(len(units))]
     idle: set[int] = set()
     for place in range(len(units) - 2, -1, -1):
         output = _output(units[place])

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
+from netspec.lowering.blocks.template import MARK, variables_in
 from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.naming import available, identifier, variables_of
-from netspec.lowering.python.rewrite import names_in, rename
+from netspec.lowering.python.rewrite import rename
 from netspec.lowering.python.source import Assign, Conditional, Expression, For, If, Literal, Name, Statement, Unpack
 from netspec.types import TensorType
-
-MARK: Final = "value__"  # the prefix of provisional variables
 
 
 class PartDraft:
@@ -30,7 +28,9 @@ class PartDraft:
     def __init__(self, part: Part, graph: Graph) -> None:
         self.part = part
         self.received = [graph.type_of(value) for value in part.inputs]
-        self.variables = {value: f"{MARK}{index}" for index, value in enumerate(part.inputs)}
+        self.variables: dict[str, str] = {}
+        for index, value in enumerate(part.inputs):
+            self.variables.setdefault(value, f"{MARK}{index}")
         self._statements: dict[str, list[Statement]] = {}
         self._inner: dict[str, str] = {}  # provisional variables within stacks, and the names that they are to get
         self._padded: dict[str, str] = {}  # variables of padded inputs, and those of the outputs computed from them
@@ -106,7 +106,8 @@ class PartDraft:
 
     def channels(self, first: str) -> dict[str, tuple[str, int]]:
         """The inputs and their channels by the name of a hint: `first` for the first input, `{input}_channels` else."""
-        names = (first, *(f"{name_of_input(self.part, value)}_channels" for value in self.part.inputs[1:]))
+        later = range(1, len(self.part.inputs))
+        names = (first, *(f"{name_of_input(self.part, position)}_channels" for position in later))
         inputs = zip(names, self.part.inputs, self.received, strict=True) if self.received else ()
         return {
             name: (value, _channels_of(type)) for name, value, type in inputs if type.features and name != "_channels"
@@ -120,8 +121,26 @@ class PartDraft:
         inputs = self.channels(channels)
         hints = (*scope.arguments, *((name, count) for name, (_, count) in inputs.items()))
         others = tuple(name for name in inputs if name != channels)
-        received = {self.variables[value]: name for name, (value, _) in inputs.items()}
+        received: dict[str, str] = {}
+        for name, (value, _) in inputs.items():
+            received.setdefault(self.variables[value], name)
         return Given(hints, scope.formulas, scope.names, channels, others, received)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The provisional variables of the part's inputs; one that has the value of an earlier one has its variable."""
+        return tuple(self.variables[value] for value in self.part.inputs)
+
+    def parameters(self, names: Mapping[str, str], reserved: Collection[str]) -> list[str]:
+        """The final names of the part's inputs, given those of variables; distinct, even where they have one value."""
+        parameters: list[str] = []
+        for position, variable in enumerate(self.inputs):
+            name = names[variable]
+            if name in parameters:
+                taken = {*reserved, *names.values(), *parameters}
+                name = available(identifier(name_of_input(self.part, position) or name), taken)
+            parameters.append(name)
+        return parameters
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """The final name of each provisional variable."""
@@ -252,11 +271,6 @@ def parameter_text(parameter: Parameter) -> str:
     """A parameter in a signature: `width: int`, `stride: int = 1`."""
     annotated = f"{parameter.name}: {parameter.annotation}"
     return annotated if parameter.default is None else f"{annotated} = {render_expression(Literal(parameter.default))}"
-
-
-def variables_in(statement: Statement) -> Iterator[str]:
-    """The provisional variables that a statement reads, in order."""
-    return (name for name in names_in(statement.value) if name.startswith(MARK))
 
 
 def merges_in(run: Sequence[Statement]) -> tuple[tuple[str, ...], str] | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
-from netspec.lowering.blocks.align import Group, align
 from netspec.lowering.blocks.branches import idle_in, joined_in, output_without
-from netspec.lowering.blocks.forms import Form, Forms
+from netspec.lowering.blocks.choices import Choice, UntoldError
+from netspec.lowering.blocks.forms import Forms
+from netspec.lowering.blocks.groups import Alternative, Group
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import ABSENT
 from netspec.lowering.blocks.parameters import ParameterNaming
@@ -22,7 +22,6 @@ from netspec.lowering.python.rewrite import children_of, functions_in, names_in,
 from netspec.lowering.python.source import (
     Assign,
     Call,
-    Conditional,
     Expression,
     Literal,
     Name,
@@ -30,8 +29,6 @@ from netspec.lowering.python.source import (
     Statement,
     TupleOf,
 )
-
-MOST: Final = 2  # alternatives in one place of a block, including none: a choice between more is hard to read
 
 
 class Generalizer:
@@ -52,49 +49,28 @@ class Generalizer:
     def group(self, drafts: Sequence[Draft]) -> list[tuple[tuple[int, ...], Template]]:
         """Group drafts that can share source; return the indices and the template of each group.
 
-        Larger drafts come first, so that every group is founded by its fullest one.
+        Larger drafts come first, so that every group is founded by its fullest one; of equal ones, that which receives
+        the most values.
         """
         self._forms.clear()
-        order = sorted(range(len(drafts)), key=lambda index: -len(drafts[index].units))
-        by_results: dict[int, list[Group]] = {}  # groups by the number of outputs
-        for index in order:
-            groups = by_results.setdefault(len(drafts[index].results), [])
-            if not any(self._join(index, drafts[index], group) for group in groups):
-                groups.append(Group(drafts[index]))
-                self._join(index, drafts[index], groups[-1])
-        found = sorted((group for groups in by_results.values() for group in groups), key=lambda g: sorted(g.members))
-        return [(tuple(sorted(group.members)), self._template(drafts, group)) for group in found]
+        found: list[tuple[tuple[int, ...], Template]] = []
+        for group in self._groups(drafts, range(len(drafts)), told=True):
+            try:
+                found.append((tuple(sorted(group.members)), self._template(drafts, group)))
+            except UntoldError:  # a pass may have changed some of them
+                parts = self._groups(drafts, sorted(group.members), told=False)
+                found += [(tuple(sorted(part.members)), self._template(drafts, part)) for part in parts]
+        return sorted(found, key=lambda item: item[0])
 
-    def _join(self, index: int, draft: Draft, group: Group) -> bool:
-        """Add a draft to a group if it fits: it may lack units of the fullest, or have others in their places."""
-        aligned = align(draft, group.fullest)
-        if aligned is None:
-            return False
-        results = tuple(aligned.passed.get(result, result) for result in group.fullest.results)
-        if results != aligned.results:
-            return False
-        present = {unit.name for unit in aligned.units if unit is not None}
-        others: dict[tuple[int, str], Form] = {}
-        for place, (unit, model) in enumerate(zip(aligned.units, group.fullest.units, strict=True)):
-            if unit is not None and unit.name == model.name:
-                if self._forms.of(unit) != self._forms.of(model, aligned.passed):
-                    return False
-            elif unit is not None:
-                others[place, unit.name] = self._forms.of(unit)
-            elif model.pads in present and not _may_be_unpadded(model.pads, draft, group.fullest):
-                return False
-        if any(group.others.get(key, form) != form for key, form in others.items()):
-            return False
-        if any(group.sources.get(target, source) != source for target, source in aligned.sources.items()):
-            return False
-        names = [known | {unit.name if unit else ""} for known, unit in zip(group.names, aligned.units, strict=True)]
-        if any(len(known) > MOST for known in names):
-            return False
-        group.names = names
-        group.others.update(others)
-        group.sources.update(aligned.sources)
-        group.members[index] = aligned
-        return True
+    def _groups(self, drafts: Sequence[Draft], indices: Sequence[int], *, told: bool) -> list[Group]:
+        """Group some of the drafts; see `Group` for `told`."""
+        by_results: dict[int, list[Group]] = {}  # groups by the number of outputs
+        for index in sorted(indices, key=lambda i: (-len(drafts[i].units), -len({*drafts[i].inputs}))):
+            groups = by_results.setdefault(len(drafts[index].results), [])
+            if not any(group.join(index, drafts[index]) for group in groups):
+                groups.append(Group(drafts[index], self._forms, told=told))
+                groups[-1].join(index, drafts[index])
+        return [group for groups in by_results.values() for group in groups]
 
     def _template(self, drafts: Sequence[Draft], group: Group) -> Template:
         order = list(group.members)  # the fullest first, whose names and inputs decide for all
@@ -102,14 +78,17 @@ class Generalizer:
         if len(order) == 1:
             return Template(fullest.units)
         given = [drafts[index].given for index in order]
-        rows = [member.units for member in group.members.values()]
+        members = [*group.members.values()]
         joined = joined_in(fullest, group.sources)
-        idle = idle_in(fullest, [*group.members.values()], joined)
+        idle = idle_in(fullest, [member.units for member in members], joined)
 
         def share(naming: ParameterNaming) -> list[Unit]:
             return [
                 self._unit(
-                    unit, [row[place] for row in rows], naming, output_without(unit, group.sources, idle=place in idle)
+                    unit,
+                    [(member.units[place], member.alternatives[place]) for member in members],
+                    naming,
+                    output_without(unit, group.sources, idle=place in idle),
                 )
                 for place, unit in enumerate(fullest.units)
             ]
@@ -138,70 +117,58 @@ class Generalizer:
         return kinds
 
     def _unit(
-        self, fullest: Unit, units: Sequence[Unit | None], naming: ParameterNaming, otherwise: Name | None
+        self,
+        fullest: Unit,
+        versions: Sequence[tuple[Unit | None, Alternative | None]],
+        naming: ParameterNaming,
+        otherwise: Name | None,
     ) -> Unit:
-        """The shared unit of a place, with parameters; under a condition if some instances lack it.
+        """The shared unit of a place, with parameters; under conditions if instances have different units, or none.
 
         Args:
             fullest: the unit of the fullest instance.
-            units: the unit of each instance, None if it lacks one.
+            versions: the unit of each instance, and which alternative it is; None if it lacks one.
             naming: where parameters are added.
             otherwise: the variable that replaces the output if the unit is not run; None to run `absent` instead.
         """
-        if any(unit is not None and unit.name != fullest.name for unit in units):
-            return self._choice(fullest, units, naming)
-        condition: Expression | None = None
-        if any(unit is None for unit in units):
-            condition = naming.flag(fullest.name, tuple(unit is not None for unit in units), fullest.pads)
-        lacking = [unit is None for unit in units]
-        setup = []
+        units = [unit for unit, _ in versions]
+        choice = Choice(fullest, versions, naming)
         channels = naming.input_channels({name for statement in fullest.run for name in names_in(statement.value)})
-        for index, layer in enumerate(fullest.setup):
-            values = [None if unit is None else unit.setup[index].value for unit in units]
-            value = self._walk(
-                values, naming, Place(fullest.name, layer.target.rpartition(".")[2], input_channels=channels)
-            )
-            if not naming.repeats_none(value, lacking):
-                value = _where(condition, value, self._absent)
-            setup.append(replace(layer, value=value))
+        setup = []
+        for target in dict.fromkeys(layer.target for unit in units if unit for layer in unit.setup):
+            place = Place(fullest.name, target.rpartition(".")[2], input_channels=channels)
+            values = [_value_of(target, unit.setup) if unit else None for unit in units]
+            setup.append(Assign(target, self._chosen(choice, values, naming, place, self._absent)))
         run: list[Statement] = []
         for index, statement in enumerate(fullest.run):
-            versions = [None if unit is None else unit.run[index] for unit in units]
-            value = self._walk(
-                [None if version is None else version.value for version in versions],
-                naming,
-                Place(fullest.pads or fullest.name, fullest.name),
-            )
-            if not _is_passed_on(statement, value) and not naming.repeats_none(value, lacking):
-                value = _where(condition, value, otherwise)
-            run.append(replace(statement, value=value))
-            if condition is not None or len({_comment(version) for version in versions if version is not None}) > 1:
-                run[-1] = _without_comment(run[-1])
+            row = [unit.run[index] if unit else None for unit in units]
+            place = Place(fullest.pads or fullest.name, fullest.name)
+            values = [other.value if other else None for other in row]
+            shared = replace(statement, value=self._chosen(choice, values, naming, place, otherwise))
+            alike = len({_comment(other) for other in row if other}) == 1
+            run.append(shared if alike and not choice.is_open else _without_comment(shared))
         return replace(fullest, setup=tuple(setup), run=tuple(run))
 
-    def _choice(self, fullest: Unit, units: Sequence[Unit | None], naming: ParameterNaming) -> Unit:
-        """The shared unit of a place where instances have different units: a conditional expression over them."""
-        (statement,) = fullest.run
-        assert isinstance(statement, Assign)  # noqa: S101 # units that replace one another have a single output
-        present = dict.fromkeys(unit.name for unit in units if unit is not None)
-        has = {name: tuple(unit is not None and unit.name == name for unit in units) for name in present}
-        names = sorted(has, key=lambda name: not naming.has_condition(name, has[name]))
-        values = {
-            name: self._walk(
-                [None if unit is None or unit.name != name else unit.run[0].value for unit in units],
-                naming,
-                Place(name, name),
-            )
-            for name in names
-        }
-        if None in units:
-            assert fullest.passes is not None  # noqa: S101 # else no instance could lack it
-            value: Expression = Name(fullest.passes[0])
-        else:
-            value = values[names.pop()]
-        for name in reversed(names):
-            value = Conditional(values[name], naming.flag(name, has[name]), value)
-        return replace(fullest, run=(_without_comment(replace(statement, value=value)),))
+    def _chosen(
+        self,
+        choice: Choice,
+        values: Sequence[Expression | None],
+        naming: ParameterNaming,
+        place: Place,
+        otherwise: Expression | None,
+    ) -> Expression:
+        """The shared expression of a place of the source: for each alternative its own, chosen by conditions."""
+        shared: dict[Alternative, Expression] = {}
+        for alternative, members in choice.members.items():
+            own = [value if has else None for value, has in zip(values, members, strict=True)]
+            if any(value is not None for value in own):
+                shared[alternative] = self._walk(own, naming, place)
+        if len(choice.members) == 1:
+            (value,) = shared.values()
+            passed_on = isinstance(value, Name) or naming.repeats_none(value, choice.lacking)
+            if passed_on or otherwise is None:
+                return value
+        return choice.of(shared, otherwise)
 
     def _walk(self, expressions: Sequence[Expression | None], naming: ParameterNaming, place: Place) -> Expression:
         """The shared expression, with parameters in place of numbers that differ; None for an instance without one."""
@@ -275,19 +242,9 @@ def _keyword_order(calls: Sequence[Mapping[str, Expression]], optional: Sequence
     return sorted(keys, key=lambda key: (key == final, optional.index(key) if key in optional else -1))
 
 
-def _may_be_unpadded(member: str, draft: Draft, fullest: Draft) -> bool:
-    """Whether an expression of the spec pads a member in the fullest instance, and does not in the draft."""
-    return fullest.given.pads(member) is True and draft.given.pads(member) is False
-
-
-def _is_passed_on(statement: Statement, value: Expression) -> bool:
-    """Whether a statement only assigns a variable, as before a loop; it may run unconditionally."""
-    return isinstance(statement, Assign) and isinstance(value, Name)
-
-
-def _where(condition: Expression | None, value: Expression, otherwise: Expression | None) -> Expression:
-    """`value if condition else otherwise`; only the value if there is no condition or no alternative."""
-    return value if condition is None or otherwise is None else Conditional(value, condition, otherwise)
+def _value_of(target: str, setup: Iterable[Assign]) -> Expression | None:
+    """What a layer is created by; None if it is not."""
+    return next((layer.value for layer in setup if layer.target == target), None)
 
 
 def _without_comment(statement: Statement) -> Statement:

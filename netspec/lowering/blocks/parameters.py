@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from netspec.lowering.blocks.conditions import tests_of
 from netspec.lowering.blocks.kinds import ANY, PER_AXIS, Kinds, kinds_of, may_name
 from netspec.lowering.blocks.known import (
     ABSENT,
@@ -159,7 +160,7 @@ class ParameterNaming:
                 if isinstance(count, Binary) and isinstance(least, Literal):
                     return self._commit(Binary(">", count.left, least), None)
                 return self._commit(Binary(">", count, Literal(0)), None)
-        known = next((name for name in self._flags if self._flags[name] == values), "")
+        known = self._known_flag(values)
         name = known or self._free(f"has_{member}")
         if condition := self._condition(member, values) or self._condition(pads, values):
             if isinstance(condition, Name):
@@ -170,6 +171,25 @@ class ParameterNaming:
                 self._computed[name] = self._commit(condition, None)  # a long condition gets a name
         self._flags[name] = values
         return Name(name) if name in self._computed else self._use(name, values, False, kinds_of("when"))
+
+    def selects(self, member: str, values: Vector) -> bool:
+        """Whether an expression of the spec tells which instances have a certain alternative of a member."""
+        return self._selector(member, values) is not None
+
+    def selector(self, member: str, values: Vector) -> Expression:
+        """The condition under which a member has an alternative that an expression of the spec tells."""
+        test = self._selector(member, values)
+        assert test is not None  # noqa: S101 # `selects` was asked
+        return self._commit(test, False)
+
+    def _selector(self, member: str, values: Vector) -> Expression | None:
+        """The first test of the spec's expressions for a member that gives these values."""
+        tests = tests_of(self._known.expressions.get(member, ()), self._known.vector, self._known.input_channels)
+        return next((test for test in tests if self._known.vector(test) == values), None)
+
+    def _known_flag(self, values: Vector) -> str:
+        """The name of a condition with these values that is in use; empty if there is none."""
+        return next((name for name in self._flags if self._flags[name] == values), "")
 
     def _condition(self, member: str, values: Vector) -> Expression | None:
         """The spec's condition for the presence of a member, if it gives these values."""
@@ -200,6 +220,8 @@ class ParameterNaming:
         expression = expression or self._elements(values, place)
         names = names_of(expression)
         if self.names().union(self._expected).issuperset(names):
+            for name in set(names) - self.names():  # what was expected to use them may now do without
+                self._commit(Name(name), place.default)
             return expression if names else None
         self._postponed.append(names)
         return None

@@ -6,7 +6,7 @@ some of them, is no part: its nodes become members of the part around it, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -24,7 +24,8 @@ class Part:
         scope: the scope of its nodes; None for the network itself.
         name: its name within the part around it.
         members: its nodes and nested parts, in order.
-        inputs: the values from outside that it reads, in the order of the block's inputs, else of reading.
+        inputs: the values that it is called with: those of the block's inputs, in their order, then others from outside
+            that it reads. A value that several inputs of the block receive is repeated.
         outputs: the values that are read outside; first those that the block declares, in its order.
     """
 
@@ -117,10 +118,13 @@ class _Splitter:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._position = {node.name: index for index, node in enumerate(graph.nodes)}
+        self._ranges: dict[str, tuple[int, int]] = {}  # the first node of each scope, and the one after its last
         self._scopes = self._part_scopes()
+        self._unread: dict[int, list[str]] = {}  # values that an instance beginning there receives, and does not read
+        self._received = self._inputs_of_blocks()
         self._last_read = dict.fromkeys(graph.values, -1)  # the position of the last reader
         for index, node in enumerate(graph.nodes):
-            self._last_read |= dict.fromkeys(node.inputs, index)
+            self._last_read |= dict.fromkeys((*node.inputs, *self._unread.get(index, ())), index)
         self._last_read |= dict.fromkeys(graph.outputs, len(graph.nodes))
 
     def _part_scopes(self) -> dict[str, Scope]:
@@ -133,6 +137,7 @@ class _Splitter:
             for path in enclosing[node.name]:
                 positions.setdefault(path, []).append(index)
         consecutive = {path for path, at in positions.items() if at[-1] - at[0] + 1 == len(at)}
+        self._ranges = {path: (positions[path][0], positions[path][-1] + 1) for path in consecutive}
         mixed = set()  # stacks with a node that is not in a direct instance
         for paths in enclosing.values():
             nested = [path for path in paths if path in consecutive]
@@ -140,6 +145,54 @@ class _Splitter:
                 if scopes[path].is_stack and (not inner or "." in inner[len(path) + 1 :]):
                     mixed.add(path)
         return {path: scopes[path] for path in consecutive - mixed}
+
+    def _inputs_of_blocks(self) -> dict[str, set[str]]:
+        """The inputs of each block that all its instances receive, so that they can share a class.
+
+        They are those that any instance reads, or has to pass on to an instance within it.
+        """
+        while True:
+            received = self._read_inputs()
+            unread: dict[int, list[str]] = {}
+            for scope in self._scopes.values():
+                start, stop = self._ranges[scope.path]
+                read = {name for node in self._graph.nodes[start:stop] for name in node.inputs}
+                if passed := [v for v in self._declared_inputs(scope, received) if v not in read]:
+                    unread.setdefault(start, []).extend(passed)
+            if unread == self._unread:
+                return received
+            self._unread = unread
+
+    def _read_inputs(self) -> dict[str, set[str]]:
+        """The inputs of each block that an instance reads; of inputs with one value in all instances, the first."""
+        received: dict[str, set[str]] = {}
+        alike: list[tuple[str, list[str]]] = []  # inputs of an instance that have the same value
+        for scope in self._scopes.values():
+            names: dict[str, list[str]] = {}
+            for name, value in scope.inputs:
+                names.setdefault(value, []).append(name)
+            read = received.setdefault(scope.block, set())
+            for value in self._read_from_outside(*self._ranges[scope.path]):
+                if len(names.get(value, ())) == 1:
+                    read.update(names[value])
+                elif value in names:
+                    alike.append((scope.block, names[value]))
+        for block, several in alike:
+            if received[block].isdisjoint(several):
+                received[block].add(several[0])
+        return received
+
+    def _declared_inputs(self, scope: Scope, received: Mapping[str, set[str]]) -> list[str]:
+        """The values that an instance receives as inputs of its block; a pass may have removed some from the graph."""
+        known, start = received.get(scope.block, ()), self._ranges[scope.path][0]
+        stated = [value for name, value in scope.inputs if name in known and value in self._graph.values]
+        return [value for value in stated if self._position.get(value, -1) < start]
+
+    def _read_from_outside(self, start: int, stop: int) -> list[str]:
+        """The values that nodes from one position to another read, and do not compute, in the order of reading."""
+        nodes = enumerate(self._graph.nodes[start:stop], start)
+        read = dict.fromkeys(name for at, node in nodes for name in (*self._unread.get(at, ()), *node.inputs))
+        return [name for name in read if not start <= self._position.get(name, -1) < stop]
 
     def root(self) -> Part:
         graph = self._graph
@@ -168,11 +221,9 @@ class _Splitter:
         return tuple(with_parts_together(members))
 
     def _inputs(self, scope: Scope, start: int, stop: int) -> tuple[str, ...]:
-        nodes = self._graph.nodes[start:stop]
-        read = dict.fromkeys(name for node in nodes for name in node.inputs)
-        outside = [name for name in read if not start <= self._position.get(name, -1) < stop]
-        order = [value for _, value in scope.inputs]
-        return tuple(sorted(outside, key=lambda name: order.index(name) if name in order else len(order)))
+        declared = self._declared_inputs(scope, self._received)
+        others = [value for value in self._read_from_outside(start, stop) if value not in declared]
+        return (*declared, *others)
 
     def _outputs(self, scope: Scope, start: int, stop: int) -> tuple[str, ...]:
         nodes = self._graph.nodes[start:stop]
@@ -181,10 +232,12 @@ class _Splitter:
         return tuple(dict.fromkeys((*stated, *read))) or (nodes[-1].name,)  # at least one, even if nothing reads it
 
 
-def name_of_input(part: Part, value: str) -> str:
-    """The block's name for a value that it receives; empty if there is none."""
-    inputs = part.scope.inputs if part.scope else ()
-    return next((name for name, received in inputs if received == value), "")
+def name_of_input(part: Part, position: int) -> str:
+    """The block's name for one of the inputs of a part; empty if there is none."""
+    value = part.inputs[position]
+    names = [name for name, received in (part.scope.inputs if part.scope else ()) if received == value]
+    before = part.inputs[:position].count(value)
+    return names[before] if before < len(names) else ""
 
 
 def name_of_output(part: Part, value: str) -> str:

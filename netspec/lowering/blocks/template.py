@@ -6,13 +6,17 @@ drafts that differ in their numbers only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
+from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Statement
+
+MARK: Final = "value__"  # the prefix of provisional variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,13 @@ class Draft:
         units: the units of its members, in order.
         results: the variables of its outputs.
         given: the arguments of the instance, after which its numbers may be named.
+        inputs: the variables of its inputs; the same one for inputs that have the same value.
     """
 
     units: tuple[Unit, ...]
     results: tuple[str, ...]
     given: Given
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,11 @@ class Template:
         values = [(p, p.values[instance]) for p in self.parameters]
         required = tuple(value for p, value in values if p.default is None)
         return required, {p.name: value for p, value in values if p.default is not None and value != p.default}
+
+
+def variables_in(statement: Statement) -> Iterator[str]:
+    """The provisional variables that a statement reads, in order."""
+    return (name for name in names_in(statement.value) if name.startswith(MARK))
 
 
 Signatures = Callable[[str], Signature]

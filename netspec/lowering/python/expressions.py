@@ -187,15 +187,16 @@ def _operand_lines(chain: Binary, indent: str) -> list[str]:
 
 
 def _branch_lines(conditional: Conditional, indent: str) -> list[str]:
-    """Render a conditional, inside parentheses: on one line, or with new lines before `if` and `else`."""
+    """Render a conditional, inside parentheses: on one line, or with new lines before each `if` and `else`."""
     flat = indent + render_expression(conditional)
     if len(flat) <= WIDTH:
         return [flat]
-    return [
-        *broken(conditional.value, indent, "", ""),
-        *broken(conditional.test, indent, "if ", ""),
-        *broken(conditional.otherwise, indent, "else ", ""),
-    ]
+    lines, before = [], ""
+    rest: Expression = conditional
+    while isinstance(rest, Conditional):
+        lines += [*broken(rest.value, indent, before, ""), *broken(rest.test, indent, "if ", "")]
+        rest, before = rest.otherwise, "else "
+    return [*lines, *broken(rest, indent, before, "")]
 
 
 def broken(expression: Expression, indent: str, before: str, after: str) -> list[str]:

@@ -85,7 +85,7 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
         taken.add(variables[value])
 
     chained = [_on_chain(part, index, readers) for index in range(len(part.members))]
-    for position, value in enumerate(part.inputs):
+    for position, value in enumerate(dict.fromkeys(part.inputs)):
         read_by = readers.get(value, [])
         if part.scope is None:
             on_chain = len(part.inputs) == 1 and chain_inputs and read_by == [0] and value not in part.outputs
@@ -94,7 +94,7 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
         if on_chain:
             variables[value] = RUNNING
         else:
-            add(value, name_of_input(part, value) or (value if part.scope is None else "y"))
+            add(value, name_of_input(part, part.inputs.index(value)) or (value if part.scope is None else "y"))
     for index, member in enumerate(part.members):
         values = values_of(member)
         for value in values:

@@ -129,10 +129,6 @@ def test_instances_that_differ_in_form_share_a_function() -> None:
     check_values(graph)
 
 
-def test_functions_that_differ_are_named_by_their_use() -> None:
-    assert list(functions_of(load_graph("specs/mobilenet-v3-small.yaml")))[:2] == ["conv_bn", "conv_bn_depthwise"]
-
-
 WIDTHS = """name: widths
 inputs:
   left: {shape: [4, 8, 8]}
@@ -171,7 +167,7 @@ def test_channels_are_read_from_the_inputs(tmp_path: Path) -> None:
     check_values(graph)
 
 
-def test_a_function_of_depthwise_convolutions_is_named_so(tmp_path: Path) -> None:
+def test_a_block_of_ordinary_and_depthwise_convolutions_is_one_function(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text(
         """name: ghosts
@@ -188,4 +184,6 @@ layers:
   last: {block: conv, filters: 6, groups: 6}
 """
     )
-    assert list(functions_of(load_graph(path))) == ["conv", "conv_depthwise", "build_ghosts"]
+    functions = functions_of(load_graph(path))
+    assert list(functions) == ["conv", "build_ghosts"]
+    assert "\n        if groups == 1\n        else layers.DepthwiseConv2D(3, " in functions["conv"]

@@ -1,0 +1,91 @@
+"""The choice between the alternatives of a place: a conditional expression over what the instances were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netspec.lowering.blocks.groups import FEW, Alternative
+from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.template import Unit
+from netspec.lowering.python.source import Conditional, Expression
+
+
+class UntoldError(Exception):
+    """Nothing in the spec tells which instances have an alternative."""
+
+
+class Choice:
+    """The alternatives of a place, and the conditions that tell which of them an instance has.
+
+    Args:
+        fullest: the unit of the fullest instance.
+        versions: the unit of each instance, and which alternative it is; None if it lacks one.
+        naming: where the names of conditions are marked as used, and new ones are added.
+
+    Attributes:
+        members: which instances have each alternative.
+        lacking: which instances have none.
+    """
+
+    def __init__(
+        self, fullest: Unit, versions: Sequence[tuple[Unit | None, Alternative | None]], naming: ParameterNaming
+    ) -> None:
+        self._fullest, self._naming = fullest, naming
+        having = [alternative for _, alternative in versions]
+        self.members = {each: tuple(a == each for a in having) for each in dict.fromkeys(having) if each}
+        self.lacking = tuple(each is None for each in having)
+        self._conditions: dict[Alternative, Expression] = {}
+        self._order = sorted(self.members, key=lambda each: not self._is_told(each))
+        if len(self.members) == 1 and self.is_open:
+            (only,) = self.members
+            self._conditions[only] = naming.flag(fullest.name, self.members[only], fullest.pads)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether instances differ in what they have."""
+        return len(self.members) > 1 or any(self.lacking)
+
+    def of(self, values: Mapping[Alternative, Expression], otherwise: Expression | None) -> Expression:
+        """The expression that chooses between those of the alternatives.
+
+        Args:
+            values: the expressions of the alternatives that have one.
+            otherwise: the expression of all other instances; None if that of the fullest holds for them too.
+
+        Raises:
+            UntoldError: nothing in the spec tells who has which of several alternatives.
+        """
+        named = [(each, values[each]) for each in self._order if each in values]
+        if len(named) < len(self.members) or any(self.lacking):
+            if otherwise is None:
+                fullest = next(iter(self.members))
+                otherwise = values[fullest]
+                named = [(each, value) for each, value in named if each != fullest]
+        else:
+            _, otherwise = named.pop()
+        chosen = otherwise
+        for each, value in reversed(named):
+            if value != chosen:
+                chosen = Conditional(value, self._condition(each), chosen)
+        return chosen
+
+    def _is_told(self, alternative: Alternative) -> bool:
+        """Whether the spec has a condition that tells who has an alternative."""
+        name, has = alternative[0], self.members[alternative]
+        if self._has_own_name(alternative):
+            return self._naming.has_condition(name, has)
+        return self._naming.selects(name, has)
+
+    def _condition(self, alternative: Alternative) -> Expression:
+        if alternative not in self._conditions:
+            name, has = alternative[0], self.members[alternative]
+            few = self._has_own_name(alternative) and len(self.members) + any(self.lacking) <= FEW
+            if not few and not self._is_told(alternative):
+                raise UntoldError
+            own = self._has_own_name(alternative)
+            self._conditions[alternative] = (self._naming.flag if own else self._naming.selector)(name, has)
+        return self._conditions[alternative]
+
+    def _has_own_name(self, alternative: Alternative) -> bool:
+        """Whether no other alternative is a unit of the same name."""
+        return sum(name == alternative[0] for name, _ in self.members) == 1

@@ -1,0 +1,125 @@
+"""Groups of instances that can share a class or function, and what each of them has in the places of the fullest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from netspec.lowering.blocks.align import Aligned, align
+from netspec.lowering.blocks.forms import Form, Forms
+from netspec.lowering.blocks.template import Draft, Unit, variables_in
+from netspec.lowering.python.rewrite import rename
+from netspec.lowering.python.source import Assign
+
+FEW: Final = 2
+Alternative = tuple[str, Form]  # the name and the form of a unit that may stand in a place
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An instance in a group, with its variables renamed to those of the fullest one.
+
+    Attributes:
+        units: its unit in each place; None if it has none there.
+        alternatives: which of the alternatives of each place it has.
+    """
+
+    units: tuple[Unit | None, ...]
+    alternatives: tuple[Alternative | None, ...]
+
+
+class Group:
+    """Instances that share their source.
+
+    Args:
+        fullest: the instance that has a unit in each place, whose variables and inputs hold for all.
+        forms: computes the forms of units.
+        told: whether the spec is to tell who has which alternative, whatever it is. Else a place has at most two, units
+            of distinct names or none, between which a switch chooses.
+
+    Attributes:
+        members: the instances by index, the fullest first.
+        sources: for the output of each merge that an instance lacks, the input that is passed on.
+    """
+
+    def __init__(self, fullest: Draft, forms: Forms, *, told: bool) -> None:
+        self.fullest = fullest
+        self.told = told
+        self.members: dict[int, Member] = {}
+        self.sources: dict[str, str] = {}
+        self._forms = forms
+
+    def join(self, index: int, draft: Draft) -> bool:
+        """Add an instance, if it fits: it may lack units of the fullest, or have others in their places."""
+        aligned = align(draft, self.fullest)
+        if aligned is None or len(draft.inputs) != len(self.fullest.inputs):
+            return False
+        if tuple(aligned.passed.get(result, result) for result in self.fullest.results) != aligned.results:
+            return False
+        if any(self.sources.get(target, source) != source for target, source in aligned.sources.items()):
+            return False
+        member = self._member(draft, aligned)
+        if member is None or not (self.told or self._are_few(member)):
+            return False
+        self.sources.update(aligned.sources)
+        self.members[index] = member
+        return True
+
+    def _are_few(self, member: Member) -> bool:
+        """Whether each place has at most two alternatives, none included, if a member is added."""
+        rows = [each.alternatives for each in (*self.members.values(), member)]
+        return all(len(set(place)) <= FEW for place in zip(*rows, strict=True))
+
+    def _member(self, draft: Draft, aligned: Aligned) -> Member | None:
+        """What an instance has in each place; None if one of its units does not fit there."""
+        present = {unit.name for unit in aligned.units if unit is not None}
+        units: list[Unit | None] = []
+        alternatives: list[Alternative | None] = []
+        for unit, model in zip(aligned.units, self.fullest.units, strict=True):
+            if unit is None:
+                if model.pads in present and not _may_be_unpadded(model.pads, draft, self.fullest):
+                    return None
+                units.append(None)
+                alternatives.append(None)
+                continue
+            fitted = self._fitted(unit, model, aligned)
+            if fitted is None:
+                return None
+            units.append(fitted[0])
+            alternatives.append(fitted[1])
+        return Member(tuple(units), tuple(alternatives))
+
+    def _fitted(self, unit: Unit, model: Unit, aligned: Aligned) -> tuple[Unit, Alternative] | None:
+        """A unit in the place of the fullest's, over its variables, and which alternative it is; None if it is none."""
+        form = self._forms.of(unit)
+        if unit.name != model.name:
+            return unit, (unit.name, form)
+        if form == self._forms.of(model, aligned.passed):
+            return unit, (model.name, self._forms.of(model))
+        if not self.told:
+            return None
+        read = {name for statement in model.run for name in variables_in(statement)}
+        names = {aligned.passed[name]: name for name in read if aligned.passed.get(name, name) not in read}
+        other = replace(unit, run=tuple(rename(statement, names) for statement in unit.run)) if names else unit
+        return (other, (unit.name, self._forms.of(other))) if _may_differ(other, model) else None
+
+
+def _may_differ(unit: Unit, model: Unit) -> bool:
+    """Whether a conditional expression can choose between two units of the same member, for they read and set the same.
+
+    So it is with an op, an attribute or an inner block that an argument chooses, or a layer that depends on groups.
+    """
+    if len(unit.run) != len(model.run) or len({layer.target for layer in (*unit.setup, *model.setup)}) > 1:
+        return False
+    return all(
+        isinstance(statement, Assign)
+        and isinstance(other, Assign)
+        and statement.target == other.target
+        and {*variables_in(statement)} == {*variables_in(other)}
+        for statement, other in zip(unit.run, model.run, strict=True)
+    )
+
+
+def _may_be_unpadded(member: str, draft: Draft, fullest: Draft) -> bool:
+    """Whether an expression of the spec pads a member in the fullest instance, and does not in the draft."""
+    return fullest.given.pads(member) is True and draft.given.pads(member) is False

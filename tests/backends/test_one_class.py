@@ -1,0 +1,116 @@
+"""A block is one class in PyTorch and one function in Keras, however its arguments and inputs make instances differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from netspec.lowering import find_backend
+from netspec.spec import load_graph
+from tests.backends.values import check_values
+
+UNIT = """
+  unit:
+    parameters: {filters: {type: integer}, chosen: {type: string}}
+    layers:
+      conv: {op: conv2d, filters: "${filters}", kernel_size: 3, padding: 1}
+      last: {op: "${chosen}"}
+"""
+CASES = {
+    "an op by an argument, in modules": (
+        UNIT.replace('{op: "${chosen}"}', '{op: "${chosen}", kernel_size: 2}'),
+        "a: {block: unit, filters: 8, chosen: max_pool2d}\n  b: {block: unit, filters: 6, chosen: avg_pool2d}",
+    ),
+    "three ops by an argument, one with weights": (
+        UNIT,
+        "a: {block: unit, filters: 8, chosen: relu}\n  b: {block: unit, filters: 6, chosen: prelu}\n"
+        "  c: {block: unit, filters: 6, chosen: tanh}",
+    ),
+    "a merge by an argument": (
+        UNIT.replace('{op: "${chosen}"}', '{op: "${chosen}", inputs: [conv, input]}'),
+        "a: {block: unit, filters: 4, chosen: add}\n  b: {block: unit, filters: 4, chosen: multiply}\n"
+        "  c: {block: unit, filters: 6, chosen: concat}",
+    ),
+    "a block by an argument": (
+        """
+  plain:
+    layers:
+      conv: {op: conv2d, filters: 4, kernel_size: 1}
+  fancy:
+    layers:
+      conv: {op: conv2d, filters: 5, kernel_size: 3, padding: 1}
+      tanh: {op: tanh}
+  unit:
+    parameters: {inner: {type: string}}
+    layers:
+      body: {block: "${inner}", repeat: 2}
+      relu: {op: relu}
+""",
+        "a: {block: unit, inner: plain}\n  b: {block: unit, inner: fancy}",
+    ),
+    "a mode by an argument": (
+        """
+  unit:
+    parameters: {mode: nearest}
+    layers:
+      up: {op: resize, scale: 2, mode: "${mode}", coordinates: "${'asymmetric' if mode == 'nearest' else 'half_pixel'}"}
+      relu: {op: relu}
+""",
+        "a: {block: unit}\n  b: {block: unit, mode: bilinear}",
+    ),
+    "ordinary, grouped and depthwise convolutions": (
+        """
+  unit:
+    parameters: {groups: 1}
+    layers:
+      conv: {op: conv2d, filters: 8, kernel_size: 3, padding: 1, groups: "${groups}"}
+""",
+        "a: {block: unit}\n  b: {block: unit, groups: 8}\n  c: {block: unit, groups: 2}",
+    ),
+    "two inputs with one value": (
+        """
+  unit:
+    inputs: [current, previous]
+    parameters: {filters: 4}
+    layers:
+      a: {op: conv2d, inputs: current, filters: "${filters}", kernel_size: 3, padding: 1}
+      b: {op: conv2d, inputs: previous, filters: "${filters}", kernel_size: 1}
+      sum: {op: add, inputs: [a, b]}
+""",
+        "a: {block: unit, inputs: [input, input]}\n  b: {block: unit, inputs: [a, input]}\n"
+        "  c: {block: unit, inputs: [b, a], filters: 6}",
+    ),
+    "an input that an instance does not read, at two depths": (
+        """
+  inner:
+    inputs: [main, other]
+    parameters: {both: true}
+    layers:
+      conv: {op: conv2d, inputs: main, filters: 4, kernel_size: 1}
+      sum: {op: add, inputs: [conv, other], when: "${both}"}
+      relu: {op: relu, inputs: "${'sum' if both else 'conv'}"}
+  unit:
+    inputs: [left, right]
+    parameters: {both: true}
+    layers:
+      inner: {block: inner, inputs: [left, right], both: "${both}"}
+      tanh: {op: tanh}
+""",
+        "a: {block: unit, inputs: [input, input]}\n  b: {block: unit, inputs: [a, input], both: false}\n"
+        "  c: {block: unit, inputs: [b, a]}",
+    ),
+}
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_block_is_one_class(case: str, backend: str, tmp_path: Path) -> None:
+    blocks, layers = CASES[case]
+    path = tmp_path / "spec.yaml"
+    path.write_text(f"name: one\ninput: {{shape: [4, 8, 8]}}\nblocks:{blocks}layers:\n  {layers}\n")
+    graph = load_graph(path)
+    source = str(find_backend(backend).lower(graph).content)
+    for block in {scope.block for scope in graph.scopes if scope.block}:
+        assert source.count(f"The block `{block}`: ") == 1
+    check_values(graph, find_backend(backend))
