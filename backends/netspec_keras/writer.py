@@ -147,7 +147,7 @@ class ModelWriter(PartsWriter[PartDraft]):
                 home.take_back(producer)
                 self._operations[producer.name] -= 1
                 if not home.statements(producer):
-                    home.stand_for(producer.name, producer.inputs[0])
+                    home.alias(producer.name, producer.inputs[0])
                 if unchanged:
                     return source
                 axes, x = together, source

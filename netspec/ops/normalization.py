@@ -7,6 +7,7 @@ from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveFloat, PositiveInt, Share
 from netspec.ops.base import (
     Array,
+    Neighbors,
     Op,
     Sample,
     TrainingResult,
