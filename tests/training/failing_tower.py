@@ -3,8 +3,8 @@
     failing_tower.py FAILURE ARGUMENT...
 
 FAILURE is the signal that the second process sends to itself after the second checkpoint of the run: `SIGKILL`,
-`SIGSTOP` or `SIGTERM`. With `start` it is killed before it has met the others, with `versions` it reports versions of
-netspec and PyTorch that the others do not have, and with `none` nothing fails.
+`SIGSTOP` or `SIGTERM`. With `start` it is killed before they have met, once the first process waits for it. With
+`versions` it reports versions of netspec and PyTorch that the others do not have, and with `none` nothing fails.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from netspec.cli import main
 
@@ -31,6 +32,19 @@ def fail(name: str, checkpoint: Path) -> None:
     os.kill(os.getpid(), getattr(signal, name))
 
 
+def announce_wait(sign: Path) -> None:
+    """Make this process create a file when it begins to wait for the others."""
+    from netspec_torch import distributed
+
+    form = distributed._form_group
+
+    def form_announced(*arguments: Any) -> None:
+        sign.touch()
+        form(*arguments)
+
+    distributed._form_group = form_announced
+
+
 def report_other_versions() -> None:
     """Make netspec and PyTorch report versions that are not installed."""
     import netspec_torch.consistency
@@ -45,8 +59,13 @@ if __name__ == "__main__":
     out, name = (sys.argv[sys.argv.index(option) + 1] for option in ("--out", "--name"))
     if SECOND and failure == "versions":
         report_other_versions()
-    elif SECOND and failure == "start":
-        os.kill(os.getpid(), signal.SIGKILL)
+    elif failure == "start":
+        sign = Path(out, f"{name}.waits")
+        if SECOND:
+            while not sign.exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+        announce_wait(sign)
     elif SECOND:
         checkpoint = Path(out, name, "checkpoints", "last.safetensors")
         threading.Thread(target=fail, args=(failure, checkpoint), daemon=True).start()

@@ -12,6 +12,7 @@ from netspec.training.options import TrainOptions
 from netspec.training.run import train
 from netspec.weights import read_arrays
 from tests import forked
+from tests.waiting import HANG
 
 KILLS = 20
 EPOCHS, STEPS = 50, 20  # epochs of the run, steps of an epoch
@@ -30,7 +31,7 @@ def test_twenty_kills_change_nothing(spec: Path, data: Path, tmp_path: Path) -> 
     script = Path(__file__).with_name("kill_loop.py")
     out = tmp_path / "runs"
     spec.write_text(spec.read_text().replace("epochs: 4", f"epochs: {EPOCHS}"))
-    killed = forked.run([str(script), str(spec), str(data), str(out), str(KILLS)])
+    killed = forked.run([str(script), str(spec), str(data), str(out), str(KILLS)], 3 * HANG)  # 21 in a row
     assert killed.returncode == 0, killed.stderr
     whole = TrainOptions(data=str(data), holdout=0.2, out=out, name="whole", checkpoint_every=1)
     outcome = train(read_spec(spec), find_backend("torch"), whole, Observers())
@@ -43,4 +44,4 @@ def test_twenty_kills_change_nothing(spec: Path, data: Path, tmp_path: Path) -> 
         differ = [key for key in expected if found[key].tobytes() != expected[key].tobytes()]
         assert not differ
     assert lines(out / "killed") == lines(out / "whole")
-    assert not list((out / "killed").rglob(".*"))  # what was half written is gone
+    assert not list((out / "killed").rglob(".*"))  # no file is half written
