@@ -42,7 +42,7 @@ def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[
 
 
 def _list_hint(node: SequenceNode, bases: set[object]) -> str:
-    if bases & {Size2d, Scale2d} and len(node.items) == 2:
+    if not bases.isdisjoint((Size2d, Scale2d)) and len(node.items) == 2:
         height, width = (plain(item) for item in node.items)
         return f"write `{{height: {height}, width: {width}}}`" + (
             f", or `{height}` for both" if height == width else ""
