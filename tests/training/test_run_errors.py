@@ -52,6 +52,7 @@ def test_what_cannot_be_used_is_left_out_when_asked(run: Run, data: Path) -> Non
     [
         (("training:", "published: {weights: 1}\nunused:"), "unused"),
         (('units: "${classes}"', "units: 3"), "has 3 classes, and .* has 5"),
+        (('units: "${classes}"', "units: 1"), "gives one logit, whose softmax is always 1"),
         (("fc3: {op", "fc3: {inputs: [tanh, tanh], op"), "takes 1 input"),
     ],
 )
