@@ -43,7 +43,7 @@ def reshape(op: Reshape, node: Node, out: ModelWriter) -> None:
         out.apply(node, call("layers.Reshape", native_features(node.type)), x)
         return
     x = out.apply(node, call("layers.Reshape", op.shape), x, role="channels_first", features=op.shape)
-    out.permute(node, TO_CHANNELS_LAST, x)
+    out.apply(node, call("layers.Permute", TO_CHANNELS_LAST), x)
 
 
 @lowers(Permute)
@@ -52,8 +52,7 @@ def permute(op: Permute, node: Node, out: ModelWriter) -> None:
     order = native_order(node.type.rank)
     canonical = (0, *op.axes)
     axes = tuple(order.index(canonical[axis]) for axis in order[1:])
-    (x,) = out.inputs(node)
-    out.permute(node, axes, x)
+    out.apply(node, call("layers.Permute", axes), *out.inputs(node))
 
 
 @lowers(Slice)
@@ -114,4 +113,4 @@ def _channels_first(node: Node, out: ModelWriter, x: Name) -> Name:
     if not mixes_order(value):
         return x
     role = "channels_first" if node.type.rank != 4 else "from_channels_last"
-    return out.permute(node, TO_CHANNELS_FIRST, x, role=role, features=value.features)
+    return out.apply(node, call("layers.Permute", TO_CHANNELS_FIRST), x, role=role, features=value.features)

@@ -95,7 +95,6 @@ class ModelWriter(PartsWriter[PartDraft]):
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
         self._operations: Counter[str] = Counter()
-        self._permuted: dict[str, tuple[tuple[int, ...], Name]] = {}  # of nodes: their last permutation, and its input
 
     def apply(
         self,
@@ -129,40 +128,6 @@ class ModelWriter(PartsWriter[PartDraft]):
     def assign(self, node: Node, value: Expression, features: tuple[int, ...] = ()) -> Name:
         """Assign an expression of `keras.ops` to the variable of a node; see `apply`."""
         return self._assign(node, value, features, self._homes[node.name].variable(node.name))
-
-    def permute(
-        self, node: Node, axes: tuple[int, ...], x: Name, role: str = "", features: tuple[int, ...] = ()
-    ) -> Name:
-        """Apply `layers.Permute`; one layer does it together with a permutation that computed `x` for it alone.
-
-        See `apply` for the arguments. Returns the variable that holds the result, `x` if nothing is to be permuted.
-        """
-        producer = self._permuting_before(node)
-        if producer is not None:
-            first, source = self._permuted[producer.name]
-            together = tuple(first[axis - 1] for axis in axes)
-            unchanged = list(together) == sorted(together)
-            if role or not unchanged:
-                home = self._homes[node.name]
-                home.take_back(producer)
-                self._operations[producer.name] -= 1
-                if not home.statements(producer):
-                    home.alias(producer.name, producer.inputs[0])
-                if unchanged:
-                    return source
-                axes, x = together, source
-        if not role:
-            self._permuted[node.name] = axes, x
-        return self.apply(node, call("layers.Permute", axes), x, role=role, features=features)
-
-    def _permuting_before(self, node: Node) -> Node | None:
-        """The node before this one, if its last layer is a permutation that is read by this one alone."""
-        part = self._homes[node.name].part
-        before = part.members[max(0, part.members.index(node) - 1)]
-        kept = {*self._graph.outputs, *part.outputs}
-        if not isinstance(before, Node) or before.name not in self._permuted or before.name in kept:
-            return None
-        return before if self._graph.readers[before.name] == (node,) else None
 
     def _assign(self, node: Node, value: Expression, features: tuple[int, ...], variable: Name) -> Name:
         self._operations[node.name] += 1

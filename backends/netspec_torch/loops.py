@@ -43,8 +43,11 @@ def with_loops(statements: Sequence[Statement], taken: Collection[str]) -> Itera
             index = following
             continue
         targets, received = calls[-1].targets, calls[0].arguments[: len(calls[-1].targets)]
-        if received != tuple(map(Name, targets)):
-            yield Unpack(targets, TupleOf(received)) if len(targets) > 1 else Assign(targets[0], received[0])
+        begun = {target: value for target, value in zip(targets, received, strict=True) if value != Name(target)}
+        if len(begun) > 1:
+            yield Unpack(tuple(begun), TupleOf(tuple(begun.values())))
+        else:
+            yield from (Assign(target, value) for target, value in begun.items())
         variable = available("block", taken)
         applied = Call(Name(variable), calls[-1].arguments)
         body = Unpack(targets, applied) if len(targets) > 1 else Assign(targets[0], applied)

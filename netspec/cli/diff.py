@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netspec.graph import Graph, Node
     from netspec.graph.analysis import Analysis
     from netspec.graph.diff import FieldChange, GraphDiff
+    from netspec.spec import ModelSpec
 
 TOTALS = {"weights": "weights", "neurons": "neurons", "macs": "MACs", "activation_bytes": "activation bytes"}
 
@@ -34,25 +35,40 @@ Examples:
 @set_option
 @json_option
 def command(before: Path, after: Path, settings: tuple[str, ...], as_json: bool) -> None:
-    """Show the layers that are only in A (-), only in B (+) or different in B (~), and the totals of both.
+    """Show the layers that are only in A (-), only in B (+) or different in B (~), the totals of both, and recipes.
 
     Layers are matched by name. The exit code is 0 whether anything differs or not.
     """
     from netspec.graph.analysis import analyze
     from netspec.graph.diff import diff_graphs
-    from netspec.spec import load_graph
+    from netspec.spec import elaborate, read_spec
 
-    graphs = (load_graph(before, settings), load_graph(after, settings))
-    diff = diff_graphs(*graphs)
+    specs = (read_spec(before, settings), read_spec(after, settings))
+    graphs = (elaborate(specs[0]), elaborate(specs[1]))
+    diff, recipe = diff_graphs(*graphs), _diff_recipes(*specs)
     analyses = (analyze(graphs[0]), analyze(graphs[1]))
     if as_json:
-        print_json(_as_json(graphs, diff, analyses))
-    elif not diff:
-        print_out(f"{graphs[0].name} and {graphs[1].name} compute the same, layer by layer")
-    else:
+        print_json(_as_json(graphs, diff, analyses) | {"recipe": _fields(recipe)})
+        return
+    if diff:
         _print_diff(diff)
         print_out()
         _print_totals(graphs, analyses)
+    else:
+        print_out(f"{graphs[0].name} and {graphs[1].name} compute the same, layer by layer")
+    if recipe:
+        print_out("\ntheir recipes differ")
+        for change in recipe:
+            _print_change(change, "~ ", "    ")
+
+
+def _diff_recipes(before: ModelSpec, after: ModelSpec) -> list[FieldChange]:
+    """Return the settings in which the recipes of two specs differ."""
+    from netspec.graph.diff import FieldChange
+    from netspec.training.same_run import differences
+
+    old, new = ({"training": s.training.model_dump(mode="json") if s.training else None} for s in (before, after))
+    return [FieldChange(each.path, each.before, each.now) for each in differences(old, new)]
 
 
 def _print_diff(diff: GraphDiff) -> None:

@@ -114,7 +114,7 @@ def command(
     if as_json:
         print_json({"name": network.name, "agree": not problems, "scores": [_as_json(e) for e in evaluations]})
     else:
-        _print_table(evaluations)
+        _print_table(evaluations, cropped=dataset.images)
     for note in (*notes, *(f"skipped: {text}" for text in dict.fromkeys(skipped))):
         print_note(f"note: {note}")
     return _conclude(evaluations, problems, quiet=as_json)
@@ -147,7 +147,8 @@ def _targets(weights: Path, backends: tuple[tuple[str, ...], ...]) -> list[Backe
     return [find_backend(name) for name in names or ["torch"]]
 
 
-def _print_table(evaluations: Sequence[Evaluation]) -> None:
+def _print_table(evaluations: Sequence[Evaluation], *, cropped: bool) -> None:
+    """Print a row for each evaluation, with the views if the samples are images, which are `cropped` to them."""
     rows: list[list[Cell]] = []
     for evaluation in evaluations:
         scores = evaluation.scores
@@ -155,7 +156,7 @@ def _print_table(evaluations: Sequence[Evaluation]) -> None:
         rows.append(
             [
                 evaluation.backend,
-                _views(evaluation),
+                *([_views(evaluation)] if cropped else []),
                 f"{scores.error:.2%}",
                 f"{second:.2%}" if second is not None else "",
                 f"{scores.loss:.6f}",
@@ -164,7 +165,8 @@ def _print_table(evaluations: Sequence[Evaluation]) -> None:
         )
     segmentation = any(evaluation.scores.mean_iou is not None for evaluation in evaluations)
     figures = (*(SEGMENTATION if segmentation else CLASSIFICATION), "loss", "samples")
-    print_table([Column("backend"), Column("views"), *(Column(name, right=True) for name in figures)], rows)
+    texts = ("backend", "views") if cropped else ("backend",)
+    print_table([*map(Column, texts), *(Column(name, right=True) for name in figures)], rows)
 
 
 def _views(evaluation: Evaluation) -> str:

@@ -8,6 +8,7 @@ from netspec.graph import Graph, Node
 from netspec.ops import (
     Add,
     Divide,
+    MatMul,
     Multiply,
     Parameter,
     Permute,
@@ -26,9 +27,9 @@ _UNARY = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
 def broadcastable_nodes(graph: Graph) -> frozenset[str]:
     """The nodes that may keep a batch axis of size 1, because every reader broadcasts them.
 
-    Candidates are `parameter` nodes and unary functions of them. Elementwise arithmetic broadcasts a candidate against
-    a batch, and attention broadcasts a bias against its scores. A unary op on a candidate is a candidate too. If an
-    elementwise op reads several candidates, each is repeated, for the op might combine two of them first.
+    Candidates are `parameter` nodes and unary functions of them. Elementwise arithmetic and matrix products broadcast a
+    candidate against a batch, and attention broadcasts a bias against its scores. A unary op on a candidate is a
+    candidate too. If such an op reads several candidates, each is repeated, for it might combine two of them first.
     """
     constant: set[str] = set()  # the values that depend only on a parameter
     for node in graph.nodes:
@@ -46,7 +47,7 @@ def broadcastable_nodes(graph: Graph) -> frozenset[str]:
 def _broadcasts(reader: Node, name: str, constant: Set[str], single: Set[str]) -> bool:
     """Whether a reader accepts a value with a batch axis of size 1."""
     match reader.op:
-        case Add() | Subtract() | Multiply() | Divide():
+        case Add() | Subtract() | Multiply() | Divide() | MatMul():
             return sum(value in constant for value in reader.inputs) == 1
         case ScaledDotProductAttention():
             return name not in reader.inputs[:3]

@@ -140,6 +140,11 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
             else "give a folder with `images` and `masks` of the same names, or an .npz with `images` and `masks`",
         )
     classes = classes_of(graph)
+    if classes == 1:
+        raise NetspecError(
+            f"{graph.name} gives one logit, whose softmax is always 1: there is nothing to learn",
+            "a network has a logit for each class: two, to tell yes from no",
+        )
     if len(dataset.classes) > classes:
         raise NetspecError(
             f"{graph.name} has {classes} classes, and {dataset.origin} has {len(dataset.classes)}",

@@ -52,6 +52,12 @@ LAYERS = {
       swaps: {block: swap, inputs: [a, b], repeat: 3}
       end: {op: relu, inputs: swaps.right}
     """,
+    "two values, one of which the layer before gives": """
+      y: {op: tanh, inputs: a}
+      z: {op: add, inputs: [y, b]}
+      swaps: {block: swap, inputs: [y, z], repeat: 3}
+      end: {op: relu, inputs: swaps.right}
+    """,
     "two values, crossed before": """
       first: {block: swap, inputs: [a, b]}
       swaps: {block: swap, inputs: [first.right, first.left], repeat: 3}
@@ -88,6 +94,17 @@ def test_torch_loops_over_the_list(tmp_path: Path) -> None:
             swaps_left, swaps_right = block(swaps_left, swaps_right)
 """
     assert loop in source
+
+
+def test_torch_assigns_before_a_loop_only_what_changes(tmp_path: Path) -> None:
+    graph = graph_of(LAYERS["two values, one of which the layer before gives"], tmp_path)
+    loop = """
+        x = y + b
+        swaps_left = y
+        for block in self.swaps:
+            swaps_left, x = block(swaps_left, x)
+"""
+    assert loop in str(find_backend("torch").lower(graph).content)
 
 
 def test_keras_loops_over_the_calls(tmp_path: Path) -> None:

@@ -157,6 +157,22 @@ def test_diff_as_json(netspec: Run, small: Path, write_spec: Spec) -> None:
     assert report["totals"]["weights"]["difference"] == 72
 
 
+def test_diff_lists_what_differs_in_the_recipes(netspec: Run, small: Path, tmp_path: Path) -> None:
+    recipe = "training: {batch_size: 8, epochs: 2, optimizer: {name: sgd, learning_rate: 0.1}}\n"
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text(small.read_text() + recipe)
+    second.write_text(small.read_text() + recipe.replace("epochs: 2", "epochs: 3").replace("0.1", "0.2"))
+    code, out, _ = netspec("diff", first, second)
+    same, *changes = out.split("\n\n")
+    assert (code, same) == (0, "small and small compute the same, layer by layer")
+    assert changes == [
+        "their recipes differ\n~ training.epochs: 2 → 3\n~ training.optimizer.learning_rate: 0.1 → 0.2\n"
+    ]
+    report = json.loads(netspec("diff", first, second, "--json")[1])
+    assert report["recipe"][0] == {"field": "training.epochs", "before": "2", "after": "3"}
+    assert "~ training: nothing → {" in netspec("diff", small, second)[1]
+
+
 def test_diff_of_equal_specs_says_so(netspec: Run, small: Path) -> None:
     assert netspec("diff", small, small) == (0, "small and small compute the same, layer by layer\n", "")
 

@@ -171,3 +171,17 @@ def test_a_loss_that_is_not_finite_is_null_in_json(netspec: Run, tmp_path: Path)
     assert "error: the loss is not finite: outputs of the network overflow\n" in err
     assert [row["loss"] for row in json.loads(out)["scores"]] == [None]
     assert json.loads(out)["agree"]
+
+
+def test_eval_of_features_has_no_views(netspec: Run, tmp_path: Path) -> None:
+    spec, data = tmp_path / "tiny.yaml", tmp_path / "features.npz"
+    recipe = "{batch_size: 4, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}"
+    spec.write_text(f"name: tiny\ninput: {{shape: [3]}}\nlayers: {{fc: {{op: dense, units: 2}}}}\ntraining: {recipe}\n")
+    np.savez(data, x=np.ones((12, 3), np.float32), y=np.arange(12) % 2)
+    netspec("train", spec, "--data", data, "--out", tmp_path)
+    code, out, _ = netspec(
+        "eval", spec, "--data", data, "--weights", tmp_path / "tiny" / "checkpoints" / "last.safetensors"
+    )
+    assert code == 0
+    header, row = (line.split() for line in out.splitlines())
+    assert (header[:2], row[:2]) == (["backend", "top-1"], ["torch", "50.00%"])

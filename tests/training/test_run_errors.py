@@ -48,6 +48,7 @@ def test_unusable_samples_are_skipped_on_request(run: Run, data: Path) -> None:
     [
         (("training:", "published: {weights: 1}\nunused:"), "unused"),
         (('units: "${classes}"', "units: 3"), "has 3 classes, and .* has 5"),
+        (('units: "${classes}"', "units: 1"), "gives one logit, whose softmax is always 1"),
         (("fc3: {op", "fc3: {inputs: [tanh, tanh], op"), "takes 1 input"),
     ],
 )

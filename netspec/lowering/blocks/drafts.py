@@ -91,10 +91,6 @@ class PartDraft:
         """Append a statement to those that compute a member."""
         self._statements.setdefault(local_name(member, self.part), []).append(statement)
 
-    def take_back(self, member: Node | Part) -> None:
-        """Remove the last statement of a member."""
-        self._statements[local_name(member, self.part)].pop()
-
     def statements(self, member: Node | Part) -> tuple[Statement, ...]:
         """The statements that compute a member."""
         return tuple(self._statements.get(local_name(member, self.part), ()))

@@ -89,32 +89,6 @@ def test_features_are_reshaped_to_a_gate_without_a_permutation():
     assert "Permute" not in source
 
 
-def test_consecutive_permutations_are_one_layer():
-    heads = (
-        Chain("heads", tokens=(5, 6))
-        .add("split", "reshape", shape=[5, 2, 3])
-        .add("heads", "permute", axes=[2, 1, 3])
-        .add("back", "permute", axes=[2, 1, 3])
-        .add("joined", "reshape", shape=[5, 6])
-        .graph()
-    )
-    source = str(BACKEND.lower(heads).content)
-    assert source.count("layers.Permute(") == 0, "each undoes the other"
-    shown = str(BACKEND.lower(heads.with_outputs(["heads", "joined"])).content)
-    assert [line.split("name=")[0] for line in shown.splitlines() if "layers." in line] == [
-        "    x = layers.Reshape((5, 2, 3), ",
-        "    heads = layers.Permute((1, 3, 2), ",
-        "    joined = layers.Permute((1, 3, 2), ",
-        "    joined = layers.Reshape((5, 6), ",
-    ]
-    x = np.arange(60.0, dtype=np.float32).reshape(2, 5, 6)
-    for graph in (heads, heads.with_outputs(["heads", "joined"]), heads.with_outputs(heads.values)):
-        outputs = BACKEND.load(BACKEND.lower(graph), {}).forward({"tokens": x})
-        np.testing.assert_array_equal(outputs["joined"], x)
-        if "heads" in outputs:
-            np.testing.assert_array_equal(outputs["heads"], x.reshape(2, 5, 2, 3).transpose(0, 2, 1, 3))
-
-
 def test_source_is_formatted_and_lint_clean(tmp_path: Path):
     graphs = {name: build() for name, build in NETWORKS.items()}
     graphs |= {f"{name}_all_outputs": graph.with_outputs(graph.values) for name, graph in graphs.items()}
@@ -163,7 +137,7 @@ def test_layer_names_do_not_clash(clash: str):
 
 
 def test_further_outputs_change_nothing_else():
-    """Bindings, and layers but for permutations, which are joined, are the same if every value is an output."""
+    """Layers and bindings are the same if every value is an output."""
     for build in NETWORKS.values():
         graph = replace(build(), scopes=())  # the outputs of a block may change which instances share a function
         plain, with_outputs = BACKEND.lower(graph), BACKEND.lower(graph.with_outputs(graph.values))
@@ -172,12 +146,11 @@ def test_further_outputs_change_nothing_else():
 
 
 def _layers(source: str) -> set[str]:
-    """Return the constructor calls of layers in emitted source, without permutations and what restores outputs."""
+    """Return the constructor calls of layers in emitted source, without those that restore the layout of outputs."""
     calls = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)]
     restoring = ("_map'", "_map_channels_first'", "_channels_first'")
     layers = {ast.unparse(c.func) for c in calls if isinstance(c, ast.Call) and isinstance(c.func, ast.Call)}
-    kept = {text for text in layers if not text.startswith("layers.Permute(")}
-    return {text for text in kept if not any(f"{suffix})" in text for suffix in restoring)}
+    return {text for text in layers if not any(f"{suffix})" in text for suffix in restoring)}
 
 
 def test_kernel_after_a_flatten_is_permuted():

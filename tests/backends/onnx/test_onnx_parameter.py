@@ -1,11 +1,11 @@
-"""Parameters in ONNX: an Add broadcasts them; for any other reader they are expanded over the batch."""
+"""Parameters in ONNX: an Add or MatMul broadcasts them; for any other reader they are expanded over the batch."""
 
 import onnx
 import pytest
 from netspec_onnx import BACKEND
 
 from netspec.graph import Graph, Input, make_node
-from netspec.ops import Add, Concat, Parameter, RelativePositionBias, ScaledDotProductAttention
+from netspec.ops import Add, Concat, MatMul, Parameter, RelativePositionBias, ScaledDotProductAttention
 from netspec.ops.base import Op
 from netspec.types import TensorType
 
@@ -22,6 +22,10 @@ def operators(op: Op, outputs: tuple[str, ...] = ("last",)) -> list[str]:
 
 def test_a_sum_broadcasts_a_parameter() -> None:
     assert operators(Add()) == ["Add"]
+
+
+def test_a_matrix_product_broadcasts_a_parameter() -> None:
+    assert operators(MatMul(transpose_b=True)) == ["Transpose", "MatMul"]
 
 
 @pytest.mark.parametrize(("op", "outputs"), [(Concat(), ("last",)), (Add(), ("last", "p"))])

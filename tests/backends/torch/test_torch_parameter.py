@@ -11,6 +11,7 @@ from netspec.ops import (
     Concat,
     Divide,
     Exp,
+    MatMul,
     Parameter,
     RegionMask,
     RelativePositionBias,
@@ -38,6 +39,18 @@ def test_a_sum_broadcasts_a_parameter() -> None:
     source = emitted(with_parameter("add", 1))
     assert "        total = self.p + tokens\n        x = total + self.q\n        return x\n" in source
     assert ".expand(" not in source
+
+
+def test_a_matrix_product_broadcasts_a_parameter() -> None:
+    # As a batch of copies it would have a gradient for each sample: tied embeddings of a large vocabulary do not fit.
+    table = make_node("table", Parameter(shape=(4, 6)), ())
+    embedded = make_node("embedded", MatMul(), (TOKENS, table))
+    logits = make_node("logits", MatMul(transpose_b=True), (embedded, table))
+    source = emitted(Graph("tied", (TOKENS,), (table, embedded, logits), ("logits",)).check())
+    assert "x = tokens @ self.table  # (N, 3, 6)\n        x = x @ self.table.mT" in source
+    square = make_node("square", MatMul(transpose_b=True), (table, table))
+    source = emitted(Graph("square", (TOKENS,), (table, square, embedded), ("square", "embedded")).check())
+    assert "self.table.expand(" in source, "the product of parameters has a batch axis as well"
 
 
 def test_a_concatenation_or_an_output_expands_a_parameter() -> None:
