@@ -111,8 +111,7 @@ CASES = {
       conv: {op: conv2d, inputs: relu, filters: "${width}", kernel_size: 3, stride: "${stride}", padding: 1}
       sum: {op: add, inputs: [conv, "${'shortcut' if project else 'subsample'}"]}
 """,
-        "a: {block: unit, width: 6, repeat: 2}\n  b: {block: unit, width: 6, stride: 2}\n"
-        "  c: {block: unit, width: 8}",
+        "a: {block: unit, width: 6, repeat: 2}\n  b: {block: unit, width: 6, stride: 2}\n  c: {block: unit, width: 8}",
     ),
     "three modules by conditions": (
         """
