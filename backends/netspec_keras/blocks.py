@@ -79,7 +79,8 @@ class BlockFunctions:
 
     def body(self, root: Part) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         """The statements of the whole network, and the variable of each value."""
-        template = Template(self._draft(root).units)
+        draft = self._draft(root)
+        template = Template(draft.units, draft.results)
         return self._body(root, template, self._names(root, template))
 
     def _signature(self, function: str) -> Signature:
@@ -137,7 +138,7 @@ class BlockFunctions:
         shapes = [(parameter, Attribute(Name(variables[value]), "shape")) for parameter, value in inferred.items()]
         counts = [Assign(parameter, Subscript(shape, (-1,))) for parameter, shape in shapes]
         computed = [*counts, *(Assign(number, value) for number, value in template.computed)]
-        results = [Name(variables[output]) for output in part.outputs]
+        results = [Name(names[result]) for result in template.results]
         parameters = (
             *(f"{variable}: keras.KerasTensor" for variable in received),
             *map(parameter_text, required),
@@ -166,7 +167,8 @@ class BlockFunctions:
 
     def _names(self, part: Part, template: Template) -> dict[str, str]:
         """The final name of each provisional variable."""
-        return template.join(self._drafts[part.path].names({*self._taken, *template.names}, chain_inputs=False))
+        reserved = {*self._taken, *template.names}
+        return self._drafts[part.path].names_in(template, reserved, chain_inputs=False)
 
     def _body(
         self, part: Part, template: Template, names: Mapping[str, str], received: Sequence[str] = ()

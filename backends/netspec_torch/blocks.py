@@ -95,7 +95,7 @@ class BlockClasses:
             graph: the graph of the network.
         """
         draft = self._draft(root)
-        network = self._render(root, entry, docstring, Template(draft.units))
+        network = self._render(root, entry, docstring, Template(draft.units, draft.results))
         variables = draft_names(self._drafts[root.path])
         conversions = [_to_channels_last(Name(variables[value])) for value in channels_last]
         *methods, forward = network.body
@@ -164,12 +164,11 @@ class BlockClasses:
 
     def _render(self, part: Part, name: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]
-        names = template.join(draft.names(LOCALS))
+        names = draft.names_in(template, LOCALS)
         attributes = self._attributes(template)
         run = [rename(statement, attributes) for unit in template.units for statement in unit.run]
         body = tuple(with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()})))
-        variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
-        results = tuple(Name(variables[output]) for output in part.outputs)
+        results = tuple(Name(names[result]) for result in template.results)
         one = len(results) == 1
         forward = Function(
             "forward",

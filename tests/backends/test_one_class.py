@@ -100,6 +100,42 @@ CASES = {
         "a: {block: unit, inputs: [input, input]}\n  b: {block: unit, inputs: [a, input], both: false}\n"
         "  c: {block: unit, inputs: [b, a]}",
     ),
+    "a merge of another value where a shortcut is lacking": (
+        """
+  unit:
+    parameters: {width: {type: integer}, stride: 1, project: "${channels != width}"}
+    layers:
+      relu: {op: relu}
+      shortcut: {op: conv2d, filters: "${width}", kernel_size: 1, stride: "${stride}", when: "${project}"}
+      subsample: {op: max_pool2d, inputs: input, kernel_size: 1, stride: "${stride}", when: "${stride > 1}"}
+      conv: {op: conv2d, inputs: relu, filters: "${width}", kernel_size: 3, stride: "${stride}", padding: 1}
+      sum: {op: add, inputs: [conv, "${'shortcut' if project else 'subsample'}"]}
+""",
+        "a: {block: unit, width: 6, repeat: 2}\n  b: {block: unit, width: 6, stride: 2}\n  c: {block: unit, width: 8}",
+    ),
+    "three modules by conditions": (
+        """
+  unit:
+    parameters: {kind: {type: integer}}
+    layers:
+      conv: {op: conv2d, filters: 4, kernel_size: 1, when: "${kind == 0}"}
+      max: {op: max_pool2d, kernel_size: 2, when: "${kind == 1}"}
+      mean: {op: avg_pool2d, kernel_size: 2, when: "${kind == 2}"}
+      relu: {op: relu}
+""",
+        "a: {block: unit, kind: 0}\n  b: {block: unit, kind: 1}\n  c: {block: unit, kind: 2}",
+    ),
+    "a last layer by conditions": (
+        """
+  unit:
+    parameters: {pool: true}
+    layers:
+      conv: {op: conv2d, filters: 4, kernel_size: 1}
+      max: {op: max_pool2d, kernel_size: 2, when: "${pool}"}
+      bn: {op: batch_norm, when: "${not pool}"}
+""",
+        "a: {block: unit}\n  b: {block: unit, pool: false}",
+    ),
 }
 
 

@@ -17,6 +17,7 @@ SMALL: Mapping[str, Settings] = {
     "efficientnet-v2": {"variant": "b0", "counts": [2, 2, 1, 1, 2, 1, 0], "size": 32},
     "googlenet": {"size": 32},
     "inception-v3": {"heads": False, "size": 75},
+    "lenet5-1998": {},
     "mnasnet": {"alpha": 0.5, "size": 32},
     "mobilenet-v1": {"alpha": 0.25, "size": 32},
     "mobilenet-v2": {"size": 32},

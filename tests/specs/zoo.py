@@ -44,6 +44,16 @@ _OTHERS = (
     ),
     Member("inception-v3", {}, 27_161_264, 36_224, 5_713_216_096, IMAGENET, "torchvision's inception_v3: 5.713 G"),
     Member("inception-v3", {"heads": False}, 23_834_568, 34_432, 5_713_216_096, IMAGENET, "the same: 5.713 G"),
+    Member(
+        "lenet5-1998",
+        {},
+        60_000,
+        0,
+        # the paper's connections without biases: C1 122,304, S2's coefficients, C3 151,600, S4's, C5 48,120, F6 10,164
+        28 * 28 * 6 * 25 + 14 * 14 * 6 + 10 * 10 * (6 * 3 + 9 * 4 + 6) * 25 + 5 * 5 * 16 + 400 * 120 + 120 * 84,
+        ((84,),),
+        "the paper, section II.B; multiplications counted by hand",
+    ),
     Member("nin", {}, NIN, 0, 1_100_188_800, IMAGENET, "counted by the layers of the Caffe model zoo's nin_imagenet"),
     Member(
         "regnet-y",

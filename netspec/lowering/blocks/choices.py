@@ -6,12 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from netspec.lowering.blocks.groups import FEW, Alternative
 from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.reads import UntoldError
 from netspec.lowering.blocks.template import Unit
 from netspec.lowering.python.source import Conditional, Expression
-
-
-class UntoldError(Exception):
-    """Nothing in the spec tells which instances have an alternative."""
 
 
 class Choice:

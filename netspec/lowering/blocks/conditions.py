@@ -9,16 +9,16 @@ from netspec.lowering.blocks.kinds import Kinds
 from netspec.lowering.blocks.known import Vector
 from netspec.lowering.python.source import Binary, Conditional, Expression, Literal, Name
 
-_SELECTING: Final = ("op", "block", "mode", "groups")  # attributes that select a layer, sooner than a size does
+_SELECTING: Final = ("op", "block", "mode", "groups")  # attributes that select a layer, sooner than others do
 
 
-def tests_of(
+def conditions_over(
     expressions: Sequence[tuple[Kinds, Expression]], vector: Callable[[Expression], Vector], channels: str
 ) -> Iterator[Expression]:
     """Conditions over the expressions of a member, the likelier ones first.
 
-    An expression's own condition, if it has one, or a switch itself; then comparisons of texts, and of numbers with 1
-    and with the channels that arrive; last, comparisons with other numbers.
+    They are an expression's own condition, a switch itself, comparisons of texts, and of numbers of groups. Sizes do
+    not select a layer; where they seem to, it is by chance.
 
     Args:
         expressions: the member's expressions, with the kinds of the attributes.
@@ -27,32 +27,31 @@ def tests_of(
 
     >>> from netspec.lowering.blocks.kinds import kinds_of
     >>> from netspec.lowering.python.expressions import render_expression
-    >>> values = {"filters": (8, 8), "groups": (1, 8)}
+    >>> values = {"filters": (6, 8), "groups": (1, 8), "pool": ("max_pool2d", "avg_pool2d")}
     >>> stated = [(kinds_of(name), Name(name)) for name in values]
-    >>> [render_expression(test) for test in tests_of(stated, lambda name: values[name.path], "")][:3]
-    ['groups > 1', 'groups == 1', 'filters > 1']
+    >>> [render_expression(test) for test in conditions_over(stated, lambda name: values[name.path], "")]
+    ['groups > 1', 'groups == 1', 'groups == 8', 'pool == "max_pool2d"', 'pool == "avg_pool2d"']
     """
 
     def rank(item: tuple[Kinds, Expression]) -> int:
         return min((_SELECTING.index(kind) for kind in item[0] if kind in _SELECTING), default=len(_SELECTING))
 
-    ordered = [expression for _, expression in sorted(expressions, key=rank)]
-    for expression in ordered:
-        yield from _own_tests(expression, vector(expression), channels)
-    for expression in ordered:
-        for value in dict.fromkeys(value for value in vector(expression) if type(value) is int):
+    for kinds, expression in sorted(expressions, key=rank):
+        values = vector(expression)
+        if isinstance(expression, Conditional):
+            yield expression.test
+        if all(isinstance(value, bool) for value in values):
+            yield expression
+        for value in dict.fromkeys(value for value in values if isinstance(value, str)):
             yield Binary("==", expression, Literal(value))
+        if "groups" in kinds:
+            yield Binary(">", expression, Literal(1))
+            yield from (Binary("==", expression, other) for other in _counts(values, channels))
 
 
-def _own_tests(expression: Expression, values: Vector, channels: str) -> Iterator[Expression]:
-    if isinstance(expression, Conditional):
-        yield expression.test
-    if all(isinstance(value, bool) for value in values):
-        yield expression
-    elif all(type(value) is int for value in values):
-        yield Binary(">", expression, Literal(1))
-        yield Binary("==", expression, Literal(1))
-        if channels:
-            yield Binary("==", expression, Name(channels))
-    for value in dict.fromkeys(value for value in values if isinstance(value, str)):
-        yield Binary("==", expression, Literal(value))
+def _counts(values: Vector, channels: str) -> Iterator[Expression]:
+    """What a number of groups may be compared with: 1, the channels that arrive, and its own values."""
+    yield Literal(1)
+    if channels:
+        yield Name(channels)
+    yield from map(Literal, sorted({value for value in values if type(value) is int} - {1}))

@@ -10,10 +10,10 @@ from netspec.graph import Graph, Node
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
-from netspec.lowering.blocks.template import MARK, variables_in
+from netspec.lowering.blocks.template import MARK, Template, variables_in
 from netspec.lowering.python.expressions import render_expression
-from netspec.lowering.python.naming import available, identifier, variables_of
-from netspec.lowering.python.rewrite import rename
+from netspec.lowering.python.naming import Step, available, identifier, names_of_steps, variables_of
+from netspec.lowering.python.rewrite import rename, targets_of
 from netspec.lowering.python.source import Assign, Conditional, Expression, For, If, Literal, Name, Statement, Unpack
 from netspec.types import TensorType
 
@@ -137,6 +137,24 @@ class PartDraft:
                 name = available(identifier(name_of_input(self.part, position) or name), taken)
             parameters.append(name)
         return parameters
+
+    def names_in(self, template: Template, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
+        """The final name of each provisional variable of a template that the part is an instance of."""
+        if not template.is_mixed:
+            return template.join(self.names(reserved, chain_inputs=chain_inputs))
+        steps = [
+            Step(
+                unit.name,
+                frozenset(name for statement in unit.run for name in variables_in(statement)),
+                tuple(dict.fromkeys(target for statement in unit.run for target in targets_of(statement))),
+            )
+            for unit in template.units
+        ]
+        inputs = {
+            variable: name_of_input(self.part, position) or "y"
+            for position, variable in reversed([*enumerate(self.inputs)])
+        }
+        return names_of_steps(dict(reversed(inputs.items())), steps, template.results, reserved)
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """The final name of each provisional variable."""

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from netspec.lowering.blocks.branches import idle_in, joined_in, output_without
-from netspec.lowering.blocks.choices import Choice, UntoldError
+from netspec.lowering.blocks.choices import Choice
 from netspec.lowering.blocks.forms import Forms
 from netspec.lowering.blocks.groups import Alternative, Group
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
-from netspec.lowering.blocks.known import ABSENT
+from netspec.lowering.blocks.known import ABSENT, Given
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.places import Place
-from netspec.lowering.blocks.template import Draft, Signatures, Template, Unit, signature_of
+from netspec.lowering.blocks.reads import Reads, UntoldError
+from netspec.lowering.blocks.template import MARK, Draft, Signatures, Template, Unit, signature_of
 from netspec.lowering.python.rewrite import children_of, functions_in, names_in, with_children
 from netspec.lowering.python.source import (
     Assign,
@@ -45,6 +46,7 @@ class Generalizer:
         self._reserved = frozenset(reserved)
         self._absent = absent
         self._forms = Forms(signatures)
+        self._reads = Reads(Draft((), (), Given()), ())
 
     def group(self, drafts: Sequence[Draft]) -> list[tuple[tuple[int, ...], Template]]:
         """Group drafts that can share source; return the indices and the template of each group.
@@ -67,7 +69,13 @@ class Generalizer:
         by_results: dict[int, list[Group]] = {}  # groups by the number of outputs
         for index in sorted(indices, key=lambda i: (-len(drafts[i].units), -len({*drafts[i].inputs}))):
             groups = by_results.setdefault(len(drafts[index].results), [])
-            if not any(group.join(index, drafts[index]) for group in groups):
+            if any(group.join(index, drafts[index]) for group in groups):
+                continue
+            for place, group in enumerate(groups):
+                if (extended := group.extended(index, drafts[index], drafts)) is not None:
+                    groups[place] = extended
+                    break
+            else:
                 groups.append(Group(drafts[index], self._forms, told=told))
                 groups[-1].join(index, drafts[index])
         return [group for groups in by_results.values() for group in groups]
@@ -76,11 +84,13 @@ class Generalizer:
         order = list(group.members)  # the fullest first, whose names and inputs decide for all
         fullest = group.fullest
         if len(order) == 1:
-            return Template(fullest.units)
+            return Template(fullest.units, fullest.results)
         given = [drafts[index].given for index in order]
         members = [*group.members.values()]
-        joined = joined_in(fullest, group.sources)
-        idle = idle_in(fullest, [member.units for member in members], joined)
+        # Where instances differ in what they read, each value stays in a variable of its own.
+        joined = {} if group.is_mixed else joined_in(fullest, group.sources)
+        idle = set() if group.is_mixed else idle_in(fullest, [member.units for member in members], joined)
+        self._reads = Reads(fullest, [member.passed for member in members])
 
         def share(naming: ParameterNaming) -> list[Unit]:
             return [
@@ -100,7 +110,15 @@ class Generalizer:
             units = share(naming)
         positions = sorted(range(len(order)), key=order.__getitem__)
         parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in naming.parameters()]
-        return Template(tuple(units), tuple(parameters), naming.computed(), positions.index(0), joined)
+        return Template(
+            tuple(units),
+            fullest.results,
+            tuple(parameters),
+            naming.computed(),
+            positions.index(0),
+            joined,
+            is_mixed=group.is_mixed,
+        )
 
     def _kinds_within(self, draft: Draft) -> Callable[[str, str], Kinds]:
         """A function from a member and its attribute to kinds; for a nested block, those of its own parameter."""
@@ -176,6 +194,8 @@ class Generalizer:
         first = present[0]
         if len(present) == len(expressions) and all(other == first for other in present[1:]):
             return first
+        if isinstance(first, Name) and first.path.startswith(MARK):
+            return self._reads.choose([e.path if isinstance(e, Name) else None for e in expressions], naming, place)
         if isinstance(first, Literal):
             values = tuple(e.value if isinstance(e, Literal) else ABSENT for e in expressions)
             if all(other == first for other in present[1:]):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from netspec.lowering.blocks.align import Aligned, align
 from netspec.lowering.blocks.forms import Form, Forms
-from netspec.lowering.blocks.template import Draft, Unit, variables_in
+from netspec.lowering.blocks.template import MARK, Draft, Unit, variables_in
+from netspec.lowering.blocks.union import union
 from netspec.lowering.python.rewrite import rename
 from netspec.lowering.python.source import Assign
 
@@ -22,10 +24,12 @@ class Member:
     Attributes:
         units: its unit in each place; None if it has none there.
         alternatives: which of the alternatives of each place it has.
+        passed: for each variable of the fullest that the instance lacks, the variable that it has instead.
     """
 
     units: tuple[Unit | None, ...]
     alternatives: tuple[Alternative | None, ...]
+    passed: Mapping[str, str]
 
 
 class Group:
@@ -40,9 +44,11 @@ class Group:
     Attributes:
         members: the instances by index, the fullest first.
         sources: for the output of each merge that an instance lacks, the input that is passed on.
+        is_mixed: whether no instance has all units, or instances differ in what a unit reads.
     """
 
     def __init__(self, fullest: Draft, forms: Forms, *, told: bool) -> None:
+        self.is_mixed = False
         self.fullest = fullest
         self.told = told
         self.members: dict[int, Member] = {}
@@ -87,21 +93,52 @@ class Group:
                 return None
             units.append(fitted[0])
             alternatives.append(fitted[1])
-        return Member(tuple(units), tuple(alternatives))
+        return Member(tuple(units), tuple(alternatives), aligned.passed)
+
+    def extended(self, index: int, draft: Draft, drafts: Sequence[Draft]) -> Group | None:
+        """The group with places for units that it lacks, and with an instance that has them; None if that cannot be."""
+        both = union(self.fullest, draft) if self.told else None
+        if both is None:
+            return None
+        group = Group(both, self._forms, told=True)
+        group.is_mixed = True
+        return group if all(group.join(each, drafts[each]) for each in (*self.members, index)) else None
 
     def _fitted(self, unit: Unit, model: Unit, aligned: Aligned) -> tuple[Unit, Alternative] | None:
         """A unit in the place of the fullest's, over its variables, and which alternative it is; None if it is none."""
         form = self._forms.of(unit)
         if unit.name != model.name:
-            return unit, (unit.name, form)
+            other = _reading_as(model, unit, aligned.passed)
+            return other, (unit.name, self._forms.of(other))
         if form == self._forms.of(model, aligned.passed):
-            return unit, (model.name, self._forms.of(model))
+            return _reading_as(model, unit, aligned.passed), (model.name, self._forms.of(model))
         if not self.told:
             return None
+        if self._forms.of(unit, _masked(unit)) == self._forms.of(model, _masked(model)):
+            self.is_mixed = True
+            return _reading_as(model, unit, aligned.passed), (model.name, self._forms.of(model))
         read = {name for statement in model.run for name in variables_in(statement)}
         names = {aligned.passed[name]: name for name in read if aligned.passed.get(name, name) not in read}
         other = replace(unit, run=tuple(rename(statement, names) for statement in unit.run)) if names else unit
         return (other, (unit.name, self._forms.of(other))) if _may_differ(other, model) else None
+
+
+def _masked(unit: Unit) -> dict[str, str]:
+    """One name for all variables that a unit reads."""
+    return {name: f"{MARK}any" for statement in unit.run for name in variables_in(statement)}
+
+
+def _reading_as(model: Unit, unit: Unit, passed: Mapping[str, str]) -> Unit:
+    """The unit of an instance, with variables of the fullest's where they hold what it reads."""
+    pairs = {
+        (theirs, ours if passed.get(ours, ours) == theirs else theirs)
+        for statement, other in zip(unit.run, model.run, strict=False)
+        for theirs, ours in zip(variables_in(statement), variables_in(other), strict=False)
+    }
+    names = dict(pairs)
+    if len(names) < len(pairs) or all(theirs == ours for theirs, ours in pairs):
+        return unit
+    return replace(unit, run=tuple(rename(statement, names) for statement in unit.run))
 
 
 def _may_differ(unit: Unit, model: Unit) -> bool:

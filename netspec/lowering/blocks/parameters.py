@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from netspec.lowering.blocks.conditions import tests_of
+from netspec.lowering.blocks.conditions import conditions_over
 from netspec.lowering.blocks.kinds import ANY, PER_AXIS, Kinds, kinds_of, may_name
 from netspec.lowering.blocks.known import (
     ABSENT,
@@ -184,7 +184,7 @@ class ParameterNaming:
 
     def _selector(self, member: str, values: Vector) -> Expression | None:
         """The first test of the spec's expressions for a member that gives these values."""
-        tests = tests_of(self._known.expressions.get(member, ()), self._known.vector, self._known.input_channels)
+        tests = conditions_over(self._known.expressions.get(member, ()), self._known.vector, self._known.input_channels)
         return next((test for test in tests if self._known.vector(test) == values), None)
 
     def _known_flag(self, values: Vector) -> str:

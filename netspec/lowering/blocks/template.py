@@ -86,17 +86,21 @@ class Template:
 
     Attributes:
         units: the units, whose expressions read the parameters.
+        results: the variables of the outputs.
         parameters: the parameters, with the values that each instance passes.
         computed: further names and the expressions that compute them from parameters and earlier names.
         fullest: the index of an instance that has all the units.
         joined: variables that share the name of another one, which some instances pass on in their place.
+        is_mixed: whether its variables are not those of any instance.
     """
 
     units: tuple[Unit, ...]
+    results: tuple[str, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     computed: tuple[tuple[str, Expression], ...] = ()
     fullest: int = 0
     joined: Mapping[str, str] = field(default_factory=dict)
+    is_mixed: bool = False
 
     def join(self, names: Mapping[str, str]) -> dict[str, str]:
         """The names of variables in source, where joined variables share the name of the other one."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
 
@@ -108,6 +109,70 @@ def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = 
                     name += f"_{name_of_output(member, value)}"
                 add(value, name)
     return variables
+
+
+class Step(NamedTuple):
+    """What a unit reads and assigns.
+
+    Attributes:
+        name: the name of the unit.
+        reads: the variables that it reads.
+        assigns: the variables that it assigns, the last of which is its output.
+    """
+
+    name: str
+    reads: frozenset[str]
+    assigns: tuple[str, ...]
+
+
+def names_of_steps(
+    inputs: Mapping[str, str], steps: Sequence[Step], results: Sequence[str], reserved: Collection[str]
+) -> dict[str, str]:
+    """Name the variables of a block whose instances differ in what they read; `x` along a chain, as in `variables_of`.
+
+    Args:
+        inputs: the variables of the inputs, with their names in the block.
+        steps: what each unit reads and assigns.
+        results: the variables of the outputs.
+        reserved: names that the source uses otherwise.
+
+    >>> steps = [Step("a", frozenset({"i"}), ("v",)), Step("b", frozenset({"v"}), ("w",)),
+    ...          Step("sum", frozenset({"i", "w"}), ("s",))]
+    >>> names_of_steps({"i": "input"}, steps, ["s"], ())
+    {'i': 'input', 'v': 'x', 'w': 'x', 's': 'x'}
+    """
+    readers: dict[str, list[int]] = {}
+    for index, step in enumerate(steps):
+        for variable in step.reads:
+            readers.setdefault(variable, []).append(index)
+    taken = {RUNNING, *reserved}
+    names: dict[str, str] = {}
+
+    def add(variable: str, wanted: str) -> None:
+        names[variable] = available(identifier(wanted), taken)
+        taken.add(names[variable])
+
+    def is_on_chain(index: int) -> bool:
+        variables = steps[index].assigns
+        if len(variables) != 1 or variables[0] in inputs:
+            return False
+        last = tuple(results) == variables and index == len(steps) - 1
+        return last or (readers.get(variables[0]) == [index + 1] and variables[0] not in results)
+
+    chained = [is_on_chain(index) for index in range(len(steps))]
+    for position, (variable, wanted) in enumerate(inputs.items()):
+        read = readers.get(variable, [0])
+        if position == 0 and not any(chained[: read[-1]]) and variable not in results:
+            names[variable] = RUNNING
+        else:
+            add(variable, wanted)
+    for index, step in enumerate(steps):
+        for number, variable in enumerate(step.assigns):
+            if chained[index]:
+                names[variable] = RUNNING
+            elif variable not in names:
+                add(variable, step.name if number == len(step.assigns) - 1 else f"{step.name}_{number}")
+    return names
 
 
 def _readers(part: Part) -> dict[str, list[int]]:

@@ -125,6 +125,16 @@ def rename_in(expression: Expression, names: Mapping[str, str]) -> Expression:
     return with_children(expression, renamed)
 
 
+def targets_of(statement: Statement) -> tuple[str, ...]:
+    """The variables that a statement assigns."""
+    match statement:
+        case Assign(target):
+            return (target,)
+        case Unpack(targets):
+            return targets
+    return ()
+
+
 def rename(statement: Statement, names: Mapping[str, str]) -> Statement:
     """The statement with some variables replaced, its targets included."""
     value = rename_in(statement.value, names)

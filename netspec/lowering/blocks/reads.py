@@ -1,0 +1,69 @@
+"""What a unit reads where instances differ in that: one variable that holds it in all of them, or a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.places import Place
+from netspec.lowering.blocks.template import Draft
+from netspec.lowering.python.source import Assign, Conditional, Expression, Name
+
+
+class UntoldError(Exception):
+    """Nothing in the spec tells which instances have an alternative."""
+
+
+class Reads:
+    """Chooses the variables that the units of a group read.
+
+    Args:
+        fullest: the draft whose variables hold for all instances.
+        passed: for each instance, the variables that it has instead of those of the fullest.
+    """
+
+    def __init__(self, fullest: Draft, passed: Sequence[Mapping[str, str]]) -> None:
+        self._passed = passed
+        self._units = {
+            statement.target: unit.name
+            for unit in fullest.units
+            for statement in unit.run
+            if isinstance(statement, Assign)
+        }
+
+    def choose(self, names: Sequence[str | None], naming: ParameterNaming, place: Place) -> Expression:
+        """The expression for the variables that the instances read; None for an instance that lacks the unit.
+
+        Raises:
+            UntoldError: there is a choice, and nothing in the spec tells it, or an instance lacks the unit.
+        """
+        candidates = list(dict.fromkeys(name for name in names if name is not None))
+        for name in candidates:
+            if all(self._holds(name, index, read) for index, read in enumerate(names)):
+                return Name(name)
+        if None in names:
+            raise UntoldError
+        chosen = [
+            next(name for name in candidates if self._holds(name, index, read)) for index, read in enumerate(names)
+        ]
+        has = {name: tuple(name == each for each in chosen) for name in dict.fromkeys(chosen)}
+        order = sorted(has, key=lambda name: not self._is_told(name, has[name], naming, place))
+        expression: Expression = Name(order.pop())
+        for name in reversed(order):
+            if not self._is_told(name, has[name], naming, place):
+                raise UntoldError
+            expression = Conditional(Name(name), self._condition(name, has[name], naming, place), expression)
+        return expression
+
+    def _holds(self, name: str, index: int, read: str | None) -> bool:
+        """Whether a variable holds what an instance reads."""
+        passed = self._passed[index]
+        return read is None or passed.get(name, name) == passed.get(read, read)
+
+    def _is_told(self, name: str, has: tuple[bool, ...], naming: ParameterNaming, place: Place) -> bool:
+        return naming.selects(place.member, has) or naming.has_condition(self._units.get(name, ""), has)
+
+    def _condition(self, name: str, has: tuple[bool, ...], naming: ParameterNaming, place: Place) -> Expression:
+        if naming.has_condition(self._units.get(name, ""), has):
+            return naming.flag(self._units[name], has)
+        return naming.selector(place.member, has)
