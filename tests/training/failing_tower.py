@@ -3,8 +3,9 @@
     failing_tower.py FAILURE ARGUMENT...
 
 FAILURE is `SIGKILL`, `SIGSTOP` or `SIGTERM`, what the second process sends to itself once the run has written a
-checkpoint after the first; `start`, killed before it has met the others; or `versions`, so that it takes itself for a
-program of another version.
+checkpoint after the first; `start`, killed before it has met the others; `mesh` or `wrap`, killed before the groups of
+the mesh are formed, or before the network is wrapped to average its gradients; or `versions`, so that it takes itself
+for a program of another version.
 """
 
 from __future__ import annotations
@@ -31,6 +32,14 @@ def fail(name: str, checkpoint: Path) -> None:
     os.kill(os.getpid(), getattr(signal, name))
 
 
+def be_gone_before(failure: str) -> None:
+    """Be killed where processes that have met begin to exchange, by a function that is theirs alone."""
+    from netspec_torch.distributed import Processes
+
+    name = {"mesh": "_in_towers", "wrap": "wrap"}[failure]
+    setattr(Processes, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
 def be_another_version() -> None:
     """Let netspec and PyTorch say that they are others."""
     import netspec_torch.consistency
@@ -45,6 +54,8 @@ if __name__ == "__main__":
     out, name = (sys.argv[sys.argv.index(option) + 1] for option in ("--out", "--name"))
     if SECOND and failure == "versions":
         be_another_version()
+    elif SECOND and failure in {"mesh", "wrap"}:
+        be_gone_before(failure)
     elif SECOND and failure == "start":
         os.kill(os.getpid(), signal.SIGKILL)
     elif SECOND:
