@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -157,20 +157,20 @@ class Processes:
             return self._in_towers(towers)
 
     def _in_towers(self, towers: int) -> Processes:
-        """The processes as a mesh of ranks by towers."""
+        """The processes as a mesh of ranks by towers.
+
+        PyTorch's `init_device_mesh` takes no timeout: it waits half an hour for a process that has just ended.
+        """
         if towers == 1:
             return self
-        from torch.distributed import distributed_c10d
-        from torch.distributed.device_mesh import init_device_mesh
-
-        shape = (self.world // towers, towers)
-        mesh = init_device_mesh(self.device.type, shape, mesh_dim_names=("rank", "tower"))
+        patience = timedelta(seconds=self.timeout)
+        form = cast("Callable[..., Any]", distributed.new_subgroups_by_enumeration)  # it has no types
+        mesh = torch.arange(self.world).view(-1, towers)
+        tower_group, _ = form(mesh.tolist(), timeout=patience)
+        group, _ = form(mesh.T.tolist(), timeout=patience)
         rank, tower = divmod(self.rank, towers)
-        group, tower_group = mesh.get_group("rank"), mesh.get_group("tower")
-        for each in (group, tower_group):  # a mesh's groups have half an hour, whatever the default group's timeout
-            distributed_c10d._set_pg_timeout(timedelta(seconds=self.timeout), each)
         return replace(
-            self, rank=rank, world=shape[0], tower=tower, towers=towers, group=group, tower_group=tower_group
+            self, rank=rank, world=len(mesh), tower=tower, towers=towers, group=group, tower_group=tower_group
         )
 
     @property
@@ -212,21 +212,30 @@ class Processes:
         return [int(count) for count in self.sum(torch.tensor(padded))]
 
     def wrap(self, native: nn.Module, graph: Graph) -> nn.Module:
-        """The module, wrapped so that the last backward pass of a step averages its gradients over all ranks."""
+        """The module, wrapped so that the last backward pass of a step averages its gradients over all ranks.
+
+        Raises:
+            BackendError: another process is gone; this one has left the group.
+        """
         if self.world == 1:
             return native
         wrapper = nn.parallel.DistributedDataParallel
         renamed = "forward_sync_buffers" in inspect.signature(wrapper).parameters  # in PyTorch 2.13
         # Running statistics need no broadcast: each process computes them from the batches of all.
         options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
-        return wrapper(
-            native,
-            device_ids=[self.device] if self.device.type == "cuda" else None,
-            process_group=self.group,
-            gradient_as_bucket_view=True,
-            find_unused_parameters=has_unread_weights(graph),
-            **options,
-        )
+        try:
+            with self.told():  # compares the shapes of weights in all ranks
+                return wrapper(
+                    native,
+                    device_ids=[self.device] if self.device.type == "cuda" else None,
+                    process_group=self.group,
+                    gradient_as_bucket_view=True,
+                    find_unused_parameters=has_unread_weights(graph),
+                    **options,
+                )
+        except BackendError:
+            self.leave()
+            raise
 
     def leave(self) -> None:
         """Leave the default group if `join` formed it. No reference to a wrapped module may be left."""
@@ -295,9 +304,9 @@ def _is_late(error: Exception) -> bool:
 def _is_of_the_others(error: RuntimeError) -> bool:
     """Whether another process caused the error.
 
-    Gloo's errors name its files, except that of an exchange which failed because another one timed out.
+    Gloo's errors name it or its files, except that of an exchange which failed because another one timed out.
     """
-    return isinstance(error, distributed.DistError) or re.search("gloo|pair closure", str(error)) is not None
+    return isinstance(error, distributed.DistError) or re.search("[Gg]loo|pair closure", str(error)) is not None
 
 
 def _first_line(error: Exception) -> str:

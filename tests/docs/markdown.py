@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
-_FENCE = re.compile(r"(?:<!-- excerpt: (\S+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(  # which an item of a list may hold
+    r"(?:<!-- excerpt: (\S+) -->\n)?^(?P<indent> *)```(\w*)\n(.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
@@ -44,8 +46,9 @@ def _blocks(page: Path) -> Iterator[Block]:
     for found in _FENCE.finditer(text):
         before = text[: found.start()]
         prose = _FENCE.sub("", before)  # without YAML comments, which look like headings
-        line = text[: found.start(2)].count("\n") + 1
-        yield Block(page, line, found[2], found[3], found[1] or "", len(_HEADING.findall(prose)))
+        line = text[: found.start(3)].count("\n") + 1
+        code = re.sub(f"^{found['indent']}", "", found[4], flags=re.MULTILINE)
+        yield Block(page, line, found[3], code, found[1] or "", len(_HEADING.findall(prose)))
 
 
 def prose(page: Path) -> str:

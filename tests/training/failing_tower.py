@@ -3,7 +3,8 @@
     failing_tower.py FAILURE ARGUMENT...
 
 FAILURE is the signal that the second process sends to itself after the second checkpoint of the run: `SIGKILL`,
-`SIGSTOP` or `SIGTERM`. With `start` it is killed before they have met, once the first process waits for it. With
+`SIGSTOP` or `SIGTERM`. With `start` it is killed before they have met, once the first process waits for it; with `mesh`
+or `wrap`, before the groups of the mesh are formed, or before the network is wrapped to average its gradients. With
 `versions` it reports versions of netspec and PyTorch that the others do not have, and with `none` nothing fails.
 """
 
@@ -45,6 +46,14 @@ def announce_wait(sign: Path) -> None:
     distributed._form_group = form_announced
 
 
+def kill_before(failure: str) -> None:
+    """Let this process be killed where processes that have met begin to exchange."""
+    from netspec_torch.distributed import Processes
+
+    name = {"mesh": "_in_towers", "wrap": "wrap"}[failure]
+    setattr(Processes, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
 def report_other_versions() -> None:
     """Make netspec and PyTorch report versions that are not installed."""
     import netspec_torch.consistency
@@ -59,6 +68,8 @@ if __name__ == "__main__":
     out, name = (sys.argv[sys.argv.index(option) + 1] for option in ("--out", "--name"))
     if SECOND and failure == "versions":
         report_other_versions()
+    elif SECOND and failure in {"mesh", "wrap"}:
+        kill_before(failure)
     elif failure == "start":
         sign = Path(out, f"{name}.waits")
         if SECOND:

@@ -84,6 +84,17 @@ def test_a_process_that_waits_for_one_that_never_comes_ends_with_torchrun(spec: 
     assert not (spec.parent / "alone").exists()
 
 
+@pytest.mark.parametrize("failure", ["mesh", "wrap"])
+def test_one_that_is_killed_before_the_first_step_is_not_waited_for_longer(spec: Path, failure: str) -> None:
+    """Two of the others form a group with it, and the third a group with them."""
+    processes = start([[FAILING, failure, *arguments(spec, "begun", *TOWERS, "--timeout", str(TIMEOUT))]] * 4)
+    for number in (0, 2, 3):
+        _, told = processes[number].communicate(timeout=HANG)
+        assert processes[number].returncode == 2, told
+        assert told.count("error: ") == told.count(f"error: process {number} of 4 ") == 1, told
+    assert not list(spec.parent.rglob("*.safetensors"))
+
+
 def test_a_process_that_hangs_is_waited_for_until_the_timeout(spec: Path) -> None:
     """Nobody ends the others: both of its neighbors in the mesh time out, or lose one that has timed out."""
     options = (*LONG, *TOWERS, "--timeout", str(TIMEOUT))
