@@ -224,7 +224,7 @@ class Processes:
         # Running statistics need no broadcast: each process computes them from the batches of all.
         options: dict[str, Any] = {"forward_sync_buffers" if renamed else "broadcast_buffers": False}
         try:
-            with self.told():  # compares the shapes of weights in all ranks
+            with self.explain_lost_process():  # compares the shapes of weights in all ranks
                 return wrapper(
                     native,
                     device_ids=[self.device] if self.device.type == "cuda" else None,
