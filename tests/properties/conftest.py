@@ -1,19 +1,15 @@
-"""One profile for all properties: the same examples on every run, and no database of earlier ones."""
+"""What the properties share: how a failing spec is shown, and how the text of a spec is loaded."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from netspec.graph import Graph
 from netspec.spec import load_graph
 from netspec.testing.drawn.failing import pytest_addoption, pytest_runtest_call, pytest_runtest_makereport
 
 __all__ = ["pytest_addoption", "pytest_runtest_call", "pytest_runtest_makereport"]  # hooks
-
-settings.register_profile("netspec", derandomize=True, deadline=None, database=None, print_blob=False)
-settings.load_profile("netspec")
 
 LoadText = Callable[[str], Graph]
 
