@@ -9,6 +9,7 @@ import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from measure import Measured
 
@@ -24,14 +25,22 @@ target. Machines differ: compare only ratios from the same machine.
 """
 
 
+class Last(NamedTuple):
+    """The last ratio of a row, and the machine that it was measured on, as `machine` describes it."""
+
+    ratio: float
+    machine: str
+
+
 def key(name: str, against: str) -> str:
     """Return the key that identifies a row in the table."""
     return f"{name} | {against}"
 
 
-def read(path: Path = PATH) -> dict[str, float]:
-    """Return the ratios of the table by key; none if the file does not exist."""
-    return {name: float(line.split(" | ")[2]) for name, line in _lines(path).items()}
+def read(path: Path = PATH) -> dict[str, Last]:
+    """Return the results of the table by key; none if the file does not exist."""
+    cells = {name: line.strip("| ").split(" | ") for name, line in _lines(path).items()}
+    return {name: Last(float(row[HEAD.index("ratio")]), row[-1].split("; ")[1]) for name, row in cells.items()}
 
 
 def write(results: Sequence[Measured], path: Path = PATH) -> None:

@@ -180,6 +180,7 @@ def growth() -> list[Row]:
             "lower to torch",
             "lower to keras",
             "lower to onnx",
+            "build in torch",
             "verify torch",
             "step in torch",
         )

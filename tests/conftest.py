@@ -1,6 +1,13 @@
-"""One Hypothesis profile for all tests: the same examples on every run, no time limit, no database of earlier runs."""
+"""One profile for every test that draws its examples: the same ones on every run, on a machine of any speed."""
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("netspec", derandomize=True, deadline=None, database=None, print_blob=False)
+settings.register_profile(
+    "netspec",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # no test asserts a time, and on a busy machine drawing takes longer
+    database=None,  # of earlier examples
+    print_blob=False,
+)
 settings.load_profile("netspec")

@@ -43,7 +43,7 @@ def relu6(op: Relu6, node: Node, out: ModelWriter) -> None:
 
 @lowers(LeakyRelu)
 def leaky_relu(op: LeakyRelu, node: Node, out: ModelWriter) -> None:
-    """Our `PreciseLeakyReLU`: on TensorFlow, `layers.LeakyReLU` rounds its slope to float32."""
+    """Our `PreciseLeakyReLU`: `layers.LeakyReLU` takes no negative slope, and on TensorFlow rounds it to float32."""
     out.apply(node, call("PreciseLeakyReLU", negative_slope=op.negative_slope), *out.inputs(node))
 
 

@@ -39,11 +39,12 @@ def print_passes(graph: Graph) -> None:
         rows.append(["in all", "", *_figures(Cost.of(optimized.graph)), ""])
         print_table(COLUMNS, rows)
         print_out()
-    for step in _steps(graph):
+    steps = _steps(graph)
+    for step in steps:
         print_out(f"{step.name}: {step.summary}")
-    for name, reasons in costly.items():
-        for backend, reason in reasons.items():
-            print_out(f"{name} is not made for {backend}: {reason}")
+    for step in steps:
+        for backend, reason in costly.get(step.name, {}).items():
+            print_out(f"{step.name} is not made for {backend}: {reason}")
 
 
 def passes_as_json(graph: Graph) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class LeakyRelu(Elementwise, kind="leaky_relu"):
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
-        return (*super().samples(), Sample(cls(negative_slope=0.3), ((3, 4),)))
+        return (*super().samples(), *(Sample(cls(negative_slope=slope), ((3, 4),)) for slope in (0.3, -0.5)))
 
 
 class PRelu(WeightedOp, kind="prelu"):
