@@ -167,6 +167,35 @@ def callback(**_):
 """
 
 
+INTERRUPTED_MODULE = """
+import signal, time
+def called_by_native_code():
+    signal.raise_signal(signal.SIGINT)
+    __import__("pathlib").Path(__file__).with_suffix(".returned").touch()
+called_by_native_code()
+for _ in range(2000):
+    time.sleep(0.01)
+"""
+
+
+def test_an_interrupt_waits_for_a_function_that_is_called_during_an_import(tmp_path: Path) -> None:
+    """Native code that called it would end the process without a word if it raised: PyTorch's does."""
+    (tmp_path / "netspec_interrupted.py").write_text(INTERRUPTED_MODULE)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['ops']\nimport netspec.cli.ops as ops\n"
+    code += "ops.command.callback = lambda **_: __import__('netspec_interrupted')\n"
+    code += "from netspec.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        preexec_fn=_heed_interrupts,  # no threads here
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "error: interrupted\n")
+    assert (tmp_path / "netspec_interrupted.returned").exists()
+
+
 @pytest.mark.parametrize("callback", [IN_A_FINALIZER, SWALLOWED])
 def test_an_interrupt_that_python_or_a_library_drops_ends_the_command(callback: str) -> None:
     code = "import signal, sys, time\nfrom contextlib import suppress\nimport netspec.cli.ops as ops\n"
