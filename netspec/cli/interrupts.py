@@ -18,6 +18,7 @@ RESEND_DELAY: Final = 0.02  # seconds after which an interrupt that came at a ba
 MAX_POSTPONED: Final = 100  # times that an interrupt is put off: two seconds
 
 _received: list[int] = []
+_pending: list[threading.Timer] = []  # at most one, which sends an interrupt again
 
 
 @contextmanager
@@ -47,6 +48,8 @@ def recorded_interrupts() -> Iterator[list[int]]:
     try:
         yield _received
     finally:
+        for timer in _pending:  # its interrupt has ended the command already, between two stages
+            timer.cancel()
         sys.unraisablehook = previous_hook
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -68,6 +71,7 @@ def _record_and_raise(number: int, frame: FrameType | None) -> None:
 def _send_again() -> None:
     timer = threading.Timer(RESEND_DELAY, os.kill, (os.getpid(), signal.SIGINT))
     timer.daemon = True
+    _pending[:] = [timer]
     timer.start()
 
 

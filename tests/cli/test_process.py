@@ -196,7 +196,20 @@ def test_an_interrupt_waits_for_a_function_that_is_called_during_an_import(tmp_p
     assert (tmp_path / "netspec_interrupted.returned").exists()
 
 
-@pytest.mark.parametrize("callback", [IN_A_FINALIZER, SWALLOWED])
+SWALLOWED_AND_SENT_AGAIN = """
+from netspec.cli import interrupts
+interrupts.RESEND_DELAY = 0.5
+def callback(**_):
+    import atexit
+    atexit.register(time.sleep, 1)
+    with progress() as say:
+        interrupts._received.append(signal.SIGINT)
+        interrupts._send_again()
+        say("the next stage")
+"""
+
+
+@pytest.mark.parametrize("callback", [IN_A_FINALIZER, SWALLOWED, SWALLOWED_AND_SENT_AGAIN])
 def test_an_interrupt_that_python_or_a_library_drops_ends_the_command(callback: str) -> None:
     code = "import signal, sys, time\nfrom contextlib import suppress\nimport netspec.cli.ops as ops\n"
     code += f"from netspec.cli.console import progress\n{callback}\nops.command.callback = callback\n"
