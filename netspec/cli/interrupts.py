@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 RESEND_DELAY: Final = 0.02  # seconds after which an interrupt that came at a bad moment is sent again
-MAX_POSTPONED: Final = 100  # times that an interrupt is put off: two seconds
+MAX_POSTPONED: Final = 10  # times that an interrupt is put off: for a fifth of a second
 
 _received: list[int] = []
 _pending: list[threading.Timer] = []  # at most one, which sends an interrupt again
