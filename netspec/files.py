@@ -9,6 +9,8 @@ from pathlib import Path
 
 from netspec.errors import NetspecError
 
+STAGE = ".netspec-"  # with which the names of staging folders begin
+
 
 def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Path:
     """Write a file atomically: into a temporary file in the same folder, which is renamed once it is complete.
@@ -38,7 +40,7 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Pa
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise NetspecError(
-            f"cannot write {path}: {error.strerror or error}", "choose another place with --out"
+            f"cannot write {_destination(path)}: {error.strerror or error}", "choose another place with --out"
         ) from error
     return path
 
@@ -73,7 +75,7 @@ def staged(folder: Path) -> Iterator[Path]:
     try:
         with _as_netspec_error(folder):
             _make_folder(folder, created)
-            stage = Path(tempfile.mkdtemp(prefix=".netspec-", dir=folder))
+            stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder))
         try:
             yield stage
             with _as_netspec_error(folder):
@@ -95,6 +97,11 @@ def _as_netspec_error(folder: Path) -> Iterator[None]:
         raise NetspecError(
             f"cannot write {error.filename or folder}: {error.strerror or error}", "choose another folder with --out"
         ) from error
+
+
+def _destination(path: Path) -> Path:
+    """The path that a file of a staging folder is to get: the one that a user knows."""
+    return Path(*(part for part in path.parts if not part.startswith(STAGE)))
 
 
 def _move_files(source: Path, target: Path, created: list[Path]) -> None:

@@ -187,7 +187,7 @@ def fit(image: Pixels, shorter_side: int | None, height: int, width: int, *, nea
     `nearest` pixels.
 
     Raises:
-        DamagedImageError: the image is too long and thin to be resized.
+        DamagedImageError: the image would become too large: it is long and thin, or the size is.
     """
     original: tuple[int, int] = image.shape[:2]
     factor = shorter_side / min(original) if shorter_side else 1.0
@@ -196,7 +196,8 @@ def fit(image: Pixels, shorter_side: int | None, height: int, width: int, *, nea
     if size != original:
         if is_bomb(*size):
             before, after = (f"{w}x{h}" for h, w in (original, size))
-            raise DamagedImageError(f"too long and thin: {before} would be resized to {after}")
+            reason = "too large a size" if is_bomb(min(size), min(size)) else "too long and thin"
+            raise DamagedImageError(f"{reason}: {before} would be resized to {after}")
         image = resize(image, *size, nearest=nearest)
     if shorter_side is None:
         return image

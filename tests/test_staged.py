@@ -1,11 +1,12 @@
 """Several files that appear together or not at all."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from netspec.errors import NetspecError
-from netspec.files import staged
+from netspec.files import staged, write_whole
 
 
 def test_files_appear_together_under_their_paths(tmp_path: Path) -> None:
@@ -41,6 +42,15 @@ def test_a_failure_leaves_existing_files_unchanged(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_failed_write_is_told_of_the_place_where_the_file_would_have_been(tmp_path: Path) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with pytest.raises(NetspecError) as caught, staged(tmp_path) as stage:
+        write_whole(stage / "torch" / "model.py", full)
+    assert caught.value.message == f"cannot write {tmp_path / 'torch' / 'model.py'}: No space left on device"
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

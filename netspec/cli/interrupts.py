@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from types import FrameType
 
-RESEND_DELAY: Final = 0.02  # seconds after which an interrupt that was lost in a finalizer is sent again
+RESEND_DELAY: Final = 0.02  # seconds after which an interrupt that came at a bad moment is sent again
+MAX_POSTPONED: Final = 10  # times that an interrupt is put off: for a fifth of a second
 
 _received: list[int] = []
+_pending: list[threading.Timer] = []  # at most one, which sends an interrupt again
 
 
 @contextmanager
@@ -24,7 +27,8 @@ def recorded_interrupts() -> Iterator[list[int]]:
 
     An interrupt can get lost in two places. While a compiled module is imported, it becomes an ImportError (`cannot
     import name …`), which the importing library may catch; the list tells that there was an interrupt. In a finalizer
-    Python prints a traceback and goes on; the interrupt is then sent again.
+    Python prints a traceback and goes on; the interrupt is then sent again. So it is where it would end the process
+    without a word: in a function that native code may have called while a framework is imported.
     """
     _received.clear()
     main = threading.current_thread() is threading.main_thread()
@@ -35,9 +39,7 @@ def recorded_interrupts() -> Iterator[list[int]]:
 
     def resend(unraisable: UnraisableHookArgs) -> None:
         if unraisable.exc_type is KeyboardInterrupt:
-            timer = threading.Timer(RESEND_DELAY, os.kill, (os.getpid(), signal.SIGINT))
-            timer.daemon = True
-            timer.start()
+            _send_again()
         else:
             previous_hook(unraisable)
 
@@ -46,6 +48,8 @@ def recorded_interrupts() -> Iterator[list[int]]:
     try:
         yield _received
     finally:
+        for timer in _pending:  # its interrupt has ended the command already, between two stages
+            timer.cancel()
         sys.unraisablehook = previous_hook
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -56,7 +60,33 @@ def raise_if_interrupted() -> None:
         raise KeyboardInterrupt
 
 
-def _record_and_raise(number: int, frame: object) -> None:
-    del frame
+def _record_and_raise(number: int, frame: FrameType | None) -> None:
     _received.append(number)
-    raise KeyboardInterrupt
+    if len(_received) <= MAX_POSTPONED and _is_called_by_an_import(frame):
+        _send_again()
+    else:
+        raise KeyboardInterrupt
+
+
+def _send_again() -> None:
+    timer = threading.Timer(RESEND_DELAY, os.kill, (os.getpid(), signal.SIGINT))
+    timer.daemon = True
+    _pending[:] = [timer]
+    timer.start()
+
+
+def _is_called_by_an_import(frame: FrameType | None) -> bool:
+    """Whether a frame is in a function that a module calls while it is imported.
+
+    PyTorch's C++ calls Python while it is imported, and `std::terminate` ends the process if that raises. In the body
+    of a module, and between two modules, an import can be interrupted; functions called by bodies take moments.
+    """
+    in_function = False
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            if in_function:
+                return True
+        else:
+            in_function = in_function or frame.f_code.co_name != "<module>"
+        frame = frame.f_back
+    return False

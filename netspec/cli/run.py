@@ -57,7 +57,7 @@ Examples:
   netspec run build/alexnet/onnx/alexnet.onnx photograph.jpg
   netspec run build/alexnet/onnx/alexnet.onnx *.jpg --top 3 --labels classes.txt
   netspec run specs/alexnet.yaml photograph.jpg --weights build/alexnet/alexnet.safetensors
-  netspec run specs/alexnet.yaml photograph.jpg --backends torch,keras --json
+  netspec run specs/alexnet.yaml photograph.jpg --backend torch,keras --json
 """,
 )
 @click.argument("model", type=FILE, metavar="MODEL")
@@ -88,7 +88,7 @@ def command(
     """
     is_spec = model.suffix in SPEC_SUFFIXES
     if not is_spec and (backends or weights or seed is not None or settings):
-        raise click.UsageError("--backends, --weights, --seed and --set are for a spec; an ONNX model is complete")
+        raise click.UsageError("--backend, --weights, --seed and --set are for a spec; an ONNX model is complete")
     names = _read_labels(labels) if labels else None
     with progress() as show:
         if is_spec:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   netspec verify specs/alexnet.yaml
-  netspec verify specs/alexnet.yaml --backends torch,onnx --level forward
+  netspec verify specs/alexnet.yaml --backend torch,onnx --level forward
   netspec verify specs/alexnet.yaml --level training
   netspec verify specs/alexnet.yaml --deep
   netspec verify specs/alexnet.yaml --optimize inference

@@ -15,7 +15,8 @@ def require_one(**lengths: float | None) -> None:
     given = [name for name, value in lengths.items() if value is not None]
     if len(given) != 1:
         names = " or ".join(f"`{name}`" for name in lengths)
-        raise ValueError(f"expected either {names}, received {'both' if given else 'neither'}")
+        received = "both: null takes away one that is inherited" if given else "neither"
+        raise ValueError(f"expected either {names}, received {received}")
 
 
 def require_rising(name: str, bounds: tuple[float, float]) -> None:

@@ -93,7 +93,7 @@ def _training_backends(backends: Sequence[Backend], level: Level | None) -> list
         if level == of_level and len(able) < least:
             raise BackendError(
                 f"{message}, received {_names(able or backends)}",
-                "add one with --backends, or compare outputs alone: --level forward",
+                "add one with --backend, or compare outputs alone: --level forward",
             )
     return able
 

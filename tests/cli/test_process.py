@@ -162,7 +162,49 @@ def callback(**_):
 """
 
 
-@pytest.mark.parametrize("callback", [IN_A_FINALIZER, SWALLOWED])
+INTERRUPTED_MODULE = """
+import signal, time
+def called_by_native_code():
+    signal.raise_signal(signal.SIGINT)
+    __import__("pathlib").Path(__file__).with_suffix(".returned").touch()
+called_by_native_code()
+for _ in range(2000):
+    time.sleep(0.01)
+"""
+
+
+def test_an_interrupt_waits_for_a_function_that_is_called_during_an_import(tmp_path: Path) -> None:
+    """Native code that called it would end the process without a word if it raised: PyTorch's does."""
+    (tmp_path / "netspec_interrupted.py").write_text(INTERRUPTED_MODULE)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['ops']\nimport netspec.cli.ops as ops\n"
+    code += "ops.command.callback = lambda **_: __import__('netspec_interrupted')\n"
+    code += "from netspec.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        preexec_fn=_heed_interrupts,  # no threads here
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "error: interrupted\n")
+    assert (tmp_path / "netspec_interrupted.returned").exists()
+
+
+SWALLOWED_AND_SENT_AGAIN = """
+from netspec.cli import interrupts
+interrupts.RESEND_DELAY = 0.5
+def callback(**_):
+    import atexit
+    atexit.register(time.sleep, 1)
+    with progress() as say:
+        interrupts._received.append(signal.SIGINT)
+        interrupts._send_again()
+        say("the next stage")
+"""
+
+
+@pytest.mark.parametrize("callback", [IN_A_FINALIZER, SWALLOWED, SWALLOWED_AND_SENT_AGAIN])
 def test_an_interrupt_that_python_or_a_library_drops_ends_the_command(callback: str) -> None:
     code = "import signal, sys, time\nfrom contextlib import suppress\nimport netspec.cli.ops as ops\n"
     code += f"from netspec.cli.console import progress\n{callback}\nops.command.callback = callback\n"
@@ -284,6 +326,6 @@ def test_completion_knows_commands_options_and_backends(tmp_path: Path) -> None:
         return process(env=environment, cwd=tmp_path).stdout.split()
 
     assert complete("ver") == ["plain,verify"]
-    assert complete("build", "x.yaml", "--ba") == ["plain,--backend"]
+    assert complete("build", "x.yaml", "--ba") == ["plain,--backend", "plain,--backends"]
     assert complete("build", "x.yaml", "--backend", "torch,o") == ["plain,torch,onnx"]
     assert complete("ops", "conv2") == ["plain,conv2d"]

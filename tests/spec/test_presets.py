@@ -101,3 +101,17 @@ def test_a_value_without_a_preset_is_one_problem(load: Load) -> None:
     with pytest.raises(SpecError) as caught:
         load(text)
     assert [d.message for d in caught.value.diagnostics] == ["'kind' has no preset for 'typo' (a string)"]
+
+
+def test_a_number_without_a_preset_is_answered_with_those_that_have_one(load: Load) -> None:
+    text = "parameters: {depth: -16, n: {type: integer}}\npresets: {depth: {16: {n: 1}, 19: {n: 2}}}\n"
+    with pytest.raises(SpecError) as caught:
+        load(f"{text}layers:\n  a: {{op: conv2d, filters: '${{n}}', kernel_size: 1}}\n")
+    assert caught.value.diagnostics[0].hint == "there are 16, 19"
+
+
+def test_what_a_parameter_without_a_value_would_choose_is_not_missed_too(load: Load) -> None:
+    text = "parameters: {depth: {type: integer}, n: {type: integer}}\npresets: {depth: {16: {n: 1}, 19: {n: 2}}}\n"
+    with pytest.raises(SpecError) as caught:
+        load(f"{text}layers:\n  a: {{op: conv2d, filters: '${{n}}', kernel_size: 1}}\n")
+    assert [d.message for d in caught.value.diagnostics] == ["the parameter 'depth' has no value"]

@@ -135,7 +135,9 @@ def evaluate_text(text: str, parameters: Names) -> Value:
     if whole := _EXPRESSION.fullmatch(text):
         return _evaluate(whole[1], parameters)
     if "${" in _EXPRESSION.sub("", text):
-        raise ExpressionError(f"`${{` without its `}}` in {quote(text)}", "braces do not nest: ${a * 2}")
+        nested = "{" in text.rpartition("${")[2] or text.count("${") > 1
+        hint = "braces do not nest: ${a * 2}" if nested else "for example `${a * 2}`"
+        raise ExpressionError(f"`${{` without its `}}` in {quote(text)}", hint)
     return _EXPRESSION.sub(lambda match: _inserted(_evaluate(match[1], parameters)), text)
 
 

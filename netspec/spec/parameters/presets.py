@@ -54,7 +54,7 @@ def _value_hint(value: object, texts: Sequence[str]) -> str:
     text = scalar_text(value)
     if text in texts:  # of another type
         return (lookalike(text) if isinstance(value, str) else "") or f'in quotes it is a string: `"{text}"`'
-    return did_you_mean(text, texts)
+    return did_you_mean(text, texts) if isinstance(value, str) else ""
 
 
 def _key_value(key: str, at: Position) -> object:

@@ -56,6 +56,7 @@ def read_parameters(
             hint = f"give it one: `--set {name}=…`, or a `default`"
             problems.add(declaration.at, f"the parameter {quote(name)} has no value", hint)
             values[name] = UNKNOWN
+            preset |= by_value.choose(name, ScalarNode(BROKEN, declaration.at), problems)
             continue
         evaluated = Substitution(values, problems, later=declarations.keys()).apply(stated)
         values[name] = value_of(evaluated, declaration, problems)

@@ -98,6 +98,8 @@ def integer_hint(node: ScalarNode) -> str:
     """A hint at how to write, or to compute, a float that has to be an integer; empty where there is none."""
     if not isinstance(node.value, float):
         return ""
+    if "//" in node.expression:  # of a float
+        return "`int(…)` and `round(…)` give whole numbers"
     if "/" in node.expression:
         return "`//` divides to a whole number"
     if node.expression:

@@ -158,6 +158,8 @@ def test_a_square_of_the_size_is_not_copied() -> None:
 def test_a_thread_of_pixels_is_not_blown_up() -> None:
     with pytest.raises(DamagedImageError, match="too long and thin: 50000x1 would be resized to 12800000x256"):
         resize_square(np.zeros((1, 50_000, 3), np.uint8), 256)
+    with pytest.raises(DamagedImageError, match="too large a size: 8x8 would be resized to 99999999x99999999"):
+        resize_square(np.zeros((8, 8, 3), np.uint8), 99_999_999)
 
 
 SIZES = [(48, 64), (64, 48), (37, 53), (9, 200), (30, 30)]
