@@ -58,7 +58,7 @@ What is written to runs/NAME/:
   checkpoints/last.safetensors  from which --resume continues, in any backend
   checkpoints/best.safetensors  of the lowest validation error, for --weights
                                 of other commands
-  metrics.jsonl, events/        a line per session, step, epoch; for TensorBoard
+  metrics.jsonl, events/        per session, step, epoch; for TensorBoard
   report.html                   curves, confusion, kernels, the architecture
 """,
 )

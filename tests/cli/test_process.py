@@ -179,15 +179,9 @@ def test_an_interrupt_waits_for_a_function_that_is_called_during_an_import(tmp_p
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv[1:] = ['ops']\nimport netspec.cli.ops as ops\n"
     code += "ops.command.callback = lambda **_: __import__('netspec_interrupted')\n"
     code += "from netspec.cli import main; main()"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-        preexec_fn=_heed_interrupts,  # no threads here
-    )
-    assert (result.returncode, result.stdout, result.stderr) == (130, "", "error: interrupted\n")
+    with interruptible("-c", code) as running:
+        out, err = running.communicate(timeout=HANG)
+    assert (running.returncode, out, err) == (130, "", "error: interrupted\n")
     assert (tmp_path / "netspec_interrupted.returned").exists()
 
 
