@@ -148,6 +148,8 @@ class Generalizer:
             naming: where parameters are added.
             otherwise: the variable that replaces the output if the unit is not run; None to run `absent` instead.
         """
+        if fullest.is_empty:
+            return fullest
         if any(unit is not None and unit.name != fullest.name for unit in units):
             return self._choice(fullest, units, naming)
         condition: Expression | None = None
