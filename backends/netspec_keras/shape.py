@@ -3,7 +3,7 @@
 from netspec.graph import Node
 from netspec.lowering.python.slices import bounds_of
 from netspec.lowering.python.source import LiteralValue, Name, bounds, call, part
-from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
+from netspec.ops import ChannelShuffle, Flatten, Identity, Op, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_keras.geometry import sides
 from netspec_keras.layout import (
     TO_CHANNELS_FIRST,
@@ -11,7 +11,6 @@ from netspec_keras.layout import (
     mixes_order,
     native_axis,
     native_features,
-    native_order,
 )
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
@@ -31,28 +30,20 @@ def flatten(op: Flatten, node: Node, out: ModelWriter) -> None:
     out.apply(node, call("layers.Flatten"), x)
 
 
-@lowers(Reshape)
-def reshape(op: Reshape, node: Node, out: ModelWriter) -> None:
-    """`layers.Reshape` of elements in canonical order, and a permutation of the result to channels last.
-
-    Without the permutation if both orders of the result are equal.
-    """
-    (x,) = out.inputs(node)
-    x = _channels_first(node, out, x)
-    if not mixes_order(node.type):
-        out.apply(node, call("layers.Reshape", native_features(node.type)), x)
+@lowers(Reshape, Permute)
+def rearrange(op: Op, node: Node, out: ModelWriter) -> None:
+    """`layers.Reshape` and `layers.Permute`: for all reshapes and permutations in a row as few as will do."""
+    if not (row := out.row_to(node)):
         return
-    x = out.apply(node, call("layers.Reshape", op.shape), x, role="channels_first", features=op.shape)
-    out.apply(node, call("layers.Permute", TO_CHANNELS_LAST), x)
-
-
-@lowers(Permute)
-def permute(op: Permute, node: Node, out: ModelWriter) -> None:
-    """`layers.Permute`, with the native positions of the axes."""
-    order = native_order(node.type.rank)
-    canonical = (0, *op.axes)
-    axes = tuple(order.index(canonical[axis]) for axis in order[1:])
-    out.apply(node, call("layers.Permute", axes), *out.inputs(node))
+    (x,) = out.inputs(row[0])
+    if (steps := out.steps_of(row)) is None:
+        _reshape(node, out, x)
+        return
+    if not steps:
+        out.assign(node, x)
+    for step in steps:
+        role = "" if step is steps[-1] else step.role
+        x = out.apply(node, step.layer, x, role=role, features=step.features)
 
 
 @lowers(Slice)
@@ -105,6 +96,17 @@ def pad2d(op: Pad2d, node: Node, out: ModelWriter) -> None:
     else:
         layer = call("layers.ZeroPadding2D", sides(op.padding))
     out.apply(node, layer, *out.inputs(node))
+
+
+def _reshape(node: Node, out: ModelWriter, x: Name) -> None:
+    """A reshape by way of the canonical order of elements."""
+    x = _channels_first(node, out, x)
+    if not mixes_order(node.type):
+        out.apply(node, call("layers.Reshape", native_features(node.type)), x)
+        return
+    features = node.type.features
+    x = out.apply(node, call("layers.Reshape", features), x, role="channels_first", features=features)
+    out.apply(node, call("layers.Permute", TO_CHANNELS_LAST), x)
 
 
 def _channels_first(node: Node, out: ModelWriter, x: Name) -> Name:

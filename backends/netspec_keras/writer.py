@@ -10,6 +10,7 @@ from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.parts import split
+from netspec.lowering.python.chains import chain_around
 from netspec.lowering.python.naming import available, module_name
 from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
@@ -34,6 +35,7 @@ from netspec.lowering.writer import PartsWriter
 from netspec.types import Dim, TensorType
 from netspec_keras.blocks import BlockFunctions, layer_name
 from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_name, native_shape
+from netspec_keras.rearrangement import Rearrangement, Step, form_of, is_rearranging, rearranged
 
 PACKAGE: Final = "netspec_keras"
 PAD: Final = "pad"  # the role of a padding layer
@@ -92,6 +94,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         self._entry = f"build_{module_name(graph.name)}"
         self._layers = set(graph.values)
         self._channels_last = flattened_channels_last(graph)
+        self._rearrangements: dict[tuple[object, ...], tuple[Rearrangement | None, Mapping[str, int]]] = {}
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
         self._operations: Counter[str] = Counter()
@@ -158,6 +161,36 @@ class ModelWriter(PartsWriter[PartDraft]):
     def is_channels_last(self, value: str) -> bool:
         """Whether a value holds a map flattened in the order H, W, C."""
         return value in self._channels_last
+
+    def row_to(self, node: Node) -> tuple[Node, ...]:
+        """The reshapes and permutations that are written together, up to this node; empty if the next includes it."""
+        home = self._homes[node.name]
+        row: list[Node] = []
+        for each in chain_around(self._graph, home.part, node, is_rearranging):
+            if row and not (self.is_read_alike(row[-1]) and self._rearrangement([*row, each])[0]):
+                if row[-1] is node:
+                    break
+                row = []
+            row.append(each)
+        if row[-1] is not node:
+            home.alias(node.name, node.inputs[0])
+            return ()
+        home.write_in(node, row)
+        return tuple(row)
+
+    def steps_of(self, row: Sequence[Node]) -> list[Step] | None:
+        """The layers for reshapes and permutations that are written together; None if each needs its own."""
+        value, instances = self._rearrangement(row)
+        return None if value is None else value.steps(instances[row[-1].name])
+
+    def _rearrangement(self, row: Sequence[Node]) -> tuple[Rearrangement | None, Mapping[str, int]]:
+        """What a row does in all instances of its block, and the index of each instance by the row's last node."""
+        forms = tuple(map(form_of, row))
+        key = (*self.place_of(row[0]), self.place_of(row[-1]), forms)
+        if key not in self._rearrangements:
+            rows = [other for other in self.rows_like(row) if tuple(map(form_of, other)) == forms]
+            self._rearrangements[key] = rearranged(rows), {other[-1].name: i for i, other in enumerate(rows)}
+        return self._rearrangements[key]
 
     def artifact(self) -> Artifact:
         """Render the emitted source."""

@@ -27,9 +27,12 @@ def flatten(op: Flatten, node: Node, out: ModuleWriter) -> None:
 
 @lowers(Reshape)
 def reshape(op: Reshape, node: Node, out: ModuleWriter) -> None:
-    """`x.reshape(-1, …)`, where -1 is the batch."""
+    """`x.flatten(axis)` if that is what it does, else `x.reshape(-1, …)`, where -1 is the batch."""
     (x,) = out.inputs(node)
-    out.assign(node, method(x, "reshape", -1, *node.type.features))
+    if out.all_instances(node, _joins_last_axes):
+        out.assign(node, method(x, "flatten", node.type.rank - 1))
+    else:
+        out.assign(node, method(x, "reshape", -1, *node.type.features))
 
 
 @lowers(Permute)
@@ -86,3 +89,9 @@ def pad2d(op: Pad2d, node: Node, out: ModuleWriter) -> None:
     elif op.value:
         optional["value"] = op.value
     out.assign(node, call("F.pad", x, (p.left, p.right, p.top, p.bottom), **optional) if p else x)
+
+
+def _joins_last_axes(node: Node) -> bool:
+    """Whether a reshape joins all axes from its last one on, and leaves those before as they are."""
+    (x,), kept = node.input_types, node.type.rank - 1
+    return x.rank > node.type.rank and x.shape[:kept] == node.type.shape[:kept]

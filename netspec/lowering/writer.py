@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
@@ -32,6 +32,7 @@ class PartsWriter(ABC, Generic[DraftT]):
         }
         self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
         self._results: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}  # of `all_instances`
+        self._read_alike: dict[tuple[str, str], bool] = {}  # of `is_read_alike`
         for node in graph.nodes:
             part = self._homes[node.name].part
             self._counterparts.setdefault((part.block, local_name(node, part)), []).append(node)
@@ -61,6 +62,38 @@ class PartsWriter(ABC, Generic[DraftT]):
         if (*place, predicate) not in self._results:
             self._results[(*place, predicate)] = all(map(predicate, self._counterparts[place]))
         return self._results[(*place, predicate)]
+
+    def place_of(self, node: Node) -> tuple[str, str]:
+        """The block that a node is in, and its name there, which its counterparts in other instances have too.
+
+        Outside of blocks, the name is the whole one.
+        """
+        part = self._homes[node.name].part
+        return (part.block, local_name(node, part)) if part.block else ("", node.name)
+
+    def is_read_alike(self, node: Node) -> bool:
+        """Whether the counterparts of a node in other instances of its block have the same readers in the block."""
+        place = self.place_of(node)
+        if place[0] and place not in self._read_alike:
+            self._read_alike[place] = len(set(map(self._local_readers, self._counterparts[place]))) == 1
+        return not place[0] or self._read_alike[place]
+
+    def _local_readers(self, node: Node) -> tuple[str, ...]:
+        home = self._homes[node.name]
+        readers = self._graph.readers[node.name]
+        return tuple(local_name(each, home.part) for each in readers if self._homes[each.name] is home)
+
+    def rows_like(self, row: Sequence[Node]) -> Iterator[tuple[Node, ...]]:
+        """The counterparts of some nodes of a part, in all instances that have all of them; they are among these."""
+        places = list(map(self.place_of, row))
+        if not places[0][0]:
+            yield tuple(row)
+            return
+        for last in self._counterparts[places[-1]]:
+            members = self._homes[last.name].part.members
+            nodes = {self.place_of(member): member for member in members if isinstance(member, Node)}
+            if all(place in nodes for place in places):
+                yield tuple(nodes[place] for place in places)
 
     @abstractmethod
     def assign(self, node: Node, value: Expression) -> Name:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netspec.lowering.blocks.template import Draft, Unit
-from netspec.lowering.python.rewrite import rename
+from netspec.lowering.python.rewrite import names_in, rename
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
 
     Units of the same name match. Between matching units, a unit without layers may take the place of another one
     without layers (`relu` of `hard_swish`), the nearest in the block. The instance lacks the units of all other places.
-    If it lacks a merge, it passes on the first of the merge's inputs that it has.
+    If it lacks a merge, it passes on the input of the merge that it reads in its place.
 
     >>> from netspec.lowering.blocks.known import Given
     >>> from netspec.lowering.python.source import Assign, Name, call
@@ -62,9 +62,13 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
         if unit is not None and unit.name == model.name:
             units.append(_rename_run(unit, renamed))
             continue
+        if unit is None and model.is_empty:
+            units.append(None)
+            continue
         if unit is None and model.merges is not None:
             inputs, target = model.merges
-            source = sources[target] = next((read for read in inputs if read not in lacking), inputs[0])
+            read = _read_instead(target, draft, fullest, places)
+            source = sources[target] = _passed_on(inputs, read, passed, lacking)
         elif model.passes is not None:
             source, target = model.passes
         else:
@@ -81,6 +85,26 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
         renamed[output] = target
         units.append(_rename_run(unit, renamed))
     return Aligned(tuple(units), tuple(renamed.get(result, result) for result in draft.results), passed, sources)
+
+
+def _passed_on(inputs: Sequence[str], read: str, passed: Mapping[str, str], lacking: Collection[str]) -> str:
+    """The input of a lacking merge that an instance reads instead; else the first that it has."""
+    candidates = (
+        *(each for each in inputs if passed.get(each, each) == read),
+        *(each for each in inputs if each not in lacking),
+    )
+    return next(iter(candidates), inputs[0])
+
+
+def _read_instead(variable: str, draft: Draft, fullest: Draft, places: Sequence[Unit | None]) -> str:
+    """The variable that an instance reads, or returns, in place of one of the fullest; empty if that is not known."""
+    read: list[tuple[Sequence[str], Sequence[str]]] = [(fullest.results, draft.results)]
+    for model, unit in zip(fullest.units, places, strict=True):
+        if unit is not None and unit.name == model.name:
+            pairs = zip(model.run, unit.run, strict=False)
+            read += [([*names_in(theirs.value)], [*names_in(own.value)]) for theirs, own in pairs]
+    found = (own[theirs.index(variable)] for theirs, own in read if variable in theirs and len(own) == len(theirs))
+    return next(found, "")
 
 
 def _places(units: Sequence[Unit], fullest: Sequence[Unit], order: Sequence[str]) -> list[Unit | None] | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from netspec.errors import UnsupportedError
-from netspec.graph import Graph, Node
+from netspec.graph import Formula, Graph, Node
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameters import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
@@ -35,6 +35,7 @@ class PartDraft:
         self._inner: dict[str, str] = {}  # provisional variables within stacks, and the names that they are to get
         self._padded: dict[str, str] = {}  # variables of padded inputs, and those of the outputs computed from them
         self._aliases: set[str] = set()  # values that are read in the variable of another one
+        self._writers: dict[str, str] = {}  # members whose expressions another member's statements use, by name
         for member in part.members:
             values = values_of(member)
             variable = _place(local_name(member, part))
@@ -64,6 +65,11 @@ class PartDraft:
         """Read a value that no statement computes in the variable of another, which has to outlive its readers."""
         self.variables[value] = self.variables[other]
         self._aliases.add(value)
+
+    def write_in(self, writer: Node, row: Iterable[Node]) -> None:
+        """Let the statements of a node use the spec's expressions of others that they compute too."""
+        name = local_name(writer, self.part)
+        self._writers |= {local_name(node, self.part): name for node in row if node is not writer}
 
     def padded(self, value: str) -> Name:
         """The provisional variable of the padded input of a value; in source it has the same name as the value."""
@@ -120,7 +126,7 @@ class PartDraft:
         received: dict[str, str] = {}
         for name, (value, _) in inputs.items():
             received.setdefault(self.variables[value], name)
-        return Given(hints, scope.formulas, scope.names, channels, others, received)
+        return Given(hints, tuple(self._formulas(scope.formulas)), scope.names, channels, others, received)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -155,6 +161,13 @@ class PartDraft:
             for position, variable in reversed([*enumerate(self.inputs)])
         }
         return names_of_steps(dict(reversed(inputs.items())), steps, template.results, reserved)
+
+    def _formulas(self, formulas: Iterable[Formula]) -> Iterator[Formula]:
+        """The expressions, also as those of the members whose statements use them."""
+        for formula in formulas:
+            yield formula
+            if formula.layer in self._writers:
+                yield formula._replace(layer=self._writers[formula.layer])
 
     def names(self, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
         """The final name of each provisional variable."""

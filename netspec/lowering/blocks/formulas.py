@@ -34,12 +34,14 @@ ARITHMETIC: Final[Mapping[type[ast.AST], str]] = {
     ast.Sub: "-",
     ast.Mult: "*",
     ast.FloorDiv: "//",
+    ast.Mod: "%",
 }
 _COMPUTE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
     "//": operator.floordiv,
+    "%": operator.mod,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -128,7 +130,7 @@ def _compute(sign: str, left: Any, right: Any) -> Any:
     """Apply an operator: arithmetic to ints, comparisons to numbers, `==` and `!=` also to bools and strings."""
     types = {type(left), type(right)}
     if types == {int}:
-        if max(abs(left), abs(right)) > MOST or (sign == "//" and right == 0):
+        if max(abs(left), abs(right)) > MOST or (sign in ("//", "%") and right == 0):
             return UNKNOWN
         return _COMPUTE[sign](left, right)
     numbers = types <= {int, float} and sign in COMPARISONS.values()

@@ -149,6 +149,8 @@ class Generalizer:
             naming: where parameters are added.
             otherwise: the variable that replaces the output if the unit is not run; None to run `absent` instead.
         """
+        if fullest.is_empty:
+            return fullest
         units = [unit for unit, _ in versions]
         choice = Choice(fullest, versions, naming)
         channels = naming.input_channels({name for statement in fullest.run for name in names_in(statement.value)})

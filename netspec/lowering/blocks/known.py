@@ -59,13 +59,13 @@ class Given:
         return list(dict.fromkeys(formula.layer for formula in self.formulas))
 
     def pads(self, member: str) -> bool | None:
-        """Whether a formula gives a member padding; None if there is no such formula."""
-        for formula in self.formulas:
-            if formula.layer == member and "padding" in kinds_of(formula.attribute):
-                expression = read_formula(formula.code)
-                value = UNKNOWN if expression is None else value_in(expression, self.names)
-                return bool(value) if type(value) is int else None
-        return None
+        """Whether formulas give a member padding on any side; None if there are none, or they are not known."""
+        sides = [
+            UNKNOWN if (expression := read_formula(formula.code)) is None else value_in(expression, self.names)
+            for formula in self.formulas
+            if formula.layer == member and "padding" in kinds_of(formula.attribute.partition(".")[0])
+        ]
+        return any(sides) if sides and all(type(side) is int for side in sides) else None
 
 
 class Known:

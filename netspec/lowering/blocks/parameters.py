@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 from netspec.lowering.blocks.conditions import conditions_over
@@ -151,9 +152,8 @@ class ParameterNaming:
             values: whether each instance has the member.
             pads: the member that it pads for, if that is all it does. It is then present if that padding is above 0.
         """
-        for kinds, padding in self._known.expressions.get(pads, ()):
-            if "padding" in kinds and tuple(map(bool, self._known.vector(padding))) == values:
-                return self._commit(Binary(">", padding, Literal(0)), None)
+        if padded := self._is_padded(pads, values):
+            return self._commit(padded, None)
         for kinds, count in self._known.expressions.get(member, ()):
             if "repeat" in kinds and tuple(type(n) is int and n > 0 for n in self._known.vector(count)) == values:
                 least = count.right if isinstance(count, Binary) and count.operator == "-" else None
@@ -190,6 +190,16 @@ class ParameterNaming:
     def _known_flag(self, values: Vector) -> str:
         """The name of a condition with these values that is in use; empty if there is none."""
         return next((name for name in self._flags if self._flags[name] == values), "")
+
+    def _is_padded(self, member: str, values: Vector) -> Expression | None:
+        """The condition that the spec's expression for the padding of a member, or one for a side, is above 0."""
+        sides = dict.fromkeys(each for kinds, each in self._known.expressions.get(member, ()) if "padding" in kinds)
+        padded = {side: tuple(map(bool, self._known.vector(side))) for side in sides}
+        single = next((side for side in sides if padded[side] == values), None)
+        if single is None and tuple(map(any, zip(*padded.values(), strict=True))) != values:
+            return None
+        tests = [Binary(">", side, Literal(0)) for side in (sides if single is None else [single])]
+        return reduce(lambda left, right: Binary("or", left, right), tests)
 
     def _condition(self, member: str, values: Vector) -> Expression | None:
         """The spec's condition for the presence of a member, if it gives these values."""

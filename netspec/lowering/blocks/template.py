@@ -62,6 +62,11 @@ class Unit:
     pads: str = ""
     merges: tuple[tuple[str, ...], str] | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the statements of another member compute this one."""
+        return not self.setup and not self.run
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

@@ -49,6 +49,18 @@ def source_of(graph: Graph) -> str:
     return str(BACKEND.lower(graph).content)
 
 
+def test_axes_are_joined_by_flatten() -> None:
+    chain = Chain("tokens", image=(6, 4, 2)).add("rows", "reshape", shape=[6, 8]).add("all", "reshape", shape=[48])
+    source = source_of(chain.graph())
+    assert "x.flatten(2)" in source
+    assert "x.flatten(1)" in source
+    assert "reshape" not in source
+    other = (
+        Chain("other", image=(6, 4, 2)).add("rows", "reshape", shape=[24, 2]).add("split", "reshape", shape=[24, 2, 1])
+    )
+    assert "flatten" not in source_of(other.graph())
+
+
 def every_sample() -> dict[str, Graph]:
     graphs = {}
     for kind, op in OPS.items():
