@@ -180,7 +180,9 @@ class BlockClasses:
         declarations = [*_number_assignments(template, attributes), *layers]
         parameters = ("self", *map(parameter_text, template.parameters))
         initialize = Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
-        return Class(name, "nn.Module", docstring, (initialize, forward) if declarations else (forward,))
+        # A parameter that says whether a layer without code is present, such as an identity, is passed all the same.
+        has_initialize = bool(declarations or template.parameters)
+        return Class(name, "nn.Module", docstring, (initialize, forward) if has_initialize else (forward,))
 
 
 def _number_assignments(template: Template, attributes: Mapping[str, str]) -> Iterator[Assign]:
