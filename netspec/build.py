@@ -10,10 +10,11 @@ from netspec.files import staged
 from netspec.graph import Graph
 from netspec.graph.placement import place
 from netspec.graph.tower import tower_graph, tower_weights
-from netspec.lowering import Backend, at_level
+from netspec.lowering import Artifact, Backend, at_level
+from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Weights
 from netspec.passes import Level, optimize
-from netspec.weights import save_weights
+from netspec.weights import save_weights, write_arrays
 
 
 def write_build(
@@ -27,7 +28,7 @@ def write_build(
     """Write `NAME.safetensors`, and each backend's files in a subfolder named after the backend.
 
     The graph is lowered for every backend before any file is written. Files appear in `folder` only once all of them
-    are written.
+    are written. Source that loads a state dict has one beside it, with its own names and shapes.
 
     Args:
         graph: the network.
@@ -57,6 +58,8 @@ def write_build(
         for backend, artifact in zip(targets, artifacts, strict=True):
             progress(f"writing {backend.name}")
             written += backend.write(artifact, weights, stage / backend.name)
+            if backend.has_state_dict:
+                written.append(_write_state(artifact, weights, stage / backend.name))
         progress("writing weights")
         # Any artifact gives the same weights: the passes that some backends leave out fold nothing.
         optimized = artifacts[0].optimized if level != "none" else None
@@ -85,7 +88,7 @@ def write_tower(
         progress: called with a description of each step before it begins.
 
     Returns:
-        The paths: the source, then `NAME_tower.T.safetensors` of each tower T.
+        The paths: the source, then the state dict of each tower.
 
     Raises:
         UnplaceableError: the network cannot be divided among this many devices.
@@ -101,6 +104,12 @@ def write_tower(
         written = backend.write(artifact, tower_weights(placement, weights, 0), stage / backend.name)
         for index in range(towers):
             progress(f"writing the weights of tower {index}")
-            path = stage / f"{tower.name}.{index}.safetensors"
-            written.append(save_weights(path, tower, tower_weights(placement, weights, index)))
+            share = tower_weights(placement, weights, index)
+            written.append(_write_state(artifact, share, stage / backend.name, f".{index}"))
     return [folder / path.relative_to(stage) for path in written]
+
+
+def _write_state(artifact: Artifact, weights: Weights, folder: Path, suffix: str = "") -> Path:
+    """Write the arrays that the emitted source loads, by their native paths, beside it."""
+    path = folder / f"{module_name(artifact.graph.name)}{suffix}.safetensors"
+    return write_arrays(path, artifact.to_native(weights), {"spec": artifact.graph.name})

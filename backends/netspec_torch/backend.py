@@ -46,6 +46,7 @@ class TorchBackend(Backend):
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
     lowerings = TABLE
     supports_towers = True
+    has_state_dict = True
     weight_suffixes = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
 
     def __init__(self, compile: bool = False) -> None:

@@ -45,12 +45,14 @@ Examples:
 What is written to --out:
   NAME.safetensors             the weights, which every backend reads
   torch/NAME.py                a module that needs torch alone
+  torch/NAME.safetensors       its state dict
   torch/NAME.pt2               machine code for torch._inductor (--compile)
   keras/NAME.py                a function that needs keras alone
   keras/NAME.keras             its model with its weights
   onnx/NAME.onnx               the model with its weights
   torch/NAME_tower.py          the module of each device (--parallel towers)
-  NAME_tower.0.safetensors, …  the weights of each device
+  torch/NAME_tower.0.safetensors, …
+                               the state dict of each device
 """,
 )
 @spec_argument

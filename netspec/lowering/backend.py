@@ -148,6 +148,7 @@ class Backend(ABC):
         trains: whether its models have gradients and a training mode.
         lowerings: the table from op to lowering.
         supports_towers: whether it can run and train a network that is divided among several devices.
+        has_state_dict: whether the emitted source takes its weights from a file beside it, by their native paths.
         costly_passes: passes of `netspec.passes` that do not pay off on this backend, each with the reason.
         weight_suffixes: the file name suffixes that `read_weights` accepts.
     """
@@ -158,6 +159,7 @@ class Backend(ABC):
     trains: bool
     lowerings: Lowerings
     supports_towers: bool = False
+    has_state_dict: bool = False
     costly_passes: Mapping[str, str] = MappingProxyType({})
     weight_suffixes: tuple[str, ...] = ()
 

@@ -23,7 +23,7 @@ def test_build_writes_source_and_weights_and_says_so(netspec: Run, small: Path, 
     out = tmp_path / "out"
     code, printed, err = netspec("build", small, "--backend", "torch", "--out", out)
     assert (code, err) == (0, "")
-    assert files(out) == ["small.safetensors", "torch/small.py"]
+    assert files(out) == ["small.safetensors", "torch/small.py", "torch/small.safetensors"]
     assert str(out / "torch" / "small.py") in printed
     assert f"{(out / 'small.safetensors').stat().st_size:,}" in printed
 
@@ -193,6 +193,7 @@ def test_all_three_backends_build_and_agree_on_a_photograph(small: Path, tmp_pat
     assert (built.returncode, built.stderr) == (0, "")
     assert files(out) == [
         *("keras/small.keras", "keras/small.py", "onnx/small.onnx", "small.safetensors", "torch/small.py"),
+        "torch/small.safetensors",
     ]
     weights = out / "small.safetensors"
     assert load_file(weights).keys() == {f"{n}.{w}" for n in ("conv1", "conv2", "fc") for w in ("weight", "bias")}
