@@ -35,7 +35,7 @@ from netspec.ops import (
     Softmax,
 )
 from netspec.ops.activation import Elementwise
-from netspec.ops.merge import Add, Divide, Multiply, Subtract
+from netspec.ops.merge import Broadcasting
 from netspec.ops.pooling import Pool2d
 from netspec.ops.reduction import Reduction
 from netspec.types import TensorType
@@ -127,7 +127,7 @@ def width(type: TensorType) -> int:
 
 def channelwise_inputs(node: Node) -> dict[str, TensorType]:
     """The inputs that a node reads divided, by name: all but those that a merge broadcasts along the divided axis."""
-    merges = isinstance(node.op, Add | Subtract | Multiply | Divide)
+    merges = isinstance(node.op, Broadcasting)
     inputs = zip(node.inputs, node.input_types, strict=True)
     return {name: type for name, type in inputs if not (merges and width(type) == 1)}
 
@@ -154,7 +154,7 @@ def _separates(node: Node, count: int) -> bool:
             return axis == axis_of(type)
         case BatchNorm() | InstanceNorm() | PRelu() | Flatten():  # of (N, C, L), towers would divide L
             return type.rank != 3
-        case Elementwise() | Add() | Subtract() | Multiply() | Divide() | Identity():
+        case Elementwise() | Broadcasting() | Identity():
             return True
         case Pool2d() | AdaptiveAvgPool2d() | GlobalAvgPool2d() | Pad2d() | Resize():
             return True

@@ -25,12 +25,12 @@ from netspec.ops.dropout import Dropout, StochasticDepth
 from netspec.ops.group_norm import GroupNorm, InstanceNorm
 from netspec.ops.layer_norm import LayerNorm, RmsNorm
 from netspec.ops.linear import Dense, LayerScale, MatMul
-from netspec.ops.merge import Add, Concat, Divide, Multiply, Subtract
+from netspec.ops.merge import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
 from netspec.ops.normalization import BatchNorm, LocalResponseNorm
 from netspec.ops.padding import Pad, Pad2d
 from netspec.ops.parameter import Parameter
 from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from netspec.ops.reduction import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
+from netspec.ops.reduction import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from netspec.ops.resize import Resize
 from netspec.ops.roll import Roll
 from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Permute, Reshape, Slice
@@ -55,6 +55,7 @@ OPS: dict[str, type[Op]] = {
         Resize,
         ReduceMean,
         ReduceMax,
+        ReduceMin,
         ReduceSum,
         ReduceL2,
         LocalResponseNorm,
@@ -100,6 +101,8 @@ OPS: dict[str, type[Op]] = {
         Subtract,
         Multiply,
         Divide,
+        Maximum,
+        Minimum,
         Concat,
         Identity,
         Parameter,
@@ -140,6 +143,8 @@ __all__ = [
     "Log",
     "MatMul",
     "MaxPool2d",
+    "Maximum",
+    "Minimum",
     "Mish",
     "MultiHeadAttention",
     "Multiply",
@@ -153,6 +158,7 @@ __all__ = [
     "ReduceL2",
     "ReduceMax",
     "ReduceMean",
+    "ReduceMin",
     "ReduceSum",
     "RegionMask",
     "RelativePositionBias",
