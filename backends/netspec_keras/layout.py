@@ -16,7 +16,7 @@ TO_CHANNELS_LAST: Final = (2, 3, 1)
 SEPARATOR: Final = "-"  # between the parts of a layer's name
 # The names that Keras gives to the functions and operators in emitted source.
 _FUNCTION: Final = re.compile(
-    r"(absolute|add|clip|cos|divide|einsum|exp|get_item|log|matmul|max|maximum|mean|minimum|multiply|negative|norm|"
+    r"(absolute|add|clip|cos|divide|einsum|exp|get_item|log|matmul|max|maximum|mean|min|minimum|multiply|negative|norm|"
     r"normalize|pad|power|rms_norm|roll|rsqrt|sin|split|sqrt|square|subtract|sum|swapaxes|transpose)(_\d+)?"
 )
 

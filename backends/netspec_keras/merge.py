@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from netspec.graph import Node
 from netspec.lowering.python.source import call
-from netspec.ops import Add, Concat, Divide, Multiply, Subtract
+from netspec.ops import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
 from netspec.types import TensorType
 from netspec_keras.layout import native_axis, native_features
 from netspec_keras.table import lowers
@@ -44,6 +44,18 @@ def multiply(op: Multiply, node: Node, out: ModelWriter) -> None:
 def divide(op: Divide, node: Node, out: ModelWriter) -> None:
     """`ops.divide`, which broadcasts."""
     out.assign(node, call("ops.divide", *out.inputs(node)))
+
+
+@lowers(Maximum)
+def maximum(op: Maximum, node: Node, out: ModelWriter) -> None:
+    """Our `EvenMaximum`: of equal values, TensorFlow's gradient is that of the first."""
+    out.apply(node, call("EvenMaximum"), *out.inputs(node))
+
+
+@lowers(Minimum)
+def minimum(op: Minimum, node: Node, out: ModelWriter) -> None:
+    """Our `EvenMinimum`: of equal values, TensorFlow's gradient is that of the first."""
+    out.apply(node, call("EvenMinimum"), *out.inputs(node))
 
 
 @lowers(Concat)

@@ -2,18 +2,23 @@
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
-from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
+from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec_keras.layout import native_axis, native_features, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
 
-FUNCTIONS: dict[type[Reduction], str] = {ReduceMean: "ops.mean", ReduceSum: "ops.sum", ReduceMax: "ops.max"}
+FUNCTIONS: dict[type[Reduction], str] = {
+    ReduceMean: "ops.mean",
+    ReduceSum: "ops.sum",
+    ReduceMax: "ops.max",
+    ReduceMin: "ops.min",
+}
 
 
 @lowers(*FUNCTIONS, ReduceL2)
 def reduce(op: Reduction, node: Node, out: ModelWriter) -> None:
-    """`ops.mean`, `ops.sum` or `ops.max`, and a transpose if the result has another native order of axes.
+    """`ops.mean`, `ops.sum`, `ops.max` or `ops.min`, and a transpose if the result has another native order of axes.
 
     Our `L2Norm` for the norm, since the gradient of `ops.norm` is NaN where all elements are 0.
     """

@@ -49,6 +49,8 @@ SUPPORT: Final = {
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
     "CroppedConv2DTranspose": "cropped_convolution_transpose",
+    "EvenMaximum": "even_maximum",
+    "EvenMinimum": "even_minimum",
     "GELU": "gelu",
     "GroupedConv2D": "grouped_convolution",
     "GroupedDense": "grouped_dense",

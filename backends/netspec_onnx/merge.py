@@ -1,7 +1,7 @@
 """Ops with several inputs in ONNX."""
 
 from netspec.graph import Node
-from netspec.ops import Add, Concat, Divide, Multiply, Subtract
+from netspec.ops import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
 from netspec_onnx.table import lowers
 from netspec_onnx.writer import GraphWriter
 
@@ -37,6 +37,18 @@ def accumulate(op: Add | Multiply, operator: str, node: Node, out: GraphWriter) 
 def divide(op: Divide, node: Node, out: GraphWriter) -> None:
     """`Div`."""
     out.assign(node, "Div", *out.inputs(node))
+
+
+@lowers(Maximum)
+def maximum(op: Maximum, node: Node, out: GraphWriter) -> None:
+    """`Max`, of any number of inputs."""
+    out.assign(node, "Max", *out.inputs(node))
+
+
+@lowers(Minimum)
+def minimum(op: Minimum, node: Node, out: GraphWriter) -> None:
+    """`Min`, of any number of inputs."""
+    out.assign(node, "Min", *out.inputs(node))
 
 
 @lowers(Concat)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netspec.graph import Node
-from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
+from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec.types import Dim
 from netspec_onnx.table import lowers
@@ -18,7 +18,7 @@ REDUCE_AXES_INPUT_OPSET = 18  # the first in which the axes of reductions are an
 SUM_AXES_INPUT_OPSET = 13  # the first in which those of `ReduceSum` are
 
 
-@lowers(ReduceMean, ReduceSum, ReduceMax, ReduceL2)
+@lowers(ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceL2)
 def reduce(op: Reduction, node: Node, out: GraphWriter) -> None:
     """The operator of the same name."""
     since = SUM_AXES_INPUT_OPSET if isinstance(op, ReduceSum) else REDUCE_AXES_INPUT_OPSET

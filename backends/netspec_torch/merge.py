@@ -4,7 +4,7 @@ import functools
 
 from netspec.graph import Hint, Node
 from netspec.lowering.python.source import Binary, Expression, ListOf, call, method
-from netspec.ops import Add, Concat, Divide, Multiply, Subtract
+from netspec.ops import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
 from netspec.ops.base import Op
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -26,6 +26,13 @@ def arithmetic(op: Op, node: Node, out: ModuleWriter) -> None:
 def binary(op: Op, node: Node, out: ModuleWriter) -> None:
     """`a - b` and `a / b`."""
     out.assign(node, Binary("-" if isinstance(op, Subtract) else "/", *out.inputs(node)))
+
+
+@lowers(Maximum, Minimum)
+def extremum(op: Op, node: Node, out: ModuleWriter) -> None:
+    """`torch.maximum(torch.maximum(a, b), c)`."""
+    operands: list[Expression] = [*out.inputs(node)]
+    out.assign(node, functools.reduce(functools.partial(call, f"torch.{op.kind}"), operands))
 
 
 @lowers(Concat)

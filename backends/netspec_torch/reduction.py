@@ -2,17 +2,20 @@
 
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call, method
-from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
+from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from netspec.ops.reduction import Reduction
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
-METHODS: dict[type[Reduction], str] = {ReduceMean: "mean", ReduceSum: "sum", ReduceMax: "amax"}
+METHODS: dict[type[Reduction], str] = {ReduceMean: "mean", ReduceSum: "sum", ReduceMax: "amax", ReduceMin: "amin"}
 
 
 @lowers(*METHODS)
 def reduce(op: Reduction, node: Node, out: ModuleWriter) -> None:
-    """`x.mean(axes)`, `x.sum(axes)` or `x.amax(axes)`, which like other frameworks splits a gradient among equals."""
+    """`x.mean(axes)`, `x.sum(axes)`, `x.amax(axes)` or `x.amin(axes)`.
+
+    Like other frameworks, the last two split a gradient among equals.
+    """
     (x,) = out.inputs(node)
     optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
     out.assign(node, method(x, METHODS[type(op)], axes(op.axes), **optional))

@@ -6,19 +6,16 @@ from collections.abc import Set
 
 from netspec.graph import Graph, Node
 from netspec.ops import (
-    Add,
-    Divide,
     MatMul,
-    Multiply,
     Parameter,
     Permute,
     RegionMask,
     RelativePositionBias,
     Reshape,
     ScaledDotProductAttention,
-    Subtract,
 )
 from netspec.ops.activation import Elementwise
+from netspec.ops.merge import Broadcasting
 
 # Ops of one input whose lowerings do not depend on the batch size.
 _UNARY = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
@@ -47,7 +44,7 @@ def broadcastable_nodes(graph: Graph) -> frozenset[str]:
 def _broadcasts(reader: Node, name: str, constant: Set[str], single: Set[str]) -> bool:
     """Whether a reader accepts a value with a batch axis of size 1."""
     match reader.op:
-        case Add() | Subtract() | Multiply() | Divide() | MatMul():
+        case Broadcasting() | MatMul():
             return sum(value in constant for value in reader.inputs) == 1
         case ScaledDotProductAttention():
             return name not in reader.inputs[:3]

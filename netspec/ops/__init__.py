@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from netspec.ops.group_norm import GroupNorm, InstanceNorm
     from netspec.ops.layer_norm import LayerNorm, RmsNorm
     from netspec.ops.linear import Dense, LayerScale, MatMul
-    from netspec.ops.merge import Add, Concat, Divide, Multiply, Subtract
+    from netspec.ops.merge import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
     from netspec.ops.normalization import BatchNorm, LocalResponseNorm
     from netspec.ops.padding import Pad, Pad2d
     from netspec.ops.parameter import Parameter
     from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
-    from netspec.ops.reduction import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceSum
+    from netspec.ops.reduction import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceMin, ReduceSum
     from netspec.ops.resize import Resize
     from netspec.ops.roll import Roll
     from netspec.ops.shape import ChannelShuffle, Flatten, Identity, Permute, Reshape, Slice
@@ -64,6 +64,7 @@ _CLASSES: Final = {
     "resize": "resize.Resize",
     "reduce_mean": "reduction.ReduceMean",
     "reduce_max": "reduction.ReduceMax",
+    "reduce_min": "reduction.ReduceMin",
     "reduce_sum": "reduction.ReduceSum",
     "reduce_l2": "reduction.ReduceL2",
     "local_response_norm": "normalization.LocalResponseNorm",
@@ -109,6 +110,8 @@ _CLASSES: Final = {
     "subtract": "merge.Subtract",
     "multiply": "merge.Multiply",
     "divide": "merge.Divide",
+    "maximum": "merge.Maximum",
+    "minimum": "merge.Minimum",
     "concat": "merge.Concat",
     "identity": "shape.Identity",
     "parameter": "parameter.Parameter",
@@ -180,6 +183,8 @@ __all__ = [
     "Log",
     "MatMul",
     "MaxPool2d",
+    "Maximum",
+    "Minimum",
     "Mish",
     "MultiHeadAttention",
     "Multiply",
@@ -193,6 +198,7 @@ __all__ = [
     "ReduceL2",
     "ReduceMax",
     "ReduceMean",
+    "ReduceMin",
     "ReduceSum",
     "RegionMask",
     "RelativePositionBias",

@@ -8,7 +8,7 @@ from netspec.ops.base import Array, Op, Sample, Weights, resolve_axis
 from netspec.types import TensorType
 
 
-class _Broadcast(Op):
+class Broadcasting(Op):
     """Base class of element-wise ops of several values of the same rank, whose axes are equal or 1."""
 
     def infer(self, *inputs: TensorType) -> TensorType:
@@ -46,7 +46,7 @@ class _Broadcast(Op):
         )
 
 
-class Add(_Broadcast, kind="add"):
+class Add(Broadcasting, kind="add"):
     """The sum. Shapes: two or more of the same rank, axes equal or 1 → the larger of each axis."""
 
     inputs = (2, None)
@@ -55,7 +55,7 @@ class Add(_Broadcast, kind="add"):
         return functools.reduce(np.add, inputs)
 
 
-class Subtract(_Broadcast, kind="subtract"):
+class Subtract(Broadcasting, kind="subtract"):
     """The first minus the second. Shapes: two of the same rank, axes equal or 1 → the larger of each axis."""
 
     inputs = (2, 2)
@@ -70,7 +70,7 @@ class Subtract(_Broadcast, kind="subtract"):
         return tuple(sample for sample in super().samples() if len(sample.inputs) == 2)
 
 
-class Multiply(_Broadcast, kind="multiply"):
+class Multiply(Broadcasting, kind="multiply"):
     """The product. Shapes: two or more of the same rank, axes equal or 1 → the larger of each axis."""
 
     inputs = (2, None)
@@ -79,7 +79,7 @@ class Multiply(_Broadcast, kind="multiply"):
         return functools.reduce(np.multiply, inputs)
 
 
-class Divide(_Broadcast, kind="divide"):
+class Divide(Broadcasting, kind="divide"):
     """The first divided by the second; division by 0 gives infinity or NaN, as in all frameworks.
 
     Shapes: two of the same rank, axes equal or 1 → the larger of each axis.
@@ -96,6 +96,30 @@ class Divide(_Broadcast, kind="divide"):
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return tuple(s._replace(domains=("any", "not_zero")) for s in super().samples() if len(s.inputs) == 2)
+
+
+class Maximum(Broadcasting, kind="maximum"):
+    """The largest of the values, element by element. Of two that are equal, each gets half of the gradient.
+
+    Shapes: two or more of the same rank, axes equal or 1 → the larger of each axis.
+    """
+
+    inputs = (2, None)
+
+    def reference(self, weights: Weights, *inputs: Array) -> Array:
+        return functools.reduce(np.maximum, inputs)
+
+
+class Minimum(Broadcasting, kind="minimum"):
+    """The smallest of the values, element by element. Of two that are equal, each gets half of the gradient.
+
+    Shapes: two or more of the same rank, axes equal or 1 → the larger of each axis.
+    """
+
+    inputs = (2, None)
+
+    def reference(self, weights: Weights, *inputs: Array) -> Array:
+        return functools.reduce(np.minimum, inputs)
 
 
 class Concat(Op, kind="concat"):

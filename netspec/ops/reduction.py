@@ -101,6 +101,21 @@ class ReduceMax(Reduction, kind="reduce_max"):
         return y
 
 
+class ReduceMin(Reduction, kind="reduce_min"):
+    """The minimum along `axes`, which are kept with size 1 if `keepdims`.
+
+    If several elements are equal to the minimum, each gets an equal share of the gradient. Axis 1 is the first after
+    the batch, −1 the last.
+
+    Shapes:
+        with `axes: [2, 3]`, x (N, C, H, W) → (N, C), or (N, C, 1, 1) with `keepdims`.
+    """
+
+    def reference(self, weights: Weights, x: Array) -> Array:
+        y: Array = x.min(axis=self.axes, keepdims=self.keepdims)
+        return y
+
+
 class ReduceL2(Reduction, kind="reduce_l2"):
     """The L2 norm √Σx² along `axes`, which are kept with size 1 if `keepdims`.
 

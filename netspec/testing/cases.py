@@ -20,11 +20,14 @@ from netspec.ops import (
     HardSwish,
     L2Normalize,
     LeakyRelu,
+    Maximum,
+    Minimum,
     Op,
     Power,
     PRelu,
     ReduceL2,
     ReduceMax,
+    ReduceMin,
     Relu,
     Relu6,
     RmsNorm,
@@ -99,8 +102,8 @@ class Corner:
 
     Attributes:
         op: the op; each of its weights is `WEIGHT`.
-        x: the features of one sample.
-        slopes: the expected gradient of the sum of the outputs with respect to `x`.
+        x: the features of one sample, the same in every input.
+        slopes: the expected gradient of the sum of the outputs with respect to each input.
     """
 
     op: Op
@@ -130,6 +133,9 @@ CORNERS = (
     Corner(Power(exponent=0.5), (0.0,), (math.inf,)),
     Corner(Power(exponent=-1.0), (0.0,), (-math.inf,)),
     Corner(ReduceMax(axes=(1,)), (3.0, 1.0, 3.0), (0.5, 0.0, 0.5)),
+    Corner(ReduceMin(axes=(1,)), (3.0, 1.0, 1.0), (0.0, 0.5, 0.5)),
+    Corner(Maximum(), (3.0, 0.0), (0.5, 0.5)),
+    Corner(Minimum(), (3.0, 0.0), (0.5, 0.5)),
     Corner(ReduceL2(axes=(1,), keepdims=True), (0.0, 0.0), (0.0, 0.0)),
     Corner(L2Normalize(epsilon=0.5), (0.0, 0.0), (2.0, 2.0)),
     Corner(RmsNorm(epsilon=0.25, affine=False), (0.0, 0.0), (2.0, 2.0)),

@@ -118,15 +118,15 @@ def check_gradients(backend: Backend, case: SampleCase) -> None:
 
 def check_corner(backend: Backend, corner: Corner) -> None:
     """Check the gradient at a corner, in float64, in each sample of a batch."""
-    case = SampleCase.of(Sample(corner.op, ((len(corner.x),),)))
-    (name,) = (value.name for value in case.graph.inputs)
-    x = np.array([corner.x] * 2)
+    least, _ = corner.op.inputs
+    case = SampleCase.of(Sample(corner.op, ((len(corner.x),),) * least))
+    inputs = {value.name: np.array([corner.x] * 2) for value in case.graph.inputs}
     weights = {name: np.full(weight.shape, WEIGHT, np.float32) for name, weight in case.graph.weights.items()}
     model = backend.load(backend.lower(case.graph.astype(DType.FLOAT64)), weights)
-    cotangent = np.ones(case.node.type.concrete(len(x)))
-    actual = model.gradients({name: x}, {case.node.name: cotangent}).inputs[name]
-    if not np.array_equal(actual, [corner.slopes] * 2):
-        raise VerificationError(f"{backend.name}: {corner}: expected the slopes {corner.slopes}, got {actual[0]}")
+    cotangent = np.ones(case.node.type.concrete(2))
+    for actual in model.gradients(inputs, {case.node.name: cotangent}).inputs.values():
+        if not np.array_equal(actual, [corner.slopes] * 2):
+            raise VerificationError(f"{backend.name}: {corner}: expected the slopes {corner.slopes}, got {actual[0]}")
 
 
 def _derivatives(

@@ -4,7 +4,7 @@ import pytest
 
 from netspec.errors import GraphError, ShapeError
 from netspec.graph import Graph, Head, Input, make_node
-from netspec.graph.analysis import analyze
+from netspec.graph.analysis import analyze, at_inference
 from netspec.graph.text import print_graph, spec_hash
 from netspec.ops import Add, Conv2d, Dense, LayerScale, MaxPool2d, Relu
 from netspec.ops.attributes import both
@@ -119,5 +119,16 @@ def test_heads_are_last_and_for_training_alone() -> None:
     chain = Chain("g", x=(4,)).add("a", "dense", units=3).add("b", "dense", units=2).add("side", "dense", "a", units=2)
     graph = chain.graph("b", "side", heads=[Head("aux", "side")])
     assert (graph.main, graph.auxiliary, graph.training_only) == (("b",), ("side",), {"side"})
+    assert [row.name for row in at_inference(graph).rows] == ["a", "b"]
     assert print_graph(graph).endswith("return b and in training side")
     assert graph.with_outputs(["a"]).heads == ()
+
+
+def test_receptive_fields_are_of_each_axis_and_whole_once_an_op_reads_the_whole_input() -> None:
+    chain = Chain("g", image=(1, 9, 12))
+    chain.add("wide", "conv2d", filters=1, kernel_size={"height": 1, "width": 3}, stride={"height": 1, "width": 2})
+    chain.add("tall", "conv2d", filters=1, kernel_size={"height": 3, "width": 2}, stride={"height": 2, "width": 1})
+    chain.add("all", "global_avg_pool2d", keepdims=True).add("relu", "relu")
+    rows = analyze(chain.graph()).rows
+    assert [str(row.receptive_field) for row in rows[-4:]] == ["1x3", "3x5", "all", "all"]
+    assert rows[-3].receptive_field.step == (2, 2)

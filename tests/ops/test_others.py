@@ -171,6 +171,8 @@ def test_merges() -> None:
     np.testing.assert_array_equal(apply("add", [[1, 2]], [[10, 20]], [[100, 200]]), [[111, 222]])
     np.testing.assert_array_equal(apply("subtract", [[1, 2]], [[10]]), [[-9, -8]])
     np.testing.assert_array_equal(apply("divide", [[1, -2]], [[4]]), [[0.25, -0.5]])
+    np.testing.assert_array_equal(apply("maximum", [[1, 2, 3]], [[3, 1, 0]], [[2]]), [[3, 2, 3]])
+    np.testing.assert_array_equal(apply("minimum", [[1, 2, 3]], [[3, 1, 0]], [[2]]), [[1, 1, 0]])
     gate = np.array([2, 3]).reshape(1, 2, 1, 1)
     np.testing.assert_array_equal(apply("multiply", MAP, gate).ravel(), [0, 2, 4, 6, 12, 15, 18, 21])
     np.testing.assert_array_equal(apply("concat", [[1]], [[2, 3]]), [[1, 2, 3]])

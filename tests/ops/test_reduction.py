@@ -16,6 +16,7 @@ def test_means_and_maxima_along_axes() -> None:
     np.testing.assert_array_equal(apply("reduce_mean", MAP, axes=[2, 3]), [[1.5, 5.5]])
     np.testing.assert_array_equal(apply("reduce_max", MAP, axes=[1]), [[[4, 5], [6, 7]]])
     np.testing.assert_array_equal(apply("reduce_max", -MAP, axes=[-1], keepdims=True), -MAP[..., :1])
+    np.testing.assert_array_equal(apply("reduce_min", -MAP, axes=[-1], keepdims=True), -MAP[..., 1:])
     np.testing.assert_array_equal(apply("reduce_sum", MAP, axes=[2, 3]), [[6, 22]])
     np.testing.assert_array_equal(apply("reduce_l2", [[3, -4]], axes=[1]), [5])
     assert shape("reduce_mean", (3, 4, 5), axes=[3, 1], keepdims=True) == (1, 4, 1)

@@ -123,6 +123,24 @@ def test_adam_and_adamw() -> None:
         assert run(recipe(optimizer)) == pytest.approx(path, rel=1e-13)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("form", ["torch", "tensorflow"])
+def test_rmsprop_has_its_epsilon_where_its_form_says(form: str, momentum: float) -> None:
+    optimizer = {"name": "rmsprop", "learning_rate": 1.0, "rho": 0.8, "epsilon": 0.3, "weight_decay": 0.1}
+    w, s, v, path = 2.0, 0.0, 0.0, []
+    for gradient, eta in zip(GRADIENTS, RATES, strict=True):
+        g = gradient + 0.1 * w
+        s = 0.8 * s + 0.2 * g * g
+        if form == "tensorflow":
+            v = momentum * v + eta * g / (s + 0.3) ** 0.5
+            w -= v
+        else:
+            v = momentum * v + g / (s**0.5 + 0.3)
+            w -= eta * v
+        path.append(w)
+    assert run(recipe(optimizer | {"form": form, "momentum": momentum})) == pytest.approx(path, rel=1e-13)
+
+
 def test_overrides_scale_the_rate_and_the_decay_of_what_they_name() -> None:
     optimizer = {"name": "sgd", "learning_rate": 1.0, "weight_decay": 0.1}
     overrides = {"*": {"lr_scale": 5.0}, "*.bias": {"lr_scale": 2.0, "decay_scale": 0.0}}

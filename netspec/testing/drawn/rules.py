@@ -10,7 +10,12 @@ from netspec.testing.drawn.map_rules import MAP_RULES
 from netspec.testing.drawn.rule import ANY, Attributes, Draw, Rule, divisors, of
 from netspec.types import TensorType
 
-MERGES = frozenset({"add", "subtract", "multiply", "divide", "concat", "matmul", "scaled_dot_product_attention"})
+MERGES = frozenset(
+    {
+        *("add", "subtract", "multiply", "divide", "maximum", "minimum", "concat"),
+        *("matmul", "scaled_dot_product_attention"),
+    }
+)
 # Ops with several inputs of the same shape, and their number.
 OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
 # Ops whose output is of the order of 1, whatever the input.
@@ -198,6 +203,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.ReduceMean: Rule(ANY, _reduction),
     ops.ReduceSum: Rule(ANY, _reduction),
     ops.ReduceMax: Rule(ANY, _reduction),
+    ops.ReduceMin: Rule(ANY, _reduction),
     ops.ReduceL2: Rule(ANY, _reduction),
     ops.L2Normalize: Rule(ANY, _l2_normalize),
     ops.StochasticDepth: Rule(ANY, of(rate=[0.0, 0.25], mode=["row", "batch"])),
@@ -212,6 +218,8 @@ _RULES: dict[type[Op], Rule] = {
     ops.Subtract: Rule(ANY, of(), 2),
     ops.Multiply: Rule(ANY, of(), 2),
     ops.Divide: Rule(ANY, of(), 2),
+    ops.Maximum: Rule(ANY, of()),
+    ops.Minimum: Rule(ANY, of()),
     ops.Concat: Rule(ANY, of(), 2),
     ops.Parameter: Rule(ANY, _parameter),
     ops.Identity: Rule(ANY, of()),

@@ -1,0 +1,20 @@
+"""A maximum whose gradient does not depend on the engine."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="netspec")
+class EvenMaximum(layers.Maximum):
+    """The maximum of inputs of equal rank; an axis of length 1 broadcasts.
+
+    Of two elements that are equal, each gets half of the gradient, as in PyTorch and
+    JAX. On TensorFlow, `layers.Maximum` gives all of it to the first.
+    """
+
+    def _merge_function(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        result, *rest = inputs
+        for x in rest:
+            mean = 0.5 * result + 0.5 * x
+            result = ops.where(ops.equal(result, x), mean, ops.maximum(result, x))
+        return result
