@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from netspec.errors import UnsupportedError
 from netspec.graph import Formula, Graph, Node
 from netspec.lowering.blocks.known import Given
-from netspec.lowering.blocks.parameters import Parameter
+from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
 from netspec.lowering.blocks.template import MARK, Template, variables_in
 from netspec.lowering.python.expressions import render_expression

@@ -8,9 +8,7 @@ stride); else a new parameter.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from netspec.lowering.blocks.conditions import conditions_over
@@ -26,37 +24,13 @@ from netspec.lowering.blocks.known import (
     multiple_of,
     names_of,
 )
+from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.blocks.places import Place, spread
+from netspec.lowering.blocks.stated import OUTPUT_CHANNELS, Stated
 from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.source import Binary, Call, Expression, Literal, LiteralValue, Name, Repeated, TupleOf
 
-_OUTPUT_CHANNELS: Final = ("out_channels", "out_features", "filters", "units")
 _CLEARER: Final = {"p": "rate", "target_shape": "shape"}  # parameter names for arguments that are unclear by themselves
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a class or function, with its value in each instance; `default` is None if it is required."""
-
-    name: str
-    values: Vector
-    default: LiteralValue = None
-    kinds: Kinds = ANY
-
-    @property
-    def annotation(self) -> str:
-        """The type annotation that covers the values and the default."""
-        kinds = {_annotation(value) for value in (*self.values, *([] if self.default is None else [self.default]))}
-        if kinds == {"int", "float"}:
-            return "float"
-        return " | ".join(sorted(kinds))
-
-
-def _annotation(value: object) -> str:
-    """The type annotation of a value."""
-    if isinstance(value, tuple):
-        return f"tuple[{', '.join(_annotation(item) for item in value)}]"
-    return "None" if value is None else type(value).__name__
 
 
 class ParameterNaming:
@@ -79,6 +53,7 @@ class ParameterNaming:
         self._expected = expected
         self._postponed: list[Collection[str]] = []  # the names in expressions that used new names
         self._known = Known(given, reserved, kinds_within)
+        self._stated = Stated(self._known)
         self._received = given[0].received
         self._reserved = reserved
         self._values: dict[str, Vector] = {}  # of the parameters
@@ -152,7 +127,7 @@ class ParameterNaming:
             values: whether each instance has the member.
             pads: the member that it pads for, if that is all it does. It is then present if that padding is above 0.
         """
-        if padded := self._is_padded(pads, values):
+        if padded := self._stated.padded(pads, values):
             return self._commit(padded, None)
         for kinds, count in self._known.expressions.get(member, ()):
             if "repeat" in kinds and tuple(type(n) is int and n > 0 for n in self._known.vector(count)) == values:
@@ -191,16 +166,6 @@ class ParameterNaming:
         """The name of a condition with these values that is in use; empty if there is none."""
         return next((name for name in self._flags if self._flags[name] == values), "")
 
-    def _is_padded(self, member: str, values: Vector) -> Expression | None:
-        """The condition that the spec's expression for the padding of a member, or one for a side, is above 0."""
-        sides = dict.fromkeys(each for kinds, each in self._known.expressions.get(member, ()) if "padding" in kinds)
-        padded = {side: tuple(map(bool, self._known.vector(side))) for side in sides}
-        single = next((side for side in sides if padded[side] == values), None)
-        if single is None and tuple(map(any, zip(*padded.values(), strict=True))) != values:
-            return None
-        tests = [Binary(">", side, Literal(0)) for side in (sides if single is None else [single])]
-        return reduce(lambda left, right: Binary("or", left, right), tests)
-
     def _condition(self, member: str, values: Vector) -> Expression | None:
         """The spec's condition for the presence of a member, if it gives these values."""
         for kinds, expression in self._known.expressions.get(member, ()):
@@ -224,9 +189,9 @@ class ParameterNaming:
 
     def spec_expression(self, values: Vector, place: Place) -> Expression | None:
         """The spec's expression for a number that is equal in all instances that have it; None if it uses new names."""
-        expression = self._find_input_channels(values, place) or self._find_in_member(values, place)
-        if place.role not in _OUTPUT_CHANNELS:
-            expression = expression or self._find_first_channels(values, place)
+        expression = self._stated.of_input_channels(values, place) or self._stated.of_member(values, place)
+        if place.role not in OUTPUT_CHANNELS:
+            expression = expression or self._stated.of_first_channels(values, place)
         expression = expression or self._elements(values, place)
         names = names_of(expression)
         if self.names().union(self._expected).issuperset(names):
@@ -238,34 +203,20 @@ class ParameterNaming:
 
     def _find(self, values: Vector, place: Place) -> Expression | None:
         """The best expression of known names with these values; None if there is none."""
-        if received := self._find_input_channels(values, place):
+        if received := self._stated.of_input_channels(values, place):
             return received
-        stated = self._find_in_member(values, place)
+        stated = self._stated.of_member(values, place)
         if isinstance(stated, Name):
             return stated
         known = {**self._known.vectors, **self._values}
         fitting = [name for name in known if may_name(self._kinds[name], place.kinds)]
         if equal := next((name for name in fitting if agree(values, known[name])), ""):
             return Name(equal)
-        if stated := stated or self._find_in_others(values, place):
+        if stated := stated or self._stated.of_other_members(values, place):
             return stated
         scaled = (multiple_of(values, Name(name), known[name]) for name in fitting if self._scales(name, place))
-        guesses = (*scaled, *self._multiples(values, place), *self._halves(values, place))
+        guesses = (*scaled, *self._stated.multiples(values, place), *self._stated.halves(values, place))
         return next((expression for expression in guesses if expression is not None), None)
-
-    def _halves(self, values: Vector, place: Place) -> Iterator[Expression]:
-        """Half of the member's kernel, for a padding that keeps the size of the map."""
-        for kinds, kernel in self._known.expressions.get(place.member, ()) if "padding" in place.kinds else ():
-            vector = self._known.vector(kernel)
-            is_size = "kernel" in kinds and bool(names_of(kernel)) and all(type(size) is int for size in vector)
-            if is_size and agree(values, tuple(size // 2 for size in vector)):
-                yield Binary("//", kernel, Literal(2))
-
-    def _multiples(self, values: Vector, place: Place) -> Iterator[Expression | None]:
-        """Multiples of the spec's channels, such as those of two concatenated layers."""
-        if "channels" in place.kinds:
-            for expression in self._channel_expressions():
-                yield multiple_of(values, expression, self._known.vector(expression))
 
     def _scales(self, name: str, place: Place) -> bool:
         """Whether a multiple of a name may stand for a number: both have to be channels."""
@@ -275,36 +226,6 @@ class ParameterNaming:
             and (kinds == ANY or "channels" in kinds)
             and bool(place.kinds & {"channels", "size"})
         )
-
-    def _find_in_member(self, values: Vector, place: Place) -> Expression | None:
-        """The spec's expression for an attribute of the member, of the same kind and with these values."""
-        for kinds, expression in self._known.expressions.get(place.member, ()):
-            if may_name(kinds, place.kinds) and "when" not in kinds and agree(values, self._known.vector(expression)):
-                return expression
-        return None
-
-    def _find_input_channels(self, values: Vector, place: Place) -> Expression | None:
-        """The name of the channels of the block's input that the member reads, if it has these values."""
-        name = self._known.source_names.get(place.input_channels, "")
-        fits = name in self._known.vectors and "channels" in place.kinds and place.role not in _OUTPUT_CHANNELS
-        return Name(name) if fits and agree(values, self._known.vectors[name]) else None
-
-    def _find_first_channels(self, values: Vector, place: Place) -> Expression | None:
-        """The name of the channels of the block's first input, else the spec's channels of another member."""
-        first = self._known.input_channels
-        if first and "channels" in place.kinds and agree(values, self._known.vectors[first]):
-            return Name(first)
-        return self._find_in_others(values, place)
-
-    def _find_in_others(self, values: Vector, place: Place) -> Expression | None:
-        """The spec's channels of another member, for a layer has the channels of the one before."""
-        candidates = self._channel_expressions() if "channels" in place.kinds else ()
-        return next((each for each in candidates if agree(values, self._known.vector(each))), None)
-
-    def _channel_expressions(self) -> Iterator[Expression]:
-        """The spec's expressions for channels of any member."""
-        for attributes in self._known.expressions.values():
-            yield from (each for kinds, each in attributes if "channels" in kinds and names_of(each))
 
     def _elements(self, values: Vector, place: Place) -> TupleOf | None:
         """A tuple with an expression for each element, `(in_channels, 1, 1)`; None if one of them is not expression."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import Given
-from netspec.lowering.blocks.parameters import Parameter
+from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Statement
 
