@@ -19,7 +19,7 @@ from netspec.lowering.blocks.drafts import (
 )
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name
-from netspec.lowering.blocks.stacks import starts_of
+from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
 from netspec.lowering.python.naming import available, identifier
 from netspec.lowering.python.source import (
@@ -62,14 +62,14 @@ class BlockFunctions:
         self._drafts = drafts
         self._taken = [*taken, *BUILTINS, NAME]
         self._signatures: dict[str, Signature] = dict(SIGNATURES)
-        self._starts: dict[str, int] = {}
+        self._repetitions: dict[str, Repetition] = {}
         self._calls: dict[str, tuple[str, tuple[LiteralValue, ...], dict[str, LiteralValue]]] = {}
 
     def define(self, root: Part) -> list[Function]:
         """The functions of all blocks, each after the functions that it calls."""
         functions = []
         for block, parts in blocks_of(root).items():
-            self._starts |= starts_of(parts, lambda part: self._calls[part.path])
+            self._repetitions |= repetitions_of(parts, lambda part: self._calls[part.path])
             generalizer = Generalizer(self._signature, self._taken)
             groups = generalizer.group([self._draft(part) for part in parts])
             variants = [[parts[index] for index in members] for members, _ in groups]
@@ -98,8 +98,8 @@ class BlockFunctions:
         if isinstance(member, Part):
             parts = [part for part in member.members if isinstance(part, Part)] if member.is_stack else [member]
             run = tuple(self._call(draft, part) for part in parts)
-            if member.path in self._starts:
-                run = tuple(repeated_calls(run, self._starts[member.path]))
+            if repetition := self._repetitions.get(member.path):
+                run = tuple(repeated_calls(run, repetition.start, self._element(repetition)))
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
             yield Unit(f"{name}_pad", (), run[:1], _passes(run[:1]), pads=name)
             run = run[1:]
@@ -107,16 +107,21 @@ class BlockFunctions:
 
     def _call(self, draft: PartDraft, part: Part) -> Statement:
         """The call of a block's function, with the shape in a comment if that changes."""
-        function, positional, optional = self._calls[part.path]
-        inputs = tuple(draft.variable(value) for value in part.inputs)
-        keywords = (
-            *((k, Literal(v)) for k, v in optional.items()),
-            (NAME, _name_expression(draft.part, native_path(_relative(draft.part, part.path)))),
-        )
-        applied = Call(Name(function), (*inputs, *map(Literal, positional)), keywords)
+        name = _name_expression(draft.part, native_path(_relative(draft.part, part.path)))
+        applied = self._applied(part, [draft.variable(value) for value in part.inputs], name)
         shapes = [native_shape(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0])]
         shape = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
         return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else shape)
+
+    def _element(self, repetition: Repetition) -> Call:
+        """The call of what a stack repeats, its input and name left open."""
+        return self._applied(repetition.element, [Literal(None)], Literal(None))
+
+    def _applied(self, part: Part, inputs: Sequence[Expression], name: Expression) -> Call:
+        """The call of a block's function for an instance."""
+        function, positional, optional = self._calls[part.path]
+        keywords = (*((key, Literal(value)) for key, value in optional.items()), (NAME, name))
+        return Call(Name(function), (*inputs, *map(Literal, positional)), keywords)
 
     def _function(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
         """The function of these instances, named `wanted` or the like; registers their calls."""

@@ -97,17 +97,19 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign
     return (*parts[:-1], stem + dash), int(number), replace(statement, value=renamed(statement.value, Literal(None)))
 
 
-def repeated_calls(run: Sequence[Statement], start: int) -> Iterator[Statement]:
-    """The calls of a chain, with those from `start` on as one `Repeated` call."""
+def repeated_calls(run: Sequence[Statement], start: int, element: Call) -> Iterator[Statement]:
+    """The calls of a chain, with those from `start` on as one `Repeated` call: of `element`, if there are none."""
     yield from run[:start]
-    first = run[start]
+    first = run[min(start, len(run) - 1)]
     assert isinstance(first, Assign)  # noqa: S101 # the parts of a chain have one output
     assert isinstance(first.value, Call)  # noqa: S101
-    source = first.value.args[0]
+    source = first.value.args[0] if start < len(run) else Name(first.target)
     if source != Name(first.target):
         yield Assign(first.target, source)
-    applied = replace(first.value, args=(Name(first.target), *first.value.args[1:]))
-    yield Assign(first.target, Repeated(renamed(applied, _stem(applied)), Literal(len(run)), start))
+    stem = _stem(first.value)
+    own = first.value if start < len(run) else element
+    applied = renamed(replace(own, args=(Name(first.target), *own.args[1:])), stem)
+    yield Assign(first.target, Repeated(applied, Literal(len(run)), start))
 
 
 def _stem(applied: Call) -> Expression:

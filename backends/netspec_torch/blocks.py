@@ -19,7 +19,7 @@ from netspec.lowering.blocks.drafts import (
 )
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name, values_of
-from netspec.lowering.blocks.stacks import starts_of, with_repetition
+from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
@@ -67,13 +67,13 @@ class BlockClasses:
         self._taken = [*taken, *BUILTINS]
         self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
         self._instances: dict[str, Call] = {}  # the expression that makes an instance, by path
-        self._starts: dict[str, int] = {}
+        self._repetitions: dict[str, Repetition] = {}
 
     def define(self, root: Part) -> list[Class]:
         """The classes of all blocks, each after the classes that it uses."""
         classes = []
         for block, parts in blocks_of(root).items():
-            self._starts |= starts_of(parts, lambda part: self._instances[part.path])
+            self._repetitions |= repetitions_of(parts, lambda part: self._instances[part.path])
             reserved = (*LOCALS, *self._taken)
             generalizer = Generalizer(self._signature, reserved, call("nn.Identity"))
             groups = generalizer.group([self._draft(part) for part in parts])
@@ -129,7 +129,11 @@ class BlockClasses:
         instances = [(member.name, self._instances[member.path]) for member in part.members if isinstance(member, Part)]
         expressions = [expression for _, expression in instances]
         if part.is_chain:
-            row = with_repetition(expressions, self._starts, part.path) or tuple(_repeated(expressions))
+            row = tuple(_repeated(expressions))
+            if repetition := self._repetitions.get(part.path):
+                element = self._instances[repetition.element.path]
+                rest = Repeated(element, Literal(len(expressions)), repetition.start)
+                row = (*expressions[: repetition.start], rest)
             return Call(Name("nn.Sequential"), row)
         if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
             row = tuple(_repeated(expressions))

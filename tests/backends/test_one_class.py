@@ -17,6 +17,18 @@ UNIT = """
       conv: {op: conv2d, filters: "${filters}", kernel_size: 3, padding: 1}
       last: {op: "${chosen}"}
 """
+STAGE = """
+  layer:
+    parameters: {width: 4, stride: 1}
+    layers:
+      conv: {op: conv2d, filters: "${width}", kernel_size: 3, stride: "${stride}", padding: 1}
+      relu: {op: relu}
+  stage:
+    parameters: {width: 4, count: 1, stride: 1}
+    layers:
+      layers: {block: layer, width: "${width}", repeat: "${count}", first: {stride: "${stride}"}}
+      relu: {op: relu}
+"""
 CASES = {
     "an op by an argument, in modules": (
         UNIT.replace('{op: "${chosen}"}', '{op: "${chosen}", kernel_size: 2}'),
@@ -124,6 +136,26 @@ CASES = {
       relu: {op: relu}
 """,
         "a: {block: unit, kind: 0}\n  b: {block: unit, kind: 1}\n  c: {block: unit, kind: 2}",
+    ),
+    "a stack of one element beside longer ones": (
+        STAGE,
+        "a: {block: stage}\n  b: {block: stage, width: 6, count: 3, stride: 2}\n"
+        "  c: {block: stage, width: 8, count: 2, stride: 2}",
+    ),
+    "a stack of equal elements beside one whose first differs": (
+        STAGE,
+        "a: {block: stage}\n  b: {block: stage, count: 2}\n  c: {block: stage, width: 8, count: 4, stride: 2}",
+    ),
+    "a stack in a stack, of other lengths both": (
+        STAGE
+        + """
+  group:
+    parameters: {width: 4, stages: 1, count: 1}
+    layers:
+      stages: {block: stage, width: "${width}", count: "${count}", repeat: "${stages}", first: {stride: 2}}
+      relu: {op: relu}
+""",
+        "a: {block: group}\n  b: {block: group, width: 6, stages: 2, count: 3}",
     ),
     "a last layer by conditions": (
         """

@@ -207,7 +207,7 @@ class Generalizer:
             return self._call([e if isinstance(e, Call) else None for e in expressions], naming, place)
         if isinstance(first, Repeated):
             place = replace(place, role="repeat", kinds=kinds_of("repeat"))
-        children = [None if e is None else children_of(e) for e in expressions]
+        children = [None if e is None else _known_children(e) for e in expressions]
         shared = [
             self._walk([None if row is None else row[index] for row in children], naming, place)
             for index in range(len(children_of(first)))
@@ -262,6 +262,13 @@ def _keyword_order(calls: Sequence[Mapping[str, Expression]], optional: Sequence
     last = {list(kwargs)[-1] for kwargs in calls if kwargs}
     final = last.pop() if len(last) == 1 else None
     return sorted(keys, key=lambda key: (key == final, optional.index(key) if key in optional else -1))
+
+
+def _known_children(expression: Expression) -> tuple[Expression | None, ...]:
+    """The direct subexpressions; None for one that is repeated 0 times, and may be any."""
+    if isinstance(expression, Repeated) and expression.number == Literal(0):
+        return None, expression.count
+    return children_of(expression)
 
 
 def _value_of(target: str, setup: Iterable[Assign]) -> Expression | None:

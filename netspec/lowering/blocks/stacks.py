@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from netspec.lowering.blocks.parts import Part
-from netspec.lowering.python.source import Expression, Literal, Repeated
 
 Constructor = Callable[[Part], object]
 
 
-def starts_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, int]:
-    """The index of the first repeated element, by path of each stack whose length differs between instances.
+class Repetition(NamedTuple):
+    """Which elements of a stack the source repeats.
+
+    Attributes:
+        start: the index of the first one.
+        element: that element; of a stack that ends before it, the one of another instance, repeated 0 times.
+    """
+
+    start: int
+    element: Part
+
+
+def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, Repetition]:
+    """The repeated elements, by path of each stack whose length differs between instances.
 
     Args:
         parts: the instances of a block.
@@ -23,26 +35,20 @@ def starts_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, int]
         for member in part.members:
             if isinstance(member, Part) and member.is_chain:
                 stacks.setdefault(member.name, []).append(member)
-    starts: dict[str, int] = {}
+    found: dict[str, Repetition] = {}
     for same in stacks.values():
-        start = _start(same, constructor)
-        if start is not None and len({len(stack.members) for stack in same}) > 1:
-            starts |= {stack.path: start for stack in same}
-    return starts
+        if len({len(stack.members) for stack in same}) > 1 and (start := _start(same, constructor)) is not None:
+            repeated = [stack.members[start] if len(stack.members) > start else None for stack in same]
+            other = next(element for element in repeated if isinstance(element, Part))
+            for stack, element in zip(same, repeated, strict=True):
+                found[stack.path] = Repetition(start, element if isinstance(element, Part) else other)
+    return found
 
 
 def _start(stacks: Iterable[Part], constructor: Constructor) -> int | None:
-    """0 if all elements of each stack are equal, 1 if all but the first are, else None."""
+    """0 if all elements of each stack are equal, 1 if all but the first are, else None. A stack has an element."""
     rows = [[constructor(part) for part in stack.members if isinstance(part, Part)] for stack in stacks]
     for start in (0, 1):
-        if all(len(row) > start and all(each == row[start] for each in row[start:]) for row in rows):
+        if all(each == row[start] for row in rows for each in row[start:]):
             return start
     return None
-
-
-def with_repetition(
-    elements: Sequence[Expression], starts: Mapping[str, int], path: str
-) -> tuple[Expression, ...] | None:
-    """The elements of a stack, with the equal ones as one `Repeated`; None if `starts_of` does not list the stack."""
-    start = starts.get(path)
-    return None if start is None else (*elements[:start], Repeated(elements[start], Literal(len(elements)), start))
