@@ -72,8 +72,7 @@ def _is_same_or_unpadded(node: Node) -> bool:
 def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, LiteralValue]) -> Call:
     """The layer of a convolution; binds its weights."""
     channels, kernel = node.input_types[0].features[0], op.kernel_size
-    # TensorFlow's depthwise convolution requires equal strides.
-    if 1 < op.groups == channels and op.stride.height == op.stride.width:
+    if _is_depthwise(node):
         multiplier = op.filters // channels
         if multiplier != 1:
             optional["depth_multiplier"] = multiplier
@@ -88,15 +87,20 @@ def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, Literal
     if out.all_instances(node, _is_pointwise) and not out.all_instances(node, _is_safe):
         settings = {name: value for name, value in optional.items() if name != "padding"}  # `same` is none for 1x1
         return call("PointwiseConv2D", op.filters, 1, **settings, **({"groups": op.groups} if op.groups > 1 else {}))
-    if out.all_instances(node, _is_whole):
+    if out.all_instances(node, _has_no_groups):
         return call("layers.Conv2D", op.filters, pair(kernel), **optional)
     return call("GroupedConv2D", op.filters, pair(kernel), groups=op.groups, **optional)
 
 
-def _is_whole(node: Node) -> bool:
-    """Whether there are no groups, or as many as channels, for which there is another layer."""
+def _is_depthwise(node: Node) -> bool:
+    """Whether `layers.DepthwiseConv2D` does it: TensorFlow's requires equal strides."""
     op, channels = node.op, node.input_types[0].features[0]
-    return isinstance(op, Conv2d) and op.groups in (1, channels)
+    return isinstance(op, Conv2d) and 1 < op.groups == channels and op.stride.height == op.stride.width
+
+
+def _has_no_groups(node: Node) -> bool:
+    """Whether there is one group, or as many as channels, for which there is another layer."""
+    return isinstance(node.op, Conv2d) and (node.op.groups == 1 or _is_depthwise(node))
 
 
 def _is_pointwise(node: Node) -> bool:

@@ -54,6 +54,7 @@ SIGNATURES: Final = {
     "ops.mean": _REDUCTION,
     "ops.sum": _REDUCTION,
     "ops.max": _REDUCTION,
+    "ops.min": _REDUCTION,
     "L2Norm": _REDUCTION,
     "ops.rms_normalization": Signature(optional={"axis": -1}),
     "layers.UpSampling2D": Signature(("size",)),

@@ -144,7 +144,7 @@ def test_a_compiled_model_is_the_plain_one_and_needs_no_netspec(foldable: Path, 
     out = tmp_path / "out"
     built = process("build", foldable, "--backend", "torch", "--compile", "--weights", file, "--out", out)
     assert (built.returncode, built.stderr) == (0, "")
-    assert built.stdout.count("\n") == 4
+    assert built.stdout.count("\n") == 5
     image = np.random.default_rng(0).standard_normal((7, 3, 9, 8)).astype(np.float32)
     np.save(tmp_path / "image.npy", image)
     arguments = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "outputs.npz"]

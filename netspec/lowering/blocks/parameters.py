@@ -212,18 +212,23 @@ class ParameterNaming:
         fitting = [name for name in known if may_name(self._kinds[name], place.kinds)]
         if equal := next((name for name in fitting if agree(values, known[name])), ""):
             return Name(equal)
-        if stated := stated or self._stated.of_other_members(values, place):
+        if (stated := stated or self._stated.of_other_members(values, place)) and self._is_worthwhile(stated, values):
             return stated
         scaled = (multiple_of(values, Name(name), known[name]) for name in fitting if self._scales(name, place))
         guesses = (*scaled, *self._stated.multiples(values, place), *self._stated.halves(values, place))
         return next((expression for expression in guesses if expression is not None), None)
 
+    def _is_worthwhile(self, expression: Expression, values: Vector) -> bool:
+        """Whether an expression is clearer than a parameter: not if it needs another one only to compute a switch."""
+        switches = all(value is ABSENT or isinstance(value, bool) for value in values)
+        return not switches or self.names().union(self._expected).issuperset(names_of(expression))
+
     def _scales(self, name: str, place: Place) -> bool:
-        """Whether a multiple of a name may stand for a number: both have to be channels."""
+        """Whether a multiple of a name may stand for a number: both have to be channels, or sizes."""
         kinds = self._kinds[name]
         return (
             name in self._known.vectors
-            and (kinds == ANY or "channels" in kinds)
+            and (kinds == ANY or not kinds.isdisjoint({"channels", "size"}))
             and bool(place.kinds & {"channels", "size"})
         )
 
