@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 from netspec.lowering.python.rewrite import names_in_body
 from netspec.lowering.python.source import Class, Definition, Function, Verbatim
@@ -28,16 +29,16 @@ def read_support(package: str, module: str) -> Support:
 
     The module consists of a docstring, imports, then classes and functions. The docstring is not copied.
     """
-    text = (resources.files(package) / "support" / f"{module}.py").read_text(encoding="utf-8")
-    imports, names, last = [], [], 0
-    for statement in ast.parse(text).body:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            imports.append(ast.unparse(statement))
-            last = statement.end_lineno or last
-        elif isinstance(statement, ast.ClassDef | ast.FunctionDef):
-            names.append(statement.name)
+    data = pkgutil.get_data(package, f"support/{module}.py")
+    if data is None:
+        raise FileNotFoundError(f"{package} has no module support/{module}.py")
+    text = data.decode()
+    head = text.partition("\n\n\n")[0]  # two blank lines are before the first class or function
+    imports = [statement for statement in ast.parse(head).body if isinstance(statement, ast.Import | ast.ImportFrom)]
+    last = max((statement.end_lineno or 0 for statement in imports), default=0)
     definitions = "\n".join(text.splitlines()[last:]).strip("\n")
-    return Support(tuple(imports), Verbatim(definitions), tuple(names))
+    names = re.findall(r"^(?:class|def) (\w+)", definitions, re.MULTILINE)
+    return Support(tuple(map(ast.unparse, imports)), Verbatim(definitions), tuple(names))
 
 
 def import_groups(lines: Iterable[str]) -> tuple[tuple[str, ...], ...]:
