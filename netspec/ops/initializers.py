@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
+from pydantic import ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 TRUNCATED_STD = 0.87962566103423978
 
 
-class Constant(Attribute):
+class Distribution(Attribute):
+    """Base class of initializers and their parameters.
+
+    Their validators are built with the classes: those of all ops with weights share them.
+    """
+
+    model_config = ConfigDict(defer_build=False)
+
+
+class Constant(Distribution):
     """The same number for every element; written as the number itself."""
 
     constant: float
@@ -34,14 +43,14 @@ class Constant(Attribute):
         return {"type": "number"}
 
 
-class NormalParameters(Attribute):
+class NormalParameters(Distribution):
     """Mean and standard deviation."""
 
     mean: float = 0.0
     std: PositiveFloat
 
 
-class Normal(Attribute):
+class Normal(Distribution):
     """N(mean, std), not truncated."""
 
     normal: NormalParameters
@@ -54,13 +63,13 @@ class TruncatedNormalParameters(NormalParameters):
     cut: Annotated[float, Field(ge=0.1)] = 2.0
 
 
-class TruncatedNormal(Attribute):
+class TruncatedNormal(Distribution):
     """N(mean, std), where values more than `cut` standard deviations from the mean are redrawn."""
 
     truncated_normal: TruncatedNormalParameters
 
 
-class UniformParameters(Attribute):
+class UniformParameters(Distribution):
     """The interval [low, high)."""
 
     low: float
@@ -73,13 +82,13 @@ class UniformParameters(Attribute):
         return self
 
 
-class Uniform(Attribute):
+class Uniform(Distribution):
     """The uniform distribution on [low, high)."""
 
     uniform: UniformParameters
 
 
-class VarianceScalingParameters(Attribute):
+class VarianceScalingParameters(Distribution):
     """Variance = scale / fan. He: scale 2, fan in. Glorot: scale 1, fan average. LeCun: scale 1, fan in."""
 
     scale: PositiveFloat = 1.0
@@ -87,7 +96,7 @@ class VarianceScalingParameters(Attribute):
     distribution: Literal["normal", "truncated_normal", "uniform"] = "normal"
 
 
-class VarianceScaling(Attribute):
+class VarianceScaling(Distribution):
     """A distribution of mean 0 and variance scale / fan, after any truncation (at two standard deviations)."""
 
     variance_scaling: VarianceScalingParameters
