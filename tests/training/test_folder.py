@@ -88,7 +88,8 @@ def test_leftovers_of_a_killed_process_are_removed_but_no_files_of_the_user(tmp_
     folder.last.parent.mkdir()
 
     def killed(temporary: Path) -> None:
-        shutil.copy(temporary, temporary.with_name(f"{temporary.stem[:-1]}_{temporary.suffix}"))
+        other = "a" if temporary.stem.endswith("_") else "_"  # the name is random
+        shutil.copy(temporary, temporary.with_name(f"{temporary.stem[:-1]}{other}{temporary.suffix}"))
 
     for path in (folder.spec, folder.metrics, folder.last, tmp_path / "mean.npy"):
         write_whole(path, killed)
