@@ -10,7 +10,7 @@ from netspec.graph import Graph, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.parts import split
-from netspec.lowering.python.chains import chain_around
+from netspec.lowering.python.chains import follower
 from netspec.lowering.python.naming import available, module_name
 from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
@@ -97,6 +97,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         self._layers = set(graph.values)
         self._channels_last = flattened_channels_last(graph)
         self._rearrangements: dict[tuple[object, ...], tuple[Rearrangement | None, Mapping[str, int]]] = {}
+        self._rows: dict[str, tuple[Node, ...]] = {}  # of `row_to`, by the node that continues each
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
         self._operations: Counter[str] = Counter()
@@ -165,20 +166,19 @@ class ModelWriter(PartsWriter[PartDraft]):
         return value in self._channels_last
 
     def row_to(self, node: Node) -> tuple[Node, ...]:
-        """The reshapes and permutations that are written together, up to this node; empty if the next includes it."""
+        """The reshapes and permutations that are written together, up to this node; empty if the next includes it.
+
+        Nodes are asked for in their order: each continues the row of the one before, or begins one.
+        """
         home = self._homes[node.name]
-        row: list[Node] = []
-        for each in chain_around(self._graph, home.part, node, is_rearranging):
-            if row and not (self.is_read_alike(row[-1]) and self._rearrangement([*row, each])[0]):
-                if row[-1] is node:
-                    break
-                row = []
-            row.append(each)
-        if row[-1] is not node:
+        row = self._rows.pop(node.name, (node,))
+        after = follower(self._graph, home.part, node, is_rearranging)
+        if after is not None and self.is_read_alike(node) and self._rearrangement([*row, after])[0]:
+            self._rows[after.name] = (*row, after)
             home.alias(node.name, node.inputs[0])
             return ()
         home.write_in(node, row)
-        return tuple(row)
+        return row
 
     def steps_of(self, row: Sequence[Node]) -> list[Step] | None:
         """The layers for reshapes and permutations that are written together; None if each needs its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from netspec.graph import Graph, Node
 from netspec.lowering.blocks.parts import Part
@@ -20,16 +20,26 @@ def chain_around(graph: Graph, part: Part, node: Node, belongs: Callable[[Node],
         belongs: whether a node can belong to a chain.
     """
     members = part.members
-
-    def is_link(pair: Sequence[Node | Part]) -> bool:
-        match pair:
-            case Node() as first, Node() as second if belongs(first) and belongs(second):
-                return first.name not in {*graph.outputs, *part.outputs} and graph.readers[first.name] == (second,)
-            case _:
-                return False
-
     first = next(index for index, member in enumerate(members) if member is node)
-    end = first + 2 if is_link(members[first : first + 2]) else first + 1
-    while first and is_link(members[first - 1 : first + 1]):
+    after = follower(graph, part, node, belongs)
+    end = first + (1 if after is None else 2)
+    while first and _is_link(graph, part, members[first - 1], members[first], belongs):
         first -= 1
     return tuple(member for member in members[first:end] if isinstance(member, Node))
+
+
+def follower(graph: Graph, part: Part, node: Node, belongs: Callable[[Node], bool]) -> Node | None:
+    """The node after this one in the chain that it belongs to; None if it is the last. See `chain_around`."""
+    members = part.members
+    index = next(index for index, member in enumerate(members) if member is node) + 1
+    after = members[index] if index < len(members) else None
+    return after if isinstance(after, Node) and _is_link(graph, part, node, after, belongs) else None
+
+
+def _is_link(
+    graph: Graph, part: Part, first: Node | Part, second: Node | Part, belongs: Callable[[Node], bool]
+) -> bool:
+    if not (isinstance(first, Node) and isinstance(second, Node) and belongs(first) and belongs(second)):
+        return False
+    is_output = first.name in graph.outputs or first.name in part.outputs
+    return not is_output and graph.readers[first.name] == (second,)
