@@ -25,6 +25,7 @@ from netspec.passes import Optimized
 
 CanonicalWeights = dict[str, NDArray[np.float32]]
 METADATA = "netspec"  # the metadata key in a safetensors file; its value is JSON
+FINITE: Final = "finite"  # the key of the record that every value was found finite when the file was written
 IMPORT: Final = "`netspec weights import` reads those of other libraries"
 SLOT = "/"  # separates an optimizer's slot from the weight, `velocity/conv1.weight`; no weight's name contains it
 
@@ -50,6 +51,8 @@ def initialize(graph: Graph, seed: int = 0) -> CanonicalWeights:
 def save_weights(path: Path, graph: Graph, weights: Weights, optimized: Optimized | None = None) -> Path:
     """Write weights as safetensors, with the spec's name and hash as metadata: the same bytes for the same weights.
 
+    If every value is finite, the metadata record that, so that no reader has to look at every value again.
+
     Args:
         path: the file to write.
         graph: the graph of the spec.
@@ -62,16 +65,18 @@ def save_weights(path: Path, graph: Graph, weights: Weights, optimized: Optimize
         NetspecError: the file cannot be written.
     """
     optimized = optimized or Optimized(graph, graph, "none")
-    metadata = {"spec": graph.name, "spec_hash": spec_hash(graph)}
+    metadata: dict[str, Any] = {"spec": graph.name, "spec_hash": spec_hash(graph)}
     metadata |= {"optimized": optimized.level} if optimized.folds else {}
     arrays = {name: np.asarray(array, np.float32) for name, array in optimized.weights(weights).items()}
+    metadata |= {FINITE: True} if all(map(_is_finite, arrays.values())) else {}
     return write_arrays(path, arrays, metadata)
 
 
 def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
     """Read weights and check every name and shape against a graph; of a checkpoint, read only the weights.
 
-    float32 arrays are copy-on-write views of the file, read when they are first accessed. Others are converted.
+    float32 arrays are copy-on-write views of the file, read when they are first accessed. Others are converted. Values
+    are checked to be finite unless netspec recorded that when it wrote the file.
 
     Raises:
         WeightsError: the file does not exist, is damaged or is not safetensors; or its weights are another network's,
@@ -91,17 +96,18 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
         hint = f"the file was written for the spec {spec!r}" if spec and spec != graph.name else error.hint
         hint = hint if metadata else f"netspec did not write this file; {IMPORT}"
         raise WeightsError(f"{path}: {error.message}", hint) from error
-    return {name: _as_float32(weights[name], f"{path}: {name}") for name in graph.weights}
+    finite = metadata.get(FINITE) is True
+    return {name: _as_float32(weights[name], f"{path}: {name}", finite=finite) for name in graph.weights}
 
 
-def _as_float32(array: Array, where: str) -> NDArray[np.float32]:
-    """The array in float32, without a copy if it is already; WeightsError if a value is not finite."""
+def _as_float32(array: Array, where: str, *, finite: bool) -> NDArray[np.float32]:
+    """The array in float32, without a copy if it is already; WeightsError if a value is not known or found finite."""
     if not np.issubdtype(array.dtype, np.floating):
         raise WeightsError(f"{where}: expected floating-point numbers, received {array.dtype}")
     with np.errstate(over="ignore"):
         # The header of another program may leave the data unaligned: copy it, for frameworks expect aligned arrays.
         converted = array.astype(np.float32, copy=not array.flags.aligned)
-    if not _is_finite(converted):
+    if not finite and not _is_finite(converted):
         if _is_finite(array):
             raise WeightsError(f"{where}: holds values beyond the range of float32")
         raise WeightsError(f"{where}: holds NaN or infinite values", "the training that wrote it diverged")

@@ -1,6 +1,7 @@
 import resource
 import signal
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -113,6 +114,25 @@ def test_unusable_files_are_refused_with_the_reason(tmp_path: Path) -> None:
     refused("there is no such file")
     path.mkdir()
     refused("is a directory")
+
+
+def test_values_that_were_found_finite_when_written_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = towers()
+    weights = initialize(graph)
+    path = save_weights(tmp_path / "finite.safetensors", graph, weights)
+    copied = tmp_path / "copied.safetensors"
+    save_file(load_file(path), copied)
+    diverged = save_weights(tmp_path / "nan.safetensors", graph, weights | {"fc1.bias": np.full(6, np.nan)})
+    with pytest.raises(WeightsError, match=r"fc1\.bias: holds NaN"):
+        load_weights(diverged, graph)
+    is_finite = Mock(return_value=True)
+    monkeypatch.setattr("netspec.weights._is_finite", is_finite)
+    load_weights(path, graph)
+    is_finite.assert_not_called()
+    load_weights(copied, graph)  # by another program, which did not copy the record
+    assert is_finite.call_count == len(graph.weights)
 
 
 def test_another_networks_file_is_named(tmp_path: Path) -> None:
