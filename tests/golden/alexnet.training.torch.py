@@ -5,7 +5,6 @@ Emitted by netspec from a layer spec; needs torch alone.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -26,9 +25,11 @@ class LocalResponseNormFunction(torch.autograd.Function):
     def forward(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
         """Shapes: x (N, groups, channels per group, H, W) to the same."""
         y = torch.empty_like(x)
-        for x_chunk, y_chunk in chunks(x, y):
-            _, factor = scale_and_factor(x_chunk, size, alpha, beta, k)
-            torch.mul(x_chunk, factor, out=y_chunk)
+        axis, parts = chunks(x, y)
+        squares = Windows(parts[0][0], axis, reach(size, x.shape[2]), k)
+        for x_chunk, y_chunk in parts:
+            factor = power(squares.scale(x_chunk, alpha), beta)
+            torch.mul(x_chunk, squares.crop(factor, x_chunk), out=y_chunk)
         return y
 
     @staticmethod
@@ -46,14 +47,19 @@ class LocalResponseNormFunction(torch.autograd.Function):
             (dx,) = torch.autograd.grad(y, x, g, create_graph=True)
             return dx, None, None, None, None
         size, alpha, beta, k = ctx.arguments
-        dx = torch.empty_like(g)
-        for x_chunk, g_chunk, dx_chunk in chunks(x, g, dx):
-            scale, factor = scale_and_factor(x_chunk, size, alpha, beta, k)
-            dx_chunk.copy_(g_chunk).mul_(factor)
-            ratio = (dx_chunk * x_chunk).div_(scale)
-            total = ratio.clone()
-            for neighbor, channel in neighbors(x.shape[2], size):  # mirrored
-                total[:, :, channel].add_(ratio[:, :, neighbor])
+        dx = torch.empty_like(x)
+        before, after = reach(size, x.shape[2])
+        axis, parts = chunks(x, g, dx)
+        squares = Windows(parts[0][0], axis, (before, after), k)
+        ratios = Windows(parts[0][0], axis, (after, before), 0.0)  # mirrored
+        for x_chunk, g_chunk, dx_chunk in parts:
+            scale = squares.scale(x_chunk, alpha)
+            factor = power(scale, beta)
+            torch.mul(g_chunk, squares.crop(factor, x_chunk), out=dx_chunk)
+            ratio = ratios.terms[: len(x_chunk)]
+            torch.mul(dx_chunk, x_chunk, out=ratio)
+            ratio.div_(squares.crop(scale, x_chunk))
+            total = ratios.crop(ratios.sums(len(x_chunk)), x_chunk)
             dx_chunk.addcmul_(x_chunk, total, value=-2 * alpha * beta)
         return dx, None, None, None, None
 
@@ -73,47 +79,83 @@ def expression(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Ten
     total = squares[:, :, : x.shape[2]]
     for shift in range(1, size):
         total = total + squares[:, :, shift : shift + x.shape[2]]
-    scale = k + alpha * total
+    return x * power(k + alpha * total, beta)
+
+
+def power(scale: Tensor, beta: float) -> Tensor:
+    """Return scale^-beta."""
     if beta == 0.75:  # two square roots are much faster than a power
         root = torch.rsqrt(scale)
-        return x * (root * torch.sqrt(root))
-    return x * scale.pow(-beta)
+        return root * torch.sqrt(root)
+    return scale.pow(-beta)
 
 
-def chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Split tensors along the batch, on a CPU into chunks that fit in its caches."""
-    samples, *features = tensors[0].shape
-    if tensors[0].device.type == "cpu":
-        samples = 2**20 // math.prod(features)
-    return zip(*(t.split(max(1, samples)) for t in tensors), strict=True)
+def reach(size: int, length: int) -> tuple[int, int]:
+    """Return how many elements before and after another one its window can have."""
+    return min(size // 2, length - 1), min((size - 1) // 2, length - 1)
 
 
-def scale_and_factor(
-    x: Tensor, size: int, alpha: float, beta: float, k: float
-) -> tuple[Tensor, Tensor]:
-    """Return scale = k + alpha * (sum of x²), and scale^-beta."""
-    squares = x * x
-    scale = squares.clone()
-    for channel, neighbor in neighbors(x.shape[2], size):
-        scale[:, :, channel].add_(squares[:, :, neighbor])
-    scale.mul_(alpha).add_(k)
-    if beta == 0.75:  # two square roots are much faster than a power
-        root = scale.rsqrt()
-        return scale, root.sqrt().mul_(root)
-    return scale, scale.pow(-beta)
+def chunks(*tensors: Tensor) -> tuple[int, list[tuple[Tensor, ...]]]:
+    """Split tensors along the batch, on a CPU into chunks that fit in its caches.
 
-
-def neighbors(length: int, size: int) -> list[tuple[slice, slice]]:
-    """Return slices of the channels and of their neighbors, for each shift in a window.
-
-    The window of channel c is [c - size // 2, c + (size - 1) // 2], cut at the edges.
+    The axes of the chunks are in the order in which the first tensor lies in memory.
+    Returns where axis 2 is in that order, and the chunks.
     """
-    pairs = []
-    for shift in range(1, min(size // 2, length - 1) + 1):
-        pairs.append((slice(shift, None), slice(None, -shift)))
-        if shift <= (size - 1) // 2:
-            pairs.append((slice(None, -shift), slice(shift, None)))
-    return pairs
+    x = tensors[0]
+    order = [0, *sorted(range(1, x.dim()), key=x.stride, reverse=True)]
+    samples = max(1, len(x))
+    if x.device.type == "cpu":
+        samples = max(1, 2**18 // math.prod(x.shape[1:]))
+    split = [tensor.permute(order).split(samples) for tensor in tensors]
+    return order.index(2), list(zip(*split, strict=True))
+
+
+class Windows:
+    """Sums of a window: the `reach` (before, after) elements around each position.
+
+    There is a margin at both ends of the axis, so that one addition over all the memory
+    adds a neighbor to every term. Sums that a margin splits are of no window: `crop`
+    leaves them out. A margin holds each term's share of a `constant` in the sums.
+    """
+
+    def __init__(
+        self, chunk: Tensor, axis: int, reach: tuple[int, int], constant: float
+    ) -> None:
+        self.size = 1 + sum(reach)
+        self.share = chunk.new_tensor(constant / self.size)
+        shape = list(chunk.shape)
+        shape[axis] += sum(reach)
+        self.memory = self.share.repeat(shape)
+        self.terms = self.memory.narrow(axis, reach[0], chunk.shape[axis])
+        self.step = self.memory.stride(axis)
+
+    def scale(self, x: Tensor, alpha: float) -> Tensor:
+        """Return the constant + alpha * (sum of x²), uncropped."""
+        torch.addcmul(self.share, x, x, value=alpha, out=self.terms[: len(x)])
+        return self.sums(len(x))
+
+    def sums(self, samples: int) -> Tensor:
+        """Return the sums of the first samples, uncropped."""
+        return window_sums(self.memory[:samples].view(-1), self.step, self.size)
+
+    def crop(self, sums: Tensor, chunk: Tensor) -> Tensor:
+        """Return the sums of whole windows, in the shape of a chunk."""
+        return sums.as_strided(chunk.shape, self.memory.stride())
+
+
+def window_sums(terms: Tensor, step: int, size: int) -> Tensor:
+    """Add to each term of a vector the next size - 1 terms, `step` apart.
+
+    The width is doubled again and again: three additions for a size of 5.
+    """
+    sums, width = terms, 1
+    while 2 * width <= size:
+        sums = sums[: len(sums) - width * step] + sums[width * step :]
+        width *= 2
+    if width == size:
+        return sums
+    rest = window_sums(terms[width * step :], step, size - width)
+    return sums[: len(rest)].add_(rest)
 
 
 class LocalResponseNorm(nn.Module):
