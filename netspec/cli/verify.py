@@ -161,6 +161,6 @@ def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:
         return [find_backend(name) for name in names], []
     installed, others = installed_backends()
     return installed, [
-        f"{backend.name} is left out: it needs {', '.join(backend.missing())}: pip install 'netspec[{backend.name}]'"
+        f"{backend.name} is left out: it needs {', '.join(backend.missing())}: {backend.installation}"
         for backend in others
     ]
