@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from netspec.errors import BackendError
@@ -14,6 +14,7 @@ from netspec.lowering import Artifact, Backend, at_level
 from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Weights
 from netspec.passes import Level, optimize
+from netspec.progress import Progress, silent
 from netspec.weights import save_weights, write_arrays
 
 
@@ -23,7 +24,7 @@ def write_build(
     weights: Weights,
     folder: Path,
     level: Level = "none",
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> list[Path]:
     """Write `NAME.safetensors`, and each backend's files in a subfolder named after the backend.
 
@@ -74,7 +75,7 @@ def write_tower(
     folder: Path,
     towers: int,
     level: Level = "none",
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> list[Path]:
     """Write a network divided among several devices (towers): one source for all of them, and the weights of each.
 

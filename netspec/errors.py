@@ -64,6 +64,7 @@ class Diagnostic(NamedTuple):
 MAX_PLACES = 8  # places of one problem that are listed
 EXCERPT_WIDTH = 100
 SIGNAL = 128  # plus the signal's number, this is the exit code that shells report for a process ended by a signal
+INTERRUPTED = SIGNAL + 2  # by Ctrl-C
 
 
 def _with_caret(where: Where) -> list[str]:

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from netspec.errors import NetspecError
-from netspec.graph import MeanImage, Preprocessing
-from netspec.lowering import Normalization
+from netspec.graph import MeanImage, Normalization, Preprocessing
 from netspec.preprocessing import load_image, normalization, normalize, require_mean, resolve_mean
 
 SHAPE = (3, 4, 5)

@@ -68,6 +68,7 @@ class KerasBackend(Backend):
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64} if ENGINE == "tensorflow" else {DType.FLOAT32})
     trains = True
     lowerings = TABLE
+    extra = "keras"
     weight_suffixes = (".h5", ".hdf5", ".keras")
     costly_passes = MappingProxyType(
         {
@@ -79,8 +80,7 @@ class KerasBackend(Backend):
     def lower(self, graph: Graph) -> Artifact:
         """Python source whose main function builds a model that takes and returns maps in (N, H, W, C)."""
         out = ModelWriter(graph)
-        for node in graph.nodes:
-            TABLE.find(type(node.op))(node.op, node, out)
+        TABLE.lower(graph, out)
         return out.artifact()
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:

@@ -21,6 +21,7 @@ from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
+from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, identifier
 from netspec.lowering.python.source import (
     Assign,
@@ -29,7 +30,6 @@ from netspec.lowering.python.source import (
     Expression,
     For,
     Formatted,
-    Function,
     If,
     Literal,
     LiteralValue,

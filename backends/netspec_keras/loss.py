@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 
 Targets = Mapping[str, Any]  # `labels`, and if there are any, `partners` and `shares`, or `weights`; see `Batch`
 

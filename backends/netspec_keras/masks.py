@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import Batch
+from netspec.lowering.batch import require_masks
 from netspec.ops.dropout import Dropping
 from netspec.types import TensorType
 from netspec_keras.layout import flattened_channels_last, native_name, native_order
@@ -31,7 +31,7 @@ class DropoutLayers:
     def __init__(self, graph: Graph, model: keras.Model) -> None:
         self._flattened = flattened_channels_last(graph)
         self._ops = {node.name: node.op for node in graph.nodes if isinstance(node.op, Dropping)}
-        self._types = {name: graph.type_of(name) for name in self._ops}
+        self._features = {name: op.mask_features(graph.type_of(name)) for name, op in self._ops.items()}
         nodes = {native_name(name): name for name in self._ops}
         # The model lacks the layers that no output needs.
         self._layers = {nodes[layer.name]: layer for layer in model.layers if layer.name in nodes}
@@ -46,7 +46,8 @@ class DropoutLayers:
         if batch.masks is None:
             seeds = np.random.SeedSequence([key, position]).generate_state(len(self._random_layers))
             return {"seeds": seeds.astype(np.int64) % SEEDS}
-        self._check(batch.masks, len(batch.labels))
+        shapes = {name: (len(batch.labels), *features) for name, features in self._features.items()}
+        require_masks(batch.masks, shapes)
         masks = ((batch.masks[name], self._flattened.get(name)) for name in self._layers)
         return {"masks": tuple(_native(mask, flattened) for mask, flattened in masks)}
 
@@ -66,15 +67,6 @@ class DropoutLayers:
         finally:
             for layer in self._layers.values():
                 vars(layer).pop("call", None)
-
-    def _check(self, masks: Mapping[str, NDArray[np.bool_]], samples: int) -> None:
-        if set(masks) != set(self._ops):
-            expected, received = (", ".join(sorted(names)) or "none" for names in (self._ops, masks))
-            raise BackendError(f"expected masks of the dropout nodes {expected}, received {received}")
-        for name, mask in masks.items():
-            expected_shape = (samples, *self._ops[name].mask_features(self._types[name]))
-            if mask.shape != expected_shape:
-                raise BackendError(f"the mask of {name}: expected shape {expected_shape}, received {mask.shape}")
 
 
 def _native(mask: NDArray[np.bool_], flattened: TensorType | None) -> NDArray[np.bool_]:

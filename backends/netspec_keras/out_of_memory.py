@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from netspec.errors import BackendError
+from netspec.lowering.trainer import out_of_memory
 
 
 @contextmanager
@@ -16,7 +16,4 @@ def explain_out_of_memory(device: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise BackendError(
-            f"{device} does not have the memory for this batch",
-            "halve training.batch_size and double training.accumulate: the step stays the same",
-        ) from error
+        raise out_of_memory(device) from error

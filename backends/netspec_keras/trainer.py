@@ -14,10 +14,10 @@ import numpy as np
 from netspec.errors import BackendError
 from netspec.graph.weights import check_weights
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
-from netspec.lowering.trainer import ITERATE, require_statistics
+from netspec.lowering.batch import require_inputs, require_statistics
+from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
-from netspec.types import DType, TensorType
-from netspec_keras.layout import native_order, native_shape
+from netspec_keras.layout import native_order
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as in netspec_keras.model
 
@@ -49,6 +49,7 @@ class KerasTrainer(Trainer):
     def __init__(self, artifact: Artifact, weights: Weights, settings: TrainerSettings) -> None:
         self._settings = settings
         self._graph = artifact.graph
+        settings.require_fit(self._graph)
         self._head_weights = settings.head_weights(self._graph)
         self._place, self.device = choose_device(settings.device)
         with tf.device(self._place):
@@ -135,7 +136,7 @@ class KerasTrainer(Trainer):
 
     def _arguments(self, batch: Batch, total: int, key: int, position: int) -> Arguments:
         """The arguments of a traced function for a batch, which has this position in its step."""
-        inputs = self._inputs(batch.inputs, in_training=True)
+        inputs = self._inputs(batch.inputs, batch.shifts, in_training=True)
         classes, *size = self._graph.type_of(self._graph.outputs[0]).features
         batch.require_targets(classes, size)
         require_statistics(self._graph, len(batch.labels))
@@ -149,19 +150,17 @@ class KerasTrainer(Trainer):
         arguments |= {name: array for name, array in optional.items() if array is not None}
         return arguments | self._drops.arguments(batch, key, position)
 
-    def _inputs(self, inputs: NDArray[Any], *, in_training: bool = False) -> NDArray[Any]:
-        """Check the inputs: images stay as they are, in training also float32; features get the native layout.
+    def _inputs(
+        self, inputs: NDArray[Any], shifts: NDArray[Any] | None = None, *, in_training: bool = False
+    ) -> NDArray[Any]:
+        """Check the inputs: images stay as they are, features get the native layout.
 
         Raises:
             BackendError: the dtype or shape does not fit the network.
         """
         (value,) = self._graph.inputs
         images = self._settings.normalization is not None
-        expected = TensorType(native_shape(value.type)) if images else value.type
-        pixels = (np.uint8, np.float32) if in_training else (np.uint8,)
-        if inputs.shape[1:] != expected.features or (images and inputs.dtype not in pixels):
-            what = f"{' or '.join(each.__name__ for each in pixels)} images" if images else "features"
-            raise BackendError(f"{value.name}: expected {what} {expected}, received {inputs.dtype} {inputs.shape}")
+        require_inputs(value, inputs, shifts, images=images, in_training=in_training)
         return inputs if images else inputs.transpose(native_order(inputs.ndim)).astype(self._graph.dtype.numpy)
 
     def _accumulated_step(self, arguments: Sequence[Arguments], numbers: NDArray[np.float64]) -> Derived:
@@ -233,11 +232,6 @@ class TrainedModel(KerasModel):
     def __init__(self, artifact: Artifact, weights: Weights, settings: TrainerSettings) -> None:
         graph = artifact.graph
         self._mixed = settings.precision == "bfloat16"
-        if self._mixed and graph.dtype is not DType.FLOAT32:
-            raise BackendError(
-                f"precision bfloat16 is for float32 networks, received {graph.dtype}",
-                "leave the precision out, or the dtype",
-            )
         super().__init__(artifact, weights)
         by_path = {path: variable.value for path, variable in self._variables.items()}
         by_path |= {path: tf.Variable(array) for path, array in self._unused.items()}

@@ -11,20 +11,18 @@ from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.parts import split
 from netspec.lowering.python.chains import follower
+from netspec.lowering.python.definitions import Definition, Function, Module
 from netspec.lowering.python.naming import available, module_name
 from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
     Assign,
     Call,
-    Definition,
     Do,
     Expression,
     For,
-    Function,
     If,
     ListOf,
     Literal,
-    Module,
     Name,
     Return,
     Statement,

@@ -53,6 +53,7 @@ class OnnxBackend(Backend):
     dtypes = frozenset({DType.FLOAT32})
     trains = False
     lowerings = TABLE
+    extra = "onnx"
     costly_passes = MappingProxyType(
         {
             "relu-after-max-pool": "onnxruntime computes a convolution and the ReLU after it as one",
@@ -80,8 +81,7 @@ class OnnxBackend(Backend):
         self.require()
         optimized = without_heads(graph)
         out = GraphWriter(optimized.graph, self.opset)
-        for node in optimized.graph.nodes:
-            TABLE.find(type(node.op))(node.op, node, out)
+        TABLE.lower(optimized.graph, out)
         return replace(out.artifact(), optimized=optimized) if graph.heads else out.artifact()
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:

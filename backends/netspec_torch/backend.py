@@ -45,6 +45,7 @@ class TorchBackend(Backend):
     requires = MappingProxyType({"torch": "torch"})
     dtypes = frozenset({DType.FLOAT32, DType.FLOAT64})
     lowerings = TABLE
+    extra = "torch"
     supports_towers = True
     has_state_dict = True
     weight_suffixes = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
@@ -62,8 +63,7 @@ class TorchBackend(Backend):
     def lower(self, graph: Graph) -> Artifact:
         """Python source whose main class has a `forward` that takes and returns tensors in (N, C, H, W)."""
         out = ModuleWriter(graph, inference=graph.inference or self.compile)
-        for node in graph.nodes:
-            TABLE.find(type(node.op))(node.op, node, out)
+        TABLE.lower(graph, out)
         return out.artifact()
 
     def load(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> Model:

@@ -21,6 +21,7 @@ from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.parts import Part, local_name, values_of
 from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
+from netspec.lowering.python.definitions import Class, Function
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
 from netspec.lowering.python.source import (
@@ -28,10 +29,8 @@ from netspec.lowering.python.source import (
     Assign,
     Attribute,
     Call,
-    Class,
     Do,
     Expression,
-    Function,
     If,
     ListOf,
     Literal,

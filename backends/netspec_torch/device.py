@@ -17,16 +17,12 @@ from netspec_torch.distributed import environment
 WORTH_THREADS = 200_000_000  # multiply-accumulates of a forward pass: about 5 ms on one core
 
 
-def choose_device(settings: TrainerSettings, dtype: DType) -> torch.device:
+def choose_device(settings: TrainerSettings) -> torch.device:
     """The device that the settings ask for; each process of a machine gets a different CUDA device.
 
     Raises:
         BackendError: there is no such device, or it does not support the precision.
     """
-    if settings.precision == "bfloat16" and dtype is not DType.FLOAT32:
-        raise BackendError(
-            f"precision bfloat16 is for float32 networks, received {dtype}", "leave the precision out, or the dtype"
-        )
     if settings.device == "cpu" or (settings.device == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from netspec.errors import BackendError
-from netspec.graph import Graph
-from netspec.lowering import Batch, Normalization
+from netspec.graph import Graph, Normalization
+from netspec.lowering import Batch
+from netspec.lowering.batch import require_inputs
 from netspec_torch.loss import Targets
 
 
@@ -28,14 +28,15 @@ class Feed:
     def __init__(
         self, graph: Graph, normalization: Normalization | None, device: torch.device, *, channels_last: bool
     ) -> None:
-        self._type = graph.inputs[0].type
+        (self._input,) = graph.inputs
         self._classes, *self._map = graph.type_of(graph.outputs[0]).features
         self._dtype: torch.dtype = getattr(torch, graph.dtype.value)
         self._device = device
         self._layout = torch.preserve_format if channels_last else torch.contiguous_format
         self._normalization: tuple[Tensor, Tensor] | None = None
         if normalization is not None:
-            self._normalization = self._mean_and_factor(normalization)
+            mean, factor = (self._tensor(array).to(self._dtype) for array in normalization)
+            self._normalization = mean, factor
 
     def inputs(self, values: NDArray[Any], shifts: NDArray[Any] | None = None, *, in_training: bool = False) -> Tensor:
         """Convert images or features to the network's input; in training, pixels may be float32.
@@ -43,19 +44,14 @@ class Feed:
         Raises:
             BackendError: the dtype or shape does not fit the network.
         """
-        features = self._type.features
+        images = self._normalization is not None
+        require_inputs(self._input, values, shifts, images=images, in_training=in_training)
         if self._normalization is None:
-            self._require("features", values.shape[1:], features)
             return self._tensor(values).to(self._dtype)
-        self._require("images", values.shape[1:], (*features[1:], features[0]))
-        if values.dtype != np.uint8 and not (in_training and values.dtype == np.float32):
-            expected = "uint8 or float32" if in_training else "uint8"
-            raise BackendError(f"expected images of {expected}, received {values.dtype}")
         mean, factor = self._normalization
         # Always a copy: the arithmetic below is in place, and must not change the batch.
         pixels = self._tensor(values).permute(0, 3, 1, 2).to(self._dtype, copy=True, memory_format=self._layout)
         if shifts is not None:
-            self._require("shifts", shifts.shape, (len(values), features[0]))
             pixels += self._tensor(shifts).to(self._dtype)[:, :, None, None]
         return pixels.sub_(mean).mul_(factor)
 
@@ -76,18 +72,8 @@ class Feed:
 
     def stand_in(self) -> tuple[Tensor, Targets]:
         """A sample of zeros for a process without samples, which has to take part in collectives; it is not counted."""
-        x = torch.zeros(1, *self._type.features, dtype=self._dtype, device=self._device)
+        x = torch.zeros(1, *self._input.type.features, dtype=self._dtype, device=self._device)
         return x, Targets(torch.zeros(1, *self._map, dtype=torch.int64, device=self._device))
-
-    def _mean_and_factor(self, normalization: Normalization) -> tuple[Tensor, Tensor]:
-        features = self._type.features
-        for name, array in (("mean", normalization.mean), ("factor", normalization.factor)):
-            if len(features) != 3 or array.shape not in {features, (features[0], 1, 1)}:
-                raise BackendError(
-                    f"the normalization's {name} of shape {array.shape} does not fit the input {self._type}"
-                )
-        mean, factor = (self._tensor(a).to(self._dtype) for a in (normalization.mean, normalization.factor))
-        return mean, factor
 
     def _labels(self, labels: NDArray[Any]) -> Tensor:
         return self._tensor(labels.astype(np.int64, copy=False))
@@ -95,7 +81,3 @@ class Feed:
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         """Move an array to the device; first copy it if it is read-only or not contiguous."""
         return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self._device)
-
-    def _require(self, what: str, received: tuple[int, ...], expected: tuple[int, ...]) -> None:
-        if received != expected:
-            raise BackendError(f"{what}: expected shape {expected}, received {received}")

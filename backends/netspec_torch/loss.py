@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)

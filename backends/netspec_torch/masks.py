@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from netspec.errors import BackendError
 from netspec.graph import Graph
+from netspec.lowering.batch import require_masks
 from netspec.ops.dropout import Dropping
-from netspec.types import TensorType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class DropoutLayers:
         if [op.rate for op in ops.values()] != [layer.p for layer in layers]:
             raise BackendError(f"{graph.name}: the emitted source has other dropout layers than the graph")
         self._layers = dict(zip(ops, layers, strict=True))
+        self._features = {name: op.mask_features(graph.type_of(name)) for name, op in ops.items()}
         self._device = device
         self._masks: Mapping[str, NDArray[np.bool_]] = {}
         self._key, self._draws = [0, 0], 0
@@ -81,8 +82,8 @@ class DropoutLayers:
             _set_random_state(self._device, self._saved_states.pop(name))
 
     @contextmanager
-    def given(self, masks: Mapping[str, NDArray[np.bool_]] | None) -> Iterator[None]:
-        """Apply these masks instead of random ones; None changes nothing.
+    def given(self, masks: Mapping[str, NDArray[np.bool_]] | None, samples: int) -> Iterator[None]:
+        """Apply these masks to a batch of so many samples, instead of random ones; None changes nothing.
 
         Raises:
             BackendError: the masks are not those of the network's dropout nodes.
@@ -90,9 +91,7 @@ class DropoutLayers:
         if masks is None or not (masks or self._layers):
             yield
             return
-        if set(masks) != set(self._layers):
-            expected, received = (", ".join(sorted(names)) or "none" for names in (self._layers, masks))
-            raise BackendError(f"expected masks of the dropout nodes {expected}, received {received}")
+        require_masks(masks, {name: (samples, *features) for name, features in self._features.items()})
         self._masks = masks
         for layer in self._layers.values():
             layer.eval()  # draw no random mask
@@ -109,11 +108,8 @@ class DropoutLayers:
         """Hook of a dropout layer: the output by the given mask; None, which keeps the layer's output, without one."""
         if name not in self._masks:
             return None
-        (x,), mask = inputs, self._masks[name]
-        expected = (len(x), *op.mask_features(TensorType.of(*x.shape[1:])))
-        if mask.shape != expected:
-            raise BackendError(f"the mask of {name}: expected shape {expected}, received {mask.shape}")
-        kept = torch.from_numpy(np.require(mask, np.bool_, ["C", "W"])).to(self._device)
+        (x,), mask = inputs, np.require(self._masks[name], np.bool_, ["C", "W"])
+        kept = torch.from_numpy(mask).to(self._device)
         return x * kept.to(x.dtype).mul_(op.training_scale)
 
 

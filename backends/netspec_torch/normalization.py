@@ -1,7 +1,7 @@
 """Normalization in torch: its own layers where they compute the same function, ours elsewhere."""
 
 from netspec.graph import Node
-from netspec.lowering.python.source import LiteralValue, call, method
+from netspec.lowering.python.source import LiteralValue, Name, call, method
 from netspec.ops import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm, RmsNorm
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
@@ -63,18 +63,8 @@ def batch_norm(op: BatchNorm, node: Node, out: ModuleWriter) -> None:
 @lowers(LayerNorm)
 def layer_norm(op: LayerNorm, node: Node, out: ModuleWriter) -> None:
     """`nn.LayerNorm` over the last axes, our `LayerNormOverAxes` over others."""
-    (type_,) = node.input_types
-    sizes = tuple(type_.features[axis - 1] for axis in op.axes)
-    optional: dict[str, LiteralValue] = {}
-    if op.epsilon != DEFAULT_EPSILON:
-        optional["eps"] = op.epsilon
-    if not op.affine:
-        optional["elementwise_affine"] = False
-    if op.axes == tuple(range(type_.rank - len(op.axes), type_.rank)):
-        layer = out.declare(node, "nn.LayerNorm", sizes[0] if len(sizes) == 1 else sizes, **optional)
-    else:
-        out.support("layer_norm")
-        layer = out.declare(node, "LayerNormOverAxes", sizes, axes=op.axes, **optional)
+    optional: dict[str, LiteralValue] = {} if op.epsilon == DEFAULT_EPSILON else {"eps": op.epsilon}
+    layer = _along_axes(op, node, out, "LayerNorm", "layer_norm", optional)
     out.bind(node, weight="weight", bias="bias")
     out.assign(node, call(layer, *out.inputs(node)))
 
@@ -85,18 +75,22 @@ def rms_norm(op: RmsNorm, node: Node, out: ModuleWriter) -> None:
 
     Epsilon is always written out: the default of torch depends on the dtype.
     """
-    (type_,) = node.input_types
-    sizes = tuple(type_.features[axis - 1] for axis in op.axes)
-    settings: dict[str, LiteralValue] = {"eps": op.epsilon}
-    if not op.affine:
-        settings["elementwise_affine"] = False
-    if op.axes == tuple(range(type_.rank - len(op.axes), type_.rank)):
-        layer = out.declare(node, "nn.RMSNorm", sizes[0] if len(sizes) == 1 else sizes, **settings)
-    else:
-        out.support("rms_norm")
-        layer = out.declare(node, "RMSNormOverAxes", sizes, axes=op.axes, **settings)
+    layer = _along_axes(op, node, out, "RMSNorm", "rms_norm", {"eps": op.epsilon})
     out.bind(node, weight="weight")
     out.assign(node, call(layer, *out.inputs(node)))
+
+
+def _along_axes(
+    op: LayerNorm | RmsNorm, node: Node, out: ModuleWriter, layer: str, support: str, settings: dict[str, LiteralValue]
+) -> Name:
+    """Declare `nn.LAYER` if the axes are the last ones, else our `LAYEROverAxes`."""
+    rank, sizes = node.type.rank, tuple(node.type.features[axis - 1] for axis in op.axes)
+    if not op.affine:
+        settings["elementwise_affine"] = False
+    if op.axes == tuple(range(rank - len(op.axes), rank)):
+        return out.declare(node, f"nn.{layer}", sizes[0] if len(sizes) == 1 else sizes, **settings)
+    out.support(support)
+    return out.declare(node, f"{layer}OverAxes", sizes, axes=op.axes, **settings)
 
 
 @lowers(GroupNorm)

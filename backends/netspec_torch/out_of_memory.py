@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from netspec.errors import BackendError
+from netspec.lowering.trainer import out_of_memory
 
 
 @contextmanager
@@ -21,7 +21,4 @@ def explain_out_of_memory(device: str) -> Iterator[None]:
     except RuntimeError as error:
         if not (isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
             raise
-        raise BackendError(
-            f"{device} does not have the memory for this batch",
-            "halve training.batch_size and double training.accumulate: the step stays the same",
-        ) from error
+        raise out_of_memory(device) from error

@@ -16,7 +16,8 @@ from torch import Tensor
 from netspec.errors import BackendError
 from netspec.graph.placement import Placement
 from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
-from netspec.lowering.trainer import ITERATE, require_statistics
+from netspec.lowering.batch import require_statistics
+from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
 from netspec_torch.average import Average
 from netspec_torch.consistency import facts_of
@@ -49,14 +50,15 @@ class TorchTrainer(Trainer):
             those of the whole network.
 
     Raises:
-        BackendError: the device, the precision or another process is not available, or no weight is trainable.
+        BackendError: the device or another process is not available, or the settings do not fit the network.
     """
 
     def __init__(
         self, artifact: Artifact, weights: Weights, settings: TrainerSettings, placement: Placement | None = None
     ) -> None:
         graph, recipe = artifact.graph, settings.recipe
-        device = choose_device(settings, graph.dtype)
+        settings.require_fit(graph)
+        device = choose_device(settings)
         self._processes = Processes.join(device, settings, lambda: facts_of(artifact, weights, settings, device))
         self._tower = Tower(placement, self._processes)
         native = TorchModel(artifact, self._tower.own(weights)).native.to(device)
@@ -69,8 +71,6 @@ class TorchTrainer(Trainer):
         self._bindings = {binding.weight: binding for binding in artifact.bindings}
         parameters = dict(native.named_parameters())
         self._trained = {name: parameters[b.path] for name, b in self._bindings.items() if b.path in parameters}
-        if not self._trained:
-            raise BackendError(f"{graph.name} has no weights to train")
         self._share = synchronize(native, self._processes.group) if self._processes.world > 1 else Share()
         self._network = self._processes.wrap(native, graph)
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
@@ -248,7 +248,7 @@ class TorchTrainer(Trainer):
             targets = self._feed.targets(batch)
             masks = self._tower.masks(batch.masks)
             factor = self.world / total  # gradients are averaged over the processes
-        with self._dropout.given(masks), self._autocast:
+        with self._dropout.given(masks, len(x)), self._autocast:
             outputs = self._network(x)
         logits, *heads = [_at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
         loss = self._loss(logits, targets)

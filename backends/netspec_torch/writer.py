@@ -6,20 +6,10 @@ from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.parts import split
 from netspec.lowering.broadcast import broadcastable_nodes
+from netspec.lowering.python.definitions import Class, Definition, Module
 from netspec.lowering.python.naming import class_name
 from netspec.lowering.python.render import render
-from netspec.lowering.python.source import (
-    Assign,
-    Attribute,
-    Class,
-    Definition,
-    Expression,
-    LiteralValue,
-    Module,
-    Name,
-    Subscript,
-    call,
-)
+from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Subscript, call
 from netspec.lowering.support import import_groups, read_support, used_imports
 from netspec.lowering.writer import PartsWriter
 from netspec_torch.blocks import LOCALS, BlockClasses

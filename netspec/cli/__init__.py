@@ -15,5 +15,7 @@ def main() -> NoReturn:
 
         run_process()
     except KeyboardInterrupt:
+        from netspec.errors import INTERRUPTED
+
         print("error: interrupted", file=sys.stderr)
-        sys.exit(130)  # 128 + SIGINT, the convention of shells
+        sys.exit(INTERRUPTED)

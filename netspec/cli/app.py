@@ -12,7 +12,7 @@ import click
 
 from netspec.cli.console import discard_output, print_error
 from netspec.cli.interrupts import recorded_interrupts
-from netspec.errors import NetspecError
+from netspec.errors import INTERRUPTED, NetspecError
 
 PROGRAM: Final = "netspec"
 COMMANDS: Final = (
@@ -20,8 +20,7 @@ COMMANDS: Final = (
     *("schema", "ops", "backends", "completion"),
 )
 DEFECT: Final = 70  # EX_SOFTWARE of sysexits.h
-INTERRUPTED: Final = 130  # 128 + SIGINT, the convention of shells
-MISTAKE: Final = 2
+MISTAKE: Final = NetspecError.exit_code
 
 
 class Commands(click.Group):

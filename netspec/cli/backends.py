@@ -41,8 +41,9 @@ def command(as_json: bool) -> None:
     for backend in backends:
         if backend["install"]:
             print_out(f"\n{backend['name']} is left out until: {backend['install']}")
-        for op, reason in backend["unsupported"].items():
-            print_out(f"\n{backend['name']} does not support {op}: {reason}")
+        for reason in dict.fromkeys(backend["unsupported"].values()):
+            ops = ", ".join(op for op, other in backend["unsupported"].items() if other == reason)
+            print_out(f"\n{backend['name']} does not support {ops}: {reason}")
 
 
 def _describe(name: str) -> dict[str, Any]:
@@ -52,17 +53,12 @@ def _describe(name: str) -> dict[str, Any]:
     backend = find_backend(name)
     missing = backend.missing()
     table = backend.lowerings
-    unsupported = {
-        op.kind: table.unsupported.get(op, "it has no lowering for it")
-        for op in OPS.values()
-        if op not in table.supported
-    }
     return {
         "name": name,
         "versions": backend.versions(),
         "missing": missing,
-        "install": f"pip install 'netspec[{name}]'" if missing else "",
+        "install": backend.installation if missing else "",
         "dtypes": sorted(backend.dtypes),
         "trains": backend.trains,
-        "unsupported": unsupported,
+        "unsupported": {op.kind: table.reason(op) for op in OPS.values() if op not in table.supported},
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from netspec.cli.interrupts import raise_if_interrupted
 from netspec.errors import NetspecError
+from netspec.progress import Progress, silent
 
 if TYPE_CHECKING:
     from netspec.cli.table import Cell, Column
@@ -110,7 +111,7 @@ def discard_output(stream: TextIO | None = None) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
+def progress() -> Iterator[Progress]:
     """Yield a function that shows the current stage and the elapsed time on stderr, if that is a terminal.
 
     Meanwhile the output of native libraries is held back (`native_stderr_held`).
@@ -120,10 +121,10 @@ def progress() -> Iterator[Callable[[str], None]]:
             with _spinner() as show:
                 yield _interruptible(show)
         else:
-            yield _interruptible(lambda _: None)
+            yield _interruptible(silent)
 
 
-def _interruptible(show: Callable[[str], None]) -> Callable[[str], None]:
+def _interruptible(show: Progress) -> Progress:
     """Return `show`, preceded by a check for an interrupt that a library dropped in the stage before."""
 
     def show_unless_interrupted(text: str) -> None:
@@ -172,7 +173,7 @@ def _is_descriptor_2(stream: TextIO) -> bool:
 
 
 @contextmanager
-def _spinner() -> Iterator[Callable[[str], None]]:
+def _spinner() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

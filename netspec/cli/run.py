@@ -22,6 +22,7 @@ from netspec.cli.options import (
     weights_options,
 )
 from netspec.cli.table import Cell, Column
+from netspec.progress import Progress
 
 if TYPE_CHECKING:
     from netspec.graph import Preprocessing
@@ -124,7 +125,7 @@ def _load_spec(
     names: list[str],
     weights_or_seed: tuple[Path | None, int | None],
     settings: tuple[str, ...],
-    show: Callable[[str], None],
+    show: Progress,
 ) -> Loaded:
     """Load a spec with each of the named backends, or with all installed ones, with the same weights."""
     from netspec.errors import NetspecError
@@ -187,9 +188,7 @@ def _require_scores(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
     return output
 
 
-def _run(
-    loaded: Loaded, images: Sequence[Path], show: Callable[[str], None]
-) -> tuple[list[tuple[Path, dict[str, Array]]], int]:
+def _run(loaded: Loaded, images: Sequence[Path], show: Progress) -> tuple[list[tuple[Path, dict[str, Array]]], int]:
     """Return the scores of each readable image by backend, and the number of unreadable images, each an error."""
     from netspec.errors import NetspecError
     from netspec.preprocessing import load_image

@@ -25,6 +25,7 @@ from netspec.cli.options import FILE, device_option, json_option, precision_opti
 from netspec.cli.study_table import note_lines, table_lines
 from netspec.cli.watch import watching
 from netspec.errors import SIGNAL
+from netspec.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from netspec.training.options import TrainOptions
     from netspec.training.study.model import Study
     from netspec.training.study.record import StudyRun
-    from netspec.training.study.train import Ending, Progress
+    from netspec.training.study.train import Ending
 
 FAILED = 1
 
@@ -206,7 +207,7 @@ class _Session:
 
         if self._as_json:
             with native_stderr_held():
-                yield Observers(), lambda _: None
+                yield Observers(), silent
             return
         print_out(f"{run.name}: {run.spec.name}")
         with native_stderr_held(), watching() as watch:

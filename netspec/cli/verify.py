@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -23,8 +23,9 @@ from netspec.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from netspec.cli.verify_towers import Common
     from netspec.graph import Graph
     from netspec.lowering import Backend
     from netspec.verify import Level, Report
@@ -101,7 +102,7 @@ def command(
     network = read_spec(spec, settings)
     graph = elaborate(network)
     arrays = load_weights(weights, graph) if weights is not None else None
-    common = {"weights": arrays, "recipe": network.training, "seed": seed or 0}
+    common: Common = {"weights": arrays, "recipe": network.training, "seed": seed or 0}
     names, chosen = chosen_backends(backends), cast("Level | None", level)
     left_out: list[str] = []
     if parallel:
@@ -109,7 +110,7 @@ def command(
 
         report = compare_towers(network, graph, names, chosen, level_of(optimize, compiled), deep, common)
     else:
-        report, left_out = _compare_backends(graph, names, chosen, optimize, compiled, common | {"deep": deep})
+        report, left_out = _compare_backends(graph, names, chosen, optimize, compiled, deep, common)
     if as_json:
         print_json(report_as_json(report, left_out))
     else:
@@ -123,7 +124,8 @@ def _compare_backends(
     level: Level | None,
     optimize: str | None,
     compiled: bool,
-    common: Mapping[str, Any],
+    deep: bool,
+    common: Common,
 ) -> tuple[Report, list[str]]:
     """Return the report, and a note for each backend that is not installed."""
     from netspec.verify import verify
@@ -131,7 +133,7 @@ def _compare_backends(
     backends, left_out = _targets(names)
     targets = _optimized(backends, level, optimize, compiled)
     with progress() as show:
-        return verify(graph, targets, level, progress=show, **common), left_out
+        return verify(graph, targets, level, deep=deep, progress=show, **common), left_out
 
 
 def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | None, compiled: bool) -> list[Backend]:
@@ -161,6 +163,6 @@ def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:
         return [find_backend(name) for name in names], []
     installed, others = installed_backends()
     return installed, [
-        f"{backend.name} is left out: it needs {', '.join(backend.missing())}: pip install 'netspec[{backend.name}]'"
+        f"{backend.name} is left out: it needs {', '.join(backend.missing())}: {backend.installation}"
         for backend in others
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from netspec.cli.console import GREEN, print_error, print_out, print_table, style
+from netspec.cli.console import BOLD, GREEN, print_error, print_out, print_table, style
 from netspec.cli.table import Cell, Column
 from netspec.words import counted
 
@@ -45,11 +45,11 @@ def print_report(report: Report, left_out: Sequence[str]) -> None:
     for level, title in TITLES:
         compared = [c for c in report.comparisons if c.level == level]
         if compared:
-            print_out(style(f"{report.name}: {title}", "1"))
+            print_out(style(f"{report.name}: {title}", BOLD))
             _print_compared(compared)
             print_out()
     if report.nodes:
-        print_out(style(f"{report.name}: layer by layer, error as a share of the largest", "1"))
+        print_out(style(f"{report.name}: layer by layer, error as a share of the largest", BOLD))
         rows = [[n.backend, n.dtype, n.node, n.op, *_figures(n)] for n in report.nodes]
         print_table(NODE_COLUMNS, rows, lambda index: not report.nodes[index].passed)
         print_out()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -13,8 +13,18 @@ if TYPE_CHECKING:
     from netspec.graph import Graph
     from netspec.lowering import Backend
     from netspec.passes import Level as Optimization
+    from netspec.recipe import Recipe
     from netspec.spec import ModelSpec
     from netspec.verify import Level, Report
+    from netspec.weights import CanonicalWeights
+
+
+class Common(TypedDict):
+    """The arguments that `verify` and `verify_towers` both take."""
+
+    weights: CanonicalWeights | None
+    recipe: Recipe | None
+    seed: int
 
 
 def compare_towers(
@@ -24,7 +34,7 @@ def compare_towers(
     level: Level | None,
     optimize: Optimization,
     deep: bool,
-    common: Mapping[str, Any],
+    common: Common,
 ) -> Report:
     """Compare the network in towers with the network on one device.
 
@@ -35,7 +45,7 @@ def compare_towers(
         level: the last level to compare; None for as far as the network allows.
         optimize: the level of optimization of both networks.
         deep: whether `--deep` is given.
-        common: the weights, recipe and seed, as keyword arguments of `verify_towers`.
+        common: further arguments of `verify_towers`.
 
     Raises:
         click.UsageError: several backends are named, or an option does not apply to towers.

@@ -1,12 +1,13 @@
 """Lowering graphs to artifacts: the backend interface and its registry, artifacts, and the trainer protocol."""
 
-from netspec.graph import Normalization
 from netspec.lowering.artifact import Artifact, Binding
-from netspec.lowering.backend import Backend, Gradients, Lowerings, Model, SavedModel
+from netspec.lowering.backend import Backend, Gradients, Model, SavedModel
+from netspec.lowering.batch import Batch
 from netspec.lowering.foreign import ForeignWeights
+from netspec.lowering.lowerings import Lowerings
 from netspec.lowering.optimized import OptimizedBackend, at_level
 from netspec.lowering.registry import backend_names, find_backend
-from netspec.lowering.trainer import Batch, StepResult, TowerSettings, Trainer, TrainerSettings, TrainingState
+from netspec.lowering.trainer import StepResult, TowerSettings, Trainer, TrainerSettings, TrainingState
 from netspec.passes import without_heads
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
     "Gradients",
     "Lowerings",
     "Model",
-    "Normalization",
     "OptimizedBackend",
     "SavedModel",
     "StepResult",

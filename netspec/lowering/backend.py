@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from netspec.errors import BackendError, UnsupportedError
-from netspec.graph import Graph, Node, Preprocessing
+from netspec.errors import BackendError
+from netspec.graph import Graph, Preprocessing
 from netspec.lowering.artifact import Artifact
 from netspec.lowering.foreign import ForeignWeights
+from netspec.lowering.lowerings import Lowerings
 from netspec.lowering.trainer import TowerSettings, Trainer, TrainerSettings
-from netspec.ops.base import Array, Op, Weights
+from netspec.ops.base import Array, Weights
 from netspec.types import DType
 
 
@@ -87,57 +88,6 @@ class SavedModel(ABC):
         """Every output by name, for a batch of inputs."""
 
 
-OpT = TypeVar("OpT", bound=Op)
-Out = TypeVar("Out")
-Lowering = Callable[[Any, Node, Any], None]  # (op, node, out); `out` is the backend's writer
-
-
-class Lowerings:
-    """A backend's table from op to lowering, filled by the decorator `lowers`, and the ops that it does not support.
-
-    >>> from netspec.ops import Relu
-    >>> table = Lowerings("example")
-    >>> @table.lowers(Relu)
-    ... def relu(op, node, out):
-    ...     out.append(node.name)
-    >>> table.find(Relu) is relu
-    True
-    """
-
-    def __init__(self, backend: str, unsupported: Mapping[type[Op], str] | None = None) -> None:
-        self.backend = backend
-        self.unsupported = dict(unsupported or {})
-        self._table: dict[type[Op], Lowering] = {}
-
-    def lowers(self, *ops: type[OpT]) -> Callable[[Callable[[OpT, Node, Out], None]], Callable[[OpT, Node, Out], None]]:
-        """Register the decorated function, `(op, node, out) -> None`, as the lowering of these ops."""
-
-        def register(lowering: Callable[[OpT, Node, Out], None]) -> Callable[[OpT, Node, Out], None]:
-            for op in ops:
-                if op in self._table:
-                    raise BackendError(f"{self.backend}: {op.kind} is lowered twice")
-                self._table[op] = lowering
-            return lowering
-
-        return register
-
-    def find(self, op: type[Op]) -> Lowering:
-        """Return the lowering of an op.
-
-        Raises:
-            UnsupportedError: there is none; the message states the reason.
-        """
-        if op in self._table:
-            return self._table[op]
-        reason = self.unsupported.get(op, "it has no lowering for it")
-        raise UnsupportedError(f"the {self.backend} backend does not support {op.kind}: {reason}")
-
-    @property
-    def supported(self) -> frozenset[type[Op]]:
-        """The ops that have a lowering."""
-        return frozenset(self._table)
-
-
 class Backend(ABC):
     """A target of the compiler. One instance is registered in the entry point group `netspec.backends`.
 
@@ -151,6 +101,7 @@ class Backend(ABC):
         has_state_dict: whether the emitted source takes its weights from a file beside it, by their native paths.
         costly_passes: passes of `netspec.passes` that do not pay off on this backend, each with the reason.
         weight_suffixes: the file name suffixes that `read_weights` accepts.
+        extra: the extra of netspec that installs what it requires; empty for a backend of another distribution.
     """
 
     name: str
@@ -162,6 +113,7 @@ class Backend(ABC):
     has_state_dict: bool = False
     costly_passes: Mapping[str, str] = MappingProxyType({})
     weight_suffixes: tuple[str, ...] = ()
+    extra: str = ""
 
     @abstractmethod
     def lower(self, graph: Graph) -> Artifact:
@@ -263,17 +215,22 @@ class Backend(ABC):
             distribution for module, distribution in self.requires.items() if importlib.util.find_spec(module) is None
         ]
 
+    @property
+    def installation(self) -> str:
+        """The command that installs what is missing."""
+        return f"pip install 'netspec[{self.extra}]'" if self.extra else f"pip install {' '.join(self.missing())}"
+
     def versions(self) -> dict[str, str]:
         """The versions of the installed distributions that `load` needs; `unknown` if another one has the module."""
         missing = self.missing()
         return {d: _version(d) for d in self.requires.values() if d not in missing}
 
     def require(self) -> None:
-        """Raise BackendError, naming the extra to install, if the framework is not installed."""
+        """Raise BackendError, with the command that installs it, if the framework is not installed."""
         if missing := self.missing():
             raise BackendError(
                 f"the {self.name} backend needs {', '.join(missing)}, not installed here",
-                f"pip install 'netspec[{self.name}]'",
+                self.installation,
             )
 
 

@@ -63,7 +63,7 @@ class OptimizedBackend(Backend):
         self.name, self.requires, self.dtypes = backend.name, backend.requires, backend.dtypes
         self.lowerings, self.costly_passes = backend.lowerings, backend.costly_passes
         self.supports_towers, self.weight_suffixes = backend.supports_towers, backend.weight_suffixes
-        self.has_state_dict = backend.has_state_dict
+        self.has_state_dict, self.extra = backend.has_state_dict, backend.extra
         self.trains = backend.trains and level != "inference"
 
     def optimize(self, graph: Graph, *without: str) -> Optimized:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from netspec.lowering.python.definitions import Class, Definition, Function, Verbatim
 from netspec.lowering.python.rewrite import names_in_body
-from netspec.lowering.python.source import Class, Definition, Function, Verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def _order(imported: str) -> tuple[int, str]:
 def used_imports(candidates: Mapping[str, str], definitions: Iterable[Definition]) -> list[str]:
     """The import lines of the names that emitted definitions use. Support code is skipped: it has its own imports.
 
-    >>> from netspec.lowering.python.source import Do, Function, call
+    >>> from netspec.lowering.python.definitions import Function
+    >>> from netspec.lowering.python.source import Do, call
     >>> function = Function("make", ("x: Tensor",), (Do(call("self.F", call("nn.ReLU"))),))
     >>> used_imports({"nn": "from torch import nn", "F": "import F", "Tensor": "from torch import Tensor"}, [function])
     ['from torch import nn', 'from torch import Tensor']

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from netspec.errors import BackendError, WeightsError
 from netspec.graph import Graph, Normalization
-from netspec.ops import BatchNorm
+from netspec.lowering.batch import Batch
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
+from netspec.types import DType
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,102 +21,7 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 ITERATE: Final = "iterate"  # the slot of the trained weights, where `weights` are their averages
-UNLABELLED: Final = -1  # the label of a pixel whose class is unknown; it is left out of the loss
 PATIENCE = 600.0  # how long processes wait for one another, at the start and at each collective. Units: seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Samples that go through the network together.
-
-    Attributes:
-        inputs: images (N, H, W, C), already augmented, in uint8, or in float32 if augmentation gave fractions; or
-            features, floating-point in canonical layout (N, …). Units: of images, pixel values.
-        labels: class numbers. Shape: (N,); for segmentation (N, H, W), with H and W of the logits, and `UNLABELLED`
-            where the class is unknown. For two mixed samples, the class with the larger share; `StepResult.wrong`
-            counts by it.
-        rows: the index of each sample among all samples of the optimizer step, over batches and ranks. Shape: (N,).
-        shifts: offsets added to every pixel of an image before normalization, or None. Shape: (N, C). Units: pixel
-            values.
-        masks: dropout masks by name of the dropout node, 1 where a value is kept, in canonical layout (N, …); None
-            if the framework's generator is to draw them.
-        partners: for mixed samples, the class with the smaller share; None if nothing is mixed. Shape: (N,).
-        shares: the share of `labels` in the targets; `partners` have the rest. Shape: (N,). Units: 0.5 to 1.
-        weights: for segmentation, a factor for each pixel's loss; None for 1. Shape: (N, H, W).
-
-    Raises:
-        BackendError: only one of partners and shares is given, or one has the wrong shape.
-    """
-
-    inputs: NDArray[Any]
-    labels: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    shifts: NDArray[np.float32] | None = None
-    masks: Mapping[str, NDArray[np.bool_]] | None = None
-    partners: NDArray[np.int64] | None = None
-    shares: NDArray[np.float64] | None = None
-    weights: NDArray[np.float32] | None = None
-
-    def __post_init__(self) -> None:
-        shapes = [None if array is None else array.shape for array in (self.partners, self.shares)]
-        expected = [self.labels.shape, self.labels.shape[:1]]
-        if shapes not in ([None, None], expected):
-            raise BackendError(
-                f"partners and shares: expected neither, or shapes {expected[0]} and {expected[1]}, received "
-                f"{shapes[0]} and {shapes[1]}"
-            )
-
-    def require_targets(self, classes: int, size: Sequence[int]) -> None:
-        """Check the shapes of labels and pixel weights, and that labels and partners are class numbers.
-
-        Args:
-            classes: the number of classes in the logits.
-            size: height and width of the logits for segmentation, else empty.
-
-        Raises:
-            BackendError: a shape is wrong, or a label is not a class number.
-        """
-        expected = (len(self.inputs), *size)
-        for name, array in (("labels", self.labels), ("weights of pixels", self.weights)):
-            if array is not None and array.shape != expected:
-                raise BackendError(f"{name}: expected shape {expected}, received {array.shape}")
-        least = UNLABELLED if size else 0
-        for labels in (self.labels, self.partners):
-            if labels is not None and labels.size and not (labels.min() >= least and labels.max() < classes):
-                bad = labels[(labels < least) | (labels >= classes)][0]
-                raise BackendError(f"expected labels 0 to {classes - 1}, received {bad}")
-
-    def part(self, samples: slice) -> Batch:
-        """The batch of some of the samples."""
-        return Batch(
-            self.inputs[samples],
-            self.labels[samples],
-            self.rows[samples],
-            None if self.shifts is None else self.shifts[samples],
-            None if self.masks is None else {name: mask[samples] for name, mask in self.masks.items()},
-            None if self.partners is None else self.partners[samples],
-            None if self.shares is None else self.shares[samples],
-            None if self.weights is None else self.weights[samples],
-        )
-
-
-def require_statistics(graph: Graph, samples: int) -> None:
-    """Check that a batch of this many samples, over all ranks, has a variance in every batch normalization.
-
-    A channel with a single value has none. PyTorch raises an error then; Keras divides by 0 or returns the bias.
-
-    Raises:
-        BackendError: a batch normalization would have a single value of each channel.
-    """
-    if samples != 1:
-        return
-    for node in graph.nodes:
-        if isinstance(node.op, BatchNorm) and math.prod(graph.type_of(node.inputs[0]).features[1:]) == 1:
-            raise BackendError(
-                f"{node.name}: batch normalization in training needs more than one value of each channel, and a batch "
-                "of one sample has one",
-                "--set training.last_batch=drop, or another training.batch_size",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +119,28 @@ class TrainerSettings(TowerSettings):
     precision: Precision = "float32"
     must_agree: Mapping[str, str] = field(default_factory=dict)
 
+    def require_fit(self, graph: Graph) -> None:
+        """Check that a network can be trained with these settings.
+
+        Raises:
+            BackendError: no weight is trainable, the precision is for another dtype, or the normalization is for images
+                of another size.
+        """
+        if not any(weight.trainable for weight in graph.weights.values()):
+            raise BackendError(f"{graph.name} has no weights to train")
+        if self.precision == "bfloat16" and graph.dtype is not DType.FLOAT32:
+            raise BackendError(
+                f"precision bfloat16 is for float32 networks, received {graph.dtype}",
+                "leave the precision out, or the dtype",
+            )
+        (value,) = graph.inputs
+        features = value.type.features
+        for name, array in self.normalization._asdict().items() if self.normalization else ():
+            if len(features) != 3 or array.shape not in {features, (features[0], 1, 1)}:
+                raise BackendError(
+                    f"the normalization's {name} of shape {array.shape} does not fit the input {value.type}"
+                )
+
     def head_weights(self, graph: Graph) -> tuple[float, ...]:
         """The weight of each auxiliary output's loss in the total loss, in the order of the graph's heads.
 
@@ -229,6 +156,14 @@ class TrainerSettings(TowerSettings):
                 f"received {received}"
             )
         return tuple(weights[name] for name in heads)
+
+
+def out_of_memory(device: str) -> BackendError:
+    """The error of a batch that does not fit into the memory of a device."""
+    return BackendError(
+        f"{device} does not have the memory for this batch",
+        "halve training.batch_size and double training.accumulate: the step stays the same",
+    )
 
 
 class Trainer(ABC):

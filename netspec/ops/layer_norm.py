@@ -1,38 +1,24 @@
 """Normalization of each sample over some of its axes."""
 
-from typing import Self
-
 from pydantic import Field
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
-from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, Window, resolve_axes, scale_and_shift
+from netspec.ops.axes import AlongAxes
+from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, scale_and_shift
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
 
 
-class _AlongAxes(WeightedOp):
+class _Normalization(WeightedOp, AlongAxes):
     """Base class of normalizations of each sample over `axes`."""
 
     axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
     epsilon: PositiveFloat = 1e-5
     affine: bool = True
 
-    def resolve(self, x: TensorType) -> Self:
-        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
 
-    def infer(self, x: TensorType) -> TensorType:
-        resolve_axes(self.kind, self.axes, x)
-        return x
-
-    def separates(self, parts: int, axis: int) -> bool:
-        return axis not in self.axes
-
-    def window(self) -> Window | None:
-        return Window() if self.axes == (1,) else None
-
-
-class LayerNorm(_AlongAxes, kind="layer_norm"):
+class LayerNorm(_Normalization, kind="layer_norm"):
     """(x − mean) / √(variance + epsilon) over `axes` of each sample, then times weight plus bias if `affine`.
 
     Axis 1 is the first after the batch, −1 the last. On a map, `axes: [1]` normalizes the channels at each position,
@@ -71,7 +57,7 @@ class LayerNorm(_AlongAxes, kind="layer_norm"):
         )
 
 
-class RmsNorm(_AlongAxes, kind="rms_norm"):
+class RmsNorm(_Normalization, kind="rms_norm"):
     """x / √(mean of x² + epsilon) over `axes` of each sample, then times weight if `affine`; no mean is subtracted.
 
     Axis 1 is the first after the batch, −1 the last. On a map, `axes: [1]` normalizes the channels at each position.

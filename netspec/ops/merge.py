@@ -4,7 +4,8 @@ import functools
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.base import Array, Op, Sample, Weights, resolve_axis
+from netspec.ops.axes import resolve_axis
+from netspec.ops.base import Array, Op, Sample, Weights
 from netspec.types import TensorType
 
 

@@ -1,16 +1,15 @@
 """Reductions along axes, and L2 normalization."""
 
-from typing import Self
-
 from pydantic import Field
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
-from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axes
+from netspec.ops.axes import AlongAxes, resolve_axes
+from netspec.ops.base import Array, Sample, Weights
 from netspec.types import TensorType
 
 
-class Reduction(Op):
+class Reduction(AlongAxes):
     """Base class of reductions along `axes`, which are kept with size 1 if `keepdims`.
 
     Axis 1 is the first after the batch, −1 the last.
@@ -24,19 +23,10 @@ class Reduction(Op):
     axes: tuple[int, ...] = Field(strict=False, min_length=1)
     keepdims: bool = False
 
-    def resolve(self, x: TensorType) -> Self:
-        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
-
     def infer(self, x: TensorType) -> TensorType:
         axes = resolve_axes(self.kind, self.axes, x)
         sizes = ((1 if axis in axes else size, axis in axes) for axis, size in enumerate(x.features, 1))
         return x.with_features(*(size for size, reduced in sizes if self.keepdims or not reduced))
-
-    def separates(self, parts: int, axis: int) -> bool:
-        return axis not in self.axes
-
-    def window(self) -> Window | None:
-        return Window() if self.axes == (1,) else None
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -130,7 +120,7 @@ class ReduceL2(Reduction, kind="reduce_l2"):
         return y
 
 
-class L2Normalize(Op, kind="l2_normalize"):
+class L2Normalize(AlongAxes, kind="l2_normalize"):
     """x / max(‖x‖, epsilon), with the L2 norm √Σx² over `axes` of each sample.
 
     Axis 1 is the first after the batch, −1 the last.
@@ -146,23 +136,10 @@ class L2Normalize(Op, kind="l2_normalize"):
     axes: tuple[int, ...] = Field((-1,), strict=False, min_length=1)
     epsilon: PositiveFloat = 1e-12
 
-    def resolve(self, x: TensorType) -> Self:
-        return self.model_copy(update={"axes": resolve_axes(self.kind, self.axes, x)})
-
-    def infer(self, x: TensorType) -> TensorType:
-        resolve_axes(self.kind, self.axes, x)
-        return x
-
-    def separates(self, parts: int, axis: int) -> bool:
-        return axis not in self.axes
-
     def reference(self, weights: Weights, x: Array) -> Array:
         norm = np.sqrt((x * x).sum(axis=self.axes, keepdims=True))
         y: Array = x / np.maximum(norm, self.epsilon)
         return y
-
-    def window(self) -> Window | None:
-        return Window() if self.axes == (1,) else None
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:

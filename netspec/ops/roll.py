@@ -4,7 +4,8 @@ from pydantic import Field
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axes, resolve_axis
+from netspec.ops.axes import resolve_axes, resolve_axis
+from netspec.ops.base import Array, Op, Sample, Weights, Window
 from netspec.types import TensorType
 
 

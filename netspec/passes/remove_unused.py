@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netspec.graph import Graph
+from netspec.graph import Graph, Node
 from netspec.passes.rewrite import Fold, Pass, Rewrite, rebuild
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ def remove_unused(graph: Graph) -> Rewrite | None:
     """
     needed = graph.needed(graph.outputs)
     removed = [node for node in graph.nodes if node.name not in needed]
-    if not removed:
-        return None
+    return drop(graph, removed) if removed else None
+
+
+def drop(graph: Graph, removed: Sequence[Node]) -> Rewrite:
+    """Remove nodes that no other node reads, with their weights."""
+    names = tuple(node.name for node in removed)
     folds: tuple[Fold, ...] = tuple(Drop(f"{node.name}.{weight}") for node in removed for weight in node.weights)
-    kept = rebuild(graph, [node for node in graph.nodes if node.name in needed])
-    return Rewrite(kept, tuple(node.name for node in removed), folds)
+    return Rewrite(rebuild(graph, [node for node in graph.nodes if node.name not in names]), names, folds)
 
 
 PASS = Pass("remove-unused", "layers that no output needs are removed", ("inference",), remove_unused)

@@ -9,7 +9,7 @@ import pytest
 
 from netspec.errors import BackendError
 from netspec.lowering import Batch, Trainer, TrainerSettings
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array
 from netspec.recipe import Recipe
 from netspec.testing.head_conformance import HeadConformance

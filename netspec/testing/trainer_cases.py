@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.graph import Graph, Head, Scope, make_node
-from netspec.lowering import Batch, Normalization, Trainer, TrainingState
-from netspec.lowering.trainer import UNLABELLED
+from netspec.graph import Graph, Head, Normalization, Scope, make_node
+from netspec.lowering import Batch, Trainer, TrainingState
+from netspec.lowering.batch import UNLABELLED
 from netspec.ops import Dense
 from netspec.ops.base import Array
 from netspec.ops.dropout import Dropping

@@ -29,6 +29,7 @@ from netspec.testing.trainer_cases import (
     logits_of,
     masks_of,
     network,
+    normalization,
     parts_of,
     rate_of,
     recipe,
@@ -174,10 +175,12 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
         assert masked_first != pytest.approx(2 * dropped, rel=1e-3)
 
     def test_a_batch_without_samples_has_no_part(self) -> None:
-        """An empty batch changes nothing. Some rank may have one at the end of an epoch."""
+        """An empty batch changes nothing, and is no step. Some rank may have one at the end of an epoch."""
         with_empty, without = self.trainer(recipe()), self.trainer(recipe())
         assert with_empty.step([batch_of(6), batch_of(0)], 0.1, 6, 0) == without.step([batch_of(6)], 0.1, 6, 0)
         assert bits(with_empty.export_state()) == bits(without.export_state())
+        with pytest.raises(BackendError, match=r"^a step needs at least one sample, received none$"):
+            without.step([batch_of(0)], 0.1, 1, 0)
 
     def test_bfloat16_is_for_layers_alone(self) -> None:
         """Loss and gradient are less accurate, weights and slots stay in float32. Without bfloat16, it is refused."""
@@ -200,18 +203,37 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
         assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
         assert any("bfloat16" in note for note in trainer.notes)
 
+    def test_settings_that_do_not_fit_are_refused(self) -> None:
+        """A normalization for images of another size, or for features, and a network without weights raise."""
+        settings = TrainerSettings(recipe(), normalization(), "cpu")
+        wide = replace(settings, normalization=normalization()._replace(mean=np.zeros((3, 8, 9), np.float32)))
+        with pytest.raises(BackendError, match=r"mean of shape \(3, 8, 9\) does not fit the input \(N, 3, 9, 8\)$"):
+            self.backend.trainer(network(), start(), wide)
+        learned, still = Chain("facts", facts=(4,)), Chain("still", facts=(4,))
+        for graph, mistake in (
+            (learned.add("fc", "dense", units=3).graph(), r"mean of shape .* does not fit the input \(N, 4\)$"),
+            (still.add("norm", "batch_norm", affine=False).graph(), "still has no weights to train"),
+        ):
+            weights = {name: np.ones(w.shape, np.float32) for name, w in graph.weights.items()}
+            with pytest.raises(BackendError, match=mistake):
+                self.backend.trainer(graph, weights, settings)
+
     def test_mismatches_are_refused(self) -> None:
         """Images, masks, labels and states that do not match the network or the optimizer raise."""
         trainer, batch = self.trainer(recipe()), batch_of(4)
         masks, state = masks_of(batch), trainer.export_state()
-        with pytest.raises(BackendError, match=r"images?: expected .*9, 8, 3\), received .*8, 8, 3\)"):
+        with pytest.raises(BackendError, match=r"^images: expected shape \(9, 8, 3\), received \(8, 8, 3\)$"):
             trainer.predict(batch.inputs[:, 1:])
-        with pytest.raises(BackendError, match=r"expected .*uint8.*, received float32"):
+        with pytest.raises(BackendError, match=r"^images: expected uint8, received float32$"):
             trainer.predict(batch.inputs.astype(np.float32))
+        with pytest.raises(BackendError, match=r"^shifts: expected shape \(4, 3\), received \(4, 1\)$"):
+            trainer.step([replace(batch, shifts=np.zeros((4, 1), np.float32), masks=masks)], 0.1, 4, 0)
         with pytest.raises(BackendError, match=r"masks of the dropout nodes drop, drop_map, units.*, received drop$"):
             trainer.step([replace(batch, masks={"drop": masks["drop"]})], 0.1, 4, 0)
         with pytest.raises(BackendError, match=r"the mask of drop: expected shape \(4, 168\), received \(3, 168\)"):
             trainer.step([replace(batch, masks=masks | {"drop": masks["drop"][1:]})], 0.1, 4, 0)
+        with pytest.raises(BackendError, match=r"^labels: expected shape \(4,\), received \(3,\)$"):
+            trainer.step([replace(batch, labels=batch.labels[1:], masks=masks)], 0.1, 4, 0)
         for label in (-100, 3):  # PyTorch silently ignores -100
             with pytest.raises(BackendError, match=f"expected labels 0 to 2, received {label}"):
                 trainer.step([replace(batch, labels=np.array([0, label, 1, 2]), masks=masks)], 0.1, 4, 0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from netspec.errors import NetspecError
-from netspec.graph import Graph
-from netspec.lowering import Backend, Batch, Normalization
+from netspec.graph import Graph, Normalization
+from netspec.lowering import Backend, Batch
 from netspec.ops.base import Array, Weights
 from netspec.training.network import network_inputs
 from netspec.words import counted

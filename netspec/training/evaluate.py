@@ -17,6 +17,7 @@ from netspec.graph import Graph, Normalization
 from netspec.lowering import Backend, find_backend
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
+from netspec.progress import Progress, silent
 from netspec.recipe.augmentation import Views
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.division import hold_back
@@ -91,7 +92,7 @@ def evaluate(
     *,
     on_bad_sample: OnBadSample = "fatal",
     skipped: Callable[[str], None] = lambda _: None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> list[Evaluation]:
     """Score weights on a dataset in every backend, with each number of views.
 
@@ -138,7 +139,7 @@ def evaluate(
 class _SampleCounter:
     """Reports the number of samples scored so far."""
 
-    def __init__(self, progress: Callable[[str], None], title: str, samples: int) -> None:
+    def __init__(self, progress: Progress, title: str, samples: int) -> None:
         self._progress, self._title, self._samples, self._done = progress, title, samples, 0
 
     def __call__(self, samples: int) -> None:
@@ -169,7 +170,7 @@ def _predictor(
     weights: Path,
     backend: Backend,
     normalized: Normalization | None,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Predict:
     """The function that computes logits from pixels or features, by a backend's model or by an ONNX file."""
     progress(f"loading {backend.name}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from netspec.errors import NetspecError
 from netspec.graph import Graph, Input, Normalization, Preprocessing
 from netspec.preprocessing import normalization, resolve_mean
+from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
 from netspec.training.data.census import absent_pixels, census
@@ -59,7 +59,7 @@ def recipe_of(spec: ModelSpec) -> Recipe:
     return spec.training
 
 
-def gather(spec: ModelSpec, splits: Splits, progress: Callable[[str], None] = lambda _: None) -> Material:
+def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Material:
     """Check a spec against the data, and fill in what depends on the data, such as the mean image.
 
     Raises:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.graph import Graph, Node
+from netspec.graph import Graph, Node, Normalization
 from netspec.graph.analysis import analyze
-from netspec.lowering import Normalization
 from netspec.ops import Softmax
 from netspec.ops.base import Array
 

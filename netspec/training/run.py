@@ -9,6 +9,7 @@ from typing import Any
 
 from netspec.errors import NetspecError
 from netspec.lowering import Backend, Trainer, TrainerSettings, TrainingState, at_level
+from netspec.progress import Progress, silent
 from netspec.spec import ModelSpec
 from netspec.training.checkpoint import Position, Run, load_checkpoint
 from netspec.training.data.sources import open_data
@@ -27,7 +28,7 @@ def train(
     backend: Backend,
     options: TrainOptions,
     observer: Observer,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Outcome:
     """Train a network by its recipe, or resume an interrupted run.
 
@@ -70,7 +71,7 @@ def _train(
     options: TrainOptions,
     claim: tuple[RunFolder, Callable[[], RunFolder] | None],
     observer: Observer,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Outcome:
     """Load the trainer and run the session. `claim` holds the arguments of `claimed`."""
     validation = material.splits.validation.fingerprint if material.splits.validation is not None else ""
@@ -90,7 +91,7 @@ def _load_trainer(
     options: TrainOptions,
     folder: RunFolder,
     run: Run,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> tuple[Trainer, Position]:
     """Return the trainer in its initial state, and the position to train from.
 

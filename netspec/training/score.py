@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array
 
 TOP = 5

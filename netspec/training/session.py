@@ -11,7 +11,7 @@ from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.graph.mean import write_npy
 from netspec.lowering import Backend, Batch, Trainer
-from netspec.lowering.trainer import require_statistics
+from netspec.lowering.batch import require_statistics
 from netspec.recipe.augmentation import Views
 from netspec.spec import write_spec
 from netspec.spec.write import mean_images

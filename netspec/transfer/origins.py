@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from netspec.graph import Graph, Node
+from netspec.ops import Conv2d, Dense, Flatten
 from netspec.ops.base import Array
-from netspec.ops.convolution import Conv2d
 
 Layout = Callable[[Graph, Node, str, Array], Array]
 
@@ -30,16 +30,10 @@ class Origin:
     canonical: Layout
 
 
-def _as_it_is(graph: Graph, node: Node, weight: str, array: Array) -> Array:
+def _from_channels_first(graph: Graph, node: Node, weight: str, array: Array) -> Array:
     """Canonical layout is torch's, except that a dense layer after flatten may be a convolution kernel (timm's VGG)."""
-    if (
-        weight == "weight"
-        and node.op.kind == "dense"
-        and array.ndim == 4
-        and array.shape[1:] == flattened_map(graph, node)
-    ):
-        return array.reshape(len(array), -1)
-    return array
+    is_kernel = weight == "weight" and isinstance(node.op, Dense) and array.ndim == 4
+    return array.reshape(len(array), -1) if is_kernel and array.shape[1:] == flattened_map(graph, node) else array
 
 
 def _from_channels_last(graph: Graph, node: Node, weight: str, array: Array) -> Array:
@@ -69,9 +63,9 @@ def flattened_map(graph: Graph, node: Node) -> tuple[int, ...]:
         value = graph.values[node.inputs[0]]
         if not isinstance(value, Node):
             break
-        if value.op.kind == "flatten" and value.input_types[0].rank == 4:
+        if isinstance(value.op, Flatten) and value.input_types[0].rank == 4:
             return value.input_types[0].features
-        if len(value.inputs) != 1 or value.type != value.input_types[0] or value.op.kind == "dense":
+        if len(value.inputs) != 1 or value.type != value.input_types[0] or isinstance(value.op, Dense):
             break  # neither flatten nor an elementwise op
         node = value
     return ()
@@ -119,8 +113,8 @@ _KERAS: Final[dict[str, Mapping[str, str | None]]] = {
 
 ORIGINS: Final[Mapping[str, Origin]] = MappingProxyType(
     {
-        "torchvision": Origin(_TORCH, _as_it_is),
-        "timm": Origin(_TIMM, _as_it_is),
+        "torchvision": Origin(_TORCH, _from_channels_first),
+        "timm": Origin(_TIMM, _from_channels_first),
         "keras-applications": Origin(_KERAS, _from_channels_last),
     }
 )

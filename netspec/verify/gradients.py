@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from netspec.errors import VerificationError
 from netspec.graph import Graph
 from netspec.lowering import Gradients
-from netspec.ops.base import Array
+from netspec.ops.base import Array, Weights
 from netspec.types import DType
 from netspec.verify.cases import Case
 from netspec.verify.compare import GRADIENT_TOLERANCE, NEGLIGIBLE_GRADIENT, Comparison, relative_l2, worst_of
@@ -40,17 +40,27 @@ def compare_gradients(
         VerificationError: a gradient is not finite in either backend, so the network has no derivative there.
     """
     (first, expected), *others = gradients.items()
-    norms = [float(np.linalg.norm(g)) for g in (*expected.weights.values(), *expected.inputs.values())]
-    scale = NEGLIGIBLE_GRADIENT * max([*norms, *(float(np.linalg.norm(c)) for c in cotangents.values())])
-    measure = partial(relative_l2, scale=scale)
+    beside = (*expected.weights.values(), *expected.inputs.values(), *cotangents.values())
     rows: list[Comparison] = []
     for name, actual in others:
         for ours, theirs in ((actual.weights, expected.weights), (actual.inputs, expected.inputs)):
             _require_derivatives(case.graph, name, ours, first, theirs)
             if theirs:
-                worst = worst_of(ours, theirs, DType.FLOAT64, measure, lambda *_: GRADIENT_TOLERANCE)
+                worst = worst_gradient(ours, theirs, beside)
                 rows.append(Comparison("gradient", name, first, DType.FLOAT64, case.label, *worst))
     return rows
+
+
+def worst_gradient(actual: Weights, expected: Weights, beside: Iterable[Array] = ()) -> tuple[str, float, float]:
+    """The gradient that differs most: its name, its relative error in L2 and the tolerance.
+
+    Args:
+        actual: the gradients by name, in float64. One that is missing has an infinite error.
+        expected: those that they should be.
+        beside: further arrays beside which a gradient can be negligible.
+    """
+    scale = NEGLIGIBLE_GRADIENT * max(float(np.linalg.norm(array)) for array in (*expected.values(), *beside))
+    return worst_of(actual, expected, DType.FLOAT64, partial(relative_l2, scale=scale), lambda *_: GRADIENT_TOLERANCE)
 
 
 def _require_derivatives(

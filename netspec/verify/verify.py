@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from netspec import reference
@@ -11,6 +11,7 @@ from netspec.errors import BackendError, VerificationError
 from netspec.graph import Graph, Node
 from netspec.lowering import Backend, Gradients, Model
 from netspec.ops.base import Array
+from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.types import DType
 from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, require_range, weights_for
@@ -21,7 +22,6 @@ from netspec.verify.rounding import Limits
 from netspec.verify.training import TrainingProof, compare_training
 from netspec.verify.training.case import graph_to_train
 
-Progress = Callable[[str], None]
 NEEDS_TWO = "gradients are compared between two backends that train in float64"
 NEEDS_ONE = "training is compared between backends that train in float64"
 
@@ -35,7 +35,7 @@ def verify(
     recipe: Recipe | None = None,
     deep: bool = False,
     seed: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Report:
     """Run the same weights and inputs through the reference and all backends, and compare the results.
 

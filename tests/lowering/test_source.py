@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from netspec.lowering import find_backend
+from netspec.lowering.python.definitions import Class, Function, Module
 from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
@@ -21,15 +22,12 @@ from netspec.lowering.python.source import (
     Attribute,
     Binary,
     Call,
-    Class,
     Conditional,
     Do,
     Expression,
-    Function,
     ListOf,
     Literal,
     LiteralValue,
-    Module,
     Name,
     Negative,
     Range,

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netspec.lowering.python.source import (
-    Assign,
-    Class,
-    Definition,
-    Do,
-    For,
-    Function,
-    If,
-    Literal,
-    Name,
-    Return,
-    Verbatim,
-    call,
-)
+from netspec.lowering.python.definitions import Class, Definition, Function, Verbatim
+from netspec.lowering.python.source import Assign, Do, For, If, Literal, Name, Return, call
 from netspec.lowering.support import used_imports
 
 IMPORTS = {"nn": "from torch import nn"}

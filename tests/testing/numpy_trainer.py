@@ -26,7 +26,8 @@ from netspec.lowering import (
     TrainerSettings,
     TrainingState,
 )
-from netspec.lowering.trainer import ITERATE, UNLABELLED, require_statistics
+from netspec.lowering.batch import UNLABELLED, require_inputs, require_masks, require_statistics
+from netspec.lowering.trainer import ITERATE
 from netspec.ops import Add, BatchNorm, Conv2d, Dense, Flatten, LocalResponseNorm, Op, Relu, Tanh
 from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
@@ -66,6 +67,7 @@ class NumPyTrainer(Trainer):
         if settings.precision != "float32":
             raise BackendError(f"NumPy has no {settings.precision}")
         self.graph, self.settings, self.dtype = graph, settings, graph.dtype.numpy
+        settings.require_fit(graph)
         settings.head_weights(graph)
         self.logits = graph.type_of(graph.outputs[0]).features
         self.classes = self.logits[0]
@@ -74,6 +76,8 @@ class NumPyTrainer(Trainer):
     def step(
         self, batches: Sequence[Batch], rate: float, total: int, key: int, *, keep_gradients: bool = False
     ) -> StepResult:
+        if not any(len(batch.labels) for batch in batches):
+            raise BackendError("a step needs at least one sample, received none")
         before, loss, wrong = self.state, 0.0, 0
         gradients = {n: np.zeros_like(before.weights[n]) for n, w in self.graph.weights.items() if w.trainable}
         for position, batch in enumerate(batches):
@@ -114,13 +118,10 @@ class NumPyTrainer(Trainer):
         return update(self.settings.recipe, self.state, gradients, rate)
 
     def input(self, inputs: Array, shifts: Array | None = None, *, training: bool = False) -> Array:
-        fixed, features = self.settings.normalization, self.graph.inputs[0].type.features
+        fixed = self.settings.normalization
+        require_inputs(self.graph.inputs[0], inputs, shifts, images=fixed is not None, in_training=training)
         if fixed is None:
             return inputs.astype(self.dtype)
-        expected, dtypes = (*features[1:], features[0]), ("uint8", "float32")[: 2 if training else 1]
-        if inputs.shape[1:] != expected or inputs.dtype not in dtypes:
-            received = f"{inputs.dtype} {inputs.shape[1:]}"
-            raise BackendError(f"images: expected {' or '.join(dtypes)} {expected}, received {received}")
         pixels = inputs.transpose(0, 3, 1, 2).astype(self.dtype)
         if shifts is not None:
             pixels += shifts[:, :, None, None].astype(self.dtype)
@@ -134,12 +135,7 @@ class NumPyTrainer(Trainer):
             drawn = {name: stream(key, str(position), name).random(shape) for name, shape in shapes.items()}
             return {name: (array >= drops[name].op.rate).astype(self.dtype) for name, array in drawn.items()}
         batch.require_targets(self.logits[0], self.logits[1:])
-        if set(batch.masks) != set(drops):
-            received = ", ".join(sorted(batch.masks))
-            raise BackendError(f"expected masks of the dropout nodes {', '.join(sorted(drops))}, received {received}")
-        for name, shape in shapes.items():
-            if batch.masks[name].shape != shape:
-                raise BackendError(f"the mask of {name}: expected shape {shape}, received {batch.masks[name].shape}")
+        require_masks(batch.masks, shapes)
         return {name: mask.astype(self.dtype) for name, mask in batch.masks.items()}
 
     def differentiate(self, batch: Batch, masks: Masks, total: int) -> tuple[StepResult, dict[str, Array]]:

@@ -8,7 +8,7 @@ import pytest
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Graph
-from netspec.lowering.backend import Lowerings
+from netspec.lowering import Lowerings
 from netspec.ops import Relu
 from netspec.testing.cases import sample_cases
 from netspec.testing.conformance import BackendConformance

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netspec.lowering import Batch, StepResult
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array
 from tests.testing.numpy_trainer import NumPyTrainer
 from tests.testing.planting import Planted, planter

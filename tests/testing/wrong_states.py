@@ -141,6 +141,15 @@ def slots_that_do_not_fit_left_out(self: NumPyTrainer, state: TrainingState) -> 
     NumPyTrainer.import_state(self, replace(state, slots=fitting))
 
 
+@plant("__init__", "test_settings_that_do_not_fit_are_refused")
+def normalization_that_does_not_fit_left_out(
+    self: NumPyTrainer, graph: Graph, weights: Weights, settings: TrainerSettings
+) -> None:
+    fixed = settings.normalization
+    fits = fixed is None or fixed.mean.shape == graph.inputs[0].type.features
+    NumPyTrainer.__init__(self, graph, weights, settings if fits else replace(settings, normalization=None))
+
+
 @plant("update", "test_features_and_a_rate_of_zero", "adamw")
 def never_at_rest(self: NumPyTrainer, gradients: Weights, rate: float) -> TrainingState:
     return NumPyTrainer.update(self, gradients, rate or self.settings.recipe.optimizer.learning_rate)

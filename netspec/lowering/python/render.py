@@ -6,23 +6,9 @@ import itertools
 import unicodedata
 from collections.abc import Iterable
 
+from netspec.lowering.python.definitions import Class, Definition, Function, Module, Verbatim
 from netspec.lowering.python.expressions import INDENT, WIDTH, broken, render_expression, value_lines
-from netspec.lowering.python.source import (
-    Assign,
-    Class,
-    Definition,
-    Do,
-    Expression,
-    For,
-    Function,
-    If,
-    Module,
-    Return,
-    Statement,
-    TupleOf,
-    Unpack,
-    Verbatim,
-)
+from netspec.lowering.python.source import Assign, Do, Expression, For, If, Return, Statement, TupleOf, Unpack
 
 
 def _statement(statement: Statement | For | If, indent: str) -> list[str]:

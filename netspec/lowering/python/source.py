@@ -1,4 +1,4 @@
-"""The syntax tree of emitted Python source: expressions, statements and definitions, which `render` turns into text.
+"""The syntax tree of emitted Python source: expressions and statements, which `render` turns into text.
 
 Lowerings build these nodes; no lowering writes text. Names are checked to be identifiers, and literals are limited to
 the values that a spec can hold, so nothing in a spec can become code.
@@ -292,49 +292,4 @@ class If:
     body: tuple[Statement | For, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function; `parameters`, such as `x: Tensor`, and `returns`, such as `Tensor | None`, are source text."""
-
-    name: str
-    parameters: tuple[str, ...]
-    body: tuple[Statement | For | If, ...]
-    returns: str = ""
-    docstring: str = ""
-
-    def __post_init__(self) -> None:
-        for identifier in (self.name, *(parameter.partition(":")[0] for parameter in self.parameters)):
-            Name(identifier)
-
-
-@dataclass(frozen=True, slots=True)
-class Class:
-    """A class with methods."""
-
-    name: str
-    base: str
-    docstring: str
-    body: tuple[Function, ...]
-
-    def __post_init__(self) -> None:
-        Name(self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Verbatim:
-    """The source of a support module, written by hand and copied verbatim."""
-
-    text: str
-
-
 Statement = Assign | Unpack | Return | Do
-Definition = Function | Class | Verbatim
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A source file: docstring, groups of import lines, definitions."""
-
-    docstring: str
-    imports: tuple[tuple[str, ...], ...]
-    body: tuple[Definition, ...]

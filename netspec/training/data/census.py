@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
+from netspec.progress import Progress, silent
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, spread_indices
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.words import abbreviate
@@ -16,7 +15,7 @@ MOST_MASKS = 10_000
 CHUNK = 16  # masks counted by one task of a thread
 
 
-def census(dataset: Dataset, classes: int, progress: Callable[[str], None] = lambda _: None) -> NDArray[np.int64]:
+def census(dataset: Dataset, classes: int, progress: Progress = silent) -> NDArray[np.int64]:
     """Count the pixels of each class in the masks of a dataset. Shape: (classes,).
 
     The counts of a prepared dataset are stored with it. Otherwise at most 10,000 masks, spread evenly over the dataset,
@@ -40,7 +39,7 @@ def census(dataset: Dataset, classes: int, progress: Callable[[str], None] = lam
     return counts
 
 
-def _count(dataset: Dataset, indices: NDArray[np.int64], progress: Callable[[str], None]) -> NDArray[np.int64]:
+def _count(dataset: Dataset, indices: NDArray[np.int64], progress: Progress) -> NDArray[np.int64]:
     """Count the pixels of each class in the masks of these samples. Shape: (UNKNOWN,)."""
 
     def count(chunk: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netspec.progress import Progress, silent
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset
 from netspec.training.data.division import absent_classes
 from netspec.training.data.findings import Findings, numbered_classes
@@ -18,7 +18,6 @@ from netspec.training.data.roles import Role
 from netspec.training.data.sources import open_parts
 from netspec.words import abbreviate
 
-Progress = Callable[[str], None]
 REPORTED = 500  # samples between two progress messages
 
 
@@ -60,7 +59,7 @@ class DataReport:
     notes: tuple[str, ...]
 
 
-def check_data(url: str, *, workers: int | None = None, progress: Progress = lambda _: None) -> DataReport:
+def check_data(url: str, *, workers: int | None = None, progress: Progress = silent) -> DataReport:
     """Open a dataset and decode every sample.
 
     Args:

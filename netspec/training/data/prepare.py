@@ -14,7 +14,8 @@ import numpy as np
 from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.preprocessing import DamagedImageError, Pixels
-from netspec.training.data.check import REPORTED, Progress
+from netspec.progress import Progress, silent
+from netspec.training.data.check import REPORTED
 from netspec.training.data.dataset import BadSampleError, Dataset, Splits
 from netspec.training.data.division import absent_classes
 from netspec.training.data.findings import Findings, OnBadSample
@@ -41,7 +42,7 @@ def prepare(
     holdout: float | None = None,
     seed: int = 0,
     workers: int | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Manifest:
     """Prepare a dataset: write it to a folder that `open_data` opens. The folder appears complete or not at all.
 

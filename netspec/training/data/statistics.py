@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +17,7 @@ from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.preprocessing import center
+from netspec.progress import Progress, silent
 from netspec.training.data.dataset import BadSampleError, Dataset, spread_indices
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.images import read_image
@@ -89,7 +90,7 @@ def statistics_of(
     preprocessing: Preprocessing,
     height: int,
     width: int,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> Statistics:
     """Return the statistics of a training set's images, cached in ~/.cache/netspec/statistics.
 
@@ -117,9 +118,7 @@ def statistics_of(
     return statistics
 
 
-def _sum_images(
-    dataset: Dataset, preprocessing: Preprocessing, height: int, width: int, progress: Callable[[str], None]
-) -> _Sums:
+def _sum_images(dataset: Dataset, preprocessing: Preprocessing, height: int, width: int, progress: Progress) -> _Sums:
     indices = spread_indices(dataset, MOST_IMAGES)
     total = len(indices)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 from netspec.preprocessing import Pixels, center
 from netspec.recipe import PixelWeights
 from netspec.training.data.dataset import UNKNOWN

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 from netspec.preprocessing import Pixels, center
 from netspec.training.data.dataset import UNKNOWN
 

@@ -15,6 +15,7 @@ from signal import Signals
 
 from netspec.errors import SIGNAL, NetspecError
 from netspec.lowering import Backend
+from netspec.progress import Progress
 from netspec.training.data.parallel import available_threads
 from netspec.training.events import Observer
 from netspec.training.options import TrainOptions
@@ -34,7 +35,6 @@ from netspec.training.study.record import (
 POLL = 0.1  # seconds between two checks of the processes
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")  # read by PyTorch and by TensorFlow
 
-Progress = Callable[[str], None]
 Watch = Callable[[StudyRun], AbstractContextManager[tuple[Observer, Progress]]]
 
 

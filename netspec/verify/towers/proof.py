@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-
-import numpy as np
 
 from netspec.errors import NetspecError, VerificationError
 from netspec.graph import Graph
 from netspec.lowering import Backend, Model, Trainer, at_level
 from netspec.ops.base import Array, Weights
 from netspec.passes import Level as Optimization
+from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.types import DType
 from netspec.verify.cases import Case, cases_of, input_of, require_numbers, weights_for
 from netspec.verify.compare import (
     FORWARD_TOLERANCE,
-    GRADIENT_TOLERANCE,
-    NEGLIGIBLE_GRADIENT,
     Comparison,
     Level,
     difference_of_largest,
-    relative_l2,
     worst_of,
 )
-from netspec.verify.gradients import compare_gradients, cotangents_for
+from netspec.verify.gradients import compare_gradients, cotangents_for, worst_gradient
 from netspec.verify.report import Report
 from netspec.verify.towers.backend import InTowers
 from netspec.verify.training import TrainingProof, compare_training
@@ -33,7 +29,6 @@ from netspec.verify.training.case import BATCH, TrainingCase, check_recipes, gra
 from netspec.verify.verify import with_unsaturated_outputs
 
 TOLERANCE = 1e-10  # of weights and optimizer slots; 24 steps of SGD with momentum were measured at 2e-14
-Progress = Callable[[str], None]
 
 
 def verify_towers(
@@ -46,7 +41,7 @@ def verify_towers(
     weights: Mapping[str, Array] | None = None,
     recipe: Recipe | None = None,
     seed: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Report:
     """Compare a network in towers, a process each, with the network on one device, by the same backend.
 
@@ -114,7 +109,7 @@ def compare_values(
     many: Backend,
     level: Level | None = None,
     seed: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> list[Comparison]:
     """Compare outputs at inference, of a whole and of a partial batch, and their gradients, in float64."""
     shown = with_unsaturated_outputs(graph).astype(DType.FLOAT64)
@@ -141,8 +136,12 @@ def compare_values(
     return rows
 
 
-def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Progress = lambda _: None) -> Comparison:
-    """Compare the gradients of the loss of a training step, in float64."""
+def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Progress = silent) -> Comparison:
+    """Compare the gradients of the loss of a training step, in float64.
+
+    Raises:
+        VerificationError: there are no gradients, or they are of different weights.
+    """
     case = case.in_dtype(DType.FLOAT64)
     with ExitStack() as stack:
         trainers: list[Trainer] = []
@@ -154,21 +153,8 @@ def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Prog
         batches, total = case.batches(0), case.total(0)
         expected, actual = (trainer.step(batches, 0.0, total, 0, keep_gradients=True).gradients for trainer in trainers)
     size = "x".join(map(str, case.graph.inputs[0].type.features))
-    subject, error = _worst(actual or {}, expected or {})
-    label = f"a step of {total} × {size}"
-    return Comparison("gradient", many.name, one.name, DType.FLOAT64, label, subject, error, GRADIENT_TOLERANCE)
-
-
-def _worst(actual: Weights, expected: Weights) -> tuple[str, float]:
-    """The weight whose gradients differ most, and their relative error in L2.
-
-    A gradient that is zero but for rounding is measured against the largest one.
-
-    Raises:
-        VerificationError: there are no gradients, or they are of different weights.
-    """
-    if not expected or actual.keys() != expected.keys():
-        raise VerificationError(f"gradients of {', '.join(actual) or 'nothing'}, expected {', '.join(expected)}")
-    scale = NEGLIGIBLE_GRADIENT * max(float(np.linalg.norm(array)) for array in expected.values())
-    errors = {name: relative_l2(actual[name], array, scale) for name, array in expected.items()}
-    return max(errors.items(), key=lambda item: item[1])
+    if not expected or not actual or actual.keys() != expected.keys():
+        received = ", ".join(actual or ()) or "nothing"
+        raise VerificationError(f"gradients of {received}, expected {', '.join(expected or ())}")
+    worst = worst_gradient(actual, expected)
+    return Comparison("gradient", many.name, one.name, DType.FLOAT64, f"a step of {total} × {size}", *worst)

@@ -17,8 +17,21 @@ from typing import Any
 import numpy as np
 
 from netspec.errors import NetspecError
-from netspec.lowering import Backend, Gradients, Model, StepResult, Trainer, TrainingState, at_level, find_backend
-from netspec.ops.base import Array
+from netspec.graph import Graph
+from netspec.lowering import (
+    Backend,
+    Gradients,
+    Model,
+    StepResult,
+    TowerSettings,
+    Trainer,
+    TrainerSettings,
+    TrainingState,
+    at_level,
+    find_backend,
+)
+from netspec.ops.base import Array, Weights
+from netspec.passes import Level
 from netspec.verify.towers.protocol import Reply, Request, receive, send
 
 FIRST = "0"  # the rank of the tower whose reply has the arrays
@@ -66,13 +79,13 @@ class _Tower:
         function: Callable[..., Any] = makers[what] if what in makers else getattr(self._network, what)
         return function
 
-    def _choose(self, name: str, optimize: Any) -> None:
+    def _choose(self, name: str, optimize: Level) -> None:
         self._backend = at_level(find_backend(name), optimize)
 
-    def _load(self, graph: Any, weights: Any, settings: Any) -> None:
+    def _load(self, graph: Graph, weights: Weights, settings: TowerSettings) -> None:
         self._network = self._backend.load_tower(graph, weights, settings)
 
-    def _begin(self, graph: Any, weights: Any, settings: Any) -> tuple[str, ...]:
+    def _begin(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> tuple[str, ...]:
         trainer = self._network = self._backend.trainer(graph, weights, settings)
         return trainer.notes
 

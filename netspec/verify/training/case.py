@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError, VerificationError
-from netspec.graph import Graph, Preprocessing
-from netspec.lowering import Backend, Batch, Normalization, TrainerSettings, TrainingState
-from netspec.lowering.trainer import UNLABELLED
+from netspec.graph import Graph, Normalization, Preprocessing
+from netspec.lowering import Backend, Batch, TrainerSettings, TrainingState
+from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +12,7 @@ from netspec.errors import VerificationError
 from netspec.graph import Graph
 from netspec.lowering import Backend, StepResult, Trainer, TrainingState
 from netspec.ops.base import Weights
+from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.training.network import classes_of
 from netspec.types import DType
@@ -24,7 +25,6 @@ from netspec.verify.training.trap import trap_of
 
 NUMPY = "NumPy"
 MOVED = 10 * STATE_TOLERANCE  # the share of its largest element by which a weight must move to be a meaningful check
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def compare_training(
     weights: Weights,
     recipe: Recipe | None = None,
     seed: int = 0,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
     *,
     tolerance: float = STATE_TOLERANCE,
 ) -> TrainingProof:

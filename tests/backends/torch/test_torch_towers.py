@@ -102,7 +102,8 @@ def test_a_towers_source_stands_alone_and_has_its_share_of_the_weights(name: str
 
 KEPT = """
 import numpy as np
-from netspec.lowering import Batch, Normalization, TrainerSettings
+from netspec.graph import Normalization
+from netspec.lowering import Batch, TrainerSettings
 from netspec.spec import elaborate, read_spec
 from netspec.weights import initialize
 from netspec_torch import BACKEND
@@ -134,7 +135,8 @@ LOST = """
 import os
 import numpy as np
 from netspec.errors import BackendError
-from netspec.lowering import Batch, Normalization, TrainerSettings
+from netspec.graph import Normalization
+from netspec.lowering import Batch, TrainerSettings
 from netspec.recipe import Recipe
 from netspec.testing.networks import towers
 from netspec_torch import BACKEND

@@ -11,10 +11,8 @@ from netspec_torch.out_of_memory import explain_out_of_memory
 from netspec_torch.trainer import TorchTrainer
 
 from netspec.errors import BackendError
-from netspec.graph import Graph
 from netspec.lowering import TrainerSettings
-from netspec.testing.networks import Chain
-from netspec.testing.trainer_cases import batch_of, network, normalization, recipe, with_masks
+from netspec.testing.trainer_cases import batch_of, network, normalization, recipe, start, with_masks
 from netspec.testing.trainer_conformance import TrainerConformance
 from netspec.types import DType
 
@@ -85,39 +83,12 @@ class TestTorchTrainer(TrainerConformance):
 
     def test_unsupported_settings_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = TrainerSettings(recipe(), normalization())
-
-        def build(graph: Graph | None = None, settings: TrainerSettings = settings) -> None:
-            graph = graph or network()
-            BACKEND.trainer(graph, {name: np.ones(w.shape) for name, w in graph.weights.items()}, settings)
-
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         with pytest.raises(BackendError, match="finds no CUDA device"):
-            build(settings=replace(settings, device="cuda"))
-        with pytest.raises(BackendError, match="bfloat16 is for float32 networks, received float64"):
-            build(settings=replace(settings, precision="bfloat16"))
-        wrong = normalization()._replace(mean=np.zeros((3, 8, 9), np.float32))
-        with pytest.raises(BackendError, match=r"mean of shape \(3, 8, 9\) does not fit the input \(N, 3, 9, 8\)"):
-            build(settings=replace(settings, normalization=wrong))
-        facts = Chain("facts", facts=(4,)).add("fc", "dense", units=3).graph()
-        with pytest.raises(BackendError, match=r"does not fit the input \(N, 4\)"):
-            build(facts)
-        still = Chain("still", facts=(4,)).add("norm", "batch_norm", affine=False).graph()
-        with pytest.raises(BackendError, match="still has no weights to train"):
-            build(still, replace(settings, normalization=None))
+            BACKEND.trainer(network(), start(), replace(settings, device="cuda"))
         monkeypatch.setenv("WORLD_SIZE", "two")
         with pytest.raises(BackendError, match="WORLD_SIZE: expected a whole number, received 'two'"):
-            build()
-
-    def test_batches_that_do_not_fit_are_refused(self) -> None:
-        trainer, batch = self.trainer(recipe()), batch_of(4)
-        with pytest.raises(BackendError, match=r"images: expected shape \(9, 8, 3\), received \(8, 8, 3\)"):
-            trainer.predict(batch.inputs[:, 1:])
-        with pytest.raises(BackendError, match=r"shifts: expected shape \(4, 3\), received \(4, 1\)"):
-            trainer.step([replace(batch, shifts=np.zeros((4, 1), np.float32))], 0.1, 4, 0)
-        with pytest.raises(BackendError, match=r"labels: expected shape \(4,\), received \(3,\)"):
-            trainer.step([replace(batch, labels=batch.labels[1:])], 0.1, 4, 0)
-        with pytest.raises(BackendError, match="a step needs at least one sample"):
-            trainer.step([batch_of(0)], 0.1, 1, 0)
+            BACKEND.trainer(network(), start(), settings)
 
     def test_out_of_memory_is_reported_with_a_remedy(self) -> None:
         message = r"cpu does not have the memory for this batch\nhint: halve training\.batch_size"

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from netspec_torch import BACKEND
 
-from netspec.graph import Graph
-from netspec.lowering import Batch, Normalization, Trainer, TrainerSettings
+from netspec.graph import Graph, Normalization
+from netspec.lowering import Batch, Trainer, TrainerSettings
 from netspec.ops import Dropout
 from netspec.recipe import Recipe
 from netspec.testing.networks import Chain

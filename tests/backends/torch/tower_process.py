@@ -20,8 +20,8 @@ from netspec_torch import BACKEND
 from numpy.typing import NDArray
 from torch.distributed import distributed_c10d
 
-from netspec.graph import Graph
-from netspec.lowering import Batch, Normalization, Trainer, TrainerSettings, TrainingState
+from netspec.graph import Graph, Normalization
+from netspec.lowering import Batch, Trainer, TrainerSettings, TrainingState
 from netspec.recipe import Recipe
 from netspec.spec import load_graph
 from netspec.testing.networks import Chain

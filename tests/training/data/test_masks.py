@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from netspec.errors import NetspecError
-from netspec.lowering.trainer import UNLABELLED
+from netspec.lowering.batch import UNLABELLED
 from netspec.preprocessing import DamagedImageError
 from netspec.recipe import Recipe
 from netspec.training.data.batches import Batches
