@@ -191,7 +191,18 @@ def test_all_passes_together_keep_values() -> None:
     from netspec.testing.networks import NETWORKS
 
     made = [build() for build in NETWORKS.values()]
-    made += [getattr(pass_networks, name)() for name in ("normalized", "dropped", "pooled", "padded", "shared")]
+    small = (
+        "normalized",
+        "prenormalized",
+        "scaled",
+        "subtracted",
+        "positioned",
+        "dropped",
+        "pooled",
+        "padded",
+        "shared",
+    )
+    made += [getattr(pass_networks, name)() for name in small]
     for graph in made:
         for level in ("training", "inference"):
             check_values(optimize(graph, level))
