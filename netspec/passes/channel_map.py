@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from netspec.arrays import np
 from netspec.graph import Graph, Node, make_node
 from netspec.ops import Add, BatchNorm, LayerScale, Multiply, Op, Parameter, Rescale, Subtract
+from netspec.ops.dropout import Dropping
 from netspec.passes.remove_unused import Drop
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class ChannelMap:
 
     Attributes:
         node: the name of the node.
-        op: its op: a `batch_norm`, `layer_scale` or `rescale`, or arithmetic with a parameter.
+        op: its op: a `batch_norm`, `layer_scale` or `rescale`, dropout, or arithmetic with a parameter.
         source: the name of the value that it maps.
         parameter: the name of that parameter; empty for other ops.
         reversed: whether the value is subtracted from the parameter.
@@ -36,7 +37,7 @@ class ChannelMap:
     def shifts(self) -> bool:
         """Whether 0 may become another number."""
         match self.op:
-            case LayerScale() | Multiply():
+            case Dropping() | LayerScale() | Multiply():
                 return False
             case Rescale(offset=offset):
                 return offset != 0.0
@@ -53,6 +54,8 @@ class ChannelMap:
                 return factor, self._weight(weights, "bias", 0.0) - self._weight(weights, "running_mean", 0.0) * factor
             case LayerScale():
                 return self._weight(weights, "weight", 1.0), np.zeros(1)
+            case Dropping(inference_scale=scale):
+                return np.full(1, scale), np.zeros(1)
             case Rescale(scale=scale, offset=offset):
                 return np.full(1, scale), np.full(1, offset)
         operand = np.asarray(weights[f"{self.parameter}.weight"], np.float64).reshape(-1)
@@ -78,7 +81,7 @@ def channel_map(graph: Graph, node: Node, axis: int) -> ChannelMap | None:
         axis: the axis of the channels.
     """
     match node.op:
-        case Rescale():
+        case Dropping() | Rescale():
             return ChannelMap(node.name, node.op, node.inputs[0])
         case BatchNorm():
             return ChannelMap(node.name, node.op, node.inputs[0]) if axis == 1 else None

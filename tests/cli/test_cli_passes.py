@@ -61,7 +61,7 @@ def test_passes_as_json(netspec: Run, foldable: Path) -> None:
     assert report["plain"] == {"nodes": 7, "weights": 800, "written_bytes": 3376}
     steps = {step["pass"]: step for step in report["levels"]["inference"]}
     assert steps["fold-affine"]["changed"] == ["norm"]
-    assert steps["fold-dropout-scale"]["left"]["nodes"] == 5
+    assert steps["fold-dropout-scale"]["left"]["nodes"] == 6
     assert "fold-affine" not in {step["pass"] for step in report["levels"]["training"]}
     assert set(report["not_made_for"]["in-place"]) == {"keras", "onnx"}
 

@@ -96,7 +96,7 @@ def test_other_maps_are_folded_as_worked_out_by_hand(op: Op, reversed: bool, wei
     np.testing.assert_array_equal(found["fc.bias"], bias)
 
 
-MAPS = ("rescale", "layer_scale", "add", "multiply", "subtract", "reversed")
+MAPS = ("rescale", "dropout", "layer_scale", "add", "multiply", "subtract", "reversed")
 LAYERS: dict[str, tuple[tuple[int, ...], dict[str, object]]] = {
     "conv2d": ((4, 6, 5), {"filters": 4, "kernel_size": 3, "groups": 2, "bias": False}),
     "conv_transpose2d": ((4, 3, 5), {"filters": 4, "kernel_size": 3, "groups": 2, "bias": False, "padding": 1}),
@@ -109,6 +109,8 @@ def with_map(chain: Chain, name: str, shape: list[int], axis: int = 1) -> Chain:
     """Append a map of each channel, called `map`."""
     if name == "rescale":
         return chain.add("map", "rescale", scale=-0.5, offset=3.0)
+    if name == "dropout":  # as of 2012, with a factor at inference
+        return chain.add("map", "dropout", rate=0.25, mode="standard")
     if name == "layer_scale":
         return chain.add("map", "layer_scale", axis=axis)
     source = list(chain.graph().values)[-1]
@@ -128,7 +130,7 @@ def test_a_layer_and_the_map_after_it_become_one(layer: str, each: str) -> None:
     rewrite = changed(PASS, graph)
     assert names(rewrite.graph) == ["layer", "act"]
     assert rewrite.meaning == {"layer": "map"}
-    has_new_bias = layer != "multi_head_attention" and each not in {"layer_scale", "multiply"}
+    has_new_bias = layer != "multi_head_attention" and each not in {"dropout", "layer_scale", "multiply"}
     assert ("layer.bias" in rewrite.graph.weights) == has_new_bias
 
 

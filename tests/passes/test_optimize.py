@@ -30,7 +30,7 @@ def everything() -> Graph:
         .add("value", "parameter", shape=[4, 1, 1])
         .add("wave", "sin")
         .add("shifted", "add", reads=("norm2", "wave"))
-        .add("scaled", "rescale", reads="pool2", scale=2.0, offset=1.0)
+        .add("scaled", "rescale", reads="image", scale=2.0, offset=1.0)
         .add("conv3", "conv2d", filters=2, kernel_size=1)
         .add("unused", "conv2d", filters=2, kernel_size=1)
         .add("end", "tanh", reads="shifted")
