@@ -33,12 +33,14 @@ NETWORKS = {
     "heads": GOLDEN / "heads.yaml",
     "variants": GOLDEN / "variants.yaml",
 }
-# What passes make of AlexNet, and of a block whose sum is written in place and whose norms are folded.
+# What passes make of AlexNet, of a block whose sum is written in place and whose norms are folded, and of constants and
+# scales.
 OPTIMIZED: dict[str, tuple[Path, Level]] = {
     "alexnet.training.torch.py": (SPECS / "alexnet.yaml", "training"),
     "alexnet.inference.torch.py": (SPECS / "alexnet.yaml", "inference"),
     "residual.training.torch.py": (GOLDEN / "residual.yaml", "training"),
     "residual.inference.torch.py": (GOLDEN / "residual.yaml", "inference"),
+    "constants.inference.torch.py": (GOLDEN / "constants.yaml", "inference"),
 }
 SUFFIXES = {"torch": "torch.py", "keras": "keras.py", "onnx": "onnx.txt"}
 FEW = 12  # numbers that are printed; of more, a hash

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, get_args
 from netspec.errors import NetspecError
 from netspec.graph import Graph, Hint, Node
 from netspec.graph.weights import check_weights
-from netspec.ops import Flatten, Identity, Reshape
+from netspec.ops import Flatten, Identity, Parameter, Reshape
 from netspec.passes import (
     channels_last,
-    fold_batch_norm,
+    fold_affine,
+    fold_affine_ahead,
+    fold_constants,
     fold_dropout_scale,
     fold_padding,
     in_place,
@@ -33,9 +35,11 @@ PASSES: tuple[Pass, ...] = (
     remove_dropout.PASS,
     remove_heads.PASS,
     remove_unused.PASS,
+    fold_constants.PASS,
     fold_padding.PASS,
-    fold_batch_norm.PASS,
     fold_dropout_scale.PASS,
+    fold_affine.PASS,
+    fold_affine_ahead.PASS,
     relu_after_max_pool.PASS,
     channels_last.PASS,
     in_place.PASS,
@@ -49,7 +53,7 @@ class Cost:
     Attributes:
         nodes: the number of nodes.
         weights: the number of elements of all weights.
-        written: the bytes per sample that ops write into new memory; reshapes and in-place ops write none.
+        written: the bytes per sample that ops write into new memory; reshapes, parameters and in-place ops write none.
     """
 
     nodes: int
@@ -164,4 +168,4 @@ def without_heads(graph: Graph) -> Optimized:
 
 def _writes(node: Node) -> bool:
     """Whether a node writes its output into new memory."""
-    return Hint.IN_PLACE not in node.hints and not isinstance(node.op, Flatten | Reshape | Identity)
+    return Hint.IN_PLACE not in node.hints and not isinstance(node.op, Flatten | Identity | Parameter | Reshape)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netspec.graph import Graph, Hint, make_node
-from netspec.ops import Conv2d, MaxPool2d, Op, Permute, Relu
-from netspec.ops.attributes import padding_of
+from netspec.graph import Graph, Hint, Node, make_node
+from netspec.ops import Conv2d, Identity, MaxPool2d, Op, Permute, Relu
+from netspec.ops.activation import Elementwise
+from netspec.ops.attributes import NO_PADDING, both, padding_of
 from netspec.passes import Fold, Rewrite
-from netspec.passes.fold_batch_norm import FoldNorm, fold_batch_norm
+from netspec.passes.fold_affine import FoldAffine
+from netspec.passes.fold_affine_ahead import FoldAhead
+from netspec.passes.fold_constants import FoldConstants
 from netspec.passes.fold_dropout_scale import FoldScale
 from netspec.passes.fold_padding import fold_padding
 from netspec.passes.remove_heads import remove_heads
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from netspec.ops.base import Array
 
 Run = Callable[[Graph], Rewrite | None]
-Spoil = Callable[[FoldNorm, dict[str, "Array"]], None]
+AffineFold = FoldAffine | FoldAhead
+Spoil = Callable[[AffineFold, dict[str, "Array"]], None]
 
 
 def disguised(run: Run, *ops: type[Op], disguise: Callable[[Op], Op]) -> Run:
@@ -45,6 +49,13 @@ def as_max_pool(op: Op) -> Op:
     return MaxPool2d(**{name: getattr(op, name) for name in MaxPool2d.model_fields})
 
 
+def as_unpadded(op: Op) -> Op:
+    """Return a 1x1 convolution without padding for one that pads its input and keeps its size."""
+    if isinstance(op, Conv2d) and op.explicit_padding:
+        return op.model_copy(update={"kernel_size": both(1), "padding": NO_PADDING})
+    return op
+
+
 def with_folds(run: Run, change: Callable[[tuple[Fold, ...]], tuple[Fold, ...]]) -> Run:
     """Return the pass with its folds changed."""
 
@@ -55,11 +66,20 @@ def with_folds(run: Run, change: Callable[[tuple[Fold, ...]], tuple[Fold, ...]])
     return faulty
 
 
+def with_each(run: Run, change: Callable[[AffineFold], Fold]) -> Run:
+    """Return the pass with each fold of an affine map changed."""
+
+    def changed(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
+        return tuple(change(fold) if isinstance(fold, AffineFold) else fold for fold in folds)
+
+    return with_folds(run, changed)
+
+
 @dataclass(frozen=True, slots=True)
 class _Spoiled:
-    """The fold of a norm, with weights changed before and after it."""
+    """The fold of an affine map, with weights changed before and after it."""
 
-    fold: FoldNorm
+    fold: AffineFold
     before: Spoil
     after: Spoil
 
@@ -70,39 +90,53 @@ class _Spoiled:
         self.after(self.fold, weights)
 
 
-def spoiled(before: Spoil, after: Spoil = lambda fold, weights: None) -> Run:
-    """Return the pass that folds batch norms, with weights changed before and after each fold."""
-
-    def spoil(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
-        return tuple(_Spoiled(fold, before, after) for fold in folds if isinstance(fold, FoldNorm))
-
-    return with_folds(fold_batch_norm, spoil)
+def unchanged(fold: AffineFold, weights: dict[str, Array]) -> None:
+    """Leave the weights as they are."""
 
 
-def lose_bias(fold: FoldNorm, weights: dict[str, Array]) -> None:
+def spoiled(run: Run, before: Spoil = unchanged, after: Spoil = unchanged) -> Run:
+    """Return a pass that folds affine maps, with weights changed before and after each fold."""
+    return with_each(run, lambda fold: _Spoiled(fold, before, after))
+
+
+def without_epsilon(fold: AffineFold) -> Fold:
+    """Return the fold of a norm whose epsilon is 0."""
+    return replace(fold, map=replace(fold.map, op=fold.map.op.model_copy(update={"epsilon": 0.0})))
+
+
+def other_way_round(fold: AffineFold) -> Fold:
+    """Return the fold of a difference of the same values, the other way round."""
+    return replace(fold, map=replace(fold.map, reversed=not fold.map.reversed))
+
+
+def lose_bias(fold: AffineFold, weights: dict[str, Array]) -> None:
     """Drop the bias of the layer."""
     weights.pop(f"{fold.layer}.bias", None)
 
 
-def lose_mean(fold: FoldNorm, weights: dict[str, Array]) -> None:
+def lose_shift(fold: AffineFold, weights: dict[str, Array]) -> None:
+    """Set the bias of the layer to zero."""
+    weights[f"{fold.layer}.bias"] = np.zeros_like(weights[f"{fold.layer}.bias"])
+
+
+def lose_mean(fold: AffineFold, weights: dict[str, Array]) -> None:
     """Set the running mean to zero."""
-    weights[f"{fold.norm}.running_mean"] = np.zeros_like(weights[f"{fold.norm}.running_mean"])
+    weights[f"{fold.map.node}.running_mean"] = np.zeros_like(weights[f"{fold.map.node}.running_mean"])
 
 
-def take_variance_for_deviation(fold: FoldNorm, weights: dict[str, Array]) -> None:
+def take_variance_for_deviation(fold: AffineFold, weights: dict[str, Array]) -> None:
     """Square the variance, so that the fold divides by the variance instead of the deviation."""
-    weights[f"{fold.norm}.running_variance"] = weights[f"{fold.norm}.running_variance"] ** 2
+    weights[f"{fold.map.node}.running_variance"] = weights[f"{fold.map.node}.running_variance"] ** 2
 
 
-def unscale_bias(fold: FoldNorm, weights: dict[str, Array]) -> None:
-    """Rescale the bias of the layer so that the fold leaves it unscaled."""
+def unscale_bias(fold: AffineFold, weights: dict[str, Array]) -> None:
+    """Divide the bias of the layer by the factor, so that the fold leaves it unscaled."""
     name = f"{fold.layer}.bias"
     if name in weights:
-        deviation = np.sqrt(weights[f"{fold.norm}.running_variance"] + fold.epsilon)
-        weights[name] = weights[name] * deviation / weights[f"{fold.norm}.weight"]
+        weights[name] = weights[name] / fold.map.coefficients(weights)[0]
 
 
-def transpose_square(fold: FoldNorm, weights: dict[str, Array]) -> None:
+def transpose_square(fold: AffineFold, weights: dict[str, Array]) -> None:
     """Swap filters and channels of a kernel, if it has as many of each."""
     kernel = weights[f"{fold.layer}.weight"]
     if kernel.shape[0] == kernel.shape[1]:
@@ -167,3 +201,37 @@ def trunk_without_a_layer(graph: Graph) -> Rewrite | None:
     rewrite = remove_heads(graph)
     trunk = None if rewrite is None else without_relus(rewrite.graph)
     return None if rewrite is None or trunk is None else replace(rewrite, graph=trunk.graph)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transposed:
+    """The fold of constants, each with its last two axes swapped if they have the same size."""
+
+    fold: FoldConstants
+
+    def apply(self, weights: dict[str, Array]) -> None:
+        """Fold, and transpose the values."""
+        self.fold.apply(weights)
+        for name in self.fold.values:
+            value = weights[f"{name}.weight"]
+            if value.ndim > 1 and value.shape[-1] == value.shape[-2]:
+                weights[f"{name}.weight"] = value.swapaxes(-1, -2)
+
+
+def transposed(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
+    """Transpose each constant that is folded."""
+    return tuple(_Transposed(fold) if isinstance(fold, FoldConstants) else fold for fold in folds)
+
+
+def without_element_wise_ops(folds: tuple[Fold, ...]) -> tuple[Fold, ...]:
+    """Leave the element-wise functions of constants out."""
+    return tuple(
+        replace(fold, nodes=tuple(_as_identity(node) for node in fold.nodes))
+        if isinstance(fold, FoldConstants)
+        else fold
+        for fold in folds
+    )
+
+
+def _as_identity(node: Node) -> Node:
+    return replace(node, op=Identity()) if isinstance(node.op, Elementwise) else node

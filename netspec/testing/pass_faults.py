@@ -13,8 +13,10 @@ from netspec.lowering import Backend
 from netspec.lowering.optimized import OptimizedBackend
 from netspec.ops import (
     AvgPool2d,
+    Conv2d,
     Dropout,
     Identity,
+    LayerScale,
     Multiply,
     Pad2d,
     Permute,
@@ -24,7 +26,9 @@ from netspec.ops import (
     Tanh,
 )
 from netspec.passes import PASSES, Level, Optimized, optimize
-from netspec.passes.fold_batch_norm import fold_batch_norm
+from netspec.passes.fold_affine import FoldAffine, fold_affine
+from netspec.passes.fold_affine_ahead import fold_affine_ahead
+from netspec.passes.fold_constants import fold_constants
 from netspec.passes.fold_dropout_scale import fold_dropout_scale
 from netspec.passes.fold_padding import fold_padding
 from netspec.passes.in_place import in_place
@@ -36,21 +40,41 @@ from netspec.testing.pass_changes import (
     Run,
     and_biases,
     as_max_pool,
+    as_unpadded,
     channels_moved,
     disguised,
     every_relu_in_place,
     lose_bias,
     lose_mean,
+    lose_shift,
+    other_way_round,
     padding_on_one_side,
     spoiled,
     take_variance_for_deviation,
     transpose_square,
+    transposed,
     trunk_without_a_layer,
     unscale_bias,
+    with_each,
     with_folds,
+    without_element_wise_ops,
+    without_epsilon,
     without_relus,
 )
-from netspec.testing.pass_networks import dropped, enlarged, gated, normalized, padded, pooled, shared, turned
+from netspec.testing.pass_networks import (
+    dropped,
+    enlarged,
+    gated,
+    normalized,
+    padded,
+    pooled,
+    positioned,
+    prenormalized,
+    scaled,
+    shared,
+    subtracted,
+    turned,
+)
 from netspec.verify import verify
 
 
@@ -133,23 +157,47 @@ PASS_FAULTS: tuple[PassFault, ...] = (
         padded,
         "training",
     ),
-    PassFault(
-        "epsilon left out",
-        "fold-batch-norm",
-        with_folds(fold_batch_norm, lambda folds: tuple(replace(f, epsilon=0.0) for f in folds)),  # type: ignore[type-var] # a dataclass each
-        normalized,
-    ),
+    PassFault("epsilon left out", "fold-affine", with_each(fold_affine, without_epsilon), normalized),
     PassFault(
         "a transposed kernel scaled by its inputs",
-        "fold-batch-norm",
-        with_folds(fold_batch_norm, lambda folds: tuple(replace(f, transposed=0) for f in folds)),  # type: ignore[type-var] # a dataclass each
+        "fold-affine",
+        with_each(fold_affine, lambda fold: replace(fold, transposed=0) if isinstance(fold, FoldAffine) else fold),
         enlarged,
     ),
-    PassFault("shift not scaled", "fold-batch-norm", spoiled(unscale_bias), normalized),
-    PassFault("bias lost", "fold-batch-norm", spoiled(lose_bias), normalized),
-    PassFault("mean lost", "fold-batch-norm", spoiled(lose_mean), normalized),
-    PassFault("variance for deviation", "fold-batch-norm", spoiled(take_variance_for_deviation), normalized),
-    PassFault("inputs scaled for outputs", "fold-batch-norm", spoiled(transpose_square, transpose_square), normalized),
+    PassFault("shift not scaled", "fold-affine", spoiled(fold_affine, unscale_bias), normalized),
+    PassFault("bias lost", "fold-affine", spoiled(fold_affine, lose_bias), normalized),
+    PassFault("mean lost", "fold-affine", spoiled(fold_affine, lose_mean), normalized),
+    PassFault("variance for deviation", "fold-affine", spoiled(fold_affine, take_variance_for_deviation), normalized),
+    PassFault(
+        "inputs scaled for outputs", "fold-affine", spoiled(fold_affine, transpose_square, transpose_square), normalized
+    ),
+    PassFault("a difference the other way round", "fold-affine", with_each(fold_affine, other_way_round), subtracted),
+    PassFault(
+        "positions scaled for features",
+        "fold-affine",
+        disguised(fold_affine, LayerScale, disguise=lambda op: op.model_copy(update={"axis": 2})),
+        scaled,
+    ),
+    PassFault("shift lost ahead", "fold-affine-ahead", spoiled(fold_affine_ahead, after=lose_shift), prenormalized),
+    PassFault(
+        "outputs scaled for inputs",
+        "fold-affine-ahead",
+        spoiled(fold_affine_ahead, transpose_square, transpose_square),
+        prenormalized,
+    ),
+    PassFault(
+        "zeros of the padding not shifted",
+        "fold-affine-ahead",
+        disguised(fold_affine_ahead, Conv2d, disguise=as_unpadded),
+        prenormalized,
+    ),
+    PassFault("constants transposed", "fold-constants", with_folds(fold_constants, transposed), positioned),
+    PassFault(
+        "functions of constants left out",
+        "fold-constants",
+        with_folds(fold_constants, without_element_wise_ops),
+        positioned,
+    ),
     PassFault("dropout's factor twice", "fold-dropout-scale", with_folds(fold_dropout_scale, lambda f: f + f), dropped),
     PassFault("no factor", "fold-dropout-scale", with_folds(fold_dropout_scale, lambda _: ()), dropped),
     PassFault("bias scaled too", "fold-dropout-scale", with_folds(fold_dropout_scale, and_biases), dropped),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netspec.graph import Graph
 from netspec.testing.networks import Chain
 
@@ -27,6 +29,60 @@ def enlarged() -> Graph:
         .add("up", "conv_transpose2d", filters=4, kernel_size=3, stride=2, groups=2)
         .add("norm", "batch_norm")
         .add("act", "leaky_relu")
+        .graph()
+    )
+
+
+def prenormalized() -> Graph:
+    """A batch norm before a convolution with as many filters as channels, and one before a convolution with padding."""
+    return (
+        Chain("prenormalized", image=(4, 5, 6))
+        .add("norm", "batch_norm")
+        .add("conv", "conv2d", filters=4, kernel_size=3)
+        .add("act", "leaky_relu")
+        .add("norm2", "batch_norm")
+        .add("conv2", "conv2d", filters=4, kernel_size=3, padding=1)
+        .graph()
+    )
+
+
+def scaled() -> Graph:
+    """A dense layer on as many tokens as features, followed by scales of the positions, and by scales of features."""
+    return (
+        Chain("scaled", tokens=(4, 4))
+        .add("fc", "dense", units=4)
+        .add("positions", "layer_scale", axis=1, initialize={"weight": {"normal": {"std": 1.0}}})
+        .add("fc2", "dense", units=4)
+        .add("features", "layer_scale", axis=2, initialize={"weight": {"normal": {"std": 1.0}}})
+        .add("act", "leaky_relu")
+        .graph()
+    )
+
+
+def subtracted() -> Graph:
+    """A convolution whose result is subtracted from a value for each channel."""
+    return (
+        Chain("subtracted", image=(3, 5, 6))
+        .add("conv", "conv2d", filters=4, kernel_size=3)
+        .add("values", "parameter", shape=[4, 1, 1], initialize={"weight": {"normal": {"std": 1.0}}})
+        .add("difference", "subtract", reads=("values", "conv"))
+        .add("act", "leaky_relu")
+        .graph()
+    )
+
+
+def positioned() -> Graph:
+    """Attention with a table of position biases, and tokens to which a function of a parameter is added."""
+    wide: dict[str, Any] = {"initialize": {"weight": {"normal": {"std": 1.0}}}}
+    return (
+        Chain("positioned", tokens=(6, 4))
+        .add("positions", "parameter", shape=[6, 4], **wide)
+        .add("waves", "sin")
+        .add("sum", "add", reads=("tokens", "waves"))
+        .add("table", "parameter", shape=[15, 1], **wide)
+        .add("biases", "relative_position_bias", grid=[2, 3])
+        .add("bias", "reshape", shape=[6, 6])
+        .add("attended", "scaled_dot_product_attention", reads=("sum", "sum", "sum", "bias"))
         .graph()
     )
 

@@ -46,9 +46,9 @@ def test_passes_are_shown_with_their_changes_and_savings(netspec: Run, foldable:
     assert "foldable, --optimize training" in lines
     assert "foldable, --optimize inference" in lines
     inference = lines[lines.index("foldable, --optimize inference") :]
-    (fold,) = (line for line in inference if line.startswith("fold-batch-norm "))
-    assert fold.split() == ["fold-batch-norm", "norm", "−1", "−12", "−672", "B"]
-    assert "fold-batch-norm: batch normalization is folded into the weights of the layer before it" in lines
+    (fold,) = (line for line in inference if line.startswith("fold-affine "))
+    assert fold.split() == ["fold-affine", "norm", "−1", "−12", "−672", "B"]
+    assert "fold-affine: batch norms, scales and shifts of channels are folded into the layer before them" in lines
     assert "in-place is not made for onnx: onnxruntime plans its memory itself" in lines
     assert not any(line.startswith("relu-after-max-pool") for line in lines)  # which has nothing to do here
 
@@ -60,9 +60,9 @@ def test_passes_as_json(netspec: Run, foldable: Path) -> None:
     assert report["name"] == "foldable"
     assert report["plain"] == {"nodes": 7, "weights": 800, "written_bytes": 3376}
     steps = {step["pass"]: step for step in report["levels"]["inference"]}
-    assert steps["fold-batch-norm"]["changed"] == ["norm"]
-    assert steps["fold-dropout-scale"]["left"]["nodes"] == 5
-    assert "fold-batch-norm" not in {step["pass"] for step in report["levels"]["training"]}
+    assert steps["fold-affine"]["changed"] == ["norm"]
+    assert steps["fold-dropout-scale"]["left"]["nodes"] == 6
+    assert "fold-affine" not in {step["pass"] for step in report["levels"]["training"]}
     assert set(report["not_made_for"]["in-place"]) == {"keras", "onnx"}
 
 

@@ -27,10 +27,15 @@ def everything() -> Graph:
         .add("pool2", "max_pool2d", kernel_size=2)
         .add("conv2", "conv2d", filters=4, kernel_size=1)
         .add("norm2", "batch_norm")
+        .add("value", "parameter", shape=[4, 1, 1])
+        .add("wave", "sin")
+        .add("shifted", "add", reads=("norm2", "wave"))
+        .add("scaled", "rescale", reads="image", scale=2.0, offset=1.0)
+        .add("conv3", "conv2d", filters=2, kernel_size=1)
         .add("unused", "conv2d", filters=2, kernel_size=1)
-        .add("end", "tanh", reads="norm2")
+        .add("end", "tanh", reads="shifted")
         .add("side", "global_avg_pool2d", reads="act")
-        .graph("end", "side", heads=[Head("side", "side")])
+        .graph("end", "conv3", "side", heads=[Head("side", "side")])
     )
 
 
@@ -44,7 +49,7 @@ def test_none_is_the_graph_itself() -> None:
 def test_at_inference_every_pass_finds_something() -> None:
     optimized = optimize(everything(), "inference")
     assert [step.name for step in optimized.steps] == [each.name for each in PASSES]
-    assert names(optimized.graph) == ["conv", "pool", "relu", "pool2", "act", "conv2", "end"]
+    assert names(optimized.graph) == ["conv", "pool", "relu", "pool2", "act", "conv2", "conv3", "end"]
     check_values(optimized)
     assert optimized.graph.inference
 
@@ -52,7 +57,13 @@ def test_at_inference_every_pass_finds_something() -> None:
 def test_values_are_followed_through_pass_after_pass() -> None:
     optimized = optimize(everything(), "inference")
     # The norm went into conv, whose ReLU went behind the pool; what lies between dropout and its layer is not scaled.
-    assert optimized.plain_values() == {"conv": "norm", "relu": "pool", "conv2": "norm2", "end": "end"}
+    assert optimized.plain_values() == {
+        "conv": "norm",
+        "relu": "pool",
+        "conv2": "shifted",
+        "conv3": "conv3",
+        "end": "end",
+    }
     assert set(names(optimized.graph)) - set(optimized.plain_values()) == {"pool", "act", "pool2"}
 
 
@@ -80,7 +91,7 @@ def test_the_cost_after_each_step_is_the_graphs() -> None:
 
 
 def test_a_pass_can_be_left_out() -> None:
-    optimized = optimize(normalized(), "inference", ["fold-batch-norm"])
+    optimized = optimize(normalized(), "inference", ["fold-affine"])
     assert "norm" in names(optimized.graph)
 
 

@@ -115,6 +115,16 @@ def test_several_relus_and_max_pools_change_places() -> None:
     assert names(rewrite.graph) == ["pool1", "relu1", "pool2", "relu2", "end"]
 
 
+def test_a_relu_moves_behind_several_max_pools_in_a_row() -> None:
+    chain = image().add("relu", "relu").add("pool1", "max_pool2d", kernel_size=2)
+    chain.add("pool2", "max_pool2d", kernel_size=2).add("pool3", "max_pool2d", kernel_size=3, stride=1, padding=1)
+    rewrite = changed(relu_after_max_pool.PASS, chain.add("end", "tanh").graph())
+    assert names(rewrite.graph) == ["pool1", "pool2", "relu", "pool3", "end"]  # the last one does not shrink it
+    assert rewrite.meaning == {"pool1": None, "pool2": None, "relu": "pool2"}
+    between = changed(relu_after_max_pool.PASS, chain.graph("pool2", "end"))
+    assert names(between.graph) == ["pool1", "relu", "pool2", "pool3", "end"]
+
+
 def relu_pool(**pool: object) -> Chain:
     return image().add("relu", "relu").add("pool", "max_pool2d", **{"kernel_size": 2, **pool})
 
@@ -191,7 +201,18 @@ def test_all_passes_together_keep_values() -> None:
     from netspec.testing.networks import NETWORKS
 
     made = [build() for build in NETWORKS.values()]
-    made += [getattr(pass_networks, name)() for name in ("normalized", "dropped", "pooled", "padded", "shared")]
+    small = (
+        "normalized",
+        "prenormalized",
+        "scaled",
+        "subtracted",
+        "positioned",
+        "dropped",
+        "pooled",
+        "padded",
+        "shared",
+    )
+    made += [getattr(pass_networks, name)() for name in small]
     for graph in made:
         for level in ("training", "inference"):
             check_values(optimize(graph, level))
