@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import netspec_torch.distributed as own
+import netspec_torch.meeting
 import pytest
 import torch
 from netspec_torch import BACKEND
@@ -73,10 +74,12 @@ def test_gpus_exchange_by_nccl_and_hosts_by_gloo(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(sys.modules["torch.distributed.rendezvous"], "rendezvous", rendezvous)
     monkeypatch.setattr(distributed, "init_process_group", init_process_group)
-    monkeypatch.setattr(distributed, "get_rank", lambda: 1)
-    monkeypatch.setattr(own, "_let_the_watchdog_be_heard", lambda: None)
-    processes = own.Processes._formed(torch.device(kind), replace(SETTINGS, timeout=7.0), 2)
-    assert (processes.rank, processes.world, processes.joined) == (1, 2, True)
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(netspec_torch.meeting, "let_the_watchdog_be_heard", lambda: None)
+    device = torch.device(kind)
+    netspec_torch.meeting.meet(device, replace(SETTINGS, timeout=7.0), 2)
+    assert current == ([device] if kind == "cuda" else [])  # of the thread in which the group is formed
     (group,) = formed
     assert (group["backend"], group["timeout"].total_seconds()) == (backend, 7.0)
     assert distributed.distributed_c10d.BackendConfig(backend).get_device_backend_map()["cpu"] == "gloo"
