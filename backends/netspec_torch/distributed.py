@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -205,10 +206,17 @@ class Processes:
             raise
 
     def leave(self) -> None:
-        """Leave the default group if `join` formed it. No reference to a wrapped module may be left."""
+        """Leave the default group if `join` formed it. No reference to a wrapped module may be left.
+
+        Before nccl is destroyed it waits for its last exchanges: without end if another process is gone, and before an
+        error could be printed. Therefore it is aborted when this is called because of an error.
+        """
         if self.joined and distributed.is_initialized():
             gc.collect()  # wrapped modules refer to the group, and to themselves
-            distributed.destroy_process_group()
+            if self.device.type == "cuda" and sys.exc_info()[1] is not None:
+                distributed.distributed_c10d._abort_process_group()
+            else:
+                distributed.destroy_process_group()
 
     @contextmanager
     def explain_lost_process(self) -> Iterator[None]:

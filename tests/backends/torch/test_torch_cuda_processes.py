@@ -149,3 +149,20 @@ def test_the_reason_of_an_nccl_error_is_reported() -> None:
     reason = "lost the others: Duplicate GPU detected : rank 0 and rank 1 both"
     with pytest.raises(BackendError, match=reason), own.Processes(CUDA, 0, 2).explain_lost_process():
         raise error
+
+
+@pytest.mark.parametrize(("kind", "after_an_error"), [("cuda", "aborted"), ("cpu", "destroyed")])
+def test_nccl_is_not_waited_for_after_an_error(monkeypatch: pytest.MonkeyPatch, kind: str, after_an_error: str) -> None:
+    """Its `destroy` waits for exchanges with a process that may be gone; gloo's does not."""
+    ends: list[str] = []
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: ends.append("destroyed"))
+    monkeypatch.setattr(distributed.distributed_c10d, "_abort_process_group", lambda: ends.append("aborted"))
+    processes = own.Processes(torch.device(kind), 0, 2, joined=True)
+    processes.leave()
+    with pytest.raises(BackendError):
+        try:
+            raise BackendError("lost the others")
+        finally:
+            processes.leave()
+    assert ends == ["destroyed", after_an_error]
