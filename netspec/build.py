@@ -102,7 +102,7 @@ def write_tower(
     progress(f"lowering to {backend.name}")
     artifact = backend.lower(tower)
     with staged(folder) as stage:
-        written = backend.write(artifact, tower_weights(placement, weights, 0), stage / backend.name)
+        written = [artifact.write_source(stage / backend.name)]
         for index in range(towers):
             progress(f"writing the weights of tower {index}")
             share = tower_weights(placement, weights, index)

@@ -27,7 +27,6 @@ from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
 from netspec.lowering.foreign import under_part
-from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
 from netspec_keras.table import TABLE
@@ -97,9 +96,8 @@ class KerasBackend(Backend):
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
         """Write `NAME.py`, and `NAME.keras` with the weights, which can be loaded once `NAME.py` is imported."""
         model = self.load(artifact, weights)
-        stem = module_name(artifact.graph.name)
-        source = write_whole(folder / f"{stem}.py", artifact.content)
-        return [source, write_whole(folder / f"{stem}.keras", model.native.save)]
+        source = artifact.write_source(folder)
+        return [source, write_whole(source.with_suffix(".keras"), model.native.save)]
 
     def trainer(self, graph: Graph, weights: Weights, settings: TrainerSettings) -> Trainer:
         """A trainer of the model that the emitted function builds, on TensorFlow and on one device."""

@@ -22,12 +22,10 @@ import netspec_torch.resize
 import netspec_torch.shape
 import netspec_torch.transposed_convolution  # noqa: F401 # each module fills the table
 from netspec.errors import BackendError
-from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.graph.placement import place
 from netspec.graph.tower import tower_graph
 from netspec.lowering import Artifact, Backend, ForeignWeights, Model, TowerSettings, Trainer, TrainerSettings
-from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Weights
 from netspec.types import DType
 from netspec_torch.table import TABLE
@@ -99,13 +97,12 @@ class TorchBackend(Backend):
 
     def write(self, artifact: Artifact, weights: Weights, folder: Path) -> list[Path]:
         """Write `NAME.py`, and `NAME.pt2` if the backend compiles."""
-        stem = module_name(artifact.graph.name)
-        written = [write_whole(folder / f"{stem}.py", artifact.content)]
+        written = [artifact.write_source(folder)]
         if self.compile:
             self.require()
             from netspec_torch.compiled import write_package
 
-            written.append(write_package(artifact, weights, folder / f"{stem}.pt2"))
+            written.append(write_package(artifact, weights, written[0].with_suffix(".pt2")))
         return written
 
     def read_weights(self, path: Path, under: str = "") -> ForeignWeights:

@@ -12,7 +12,7 @@ from netspec.graph import Graph
 from netspec.graph.analysis import analyze
 from netspec.lowering import TrainerSettings
 from netspec.types import DType
-from netspec_torch.distributed import environment
+from netspec_torch.meeting import environment
 
 WORTH_THREADS = 200_000_000  # multiply-accumulates of a forward pass: about 5 ms on one core
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import inspect
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import count
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -23,43 +20,15 @@ from netspec.graph import Graph
 from netspec.lowering import TowerSettings
 from netspec.lowering.trainer import PATIENCE
 from netspec_torch.consistency import require_consistent
-
-_GROUPS: Final = count()  # numbers the groups that are formed, equally in all processes
-# PyTorch's backends by kind of device. Tensors in host memory always go over gloo: it does not wait for the GPU, and
-# raises an error when another process is gone, where nccl aborts in a thread of its own.
-EXCHANGES: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
-
-
-def environment(name: str, default: int) -> int:
-    """An integer from the environment, as torchrun sets it.
-
-    Raises:
-        BackendError: the variable is not an integer.
-    """
-    text = os.environ.get(name, str(default))
-    if not text.isdecimal():
-        raise BackendError(f"the environment's {name}: expected a whole number, received {text!r}")
-    return int(text)
-
-
-def _form_group(backend: str, settings: TowerSettings, world: int) -> None:
-    """Form the default group of all processes, which meet at the address of the settings or the environment.
-
-    Each group has its own prefix in the store. Torchrun's store outlives a group: without the prefix, a process that
-    forms the next group early would find the addresses of the previous one.
-    """
-    from torch.distributed.distributed_c10d import PrefixStore  # not in a PyTorch without distributed
-    from torch.distributed.rendezvous import rendezvous
-
-    patience = timedelta(seconds=settings.timeout)
-    if settings.meeting:
-        meeting = rendezvous(settings.meeting, environment("RANK", 0), world, timeout=patience)
-    else:
-        meeting = rendezvous("env://", timeout=patience)
-    store, rank, world = next(meeting)
-    store.set_timeout(patience)
-    store = PrefixStore(f"netspec/{next(_GROUPS)}", store)
-    distributed.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=patience)
+from netspec_torch.meeting import (
+    EXCHANGES,
+    UnansweredError,
+    environment,
+    first_line,
+    is_late,
+    meet,
+    within,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +76,7 @@ class Processes:
         if distributed.is_available() and distributed.is_initialized():
             _require_exchange_of_hosts()
             present = cls(device, distributed.get_rank(), distributed.get_world_size(), timeout=settings.timeout)
-            return present._meet(towers, facts)
+            return present._begin(towers, facts)
         world = environment("WORLD_SIZE", 1)
         if world % towers:
             raise BackendError(
@@ -118,43 +87,31 @@ class Processes:
             return cls(device)
         if not distributed.is_available():
             raise BackendError(f"WORLD_SIZE is {world}, and PyTorch {torch.__version__} was built without distributed")
-        joined = cls._formed(device, settings, world)
-        try:
-            return joined._meet(towers, facts)
-        except BackendError:
-            joined.leave()
-            raise
+        meet(device, settings, world)
+        joined = cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
+        return joined._begin(towers, facts)
 
-    @classmethod
-    def _formed(cls, device: torch.device, settings: TowerSettings, world: int) -> Processes:
-        """Form the default group of the environment's processes."""
-        # DistributedDataParallel imports this module, whose functions keep a reference to the default group of that
-        # moment. There must be none yet: a group that lives until the interpreter ends can abort it.
-        importlib.import_module("torch.distributed.nn")
-        if device.type == "cuda":
-            _let_the_watchdog_be_heard()
-        try:
-            _form_group(EXCHANGES[device.type], settings, world)
-        except (ValueError, RuntimeError) as error:
-            found = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
-            where = settings.meeting or found
-            late, taken = _is_late(error), "EADDRINUSE" in str(error)
-            why = f"waited {settings.timeout:g} s for one that did not come" if late else _first_line(error)
-            raise BackendError(
-                f"the {world} processes that are to train together did not meet at {where}: "
-                f"{'the port is taken by another program' if taken else why}",
-                ("one may have ended before, and says why; " if late else "")
-                + "start all of them with torchrun, and give all the same --master-addr, one that they can reach"
-                + (", and another --master-port" if taken else ""),
-            ) from error
-        return cls(device, distributed.get_rank(), world, joined=True, timeout=settings.timeout)
+    def _begin(self, towers: int, facts: Callable[[], Mapping[str, str]]) -> Processes:
+        """Require the same facts in all processes, before any other exchange; then divide the processes into towers.
 
-    def _meet(self, towers: int, facts: Callable[[], Mapping[str, str]]) -> Processes:
-        """Require the same facts in all processes, before any other exchange; then divide the processes into towers."""
-        with self.explain_lost_process():
+        Raises:
+            BackendError: the facts differ, or another process is gone or does not answer; this one has left the group.
+        """
+
+        def begin() -> Processes:
             if self.world > 1:
                 require_consistent(facts())
-            return self._in_towers(towers)
+            divided = self._in_towers(towers)
+            divided._connect()
+            return divided
+
+        try:
+            with self.explain_lost_process():
+                return within(self.timeout, self.device, begin)
+        except BackendError as error:
+            if not isinstance(error.__cause__, UnansweredError):  # else the group is in use by the thread that waits
+                self.leave()
+            raise
 
     def _in_towers(self, towers: int) -> Processes:
         """The processes as a mesh of ranks by towers.
@@ -172,6 +129,17 @@ class Processes:
         return replace(
             self, rank=rank, world=len(mesh), tower=tower, towers=towers, group=group, tower_group=tower_group
         )
+
+    def _connect(self) -> None:
+        """Exchange a number with the processes of each group, here, where the time is limited.
+
+        Nccl connects two processes, and sees that they share a GPU, only when they first exchange something.
+        """
+        for group, size in ((self.tower_group, self.towers), (self.group, self.world)):
+            if size > 1:
+                number = torch.ones(1, device=self.device)
+                distributed.all_reduce(number, group=group)
+                number.item()  # waits for a GPU
 
     @property
     def number(self) -> int:
@@ -238,10 +206,17 @@ class Processes:
             raise
 
     def leave(self) -> None:
-        """Leave the default group if `join` formed it. No reference to a wrapped module may be left."""
+        """Leave the default group if `join` formed it. No reference to a wrapped module may be left.
+
+        Before nccl is destroyed it waits for its last exchanges: without end if another process is gone, and before an
+        error could be printed. Therefore it is aborted when this is called because of an error.
+        """
         if self.joined and distributed.is_initialized():
             gc.collect()  # wrapped modules refer to the group, and to themselves
-            distributed.destroy_process_group()
+            if self.device.type == "cuda" and sys.exc_info()[1] is not None:
+                distributed.distributed_c10d._abort_process_group()
+            else:
+                distributed.destroy_process_group()
 
     @contextmanager
     def explain_lost_process(self) -> Iterator[None]:
@@ -251,11 +226,11 @@ class Processes:
         except RuntimeError as error:
             if self.all == 1 or not _is_of_the_others(error):
                 raise
-            late = _is_late(error)
+            late = is_late(error)
             what = f"waited {self.timeout:g} s for the others in vain" if late else "lost the others"
             why = "one hangs, or is slow and needs a longer --timeout" if late else "one ended; it says why if it could"
             raise BackendError(
-                f"process {self.number} of {self.all} {what}: {_first_line(error)}",
+                f"process {self.number} of {self.all} {what}: {first_line(error)}",
                 f"{why}; what is written is whole, and --resume goes on from the last checkpoint, if there is one",
             ) from error
 
@@ -286,34 +261,12 @@ def has_unread_weights(graph: Graph) -> bool:
     return any(node.weights and node.name not in needed for node in graph.nodes)
 
 
-def _let_the_watchdog_be_heard() -> None:
-    """Redirect file descriptor 2 to the stream that shows this process's errors.
-
-    If a wait over nccl times out, a thread of PyTorch writes the reason to descriptor 2 and aborts the process. A
-    command that buffers this descriptor until it ends would never show it.
-    """
-    with suppress(AttributeError, OSError, ValueError):  # a stream without a file descriptor
-        os.dup2(sys.stderr.fileno(), 2)
-
-
-def _is_late(error: Exception) -> bool:
-    """Whether the error is a timeout, in the words of gloo, nccl or a store."""
-    return re.search("tim(ed|ing) out|timeout", str(error).lower()) is not None
-
-
 def _is_of_the_others(error: RuntimeError) -> bool:
     """Whether another process caused the error.
 
     Gloo's errors name it or its files, except that of an exchange which failed because another one timed out.
     """
-    return isinstance(error, distributed.DistError) or re.search("[Gg]loo|pair closure", str(error)) is not None
-
-
-def _first_line(error: Exception) -> str:
-    """The first sentence of an error's message, without its place in PyTorch's source.
-
-    Of an nccl error it is the one after `Last error:`, which has the cause: two processes on one GPU, or no network.
-    """
-    text = str(error).partition("Last error:\n")[2] or str(error) or type(error).__name__
-    line = text.splitlines()[0]
-    return re.sub(r"^\[\S+:\d+\] ", "", line).partition(". ")[0]
+    return (
+        isinstance(error, distributed.DistError | UnansweredError)
+        or re.search("[Gg]loo|pair closure", str(error)) is not None
+    )

@@ -69,11 +69,22 @@ def print_placement(placement: Placement, batch: int) -> None:
     print_out(f"received by a tower in a step: {memory(placement.moved(batch))}")
     for where, (names, size) in received(placement, batch).items():
         if size:
-            print_out(f"  {where}{_named(names)}: {memory(size)}")
+            print_out(f"  {where}{', ' if names else ''}{_named(names)}: {memory(size)}")
     print_out(f"by plain data parallelism over {placement.towers}: {memory(by_data_parallelism(placement))}")
+    for why, layers in whole_layers(placement).items():
+        print_out(f"{_named(layers)} {'is' if len(layers) == 1 else 'are'} whole in each tower: {why}")
+
+
+def whole_layers(placement: Placement) -> dict[str, list[str]]:
+    """The layers that are computed whole although an input of theirs is divided, or they have filters; by the reason.
+
+    What reads only their results is computed whole too.
+    """
+    layers: dict[str, list[str]] = {}
     for layer in placement.places:
         if layer.why:
-            print_out(f"{layer.name} is whole in each tower: {layer.why}")
+            layers.setdefault(layer.why, []).append(layer.name)
+    return layers
 
 
 def received(placement: Placement, batch: int) -> dict[str, tuple[list[str], int]]:
@@ -97,10 +108,8 @@ def received(placement: Placement, batch: int) -> dict[str, tuple[list[str], int
 
 
 def _named(names: list[str]) -> str:
-    """The names behind a comma; of more than six, the first and the last."""
-    if not names:
-        return ""
-    return f", {', '.join(names)}" if len(names) <= 6 else f", {names[0]} … {names[-1]} ({len(names)})"
+    """The names; of more than six, the first and the last."""
+    return ", ".join(names) if len(names) <= 6 else f"{names[0]} … {names[-1]} ({len(names)})"
 
 
 def by_data_parallelism(placement: Placement) -> int:

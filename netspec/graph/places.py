@@ -48,7 +48,7 @@ class Place(NamedTuple):
         way: `apart`, each tower its own channels from its share of the inputs; `column`, its share of the filters from
             the whole input or, in groups, from the channels of one group; `halo`, its own channels from its share of
             the input and the channels next to that; or `whole`, the same in each tower.
-        why: for a convolution or dense layer that is computed whole, the reason.
+        why: why a node that is computed whole is not divided; empty if all that it reads is whole too.
         groups: of a `column` or `halo` node, the groups that it works in.
         reach: of a `halo` node, the numbers of channels before and behind a channel that it reads with it.
     """
@@ -101,7 +101,7 @@ def place_node(node: Node, towers: int, places: Mapping[str, Place]) -> Place:
             return Place(node.name, "whole")
         if is_channelwise(node, towers):
             return Place(node.name, "apart")
-        return _with_halo(node, towers) or Place(node.name, "whole")
+        return _with_halo(node, towers) or Place(node.name, "whole", _why_whole(node, towers))
     if is_channelwise(node, towers):
         return Place(node.name, "apart")
     if width(node.type) % towers:
@@ -116,3 +116,14 @@ def _with_halo(node: Node, towers: int) -> Place | None:
     if neighbors is None or rest or towers % neighbors.groups or max(neighbors.before, neighbors.after) > share:
         return None
     return Place(node.name, "halo", groups=neighbors.groups, reach=(neighbors.before, neighbors.after))
+
+
+def _why_whole(node: Node, towers: int) -> str:
+    """Why an op without filters, of which not all inputs are whole, is computed whole."""
+    for type in (*channelwise_inputs(node).values(), node.type):
+        if width(type) % towers:
+            return f"{width(type)} channels cannot be divided among {towers} towers"
+    neighbors = node.op.neighbors()
+    if neighbors is not None and towers % neighbors.groups == 0:
+        return "channels beyond the next tower are read"
+    return "channels are mixed or moved"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.graph.weights import check_weights
+from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Array, Weights
 from netspec.passes import Optimized
 
@@ -79,6 +82,14 @@ class Artifact:
     entry: str
     bindings: tuple[Binding, ...]
     optimized: Optimized | None = None
+
+    def write_source(self, folder: Path) -> Path:
+        """Write Python source to a file of the name under which it is imported, and return its path.
+
+        Raises:
+            NetspecError: the folder cannot be written.
+        """
+        return write_whole(folder / f"{module_name(self.graph.name)}.py", self.content)
 
     def to_native(self, weights: Weights) -> dict[str, Array]:
         """Convert canonical arrays by name to the framework's arrays by path, in the graph's dtype.

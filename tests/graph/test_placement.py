@@ -296,6 +296,29 @@ def test_a_last_layer_of_an_odd_width_is_whole_and_says_why() -> None:
     assert (last.way, last.why) == ("whole", "5 outputs cannot be divided among 2 towers")
 
 
+def test_an_op_that_is_computed_whole_says_why_unless_it_reads_only_whole_values() -> None:
+    """Groups of channels that no tower has whole, channels in another order, a window beyond the next tower."""
+    graph = (
+        chain()
+        .add("norm", "group_norm", groups=2)
+        .add("relu", "relu")  # reads only the whole result of `norm`
+        .add("conv2", "conv2d", filters=8, kernel_size=1)
+        .add("shuffle", "channel_shuffle", groups=4)
+        .add("conv3", "conv2d", filters=8, kernel_size=1)
+        .add("wide", "local_response_norm", size=7, alpha=1, beta=0.75, k=2, convention="sum")
+        .add("conv4", "conv2d", filters=8, kernel_size=1)
+        .add("padded", "pad", end=1)
+        .graph()
+    )
+    assert {own.name: own.why for own in place(graph, 4).places if own.way == "whole"} == {
+        "norm": "channels are mixed or moved",
+        "relu": "",
+        "shuffle": "channels are mixed or moved",
+        "wide": "channels beyond the next tower are read",
+        "padded": "9 channels cannot be divided among 4 towers",
+    }
+
+
 def test_a_gradient_that_nothing_needs_does_not_cross() -> None:
     (spread, *_) = place(chain().graph(), 2).crossings
     assert (spread.kind, spread.differentiable, spread.forward + spread.backward) == ("spread", False, 0)

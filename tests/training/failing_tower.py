@@ -5,6 +5,7 @@
 FAILURE is the signal that the second process sends to itself after the second checkpoint of the run: `SIGKILL`,
 `SIGSTOP` or `SIGTERM`. With `start` it is killed before they have met, once the first process waits for it; with `mesh`
 or `wrap`, before the groups of the mesh are formed, or before the network is wrapped to average its gradients. With
+`group` or `groups`, the first process is suspended before the default group is formed, or those of the mesh are. With
 `versions` it reports versions of netspec and PyTorch that the others do not have, and with `none` nothing fails.
 """
 
@@ -20,7 +21,7 @@ from typing import Any
 
 from netspec.cli import main
 
-SECOND = os.environ.get("RANK") == "1"
+FIRST, SECOND = (os.environ.get("RANK") == rank for rank in "01")
 
 
 def fail(name: str, checkpoint: Path) -> None:
@@ -35,15 +36,15 @@ def fail(name: str, checkpoint: Path) -> None:
 
 def announce_wait(sign: Path) -> None:
     """Make this process create a file when it begins to wait for the others."""
-    from netspec_torch import distributed
+    from netspec_torch import meeting
 
-    form = distributed._form_group
+    form = meeting._form_group
 
     def form_announced(*arguments: Any) -> None:
         sign.touch()
         form(*arguments)
 
-    distributed._form_group = form_announced
+    meeting._form_group = form_announced
 
 
 def kill_before(failure: str) -> None:
@@ -52,6 +53,15 @@ def kill_before(failure: str) -> None:
 
     name = {"mesh": "_in_towers", "wrap": "wrap"}[failure]
     setattr(Processes, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def suspend_before(failure: str) -> None:
+    """Let this process be suspended where the others ask it for their addresses, in the store that it holds."""
+    from netspec_torch.distributed import Processes
+    from torch import distributed
+
+    place, name = (distributed, "init_process_group") if failure == "group" else (Processes, "_in_towers")
+    setattr(place, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGSTOP))
 
 
 def report_other_versions() -> None:
@@ -70,6 +80,12 @@ if __name__ == "__main__":
         report_other_versions()
     elif SECOND and failure in {"mesh", "wrap"}:
         kill_before(failure)
+    elif failure in {"group", "groups"}:
+        import netspec_torch.meeting
+
+        netspec_torch.meeting.MEETING = 1.0
+        if FIRST:
+            suspend_before(failure)
     elif failure == "start":
         sign = Path(out, f"{name}.waits")
         if SECOND:

@@ -95,6 +95,29 @@ def test_one_that_is_killed_before_the_first_step_is_not_waited_for_longer(spec:
     assert not list(spec.parent.rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        ("group", "error: the 2 processes that are to train together did not meet at 127.0.0.1:"),
+        ("groups", "error: process 1 of 2 waited 1 s for the others in vain: "),
+    ],
+)
+def test_a_first_process_that_is_suspended_while_they_meet_is_not_waited_for_without_end(
+    spec: Path, failure: str, expected: str
+) -> None:
+    """The store at which they meet is in the first process, and PyTorch's question to it has no time limit."""
+    suspended, other = start([[FAILING, failure, *arguments(spec, "met", *TOWERS, "--timeout", "1")]] * 2)
+    try:
+        _, told = other.communicate(timeout=HANG)
+    finally:
+        suspended.kill()
+        suspended.wait()
+    assert other.returncode == 2, told
+    assert told.count("error: ") == told.count(expected) == told.count("no answer within 2 s") == 1, told
+    assert "Traceback" not in told
+    assert not (spec.parent / "met").exists()
+
+
 def test_a_process_that_hangs_is_waited_for_until_the_timeout(spec: Path) -> None:
     """Nobody ends the others: both of its neighbors in the mesh time out, or lose one that has timed out."""
     options = (*LONG, *TOWERS, "--timeout", str(TIMEOUT))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import netspec_torch.distributed as own
+import netspec_torch.meeting
 import pytest
 import torch
 from netspec_torch import BACKEND
@@ -73,10 +74,12 @@ def test_gpus_exchange_by_nccl_and_hosts_by_gloo(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(sys.modules["torch.distributed.rendezvous"], "rendezvous", rendezvous)
     monkeypatch.setattr(distributed, "init_process_group", init_process_group)
-    monkeypatch.setattr(distributed, "get_rank", lambda: 1)
-    monkeypatch.setattr(own, "_let_the_watchdog_be_heard", lambda: None)
-    processes = own.Processes._formed(torch.device(kind), replace(SETTINGS, timeout=7.0), 2)
-    assert (processes.rank, processes.world, processes.joined) == (1, 2, True)
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(netspec_torch.meeting, "let_the_watchdog_be_heard", lambda: None)
+    device = torch.device(kind)
+    netspec_torch.meeting.meet(device, replace(SETTINGS, timeout=7.0), 2)
+    assert current == ([device] if kind == "cuda" else [])  # of the thread in which the group is formed
     (group,) = formed
     assert (group["backend"], group["timeout"].total_seconds()) == (backend, 7.0)
     assert distributed.distributed_c10d.BackendConfig(backend).get_device_backend_map()["cpu"] == "gloo"
@@ -146,3 +149,20 @@ def test_the_reason_of_an_nccl_error_is_reported() -> None:
     reason = "lost the others: Duplicate GPU detected : rank 0 and rank 1 both"
     with pytest.raises(BackendError, match=reason), own.Processes(CUDA, 0, 2).explain_lost_process():
         raise error
+
+
+@pytest.mark.parametrize(("kind", "after_an_error"), [("cuda", "aborted"), ("cpu", "destroyed")])
+def test_nccl_is_not_waited_for_after_an_error(monkeypatch: pytest.MonkeyPatch, kind: str, after_an_error: str) -> None:
+    """Its `destroy` waits for exchanges with a process that may be gone; gloo's does not."""
+    ends: list[str] = []
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: ends.append("destroyed"))
+    monkeypatch.setattr(distributed.distributed_c10d, "_abort_process_group", lambda: ends.append("aborted"))
+    processes = own.Processes(torch.device(kind), 0, 2, joined=True)
+    processes.leave()
+    with pytest.raises(BackendError):
+        try:
+            raise BackendError("lost the others")
+        finally:
+            processes.leave()
+    assert ends == ["destroyed", after_an_error]

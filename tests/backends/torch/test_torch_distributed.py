@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from netspec_torch.distributed import Processes, _let_the_watchdog_be_heard, has_unread_weights
+from netspec_torch.distributed import Processes, has_unread_weights
+from netspec_torch.meeting import UnansweredError, let_the_watchdog_be_heard
 from torch import device, distributed
 
 from netspec.errors import BackendError
@@ -119,6 +120,7 @@ def test_unread_weights_are_detected() -> None:
             ),
             "waited 3 s for the others in vain: Watchdog caught collective operation timeout",
         ),
+        (UnansweredError("no answer within 13 s"), "waited 3 s for the others in vain: no answer within 13 s"),
         (
             RuntimeError("[/gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:4711"),
             "lost the others: Connection closed by peer",
@@ -145,7 +147,7 @@ def test_messages_of_the_framework_on_stderr_are_visible(tmp_path: Path, monkeyp
     try:
         with (tmp_path / "shown").open("w") as shown:
             monkeypatch.setattr(sys, "stderr", shown)
-            _let_the_watchdog_be_heard()
+            let_the_watchdog_be_heard()
             os.write(2, b"the watchdog")
     finally:
         os.dup2(before, 2)
