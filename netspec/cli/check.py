@@ -57,7 +57,7 @@ def _checked(path: Path, settings: tuple[str, ...]) -> Graph:
     spec = read_spec(path, settings)
     graph = elaborate(spec)
     if spec.training is not None:
-        from netspec.training.trainable import trainable_graph
+        from netspec.spec.trainable import trainable_graph
 
         try:
             trainable_graph(graph, spec.training)

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 from netspec.errors import NetspecError
 from netspec.graph import Graph, Input, Normalization, Preprocessing
+from netspec.graph.training import classes_of, map_size, training_graph
 from netspec.preprocessing import normalization, resolve_mean
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
+from netspec.spec.trainable import require_recipe_of_features, require_two_classes, trainable_graph
 from netspec.training.data.census import absent_pixels, census
 from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.pixel_weights import balance_of
 from netspec.training.data.statistics import Components, Statistics, statistics_of
 from netspec.training.data.targets import MapRule
-from netspec.training.network import classes_of, map_size, training_graph
-from netspec.training.trainable import require_recipe_of_features, require_two_classes, trainable_graph
 
 RECIPE = "training: {batch_size: 128, epochs: 10, optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9}}"
 

@@ -14,11 +14,11 @@ from netspec.spec import elaborate, read_spec
 from netspec.spec.fields.messages import Subject, validate
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Position, Problems, plain, quote
 from netspec.spec.text.files import Content, read_file
+from netspec.spec.trainable import trainable_graph
 from netspec.spec.validate import NAME_PATTERN
 from netspec.training.data.sources import DIGITS
 from netspec.training.material import recipe_of
 from netspec.training.study.model import Member, MemberEntry, Study, StudyData, StudyEntry
-from netspec.training.trainable import trainable_graph
 
 _CONTENT = Content("a study", "`study` and `members`", "`study: …`, then `members: {name: {spec: file.yaml}}`")
 LONGEST_NAME = 100  # characters; names of studies and members become folder names

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from netspec.errors import NetspecError
 from netspec.graph import Graph
-from netspec.recipe import Recipe
-from netspec.training.network import classes_of, map_size, training_graph
+from netspec.graph.training import classes_of, map_size, training_graph
+
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
 
 
 def trainable_graph(graph: Graph, recipe: Recipe) -> Graph:
