@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from peers.alexnet_keras import alexnet, tuned_alexnet
 
+from netspec.graph.training import training_graph
 from netspec.lowering import Batch, TrainerSettings, at_level, find_backend
 from netspec.recipe import Recipe, Sgd
-from netspec.training.network import training_graph
 from subjects.networks import load, pixels, weights_of
 from subjects.torch_steps import RULE
 

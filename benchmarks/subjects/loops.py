@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from netspec.errors import NetspecError
+from netspec.graph.training import training_graph
 from netspec.lowering import TrainerSettings, at_level, find_backend
 from netspec.preprocessing import normalization
 from netspec.recipe import ConstantSchedule, Recipe
@@ -29,7 +30,6 @@ from netspec.training.events import Observers
 from netspec.training.loop import Loop
 from netspec.training.material import recipe_of as recipe_in
 from netspec.training.metrics import MetricsFile, TensorBoard
-from netspec.training.network import training_graph
 from netspec.training.schedule import Schedule
 from netspec.training.stop import StopSignals
 from netspec.weights import initialize

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from netspec.graph.training import training_graph
 from netspec.lowering import Batch, TrainerSettings, at_level, find_backend
 from netspec.recipe import Recipe, Sgd
-from netspec.training.network import training_graph
 from subjects.networks import hand_written, load, pixels, weights_of
 
 RULE = {"learning_rate": 1e-6, "momentum": 0.9, "weight_decay": 5e-4}  # a small rate: all steps repeat one batch

@@ -9,7 +9,10 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run the command line of this process and exit. An interrupt during the first imports is one line too."""
+    """Run the command line of this process and exit.
+
+    An interrupt during the first imports is one line too, and so is a package that they lack.
+    """
     try:
         from netspec.cli.process import main as run_process
 
@@ -19,3 +22,8 @@ def main() -> NoReturn:
 
         print("error: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        if (error.name or "netspec").startswith("netspec"):
+            raise
+        print(f"error: netspec needs {error.name}, not installed here\nhint: `pip install netspec`", file=sys.stderr)
+        sys.exit(2)

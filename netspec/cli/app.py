@@ -21,6 +21,7 @@ COMMANDS: Final = (
 )
 DEFECT: Final = 70  # EX_SOFTWARE of sysexits.h
 MISTAKE: Final = NetspecError.exit_code
+MISSING_HINT: Final = "`pip install netspec` has what every command needs, `pip install 'netspec[all]'` the rest"
 
 
 class Commands(click.Group):
@@ -118,7 +119,18 @@ def _report(error: Exception) -> int:
     if isinstance(error, NetspecError):
         print_error(error.message, error.hint)
         return error.exit_code
+    if isinstance(error, ModuleNotFoundError) and not (error.name or PROGRAM).startswith(PROGRAM):
+        return _report_missing(error)
     return _report_resource(error) if isinstance(error, OSError | MemoryError) else _report_defect(error)
+
+
+def _report_missing(error: ModuleNotFoundError) -> int:
+    """Print which package is not installed, or was removed."""
+    if os.environ.get("NETSPEC_DEBUG") == "1":
+        raise error
+    package = (error.name or "").partition(".")[0]
+    print_error(f"this command needs {package}, not installed here", MISSING_HINT)
+    return MISTAKE
 
 
 def _report_resource(error: OSError | MemoryError) -> int:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from netspec.cli.console import GREEN, print_error, print_out, style
 from netspec.cli.options import set_option, spec_arguments
 from netspec.words import counted
+
+if TYPE_CHECKING:
+    from netspec.graph import Graph
 
 
 @click.command(
@@ -24,18 +28,17 @@ Examples:
 @spec_arguments
 @set_option
 def command(specs: tuple[Path, ...], settings: tuple[str, ...]) -> int:
-    """Check every field, name and shape of each spec.
+    """Check every field, name and shape of each spec, and that its recipe can train the network.
 
     A valid spec prints one line on stdout. All problems of the others go to stderr, each with its file, line and
     column; the exit code is then 2. No framework is imported.
     """
     from netspec.errors import SpecError
-    from netspec.spec import load_graph
 
     invalid = 0
     for path in specs:
         try:
-            graph = load_graph(path, settings)
+            graph = _checked(path, settings)
         except SpecError as error:
             invalid += 1
             print_error(f"{path}: {counted(len(error.diagnostics), 'problem')}\n{error.message}")
@@ -44,3 +47,21 @@ def command(specs: tuple[Path, ...], settings: tuple[str, ...]) -> int:
             ok = style("ok", GREEN)
             print_out(f"{path}: {ok}: {graph.name}, {counted(len(graph.nodes), 'layer')}, {counted(weights, 'weight')}")
     return SpecError.exit_code if invalid else 0
+
+
+def _checked(path: Path, settings: tuple[str, ...]) -> Graph:
+    """The graph of a spec that can be trained if it has a recipe."""
+    from netspec.errors import Diagnostic, NetspecError, SpecError
+    from netspec.spec import elaborate, read_spec
+
+    spec = read_spec(path, settings)
+    graph = elaborate(spec)
+    if spec.training is not None:
+        from netspec.spec.trainable import trainable_graph
+
+        try:
+            trainable_graph(graph, spec.training)
+        except NetspecError as error:
+            where = spec.training_at.where if spec.training_at else None
+            raise SpecError([Diagnostic(where, error.message, error.hint)]) from error
+    return graph

@@ -267,6 +267,15 @@ class Augmentation(Attribute):
         return tuple(name for name in self.enabled if name != "mixup")
 
     @property
+    def without_masks(self) -> tuple[str, ...]:
+        """The names of the enabled augmentations that have no equivalent for masks.
+
+        They move or mix only the pixels of the image, or pad it with pixels that have no label.
+        """
+        image_labels = ("crop_padding", "rand_augment", "auto_augment", "mixup", "cutmix")
+        return tuple(name for name in self.enabled if name in image_labels)
+
+    @property
     def enabled(self) -> tuple[str, ...]:
         """The names of the enabled augmentations."""
         return tuple(name for name in type(self).model_fields if getattr(self, name))

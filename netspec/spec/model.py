@@ -122,6 +122,7 @@ class ModelSpec:
         placement: placement on several devices, or None for one device.
         placed_at: position of the placement.
         layers_at: position of `layers:`.
+        training_at: position of `training:`.
         overrides_at: positions of the patterns of the recipe's `overrides` that stand in the spec's own file.
     """
 
@@ -139,6 +140,7 @@ class ModelSpec:
     placement: PlacementSpec | None = None
     placed_at: Position | None = field(default=None, compare=False, repr=False)
     layers_at: Position | None = field(default=None, compare=False, repr=False)
+    training_at: Position | None = field(default=None, compare=False, repr=False)
     overrides_at: Mapping[str, Position] = field(default_factory=dict, compare=False, repr=False)
 
     def require_placement(self) -> PlacementSpec:

@@ -76,6 +76,7 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         placement=_read_part(PlacementSpec, entries, "placement", problems),
         placed_at=entries["placement"].value.at if "placement" in entries else None,
         layers_at=entries["layers"].at if "layers" in entries else None,
+        training_at=entries["training"].at if "training" in entries else None,
         overrides_at=positions_of_overrides(entries),
     )
     environment = Environment(_names(inputs, positions, values), defaults, blocks, positions)

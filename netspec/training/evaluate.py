@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
 from netspec.graph import Graph, Normalization
+from netspec.graph.training import classes_of, training_graph
 from netspec.lowering import Backend, find_backend
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
@@ -25,7 +26,7 @@ from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.sources import open_parts
 from netspec.training.material import image_preprocessing, map_rule, require_classes
-from netspec.training.network import classes_of, network_inputs, training_graph
+from netspec.training.network import network_inputs
 from netspec.training.score import Predict, Scores, score
 from netspec.weights import load_weights
 from netspec.words import counted

@@ -6,16 +6,17 @@ from dataclasses import dataclass, replace
 
 from netspec.errors import NetspecError
 from netspec.graph import Graph, Input, Normalization, Preprocessing
+from netspec.graph.training import classes_of, map_size, training_graph
 from netspec.preprocessing import normalization, resolve_mean
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
+from netspec.spec.trainable import require_recipe_of_features, require_two_classes, trainable_graph
 from netspec.training.data.census import absent_pixels, census
 from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.pixel_weights import balance_of
 from netspec.training.data.statistics import Components, Statistics, statistics_of
 from netspec.training.data.targets import MapRule
-from netspec.training.network import classes_of, map_size, training_graph
 
 RECIPE = "training: {batch_size: 128, epochs: 10, optimizer: {name: sgd, learning_rate: 0.01, momentum: 0.9}}"
 
@@ -66,11 +67,11 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
         NetspecError: the spec has no recipe, is no classifier with one input, has fewer classes than the data, or
             needs something that the data lack: a validation set for a plateau, images for a crop, masks.
     """
-    recipe, graph = recipe_of(spec), training_graph(elaborate(spec))
+    recipe = recipe_of(spec)
+    graph = trainable_graph(elaborate(spec), recipe)
     require_classes(graph, splits.training)
     rule = map_rule(graph)
     if rule is not None:
-        _require_one_view(spec, recipe)
         counts = census(splits.training, rule.classes, progress)
         splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
         rule = replace(rule, weights=recipe.loss.pixel_weights, balance=balance_of(counts))
@@ -80,7 +81,7 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
             "give one with --validation or --holdout, or another --set training.schedule.name",
         )
     if not splits.training.images:
-        _require_no_image_recipe(spec, recipe)
+        require_recipe_of_features(spec.name, recipe, "the data are features")
         return Material(spec, graph, recipe, splits, None, None, rule)
     preprocessing = image_preprocessing(graph)
     shape = graph.inputs[0].type.features
@@ -119,14 +120,6 @@ def map_rule(graph: Graph) -> MapRule | None:
     return MapRule(classes_of(graph), size) if size else None
 
 
-def _require_one_view(spec: ModelSpec, recipe: Recipe) -> None:
-    if recipe.evaluation.views != 1:
-        raise NetspecError(
-            f"{spec.name}: its recipe scores {recipe.evaluation.views} views of an image, which have no mask in common",
-            "leave out training.evaluation.views: an image with a mask is scored whole",
-        )
-
-
 def require_classes(graph: Graph, dataset: Dataset) -> None:
     """Raise NetspecError if a dataset has more classes than the network, or labels pixels where it labels samples."""
     if dataset.maps != (map_size(graph) is not None):
@@ -139,23 +132,10 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
             if dataset.maps
             else "give a folder with `images` and `masks` of the same names, or an .npz with `images` and `masks`",
         )
+    require_two_classes(graph)
     classes = classes_of(graph)
-    if classes == 1:
-        raise NetspecError(
-            f"{graph.name} gives one logit, whose softmax is always 1: there is nothing to learn",
-            "a network has a logit for each class: two, to tell yes from no",
-        )
     if len(dataset.classes) > classes:
         raise NetspecError(
             f"{graph.name} has {classes} classes, and {dataset.origin} has {len(dataset.classes)}",
             f"--set classes={len(dataset.classes)}, where the spec has this parameter",
-        )
-
-
-def _require_no_image_recipe(spec: ModelSpec, recipe: Recipe) -> None:
-    image_settings = [*recipe.augmentation.image_only, *(["views: 10"] if recipe.evaluation.views != 1 else [])]
-    if image_settings:
-        raise NetspecError(
-            f"{spec.name}: its recipe has {', '.join(image_settings)} for images, and the data are features",
-            "images are uint8, 0 to 255: save them so if they are images; else leave this out of the recipe",
         )

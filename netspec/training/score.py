@@ -67,7 +67,7 @@ def score(
     sums = np.zeros(4)  # losses, labels not in the top five, samples, batches whose labels are maps
     confusion = np.zeros((classes, classes))
     for inputs, labels, samples_of_batch in batches:
-        loss, missed, batch_confusion = _compare(np.moveaxis(_probabilities(predict, inputs), 1, -1), labels)
+        loss, missed, batch_confusion = _compare(np.moveaxis(_log_probabilities(predict, inputs), 1, -1), labels)
         sums += loss, missed, len(samples_of_batch), labels.ndim > 1
         confusion += batch_confusion
         scored(len(samples_of_batch))
@@ -87,18 +87,22 @@ def score(
     )
 
 
-def _compare(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, int, NDArray[np.int64]]:
+def _compare(log_probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, int, NDArray[np.int64]]:
     """The sum of the losses, the number of labels not among the five most probable classes, and the confusion.
 
-    Shapes: probabilities (…, classes), labels (…) → confusion (classes, classes).
+    Of classes with equal probabilities the first counts as the more probable one. A label whose probability is not a
+    number is not among the five.
+
+    Shapes: log_probabilities (…, classes), labels (…) → confusion (classes, classes).
     """
-    classes, known = probabilities.shape[-1], labels != UNLABELLED
-    of_label = np.take_along_axis(probabilities, np.where(known, labels, 0)[..., None], axis=-1)[..., 0]
-    rank = (probabilities > of_label[..., None]).sum(axis=-1)
-    losses = -np.log(np.maximum(of_label[known], np.finfo(np.float64).tiny))
-    pairs = labels[known] * classes + probabilities.argmax(axis=-1)[known]
+    classes, known = log_probabilities.shape[-1], labels != UNLABELLED
+    label = np.where(known, labels, 0)[..., None]
+    of_label = np.take_along_axis(log_probabilities, label, axis=-1)
+    before = (log_probabilities > of_label) | ((log_probabilities == of_label) & (np.arange(classes) < label))
+    missed = (before.sum(axis=-1) >= TOP) | np.isnan(of_label[..., 0])
+    pairs = labels[known] * classes + log_probabilities.argmax(axis=-1)[known]
     confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return float(losses.sum()), int((rank >= TOP).sum()), confusion
+    return -float(of_label[known].sum()), int(missed.sum()), confusion
 
 
 def _mean_iou(confusion: NDArray[np.float64]) -> float:
@@ -107,18 +111,22 @@ def _mean_iou(confusion: NDArray[np.float64]) -> float:
     return float((intersection[union > 0] / union[union > 0]).mean())
 
 
-def _probabilities(predict: Predict, inputs: NDArray[Any]) -> NDArray[np.float64]:
+def _log_probabilities(predict: Predict, inputs: NDArray[Any]) -> NDArray[np.float64]:
+    """The logarithms of the mean probabilities over views.
+
+    Without the logarithm, all classes far below the best one would have the probability 0, and so the same rank.
+    """
     if inputs.ndim != 5:
-        return softmax(predict(inputs))
+        return log_softmax(predict(inputs))
     logits = predict(inputs.reshape(-1, *inputs.shape[2:]))
-    mean: NDArray[np.float64] = softmax(logits).reshape(len(inputs), -1, *logits.shape[1:]).mean(axis=1)
-    return mean
+    of_views = log_softmax(logits).reshape(len(inputs), -1, *logits.shape[1:])
+    views = of_views.shape[1]
+    return of_views[:, 0] if views == 1 else np.logaddexp.reduce(of_views, axis=1) - np.log(views)
 
 
-def softmax(logits: Array) -> NDArray[np.float64]:
-    """The softmax of logits over their second axis, the classes, in float64; NaN where a logit is not finite."""
+def log_softmax(logits: Array) -> NDArray[np.float64]:
+    """The log-softmax of logits over their second axis, the classes, in float64; NaN where a logit is not finite."""
     with np.errstate(invalid="ignore"):
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
+    log_probabilities: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return log_probabilities

@@ -10,6 +10,7 @@ from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.graph import Preprocessing
 from netspec.graph.mean import write_npy
+from netspec.graph.training import classes_of
 from netspec.lowering import Backend, Batch, Trainer
 from netspec.lowering.batch import require_statistics
 from netspec.recipe.augmentation import Views
@@ -26,7 +27,6 @@ from netspec.training.folder import RunFolder, require_room
 from netspec.training.loop import Loop
 from netspec.training.material import Material, image_preprocessing
 from netspec.training.metrics import MetricsFile, TensorBoard
-from netspec.training.network import classes_of
 from netspec.training.options import TrainOptions
 from netspec.training.schedule import Schedule
 from netspec.training.score import Scores, score

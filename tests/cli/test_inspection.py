@@ -40,6 +40,42 @@ def test_check_takes_parameters(netspec: Run, small: Path) -> None:
     assert "did you mean 'classes'?" in err
 
 
+RECIPE = "training: {batch_size: 2, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}"
+DENSE = "name: dense\ninput: {shape: [6]}\nlayers:\n  fc: {op: dense, units: 4}\n"
+TWO_INPUTS = """name: two
+inputs: {x: {shape: [6]}, y: {shape: [6]}}
+layers:
+  fc: {op: add, inputs: [x, y]}
+"""
+MAP = "name: map\ninput: {shape: [3, 8, 8]}\nlayers:\n  conv: {op: conv2d, filters: 4, kernel_size: 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("network", "recipe", "message"),
+    [
+        (TWO_INPUTS, "}", "one input"),
+        (DENSE.replace("layers:", "outputs: [fc, one]\nlayers:\n  one: {op: relu}"), "}", "one output"),
+        (DENSE.replace("units: 4", "units: 1"), "}", "gives one logit"),
+        (DENSE.replace("[6]", "[5, 6]"), "}", "training needs logits"),
+        (DENSE, ", augmentation: {horizontal_flip: true}}", "horizontal_flip for images, and its input is [6]"),
+        (MAP, ", augmentation: {cutmix: {alpha: 1}}}", "cutmix for images with one label each, and the output conv"),
+        (MAP, ", evaluation: {views: 10}}", "10 views of an image, which have no mask in common"),
+        (MAP.replace("kernel_size: 1", "kernel_size: 2, stride: 2"), "}", "stands for 2x2 pixels"),
+    ],
+)
+def test_check_reports_a_recipe_that_cannot_train_the_network(
+    network: str, recipe: str, message: str, netspec: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(network + RECIPE + recipe + "\n")
+    code, out, err = netspec("check", path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {path}: 1 problem\n{path}:{len(network.splitlines()) + 1}:1: training: ")
+    assert message in err
+    path.write_text(network)
+    assert netspec("check", path)[0] == 0  # without a recipe it may be anything
+
+
 def test_check_of_a_missing_file_and_of_a_folder_are_errors(netspec: Run, tmp_path: Path) -> None:
     for path in (tmp_path / "absent.yaml", tmp_path):
         code, out, err = netspec("check", path)

@@ -114,6 +114,18 @@ def test_results_are_on_stdout_and_errors_on_stderr(small: Path, write_spec: Spe
     assert "\x1b" not in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize(
+    ("package", "command"), [("click", "ops"), ("yaml", "check"), ("pydantic", "check"), ("safetensors", "build")]
+)
+def test_a_package_that_is_not_installed_is_named(package: str, command: str, small: Path, tmp_path: Path) -> None:
+    arguments = {"check": [small], "build": [small, "--backend", "torch", "--out", tmp_path / "out"]}.get(command, [])
+    code = f"import sys; sys.modules[{package!r}] = None; sys.argv[1:] = {[command, *map(str, arguments)]}\n"
+    command = [sys.executable, "-c", code + "from netspec.cli import main; main()"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=False)
+    assert result.returncode == 2
+    assert re.match(rf"error: .* needs {package}, not installed here\nhint: `pip install netspec`", result.stderr)
+
+
 def test_an_interrupt_ends_in_one_line_and_130(small: Path, tmp_path: Path) -> None:
     layers = "".join(f"  layer{i}: {{op: relu}}\n" for i in range(100_000))
     long = tmp_path / "long.yaml"

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ import pytest
 from netspec.graph import Graph, Input, make_node
 from netspec.graph.drawing import draw_graph
 from netspec.graph.drawing.boxes import Boxes, make_boxes
+from netspec.graph.drawing.columns import place_boxes
 from netspec.graph.drawing.layout import lay_out
 from netspec.graph.drawing.lines import Placed
 from netspec.graph.drawing.repeats import collapse_repeats
@@ -211,6 +213,56 @@ def test_many_boxes_without_repeats_are_tiles_with_a_key() -> None:
     assert len(classes(svg, "box")) == 1 + 300 + 300 // 37
     assert [e.text for e in classes(svg, "key")] == ["input", "conv"]
     assert not classes(svg, "side")
+
+
+def stacked(blocks: int) -> Graph:
+    """Blocks after a first one with a shortcut, whose second and third layer are those of the others."""
+    chain = Chain("stacked", image=(8, 8, 8)).add("stem", "conv2d", filters=8, kernel_size=1)
+    last = "stem"
+    for block in range(blocks):
+        chain.add(f"{block}.shift", "parameter", reads=(), shape=(8, 1, 1), initialize={"weight": block})
+        chain.add(f"{block}.conv1", "conv2d", reads=last, filters=4, kernel_size=1)
+        chain.add(f"{block}.conv2", "conv2d", filters=8, kernel_size=1, initialize={"bias": block})
+        chain.add(f"{block}.shifted", "add", reads=(f"{block}.conv2", f"{block}.shift"))
+        chain.add(f"{block}.drop", "stochastic_depth", rate=0.1 * block / blocks)
+        short = f"{block}.short"
+        last = f"{block}.sum"
+        if block == 0:
+            chain.add(short, "conv2d", reads="stem", filters=8, kernel_size=1)
+        chain.add(last, "add", reads=(f"{block}.drop", f"{max(block - 1, 0)}.sum" if block else short))
+    return chain.graph()
+
+
+def test_a_repeat_is_of_whole_blocks_whatever_their_rates_and_initializers() -> None:
+    drawn = collapse_repeats(make_boxes(stacked(5)))
+    (repeat,) = drawn.repeats
+    names = [box.head.name for box in drawn.boxes]
+    assert (repeat.times, repeat.until) == (4, "4.sum")
+    assert (names[repeat.first], names[repeat.last]) == ("1.shift", "1.sum")
+
+
+def test_a_row_does_not_end_within_a_repeat_if_it_can_end_before_it() -> None:
+    style = replace(FULL, row=700)
+    drawn = collapse_repeats(make_boxes(stacked(5)))
+    layout = lay_out(drawn, style)
+    assert [(bracket.opens, bracket.closes) for bracket in layout.brackets] == [(True, True)]
+
+
+def test_parameters_are_near_what_reads_them() -> None:
+    boxes = make_boxes(stacked(5))
+    cells = dict(
+        zip([b.head.name for b in boxes], place_boxes(Boxes(boxes), [60] * len(boxes), 20, 10_000), strict=True)
+    )
+    for block in range(5):
+        shift, shifted = cells[f"{block}.shift"], cells[f"{block}.shifted"]
+        assert (shift.column, shift.lane) == (shifted.column - 1, 1)
+    assert {cell.lane for name, cell in cells.items() if "shift" not in name and "short" not in name} == {0}
+
+
+def test_a_tile_is_named_without_its_blocks() -> None:
+    svg = draw_graph(load_graph(SPECS / "swin.yaml"))
+    assert {"norm1", "qkv", "windows"} <= set(texts(svg))
+    assert not any("." in text for text in texts(svg))
 
 
 def test_names_are_text() -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.training.score import score, softmax
+from netspec.training.score import log_softmax, score
 
 
 def test_scores_are_their_definitions() -> None:
@@ -36,7 +36,7 @@ def test_probabilities_of_views_are_averaged() -> None:
         return inputs[:, 0, 0].astype(np.float64)
 
     found = score(predict, [(views, np.array([1]), range(1))], 2)
-    mean = softmax(views[0, :, 0, 0]).mean(axis=0)
+    mean = np.exp(log_softmax(views[0, :, 0, 0])).mean(axis=0)
     assert found.loss == pytest.approx(-np.log(mean[1]))
     assert found.error == 1
     assert found.error_top5 is None  # two classes have no five best
@@ -53,6 +53,26 @@ def test_huge_logits_do_not_overflow() -> None:
     found = score(lambda inputs: inputs, [(np.array([[1e30, 0.0], [0.0, 1e30]]), np.array([0, 0]), range(2))], 2)
     assert np.isfinite(found.loss)
     assert found.error == 0.5
+
+
+def test_classes_far_below_the_best_keep_their_order() -> None:
+    logits = np.array([[0.0, -1000, -2000, -3000, -4000, -5000, -6000]] * 2)  # whose probabilities are 0 but for one
+    found = score(lambda inputs: inputs, [(logits, np.array([4, 6]), range(2))], 7)
+    assert (found.error, found.error_top5, found.loss) == (1, 0.5, 5000)
+    views = logits.reshape(2, 1, 1, 1, 7).repeat(2, axis=1)
+    of_views = score(lambda inputs: inputs[:, 0, 0], [(views, np.array([4, 6]), range(2))], 7)
+    assert (of_views.error, of_views.error_top5, of_views.loss) == (1, 0.5, pytest.approx(5000))
+
+
+def test_of_equal_classes_the_first_counts_as_more_probable_in_both_errors() -> None:
+    labels = np.arange(7)
+    found = score(lambda inputs: inputs, [(np.zeros((7, 7)), labels, range(7))], 7)
+    assert (found.error, found.error_top5) == (pytest.approx(6 / 7), pytest.approx(2 / 7))
+
+
+def test_what_is_not_a_number_is_not_among_the_five_best() -> None:
+    found = score(lambda inputs: inputs, [(np.full((2, 7), np.nan), np.array([1, 2]), range(2))], 7)
+    assert (found.error, found.error_top5) == (1, 1)
 
 
 def test_nothing_to_score_is_an_error() -> None:

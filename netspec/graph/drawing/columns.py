@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, count, pairwise
 
-from netspec.graph.drawing.boxes import Box
+from netspec.graph.drawing.boxes import Box, Boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,44 +18,69 @@ class Cell:
     lane: int
 
 
-def place_boxes(boxes: Sequence[Box], widths: Sequence[float], gap: float, room: float) -> list[Cell]:
+def place_boxes(drawn: Boxes, widths: Sequence[float], gap: float, room: float) -> list[Cell]:
     """Return the cell of each box.
 
     Args:
-        boxes: the boxes in topological order.
+        drawn: the boxes in topological order, and the repeats among them.
         widths: the width of each box with its label.
         gap: the gap between columns.
         room: the greatest width of a row.
     """
-    columns = _columns(boxes)
-    lanes = _lanes(boxes, columns)
-    rows = _rows(boxes, columns, _column_widths(columns, widths), gap, room)
+    columns = _columns(drawn.boxes)
+    lanes = _lanes(drawn.boxes, columns)
+    rows = _rows(_crossings(drawn, columns), _column_widths(columns, widths), gap, room)
     return [Cell(rows[column], column, lane) for column, lane in zip(columns, lanes, strict=True)]
 
 
 def _columns(boxes: Sequence[Box]) -> list[int]:
-    """The column of each box: its longest distance from an input. A box without reads is just before its reader."""
+    """The column of each box: its longest distance from an input.
+
+    What is computed from parameters alone, such as a bias of attention, is just before its reader.
+    """
     columns: list[int] = []
     for box in boxes:
         columns.append(1 + max((columns[read] for read in box.reads), default=-1))
-    for index, box in enumerate(boxes):
-        if not box.reads:
-            readers = [columns[i] for i, other in enumerate(boxes) if index in other.reads]
-            columns[index] = max(0, min(readers, default=1) - 1)
+    dependent, readers = _depends_on_input(boxes), _readers(boxes)
+    for index in reversed(range(len(boxes))):
+        if not dependent[index] and readers[index]:
+            columns[index] = max(0, min(columns[reader] for reader in readers[index]) - 1)
     return columns
 
 
 def _lanes(boxes: Sequence[Box], columns: Sequence[int]) -> list[int]:
-    """The lane of each box: the free lane nearest to that of the first box it reads, so that chains are straight."""
+    """The lane of each box: the free lane nearest to that of the first box it reads, so that chains are straight.
+
+    What is computed from parameters alone comes last, near its reader.
+    """
     taken: set[tuple[int, int]] = set()
-    lanes: list[int] = []
-    for index, box in enumerate(boxes):
-        read_lanes = [lanes[read] for read in box.reads] or [0]
-        preferred = min(read_lanes) if box.kind == "merge" else read_lanes[0]
+    lanes: dict[int, int] = {}
+    dependent, readers = _depends_on_input(boxes), _readers(boxes)
+    alone = [index for index in reversed(range(len(boxes))) if not dependent[index]]
+    for index in (*(index for index in range(len(boxes)) if dependent[index]), *alone):
+        box, near = boxes[index], boxes[index].reads if dependent[index] else readers[index]
+        near_lanes = [lanes[other] for other in near if other in lanes] or [0]
+        preferred = min(near_lanes) if box.kind == "merge" else near_lanes[0]
         lane = next(lane for lane in _outward(preferred) if (columns[index], lane) not in taken)
         taken.add((columns[index], lane))
-        lanes.append(lane)
-    return lanes
+        lanes[index] = lane
+    return [lanes[index] for index in range(len(boxes))]
+
+
+def _depends_on_input(boxes: Sequence[Box]) -> list[bool]:
+    """Whether each box is an input, or computed from one."""
+    depends: list[bool] = []
+    for box in boxes:
+        depends.append(box.kind == "input" or any(depends[read] for read in box.reads))
+    return depends
+
+
+def _readers(boxes: Sequence[Box]) -> list[list[int]]:
+    readers: list[list[int]] = [[] for _ in boxes]
+    for index, box in enumerate(boxes):
+        for read in box.reads:
+            readers[read].append(index)
+    return readers
 
 
 def _outward(lane: int) -> Iterator[int]:
@@ -74,13 +99,21 @@ def _column_widths(columns: Sequence[int], widths: Sequence[float]) -> list[floa
     return column_widths
 
 
-def _rows(boxes: Sequence[Box], columns: Sequence[int], widths: list[float], gap: float, room: float) -> list[int]:
-    """The row of each column. A row has at least 60% of the columns that fit, and ends where the fewest edges cross."""
-    crossing = [0] * (len(widths) + 1)  # the number of edges across the boundary before each column
-    for index, box in enumerate(boxes):
-        for read in box.reads:
-            for column in range(columns[read] + 1, columns[index] + 1):
-                crossing[column] += 1
+def _crossings(drawn: Boxes, columns: Sequence[int]) -> list[int]:
+    """The number of edges and brackets of repeats that cross the boundary before each column."""
+    crossings = [0] * (max(columns) + 2)
+    spans = [(columns[read], columns[index]) for index, box in enumerate(drawn.boxes) for read in box.reads]
+    for repeat in drawn.repeats:
+        within = columns[repeat.first : repeat.last + 1]
+        spans.append((min(within), max(within)))
+    for first, last in spans:
+        for column in range(first + 1, last + 1):
+            crossings[column] += 1
+    return crossings
+
+
+def _rows(crossings: list[int], widths: list[float], gap: float, room: float) -> list[int]:
+    """The row of each column. A row has at least 60% of the columns that fit, and ends where least is crossed."""
     starts = [0]
     while True:
         first = starts[-1]
@@ -89,6 +122,6 @@ def _rows(boxes: Sequence[Box], columns: Sequence[int], widths: list[float], gap
             break
         most = max(1, sum(end - gap <= room for end in ends))
         least = max(1, round(0.6 * most))
-        starts.append(first + min(range(most, least - 1, -1), key=lambda length: crossing[first + length]))
+        starts.append(first + min(range(most, least - 1, -1), key=lambda length: crossings[first + length]))
     bounds = [*starts, len(widths)]
     return [row for row, (start, end) in enumerate(pairwise(bounds)) for _ in range(start, end)]

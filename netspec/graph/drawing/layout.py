@@ -11,7 +11,6 @@ from netspec.graph.drawing.lines import TRACK, Column, Frame, Lane, Line, Placed
 from netspec.graph.drawing.routes import Edge, Routes, find_routes
 from netspec.graph.drawing.solids import Solid, Style, label_of, solid_of
 
-LETTER = 0.62  # average width of a letter, relative to the text size
 LINE = 1.3  # height of a line of text, relative to the text size
 MARGIN = 14.0
 BRACKET = 26.0  # height of a bracket below a row
@@ -59,9 +58,9 @@ def lay_out(drawn: Boxes, style: Style) -> Layout:
     solids = [solid_of(box, style) for box in boxes]
     labels = [label_of(box, style) for box in boxes]
     extents = [solid.width + solid.right for solid in solids]
-    texts = [style.text * LETTER * max(map(len, label)) for label in labels]
+    texts = [style.text * style.letter * max(map(len, label)) for label in labels]
     widths = [max(style.column, *pair) for pair in zip(extents, texts, strict=True)]
-    cells = place_boxes(boxes, widths, style.gap, style.row)
+    cells = place_boxes(drawn, widths, style.gap, style.row)
     routes = find_routes(boxes, cells)
     columns = _columns(cells, widths, style.gap, MARGIN + TRACK * routes.entries)
     bracketed = {cells[index].row for repeat in drawn.repeats for index in range(repeat.first, repeat.last + 1)}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from netspec.graph.drawing.boxes import Box, Boxes, Repeat
 from netspec.graph.graph import Node
+from netspec.ops import Op
+from netspec.ops.dropout import Dropping
 
 LONGEST = 64  # greatest number of boxes in a repeat
 
@@ -28,7 +31,8 @@ def collapse_repeats(boxes: list[Box]) -> Boxes:
     """Keep only one of the consecutive copies of equal boxes.
 
     Boxes are equal if their ops, shapes, folded ops, towers and the distances to the boxes that they read are equal.
-    Copies stay if boxes outside of them read any copy but the last.
+    Initializers and rates of dropout, which often change with the depth, make no difference. Copies stay if boxes
+    outside of them read any copy but the last. A repeat of blocks begins where a block does.
     """
     tokens = _tokens(boxes)
     last_readers = _last_readers(boxes)
@@ -38,6 +42,8 @@ def collapse_repeats(boxes: list[Box]) -> Boxes:
     index = 0
     while index < len(boxes):
         run = _best(tokens, last_readers, index)
+        if run.times > 1 and _is_shifted(boxes, tokens, last_readers, run):
+            run = _Run(index, 1, 1)
         for box in boxes[index : index + run.period]:
             kept_index.append(len(kept))
             reads = tuple(dict.fromkeys(kept_index[read] for read in box.reads))
@@ -56,10 +62,31 @@ def _tokens(boxes: list[Box]) -> list[int]:
     numbers: dict[str, int] = {}
     keys = []
     for index, box in enumerate(boxes):
-        ops = [repr(node.op) for node in (box.head, *box.folded) if isinstance(node, Node)]
+        ops = [_drawn(node.op) for node in (box.head, *box.folded) if isinstance(node, Node)]
         reads = [index - read for read in box.reads]
         keys.append(repr((box.kind, ops, box.head.type, reads, box.towers, sorted(index - r for r in box.apart))))
     return [numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def _drawn(op: Op) -> str:
+    """An op without what a drawing does not show."""
+    hidden = {"initialize", "rate"} if isinstance(op, Dropping) else {"initialize"}
+    return f"{op.kind} { ({name: value for name, value in op if name not in hidden})!r}"
+
+
+def _is_shifted(boxes: list[Box], tokens: list[int], last_readers: list[int], run: _Run) -> bool:
+    """Whether a run with as many copies begins a few boxes later, where the blocks begin of which it is made."""
+    depths = [_shared_depth(boxes, run.first + shift) for shift in range(run.period)]
+    shift = depths.index(min(depths))
+    return shift > 0 and _times(tokens, last_readers, run.first + shift, run.period) >= run.times
+
+
+def _shared_depth(boxes: list[Box], index: int) -> int:
+    """The number of blocks that hold both a box and the one before it, by the dots in their names."""
+    if index == 0:
+        return -1
+    scopes = (boxes[i].head.name.split(".")[:-1] for i in (index - 1, index))
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(*scopes, strict=False))))
 
 
 def _last_readers(boxes: list[Box]) -> list[int]:

@@ -37,6 +37,7 @@ class Style:
         lines: the greatest number of lines of a label.
         characters: the greatest number of characters in a line.
         text: the text size of labels.
+        letter: the average width of a letter, relative to the text size; the greater for labels that are bold names.
     """
 
     octave: float
@@ -47,10 +48,11 @@ class Style:
     lines: int
     characters: int
     text: float
+    letter: float
 
 
-FULL = Style(octave=14, depth=0.3, column=62, gap=20, row=1180, lines=5, characters=18, text=11)
-COMPACT = Style(octave=5, depth=0, column=40, gap=14, row=1180, lines=1, characters=8, text=9)
+FULL = Style(octave=14, depth=0.3, column=62, gap=20, row=1180, lines=5, characters=18, text=11, letter=0.62)
+COMPACT = Style(octave=5, depth=0, column=40, gap=14, row=1180, lines=1, characters=8, text=9, letter=0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,9 @@ def window_share(box: Box) -> float:
 
 def label_of(box: Box, style: Style) -> list[str]:
     """Return the lines of a box's label: its name, op, output shape and folded ops."""
+    if style.lines == 1:  # too short for the blocks that a layer is in
+        return [shorten(box.head.name.rpartition(".")[2], style.characters)]
     name = shorten(box.head.name, style.characters)
-    if style.lines == 1:
-        return [name]
     lines = [name, *(_operation(box.head, box.towers) if isinstance(box.head, Node) else []), shape_text(box.head.type)]
     folded = [_short(node.op) for node in box.folded if not isinstance(node.op, Flatten | Identity)]
     return [*lines, *_wrap(folded, style.characters)][: style.lines]
@@ -124,10 +126,15 @@ def shape_text(type: TensorType) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """Shorten a name by omitting its middle, since the end distinguishes the layers of a block."""
+    """Shorten a name by omitting its middle, since the end distinguishes the layers of a block.
+
+    >>> shorten("layer1.0.downsample.conv", 18), shorten("features.expand_and_squeeze", 18)
+    ('layer1.0.down…conv', 'features…d_squeeze')
+    """
     if len(text) <= length:
         return text
-    tail = length // 2
+    last = len(text.rpartition(".")[2])
+    tail = last if last <= length // 2 else length // 2
     return f"{text[: length - tail - 1]}…{text[-tail:]}"
 
 

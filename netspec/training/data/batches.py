@@ -26,10 +26,6 @@ from netspec.training.data.targets import MapRule
 from netspec.weights import stream
 from netspec.words import counted
 
-# Augmentations without an equivalent for masks: they move or mix only the pixels of the image, or pad it with pixels
-# that have no label.
-IMAGE_LABELS_ONLY = ("crop_padding", "rand_augment", "auto_augment", "mixup", "cutmix")
-
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
@@ -192,10 +188,10 @@ def _require_augmentation(
         raise NetspecError(
             f"{', '.join(augmentation.image_only)}: only for images, and the samples of {dataset.origin} are features"
         )
-    misused = [name for name in augmentation.enabled if name in IMAGE_LABELS_ONLY]
-    if masks and misused:
+    if masks and augmentation.without_masks:
         raise NetspecError(
-            f"{', '.join(misused)}: only for images with one label each, and the samples of {dataset.origin} have masks"
+            f"{', '.join(augmentation.without_masks)}: only for images with one label each, and the samples of "
+            f"{dataset.origin} have masks"
         )
     if augmentation.policy:
         load_operations()  # fails here, not at the first step, if Pillow is missing

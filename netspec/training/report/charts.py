@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from netspec.markup import Element, decimal, element, points
-from netspec.training.report.axes import Axis, Unit, axis_of
+from netspec.training.report.axes import WIDE, Axis, Unit, axis_of
 from netspec.training.report.series import Curves, Figures, Thinned, thin
 
 WIDTH, HEIGHT = 480.0, 264.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 12.0, 10.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 12.0, 10.0, 40.0
 DOTS = 40  # a line of at most this many points is drawn with a dot at each
 
 
@@ -64,7 +64,20 @@ def rate_chart(curves: Curves) -> Element:
     """The learning rate of each step, or of each epoch if the log has no steps."""
     places, figures = (step_places(curves), curves.steps) if len(curves.steps["rate"]) else (None, curves.epochs)
     data = thin(epoch_places(curves) if places is None else places, figures["rate"])
-    return chart("Learning rate", "", curves, [Line("", "rate", data, band=False)], "number", zero=True)
+    line = Line("", "rate", data, band=False)
+    return chart("Learning rate", "", curves, [line], "number", zero=True, log=_rate_scale(figures["rate"]))
+
+
+def _rate_scale(rates: Figures) -> bool | None:
+    """Whether a rate is drawn by logarithms: of one that changes in every step, if a fifth of it is below 1/20.
+
+    A cosine or a line that ends at 0 has such low rates for a moment, to which a logarithmic scale would give half of
+    the chart. For a rate that falls in drops, the scale is chosen as usual.
+    """
+    positive = rates[np.isfinite(rates) & (rates > 0)]
+    if positive.size < 2 or np.mean(np.diff(positive) == 0) > 0.5:
+        return None
+    return float(positive.max() / np.quantile(positive, 0.2)) > WIDE
 
 
 def speed_chart(curves: Curves) -> Element | None:

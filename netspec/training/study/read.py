@@ -14,10 +14,10 @@ from netspec.spec import elaborate, read_spec
 from netspec.spec.fields.messages import Subject, validate
 from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Position, Problems, plain, quote
 from netspec.spec.text.files import Content, read_file
+from netspec.spec.trainable import trainable_graph
 from netspec.spec.validate import NAME_PATTERN
 from netspec.training.data.sources import DIGITS
 from netspec.training.material import recipe_of
-from netspec.training.network import training_graph
 from netspec.training.study.model import Member, MemberEntry, Study, StudyData, StudyEntry
 
 _CONTENT = Content("a study", "`study` and `members`", "`study: …`, then `members: {name: {spec: file.yaml}}`")
@@ -139,8 +139,7 @@ class _MemberReader:
         path = Path(os.path.normpath(self._path.parent / member.spec))
         try:
             spec = read_spec(path, [*(setting.text for setting in settings), *self._overrides])
-            recipe_of(spec)
-            training_graph(elaborate(spec))
+            trainable_graph(elaborate(spec), recipe_of(spec))
         except SpecError as error:
             for diagnostic in error.diagnostics:
                 self._record(diagnostic, at, settings)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError, VerificationError
 from netspec.graph import Graph, Normalization, Preprocessing
+from netspec.graph.training import classes_of, map_size, training_graph
 from netspec.lowering import Backend, Batch, TrainerSettings, TrainingState
 from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array
@@ -21,7 +22,6 @@ from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, 
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
 from netspec.training.data.samples import Memory
 from netspec.training.dropout_masks import with_masks
-from netspec.training.network import classes_of, map_size, training_graph
 from netspec.training.schedule import Schedule
 from netspec.training.update import update
 from netspec.types import DType

@@ -10,11 +10,11 @@ from functools import partial
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph
+from netspec.graph.training import classes_of
 from netspec.lowering import Backend, StepResult, Trainer, TrainingState
 from netspec.ops.base import Weights
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
-from netspec.training.network import classes_of
 from netspec.types import DType
 from netspec.verify.compare import STATE_TOLERANCE, Comparison
 from netspec.verify.report import LOSS, NodeError, Report, TrainingDivergence, Unfinished

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from netspec.graph.training import classes_of
 from netspec.lowering import Trainer, TrainingState
 from netspec.lowering.trainer import ITERATE
-from netspec.training.network import classes_of
 from netspec.types import DType
 from netspec.verify.compare import LOSS_TOLERANCE
 from netspec.verify.rounding import moved

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -184,6 +186,23 @@ def test_a_rate_that_falls_far_is_drawn_by_logarithms(tmp_path: Path) -> None:
     page = page_of(RUN, tmp_path)
     assert "logarithmic" in page.all("span")
     assert {"0.001", "0.01", "0.1"} <= set(page.all("text"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "logarithmic"),
+    [
+        (lambda share: (1 + math.cos(math.pi * share)) / 2, False),
+        (lambda share: 1 - share, False),
+        (lambda share: math.exp(-9 * share), True),
+        (lambda share: 0.1 ** int(share * 2.2), True),  # the last drop comes late
+    ],
+    ids=["cosine", "line", "exponential", "drops"],
+)
+def test_a_rate_that_ends_at_0_is_drawn_as_the_curve_that_it_is(
+    rate: Callable[[float], float], logarithmic: bool, tmp_path: Path
+) -> None:
+    lines = [{"kind": "step", "step": n, "epoch": n / 100, "loss": 1.0, "rate": rate(n / 501)} for n in range(1, 501)]
+    assert ("logarithmic" in page_of(replace(RUN, metrics=lines), tmp_path).all("span")) == logarithmic
 
 
 def test_losses_that_are_not_finite_are_counted_and_left_out(tmp_path: Path) -> None:

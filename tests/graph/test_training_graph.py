@@ -6,11 +6,11 @@ import pytest
 
 from netspec.errors import NetspecError
 from netspec.graph import Graph, Head
+from netspec.graph.training import classes_of, map_size, training_graph
 from netspec.lowering import find_backend
 from netspec.passes import optimize
 from netspec.spec import load_graph
 from netspec.testing.networks import Chain, auxiliary_heads
-from netspec.training.network import classes_of, map_size, training_graph
 
 HEADS = Path(__file__).parent.parent / "golden" / "heads.yaml"
 

@@ -1,0 +1,63 @@
+"""What cannot be trained, whatever the data: `netspec check` reports it, and training refuses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netspec.errors import NetspecError
+from netspec.graph import Graph
+from netspec.graph.training import classes_of, map_size, training_graph
+
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
+
+
+def trainable_graph(graph: Graph, recipe: Recipe) -> Graph:
+    """The training graph of a network whose recipe fits it.
+
+    Raises:
+        NetspecError: the network has several inputs or outputs, no weights, or no logits of two classes or more; or
+            the recipe has something for images, and the input is none, or for one label each, and pixels are labelled.
+    """
+    graph = training_graph(graph)
+    require_two_classes(graph)
+    if map_size(graph) is not None:
+        _require_recipe_of_masks(graph, recipe)
+    if len(graph.inputs[0].type.features) != 3:
+        require_recipe_of_features(graph.name, recipe, f"its input is {list(graph.inputs[0].type.features)}")
+    return graph
+
+
+def require_two_classes(graph: Graph) -> None:
+    """Raise NetspecError if a training graph gives a single logit."""
+    if classes_of(graph) == 1:
+        raise NetspecError(
+            f"{graph.name} gives one logit, whose softmax is always 1: there is nothing to learn",
+            "a network has a logit for each class: two, to tell yes from no",
+        )
+
+
+def require_recipe_of_features(name: str, recipe: Recipe, reason: str) -> None:
+    """Raise NetspecError if a recipe has something for images alone."""
+    image_settings = [*recipe.augmentation.image_only, *(["views: 10"] if recipe.evaluation.views != 1 else [])]
+    if image_settings:
+        raise NetspecError(
+            f"{name}: its recipe has {', '.join(image_settings)} for images, and {reason}",
+            "images are uint8, 0 to 255: save them so if they are images; else leave this out of the recipe",
+        )
+
+
+def _require_recipe_of_masks(graph: Graph, recipe: Recipe) -> None:
+    """Raise NetspecError if a recipe has something that images with masks do not take."""
+    if recipe.evaluation.views != 1:
+        raise NetspecError(
+            f"{graph.name}: its recipe scores {recipe.evaluation.views} views of an image, which have no mask in "
+            "common",
+            "leave out training.evaluation.views: an image with a mask is scored whole",
+        )
+    if recipe.augmentation.without_masks:
+        raise NetspecError(
+            f"{graph.name}: its recipe has {', '.join(recipe.augmentation.without_masks)} for images with one label "
+            f"each, and the output {graph.outputs[0]} is a map, to be trained with masks",
+            "leave this out of the recipe",
+        )
