@@ -106,7 +106,7 @@ class KerasBackend(Backend):
                 f"keras trains on TensorFlow, and is set to {ENGINE}",
                 "set KERAS_BACKEND to tensorflow, or --backend torch",
             )
-        if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        if os.environ.get("WORLD_SIZE", "1") not in {"", "1"}:
             raise BackendError(
                 f"keras trains on one device, in one process, but WORLD_SIZE is {os.environ['WORLD_SIZE']}",
                 "run it without torchrun, or --backend torch, which trains on several",

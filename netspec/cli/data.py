@@ -15,7 +15,7 @@ from netspec.words import counted
 if TYPE_CHECKING:
     from netspec.training.data.check import DataReport, PartReport
     from netspec.training.data.findings import OnBadSample
-    from netspec.training.data.shards import Manifest
+    from netspec.training.data.manifest import Manifest
 
 UNUSABLE = 1  # the exit code of a check that found a problem
 COLUMNS = (

@@ -5,8 +5,7 @@ from typing import Literal
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
-from netspec.ops.axes import resolve_axis
-from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_channels
+from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_channels, resolve_axis
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
 

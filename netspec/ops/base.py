@@ -1,7 +1,7 @@
 """The base classes of ops. An op has attributes, a shape rule, weights, a NumPy reference and samples."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
@@ -275,3 +275,23 @@ def require_even(kind: str, count: int, parts: int, noun: str, parts_noun: str, 
             f"{count} divides by {', '.join(map(str, divisors))}",
             attribute,
         )
+
+
+def resolve_axes(kind: str, axes: Sequence[int], x: TensorType) -> tuple[int, ...]:
+    """Return the axes as positive numbers in ascending order; raise ShapeError for a wrong or repeated axis."""
+    resolved = sorted(resolve_axis(kind, axis, x, "axes") for axis in axes)
+    if len(set(resolved)) < len(resolved):
+        raise ShapeError(f"{kind}: axes {list(axes)} of {x} repeat an axis", attribute="axes")
+    return tuple(resolved)
+
+
+def resolve_axis(kind: str, axis: int, x: TensorType, attribute: str = "axis") -> int:
+    """Return an axis as a positive number; raise ShapeError unless it is an axis after the batch."""
+    resolved = axis + x.rank if axis < 0 else axis
+    if not 1 <= resolved < x.rank:
+        raise ShapeError(
+            f"{kind}: axis {axis} is not an axis of {x} after the batch",
+            f"axes 1 to {x.rank - 1}, or -1 for the last",
+            attribute,
+        )
+    return resolved

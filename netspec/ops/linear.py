@@ -5,8 +5,18 @@ from typing import Self
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveInt
-from netspec.ops.axes import resolve_axis
-from netspec.ops.base import Array, FilterOp, Op, Sample, Weight, WeightedOp, Weights, Window, require_groups
+from netspec.ops.base import (
+    Array,
+    FilterOp,
+    Op,
+    Sample,
+    Weight,
+    WeightedOp,
+    Weights,
+    Window,
+    require_groups,
+    resolve_axis,
+)
 from netspec.ops.initializers import Values, constant, he
 from netspec.types import TensorType
 

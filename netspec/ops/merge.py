@@ -4,8 +4,7 @@ import functools
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.axes import resolve_axis
-from netspec.ops.base import Array, Op, Sample, Weights
+from netspec.ops.base import Array, Op, Sample, Weights, resolve_axis
 from netspec.types import TensorType
 
 

@@ -5,8 +5,7 @@ from typing import Literal
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import NonNegativeInt, Padding, padding_of
-from netspec.ops.axes import resolve_axis
-from netspec.ops.base import Array, Op, Sample, Weights, require_map
+from netspec.ops.base import Array, Op, Sample, Weights, require_map, resolve_axis
 from netspec.types import TensorType
 
 

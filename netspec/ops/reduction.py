@@ -4,8 +4,8 @@ from pydantic import Field
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
-from netspec.ops.axes import AlongAxes, resolve_axes
-from netspec.ops.base import Array, Sample, Weights
+from netspec.ops.axes import AlongAxes
+from netspec.ops.base import Array, Sample, Weights, resolve_axes
 from netspec.types import TensorType
 
 

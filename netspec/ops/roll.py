@@ -4,8 +4,7 @@ from pydantic import Field
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.axes import resolve_axes, resolve_axis
-from netspec.ops.base import Array, Op, Sample, Weights, Window
+from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axes, resolve_axis
 from netspec.types import TensorType
 
 

@@ -6,8 +6,17 @@ from pydantic import Field
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import NonNegativeInt, PositiveInt
-from netspec.ops.axes import resolve_axis
-from netspec.ops.base import Array, Op, Sample, Weights, Window, require_channels, require_even, require_groups
+from netspec.ops.base import (
+    Array,
+    Op,
+    Sample,
+    Weights,
+    Window,
+    require_channels,
+    require_even,
+    require_groups,
+    resolve_axis,
+)
 from netspec.types import TensorType
 
 

@@ -25,6 +25,7 @@ from netspec.training.data.division import hold_back
 from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.sources import open_parts
+from netspec.training.data.targets import MapRule
 from netspec.training.material import image_preprocessing, map_rule, require_classes
 from netspec.training.network import network_inputs
 from netspec.training.score import Predict, Scores, score
@@ -121,20 +122,30 @@ def evaluate(
     batches = partial(
         evaluation_batches, dataset, shape, preprocessing, on_bad_sample=on_bad_sample, skipped=skipped, rule=rule
     )
-    if rule is not None or not dataset.images:
-        if 1 not in views:
-            samples = "features" if rule is None else "an image with a mask, which is scored whole"
-            message = f"{dataset.origin}: expected one view of {samples}, received {views[0]}"
-            raise NetspecError(message, "leave out --views")
-        views = ONE_VIEW
+    possible = _possible_views(views, dataset, rule)
     evaluations = []
     for backend in backends:
         predict = _predictor(graph, logits, weights, backend, normalized, progress)
-        for number in views:
+        for number in possible:
             counter = _SampleCounter(progress, f"{backend.name}, {counted(number, 'view')}", len(dataset))
             scores = score(predict, batches(number, max(1, BATCH // number)), classes_of(logits), scored=counter)
             evaluations.append(Evaluation(backend.name, number, scores))
     return evaluations
+
+
+def _possible_views(views: Sequence[Views], dataset: Dataset, rule: MapRule | None) -> Sequence[Views]:
+    """The numbers of views that the samples can have.
+
+    Raises:
+        NetspecError: they can have one only, and others are asked for.
+    """
+    if rule is None and dataset.images:
+        return views
+    if 1 not in views:
+        samples = "features" if rule is None else "an image with a mask, which is scored whole"
+        message = f"{dataset.origin}: expected one view of {samples}, received {views[0]}"
+        raise NetspecError(message, "leave out --views")
+    return ONE_VIEW
 
 
 class _SampleCounter:

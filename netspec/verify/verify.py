@@ -24,6 +24,7 @@ from netspec.verify.training.case import graph_to_train
 
 NEEDS_TWO = "gradients are compared between two backends that train in float64"
 NEEDS_ONE = "training is compared between backends that train in float64"
+DIFFER_BEFORE = "training is not compared: the networks differ before it begins"
 
 
 def verify(
@@ -210,7 +211,7 @@ def _notes_on_training(
     """The comparisons of gradients and training that are not made, and why."""
     notes = [] if len(training_backends) > 1 else [f"{NEEDS_TWO}, here: {_names(training_backends)}"]
     if level == "training" and failed:
-        notes.append("training is not compared: the networks differ before it begins")
+        notes.append(DIFFER_BEFORE)
     elif level == "training":
         unable = [backend.name for backend in backends if backend not in training_backends]
         notes += [f"the training of {name} is not compared: it has none in float64" for name in unable]

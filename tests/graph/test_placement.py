@@ -1,33 +1,19 @@
 """Placement of a graph on several devices: what each computes and stores, and what they exchange."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from netspec.graph import Graph
 from netspec.graph.crossing import Crossing
-from netspec.graph.placement import MOST_TOWERS, Placement, UnplaceableError, place
+from netspec.graph.placement import MOST_TOWERS, UnplaceableError, place
 from netspec.graph.places import reads
 from netspec.graph.tower import tower_graph
 from netspec.ops.collective import CollectiveKind
 from netspec.spec import load_graph
 from netspec.spec.model import PlacementSpec
 from netspec.testing.networks import Chain
-
-SPECS = Path(__file__).parents[2] / "specs"
-
-
-def of_spec(name: str, towers: int = 2) -> Placement:
-    return place(load_graph(SPECS / f"{name}.yaml"), towers)
-
-
-def crossings(placement: Placement) -> list[tuple[str, str, str]]:
-    return [(c.value, c.kind, " ".join(c.readers)) for c in placement.crossings]
-
-
-def ways(placement: Placement) -> str:
-    return " ".join(place.way for place in placement.places)
+from tests.graph.placed import SPECS, chain, crossings, of_spec, ways
 
 
 def test_alexnet_is_placed_as_in_figure_2() -> None:
@@ -181,10 +167,6 @@ def test_without_communication_towers_meet_at_the_last_layer_only() -> None:
     ]
 
 
-def chain() -> Chain:
-    return Chain("small", image=(3, 8, 8)).add("conv", "conv2d", filters=8, kernel_size=3)
-
-
 def test_a_norm_over_all_channels_gathers_them_and_what_follows_takes_its_share() -> None:
     graph = chain().add("mix", "layer_norm", axes=[1]).add("next", "conv2d", filters=8, kernel_size=1, groups=2).graph()
     assert crossings(place(graph, 2))[1:3] == [("conv", "collect", "mix"), ("mix", "share", "next")]
@@ -195,55 +177,6 @@ def test_a_norm_over_neighboring_channels_reads_those_of_the_neighbors_alone() -
         ("relu1", "halo", "norm1"),
         ("relu2", "halo", "norm2"),
         ("pool2", "gather", "conv3"),
-    ]
-
-
-def lrn(size: int, groups: int = 1) -> Graph:
-    attributes = {"size": size, "alpha": 0.1, "beta": 0.75, "k": 2, "convention": "sum", "groups": groups}
-    return chain().add("norm", "local_response_norm", **attributes).graph()
-
-
-@pytest.mark.parametrize(
-    ("size", "groups", "towers", "way"),
-    [
-        *((5, 1, 2, "halo"), (5, 2, 2, "apart"), (5, 2, 4, "halo"), (5, 1, 4, "halo")),
-        (5, 1, 8, "whole"),  # two neighbors on either side have what it reads
-        (4, 2, 8, "whole"),  # and before
-        (3, 4, 8, "halo"),
-        (1, 4, 8, "apart"),
-        (1, 1, 8, "apart"),
-    ],
-)
-def test_channels_that_the_next_tower_has_are_a_halo(size: int, groups: int, towers: int, way: str) -> None:
-    placement = place(lrn(size, groups), towers)
-    assert ways(placement) == f"column {way}"
-    tower = tower_graph(placement).check()
-    assert [str(tower.type_of(name)) for name in tower.outputs] == ["(N, 8, 6, 6)"]
-
-
-def test_groups_of_which_towers_have_parts_of_several_are_whole() -> None:
-    chain = Chain("odd", image=(3, 8, 8)).add("conv", "conv2d", filters=12, kernel_size=3)
-    attributes = {"size": 3, "alpha": 0.1, "beta": 0.75, "k": 2, "convention": "sum", "groups": 3}
-    placement = place(chain.add("norm", "local_response_norm", **attributes).graph(), 2)
-    assert ways(placement) == "column whole"
-
-
-@pytest.mark.parametrize(("towers", "groups", "received"), [(2, 1, 2), (4, 2, 2), (4, 1, 3), (64, 1, 3)])
-def test_a_halo_is_of_few_channels(towers: int, groups: int, received: int) -> None:
-    """Of a tower with two neighbors; in teams of two, of the one whose neighbor sends more."""
-    halo = Crossing("x", "halo", (), 64 * 128, towers, True, groups, reach=(2, 1), channels=128)
-    assert (halo.forward, halo.backward) == (received * 64, received * 64)
-    assert halo._replace(differentiable=False).backward == 0
-
-
-def test_a_halo_is_read_and_cut_off_again() -> None:
-    tower = tower_graph(place(lrn(4, 2), 4)).check()
-    assert [f"{node.name}: {node.op.kind} {node.type}" for node in tower.nodes[1:]] == [
-        "conv: conv2d (N, 2, 6, 6)",
-        "halo_conv: halo (N, 5, 6, 6)",
-        "norm: local_response_norm (N, 5, 6, 6)",
-        "share_norm: slice (N, 2, 6, 6)",
-        "collect_norm: collect (N, 8, 6, 6)",
     ]
 
 

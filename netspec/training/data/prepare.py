@@ -21,10 +21,11 @@ from netspec.training.data.division import absent_classes
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.images import decoded, resize_square
+from netspec.training.data.manifest import MANIFEST, Manifest, PartRecord
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.training.data.roles import Role
-from netspec.training.data.shards import MANIFEST, Manifest, PartRecord, ShardWriter
+from netspec.training.data.shards import ShardWriter
 from netspec.training.data.sources import open_data
 from netspec.training.interrupts import uninterrupted
 

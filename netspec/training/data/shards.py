@@ -11,77 +11,22 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, Splits
 from netspec.training.data.findings import Findings, keep_samples, usable_labels
 from netspec.training.data.fingerprint import file_digest, fingerprint
+from netspec.training.data.manifest import AGAIN, MANIFEST, FileRecord, Manifest, PartRecord, read_manifest
 from netspec.training.data.places import UNKNOWN_SIZE, Place
-from netspec.training.data.roles import Role
 
-MANIFEST: Final = "manifest.json"
 LABELS: Final = "labels.npy"
 MASKS: Final = "masks-"
 SHARD_BYTES: Final = 256 << 20
-AGAIN: Final = "prepare the set again"
 Sizes = Mapping[str, int]  # of the files in a folder, by name
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class FileRecord(_Record):
-    """A file as it was written: its rows, its size in bytes, and the digest of its content."""
-
-    rows: Annotated[int, Field(ge=0)]
-    size: Annotated[int, Field(gt=0)]
-    digest: str
-
-
-class PartRecord(_Record):
-    """A part of the dataset. Every shard but the last has as many rows as the first.
-
-    Attributes:
-        labels, shards: its files.
-        masks: the masks of each shard; none if images have one label each.
-        pixels: number of pixels of each class in all masks, up to the last class that occurs.
-    """
-
-    labels: FileRecord
-    shards: tuple[FileRecord, ...] = Field(strict=False)
-    masks: tuple[FileRecord, ...] = Field(default=(), strict=False)
-    pixels: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(), strict=False, max_length=UNKNOWN)
-
-
-class Manifest(_Record):
-    """The content and the origin of a prepared dataset.
-
-    Attributes:
-        classes: class names, indexed by class number.
-        shape: that of every image, (H, W, C).
-        side: the side of the square that images were resized and cropped to; None if they were stored unchanged.
-        source, source_fingerprint: the dataset that was prepared.
-        parts: the parts by role.
-        skipped: a message for each sample that was left out.
-        notes: how the dataset was divided.
-    """
-
-    format: Literal["netspec shards"] = "netspec shards"
-    version: Literal[1] = 1
-    classes: tuple[str, ...] = Field(strict=False)
-    shape: tuple[int, int, int] = Field(strict=False)
-    side: int | None
-    source: str
-    source_fingerprint: str
-    parts: dict[Role, PartRecord]
-    skipped: tuple[str, ...] = Field(default=(), strict=False)
-    notes: tuple[str, ...] = Field(default=(), strict=False)
 
 
 class _Rows:
@@ -204,22 +149,6 @@ def open_prepared(folder: Place, findings: Findings) -> Splits:
     if "training" not in parts:
         raise NetspecError(f"{folder / MANIFEST}: names no part to train on", AGAIN)
     return Splits(parts["training"], parts.get("validation"), manifest.notes)
-
-
-def read_manifest(folder: Place) -> Manifest:
-    """Read the manifest of a prepared dataset.
-
-    Raises:
-        NetspecError: the manifest is damaged, or of another version.
-    """
-    try:
-        return Manifest.model_validate_json((folder / MANIFEST).read())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise NetspecError(
-            f"{folder / MANIFEST}: no manifest of a prepared set: {where}: {first['msg']}", AGAIN
-        ) from error
 
 
 def _open_part(folder: Place, manifest: Manifest, part: PartRecord, findings: Findings) -> Dataset:

@@ -14,10 +14,11 @@ from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.division import absent_classes, align, hold_back
 from netspec.training.data.findings import Findings, OnBadSample, needed_for
 from netspec.training.data.folders import is_data, open_class_folders
+from netspec.training.data.manifest import MANIFEST
 from netspec.training.data.mask_folders import holds_masks, open_mask_folder
 from netspec.training.data.places import Entry, Place, missing_place, open_place
 from netspec.training.data.roles import WORDS, assign_roles
-from netspec.training.data.shards import MANIFEST, open_prepared
+from netspec.training.data.shards import open_prepared
 from netspec.words import abbreviate
 
 DIGITS: Final = "digits"

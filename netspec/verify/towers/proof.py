@@ -26,7 +26,7 @@ from netspec.verify.report import Report
 from netspec.verify.towers.backend import InTowers
 from netspec.verify.training import TrainingProof, compare_training
 from netspec.verify.training.case import BATCH, TrainingCase, check_recipes, graph_to_train
-from netspec.verify.verify import with_unsaturated_outputs
+from netspec.verify.verify import DIFFER_BEFORE, with_unsaturated_outputs
 
 TOLERANCE = 1e-10  # of weights and optimizer slots; 24 steps of SGD with momentum were measured at 2e-14
 
@@ -83,7 +83,7 @@ def verify_towers(
             if all(row.passed for row in comparisons):
                 proof = compare_training(trained, [one, many], weights, recipe, seed, progress, tolerance=TOLERANCE)
             else:
-                notes.append("training is not compared: the networks differ before it begins")
+                notes.append(DIFFER_BEFORE)
     notes.insert(0, f"one device and {towers} processes of this machine, over gloo")
     return proof.report(graph.name, comparisons, (), notes)
 

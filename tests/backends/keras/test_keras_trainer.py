@@ -60,9 +60,10 @@ class TestKerasTrainer(TrainerConformance):
         weights = {name: np.ones(w.shape) for name, w in still.weights.items()}
         with pytest.raises(BackendError, match=r"dead\.running_mean, dead\.running_variance would never be updated"):
             BACKEND.trainer(still, weights, TrainerSettings(recipe()))
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        with pytest.raises(BackendError, match="trains on one device"):
-            BACKEND.trainer(graph, start(), settings)
+        for world in ("2", "two"):
+            monkeypatch.setenv("WORLD_SIZE", world)
+            with pytest.raises(BackendError, match=f"trains on one device, in one process, but WORLD_SIZE is {world}"):
+                BACKEND.trainer(graph, start(), settings)
         monkeypatch.setattr("netspec_keras.backend.ENGINE", "jax")
         with pytest.raises(BackendError, match="keras trains on TensorFlow, and is set to jax"):
             BACKEND.trainer(graph, start(), settings)
