@@ -47,6 +47,11 @@ def meet(device: torch.device, settings: TowerSettings, world: int) -> None:
     Raises:
         BackendError: the environment is incomplete, or the others cannot be reached.
     """
+    rank = environment("RANK", 0)
+    if rank >= world:
+        raise BackendError(
+            f"the environment's RANK: expected 0 to {world - 1}, since WORLD_SIZE is {world}; received {rank}"
+        )
     # DistributedDataParallel imports this module, whose functions keep a reference to the default group of that
     # moment. There must be none yet: a group that lives until the interpreter ends can abort it.
     importlib.import_module("torch.distributed.nn")

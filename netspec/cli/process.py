@@ -30,6 +30,7 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):  # a character that the terminal cannot show becomes a question mark
             stream.reconfigure(errors="replace")
     if "WORLD_SIZE" in os.environ:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else PyTorch logs each wait that an error tells of
         _delay_sigterm()
     from netspec.cli.app import run
 

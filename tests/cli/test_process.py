@@ -165,6 +165,24 @@ def test_a_process_that_waits_within_a_step_reports_it_before_torchrun_kills_it(
         assert running.returncode == (128 + signal.SIGTERM if ended else 0)
 
 
+def test_pytorch_logs_no_warnings_of_its_own_in_a_process_among_several() -> None:
+    """It would log each wait that ends, beside the error that tells of it."""
+    code = """
+import os, sys
+from netspec.cli import main
+sys.argv[1:] = ["--version"]
+try:
+    main()
+except SystemExit:
+    print(os.environ.get("TORCH_CPP_LOG_LEVEL"))
+"""
+    variables = {key: value for key, value in os.environ.items() if key not in {"TORCH_CPP_LOG_LEVEL", "WORLD_SIZE"}}
+    for more, level in (({}, "None"), ({"WORLD_SIZE": "2"}, "ERROR")):
+        command = [sys.executable, "-c", code]
+        result = subprocess.run(command, env=variables | more, capture_output=True, text=True, check=True)
+        assert result.stdout.splitlines()[-1] == level
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m netspec schema | true; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

@@ -39,6 +39,7 @@ SHOWN: dict[str, tuple[str, Mask]] = {
     "netspec show specs/alexnet.yaml --passes": ("", exact),
     "netspec show specs/alexnet.yaml --placement": ("", exact),
     "netspec show specs/alexnet.yaml --placement --set placement.towers=4": ("", exact),
+    "netspec show specs/unet.yaml --placement --set placement.towers=2": ("", exact),
 }
 ELSEWHERE = {"netspec weights import --from torchvision:resnet18 resnet18.pth"}  # tests/cli/test_weights_command.py
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from netspec.graph import Graph, make_node
 from netspec.graph.diff import diff_graphs
 from netspec.graph.text import print_graph, spec_hash
+from netspec.graph.towers import width
 from netspec.lowering import find_backend
-from netspec.ops import OPS, Conv2d, Dense
+from netspec.ops import OPS, Conv2d, Dense, FilterOp
 from netspec.ops.attributes import both
 from netspec.spec import elaborate, read_spec, write_spec
 from netspec.testing.drawn.failing import show
@@ -41,6 +42,15 @@ def shuffled(draw: st.DrawFn, value: object, key: str = "") -> object:
 def test_a_spec_means_the_graph_that_it_was_drawn_from(drawn: DrawnSpec, load_text: LoadText) -> None:
     show(drawn)
     assert load_text(drawn.text) == drawn.graph
+
+
+@settings(max_examples=50)
+@given(drawn=specs(multiple=4))
+def test_widths_can_be_drawn_that_towers_can_divide(drawn: DrawnSpec, load_text: LoadText) -> None:
+    show(drawn)
+    assert load_text(drawn.text) == drawn.graph
+    filters = [node for node in drawn.graph.nodes if isinstance(node.op, FilterOp)]
+    assert [value.name for value in (*drawn.graph.inputs, *filters) if width(value.type) % 4] == []
 
 
 @settings(max_examples=50)

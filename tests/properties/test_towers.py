@@ -1,4 +1,4 @@
-"""Random specs in two towers: outputs, their gradients and those of a step equal those of one device.
+"""Random specs in two and in four towers: outputs, their gradients and those of a step equal those of one device.
 
 For other numbers of towers, only the graph and the shares of the weights are checked.
 """
@@ -29,8 +29,14 @@ TORCH = find_backend("torch")
 
 
 @pytest.fixture(scope="module")
-def many() -> Iterator[InTowers]:
+def two() -> Iterator[InTowers]:
     with InTowers(TORCH, 2) as towers:
+        yield towers
+
+
+@pytest.fixture(scope="module")
+def four() -> Iterator[InTowers]:
+    with InTowers(TORCH, 4) as towers:
         yield towers
 
 
@@ -44,13 +50,11 @@ def classifier(graph: Graph, units: int) -> Graph:
     return replace(graph, nodes=(*graph.nodes, *added), outputs=("logits",)).check()
 
 
-@settings(max_examples=30)
-@given(drawn=specs(most_layers=8), units=st.sampled_from([4, 5]))  # divided, and whole in each
-def test_a_random_spec_in_towers_is_itself(drawn: DrawnSpec, units: int, many: InTowers) -> None:
+def check_in_towers(drawn: DrawnSpec, units: int, towers: int, many: InTowers) -> None:
     show(drawn)
     graph = classifier(drawn.graph, units)
     try:
-        place(graph, 2)
+        place(graph, towers)
     except UnplaceableError:
         assume(False)
     weights = check_weights_of(graph)
@@ -59,6 +63,22 @@ def test_a_random_spec_in_towers_is_itself(drawn: DrawnSpec, units: int, many: I
     if len(graph.inputs) == 1:
         rows.append(compare_step(TrainingCase(graph, weights, PAPER), TORCH, many))
     assert [str(row) for row in rows if not row.passed] == []
+
+
+@settings(max_examples=30)
+@given(drawn=specs(most_layers=8), units=st.sampled_from([4, 5]))  # divided, and whole in each
+def test_a_random_spec_in_two_towers_is_itself(drawn: DrawnSpec, units: int, two: InTowers) -> None:
+    check_in_towers(drawn, units, 2, two)
+
+
+@settings(max_examples=30)
+@given(
+    drawn=st.sampled_from([4, 8]).flatmap(lambda multiple: specs(most_layers=8, multiple=multiple)),
+    units=st.sampled_from([4, 5]),
+)
+def test_a_random_spec_in_four_towers_is_itself(drawn: DrawnSpec, units: int, four: InTowers) -> None:
+    """Widths are multiples of four, or few of the layers could be divided; of eight, so that some have halos."""
+    check_in_towers(drawn, units, 4, four)
 
 
 @given(drawn=specs(most_layers=8))

@@ -59,10 +59,13 @@ def _flow(value: Any) -> str:
 
 
 @st.composite
-def specs(draw: Draw, most_layers: int = 10) -> DrawnSpec:
-    """Draw a spec of up to two inputs and `most_layers` layers, with branches, blocks, defaults and parameters."""
-    inputs = draw(_inputs())
-    drawn = _Drawing(draw, inputs)
+def specs(draw: Draw, most_layers: int = 10, multiple: int = 1) -> DrawnSpec:
+    """Draw a spec of up to two inputs and `most_layers` layers, with branches, blocks, defaults and parameters.
+
+    The widths of inputs and of layers of filters are multiples of `multiple`, which so many towers can divide.
+    """
+    inputs = draw(_inputs(multiple))
+    drawn = _Drawing(draw, inputs, multiple)
     drawn.add_layer()
     for _ in range(most_layers - 1):
         if not draw(st.integers(0, 15)):  # drawn before each layer, so that the shrinker can remove both together
@@ -98,11 +101,14 @@ def _with_shape_expressions(draw: Draw, layers: dict[str, Any], graph: Graph) ->
     return rewritten
 
 
-def _inputs() -> st.SearchStrategy[tuple[Input, ...]]:
+def _inputs(multiple: int) -> st.SearchStrategy[tuple[Input, ...]]:
+    def width(least: int, most: int) -> st.SearchStrategy[int]:
+        return st.integers(-(-least // multiple), max(1, most // multiple)).map(lambda count: count * multiple)
+
     size = st.integers(3, MOST_POSITIONS)
-    maps = st.tuples(st.integers(1, MOST_CHANNELS), size, size)
-    tokens = st.tuples(st.integers(1, 6), st.integers(2, MOST_CHANNELS))
-    features = st.tuples(st.integers(2, MOST_POSITIONS))
+    maps = st.tuples(width(1, MOST_CHANNELS), size, size)
+    tokens = st.tuples(st.integers(1, 6), width(2, MOST_CHANNELS))
+    features = st.tuples(width(2, MOST_POSITIONS))
     one = maps.map(lambda shape: (Input("input", TensorType.of(*shape)),))
     return one | st.tuples(maps, maps | tokens | features).map(
         lambda shapes: tuple(
@@ -114,8 +120,8 @@ def _inputs() -> st.SearchStrategy[tuple[Input, ...]]:
 class _Drawing:
     """A network that is being drawn: its values so far, and its layers as in a spec."""
 
-    def __init__(self, draw: Draw, inputs: Sequence[Input]) -> None:
-        self._draw = draw
+    def __init__(self, draw: Draw, inputs: Sequence[Input], multiple: int) -> None:
+        self._draw, self._multiple = draw, multiple
         self._inputs = tuple(inputs)
         self._values: dict[str, Value] = {value.name: value for value in inputs}
         self._degrees = dict.fromkeys(self._values, 1)
@@ -129,12 +135,18 @@ class _Drawing:
         kinds = _KINDS[first.type.rank]
         kind = draw(st.sampled_from([k for k in kinds if allows(k, first.type)]))
         reads = [] if OPS[kind].inputs == (0, 0) else [first, *self._partners(kind, first)]
-        attributes = RULES[kind].attributes(draw, first.type)
+        attributes = self._widened(RULES[kind].attributes(draw, first.type))
         if not self._small_enough(kind, attributes, reads):
             kind, reads, attributes = "identity", [first], {}
         if needs_positive(kind, attributes):
             reads[-1] = self._positive(reads[-1])
         self._append(kind, attributes, reads)
+
+    def _widened(self, attributes: Attributes) -> Attributes:
+        """Round the width of a layer of filters up to a multiple of its groups and of the spec's multiple."""
+        step = math.lcm(self._multiple, attributes.get("groups", 1))
+        widths = {key: -(-attributes[key] // step) * step for key in ("filters", "units") if key in attributes}
+        return attributes | widths
 
     def _positive(self, value: Value) -> Value:
         """Append two layers that make a value positive and keep it away from 0."""

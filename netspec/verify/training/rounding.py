@@ -23,6 +23,10 @@ from netspec.verify.training.state import loss_error, shares, state_gaps
 # PyTorch is from itself with weights perturbed by 80 units (MobileNet v2, 64 × 64). TF32 is off by about 4,000 units.
 UNITS = 256
 TWINS = 2  # perturbed trainings: a single one can end up near the original by chance, above all in its loss
+# Runs may differ by this many times the largest difference of the twins. A derivative that is mathematically zero, of a
+# bias before a normalization, is noise that each run draws anew and that no perturbation enlarges: of one network, 40
+# twins differed from the original by 4e-12 to 1.3e-10 of the largest velocity, half of them by less than 4e-11.
+MARGIN = 8
 # If rounding grows beyond this, a comparison would mean next to nothing, and none is made.
 MOST = {DType.FLOAT64: 1e-5, DType.FLOAT32: 1e-2}
 
@@ -33,8 +37,9 @@ class Rounding:
     No two frameworks can be closer than one of them is to itself. Once runs differ by more than the tolerances, the
     effect of rounding is measured by twins: the training of the first backend, repeated with perturbed weights. In most
     networks they stay close to it, within 1e-12 for AlexNet. But batch statistics of few values divide by almost zero,
-    gradients multiply the error from layer to layer, and steps accumulate it. Runs that differ no more than the twins
-    do are then restarted from a common state in each further step, so that only the rounding of one step is allowed.
+    gradients multiply the error from layer to layer, and steps accumulate it. Runs that differ by no more than `MARGIN`
+    times as much as the twins are then restarted from a common state in each further step, so that only the rounding of
+    one step is allowed.
 
     Attributes:
         tolerances: the limits of losses, and of weights and slots, before any effect of rounding is measured.
@@ -80,9 +85,10 @@ class Rounding:
         gaps = [shares(state_gaps(twin.export_state(), state)) for twin in self._twins] if state else []
         state_effect = max((error for errors in gaps for error in errors.values()), default=0.0)
         if math.isfinite(loss_effect) and math.isfinite(state_effect):
-            self._limits = max(self._limits[0], loss_effect), max(self._limits[1], state_effect)
-            self._farthest = max(self._farthest[0], loss_effect), max(self._farthest[1], state_effect)
-        if max(self._limits) > MOST[self._dtype]:
+            limits = MARGIN * loss_effect, MARGIN * state_effect
+            self._limits = max(self._limits[0], limits[0]), max(self._limits[1], limits[1])
+            self._farthest = max(self._farthest[0], limits[0]), max(self._farthest[1], limits[1])
+        if max(self._limits) > MARGIN * MOST[self._dtype]:
             self.lost = step
         return self._limits
 
@@ -113,7 +119,7 @@ class Rounding:
             return []
         share = 2 * UNITS * float(np.finfo(self._dtype.numpy).eps)
         effects = [
-            f"{limit:.0e} in {what}"
+            f"{limit / MARGIN:.0e} in {what}"
             for what, limit, tolerance in zip(("losses", "weights"), self._farthest, self.tolerances, strict=True)
             if limit > tolerance
         ]
@@ -124,7 +130,8 @@ class Rounding:
         if self.lost is not None:
             return [f"{note}; nothing is compared from step {self.lost + 1} on"]
         if self.since is not None:
-            note += f"; runs may differ as much, and after step {self.since + 1} each step starts from a common state"
+            note += f"; runs may differ by {MARGIN} times as much, and after step {self.since + 1} each step starts "
+            note += "from a common state"
         return [note]
 
     def close(self) -> None:

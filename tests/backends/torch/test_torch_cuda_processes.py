@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_nccl_is_not_waited_for_after_an_error(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(distributed.distributed_c10d, "_abort_process_group", lambda: ends.append("aborted"))
     processes = own.Processes(torch.device(kind), 0, 2, joined=True)
     processes.leave()
-    with pytest.raises(BackendError):
+    with suppress(BackendError):
         try:
             raise BackendError("lost the others")
         finally:
