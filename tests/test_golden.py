@@ -91,7 +91,7 @@ def test_every_golden_has_a_network() -> None:
 )
 def test_emitted_source_is_laid_out_and_clean(command: list[str]) -> None:
     sources = sorted(map(str, GOLDEN.glob("*.py")))
-    assert len(sources) == 19
+    assert len(sources) == 2 * len(NETWORKS) + len(OPTIMIZED)
     ruff = [sys.executable, "-m", "ruff", *command, "--isolated", "--no-cache", *sources]
     result = subprocess.run(ruff, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -70,10 +70,10 @@ class GraphWriter:
         native_shape: tuple[int, ...] | None = None,
     ) -> ir.Value | None:
         """Declare a weight of a node, in the layout of its `Binding`, as an input of the model; None if it has none."""
-        description = node.weights.get(weight)
+        canonical = f"{node.name}.{weight}"
+        description = self._graph.weights.get(canonical)
         if description is None:
             return None
-        canonical = f"{node.name}.{weight}"
         path = self._unused(canonical)
         binding = Binding.of(canonical, path, description.shape, axes, view, native_shape)
         self._bindings.append(binding)

@@ -6,7 +6,7 @@ from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveInt
 from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_even
-from netspec.ops.initializers import VarianceScaling, VarianceScalingParameters, constant
+from netspec.ops.initializers import constant, glorot
 from netspec.types import TensorType
 
 
@@ -130,10 +130,9 @@ class MultiHeadAttention(WeightedOp, kind="multi_head_attention"):
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         width = x.features[-1]
-        glorot = VarianceScaling(variance_scaling=VarianceScalingParameters(fan="average", distribution="uniform"))
         weights = {}
         for name, units in (("in", 3 * width), ("out", width)):
-            weights[f"{name}_weight"] = Weight((units, width), glorot, width, units)
+            weights[f"{name}_weight"] = Weight((units, width), glorot(), width, units)
             if self.bias:
                 weights[f"{name}_bias"] = Weight((units,), constant(0.0), width, units)
         return weights

@@ -1,6 +1,7 @@
 """Initializers of weights: a constant, a list of values, or a distribution with explicit parameters and truncation."""
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -193,19 +194,29 @@ Initializer = Annotated[
 ]
 
 
+# Initializers are frozen, and ops describe their weights often: those of a kind are one object.
+@lru_cache
 def constant(value: float) -> Constant:
     """The initializer that sets every element to `value`."""
     return Constant(constant=value)
 
 
+@lru_cache
 def normal(std: float) -> Normal:
     """The initializer N(0, std)."""
     return Normal(normal=NormalParameters(std=std))
 
 
+@lru_cache
 def he() -> VarianceScaling:
     """The initializer of He et al. 2015, of variance 2 / fan in, for layers followed by a ReLU."""
     return VarianceScaling(variance_scaling=VarianceScalingParameters(scale=2.0))
+
+
+@lru_cache
+def glorot() -> VarianceScaling:
+    """The uniform initializer of Glorot & Bengio 2010, of variance 1 / average fan."""
+    return VarianceScaling(variance_scaling=VarianceScalingParameters(fan="average", distribution="uniform"))
 
 
 def draw(

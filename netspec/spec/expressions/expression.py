@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from simpleeval import SimpleEval
@@ -217,6 +218,7 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
         return value[name]
 
 
+@lru_cache(256)  # an instance of a block evaluates the expressions of every other
 def _parse(code: str) -> ast.Expr:
     if not code:
         raise ExpressionError("the expression is empty", "name a parameter: ${classes}")
@@ -242,9 +244,10 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
         ExpressionError: a part of the expression is not in the language, or a name is not defined.
         UnknownValueError: a size is named, and the shape that arrives is not known.
     """
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    compared = {id(part) for node in ast.walk(tree) if isinstance(node, ast.Compare) for part in node.comparators}
-    for node in ast.walk(tree):
+    nodes = tuple(ast.walk(tree))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    compared = {id(part) for node in nodes if isinstance(node, ast.Compare) for part in node.comparators}
+    for node in nodes:
         match node:
             case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
                 pass
@@ -271,4 +274,4 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
                 raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")
             case _ if not isinstance(node, _ALLOWED):
                 raise ExpressionError(f"{quote(ast.unparse(tree))} is not allowed in an expression", _LANGUAGE)
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - FUNCTIONS.keys()
+    return {node.id for node in nodes if isinstance(node, ast.Name)} - FUNCTIONS.keys()
