@@ -1,13 +1,11 @@
 """Measures the rows of `rows.py` and prints a table of ratios, beside the targets and the last results (`make bench`).
 
-    python benchmarks/run.py [WORD...] [--keep]
-
-Only rows whose name contains all of the words are measured. `--keep` writes the results to RESULTS.md. The exit code
-is 1 if a ratio misses its target by more than noise.
+The exit code is 1 if a ratio misses its target by more than noise.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -21,7 +19,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def main(*arguments: str) -> int:
-    words = [a.lower() for a in arguments if a != "--keep"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="WORD", help="measure only the rows that have all of these words")
+    parser.add_argument("--keep", action="store_true", help="write the results to RESULTS.md")
+    options = parser.parse_args(arguments)
+    words = [word.lower() for word in options.words]
     rows = [row for row in ROWS if all(word in f"{row.name} {row.against}".lower() for word in words)]
     if not rows:
         raise SystemExit(
@@ -35,7 +37,7 @@ def main(*arguments: str) -> int:
     for row in rows:
         measured.append(measure(row))
         print(line(measured[-1], last.get(results.key(row.name, row.against)), machine), flush=True)
-        if "--keep" in arguments:
+        if options.keep:
             results.write(measured[-1:])
     missed = sum(result.missed for result in measured)
     print("\n↑ ↓ changed by more than noise since the last result; * of another machine: compare no ratios")

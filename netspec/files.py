@@ -39,10 +39,18 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], None]) -> Pa
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise NetspecError(
-            f"cannot write {_destination(path)}: {error.strerror or error}", "choose another place with --out"
-        ) from error
+        reason = "it is a folder, expected a file" if path.is_dir() else _reason(path.parent, error)
+        raise NetspecError(f"cannot write {_destination(path)}: {reason}", "choose another place with --out") from error
     return path
+
+
+def _reason(folder: Path, error: OSError) -> str:
+    """Why nothing can be written into a folder: an operating system says of a file in its place that it exists."""
+    with suppress(OSError):  # no permission to look
+        for path in (folder, *folder.parents):
+            if path.exists() and not path.is_dir():
+                return f"{path} is a file, expected a folder"
+    return error.strerror or str(error)
 
 
 def shipped_specs() -> Path:
@@ -94,9 +102,9 @@ def _as_netspec_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NetspecError(
-            f"cannot write {error.filename or folder}: {error.strerror or error}", "choose another folder with --out"
-        ) from error
+        reason = _reason(folder, error)
+        hint = "choose another folder with --out"
+        raise NetspecError(f"cannot write {error.filename or folder}: {reason}", hint) from error
 
 
 def _destination(path: Path) -> Path:

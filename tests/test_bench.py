@@ -56,6 +56,14 @@ def test_only_the_rows_that_are_named_decide() -> None:
     assert bench("meets,misses", "that", "MISSES").returncode == 1
 
 
+def test_options_are_no_words() -> None:
+    found = bench("misses", "--help")
+    assert (found.returncode, results(found)) == (0, [])
+    assert "WORD" in found.stdout
+    assert "--keep" in found.stdout
+    assert bench("meets", "--kept").returncode == 2
+
+
 def test_an_unknown_row_is_an_error_that_lists_the_rows() -> None:
     found = bench("meets", "elsewhere")
     assert found.returncode == 1

@@ -25,6 +25,9 @@ def print_out(text: str = "") -> None:
         print(text, flush=True)
     except BrokenPipeError:
         discard_output()
+    except OSError as error:  # a full disk
+        discard_output()
+        raise NetspecError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
 def print_note(text: str) -> None:

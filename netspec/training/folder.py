@@ -149,7 +149,8 @@ def _last_number(root: Path, name: str) -> int:
 def claimed(folder: RunFolder, find_again: Callable[[], RunFolder] | None = None) -> Iterator[RunFolder]:
     """A context that holds a run folder exclusively, if its file system has locks.
 
-    A new folder is created here. A folder in which nothing was written is removed on exit.
+    A new folder is created here, with the folders above it. A folder in which nothing was written is removed on exit,
+    with those above it that were created for it.
 
     Args:
         folder: the folder of the run.
@@ -159,14 +160,23 @@ def claimed(folder: RunFolder, find_again: Callable[[], RunFolder] | None = None
     Raises:
         NetspecError: the folder cannot be created, or another process is training in it.
     """
-    folder = _created(folder, find_again) if find_again is not None else folder
-    with _locked(folder.path) as locked:
-        try:
-            yield replace(folder, locked=locked)
-        finally:
-            for path in (folder.last.parent, folder.path):
-                with suppress(OSError):  # not empty, or never created
-                    path.rmdir()
+    missing = [path for path in folder.path.parents if not path.exists()]
+    try:
+        folder = _created(folder, find_again) if find_again is not None else folder
+        with _locked(folder.path) as locked:
+            try:
+                yield replace(folder, locked=locked)
+            finally:
+                _remove_empty(folder.last.parent, folder.path)
+    finally:
+        _remove_empty(*missing)
+
+
+def _remove_empty(*folders: Path) -> None:
+    """Remove folders, the innermost first, that are empty."""
+    for path in folders:
+        with suppress(OSError):  # not empty, or never created
+            path.rmdir()
 
 
 def _created(folder: RunFolder, find_again: Callable[[], RunFolder]) -> RunFolder:

@@ -232,6 +232,16 @@ def test_an_error_that_cannot_be_printed_keeps_its_exit_code(arguments: list[str
         assert subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, check=False).returncode == 2
 
 
+def test_a_full_disk_under_the_output_is_said() -> None:
+    command = [sys.executable, "-m", "netspec", "ops"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        2,
+        "error: cannot write to standard output: No space left on device\n",
+    )
+
+
 def test_a_table_fits_80_columns_and_is_whole_in_a_pipe() -> None:
     printed = in_terminal(80, "show", ALEXNET)
     rows = plain(printed).splitlines()[2:]

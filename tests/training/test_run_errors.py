@@ -80,13 +80,19 @@ def test_a_spec_without_a_recipe_says_what_to_add(run: Run, spec: Path) -> None:
     assert "training: {batch_size" in caught.value.hint
 
 
-def test_a_full_disk_is_reported_before_training(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_training(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import shutil
 
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=1000))
+    for out in (tmp_path / "runs", tmp_path / "new" / "runs"):
+        with pytest.raises(NetspecError, match=r"its disk has 0\.0 MiB left"):
+            run(out=out)
+    assert not {"runs", "new"} & {path.name for path in tmp_path.iterdir()}  # no folder is left for nothing
+    (tmp_path / "runs").mkdir()
     with pytest.raises(NetspecError, match=r"its disk has 0\.0 MiB left"):
         run()
+    assert list((tmp_path / "runs").iterdir()) == []  # which is the user's
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -> None:

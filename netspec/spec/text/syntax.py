@@ -59,7 +59,8 @@ def _fail_on_indentation(at: Position, problem: str, problems: Problems) -> None
     """Report a line indented by something other than spaces: YAML takes that for text, and fails at a later place."""
     lines = at.source.lines
     line = lines[at.line] if at.line < len(lines) else ""
-    if "cannot start any token" in problem and line[at.column : at.column + 1] == "\t":
+    starts_with_tab = "cannot start any token" in problem and line[at.column : at.column + 1] == "\t"
+    if starts_with_tab or "tab character that violates indentation" in problem:  # the latter in a text over lines
         problems.fail(at, "a tab cannot indent in YAML", "indent with spaces")
     for number in range(at.line, max(at.line - 2, -1), -1):
         if number < len(lines) and (indent := _FOREIGN_INDENT.match(lines[number])):
