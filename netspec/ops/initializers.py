@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -83,6 +83,9 @@ def _shape(values: Any) -> tuple[int, ...]:
     return (len(values), *shapes[0])
 
 
+_ITEM: Final[JsonSchemaValue] = {"anyOf": [{"type": "number"}, {"type": "array"}]}
+
+
 class Values(Distribution):
     """The values themselves, in nested lists: a kernel, a table.
 
@@ -90,8 +93,8 @@ class Values(Distribution):
     filter and channel of a convolution.
     """
 
-    values: tuple[Annotated[Any, BeforeValidator(_numbers), WithJsonSchema({"type": ["number", "array"]})], ...] = (
-        Field(strict=False, min_length=1)
+    values: tuple[Annotated[Any, BeforeValidator(_numbers), WithJsonSchema(_ITEM)], ...] = Field(
+        strict=False, min_length=1
     )
 
     @model_validator(mode="after")

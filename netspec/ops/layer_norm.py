@@ -54,6 +54,8 @@ class LayerNorm(_Normalization, kind="layer_norm"):
             Sample(cls(axes=(-1,)), ((3, 4, 5),)),
             Sample(cls(axes=(1, 3)), ((3, 4, 5),)),
             Sample(cls(axes=(1,)), ((4, 5),)),
+            Sample(cls(axes=(2, 4)), ((2, 3, 2, 4),)),
+            Sample(cls(axes=(1,)), ((3, 1, 1),)),
         )
 
 
@@ -95,4 +97,5 @@ class RmsNorm(_Normalization, kind="rms_norm"):
             Sample(cls(axes=(1, 3), epsilon=0.5), ((3, 4, 5),)),
             Sample(cls(axes=(1,)), ((4, 5),)),
             Sample(cls(axes=(2,), affine=False), ((4, 6),), scale=60.0),
+            Sample(cls(axes=(2, 4)), ((2, 3, 2, 4),)),
         )
