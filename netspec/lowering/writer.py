@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
@@ -83,17 +83,9 @@ class PartsWriter(ABC, Generic[DraftT]):
         readers = self._graph.readers[node.name]
         return tuple(local_name(each, home.part) for each in readers if self._homes[each.name] is home)
 
-    def rows_like(self, row: Sequence[Node]) -> Iterator[tuple[Node, ...]]:
-        """The counterparts of some nodes of a part, in all instances that have all of them; they are among these."""
-        places = list(map(self.place_of, row))
-        if not places[0][0]:
-            yield tuple(row)
-            return
-        for last in self._counterparts[places[-1]]:
-            members = self._homes[last.name].part.members
-            nodes = {self.place_of(member): member for member in members if isinstance(member, Node)}
-            if all(place in nodes for place in places):
-                yield tuple(nodes[place] for place in places)
+    def counterparts(self, node: Node) -> tuple[Node, ...]:
+        """A node and its counterparts in other instances of its block."""
+        return tuple(self._counterparts[self.place_of(node)])
 
     @abstractmethod
     def assign(self, node: Node, value: Expression) -> Name:
