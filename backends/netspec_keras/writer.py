@@ -49,6 +49,8 @@ SUPPORT: Final = {
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
     "CroppedConv2DTranspose": "cropped_convolution_transpose",
+    "DilatedConv2D": "dilated_convolution",
+    "DilatedDepthwiseConv2D": "dilated_depthwise_convolution",
     "EvenMaximum": "even_maximum",
     "EvenMinimum": "even_minimum",
     "GELU": "gelu",
