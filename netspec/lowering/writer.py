@@ -31,7 +31,7 @@ class PartsWriter(ABC, Generic[DraftT]):
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
         self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
-        self._results: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}  # of `all_instances`
+        self._results: dict[tuple[str, str, Callable[[Node], object]], bool] = {}  # of what asks all instances
         self._read_alike: dict[tuple[str, str], bool] = {}  # of `is_read_alike`
         for node in graph.nodes:
             part = self._homes[node.name].part
@@ -62,6 +62,18 @@ class PartsWriter(ABC, Generic[DraftT]):
         if (*place, predicate) not in self._results:
             self._results[(*place, predicate)] = all(map(predicate, self._counterparts[place]))
         return self._results[(*place, predicate)]
+
+    def all_equal(self, node: Node, key: Callable[[Node], object]) -> bool:
+        """Whether a node and its counterparts in other instances of its block give equal keys.
+
+        Args:
+            node: the node.
+            key: a module-level function; results are cached by it.
+        """
+        place = (*self.place_of(node), key)
+        if place not in self._results:
+            self._results[place] = len(set(map(key, self.counterparts(node)))) == 1
+        return self._results[place]
 
     def place_of(self, node: Node) -> tuple[str, str]:
         """The block that a node is in, and its name there, which its counterparts in other instances have too.

@@ -164,8 +164,9 @@ def test_instances_share_a_function_whatever_their_sizes(stages: Graph) -> None:
     source = str(BACKEND.lower(stages).content)
     assert source.count("\ndef stage") == 1
     body = source[source.index("\ndef stage") :]
-    assert "shape" not in body[: body.index("->")]  # no parameter: the spec's expressions say all sizes
-    assert "(side * side, heads, filters // heads), name=" in body
+    assert "shape" not in body[: body.index("->")]  # no parameter: sizes are read off the input
+    assert "    height, width = x.shape[1:3]\n" in body
+    assert "(height * height, heads, filters // heads), name=" in body
     check_values(stages, BACKEND)
 
 

@@ -57,7 +57,7 @@ def test_numbers_in_forward_are_attributes(windows: Graph) -> None:
     assert "self.heads = nn.Conv2d(4, 4, kernel_size=1, groups=heads)" in window
     assert "        if self.shift > 0:\n            x = x.roll((-self.shift, -self.shift), (2, 3))\n" in window
     assert "x = x.reshape(-1, 4, self.count, self.size, self.count, self.size)\n" in window
-    assert "halves, x = scaled.chunk(2, dim=1)\n" in window
+    assert "halves, others = x.chunk(2, dim=1)\n" in window
     check_values(windows)
     check_values(windows.with_outputs(node.name for node in windows.nodes))
 
