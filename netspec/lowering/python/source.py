@@ -211,8 +211,9 @@ def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs:
 def conditional(value: Expression, test: Expression, otherwise: Expression) -> Conditional:
     """Create `value if test else otherwise`, without a `not` where the branches can be exchanged.
 
-    >>> conditional(Name("a"), Not(Name("b")), Name("c"))
-    Conditional(value=Name(path='c'), test=Name(path='b'), otherwise=Name(path='a'))
+    >>> exchanged = conditional(Name("a"), Not(Name("b")), Name("c"))
+    >>> exchanged.value, exchanged.test, exchanged.otherwise
+    (Name(path='c'), Name(path='b'), Name(path='a'))
     """
     if isinstance(test, Not) and not isinstance(otherwise, Conditional):
         return Conditional(otherwise, test.value, value)
