@@ -305,3 +305,26 @@ def test_keras_reads_heights_and_widths_off_the_inputs(tmp_path: Path) -> None:
     assert "Resize2D(\n        (other_height, other_width),\n" in body
     assert "Reshape(\n        (other_height // 2, 2, other_width * 7), " in body
     assert "Reshape((other_height, other_width, 7), " in body
+
+
+def test_an_only_element_is_the_first_and_the_last(tmp_path: Path) -> None:
+    case = "stacks whose first and last elements differ, of one element too"
+    assert """
+                Layer(
+                    in_channels,
+                    width=width if i == count - 1 else in_channels,
+                    stride=stride if i == 0 else 1,
+                    act=act if i == count - 1 else True,
+                )
+                for i in range(count)
+""" in source_of(case, "torch", tmp_path)
+    assert """
+    for i in range(count):
+        x = layer(
+            x,
+            width=width if i == count - 1 else channels,
+            stride=stride if i == 0 else 1,
+            act=act if i == count - 1 else True,
+            name=f"{name}-layers-{i}",
+        )
+""" in source_of(case, "keras", tmp_path)
