@@ -80,11 +80,11 @@ def test_chunks_are_unpacked_together_only_if_all_are_read(windows: Graph) -> No
     nodes = [*windows.nodes]
     nodes[at - 1], nodes[at] = nodes[at], nodes[at - 1]
     swapped = replace(windows, nodes=tuple(nodes)).check()
-    assert "halves, others = scaled.chunk(2, dim=1)" in str(BACKEND.lower(swapped).content), "in the order of the parts"
+    assert "halves, others = x.chunk(2, dim=1)" in str(BACKEND.lower(swapped).content), "in the order of the parts"
     check_values(swapped)
     nodes[at - 1], nodes[at], nodes[at + 1] = nodes[at - 1], nodes[at + 1], nodes[at]
     apart = replace(windows, nodes=tuple(nodes)).check()
-    assert "halves, others = scaled.chunk(2, dim=1)" in str(BACKEND.lower(apart).content), "whatever is between them"
+    assert "halves, others = x.chunk(2, dim=1)" in str(BACKEND.lower(apart).content), "whatever is between them"
     check_values(apart)
     twice = replace(windows.values["b.others"], op=Slice(part=0, of=2))
     same = changed(windows, b_others=twice)
