@@ -14,13 +14,14 @@ from netspec.lowering.blocks.drafts import (
     merges_in,
     named_statements,
     parameter_text,
-    variant_names,
     with_conditions,
 )
 from netspec.lowering.blocks.generalize import Generalizer
+from netspec.lowering.blocks.indexed import calls_by_index
 from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
+from netspec.lowering.blocks.variants import variant_names
 from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, identifier
 from netspec.lowering.python.source import (
@@ -39,9 +40,11 @@ from netspec.lowering.python.source import (
     Statement,
     Subscript,
     TupleOf,
+    Unpack,
+    range_of,
 )
 from netspec_keras.layout import native_name, native_path, native_shape
-from netspec_keras.loops import NAME, repeated_calls, with_loops
+from netspec_keras.loops import INDEX, NAME, repeated_calls, with_loops
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # the parameter for the channels of an input
@@ -63,6 +66,7 @@ class BlockFunctions:
         self._taken = [*taken, *BUILTINS, NAME]
         self._signatures: dict[str, Signature] = dict(SIGNATURES)
         self._repetitions: dict[str, Repetition] = {}
+        self._by_index: dict[str, Call | None] = {}  # the call in the loop over a stack, by the path of the stack
         self._calls: dict[str, tuple[str, tuple[LiteralValue, ...], dict[str, LiteralValue]]] = {}
 
     def define(self, root: Part) -> list[Function]:
@@ -90,7 +94,7 @@ class BlockFunctions:
         draft = self._drafts[part.path]
         units = tuple(unit for member in part.members for unit in self._units(draft, member))
         results = tuple(draft.variables[output] for output in part.outputs)
-        return Draft(units, results, draft.given(CHANNELS), draft.inputs)
+        return Draft(units, results, draft.given(CHANNELS, sizes=True), draft.inputs)
 
     def _units(self, draft: PartDraft, member: Node | Part) -> Iterator[Unit]:
         """The units that compute a member; its padding is a unit of its own."""
@@ -99,7 +103,7 @@ class BlockFunctions:
             parts = [part for part in member.members if isinstance(part, Part)] if member.is_stack else [member]
             run = tuple(self._call(draft, part) for part in parts)
             if repetition := self._repetitions.get(member.path):
-                run = tuple(repeated_calls(run, repetition.start, self._element(repetition)))
+                run = self._repeated(run, member, repetition)
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
             yield Unit(f"{name}_pad", (), run[:1], _passes(run[:1]), pads=name)
             run = run[1:]
@@ -113,9 +117,21 @@ class BlockFunctions:
         shape = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
         return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else shape)
 
-    def _element(self, repetition: Repetition) -> Call:
-        """The call of what a stack repeats, its input and name left open."""
-        return self._applied(repetition.element, [Literal(None)], Literal(None))
+    def _repeated(self, run: tuple[Statement, ...], stack: Part, repetition: Repetition) -> tuple[Statement, ...]:
+        """The calls of a stack whose length differs between instances of its block."""
+        start, end, element, stacks = repetition
+        if not stacks:
+            return tuple(repeated_calls(run, start, end, self._element(element)))
+        if stack.path not in self._by_index:
+            function, _, _ = self._calls[element.path]
+            defaults = self._signature(function).optional or {}
+            self._by_index |= calls_by_index(stacks, self._element, defaults, INDEX)
+        applied = self._by_index[stack.path]
+        return run if applied is None else tuple(repeated_calls(run, 0, 0, applied, INDEX))
+
+    def _element(self, part: Part) -> Call:
+        """The call of an element of a stack, its input and name left open."""
+        return self._applied(part, [Literal(None)], Literal(None))
 
     def _applied(self, part: Part, inputs: Sequence[Expression], name: Expression) -> Call:
         """The call of a block's function for an instance."""
@@ -140,9 +156,8 @@ class BlockFunctions:
         names = self._names(part, template)
         received = self._drafts[part.path].parameters(names, {*self._taken, *template.names})
         body, variables = self._body(part, template, names, received)
-        shapes = [(parameter, Attribute(Name(variables[value]), "shape")) for parameter, value in inferred.items()]
-        counts = [Assign(parameter, Subscript(shape, (-1,))) for parameter, shape in shapes]
-        computed = [*counts, *(Assign(number, value) for number, value in template.computed)]
+        sizes = _sizes_read({name: (variables[value], axis) for name, (value, axis) in inferred.items()})
+        computed = [*sizes, *(Assign(number, value) for number, value in template.computed)]
         results = [Name(names[result]) for result in template.results]
         parameters = (
             *(f"{variable}: keras.KerasTensor" for variable in received),
@@ -158,16 +173,20 @@ class BlockFunctions:
             docstring=describe_instances(parts),
         )
 
-    def _inferred_from_inputs(self, parts: Sequence[Part], template: Template) -> dict[str, str]:
-        """The parameters whose value is the number of channels of an input, and that input; they are not arguments."""
-        channels = [self._drafts[part.path].channels(CHANNELS) for part in parts]
+    def _inferred_from_inputs(self, parts: Sequence[Part], template: Template) -> dict[str, tuple[str, int]]:
+        """The parameters whose value is a size of an input, with that input and axis; they are not arguments."""
+        drafts = [self._drafts[part.path] for part in parts]
+        channels, sizes = [draft.channels(CHANNELS) for draft in drafts], [draft.sizes() for draft in drafts]
         explicit = {name for part in parts if part.scope for name, _ in part.scope.arguments}
         inferred = {}
         for parameter in template.parameters:
             name = parameter.name
-            counts = tuple(of_part[name][1] if name in of_part else None for of_part in channels)
-            if name not in explicit and parameter.values == counts:
-                inferred[name], _ = channels[template.fullest][name]
+            for read in (channels, sizes):
+                counts = tuple(of_part[name][1] if name in of_part else None for of_part in read)
+                if name not in explicit and parameter.values == counts:
+                    value, _ = read[template.fullest][name]
+                    axis = -1 if read is channels else 1 + [*sizes[template.fullest]].index(name) % 2
+                    inferred[name] = value, axis
         return inferred
 
     def _names(self, part: Part, template: Template) -> dict[str, str]:
@@ -183,6 +202,21 @@ class BlockFunctions:
         counter = available("i", {*self._taken, *template.names, *names.values(), *received})
         variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
         return tuple(with_conditions(with_loops(statements, counter))), variables
+
+
+def _sizes_read(sizes: Mapping[str, tuple[str, int]]) -> Iterator[Statement]:
+    """The statements that read sizes off inputs, given the input and the axis of each: one for those of an input."""
+    by_input: dict[str, dict[int, str]] = {}
+    for name, (variable, axis) in sizes.items():
+        by_input.setdefault(variable, {})[axis] = name
+    for variable, names in by_input.items():
+        shape = Attribute(Name(variable), "shape")
+        if {1, 2} <= names.keys():
+            axes = (1, 2, -1) if -1 in names else (1, 2)
+            taken = range_of(1, None if -1 in names else 3)
+            yield Unpack(tuple(names[axis] for axis in axes), Subscript(shape, (taken,)))
+        else:
+            yield from (Assign(names[axis], Subscript(shape, (axis,))) for axis in sorted(names, reverse=True))
 
 
 def layer_name(part: Part, path: str) -> Expression:

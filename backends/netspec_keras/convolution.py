@@ -14,16 +14,15 @@ from netspec_keras.writer import PAD, ModelWriter
 def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
     """`layers.Conv2D`, or for groups `layers.DepthwiseConv2D` or our `GroupedConv2D`.
 
-    Keras has only `same` padding, so other padding is a `layers.ZeroPadding2D` before the layer. No layer supports both
-    a stride and a dilation; then the convolution has stride 1, and a max pooling with a window of one element strides.
-    Our `PointwiseConv2D` avoids a bug in TensorFlow's gradient of strided 1x1 convolutions.
+    Keras has only `same` padding, so other padding is a `layers.ZeroPadding2D` before the layer. Its layers refuse a
+    stride together with a dilation: our `DilatedConv2D` and `DilatedDepthwiseConv2D` take both. Our `PointwiseConv2D`
+    avoids a bug in TensorFlow's gradient of strided 1x1 convolutions.
     """
     (x,) = out.inputs(node)
     optional: dict[str, LiteralValue] = {}
-    strides_after = op.dilation != both(1) and op.stride != both(1)
-    if op.stride != both(1) and not strides_after:
+    if op.stride != both(1):
         optional["strides"] = pair(op.stride)
-    if not strides_after and _uses_same(op, node, out):
+    if out.all_instances(node, _is_known) and _uses_same(op, node, out):
         optional["padding"] = "same"
     elif op.explicit_padding:
         layer = call("layers.ZeroPadding2D", sides(op.explicit_padding))
@@ -32,11 +31,7 @@ def conv2d(op: Conv2d, node: Node, out: ModelWriter) -> None:
         optional["dilation_rate"] = pair(op.dilation)
     if not op.bias:
         optional["use_bias"] = False
-    features = _features_at_stride_1(op, node) if strides_after else native_features(node.type)
-    x = out.apply(node, _layer(op, node, out, optional), x, features=features)
-    if strides_after:
-        layer = call("layers.MaxPooling2D", 1, strides=pair(op.stride))
-        out.apply(node, layer, x, role="stride", features=native_features(node.type))
+    out.apply(node, _layer(op, node, out, optional), x, features=native_features(node.type))
 
 
 def _uses_same(op: Conv2d, node: Node, out: ModelWriter) -> bool:
@@ -81,15 +76,24 @@ def _layer(op: Conv2d, node: Node, out: ModelWriter, optional: dict[str, Literal
         shape = (kernel.height, kernel.width, channels, multiplier)
         out.bind(node, "weight", "kernel", axes=(3, 4, 2, 0, 1), view=view, native_shape=shape)
         out.bind(node, "bias", "bias")
-        return call("layers.DepthwiseConv2D", pair(kernel), **optional)
+        known = out.all_instances(node, _is_known)
+        return call("layers.DepthwiseConv2D" if known else "DilatedDepthwiseConv2D", pair(kernel), **optional)
     out.bind(node, "weight", "kernel", axes=(2, 3, 1, 0))
     out.bind(node, "bias", "bias")
     if out.all_instances(node, _is_pointwise) and not out.all_instances(node, _is_safe):
         settings = {name: value for name, value in optional.items() if name != "padding"}  # `same` is none for 1x1
         return call("PointwiseConv2D", op.filters, 1, **settings, **({"groups": op.groups} if op.groups > 1 else {}))
+    if not out.all_instances(node, _is_known):
+        groups: dict[str, LiteralValue] = {"groups": op.groups} if op.groups > 1 else {}
+        return call("DilatedConv2D", op.filters, pair(kernel), **groups, **optional)
     if out.all_instances(node, _has_no_groups):
         return call("layers.Conv2D", op.filters, pair(kernel), **optional)
     return call("GroupedConv2D", op.filters, pair(kernel), groups=op.groups, **optional)
+
+
+def _is_known(node: Node) -> bool:
+    """Whether the layers of Keras take the stride and the dilation: both together they refuse."""
+    return isinstance(node.op, Conv2d) and both(1) in (node.op.stride, node.op.dilation)
 
 
 def _is_depthwise(node: Node) -> bool:
@@ -111,9 +115,3 @@ def _is_safe(node: Node) -> bool:
     """Whether TensorFlow's gradient of a 1x1 convolution is safe: no strides, or a multiple of 16 channels."""
     op, channels = node.op, node.input_types[0].features[0]
     return isinstance(op, Conv2d) and (op.stride == both(1) or channels // op.groups % 16 == 0)
-
-
-def _features_at_stride_1(op: Conv2d, node: Node) -> tuple[int, int, int]:
-    """The (H, W, C) of the output at stride 1."""
-    filters, height, width = op.model_copy(update={"stride": both(1)}).infer(node.input_types[0]).features
-    return height, width, filters

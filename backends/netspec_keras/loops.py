@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from netspec.lowering.python.rewrite import rename_in
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
+    Binary,
     Call,
     Conditional,
     Expression,
@@ -24,6 +26,7 @@ from netspec.lowering.python.source import (
 )
 from netspec_keras.layout import SEPARATOR
 
+INDEX: Final = "index__"  # the provisional name of the counter of a loop
 NAME: Final = "name"  # the parameter for the name of an instance, a prefix of the names of its layers
 
 
@@ -64,19 +67,20 @@ def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Sta
     stem = dict(applied.kwargs)[NAME]
     assert isinstance(stem, Formatted)  # noqa: S101
     if repeated.is_written_out and isinstance(repeated.count, Literal):
-        for number in range(repeated.start, int(str(repeated.count.value))):
+        for number in range(repeated.start, int(str(repeated.count.value)) - repeated.end):
             *before, last = stem.parts
             yield Assign(target, renamed(applied, Formatted((*before, f"{last}{number}"))))
         return
-    body = Assign(target, renamed(applied, Formatted((*stem.parts, Name(counter)))))
-    yield _counted_loop(counter, repeated.start, repeated.count, body)
+    applied = renamed(applied, Formatted((*stem.parts, Name(counter))))
+    body = Assign(target, rename_in(applied, {repeated.index: counter}))
+    yield _counted_loop(counter, repeated.start, repeated.stop, body)
 
 
 def _counted_loop(counter: str, start: int, stop: Expression, body: Statement) -> For:
     return For(counter, call("range", start, stop) if start else call("range", stop), (body,))
 
 
-def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign | Unpack] | None:
+def _numbered(statement: Statement) -> tuple[tuple[str | Name | Binary, ...], int, Assign | Unpack] | None:
     """The parts of a call's name before the number at its end, the number, and the call without a name; else None."""
     if not isinstance(statement, Assign | Unpack) or not isinstance(statement.value, Call):
         return None
@@ -85,7 +89,7 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign
         return None
     match dict(statement.value.kwargs).get(NAME):
         case Literal(str(text)):
-            parts: tuple[str | Name, ...] = (text,)
+            parts: tuple[str | Name | Binary, ...] = (text,)
         case Formatted(parts):
             pass
         case _:
@@ -97,27 +101,49 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name, ...], int, Assign
     return (*parts[:-1], stem + dash), int(number), replace(statement, value=renamed(statement.value, Literal(None)))
 
 
-def repeated_calls(run: Sequence[Statement], start: int, element: Call) -> Iterator[Statement]:
-    """The calls of a chain, with those from `start` on as one `Repeated` call: of `element`, if there are none."""
+def repeated_calls(
+    run: Sequence[Statement], start: int, end: int, element: Call, index: str = ""
+) -> Iterator[Statement]:
+    """The calls of a chain, with those between `start` first and `end` last ones as one `Repeated` call.
+
+    Args:
+        run: the calls, one of them at least.
+        start: how many come before the repeated ones.
+        end: how many come after them.
+        element: the call that is repeated 0 times, if there are none.
+        index: if `element` is what all are, whatever there is, the name of the index that it reads.
+    """
+    calls = [statement.value for statement in run if isinstance(statement, Assign)]
+    (target,) = {statement.target for statement in run if isinstance(statement, Assign)}
     yield from run[:start]
-    first = run[min(start, len(run) - 1)]
-    assert isinstance(first, Assign)  # noqa: S101 # the parts of a chain have one output
-    assert isinstance(first.value, Call)  # noqa: S101
-    source = first.value.args[0] if start < len(run) else Name(first.target)
-    if source != Name(first.target):
-        yield Assign(first.target, source)
-    stem = _stem(first.value)
-    own = first.value if start < len(run) else element
-    applied = renamed(replace(own, args=(Name(first.target), *own.args[1:])), stem)
-    yield Assign(first.target, Repeated(applied, Literal(len(run)), start))
+    source = _applied(calls[start]).args[0] if start < len(run) else Name(target)
+    if source != Name(target):
+        yield Assign(target, source)
+    stem, stop = _stem(_applied(calls[0])), len(run) - end
+    own = element if index or start == stop else _applied(calls[start])
+    applied = renamed(_reading(target, own), Formatted(stem))
+    yield Assign(target, Repeated(applied, Literal(len(run)), start, end, index))
+    for number in range(stop, len(run)):
+        name = Formatted((*stem, Binary("-", Literal(len(run)), Literal(len(run) - number))))
+        yield replace(run[number], value=renamed(_reading(target, _applied(calls[number])), name))
 
 
-def _stem(applied: Call) -> Expression:
-    """The `name` argument of a call without the number at its end."""
+def _applied(value: Expression) -> Call:
+    assert isinstance(value, Call)  # noqa: S101 # an element of a chain is a call
+    return value
+
+
+def _reading(variable: str, applied: Call) -> Call:
+    """A call with another first argument."""
+    return replace(applied, args=(Name(variable), *applied.args[1:]))
+
+
+def _stem(applied: Call) -> tuple[str | Name | Binary, ...]:
+    """The parts of the `name` argument of a call without the number at its end."""
     name = dict(applied.kwargs)[NAME]
     assert isinstance(name, Formatted)  # noqa: S101 # in a block it begins with the name of the instance
     last = str(name.parts[-1])
-    return Formatted((*name.parts[:-1], last[: last.rindex(SEPARATOR) + 1]))
+    return (*name.parts[:-1], last[: last.rindex(SEPARATOR) + 1])
 
 
 def renamed(applied: Expression, name: Expression) -> Expression:

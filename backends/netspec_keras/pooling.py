@@ -3,7 +3,7 @@
 from netspec.graph import Node
 from netspec.lowering.python.source import Call, LiteralValue, Name, call
 from netspec.ops import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
-from netspec.ops.attributes import Padding, Size2d
+from netspec.ops.attributes import Padding, Size2d, both
 from netspec.ops.pooling import Pool2d
 from netspec_keras.geometry import enlarged, is_same, padded, pair, sides
 from netspec_keras.table import lowers
@@ -55,11 +55,24 @@ def adaptive_avg_pool2d(op: AdaptiveAvgPool2d, node: Node, out: ModelWriter) -> 
     """`layers.AveragePooling2D` if all windows have one size, else our `AdaptiveAveragePool2D`."""
     _, height, width = node.input_types[0].features
     size = op.output_size
-    if height % size.height or width % size.width:
+    if not out.all_instances(node, _divides):
         layer = call("AdaptiveAveragePool2D", pair(size))
     else:
-        layer = call("layers.AveragePooling2D", pair(Size2d(height=height // size.height, width=width // size.width)))
+        window = Size2d(height=height // size.height, width=width // size.width)
+        size_of_window = pair(window) if out.all_equal(node, _input_size) else (window.height, window.width)
+        layer = call("layers.AveragePooling2D", size_of_window)
     out.apply(node, layer, *out.inputs(node))
+
+
+def _input_size(node: Node) -> tuple[int, ...]:
+    return node.input_types[0].features[1:]
+
+
+def _divides(node: Node) -> bool:
+    """Whether an adaptive pooling divides the map into windows of one size."""
+    _, height, width = node.input_types[0].features
+    size = node.op.output_size if isinstance(node.op, AdaptiveAvgPool2d) else both(1)
+    return height % size.height == 0 and width % size.width == 0
 
 
 def _full_padding(op: Pool2d, node: Node) -> Padding:

@@ -7,7 +7,7 @@ of layout before and after it, does nothing but put these factors in another ord
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Final, NamedTuple, TypeAlias
@@ -15,7 +15,6 @@ from typing import Final, NamedTuple, TypeAlias
 from netspec.graph import Node
 from netspec.lowering.python.source import Call, call
 from netspec.ops import Permute, Reshape
-from netspec.types import TensorType
 from netspec_keras.layout import native_order
 
 TOKENS: Final = 2  # the axes of tokens: their number, and the features of each
@@ -46,11 +45,27 @@ class Rearrangement:
     sizes: list[Sizes]
 
     @classmethod
-    def of(cls, values: Sequence[TensorType]) -> Rearrangement:
-        """The value itself, given its type in all instances; its axes have one factor each."""
+    def of_inputs(cls, nodes: Iterable[Node]) -> Rearrangement:
+        """What a node reads, given the node in all instances; its axes have one factor each."""
+        values = [node.input_types[0] for node in nodes]
         rank = values[0].rank
         native = [[axis - 1] for axis in native_order(rank)[1:]]
         return cls(native, [[axis] for axis in range(rank - 1)], [*zip(*(v.features for v in values), strict=True)])
+
+    def continued(self, nodes: Sequence[Node], instances: Sequence[int]) -> Rearrangement | None:
+        """The value after one more reshape or permutation; None if it joins parts of axes and divides others.
+
+        Args:
+            nodes: the node in some of the instances, which go on alike.
+            instances: the indices of these instances.
+        """
+        sizes = [tuple(of_factor[index] for index in instances) for of_factor in self.sizes]
+        value = Rearrangement(self.source, self.axes, sizes)
+        if isinstance(nodes[0].op, Permute):
+            value.permute(nodes[0].op.axes)
+        elif not value.reshape([*zip(*(node.type.features for node in nodes), strict=True)]):
+            return None
+        return value
 
     def permute(self, order: Sequence[int]) -> None:
         """Put the axes into another order; 1 is the first."""
@@ -122,6 +137,19 @@ class Rearrangement:
         return any(size > 1 for size in self.sizes[factor])
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Row:
+    """Reshapes and permutations in a row that some instances of a block have alike.
+
+    Attributes:
+        value: what they do together; None if each needs layers of its own.
+        instances: the index of each instance, by its path.
+    """
+
+    value: Rearrangement | None
+    instances: Mapping[str, int]
+
+
 def is_rearranging(node: Node) -> bool:
     """Whether a node only reshapes or permutes a value."""
     return isinstance(node.op, Reshape | Permute)
@@ -131,21 +159,6 @@ def form_of(node: Node) -> tuple[object, ...]:
     """What is equal in nodes that do the same with values of other sizes."""
     given = node.op.axes if isinstance(node.op, Permute) else node.type.rank
     return node.input_types[0].rank, type(node.op), given
-
-
-def rearranged(rows: Sequence[Sequence[Node]]) -> Rearrangement | None:
-    """What reshapes and permutations in a row do together; None if a reshape joins parts of axes and divides others.
-
-    Args:
-        rows: the nodes of the row, in all instances of its block; all rows have the same forms.
-    """
-    value = Rearrangement.of([row[0].input_types[0] for row in rows])
-    for nodes in zip(*rows, strict=True):
-        if isinstance(nodes[0].op, Permute):
-            value.permute(nodes[0].op.axes)
-        elif not value.reshape([*zip(*(node.type.features for node in nodes), strict=True)]):
-            return None
-    return value
 
 
 def _divides(sizes: Sizes, others: Sizes) -> bool:

@@ -17,12 +17,18 @@ def resize(op: Resize, node: Node, out: ModelWriter) -> None:
     """
     factors = _repeats(op, node)
     if factors is not None:
-        size = factors[0] if factors[0] == factors[1] else factors
-        out.apply(node, call("layers.UpSampling2D", size), *out.inputs(node))
+        repeats = factors[0] if factors[0] == factors[1] else factors
+        out.apply(node, call("layers.UpSampling2D", repeats), *out.inputs(node))
         return
     rounding: dict[str, LiteralValue] = {"rounding": op.rounding} if op.mode == "nearest" else {}
-    layer = call("Resize2D", pair(op.target), mode=op.mode, coordinates=op.coordinates, **rounding)
+    alike = out.all_equal(node, _output_size)
+    size = pair(op.target) if alike else (op.target.height, op.target.width)
+    layer = call("Resize2D", size, mode=op.mode, coordinates=op.coordinates, **rounding)
     out.apply(node, layer, *out.inputs(node))
+
+
+def _output_size(node: Node) -> tuple[int, ...]:
+    return node.type.features[1:]
 
 
 def _repeats(op: Resize, node: Node) -> tuple[int, int] | None:

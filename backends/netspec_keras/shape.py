@@ -36,7 +36,7 @@ def rearrange(op: Op, node: Node, out: ModelWriter) -> None:
     if not (row := out.row_to(node)):
         return
     (x,) = out.inputs(row[0])
-    if (steps := out.steps_of(row)) is None:
+    if (steps := out.steps_to(node)) is None:
         _reshape(node, out, x)
         return
     if not steps:

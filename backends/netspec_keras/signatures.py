@@ -7,6 +7,7 @@ marks a parameter as required.
 
 from typing import Final
 
+from netspec.lowering.blocks.kinds import PADDING
 from netspec.lowering.blocks.template import Signature
 
 _BATCH_NORM: Final = Signature(optional={"axis": -1, "center": True, "scale": True})
@@ -27,6 +28,12 @@ SIGNATURES: Final = {
     "GroupedConv2D": Signature(
         ("filters", "kernel_size"),
         {"groups": 1, "strides": 1, "padding": "valid", "dilation_rate": 1, "use_bias": True},
+    ),
+    "DilatedConv2D": Signature(
+        ("filters", "kernel_size"), {"groups": 1, "strides": 1, "dilation_rate": 1, "use_bias": True}
+    ),
+    "DilatedDepthwiseConv2D": Signature(
+        ("kernel_size",), {"strides": 1, "depth_multiplier": 1, "dilation_rate": 1, "use_bias": True}
     ),
     "layers.Conv2DTranspose": Signature(
         ("filters", "kernel_size"), {"strides": 1, "padding": "valid", "use_bias": True}
@@ -67,6 +74,7 @@ SIGNATURES: Final = {
     "RegionMask": Signature(("regions",), {"value": -100.0}),
     "layers.Permute": Signature(("dims",)),
     "layers.Reshape": Signature(("target_shape",)),
+    "ops.pad": Signature(("x", "pad_width"), kinds={"pad_width": PADDING}),
     "ops.roll": Signature(("x", "shift", "axis")),
     "layers.Cropping2D": Signature(("cropping",)),
     "LocalResponseNormalization": Signature(("size",), {"groups": 1}),

@@ -33,7 +33,7 @@ from netspec.lowering.writer import PartsWriter
 from netspec.types import Dim, TensorType
 from netspec_keras.blocks import BlockFunctions, layer_name
 from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_name, native_shape
-from netspec_keras.rearrangement import Rearrangement, Step, form_of, is_rearranging, rearranged
+from netspec_keras.rearrangement import Rearrangement, Row, Step, form_of, is_rearranging
 
 PACKAGE: Final = "netspec_keras"
 PAD: Final = "pad"  # the role of a padding layer
@@ -47,6 +47,8 @@ SUPPORT: Final = {
     "ConstantPadding2D": "constant_padding",
     "CountingAveragePooling2D": "counting_average_pooling",
     "CroppedConv2DTranspose": "cropped_convolution_transpose",
+    "DilatedConv2D": "dilated_convolution",
+    "DilatedDepthwiseConv2D": "dilated_depthwise_convolution",
     "EvenMaximum": "even_maximum",
     "EvenMinimum": "even_minimum",
     "GELU": "gelu",
@@ -94,8 +96,8 @@ class ModelWriter(PartsWriter[PartDraft]):
         self._entry = f"build_{module_name(graph.name)}"
         self._layers = set(graph.values)
         self._channels_last = flattened_channels_last(graph)
-        self._rearrangements: dict[tuple[object, ...], tuple[Rearrangement | None, Mapping[str, int]]] = {}
-        self._rows: dict[str, tuple[Node, ...]] = {}  # of `row_to`, by the node that continues each
+        self._alike: dict[tuple[Row | None, tuple[str, str], tuple[object, ...]], Row] = {}  # of `_continued`
+        self._rows: dict[str, tuple[list[Node], Row]] = {}  # of `row_to`, by the node that comes next or is the last
         self._bindings: list[Binding] = []
         self._support: dict[str, None] = {}
         self._operations: Counter[str] = Counter()
@@ -169,28 +171,40 @@ class ModelWriter(PartsWriter[PartDraft]):
         Nodes are asked for in their order: each continues the row of the one before, or begins one.
         """
         home = self._homes[node.name]
-        row = self._rows.pop(node.name, (node,))
+        nodes, row = self._rows.pop(node.name, ([], None))
+        nodes.append(node)
+        row = row or self._continued(None, node)
         after = follower(self._graph, home.part, node, is_rearranging)
-        if after is not None and self.is_read_alike(node) and self._rearrangement([*row, after])[0]:
-            self._rows[after.name] = (*row, after)
-            home.alias(node.name, node.inputs[0])
-            return ()
-        home.write_in(node, row)
-        return row
+        if after is not None and self.is_read_alike(node):
+            longer = self._continued(row, after)
+            if longer.value is not None:
+                self._rows[after.name] = nodes, longer
+                home.alias(node.name, node.inputs[0])
+                return ()
+        self._rows[node.name] = nodes, row
+        home.write_in(node, nodes)
+        return tuple(nodes)
 
-    def steps_of(self, row: Sequence[Node]) -> list[Step] | None:
-        """The layers for reshapes and permutations that are written together; None if each needs its own."""
-        value, instances = self._rearrangement(row)
-        return None if value is None else value.steps(instances[row[-1].name])
+    def steps_to(self, node: Node) -> list[Step] | None:
+        """The layers for the row that `row_to` gave for a node; None if each node needs its own."""
+        _, row = self._rows[node.name]
+        path = self._homes[node.name].part.path
+        return None if row.value is None else row.value.steps(row.instances[path])
 
-    def _rearrangement(self, row: Sequence[Node]) -> tuple[Rearrangement | None, Mapping[str, int]]:
-        """What a row does in all instances of its block, and the index of each instance by the row's last node."""
-        forms = tuple(map(form_of, row))
-        key = (*self.place_of(row[0]), self.place_of(row[-1]), forms)
-        if key not in self._rearrangements:
-            rows = [other for other in self.rows_like(row) if tuple(map(form_of, other)) == forms]
-            self._rearrangements[key] = rearranged(rows), {other[-1].name: i for i, other in enumerate(rows)}
-        return self._rearrangements[key]
+    def _continued(self, row: Row | None, node: Node) -> Row:
+        """A row up to its next node, in all instances that go on alike; the row that begins with a node, if None."""
+        form = form_of(node)
+        key = (row, self.place_of(node), form)
+        if key not in self._alike:
+            nodes = {self._homes[each.name].part.path: each for each in self.counterparts(node)}
+            alike = {path: each for path, each in nodes.items() if form_of(each) == form}
+            if row is not None:
+                alike = {path: each for path, each in alike.items() if path in row.instances}
+            position = {path: index for index, path in enumerate(alike)}
+            known, value = (row.instances, row.value) if row else (position, Rearrangement.of_inputs(alike.values()))
+            after = value and value.continued([*alike.values()], [known[path] for path in alike])
+            self._alike[key] = Row(after, position)
+        return self._alike[key]
 
     def artifact(self) -> Artifact:
         """Render the emitted source."""

@@ -14,13 +14,14 @@ from netspec.lowering.blocks.drafts import (
     merges_in,
     named_statements,
     parameter_text,
-    variant_names,
     with_conditions,
 )
 from netspec.lowering.blocks.generalize import Generalizer
+from netspec.lowering.blocks.indexed import calls_by_index
 from netspec.lowering.blocks.parts import Part, local_name, values_of
 from netspec.lowering.blocks.stacks import Repetition, repetitions_of
-from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
+from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, signature_of, variables_in
+from netspec.lowering.blocks.variants import variant_names
 from netspec.lowering.python.definitions import Class, Function
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
@@ -49,7 +50,8 @@ from netspec_torch.signatures import METHODS, SIGNATURES
 # Names that emitted source uses itself; a variable with one of these names gets an underscore.
 LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float")
 # Names that appear in the annotations and expressions of parameters.
-BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "super", "_")
+INDEX: Final = "i"
+BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "super", "_", INDEX)
 INITIALIZE_BASE: Final = Do(Call(Attribute(Call(Name("super")), "__init__")))
 
 
@@ -67,6 +69,7 @@ class BlockClasses:
         self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
         self._instances: dict[str, Call] = {}  # the expression that makes an instance, by path
         self._repetitions: dict[str, Repetition] = {}
+        self._by_index: dict[str, Call | None] = {}  # of stacks whose elements are made by their index, by path
 
     def define(self, root: Part) -> list[Class]:
         """The classes of all blocks, each after the classes that it uses."""
@@ -130,9 +133,7 @@ class BlockClasses:
         if part.is_chain:
             row = tuple(_repeated(expressions))
             if repetition := self._repetitions.get(part.path):
-                element = self._instances[repetition.element.path]
-                rest = Repeated(element, Literal(len(expressions)), repetition.start)
-                row = (*expressions[: repetition.start], rest)
+                row = self._row(expressions, part, repetition) or row
             return Call(Name("nn.Sequential"), row)
         if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
             row = tuple(_repeated(expressions))
@@ -140,6 +141,19 @@ class BlockClasses:
             return call("nn.ModuleList", ListOf(row if equal else tuple(expressions)))
         items = tuple(TupleOf((Literal(key), expression)) for key, expression in instances)
         return call("nn.ModuleDict", ListOf(items))
+
+    def _row(self, expressions: Sequence[Expression], stack: Part, repetition: Repetition) -> tuple[Expression, ...]:
+        """The elements of a stack whose length differs between instances; empty if they stay as they are."""
+        start, end, element, stacks = repetition
+        count = len(expressions)
+        if not stacks:
+            between = Repeated(self._instances[element.path], Literal(count), start, end)
+            return (*expressions[:start], between, *expressions[count - end :])
+        if stack.path not in self._by_index:
+            defaults = signature_of(self._instances[element.path].function, self._signature).optional or {}
+            self._by_index |= calls_by_index(stacks, lambda part: self._instances[part.path], defaults, INDEX)
+        applied = self._by_index[stack.path]
+        return () if applied is None else (Repeated(applied, Literal(count), index=INDEX),)
 
     def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
         """The class of these instances, named `wanted` or the like; registers the expressions that make them."""

@@ -7,6 +7,7 @@ listed: None marks a parameter as required.
 
 from typing import Final
 
+from netspec.lowering.blocks.kinds import PADDING
 from netspec.lowering.blocks.template import Signature
 
 _CONVOLUTION: Final = Signature(
@@ -16,7 +17,7 @@ _CONVOLUTION: Final = Signature(
 _NORM: Final = Signature(("num_features",), {"eps": 1e-5, "momentum": 0.1, "affine": True})
 _INSTANCE_NORM: Final = Signature(("num_features",), {"eps": 1e-5, "affine": False})
 SIGNATURES: Final = {
-    "F.pad": Signature(("input", "pad")),
+    "F.pad": Signature(("input", "pad"), kinds={"pad": PADDING}),
     "F.scaled_dot_product_attention": Signature(optional={"is_causal": False}),
     "mask_regions": Signature(("scores", "regions"), {"value": -100.0}),
     "nn.Conv2d": _CONVOLUTION,

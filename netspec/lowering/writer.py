@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
@@ -31,7 +31,7 @@ class PartsWriter(ABC, Generic[DraftT]):
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
         self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
-        self._results: dict[tuple[str, str, Callable[[Node], bool]], bool] = {}  # of `all_instances`
+        self._results: dict[tuple[str, str, Callable[[Node], object]], bool] = {}  # of what asks all instances
         self._read_alike: dict[tuple[str, str], bool] = {}  # of `is_read_alike`
         for node in graph.nodes:
             part = self._homes[node.name].part
@@ -63,6 +63,18 @@ class PartsWriter(ABC, Generic[DraftT]):
             self._results[(*place, predicate)] = all(map(predicate, self._counterparts[place]))
         return self._results[(*place, predicate)]
 
+    def all_equal(self, node: Node, key: Callable[[Node], object]) -> bool:
+        """Whether a node and its counterparts in other instances of its block give equal keys.
+
+        Args:
+            node: the node.
+            key: a module-level function; results are cached by it.
+        """
+        place = (*self.place_of(node), key)
+        if place not in self._results:
+            self._results[place] = len(set(map(key, self.counterparts(node)))) == 1
+        return self._results[place]
+
     def place_of(self, node: Node) -> tuple[str, str]:
         """The block that a node is in, and its name there, which its counterparts in other instances have too.
 
@@ -83,17 +95,9 @@ class PartsWriter(ABC, Generic[DraftT]):
         readers = self._graph.readers[node.name]
         return tuple(local_name(each, home.part) for each in readers if self._homes[each.name] is home)
 
-    def rows_like(self, row: Sequence[Node]) -> Iterator[tuple[Node, ...]]:
-        """The counterparts of some nodes of a part, in all instances that have all of them; they are among these."""
-        places = list(map(self.place_of, row))
-        if not places[0][0]:
-            yield tuple(row)
-            return
-        for last in self._counterparts[places[-1]]:
-            members = self._homes[last.name].part.members
-            nodes = {self.place_of(member): member for member in members if isinstance(member, Node)}
-            if all(place in nodes for place in places):
-                yield tuple(nodes[place] for place in places)
+    def counterparts(self, node: Node) -> tuple[Node, ...]:
+        """A node and its counterparts in other instances of its block."""
+        return tuple(self._counterparts[self.place_of(node)])
 
     @abstractmethod
     def assign(self, node: Node, value: Expression) -> Name:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.spec import load_graph
 from tests.backends.values import check_values
@@ -28,6 +29,18 @@ STAGE = """
     layers:
       layers: {block: layer, width: "${width}", repeat: "${count}", first: {stride: "${stride}"}}
       relu: {op: relu}
+"""
+ENDS = """
+  layer:
+    parameters: {width: 4, stride: 1, act: true}
+    layers:
+      conv: {op: conv2d, filters: "${width}", kernel_size: 3, stride: "${stride}", padding: 1}
+      relu: {op: relu, when: "${act}"}
+  stage:
+    parameters: {width: 4, count: 1, stride: 1, act: true}
+    layers:
+      layers: {block: layer, width: "${channels}", repeat: "${count}", FIRSTlast: {width: "${width}", act: "${act}"}}
+      tanh: {op: tanh}
 """
 CASES = {
     "an op by an argument, in modules": (
@@ -79,6 +92,18 @@ CASES = {
       conv: {op: conv2d, filters: 8, kernel_size: 3, padding: 1, groups: "${groups}"}
 """,
         "a: {block: unit}\n  b: {block: unit, groups: 8}\n  c: {block: unit, groups: 2}",
+    ),
+    "strides with and without a dilation": (
+        """
+  unit:
+    parameters: {stride: 1, rate: 1}
+    layers:
+      conv: {op: conv2d, filters: 8, kernel_size: 3, stride: "${stride}", padding: "${rate}", dilation: "${rate}"}
+      each: {op: conv2d, filters: 8, kernel_size: 3, stride: "${stride}", padding: "${rate}", dilation: "${rate}",
+             groups: 8}
+""",
+        "a: {block: unit}\n  b: {block: unit, stride: 2}\n  c: {block: unit, rate: 2}\n"
+        "  d: {block: unit, stride: 2, rate: 2}",
     ),
     "two inputs with one value": (
         """
@@ -157,6 +182,54 @@ CASES = {
 """,
         "a: {block: group}\n  b: {block: group, width: 6, stages: 2, count: 3}",
     ),
+    "stacks whose last element differs, of one element too": (
+        ENDS.replace("FIRST", ""),
+        "a: {block: stage, width: 6, count: 3}\n  b: {block: stage, width: 8, count: 1, act: false}\n"
+        "  c: {block: stage, width: 5, count: 5}\n  d: {block: stage, width: 6, count: 2, act: false}",
+    ),
+    "stacks whose first and last elements differ": (
+        ENDS.replace("FIRST", 'first: {stride: "${stride}"}, '),
+        "a: {block: stage, width: 6, count: 3}\n  b: {block: stage, width: 8, count: 2, stride: 2}\n"
+        "  c: {block: stage, width: 5, count: 5, stride: 2, act: false}",
+    ),
+    "stacks whose first and last elements differ, of one element too": (
+        ENDS.replace("FIRST", 'first: {stride: "${stride}"}, '),
+        "a: {block: stage, width: 6, count: 3, act: false}\n  b: {block: stage, width: 8, count: 1, stride: 2}\n"
+        "  c: {block: stage, width: 5, count: 4, stride: 2}\n  d: {block: stage, width: 7, count: 2, stride: 2}\n"
+        "  e: {block: stage, width: 3, count: 1}",
+    ),
+    "sizes of maps": (
+        """
+  level:
+    inputs: [map, other]
+    parameters: {bins: {type: integer}}
+    layers:
+      pool: {op: adaptive_avg_pool2d, inputs: map, output_size: "${bins}"}
+      conv: {op: conv2d, filters: 3, kernel_size: 1}
+      up: {op: resize, size: {height: "${other.height}", width: "${other.width}"}, mode: bilinear,
+           coordinates: half_pixel}
+      joined: {op: concat, inputs: [up, other]}
+      rows: {op: reshape, shape: ["${other.channels + 3}", "${other.height // 2}", 2, "${other.width}"]}
+      swapped: {op: permute, axes: [1, 3, 2, 4]}
+      back: {op: reshape, shape: ["${other.channels + 3}", "${other.height}", "${other.width}"]}
+""",
+        "half: {op: max_pool2d, kernel_size: 2}\n  a: {block: level, inputs: [half, input], bins: 2}\n"
+        "  quarter: {op: max_pool2d, inputs: half, kernel_size: 2}\n"
+        "  b: {block: level, inputs: [quarter, half], bins: 2}\n"
+        "  all: {op: resize, inputs: b, size: 8, mode: nearest, coordinates: asymmetric}\n"
+        "  c: {block: level, inputs: [quarter, input], bins: 1}\n"
+        "  joined: {op: concat, inputs: [a, all, c]}",
+    ),
+    "adaptive pools that divide some maps evenly": (
+        """
+  level:
+    parameters: {bins: {type: integer}}
+    layers:
+      pool: {op: adaptive_avg_pool2d, output_size: "${bins}"}
+      conv: {op: conv2d, filters: 3, kernel_size: 1}
+""",
+        "a: {block: level, bins: 4}\n  b: {block: level, bins: 3}\n  c: {block: level, bins: 2}",
+    ),
     "a last layer by conditions": (
         """
   unit:
@@ -171,14 +244,87 @@ CASES = {
 }
 
 
+def graph_of(case: str, folder: Path) -> Graph:
+    blocks, layers = CASES[case]
+    path = folder / "spec.yaml"
+    path.write_text(f"name: one\ninput: {{shape: [4, 8, 8]}}\nblocks:{blocks}layers:\n  {layers}\n")
+    return load_graph(path)
+
+
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_block_is_one_class(case: str, backend: str, tmp_path: Path) -> None:
-    blocks, layers = CASES[case]
-    path = tmp_path / "spec.yaml"
-    path.write_text(f"name: one\ninput: {{shape: [4, 8, 8]}}\nblocks:{blocks}layers:\n  {layers}\n")
-    graph = load_graph(path)
+    graph = graph_of(case, tmp_path)
     source = str(find_backend(backend).lower(graph).content)
     for block in {scope.block for scope in graph.scopes if scope.block}:
         assert source.count(f"The block `{block}`: ") == 1
     check_values(graph, find_backend(backend))
+
+
+def source_of(case: str, backend: str, folder: Path) -> str:
+    return str(find_backend(backend).lower(graph_of(case, folder)).content)
+
+
+def test_the_last_element_of_a_stack_follows_the_repeated_ones(tmp_path: Path) -> None:
+    case = "stacks whose last element differs, of one element too"
+    assert """
+        self.layers = nn.Sequential(
+            *(Layer(in_channels, width=in_channels) for _ in range(count - 1)),
+            Layer(in_channels, width=width, act=act),
+        )
+""" in source_of(case, "torch", tmp_path)
+    assert """
+    for i in range(count - 1):
+        x = layer(x, width=channels, name=f"{name}-layers-{i}")
+    x = layer(x, width=width, act=act, name=f"{name}-layers-{count - 1}")
+""" in source_of(case, "keras", tmp_path)
+
+
+def test_the_repeated_elements_of_a_stack_may_be_in_the_middle(tmp_path: Path) -> None:
+    case = "stacks whose first and last elements differ"
+    assert """
+            Layer(in_channels, width=in_channels, stride=stride),
+            *(Layer(in_channels, width=in_channels) for _ in range(count - 2)),
+            Layer(in_channels, width=width, act=act),
+""" in source_of(case, "torch", tmp_path)
+    assert """
+    x = layer(x, width=channels, stride=stride, name=f"{name}-layers-0")
+    for i in range(1, count - 1):
+        x = layer(x, width=channels, name=f"{name}-layers-{i}")
+    x = layer(x, width=width, act=act, name=f"{name}-layers-{count - 1}")
+""" in source_of(case, "keras", tmp_path)
+
+
+def test_keras_reads_heights_and_widths_off_the_inputs(tmp_path: Path) -> None:
+    source = source_of("sizes of maps", "keras", tmp_path)
+    body = source[source.index("def level(") :]
+    assert body.startswith("def level(\n    x: keras.KerasTensor, other: keras.KerasTensor, bins: int, name: str\n)")
+    assert "    height, width = x.shape[1:3]\n" in body
+    assert "    other_height, other_width = other.shape[1:3]\n" in body
+    assert "AveragePooling2D((height // bins, width // bins), " in body
+    assert "Resize2D(\n        (other_height, other_width),\n" in body
+    assert "Reshape(\n        (other_height // 2, 2, other_width * 7), " in body
+    assert "Reshape((other_height, other_width, 7), " in body
+
+
+def test_an_only_element_is_the_first_and_the_last(tmp_path: Path) -> None:
+    case = "stacks whose first and last elements differ, of one element too"
+    assert """
+                Layer(
+                    in_channels,
+                    width=width if i == count - 1 else in_channels,
+                    stride=stride if i == 0 else 1,
+                    act=act if i == count - 1 else True,
+                )
+                for i in range(count)
+""" in source_of(case, "torch", tmp_path)
+    assert """
+    for i in range(count):
+        x = layer(
+            x,
+            width=width if i == count - 1 else channels,
+            stride=stride if i == 0 else 1,
+            act=act if i == count - 1 else True,
+            name=f"{name}-layers-{i}",
+        )
+""" in source_of(case, "keras", tmp_path)

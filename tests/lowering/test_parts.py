@@ -9,8 +9,8 @@ import pytest
 
 from netspec.graph import Graph, Node, Scope
 from netspec.lowering import find_backend
-from netspec.lowering.blocks.drafts import variant_names
 from netspec.lowering.blocks.parts import Part, split
+from netspec.lowering.blocks.variants import variant_names
 from netspec.spec import load_graph
 from netspec.testing.networks import dissolved_blocks, residual_blocks
 from tests.calls import calls_of

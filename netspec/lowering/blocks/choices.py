@@ -8,7 +8,7 @@ from netspec.lowering.blocks.groups import FEW, Alternative
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.reads import UntoldError
 from netspec.lowering.blocks.template import Unit
-from netspec.lowering.python.source import Conditional, Expression
+from netspec.lowering.python.source import Expression, conditional
 
 
 class Choice:
@@ -63,7 +63,7 @@ class Choice:
         chosen = otherwise
         for each, value in reversed(named):
             if value != chosen:
-                chosen = Conditional(value, self._condition(each), chosen)
+                chosen = conditional(value, self._condition(each), chosen)
         return chosen
 
     def _is_told(self, alternative: Alternative) -> bool:

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Formula, Graph, Node
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
-from netspec.lowering.blocks.template import MARK, Template, variables_in
+from netspec.lowering.blocks.template import MARK, Template, Unit, variables_in
 from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.naming import Step, available, identifier, names_of_steps, variables_of
 from netspec.lowering.python.rewrite import rename, targets_of
-from netspec.lowering.python.source import Assign, Conditional, Expression, For, If, Literal, Name, Statement, Unpack
+from netspec.lowering.python.source import (
+    Assign,
+    Conditional,
+    Expression,
+    For,
+    If,
+    Literal,
+    Name,
+    Not,
+    Statement,
+    Unpack,
+)
 from netspec.types import TensorType
+
+MAP: Final = 4  # the rank of a feature map
 
 
 class PartDraft:
@@ -115,18 +129,39 @@ class PartDraft:
             name: (value, _channels_of(type)) for name, value, type in inputs if type.features and name != "_channels"
         }
 
-    def given(self, channels: str) -> Given:
-        """The arguments of the instance, with the channels of its first input as a hint of this name."""
+    def sizes(self) -> dict[str, tuple[str, int]]:
+        """The maps among the inputs and their heights and widths by the name of a hint: `height`, `{input}_height`.
+
+        The height of a map is followed by its width.
+        """
+        sizes: dict[str, tuple[str, int]] = {}
+        arguments = dict(self.part.scope.arguments) if self.part.scope else {}
+        for position, (value, type) in enumerate(zip(self.part.inputs, self.received, strict=True)):
+            own = f"{name_of_input(self.part, position)}_"
+            prefix = own if position or not arguments.keys().isdisjoint(("height", "width")) else ""
+            if type.rank == MAP and prefix != "_" and value not in self.part.inputs[:position]:
+                _, height, width = type.features
+                sizes |= {f"{prefix}height": (value, height), f"{prefix}width": (value, width)}
+        return sizes
+
+    def given(self, channels: str, *, sizes: bool = False) -> Given:
+        """The arguments of the instance, with the channels of its first input as a hint of this name.
+
+        Args:
+            channels: the name of that hint.
+            sizes: whether heights and widths of inputs are hints too, for the source can read them off the inputs.
+        """
         scope = self.part.scope
         if scope is None or not scope.block:
             return Given()
         inputs = self.channels(channels)
-        hints = (*scope.arguments, *((name, count) for name, (_, count) in inputs.items()))
+        read = self.sizes() if sizes else {}
+        hints = (*scope.arguments, *((name, count) for name, (_, count) in (*inputs.items(), *read.items())))
         others = tuple(name for name in inputs if name != channels)
         received: dict[str, str] = {}
         for name, (value, _) in inputs.items():
             received.setdefault(self.variables[value], name)
-        return Given(hints, tuple(self._formulas(scope.formulas)), scope.names, channels, others, received)
+        return Given(hints, tuple(self._formulas(scope.formulas)), scope.names, channels, others, received, tuple(read))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -149,12 +184,9 @@ class PartDraft:
         if not template.is_mixed:
             return template.join(self.names(reserved, chain_inputs=chain_inputs))
         steps = [
-            Step(
-                unit.name,
-                frozenset(name for statement in unit.run for name in variables_in(statement)),
-                tuple(dict.fromkeys(target for statement in unit.run for target in targets_of(statement))),
-            )
+            Step({name for statement in unit.run for name in variables_in(statement)}, _targets(unit))
             for unit in template.units
+            if unit.run
         ]
         inputs = {
             variable: name_of_input(self.part, position) or "y"
@@ -182,9 +214,27 @@ class PartDraft:
         return names | {padded: names[output] for padded, output in self._padded.items() if output in names}
 
 
+def _targets(unit: Unit) -> dict[str, str]:
+    """The variables that a unit assigns, and what they are to be called."""
+    assigned = dict.fromkeys(target for statement in unit.run for target in targets_of(statement))
+    return {variable: _member_in(variable) or unit.name for variable in assigned}
+
+
+def _member_in(variable: str) -> str:
+    """The name of the member that a provisional variable is named after, as `_place` does; empty if there is none.
+
+    >>> _member_in(_place("conv_1.sum")), _member_in(f"{_place('conv')}_0"), _member_in("value__in_stack_0_0")
+    ('conv_1.sum', 'conv_0', '')
+    """
+    escaped = variable.removeprefix(f"{MARK}_")
+    if escaped == variable:
+        return ""
+    return re.sub("__|_p", lambda found: "_" if found[0] == "__" else ".", escaped)
+
+
 def _channels_of(received: TensorType) -> int:
     """The number of channels of a feature map, or the length of the last axis."""
-    return received.features[0 if received.rank == 4 else -1]
+    return received.features[0 if received.rank == MAP else -1]
 
 
 def _place(local: str) -> str:
@@ -199,9 +249,12 @@ def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) 
 
 
 def with_conditions(statements: Iterable[Statement | For | If]) -> Iterator[Statement | For | If]:
-    """Rewrite each `x = a if test else x` to `if test: x = a`, and merge consecutive ones with the same test."""
+    """Rewrite each `x = a if test else x` to `if test: x = a`, and merge consecutive ones with the same test.
+
+    Likewise, `x = x if test else a` becomes `if not test: x = a`, if the test is a name.
+    """
     pending: If | None = None
-    for statement in statements:
+    for statement in map(_with_kept_last, statements):
         match statement:
             case Assign(target, Conditional(value, test, Name(kept))) if kept == target:
                 if pending is not None and pending.test != test:
@@ -215,6 +268,14 @@ def with_conditions(statements: Iterable[Statement | For | If]) -> Iterator[Stat
                 yield statement
     if pending is not None:
         yield pending
+
+
+def _with_kept_last(statement: Statement | For | If) -> Statement | For | If:
+    """The statement; `x = x if test else a` as `x = a if not test else x`, if the test is a name."""
+    match statement:
+        case Assign(target, Conditional(Name(kept), Name() as test, value)) if kept == target:
+            return Assign(target, Conditional(value, Not(test), Name(kept)))
+    return statement
 
 
 def new_shape(received: Sequence[TensorType], output: TensorType) -> str:
@@ -247,45 +308,6 @@ def blocks_of(root: Part) -> dict[str, list[Part]]:
     for block in instances:
         visit(block)
     return ordered
-
-
-def variant_names(block: str, variants: Sequence[Sequence[Part]]) -> list[str]:
-    """Name the classes or functions of one block, given the instances of each.
-
-    They are named after arguments that tell them apart: words, or switches that are on (`conv_bn_relu`,
-    `conv_bn_swish` for `swish: true`). Those that are still equal get the common name of their instances, if no other
-    variant has it (`conv_bn_stem`), else a number.
-    """
-    words = [_constant_words(parts) for parts in variants]
-    distinctive = [key for key in words[0] if all(key in row for row in words) and len({row[key] for row in words}) > 1]
-    chosen = [[key if row[key] is True else row[key] for key in distinctive] for row in words]
-    names = ["_".join([block, *(word for word in row if isinstance(word, str))]) for row in chosen]
-    places = [{_place_of(part) for part in parts} for parts in variants]
-    for index, (name, place) in enumerate(zip(tuple(names), places, strict=True)):
-        others = [other for position, other in enumerate(places) if position != index]
-        if names.count(name) > 1 and len(place) == 1 and not any(place & other for other in others):
-            names[index] = f"{name}_{min(place)}"
-    seen: Counter[str] = Counter()
-    for index, name in enumerate(names):
-        seen[name] += 1
-        names[index] = name if seen[name] == 1 else f"{name}_{seen[name]}"
-    return names
-
-
-def _place_of(part: Part) -> str:
-    """The name of an instance within the part around it; of an instance in a stack, the name of the stack."""
-    return next((name for name in reversed(part.path.split(".")) if not name.isdecimal()), "")
-
-
-def _constant_words(parts: Sequence[Part]) -> dict[str, str | bool]:
-    """The arguments that are words or switches, and equal in all instances."""
-    arguments = [dict(part.scope.arguments) if part.scope else {} for part in parts]
-    return {
-        key: value
-        for key, value in arguments[0].items()
-        if (isinstance(value, bool) or (isinstance(value, str) and value.isascii() and value.isidentifier()))
-        and all(key in row and row[key] == value for row in arguments)
-    }
 
 
 def describe_instances(parts: Sequence[Part]) -> str:

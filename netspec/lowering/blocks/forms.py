@@ -8,7 +8,7 @@ from typing import Any
 
 from netspec.lowering.blocks.template import Signatures, Unit, signature_of
 from netspec.lowering.python.rewrite import children_of, rename, with_children
-from netspec.lowering.python.source import Call, Expression, Literal, Statement
+from netspec.lowering.python.source import Call, Conditional, Expression, Literal, Statement
 
 Form = tuple[Any, ...]
 
@@ -49,6 +49,8 @@ class Forms:
                 optional = signature_of(function, self._signatures).optional or {}
                 named = tuple(sorted((k, self._form(v)) for k, v in kwargs if k not in optional))
                 return self._form(function), tuple(map(self._form, args)), named
+        if isinstance(expression, Conditional):
+            expression = replace(expression, decided=False)
         children = children_of(expression)
         if not children:
             return expression

@@ -16,6 +16,7 @@ from netspec.lowering.python.source import (
     Literal,
     Name,
     Negative,
+    Not,
     Subscript,
 )
 
@@ -76,6 +77,8 @@ def _translate(node: ast.expr) -> Expression | None:
             return Subscript(value, (index,))
         case ast.UnaryOp(op=ast.USub(), operand=inner) if value := _translate(inner):
             return Negative(value)
+        case ast.UnaryOp(op=ast.Not(), operand=inner) if value := _translate(inner):
+            return Not(value)
         case ast.BinOp(left=ast.Name(id=name), op=ast.Pow(), right=ast.Constant(value=2)):
             return Binary("*", Name(name), Name(name))  # in TorchScript, int ** int is a float
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in ARITHMETIC:
@@ -112,6 +115,9 @@ def value_in(expression: Expression, names: Mapping[str, object]) -> Any:
         case Negative(inner):
             value = value_in(inner, names)
             return -value if type(value) is int else UNKNOWN
+        case Not(inner):
+            value = value_in(inner, names)
+            return not value if isinstance(value, bool) else UNKNOWN
         case Conditional(value, test, otherwise):
             holds = value_in(test, names)
             return value_in(value if holds else otherwise, names) if isinstance(holds, bool) else UNKNOWN

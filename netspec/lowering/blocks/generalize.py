@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from netspec.lowering.blocks.branches import idle_in, joined_in, output_without
 from netspec.lowering.blocks.choices import Choice
@@ -22,14 +23,19 @@ from netspec.lowering.blocks.template import MARK, Draft, Signatures, Template, 
 from netspec.lowering.python.rewrite import children_of, functions_in, names_in, with_children
 from netspec.lowering.python.source import (
     Assign,
+    Binary,
     Call,
+    Conditional,
     Expression,
+    Formatted,
     Literal,
     Name,
     Repeated,
     Statement,
     TupleOf,
 )
+
+_OPERANDS: Final = {"*": "scale", "+": "offset", "**": "exponent"}  # the names of numbers, by the operator before them
 
 
 class Generalizer:
@@ -205,13 +211,19 @@ class Generalizer:
             return naming.parameter(values, place)
         if isinstance(first, Call):
             return self._call([e if isinstance(e, Call) else None for e in expressions], naming, place)
-        if isinstance(first, Repeated):
+        if isinstance(first, Repeated | Formatted):  # the name of a layer ends with its number
             place = replace(place, role="repeat", kinds=kinds_of("repeat"))
+        if isinstance(first, Binary) and first.operator in _OPERANDS:
+            role = _OPERANDS[first.operator]
+            place = replace(place, role=role, kinds=kinds_of(role))
         children = [None if e is None else _known_children(e) for e in expressions]
-        shared = [
-            self._walk([None if row is None else row[index] for row in children], naming, place)
-            for index in range(len(children_of(first)))
-        ]
+        if isinstance(first, Binary) and first.operator == "==":  # of an index and the number of elements
+            place = replace(place, role="repeat", kinds=kinds_of("repeat"))
+        shared = []
+        for index, child in enumerate(children_of(first)):
+            column = [None if row is None else row[index] for row in children]
+            is_known = any(each is not None for each in column)  # else it may be any
+            shared.append(self._walk(column, naming, place) if is_known else child)
         return with_children(first, shared)
 
     def _call(self, calls: Sequence[Call | None], naming: ParameterNaming, place: Place) -> Call:
@@ -265,7 +277,9 @@ def _keyword_order(calls: Sequence[Mapping[str, Expression]], optional: Sequence
 
 
 def _known_children(expression: Expression) -> tuple[Expression | None, ...]:
-    """The direct subexpressions; None for one that is repeated 0 times, and may be any."""
+    """The direct subexpressions; None for one that is repeated 0 times, or never chosen, and may be any."""
+    if isinstance(expression, Conditional) and expression.decided:
+        return expression.value, expression.test, None
     if isinstance(expression, Repeated) and expression.number == Literal(0):
         return None, expression.count
     return children_of(expression)

@@ -35,6 +35,7 @@ _COUNTS: Final = frozenset({"groups", "heads"})
 PER_AXIS: Final = frozenset({"kernel", "stride", "padding", "dilation"})
 Kinds = frozenset[str]
 ANY: Final[Kinds] = frozenset()  # the kinds of a name that nothing is known about
+PADDING: Final = frozenset({"padding", "start", "end"})  # of the argument of a function that pads any axes
 SIZE: Final = frozenset({"size"})  # the kinds of a number without a name
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from netspec.graph import Formula
 from netspec.lowering.blocks.formulas import UNKNOWN, read_formula, value_in
-from netspec.lowering.blocks.kinds import ANY, Kinds, is_known, kinds_of
+from netspec.lowering.blocks.kinds import ANY, SIZE, Kinds, is_known, kinds_of
 from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.rewrite import children_of, names_in, with_children
 from netspec.lowering.python.source import (
@@ -39,6 +39,7 @@ class Given:
         channels: the name of the hint with the channels of the first input, if there is one.
         others: the names of the hints with the channels of further inputs.
         received: the names of these hints by the variable of the input.
+        sizes: the names of the hints with the heights and widths of inputs that are maps, in pairs.
     """
 
     hints: Hints = ()
@@ -47,6 +48,7 @@ class Given:
     channels: str = ""
     others: tuple[str, ...] = ()
     received: Mapping[str, str] = field(default_factory=dict)
+    sizes: tuple[str, ...] = ()
 
     @property
     def channel_hints(self) -> tuple[str, ...]:
@@ -98,12 +100,13 @@ class Known:
             for formula in formulas
             if formula.layer
         }
+        channel_hints = given[0].channel_hints
         for name, vector in _varying(given, kinds).items():
             source_name = name
             while source_name in reserved or source_name in self.vectors:
                 source_name += "_"
             self.source_names[name], self.vectors[source_name] = source_name, vector
-            self.kinds[source_name] = _kinds_of_hint(name, kinds, given[0].channel_hints)
+            self.kinds[source_name] = SIZE if name in given[0].sizes else _kinds_of_hint(name, kinds, channel_hints)
         self.input_channels = self.source_names.get(given[0].channels, "")
         for formula in formulas:
             if not formula.layer and formula.attribute in self.source_names:
@@ -151,6 +154,23 @@ class Known:
             else multiple_of(vector, Name(name), self.vectors[name]) or expression
         )
 
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The names of heights and widths that may be read off inputs, in pairs."""
+        names = tuple(self.source_names.get(name, "") for name in self._given[0].sizes)
+        return tuple(name if name in self.vectors else "" for name in names)
+
+    @property
+    def square(self) -> Iterator[tuple[str, str]]:
+        """The names of the height and the width of each input that is a square map in all instances."""
+        for height, width in zip(self.sizes[::2], self.sizes[1::2], strict=True):
+            if height and width and self.vectors[height] == self.vectors[width]:
+                yield height, width
+
+    def named(self, expression: Expression) -> Expression:
+        """The name that has an expression as its default in all instances; else the expression."""
+        return next((Name(name) for name, source in self.sources.items() if source == expression), expression)
+
     def is_loose(self, expression: Expression) -> bool:
         """Whether an expression depends on a loose name, so that callers of the class would have to compute it."""
         return any(
@@ -190,7 +210,9 @@ class Known:
     def _resolve_name(self, expression: Name | Attribute | Subscript, values: Vector) -> Expression | None:
         """The known name with these values: the name itself, or one of the channels of inputs."""
         source_name = self.source_names.get(expression.path, "") if isinstance(expression, Name) else ""
-        others = (self.source_names.get(name, "") for name in self._given[0].others)
+        axis = expression.name if isinstance(expression, Attribute) else ""  # `height` of `skip.height`
+        sizes = sorted(self._given[0].sizes, key=lambda name: not axis or not name.endswith(axis))
+        others = (self.source_names.get(name, "") for name in (*self._given[0].others, *sizes))
         candidates = (name for name in (source_name, self.input_channels, *others) if name)
         return next((Name(name) for name in candidates if self.vectors.get(name) == values), None)
 

@@ -28,6 +28,7 @@ from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.blocks.stated import OUTPUT_CHANNELS, Stated
 from netspec.lowering.python.expressions import LOGIC
+from netspec.lowering.python.rewrite import rename_in
 from netspec.lowering.python.source import Binary, Call, Expression, Literal, LiteralValue, Name, Repeated, TupleOf
 
 _CLEARER: Final = {"p": "rate", "target_shape": "shape"}  # parameter names for arguments that are unclear by themselves
@@ -138,6 +139,7 @@ class ParameterNaming:
         known = self._known_flag(values)
         name = known or self._free(f"has_{member}")
         if condition := self._condition(member, values) or self._condition(pads, values):
+            condition = self._known.named(condition)
             if isinstance(condition, Name):
                 self._flags[condition.path] = values
             if not isinstance(condition, Binary) or condition.operator not in LOGIC:
@@ -215,7 +217,8 @@ class ParameterNaming:
         if (stated := stated or self._stated.of_other_members(values, place)) and self._is_worthwhile(stated, values):
             return stated
         scaled = (multiple_of(values, Name(name), known[name]) for name in fitting if self._scales(name, place))
-        guesses = (*scaled, *self._stated.multiples(values, place), *self._stated.halves(values, place))
+        stated_by = (self._stated.multiples, self._stated.halves, self._stated.shares)
+        guesses = (*scaled, *(guess for guesses in stated_by for guess in guesses(values, place)))
         return next((expression for expression in guesses if expression is not None), None)
 
     def _is_worthwhile(self, expression: Expression, values: Vector) -> bool:
@@ -240,11 +243,17 @@ class ParameterNaming:
         if not all(isinstance(value, tuple) and len(value) == len(present[0]) for value in present):
             return None
         elements: list[Expression] = []
+        before: set[str] = set()  # names that earlier elements read
         for index in range(len(present[0])):
             column = tuple(v if v is ABSENT else v[index] for v in values)
             expression = self._element(column, place)
             if expression is None:
                 return None
+            for height, width in self._known.square:  # of elements that read one of these, the second reads the width
+                if not {height, width} <= {*names_of(expression)}:
+                    size = width if height in before else height
+                    expression = rename_in(expression, {height: size, width: size})
+            before |= {*names_of(expression)}
             elements.append(expression)
         together = TupleOf(tuple(elements))
         return together if names_of(together) and not self._known.is_loose(together) else None

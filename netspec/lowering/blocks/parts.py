@@ -74,6 +74,11 @@ class Part:
         parts = self.instances
         return parts[1].inputs[len(parts[0].outputs) :] if len(parts) > 1 else ()
 
+    @cached_property
+    def positions(self) -> dict[int, int]:
+        """The position of each member, by its identity."""
+        return {id(member): position for position, member in enumerate(self.members)}
+
     @property
     def is_chain(self) -> bool:
         """Whether it is a linked stack whose instances map one value to one, as those of `nn.Sequential` do."""

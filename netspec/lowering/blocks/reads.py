@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.places import Place
 from netspec.lowering.blocks.template import Draft
-from netspec.lowering.python.source import Assign, Conditional, Expression, Name
+from netspec.lowering.python.source import Assign, Expression, Name, conditional
 
 
 class UntoldError(Exception):
@@ -52,7 +52,7 @@ class Reads:
         for name in reversed(order):
             if not self._is_told(name, has[name], naming, place):
                 raise UntoldError
-            expression = Conditional(Name(name), self._condition(name, has[name], naming, place), expression)
+            expression = conditional(Name(name), self._condition(name, has[name], naming, place), expression)
         return expression
 
     def _holds(self, name: str, index: int, read: str | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from netspec.lowering.blocks.parts import Part
@@ -13,13 +13,19 @@ Constructor = Callable[[Part], object]
 class Repetition(NamedTuple):
     """Which elements of a stack the source repeats.
 
+    Where the first and the last differ and some stack has only one, it repeats all, by their index.
+
     Attributes:
-        start: the index of the first one.
-        element: that element; of a stack that ends before it, the one of another instance, repeated 0 times.
+        start: how many elements come before them.
+        end: how many come after them.
+        element: each of them; of a stack without any, the one of another instance, repeated 0 times.
+        stacks: all stacks that are written in the same place, if the elements are repeated by their index.
     """
 
     start: int
+    end: int
     element: Part
+    stacks: Sequence[Part] = ()
 
 
 def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, Repetition]:
@@ -37,18 +43,38 @@ def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str,
                 stacks.setdefault(member.name, []).append(member)
     found: dict[str, Repetition] = {}
     for same in stacks.values():
-        if len({len(stack.members) for stack in same}) > 1 and (start := _start(same, constructor)) is not None:
-            repeated = [stack.members[start] if len(stack.members) > start else None for stack in same]
-            other = next(element for element in repeated if isinstance(element, Part))
-            for stack, element in zip(same, repeated, strict=True):
-                found[stack.path] = Repetition(start, element if isinstance(element, Part) else other)
+        ends = _ends(same, constructor) if len({len(stack.instances) for stack in same}) > 1 else None
+        if ends is not None:
+            start, end = ends
+            if min(len(stack.instances) for stack in same) < start + end:
+                found |= {stack.path: Repetition(0, 0, stack.instances[0], same) for stack in same}
+                continue
+            repeated = [stack.instances[start : len(stack.instances) - end] for stack in same]
+            other = next(element for elements in repeated for element in elements)
+            for stack, elements in zip(same, repeated, strict=True):
+                found[stack.path] = Repetition(start, end, elements[0] if elements else other)
     return found
 
 
-def _start(stacks: Iterable[Part], constructor: Constructor) -> int | None:
-    """0 if all elements of each stack are equal, 1 if all but the first are, else None. A stack has an element."""
-    rows = [[constructor(part) for part in stack.members if isinstance(part, Part)] for stack in stacks]
-    for start in (0, 1):
-        if all(each == row[start] for row in rows for each in row[start:]):
-            return start
+def _are_like_the_first(stacks: Sequence[Part]) -> bool:
+    """Whether the elements of stacks of one are rather like the first elements of longer stacks than like the last."""
+    rows = [[dict(part.scope.arguments) if part.scope else {} for part in stack.instances] for stack in stacks]
+    single = [row[0] for row in rows if len(row) == 1]
+    longer = max(rows, key=len)
+    likeness = [sum(each[name] == longer[end].get(name) for each in single for name in each) for end in (0, -1)]
+    return likeness[0] >= likeness[1]
+
+
+def _ends(stacks: Sequence[Part], constructor: Constructor) -> tuple[int, int] | None:
+    """How many elements at the start and at the end of each stack differ from those between, which are equal.
+
+    The fewest that hold for all stacks, one at most of either, as `first` and `last` change; None if there are more.
+    """
+    rows = [[constructor(part) for part in stack.instances] for stack in stacks]
+    either = ((1, 0), (0, 1)) if _are_like_the_first(stacks) else ((0, 1), (1, 0))
+    for start, end in ((0, 0), *either, (1, 1)):
+        between = [row[start : len(row) - end] for row in rows]
+        enough = start == end or min(map(len, rows)) >= start + end
+        if enough and all(each == row[0] for row in between for each in row):
+            return start, end
     return None

@@ -38,6 +38,19 @@ class Stated:
             for expression in self._channel_expressions():
                 yield multiple_of(values, expression, self._known.vector(expression))
 
+    def shares(self, values: Vector, place: Place) -> Iterator[Expression | None]:
+        """The height or width of an input divided by a size that the member states, for the window of a pool."""
+        stated = [each for kinds, each in self._known.expressions.get(place.member, ()) if "size" in kinds]
+        for name in filter(None, self._known.sizes if "kernel" in place.kinds else ()):
+            sizes = self._known.vectors[name]
+            for count in stated:
+                counts = self._known.vector(count)
+                if all(type(each) is int and each > 0 for each in counts):
+                    shares = tuple(size // each for size, each in zip(sizes, counts, strict=True))
+                    if agree(values, shares):
+                        yield Binary("//", Name(name), count)
+            yield multiple_of(values, Name(name), sizes) if not stated else None
+
     def of_member(self, values: Vector, place: Place) -> Expression | None:
         """The spec's expression for an attribute of the member, of the same kind and with these values."""
         for kinds, expression in self._known.expressions.get(place.member, ()):

@@ -20,7 +20,7 @@ def chain_around(graph: Graph, part: Part, node: Node, belongs: Callable[[Node],
         belongs: whether a node can belong to a chain.
     """
     members = part.members
-    first = next(index for index, member in enumerate(members) if member is node)
+    first = part.positions[id(node)]
     after = follower(graph, part, node, belongs)
     end = first + (1 if after is None else 2)
     while first and _is_link(graph, part, members[first - 1], members[first], belongs):
@@ -31,7 +31,7 @@ def chain_around(graph: Graph, part: Part, node: Node, belongs: Callable[[Node],
 def follower(graph: Graph, part: Part, node: Node, belongs: Callable[[Node], bool]) -> Node | None:
     """The node after this one in the chain that it belongs to; None if it is the last. See `chain_around`."""
     members = part.members
-    index = next(index for index, member in enumerate(members) if member is node) + 1
+    index = part.positions[id(node)] + 1
     after = members[index] if index < len(members) else None
     return after if isinstance(after, Node) and _is_link(graph, part, node, after, belongs) else None
 

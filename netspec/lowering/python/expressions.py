@@ -16,10 +16,12 @@ from netspec.lowering.python.source import (
     Literal,
     Name,
     Negative,
+    Not,
     Range,
     Repeated,
     Subscript,
     TupleOf,
+    less,
 )
 
 WIDTH: Final = 88
@@ -46,8 +48,8 @@ def render_expression(expression: Expression) -> str:
             return f"{_trailed(value)}.{attribute}"
         case Subscript(value, items):
             return f"{_trailed(value)}[{', '.join(map(_index, items))}]"
-        case Negative(value):
-            return f"-{_primary(value)}"
+        case Not(value) | Negative(value):
+            return f"{'not ' if isinstance(expression, Not) else '-'}{_primary(value)}"
         case Binary():
             return _binary(expression)
         case ListOf(items):
@@ -61,7 +63,15 @@ def render_expression(expression: Expression) -> str:
         case Repeated(value):
             return f"*({render_expression(value)} {_loop(expression)})"
         case Formatted(parts):
-            return f'f"{"".join(part if isinstance(part, str) else f"{{{part.path}}}" for part in parts)}"'
+            return f'f"{"".join(map(_formatted, parts))}"'
+
+
+def _formatted(part: str | Name | Binary) -> str:
+    """Render a part of an f-string; a number that is known is plain text."""
+    if isinstance(part, str):
+        return part
+    text = render_expression(part)
+    return text if text.isdecimal() else f"{{{text}}}"
 
 
 def _listed(items: tuple[Expression, ...]) -> str:
@@ -74,7 +84,7 @@ def _listed(items: tuple[Expression, ...]) -> str:
 
 
 def _loop(repeated: Repeated) -> str:
-    return f"for _ in range({render_expression(repeated.number)})"
+    return f"for {repeated.index or '_'} in range({render_expression(repeated.number)})"
 
 
 def _index(item: int | str | Range) -> str:
@@ -114,7 +124,7 @@ def _quoted(text: str) -> str:
 def _primary(expression: Expression) -> str:
     """Render an operand of an arithmetic operator or of a sign."""
     text = render_expression(expression)
-    return f"({text})" if isinstance(expression, Binary | Conditional) else text
+    return f"({text})" if isinstance(expression, Binary | Conditional | Not) else text
 
 
 def _trailed(expression: Expression) -> str:
@@ -125,6 +135,8 @@ def _trailed(expression: Expression) -> str:
 
 def _binary(expression: Binary) -> str:
     operator, left, right = expression.operator, expression.left, expression.right
+    if operator == "-" and isinstance(left, Literal) and isinstance(right, Literal):
+        return render_expression(less(left, int(str(right.value))))
     if operator in COMPARISONS:
         return f"{_compared(left)} {operator} {_compared(right)}"
     chain = isinstance(left, Binary) and left.operator == operator in CHAINS
@@ -132,8 +144,9 @@ def _binary(expression: Binary) -> str:
 
 
 def _operand(expression: Expression, operator: str) -> str:
-    """Render an operand of an operator: comparisons and arithmetic bind closer than `and` and `or`."""
-    closer = operator in LOGIC and isinstance(expression, Binary) and expression.operator not in LOGIC
+    """Render an operand of an operator: `not`, comparisons and arithmetic bind closer than `and` and `or`."""
+    arithmetic = isinstance(expression, Binary) and expression.operator not in LOGIC
+    closer = operator in LOGIC and (arithmetic or isinstance(expression, Not))
     return render_expression(expression) if closer else _primary(expression)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from netspec.graph import Node
+from netspec.lowering.blocks.equal_parts import all_parts
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
+from netspec.ops import Slice
 
 RUNNING = "x"
 UNREAD = "_"  # for an output of a part with several that is never read
@@ -63,137 +66,136 @@ def available(wanted: str, taken: Collection[str]) -> str:
     return wanted
 
 
+class Step(NamedTuple):
+    """What a member of a part, or a unit of source, reads and assigns.
+
+    Attributes:
+        reads: the values that it reads.
+        assigns: the values that it computes, and what their variables are to be called.
+        keeps: values that it reads again once it has computed some.
+    """
+
+    reads: Collection[str]
+    assigns: Mapping[str, str]
+    keeps: Collection[str] = ()
+
+
 def variables_of(part: Part, reserved: Collection[str], *, chain_inputs: bool = True) -> dict[str, str]:
-    """Name the variable of each value that the members of a part read or compute.
-
-    Along a chain the variable is `x`; elsewhere it is named after the value. A value is on the chain if only the next
-    member reads it, or if it is the last value and the only output. So is the network's only input if only the first
-    member reads it, and a block's first input if `x` is not needed for another value before its last reader.
-
-    A value that every instance of a stack reads is never `x`, because the outputs of the instances may be.
+    """Name the variable of each value that the members of a part read or compute, as `names_of_steps` does.
 
     Args:
         part: the network, or a part of it.
         reserved: names that the source uses otherwise; a variable that would have one gets an underscore.
         chain_inputs: False if inputs of the network are read again at the end, and so must keep their names.
     """
-    readers = _readers(part)
-    variables: dict[str, str] = {}
-    taken = {RUNNING, *reserved}
+    steps = list(_steps_of(part))
+    if part.scope is not None:
+        inputs = {value: name_of_input(part, part.inputs.index(value)) or "y" for value in part.inputs}
+        return names_of_steps(inputs, steps, part.outputs, reserved)
+    readers = _readers(steps, part.outputs)
+    chain_inputs = chain_inputs and [readers.get(value) for value in part.inputs] == [[0]]  # an only one, read once
+    inputs = {value: value for value in part.inputs}
+    return names_of_steps(inputs, steps, part.outputs, reserved, chain_inputs=chain_inputs)
 
-    def add(value: str, wanted: str) -> None:
-        variables[value] = available(identifier(wanted), taken)
-        taken.add(variables[value])
 
-    chained = [_on_chain(part, index, readers) for index in range(len(part.members))]
-    for position, value in enumerate(dict.fromkeys(part.inputs)):
-        read_by = readers.get(value, [])
-        if part.scope is None:
-            on_chain = len(part.inputs) == 1 and chain_inputs and read_by == [0] and value not in part.outputs
+def _steps_of(part: Part) -> Iterator[Step]:
+    """What the members of a part read and compute, in order; all equal parts of a value are taken in one step."""
+    taken: set[str] = set()
+    for member in part.members:
+        if isinstance(member, Node) and isinstance(member.op, Slice) and member.op.of is not None:
+            if member.name not in taken:
+                together = all_parts(part.members, member) or (member,)
+                taken.update(each.name for each in together)
+                yield Step(member.inputs, {each.name: local_name(each, part) for each in together})
         else:
-            on_chain = position == 0 and not any(chained[: read_by[-1] if read_by else 0])
-        if on_chain:
-            variables[value] = RUNNING
-        else:
-            add(value, name_of_input(part, part.inputs.index(value)) or (value if part.scope is None else "y"))
-    for index, member in enumerate(part.members):
-        values = values_of(member)
-        for value in values:
-            if chained[index]:
-                variables[value] = RUNNING
-            elif len(values) > 1 and value not in readers and value not in part.outputs:
-                variables[value] = UNREAD
-            else:
-                name = local_name(member, part)
-                if isinstance(member, Part) and len(values) > 1:
-                    name += f"_{name_of_output(member, value)}"
-                add(value, name)
-    return variables
+            yield Step(member.inputs, _wanted_names(member, part), _kept_by(member))
 
 
-class Step(NamedTuple):
-    """What a unit reads and assigns.
+def _wanted_names(member: Node | Part, part: Part) -> dict[str, str]:
+    """The values of a member, and what their variables are to be called unless they are on a chain."""
+    name = local_name(member, part)
+    if isinstance(member, Node) or len(member.outputs) == 1:
+        return dict.fromkeys(values_of(member), name)
+    return {value: f"{name}_{name_of_output(member, value)}" for value in member.outputs}
 
-    Attributes:
-        name: the name of the unit.
-        reads: the variables that it reads.
-        assigns: the variables that it assigns, the last of which is its output.
-    """
 
-    name: str
-    reads: frozenset[str]
-    assigns: tuple[str, ...]
+def _kept_by(member: Node | Part) -> tuple[str, ...]:
+    """The values that a linked stack still reads after its first instance, whose output may be in `x` by then."""
+    return member.constant_inputs if isinstance(member, Part) and member.is_linked else ()
 
 
 def names_of_steps(
-    inputs: Mapping[str, str], steps: Sequence[Step], results: Sequence[str], reserved: Collection[str]
+    inputs: Mapping[str, str],
+    steps: Sequence[Step],
+    results: Sequence[str],
+    reserved: Collection[str],
+    *,
+    chain_inputs: bool = True,
 ) -> dict[str, str]:
-    """Name the variables of a block whose instances differ in what they read; `x` along a chain, as in `variables_of`.
+    """Name the variable of each value. Along a chain it is `x`; elsewhere it is named after the value.
+
+    A value is on the chain if only the next step reads it, or if it is the last value and the only result. So is the
+    first input if `x` is not needed for another value before its last reader.
 
     Args:
-        inputs: the variables of the inputs, with their names in the block.
-        steps: what each unit reads and assigns.
-        results: the variables of the outputs.
-        reserved: names that the source uses otherwise.
+        inputs: the inputs, and what their variables are to be called.
+        steps: what is read and computed, in order.
+        results: the values that are returned.
+        reserved: names that the source uses otherwise; a variable that would have one gets an underscore.
+        chain_inputs: whether the first input may be on the chain.
 
-    >>> steps = [Step("a", frozenset({"i"}), ("v",)), Step("b", frozenset({"v"}), ("w",)),
-    ...          Step("sum", frozenset({"i", "w"}), ("s",))]
+    >>> steps = [Step({"i"}, {"v": "a"}), Step({"v"}, {"w": "b"}), Step({"i", "w"}, {"s": "sum"})]
     >>> names_of_steps({"i": "input"}, steps, ["s"], ())
     {'i': 'input', 'v': 'x', 'w': 'x', 's': 'x'}
     """
-    readers: dict[str, list[int]] = {}
-    for index, step in enumerate(steps):
-        for variable in step.reads:
-            readers.setdefault(variable, []).append(index)
+    readers = _readers(steps, results)
+    chained = [
+        _is_on_chain(index, steps, readers, results) and inputs.keys().isdisjoint(step.assigns)
+        for index, step in enumerate(steps)
+    ]
     taken = {RUNNING, *reserved}
     names: dict[str, str] = {}
 
-    def add(variable: str, wanted: str) -> None:
-        names[variable] = available(identifier(wanted), taken)
-        taken.add(names[variable])
+    def add(value: str, wanted: str) -> None:
+        names[value] = available(identifier(wanted), taken)
+        taken.add(names[value])
 
-    def is_on_chain(index: int) -> bool:
-        variables = steps[index].assigns
-        if len(variables) != 1 or variables[0] in inputs:
-            return False
-        last = tuple(results) == variables and index == len(steps) - 1
-        return last or (readers.get(variables[0]) == [index + 1] and variables[0] not in results)
-
-    chained = [is_on_chain(index) for index in range(len(steps))]
-    for position, (variable, wanted) in enumerate(inputs.items()):
-        read = readers.get(variable, [0])
-        if position == 0 and not any(chained[: read[-1]]) and variable not in results:
-            names[variable] = RUNNING
+    for position, (value, wanted) in enumerate(inputs.items()):
+        if chain_inputs and position == 0 and not any(chained[: readers.get(value, [0])[-1]]):
+            names[value] = RUNNING
         else:
-            add(variable, wanted)
-    for index, step in enumerate(steps):
-        for number, variable in enumerate(step.assigns):
-            if chained[index]:
-                names[variable] = RUNNING
-            elif variable not in names:
-                add(variable, step.name if number == len(step.assigns) - 1 else f"{step.name}_{number}")
+            add(value, wanted)
+    for step, on_chain in zip(steps, chained, strict=True):
+        for value, wanted in step.assigns.items():
+            if on_chain:
+                names[value] = RUNNING
+            elif len(step.assigns) > 1 and value not in readers:
+                names[value] = UNREAD
+            elif value not in names:
+                add(value, wanted)
     return names
 
 
-def _readers(part: Part) -> dict[str, list[int]]:
-    """The positions of the members that read each value.
+def _readers(steps: Sequence[Step], results: Sequence[str]) -> dict[str, list[int]]:
+    """The positions of the steps that read each value; of what is returned, also the position after the last.
 
-    A linked stack still reads its constant inputs after its first instance, so they count as read by the next member.
+    What a step reads again counts as read by the next one.
     """
     readers: dict[str, list[int]] = {}
-    for index, member in enumerate(part.members):
-        for value in dict.fromkeys(member.inputs):
+    for index, step in enumerate(steps):
+        for value in dict.fromkeys(step.reads):
             readers.setdefault(value, []).append(index)
-        for value in member.constant_inputs if isinstance(member, Part) and member.is_linked else ():
+        for value in step.keeps:
             readers.setdefault(value, []).append(index + 1)
+    for value in results:
+        readers.setdefault(value, []).append(len(steps))
     return readers
 
 
-def _on_chain(part: Part, index: int, readers: dict[str, list[int]]) -> bool:
-    """Whether a member has a single output, which only the next member reads, or which is all that the part returns."""
-    values = values_of(part.members[index])
-    if len(values) > 1:
-        return False
-    if values == part.outputs and index == len(part.members) - 1:
-        return True
-    return readers.get(values[0]) == [index + 1] and values[0] not in part.outputs
+def _is_on_chain(
+    index: int, steps: Sequence[Step], readers: Mapping[str, Sequence[int]], results: Sequence[str]
+) -> bool:
+    """Whether a step computes one value, which only the next one reads, or which is all that is returned."""
+    value, *others = steps[index].assigns
+    last = index == len(steps) - 1
+    return not others and readers.get(value) == [index + 1] and (not last or tuple(results) == (value,))

@@ -13,10 +13,12 @@ from netspec.lowering.python.source import (
     Conditional,
     Expression,
     For,
+    Formatted,
     If,
     ListOf,
     Name,
     Negative,
+    Not,
     Range,
     Repeated,
     Statement,
@@ -36,9 +38,9 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
     match expression:
         case Call(function, args, kwargs):
             return (function, *args, *(value for _, value in kwargs))
-        case Attribute(value, _) | Negative(value):
+        case Attribute(value, _) | Negative(value) | Not(value):
             return (value,)
-        case Repeated(value, count, _):
+        case Repeated(value, count):
             return (value, count)
         case Subscript(value, indices):
             return (value, *(bound for index in indices if isinstance(index, Range) for bound in index.bounds))
@@ -46,7 +48,9 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
             return (left, right)
         case ListOf(items) | TupleOf(items):
             return items
-        case Conditional(value, test, otherwise):
+        case Formatted(parts):
+            return tuple(part.left for part in parts if isinstance(part, Binary))
+        case Conditional(value, test, otherwise, _):
             return (value, test, otherwise)
     return ()
 
@@ -58,7 +62,7 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
             function, *rest = children
             named = zip((key for key, _ in kwargs), rest[len(args) :], strict=True)
             return Call(function, tuple(rest[: len(args)]), tuple(named))
-        case Attribute() | Negative():
+        case Attribute() | Negative() | Not():
             return replace(expression, value=children[0])
         case Repeated():
             return replace(expression, value=children[0], count=children[1])
@@ -71,7 +75,13 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
         case ListOf() | TupleOf():
             return replace(expression, items=tuple(children))
         case Conditional():
-            return Conditional(*children)
+            value, test, otherwise = children
+            return replace(expression, value=value, test=test, otherwise=otherwise)
+        case Formatted(parts):
+            left = iter(children)
+            return Formatted(
+                tuple(replace(part, left=next(left)) if isinstance(part, Binary) else part for part in parts)
+            )
     return expression
 
 

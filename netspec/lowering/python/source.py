@@ -94,6 +94,13 @@ class Negative:
 
 
 @dataclass(frozen=True, slots=True)
+class Not:
+    """`not value`."""
+
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class Binary:
     """`left + right`; operands that are operations get parentheses, except the left ones of a chain of one operator."""
 
@@ -118,44 +125,52 @@ class TupleOf:
 
 @dataclass(frozen=True, slots=True)
 class Conditional:
-    """`value if test else otherwise`."""
+    """`value if test else otherwise`.
+
+    It is `decided` if the test holds wherever this is evaluated, so that `otherwise` may be any.
+    """
 
     value: Expression
     test: Expression
     otherwise: Expression
+    decided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """As an argument, `*(value for _ in range(count - start))`; one or two repetitions are written out.
+    """The elements of a row of `count`, without `start` at its beginning and `end` at its end, which are equal.
 
-    As the value of an assignment it becomes a loop from `start` to `count`.
+    As an argument, `*(value for _ in range(count - start - end))`; one or two repetitions are written out. As the value
+    of an assignment it becomes a loop from `start` to `count - end`. If there is an `index`, the value reads it.
     """
 
     value: Expression
     count: Expression
     start: int = 0
+    end: int = 0
+    index: str = ""
 
     @property
     def number(self) -> Expression:
         """The number of repetitions, simplified where possible."""
-        if isinstance(self.count, Literal) and isinstance(self.count.value, int):
-            return Literal(self.count.value - self.start)
-        if isinstance(self.count, Binary) and self.count.operator == "+" and self.count.right == Literal(self.start):
-            return self.count.left
-        return Binary("-", self.count, Literal(self.start)) if self.start else self.count
+        return less(self.count, self.start + self.end)
+
+    @property
+    def stop(self) -> Expression:
+        """The position after the last repetition, simplified where possible."""
+        return less(self.count, self.end)
 
     @property
     def is_written_out(self) -> bool:
         """Whether there are so few repetitions that they are written one after the other."""
-        return isinstance(self.number, Literal) and self.number.value in range(FEWEST_REPEATED)
+        return not self.index and isinstance(self.number, Literal) and self.number.value in range(FEWEST_REPEATED)
 
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """An f-string of names and plain text: `f"{name}-conv-{i}"`."""
+    """An f-string of plain text, names and numbers: `f"{name}-conv-{count - 1}"`."""
 
-    parts: tuple[str | Name, ...]
+    parts: tuple[str | Name | Binary, ...]
 
     def __post_init__(self) -> None:
         for part in self.parts:
@@ -169,6 +184,7 @@ Expression = (
     | Call
     | Attribute
     | Negative
+    | Not
     | Binary
     | ListOf
     | TupleOf
@@ -190,6 +206,31 @@ def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs:
         tuple(_operand(a) for a in args),
         tuple((k, _operand(v)) for k, v in kwargs.items()),
     )
+
+
+def conditional(value: Expression, test: Expression, otherwise: Expression) -> Conditional:
+    """Create `value if test else otherwise`, without a `not` where the branches can be exchanged.
+
+    >>> exchanged = conditional(Name("a"), Not(Name("b")), Name("c"))
+    >>> exchanged.value, exchanged.test, exchanged.otherwise
+    (Name(path='c'), Name(path='b'), Name(path='a'))
+    """
+    if isinstance(test, Not) and not isinstance(otherwise, Conditional):
+        return Conditional(otherwise, test.value, value)
+    return Conditional(value, test, otherwise)
+
+
+def less(count: Expression, by: int) -> Expression:
+    """The expression `count - by`, simplified where possible.
+
+    >>> less(Literal(5), 2), less(Binary("+", Name("n"), Literal(1)), 1), less(Name("n"), 0)
+    (Literal(value=3), Name(path='n'), Name(path='n'))
+    """
+    if isinstance(count, Literal) and isinstance(count.value, int):
+        return Literal(count.value - by)
+    if isinstance(count, Binary) and count.operator == "+" and count.right == Literal(by):
+        return count.left
+    return Binary("-", count, Literal(by)) if by else count
 
 
 def method(

@@ -64,6 +64,7 @@ def every_support_layer() -> Graph:
         .add("maximum", "max_pool2d", kernel_size=3, stride=1, padding={"top": 2, "left": 1})
         .add("mean", "avg_pool2d", kernel_size=3, stride=1, padding=1)
         .add("skip", "conv2d", filters=6, kernel_size=2, stride=2, dilation=2)
+        .add("each", "conv2d", filters=6, kernel_size=2, stride=2, dilation=2, padding=2, groups=6)
         .add("batch", "batch_norm")
         .add("layer", "layer_norm", axes=[1, 2])
         .add("mean_square", "rms_norm", axes=[1, 2])

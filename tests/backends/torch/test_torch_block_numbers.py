@@ -57,7 +57,7 @@ def test_numbers_in_forward_are_attributes(windows: Graph) -> None:
     assert "self.heads = nn.Conv2d(4, 4, kernel_size=1, groups=heads)" in window
     assert "        if self.shift > 0:\n            x = x.roll((-self.shift, -self.shift), (2, 3))\n" in window
     assert "x = x.reshape(-1, 4, self.count, self.size, self.count, self.size)\n" in window
-    assert "halves, x = scaled.chunk(2, dim=1)\n" in window
+    assert "halves, others = x.chunk(2, dim=1)\n" in window
     check_values(windows)
     check_values(windows.with_outputs(node.name for node in windows.nodes))
 
@@ -80,11 +80,11 @@ def test_chunks_are_unpacked_together_only_if_all_are_read(windows: Graph) -> No
     nodes = [*windows.nodes]
     nodes[at - 1], nodes[at] = nodes[at], nodes[at - 1]
     swapped = replace(windows, nodes=tuple(nodes)).check()
-    assert "halves, others = scaled.chunk(2, dim=1)" in str(BACKEND.lower(swapped).content), "in the order of the parts"
+    assert "halves, others = x.chunk(2, dim=1)" in str(BACKEND.lower(swapped).content), "in the order of the parts"
     check_values(swapped)
     nodes[at - 1], nodes[at], nodes[at + 1] = nodes[at - 1], nodes[at + 1], nodes[at]
     apart = replace(windows, nodes=tuple(nodes)).check()
-    assert "halves, others = scaled.chunk(2, dim=1)" in str(BACKEND.lower(apart).content), "whatever is between them"
+    assert "halves, others = x.chunk(2, dim=1)" in str(BACKEND.lower(apart).content), "whatever is between them"
     check_values(apart)
     twice = replace(windows.values["b.others"], op=Slice(part=0, of=2))
     same = changed(windows, b_others=twice)
