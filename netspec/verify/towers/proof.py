@@ -196,7 +196,7 @@ def allowing_for_rounding(rows: list[Comparison], twin: Callable[[int], list[Com
 
 
 def _limit(row: Comparison, effects: Sequence[Comparison]) -> float:
-    return min(MARGIN * max(effect.error for effect in effects), MOST[row.dtype])
+    return min(MARGIN[row.dtype] * max(effect.error for effect in effects), MOST[row.dtype])
 
 
 def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Progress = silent) -> Comparison:

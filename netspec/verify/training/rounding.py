@@ -25,8 +25,9 @@ UNITS = 256
 TWINS = 2  # perturbed trainings: a single one can end up near the original by chance, above all in its loss
 # Runs may differ by this many times the largest difference of the twins. A derivative that is mathematically zero, of a
 # bias before a normalization, is noise that each run draws anew and that no perturbation enlarges: of one network, 40
-# twins differed from the original by 4e-12 to 1.3e-10 of the largest velocity, half of them by less than 4e-11.
-MARGIN = 8
+# twins differed from the original by 4e-12 to 1.3e-10 of the largest velocity, half of them by less than 4e-11. In
+# float64 faults are larger by orders of magnitude; in float32 the twins' own differences are room enough.
+MARGIN = {DType.FLOAT64: 8, DType.FLOAT32: 1}
 # If rounding grows beyond this, a comparison would mean next to nothing, and none is made.
 MOST = {DType.FLOAT64: 1e-5, DType.FLOAT32: 1e-2}
 
@@ -55,6 +56,7 @@ class Rounding:
     def __init__(self, case: TrainingCase, make_trainer: Callable[[], Trainer], tolerance: float) -> None:
         self._case, self._make_trainer = case, make_trainer
         self._dtype = case.graph.dtype
+        self._margin = MARGIN[self._dtype]
         self.tolerances = (LOSS_TOLERANCE[self._dtype], tolerance)
         self.since: int | None = None
         self.lost: int | None = None
@@ -85,10 +87,10 @@ class Rounding:
         gaps = [shares(state_gaps(twin.export_state(), state)) for twin in self._twins] if state else []
         state_effect = max((error for errors in gaps for error in errors.values()), default=0.0)
         if math.isfinite(loss_effect) and math.isfinite(state_effect):
-            limits = MARGIN * loss_effect, MARGIN * state_effect
+            limits = self._margin * loss_effect, self._margin * state_effect
             self._limits = max(self._limits[0], limits[0]), max(self._limits[1], limits[1])
             self._farthest = max(self._farthest[0], limits[0]), max(self._farthest[1], limits[1])
-        if max(self._limits) > MARGIN * MOST[self._dtype]:
+        if max(self._limits) > self._margin * MOST[self._dtype]:
             self.lost = step
         return self._limits
 
@@ -119,7 +121,7 @@ class Rounding:
             return []
         share = 2 * UNITS * float(np.finfo(self._dtype.numpy).eps)
         effects = [
-            f"{limit / MARGIN:.0e} in {what}"
+            f"{limit / self._margin:.0e} in {what}"
             for what, limit, tolerance in zip(("losses", "weights"), self._farthest, self.tolerances, strict=True)
             if limit > tolerance
         ]
@@ -130,8 +132,8 @@ class Rounding:
         if self.lost is not None:
             return [f"{note}; nothing is compared from step {self.lost + 1} on"]
         if self.since is not None:
-            note += f"; runs may differ by {MARGIN} times as much, and after step {self.since + 1} each step starts "
-            note += "from a common state"
+            allowed = "as much" if self._margin == 1 else f"by {self._margin} times as much"
+            note += f"; runs may differ {allowed}, and after step {self.since + 1} each step starts from a common state"
         return [note]
 
     def close(self) -> None:
