@@ -40,13 +40,18 @@ def layer_scale(op: LayerScale, node: Node, out: ModelWriter) -> None:
 
 @lowers(MatMul)
 def matmul(op: MatMul, node: Node, out: ModelWriter) -> None:
-    """`ops.matmul`, or for values of rank 4, whose rows and columns are not last in Keras, `ops.einsum`."""
+    """`ops.matmul`, or for values of rank 4, whose rows and columns are not last in Keras, `ops.einsum`.
+
+    `ops.einsum` does not broadcast, so it sums over the channels of an operand that has one channel for several.
+    """
     a, b = out.inputs(node)
     if node.type.rank != 4:
         pairs = ((a, op.transpose_a), (b, op.transpose_b))
         operands = [call("ops.swapaxes", x, -2, -1) if transposed else x for x, transposed in pairs]
         out.assign(node, call("ops.matmul", *operands))
         return
-    letters = ("nckr" if op.transpose_a else "ncrk", "ncmk" if op.transpose_b else "nckm", "ncrm")
+    channels = ["c" if operand.features[0] == node.type.features[0] else "o" for operand in node.input_types]
+    rows, columns = "kr" if op.transpose_a else "rk", "mk" if op.transpose_b else "km"
+    letters = (f"n{channels[0]}{rows}", f"n{channels[1]}{columns}", "ncrm")
     left, right, product = ("".join(canonical[axis] for axis in native_order(4)) for canonical in letters)
     out.assign(node, call("ops.einsum", f"{left},{right}->{product}", a, b))

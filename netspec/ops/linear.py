@@ -43,9 +43,7 @@ class Dense(FilterOp, kind="dense"):
         if x.rank not in (2, 3):
             raise ShapeError(
                 f"dense expects features (N, F) or (N, L, F), received {x}",
-                "add a `flatten` or `global_avg_pool2d` layer before it, or `reshape` all axes but the last into one"
-                if x.rank > 3
-                else "",
+                _hint_for_dense(x),
             )
         require_groups(self.kind, self.groups, features=x.features[-1], units=self.units)
         return x.with_features(*x.features[:-1], self.units)
@@ -85,6 +83,18 @@ class Dense(FilterOp, kind="dense"):
             Sample(cls(units=4), ((3, 5),)),
             Sample(cls(units=4, groups=2), ((3, 6),)),
         )
+
+
+def _hint_for_dense(x: TensorType) -> str:
+    if x.rank < 4:
+        return ""
+    of_last_axis = f"`reshape` to `[-1, {x.features[-1]}]` for a map of the last axis, and its result back"
+    if x.rank > 4:
+        return of_last_axis
+    return (
+        "add a `flatten` or `global_avg_pool2d` before it; or use a `conv2d` with `kernel_size: 1` for a map of the "
+        f"channels at each position; or {of_last_axis}"
+    )
 
 
 class LayerScale(WeightedOp, kind="layer_scale"):
@@ -134,7 +144,10 @@ class MatMul(Op, kind="matmul"):
 
     Shapes:
         a (N, …, n, k), b (N, …, k, m) → (N, …, n, m). With `transpose_a` a is (N, …, k, n), with `transpose_b` b is
-        (N, …, m, k).
+        (N, …, m, k). The axes before the last two are equal, or 1 in one operand, which is then used for each
+        position of the other's axis.
+
+    Source: NumPy, PyTorch and ONNX matmul.
     """
 
     inputs = (2, 2)
@@ -144,11 +157,12 @@ class MatMul(Op, kind="matmul"):
     transpose_b: bool = False
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
-        if a.rank != b.rank or a.rank < 3 or a.features[:-2] != b.features[:-2]:
+        if a.rank != b.rank or a.rank < 3 or any(x != y and 1 not in (x, y) for x, y in self._leading(a, b)):
             raise ShapeError(
-                f"matmul expects matrices (N, …, n, k) and (N, …, k, m) with equal axes before the last two; "
-                f"received {a} and {b}",
-                attribute="inputs",
+                f"matmul expects matrices (N, …, n, k) and (N, …, k, m) whose axes before the last two are equal, or 1 "
+                f"to broadcast; received {a} and {b}",
+                "make their ranks equal with `reshape`" if a.rank != b.rank else "",
+                "inputs",
             )
         rows, inner = self._oriented(a, self.transpose_a)
         inner_of_b, columns = self._oriented(b, self.transpose_b)
@@ -158,7 +172,12 @@ class MatMul(Op, kind="matmul"):
                 "transpose one of them: `transpose_a` or `transpose_b`" if inner_of_b != columns else "",
                 "inputs",
             )
-        return a.with_features(*a.features[:-2], rows, columns)
+        return a.with_features(*map(max, self._leading(a, b)), rows, columns)
+
+    @staticmethod
+    def _leading(a: TensorType, b: TensorType) -> list[tuple[int, int]]:
+        """The sizes of each axis between the batch and the matrices, in both operands."""
+        return list(zip(a.features[:-2], b.features[:-2], strict=False))
 
     @staticmethod
     def _oriented(x: TensorType, transposed: bool) -> tuple[int, int]:
@@ -188,4 +207,8 @@ class MatMul(Op, kind="matmul"):
             Sample(cls(), ((2, 3, 4), (2, 4, 5))),
             Sample(cls(transpose_b=True), ((3, 4, 4), (3, 4, 4))),
             Sample(cls(transpose_a=True), ((2, 4, 4), (2, 4, 4))),
+            Sample(cls(), ((1, 3, 4), (2, 4, 5))),  # one matrix, multiplied by several
+            Sample(cls(transpose_a=True, transpose_b=True), ((2, 4, 3), (1, 5, 4))),
+            Sample(cls(), ((1, 3, 4), (1, 4, 5))),
+            Sample(cls(), ((2, 1, 3, 4), (1, 3, 4, 2))),
         )

@@ -20,6 +20,15 @@ def test_matmul_and_its_transposes() -> None:
     assert shape("matmul", (8, 3, 4), (8, 5, 4), transpose_b=True) == (8, 3, 5)
 
 
+def test_matmul_uses_one_matrix_for_all_positions_of_an_axis() -> None:
+    two = [[*A, [[0, 1], [1, 0]]]]  # (1, 2, 2, 2)
+    np.testing.assert_array_equal(apply("matmul", two, [B]), [[[[19, 22], [43, 50]], [[7, 8], [5, 6]]]])
+    np.testing.assert_array_equal(apply("matmul", [B], two)[0, 1], [[6, 5], [8, 7]])
+    assert shape("matmul", (1, 4, 3, 4), (2, 1, 4, 5)) == (2, 4, 3, 5)
+    a, b = TensorType.of(1, 3, 4), TensorType.of(8, 4, 5)
+    assert MatMul().macs(a, b) == 8 * 3 * 5 * 4
+
+
 def test_matmul_counts_its_products() -> None:
     a, b = TensorType.of(8, 3, 4), TensorType.of(8, 5, 4)
     assert MatMul(transpose_b=True).macs(a, b) == 8 * 3 * 5 * 4

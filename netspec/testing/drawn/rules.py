@@ -16,7 +16,7 @@ MERGES = frozenset(
         *("matmul", "scaled_dot_product_attention"),
     }
 )
-# Ops with several inputs of the same shape, and their number.
+# Ops with several inputs of the same shape, or for `matmul` of matrices of the same shape, and their number.
 OF_EQUALS = {"matmul": 2, "scaled_dot_product_attention": 3}
 # Ops whose output is of the order of 1, whatever the input.
 BOUNDED = frozenset(

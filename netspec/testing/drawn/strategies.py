@@ -145,7 +145,7 @@ class _Drawing:
         """Draw the further inputs of a merge. The first input always fits, and may be drawn again."""
         if kind not in MERGES:
             return []
-        fits = {"concat": _joins, **dict.fromkeys(OF_EQUALS, _equals)}.get(kind, _broadcasts)
+        fits = {"concat": _joins, "matmul": _multiplies, "scaled_dot_product_attention": _equals}.get(kind, _broadcasts)
         fitting = [value for value in self._values.values() if fits(first.type, value.type)]
         least, most = (OF_EQUALS[kind] - 1,) * 2 if kind in OF_EQUALS else (1, 1 if OPS[kind].inputs == (2, 2) else 2)
         if kind == "scaled_dot_product_attention" and first.type.features[-1] == first.type.features[-2]:
@@ -215,6 +215,11 @@ def _broadcasts(a: TensorType, b: TensorType) -> bool:
 
 def _equals(a: TensorType, b: TensorType) -> bool:
     return a == b
+
+
+def _multiplies(a: TensorType, b: TensorType) -> bool:
+    """Whether the matrices are of one shape, and the axes before them broadcast."""
+    return _broadcasts(a, b) and a.features[-2:] == b.features[-2:]
 
 
 def _joins(a: TensorType, b: TensorType) -> bool:
