@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
-from netspec.errors import NetspecError, WeightsError
+from netspec.errors import NetspecError, ShapeError, WeightsError
 from netspec.graph import Graph, Input, make_node
 from netspec.ops import Conv2d, Dense
 from netspec.ops.initializers import draw
@@ -70,6 +70,32 @@ def test_distributions_are_what_they_say() -> None:
     uniform = moments({"uniform": {"low": -3, "high": -1}})
     assert -3 <= uniform.min() < -2.99
     assert -1.01 < uniform.max() < -1
+
+
+def test_values_are_repeated_along_axes_as_numpy_broadcasts() -> None:
+    blur = [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+    op = Conv2d.model_validate(
+        {
+            "filters": 4,
+            "kernel_size": 3,
+            "groups": 4,
+            "initialize": {"weight": {"values": blur}, "bias": {"values": [7]}},
+        }
+    )
+    x = Input("x", TensorType.of(4, 5, 5))
+    weights = initialize(Graph("blur", (x,), (make_node("conv", op, [x]),), ("conv",)).check(), seed=1)
+    np.testing.assert_array_equal(weights["conv.weight"], np.array([[blur]] * 4, np.float32))
+    np.testing.assert_array_equal(weights["conv.bias"], np.full(4, 7, np.float32))
+    assert weights["conv.weight"].flags.writeable
+    np.testing.assert_array_equal(moments({"values": [[1], [2]]}, (2, 3)), [[1, 1, 1], [2, 2, 2]])
+
+
+@pytest.mark.parametrize("values", [[1, 2], [[1, 2, 1]] * 2, [[[[[1]]]]]])
+def test_values_of_another_shape_are_refused(values: object) -> None:
+    op = Conv2d.model_validate({"filters": 4, "kernel_size": 3, "initialize": {"weight": {"values": values}}})
+    x = Input("x", TensorType.of(3, 5, 5))
+    with pytest.raises(ShapeError, match=r"do not broadcast to its 'weight' of shape \[4, 3, 3, 3\]"):
+        _ = make_node("conv", op, [x]).weights
 
 
 def test_a_truncation_that_leaves_next_to_nothing_is_refused() -> None:

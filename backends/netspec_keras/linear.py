@@ -3,7 +3,7 @@
 from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call
 from netspec.ops import Dense, LayerScale, MatMul
-from netspec.ops.initializers import Constant
+from netspec.ops.initializers import Constant, Values
 from netspec_keras.layout import native_axis, native_order
 from netspec_keras.table import lowers
 from netspec_keras.writer import ModelWriter
@@ -34,7 +34,11 @@ def layer_scale(op: LayerScale, node: Node, out: ModelWriter) -> None:
     initializer, axis = node.weights["weight"].initializer, native_axis(op.axis, node.type.rank)
     settings: dict[str, LiteralValue] = {} if axis == -1 else {"axis": axis}
     out.bind(node, "weight", "gain")
-    initial = initializer.constant if isinstance(initializer, Constant) else 1.0
+    match initializer:
+        case Constant(constant=value) | Values(values=value):
+            initial: LiteralValue = value
+        case _:
+            initial = 1.0
     out.apply(node, call("LayerScale", initial, **settings), *out.inputs(node))
 
 

@@ -12,7 +12,8 @@ from netspec_keras.writer import ModelWriter
 @lowers(Parameter)
 def parameter(op: Parameter, node: Node, out: ModelWriter) -> None:
     """Our `Parameter` layer, which reads an input only for its batch size."""
-    initializer = initial(node.weights["weight"].initializer)
-    out.bind(node, "weight", "value", axes=tuple(axis - 1 for axis in native_order(node.type.rank)[1:]))
+    axes = tuple(axis - 1 for axis in native_order(node.type.rank)[1:])
+    initializer = initial(node.weights["weight"].initializer, axes)
+    out.bind(node, "weight", "value", axes=axes)
     optional = {} if initializer is None else {"initializer": initializer}
     out.apply(node, call("Parameter", native_features(node.type), **optional), out.first_input(node))

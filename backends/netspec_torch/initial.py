@@ -1,7 +1,9 @@
 """Initial values of parameters in emitted torch code, for users who train it without weights from netspec."""
 
+import math
+
 from netspec.lowering.python.source import Call, LiteralValue, call, method
-from netspec.ops.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform
+from netspec.ops.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform, Values
 
 
 def initial(initializer: Initializer, shape: tuple[int, ...]) -> Call:
@@ -10,6 +12,14 @@ def initial(initializer: Initializer, shape: tuple[int, ...]) -> Call:
     match initializer:
         case Constant(constant=value) if value:
             return call("torch.full", shape, value)
+        case Values(values=values):
+            tensor = call("torch.tensor", values)
+            if initializer.shape == shape:
+                return tensor
+            if math.prod(initializer.shape) == math.prod(shape):
+                return call("torch.reshape", tensor, shape)
+            own = (1,) * (len(shape) - len(initializer.shape)) + initializer.shape
+            return call("torch.tile", tensor, tuple(size // held for size, held in zip(shape, own, strict=True)))
         case Normal(normal=p):
             mean: dict[str, LiteralValue] = {"mean": p.mean} if p.mean else {}
             return method(empty, "normal_", **mean, std=p.std)

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import Attribute
-from netspec.ops.initializers import Initializer, VarianceScaling, constant
+from netspec.ops.initializers import Initializer, Values, VarianceScaling, constant
 from netspec.types import TensorType
 
 if TYPE_CHECKING:  # commands that only check a spec do not import NumPy
@@ -194,8 +194,8 @@ class WeightedOp(Op):
         """Return the weights with the spec's initializers in place of the defaults.
 
         Raises:
-            ShapeError: `initialize` names a weight that the op does not have, or scales the variance of one that has
-                no fan.
+            ShapeError: `initialize` names a weight that the op does not have, scales the variance of one that has no
+                fan, or has values of another shape.
         """
         for name, initializer in self.initialize.items():
             if name not in weights:
@@ -208,6 +208,13 @@ class WeightedOp(Op):
                     f"{self.kind}: variance_scaling divides by a fan, which {name!r} does not have",
                     "give a number, or the `std` of a `normal`",
                     attribute="initialize",
+                )
+            if isinstance(initializer, Values) and not initializer.broadcasts_to(weights[name].shape):
+                raise ShapeError(
+                    f"{self.kind}: values of shape {list(initializer.shape)} do not broadcast to its {name!r} of shape "
+                    f"{list(weights[name].shape)}",
+                    "the last axes are compared first; each is equal, or 1, or left out at the front",
+                    "initialize",
                 )
         return {
             name: weight._replace(initializer=self.initialize.get(name, weight.initializer))

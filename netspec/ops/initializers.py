@@ -1,8 +1,18 @@
-"""Initializers of weights: a constant, or a distribution with explicit parameters and truncation."""
+"""Initializers of weights: a constant, a list of values, or a distribution with explicit parameters and truncation."""
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -41,6 +51,62 @@ class Constant(Distribution):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         del core, handler
         return {"type": "number"}
+
+
+def _numbers(value: Any) -> Any:
+    """A number as a float, and lists as tuples of them.
+
+    Raises:
+        ValueError: an item is neither.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(map(_numbers, value))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        received = {True: "true", False: "false", None: "null"}[value] if value in (True, False, None) else repr(value)
+        raise ValueError(f"expected a number, or a list of numbers, received {received}")
+    return float(value)
+
+
+def _shape(values: Any) -> tuple[int, ...]:
+    """The shape of nested tuples.
+
+    Raises:
+        ValueError: they are not rectangular, or one is empty.
+    """
+    if not isinstance(values, tuple):
+        return ()
+    shapes = list(dict.fromkeys(map(_shape, values)))
+    if len(shapes) != 1:
+        received = " and ".join(f"a list of shape {list(shape)}" if shape else "a number" for shape in shapes)
+        raise ValueError(f"expected items of one shape, received {received or 'an empty list'}")
+    return (len(values), *shapes[0])
+
+
+class Values(Distribution):
+    """The values themselves, in nested lists: a kernel, a table.
+
+    Their shape is the weight's, or broadcasts to it from the last axis on, as in NumPy: one 3x3 kernel is used for each
+    filter and channel of a convolution.
+    """
+
+    values: tuple[Annotated[Any, BeforeValidator(_numbers), WithJsonSchema({"type": ["number", "array"]})], ...] = (
+        Field(strict=False, min_length=1)
+    )
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Self:
+        _shape(self.values)
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values."""
+        return _shape(self.values)
+
+    def broadcasts_to(self, shape: tuple[int, ...]) -> bool:
+        """Whether the values broadcast to a weight of this shape."""
+        own = self.shape
+        return len(own) <= len(shape) and all(a in (1, b) for a, b in zip(own[::-1], shape[::-1], strict=False))
 
 
 class NormalParameters(Distribution):
@@ -112,6 +178,7 @@ def _tag(value: Any) -> str | None:
 
 Initializer = Annotated[
     Annotated[Constant, Tag("constant")]
+    | Annotated[Values, Tag("values")]
     | Annotated[Normal, Tag("normal")]
     | Annotated[TruncatedNormal, Tag("truncated_normal")]
     | Annotated[Uniform, Tag("uniform")]
@@ -119,10 +186,10 @@ Initializer = Annotated[
     Discriminator(
         _tag,
         custom_error_type="initializer",
-        custom_error_message="expected a number, or one of normal, truncated_normal, uniform, "
+        custom_error_message="expected a number, `values` with a list, or one of normal, truncated_normal, uniform, "
         "variance_scaling with its parameters",
     ),
-    Field(description="a number, or one distribution with its parameters"),
+    Field(description="a number, values in nested lists, or one distribution with its parameters"),
 ]
 
 
@@ -152,6 +219,8 @@ def draw(
     match initializer:
         case Constant(constant=value):
             return np.full(shape, value, np.float32)
+        case Values(values=values):
+            return np.broadcast_to(np.array(values, np.float32), shape).copy()
         case Normal(normal=p):
             return _normal(random, shape, p.mean, p.std)
         case TruncatedNormal(truncated_normal=p):

@@ -13,7 +13,9 @@ class LayerScale(layers.Layer):
     Source: Touvron et al. 2021 (CaiT).
     """
 
-    def __init__(self, initial: float, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(
+        self, initial: float | tuple[float, ...], axis: int = -1, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.initial = initial
         self.axis = axis

@@ -108,7 +108,7 @@ def _expect(member: Member) -> str:
         return _expect_number("integer" if base is int else "number", member.metadata)
     if get_origin(base) in (tuple, list):
         return f"a list, each item {expectation(list(_flatten(get_args(base)[0])))}"
-    return {bool: "true or false", str: "a string"}.get(base, "a mapping")
+    return {bool: "true or false", str: "a string", Any: "a number or a list"}.get(base, "a mapping")
 
 
 def _expect_mapping(names: list[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, get_origin
 
 from netspec.ops.attributes import Padding, Scale2d, Size2d
-from netspec.ops.initializers import Constant
+from netspec.ops.initializers import Constant, Values
 from netspec.spec.expressions.expression import expression_beside_text
 from netspec.spec.fields.expectation import Member, discriminator_values, field_names
 from netspec.spec.text.document import DocumentNode, MappingNode, ScalarNode, SequenceNode, plain
@@ -54,6 +54,8 @@ def _list_hint(node: SequenceNode, bases: set[object], takes_scalar: bool) -> st
         )
     if takes_scalar and len(node.items) == 1 and isinstance(node.items[0], ScalarNode):
         return f"write `{scalar_text(plain(node.items[0]))}`, without brackets"
+    if Values in bases:
+        return "write `{values: […]}`"
     return "write `{top: …, left: …, bottom: …, right: …}`; a side left out is 0" if Padding in bases else ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from netspec import ops
@@ -117,7 +119,12 @@ def _region_mask(draw: Draw, x: TensorType) -> Attributes:
 def _parameter(draw: Draw, x: TensorType) -> Attributes:
     """Draw a parameter of the shape of a value, or of one that broadcasts to it."""
     shape = draw(st.sampled_from([[*x.features], [1, *x.features[1:]]]))
-    return {"shape": shape, "initialize": {"weight": {"normal": {"std": 0.5}}}}
+    along_last = [0.5 * (-1) ** i * i for i in range(shape[-1])]
+    along_first: Any = 1.5
+    for size in (1,) * (len(shape) - 1) + (shape[0],):
+        along_first = [along_first] * size
+    start = draw(st.sampled_from([{"normal": {"std": 0.5}}, {"values": along_last}, {"values": along_first}]))
+    return {"shape": shape, "initialize": {"weight": start}}
 
 
 def _reduction(draw: Draw, x: TensorType) -> Attributes:

@@ -1,5 +1,6 @@
 """Parameters in emitted PyTorch: expanded over the batch only if a reader needs it."""
 
+import numpy as np
 import pytest
 from netspec_torch import BACKEND
 
@@ -18,6 +19,7 @@ from netspec.ops import (
     ScaledDotProductAttention,
 )
 from netspec.types import TensorType
+from netspec.weights import initialize as initial_weights
 
 TOKENS = Input("tokens", TensorType.of(3, 4))
 
@@ -110,3 +112,22 @@ def test_an_emitted_module_initializes_parameters_as_the_spec_says(
     start = getattr(load_source(str(artifact.content), "queries"), artifact.entry)().q.detach()
     assert low <= float(start.min()) <= float(start.max()) <= high
     assert (float(start.std()) > 0) == (low != high)
+
+
+@pytest.mark.parametrize(
+    ("values", "emitted_start"),
+    [
+        ([[1, 2, 3], [4, 5, 6]], "torch.reshape(torch.tensor(((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))), (1, 2, 3))"),
+        ([1, 2, 3], "torch.tile(torch.tensor((1.0, 2.0, 3.0)), (1, 2, 1))"),
+        ([[1], [2]], "torch.tile(torch.tensor(((1.0,), (2.0,))), (1, 1, 3))"),
+        ([1], "torch.tile(torch.tensor((1.0,)), (1, 2, 3))"),
+    ],
+)
+def test_an_emitted_module_has_the_values_of_the_spec(values: list[object], emitted_start: str) -> None:
+    tokens = Input("tokens", TensorType.of(2, 3))
+    q = make_node("q", Parameter.model_validate({"shape": (2, 3), "initialize": {"weight": {"values": values}}}), ())
+    graph = Graph("queries", (tokens,), (q, make_node("y", Concat(), (q, tokens))), ("y",)).check()
+    artifact = BACKEND.lower(graph)
+    assert emitted_start in " ".join(str(artifact.content).split()).replace("( ", "(").replace(" )", ")")
+    start = getattr(load_source(str(artifact.content), "queries"), artifact.entry)().q.detach().numpy()
+    np.testing.assert_array_equal(start, initial_weights(graph)["q.weight"][None])
