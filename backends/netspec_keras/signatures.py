@@ -51,6 +51,7 @@ SIGNATURES: Final = {
     "CountingAveragePooling2D": Signature(("pool_size",), {"counted": ((0, 0), (0, 0))}),
     "layers.GlobalAveragePooling2D": _REDUCTION,
     "AdaptiveAveragePool2D": Signature(("output_size",)),
+    "keras.initializers.Constant": Signature(("value",)),
     "ops.mean": _REDUCTION,
     "ops.sum": _REDUCTION,
     "ops.max": _REDUCTION,

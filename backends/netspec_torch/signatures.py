@@ -47,6 +47,7 @@ SIGNATURES: Final = {
     "nn.InstanceNorm2d": _INSTANCE_NORM,
     "nn.InstanceNorm3d": _INSTANCE_NORM,
     "nn.PReLU": Signature(("num_parameters",)),
+    "torch.tensor": Signature(("data",)),
     "StochasticDepth": Signature(optional={"mode": "row"}),
 }
 # The methods of tensors that emitted source calls, by name.

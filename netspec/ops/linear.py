@@ -17,7 +17,7 @@ from netspec.ops.base import (
     require_groups,
     resolve_axis,
 )
-from netspec.ops.initializers import constant, he
+from netspec.ops.initializers import Values, constant, he
 from netspec.types import TensorType
 
 
@@ -136,6 +136,7 @@ class LayerScale(WeightedOp, kind="layer_scale"):
             Sample(cls(axis=-1), ((4, 5),)),
             Sample(cls(), ((5, 5),)),
             Sample(cls(), ((6,),)),
+            Sample(cls(initialize={"weight": Values(values=(0.5, 1.0, -2.0))}), ((3, 4, 5),)),
         )
 
 

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from netspec.ops.attributes import PositiveInt
 from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, Window
-from netspec.ops.initializers import normal
+from netspec.ops.initializers import Values, normal
 from netspec.types import TensorType
 
 
@@ -42,4 +42,8 @@ class Parameter(WeightedOp, kind="parameter"):
             Sample(cls(shape=(5,)), batch),
             Sample(cls(shape=(1, 4)), batch),
             Sample(cls(shape=(3, 4, 5)), batch),
+            Sample(
+                cls(shape=(3, 2), initialize={"weight": Values(values=((1.0, 2.0), (3.0, 4.0), (5.0, 6.0)))}), batch
+            ),
+            Sample(cls(shape=(2, 3, 4), initialize={"weight": Values(values=((0.5,), (1.0,), (2.0,)))}), batch),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from netspec.lowering import find_backend
@@ -88,3 +90,25 @@ def test_arguments_mean_what_the_spec_means(source: dict[str, str], backend: str
 def test_each_block_is_one(source: dict[str, str], backend: str) -> None:
     for block in ("conv", "unit", "up"):
         assert source[backend].count(f"The block `{block}`: ") == 1
+
+
+def test_instances_share_a_class_whatever_values_their_weights_begin_with(tmp_path: Path) -> None:
+    (path := tmp_path / "spec.yaml").write_text("""name: shared
+input: {shape: [4, 8]}
+blocks:
+  add_table:
+    parameters: {table: {type: list}}
+    inputs: [x]
+    layers:
+      table: {op: parameter, shape: [4, 8], initialize: {weight: {values: "${table}"}}}
+      sum: {op: add, inputs: [x, table]}
+layers:
+  a: {block: add_table, table: [1, 2, 3, 4, 5, 6, 7, 8]}
+  b: {block: add_table, table: [8, 7, 6, 5, 4, 3, 2, 1]}
+""")
+    graph = load_graph(path)
+    torch, keras = (str(find_backend(name).lower(graph).content) for name in ("torch", "keras"))
+    assert "def __init__(self, data: tuple[float, ...]) -> None:" in torch
+    assert "nn.Parameter(torch.tile(torch.tensor(data), (1, 4, 1)))" in torch
+    assert "value: tuple[tuple[float, ...]]," in keras
+    assert "initializer=keras.initializers.Constant(value)" in keras

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from netspec.lowering.blocks.kinds import ANY, Kinds
 from netspec.lowering.blocks.known import Vector
 from netspec.lowering.python.source import LiteralValue
+
+MOST_AXES: Final = 6  # the longest tuple whose items are annotated one by one; those of longer ones are data
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +33,8 @@ class Parameter:
 def _annotation(value: object) -> str:
     """The type annotation of a value."""
     if isinstance(value, tuple):
-        return f"tuple[{', '.join(_annotation(item) for item in value)}]"
+        items = [_annotation(item) for item in value]
+        if len(items) > MOST_AXES and len(set(items)) == 1:
+            return f"tuple[{items[0]}, ...]"
+        return f"tuple[{', '.join(items)}]"
     return "None" if value is None else type(value).__name__
