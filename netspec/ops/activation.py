@@ -101,6 +101,7 @@ class PRelu(WeightedOp, kind="prelu"):
             Sample(cls(), ((6,),)),
             Sample(cls(), ((4, 5),)),
             Sample(cls(shared=True), ((5, 4),)),
+            Sample(cls(), ((2, 3, 4, 2),)),
         )
 
 

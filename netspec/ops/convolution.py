@@ -161,6 +161,10 @@ class Conv2d(FilterOp, kind="conv2d"):
             Sample(cls(filters=3, kernel_size=both(3), stride=both(4), round="ceil"), ((2, 10, 12),)),
             Sample(cls(filters=5, kernel_size=both(1), bias=False), ((3, 4, 5),), scale=60.0),
             Sample(cls(filters=4, kernel_size=both(1), stride=Size2d(height=2, width=3), groups=2), ((6, 5, 7),)),
+            Sample(
+                cls(filters=3, kernel_size=both(5), padding=padding_of((2, 2, 2, 2))), ((2, 2, 3),)
+            ),  # larger than the map
+            Sample(cls(filters=4, kernel_size=both(3), padding=Same(same="tf"), groups=4), ((4, 1, 1),)),
         )
 
 

@@ -105,6 +105,7 @@ class StochasticDepth(Dropping, kind="stochastic_depth"):
             Sample(cls(rate=0.2, mode="batch"), ((2, 3, 4),)),
             Sample(cls(rate=0.25), ((6,),)),
             Sample(cls(rate=0.3), ((4, 5),)),
+            Sample(cls(rate=0.3), ((2, 3, 4, 2),)),
             Sample(cls(rate=0.0), ((4,),)),
             Sample(cls(rate=0.5), ((),)),
         )

@@ -75,6 +75,8 @@ class GroupNorm(WeightedOp, kind="group_norm"):
             Sample(cls(groups=1, epsilon=1e-3), ((4, 5, 3),)),
             Sample(cls(groups=4, affine=False), ((4, 3, 5),)),
             Sample(cls(groups=3), ((6, 5),)),
+            Sample(cls(groups=2), ((4, 2, 3, 2),)),
+            Sample(cls(groups=2), ((4, 1, 1),)),  # groups of two numbers
         )
 
 
@@ -123,4 +125,6 @@ class InstanceNorm(WeightedOp, kind="instance_norm"):
             Sample(cls(epsilon=1e-3), ((4, 5, 3),)),
             Sample(cls(affine=False), ((4, 3, 5),)),
             Sample(cls(), ((3, 5),)),
+            Sample(cls(), ((2, 3, 4, 2),)),
+            Sample(cls(), ((3, 1, 4),)),
         )

@@ -1,7 +1,7 @@
 """Initializers of weights: a constant, a list of values, or a distribution with explicit parameters and truncation."""
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -82,6 +82,9 @@ def _shape(values: Any) -> tuple[int, ...]:
     return (len(values), *shapes[0])
 
 
+_ITEM: Final[JsonSchemaValue] = {"anyOf": [{"type": "number"}, {"type": "array"}]}
+
+
 class Values(Distribution):
     """The values themselves, in nested lists: a kernel, a table.
 
@@ -89,8 +92,8 @@ class Values(Distribution):
     filter and channel of a convolution.
     """
 
-    values: tuple[Annotated[Any, BeforeValidator(_numbers), WithJsonSchema({"type": ["number", "array"]})], ...] = (
-        Field(strict=False, min_length=1)
+    values: tuple[Annotated[Any, BeforeValidator(_numbers), WithJsonSchema(_ITEM)], ...] = Field(
+        strict=False, min_length=1
     )
 
     @model_validator(mode="after")

@@ -68,6 +68,8 @@ class LayerNorm(_AlongAxes, kind="layer_norm"):
             Sample(cls(axes=(-1,)), ((3, 4, 5),)),
             Sample(cls(axes=(1, 3)), ((3, 4, 5),)),
             Sample(cls(axes=(1,)), ((4, 5),)),
+            Sample(cls(axes=(2, 4)), ((2, 3, 2, 4),)),
+            Sample(cls(axes=(1,)), ((3, 1, 1),)),
         )
 
 
@@ -109,4 +111,5 @@ class RmsNorm(_AlongAxes, kind="rms_norm"):
             Sample(cls(axes=(1, 3), epsilon=0.5), ((3, 4, 5),)),
             Sample(cls(axes=(1,)), ((4, 5),)),
             Sample(cls(axes=(2,), affine=False), ((4, 6),), scale=60.0),
+            Sample(cls(axes=(2, 4)), ((2, 3, 2, 4),)),
         )

@@ -137,6 +137,7 @@ class LayerScale(WeightedOp, kind="layer_scale"):
             Sample(cls(), ((5, 5),)),
             Sample(cls(), ((6,),)),
             Sample(cls(initialize={"weight": Values(values=(0.5, 1.0, -2.0))}), ((3, 4, 5),)),
+            Sample(cls(axis=2), ((2, 3, 4, 2),)),
         )
 
 

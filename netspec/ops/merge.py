@@ -43,6 +43,7 @@ class Broadcasting(Op):
             Sample(cls(), ((4, 4, 4), (1, 4, 1))),  # one number per row, and as many rows as channels
             Sample(cls(), ((3, 4, 5), (3, 1, 1), (1, 4, 5))),
             Sample(cls(), ((1, 5), (5, 1))),
+            Sample(cls(), ((2, 3, 1, 2), (1, 3, 4, 2))),
         )
 
 
@@ -159,6 +160,7 @@ class Concat(Op, kind="concat"):
             Sample(cls(axis=-1), ((2, 4, 5), (2, 4, 2))),
             Sample(cls(), ((3,), (4,))),
             Sample(cls(axis=2), ((3, 2), (3, 5))),
+            Sample(cls(axis=-2), ((2, 3, 4, 2), (2, 3, 1, 2))),
         )
 
 

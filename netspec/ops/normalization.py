@@ -205,5 +205,7 @@ class BatchNorm(WeightedOp, kind="batch_norm"):
             Sample(cls(), ((6,),)),
             Sample(cls(running_variance="biased", affine=False), ((6,),)),
             Sample(cls(running_variance="biased"), ((3, 5),)),
+            Sample(cls(), ((2, 3, 4, 2),)),
+            Sample(cls(), ((3, 1, 1),)),
             Sample(cls(), ((3, 5),)),
         )

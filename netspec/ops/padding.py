@@ -51,6 +51,7 @@ class Pad(Op, kind="pad"):
             Sample(cls(axis=-1, start=2, end=1), ((3, 4, 5),)),
             Sample(cls(start=1), ((6,),)),
             Sample(cls(axis=2, end=2), ((4, 6),)),
+            Sample(cls(axis=-2, start=1, value=0.5), ((2, 3, 4, 2),)),
             Sample(cls(), ((3, 4),)),
         )
 

@@ -42,6 +42,7 @@ class Parameter(WeightedOp, kind="parameter"):
             Sample(cls(shape=(5,)), batch),
             Sample(cls(shape=(1, 4)), batch),
             Sample(cls(shape=(3, 4, 5)), batch),
+            Sample(cls(shape=(2, 3, 1, 4)), batch),
             Sample(
                 cls(shape=(3, 2), initialize={"weight": Values(values=((1.0, 2.0), (3.0, 4.0), (5.0, 6.0)))}), batch
             ),

@@ -121,6 +121,7 @@ def _geometries() -> Iterator[tuple[Size2d, Size2d | None, Padding | Same, Round
     yield two, both(1), Same(same="lower"), "floor", (2, 5, 4)
     yield Size2d(height=3, width=2), Size2d(height=1, width=2), padding_of((1, 0, 1, 1)), "ceil", (2, 5, 8)
     yield both(4), two, padding_of((3, 2, 3, 3)), "floor", (2, 5, 6)  # more padding than half a kernel
+    yield three, both(1), padding_of((1, 1, 1, 1)), "floor", (2, 1, 2)  # a kernel larger than the map
 
 
 class MaxPool2d(Pool2d, kind="max_pool2d"):

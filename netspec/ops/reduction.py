@@ -171,6 +171,7 @@ class L2Normalize(Op, kind="l2_normalize"):
             Sample(cls(axes=(1,)), ((3, 5, 4),)),
             Sample(cls(axes=(1, 2, 3)), ((3, 5, 4),)),
             Sample(cls(axes=(2,)), ((4, 6),)),
+            Sample(cls(axes=(1, 4)), ((2, 3, 4, 2),)),
             Sample(cls(axes=(1,), epsilon=2.0), ((4, 3, 5),)),  # norms above and below epsilon
             Sample(cls(), ((1,),), scale=60.0),
         )

@@ -56,7 +56,13 @@ class Flatten(Op, kind="flatten"):
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
-        return (Sample(cls(), ((3, 4, 5),)), Sample(cls(), ((6,),)), Sample(cls(), ((3, 4),)), Sample(cls(), ((),)))
+        return (
+            Sample(cls(), ((3, 4, 5),)),
+            Sample(cls(), ((6,),)),
+            Sample(cls(), ((3, 4),)),
+            Sample(cls(), ((2, 3, 4, 2),)),
+            Sample(cls(), ((),)),
+        )
 
 
 class Reshape(Op, kind="reshape"):
@@ -100,6 +106,7 @@ class Reshape(Op, kind="reshape"):
             Sample(cls(shape=(4, 3, 5)), ((3, 4, 5),)),
             Sample(cls(shape=(-1,)), ((3, 4),)),
             Sample(cls(shape=(2, 2, 3, 2)), ((4, 6),)),
+            Sample(cls(shape=(6, -1, 2)), ((2, 3, 4, 2),)),
             Sample(cls(shape=(1, 1, 1)), ((),)),
         )
 
@@ -135,6 +142,7 @@ class Permute(Op, kind="permute"):
             Sample(cls(axes=(1, 3, 2)), ((3, 4, 5),)),
             Sample(cls(axes=(3, 1, 2)), ((3, 4, 5),)),
             Sample(cls(axes=(2, 1)), ((3, 4),)),
+            Sample(cls(axes=(3, 1, 4, 2)), ((2, 3, 4, 2),)),
         )
 
 
@@ -216,6 +224,7 @@ class Slice(Op, kind="slice"):
             Sample(cls(part=1, of=2), ((6,),)),
             Sample(cls(start=0, stop=1), ((4, 5),)),
             Sample(cls(axis=2, part=0, of=2), ((3, 4),)),
+            Sample(cls(axis=3, start=-3, step=2), ((2, 3, 4, 2),)),
             Sample(cls(), ((3, 4, 2),)),
         )
 
@@ -249,4 +258,5 @@ class ChannelShuffle(Op, kind="channel_shuffle"):
             Sample(cls(groups=3), ((6, 4, 5),)),
             Sample(cls(groups=2), ((8, 3),)),
             Sample(cls(groups=1), ((4, 2, 3),)),
+            Sample(cls(groups=2), ((4, 3, 2, 2),)),
         )

@@ -135,4 +135,5 @@ class ConvTranspose2d(FilterOp, kind="conv_transpose2d"):
             ),
             Sample(cls(filters=2, kernel_size=three, stride=two, padding=padding_of((0, 1, 1, 1))), ((3, 4, 5),)),
             Sample(cls(filters=3, kernel_size=both(1), stride=three, padding=padding_of((0, 0, 0, 0))), ((2, 3, 4),)),
+            Sample(cls(filters=4, kernel_size=three, stride=two, padding=one, groups=4), ((4, 1, 1),)),
         )

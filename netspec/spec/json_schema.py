@@ -245,7 +245,7 @@ def _layer(definitions: dict[str, Schema]) -> Schema:
 
 
 def _to_draft7(schema: Any, key: str = "") -> Any:
-    """A schema of pydantic in draft 7, where an expression may stand in place of any scalar.
+    """A schema of pydantic in draft 7, where an expression may stand in place of any scalar or list.
 
     `key` is the keyword whose value the schema is. It is `name` for the schema of a field of that name: the
     discriminator of a union, which cannot be an expression.
@@ -259,6 +259,8 @@ def _to_draft7(schema: Any, key: str = "") -> Any:
     # Titles repeat field names; `discriminator` is a keyword of OpenAPI.
     kept = {k: v for k, v in schema.items() if k not in ("title", "discriminator", "prefixItems", "default")}
     rewritten = {k: _to_draft7(v, k) if isinstance(v, dict | list) else v for k, v in kept.items()}
+    if "oneOf" in rewritten:  # an expression may stand in place of several members of a union
+        rewritten["anyOf"] = rewritten.pop("oneOf")
     if "prefixItems" in schema:
         rewritten["items"] = [_to_draft7(item) for item in schema["prefixItems"]]
         rewritten["additionalItems"] = False
@@ -266,12 +268,12 @@ def _to_draft7(schema: Any, key: str = "") -> Any:
         rewritten["default"] = schema["default"]
     if "$ref" in rewritten and len(rewritten) > 1:  # draft 7 ignores the keywords beside a reference
         rewritten["allOf"] = [{"$ref": rewritten.pop("$ref")}]
-    if key != "name" and _is_scalar(schema):
+    if key != "name" and _may_be_computed(schema):
         about = {k: rewritten.pop(k) for k in ("description", "default") if k in rewritten}
         return {**about, "anyOf": [rewritten, _reference("expression")]}
     return rewritten
 
 
-def _is_scalar(schema: Schema) -> bool:
-    """Whether a schema is that of a number, a boolean or a choice."""
-    return schema.get("type") in _SCALARS or "enum" in schema or "const" in schema
+def _may_be_computed(schema: Schema) -> bool:
+    """Whether a schema is that of a number, a boolean, a choice or a list."""
+    return schema.get("type") in (*_SCALARS, "array") or "enum" in schema or "const" in schema

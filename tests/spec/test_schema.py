@@ -67,6 +67,9 @@ def test_every_shipped_spec_is_valid(validator: Draft7Validator) -> None:
         "{op: dense, units: 3, inputs: [input]}",
         "{op: local_response_norm, size: 5, alpha: 1e-4, beta: 0.75, k: 2, convention: sum, region: map}",
         "{op: reshape, shape: [3, -1]}",
+        "{op: reshape, shape: '${shape}'}",
+        "{op: dense, units: 3, initialize: {weight: {values: [1, '${n}']}, bias: {values: '${list}'}}}",
+        "{op: conv2d, filters: 8, kernel_size: 3, initialize: {weight: {values: [[1, '${n}'], '${list}']}}}",
     ],
 )
 def test_valid_layers_are_accepted(validator: Draft7Validator, layer: str) -> None:
@@ -84,6 +87,9 @@ def test_valid_layers_are_accepted(validator: Draft7Validator, layer: str) -> No
         "{op: conv2d, filters: 8, kernel_size: [3, 3]}",
         "{op: conv2d, filters: 8, kernel_size: 3, padding: {same: left}}",
         "{op: conv2, filters: 8}",
+        "{op: dense, units: 3, initialize: {weight: {values: []}}}",
+        "{op: dense, units: 3, initialize: {weight: {values: [one]}}}",
+        "{op: dense, units: 3, initialize: {weight: {values: 1}}}",
         "{filters: 8}",
         "{op: relu, after: b}",
         "null",
