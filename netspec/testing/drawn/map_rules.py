@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from netspec import ops
@@ -21,6 +23,18 @@ def _sides(draw: Draw, most: tuple[int, int]) -> int | dict[str, int]:
     return {side: number for side, number in sides.items() if number}
 
 
+def _added(padding: int | dict[str, int]) -> tuple[int, int]:
+    """The number of rows, and of columns, that padding adds."""
+    if isinstance(padding, int):
+        return 2 * padding, 2 * padding
+    return padding.get("top", 0) + padding.get("bottom", 0), padding.get("left", 0) + padding.get("right", 0)
+
+
+def _same(draw: Draw, stride: list[int]) -> dict[str, str]:
+    """Draw a rule of `same` padding; `torch` is only defined for a stride of 1."""
+    return {"same": draw(st.sampled_from(["tf", "lower", *(["torch"] if stride == [1, 1] else [])]))}
+
+
 def _size(height: int, width: int) -> int | dict[str, int]:
     return height if height == width else {"height": height, "width": width}
 
@@ -28,17 +42,19 @@ def _size(height: int, width: int) -> int | dict[str, int]:
 def _conv2d(draw: Draw, x: TensorType) -> Attributes:
     channels, *size = x.features
     groups = draw(st.sampled_from(divisors(channels)))
-    kernel = [draw(st.integers(1, min(3, length))) for length in size]
-    fitting = ([d for d in (1, 2) if extent(k, d) <= length] for k, length in zip(kernel, size, strict=True))
+    explicit = draw(st.booleans())
+    padding = _sides(draw, (2, 2)) if explicit else 0
+    # Explicit padding makes room for a kernel larger than the map, and `same` for any kernel.
+    room = [length + more for length, more in zip(size, _added(padding), strict=True)] if explicit else [9, 9]
+    kernel = [draw(st.integers(1, min(4, length))) for length in room]
+    fitting = ([d for d in (1, 2) if extent(k, d) <= length] for k, length in zip(kernel, room, strict=True))
     dilation = [draw(st.sampled_from(choices)) for choices in fitting]
     stride = [draw(st.integers(1, 3)) for _ in size]
-    same = ["tf", "lower", *(["torch"] if stride == [1, 1] else [])]
-    explicit = draw(st.booleans())
     return {
         "filters": groups * draw(st.integers(1, max(1, MOST_CHANNELS // groups))),
         "kernel_size": _size(*kernel),
         "stride": _size(*stride),
-        "padding": _sides(draw, (2, 2)) if explicit else {"same": draw(st.sampled_from(same))},
+        "padding": padding if explicit else _same(draw, stride),
         "dilation": _size(*dilation),
         "groups": groups,
         "bias": draw(st.booleans()),
@@ -65,13 +81,14 @@ def _conv_transpose2d(draw: Draw, x: TensorType) -> Attributes:
 
 
 def _pool(draw: Draw, x: TensorType) -> Attributes:
-    kernel = [draw(st.integers(1, min(3, length))) for length in x.features[1:]]
-    stride = {"stride": _size(*(draw(st.integers(1, 3)) for _ in kernel))} if draw(st.booleans()) else {}
     explicit = draw(st.booleans())
+    most = [3 if not explicit else min(3, length) for length in x.features[1:]]
+    kernel = [draw(st.integers(1, size)) for size in most]
+    stride = [draw(st.integers(1, 3)) for _ in kernel] if draw(st.booleans()) else kernel
     return {
         "kernel_size": _size(*kernel),
-        **stride,
-        "padding": _sides(draw, (kernel[0] - 1, kernel[1] - 1)) if explicit else {"same": "tf"},
+        **({"stride": _size(*stride)} if stride is not kernel else {}),
+        "padding": _sides(draw, (kernel[0] - 1, kernel[1] - 1)) if explicit else _same(draw, stride),
         "round": draw(st.sampled_from(["floor", "ceil"])),
     }
 
@@ -96,7 +113,8 @@ def _local_response_norm(draw: Draw, x: TensorType) -> Attributes:
 def _resize(draw: Draw, x: TensorType) -> Attributes:
     mode = draw(st.sampled_from(["nearest", "bilinear"]))
     size = {"size": _size(draw(st.integers(1, 9)), draw(st.integers(1, 9)))}
-    scales = [2.0, 1.5, *([0.5] if min(x.features[1:]) > 1 else [])]
+    scales: list[Any] = [2.0, 1.5, {"height": 2.0}, {"width": 1.5, "height": 1.0}]
+    scales += [0.5] if min(x.features[1:]) > 1 else []
     roundings = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
     return {
         **draw(st.sampled_from([size, {"scale": draw(st.sampled_from(scales))}])),
@@ -118,7 +136,7 @@ MAP_RULES: dict[type[Op], Rule] = {
     ops.MaxPool2d: Rule(MAP, _pool, 3),
     ops.AvgPool2d: Rule(MAP, _avg_pool2d, 3),
     ops.GlobalAvgPool2d: Rule(MAP, of(keepdims=[False, True])),
-    ops.AdaptiveAvgPool2d: Rule(MAP, of(output_size=[1, 3, {"height": 2, "width": 5}])),
+    ops.AdaptiveAvgPool2d: Rule(MAP, of(output_size=[1, 3, {"height": 2, "width": 5}]), 2),
     ops.Resize: Rule(MAP, _resize, 2),
     ops.LocalResponseNorm: Rule(MAP, _local_response_norm, 5),
     ops.Pad2d: Rule(MAP, _pad2d, 2),

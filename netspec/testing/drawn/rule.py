@@ -15,7 +15,7 @@ Draw = st.DrawFn
 
 MOST_CHANNELS = 8
 MAP = frozenset({4})
-ANY = frozenset({2, 3, 4})
+ANY = frozenset({2, 3, 4, 5})
 
 
 @dataclass(frozen=True)

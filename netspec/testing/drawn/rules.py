@@ -59,7 +59,8 @@ def _group_norm(draw: Draw, x: TensorType) -> Attributes:
 def _reshape(draw: Draw, x: TensorType) -> Attributes:
     first = draw(st.sampled_from(divisors(x.size)))
     second = draw(st.sampled_from(divisors(x.size // first)))
-    shape = draw(st.sampled_from([[x.size], [first, -1], [first, second, -1], [*reversed(x.features)]]))
+    two, three = [first, -1], [first, second, -1]
+    shape = draw(st.sampled_from([[x.size], two, three, [1, *three], [*reversed(x.features)]]))
     return {"shape": shape}
 
 
@@ -106,7 +107,7 @@ def _relative_position_bias(draw: Draw, x: TensorType) -> Attributes:
 def _region_mask(draw: Draw, x: TensorType) -> Attributes:
     """Draw a single window, or as many windows as axis 1 has elements, along the first or last axis of the grid."""
     window, count = _factors(draw, x.features[-1]), 1
-    windowed = x.rank == 4 and draw(st.booleans())
+    windowed = x.rank > 3 and draw(st.booleans())
     if windowed:
         count = x.features[0] if x.features[0] > 1 else draw(st.integers(1, 3))
     grid = [*window]
@@ -170,23 +171,29 @@ def _axis(draw: Draw, x: TensorType) -> Attributes:
     return {"axis": draw(st.sampled_from([-1, *range(1, x.rank)]))}
 
 
+def _concat(draw: Draw, x: TensorType) -> Attributes:
+    return draw(st.sampled_from([{}, _axis(draw, x)]))
+
+
 _RULES: dict[type[Op], Rule] = {
     **MAP_RULES,
     ops.Dense: Rule(frozenset({2, 3}), _dense, 3),
     ops.BatchNorm: Rule(ANY, _batch_norm),
     ops.LayerNorm: Rule(ANY, _layer_norm),
     ops.RmsNorm: Rule(ANY, _layer_norm),
-    ops.GroupNorm: Rule(frozenset({3, 4}), _group_norm),
-    ops.InstanceNorm: Rule(frozenset({3, 4}), lambda draw, x: _normalization(draw)),
+    ops.GroupNorm: Rule(ANY - {2}, _group_norm),
+    ops.InstanceNorm: Rule(ANY - {2}, lambda draw, x: _normalization(draw)),
     ops.LayerScale: Rule(ANY, _layer_scale),
-    ops.MatMul: Rule(frozenset({3, 4}), _matmul, 2),
-    ops.ScaledDotProductAttention: Rule(frozenset({3, 4}), of(causal=[False, True])),
+    ops.MatMul: Rule(ANY - {2}, _matmul, 2),
+    ops.ScaledDotProductAttention: Rule(ANY - {2}, of(causal=[False, True])),
     ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 2),
-    ops.RelativePositionBias: Rule(frozenset({3}), _relative_position_bias, 8),  # few values have an odd number of rows
-    ops.RegionMask: Rule(frozenset({3, 4}), _region_mask, 3),
+    ops.RelativePositionBias: Rule(
+        frozenset({3, 4}), _relative_position_bias, 8
+    ),  # few values have an odd number of rows
+    ops.RegionMask: Rule(ANY - {2}, _region_mask, 3),
     ops.Relu: Rule(ANY, of()),
     ops.Relu6: Rule(ANY, of()),
-    ops.LeakyRelu: Rule(ANY, of(negative_slope=[0.01, 0.3])),
+    ops.LeakyRelu: Rule(ANY, of(negative_slope=[0.01, 0.3, 0.0, -0.5])),
     ops.PRelu: Rule(ANY, of(shared=[False, True])),
     ops.Elu: Rule(ANY, of(alpha=[1.0, 0.3])),
     ops.Tanh: Rule(ANY, of()),
@@ -218,7 +225,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Reshape: Rule(ANY, _reshape),
     ops.Permute: Rule(ANY, _permute),
     ops.Slice: Rule(ANY, _slice, 2),
-    ops.ChannelShuffle: Rule(frozenset({3, 4}), _groups),
+    ops.ChannelShuffle: Rule(ANY - {2}, _groups),
     ops.Roll: Rule(ANY, _roll),
     ops.Pad: Rule(ANY, _pad, 2),
     ops.Add: Rule(ANY, of(), 2),
@@ -227,7 +234,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Divide: Rule(ANY, of(), 2),
     ops.Maximum: Rule(ANY, of()),
     ops.Minimum: Rule(ANY, of()),
-    ops.Concat: Rule(ANY, of(), 2),
+    ops.Concat: Rule(ANY, _concat, 2),
     ops.Parameter: Rule(ANY, _parameter),
     ops.Identity: Rule(ANY, of()),
 }

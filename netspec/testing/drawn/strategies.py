@@ -7,7 +7,7 @@ that it must elaborate to, which is built without the front end.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,12 +105,14 @@ def _inputs(multiple: int) -> st.SearchStrategy[tuple[Input, ...]]:
     def width(least: int, most: int) -> st.SearchStrategy[int]:
         return st.integers(-(-least // multiple), max(1, most // multiple)).map(lambda count: count * multiple)
 
-    size = st.integers(3, MOST_POSITIONS)
+    size = st.integers(3, MOST_POSITIONS) | st.integers(1, 2)
     maps = st.tuples(width(1, MOST_CHANNELS), size, size)
     tokens = st.tuples(st.integers(1, 6), width(2, MOST_CHANNELS))
     features = st.tuples(width(2, MOST_POSITIONS))
-    one = maps.map(lambda shape: (Input("input", TensorType.of(*shape)),))
-    return one | st.tuples(maps, maps | tokens | features).map(
+    volumes = st.tuples(width(1, 4), *(st.integers(1, 4),) * 3)
+    any_shape = st.integers(0, 7).flatmap(lambda n: {5: tokens, 6: features, 7: volumes}.get(n, maps))
+    one = any_shape.map(lambda shape: (Input("input", TensorType.of(*shape)),))
+    return one | st.tuples(maps, any_shape).map(
         lambda shapes: tuple(
             Input(name, TensorType.of(*shape)) for name, shape in zip(("image", "facts"), shapes, strict=True)
         )
@@ -134,8 +136,8 @@ class _Drawing:
         first = values[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(values))
         kinds = _KINDS[first.type.rank]
         kind = draw(st.sampled_from([k for k in kinds if allows(k, first.type)]))
-        reads = [] if OPS[kind].inputs == (0, 0) else [first, *self._partners(kind, first)]
         attributes = self._widened(RULES[kind].attributes(draw, first.type))
+        reads = [] if OPS[kind].inputs == (0, 0) else [first, *self._partners(kind, first, attributes)]
         if not self._small_enough(kind, attributes, reads):
             kind, reads, attributes = "identity", [first], {}
         if needs_positive(kind, attributes):
@@ -153,11 +155,12 @@ class _Drawing:
         magnitude = self._append("abs", {}, [value])
         return self._append("rescale", {"offset": 0.5}, [magnitude])
 
-    def _partners(self, kind: str, first: Value) -> list[Value]:
+    def _partners(self, kind: str, first: Value, attributes: Attributes) -> list[Value]:
         """Draw the further inputs of a merge. The first input always fits, and may be drawn again."""
         if kind not in MERGES:
             return []
-        fits = {"concat": _joins, "matmul": _multiplies, "scaled_dot_product_attention": _equals}.get(kind, _broadcasts)
+        rules = {"matmul": _multiplies, "scaled_dot_product_attention": _equals}
+        fits = _joins(attributes.get("axis", 1)) if kind == "concat" else rules.get(kind, _broadcasts)
         fitting = [value for value in self._values.values() if fits(first.type, value.type)]
         least, most = (OF_EQUALS[kind] - 1,) * 2 if kind in OF_EQUALS else (1, 1 if OPS[kind].inputs == (2, 2) else 2)
         if kind == "scaled_dot_product_attention" and first.type.features[-1] == first.type.features[-2]:
@@ -234,8 +237,14 @@ def _multiplies(a: TensorType, b: TensorType) -> bool:
     return _broadcasts(a, b) and a.features[-2:] == b.features[-2:]
 
 
-def _joins(a: TensorType, b: TensorType) -> bool:
-    return a.rank == b.rank and a.features[1:] == b.features[1:]
+def _joins(axis: int) -> Callable[[TensorType, TensorType], bool]:
+    """Whether two types are equal except for an axis, as a function."""
+
+    def fits(a: TensorType, b: TensorType) -> bool:
+        others = [[size for at, size in enumerate(x.shape) if at != axis % x.rank] for x in (a, b)]
+        return a.rank == b.rank and others[0] == others[1]
+
+    return fits
 
 
 def _merge_together(kind: str, types: Sequence[TensorType]) -> bool:
