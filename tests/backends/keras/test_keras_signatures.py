@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 from netspec_keras import BACKEND
 from netspec_keras.signatures import SIGNATURES
+from netspec_keras.support.dilated_depthwise_convolution import DilatedDepthwiseConv2D
 
 from tests.backends.signature_checks import check_signatures, lower_instances
 
 
 def test_every_optional_argument_is_listed() -> None:
-    check_signatures(BACKEND, SIGNATURES, lambda called: called.startswith(("layers.", "ops.")) or called[0].isupper())
+    check_signatures(
+        BACKEND,
+        SIGNATURES,
+        lambda called: called.startswith(("layers.", "ops.")) or called[0].isupper(),
+        of_blocks={"DilatedDepthwiseConv2D": DilatedDepthwiseConv2D},
+    )
 
 
 @pytest.mark.parametrize(
