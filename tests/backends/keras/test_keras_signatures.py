@@ -18,7 +18,7 @@ def test_every_optional_argument_is_listed() -> None:
         BACKEND,
         SIGNATURES,
         lambda called: called.startswith(("layers.", "ops.")) or called[0].isupper(),
-        of_blocks={"DilatedDepthwiseConv2D": DilatedDepthwiseConv2D},
+        DilatedDepthwiseConv2D=DilatedDepthwiseConv2D,
     )
 
 
