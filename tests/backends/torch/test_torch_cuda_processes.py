@@ -24,7 +24,6 @@ from netspec.errors import BackendError
 from netspec.lowering import TrainerSettings
 from netspec.recipe import Recipe, Sgd
 from netspec.testing.networks import towers
-from netspec.types import DType
 from tests.training.towers import start
 from tests.waiting import HANG
 
@@ -50,16 +49,16 @@ def test_each_process_of_a_machine_has_its_own_device(
     """The local rank selects the device, which becomes the current one before anything is exchanged."""
     monkeypatch.setenv("RANK", "5")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert choose_device(SETTINGS, DType.FLOAT32) == CUDA
+    assert choose_device(SETTINGS) == CUDA
     assert chosen == [CUDA]
-    assert choose_device(replace(SETTINGS, device="cpu"), DType.FLOAT32) == torch.device("cpu")
+    assert choose_device(replace(SETTINGS, device="cpu")) == torch.device("cpu")
     assert chosen == [CUDA]
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(BackendError, match="process 2 of this machine, counted from 0, finds 2 CUDA devices"):
-        choose_device(SETTINGS, DType.FLOAT32)
+        choose_device(SETTINGS)
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(BackendError, match="GPU A does not compute in bfloat16"):
-        choose_device(replace(SETTINGS, precision="bfloat16"), DType.FLOAT32)
+        choose_device(replace(SETTINGS, precision="bfloat16"))
 
 
 @pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "cpu:gloo,cuda:nccl")])

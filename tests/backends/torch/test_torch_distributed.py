@@ -76,7 +76,7 @@ def test_an_incomplete_environment_is_reported(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_rank_beyond_the_number_of_processes_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     together(monkeypatch, RANK="5", MASTER_PORT="1")
-    with pytest.raises(BackendError, match="RANK: expected less than WORLD_SIZE, which is 2, received 5"):
+    with pytest.raises(BackendError, match="RANK: expected 0 to 1, since WORLD_SIZE is 2; received 5"):
         torch_process.start()
 
 

@@ -29,7 +29,7 @@ RECORDERS = {"script": torch.jit.script, "trace": torch.fx.symbolic_trace}
 # The number of samples of an op that TorchScript or a symbolic trace refuses.
 REFUSED = {
     "multi_head_attention": {"script": 1},  # `nn.MultiheadAttention(bias=False)` reads the dtype of the missing bias
-    "l2_normalize": {"script": 1},  # `F.normalize` over several axes
+    "l2_normalize": {"script": 2},  # `F.normalize` over several axes
     "resize": {"trace": 17},  # rules that PyTorch lacks compute positions from lengths, which a trace does not know
 }
 
