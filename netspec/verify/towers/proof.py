@@ -29,7 +29,6 @@ from netspec.verify.rounding import MOST, TWINS, UNITS, moved
 from netspec.verify.towers.backend import InTowers
 from netspec.verify.training import TrainingProof, compare_training
 from netspec.verify.training.case import BATCH, TrainingCase, check_recipes, graph_to_train
-from netspec.verify.training.rounding import MARGIN
 from netspec.verify.verify import DIFFER_BEFORE, with_unsaturated_outputs
 
 TOLERANCE = 1e-10  # of weights and optimizer slots; 24 steps of SGD with momentum were measured at 2e-14
@@ -196,7 +195,7 @@ def allowing_for_rounding(rows: list[Comparison], twin: Callable[[int], list[Com
 
 
 def _limit(row: Comparison, effects: Sequence[Comparison]) -> float:
-    return min(MARGIN[row.dtype] * max(effect.error for effect in effects), MOST[row.dtype])
+    return min(max(effect.error for effect in effects), MOST[row.dtype])
 
 
 def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Progress = silent) -> Comparison:

@@ -23,11 +23,6 @@ from netspec.verify.training.state import loss_error, shares, state_gaps
 # PyTorch is from itself with weights perturbed by 80 units (MobileNet v2, 64 × 64). TF32 is off by about 4,000 units.
 UNITS = 256
 TWINS = 2  # perturbed trainings: a single one can end up near the original by chance, above all in its loss
-# Runs may differ by this many times the largest difference of the twins. A derivative that is mathematically zero, of a
-# bias before a normalization, is noise that each run draws anew and that no perturbation enlarges: of one network, 40
-# twins differed from the original by 4e-12 to 1.3e-10 of the largest velocity, half of them by less than 4e-11. In
-# float64 faults are larger by orders of magnitude; in float32 the twins' own differences are room enough.
-MARGIN = {DType.FLOAT64: 8, DType.FLOAT32: 1}
 # If rounding grows beyond this, a comparison would mean next to nothing, and none is made.
 MOST = {DType.FLOAT64: 1e-5, DType.FLOAT32: 1e-2}
 
@@ -38,9 +33,8 @@ class Rounding:
     No two frameworks can be closer than one of them is to itself. Once runs differ by more than the tolerances, the
     effect of rounding is measured by twins: the training of the first backend, repeated with perturbed weights. In most
     networks they stay close to it, within 1e-12 for AlexNet. But batch statistics of few values divide by almost zero,
-    gradients multiply the error from layer to layer, and steps accumulate it. Runs that differ by no more than `MARGIN`
-    times as much as the twins are then restarted from a common state in each further step, so that only the rounding of
-    one step is allowed.
+    gradients multiply the error from layer to layer, and steps accumulate it. Runs that differ no more than the twins
+    do are then restarted from a common state in each further step, so that only the rounding of one step is allowed.
 
     Attributes:
         tolerances: the limits of losses, and of weights and slots, before any effect of rounding is measured.
@@ -56,7 +50,6 @@ class Rounding:
     def __init__(self, case: TrainingCase, make_trainer: Callable[[], Trainer], tolerance: float) -> None:
         self._case, self._make_trainer = case, make_trainer
         self._dtype = case.graph.dtype
-        self._margin = MARGIN[self._dtype]
         self.tolerances = (LOSS_TOLERANCE[self._dtype], tolerance)
         self.since: int | None = None
         self.lost: int | None = None
@@ -87,10 +80,9 @@ class Rounding:
         gaps = [shares(state_gaps(twin.export_state(), state)) for twin in self._twins] if state else []
         state_effect = max((error for errors in gaps for error in errors.values()), default=0.0)
         if math.isfinite(loss_effect) and math.isfinite(state_effect):
-            limits = self._margin * loss_effect, self._margin * state_effect
-            self._limits = max(self._limits[0], limits[0]), max(self._limits[1], limits[1])
-            self._farthest = max(self._farthest[0], limits[0]), max(self._farthest[1], limits[1])
-        if max(self._limits) > self._margin * MOST[self._dtype]:
+            self._limits = max(self._limits[0], loss_effect), max(self._limits[1], state_effect)
+            self._farthest = max(self._farthest[0], loss_effect), max(self._farthest[1], state_effect)
+        if max(self._limits) > MOST[self._dtype]:
             self.lost = step
         return self._limits
 
@@ -121,7 +113,7 @@ class Rounding:
             return []
         share = 2 * UNITS * float(np.finfo(self._dtype.numpy).eps)
         effects = [
-            f"{limit / self._margin:.0e} in {what}"
+            f"{limit:.0e} in {what}"
             for what, limit, tolerance in zip(("losses", "weights"), self._farthest, self.tolerances, strict=True)
             if limit > tolerance
         ]
@@ -132,8 +124,7 @@ class Rounding:
         if self.lost is not None:
             return [f"{note}; nothing is compared from step {self.lost + 1} on"]
         if self.since is not None:
-            allowed = "as much" if self._margin == 1 else f"by {self._margin} times as much"
-            note += f"; runs may differ {allowed}, and after step {self.since + 1} each step starts from a common state"
+            note += f"; runs may differ as much, and after step {self.since + 1} each step starts from a common state"
         return [note]
 
     def close(self) -> None:
