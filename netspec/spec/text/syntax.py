@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NoReturn
 
 import yaml
 
 from netspec.spec.text.document import Position, Problems, Source, quote
 
+SAME_COLUMN = "the keys of a mapping start in one column, and so do the items of a list"
+VALUE_OR_KEYS = "a key has a value on its line or keys below it, not both"
+
 # Hints by a phrase of the parser's message.
 _HINTS = (
     ("mapping values are not allowed", "text that contains `: ` goes in quotes; a key stands on its own line"),
-    ("did not find expected key", "keys of one mapping start in the same column"),
+    ("did not find expected key", SAME_COLUMN),
     ("did not find expected ',' or '}'", "a `{` needs its `}`, with commas between the entries"),
     ("did not find expected ',' or ']'", "a `[` needs its `]`, with commas between the items"),
     ("did not find expected <document start>", "a spec is a mapping from its first line on: `name: …`"),
     ("could not find expected ':'", "a key is followed by `: ` and its value"),
-    ("unexpected end of stream", "a quote was opened and never closed"),
     ("block sequence entries are not allowed", "a list item `- ` starts on its own line"),
     ("while scanning an alias", "text that begins with * goes in quotes"),
     ("escape c", "in double quotes a backslash begins an escape; in single quotes it is a backslash"),
 )
 _FOREIGN_INDENT = re.compile(r"[ ]*(?=[^\S \t])")  # by a character that is a space, but not in YAML
+_UNEXPECTED_AT_START = ("expected key", "expected '-' indicator", "expected <document start>")
+_BARE_KEY = re.compile(r"[ ]*[\w./-]+[ ]*")
 _FOREIGN_QUOTE = re.compile(r"[:,{[]\s*([‘’‚“”„«])")
 
 
@@ -33,6 +38,8 @@ def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Proble
         SpecError: always.
     """
     problem = error.problem or "the text cannot be parsed"
+    if "unexpected end of stream" in problem and (begin := error.context_mark):
+        problems.fail(Position(source, begin.line, begin.column), "this quote is never closed")
     mark = error.problem_mark or error.context_mark
     at = Position(source, mark.line, mark.column) if mark else Position(source, 0, 0)
     if at.line >= len(source.lines) > 0:  # the end of the text: after its last line
@@ -41,6 +48,7 @@ def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Proble
     if error.context and error.context_mark and error.context_mark.line != at.line:
         context += f" (which begins in line {error.context_mark.line + 1})"
     _fail_on_indentation(at, problem, problems)
+    _fail_on_column(at, problem, problems)
     hint = _character_hint(at, problem, context)
     hint = hint or next((hint for phrase, hint in _HINTS if phrase in f"{problem}{context}"), "")
     problems.fail(at, f"this is not YAML: {problem}{context}", hint)
@@ -66,6 +74,53 @@ def _fail_on_indentation(at: Position, problem: str, problems: Problems) -> None
         if number < len(lines) and (indent := _FOREIGN_INDENT.match(lines[number])):
             letter = lines[number][indent.end()]
             fail_on_space(letter, Position(at.source, number, indent.end()), problems)
+
+
+def _fail_on_column(at: Position, problem: str, problems: Problems) -> None:
+    """Report a key or an item that starts in a column in which no open mapping or list has its own.
+
+    The parser reports an item where another mapping ends before it, and a key that it took for a part of the value
+    above it at the key's colon.
+    """
+    lines = at.source.lines
+    line = lines[at.line] if at.line < len(lines) else ""
+    indent = len(line) - len(line.lstrip(" "))
+    if "mapping values are not allowed" in problem and _BARE_KEY.fullmatch(line[: at.column]):
+        hint = VALUE_OR_KEYS
+    elif any(phrase in problem for phrase in _UNEXPECTED_AT_START) and at.column == indent:
+        hint = SAME_COLUMN
+    else:
+        return
+    columns = _open_columns(lines[: at.line])
+    if not columns or indent in columns or line[indent : indent + 1] in {"}", "]"}:
+        return
+    nearest = [*[c for c in columns if c < indent][-1:], *[c for c in columns if c > indent][:1]]
+    expected = " or ".join(f"{column} as in line {columns[column] + 1}" for column in nearest)
+    received = {0: "not indented", 1: "indented by 1 space"}.get(indent, f"indented by {indent} spaces")
+    problems.fail(Position(at.source, at.line, indent), f"this line is {received}: expected {expected}", hint)
+
+
+def _open_columns(lines: Sequence[str]) -> dict[int, int]:
+    """The column of each mapping and list that is open after these lines, and the line of its latest key or item.
+
+    The outermost comes first. Empty if nothing can be told, because the lines end within quotes.
+    """
+    columns: list[int] = []
+    latest: dict[int, int] = {}
+    try:
+        for token in yaml.scan("\n".join((*lines, "")), Loader=yaml.SafeLoader):
+            mark = token.start_mark
+            if mark.line >= len(lines):
+                break
+            if isinstance(token, yaml.BlockMappingStartToken | yaml.BlockSequenceStartToken):
+                columns.append(mark.column)
+            elif isinstance(token, yaml.BlockEndToken):
+                columns.pop()
+            elif isinstance(token, yaml.KeyToken | yaml.BlockEntryToken):
+                latest[mark.column] = mark.line
+    except yaml.YAMLError:
+        return {}
+    return {column: latest[column] for column in columns}
 
 
 def _character_hint(at: Position, problem: str, context: str) -> str:
