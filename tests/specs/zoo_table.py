@@ -51,8 +51,9 @@ def lines_of(spec: str) -> list[str]:
 def _row(spec: str, members: list[Member]) -> str:
     lines = len(lines_of(spec))
     names = ", ".join(dict.fromkeys(_settings(member) or _by_default(member, members) for member in members))
-    weights = _span([member.trained / 1e6 for member in members], "M")
-    macs = _span([member.macs / 1e9 for member in members], "G")
+    weights = _span([member.trained for member in members], "M", 1e6)
+    all_macs = [member.macs for member in members]
+    macs = _span(all_macs, "G", 1e9) if max(all_macs) >= 1e6 else _span(all_macs, "M", 1e6)
     by_hand = str(BY_HAND[spec]) if spec in BY_HAND else ""
     verified = _unbroken(", ".join(VERIFIED))
     return f"| [{spec}](specs/{spec}.yaml) | {names} | {weights} | {macs} | {lines} | {by_hand} | {verified} |"
@@ -70,8 +71,8 @@ def _by_default(member: Member, members: list[Member]) -> str:
     return " ".join(str(parameters[name]) for name in names)
 
 
-def _span(values: list[float], unit: str) -> str:
-    least, most = _rounded(min(values)), _rounded(max(values))
+def _span(values: list[int], unit: str, size: float) -> str:
+    least, most = _rounded(min(values) / size), _rounded(max(values) / size)
     return _unbroken(f"{least} {unit}" if least == most else f"{least} to {most} {unit}")
 
 
