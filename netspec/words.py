@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 LISTED = 20  # problems, or names, that a message lists before "… more"
 
@@ -16,11 +16,24 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def abbreviate(names: Sequence[str]) -> str:
-    """Join the first `LISTED` names, and add how many more there are.
+def abbreviate(names: Iterable[str], most: int = LISTED) -> str:
+    """Join the first names, and add how many more there are.
 
-    >>> abbreviate(["cat", "dog"])
-    'cat, dog'
+    >>> abbreviate(["cat", "dog"]), abbreviate(["cat", "dog", "hen"], 2)
+    ('cat, dog', 'cat, dog and 1 more')
     """
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
+
+
+def indented(lines: Iterable[str], most: int = LISTED) -> str:
+    """Put the first lines below one another, indented, and below them how many more there are.
+
+    >>> print(indented(["one", "two", "three"], 1))
+      one
+      … and 2 more
+    """
+    every = list(lines)
+    more = [f"… and {len(every) - most:,} more"] if len(every) > most else []
+    return "\n".join(f"  {line}" for line in [*every[:most], *more])

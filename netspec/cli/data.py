@@ -10,7 +10,7 @@ import click
 from netspec.cli.console import GREEN, print_error, print_json, print_note, print_out, print_table, progress, style
 from netspec.cli.options import FILE, bad_sample_option, json_option
 from netspec.cli.table import Cell, Column, memory
-from netspec.words import counted
+from netspec.words import counted, indented
 
 if TYPE_CHECKING:
     from netspec.training.data.check import DataReport, PartReport
@@ -79,7 +79,6 @@ def check(source: str, workers: int | None, as_json: bool) -> int:
     Each sample, file or class that cannot be used is listed with its place and the reason; the exit code is then 1.
     """
     from netspec.training.data.check import check_data
-    from netspec.training.data.findings import listed
 
     with progress() as show:
         report = check_data(source, workers=workers, progress=show)
@@ -90,7 +89,7 @@ def check(source: str, workers: int | None, as_json: bool) -> int:
         for note in report.notes:
             print_out(f"note: {note}")
         if report.problems:
-            print_error(f"{source}: {counted(len(report.problems), 'problem')}:\n{listed(report.problems)}")
+            print_error(f"{source}: {counted(len(report.problems), 'problem')}:\n{indented(report.problems)}")
         else:
             samples = sum(part.samples for part in report.parts)
             print_out(f"{style('✓', GREEN)} {source}: all of {counted(samples, 'sample')} can be used")
@@ -198,12 +197,10 @@ def prepare(
 
 
 def _print_manifest(out: Path, manifest: Manifest) -> None:
-    from netspec.training.data.findings import listed
-
     for note in manifest.notes:
         print_note(f"note: {note}")
     if manifest.skipped:
-        print_note(f"note: left out, {counted(len(manifest.skipped), 'sample')}:\n{listed(manifest.skipped)}")
+        print_note(f"note: left out, {counted(len(manifest.skipped), 'sample')}:\n{indented(manifest.skipped)}")
     rows: list[list[Cell]] = []
     for role, part in manifest.parts.items():
         shards = (*part.shards, *part.masks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netspec.cli.console import GREEN, print_out, print_table, style
 from netspec.cli.table import Cell, Column
-from netspec.words import counted
+from netspec.words import abbreviate, counted
 
 if TYPE_CHECKING:
     from netspec.graph import Graph
@@ -90,12 +90,14 @@ def _notes(imported: Imported) -> Iterator[str]:
         yield f"the prefix {transfer.wrapper!r} of the names is removed"
     if transfer.kept:
         kinds = Counter(name.rpartition(".")[2] for name in transfer.kept)
-        yield f"no weights, and left out: {_listed(f'{count} {kind}' for kind, count in kinds.items())}"
+        counts = (f"{count} {kind}" for kind, count in kinds.items())
+        yield f"no weights, and left out: {abbreviate(counts, MAX_NAMES)}"
     if transfer.ignored:
-        yield f"of parts that {transfer.graph.name} does not have, and left out: {_listed(transfer.ignored)}"
+        parts = abbreviate(transfer.ignored, MAX_NAMES)
+        yield f"of parts that {transfer.graph.name} does not have, and left out: {parts}"
     if transfer.constants:
         values = (f"{name} = {value:g}" for name, value in transfer.constants.items())
-        yield f"not in {imported.mapping.origin}, and set to a constant: {_listed(values)}"
+        yield f"not in {imported.mapping.origin}, and set to a constant: {abbreviate(values, MAX_NAMES)}"
 
 
 def _rows(graph: Graph, names: Mapping[str, str], *, unfold: bool) -> list[list[Cell]]:
@@ -135,7 +137,7 @@ def _common_name(names: Sequence[str]) -> str:
     pairs = zip(min(layers), max(layers), strict=False)  # the first and the last in order share the prefix of all
     prefix = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     end = 1 + max(prefix.rfind(separator) for separator in "._/")
-    return f"{prefix[:end]}*" if end else _listed(layers)
+    return f"{prefix[:end]}*" if end else abbreviate(layers, MAX_NAMES)
 
 
 def _summary(imported: Imported) -> str:
@@ -182,9 +184,3 @@ def relative_path(path: Path) -> str:
     """Return a path relative to the current folder if it lies below it, otherwise as it is."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
-    return ", ".join([*names[:MAX_NAMES], *more])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from netspec.errors import WeightsError
 from netspec.graph.graph import Graph
 from netspec.ops.base import Weights
+from netspec.words import indented
 
 
 def check_weights(graph: Graph, weights: Weights) -> None:
@@ -23,8 +24,6 @@ def check_weights(graph: Graph, weights: Weights) -> None:
     ]
     if problems:
         raise WeightsError(
-            f"these weights do not fit {graph.name}:\n  "
-            + "\n  ".join(problems[:20])
-            + (f"\n  … and {len(problems) - 20} more" if len(problems) > 20 else ""),
+            f"these weights do not fit {graph.name}:\n{indented(problems)}",
             "they belong to another spec, or to this one with other parameters",
         )

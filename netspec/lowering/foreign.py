@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from netspec.errors import WeightsError
 from netspec.ops.base import Array
+from netspec.words import abbreviate
 
 EXPANSION: Final = 16  # the largest ratio of arrays to file size: weights hardly compress
 SMALL: Final = 2**26  # bytes that are allowed at any ratio
@@ -63,8 +64,7 @@ def notes_of_part(part: str, skipped: Iterable[str]) -> Iterator[str]:
 
 def shown(names: Iterable[str]) -> str:
     """A printable list of the first of a file's names, and how many more there are."""
-    every = list(names)
-    return ", ".join(map(printable, every[:SHOWN])) + (f" and {len(every) - SHOWN} more" if every[SHOWN:] else "")
+    return abbreviate(map(printable, names), SHOWN)
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from netspec.spec.expressions.expression import ExpressionError, Value, evaluate
 from netspec.transfer.mapping import Rule, WeightMapping
 from netspec.transfer.origins import ORIGINS, Origin
 from netspec.weights import CanonicalWeights
-
-SHOWN: Final = 20  # the most problems of a kind in one message
+from netspec.words import LISTED, indented
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def _targets(mapping: WeightMapping, model: str, graph: Graph, names: Iterable[s
             (targets[name],) = candidates
     if problems:
         raise WeightsError(
-            f"{mapping.path}: names that mean several weights of {graph.name}:\n  {_listed(problems)}",
+            f"{mapping.path}: names that mean several weights of {graph.name}:\n{indented(problems)}",
             "make the patterns of the rules narrower",
         )
     return targets
@@ -193,13 +192,13 @@ def _check_accounts(
     missing = [ours for ours in graph.weights if ours not in writers and ours not in constants]
     problems = []
     if unmatched:
-        near = _listed(_with_nearest(unmatched, missing))
-        problems.append(f"{len(unmatched)} of the file that no rule takes:\n  {near}")
+        near = indented(_with_nearest(unmatched, missing))
+        problems.append(f"{len(unmatched)} of the file that no rule takes:\n{near}")
     if missing:
-        near = _listed(_with_nearest(missing, unmatched))
-        problems.append(f"{len(missing)} of {graph.name} that the file lacks:\n  {near}")
+        near = indented(_with_nearest(missing, unmatched))
+        problems.append(f"{len(missing)} of {graph.name} that the file lacks:\n{near}")
     if twice:
-        problems.append(f"{len(twice)} of {graph.name} written twice:\n  {_listed(twice)}")
+        problems.append(f"{len(twice)} of {graph.name} written twice:\n{indented(twice)}")
     if problems:
         hint = "they may be of another model or version; rules of `layers`, `ignored` and `constants` account for more"
         if not unmatched and not twice and (first := _first_of_missing_end(graph, missing)):
@@ -229,14 +228,8 @@ def _first_of_missing_end(graph: Graph, missing: Sequence[str]) -> str:
 def _with_nearest(names: Iterable[str], others: list[str]) -> Iterator[str]:
     """The names, each of the first with the most similar name of the other side."""
     for index, name in enumerate(names):
-        close = difflib.get_close_matches(name, others, n=1) if index < SHOWN else []
+        close = difflib.get_close_matches(name, others, n=1) if index < LISTED else []
         yield f"{name} (did you mean {close[0]}?)" if close else name
-
-
-def _listed(lines: Iterable[str]) -> str:
-    """The first lines, indented, and how many more there are."""
-    every = list(lines)
-    return "\n  ".join([*every[:SHOWN], *([f"… and {len(every) - SHOWN} more"] if len(every) > SHOWN else [])])
 
 
 def _convert(
@@ -273,7 +266,7 @@ def _convert(
                 problems.append(f"{theirs}: holds NaN or infinite values, or some beyond float32")
     if problems:
         raise WeightsError(
-            f"{len(problems)} arrays cannot be weights of {graph.name}:\n  {_listed(problems)}",
+            f"{len(problems)} arrays cannot be weights of {graph.name}:\n{indented(problems)}",
             _setting_of(sizes, parameters) or "the file is of another model, or damaged",
         )
     return weights

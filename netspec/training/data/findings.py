@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from netspec.errors import NetspecError
 from netspec.training.data.dataset import Dataset, Subset
 from netspec.training.data.fingerprint import fingerprint
-from netspec.words import LISTED, counted
+from netspec.words import counted, indented
 
 OnBadSample = Literal["fatal", "skip"]
 NO_LABEL = int(np.iinfo(np.int64).min)  # marks a sample without a label; not a number that a file would contain
@@ -45,14 +45,8 @@ class Findings:
             return
         if on_bad_sample == "fatal":
             hint = "repair them, or go on without them: --on-bad-sample skip"
-            raise BadDataError(f"{origin}: {counted(len(self.problems), 'problem')}:\n{listed(self.problems)}", hint)
-        self.notes.append(f"{origin}: left out, {counted(len(self.problems), 'problem')}:\n{listed(self.problems)}")
-
-
-def listed(problems: Sequence[str]) -> str:
-    """Format the first `LISTED` problems, one per line, and the number of further ones."""
-    more = [f"… and {len(problems) - LISTED:,} more"] if len(problems) > LISTED else []
-    return "\n".join(f"  {line}" for line in [*problems[:LISTED], *more])
+            raise BadDataError(f"{origin}: {counted(len(self.problems), 'problem')}:\n{indented(self.problems)}", hint)
+        self.notes.append(f"{origin}: left out, {counted(len(self.problems), 'problem')}:\n{indented(self.problems)}")
 
 
 def usable_labels(

@@ -18,12 +18,12 @@ from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
 from netspec.preprocessing import Pixels
 from netspec.training.data.dataset import BadSampleError, Dataset
-from netspec.training.data.findings import BadDataError, OnBadSample, listed
+from netspec.training.data.findings import BadDataError, OnBadSample
 from netspec.training.data.images import Scratch, image_size, read_image
 from netspec.training.data.mask_folders import read_mask
 from netspec.training.data.parallel import AHEAD, in_threads, split_range
 from netspec.training.data.targets import MapRule, Targets
-from netspec.words import LISTED, counted
+from netspec.words import LISTED, counted, indented
 
 PATIENCE = 60.0  # seconds; searching longer for further bad samples, only to list them, would look like a hang
 CHECKED_AT_ONCE = 32
@@ -149,7 +149,7 @@ class Reader(ABC):
         extent = f"{total:,} checked" if checked == total else f"{checked:,} of {total:,} checked"
         hint = "repair them, or go on without them: --on-bad-sample skip"
         return BadDataError(
-            f"{counted(len(messages), 'bad sample')} in {self.dataset.origin} ({extent}):\n{listed(list(messages))}",
+            f"{counted(len(messages), 'bad sample')} in {self.dataset.origin} ({extent}):\n{indented(messages)}",
             hint,
         )
 
