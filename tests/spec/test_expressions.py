@@ -10,7 +10,14 @@ from netspec.errors import SpecError
 from netspec.spec import load_graph, read_spec
 from netspec.spec.expressions.expression import ExpressionError, evaluate_text
 
-PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh", "gains": {"relu": 2, "tanh": 5}}
+PARAMETERS = {
+    "classes": 10,
+    "width": 0.5,
+    "wide": True,
+    "form": "tanh",
+    "gains": {"relu": 2, "tanh": 5},
+    "counts": (2, 3, 4),
+}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +38,13 @@ PARAMETERS = {"classes": 10, "width": 0.5, "wide": True, "form": "tanh", "gains"
         ("${max(1, classes, 3)}", 10),
         ("${max(classes)}", 10),
         ("${min(1, abs(-4))}", 1),
+        ("${max(counts)}", 4),
+        ("${min(counts[1:])}", 3),
+        ("${sum(counts)}", 9),
+        ("${sum(counts[:0])}", 0),
+        ("${sum(counts[:classes - 8])}", 5),
+        ("${counts[-2:]}", (3, 4)),
+        ("${len(counts[5:])}", 0),
         ("${classes > 5}", True),
         ("${1 < classes <= 10}", True),
         ("${not wide}", False),
@@ -74,10 +88,12 @@ def test_values_and_their_types(text: str, value: object) -> None:
         ("0.999 ** 100000", 0.999**100000),
         ("1.0 ** 1e300", 1.0),
         ("4 / 2", 2.0),
+        ("sum(tenths)", 0.6),
+        ("sum(tenths[:2]) == 0.3", True),
     ],
 )
 def test_decimals_are_rounded_once(code: str, value: float) -> None:
-    result = evaluate_text(f"${{{code}}}", {})
+    result = evaluate_text(f"${{{code}}}", {"tenths": (0.1, 0.2, 0.3)})
     assert result == value
     assert type(result) is type(value)
 
@@ -129,6 +145,18 @@ def test_results_beyond_float64_are_errors(code: str) -> None:
         "round(5, -10 ** 9)",
         "round(1.5, 400)",
         "max()",
+        "max(counts[:0])",
+        "max(counts, 1)",
+        "sum(1, 2)",
+        "sum(classes)",
+        "sum(gains)",
+        "sum()",
+        "counts[::2]",
+        "counts[:width]",
+        "counts[:True]",
+        "form[:1]",
+        "gains[:1]",
+        "counts + counts",
         "max(classes=1)",
         "min('a', 'b')",
         "int('9' * 400)",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Any
@@ -54,7 +54,7 @@ _ALLOWED = (
     *(ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow),
     *(ast.UnaryOp, ast.USub, ast.UAdd, ast.Not, ast.BoolOp, ast.And, ast.Or, ast.IfExp),
     *(ast.Compare, ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE),
-    *(ast.Subscript, ast.Attribute),
+    *(ast.Subscript, ast.Slice, ast.Attribute),
 )
 _LANGUAGE = "an expression has numbers, parameters, + - * / // % **, comparisons, and, or, not, `a if c else b`"
 
@@ -92,10 +92,16 @@ def names_in(text: str) -> set[str]:
             names.add(code)
             continue
         try:
-            names |= {node.id for node in ast.walk(_parse(code)) if isinstance(node, ast.Name)}
+            names |= _read_names(tuple(ast.walk(_parse(code))))
         except ExpressionError:
             continue  # it is reported where it is evaluated
-    return names - FUNCTIONS.keys()
+    return names
+
+
+def _read_names(nodes: Sequence[ast.AST]) -> set[str]:
+    """The names in a syntax tree, without those of called functions: a layer may have the name of one."""
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in called}
 
 
 def comparisons_in(text: str) -> Iterator[tuple[str, Scalar]]:
@@ -128,6 +134,8 @@ def evaluate_text(text: str, parameters: Names) -> Value:
     (5, 'net-10')
     >>> evaluate_text("${blocks[1]}", {"blocks": (3, 4)}), evaluate_text("${skip.channels}", {"skip": {"channels": 8}})
     (4, 8)
+    >>> evaluate_text("${sum(blocks[:2])}", {"blocks": (3, 4, 6)})
+    7
 
     Raises:
         ExpressionError: an expression is malformed, uses an undefined name, or is out of range.
@@ -177,28 +185,38 @@ def _evaluate(code: str, parameters: Names) -> Value:
 
 
 class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type information
-    """simpleeval, restricted to items of lists by position and of mappings by name; values have no attributes."""
+    """simpleeval, restricted to items and parts of lists, and items of mappings by name; values have no attributes."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.nodes |= {ast.Subscript: self._subscript, ast.Attribute: self._attribute}
 
     def _subscript(self, node: ast.Subscript) -> Any:
-        value, index = self._eval(node.value), self._eval(node.slice)
+        value = self._eval(node.value)
+        if isinstance(node.slice, ast.Slice):
+            return self._part(node, value, node.slice)
+        index = self._eval(node.slice)
         if isinstance(value, dict):
             return self._named(node, value, index)
         if not isinstance(value, tuple):
             raise ExpressionError(
                 f"{quote(ast.unparse(node))} looks inside {in_words(value)}: only a list has positions"
             )
-        if isinstance(index, bool) or not isinstance(index, int):
-            raise ExpressionError(f"a position in a list is a whole number, received {in_words(index)}")
+        index = _position(index)
         if not -len(value) <= index < len(value):
             raise ExpressionError(
                 f"{quote(ast.unparse(node))}: the list has {len(value)} values, and none at {index}",
                 "positions count from 0, -1 is the last",
             )
         return value[index]
+
+    def _part(self, node: ast.Subscript, value: Any, part: ast.Slice) -> Any:
+        if not isinstance(value, tuple):
+            raise ExpressionError(f"{quote(ast.unparse(node))} is a part of {in_words(value)}: only a list has parts")
+        if part.step is not None:
+            raise ExpressionError(f"{quote(ast.unparse(node))} has a step", "a part of a list is `list[start:stop]`")
+        bounds = [None if bound is None else _position(self._eval(bound)) for bound in (part.lower, part.upper)]
+        return value[slice(*bounds)]
 
     def _attribute(self, node: ast.Attribute) -> Any:
         value = self._eval(node.value)
@@ -216,6 +234,12 @@ class _Evaluator(SimpleEval):  # type: ignore[misc] # it ships no type informati
             hint = did_you_mean(str(name), value) or f"it has {', '.join(value) or 'none'}"
             raise ExpressionError(f"{quote(ast.unparse(node))}: the mapping has no {quote(str(name))}", hint)
         return value[name]
+
+
+def _position(index: Any) -> int:
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise ExpressionError(f"a position in a list is a whole number, received {in_words(index)}")
+    return index
 
 
 @lru_cache(256)  # an instance of a block evaluates the expressions of every other
@@ -274,4 +298,4 @@ def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
                 raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")
             case _ if not isinstance(node, _ALLOWED):
                 raise ExpressionError(f"{quote(ast.unparse(tree))} is not allowed in an expression", _LANGUAGE)
-    return {node.id for node in nodes if isinstance(node, ast.Name)} - FUNCTIONS.keys()
+    return _read_names(nodes)

@@ -88,10 +88,16 @@ def _number(value: object, use: str = "arithmetic is on") -> int | float:
     return bounded(value)
 
 
-def _length(value: object) -> int:
-    if not isinstance(value, tuple):
-        raise ExpressionError(f"`len` takes a list, received {in_words(value)}")
-    return len(value)
+def _only_list(function: str, values: tuple[object, ...]) -> tuple[Value, ...]:
+    """The list that is the only argument of a function."""
+    if len(values) == 1 and isinstance(values[0], tuple):
+        return values[0]
+    received = ", ".join(map(in_words, values)) or "nothing"
+    raise ExpressionError(f"`{function}` takes a list, received {received}")
+
+
+def _length(*values: object) -> int:
+    return len(_only_list("len", values))
 
 
 def _arithmetic(operation: Callable[..., Any]) -> Callable[..., int | float]:
@@ -113,6 +119,28 @@ def _exact(operation: Callable[..., Any]) -> Callable[..., int | float]:
 def _fraction(number: int | float) -> Fraction:
     """The exact value of a number as it is written in decimals: 1/10 for 0.1."""
     return number.fraction if isinstance(number, Exact) else Fraction(repr(number))
+
+
+_add = _exact(operator.add)
+
+
+def _sum(*values: object) -> int | float:
+    total: int | float = 0
+    for value in _only_list("sum", values):
+        total = _add(total, value)
+    return total
+
+
+def _extreme(function: Callable[..., Any]) -> Callable[..., int | float]:
+    """`max` or `min` of numbers, or of a list of them."""
+
+    def applied(*values: Any) -> int | float:
+        numbers = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
+        if not numbers:
+            raise ExpressionError(f"`{function.__name__}` of nothing")
+        return bounded(function(map(_number, numbers)))
+
+    return applied
 
 
 def _ordering(operation: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
@@ -145,9 +173,10 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "abs": _arithmetic(abs),
     "int": _arithmetic(int),
     "len": _length,
-    "max": _arithmetic(lambda *numbers: max(numbers)),
-    "min": _arithmetic(lambda *numbers: min(numbers)),
+    "max": _extreme(max),
+    "min": _extreme(min),
     "round": _arithmetic(_round),
+    "sum": _sum,
 }
 OPERATORS: Final[dict[type[ast.AST], Callable[..., Any]]] = {
     ast.Add: _exact(operator.add),
