@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph
-from netspec.lowering import Gradients
+from netspec.lowering import Backend, Gradients, Model
 from netspec.ops.base import Array, Weights
 from netspec.types import DType
 from netspec.verify.cases import Case
@@ -24,6 +25,35 @@ def cotangents_for(case: Case, seed: int) -> dict[str, Array]:
         name: stream(seed, "cotangent", name).standard_normal(case.graph.type_of(name).concrete(batch))
         for name in case.graph.outputs
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """The gradients of a case in several backends, which are taken from models in float64 while these are loaded.
+
+    Attributes:
+        case: the case of which they are taken.
+        backends: the backends that are compared; none if gradients are not.
+        cotangents: the directions along which they are taken.
+        taken: the gradients so far, by backend.
+    """
+
+    case: Case
+    backends: Sequence[Backend]
+    cotangents: Mapping[str, Array]
+    taken: dict[str, Gradients] = field(default_factory=dict)
+
+    def include(self, backend: Backend, case: Case) -> bool:
+        """Whether the gradients of this backend are taken of this case."""
+        return case is self.case and backend in self.backends
+
+    def take(self, backend: Backend, model: Model) -> None:
+        """Take the gradients from the backend's model of the case's graph."""
+        self.taken[backend.name] = model.gradients(self.case.inputs, self.cotangents)
+
+    def compare(self) -> list[Comparison]:
+        """Compare what was taken; see `compare_gradients`."""
+        return compare_gradients(self.case, self.taken, self.cotangents) if self.taken else []
 
 
 def compare_gradients(

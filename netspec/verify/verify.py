@@ -9,14 +9,14 @@ from dataclasses import replace
 from netspec import reference
 from netspec.errors import BackendError, VerificationError
 from netspec.graph import Graph, Node
-from netspec.lowering import Backend, Gradients, Model
+from netspec.lowering import Backend, Model
 from netspec.ops.base import Array
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.types import DType
 from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, require_range, weights_for
 from netspec.verify.compare import Comparison, Level, difference_of_largest, worst_of
-from netspec.verify.gradients import compare_gradients, cotangents_for
+from netspec.verify.gradients import Derivatives, cotangents_for
 from netspec.verify.report import NodeError, Report
 from netspec.verify.rounding import Limits
 from netspec.verify.training import TrainingProof, compare_training
@@ -72,9 +72,10 @@ def verify(
         progress(f"weights, {cases[0].label}")
         weights = weights_for(cases[0], seed)
     head_cases = [replace(cases[1], graph=graph_with_heads)] if graph_with_heads else []
-    comparisons = list(_compare_outputs([*cases, *head_cases], backends, weights, progress))
-    if level != "forward" and len(training_backends) > 1:
-        comparisons += _compare_gradients(cases[1], training_backends, weights, seed, progress)
+    differentiated = training_backends if level != "forward" and len(training_backends) > 1 else []
+    derivatives = Derivatives(cases[1], differentiated, cotangents_for(cases[1], seed))
+    comparisons = list(_compare_outputs([*cases, *head_cases], backends, weights, derivatives, progress))
+    comparisons += derivatives.compare()
     failed = [c for c in comparisons if not c.passed]
     notes = _notes(backends, cases, graph)
     if level != "forward":
@@ -135,9 +136,16 @@ def _unsaturated(graph: Graph, outputs: Iterable[str]) -> list[str]:
 
 
 def _compare_outputs(
-    cases: Sequence[Case], backends: Sequence[Backend], weights: Mapping[str, Array], progress: Progress
+    cases: Sequence[Case],
+    backends: Sequence[Backend],
+    weights: Mapping[str, Array],
+    derivatives: Derivatives,
+    progress: Progress,
 ) -> Iterable[Comparison]:
-    """Compare each backend with the reference, in each of its dtypes. Consecutive cases of one graph share a model."""
+    """Compare each backend with the reference, in each of its dtypes, and take gradients on the way.
+
+    Consecutive cases of one graph share a model, the gradients too: loading one can take longer than running it.
+    """
     expected, limits = [], []
     for case in cases:
         progress(f"reference, {case.label}")
@@ -157,20 +165,9 @@ def _compare_outputs(
                 if math.isinf(worst[1]):
                     require_range(case, weights, dtype)
                 yield Comparison("forward", backend.name, "reference", dtype, case.label, *worst)
-
-
-def _compare_gradients(
-    case: Case, backends: Sequence[Backend], weights: Mapping[str, Array], seed: int, progress: Progress
-) -> list[Comparison]:
-    """Compare the gradients of each further backend with those of the first, in float64."""
-    gradients: dict[str, Gradients] = {}
-    cotangents = cotangents_for(case, seed)
-    graph = case.graph.astype(DType.FLOAT64)
-    for backend in backends:
-        progress(f"gradients, {backend.name}, {case.label}")
-        model = backend.load(backend.lower(graph), weights)
-        gradients[backend.name] = model.gradients(case.inputs, cotangents)
-    return compare_gradients(case, gradients, cotangents)
+                if dtype == DType.FLOAT64 and derivatives.include(backend, case):
+                    progress(f"gradients, {backend.name}, {case.label}")
+                    derivatives.take(backend, model)
 
 
 def compare_nodes(

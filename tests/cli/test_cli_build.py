@@ -187,7 +187,9 @@ def test_a_file_that_is_no_model_is_an_error(netspec: Run, photograph: Path) -> 
     assert "for a spec" in netspec("run", photograph, photograph, "--seed", 1)[2]
 
 
-def test_all_three_backends_build_and_agree_on_a_photograph(small: Path, tmp_path: Path, photograph: Path) -> None:
+def test_all_three_backends_build_and_agree_on_a_photograph(
+    netspec: Run, small: Path, tmp_path: Path, photograph: Path
+) -> None:
     out = tmp_path / "out"
     built = process("build", small, "--backend", "all", "--out", out)
     assert (built.returncode, built.stderr) == (0, "")
@@ -197,8 +199,8 @@ def test_all_three_backends_build_and_agree_on_a_photograph(small: Path, tmp_pat
     ]
     weights = out / "small.safetensors"
     assert load_file(weights).keys() == {f"{n}.{w}" for n in ("conv1", "conv2", "fc") for w in ("weight", "bias")}
-    completed = process("run", small, photograph, "--weights", weights, "--json")
-    assert (completed.returncode, completed.stderr) == (0, "")
-    (result,) = json.loads(completed.stdout)
+    code, printed, err = netspec("run", small, photograph, "--weights", weights, "--json")
+    assert (code, err) == (0, "")
+    (result,) = json.loads(printed)
     assert result["differences"].keys() == {"keras", "onnx"}
     assert max(result["differences"].values()) < 1e-5

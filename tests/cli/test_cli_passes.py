@@ -1,7 +1,6 @@
 """`netspec show --passes`, `--optimize` and `--compile`."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
+from torch._inductor import config
 
 import netspec as api
 from netspec.lowering import at_level, find_backend
 from netspec.verify.cases import check_weights_of
 from netspec.weights import save_weights
-from tests.cli.conftest import Run, process
+from tests.cli.conftest import Run
 from tests.waiting import HANG
 
 SPEC = """\
@@ -117,11 +117,12 @@ def test_only_torch_is_compiled(netspec: Run, foldable: Path, tmp_path: Path) ->
     assert "--compile is for PyTorch" in err
 
 
-def test_without_a_compiler_there_is_one_error_and_no_file(foldable: Path, tmp_path: Path) -> None:
-    out, environment = tmp_path / "new" / "out", {**os.environ, "CXX": "/nonexistent"}
-    built = process("build", foldable, "--backend", "torch", "--compile", "--out", out, env=environment)
-    assert (built.returncode, built.stdout) == (2, "")
-    error, hint = built.stderr.splitlines()
+def test_without_a_compiler_there_is_one_error_and_no_file(netspec: Run, foldable: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    with config.patch({"cpp.cxx": (None, "/nonexistent")}):  # what torch makes of CXX=/nonexistent when it is imported
+        code, printed, err = netspec("build", foldable, "--backend", "torch", "--compile", "--out", out)
+    assert (code, printed) == (2, "")
+    error, hint = err.splitlines()
     assert error.startswith("error: torch cannot compile foldable: InvalidCxxCompiler: ")
     assert hint == "hint: install a C++ compiler, g++ or the one that CXX names; or build without --compile"
     assert not (tmp_path / "new").exists()
@@ -137,18 +138,19 @@ assert not any(name.startswith("netspec") for name in sys.modules)
 """
 
 
-def test_a_compiled_model_is_the_plain_one_and_needs_no_netspec(foldable: Path, tmp_path: Path) -> None:
+def test_a_compiled_model_is_the_plain_one_and_needs_no_netspec(netspec: Run, foldable: Path, tmp_path: Path) -> None:
     graph = api.load(foldable).graph
     weights = check_weights_of(graph)
     file = save_weights(tmp_path / "plain.safetensors", graph, weights)
     out = tmp_path / "out"
-    built = process("build", foldable, "--backend", "torch", "--compile", "--weights", file, "--out", out)
-    assert (built.returncode, built.stderr) == (0, "")
-    assert built.stdout.count("\n") == 5
+    arguments = ("--backend", "torch", "--compile", "--weights", file, "--out", out)
+    code, printed, err = netspec("build", foldable, *arguments)
+    assert (code, err) == (0, "")
+    assert printed.count("\n") == 5
     image = np.random.default_rng(0).standard_normal((7, 3, 9, 8)).astype(np.float32)
     np.save(tmp_path / "image.npy", image)
-    arguments = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "outputs.npz"]
-    command = [sys.executable, "-I", "-c", LOAD, *map(str, arguments)]
+    files = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "outputs.npz"]
+    command = [sys.executable, "-I", "-c", LOAD, *map(str, files)]
     subprocess.run(command, check=True, capture_output=True, timeout=HANG, cwd=tmp_path)
     torch = find_backend("torch")
     (expected,) = torch.load(torch.lower(graph), weights).forward({"input": image}).values()

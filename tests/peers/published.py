@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -85,11 +86,20 @@ def mappings(origin: str) -> list[Path]:
 
 
 def published(path: Path) -> tuple[WeightMapping, str, dict[str, tuple[int, ...]]]:
-    """Yield each mapping, a model of it, and the names and shapes in the origin's file."""
-    of_model = dict(map(decoded, (FOLDER / f"{path.parent.name}.txt").read_text().strip().split("\n\n")))
+    """Return a mapping, the model of it that is in the origin's file, and its names and shapes there.
+
+    The model is the one that `smallest` chose, which loads every model of a mapping, when the file was written.
+    """
+    of_model = _published_at(path.parent.name)
     mapping = read_mapping(path)
-    model = smallest(mapping)
+    model = next((name for name in mapping.models if name in of_model), "")
     return mapping, model, of_model.get(model, {})
+
+
+@cache
+def _published_at(origin: str) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return the names and shapes in an origin's file, by model."""
+    return dict(map(decoded, (FOLDER / f"{origin}.txt").read_text().strip().split("\n\n")))
 
 
 def shapes_of(origin: str, model: str) -> dict[str, tuple[int, ...]]:

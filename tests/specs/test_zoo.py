@@ -13,11 +13,10 @@ from netspec.graph import Graph
 from netspec.graph.analysis import analyze, at_inference
 from netspec.passes import Level, optimize
 from tests.specs.member import Member
-from tests.specs.small import SMALL
+from tests.specs.small import SMALL, SPECS, load_small
 from tests.specs.zoo import MEMBERS
 from tests.specs.zoo_table import TITLE, VERIFIED, rows
 
-SPECS = Path(__file__).parents[2] / "specs"
 ZOO = sorted({member.spec for member in MEMBERS})
 # Small members that are verified after passes too.
 OPTIMIZED: tuple[tuple[str, Level], ...] = (
@@ -39,7 +38,7 @@ def path_of(spec: str) -> Path:
 
 
 def graph_of(spec: str) -> Graph:
-    return netspec.load(path_of(spec), SMALL[spec]).graph
+    return load_small(spec).graph
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=str)
@@ -74,15 +73,13 @@ def test_each_spec_has_a_small_member_to_be_verified() -> None:
 @pytest.mark.parametrize("spec", ZOO)
 def test_backends_are_one_function(spec: str) -> None:
     """Outputs of torch, Keras and ONNX against the reference; gradients of the two that train against each other."""
-    network = netspec.load(path_of(spec), SMALL[spec])
-    network.verify(VERIFIED, "gradient").require()
+    load_small(spec).verify(VERIFIED, "gradient").require()
 
 
 @pytest.mark.parametrize(("spec", "level"), OPTIMIZED)
 def test_optimized_backends_are_one_function(spec: str, level: Level) -> None:
     """Like the plain network, with gradients if there are any, for members in which the passes change much."""
-    network = netspec.load(path_of(spec), SMALL[spec])
-    network.verify(VERIFIED, optimize=level).require()
+    load_small(spec).verify(VERIFIED, optimize=level).require()
 
 
 def test_optimized_members_have_what_passes_change() -> None:

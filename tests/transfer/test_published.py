@@ -56,7 +56,7 @@ def _arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 def test_every_weight_has_its_place(path: Path) -> None:
     mapping, model, shapes = published(path)
     origin = mapping.origin
-    assert shapes, f"{model} is not in published/{origin}.txt: python -m tests.peers.published {origin}"
+    assert shapes, f"no model of {path.stem} is in published/{origin}.txt: python -m tests.peers.published {origin}"
     found = transfer(mapping, model, _arrays(shapes))
     assert len(found.names) + len(found.kept) + len(found.ignored) == len(shapes)
     assert sorted(found.names.values()) == sorted(found.graph.weights)

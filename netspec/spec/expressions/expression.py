@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from enum import Enum
 from functools import lru_cache
 from typing import Any
@@ -163,8 +163,11 @@ def _evaluate(code: str, parameters: Names) -> Value:
         if isinstance(value, Unknown):
             raise UnknownValueError
         return value
-    tree = _parse(code.strip())
-    names = {name: parameters[name] for name in _check_syntax(tree, parameters)}
+    tree = _parse(name)
+    used = _used_names(name)
+    if used is None or not used <= parameters.keys():
+        used = _check_syntax(tree, parameters)
+    names = {name: parameters[name] for name in used}
     if UNKNOWN in names.values():
         raise UnknownValueError
     evaluator = _Evaluator(operators=OPERATORS, functions=FUNCTIONS, names=names)
@@ -259,6 +262,17 @@ def _parse(code: str) -> ast.Expr:
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
         raise ExpressionError(f"{quote(code)} is a statement, not an expression", other_language(code) or _LANGUAGE)
     return body[0]
+
+
+@lru_cache(256)  # for the same reason: the walk over a tree takes longer than its evaluation
+def _used_names(code: str) -> Set[str] | None:
+    """The names that an expression uses; None if there is something wrong with it, whatever is defined."""
+    tree = _parse(code)
+    names = _read_names(tuple(ast.walk(tree)))
+    try:
+        return _check_syntax(tree, dict.fromkeys(names, UNKNOWN))
+    except ExpressionError:
+        return None
 
 
 def _check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:

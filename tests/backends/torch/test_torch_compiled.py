@@ -1,6 +1,6 @@
 """Ahead-of-time compilation: the layouts of weights, which do not change results at any batch size."""
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from netspec_torch.packing import PackWeights
 from torch import fx
 
 from netspec import api
-from netspec.lowering import find_backend
+from netspec.lowering import Model, find_backend
 from netspec.verify.cases import check_weights_of
 
 SPEC = """\
@@ -32,18 +32,30 @@ layers:
 ROWS = ("tokens", "hidden", "out")
 
 
-@pytest.fixture
-def spec(tmp_path: Path) -> Path:
-    path = tmp_path / "layouts.yaml"
+@dataclass(frozen=True)
+class Compiled:
+    """What the compilation of the network yields and does. Compiling C++ takes so long that it is done once.
+
+    Attributes:
+        models: the compiled model and the plain one, with the same weights.
+        layouts: whether the weights of each kind of node have a packed layout, before and after the pass.
+        rows: for each dense layer that the pass packs, the shape of its weight and for how many rows it packs it.
+    """
+
+    models: tuple[Model, Model]
+    layouts: dict[str, list[bool]]
+    rows: list[tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    path = tmp_path_factory.mktemp("compiled") / "layouts.yaml"
     path.write_text(SPEC)
-    return path
-
-
-@pytest.fixture
-def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
-    """Whether the weights of each kind of node have a packed layout, before and after the pass."""
-    packed: dict[str, list[bool]] = {}
-    call = PackWeights.__call__
+    graph = api.load(path).graph
+    weights = check_weights_of(graph)
+    layouts: dict[str, list[bool]] = {}
+    rows: list[tuple[Any, ...]] = []
+    call, replace = PackWeights.__call__, packing._replace
 
     def watched(self: PackWeights, graph: fx.Graph) -> None:
         for when in ("before", "after"):
@@ -52,43 +64,35 @@ def layouts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bool]]:
             for node in graph.nodes:
                 if node.op == "call_function" and "_pointwise" in str(node.target):
                     weight = packing._constant(node.args[1])
-                    packed.setdefault(f"{node.target.name().partition('::')[2]} {when}", []).append(weight.is_mkldnn)
+                    layouts.setdefault(f"{node.target.name().partition('::')[2]} {when}", []).append(weight.is_mkldnn)
 
-    monkeypatch.setattr(PackWeights, "__call__", watched)
-    return packed
-
-
-def test_weights_are_packed_once_and_results_agree_at_any_batch_size(
-    spec: Path, layouts: dict[str, list[bool]]
-) -> None:
-    graph = api.load(spec).graph
-    weights = check_weights_of(graph)
-    backend = find_backend("torch").with_options(compile=True)
-    compiled, plain = (b.load(b.lower(graph), weights) for b in (backend, find_backend("torch")))
-    convolutions = layouts["_convolution_pointwise after"]
-    assert not any(layouts["_convolution_pointwise before"])  # if this fails, Inductor packs, and the pass can go
-    assert len(convolutions) == 3
-    assert all(convolutions)
-    assert layouts["_linear_pointwise after"] == [True] * len(ROWS)
-    for batch in (1, 2, 5, 16):
-        images = {"input": np.random.default_rng(batch).standard_normal((batch, 6, 11, 10)).astype(np.float32)}
-        (expected,), (received,) = plain.forward(images).values(), compiled.forward(images).values()
-        np.testing.assert_allclose(received, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
-
-
-def test_only_layers_with_one_row_per_sample_are_packed_for_one_row(
-    spec: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    packed = []
-
-    def watched(user: fx.Node, weight: fx.Node, op: Any, plain: torch.Tensor, arguments: tuple[Any, ...]) -> None:
+    def replaced(user: fx.Node, weight: fx.Node, op: Any, plain: torch.Tensor, arguments: tuple[Any, ...]) -> None:
         replace(user, weight, op, plain, arguments)
         if op is torch.ops.mkldnn._reorder_linear_weight.default:
-            packed.append((*plain.shape, *arguments))
+            rows.append((*plain.shape, *arguments))
 
-    replace = packing._replace
-    monkeypatch.setattr(packing, "_replace", watched)
-    graph = api.load(spec).graph
-    backend = find_backend("torch").with_options(compile=True)
-    backend.load(backend.lower(graph), check_weights_of(graph))
-    assert packed == [(7, 192, 1), (3, 7, 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PackWeights, "__call__", watched)
+        patch.setattr(packing, "_replace", replaced)
+        backend = find_backend("torch").with_options(compile=True)
+        compiled, plain = (b.load(b.lower(graph), weights) for b in (backend, find_backend("torch")))
+    return Compiled((compiled, plain), layouts, rows)
+
+
+def test_weights_are_packed_once(compiled: Compiled) -> None:
+    convolutions = compiled.layouts["_convolution_pointwise after"]
+    assert not any(compiled.layouts["_convolution_pointwise before"])  # if not so, Inductor packs, and the pass can go
+    assert len(convolutions) == 3
+    assert all(convolutions)
+    assert compiled.layouts["_linear_pointwise after"] == [True] * len(ROWS)
+
+
+def test_only_layers_with_one_row_per_sample_are_packed_for_one_row(compiled: Compiled) -> None:
+    assert compiled.rows == [(7, 192, 1), (3, 7, 1)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 16])
+def test_results_agree_at_any_batch_size(compiled: Compiled, batch: int) -> None:
+    images = {"input": np.random.default_rng(batch).standard_normal((batch, 6, 11, 10)).astype(np.float32)}
+    (received,), (expected,) = (model.forward(images).values() for model in compiled.models)
+    np.testing.assert_allclose(received, expected, rtol=0, atol=1e-6 * np.abs(expected).max())

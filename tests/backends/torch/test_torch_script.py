@@ -8,11 +8,10 @@ import pytest
 import torch
 from netspec_torch import BACKEND
 
-from netspec.spec import load_graph
 from netspec.testing.cases import SampleCase, sample_cases
 from netspec.testing.networks import Chain
 from netspec.verify.cases import check_weights_of
-from tests.specs.small import SMALL
+from tests.specs.small import SMALL, load_small
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 
@@ -65,7 +64,7 @@ def test_several_outputs_are_scripted(count: int) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_the_zoo_is_scripted_and_traced(name: str) -> None:
-    graph = load_graph(f"specs/{name}.yaml", SMALL[name])
+    graph = load_small(name).graph
     model = BACKEND.load(BACKEND.lower(graph), check_weights_of(graph)).native.eval()
     x = torch.randn(graph.inputs[0].type.concrete(1), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
