@@ -33,6 +33,7 @@ IMPORTED = [
     *("torch.distributed", "torch._dynamo", "grain", "tensorboardX"),
     *("netspec_torch.trainer", "netspec.cli.train", "netspec.spec", "netspec.training.data.digits"),
     *("netspec.training.report.page", "netspec.training.run"),
+    *(__name__, "tests.frozen"),  # its own module, with what that imports; last, what ends the collection of all these
 ]
 
 
