@@ -30,7 +30,7 @@ def spec(tmp_path: Path) -> Path:
 
 
 def on_images(spec: Path) -> tuple[str, str]:
-    """Return the option for other data than `digits`, for which processes that are no forks would import scikit-learn."""
+    """Return the option for data other than `digits`, for which a process that is no fork would import scikit-learn."""
     return ("--data", str(spec.parent / "images.npz"))
 
 
