@@ -8,6 +8,7 @@ torchrun starts, and a process that begins with empty memory are tested with `su
 from __future__ import annotations
 
 import atexit
+import gc
 import multiprocessing
 import os
 import runpy
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from multiprocessing import forkserver
@@ -33,7 +35,9 @@ IMPORTED = [
     *("torch.distributed", "torch._dynamo", "grain", "tensorboardX"),
     *("netspec_torch.trainer", "netspec.cli.train", "netspec.spec", "netspec.training.data.digits"),
     *("netspec.training.report.page", "netspec.training.run"),
+    __name__,  # the last one, for it keeps what has been imported
 ]
+SERVER = "NETSPEC_TESTS_FORK_SERVER"  # the variable by which the server knows itself when it imports this module
 
 
 @cache
@@ -41,7 +45,7 @@ def context() -> Any:
     """Return the multiprocessing context whose processes are forks of one server, with one thread for PyTorch."""
     forking = multiprocessing.get_context("forkserver")
     forking.set_forkserver_preload(IMPORTED)
-    with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1"}):
+    with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", SERVER: "1"}):
         forkserver.ensure_running()
     return forking
 
@@ -178,3 +182,18 @@ def _run_program(arguments: list[str]) -> None:
         case script, *rest:
             sys.argv = [script, *rest]
             runpy.run_path(script, run_name="__main__")
+
+
+def _keep_what_was_imported() -> None:
+    """Leave all objects of the server to the server.
+
+    A full garbage collection visits every object, whose pages a fork would then have to copy: half a second for each
+    process. And at its end, each would run what PyTorch leaves to be run at the end of the server.
+    """
+    gc.freeze()
+    for finalizer in [*weakref.finalize._registry]:  # type: ignore[attr-defined] # there is no public list
+        finalizer.atexit = False
+
+
+if os.environ.pop(SERVER, None):
+    _keep_what_was_imported()

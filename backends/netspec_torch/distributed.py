@@ -212,7 +212,8 @@ class Processes:
         error could be printed. Therefore it is aborted when this is called because of an error.
         """
         if self.joined and distributed.is_initialized():
-            gc.collect()  # wrapped modules refer to the group, and to themselves
+            if self.world > 1:
+                gc.collect()  # wrapped modules refer to the group, and to themselves
             if self.device.type == "cuda" and sys.exc_info()[1] is not None:
                 distributed.distributed_c10d._abort_process_group()
             else:

@@ -78,5 +78,4 @@ class TowerModel(TorchModel):
         self._processes.leave()
 
     def _whole(self, arrays: Weights) -> dict[str, Array]:
-        whole = {name: self._tower.whole(name, array, everywhere=True) for name, array in arrays.items()}
-        return {name: array for name, array in whole.items() if array is not None}
+        return self._tower.whole(arrays.items(), everywhere=True)

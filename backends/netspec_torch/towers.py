@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -49,35 +49,56 @@ class Tower:
             return ()
         return place.part(self._processes.tower, self._processes.towers)
 
-    def whole(self, name: str, array: Array, *, everywhere: bool) -> Array | None:
-        """Gather a weight of the whole network from all towers, which all have to call this.
+    def whole(self, arrays: Iterable[tuple[str, Array]], *, everywhere: bool) -> dict[str, Array]:
+        """Gather weights of the whole network from all towers, which all have to call this with the same names.
 
-        The array is exchanged in blocks, so that a device holds no more than one block of each other tower.
+        Each exchange waits for all towers, so small arrays are exchanged together. Large ones are exchanged in blocks:
+        a device holds no more than one block of each other tower.
 
         Args:
-            name: the weight's.
-            array: this tower's share, in canonical form.
-            everywhere: whether every process needs the whole array, or only the process that leads.
+            arrays: the weights' names, and this tower's shares of them in canonical form.
+            everywhere: whether every process needs the whole arrays, or only the process that leads.
 
         Returns:
-            The array in host memory; None in a process that does not need it.
+            The whole arrays in host memory, in the same order; none in a process that does not need them.
         """
-        place = self._places.get(name)
-        if not everywhere and self._processes.rank:  # the first rank has the same array
-            return None
-        if place is None or place.axis is None:
-            return array if everywhere or self._processes.leads else None
-        received = self._received(np.ascontiguousarray(array), everywhere=everywhere)
+        whole: dict[str, Array] = {}
+        if not everywhere and self._processes.rank:  # the first rank has the same arrays
+            return whole
+        together: dict[str, Array] = {}
+        for name, array in arrays:
+            if everywhere or self._processes.leads:
+                whole[name] = array
+            if name in self._places and not self._is_whole(name):
+                if not _fit_a_block([*together.values(), array]):
+                    whole |= self._joined(together, everywhere=everywhere)
+                    together = {}
+                together[name] = array
+        return whole | self._joined(together, everywhere=everywhere)
+
+    def _joined(self, shares: Weights, *, everywhere: bool) -> dict[str, Array]:
+        """The whole of divided arrays of one dtype, by one exchange; nothing in a process that does not need them."""
+        if not shares:
+            return {}
+        received = self._received(np.concatenate([array.ravel() for array in shares.values()]), everywhere=everywhere)
         if received is None:
-            return None
-        return received.reshape(place.shape) if place.axis == 0 else np.concatenate([*received], place.axis)
+            return {}
+        whole: dict[str, Array] = {}
+        ends = np.cumsum([array.size for array in shares.values()])
+        for (name, array), parts in zip(shares.items(), np.split(received, ends[:-1], 1), strict=True):
+            place = self._places[name]
+            if place.axis == 0:
+                whole[name] = parts.reshape(place.shape)
+            else:
+                whole[name] = np.concatenate([*parts.reshape(-1, *array.shape)], place.axis)
+        return whole
 
     def _received(self, array: Array, *, everywhere: bool) -> Array | None:
-        """The towers' shares, stacked; None in a process that does not need them."""
+        """The towers' shares of a flat array, stacked; None in a process that does not need them."""
         group, towers = self._processes.tower_group, self._processes.towers
         receives = everywhere or self._processes.leads
         stacked = np.empty((towers, array.size if receives else 0), array.dtype)
-        flat = torch.from_numpy(array).flatten()
+        flat = torch.from_numpy(array)
         for start in range(0, array.size, BLOCK):
             block = flat[start : start + BLOCK].to(self._processes.device)
             parts = [torch.empty_like(block) for _ in range(towers)] if receives else None
@@ -87,7 +108,7 @@ class Tower:
                 distributed.gather(block, parts, group=group, group_dst=0)
             for tower, part in enumerate(parts or ()):
                 stacked[tower, start : start + BLOCK] = part.cpu().numpy()
-        return stacked.reshape(towers, *array.shape) if receives else None
+        return stacked if receives else None
 
     def masks(self, masks: Mapping[str, NDArray[np.bool_]] | None) -> Mapping[str, NDArray[np.bool_]] | None:
         """This tower's share of a batch's dropout masks, by the names of their nodes."""
@@ -146,3 +167,7 @@ class Tower:
 
     def _is_whole(self, name: str) -> bool:
         return name in self._places and self._places[name].axis is None
+
+
+def _fit_a_block(arrays: Sequence[Array]) -> bool:
+    return len({array.dtype for array in arrays}) == 1 and sum(array.size for array in arrays) <= BLOCK

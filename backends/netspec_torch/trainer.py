@@ -264,13 +264,11 @@ class TorchTrainer(Trainer):
 
     def _canonical(self, tensors: Mapping[str, Tensor], *, everywhere: bool = True) -> dict[str, Array]:
         """Copy tensors with the layout of the weights to canonical arrays of the whole network, by weight."""
-        arrays: dict[str, Array] = {}
-        for name, tensor in tensors.items():
-            here = self._bindings[name].to_canonical(tensor.detach().cpu().contiguous().numpy()).copy()
-            whole = self._tower.whole(name, here, everywhere=everywhere)
-            if whole is not None:
-                arrays[name] = whole
-        return arrays
+        here = (
+            (name, self._bindings[name].to_canonical(tensor.detach().cpu().contiguous().numpy()).copy())
+            for name, tensor in tensors.items()
+        )
+        return self._tower.whole(here, everywhere=everywhere)
 
     def _native_slots(self, state: TrainingState) -> dict[str, dict[str, Tensor]]:
         keeps = (*self._optimizer.keeps, *([ITERATE] if self._average.iterates else []))

@@ -1,7 +1,5 @@
 """`netspec build --parallel towers`: source that needs only torch and runs in one process for each device."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +10,15 @@ from netspec.lowering import find_backend
 from netspec.spec import load_graph
 from netspec.weights import initialize
 from tests.cli.conftest import Run
+from tests.forked import Forked
 from tests.training.towers import SPEC
 from tests.waiting import HANG
 
 # What a user writes around the emitted source: it says first that netspec cannot be imported here.
 ALONE = """
 import sys
-sys.modules |= dict.fromkeys(("netspec", "netspec_torch", "netspec_keras", "netspec_onnx"))
+present = {name for name in sys.modules if name.startswith("netspec")}
+sys.modules |= dict.fromkeys(present | {"netspec", "netspec_torch", "netspec_keras", "netspec_onnx"})
 import numpy as np
 import torch
 import torch.distributed as dist
@@ -52,9 +52,9 @@ def test_the_source_of_a_tower_runs_without_netspec(netspec: Run, tmp_path: Path
     weights, torch = initialize(graph, 0), find_backend("torch")
     x = np.random.default_rng(0).standard_normal((3, 1, 8, 8), np.float32)
     np.save(out / "x.npy", x)
-    command = [sys.executable, "-c", ALONE, str(out)]
-    processes = [subprocess.Popen([*command, str(tower), str(towers)]) for tower in range(towers)]
-    assert {process.wait(timeout=HANG) for process in processes} == {0}
+    for process in [Forked(["-c", ALONE, str(out), str(tower), str(towers)]) for tower in range(towers)]:
+        _, errors = process.communicate(timeout=HANG)
+        assert process.returncode == 0, errors
 
     whole = torch.load(torch.lower(graph), weights)
     y = whole.forward({"input": x})["fc3"]

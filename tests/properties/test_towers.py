@@ -23,6 +23,7 @@ from netspec.verify.cases import check_weights_of
 from netspec.verify.towers.backend import InTowers
 from netspec.verify.towers.proof import compare_step, compare_values
 from netspec.verify.training.case import PAPER, TrainingCase
+from tests.forked import fork_towers
 from tests.properties.test_backends_agree import expected_of, inputs_of
 
 TORCH = find_backend("torch")
@@ -30,14 +31,19 @@ TORCH = find_backend("torch")
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[InTowers]:
-    with InTowers(TORCH, 2) as towers:
-        yield towers
+    yield from forked_towers(2)
 
 
 @pytest.fixture(scope="module")
 def four() -> Iterator[InTowers]:
-    with InTowers(TORCH, 4) as towers:
-        yield towers
+    yield from forked_towers(4)
+
+
+def forked_towers(towers: int) -> Iterator[InTowers]:
+    """Yield processes that need not import PyTorch: they are forks."""
+    with pytest.MonkeyPatch.context() as patch, InTowers(TORCH, towers) as many:
+        fork_towers(patch)
+        yield many
 
 
 def classifier(graph: Graph, units: int) -> Graph:

@@ -60,8 +60,12 @@ def suspend_before(failure: str) -> None:
     from netspec_torch.distributed import Processes
     from torch import distributed
 
+    def suspend(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        threading.Event().wait()  # if another thread takes the signal, this one goes on, and would close the store
+
     place, name = (distributed, "init_process_group") if failure == "group" else (Processes, "_in_towers")
-    setattr(place, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGSTOP))
+    setattr(place, name, suspend)
 
 
 def report_other_versions() -> None:

@@ -24,7 +24,14 @@ MOMENT = 15  # seconds within which a process that has noticed a failure ends, o
 def spec(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
     path.write_text(SPEC)
+    images = np.random.default_rng(0).integers(0, 256, (320, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x=images, y=np.arange(len(images)) % 10)
     return path
+
+
+def on_images(spec: Path) -> tuple[str, str]:
+    """Return the option for data other than `digits`, for which a process that is no fork would import scikit-learn."""
+    return ("--data", str(spec.parent / "images.npz"))
 
 
 def assert_whole_and_goes_on(spec: Path, name: str) -> None:
@@ -35,7 +42,7 @@ def assert_whole_and_goes_on(spec: Path, name: str) -> None:
     step = metadata["position"]["step"]
     assert step > 0
     more = ("--set", "training.batch_size=8", "--set", f"training.steps={step + 2}", "--checkpoint-every", "5")
-    resumed = train(spec, name, *more, "--resume")
+    resumed = train(spec, name, *more, *on_images(spec), "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert read_arrays(folder / "checkpoints" / "last.safetensors")[1]["position"]["step"] == step + 2
 
@@ -50,7 +57,7 @@ def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_when_one_of_four_processes_is_killed_each_other_reports_it_once(spec: Path) -> None:
     """The processes are a mesh of two ranks by two towers. After their errors, torchrun prints its own."""
-    finished = torchrun("4", FAILING, "SIGKILL", *arguments(spec, "killed", *LONG, *TOWERS))
+    finished = torchrun("4", FAILING, "SIGKILL", *arguments(spec, "killed", *LONG, *TOWERS, *on_images(spec)))
     assert finished.returncode != 0
     for number in (0, 2, 3):
         assert finished.stderr.count(f"error: process {number} of 4 lost the others: ") == 1, finished.stderr
@@ -60,7 +67,7 @@ def test_when_one_of_four_processes_is_killed_each_other_reports_it_once(spec: P
 
 def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
     """torchrun passes SIGTERM on to each of its processes, which leave together, between two steps."""
-    command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, "ended", *LONG, *TOWERS)]
+    command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, "ended", *LONG, *TOWERS, *on_images(spec))]
     running = subprocess.Popen(
         command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
     )
@@ -76,7 +83,7 @@ def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
 
 def test_a_process_that_waits_for_one_that_never_comes_ends_with_torchrun(spec: Path) -> None:
     """The first process waits within PyTorch, where Python runs no signal handler."""
-    finished = torchrun("2", FAILING, "start", *arguments(spec, "alone", *TOWERS))
+    finished = torchrun("2", FAILING, "start", *arguments(spec, "alone", *TOWERS, *on_images(spec)))
     assert finished.returncode != 0
     errors = finished.stderr
     assert errors.count("process 0 was ended while it waited") + errors.count("process 0 of 2 lost") == 1, errors
@@ -120,7 +127,7 @@ def test_a_first_process_that_is_suspended_while_they_meet_is_not_waited_for_wit
 
 def test_a_process_that_hangs_is_waited_for_until_the_timeout(spec: Path) -> None:
     """Nobody ends the others: both of its neighbors in the mesh time out, or lose one that has timed out."""
-    options = (*LONG, *TOWERS, "--timeout", str(TIMEOUT))
+    options = (*LONG, *TOWERS, *on_images(spec), "--timeout", str(TIMEOUT))
     processes = start([[FAILING, "SIGSTOP", *arguments(spec, "hung", *options)]] * 4)
     first, hung, *others = processes
     try:
@@ -143,7 +150,7 @@ def test_a_process_that_hangs_is_waited_for_until_the_timeout(spec: Path) -> Non
 
 def test_a_process_that_gets_sigterm_stops_the_others_too(spec: Path) -> None:
     """The signal goes to the second process, and the first is the one that prints."""
-    processes = start([[FAILING, "SIGTERM", *arguments(spec, "stopped", *LONG, *TOWERS)]] * 2)
+    processes = start([[FAILING, "SIGTERM", *arguments(spec, "stopped", *LONG, *TOWERS, *on_images(spec))]] * 2)
     errors = [process.communicate(timeout=HANG)[1] for process in processes]
     assert [process.returncode for process in processes] == [128 + signal.SIGTERM, 0], errors
     assert "stopped by SIGTERM after step " in errors[0]

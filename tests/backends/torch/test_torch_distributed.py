@@ -3,7 +3,6 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,16 +15,22 @@ from torch import device, distributed
 from netspec.errors import BackendError
 from netspec.testing.networks import NETWORKS
 from tests.backends.torch import torch_process
+from tests.forked import Forked
 from tests.training.towers import reserved_port, start
 from tests.waiting import HANG
 
 
 def test_two_processes_are_one(tmp_path: Path) -> None:
-    """Unequal shares, an empty share, a batch fewer, accumulation, clipping, a drop of the rate, batch statistics."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    """Unequal shares, an empty share, a batch fewer, accumulation, clipping, a drop of the rate, batch statistics.
+
+    As under torchrun, the store at which the processes meet outlives their groups: they form two, one after the other.
+    """
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    of_torchrun = {"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
     script = [torch_process.__file__, str(tmp_path / "rank")]
-    finished = subprocess.run([*command, *script], capture_output=True, text=True, timeout=HANG, check=False)
-    assert finished.returncode == 0, finished.stderr
+    for process in [Forked(script, of_torchrun | {"WORLD_SIZE": "2", "RANK": str(rank)}) for rank in range(2)]:
+        _, errors = process.communicate(timeout=HANG)
+        assert process.returncode == 0, errors
     first, second = (dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(2))
     dropped = [results.pop("dropped") for results in (first, second)]
     assert not np.array_equal(*dropped)  # without masks, each process drops different elements

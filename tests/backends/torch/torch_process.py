@@ -1,6 +1,6 @@
 """A few training steps of a small network in one process, or in one of several that divide the samples.
 
-As a script, it is one of the processes that torchrun starts, and writes its results to the given file.
+As a script, it is one of the processes that train together, and writes its results to the given file.
 """
 
 import sys
