@@ -49,9 +49,10 @@ class BackendConformance:
             metafunc.parametrize("case", self.cases, ids=ids, scope="class")
 
     @pytest.fixture(scope="class")
-    def loaded(self, case: SampleCase) -> Callable[[DType], Model]:
-        """Return a function that loads a case in a dtype, once for all tests that leave the state of a model as it is."""
-        return cache(partial(checks.load, self.backend, case))
+    @classmethod
+    def loaded(cls, case: SampleCase) -> Callable[[DType], Model]:
+        """Return a function that loads a case in a dtype, once for all tests that leave a model's state as it is."""
+        return cache(partial(checks.load, cls.backend, case))
 
     def supports(self, case: SampleCase) -> bool:
         """Whether the op of a case is supported. If it is not, assert that lowering it raises the listed reason."""
