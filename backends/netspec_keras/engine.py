@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import keras
 
@@ -31,9 +31,39 @@ def precision(dtype: DType) -> Iterator[None]:
         keras.config.set_image_data_format(data_format)
 
 
+@contextmanager
+def zeros_for_random_values() -> Iterator[None]:
+    """Let Keras' initializers return zeros: a model that is given its weights need not draw others first.
+
+    To draw them takes most of the time in which JAX builds a model, for it compiles a function for each shape.
+    """
+    originals = [(kind, kind.__call__) for kind in _RANDOM]
+    try:
+        for kind in _RANDOM:
+            kind.__call__ = _zeros
+        yield
+    finally:
+        for kind, original in originals:
+            kind.__call__ = original
+
+
+def _zeros(_: keras.initializers.Initializer, shape: Sequence[int], dtype: Any = None, **__: Any) -> Any:
+    return keras.ops.zeros(shape, dtype)
+
+
+_RANDOM: Final = (
+    keras.initializers.VarianceScaling,  # also the default, GlorotUniform
+    keras.initializers.RandomNormal,
+    keras.initializers.RandomUniform,
+    keras.initializers.TruncatedNormal,
+)
+
+
 def run(model: keras.Model, inputs: Sequence[Array], training: bool) -> list[Array]:
     """Run a model, and return its outputs."""
-    return [keras.ops.convert_to_numpy(output) for output in _outputs(model(_arguments(inputs), training=training))]
+    compiles = keras.config.backend() == "jax"
+    outputs = _run_jax(model, inputs, training) if compiles else model(_arguments(inputs), training=training)
+    return [keras.ops.convert_to_numpy(output) for output in _outputs(outputs)]
 
 
 def derivatives(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Array]) -> Derivatives:
@@ -88,15 +118,47 @@ def _torch(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Arr
 def _jax(model: keras.Model, inputs: Sequence[Array], cotangents: Sequence[Array]) -> Any:
     import jax
 
-    fixed = [variable.value for variable in model.non_trainable_variables]
+    def derive(trained: list[Any], fixed: list[Any], arrays: list[Any], directions: list[Any]) -> Any:
+        def outputs(trained: list[Any], arrays: list[Any]) -> list[Any]:
+            result, _ = model.stateless_call(trained, fixed, _arguments(arrays), training=False)
+            return _outputs(result)[: len(directions)]
 
-    def outputs(variables: list[Any], arrays: list[Any]) -> list[Any]:
-        result, _ = model.stateless_call(variables, fixed, _arguments(arrays), training=False)
-        return _outputs(result)[: len(cotangents)]
+        _, pull_back = jax.vjp(outputs, trained, arrays)
+        return pull_back(directions)
 
-    variables = [variable.value for variable in model.trainable_variables]
-    _, pull_back = jax.vjp(outputs, variables, [keras.ops.convert_to_tensor(array) for array in inputs])
-    return pull_back([keras.ops.convert_to_tensor(array) for array in cotangents])
+    tensors = ([keras.ops.convert_to_tensor(array) for array in arrays] for arrays in (inputs, cotangents))
+    return _compiled(model, "derivatives", derive)(*_values(model), *tensors)
+
+
+def _run_jax(model: keras.Model, inputs: Sequence[Array], training: bool) -> Any:
+    def call(trained: list[Any], fixed: list[Any], arrays: list[Any]) -> Any:
+        return model.stateless_call(trained, fixed, _arguments(arrays), training=training)
+
+    tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
+    outputs, fixed = _compiled(model, f"training={training}", call)(*_values(model), tensors)
+    for variable, value in zip(model.non_trainable_variables, fixed, strict=True):
+        variable.assign(value)
+    return outputs
+
+
+def _compiled(model: keras.Model, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of a model that JAX compiles as a whole, the same one at each call.
+
+    Otherwise it compiles each op for itself, which takes several times as long, and runs slower.
+    """
+    import jax
+
+    functions = vars(model).setdefault("_compiled_by_netspec", {})  # not by setattr, which Keras tracks
+    if name not in functions:
+        functions[name] = jax.jit(function)
+    return cast("Callable[..., Any]", functions[name])
+
+
+def _values(model: keras.Model) -> tuple[list[Any], list[Any]]:
+    """The values of the variables, first of the trainable ones."""
+    groups = (model.trainable_variables, model.non_trainable_variables)
+    trained, fixed = ([variable.value for variable in group] for group in groups)
+    return trained, fixed
 
 
 _DERIVATIVES: Final[Mapping[str, Callable[[keras.Model, Sequence[Array], Sequence[Array]], Any]]] = {

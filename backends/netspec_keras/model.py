@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up messages of Te
 
 import keras
 
-from netspec_keras.engine import derivatives, precision, run
+from netspec_keras.engine import derivatives, precision, run, zeros_for_random_values
 
 
 class KerasModel(Model):
@@ -33,7 +33,7 @@ class KerasModel(Model):
         self.artifact = artifact
         arrays = artifact.to_native(weights)
         module = load_source(str(artifact.content), module_name(artifact.graph.name))
-        with self._precision():
+        with self._precision(), zeros_for_random_values():
             self.native: keras.Model = getattr(module, artifact.entry)()
         self._variables = {
             f"{layer.name}/{variable.name}": variable for layer in self.native.layers for variable in layer.weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,23 +66,56 @@ class Optimizer:
         """
         rule = self._recipe.optimizer
         gradients = _clipped(gradients, self._recipe.clip_gradient_norm)
+        scalars = _Scalars(numbers, next(iter(self.variables.values())).dtype)
         for (name, variable), gradient in zip(self.variables.items(), gradients, strict=True):
             scales = self._recipe.override_of(name)
-            eta, decay = numbers[0] * scales.lr_scale, rule.weight_decay * scales.decay_scale
+            decay = rule.weight_decay * scales.decay_scale
             slots = {slot: variables[name] for slot, variables in self.slots.items()}
             if isinstance(rule, Sgd):
-                _sgd(rule, variable, gradient, slots, eta, decay)
+                _sgd(rule, variable, gradient, slots, scalars, scales.lr_scale, decay)
             elif isinstance(rule, RmsProp):
-                _rmsprop(rule, variable, gradient, slots, eta, decay)
+                _rmsprop(rule, variable, gradient, slots, scalars, scales.lr_scale, decay)
             else:
-                _adam(rule, variable, gradient, slots, eta, decay, numbers[1:3])
+                _adam(rule, variable, gradient, slots, scalars, scales.lr_scale, decay)
             if name in self.averages:
-                share = tf.cast(numbers[-1], variable.dtype)
-                self.averages[name].assign_add(share * (variable - self.averages[name]))
+                self.averages[name].assign_add(scalars.number(-1) * (variable - self.averages[name]))
 
     def _rounded(self, number: float) -> float:
         dtype = next(iter(self.variables.values())).dtype.as_numpy_dtype
         return float(dtype(number))
+
+
+class _Scalars:
+    """The scalars of a step in the dtype of the weights.
+
+    Each is made once for all weights: to trace the few operations that make one takes longer than those of an update.
+    """
+
+    def __init__(self, numbers: tf.Tensor, dtype: tf.DType) -> None:
+        self._numbers, self._dtype = tf.unstack(numbers), dtype
+        self._made: dict[tuple[object, ...], tf.Tensor] = {}
+
+    def constant(self, value: float) -> tf.Tensor:
+        """A number of the recipe."""
+        return self._once(("constant", value), lambda: tf.constant(value, self._dtype))
+
+    def number(self, position: int) -> tf.Tensor:
+        """One of the step's numbers."""
+        return self._once(("number", position), lambda: tf.cast(self._numbers[position], self._dtype))
+
+    def rate(self, scale: float, factor: float = 1.0) -> tf.Tensor:
+        """The learning rate times the scale of a weight times a factor, computed in float64."""
+        return self._once(("rate", scale, factor), lambda: tf.cast(self._numbers[0] * scale * factor, self._dtype))
+
+    def corrected_rate(self, scale: float) -> tf.Tensor:
+        """The learning rate times the scale of a weight times Adam's correction, computed in float64."""
+        rate, correction, *_ = self._numbers
+        return self._once(("corrected", scale), lambda: tf.cast(rate * scale * correction, self._dtype))
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], tf.Tensor]) -> tf.Tensor:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
 
 def _clipped(gradients: Sequence[tf.Tensor], limit: float | None) -> Sequence[tf.Tensor]:
@@ -94,8 +127,8 @@ def _clipped(gradients: Sequence[tf.Tensor], limit: float | None) -> Sequence[tf
     return [g * tf.cast(factor, g.dtype) for g in gradients]
 
 
-def _decayed(gradient: tf.Tensor, variable: tf.Variable, decay: float) -> tf.Tensor:
-    return gradient + tf.constant(decay, variable.dtype) * variable if decay else gradient
+def _decayed(gradient: tf.Tensor, variable: tf.Variable, scalars: _Scalars, decay: float) -> tf.Tensor:
+    return gradient + scalars.constant(decay) * variable if decay else gradient
 
 
 def _sgd(
@@ -103,27 +136,29 @@ def _sgd(
     variable: tf.Variable,
     gradient: tf.Tensor,
     slots: Mapping[str, tf.Variable],
-    eta: tf.Tensor,
+    scalars: _Scalars,
+    scale: float,
     decay: float,
 ) -> None:
-    rate, descend = tf.cast(eta, variable.dtype), tf.raw_ops.ResourceApplyGradientDescent
+    rate, descend = scalars.rate(scale), tf.raw_ops.ResourceApplyGradientDescent
     if not rule.momentum:
-        descend(var=variable.handle, alpha=rate, delta=_decayed(gradient, variable, decay))
+        descend(var=variable.handle, alpha=rate, delta=_decayed(gradient, variable, scalars, decay))
         return
     # The kernels are the two forms of the recipe: v ← μ·v − η·g; w ← w + v (paper), and v ← μ·v + g; w ← w − η·v.
     paper = rule.form == "paper"
     kernel = tf.raw_ops.ResourceApplyKerasMomentum if paper else tf.raw_ops.ResourceApplyMomentum
     if decay and not rule.nesterov:
         # Add the decay, divided by μ, to the velocity before the kernel multiplies it by μ: twice as fast as g + λ·w.
-        step = (eta if paper else tf.constant(-1.0, tf.float64)) * (decay / rule.momentum)
-        descend(var=slots[VELOCITY].handle, alpha=tf.cast(step, variable.dtype), delta=variable)
+        part = decay / rule.momentum
+        step = scalars.rate(scale, part) if paper else scalars.constant(-part)
+        descend(var=slots[VELOCITY].handle, alpha=step, delta=variable)
         decay = 0.0
     kernel(
         var=variable.handle,
         accum=slots[VELOCITY].handle,
         lr=rate,
-        grad=_decayed(gradient, variable, decay),
-        momentum=tf.constant(rule.momentum, variable.dtype),
+        grad=_decayed(gradient, variable, scalars, decay),
+        momentum=scalars.constant(rule.momentum),
         use_nesterov=rule.nesterov,
     )
 
@@ -133,25 +168,25 @@ def _adam(
     variable: tf.Variable,
     gradient: tf.Tensor,
     slots: Mapping[str, tf.Variable],
-    eta: tf.Tensor,
+    scalars: _Scalars,
+    scale: float,
     decay: float,
-    corrections: tf.Tensor,
 ) -> None:
     if decay and isinstance(rule, AdamW):
-        variable.assign_sub(tf.cast(eta * decay, variable.dtype) * variable)
+        variable.assign_sub(scalars.rate(scale, decay) * variable)
         decay = 0.0
-    zero = tf.zeros((), variable.dtype)
+    zero = scalars.constant(0.0)
     tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
         m=slots[FIRST_MOMENT].handle,
         v=slots[SECOND_MOMENT].handle,
         beta1_power=zero,  # `lr` includes the corrections, computed in float64
         beta2_power=zero,
-        lr=tf.cast(eta * corrections[0], variable.dtype),
-        beta1=tf.constant(rule.beta1, variable.dtype),
-        beta2=tf.constant(rule.beta2, variable.dtype),
-        epsilon=tf.cast(corrections[1], variable.dtype),
-        grad=_decayed(gradient, variable, decay),
+        lr=scalars.corrected_rate(scale),
+        beta1=scalars.constant(rule.beta1),
+        beta2=scalars.constant(rule.beta2),
+        epsilon=scalars.number(2),
+        grad=_decayed(gradient, variable, scalars, decay),
     )
 
 
@@ -160,11 +195,12 @@ def _rmsprop(
     variable: tf.Variable,
     gradient: tf.Tensor,
     slots: Mapping[str, tf.Variable],
-    eta: tf.Tensor,
+    scalars: _Scalars,
+    scale: float,
     decay: float,
 ) -> None:
-    rate, gradient = tf.cast(eta, variable.dtype), _decayed(gradient, variable, decay)
-    rho, momentum, epsilon = (tf.constant(number, variable.dtype) for number in (rule.rho, rule.momentum, rule.epsilon))
+    rate, gradient = scalars.rate(scale), _decayed(gradient, variable, scalars, decay)
+    rho, momentum, epsilon = map(scalars.constant, (rule.rho, rule.momentum, rule.epsilon))
     if rule.form == "tensorflow" and rule.momentum:
         tf.raw_ops.ResourceApplyRMSProp(
             var=variable.handle,

@@ -42,7 +42,7 @@ BATCHES = (1, 2, 7)  # batch sizes: one, even and odd
 NODE = "layer"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # it is a key of what is computed once for a case
 class SampleCase:
     """A sample of an op as a graph of one node, with inputs and weights."""
 

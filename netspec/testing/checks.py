@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from netspec import reference
 from netspec.errors import VerificationError
 from netspec.lowering import Backend, Model
 from netspec.ops import BatchNorm, Sample
-from netspec.ops.base import Array
+from netspec.ops.base import Array, Weights
 from netspec.ops.dropout import Dropping
 from netspec.testing.cases import BATCHES, WEIGHT, Corner, SampleCase
 from netspec.types import DType, TensorType
@@ -27,9 +28,16 @@ def load(backend: Backend, case: SampleCase, dtype: DType) -> Model:
     return backend.load(backend.lower(case.graph.astype(dtype)), case.weights())
 
 
-def check_forward(backend: Backend, case: SampleCase, dtype: DType) -> None:
-    """Check that values, shapes and dtype agree with the reference at every batch size."""
-    model = load(backend, case, dtype)
+def check_forward(backend: Backend, case: SampleCase, dtype: DType, model: Model | None = None) -> None:
+    """Check that values, shapes and dtype agree with the reference at every batch size.
+
+    Args:
+        backend: the backend.
+        case: the case.
+        dtype: the dtype in which to compute.
+        model: what `load` returns for these, if it has been loaded already; so too for the checks below.
+    """
+    model = model or load(backend, case, dtype)
     tolerance = case.sample.tolerance64 if dtype is DType.FLOAT64 else case.sample.tolerance32
     for batch in BATCHES:
         inputs = case.inputs(batch)
@@ -38,9 +46,12 @@ def check_forward(backend: Backend, case: SampleCase, dtype: DType) -> None:
             require_close(actual[name], expected, tolerance, f"{backend.name}: {case} at batch {batch}", dtype)
 
 
-def check_training(backend: Backend, case: SampleCase) -> None:
-    """Check outputs and running statistics in training mode, in float64; for dropout, what is dropped and how often."""
-    model = load(backend, case, DType.FLOAT64)
+def check_training(backend: Backend, case: SampleCase, model: Model | None = None) -> None:
+    """Check outputs and running statistics in training mode, in float64; for dropout, what is dropped and how often.
+
+    It changes running statistics in the model.
+    """
+    model = model or load(backend, case, DType.FLOAT64)
     inputs = case.inputs(batch=5)
     (actual,) = model.forward_training(inputs).values()
     op = case.node.op
@@ -80,8 +91,9 @@ def check_share(model: Model, case: SampleCase, op: Dropping, label: str) -> Non
     """Check that the share of dropped units is the dropout rate, over enough forward passes to tell."""
     dropped: list[float] = []
     elementwise = _drops_elements(op, case.node.type)
-    for _ in range(1 if elementwise else 80):
-        inputs = case.inputs(batch=5)
+    passes, batch = (1, 5) if elementwise else (80, 5) if op.whole_batch else (8, 50)
+    for _ in range(passes):
+        inputs = case.inputs(batch)
         (actual,) = model.forward_training(inputs).values()
         (x,) = inputs.values()
         if elementwise:
@@ -101,19 +113,20 @@ def _drops_elements(op: Dropping, type: TensorType) -> bool:
     return op.mask_features(type) == type.features
 
 
-def check_gradients(backend: Backend, case: SampleCase) -> None:
+def check_gradients(backend: Backend, case: SampleCase, model: Model | None = None) -> None:
     """Compare gradients of every trainable weight and input, in float64, with differences of the reference."""
     inputs = case.inputs(batch=2, zeros=False)
-    shape = case.node.type.concrete(2)
-    cotangent = stream(0, "cotangent").standard_normal(shape)
-    gradients = load(backend, case, DType.FLOAT64).gradients(inputs, {case.node.name: cotangent})
+    cotangent = _cotangent(case)
+    model = model or load(backend, case, DType.FLOAT64)
+    gradients = model.gradients(inputs, {case.node.name: cotangent})
     of_weights, of_inputs = gradients.weights, gradients.inputs
     trainable = {name for name, w in case.graph.weights.items() if w.trainable}
     if set(of_weights) != trainable or set(of_inputs) != set(inputs):
         raise VerificationError(f"{backend.name}: {case}: gradients of {sorted(of_weights)}, {sorted(of_inputs)}")
-    for name, actual, expected in _derivatives(case, inputs, cotangent, {**of_weights, **of_inputs}):
+    derivatives = _derivatives(case)
+    for name, actual in {**of_weights, **of_inputs}.items():
         label = f"{backend.name}: {case}: gradient of {name}"
-        require_close(actual, expected, DERIVATIVE_TOLERANCE, label, DType.FLOAT64)
+        require_close(actual, derivatives[name], DERIVATIVE_TOLERANCE, label, DType.FLOAT64)
 
 
 def check_corner(backend: Backend, corner: Corner) -> None:
@@ -129,34 +142,53 @@ def check_corner(backend: Backend, corner: Corner) -> None:
             raise VerificationError(f"{backend.name}: {corner}: expected the slopes {corner.slopes}, got {actual[0]}")
 
 
-def _derivatives(
-    case: SampleCase, inputs: dict[str, Array], cotangent: Array, gradients: dict[str, Array]
-) -> Iterator[tuple[str, Array, Array]]:
-    """Yield the name, the gradient, and the central differences of Σ output · cotangent for each variable."""
-    variables: dict[str, Array] = {n: a.astype(np.float64) for n, a in {**case.weights(), **inputs}.items()}
-
-    def loss() -> float:
-        weights = {n: a for n, a in variables.items() if n not in inputs}
-        (output,) = reference.evaluate(case.graph, weights, {n: variables[n] for n in inputs}).values()
-        return float((output * cotangent).sum())
-
-    for name, actual in gradients.items():
-        expected = np.zeros_like(variables[name])
-        step = DERIVATIVE_STEP * (case.sample.scale if name in inputs else 1.0)
-        flat, slopes = variables[name].reshape(-1), expected.reshape(-1)
-        for i, value in enumerate(flat.copy()):
-            flat[i] = value + step
-            above = loss()
-            flat[i] = value - step
-            slopes[i] = (above - loss()) / (2 * step)
-            flat[i] = value
-        yield name, actual, expected
+def _cotangent(case: SampleCase) -> Array:
+    return stream(0, "cotangent").standard_normal(case.node.type.concrete(2))
 
 
-def check_weights_return(backend: Backend, case: SampleCase) -> None:
+@cache
+def _derivatives(case: SampleCase) -> Mapping[str, Array]:
+    """The central differences of Σ output · cotangent for each trainable weight and each input, of any backend."""
+    weights = {name: array.astype(np.float64) for name, array in case.weights().items()}
+    inputs = {name: array.astype(np.float64) for name, array in case.inputs(batch=2, zeros=False).items()}
+    trainable = [name for name, weight in case.graph.weights.items() if weight.trainable]
+    of_weights = {name: _of_weight(case, weights, inputs, name) for name in trainable}
+    return of_weights | {name: _of_input(case, weights, inputs, name) for name in inputs}
+
+
+def _of_weight(case: SampleCase, weights: Weights, inputs: Weights, name: str) -> Array:
+    """The differences for a weight, an element at a time."""
+    slopes, cotangent = np.zeros_like(weights[name]), _cotangent(case)
+    for index in np.ndindex(slopes.shape):
+        sums = []
+        for step in (DERIVATIVE_STEP, -DERIVATIVE_STEP):
+            moved = weights[name].copy()
+            moved[index] += step
+            (output,) = reference.evaluate(case.graph, {**weights, name: moved}, inputs).values()
+            sums.append(float((output * cotangent).sum()))
+        slopes[index] = (sums[0] - sums[1]) / (2 * DERIVATIVE_STEP)
+    return slopes
+
+
+def _of_input(case: SampleCase, weights: Weights, inputs: Weights, name: str) -> Array:
+    """The differences for an input, all elements in one batch: of its copies, each has one element moved."""
+    step, array = DERIVATIVE_STEP * case.sample.scale, inputs[name]
+    moves = np.concatenate([np.eye(array.size), -np.eye(array.size)]).reshape(-1, *array.shape) * step
+    copied = {n: np.broadcast_to(a, (len(moves), *a.shape)) for n, a in inputs.items()}
+    copied[name] = array + moves
+    batch = {n: a.reshape(-1, *a.shape[2:]) for n, a in copied.items()}
+    (output,) = reference.evaluate(case.graph, weights, batch).values()
+    cotangent = _cotangent(case)
+    sums = (output.reshape(len(moves), *cotangent.shape) * cotangent).reshape(len(moves), -1).sum(axis=1)
+    above, below = sums.reshape(2, *array.shape)
+    slopes: Array = (above - below) / (2 * step)
+    return slopes
+
+
+def check_weights_return(backend: Backend, case: SampleCase, model: Model | None = None) -> None:
     """Check that loaded weights are returned unchanged, by canonical name and in canonical layout."""
     expected = case.weights()
-    actual = load(backend, case, DType.FLOAT32).weights()
+    actual = (model or load(backend, case, DType.FLOAT32)).weights()
     if list(actual) != list(expected):
         raise VerificationError(f"{backend.name}: {case}: expected the weights {list(expected)}, got {list(actual)}")
     for name, array in expected.items():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from netspec.errors import BackendError
+from netspec.graph import Graph
 from netspec.lowering import Backend, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.trainer import Precision
 from netspec.recipe import Recipe
@@ -37,10 +38,16 @@ class HeadConformance:
     backend: ClassVar[Backend]
     precisions: ClassVar[frozenset[Precision]] = frozenset({"float32", "bfloat16"})
 
-    def trainer(self, recipe: Recipe, dtype: DType = DType.FLOAT64, precision: Precision = "float32") -> Trainer:
-        """Return a trainer of `network`, on the CPU."""
+    def trainer(
+        self,
+        recipe: Recipe,
+        dtype: DType = DType.FLOAT64,
+        precision: Precision = "float32",
+        graph: Graph | None = None,
+    ) -> Trainer:
+        """Return a trainer of a graph, by default of `network`, on the CPU."""
         settings = TrainerSettings(recipe, normalization(), device="cpu", precision=precision)
-        return self.backend.trainer(network().astype(dtype), start(), settings)
+        return self.backend.trainer((graph or network()).astype(dtype), start(graph), settings)
 
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     def test_losses_of_auxiliary_heads_are_added(self, smoothing: float) -> None:

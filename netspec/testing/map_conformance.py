@@ -57,7 +57,7 @@ class MapConformance(HeadConformance):
         trainer = self.trainer_of_maps(recipe())
         batches = [batch_of_maps(3, seed=1), batch_of_maps(2, seed=2, weighted=False)]
         both = trainer.step(batches, 0.0, 5, key=0)
-        separate = [trainer.step([batch], 0.0, 5, key=0) for batch in batches]
+        separate = [trainer.step([batch], 0.0, 5, key=0, keep_gradients=True) for batch in batches]
         assert both.loss == pytest.approx(sum(result.loss for result in separate), rel=1e-12)
         assert both.wrong == pytest.approx(sum(result.wrong for result in separate), rel=1e-12)
         unlabelled = replace(batches[0], labels=np.full_like(batches[0].labels, UNLABELLED))

@@ -54,9 +54,31 @@ RULES: Mapping[str, Mapping[str, Any]] = {
 
 @cache
 def network() -> Graph:
-    """A classifier with LRN, batch norm, three kinds of dropout, a stack of blocks, and a layer that nothing reads."""
+    """A classifier with batch norm, dropout, a layer with biases of its own rate, and a layer that nothing reads.
+
+    It is small, for a framework takes most of a test's time to trace a step.
+    """
     return (
         Chain("small", image=(3, 9, 8))
+        .add("conv", "conv2d", filters=4, kernel_size=3)
+        .add("batch", "batch_norm")
+        .add("relu", "relu")
+        .add("flatten", "flatten")
+        .add("drop", "dropout", rate=0.5, mode="standard")
+        .add("fc1", "dense", units=5)
+        .add("tanh", "tanh")
+        .add("dead", "dense", reads="flatten", units=2)
+        .add("fc2", "dense", reads="tanh", units=3)
+        .graph("fc2")
+        .astype(DType.FLOAT64)
+    )
+
+
+@cache
+def larger_network() -> Graph:
+    """`network` with LRN, all kinds of dropout, and a stack of blocks, for tests of what a step computes."""
+    return (
+        Chain("larger", image=(3, 9, 8))
         .add("conv", "conv2d", filters=4, kernel_size=3)
         .add("norm", "local_response_norm", size=3, alpha=1e-2, beta=0.75, k=2, convention="sum")
         .add("batch", "batch_norm")
@@ -170,15 +192,15 @@ def parts_of(step: int, accumulate: int) -> list[Batch]:
     return [with_masks(batch_of(3 + part, seed=step), step) for part in range(accumulate)]
 
 
-def with_masks(batch: Batch, seed: int = 0) -> Batch:
-    """Return the batch with a mask for every dropout node of `network`."""
-    return replace(batch, masks=masks_of(batch, seed))
+def with_masks(batch: Batch, seed: int = 0, graph: Graph | None = None) -> Batch:
+    """Return the batch with a mask for every dropout node of a graph, by default of `network`."""
+    return replace(batch, masks=masks_of(batch, seed, graph))
 
 
-def masks_of(batch: Batch, seed: int = 0) -> dict[str, NDArray[np.bool_]]:
-    """Return a mask for every dropout node of `network`."""
+def masks_of(batch: Batch, seed: int = 0, graph: Graph | None = None) -> dict[str, NDArray[np.bool_]]:
+    """Return a mask for every dropout node of a graph, by default of `network`."""
     random = np.random.default_rng((7, seed))
-    drops = [(node, node.op) for node in network().nodes if isinstance(node.op, Dropping)]
+    drops = [(node, node.op) for node in (graph or network()).nodes if isinstance(node.op, Dropping)]
     shapes = {node.name: (len(batch.labels), *op.mask_features(node.type)) for node, op in drops}
     return {node.name: random.random(shapes[node.name]) >= op.rate for node, op in drops}
 
@@ -193,8 +215,8 @@ def images(batch: Batch) -> Array:
 
 
 def logits_of(batch: Batch) -> tuple[Array, dict[str, Array]]:
-    """Return the logits of a batch with masks in training mode, and the updated running statistics."""
-    values, updates = values_of(network(), batch, start())
+    """Return the logits of `larger_network` for a batch with masks in training mode, and the new statistics."""
+    values, updates = values_of(larger_network(), batch, start(larger_network()))
     return values["fc2"], updates
 
 
@@ -211,9 +233,9 @@ def values_of(graph: Graph, batch: Batch, weights: Mapping[str, Array]) -> tuple
     return values, updates
 
 
-def trained(state: TrainingState) -> dict[str, Array]:
-    """Return the trainable weights."""
-    return {name: state.weights[name] for name, weight in network().weights.items() if weight.trainable}
+def trained(state: TrainingState, graph: Graph | None = None) -> dict[str, Array]:
+    """Return the trainable weights of a graph, by default of `network`."""
+    return {name: state.weights[name] for name, weight in (graph or network()).weights.items() if weight.trainable}
 
 
 def slope_of_loss(trainer: Trainer, batch: Batch, direction: Mapping[str, Array], total: int) -> float:
@@ -222,7 +244,8 @@ def slope_of_loss(trainer: Trainer, batch: Batch, direction: Mapping[str, Array]
     for shift in (1e-5, -1e-5):
         weights = begin.weights | {name: begin.weights[name] + shift * d for name, d in direction.items()}
         trainer.import_state(replace(begin, weights=weights))
-        losses.append(trainer.step([batch], 0.0, total, key=0).loss)
+        # With gradients, for then a trainer that traces its steps has traced this one before.
+        losses.append(trainer.step([batch], 0.0, total, key=0, keep_gradients=True).loss)
     return (losses[0] - losses[1]) / 2e-5
 
 

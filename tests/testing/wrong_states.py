@@ -31,7 +31,7 @@ def corrected_by_a_rounded_beta(self: NumPyTrainer, gradients: Weights, rate: fl
     return NumPyTrainer.update(self, gradients, rate * math.sqrt(ratio))
 
 
-@plant("update", "test_slots_are_as_exact_at_any_rate", "paper", 1e-9)
+@plant("update", "test_slots_are_as_exact_at_any_rate", "paper")
 def by_way_of_a_dampening(self: NumPyTrainer, gradients: Weights, rate: float) -> TrainingState:
     return NumPyTrainer.update(self, gradients, 1 - (1 - rate))
 
