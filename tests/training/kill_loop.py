@@ -22,8 +22,8 @@ from netspec.training.options import TrainOptions
 from netspec.training.run import train
 
 CHECKPOINT = Path("checkpoints") / "last.safetensors"
-ENOUGH = 30  # steps after which an attempt is killed even if its time is not over
-MOST = 45  # steps after which an attempt waits to be killed: so the run cannot end before the last kill
+ENOUGH = 15  # steps after which an attempt is killed even if its time is not over
+MOST = 24  # steps after which an attempt waits to be killed: so the run cannot end before the last kill
 
 
 class Patient(Observers):
