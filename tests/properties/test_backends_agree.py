@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from netspec import reference
 from netspec.graph import Graph, Node, Scope
 from netspec.graph.scopes import parent_of
-from netspec.lowering import find_backend
+from netspec.lowering import Backend, find_backend
 from netspec.ops import OPS
 from netspec.ops.base import Array, Weights
 from netspec.testing.drawn.failing import show
@@ -79,18 +79,22 @@ def expected_of(graph: Graph, weights: Weights, inputs: Mapping[str, Array], dty
     return expected
 
 
-def check_forward(drawn: DrawnSpec, load_text: LoadText, targets: Mapping[DType, Sequence[str]]) -> None:
+def check_forward(drawn: DrawnSpec, load_text: LoadText, target: Backend, dtype: DType) -> None:
+    check_each(drawn, load_text, {dtype: [target]})
+
+
+def check_each(drawn: DrawnSpec, load_text: LoadText, targets: Mapping[DType, Sequence[Backend]]) -> None:
     """Compare backends, by dtype, with the reference.
 
-    In the order of dtypes: what amplifies rounding too far for one has been compared in those before it.
+    In the order of dtypes: a network that amplifies rounding too far for one has been compared in those before it.
     """
     show(drawn)
     graph = load_text(drawn.text)
     weights, inputs = check_weights_of(graph), inputs_of(graph)
     expected = reference.evaluate(graph, weights, inputs)
-    for dtype, names in targets.items():
+    for dtype, backends in targets.items():
         require_comparable(expected, graph, weights, inputs, dtype)
-        for target in map(find_backend, names):
+        for target in backends:
             actual = target.load(target.lower(graph.astype(dtype)), weights).forward(inputs)
             assert list(actual) == list(graph.outputs)
             for name, value in expected.items():
@@ -100,13 +104,14 @@ def check_forward(drawn: DrawnSpec, load_text: LoadText, targets: Mapping[DType,
 @settings(max_examples=100)
 @given(drawn=specs())
 def test_torch_and_onnx_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
-    check_forward(drawn, load_text, {DType.FLOAT64: ["torch"], DType.FLOAT32: ["torch", "onnx"]})
+    torch, onnx = find_backend("torch"), find_backend("onnx")
+    check_each(drawn, load_text, {DType.FLOAT64: [torch], DType.FLOAT32: [torch, onnx]})
 
 
 @settings(max_examples=25)
 @given(drawn=specs())
 def test_keras_forward(drawn: DrawnSpec, load_text: LoadText) -> None:
-    check_forward(drawn, load_text, {DType.FLOAT64: ["keras"]})
+    check_forward(drawn, load_text, find_backend("keras"), DType.FLOAT64)
 
 
 @settings(max_examples=15)

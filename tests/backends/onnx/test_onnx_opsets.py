@@ -1,7 +1,7 @@
 """Every op at every opset: the model passes the full checker, and agrees with the graph's shapes and the reference.
 
-The samples of all ops are one model here: what a model and a session cost is then paid once for each opset. That each is right
-in a model of its own is shown at the default opset, by the conformance suite.
+The samples of all ops are one model here: what a model and a session cost is then paid once for each opset. That each
+is right in a model of its own is shown at the default opset, by the conformance suite.
 """
 
 from __future__ import annotations
