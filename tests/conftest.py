@@ -1,6 +1,14 @@
-"""One profile for every test that draws its examples: the same ones on every run, on a machine of any speed."""
+"""One profile for every test that draws its examples: the same ones on every run, on a machine of any speed.
+
+And the environment of the processes that tests start.
+"""
+
+import os
 
 from hypothesis import HealthCheck, settings
+
+# With this variable, each process that a test starts would compile netspec anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile(
     "netspec",

@@ -162,7 +162,7 @@ def test_a_process_that_fails_is_named(netspec: Run, study: Path, tmp_path: Path
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
 def test_an_interrupted_study_can_be_continued(netspec: Run, study: Path, tmp_path: Path, processes: list[str]) -> None:
     """It is stopped during one run, while another may still be starting."""
-    change(tmp_path / "tiny.yaml", "epochs: 3", "epochs: 60")
+    change(tmp_path / "tiny.yaml", "epochs: 3", "epochs: 40")
     out = tmp_path / "runs"
     running = Forked(["-m", "netspec", "study", str(study), "--out", str(out), *processes])
     name = _first_checkpoint(out / "tiny", running).parents[1].name
@@ -175,7 +175,7 @@ def test_an_interrupted_study_can_be_continued(netspec: Run, study: Path, tmp_pa
     assert "finished" not in {run["state"] for member in report["members"] for run in member["runs"]}
     assert netspec("study", study, "--out", out, "--only", name)[0] == 0
     lines = [json.loads(line) for line in (out / "tiny" / name / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines if line["kind"] == "step"] == list(range(1, 60 * 15 + 1))
+    assert [line["step"] for line in lines if line["kind"] == "step"] == list(range(1, 40 * 15 + 1))
     assert sum(line["kind"] == "note" and line["text"].startswith("CPU") for line in lines) == 2  # in two parts
 
 

@@ -1,6 +1,5 @@
 """Random specs, optimized: every value and every gradient equals that of the plain graph."""
 
-import pytest
 from hypothesis import given, settings
 
 from netspec.passes import Level, optimize
@@ -9,13 +8,15 @@ from netspec.testing.drawn.strategies import DrawnSpec, specs
 from tests.passes.pass_helpers import check_values
 from tests.passes.torch_gradients import check_gradients
 
+LEVELS: tuple[Level, ...] = ("training", "inference")
+
 
 @settings(max_examples=120)
 @given(drawn=specs())
-@pytest.mark.parametrize("level", ["training", "inference"])
-def test_every_value_is_the_plain_graphs(drawn: DrawnSpec, level: Level) -> None:
+def test_every_value_is_the_plain_graphs(drawn: DrawnSpec) -> None:
     show(drawn)
-    check_values(optimize(drawn.graph, level))
+    for level in LEVELS:
+        check_values(optimize(drawn.graph, level))
 
 
 @settings(max_examples=60)

@@ -40,8 +40,13 @@ def shuffled(draw: st.DrawFn, value: object, key: str = "") -> object:
 
 @given(drawn=specs())
 def test_a_spec_means_the_graph_that_it_was_drawn_from(drawn: DrawnSpec, load_text: LoadText) -> None:
+    """Equal graphs are printed and hashed alike, and do not differ."""
     show(drawn)
-    assert load_text(drawn.text) == drawn.graph
+    graph = load_text(drawn.text)
+    assert graph == drawn.graph
+    assert print_graph(graph) == print_graph(drawn.graph)
+    assert spec_hash(graph) == spec_hash(drawn.graph)
+    assert not diff_graphs(graph, drawn.graph)
 
 
 @settings(max_examples=50)
@@ -70,16 +75,6 @@ def test_the_order_of_keys_means_nothing(drawn: DrawnSpec, load_text: LoadText, 
     text = yaml.safe_dump(shuffled(data.draw, drawn.document), sort_keys=False)
     show(drawn, f"\n---\n{text}")
     assert load_text(text) == load_text(drawn.text)
-
-
-@settings(max_examples=50)
-@given(drawn=specs())
-def test_equal_specs_are_printed_and_hashed_alike(drawn: DrawnSpec, load_text: LoadText) -> None:
-    show(drawn)
-    graph = load_text(drawn.text)
-    assert print_graph(graph) == print_graph(drawn.graph)
-    assert spec_hash(graph) == spec_hash(drawn.graph)
-    assert not diff_graphs(graph, drawn.graph)
 
 
 @given(drawn=specs())

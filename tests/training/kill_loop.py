@@ -20,10 +20,12 @@ from netspec.spec import read_spec
 from netspec.training.events import Observers, StepDone
 from netspec.training.options import TrainOptions
 from netspec.training.run import train
+from tests.waiting import HANG
 
 CHECKPOINT = Path("checkpoints") / "last.safetensors"
-ENOUGH = 30  # steps after which an attempt is killed even if its time is not over
-MOST = 45  # steps after which an attempt waits to be killed: so the run cannot end before the last kill
+ENOUGH = 15  # steps after which an attempt is killed even if its time is not over
+MOST = 24  # steps after which an attempt waits to be killed: so the run cannot end before the last kill
+STEP = 0.02  # seconds: about a step, of which its checkpoint takes most
 
 
 class Patient(Observers):
@@ -58,24 +60,29 @@ def attempt(spec: str, data: str, out: Path, name: str, observer: Observers) -> 
         os._exit(1)
 
 
-def wait(metrics: Path, seconds: float) -> None:
+def wait(metrics: Path, seconds: float, steps: int) -> None:
     """Wait until the time is over, or the attempt has taken enough steps."""
 
-    def lines() -> int:
-        return metrics.read_bytes().count(b"\n") if metrics.is_file() else 0
+    def taken() -> int:
+        return metrics.read_bytes().count(b'"kind": "step"') if metrics.is_file() else 0
 
-    until, before = time.monotonic() + seconds, lines()
-    while time.monotonic() < until and lines() < before + ENOUGH:
-        time.sleep(0.002)
+    until, before = time.monotonic() + seconds, taken()
+    while time.monotonic() < until and taken() < before + steps:
+        time.sleep(0.01)
 
 
 def main(spec: str, data: str, out: str, kills: str) -> None:
     """Kill this many attempts, then let one end; print how many kills came while a file was written."""
     moments = random.Random()  # noqa: S311 # not secrets
     interrupted = 0
-    for _ in range(int(kills)):
+    for number in range(int(kills)):
         child = attempt(spec, data, Path(out), "killed", Patient(MOST))
-        wait(Path(out, "killed", "metrics.jsonl"), moments.uniform(0.05, 0.6))
+        metrics = Path(out, "killed", "metrics.jsonl")
+        if number % 2:  # at any moment, of the start too
+            wait(metrics, moments.uniform(0.05, 0.6), ENOUGH)
+        else:  # at any moment of a step, however long the start takes
+            wait(metrics, HANG, moments.randint(1, ENOUGH))
+            time.sleep(moments.uniform(0, STEP))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the run ended, or failed, before it was killed"

@@ -15,7 +15,7 @@ from tests import forked
 from tests.waiting import HANG
 
 KILLS = 20
-EPOCHS, STEPS = 50, 20  # epochs of the run, steps of an epoch
+EPOCHS, STEPS = 25, 20  # epochs of the run, steps of an epoch
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -33,7 +33,7 @@ def test_twenty_kills_change_nothing(spec: Path, data: Path, tmp_path: Path) -> 
     spec.write_text(spec.read_text().replace("epochs: 4", f"epochs: {EPOCHS}"))
     killed = forked.run([str(script), str(spec), str(data), str(out), str(KILLS)], 3 * HANG)  # 21 in a row
     assert killed.returncode == 0, killed.stderr
-    whole = TrainOptions(data=str(data), holdout=0.2, out=out, name="whole", checkpoint_every=1)
+    whole = TrainOptions(data=str(data), holdout=0.2, out=out, name="whole")
     outcome = train(read_spec(spec), find_backend("torch"), whole, Observers())
     assert outcome.position.step == EPOCHS * STEPS
     for name in ("last", "best"):

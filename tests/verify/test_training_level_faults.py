@@ -192,53 +192,60 @@ def test_a_wrong_update_is_caught_without_another_backend(
 
 
 @pytest.mark.parametrize(
-    ("fault", "own", "step", "subject"),
+    ("fault", "own", "step", "subject", "reason"),
     [
-        (TrainingFault("masks ignored", batch=without_masks), None, 1, "loss"),
+        (TrainingFault("masks ignored", batch=without_masks), None, 1, "loss", "dropout masks"),
         (
             TrainingFault("dropout inverted", network=Fault("", Dropout, changed(mode="inverted"))),
             None,
             1,
             "loss",
+            "dropout masks",
         ),
-        (TrainingFault("divided by the batch size", total=lambda _: 4), None, 5, "loss"),
+        (TrainingFault("divided by the batch size", total=lambda _: 4), None, 5, "loss", trap.PARTIAL_BATCH),
         (
             TrainingFault("no smoothing", lambda r: r.model_copy(update={"loss": recipe().loss})),
             recipe(loss={"name": "softmax_cross_entropy", "label_smoothing": 0.1}),
             1,
             "loss",
+            "",
         ),
-        (TrainingFault("shares swapped", batch=with_shares_swapped), MIXED, 1, "loss"),
-        (TrainingFault("partners ignored", batch=without_partners), MIXED, 1, "loss"),
+        (TrainingFault("shares swapped", batch=with_shares_swapped), MIXED, 1, "loss", "shares of mixed labels"),
+        (TrainingFault("partners ignored", batch=without_partners), MIXED, 1, "loss", "shares of mixed labels"),
         (
             TrainingFault("no smoothing of two", lambda r: r.model_copy(update={"loss": recipe().loss})),
             MIXED,
             1,
             "loss",
+            "",
         ),
-        (TrainingFault("pixels rounded", batch=with_whole_pixels), MIXED, 1, "loss"),
+        (TrainingFault("pixels rounded", batch=with_whole_pixels), MIXED, 1, "loss", ""),
         (
             TrainingFault("biased variance", network=Fault("", BatchNorm, changed(running_variance="biased"))),
             None,
             1,
             "norm.running_variance",
+            trap.STATISTICS,
         ),
         (
             TrainingFault("momentum the other way", network=Fault("", BatchNorm, changed(update_rate=0.9))),
             None,
             1,
             "norm.running_mean",
+            trap.STATISTICS,
         ),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_a_wrong_loss_or_statistic_is_caught_by_another_backend(
-    fault: TrainingFault, own: Recipe | None, step: int, subject: str
+    fault: TrainingFault, own: Recipe | None, step: int, subject: str, reason: str
 ) -> None:
+    """The usual cause that it names depends on the network."""
     found = divergences(fault, own)
     assert set(found) == {"torch"}  # the update itself is NumPy's
     assert (found["torch"].step, found["torch"].subject, found["torch"].slot) == (step, subject, "")
     assert found["torch"].error > 100 * found["torch"].tolerance
+    assert reason in found["torch"].trap
 
 
 def test_a_difference_in_float32_only_is_a_precision() -> None:
@@ -255,15 +262,6 @@ class Coarse(WrongTraining):
             bits = {name: w.view(np.uint32) & np.uint32(0xFFFF0000) for name, w in weights.items()}
             weights = {name: array.view(np.float32) for name, array in bits.items()}
         return super().trainer(graph, weights, settings)
-
-
-def test_the_usual_cause_depends_on_the_network() -> None:
-    assert "dropout masks" in divergences(TrainingFault("masks ignored", batch=without_masks))["torch"].trap
-    swapped = TrainingFault("shares swapped", batch=with_shares_swapped)
-    assert "shares of mixed labels" in divergences(swapped, MIXED)["torch"].trap
-    assert divergences(TrainingFault("by batch size", total=lambda _: 4))["torch"].trap == trap.PARTIAL_BATCH
-    statistics = TrainingFault("biased", network=Fault("", BatchNorm, changed(running_variance="biased")))
-    assert divergences(statistics)["torch"].trap == trap.STATISTICS
 
 
 def test_a_divergence_says_where_and_by_how_much() -> None:

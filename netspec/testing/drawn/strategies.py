@@ -55,7 +55,8 @@ def _entry(key: str, value: Any, indent: str = "") -> str:
 
 
 def _flow(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=2**31).removesuffix("\n")
+    text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=True, sort_keys=False, width=2**31 - 1)
+    return text.removesuffix("\n")
 
 
 @st.composite
