@@ -71,13 +71,13 @@ def check_in_towers(drawn: DrawnSpec, units: int, towers: int, many: InTowers) -
     assert [str(row) for row in rows if not row.passed] == []
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(drawn=specs(most_layers=8), units=st.sampled_from([4, 5]))  # divided, and whole in each
 def test_a_random_spec_in_two_towers_is_itself(drawn: DrawnSpec, units: int, two: InTowers) -> None:
     check_in_towers(drawn, units, 2, two)
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(
     drawn=st.sampled_from([4, 8]).flatmap(lambda multiple: specs(most_layers=8, multiple=multiple)),
     units=st.sampled_from([4, 5]),
