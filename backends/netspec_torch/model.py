@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from netspec.errors import BackendError
 from netspec.lowering import Artifact, Gradients, Model
@@ -27,7 +28,7 @@ class TorchModel(Model):
     def __init__(self, artifact: Artifact, weights: Weights, *, donated: bool = False) -> None:
         self.artifact = artifact
         module = load_source(str(artifact.content), module_name(artifact.graph.name))
-        with torch.device("meta"):
+        with torch.device("meta"), _NothingDrawn():
             self.native: Any = getattr(module, artifact.entry)()
         native = artifact.to_native(weights)
         shared = {} if donated else weights
@@ -90,6 +91,23 @@ class TorchModel(Model):
     def _named(self, outputs: Sequence[Tensor]) -> dict[str, Array]:
         # Auxiliary outputs are last, and present in training only.
         return named(self.artifact.graph.outputs[: len(outputs)], _arrays(outputs))
+
+
+_NORMAL: Final[tuple[Any, ...]] = (Tensor.normal_, nn.init.normal_)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves a tensor as it is where normally distributed values would be drawn: on the meta device it has none.
+
+    PyTorch has no kernel for it there but a decomposition, for which it imports its compiler, and that takes seconds.
+    """
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, unless it draws."""
+        arguments = kwargs or {}
+        if function in _NORMAL:
+            return args[0] if args else arguments["tensor"]
+        return function(*args, **arguments)
 
 
 def _assign(module: nn.Module, state: Mapping[str, Tensor]) -> list[str]:

@@ -4,6 +4,8 @@ import cProfile
 import dataclasses
 import pstats
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,6 +81,22 @@ def test_no_weight_is_drawn_at_random() -> None:
     state = torch.random.get_rng_state()
     load(graph, weights_of(graph))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+LOAD = """
+import sys
+from netspec_torch import BACKEND
+from netspec.testing.networks import Chain
+graph = Chain("tokens", image=(4, 5)).add("token", "parameter", reads=(), shape=[1, 5],
+    initialize={"weight": {"normal": {"std": 0.02}}}).add("all", "concat", reads=("image", "token"), axis=1).graph()
+BACKEND.load(BACKEND.lower(graph), {"token.weight": __import__("numpy").ones((1, 5), "float32")})
+assert "normal_" in BACKEND.lower(graph).content
+assert not {"torch._dynamo", "torch._inductor"} & sys.modules.keys()
+"""
+
+
+def test_loading_does_not_import_the_compiler() -> None:
+    subprocess.run([sys.executable, "-c", LOAD], check=True)
 
 
 def test_an_output_is_never_the_callers_input() -> None:
