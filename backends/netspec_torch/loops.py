@@ -51,7 +51,7 @@ def with_loops(statements: Sequence[Statement], taken: Collection[str]) -> Itera
         variable = available("block", taken)
         applied = Call(Name(variable), calls[-1].arguments)
         body = Unpack(targets, applied) if len(targets) > 1 else Assign(targets[0], applied)
-        yield For(variable, calls[0].modules, (body,))
+        yield For(Name(variable), calls[0].modules, (body,))
         index += len(calls)
 
 

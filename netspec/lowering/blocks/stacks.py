@@ -28,6 +28,16 @@ class Repetition(NamedTuple):
     stacks: Sequence[Part] = ()
 
 
+def chains_in(parts: Sequence[Part]) -> dict[str, dict[int, Part]]:
+    """The stacks in instances of a block that map one value to one, by name and then by the number of the instance."""
+    chains: dict[str, dict[int, Part]] = {}
+    for number, part in enumerate(parts):
+        for member in part.instances:
+            if member.is_chain:
+                chains.setdefault(member.name, {})[number] = member
+    return chains
+
+
 def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, Repetition]:
     """The repeated elements, by path of each stack whose length differs between instances.
 
@@ -36,13 +46,9 @@ def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str,
         constructor: returns the expression that constructs an element of a stack; elements whose expressions are
             equal are repetitions.
     """
-    stacks: dict[str, list[Part]] = {}
-    for part in parts:
-        for member in part.members:
-            if isinstance(member, Part) and member.is_chain:
-                stacks.setdefault(member.name, []).append(member)
     found: dict[str, Repetition] = {}
-    for same in stacks.values():
+    for chains in chains_in(parts).values():
+        same = [*chains.values()]
         ends = _ends(same, constructor) if len({len(stack.instances) for stack in same}) > 1 else None
         if ends is not None:
             start, end = ends
