@@ -198,6 +198,11 @@ CASES = {
         "  c: {block: stage, width: 5, count: 4, stride: 2}\n  d: {block: stage, width: 7, count: 2, stride: 2}\n"
         "  e: {block: stage, width: 3, count: 1}",
     ),
+    "stacks of one length, the elements of one of which are equal": (
+        STAGE,
+        "a: {block: stage, count: 4}\n  b: {block: stage, width: 6, count: 4, stride: 2}\n"
+        "  c: {block: stage, width: 6, count: 4}",
+    ),
     "sizes of maps": (
         """
   level:

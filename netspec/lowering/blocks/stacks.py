@@ -1,8 +1,9 @@
-"""Stacks within a block whose length differs between instances: the source repeats one element by a parameter."""
+"""Stacks within a block that differ in length, or in which elements are equal: the source repeats one element."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from netspec.lowering.blocks.parts import Part
@@ -39,7 +40,7 @@ def chains_in(parts: Sequence[Part]) -> dict[str, dict[int, Part]]:
 
 
 def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, Repetition]:
-    """The repeated elements, by path of each stack whose length differs between instances.
+    """The repeated elements, by path of each stack that differs between instances in its runs of equal elements.
 
     Args:
         parts: the instances of a block.
@@ -49,7 +50,8 @@ def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str,
     found: dict[str, Repetition] = {}
     for chains in chains_in(parts).values():
         same = [*chains.values()]
-        ends = _ends(same, constructor) if len({len(stack.instances) for stack in same}) > 1 else None
+        runs = {tuple(len([*run]) for _, run in groupby(map(constructor, stack.instances))) for stack in same}
+        ends = _ends(same, constructor) if len(runs) > 1 else None  # else the source is the same anyway
         if ends is not None:
             start, end = ends
             if min(len(stack.instances) for stack in same) < start + end:
