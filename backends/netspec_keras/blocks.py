@@ -25,11 +25,11 @@ from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, v
 from netspec.lowering.blocks.variants import variant_names
 from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.rewrite import targets_of
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
     Call,
-    Each,
     Expression,
     For,
     Formatted,
@@ -253,11 +253,8 @@ def _relative(part: Part, path: str) -> str:
 
 
 def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
-    """The input and output variable of a single layer, call or loop; None for anything else."""
-    match run:
-        case [Assign(initialized, Name(source)), Assign(target, Repeated() | Each())] if initialized == target:
-            return source, target
-        case [Assign(target) as statement]:
-            read = set(variables_in(statement))
-            return (read.pop(), target) if len(read) == 1 else None
-    return None
+    """The input and output variable of a layer, a loop, or a chain of calls; None for anything else."""
+    targets = {target for statement in run for target in targets_of(statement)}
+    read = {variable for statement in run[:1] for variable in variables_in(statement)}
+    follow = all({*variables_in(statement)} == targets for statement in run[1:])
+    return (read.pop(), targets.pop()) if len(read) == len(targets) == 1 and follow else None

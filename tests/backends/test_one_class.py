@@ -203,6 +203,10 @@ CASES = {
         "a: {block: stage, count: 4}\n  b: {block: stage, width: 6, count: 4, stride: 2}\n"
         "  c: {block: stage, width: 6, count: 4}",
     ),
+    "a stack of two unlike elements that an instance lacks": (
+        STAGE,
+        "a: {block: stage, count: 2, stride: 2}\n  b: {block: stage, count: 0}",
+    ),
     "sizes of maps": (
         """
   level:
