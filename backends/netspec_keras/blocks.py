@@ -147,8 +147,8 @@ class BlockFunctions:
         return tuple(repeated_calls(run, 0, 0, Repeated(applied, Literal(len(run)), index=INDEX)))
 
     def _element(self, part: Part) -> Call:
-        """The call of an element of a stack, its input and name left open."""
-        return self._applied(part, [Literal(None)], Literal(None))
+        """The call of an element of a stack, its inputs and name left open."""
+        return self._applied(part, [Literal(None)] * len(part.inputs), Literal(None))
 
     def _applied(self, part: Part, inputs: Sequence[Expression], name: Expression) -> Call:
         """The call of a block's function for an instance."""

@@ -125,7 +125,9 @@ def repeated_calls(
         yield Assign(target, source)
     stem, stop = _stem(_applied(calls[0])), len(run) - end
     if not isinstance(element, Call):
-        applied = renamed(_reading(target, _applied(element.value)), Formatted(stem))
+        each, own = _applied(element.value), _applied(calls[0])
+        inputs = [theirs if arg == Literal(None) else arg for arg, theirs in zip(each.args, own.args, strict=True)]
+        applied = renamed(_reading(target, replace(each, args=tuple(inputs))), Formatted(stem))
         yield Assign(target, replace(element, value=applied, index=INDEX))
         return
     own = element if start == stop else _applied(calls[start])

@@ -44,7 +44,7 @@ from netspec.lowering.python.source import (
     call,
 )
 from netspec_torch.drafts import ModuleDraft
-from netspec_torch.loops import with_loops
+from netspec_torch.loops import looped_calls, with_loops
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import METHODS, SIGNATURES
 
@@ -133,12 +133,16 @@ class BlockClasses:
         layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
         setup = () if layer is None else (Assign(f"self.{draft.attribute(member)}", layer),)
         run = draft.statements(member)
+        if isinstance(member, Part) and member.path in self._rows and not member.is_chain:
+            run = tuple(looped_calls(run))
         return Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
 
     def _module(self, part: Part) -> Expression:
         """The expression that makes a part: a block's instance, or a container with the instances of a stack."""
         if not part.is_stack:
             return self._instances[part.path]
+        if (one_by_one := self._rows.get(part.path)) and not part.is_chain:
+            return call("nn.ModuleList", ListOf((one_by_one,)))
         instances = [(member.name, self._instances[member.path]) for member in part.members if isinstance(member, Part)]
         expressions = [expression for _, expression in instances]
         if part.is_chain:
@@ -197,7 +201,8 @@ class BlockClasses:
         names = draft.names_in(template, LOCALS)
         attributes = self._attributes(template)
         run = [rename(statement, attributes) for unit in template.units for statement in unit.run]
-        body = tuple(with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()})))
+        taken = {*LOCALS, *names.values()}
+        body = tuple(with_conditions(with_loops(named_statements(run, names), taken)))
         results = tuple(Name(names[result]) for result in template.results)
         one = len(results) == 1
         forward = Function(

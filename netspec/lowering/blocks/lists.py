@@ -14,7 +14,7 @@ from typing import Final
 from netspec.lowering.blocks.indexed import INDEX, PAIR, Values, arguments_of, by_index, with_arguments
 from netspec.lowering.blocks.known import ABSENT, Given, Vector, agree, is_same
 from netspec.lowering.blocks.parts import Part
-from netspec.lowering.blocks.stacks import chains_in
+from netspec.lowering.blocks.stacks import stacks_in
 from netspec.lowering.blocks.template import Signatures, Template, signature_of
 from netspec.lowering.python.naming import available
 from netspec.lowering.python.rewrite import children_of, names_in, rename_in, with_children
@@ -78,26 +78,33 @@ def rows_of(
         signatures: returns the signature of a function or class that emitted source calls, by name.
     """
     found: dict[str, Each | Repeated] = {}
-    for chains in chains_in(parts).values() if len(parts) > 1 else ():
-        hints = [dict(given[number].hints) for number in chains]
+    for stacks in stacks_in(parts).values() if len(parts) > 1 else ():
+        hints = [dict(given[number].hints) for number in stacks]
         known = [tuple(row.get(name, ABSENT) for row in hints) for name in hints[0]]
-        calls = [[element(part) for part in stack.instances] for stack in chains.values()]
-        rows = _rows(calls, known, signatures) or ()
-        found |= {stack.path: row for stack, row in zip(chains.values(), rows, strict=False)}
+        calls = [[element(part) for part in stack.instances] for stack in stacks.values()]
+        rows = _rows(calls, known, signatures, chains=all(stack.is_chain for stack in stacks.values()))
+        found |= {stack.path: row for stack, row in zip(stacks.values(), rows, strict=False)}
     return found
 
 
-def _rows(calls: Sequence[Sequence[Call]], known: Sequence[Vector], signatures: Signatures) -> list[Each | Repeated]:
-    """What gives the elements of stacks that are written in one place; empty if there is nothing to be gained."""
+def _rows(
+    calls: Sequence[Sequence[Call]], known: Sequence[Vector], signatures: Signatures, *, chains: bool
+) -> list[Each | Repeated]:
+    """What gives the elements of stacks that are written in one place; empty if there is nothing to be gained.
+
+    Chains that repeat one element, or differ at their ends alone, are written so without this: see `repetitions_of`.
+    """
     signature = signature_of(calls[0][0].function, signatures)
-    arguments = arguments_of(calls, signature.optional or {}) or {}
+    arguments = arguments_of(calls, signature.optional or {})
+    if arguments is None:
+        return []
     formulas = {key: formula for key, values in arguments.items() if (formula := _formula(values, known))}
     lists = {
         key: f"{ITEM}{signature.positional[key] if isinstance(key, int) else key}"
         for key, values in arguments.items()
         if key not in formulas and (_is_stated(values, known) or not _differ_at_ends(values, known))
     }
-    if not lists and not formulas:
+    if not lists and not formulas and (chains or len({*map(len, calls)}) == 1):
         return []
     length = Name(LENGTH) if lists else None
     merged = {
@@ -112,7 +119,7 @@ def _rows(calls: Sequence[Sequence[Call]], known: Sequence[Vector], signatures: 
         if lists:
             rows.append(Each(applied, tuple(lists.values()), tuples, index))
         else:
-            rows.append(Repeated(applied, Literal(len(row)), index=INDEX))
+            rows.append(Repeated(applied, Literal(len(row)), index=index))
     return rows
 
 

@@ -29,14 +29,14 @@ class Repetition(NamedTuple):
     stacks: Sequence[Part] = ()
 
 
-def chains_in(parts: Sequence[Part]) -> dict[str, dict[int, Part]]:
-    """The stacks in instances of a block that map one value to one, by name and then by the number of the instance."""
-    chains: dict[str, dict[int, Part]] = {}
+def stacks_in(parts: Sequence[Part]) -> dict[str, dict[int, Part]]:
+    """The stacks in instances of a block that pass one value on, by name and then by the number of the instance."""
+    stacks: dict[str, dict[int, Part]] = {}
     for number, part in enumerate(parts):
         for member in part.instances:
-            if member.is_chain:
-                chains.setdefault(member.name, {})[number] = member
-    return chains
+            if member.is_loop:
+                stacks.setdefault(member.name, {})[number] = member
+    return stacks
 
 
 def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, Repetition]:
@@ -48,8 +48,8 @@ def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str,
             equal are repetitions.
     """
     found: dict[str, Repetition] = {}
-    for chains in chains_in(parts).values():
-        same = [*chains.values()]
+    for stacks in stacks_in(parts).values():
+        same = [stack for stack in stacks.values() if stack.is_chain]
         runs = {tuple(len([*run]) for _, run in groupby(map(constructor, stack.instances))) for stack in same}
         ends = _ends(same, constructor) if len(runs) > 1 else None  # else the source is the same anyway
         if ends is not None:

@@ -78,7 +78,7 @@ def _formatted(part: str | Name | Binary) -> str:
 def _listed(items: tuple[Expression, ...]) -> str:
     """The inside of a list."""
     match items:
-        case (Repeated(value) as repeated,):
+        case (Repeated(value) | Each(value) as repeated,):
             return f"{render_expression(value)} {_loop(repeated)}"
         case _:
             return ", ".join(map(render_expression, items))
@@ -243,7 +243,7 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
         case Call(function):
             opening = f"{before}{_trailed(function)}("
             return _bracketed(_items(expression), indent, opening, f"){after}", together=True)
-        case ListOf((Repeated(value) as repeated,)):
+        case ListOf((Repeated(value) | Each(value) as repeated,)):
             inside = broken(value, indent + INDENT, "", "")
             return [f"{indent}{before}[", *inside, *_loop_lines(repeated, indent + INDENT), f"{indent}]{after}"]
         case ListOf(items):
