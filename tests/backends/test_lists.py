@@ -173,7 +173,8 @@ CASES = {
       layers: {block: layer, repeat: "${depth}", growth: "${growth}"}
       shrink: {op: conv2d, filters: 5, kernel_size: 1}
 """,
-        "a: {block: stage, depth: 3}\n  b: {block: stage, depth: 5}\n  c: {block: stage, depth: 2, growth: 6}",
+        "a: {block: stage, depth: 3}\n  b: {block: stage, depth: 5}\n  c: {block: stage, depth: 2, growth: 6}\n"
+        "  d: {block: stage, depth: 1, growth: 5}",
     ),
     "an empty list, and a name that is taken": (
         UNIT

@@ -138,11 +138,12 @@ def _formula(rows: Values, known: Sequence[Vector]) -> list[Expression] | None:
     if not grows or max(map(len, rows)) <= PAIR or not any(map(any, steps)):
         return None
     starts = [row[0] for row in ints]
-    some = next(step for step in steps if step)
-    each = [min(step or some) for step in steps]  # a single element has none, so that it may be any
-    columns = [tuple(starts), tuple(min(step) if step else ABSENT for step in steps)]
-    if _unknown(columns, known) or _is_stated(rows, known):
+    by: Vector = tuple(min(step) if step else ABSENT for step in steps)  # a single element has none: it may be any
+    if _unknown([tuple(starts), by], known) or _is_stated(rows, known):
         return None
+    stated = next((vector for vector in known if agree(by, vector)), by)
+    some = next(step for step in by if step is not ABSENT)
+    each = [some if step is ABSENT else step for step in stated]
     terms = [Name(INDEX) if {*each} == {1} else Binary("*", Name(INDEX), Literal(step)) for step in each]
     if len({*starts}) == 1:
         return [Binary("+", term, Literal(starts[0])) if starts[0] else term for term in terms]
@@ -178,8 +179,9 @@ def _at(row: Sequence[Expression], position: int) -> object:
 
 
 def _unknown(columns: Collection[Vector], known: Sequence[Vector]) -> int:
-    """How many of some values differ between instances, and are not those of a known name."""
-    varying = [column for column in columns if any(not is_same(each, column[0]) for each in column)]
+    """How many of some values differ between the instances that have them, and are not those of a known name."""
+    present = {column: [each for each in column if each is not ABSENT] for column in columns}
+    varying = [column for column, own in present.items() if any(not is_same(each, own[0]) for each in own)]
     return len({column for column in varying if not any(agree(column, vector) for vector in known)})
 
 
@@ -189,6 +191,7 @@ def plural_of(name: str) -> str:
     >>> plural_of("rate"), plural_of("density"), plural_of("switch"), plural_of("in_channels"), plural_of("rate_2")
     ('rates', 'densities', 'switches', 'all_in_channels', 'all_rate_2')
     """
+    name = name.rstrip("_")
     if name.endswith("s") or name[-1].isdecimal():
         return f"all_{name}"
     if name.endswith("y") and name[-2:-1] not in {*"aeiou_"}:

@@ -118,9 +118,9 @@ class ParameterNaming:
         """Whether a value is repeated 0 times in the instances that lack it, so that it needs no condition."""
         inner = value.args[0] if isinstance(value, Call) and len(value.args) == 1 else value
         if isinstance(inner, Each):
-            vectors = [self._values.get(name, ()) for items in inner.tuples for name in names_of(items)]
-            empty = [all(of_each == () for of_each in vector) for vector in zip(*vectors, strict=True)]
-            return any(lacking) and len(vectors) == len(inner.tuples) and empty == [*lacking]
+            empty = tuple(() if lacks else ABSENT for lacks in lacking)
+            vectors = [self._values.get(items.path) if isinstance(items, Name) else None for items in inner.tuples]
+            return any(lacking) and all(vector is not None and agree(empty, vector) for vector in vectors)
         if not isinstance(inner, Repeated) or not set(names_of(inner.number)) <= set(self._known.vectors):
             return False
         counts = self._known.vector(inner.number)
