@@ -17,13 +17,15 @@ from netspec.lowering.blocks.drafts import (
     with_conditions,
 )
 from netspec.lowering.blocks.generalize import Generalizer
-from netspec.lowering.blocks.indexed import calls_by_index
+from netspec.lowering.blocks.indexed import INDEX, calls_by_index
+from netspec.lowering.blocks.lists import Groups, Rows, fewest, rows_of, with_names
 from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
 from netspec.lowering.blocks.variants import variant_names
 from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.rewrite import targets_of
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
@@ -41,14 +43,14 @@ from netspec.lowering.python.source import (
     Subscript,
     TupleOf,
     Unpack,
-    range_of,
 )
+from netspec.lowering.python.subscripts import range_of
 from netspec_keras.layout import native_name, native_path, native_shape
-from netspec_keras.loops import INDEX, NAME, repeated_calls, with_loops
+from netspec_keras.loops import NAME, repeated_calls, with_loops
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # the parameter for the channels of an input
-BUILTINS: Final = ("bool", "float", "int", "range", "str", "tuple")
+BUILTINS: Final = ("bool", "enumerate", "float", "int", "len", "range", "str", "tuple", "zip")
 
 
 class BlockFunctions:
@@ -66,6 +68,7 @@ class BlockFunctions:
         self._taken = [*taken, *BUILTINS, NAME]
         self._signatures: dict[str, Signature] = dict(SIGNATURES)
         self._repetitions: dict[str, Repetition] = {}
+        self._rows: Rows = {}  # of stacks whose elements differ one by one, by path
         self._by_index: dict[str, Call | None] = {}  # the call in the loop over a stack, by the path of the stack
         self._calls: dict[str, tuple[str, tuple[LiteralValue, ...], dict[str, LiteralValue]]] = {}
 
@@ -74,8 +77,7 @@ class BlockFunctions:
         functions = []
         for block, parts in blocks_of(root).items():
             self._repetitions |= repetitions_of(parts, lambda part: self._calls[part.path])
-            generalizer = Generalizer(self._signature, self._taken)
-            groups = generalizer.group([self._draft(part) for part in parts])
+            groups, self._rows = self._groups(parts)
             variants = [[parts[index] for index in members] for members, _ in groups]
             for wanted, instances, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
                 functions.append(self._function(identifier(wanted), instances, template))
@@ -96,13 +98,26 @@ class BlockFunctions:
         results = tuple(draft.variables[output] for output in part.outputs)
         return Draft(units, results, draft.given(CHANNELS, sizes=True), draft.inputs)
 
+    def _groups(self, parts: Sequence[Part]) -> tuple[Groups, Rows]:
+        """The groups of instances that share a function, and what gives the elements of their stacks."""
+        generalizer = Generalizer(self._signature, self._taken)
+
+        def group(rows: Rows) -> Groups:
+            self._rows = rows
+            return generalizer.group([self._draft(part) for part in parts])
+
+        given = [self._drafts[part.path].given(CHANNELS, sizes=True) for part in parts]
+        return fewest(group, rows_of(parts, given, self._element, self._signature))
+
     def _units(self, draft: PartDraft, member: Node | Part) -> Iterator[Unit]:
         """The units that compute a member; its padding is a unit of its own."""
         name, run = local_name(member, draft.part), draft.statements(member)
         if isinstance(member, Part):
             parts = [part for part in member.members if isinstance(part, Part)] if member.is_stack else [member]
             run = tuple(self._call(draft, part) for part in parts)
-            if repetition := self._repetitions.get(member.path):
+            if row := self._rows.get(member.path):
+                run = tuple(repeated_calls(run, 0, 0, row))
+            elif repetition := self._repetitions.get(member.path):
                 run = self._repeated(run, member, repetition)
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
             yield Unit(f"{name}_pad", (), run[:1], _passes(run[:1]), pads=name)
@@ -125,13 +140,15 @@ class BlockFunctions:
         if stack.path not in self._by_index:
             function, _, _ = self._calls[element.path]
             defaults = self._signature(function).optional or {}
-            self._by_index |= calls_by_index(stacks, self._element, defaults, INDEX)
+            self._by_index |= calls_by_index(stacks, self._element, defaults)
         applied = self._by_index[stack.path]
-        return run if applied is None else tuple(repeated_calls(run, 0, 0, applied, INDEX))
+        if applied is None:
+            return run
+        return tuple(repeated_calls(run, 0, 0, Repeated(applied, Literal(len(run)), index=INDEX)))
 
     def _element(self, part: Part) -> Call:
-        """The call of an element of a stack, its input and name left open."""
-        return self._applied(part, [Literal(None)], Literal(None))
+        """The call of an element of a stack, its inputs and name left open."""
+        return self._applied(part, [Literal(None)] * len(part.inputs), Literal(None))
 
     def _applied(self, part: Part, inputs: Sequence[Expression], name: Expression) -> Call:
         """The call of a block's function for an instance."""
@@ -201,7 +218,9 @@ class BlockFunctions:
         statements = named_statements([statement for unit in template.units for statement in unit.run], names)
         counter = available("i", {*self._taken, *template.names, *names.values(), *received})
         variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
-        return tuple(with_conditions(with_loops(statements, counter))), variables
+        taken = {*self._taken, *template.names, *names.values(), *received, counter}
+        named = [replace(statement, value=with_names(statement.value, taken)) for statement in statements]
+        return tuple(with_conditions(with_loops(named, counter))), variables
 
 
 def _sizes_read(sizes: Mapping[str, tuple[str, int]]) -> Iterator[Statement]:
@@ -234,11 +253,8 @@ def _relative(part: Part, path: str) -> str:
 
 
 def _passes(run: Sequence[Statement]) -> tuple[str, str] | None:
-    """The input and output variable of a single layer, call or loop; None for anything else."""
-    match run:
-        case [Assign(initialized, Name(source)), Assign(target, Repeated())] if initialized == target:
-            return source, target
-        case [Assign(target) as statement]:
-            read = set(variables_in(statement))
-            return (read.pop(), target) if len(read) == 1 else None
-    return None
+    """The input and output variable of a layer, a loop, or a chain of calls; None for anything else."""
+    targets = {target for statement in run for target in targets_of(statement)}
+    read = {variable for statement in run[:1] for variable in variables_in(statement)}
+    follow = all({*variables_in(statement)} == targets for statement in run[1:])
+    return (read.pop(), targets.pop()) if len(read) == len(targets) == 1 and follow else None

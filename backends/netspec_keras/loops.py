@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from netspec.lowering.blocks.indexed import INDEX
 from netspec.lowering.python.rewrite import rename_in
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
@@ -13,6 +14,7 @@ from netspec.lowering.python.source import (
     Binary,
     Call,
     Conditional,
+    Each,
     Expression,
     For,
     Formatted,
@@ -26,7 +28,6 @@ from netspec.lowering.python.source import (
 )
 from netspec_keras.layout import SEPARATOR
 
-INDEX: Final = "index__"  # the provisional name of the counter of a loop
 NAME: Final = "name"  # the parameter for the name of an instance, a prefix of the names of its layers
 
 
@@ -35,11 +36,11 @@ def with_loops(statements: Sequence[Statement], counter: str) -> Iterator[Statem
     index = 0
     while index < len(statements):
         match statements[index]:
-            case Assign(target, Repeated() as repeated):
+            case Assign(target, Repeated() | Each() as repeated):
                 yield from _written_loop(target, repeated, counter)
                 index += 1
                 continue
-            case Assign(target, Conditional(test=test, value=Repeated() as repeated)):
+            case Assign(target, Conditional(test=test, value=Repeated() | Each() as repeated)):
                 yield If(test, tuple(_written_loop(target, repeated, counter)))
                 index += 1
                 continue
@@ -60,24 +61,28 @@ def with_loops(statements: Sequence[Statement], counter: str) -> Iterator[Statem
         index += count
 
 
-def _written_loop(target: str, repeated: Repeated, counter: str) -> Iterator[Statement | For]:
+def _written_loop(target: str, repeated: Repeated | Each, counter: str) -> Iterator[Statement | For]:
     """The statements of a repeated call, whose names are numbered: a loop, or single calls if they are few."""
     applied = repeated.value
     assert isinstance(applied, Call)  # noqa: S101
     stem = dict(applied.kwargs)[NAME]
     assert isinstance(stem, Formatted)  # noqa: S101
-    if repeated.is_written_out and isinstance(repeated.count, Literal):
+    if isinstance(repeated, Repeated) and repeated.is_written_out and isinstance(repeated.count, Literal):
         for number in range(repeated.start, int(str(repeated.count.value)) - repeated.end):
             *before, last = stem.parts
             yield Assign(target, renamed(applied, Formatted((*before, f"{last}{number}"))))
         return
     applied = renamed(applied, Formatted((*stem.parts, Name(counter))))
     body = Assign(target, rename_in(applied, {repeated.index: counter}))
+    if isinstance(repeated, Each):
+        loop = replace(repeated, index=counter)
+        yield For(loop.target, loop.iterable, (body,))
+        return
     yield _counted_loop(counter, repeated.start, repeated.stop, body)
 
 
 def _counted_loop(counter: str, start: int, stop: Expression, body: Statement) -> For:
-    return For(counter, call("range", start, stop) if start else call("range", stop), (body,))
+    return For(Name(counter), call("range", start, stop) if start else call("range", stop), (body,))
 
 
 def _numbered(statement: Statement) -> tuple[tuple[str | Name | Binary, ...], int, Assign | Unpack] | None:
@@ -102,7 +107,7 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name | Binary, ...], in
 
 
 def repeated_calls(
-    run: Sequence[Statement], start: int, end: int, element: Call, index: str = ""
+    run: Sequence[Statement], start: int, end: int, element: Call | Repeated | Each
 ) -> Iterator[Statement]:
     """The calls of a chain, with those between `start` first and `end` last ones as one `Repeated` call.
 
@@ -110,8 +115,7 @@ def repeated_calls(
         run: the calls, one of them at least.
         start: how many come before the repeated ones.
         end: how many come after them.
-        element: the call that is repeated 0 times, if there are none.
-        index: if `element` is what all are, whatever there is, the name of the index that it reads.
+        element: the call that is repeated 0 times, if there are none; or what gives all elements.
     """
     calls = [statement.value for statement in run if isinstance(statement, Assign)]
     (target,) = {statement.target for statement in run if isinstance(statement, Assign)}
@@ -120,9 +124,15 @@ def repeated_calls(
     if source != Name(target):
         yield Assign(target, source)
     stem, stop = _stem(_applied(calls[0])), len(run) - end
-    own = element if index or start == stop else _applied(calls[start])
+    if not isinstance(element, Call):
+        each, own = _applied(element.value), _applied(calls[0])
+        inputs = [theirs if arg == Literal(None) else arg for arg, theirs in zip(each.args, own.args, strict=True)]
+        applied = renamed(_reading(target, replace(each, args=tuple(inputs))), Formatted(stem))
+        yield Assign(target, replace(element, value=applied, index=INDEX))
+        return
+    own = element if start == stop else _applied(calls[start])
     applied = renamed(_reading(target, own), Formatted(stem))
-    yield Assign(target, Repeated(applied, Literal(len(run)), start, end, index))
+    yield Assign(target, Repeated(applied, Literal(len(run)), start, end))
     for number in range(stop, len(run)):
         name = Formatted((*stem, Binary("-", Literal(len(run)), Literal(len(run) - number))))
         yield replace(run[number], value=renamed(_reading(target, _applied(calls[number])), name))

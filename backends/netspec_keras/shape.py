@@ -2,7 +2,8 @@
 
 from netspec.graph import Node
 from netspec.lowering.python.slices import bounds_of
-from netspec.lowering.python.source import LiteralValue, Name, bounds, call, part
+from netspec.lowering.python.source import LiteralValue, Name, call
+from netspec.lowering.python.subscripts import bounds, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Op, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_keras.geometry import sides
 from netspec_keras.layout import (

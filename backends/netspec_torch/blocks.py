@@ -17,7 +17,8 @@ from netspec.lowering.blocks.drafts import (
     with_conditions,
 )
 from netspec.lowering.blocks.generalize import Generalizer
-from netspec.lowering.blocks.indexed import calls_by_index
+from netspec.lowering.blocks.indexed import INDEX, calls_by_index
+from netspec.lowering.blocks.lists import Groups, Rows, fewest, rows_of, with_names
 from netspec.lowering.blocks.parts import Part, local_name, values_of
 from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, signature_of, variables_in
@@ -43,15 +44,15 @@ from netspec.lowering.python.source import (
     call,
 )
 from netspec_torch.drafts import ModuleDraft
-from netspec_torch.loops import with_loops
+from netspec_torch.loops import looped_calls, with_loops
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import METHODS, SIGNATURES
 
 # Names that emitted source uses itself; a variable with one of these names gets an underscore.
 LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float")
 # Names that appear in the annotations and expressions of parameters.
-INDEX: Final = "i"
-BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "super", "_", INDEX)
+COUNTER: Final = "i"
+BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "len", "zip", "enumerate", "super", "_", COUNTER)
 INITIALIZE_BASE: Final = Do(Call(Attribute(Call(Name("super")), "__init__")))
 
 
@@ -69,6 +70,7 @@ class BlockClasses:
         self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
         self._instances: dict[str, Call] = {}  # the expression that makes an instance, by path
         self._repetitions: dict[str, Repetition] = {}
+        self._rows: Rows = {}  # of stacks whose elements differ one by one, by path
         self._by_index: dict[str, Call | None] = {}  # of stacks whose elements are made by their index, by path
 
     def define(self, root: Part) -> list[Class]:
@@ -76,9 +78,7 @@ class BlockClasses:
         classes = []
         for block, parts in blocks_of(root).items():
             self._repetitions |= repetitions_of(parts, lambda part: self._instances[part.path])
-            reserved = (*LOCALS, *self._taken)
-            generalizer = Generalizer(self._signature, reserved, call("nn.Identity"))
-            groups = generalizer.group([self._draft(part) for part in parts])
+            groups, self._rows = self._groups(parts)
             variants = [[parts[index] for index in members] for members, _ in groups]
             for wanted, instances, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
                 classes.append(self._class(wanted, instances, template))
@@ -118,21 +118,38 @@ class BlockClasses:
         results = tuple(draft.variables[output] for output in part.outputs)
         return Draft(units, results, draft.given("in_channels"), draft.inputs)
 
+    def _groups(self, parts: Sequence[Part]) -> tuple[Groups, Rows]:
+        """The groups of instances that share a class, and what gives the elements of their stacks."""
+        generalizer = Generalizer(self._signature, (*LOCALS, *self._taken), call("nn.Identity"))
+
+        def group(rows: Rows) -> Groups:
+            self._rows = rows
+            return generalizer.group([self._draft(part) for part in parts])
+
+        given = [self._drafts[part.path].given("in_channels") for part in parts]
+        return fewest(group, rows_of(parts, given, lambda part: self._instances[part.path], self._signature))
+
     def _unit(self, draft: ModuleDraft, member: Node | Part) -> Unit:
         layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
         setup = () if layer is None else (Assign(f"self.{draft.attribute(member)}", layer),)
         run = draft.statements(member)
+        if isinstance(member, Part) and member.path in self._rows and not member.is_chain:
+            run = tuple(looped_calls(run))
         return Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
 
     def _module(self, part: Part) -> Expression:
         """The expression that makes a part: a block's instance, or a container with the instances of a stack."""
         if not part.is_stack:
             return self._instances[part.path]
+        if (one_by_one := self._rows.get(part.path)) and not part.is_chain:
+            return call("nn.ModuleList", ListOf((one_by_one,)))
         instances = [(member.name, self._instances[member.path]) for member in part.members if isinstance(member, Part)]
         expressions = [expression for _, expression in instances]
         if part.is_chain:
             row = tuple(_repeated(expressions))
-            if repetition := self._repetitions.get(part.path):
+            if one_by_one := self._rows.get(part.path):
+                row = (one_by_one,)
+            elif repetition := self._repetitions.get(part.path):
                 row = self._row(expressions, part, repetition) or row
             return Call(Name("nn.Sequential"), row)
         if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
@@ -151,7 +168,7 @@ class BlockClasses:
             return (*expressions[:start], between, *expressions[count - end :])
         if stack.path not in self._by_index:
             defaults = signature_of(self._instances[element.path].function, self._signature).optional or {}
-            self._by_index |= calls_by_index(stacks, lambda part: self._instances[part.path], defaults, INDEX)
+            self._by_index |= calls_by_index(stacks, lambda part: self._instances[part.path], defaults)
         applied = self._by_index[stack.path]
         return () if applied is None else (Repeated(applied, Literal(count), index=INDEX),)
 
@@ -184,7 +201,8 @@ class BlockClasses:
         names = draft.names_in(template, LOCALS)
         attributes = self._attributes(template)
         run = [rename(statement, attributes) for unit in template.units for statement in unit.run]
-        body = tuple(with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()})))
+        taken = {*LOCALS, *names.values()}
+        body = tuple(with_conditions(with_loops(named_statements(run, names), taken)))
         results = tuple(Name(names[result]) for result in template.results)
         one = len(results) == 1
         forward = Function(
@@ -194,7 +212,9 @@ class BlockClasses:
             returns="Tensor" if one else _tuple_of_tensors(len(results)),
         )
         layers = (declaration for unit in template.units for declaration in unit.setup)
-        declarations = [*_number_assignments(template, attributes), *layers]
+        taken = {*LOCALS, *BUILTINS, *template.names}
+        named = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in layers)
+        declarations = [*_number_assignments(template, attributes), *named]
         parameters = ("self", *map(parameter_text, template.parameters))
         initialize = Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
         # A parameter that says whether a layer without code is present, such as an identity, is passed all the same.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+from netspec.lowering.blocks.lists import ITEM, with_names
 from netspec.lowering.python.naming import available
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
     Call,
+    Each,
     Expression,
     For,
     Name,
@@ -36,6 +38,13 @@ def with_loops(statements: Sequence[Statement], taken: Collection[str]) -> Itera
     """
     index = 0
     while index < len(statements):
+        match statements[index]:
+            case Assign(target, Each() as each):
+                loop = with_names(each, taken)
+                assert isinstance(loop, Each)  # noqa: S101
+                yield For(loop.target, loop.iterable, (Assign(target, loop.value),))
+                index += 1
+                continue
         calls = _calls_of_list(statements, index)
         if len(calls) < FEWEST_REPEATED or not _is_loop(calls):
             following = index + max(1, len(calls))
@@ -51,8 +60,19 @@ def with_loops(statements: Sequence[Statement], taken: Collection[str]) -> Itera
         variable = available("block", taken)
         applied = Call(Name(variable), calls[-1].arguments)
         body = Unpack(targets, applied) if len(targets) > 1 else Assign(targets[0], applied)
-        yield For(variable, calls[0].modules, (body,))
+        yield For(Name(variable), calls[0].modules, (body,))
         index += len(calls)
+
+
+def looped_calls(run: Sequence[Statement]) -> Iterator[Statement]:
+    """The calls of all modules of a list, each on the result of the one before, as a loop that holds for any length."""
+    first = next(iter(_calls_of_list(run, 0)))
+    (target,) = first.targets
+    source, *others = first.arguments
+    if source != Name(target):
+        yield Assign(target, source)
+    block = f"{ITEM}block"
+    yield Assign(target, Each(Call(Name(block), (Name(target), *others)), (block,), (first.modules,)))
 
 
 def _calls_of_list(statements: Sequence[Statement], start: int) -> list[_ListedCall]:

@@ -2,7 +2,8 @@
 
 from netspec.graph import Node
 from netspec.lowering.python.slices import bounds_of
-from netspec.lowering.python.source import LiteralValue, bounds, call, method, part
+from netspec.lowering.python.source import LiteralValue, call, method
+from netspec.lowering.python.subscripts import bounds, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from netspec.graph import Node
-from netspec.lowering.python.source import LiteralValue, Range, Subscript, call, range_of
+from netspec.lowering.python.source import LiteralValue, Range, Subscript, call
+from netspec.lowering.python.subscripts import range_of
 from netspec.ops import ConvTranspose2d
 from netspec.ops.attributes import both
 from netspec_torch.geometry import pair

@@ -198,6 +198,15 @@ CASES = {
         "  c: {block: stage, width: 5, count: 4, stride: 2}\n  d: {block: stage, width: 7, count: 2, stride: 2}\n"
         "  e: {block: stage, width: 3, count: 1}",
     ),
+    "stacks of one length, the elements of one of which are equal": (
+        STAGE,
+        "a: {block: stage, count: 4}\n  b: {block: stage, width: 6, count: 4, stride: 2}\n"
+        "  c: {block: stage, width: 6, count: 4}",
+    ),
+    "a stack of two unlike elements that an instance lacks": (
+        STAGE,
+        "a: {block: stage, count: 2, stride: 2}\n  b: {block: stage, count: 0}",
+    ),
     "sizes of maps": (
         """
   level:

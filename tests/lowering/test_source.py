@@ -24,7 +24,9 @@ from netspec.lowering.python.source import (
     Call,
     Conditional,
     Do,
+    Each,
     Expression,
+    For,
     ListOf,
     Literal,
     LiteralValue,
@@ -35,11 +37,10 @@ from netspec.lowering.python.source import (
     Statement,
     Subscript,
     TupleOf,
-    bounds,
     call,
     method,
-    part,
 )
+from netspec.lowering.python.subscripts import bounds, part
 from netspec.testing.networks import cropped
 
 STRINGS = (
@@ -178,8 +179,11 @@ class Sources:
         returns = returns if parameters else "keras.Model"
         return Function(self._name(), parameters, statements, returns, self._text())
 
-    def _statement(self) -> Statement:
+    def _statement(self) -> Statement | For:
         kind = self._random.random()
+        if kind > 0.9:
+            loop = self._each(short=True)  # a name alone that fills a line is not broken
+            return For(loop.target, loop.iterable, (Assign(self._name(), loop.value),))
         if kind < 0.1:
             return Do(Call(Attribute(Call(Name("super")), "__init__")))
         if kind < 0.2:
@@ -189,7 +193,9 @@ class Sources:
         return Assign(target, self._value(), comment)
 
     def _value(self) -> Expression:
-        kind = self._random.randrange(8)
+        kind = self._random.randrange(9)
+        if kind == 8:
+            return call("nn.Sequential", *self._literals(0, 1), self._each())
         if kind == 7:
             branches = [call(f"nn.{self._name()}", *self._literals(0, 6)) for _ in range(self._random.randint(2, 4))]
             return functools.reduce(lambda rest, value: Conditional(value, self._test(), rest), branches)
@@ -215,6 +221,13 @@ class Sources:
             return layer
         several = (ListOf(self._names(2, 6)),)
         return Call(layer, several if self._random.random() < 0.3 else self._names(1, 1))
+
+    def _each(self, *, short: bool = False) -> Each:
+        """A loop through one to three tuples, with or without an index."""
+        names = [self._name(short=True) for _ in range(self._random.randint(1, 3))]
+        tuples = [self._random.choice([Name(self._name(short=short)), *self._literals(1, 1)]) for _ in names]
+        value = Call(Name(f"nn.{self._name()}"), (*self._literals(0, 2), *map(Name, names)))
+        return Each(value, tuple(names), tuple(tuples), self._random.choice(["", "i"]))
 
     def _test(self) -> Expression:
         name = Name(self._name(short=True))

@@ -21,7 +21,7 @@ def function(*body: Do | Assign | For | If | Return, parameters: tuple[str, ...]
     [
         function(Do(USED)),
         function(Assign("x", call("f", 1, layer=USED))),
-        function(For("i", call("range", 2), (Do(USED),))),
+        function(For(Name("i"), call("range", 2), (Do(USED),))),
         function(If(Name("training"), (Do(Literal(0)), Do(USED)))),
         function(If(USED, (Do(Literal(0)),))),
         function(Return(Name("x")), parameters=("self", "x: nn.Module | None = None")),

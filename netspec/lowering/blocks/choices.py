@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from netspec.lowering.blocks.groups import FEW, Alternative
+from netspec.lowering.blocks.lists import ITEM
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.reads import UntoldError
 from netspec.lowering.blocks.template import Unit
+from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import Expression, conditional
 
 
@@ -33,7 +35,8 @@ class Choice:
         self.lacking = tuple(each is None for each in having)
         self._conditions: dict[Alternative, Expression] = {}
         self._order = sorted(self.members, key=lambda each: not self._is_told(each))
-        if len(self.members) == 1 and self.is_open:
+        loops = any(name.startswith(ITEM) for s in (*fullest.setup, *fullest.run) for name in names_in(s.value))
+        if len(self.members) == 1 and self.is_open and not loops:  # a loop through an empty tuple needs no condition
             (only,) = self.members
             self._conditions[only] = naming.flag(fullest.name, self.members[only], fullest.pads)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Formula, Graph, Node
+from netspec.lowering.blocks.formulas import lists_in
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
@@ -156,7 +157,8 @@ class PartDraft:
             return Given()
         inputs = self.channels(channels)
         read = self.sizes() if sizes else {}
-        hints = (*scope.arguments, *((name, count) for name, (_, count) in (*inputs.items(), *read.items())))
+        counts = ((name, count) for name, (_, count) in (*inputs.items(), *read.items()))
+        hints = (*scope.arguments, *lists_in(scope.formulas, scope.names), *counts)
         others = tuple(name for name in inputs if name != channels)
         received: dict[str, str] = {}
         for name, (value, _) in inputs.items():

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache, reduce
 from typing import Any, Final
 
+from netspec.graph import Formula
 from netspec.lowering.python.source import (
     Attribute,
     Binary,
     Conditional,
     Expression,
     Literal,
+    LiteralValue,
     Name,
     Negative,
     Not,
@@ -63,6 +65,31 @@ def read_formula(code: str) -> Expression | None:
         return _translate(ast.parse(code, mode="eval").body)
     except (SyntaxError, ValueError, RecursionError):
         return None
+
+
+def list_read(code: str) -> str:
+    """The name of a list of which an expression is the item for an element of a stack; empty if it is something else.
+
+    >>> list_read("rates[index]"), list_read("rates[0]")
+    ('rates', '')
+    """
+    name = code.removesuffix("[index]")
+    return name if name != code and name.isidentifier() else ""
+
+
+def lists_in(formulas: Iterable[Formula], names: Mapping[str, object]) -> Iterator[tuple[str, LiteralValue]]:
+    """The lists of which the elements of stacks are given items, by name."""
+    for name in dict.fromkeys(list_read(formula.code) for formula in formulas):
+        if isinstance(names.get(name), tuple) and (value := _as_literal(names[name])) is not None:
+            yield name, value
+
+
+def _as_literal(value: object) -> LiteralValue:
+    """A number, a text, or a tuple of literals; None for anything else."""
+    if isinstance(value, tuple):
+        items = tuple(map(_as_literal, value))
+        return None if None in items else items
+    return value if isinstance(value, bool | int | float | str) else None
 
 
 def _translate(node: ast.expr) -> Expression | None:

@@ -14,8 +14,10 @@ from netspec.lowering.blocks.branches import idle_in, joined_in, output_without
 from netspec.lowering.blocks.choices import Choice
 from netspec.lowering.blocks.forms import Forms
 from netspec.lowering.blocks.groups import Alternative, Group
-from netspec.lowering.blocks.kinds import Kinds, kinds_of
+from netspec.lowering.blocks.indexed import INDEX
+from netspec.lowering.blocks.kinds import Kinds, each_of, kinds_of
 from netspec.lowering.blocks.known import ABSENT, Given
+from netspec.lowering.blocks.lists import ITEM, plural_of
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.places import Place
 from netspec.lowering.blocks.reads import Reads, UntoldError
@@ -26,6 +28,7 @@ from netspec.lowering.python.source import (
     Binary,
     Call,
     Conditional,
+    Each,
     Expression,
     Formatted,
     Literal,
@@ -211,11 +214,14 @@ class Generalizer:
             return naming.parameter(values, place)
         if isinstance(first, Call):
             return self._call([e if isinstance(e, Call) else None for e in expressions], naming, place)
+        if isinstance(first, Each):
+            return self._each([e if isinstance(e, Each) else None for e in expressions], naming, place)
         if isinstance(first, Repeated | Formatted):  # the name of a layer ends with its number
             place = replace(place, role="repeat", kinds=kinds_of("repeat"))
         if isinstance(first, Binary) and first.operator in _OPERANDS:
             role = _OPERANDS[first.operator]
-            place = replace(place, role=role, kinds=kinds_of(role))
+            grows = INDEX in names_in(first)  # from an element of a stack to the next
+            place = replace(place, default=None) if grows else replace(place, role=role, kinds=kinds_of(role))
         children = [None if e is None else _known_children(e) for e in expressions]
         if isinstance(first, Binary) and first.operator == "==":  # of an index and the number of elements
             place = replace(place, role="repeat", kinds=kinds_of("repeat"))
@@ -225,6 +231,19 @@ class Generalizer:
             is_known = any(each is not None for each in column)  # else it may be any
             shared.append(self._walk(column, naming, place) if is_known else child)
         return with_children(first, shared)
+
+    def _each(self, loops: Sequence[Each | None], naming: ParameterNaming, place: Place) -> Each:
+        """The shared loop through tuples, which are parameters named after their items."""
+        first = next(loop for loop in loops if loop is not None)
+        value = self._walk([None if loop is None else loop.value for loop in loops], naming, place)
+        assert isinstance(first.value, Call)  # noqa: S101 # an element of a stack is a call
+        signature = signature_of(first.value.function, self._signatures)
+        tuples = []
+        for index, name in enumerate(first.names):
+            item = name.removeprefix(ITEM)
+            at = replace(place, role=plural_of(item), kinds=each_of(signature.kinds_of(item)))
+            tuples.append(self._walk([None if loop is None else loop.tuples[index] for loop in loops], naming, at))
+        return replace(first, value=value, tuples=tuple(tuples))
 
     def _call(self, calls: Sequence[Call | None], naming: ParameterNaming, place: Place) -> Call:
         """The shared call; an optional argument is written if any instance passes it."""

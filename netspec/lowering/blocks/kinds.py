@@ -37,6 +37,7 @@ Kinds = frozenset[str]
 ANY: Final[Kinds] = frozenset()  # the kinds of a name that nothing is known about
 PADDING: Final = frozenset({"padding", "start", "end"})  # of the argument of a function that pads any axes
 SIZE: Final = frozenset({"size"})  # the kinds of a number without a name
+_EACH: Final = "each "  # the prefix of the kind of a tuple with an item for each element of a stack
 
 
 def kinds_of(name: str) -> frozenset[str]:
@@ -61,8 +62,27 @@ def may_name(named: frozenset[str], wanted: frozenset[str]) -> bool:
     """
     if named == ANY:
         return bool(wanted & {"channels", "size"})
-    if named & wanted:
-        return True
+    if named & wanted or list_depth(named) or list_depth(wanted):
+        return bool(named & wanted)
     if "size" in wanted:
         return not named <= _NO_SIZES
     return "channels" in named and bool(wanted & _COUNTS)
+
+
+def each_of(kinds: Kinds) -> Kinds:
+    """The kinds of a tuple with an item of these kinds for each element of a stack."""
+    return frozenset(f"{_EACH}{kind}" for kind in kinds)
+
+
+def within(kinds: Kinds) -> Kinds:
+    """The kinds of the items of such a tuple; of any other number its own."""
+    return frozenset(kind.removeprefix(_EACH) for kind in kinds)
+
+
+def list_depth(kinds: Kinds) -> int:
+    """How many such tuples are in one another: 0 for any other number.
+
+    >>> list_depth(each_of(each_of(kinds_of("rate")))), list_depth(kinds_of("rate")), list_depth(ANY)
+    (2, 0, 0)
+    """
+    return min((kind.count(_EACH) for kind in kinds), default=0)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from netspec.graph import Formula
-from netspec.lowering.blocks.formulas import UNKNOWN, read_formula, value_in
-from netspec.lowering.blocks.kinds import ANY, SIZE, Kinds, is_known, kinds_of
+from netspec.lowering.blocks.formulas import UNKNOWN, list_read, read_formula, value_in
+from netspec.lowering.blocks.kinds import ANY, SIZE, Kinds, each_of, is_known, kinds_of
 from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.rewrite import children_of, names_in, with_children
 from netspec.lowering.python.source import (
@@ -242,7 +242,10 @@ def _kinds_of_hint(name: str, kinds: Mapping[Formula, Kinds], channel_hints: Col
         return kinds_of("channels")
     numbers = {formula: kind for formula, kind in kinds.items() if formula.attribute != "when"}
     direct = [kind for formula, kind in numbers.items() if formula.code == name]
-    used = direct or [kind for formula, kind in numbers.items() if name in names_of(read_formula(formula.code))]
+    items = [each_of(kind) for formula, kind in numbers.items() if list_read(formula.code) == name]
+    used = (
+        direct or items or [kind for formula, kind in numbers.items() if name in names_of(read_formula(formula.code))]
+    )
     if used:
         return frozenset().union(*used)
     return kinds_of(name) if is_known(name) else ANY

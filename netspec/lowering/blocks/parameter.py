@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from netspec.lowering.blocks.kinds import ANY, Kinds
+from netspec.lowering.blocks.kinds import ANY, Kinds, list_depth
 from netspec.lowering.blocks.known import Vector
 from netspec.lowering.python.source import LiteralValue
 
@@ -24,10 +25,16 @@ class Parameter:
     @property
     def annotation(self) -> str:
         """The type annotation that covers the values and the default."""
-        kinds = {_annotation(value) for value in (*self.values, *([] if self.default is None else [self.default]))}
-        if kinds == {"int", "float"}:
-            return "float"
-        return " | ".join(sorted(kinds))
+        return _common((*self.values, *([] if self.default is None else [self.default])), list_depth(self.kinds))
+
+
+def _common(values: Iterable[object], depth: int) -> str:
+    """The type annotation of several values; `depth` says how many tuples of any length are around them."""
+    if depth:
+        items = [item for value in values if isinstance(value, tuple) for item in value]
+        return f"tuple[{_common(items, depth - 1)}, ...]"
+    kinds = {*map(_annotation, values)}
+    return "float" if kinds == {"int", "float"} else " | ".join(sorted(kinds))
 
 
 def _annotation(value: object) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Final
 
 from netspec.lowering.blocks.conditions import conditions_over
-from netspec.lowering.blocks.kinds import ANY, PER_AXIS, Kinds, kinds_of, may_name
+from netspec.lowering.blocks.kinds import ANY, PER_AXIS, Kinds, kinds_of, list_depth, may_name, within
 from netspec.lowering.blocks.known import (
     ABSENT,
     Given,
@@ -29,7 +30,17 @@ from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.blocks.stated import OUTPUT_CHANNELS, Stated
 from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.rewrite import rename_in
-from netspec.lowering.python.source import Binary, Call, Expression, Literal, LiteralValue, Name, Repeated, TupleOf
+from netspec.lowering.python.source import (
+    Binary,
+    Call,
+    Each,
+    Expression,
+    Literal,
+    LiteralValue,
+    Name,
+    Repeated,
+    TupleOf,
+)
 
 _CLEARER: Final = {"p": "rate", "target_shape": "shape"}  # parameter names for arguments that are unclear by themselves
 
@@ -106,6 +117,10 @@ class ParameterNaming:
     def repeats_none(self, value: Expression, lacking: Sequence[bool]) -> bool:
         """Whether a value is repeated 0 times in the instances that lack it, so that it needs no condition."""
         inner = value.args[0] if isinstance(value, Call) and len(value.args) == 1 else value
+        if isinstance(inner, Each):
+            empty = tuple(() if lacks else ABSENT for lacks in lacking)
+            vectors = [self._values.get(items.path) if isinstance(items, Name) else None for items in inner.tuples]
+            return any(lacking) and all(vector is not None and agree(empty, vector) for vector in vectors)
         if not isinstance(inner, Repeated) or not set(names_of(inner.number)) <= set(self._known.vectors):
             return False
         counts = self._known.vector(inner.number)
@@ -183,7 +198,7 @@ class ParameterNaming:
         if expression := self._elements(values, place):
             return self._commit(expression, None)
         known = {**self._known.vectors, **self._values}
-        some = next(value for value in values if value is not ABSENT)
+        some = () if list_depth(place.kinds) else next(value for value in values if value is not ABSENT)
         values = tuple(some if value is ABSENT else value for value in values)
         role = _CLEARER.get(place.role, place.role)
         wanted = role if role != "size" and role not in known else f"{place.owner}_{role}"
@@ -242,7 +257,7 @@ class ParameterNaming:
         present = [value for value in values if value is not ABSENT]
         if not all(isinstance(value, tuple) and len(value) == len(present[0]) for value in present):
             return None
-        elements: list[Expression] = []
+        place, elements = replace(place, kinds=within(place.kinds)), list[Expression]()
         before: set[str] = set()  # names that earlier elements read
         for index in range(len(present[0])):
             column = tuple(v if v is ABSENT else v[index] for v in values)

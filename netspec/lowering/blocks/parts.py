@@ -84,6 +84,12 @@ class Part:
         """Whether it is a linked stack whose instances map one value to one, as those of `nn.Sequential` do."""
         return self.is_linked and all(len(part.inputs) == len(part.outputs) == 1 for part in self.instances)
 
+    @property
+    def is_loop(self) -> bool:
+        """Whether it is a linked stack whose instances return one value, and all read the same others, if any."""
+        alike = len({part.inputs[1:] for part in self.instances}) == 1
+        return alike and self.is_linked and all(len(part.outputs) == 1 for part in self.instances)
+
     def walk(self) -> Iterator[Part]:
         """All nested parts, innermost first, then the part itself."""
         for member in self.members:

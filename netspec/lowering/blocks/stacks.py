@@ -1,8 +1,9 @@
-"""Stacks within a block whose length differs between instances: the source repeats one element by a parameter."""
+"""Stacks within a block that differ in length, or in which elements are equal: the source repeats one element."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from netspec.lowering.blocks.parts import Part
@@ -28,22 +29,29 @@ class Repetition(NamedTuple):
     stacks: Sequence[Part] = ()
 
 
+def stacks_in(parts: Sequence[Part]) -> dict[str, dict[int, Part]]:
+    """The stacks in instances of a block that pass one value on, by name and then by the number of the instance."""
+    stacks: dict[str, dict[int, Part]] = {}
+    for number, part in enumerate(parts):
+        for member in part.instances:
+            if member.is_loop:
+                stacks.setdefault(member.name, {})[number] = member
+    return stacks
+
+
 def repetitions_of(parts: Sequence[Part], constructor: Constructor) -> dict[str, Repetition]:
-    """The repeated elements, by path of each stack whose length differs between instances.
+    """The repeated elements, by path of each stack that differs between instances in its runs of equal elements.
 
     Args:
         parts: the instances of a block.
         constructor: returns the expression that constructs an element of a stack; elements whose expressions are
             equal are repetitions.
     """
-    stacks: dict[str, list[Part]] = {}
-    for part in parts:
-        for member in part.members:
-            if isinstance(member, Part) and member.is_chain:
-                stacks.setdefault(member.name, []).append(member)
     found: dict[str, Repetition] = {}
-    for same in stacks.values():
-        ends = _ends(same, constructor) if len({len(stack.instances) for stack in same}) > 1 else None
+    for stacks in stacks_in(parts).values():
+        same = [stack for stack in stacks.values() if stack.is_chain]
+        runs = {tuple(len([*run]) for _, run in groupby(map(constructor, stack.instances))) for stack in same}
+        ends = _ends(same, constructor) if len(runs) > 1 else None  # else the source is the same anyway
         if ends is not None:
             start, end = ends
             if min(len(stack.instances) for stack in same) < start + end:

@@ -10,6 +10,7 @@ from netspec.lowering.python.source import (
     Binary,
     Call,
     Conditional,
+    Each,
     Expression,
     Formatted,
     ListOf,
@@ -60,7 +61,7 @@ def render_expression(expression: Expression) -> str:
         case Conditional(value, test, otherwise):
             chosen, condition, other = map(_branch, (value, test, otherwise))
             return f"{chosen} if {condition} else {other}"
-        case Repeated(value):
+        case Repeated(value) | Each(value):
             return f"*({render_expression(value)} {_loop(expression)})"
         case Formatted(parts):
             return f'f"{"".join(map(_formatted, parts))}"'
@@ -77,14 +78,29 @@ def _formatted(part: str | Name | Binary) -> str:
 def _listed(items: tuple[Expression, ...]) -> str:
     """The inside of a list."""
     match items:
-        case (Repeated(value) as repeated,):
+        case (Repeated(value) | Each(value) as repeated,):
             return f"{render_expression(value)} {_loop(repeated)}"
         case _:
             return ", ".join(map(render_expression, items))
 
 
-def _loop(repeated: Repeated) -> str:
+def render_target(target: Expression) -> str:
+    """Render what a loop assigns: names, or a tuple of them without its outer parentheses."""
+    text = render_expression(target)
+    return text[1:-1] if isinstance(target, TupleOf) else text
+
+
+def _loop(repeated: Repeated | Each) -> str:
+    if isinstance(repeated, Each):
+        return f"for {render_target(repeated.target)} in {render_expression(repeated.iterable)}"
     return f"for {repeated.index or '_'} in range({render_expression(repeated.number)})"
+
+
+def _loop_lines(repeated: Repeated | Each, indent: str) -> list[str]:
+    """Render the `for` of a generator expression: on one line, or broken at its brackets."""
+    if isinstance(repeated, Each):
+        return broken(repeated.iterable, indent, f"for {render_target(repeated.target)} in ", "")
+    return [indent + _loop(repeated)]
 
 
 def _index(item: int | str | Range) -> str:
@@ -227,16 +243,16 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
         case Call(function):
             opening = f"{before}{_trailed(function)}("
             return _bracketed(_items(expression), indent, opening, f"){after}", together=True)
-        case ListOf((Repeated(value) as repeated,)):
+        case ListOf((Repeated(value) | Each(value) as repeated,)):
             inside = broken(value, indent + INDENT, "", "")
-            return [f"{indent}{before}[", *inside, indent + INDENT + _loop(repeated), f"{indent}]{after}"]
+            return [f"{indent}{before}[", *inside, *_loop_lines(repeated, indent + INDENT), f"{indent}]{after}"]
         case ListOf(items):
             return _bracketed([("", item) for item in items], indent, f"{before}[", f"]{after}")
         case TupleOf(items):
             return _bracketed([("", item) for item in items], indent, f"{before}(", f"){after}")
-        case Repeated(value):
+        case Repeated(value) | Each(value):
             inside = broken(value, indent + INDENT, "", "")
-            return [f"{indent}{before}*(", *inside, indent + INDENT + _loop(expression), f"{indent}){after}"]
+            return [f"{indent}{before}*(", *inside, *_loop_lines(expression, indent + INDENT), f"{indent}){after}"]
         case Subscript(value, indices) if len(indices) > 1:
             deeper, each = indent + INDENT, list(map(_index, indices))
             line = deeper + ", ".join(each)

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from netspec.lowering.python.definitions import Class, Definition, Function, Module, Verbatim
-from netspec.lowering.python.expressions import INDENT, WIDTH, broken, render_expression, value_lines
+from netspec.lowering.python.expressions import INDENT, WIDTH, broken, render_expression, render_target, value_lines
 from netspec.lowering.python.source import Assign, Do, Expression, For, If, Return, Statement, TupleOf, Unpack
 
 
@@ -15,8 +15,8 @@ def _statement(statement: Statement | For | If, indent: str) -> list[str]:
     match statement:
         case If(test, body):
             return [f"{indent}if {render_expression(test)}:", *_suite(body, indent)]
-        case For(variable, iterable, body):
-            return [f"{indent}for {variable} in {render_expression(iterable)}:", *_suite(body, indent)]
+        case For(target, iterable, body):
+            return [*broken(iterable, indent, f"for {render_target(target)} in ", ":"), *_suite(body, indent)]
         case Assign(target, value, comment):
             flat = value_lines(value, indent, f"{target} = ")
             after = f"  # {_one_line(comment)}" if comment else ""

@@ -11,6 +11,7 @@ from netspec.lowering.python.source import (
     Binary,
     Call,
     Conditional,
+    Each,
     Expression,
     For,
     Formatted,
@@ -42,6 +43,8 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
             return (value,)
         case Repeated(value, count):
             return (value, count)
+        case Each(value, _, tuples):
+            return (value, *tuples)
         case Subscript(value, indices):
             return (value, *(bound for index in indices if isinstance(index, Range) for bound in index.bounds))
         case Binary(_, left, right):
@@ -66,6 +69,8 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
             return replace(expression, value=children[0])
         case Repeated():
             return replace(expression, value=children[0], count=children[1])
+        case Each():
+            return replace(expression, value=children[0], tuples=tuple(children[1:]))
         case Subscript(_, indices):
             value, *rest = children
             bounds = iter(rest)

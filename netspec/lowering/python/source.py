@@ -9,7 +9,6 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -167,6 +166,33 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """A value for each item of a tuple, or for the items of several of equal length, which it reads by these names.
+
+    As an argument, `*(value for rate in rates)`; as the value of an assignment it becomes a loop. If there is an
+    `index`, the value reads that too.
+    """
+
+    value: Expression
+    names: tuple[str, ...]
+    tuples: tuple[Expression, ...]
+    index: str = ""
+
+    @property
+    def target(self) -> Expression:
+        """What a loop assigns: `rate`, or `i, (rate, width)`."""
+        items = tuple(map(Name, self.names))
+        item = items[0] if len(items) == 1 else TupleOf(items)
+        return TupleOf((Name(self.index), item)) if self.index else item
+
+    @property
+    def iterable(self) -> Expression:
+        """What a loop goes through: `rates`, or `enumerate(zip(rates, widths, strict=True))`."""
+        items = self.tuples[0] if len(self.tuples) == 1 else call("zip", *self.tuples, strict=True)
+        return call("enumerate", items) if self.index else items
+
+
+@dataclass(frozen=True, slots=True)
 class Formatted:
     """An f-string of plain text, names and numbers: `f"{name}-conv-{count - 1}"`."""
 
@@ -191,6 +217,7 @@ Expression = (
     | Subscript
     | Conditional
     | Repeated
+    | Each
     | Formatted
 )
 
@@ -238,27 +265,6 @@ def method(
 ) -> Call:
     """Create a method call, `value.attribute(*args, **kwargs)`."""
     return call(Attribute(value, attribute), *args, **kwargs)
-
-
-def bounds(start: int, stop: int, step: int, size: int) -> Range:
-    """Create the range `start:stop:step` along an axis of this size, without the parts that are the defaults."""
-    return range_of(start or None, None if stop >= size else stop, None if step == 1 else step)
-
-
-def range_of(start: int | None, stop: int | None, step: int | None = None) -> Range:
-    """Create the range `start:stop:step` from ints; parts that are None are left out."""
-    return Range(*(None if bound is None else Literal(bound) for bound in (start, stop, step)))
-
-
-def part(value: Expression, ranges: Mapping[int, Range]) -> Expression:
-    """Create a subscript such as `value[:, start:stop]` from a range for each of some axes.
-
-    >>> part(Name("x"), {1: bounds(0, 2, 1, 5)}).items[1]
-    Range(start=None, stop=Literal(value=2), step=None)
-    """
-    partial = {axis: range_ for axis, range_ in ranges.items() if range_ != Range()}
-    items = tuple(partial.get(axis, Range()) for axis in range(max(partial, default=-1) + 1))
-    return Subscript(value, items) if items else value
 
 
 def _operand(value: Expression | LiteralValue) -> Expression:
@@ -315,14 +321,11 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """`for variable in iterable:` with its body."""
+    """`for target in iterable:` with its body."""
 
-    variable: str
+    target: Expression
     iterable: Expression
     body: tuple[Statement, ...]
-
-    def __post_init__(self) -> None:
-        Name(self.variable)
 
 
 @dataclass(frozen=True, slots=True)
