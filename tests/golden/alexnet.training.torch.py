@@ -28,7 +28,7 @@ class LocalResponseNormFunction(torch.autograd.Function):
         axis, parts = chunks(x, y)
         squares = Windows(parts[0][0], axis, reach(size, x.shape[2]), k)
         for x_chunk, y_chunk in parts:
-            factor = power(squares.scale(x_chunk, alpha), beta)
+            factor = eager_power(squares.scale(x_chunk, alpha), beta)
             torch.mul(x_chunk, squares.crop(factor, x_chunk), out=y_chunk)
         return y
 
@@ -54,7 +54,7 @@ class LocalResponseNormFunction(torch.autograd.Function):
         ratios = Windows(parts[0][0], axis, (after, before), 0.0)  # mirrored
         for x_chunk, g_chunk, dx_chunk in parts:
             scale = squares.scale(x_chunk, alpha)
-            factor = power(scale, beta)
+            factor = eager_power(scale, beta)
             torch.mul(g_chunk, squares.crop(factor, x_chunk), out=dx_chunk)
             ratio = ratios.terms[: len(x_chunk)]
             torch.mul(dx_chunk, x_chunk, out=ratio)
@@ -87,6 +87,17 @@ def power(scale: Tensor, beta: float) -> Tensor:
     if beta == 0.75:  # two square roots are much faster than a power
         root = torch.rsqrt(scale)
         return root * torch.sqrt(root)
+    return scale.pow(-beta)
+
+
+def eager_power(scale: Tensor, beta: float) -> Tensor:
+    """Return scale^-beta where no compiler fuses the operations.
+
+    PyTorch computes a power of -0.5 in a third of the time of a square root.
+    """
+    if beta == 0.75:
+        root = scale.pow(-0.5)
+        return root.div_(root.pow(-0.5))
     return scale.pow(-beta)
 
 
