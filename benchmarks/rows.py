@@ -28,7 +28,7 @@ def torch_steps() -> list[Row]:
     no_lrn = {"network": "alexnet-no-lrn"}
     rows += [
         Row(name, f"{PLAIN} without LRN", ours, peer, 1.10, alexnet, peer_arguments={"norm": False}, pairs=9),
-        Row(name, "itself without LRN", ours, ours, 1.10, alexnet, peer_arguments=no_lrn, pairs=9),
+        Row(name, "itself without LRN", ours, ours, 1.10, alexnet, peer_arguments=no_lrn, pairs=9, calls=3),
     ]
     for network, title in (("resnet", "ResNet-50"), ("mobilenet-v2", "MobileNet v2")):
         arguments = {"network": network, "batch": 8}
@@ -41,7 +41,7 @@ def torch_inference() -> list[Row]:
     ours, peer = "torch_steps:netspec_inference", "torch_steps:hand_inference"
     cases = (
         ("AlexNet", "alexnet", 32, 0.42, 1),
-        ("AlexNet", "alexnet", 1, 0.55, 20),
+        ("AlexNet", "alexnet", 1, 0.55, 40),
         ("ResNet-50", "resnet", 8, 1.0, 1),
         ("MobileNet v2", "mobilenet-v2", 8, 1.0, 5),
     )
@@ -76,8 +76,8 @@ def onnx_runs() -> list[Row]:
         ("AlexNet", "alexnet", 32, 0.75, 1),
         ("AlexNet", "alexnet", 8, 0.80, 4),
         ("AlexNet", "alexnet", 1, 1.0, 20),
-        ("ResNet-50", "resnet", 8, 1.0, 1),
-        ("MobileNet v2", "mobilenet-v2", 8, 1.0, 5),
+        ("ResNet-50", "resnet", 8, 1.0, 4),
+        ("MobileNet v2", "mobilenet-v2", 8, 1.0, 20),
     )
     return [
         Row(
