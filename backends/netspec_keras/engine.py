@@ -136,8 +136,9 @@ def _run_jax(model: keras.Model, inputs: Sequence[Array], training: bool) -> Any
 
     tensors = [keras.ops.convert_to_tensor(array) for array in inputs]
     outputs, fixed = _compiled(model, f"training={training}", call)(*_values(model), tensors)
-    for variable, value in zip(model.non_trainable_variables, fixed, strict=True):
-        variable.assign(value)
+    if training:  # at inference they stay as they are
+        for variable, value in zip(model.non_trainable_variables, fixed, strict=True):
+            variable.assign(value)
     return outputs
 
 

@@ -11,7 +11,7 @@ from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.lowering.python.module import load_source
 from netspec.spec import load_graph
-from tests.backends.values import check_values
+from tests.backends.values import check_one_class, check_values, graph_of_blocks
 
 MIXER = """
   mixer:
@@ -286,21 +286,15 @@ EXCERPTS = {
 
 
 def graph_of(case: str, folder: Path) -> Graph:
-    blocks, layers = CASES[case]
-    path = folder / "spec.yaml"
-    path.write_text(f"name: lists\ninput: {{shape: [3, 16, 16]}}\nblocks:{blocks}layers:\n  {layers}\n")
-    return load_graph(path)
+    return graph_of_blocks(*CASES[case], shape="[3, 16, 16]", folder=folder)
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_block_is_one_class(case: str, backend: str, tmp_path: Path) -> None:
     graph = graph_of(case, tmp_path)
-    source = str(find_backend(backend).lower(graph).content)
-    for block in {scope.block for scope in graph.scopes if scope.block}:
-        assert source.count(f"The block `{block}`: ") == 1
+    source = check_one_class(graph, find_backend(backend))
     assert EXCERPTS[case][backend == "keras"] in source
-    check_values(graph, find_backend(backend))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -8,8 +8,7 @@ import pytest
 
 from netspec.graph import Graph
 from netspec.lowering import find_backend
-from netspec.spec import load_graph
-from tests.backends.values import check_values
+from tests.backends.values import check_one_class, graph_of_blocks
 
 UNIT = """
   unit:
@@ -254,20 +253,14 @@ CASES = {
 
 
 def graph_of(case: str, folder: Path) -> Graph:
-    blocks, layers = CASES[case]
-    path = folder / "spec.yaml"
-    path.write_text(f"name: one\ninput: {{shape: [4, 8, 8]}}\nblocks:{blocks}layers:\n  {layers}\n")
-    return load_graph(path)
+    return graph_of_blocks(*CASES[case], shape="[4, 8, 8]", folder=folder)
 
 
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_block_is_one_class(case: str, backend: str, tmp_path: Path) -> None:
     graph = graph_of(case, tmp_path)
-    source = str(find_backend(backend).lower(graph).content)
-    for block in {scope.block for scope in graph.scopes if scope.block}:
-        assert source.count(f"The block `{block}`: ") == 1
-    check_values(graph, find_backend(backend))
+    check_one_class(graph, find_backend(backend))
 
 
 def source_of(case: str, backend: str, folder: Path) -> str:

@@ -1,12 +1,15 @@
-"""The comparison of emitted models with the reference."""
+"""Specs of blocks, and the comparison of what is emitted for them with the reference."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 
 from netspec import reference
 from netspec.graph import Graph
 from netspec.lowering import Backend
+from netspec.spec import load_graph
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
 
@@ -22,3 +25,19 @@ def check_values(graph: Graph, backend: Backend) -> None:
     actual = backend.load(backend.lower(graph.astype(DType.FLOAT64)), weights).forward(inputs)
     for name, value in expected.items():
         np.testing.assert_allclose(actual[name], value, rtol=1e-9, atol=1e-12 * np.abs(value).max())
+
+
+def graph_of_blocks(blocks: str, layers: str, *, shape: str, folder: Path) -> Graph:
+    """Load a spec from the texts of its blocks, its layers and its input's shape."""
+    path = folder / "spec.yaml"
+    path.write_text(f"name: net\ninput: {{shape: {shape}}}\nblocks:{blocks}layers:\n  {layers}\n")
+    return load_graph(path)
+
+
+def check_one_class(graph: Graph, backend: Backend) -> str:
+    """Assert that each block is one class, or function, with the values of the reference; return the source."""
+    source = str(backend.lower(graph).content)
+    for block in {scope.block for scope in graph.scopes if scope.block}:
+        assert source.count(f"The block `{block}`: ") == 1
+    check_values(graph, backend)
+    return source
