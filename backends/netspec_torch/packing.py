@@ -18,6 +18,7 @@ from torch.fx.experimental.symbolic_shapes import optimization_hint
 from torch.utils._python_dispatch import _disable_current_modes
 
 _ops = torch.ops.mkldnn
+_CONVOLUTION = _ops._convolution_pointwise.default
 
 
 class PackWeights(CustomGraphPass):
@@ -38,7 +39,10 @@ class PackWeights(CustomGraphPass):
         """Replace the weights in the graph, in place."""
         if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call] # then no node uses oneDNN
             return
-        for node in graph.find_nodes(op="call_function", target=_ops._convolution_pointwise.default):
+        for node in graph.find_nodes(op="call_function", target=_CONVOLUTION):
+            if _either_layout(node.args[0]) and not _either_layout(node):
+                _leave_to_torch(node)
+        for node in graph.find_nodes(op="call_function", target=_CONVOLUTION):
             images, weight, _, *geometry = node.args
             channels_and_size = [int(length) for length in images.meta["val"].shape[1:]]
             if not _constant(weight).is_mkldnn:
@@ -52,6 +56,27 @@ class PackWeights(CustomGraphPass):
 
     def uuid(self) -> None:
         """None, which excludes the result from Inductor's cache."""
+
+
+def _either_layout(images: Any) -> bool:
+    """Whether images are contiguous and channels last at once: with one channel, or of one pixel."""
+    channels, *size = images.meta["val"].shape[1:]
+    return bool(channels == 1 or math.prod(size) == 1)
+
+
+def _leave_to_torch(convolution: fx.Node) -> None:
+    """Replace oneDNN's convolution by that of PyTorch.
+
+    With a free batch, Inductor takes oneDNN's output to be contiguous if the input is. Here oneDNN decides by the
+    layout of the weight, and where that is packed, its output is channels last: it would be read in the wrong order.
+    """
+    images, weight, bias, padding, stride, dilation, groups, *_ = convolution.args
+    arguments = (images, weight, bias, stride, padding, dilation, False, [0, 0], groups)
+    with convolution.graph.inserting_before(convolution):
+        node = convolution.graph.call_function(torch.ops.aten.convolution.default, arguments)
+    node.meta.update(convolution.meta)
+    convolution.replace_all_uses_with(node)
+    convolution.graph.erase_node(convolution)
 
 
 def _constant(weight: fx.Node) -> Tensor:

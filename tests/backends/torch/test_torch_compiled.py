@@ -1,6 +1,7 @@
 """Ahead-of-time compilation: the layouts of weights, which do not change results at any batch size."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,21 @@ layers:
   hidden: {op: dense, units: 7, bias: false}
   out: {op: dense, units: 3}
 """
+EITHER_LAYOUT = """\
+name: either_layout
+input: {shape: [1, 9, 8]}
+layers:
+  gray: {op: conv2d, filters: 4, kernel_size: 3, padding: 1}
+  relu: {op: relu}
+  narrow: {op: conv2d, filters: 1, kernel_size: 3, padding: 1}
+  tanh: {op: tanh}
+  wide: {op: conv2d, filters: 6, kernel_size: 3}
+  pixel: {op: avg_pool2d, kernel_size: {height: 7, width: 6}}
+  squeeze: {op: conv2d, filters: 3, kernel_size: 1}
+  spread: {op: conv2d, filters: 5, kernel_size: 3, padding: 2}
+  last: {op: conv2d, filters: 3, kernel_size: 2}
+outputs: [gray, wide, spread, last]
+"""
 ROWS = ("tokens", "hidden", "out")
 
 
@@ -49,10 +65,7 @@ class Compiled:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    path = tmp_path_factory.mktemp("compiled") / "layouts.yaml"
-    path.write_text(SPEC)
-    graph = api.load(path).graph
-    weights = check_weights_of(graph)
+    folder = tmp_path_factory.mktemp("compiled")
     layouts: dict[str, list[bool]] = {}
     rows: list[tuple[Any, ...]] = []
     call, replace = PackWeights.__call__, packing._replace
@@ -74,9 +87,18 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PackWeights, "__call__", watched)
         patch.setattr(packing, "_replace", replaced)
-        backend = find_backend("torch").with_options(compile=True)
-        compiled, plain = (b.load(b.lower(graph), weights) for b in (backend, find_backend("torch")))
-    return Compiled((compiled, plain), layouts, rows)
+        models = compiled_and_plain(SPEC, folder)
+    return Compiled(models, layouts, rows)
+
+
+def compiled_and_plain(spec: str, folder: Path) -> tuple[Model, Model]:
+    path = folder / "spec.yaml"
+    path.write_text(spec)
+    graph = api.load(path).graph
+    weights = check_weights_of(graph)
+    backend = find_backend("torch").with_options(compile=True)
+    compiled, plain = (b.load(b.lower(graph), weights) for b in (backend, find_backend("torch")))
+    return compiled, plain
 
 
 def test_weights_are_packed_once(compiled: Compiled) -> None:
@@ -93,6 +115,17 @@ def test_only_layers_with_one_row_per_sample_are_packed_for_one_row(compiled: Co
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 16])
 def test_results_agree_at_any_batch_size(compiled: Compiled, batch: int) -> None:
-    images = {"input": np.random.default_rng(batch).standard_normal((batch, 6, 11, 10)).astype(np.float32)}
-    (received,), (expected,) = (model.forward(images).values() for model in compiled.models)
-    np.testing.assert_allclose(received, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    require_equal_outputs(compiled.models, (batch, 6, 11, 10))
+
+
+def test_maps_of_one_channel_or_one_pixel_are_read_in_the_order_in_which_they_are_written(tmp_path: Path) -> None:
+    models = compiled_and_plain(EITHER_LAYOUT, tmp_path)
+    for batch in (1, 2, 17):
+        require_equal_outputs(models, (batch, 1, 9, 8))
+
+
+def require_equal_outputs(models: tuple[Model, Model], shape: tuple[int, ...]) -> None:
+    images = {"input": np.random.default_rng(shape[0]).standard_normal(shape).astype(np.float32)}
+    received, expected = (model.forward(images) for model in models)
+    for name, values in expected.items():
+        np.testing.assert_allclose(received[name], values, rtol=0, atol=1e-6 * np.abs(values).max(), err_msg=name)
