@@ -42,6 +42,14 @@ ENDS = """
       tanh: {op: tanh}
 """
 CASES = {
+    "a block and a parameter called as emitted source calls its running value": (
+        UNIT.replace("unit:", "x:").replace("filters", "x").replace("x: \"$", "filters: \"$"),
+        "a: {block: x, x: 8, chosen: relu}\n  b: {block: x, x: 6, chosen: tanh}",
+    ),
+    "a parameter called as a parameter of what builds calls": (
+        UNIT.replace("filters", "function").replace("function: \"$", "filters: \"$").replace("{type: integer}", "8"),
+        "a: {block: unit, function: 4, chosen: relu}\n  b: {block: unit, chosen: tanh}",
+    ),
     "an op by an argument, in modules": (
         UNIT.replace('{op: "${chosen}"}', '{op: "${chosen}", kernel_size: 2}'),
         "a: {block: unit, filters: 8, chosen: max_pool2d}\n  b: {block: unit, filters: 6, chosen: avg_pool2d}",

@@ -222,7 +222,7 @@ Expression = (
 )
 
 
-def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue) -> Call:
+def call(function: Expression | str, /, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue) -> Call:
     """Create a call. Arguments that are Python values become literals; a str as the function is a dotted name.
 
     >>> call("nn.Linear", 3).args
@@ -261,7 +261,7 @@ def less(count: Expression, by: int) -> Expression:
 
 
 def method(
-    value: Expression, attribute: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
+    value: Expression, attribute: str, /, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
 ) -> Call:
     """Create a method call, `value.attribute(*args, **kwargs)`."""
     return call(Attribute(value, attribute), *args, **kwargs)
