@@ -8,21 +8,20 @@ from itertools import groupby
 from typing import Final
 
 from netspec.graph import Graph, Node
+from netspec.lowering.blocks.definitions import BlockDefinitions
 from netspec.lowering.blocks.drafts import (
-    blocks_of,
     describe_instances,
     merges_in,
     named_statements,
     parameter_text,
     with_conditions,
 )
-from netspec.lowering.blocks.generalize import Generalizer
-from netspec.lowering.blocks.indexed import INDEX, calls_by_index
-from netspec.lowering.blocks.lists import Groups, Rows, fewest, rows_of, with_names
+from netspec.lowering.blocks.indexed import INDEX
+from netspec.lowering.blocks.known import Given
+from netspec.lowering.blocks.lists import with_names
 from netspec.lowering.blocks.parts import Part, local_name, values_of
-from netspec.lowering.blocks.stacks import Repetition, repetitions_of
-from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, signature_of, variables_in
-from netspec.lowering.blocks.variants import variant_names
+from netspec.lowering.blocks.stacks import Repetition
+from netspec.lowering.blocks.template import Template, Unit, variables_in
 from netspec.lowering.python.definitions import Class, Function
 from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import names_in, rename
@@ -56,7 +55,7 @@ BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "len", "zip", "enumer
 INITIALIZE_BASE: Final = Do(Call(Attribute(Call(Name("super")), "__init__")))
 
 
-class BlockClasses:
+class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
     """Builds the classes of a network's blocks, and the expressions that instantiate them.
 
     Args:
@@ -64,25 +63,10 @@ class BlockClasses:
         taken: names that no class may have.
     """
 
-    def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
-        self._drafts = drafts
-        self._taken = [*taken, *BUILTINS]
-        self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
-        self._instances: dict[str, Call] = {}  # the expression that makes an instance, by path
-        self._repetitions: dict[str, Repetition] = {}
-        self._rows: Rows = {}  # of stacks whose elements differ one by one, by path
-        self._by_index: dict[str, Call | None] = {}  # of stacks whose elements are made by their index, by path
+    absent = call("nn.Identity")
 
-    def define(self, root: Part) -> list[Class]:
-        """The classes of all blocks, each after the classes that it uses."""
-        classes = []
-        for block, parts in blocks_of(root).items():
-            self._repetitions |= repetitions_of(parts, lambda part: self._instances[part.path])
-            groups, self._rows = self._groups(parts)
-            variants = [[parts[index] for index in members] for members, _ in groups]
-            for wanted, instances, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
-                classes.append(self._class(wanted, instances, template))
-        return classes
+    def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
+        super().__init__(drafts, (*taken, *BUILTINS), {**SIGNATURES, **METHODS})
 
     def of_network(self, root: Part, entry: str, docstring: str, channels_last: Sequence[str], graph: Graph) -> Class:
         """The class of the network itself.
@@ -109,41 +93,26 @@ class BlockClasses:
             forward = _with_heads(forward, count, [Name(variables[output]) for output in graph.main])
         return replace(network, body=(*methods, forward))
 
-    def _signature(self, function: str) -> Signature:
-        return self._signatures.get(function, Signature())
+    def _given(self, draft: ModuleDraft) -> Given:
+        """The arguments of an instance."""
+        return draft.given("in_channels")
 
-    def _draft(self, part: Part) -> Draft:
-        draft = self._drafts[part.path]
-        units = tuple(self._unit(draft, member) for member in part.members)
-        results = tuple(draft.variables[output] for output in part.outputs)
-        return Draft(units, results, draft.given("in_channels"), draft.inputs)
-
-    def _groups(self, parts: Sequence[Part]) -> tuple[Groups, Rows]:
-        """The groups of instances that share a class, and what gives the elements of their stacks."""
-        generalizer = Generalizer(self._signature, (*LOCALS, *self._taken), call("nn.Identity"))
-
-        def group(rows: Rows) -> Groups:
-            self._rows = rows
-            return generalizer.group([self._draft(part) for part in parts])
-
-        given = [self._drafts[part.path].given("in_channels") for part in parts]
-        return fewest(group, rows_of(parts, given, lambda part: self._instances[part.path], self._signature))
-
-    def _unit(self, draft: ModuleDraft, member: Node | Part) -> Unit:
+    def _units(self, draft: ModuleDraft, member: Node | Part) -> Iterator[Unit]:
+        """The one unit of a member, with its layer."""
         layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
         setup = () if layer is None else (Assign(f"self.{draft.attribute(member)}", layer),)
         run = draft.statements(member)
         if isinstance(member, Part) and member.path in self._rows and not member.is_chain:
             run = tuple(looped_calls(run))
-        return Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
+        yield Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
 
     def _module(self, part: Part) -> Expression:
         """The expression that makes a part: a block's instance, or a container with the instances of a stack."""
         if not part.is_stack:
-            return self._instances[part.path]
+            return self._instance(part)
         if (one_by_one := self._rows.get(part.path)) and not part.is_chain:
             return call("nn.ModuleList", ListOf((one_by_one,)))
-        instances = [(member.name, self._instances[member.path]) for member in part.members if isinstance(member, Part)]
+        instances = [(member.name, self._instance(member)) for member in part.members if isinstance(member, Part)]
         expressions = [expression for _, expression in instances]
         if part.is_chain:
             row = tuple(_repeated(expressions))
@@ -161,18 +130,15 @@ class BlockClasses:
 
     def _row(self, expressions: Sequence[Expression], stack: Part, repetition: Repetition) -> tuple[Expression, ...]:
         """The elements of a stack whose length differs between instances; empty if they stay as they are."""
-        start, end, element, stacks = repetition
         count = len(expressions)
-        if not stacks:
-            between = Repeated(self._instances[element.path], Literal(count), start, end)
+        if not repetition.stacks:
+            start, end, element, _ = repetition
+            between = Repeated(self._instance(element), Literal(count), start, end)
             return (*expressions[:start], between, *expressions[count - end :])
-        if stack.path not in self._by_index:
-            defaults = signature_of(self._instances[element.path].function, self._signature).optional or {}
-            self._by_index |= calls_by_index(stacks, lambda part: self._instances[part.path], defaults)
-        applied = self._by_index[stack.path]
+        applied = self._by_index(stack, repetition)
         return () if applied is None else (Repeated(applied, Literal(count), index=INDEX),)
 
-    def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
+    def _define(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
         """The class of these instances, named `wanted` or the like; registers the expressions that make them."""
         free = next((name for name in (wanted, f"{wanted}_block") if class_name(name) not in self._taken), wanted)
         name = class_name(free, self._taken)

@@ -43,11 +43,11 @@ ENDS = """
 """
 CASES = {
     "a block and a parameter called as emitted source calls its running value": (
-        UNIT.replace("unit:", "x:").replace("filters", "x").replace("x: \"$", "filters: \"$"),
+        UNIT.replace("unit:", "x:").replace("filters", "x").replace('x: "$', 'filters: "$'),
         "a: {block: x, x: 8, chosen: relu}\n  b: {block: x, x: 6, chosen: tanh}",
     ),
     "a parameter called as a parameter of what builds calls": (
-        UNIT.replace("filters", "function").replace("function: \"$", "filters: \"$").replace("{type: integer}", "8"),
+        UNIT.replace("filters", "function").replace('function: "$', 'filters: "$').replace("{type: integer}", "8"),
         "a: {block: unit, function: 4, chosen: relu}\n  b: {block: unit, chosen: tanh}",
     ),
     "an op by an argument, in modules": (
