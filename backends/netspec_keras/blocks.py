@@ -7,24 +7,17 @@ from dataclasses import replace
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.blocks.definitions import BlockDefinitions
-from netspec.lowering.blocks.drafts import (
-    PartDraft,
-    describe_instances,
-    merges_in,
-    named_statements,
-    parameter_text,
-    with_conditions,
-)
+from netspec.lowering.blocks.definitions import BlockDefinitions, describe_instances
+from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.indexed import INDEX
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.lists import with_names
 from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import Repetition
-from netspec.lowering.blocks.template import Template, Unit, variables_in
+from netspec.lowering.blocks.template import Template, Unit, merges_in, variables_in
 from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, identifier
-from netspec.lowering.python.rewrite import targets_of
+from netspec.lowering.python.rewrite import named_statements, targets_of, with_conditions
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
@@ -79,7 +72,7 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         """The units that compute a member; its padding is a unit of its own."""
         name, run = local_name(member, draft.part), draft.statements(member)
         if isinstance(member, Part):
-            parts = [part for part in member.members if isinstance(part, Part)] if member.is_stack else [member]
+            parts = member.instances if member.is_stack else (member,)
             run = tuple(self._call(draft, part) for part in parts)
             if row := self._rows.get(member.path):
                 run = tuple(repeated_calls(run, 0, 0, row))
@@ -136,9 +129,9 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         results = [Name(names[result]) for result in template.results]
         parameters = (
             *(f"{variable}: keras.KerasTensor" for variable in received),
-            *map(parameter_text, required),
+            *(p.declaration for p in required),
             f"{NAME}: str",
-            *map(parameter_text, optional),
+            *(p.declaration for p in optional),
         )
         return Function(
             name,

@@ -8,23 +8,16 @@ from itertools import groupby
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.blocks.definitions import BlockDefinitions
-from netspec.lowering.blocks.drafts import (
-    describe_instances,
-    merges_in,
-    named_statements,
-    parameter_text,
-    with_conditions,
-)
+from netspec.lowering.blocks.definitions import BlockDefinitions, describe_instances
 from netspec.lowering.blocks.indexed import INDEX
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.lists import with_names
 from netspec.lowering.blocks.parts import Part, local_name, values_of
 from netspec.lowering.blocks.stacks import Repetition
-from netspec.lowering.blocks.template import Template, Unit, variables_in
+from netspec.lowering.blocks.template import Template, Unit, merges_in, variables_in
 from netspec.lowering.python.definitions import Class, Function
 from netspec.lowering.python.naming import available, class_name
-from netspec.lowering.python.rewrite import names_in, rename
+from netspec.lowering.python.rewrite import named_statements, names_in, rename, with_conditions
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
@@ -110,22 +103,18 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
         """The expression that makes a part: a block's instance, or a container with the instances of a stack."""
         if not part.is_stack:
             return self._instance(part)
-        if (one_by_one := self._rows.get(part.path)) and not part.is_chain:
-            return call("nn.ModuleList", ListOf((one_by_one,)))
-        instances = [(member.name, self._instance(member)) for member in part.members if isinstance(member, Part)]
-        expressions = [expression for _, expression in instances]
+        if one_by_one := self._rows.get(part.path):
+            return call("nn.Sequential", one_by_one) if part.is_chain else call("nn.ModuleList", ListOf((one_by_one,)))
+        expressions = [self._instance(instance) for instance in part.instances]
+        row = tuple(_repeated(expressions))
         if part.is_chain:
-            row = tuple(_repeated(expressions))
-            if one_by_one := self._rows.get(part.path):
-                row = (one_by_one,)
-            elif repetition := self._repetitions.get(part.path):
-                row = self._row(expressions, part, repetition) or row
-            return Call(Name("nn.Sequential"), row)
-        if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
-            row = tuple(_repeated(expressions))
+            repetition = self._repetitions.get(part.path)
+            return call("nn.Sequential", *((repetition and self._row(expressions, part, repetition)) or row))
+        if part.is_numbered:
             equal = len(row) == 1 and len(expressions) >= FEWEST_REPEATED
             return call("nn.ModuleList", ListOf(row if equal else tuple(expressions)))
-        items = tuple(TupleOf((Literal(key), expression)) for key, expression in instances)
+        keyed = zip(part.instances, expressions, strict=True)
+        items = tuple(TupleOf((Literal(instance.name), expression)) for instance, expression in keyed)
         return call("nn.ModuleDict", ListOf(items))
 
     def _row(self, expressions: Sequence[Expression], stack: Part, repetition: Repetition) -> tuple[Expression, ...]:
@@ -181,7 +170,7 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
         taken = {*LOCALS, *BUILTINS, *template.names}
         named = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in layers)
         declarations = [*_number_assignments(template, attributes), *named]
-        parameters = ("self", *map(parameter_text, template.parameters))
+        parameters = ("self", *(parameter.declaration for parameter in template.parameters))
         initialize = Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
         # A parameter that says whether a layer without code is present, such as an identity, is passed all the same.
         has_initialize = bool(declarations or template.parameters)

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from netspec.graph import Node
-from netspec.lowering.blocks.drafts import PartDraft, blocks_of
+from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.indexed import calls_by_index
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.lists import Groups, Rows, fewest, rows_of
-from netspec.lowering.blocks.parts import Part
+from netspec.lowering.blocks.parts import Part, blocks_of
 from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, signature_of
 from netspec.lowering.blocks.variants import variant_names
@@ -101,3 +101,9 @@ class BlockDefinitions(ABC, Generic[DraftT, DefinitionT]):
 
     def _signature(self, function: str) -> Signature:
         return self._signatures.get(function, Signature())
+
+
+def describe_instances(parts: Sequence[Part]) -> str:
+    """The docstring of a block's class or function: its name, and the paths of its instances."""
+    where = parts[0].path if len(parts) == 1 else f"{len(parts)} times, {parts[0].path} to {parts[-1].path}"
+    return f"The block `{parts[0].block}`: {where}."

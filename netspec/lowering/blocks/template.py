@@ -6,7 +6,7 @@ drafts that differ in their numbers only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -136,6 +136,15 @@ class Template:
 def variables_in(statement: Statement) -> Iterator[str]:
     """The provisional variables that a statement reads, in order."""
     return (name for name in names_in(statement.value) if name.startswith(MARK))
+
+
+def merges_in(run: Sequence[Statement]) -> tuple[tuple[str, ...], str] | None:
+    """The inputs and the output of a merge: a single assignment that reads several variables; else None."""
+    if len(run) == 1 and isinstance(run[0], Assign):
+        read = tuple(dict.fromkeys(variables_in(run[0])))
+        if len(read) > 1:
+            return read, run[0].target
+    return None
 
 
 Signatures = Callable[[str], Signature]
