@@ -49,7 +49,7 @@ def test_numbers_are_named_after_the_arguments_of_the_block() -> None:
     assert names.parameter((7, 8, ABSENT), at("other", "padding")) == Name("padding"), "the same values, one parameter"
     assert names.parameter((3, 4, 3), at("conv", "padding", 0)) == Name("conv_padding")
     assert names.parameter((True, False, False), at("conv", "bias", True)) == Name("bias"), "True is not 1"
-    found = {p.name: (p.values, p.default, p.annotation) for p in names.parameters()}
+    found = {p.name: (p.values, p.default, p.annotation) for p in names.used.parameters()}
     assert found["stride"] == ((1, 2, 1), 1, "int")
     assert found["bias"] == ((True, False, False), True, "bool")
     assert found["padding"][1] is None, "one of its places has no default"
@@ -62,7 +62,7 @@ def test_a_tuple_of_known_values_is_not_a_new_parameter() -> None:
     assert found == TupleOf((Name("width"), Literal(1)))
     found = names.parameter(((128,), (256,), (512,)), at("norm"))
     assert found == TupleOf((Binary("*", Name("width"), Literal(2)),))
-    assert [p.name for p in names.parameters()] == ["width"]
+    assert [p.name for p in names.used.parameters()] == ["width"]
     assert names.parameter(((64, 1), (128, 1), (256, 2)), at("other")) == Name("other_size")
     assert names.parameter(((64,), (128, 1), (256,)), at("third")) == Name("third_size")
     assert names.parameter(((1,), (True,), (1,)), at("fourth")) == Name("fourth_size"), "True is not 1"
@@ -124,7 +124,7 @@ def test_expressions_are_those_of_the_spec() -> None:
         names.parameter(((3, 2), (9, 4), (18, 7)), at("cut")): "((side - 1) * 3, side)",
     }
     assert [render_expression(expression) for expression in rendered] == list(rendered.values())
-    assert [p.name for p in names.parameters()] == ["in_channels", "kernel", "side"]
+    assert [p.name for p in names.used.parameters()] == ["in_channels", "kernel", "side"]
     assert names.parameter((0, 1, 3), at("conv", "padding", 0)) == Name("padding"), "a pass changed one of them"
     assert names.parameter((0, 1, 2), at("other", "padding", 0)) == Name("other_padding"), (
         "of another layer it says nothing"
@@ -136,12 +136,12 @@ def test_a_name_that_the_spec_computes_is_computed() -> None:
     names = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 48), same=(4, 48))
     assert names.parameter((4, 48), at("conv", "out_channels")) == Name("hidden")
     assert names.parameter((4, 48), at("more", "out_channels")) == Name("hidden"), "another name for it"
-    assert [p.name for p in names.parameters()] == ["width", "expansion"], "in the order of the spec"
-    assert names.computed() == (("hidden", Binary("*", Name("expansion"), Name("width"))),)
+    assert [p.name for p in names.used.parameters()] == ["width", "expansion"], "in the order of the spec"
+    assert names.used.computed() == (("hidden", Binary("*", Name("expansion"), Name("width"))),)
     given = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 40), same=(4, 40))
     assert given.parameter((4, 40), at("conv", "out_channels")) == Name("hidden")
-    assert [p.name for p in given.parameters()] == ["hidden"], "it was given, and not left to the spec"
-    assert given.computed() == ()
+    assert [p.name for p in given.used.parameters()] == ["hidden"], "it was given, and not left to the spec"
+    assert given.used.computed() == ()
 
 
 def test_defaults_are_those_of_the_spec() -> None:
@@ -160,7 +160,7 @@ def test_defaults_are_those_of_the_spec() -> None:
     names.parameter((9, 4), at("conv", "out_channels"))
     names.parameter((True, False), at("conv", "bias", True))
     names.parameter((0.1, 0.2), at("drop", "rate"))
-    found = [(p.name, p.default, p.annotation) for p in names.parameters()]
+    found = [(p.name, p.default, p.annotation) for p in names.used.parameters()]
     assert found == [
         ("width", None, "int"),
         ("kernel", 3, "int"),
@@ -177,46 +177,46 @@ def test_a_name_for_the_channels_that_arrive_is_not_computed_from_itself() -> No
     assert names.parameter((4, 8), at("conv", "out_channels")) == Name("width")
     assert names.parameter((4, 8), at("conv", "in_channels")) == Name("width")
     assert names.parameter((8, 16), at("more", "out_channels")) == Name("twice")
-    assert {p.name for p in names.parameters()} == {"width", "twice"}
+    assert {p.name for p in names.used.parameters()} == {"width", "twice"}
 
 
 def test_a_condition_may_be_computed() -> None:
     says = {"deep": "depth > 2", "conv.when": "deep", "act.when": "deep", "conv.kernel_size": "depth"}
     names = naming(says, depth=(1, 3), deep=(False, True), other=(3, 4))
-    assert names.flag("conv", (False, True)) == Name("deep")
-    assert names.flag("act", (False, True)) == Name("deep")
-    assert names.flag("drop", (True, False)) == Name("has_drop")
-    assert names.computed() == (("deep", Binary(">", Name("depth"), Literal(2))),)
-    assert [p.name for p in names.parameters()] == ["depth", "has_drop"]
+    assert names.conditions.flag("conv", (False, True)) == Name("deep")
+    assert names.conditions.flag("act", (False, True)) == Name("deep")
+    assert names.conditions.flag("drop", (True, False)) == Name("has_drop")
+    assert names.used.computed() == (("deep", Binary(">", Name("depth"), Literal(2))),)
+    assert [p.name for p in names.used.parameters()] == ["depth", "has_drop"]
 
 
 def test_the_presence_of_a_layer_is_the_condition_of_the_spec() -> None:
     says = {"se.when": "squeezed > 0", "act.when": "act", "drop.when": "index > 0", "roll.when": "shift > 0"}
     names = naming(says, squeezed=(0, 4, 8), act=(True, True, False), shift=(0, 3, 3))
-    assert names.flag("se", (False, True, True)) == Binary(">", Name("squeezed"), Literal(0))
-    assert names.flag("act", (True, True, False)) == Name("act")
-    assert names.flag("drop", (False, False, True)) == Name("has_drop")
-    assert names.flag("last", (False, False, True)) == Name("has_drop"), "together"
-    assert names.flag("roll", (False, True, False)) == Name("has_roll"), "the condition says another thing"
-    defaults = {p.name: p.default for p in names.parameters()}
+    assert names.conditions.flag("se", (False, True, True)) == Binary(">", Name("squeezed"), Literal(0))
+    assert names.conditions.flag("act", (True, True, False)) == Name("act")
+    assert names.conditions.flag("drop", (False, False, True)) == Name("has_drop")
+    assert names.conditions.flag("last", (False, False, True)) == Name("has_drop"), "together"
+    assert names.conditions.flag("roll", (False, True, False)) == Name("has_roll"), "the condition says another thing"
+    defaults = {p.name: p.default for p in names.used.parameters()}
     assert defaults == {"squeezed": None, "act": True, "has_drop": False, "has_roll": False}, "as most have it"
 
 
 def test_input_channels_have_the_name_of_a_parameter_with_the_same_values() -> None:
     says = {"expand.when": "width != channels", "fc.units": "channels // 4", "conv.filters": "filters"}
     names = naming(says, channels="in_channels", filters=(8, 16, 8), width=(8, 64, 8), in_channels=(8, 16, 8))
-    flag = names.flag("expand", (False, True, False))
+    flag = names.conditions.flag("expand", (False, True, False))
     assert flag == Binary("!=", Name("width"), Name("filters"))
     assert names.parameter((8, 16, 8), at("conv", "in_channels")) == Name("filters")
     assert names.parameter((2, 4, 2), at("fc", "out_features")) == Binary("//", Name("filters"), Literal(4))
-    assert [p.name for p in names.parameters()] == ["filters", "width"]
+    assert [p.name for p in names.used.parameters()] == ["filters", "width"]
 
 
 def test_a_value_that_only_some_instances_have_uses_names_that_are_in_use() -> None:
     says = {"roll.when": "shift > 0", "roll.shifts": "-shift"}
     names = naming(says, shift=(0, 3, 3), side=(8, 8, 4))
     assert names.spec_expression((ABSENT, -3, -3), at("roll")) is None, "no name for the sake of one number"
-    names.flag("roll", (False, True, True))
+    names.conditions.flag("roll", (False, True, True))
     assert names.spec_expression((ABSENT, -3, -3), at("roll")) == Negative(Name("shift"))
     assert names.spec_expression((ABSENT, (-3, 5), (-3, 5)), at("roll")) == TupleOf(
         (Negative(Name("shift")), Literal(5))

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from netspec.lowering.blocks.branches import idle_in, joined_in, output_without
+from netspec.lowering.blocks.conditions import UntoldError
 from netspec.lowering.blocks.forms import Forms
 from netspec.lowering.blocks.groups import Group
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.parameters import ParameterNaming
-from netspec.lowering.blocks.reads import Reads, UntoldError
+from netspec.lowering.blocks.reads import Reads
 from netspec.lowering.blocks.shared import SharedUnits
 from netspec.lowering.blocks.template import Draft, Signatures, Template, Unit
 from netspec.lowering.python.rewrite import functions_in
@@ -85,7 +86,7 @@ class Generalizer:
         idle = set() if group.is_mixed else idle_in(fullest, [member.units for member in members], joined)
 
         def share(naming: ParameterNaming) -> list[Unit]:
-            reads = Reads(fullest, [member.passed for member in members], naming)
+            reads = Reads(fullest, [member.passed for member in members], naming.conditions)
             shared = SharedUnits(naming, reads, self._signatures, self._absent)
             return [
                 shared.of(
@@ -99,15 +100,15 @@ class Generalizer:
         naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest))
         units = share(naming)
         if naming.has_postponed():  # a later unit has added what an earlier one could have been expressed by
-            naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest), naming.names())
+            naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest), naming.used.names())
             units = share(naming)
         positions = sorted(range(len(order)), key=order.__getitem__)
-        parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in naming.parameters()]
+        parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in naming.used.parameters()]
         return Template(
             tuple(units),
             fullest.results,
             tuple(parameters),
-            naming.computed(),
+            naming.used.computed(),
             fullest=positions.index(0),
             joined=joined,
             is_mixed=group.is_mixed,

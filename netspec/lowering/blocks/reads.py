@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.conditions import Conditions, UntoldError
 from netspec.lowering.blocks.template import Draft
 from netspec.lowering.python.source import Assign, Expression, Name, conditional
-
-
-class UntoldError(Exception):
-    """Nothing in the spec tells which instances have an alternative."""
 
 
 class Reads:
@@ -19,11 +15,11 @@ class Reads:
     Args:
         fullest: the draft whose variables hold for all instances.
         passed: for each instance, the variables that it has instead of those of the fullest.
-        naming: where the names of conditions are marked as used, and new ones are added.
+        conditions: finds the conditions, and marks their names as used.
     """
 
-    def __init__(self, fullest: Draft, passed: Sequence[Mapping[str, str]], naming: ParameterNaming) -> None:
-        self._passed, self._naming = passed, naming
+    def __init__(self, fullest: Draft, passed: Sequence[Mapping[str, str]], conditions: Conditions) -> None:
+        self._passed, self._conditions = passed, conditions
         self._units = {
             statement.target: unit.name
             for unit in fullest.units
@@ -61,9 +57,9 @@ class Reads:
         return read is None or passed.get(name, name) == passed.get(read, read)
 
     def _is_told(self, name: str, has: tuple[bool, ...], member: str) -> bool:
-        return self._naming.selects(member, has) or self._naming.has_condition(self._units.get(name, ""), has)
+        return self._conditions.selects(member, has) or self._conditions.has_condition(self._units.get(name, ""), has)
 
     def _condition(self, name: str, has: tuple[bool, ...], member: str) -> Expression:
-        if self._naming.has_condition(self._units.get(name, ""), has):
-            return self._naming.flag(self._units[name], has)
-        return self._naming.selector(member, has)
+        if self._conditions.has_condition(self._units.get(name, ""), has):
+            return self._conditions.flag(self._units[name], has)
+        return self._conditions.selector(member, has)

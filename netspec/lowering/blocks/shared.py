@@ -72,7 +72,7 @@ class SharedUnits:
         if fullest.is_empty:
             return fullest
         units = [unit for unit, _ in versions]
-        choice = Choice(fullest, versions, self._naming)
+        choice = Choice(fullest, versions, self._naming.conditions)
         channels = self._naming.input_channels(
             {name for statement in fullest.run for name in names_in(statement.value)}
         )
