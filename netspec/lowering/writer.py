@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
@@ -31,11 +31,9 @@ class PartsWriter(ABC, Generic[DraftT]):
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
         self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
-        self._results: dict[tuple[str, str, Callable[[Node], object]], bool] = {}  # of what asks all instances
-        self._read_alike: dict[tuple[str, str], bool] = {}  # of `is_read_alike`
+        self._results: dict[tuple[object, ...], bool] = {}  # of `_over_instances`, by its arguments
         for node in graph.nodes:
-            part = self._homes[node.name].part
-            self._counterparts.setdefault((part.block, local_name(node, part)), []).append(node)
+            self._counterparts.setdefault(self.place_of(node), []).append(node)
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
@@ -55,13 +53,7 @@ class PartsWriter(ABC, Generic[DraftT]):
             node: the node.
             predicate: a module-level function; results are cached by it.
         """
-        part = self._homes[node.name].part
-        if not part.block:
-            return predicate(node)
-        place = (part.block, local_name(node, part))
-        if (*place, predicate) not in self._results:
-            self._results[(*place, predicate)] = all(map(predicate, self._counterparts[place]))
-        return self._results[(*place, predicate)]
+        return self._over_instances(node, predicate, all)
 
     def all_equal(self, node: Node, key: Callable[[Node], object]) -> bool:
         """Whether a node and its counterparts in other instances of its block give equal keys.
@@ -70,10 +62,11 @@ class PartsWriter(ABC, Generic[DraftT]):
             node: the node.
             key: a module-level function; results are cached by it.
         """
-        place = (*self.place_of(node), key)
-        if place not in self._results:
-            self._results[place] = len(set(map(key, self.counterparts(node)))) == 1
-        return self._results[place]
+        return self._over_instances(node, key, _are_equal)
+
+    def is_read_alike(self, node: Node) -> bool:
+        """Whether the counterparts of a node in other instances of its block have the same readers in the block."""
+        return self._over_instances(node, self._local_readers, _are_equal)
 
     def place_of(self, node: Node) -> tuple[str, str]:
         """The block that a node is in, and its name there, which its counterparts in other instances have too.
@@ -81,23 +74,25 @@ class PartsWriter(ABC, Generic[DraftT]):
         Outside of blocks, the name is the whole one.
         """
         part = self._homes[node.name].part
-        return (part.block, local_name(node, part)) if part.block else ("", node.name)
+        return part.block, local_name(node, part)
 
-    def is_read_alike(self, node: Node) -> bool:
-        """Whether the counterparts of a node in other instances of its block have the same readers in the block."""
+    def counterparts(self, node: Node) -> tuple[Node, ...]:
+        """A node and its counterparts in other instances of its block."""
+        return tuple(self._counterparts[self.place_of(node)])
+
+    def _over_instances(
+        self, node: Node, ask: Callable[[Node], object], conclude: Callable[[Iterable[object]], bool]
+    ) -> bool:
+        """What follows from what a function gives for a node and its counterparts; computed once for all of them."""
         place = self.place_of(node)
-        if place[0] and place not in self._read_alike:
-            self._read_alike[place] = len(set(map(self._local_readers, self._counterparts[place]))) == 1
-        return not place[0] or self._read_alike[place]
+        if (place, ask, conclude) not in self._results:
+            self._results[place, ask, conclude] = conclude(map(ask, self._counterparts[place]))
+        return self._results[place, ask, conclude]
 
     def _local_readers(self, node: Node) -> tuple[str, ...]:
         home = self._homes[node.name]
         readers = self._graph.readers[node.name]
         return tuple(local_name(each, home.part) for each in readers if self._homes[each.name] is home)
-
-    def counterparts(self, node: Node) -> tuple[Node, ...]:
-        """A node and its counterparts in other instances of its block."""
-        return tuple(self._counterparts[self.place_of(node)])
 
     @abstractmethod
     def assign(self, node: Node, value: Expression) -> Name:
@@ -125,3 +120,7 @@ class PartsWriter(ABC, Generic[DraftT]):
         if not row:
             home.alias(node.name, node.inputs[0])
         return row
+
+
+def _are_equal(values: Iterable[object]) -> bool:
+    return len(set(values)) == 1
