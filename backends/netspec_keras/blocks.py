@@ -21,7 +21,6 @@ from netspec.lowering.python.rewrite import named_statements, targets_of, with_c
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
-    Call,
     Expression,
     For,
     Formatted,
@@ -38,7 +37,7 @@ from netspec.lowering.python.source import (
 )
 from netspec.lowering.python.subscripts import range_of
 from netspec_keras.layout import native_name, native_path, native_shape
-from netspec_keras.loops import NAME, repeated_calls, with_loops
+from netspec_keras.loops import NAME, renamed, repeated_calls, row_of_calls, with_loops
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # the parameter for the channels of an input
@@ -75,7 +74,7 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
             parts = member.instances if member.is_stack else (member,)
             run = tuple(self._call(draft, part) for part in parts)
             if row := self._rows.get(member.path):
-                run = tuple(repeated_calls(run, 0, 0, row))
+                run = tuple(row_of_calls(run, row))
             elif repetition := self._repetitions.get(member.path):
                 run = self._repeated(run, member, repetition)
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
@@ -88,7 +87,7 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         name = _name_expression(draft.part, native_path(_relative(draft.part, part.path)))
         made = self._instance(part)
         inputs = [draft.variable(value) for value in part.inputs]
-        applied = Call(made.function, (*inputs, *made.args[len(inputs) :]), (*made.kwargs[:-1], (NAME, name)))
+        applied = renamed(replace(made, args=(*inputs, *made.args[len(inputs) :])), name)
         shapes = [native_shape(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0])]
         shape = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
         return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else shape)
@@ -101,7 +100,7 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         applied = self._by_index(stack, repetition)
         if applied is None:
             return run
-        return tuple(repeated_calls(run, 0, 0, Repeated(applied, Literal(len(run)), index=INDEX)))
+        return tuple(row_of_calls(run, Repeated(applied, Literal(len(run)), index=INDEX)))
 
     def _define(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
         """The function of these instances, named `wanted` or the like; registers their calls."""
