@@ -12,7 +12,7 @@ from netspec.lowering.blocks.kinds import kinds_of, may_name
 from netspec.lowering.blocks.known import ABSENT, Given
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.places import Place
-from netspec.lowering.python.expressions import render_expression
+from netspec.lowering.python.render_expressions import render_expression
 from netspec.lowering.python.source import Binary, Literal, Name, Negative, TupleOf
 
 

@@ -9,8 +9,7 @@ from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import Known, Vector
 from netspec.lowering.blocks.stated import Stated
 from netspec.lowering.blocks.used import UsedNames
-from netspec.lowering.python.expressions import LOGIC
-from netspec.lowering.python.source import Binary, Conditional, Expression, Literal, Name
+from netspec.lowering.python.source import LOGIC, Binary, Conditional, Expression, Literal, Name
 
 _SELECTING: Final = ("op", "block", "mode", "groups")  # attributes that select a layer, sooner than others do
 
@@ -112,7 +111,7 @@ def conditions_over(
         channels: the name of the channels of the block's input; empty if there is none.
 
     >>> from netspec.lowering.blocks.kinds import kinds_of
-    >>> from netspec.lowering.python.expressions import render_expression
+    >>> from netspec.lowering.python.render_expressions import render_expression
     >>> values = {"filters": (6, 8), "groups": (1, 8), "pool": ("max_pool2d", "avg_pool2d")}
     >>> stated = [(kinds_of(name), Name(name)) for name in values]
     >>> [render_expression(test) for test in conditions_over(stated, lambda name: values[name.path], "")]

@@ -36,7 +36,7 @@ def indexed(rows: Sequence[Row], defaults: Mapping[str, LiteralValue]) -> list[C
             each. Their arguments are literals.
         defaults: the defaults of the optional arguments.
 
-    >>> from netspec.lowering.python.expressions import render_expression
+    >>> from netspec.lowering.python.render_expressions import render_expression
     >>> from netspec.lowering.python.source import call
     >>> rows = [[call("f", 4, s=2), call("f", 4), call("f", 6)], [call("f", 5)]]
     >>> for each in indexed(rows, {"s": 1}):

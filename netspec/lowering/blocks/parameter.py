@@ -8,7 +8,7 @@ from typing import Final
 
 from netspec.lowering.blocks.kinds import ANY, Kinds, list_depth
 from netspec.lowering.blocks.known import Vector
-from netspec.lowering.python.expressions import render_expression
+from netspec.lowering.python.render_expressions import render_expression
 from netspec.lowering.python.source import Literal, LiteralValue
 
 MOST_AXES: Final = 6  # the longest tuple whose items are annotated one by one; those of longer ones are data

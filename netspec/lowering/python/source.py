@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+LOGIC: Final = ("and", "or")  # the operators of a `Binary` whose operands are conditions
 FEWEST_REPEATED: Final = 3  # how many equal arguments are written as a generator expression
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
