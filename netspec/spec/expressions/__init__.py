@@ -1,1 +1,1 @@
-"""Parses and evaluates the expressions of the language, `${…}`."""
+"""The language of `${…}`: text (`expression`) becomes a checked tree (`syntax`), then a bounded value (`evaluator`)."""
