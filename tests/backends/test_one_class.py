@@ -46,6 +46,10 @@ CASES = {
         UNIT.replace("unit:", "x:").replace("filters", "x").replace('x: "$', 'filters: "$'),
         "a: {block: x, x: 8, chosen: relu}\n  b: {block: x, x: 6, chosen: tanh}",
     ),
+    "a parameter called as a provisional variable once was": (
+        UNIT.replace("filters", "value__0").replace('value__0: "$', 'filters: "$'),
+        "a: {block: unit, value__0: 8, chosen: relu}\n  b: {block: unit, value__0: 6, chosen: tanh}",
+    ),
     "a parameter called as a parameter of what builds calls": (
         UNIT.replace("filters", "function").replace('function: "$', 'filters: "$').replace("{type: integer}", "8"),
         "a: {block: unit, function: 4, chosen: relu}\n  b: {block: unit, chosen: tanh}",

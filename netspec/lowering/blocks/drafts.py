@@ -218,7 +218,7 @@ def _targets(unit: Unit) -> dict[str, str]:
 def _member_in(variable: str) -> str:
     """The name of the member that a provisional variable is named after, as `_place` does; empty if there is none.
 
-    >>> _member_in(_place("conv_1.sum")), _member_in(f"{_place('conv')}_0"), _member_in("value__in_stack_0_0")
+    >>> _member_in(_place("conv_1.sum")), _member_in(f"{_place('conv')}_0"), _member_in("_value_in_stack_0_0")
     ('conv_1.sum', 'conv_0', '')
     """
     escaped = variable.removeprefix(f"{MARK}_")

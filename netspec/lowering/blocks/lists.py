@@ -31,8 +31,8 @@ from netspec.lowering.python.source import (
     call,
 )
 
-ITEM: Final = "item__"  # the prefix of the provisional names of items
-LENGTH: Final = "length__"  # the provisional name of the number of elements
+ITEM: Final = "_item_"  # the prefix of the provisional names of items
+LENGTH: Final = "_length_"  # the provisional name of the number of elements
 Rows = Mapping[str, Each | Repeated]  # what gives the elements of each stack, by path
 Groups = Sequence[tuple[tuple[int, ...], Template]]  # see `Generalizer.group`
 

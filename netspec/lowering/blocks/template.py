@@ -16,7 +16,7 @@ from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Statement
 
-MARK: Final = "value__"  # the prefix of provisional variables
+MARK: Final = "_value_"  # the prefix of provisional variables; no name in a spec begins with an underscore
 
 
 @dataclass(frozen=True, slots=True)
