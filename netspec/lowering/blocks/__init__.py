@@ -3,7 +3,8 @@
 A spec says `block: bottleneck` sixteen times, and emitted source has one `Bottleneck(in_channels, width, stride=1)`. It
 is found in the nodes, after all passes, and not in the spec: what a pass has changed, the class has too. The way there:
 
-1. `parts` splits the graph into a tree: the network, stacks, and instances of blocks.
+1. `parts` splits the graph into a tree: the network, stacks, and instances of blocks. (`equal_parts` keeps slices that
+   are taken in one statement together.)
 2. `drafts` holds the statements that lowerings emit for each part, over provisional variables. In `template` a draft is
    a row of units, one for each member.
 3. `generalize` finds groups of drafts that can share source, and the template of each. In `groups`, every member has
