@@ -165,7 +165,7 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         self, part: Part, template: Template, names: Mapping[str, str], received: Sequence[str] = ()
     ) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         draft = self._drafts[part.path]
-        statements = named_statements([statement for unit in template.units for statement in unit.run], names)
+        statements = named_statements(template.run, names)
         counter = available("i", {*self._taken, *template.names, *names.values(), *received})
         variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
         taken = {*self._taken, *template.names, *names.values(), *received, counter}

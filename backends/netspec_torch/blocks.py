@@ -74,7 +74,7 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
             graph: the graph of the network.
         """
         draft = self._draft(root)
-        network = self._render(root, entry, docstring, Template(draft.units, draft.results))
+        network = self._class(root, entry, docstring, Template(draft.units, draft.results))
         variables = draft_names(self._drafts[root.path])
         conversions = [_to_channels_last(Name(variables[value])) for value in channels_last]
         *methods, forward = network.body
@@ -83,7 +83,7 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
             pairs = zip(draft.units, root.members, strict=True)
             run = [s for unit, member in pairs if graph.training_only.issuperset(values_of(member)) for s in unit.run]
             count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
-            forward = _with_heads(forward, count, [Name(variables[output]) for output in graph.main])
+            forward = _with_heads(forward, count, [variables[output] for output in graph.main])
         return replace(network, body=(*methods, forward))
 
     def _given(self, draft: ModuleDraft) -> Given:
@@ -136,12 +136,12 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
         for index, part in enumerate(parts):
             positional, keywords = template.arguments(index)
             self._instances[part.path] = call(name, *positional, **keywords)
-        return self._render(parts[template.fullest], name, describe_instances(parts), template)
+        return self._class(parts[template.fullest], name, describe_instances(parts), template)
 
     def _attributes(self, template: Template) -> dict[str, str]:
         """The attributes for the parameters, and the numbers computed from them, that `forward` reads."""
-        read = {name for unit in template.units for statement in unit.run for name in names_in(statement.value)}
-        layers = {declaration.target.removeprefix("self.") for unit in template.units for declaration in unit.setup}
+        read = {name for statement in template.run for name in names_in(statement.value)}
+        layers = {declaration.target.removeprefix("self.") for declaration in template.setup}
         taken = {*MODULE_ATTRIBUTES, *layers}
         attributes: dict[str, str] = {}
         for name in template.names:
@@ -151,36 +151,42 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
                 attributes[name] = f"self.{attribute}"
         return attributes
 
-    def _render(self, part: Part, name: str, docstring: str, template: Template) -> Class:
+    def _class(self, part: Part, name: str, docstring: str, template: Template) -> Class:
+        """The class of a template; the variables of `forward` are named as in this part, which has all of its units."""
+        attributes = self._attributes(template)
+        methods = (*_initialize(template, attributes), self._forward(part, template, attributes))
+        return Class(name, "nn.Module", docstring, methods)
+
+    def _forward(self, part: Part, template: Template, attributes: Mapping[str, str]) -> Function:
         draft = self._drafts[part.path]
         names = draft.names_in(template, LOCALS)
-        attributes = self._attributes(template)
-        run = [rename(statement, attributes) for unit in template.units for statement in unit.run]
-        taken = {*LOCALS, *names.values()}
-        body = tuple(with_conditions(with_loops(named_statements(run, names), taken)))
-        results = tuple(Name(names[result]) for result in template.results)
-        one = len(results) == 1
-        forward = Function(
+        run = [rename(statement, attributes) for statement in template.run]
+        body = with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()}))
+        return Function(
             "forward",
             ("self", *(f"{name}: Tensor" for name in draft.parameters(names, LOCALS))),
-            (*body, Return(results[0] if one else TupleOf(results))),
-            returns="Tensor" if one else _tuple_of_tensors(len(results)),
+            (*body, _return([names[result] for result in template.results])),
+            returns=_tensors(len(template.results)),
         )
-        layers = (declaration for unit in template.units for declaration in unit.setup)
-        taken = {*LOCALS, *BUILTINS, *template.names}
-        named = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in layers)
-        declarations = [*_number_assignments(template, attributes), *named]
+
+
+def _initialize(template: Template, attributes: Mapping[str, str]) -> Iterator[Function]:
+    """The method `__init__`, if there is anything to initialize.
+
+    A parameter that says whether a layer without code is present, such as an identity, is passed all the same.
+    """
+    taken = {*LOCALS, *BUILTINS, *template.names}
+    layers = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in template.setup)
+    declarations = [*_number_assignments(template, attributes), *layers]
+    if declarations or template.parameters:
         parameters = ("self", *(parameter.declaration for parameter in template.parameters))
-        initialize = Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
-        # A parameter that says whether a layer without code is present, such as an identity, is passed all the same.
-        has_initialize = bool(declarations or template.parameters)
-        return Class(name, "nn.Module", docstring, (initialize, forward) if has_initialize else (forward,))
+        yield Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
 
 
 def _number_assignments(template: Template, attributes: Mapping[str, str]) -> Iterator[Assign]:
     """The statements of `__init__` that compute numbers from parameters, and store those that `forward` reads."""
     computed = dict(template.computed)
-    in_setup = {name for unit in template.units for layer in unit.setup for name in names_in(layer.value)}
+    in_setup = {name for layer in template.setup for name in names_in(layer.value)}
     in_setup |= {name for value in computed.values() for name in names_in(value)}
     for parameter in template.parameters:
         if parameter.name in attributes:
@@ -198,13 +204,12 @@ def draft_names(draft: ModuleDraft) -> dict[str, str]:
     return {value: names[variable] for value, variable in draft.variables.items() if variable in names}
 
 
-def _with_heads(forward: Function, count: int, main: Sequence[Name]) -> Function:
+def _with_heads(forward: Function, count: int, main: Sequence[str]) -> Function:
     """Move the last `count` statements, which compute heads, under `if self.training`; else return the main outputs."""
     cut = len(forward.body) - 1 - count  # the last statement returns all outputs
     heads = tuple(statement for statement in forward.body[cut:] if not isinstance(statement, If))
-    return_main = Return(main[0] if len(main) == 1 else TupleOf(tuple(main)))
-    returns = f"{'Tensor' if len(main) == 1 else _tuple_of_tensors(len(main))} | {forward.returns}"
-    return replace(forward, body=(*forward.body[:cut], If(Name("self.training"), heads), return_main), returns=returns)
+    body = (*forward.body[:cut], If(Name("self.training"), heads), _return(main))
+    return replace(forward, body=body, returns=f"{_tensors(len(main))} | {forward.returns}")
 
 
 def _to_channels_last(variable: Name) -> Assign:
@@ -227,6 +232,11 @@ def _repeated(expressions: Sequence[Expression]) -> Iterator[Expression]:
         yield Repeated(expression, Literal(len(list(run))))
 
 
-def _tuple_of_tensors(count: int) -> str:
-    """The annotation of several outputs, spelled out: TorchScript does not support `tuple[Tensor, ...]`."""
-    return f"tuple[{', '.join(['Tensor'] * count)}]"
+def _return(variables: Sequence[str]) -> Return:
+    values = tuple(map(Name, variables))
+    return Return(values[0] if len(values) == 1 else TupleOf(values))
+
+
+def _tensors(count: int) -> str:
+    """The annotation of outputs; several are spelled out, for TorchScript does not support `tuple[Tensor, ...]`."""
+    return "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"

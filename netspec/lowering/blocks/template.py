@@ -115,6 +115,16 @@ class Template:
         return joined
 
     @property
+    def setup(self) -> tuple[Assign, ...]:
+        """The statements that create the layers of all units."""
+        return tuple(statement for unit in self.units for statement in unit.setup)
+
+    @property
+    def run(self) -> tuple[Statement, ...]:
+        """The statements that compute the outputs of all units."""
+        return tuple(statement for unit in self.units for statement in unit.run)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the parameters, and of what is computed from them."""
         return (*(parameter.name for parameter in self.parameters), *(name for name, _ in self.computed))
