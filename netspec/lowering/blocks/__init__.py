@@ -12,7 +12,7 @@ is found in the nodes, after all passes, and not in the spec: what a pass has ch
    has all. `forms` compares units up to numbers.
 4. `shared` walks the expressions of a place in step. Where units differ, `choices` chooses by a condition; where what
    they read differs, `reads` does; where a branch is lacking, `branches` passes on what it would be merged with.
-5. `parameters` finds an expression for each number that differs, and `conditions` for each choice: what the spec states
+5. `numbers` finds an expression for each number that differs, and `conditions` for each choice: what the spec states
    (`known`, `stated`, `formulas`), if that has the same values and is the same kind of number (`kinds`). Else a new
    `parameter` is named after its place in the source (`places`). `used` collects the names.
 6. Stacks are rows of instances, whose lengths and elements may differ too: `stacks` repeats equal elements, `indexed`

@@ -14,7 +14,7 @@ from netspec.lowering.blocks.conditions import UntoldError
 from netspec.lowering.blocks.forms import Forms
 from netspec.lowering.blocks.groups import Group
 from netspec.lowering.blocks.kinds import Kinds, kinds_of
-from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.numbers import Numbers
 from netspec.lowering.blocks.reads import Reads
 from netspec.lowering.blocks.shared import SharedUnits
 from netspec.lowering.blocks.template import Draft, Signatures, Template, Unit
@@ -85,9 +85,9 @@ class Generalizer:
         joined = {} if group.is_mixed else joined_in(fullest, group.sources)
         idle = set() if group.is_mixed else idle_in(fullest, [member.units for member in members], joined)
 
-        def share(naming: ParameterNaming) -> list[Unit]:
-            reads = Reads(fullest, [member.passed for member in members], naming.conditions)
-            shared = SharedUnits(naming, reads, self._signatures, self._absent)
+        def share(numbers: Numbers) -> list[Unit]:
+            reads = Reads(fullest, [member.passed for member in members], numbers.conditions)
+            shared = SharedUnits(numbers, reads, self._signatures, self._absent)
             return [
                 shared.of(
                     unit,
@@ -97,18 +97,18 @@ class Generalizer:
                 for place, unit in enumerate(fullest.units)
             ]
 
-        naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest))
-        units = share(naming)
-        if naming.has_postponed():  # a later unit has added what an earlier one could have been expressed by
-            naming = ParameterNaming(given, self._reserved, self._kinds_within(fullest), naming.used.names())
-            units = share(naming)
+        numbers = Numbers(given, self._reserved, self._kinds_within(fullest))
+        units = share(numbers)
+        if numbers.has_postponed():  # a later unit has added what an earlier one could have been expressed by
+            numbers = Numbers(given, self._reserved, self._kinds_within(fullest), numbers.used.names())
+            units = share(numbers)
         positions = sorted(range(len(order)), key=order.__getitem__)
-        parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in naming.used.parameters()]
+        parameters = [replace(p, values=tuple(p.values[each] for each in positions)) for p in numbers.used.parameters()]
         return Template(
             tuple(units),
             fullest.results,
             tuple(parameters),
-            naming.used.computed(),
+            numbers.used.computed(),
             fullest=positions.index(0),
             joined=joined,
             is_mixed=group.is_mixed,

@@ -18,7 +18,7 @@ from netspec.lowering.blocks.indexed import INDEX
 from netspec.lowering.blocks.kinds import each_of, kinds_of
 from netspec.lowering.blocks.known import ABSENT
 from netspec.lowering.blocks.lists import ITEM, plural_of
-from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.numbers import Numbers
 from netspec.lowering.blocks.places import Place
 from netspec.lowering.blocks.reads import Reads
 from netspec.lowering.blocks.template import MARK, Signatures, Unit, signature_of
@@ -45,16 +45,14 @@ class SharedUnits:
     """Derives the units that the instances of a group share.
 
     Args:
-        naming: where parameters are added.
+        numbers: finds expressions for numbers, and adds parameters.
         reads: chooses the variables that units read.
         signatures: returns the signature of a function or class that emitted source calls, by name.
         absent: an identity layer, used in place of a layer that an instance lacks.
     """
 
-    def __init__(
-        self, naming: ParameterNaming, reads: Reads, signatures: Signatures, absent: Expression | None
-    ) -> None:
-        self._naming, self._reads, self._signatures, self._absent = naming, reads, signatures, absent
+    def __init__(self, numbers: Numbers, reads: Reads, signatures: Signatures, absent: Expression | None) -> None:
+        self._numbers, self._reads, self._signatures, self._absent = numbers, reads, signatures, absent
 
     def of(
         self,
@@ -72,8 +70,8 @@ class SharedUnits:
         if fullest.is_empty:
             return fullest
         units = [unit for unit, _ in versions]
-        choice = Choice(fullest, versions, self._naming.conditions)
-        channels = self._naming.input_channels(
+        choice = Choice(fullest, versions, self._numbers.conditions)
+        channels = self._numbers.input_channels(
             {name for statement in fullest.run for name in names_in(statement.value)}
         )
         setup = []
@@ -106,7 +104,7 @@ class SharedUnits:
                 shared[alternative] = self._walk(own, place)
         if len(choice.members) == 1:
             (value,) = shared.values()
-            passed_on = isinstance(value, Name) or self._naming.repeats_none(value, choice.lacking)
+            passed_on = isinstance(value, Name) or self._numbers.repeats_none(value, choice.lacking)
             if passed_on or otherwise is None:
                 return value
         return choice.of(shared, otherwise)
@@ -122,8 +120,8 @@ class SharedUnits:
         if isinstance(first, Literal):
             values = tuple(e.value if isinstance(e, Literal) else ABSENT for e in expressions)
             if all(other == first for other in present[1:]):
-                return self._naming.spec_expression(values, place) or first
-            return self._naming.parameter(values, place)
+                return self._numbers.spec_expression(values, place) or first
+            return self._numbers.expression(values, place)
         if isinstance(first, Call):
             return self._call([e if isinstance(e, Call) else None for e in expressions], place)
         if isinstance(first, Each):

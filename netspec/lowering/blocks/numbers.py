@@ -1,4 +1,4 @@
-"""The parameters of a class or function that several instances of a block share, and how they are named.
+"""The numbers in which instances of a block differ, each as an expression that holds for all of them.
 
 A number that differs between instances becomes the spec's expression for it, if that gives its value in every instance;
 else a known name of the same kind that is equal or of which it is a multiple (channels by channels, a stride by a
@@ -41,7 +41,7 @@ from netspec.lowering.python.source import (
 _CLEARER: Final = {"p": "rate", "target_shape": "shape"}  # parameter names for arguments that are unclear by themselves
 
 
-class ParameterNaming:
+class Numbers:
     """Finds expressions for the numbers in which instances differ, and names parameters for the others.
 
     Args:
@@ -91,7 +91,7 @@ class ParameterNaming:
         hints = [hint for variable, hint in self._received.items() if variable in variables]
         return hints[0] if len(hints) == 1 else ""
 
-    def parameter(self, values: Vector, place: Place) -> Expression:
+    def expression(self, values: Vector, place: Place) -> Expression:
         """An expression with these values: of known names, a tuple of such expressions, or a new parameter."""
         if expression := self._find(values, place):
             return self.used.commit(expression, place.default)

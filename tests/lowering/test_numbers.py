@@ -10,19 +10,19 @@ from netspec.graph import Formula
 from netspec.lowering.blocks.formulas import UNKNOWN, read_formula, value_in
 from netspec.lowering.blocks.kinds import kinds_of, may_name
 from netspec.lowering.blocks.known import ABSENT, Given
-from netspec.lowering.blocks.parameters import ParameterNaming
+from netspec.lowering.blocks.numbers import Numbers
 from netspec.lowering.blocks.places import Place
 from netspec.lowering.python.render_expressions import render_expression
 from netspec.lowering.python.source import Binary, Literal, Name, Negative, TupleOf
 
 
-def naming(
+def numbers_of(
     says: Mapping[str, str] | None = None,
     channels: str = "",
     constants: Mapping[str, int] | None = None,
     **hints: tuple[object, ...],
-) -> ParameterNaming:
-    """Return the naming for instances with these arguments. `says` has the block's text of a number or default."""
+) -> Numbers:
+    """Return the numbers of instances with these arguments. `says` has the block's text of a number or default."""
     formulas = []
     for where, code in (says or {}).items():
         layer, _, attribute = where.rpartition(".")
@@ -32,7 +32,7 @@ def naming(
     for row in rows:
         seen = {**row, **(constants or {})} | ({"channels": row[channels]} if channels else {})
         given.append(Given(tuple(row.items()), tuple(formulas), seen, channels))  # type: ignore[arg-type]
-    return ParameterNaming(given, {"self"})
+    return Numbers(given, {"self"})
 
 
 def at(member: str, role: str = "size", default: object = None) -> Place:
@@ -40,15 +40,15 @@ def at(member: str, role: str = "size", default: object = None) -> Place:
 
 
 def test_numbers_are_named_after_the_arguments_of_the_block() -> None:
-    names = naming(width=(64, 128, 128), stride=(1, 2, 1), groups=(1, 1, 1))
-    assert names.parameter((64, 128, 128), at("conv", "out_channels")) == Name("width")
-    assert names.parameter((256, 512, 512), at("conv", "out_channels")) == Binary("*", Name("width"), Literal(4))
-    assert names.parameter((16, ABSENT, 32), at("conv", "in_channels")) == Binary("//", Name("width"), Literal(4))
-    assert names.parameter((ABSENT, 2, 1), at("conv", "stride", 1)) == Name("stride")
-    assert names.parameter((7, 8, 9), at("conv", "padding", 0)) == Name("padding")
-    assert names.parameter((7, 8, ABSENT), at("other", "padding")) == Name("padding"), "the same values, one parameter"
-    assert names.parameter((3, 4, 3), at("conv", "padding", 0)) == Name("conv_padding")
-    assert names.parameter((True, False, False), at("conv", "bias", True)) == Name("bias"), "True is not 1"
+    names = numbers_of(width=(64, 128, 128), stride=(1, 2, 1), groups=(1, 1, 1))
+    assert names.expression((64, 128, 128), at("conv", "out_channels")) == Name("width")
+    assert names.expression((256, 512, 512), at("conv", "out_channels")) == Binary("*", Name("width"), Literal(4))
+    assert names.expression((16, ABSENT, 32), at("conv", "in_channels")) == Binary("//", Name("width"), Literal(4))
+    assert names.expression((ABSENT, 2, 1), at("conv", "stride", 1)) == Name("stride")
+    assert names.expression((7, 8, 9), at("conv", "padding", 0)) == Name("padding")
+    assert names.expression((7, 8, ABSENT), at("other", "padding")) == Name("padding"), "the same values, one parameter"
+    assert names.expression((3, 4, 3), at("conv", "padding", 0)) == Name("conv_padding")
+    assert names.expression((True, False, False), at("conv", "bias", True)) == Name("bias"), "True is not 1"
     found = {p.name: (p.values, p.default, p.annotation) for p in names.used.parameters()}
     assert found["stride"] == ((1, 2, 1), 1, "int")
     assert found["bias"] == ((True, False, False), True, "bool")
@@ -57,15 +57,15 @@ def test_numbers_are_named_after_the_arguments_of_the_block() -> None:
 
 
 def test_a_tuple_of_known_values_is_not_a_new_parameter() -> None:
-    names = naming(width=(64, 128, 256))
-    found = names.parameter(((64, 1), ABSENT, (256, 1)), at("scale"))
+    names = numbers_of(width=(64, 128, 256))
+    found = names.expression(((64, 1), ABSENT, (256, 1)), at("scale"))
     assert found == TupleOf((Name("width"), Literal(1)))
-    found = names.parameter(((128,), (256,), (512,)), at("norm"))
+    found = names.expression(((128,), (256,), (512,)), at("norm"))
     assert found == TupleOf((Binary("*", Name("width"), Literal(2)),))
     assert [p.name for p in names.used.parameters()] == ["width"]
-    assert names.parameter(((64, 1), (128, 1), (256, 2)), at("other")) == Name("other_size")
-    assert names.parameter(((64,), (128, 1), (256,)), at("third")) == Name("third_size")
-    assert names.parameter(((1,), (True,), (1,)), at("fourth")) == Name("fourth_size"), "True is not 1"
+    assert names.expression(((64, 1), (128, 1), (256, 2)), at("other")) == Name("other_size")
+    assert names.expression(((64,), (128, 1), (256,)), at("third")) == Name("third_size")
+    assert names.expression(((1,), (True,), (1,)), at("fourth")) == Name("fourth_size"), "True is not 1"
 
 
 @pytest.mark.parametrize(
@@ -85,24 +85,24 @@ def test_a_tuple_of_known_values_is_not_a_new_parameter() -> None:
 )
 def test_a_value_that_is_equal_by_chance_gives_no_name_to_another_kind(hint: str, role: str) -> None:
     for factor in (1, 2):
-        names = naming(**{hint: (1, 2, 4)})
-        found = names.parameter(tuple(factor * v for v in (1, 2, 4)), at("conv", role))
+        names = numbers_of(**{hint: (1, 2, 4)})
+        found = names.expression(tuple(factor * v for v in (1, 2, 4)), at("conv", role))
         assert found == Name("conv_size" if role == "size" else role)
 
 
 def test_the_kind_of_a_name_is_its_use_in_the_spec() -> None:
     says = {"conv.filters": "stride", "conv.stride": "count"}
-    names = naming(says, stride=(8, 16), count=(1, 2), spare=(1, 2))
-    assert names.parameter((8, 16), at("conv", "out_channels")) == Name("stride"), "whatever the spec calls it"
-    assert names.parameter((1, 2), at("conv", "stride", 1)) == Name("count")
-    assert names.parameter((8, 16), at("other", "stride", 1)) == Name("other_stride"), "a new one: those are channels"
+    names = numbers_of(says, stride=(8, 16), count=(1, 2), spare=(1, 2))
+    assert names.expression((8, 16), at("conv", "out_channels")) == Name("stride"), "whatever the spec calls it"
+    assert names.expression((1, 2), at("conv", "stride", 1)) == Name("count")
+    assert names.expression((8, 16), at("other", "stride", 1)) == Name("other_stride"), "a new one: those are channels"
 
 
 def test_the_spec_decides_between_two_names_of_equal_values() -> None:
     says = {"first.filters": "narrow", "second.filters": "wide"}
-    names = naming(says, wide=(8, 16), narrow=(8, 16))
-    assert names.parameter((8, 16), at("first", "out_channels")) == Name("narrow")
-    assert names.parameter((8, 16), at("second", "out_channels")) == Name("wide")
+    names = numbers_of(says, wide=(8, 16), narrow=(8, 16))
+    assert names.expression((8, 16), at("first", "out_channels")) == Name("narrow")
+    assert names.expression((8, 16), at("second", "out_channels")) == Name("wide")
 
 
 def test_expressions_are_those_of_the_spec() -> None:
@@ -114,32 +114,32 @@ def test_expressions_are_those_of_the_spec() -> None:
         "cut.shape": "(side - 1) * heads",
         "cut.axis": "max(side, 1)",
     }
-    names = naming(
+    names = numbers_of(
         says, channels="in_channels", constants={"heads": 3}, kernel=(1, 3, 5), in_channels=(8, 16, 64), side=(2, 4, 7)
     )
     rendered = {
-        names.parameter((0, 1, 2), at("conv", "padding", 0)): "kernel // 2",
-        names.parameter((4, 8, 32), at("conv", "out_channels")): "in_channels // 2",
-        names.parameter((4, 16, 49), at("map")): "side * side",
-        names.parameter(((3, 2), (9, 4), (18, 7)), at("cut")): "((side - 1) * 3, side)",
+        names.expression((0, 1, 2), at("conv", "padding", 0)): "kernel // 2",
+        names.expression((4, 8, 32), at("conv", "out_channels")): "in_channels // 2",
+        names.expression((4, 16, 49), at("map")): "side * side",
+        names.expression(((3, 2), (9, 4), (18, 7)), at("cut")): "((side - 1) * 3, side)",
     }
     assert [render_expression(expression) for expression in rendered] == list(rendered.values())
     assert [p.name for p in names.used.parameters()] == ["in_channels", "kernel", "side"]
-    assert names.parameter((0, 1, 3), at("conv", "padding", 0)) == Name("padding"), "a pass changed one of them"
-    assert names.parameter((0, 1, 2), at("other", "padding", 0)) == Name("other_padding"), (
+    assert names.expression((0, 1, 3), at("conv", "padding", 0)) == Name("padding"), "a pass changed one of them"
+    assert names.expression((0, 1, 2), at("other", "padding", 0)) == Name("other_padding"), (
         "of another layer it says nothing"
     )
 
 
 def test_a_name_that_the_spec_computes_is_computed() -> None:
     says = {"hidden": "expansion * width", "same": "hidden * 2 // 2", "conv.filters": "hidden", "more.filters": "same"}
-    names = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 48), same=(4, 48))
-    assert names.parameter((4, 48), at("conv", "out_channels")) == Name("hidden")
-    assert names.parameter((4, 48), at("more", "out_channels")) == Name("hidden"), "another name for it"
+    names = numbers_of(says, width=(4, 8), expansion=(1, 6), hidden=(4, 48), same=(4, 48))
+    assert names.expression((4, 48), at("conv", "out_channels")) == Name("hidden")
+    assert names.expression((4, 48), at("more", "out_channels")) == Name("hidden"), "another name for it"
     assert [p.name for p in names.used.parameters()] == ["width", "expansion"], "in the order of the spec"
     assert names.used.computed() == (("hidden", Binary("*", Name("expansion"), Name("width"))),)
-    given = naming(says, width=(4, 8), expansion=(1, 6), hidden=(4, 40), same=(4, 40))
-    assert given.parameter((4, 40), at("conv", "out_channels")) == Name("hidden")
+    given = numbers_of(says, width=(4, 8), expansion=(1, 6), hidden=(4, 40), same=(4, 40))
+    assert given.expression((4, 40), at("conv", "out_channels")) == Name("hidden")
     assert [p.name for p in given.used.parameters()] == ["hidden"], "it was given, and not left to the spec"
     assert given.used.computed() == ()
 
@@ -153,13 +153,15 @@ def test_defaults_are_those_of_the_spec() -> None:
         "width": "2 * groups",
         "conv.kernel_size": "kernel",
     }
-    names = naming(says, kernel=(5, 7), rate=(0.1, 0.2), groups=(1, 2), bias=(True, False), width=(9, 4), stride=(1, 2))
-    names.parameter((5, 7), at("conv", "kernel_size"))
-    names.parameter((1, 2), at("conv", "stride", 1))
-    names.parameter((1, 2), at("conv", "groups", 1))
-    names.parameter((9, 4), at("conv", "out_channels"))
-    names.parameter((True, False), at("conv", "bias", True))
-    names.parameter((0.1, 0.2), at("drop", "rate"))
+    names = numbers_of(
+        says, kernel=(5, 7), rate=(0.1, 0.2), groups=(1, 2), bias=(True, False), width=(9, 4), stride=(1, 2)
+    )
+    names.expression((5, 7), at("conv", "kernel_size"))
+    names.expression((1, 2), at("conv", "stride", 1))
+    names.expression((1, 2), at("conv", "groups", 1))
+    names.expression((9, 4), at("conv", "out_channels"))
+    names.expression((True, False), at("conv", "bias", True))
+    names.expression((0.1, 0.2), at("drop", "rate"))
     found = [(p.name, p.default, p.annotation) for p in names.used.parameters()]
     assert found == [
         ("width", None, "int"),
@@ -173,16 +175,16 @@ def test_defaults_are_those_of_the_spec() -> None:
 
 def test_a_name_for_the_channels_that_arrive_is_not_computed_from_itself() -> None:
     says = {"width": "channels", "twice": "2 * channels", "conv.filters": "width", "more.filters": "twice"}
-    names = naming(says, channels="in_channels", width=(4, 8), twice=(8, 16), in_channels=(4, 8))
-    assert names.parameter((4, 8), at("conv", "out_channels")) == Name("width")
-    assert names.parameter((4, 8), at("conv", "in_channels")) == Name("width")
-    assert names.parameter((8, 16), at("more", "out_channels")) == Name("twice")
+    names = numbers_of(says, channels="in_channels", width=(4, 8), twice=(8, 16), in_channels=(4, 8))
+    assert names.expression((4, 8), at("conv", "out_channels")) == Name("width")
+    assert names.expression((4, 8), at("conv", "in_channels")) == Name("width")
+    assert names.expression((8, 16), at("more", "out_channels")) == Name("twice")
     assert {p.name for p in names.used.parameters()} == {"width", "twice"}
 
 
 def test_a_condition_may_be_computed() -> None:
     says = {"deep": "depth > 2", "conv.when": "deep", "act.when": "deep", "conv.kernel_size": "depth"}
-    names = naming(says, depth=(1, 3), deep=(False, True), other=(3, 4))
+    names = numbers_of(says, depth=(1, 3), deep=(False, True), other=(3, 4))
     assert names.conditions.flag("conv", (False, True)) == Name("deep")
     assert names.conditions.flag("act", (False, True)) == Name("deep")
     assert names.conditions.flag("drop", (True, False)) == Name("has_drop")
@@ -192,7 +194,7 @@ def test_a_condition_may_be_computed() -> None:
 
 def test_the_presence_of_a_layer_is_the_condition_of_the_spec() -> None:
     says = {"se.when": "squeezed > 0", "act.when": "act", "drop.when": "index > 0", "roll.when": "shift > 0"}
-    names = naming(says, squeezed=(0, 4, 8), act=(True, True, False), shift=(0, 3, 3))
+    names = numbers_of(says, squeezed=(0, 4, 8), act=(True, True, False), shift=(0, 3, 3))
     assert names.conditions.flag("se", (False, True, True)) == Binary(">", Name("squeezed"), Literal(0))
     assert names.conditions.flag("act", (True, True, False)) == Name("act")
     assert names.conditions.flag("drop", (False, False, True)) == Name("has_drop")
@@ -204,17 +206,17 @@ def test_the_presence_of_a_layer_is_the_condition_of_the_spec() -> None:
 
 def test_input_channels_have_the_name_of_a_parameter_with_the_same_values() -> None:
     says = {"expand.when": "width != channels", "fc.units": "channels // 4", "conv.filters": "filters"}
-    names = naming(says, channels="in_channels", filters=(8, 16, 8), width=(8, 64, 8), in_channels=(8, 16, 8))
+    names = numbers_of(says, channels="in_channels", filters=(8, 16, 8), width=(8, 64, 8), in_channels=(8, 16, 8))
     flag = names.conditions.flag("expand", (False, True, False))
     assert flag == Binary("!=", Name("width"), Name("filters"))
-    assert names.parameter((8, 16, 8), at("conv", "in_channels")) == Name("filters")
-    assert names.parameter((2, 4, 2), at("fc", "out_features")) == Binary("//", Name("filters"), Literal(4))
+    assert names.expression((8, 16, 8), at("conv", "in_channels")) == Name("filters")
+    assert names.expression((2, 4, 2), at("fc", "out_features")) == Binary("//", Name("filters"), Literal(4))
     assert [p.name for p in names.used.parameters()] == ["filters", "width"]
 
 
 def test_a_value_that_only_some_instances_have_uses_names_that_are_in_use() -> None:
     says = {"roll.when": "shift > 0", "roll.shifts": "-shift"}
-    names = naming(says, shift=(0, 3, 3), side=(8, 8, 4))
+    names = numbers_of(says, shift=(0, 3, 3), side=(8, 8, 4))
     assert names.spec_expression((ABSENT, -3, -3), at("roll")) is None, "no name for the sake of one number"
     names.conditions.flag("roll", (False, True, True))
     assert names.spec_expression((ABSENT, -3, -3), at("roll")) == Negative(Name("shift"))
