@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
+from netspec.lowering.artifact import Binding
 from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.equal_parts import all_parts
 from netspec.lowering.blocks.parts import Part, local_name
+from netspec.lowering.python.definitions import Definition, Module
+from netspec.lowering.python.render import render
 from netspec.lowering.python.slices import slices_to
 from netspec.lowering.python.source import Expression, Name, Subscript, Unpack
+from netspec.lowering.support import Support, import_groups, used_imports
 
 DraftT = TypeVar("DraftT", bound=PartDraft)
 
@@ -31,6 +35,8 @@ class PartsWriter(ABC, Generic[DraftT]):
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
         self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
+        self._bindings: list[Binding] = []
+        self._support: dict[str, None] = {}  # the modules of `support/` that the source has copies of
         self._results: dict[tuple[object, ...], bool] = {}  # of `_over_instances`, by its arguments
         for node in graph.nodes:
             self._counterparts.setdefault(self.place_of(node), []).append(node)
@@ -120,6 +126,23 @@ class PartsWriter(ABC, Generic[DraftT]):
         if not row:
             home.alias(node.name, node.inputs[0])
         return row
+
+    def _source(
+        self, support: Sequence[Support], definitions: Sequence[Definition], imports: Mapping[str, str], needs: str
+    ) -> str:
+        """The emitted source: support code, and the definitions, after the imports that they use.
+
+        Args:
+            support: the support modules.
+            definitions: the classes or functions of the network.
+            imports: the import lines that definitions may need, by the names that they import.
+            needs: the framework that the source needs.
+        """
+        lines = [line for module in support for line in module.imports] + used_imports(imports, definitions)
+        title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
+        docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs {needs} alone."
+        body = (*(module.definitions for module in support), *definitions)
+        return render(Module(docstring, import_groups(lines), body))
 
 
 def _are_equal(values: Iterable[object]) -> bool:
