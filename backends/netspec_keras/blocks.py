@@ -7,35 +7,25 @@ from dataclasses import replace
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.blocks.drafts import (
-    PartDraft,
-    blocks_of,
-    describe_instances,
-    merges_in,
-    named_statements,
-    parameter_text,
-    with_conditions,
-)
-from netspec.lowering.blocks.generalize import Generalizer
-from netspec.lowering.blocks.indexed import INDEX, calls_by_index
-from netspec.lowering.blocks.lists import Groups, Rows, fewest, rows_of, with_names
+from netspec.lowering.blocks.definitions import BlockDefinitions, describe_instances
+from netspec.lowering.blocks.drafts import PartDraft
+from netspec.lowering.blocks.indexed import INDEX
+from netspec.lowering.blocks.known import Given
+from netspec.lowering.blocks.lists import with_names
 from netspec.lowering.blocks.parts import Part, local_name
-from netspec.lowering.blocks.stacks import Repetition, repetitions_of
-from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
-from netspec.lowering.blocks.variants import variant_names
+from netspec.lowering.blocks.stacks import Repetition
+from netspec.lowering.blocks.template import Template, Unit, merges_in, variables_in
 from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, identifier
-from netspec.lowering.python.rewrite import targets_of
+from netspec.lowering.python.rewrite import named_statements, targets_of, with_conditions
 from netspec.lowering.python.source import (
     Assign,
     Attribute,
-    Call,
     Expression,
     For,
     Formatted,
     If,
     Literal,
-    LiteralValue,
     Name,
     Repeated,
     Return,
@@ -43,17 +33,18 @@ from netspec.lowering.python.source import (
     Subscript,
     TupleOf,
     Unpack,
+    call,
 )
 from netspec.lowering.python.subscripts import range_of
 from netspec_keras.layout import native_name, native_path, native_shape
-from netspec_keras.loops import NAME, repeated_calls, with_loops
+from netspec_keras.loops import NAME, renamed, repeated_calls, row_of_calls, with_loops
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # the parameter for the channels of an input
 BUILTINS: Final = ("bool", "enumerate", "float", "int", "len", "range", "str", "tuple", "zip")
 
 
-class BlockFunctions:
+class BlockFunctions(BlockDefinitions[PartDraft, Function]):
     """Builds the functions of a network's blocks, and their calls.
 
     Args:
@@ -63,25 +54,8 @@ class BlockFunctions:
     """
 
     def __init__(self, graph: Graph, drafts: Mapping[str, PartDraft], taken: Collection[str]) -> None:
+        super().__init__(drafts, (*taken, *BUILTINS, NAME), SIGNATURES)
         self._graph = graph
-        self._drafts = drafts
-        self._taken = [*taken, *BUILTINS, NAME]
-        self._signatures: dict[str, Signature] = dict(SIGNATURES)
-        self._repetitions: dict[str, Repetition] = {}
-        self._rows: Rows = {}  # of stacks whose elements differ one by one, by path
-        self._by_index: dict[str, Call | None] = {}  # the call in the loop over a stack, by the path of the stack
-        self._calls: dict[str, tuple[str, tuple[LiteralValue, ...], dict[str, LiteralValue]]] = {}
-
-    def define(self, root: Part) -> list[Function]:
-        """The functions of all blocks, each after the functions that it calls."""
-        functions = []
-        for block, parts in blocks_of(root).items():
-            self._repetitions |= repetitions_of(parts, lambda part: self._calls[part.path])
-            groups, self._rows = self._groups(parts)
-            variants = [[parts[index] for index in members] for members, _ in groups]
-            for wanted, instances, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
-                functions.append(self._function(identifier(wanted), instances, template))
-        return functions
 
     def body(self, root: Part) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         """The statements of the whole network, and the variable of each value."""
@@ -89,34 +63,18 @@ class BlockFunctions:
         template = Template(draft.units, draft.results)
         return self._body(root, template, self._names(root, template))
 
-    def _signature(self, function: str) -> Signature:
-        return self._signatures.get(function, Signature())
-
-    def _draft(self, part: Part) -> Draft:
-        draft = self._drafts[part.path]
-        units = tuple(unit for member in part.members for unit in self._units(draft, member))
-        results = tuple(draft.variables[output] for output in part.outputs)
-        return Draft(units, results, draft.given(CHANNELS, sizes=True), draft.inputs)
-
-    def _groups(self, parts: Sequence[Part]) -> tuple[Groups, Rows]:
-        """The groups of instances that share a function, and what gives the elements of their stacks."""
-        generalizer = Generalizer(self._signature, self._taken)
-
-        def group(rows: Rows) -> Groups:
-            self._rows = rows
-            return generalizer.group([self._draft(part) for part in parts])
-
-        given = [self._drafts[part.path].given(CHANNELS, sizes=True) for part in parts]
-        return fewest(group, rows_of(parts, given, self._element, self._signature))
+    def _given(self, draft: PartDraft) -> Given:
+        """The arguments of an instance."""
+        return draft.given(CHANNELS, sizes=True)
 
     def _units(self, draft: PartDraft, member: Node | Part) -> Iterator[Unit]:
         """The units that compute a member; its padding is a unit of its own."""
         name, run = local_name(member, draft.part), draft.statements(member)
         if isinstance(member, Part):
-            parts = [part for part in member.members if isinstance(part, Part)] if member.is_stack else [member]
+            parts = member.instances if member.is_stack else (member,)
             run = tuple(self._call(draft, part) for part in parts)
             if row := self._rows.get(member.path):
-                run = tuple(repeated_calls(run, 0, 0, row))
+                run = tuple(row_of_calls(run, row))
             elif repetition := self._repetitions.get(member.path):
                 run = self._repeated(run, member, repetition)
         if run and isinstance(run[0], Assign) and draft.is_padded(run[0].target):
@@ -127,38 +85,26 @@ class BlockFunctions:
     def _call(self, draft: PartDraft, part: Part) -> Statement:
         """The call of a block's function, with the shape in a comment if that changes."""
         name = _name_expression(draft.part, native_path(_relative(draft.part, part.path)))
-        applied = self._applied(part, [draft.variable(value) for value in part.inputs], name)
+        made = self._instance(part)
+        inputs = [draft.variable(value) for value in part.inputs]
+        applied = renamed(replace(made, args=(*inputs, *made.args[len(inputs) :])), name)
         shapes = [native_shape(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0])]
         shape = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
         return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else shape)
 
     def _repeated(self, run: tuple[Statement, ...], stack: Part, repetition: Repetition) -> tuple[Statement, ...]:
         """The calls of a stack whose length differs between instances of its block."""
-        start, end, element, stacks = repetition
-        if not stacks:
-            return tuple(repeated_calls(run, start, end, self._element(element)))
-        if stack.path not in self._by_index:
-            function, _, _ = self._calls[element.path]
-            defaults = self._signature(function).optional or {}
-            self._by_index |= calls_by_index(stacks, self._element, defaults)
-        applied = self._by_index[stack.path]
+        if not repetition.stacks:
+            start, end, element, _ = repetition
+            return tuple(repeated_calls(run, start, end, self._instance(element)))
+        applied = self._by_index(stack, repetition)
         if applied is None:
             return run
-        return tuple(repeated_calls(run, 0, 0, Repeated(applied, Literal(len(run)), index=INDEX)))
+        return tuple(row_of_calls(run, Repeated(applied, Literal(len(run)), index=INDEX)))
 
-    def _element(self, part: Part) -> Call:
-        """The call of an element of a stack, its inputs and name left open."""
-        return self._applied(part, [Literal(None)] * len(part.inputs), Literal(None))
-
-    def _applied(self, part: Part, inputs: Sequence[Expression], name: Expression) -> Call:
-        """The call of a block's function for an instance."""
-        function, positional, optional = self._calls[part.path]
-        keywords = (*((key, Literal(value)) for key, value in optional.items()), (NAME, name))
-        return Call(Name(function), (*inputs, *map(Literal, positional)), keywords)
-
-    def _function(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
+    def _define(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
         """The function of these instances, named `wanted` or the like; registers their calls."""
-        name = available(wanted, self._taken)
+        name = available(identifier(wanted), self._taken)
         self._taken.append(name)
         part = parts[template.fullest]
         inferred = self._inferred_from_inputs(parts, template)
@@ -166,10 +112,14 @@ class BlockFunctions:
         optional = [p for p in template.parameters if p.default is not None and p.name not in inferred]
         roles = (*("x" for _ in part.inputs), *(p.name for p in required))
         self._signatures[name] = replace(template.signature, positional=roles)
+        open_inputs = [None] * len(
+            part.inputs
+        )  # so are the names: elements of a stack that differ in no more are equal
         for index, instance in enumerate(parts):
             _, keywords = template.arguments(index)
-            optional_values = {key: value for key, value in keywords.items() if key not in inferred}
-            self._calls[instance.path] = (name, tuple(p.values[index] for p in required), optional_values)
+            passed = {key: value for key, value in keywords.items() if key not in inferred}
+            values = (p.values[index] for p in required)
+            self._instances[instance.path] = call(name, *open_inputs, *values, **passed, **{NAME: None})
         names = self._names(part, template)
         received = self._drafts[part.path].parameters(names, {*self._taken, *template.names})
         body, variables = self._body(part, template, names, received)
@@ -178,9 +128,9 @@ class BlockFunctions:
         results = [Name(names[result]) for result in template.results]
         parameters = (
             *(f"{variable}: keras.KerasTensor" for variable in received),
-            *map(parameter_text, required),
+            *(p.declaration for p in required),
             f"{NAME}: str",
-            *map(parameter_text, optional),
+            *(p.declaration for p in optional),
         )
         return Function(
             name,
@@ -215,7 +165,7 @@ class BlockFunctions:
         self, part: Part, template: Template, names: Mapping[str, str], received: Sequence[str] = ()
     ) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         draft = self._drafts[part.path]
-        statements = named_statements([statement for unit in template.units for statement in unit.run], names)
+        statements = named_statements(template.run, names)
         counter = available("i", {*self._taken, *template.names, *names.values(), *received})
         variables = {value: names[variable] for value, variable in draft.variables.items() if variable in names}
         taken = {*self._taken, *template.names, *names.values(), *received, counter}

@@ -36,6 +36,7 @@ def zeros_for_random_values() -> Iterator[None]:
     """Let Keras' initializers return zeros: a model that is given its weights need not draw others first.
 
     To draw them takes most of the time in which JAX builds a model, for it compiles a function for each shape.
+    Keras has no other way: its `StatelessScope` draws them when it ends, or leaves variables that cannot be assigned.
     """
     originals = [(kind, kind.__call__) for kind in _RANDOM]
     try:

@@ -106,41 +106,48 @@ def _numbered(statement: Statement) -> tuple[tuple[str | Name | Binary, ...], in
     return (*parts[:-1], stem + dash), int(number), replace(statement, value=renamed(statement.value, Literal(None)))
 
 
-def repeated_calls(
-    run: Sequence[Statement], start: int, end: int, element: Call | Repeated | Each
-) -> Iterator[Statement]:
+def repeated_calls(run: Sequence[Statement], start: int, end: int, element: Call) -> Iterator[Statement]:
     """The calls of a chain, with those between `start` first and `end` last ones as one `Repeated` call.
 
     Args:
         run: the calls, one of them at least.
         start: how many come before the repeated ones.
         end: how many come after them.
-        element: the call that is repeated 0 times, if there are none; or what gives all elements.
+        element: the call that is repeated 0 times, if there are none.
     """
-    calls = [statement.value for statement in run if isinstance(statement, Assign)]
-    (target,) = {statement.target for statement in run if isinstance(statement, Assign)}
+    target, calls = _chained(run)
+    stem, stop = _stem(calls[0]), len(run) - end
     yield from run[:start]
-    source = _applied(calls[start]).args[0] if start < len(run) else Name(target)
-    if source != Name(target):
-        yield Assign(target, source)
-    stem, stop = _stem(_applied(calls[0])), len(run) - end
-    if not isinstance(element, Call):
-        each, own = _applied(element.value), _applied(calls[0])
-        inputs = [theirs if arg == Literal(None) else arg for arg, theirs in zip(each.args, own.args, strict=True)]
-        applied = renamed(_reading(target, replace(each, args=tuple(inputs))), Formatted(stem))
-        yield Assign(target, replace(element, value=applied, index=INDEX))
-        return
-    own = element if start == stop else _applied(calls[start])
-    applied = renamed(_reading(target, own), Formatted(stem))
+    if start < len(run):
+        yield from _begun(target, calls[start])
+    applied = renamed(_reading(target, element if start == stop else calls[start]), Formatted(stem))
     yield Assign(target, Repeated(applied, Literal(len(run)), start, end))
     for number in range(stop, len(run)):
         name = Formatted((*stem, Binary("-", Literal(len(run)), Literal(len(run) - number))))
-        yield replace(run[number], value=renamed(_reading(target, _applied(calls[number])), name))
+        yield replace(run[number], value=renamed(_reading(target, calls[number]), name))
 
 
-def _applied(value: Expression) -> Call:
-    assert isinstance(value, Call)  # noqa: S101 # an element of a chain is a call
-    return value
+def row_of_calls(run: Sequence[Statement], row: Repeated | Each) -> Iterator[Statement]:
+    """The calls of a chain as one, given what gives all of its elements, with their inputs left open."""
+    target, (first, *_) = _chained(run)
+    yield from _begun(target, first)
+    assert isinstance(row.value, Call)  # noqa: S101 # an element of a chain is a call
+    pairs = zip(row.value.args, first.args, strict=True)
+    applied = replace(row.value, args=tuple(own if arg == Literal(None) else arg for arg, own in pairs))
+    yield Assign(target, replace(row, value=renamed(_reading(target, applied), Formatted(_stem(first))), index=INDEX))
+
+
+def _chained(run: Sequence[Statement]) -> tuple[str, list[Call]]:
+    """The variable that the statements of a chain assign, and their calls."""
+    calls = [each.value for each in run if isinstance(each, Assign) and isinstance(each.value, Call)]
+    (target,) = {each.target for each in run if isinstance(each, Assign)}
+    return target, calls
+
+
+def _begun(target: str, first: Call) -> Iterator[Assign]:
+    """The assignment of what a chain begins with to the variable that all its calls read, if that is another one."""
+    if first.args[0] != Name(target):
+        yield Assign(target, first.args[0])
 
 
 def _reading(variable: str, applied: Call) -> Call:

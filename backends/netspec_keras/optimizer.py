@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -69,14 +69,14 @@ class Optimizer:
         scalars = _Scalars(numbers, next(iter(self.variables.values())).dtype)
         for (name, variable), gradient in zip(self.variables.items(), gradients, strict=True):
             scales = self._recipe.override_of(name)
-            decay = rule.weight_decay * scales.decay_scale
             slots = {slot: variables[name] for slot, variables in self.slots.items()}
+            weight = _Weight(variable, gradient, slots, scales.lr_scale, rule.weight_decay * scales.decay_scale)
             if isinstance(rule, Sgd):
-                _sgd(rule, variable, gradient, slots, scalars, scales.lr_scale, decay)
+                _sgd(rule, weight, scalars)
             elif isinstance(rule, RmsProp):
-                _rmsprop(rule, variable, gradient, slots, scalars, scales.lr_scale, decay)
+                _rmsprop(rule, weight, scalars)
             else:
-                _adam(rule, variable, gradient, slots, scalars, scales.lr_scale, decay)
+                _adam(rule, weight, scalars)
             if name in self.averages:
                 self.averages[name].assign_add(scalars.number(-1) * (variable - self.averages[name]))
 
@@ -127,79 +127,74 @@ def _clipped(gradients: Sequence[tf.Tensor], limit: float | None) -> Sequence[tf
     return [g * tf.cast(factor, g.dtype) for g in gradients]
 
 
-def _decayed(gradient: tf.Tensor, variable: tf.Variable, scalars: _Scalars, decay: float) -> tf.Tensor:
-    return gradient + scalars.constant(decay) * variable if decay else gradient
+class _Weight(NamedTuple):
+    """A weight that is updated.
+
+    Attributes:
+        variable, gradient: the weight and its gradient.
+        slots: its variables of the optimizer, by slot.
+        scale: the recipe's factor of the learning rate for it.
+        decay: its weight decay.
+    """
+
+    variable: tf.Variable
+    gradient: tf.Tensor
+    slots: Mapping[str, tf.Variable]
+    scale: float
+    decay: float
+
+    def decayed(self, scalars: _Scalars) -> tf.Tensor:
+        """The gradient plus the weight times its decay."""
+        return self.gradient + scalars.constant(self.decay) * self.variable if self.decay else self.gradient
 
 
-def _sgd(
-    rule: Sgd,
-    variable: tf.Variable,
-    gradient: tf.Tensor,
-    slots: Mapping[str, tf.Variable],
-    scalars: _Scalars,
-    scale: float,
-    decay: float,
-) -> None:
-    rate, descend = scalars.rate(scale), tf.raw_ops.ResourceApplyGradientDescent
+def _sgd(rule: Sgd, weight: _Weight, scalars: _Scalars) -> None:
+    variable = weight.variable
+    rate, descend = scalars.rate(weight.scale), tf.raw_ops.ResourceApplyGradientDescent
     if not rule.momentum:
-        descend(var=variable.handle, alpha=rate, delta=_decayed(gradient, variable, scalars, decay))
+        descend(var=variable.handle, alpha=rate, delta=weight.decayed(scalars))
         return
     # The kernels are the two forms of the recipe: v ← μ·v − η·g; w ← w + v (paper), and v ← μ·v + g; w ← w − η·v.
     paper = rule.form == "paper"
     kernel = tf.raw_ops.ResourceApplyKerasMomentum if paper else tf.raw_ops.ResourceApplyMomentum
-    if decay and not rule.nesterov:
+    if weight.decay and not rule.nesterov:
         # Add the decay, divided by μ, to the velocity before the kernel multiplies it by μ: twice as fast as g + λ·w.
-        part = decay / rule.momentum
-        step = scalars.rate(scale, part) if paper else scalars.constant(-part)
-        descend(var=slots[VELOCITY].handle, alpha=step, delta=variable)
-        decay = 0.0
+        part = weight.decay / rule.momentum
+        step = scalars.rate(weight.scale, part) if paper else scalars.constant(-part)
+        descend(var=weight.slots[VELOCITY].handle, alpha=step, delta=variable)
+        weight = weight._replace(decay=0.0)
     kernel(
         var=variable.handle,
-        accum=slots[VELOCITY].handle,
+        accum=weight.slots[VELOCITY].handle,
         lr=rate,
-        grad=_decayed(gradient, variable, scalars, decay),
+        grad=weight.decayed(scalars),
         momentum=scalars.constant(rule.momentum),
         use_nesterov=rule.nesterov,
     )
 
 
-def _adam(
-    rule: Adam | AdamW,
-    variable: tf.Variable,
-    gradient: tf.Tensor,
-    slots: Mapping[str, tf.Variable],
-    scalars: _Scalars,
-    scale: float,
-    decay: float,
-) -> None:
-    if decay and isinstance(rule, AdamW):
-        variable.assign_sub(scalars.rate(scale, decay) * variable)
-        decay = 0.0
+def _adam(rule: Adam | AdamW, weight: _Weight, scalars: _Scalars) -> None:
+    if weight.decay and isinstance(rule, AdamW):
+        weight.variable.assign_sub(scalars.rate(weight.scale, weight.decay) * weight.variable)
+        weight = weight._replace(decay=0.0)
     zero = scalars.constant(0.0)
     tf.raw_ops.ResourceApplyAdam(
-        var=variable.handle,
-        m=slots[FIRST_MOMENT].handle,
-        v=slots[SECOND_MOMENT].handle,
+        var=weight.variable.handle,
+        m=weight.slots[FIRST_MOMENT].handle,
+        v=weight.slots[SECOND_MOMENT].handle,
         beta1_power=zero,  # `lr` includes the corrections, computed in float64
         beta2_power=zero,
-        lr=scalars.corrected_rate(scale),
+        lr=scalars.corrected_rate(weight.scale),
         beta1=scalars.constant(rule.beta1),
         beta2=scalars.constant(rule.beta2),
         epsilon=scalars.number(2),
-        grad=_decayed(gradient, variable, scalars, decay),
+        grad=weight.decayed(scalars),
     )
 
 
-def _rmsprop(
-    rule: RmsProp,
-    variable: tf.Variable,
-    gradient: tf.Tensor,
-    slots: Mapping[str, tf.Variable],
-    scalars: _Scalars,
-    scale: float,
-    decay: float,
-) -> None:
-    rate, gradient = scalars.rate(scale), _decayed(gradient, variable, scalars, decay)
+def _rmsprop(rule: RmsProp, weight: _Weight, scalars: _Scalars) -> None:
+    variable, slots = weight.variable, weight.slots
+    rate, gradient = scalars.rate(weight.scale), weight.decayed(scalars)
     rho, momentum, epsilon = map(scalars.constant, (rule.rho, rule.momentum, rule.epsilon))
     if rule.form == "tensorflow" and rule.momentum:
         tf.raw_ops.ResourceApplyRMSProp(

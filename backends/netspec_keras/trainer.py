@@ -44,6 +44,15 @@ class KerasTrainer(Trainer):
     """The emitted model with the recipe's loss and optimizer, in one `tf.function`.
 
     A function is traced once for each set of argument names and options, with a free batch size.
+
+    Args:
+        artifact: the lowering of a graph with one input, whose output and auxiliary outputs are logits (N, classes) or
+            (N, classes, H, W).
+        weights: the initial canonical arrays.
+        settings: recipe, normalization, device and precision.
+
+    Raises:
+        BackendError: the device is not available, or the settings do not fit the network.
     """
 
     def __init__(self, artifact: Artifact, weights: Weights, settings: TrainerSettings) -> None:

@@ -11,9 +11,8 @@ from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.parts import split
 from netspec.lowering.python.chains import follower
-from netspec.lowering.python.definitions import Definition, Function, Module
+from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, module_name
-from netspec.lowering.python.render import render
 from netspec.lowering.python.source import (
     Assign,
     Call,
@@ -28,7 +27,7 @@ from netspec.lowering.python.source import (
     Statement,
     call,
 )
-from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec.lowering.support import read_support, support_modules
 from netspec.lowering.writer import PartsWriter
 from netspec.types import Dim, TensorType
 from netspec_keras.blocks import BlockFunctions, layer_name
@@ -37,43 +36,7 @@ from netspec_keras.rearrangement import Rearrangement, Row, Step, form_of, is_re
 
 PACKAGE: Final = "netspec_keras"
 PAD: Final = "pad"  # the role of a padding layer
-# The module of `support/` that defines each layer that Keras lacks; used modules are copied into emitted source.
-SUPPORT: Final = {
-    "AdaptiveAveragePool2D": "adaptive_average_pooling",
-    "AxisLayerNormalization": "axis_layer_normalization",
-    "AxisRMSNormalization": "axis_rms_normalization",
-    "BroadcastingAdd": "broadcasting_add",
-    "ChannelShuffle": "channel_shuffle",
-    "ConstantPadding2D": "constant_padding",
-    "CountingAveragePooling2D": "counting_average_pooling",
-    "CroppedConv2DTranspose": "cropped_convolution_transpose",
-    "DilatedConv2D": "dilated_convolution",
-    "DilatedDepthwiseConv2D": "dilated_depthwise_convolution",
-    "EvenMaximum": "even_maximum",
-    "EvenMinimum": "even_minimum",
-    "GELU": "gelu",
-    "GroupedConv2D": "grouped_convolution",
-    "GroupedDense": "grouped_dense",
-    "L2Norm": "l2_norm",
-    "L2Normalization": "l2_normalization",
-    "LayerScale": "layer_scale",
-    "LocalResponseNormalization": "local_response_normalization",
-    "MapResponseNormalization": "map_response_normalization",
-    "MinusInfinityPadding2D": "minus_infinity_padding",
-    "MultiHeadSelfAttention": "multi_head_self_attention",
-    "Parameter": "parameter",
-    "PointwiseConv2D": "pointwise_convolution",
-    "PreciseLeakyReLU": "precise_leaky_relu",
-    "RegionMask": "region_mask",
-    "RelativePositionBias": "relative_position_bias",
-    "ReflectionPadding2D": "reflection_padding",
-    "Resize2D": "resize2d",
-    "ScaledDotProductAttention": "scaled_dot_product_attention",
-    "SlopedPReLU": "sloped_prelu",
-    "PreciseRescaling": "precise_rescaling",
-    "StandardDropout": "standard_dropout",
-    "UnbiasedBatchNormalization": "unbiased_batch_normalization",
-}
+SUPPORT: Final = support_modules(PACKAGE)  # by layer that Keras lacks; used modules are copied into emitted source
 # Keras traverses a model from its outputs by recursion, with a call for each operation in a chain. A deeper model needs
 # a higher recursion limit than Python's 1000, of which the rest is left to the caller.
 DEEPEST: Final = 700
@@ -98,8 +61,6 @@ class ModelWriter(PartsWriter[PartDraft]):
         self._channels_last = flattened_channels_last(graph)
         self._alike: dict[tuple[Row | None, tuple[str, str], tuple[object, ...]], Row] = {}  # of `_continued`
         self._rows: dict[str, tuple[list[Node], Row]] = {}  # of `row_to`, by the node that comes next or is the last
-        self._bindings: list[Binding] = []
-        self._support: dict[str, None] = {}
         self._operations: Counter[str] = Counter()
 
     def apply(
@@ -214,11 +175,7 @@ class ModelWriter(PartsWriter[PartDraft]):
         functions = blocks.define(self._root)
         function = self._function(*blocks.body(self._root))
         support = [read_support(PACKAGE, module) for module in self._support]
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), *functions, function)
-        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, body)
-        title = graph.name + (f": {graph.source}" if graph.source else "")
-        docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs keras alone.\n"
-        source = render(Module(docstring, import_groups(imports), body))
+        source = self._source(support, (*functions, function), IMPORTS, "keras")
         order = {weight: position for position, weight in enumerate(graph.weights)}
         bindings = tuple(sorted(self._bindings, key=lambda b: order[b.weight]))
         return Artifact("keras", graph, source, self._entry, bindings)

@@ -8,24 +8,16 @@ from itertools import groupby
 from typing import Final
 
 from netspec.graph import Graph, Node
-from netspec.lowering.blocks.drafts import (
-    blocks_of,
-    describe_instances,
-    merges_in,
-    named_statements,
-    parameter_text,
-    with_conditions,
-)
-from netspec.lowering.blocks.generalize import Generalizer
-from netspec.lowering.blocks.indexed import INDEX, calls_by_index
-from netspec.lowering.blocks.lists import Groups, Rows, fewest, rows_of, with_names
+from netspec.lowering.blocks.definitions import BlockDefinitions, describe_instances
+from netspec.lowering.blocks.indexed import INDEX
+from netspec.lowering.blocks.known import Given
+from netspec.lowering.blocks.lists import with_names
 from netspec.lowering.blocks.parts import Part, local_name, values_of
-from netspec.lowering.blocks.stacks import Repetition, repetitions_of
-from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, signature_of, variables_in
-from netspec.lowering.blocks.variants import variant_names
+from netspec.lowering.blocks.stacks import Repetition
+from netspec.lowering.blocks.template import Template, Unit, merges_in, variables_in
 from netspec.lowering.python.definitions import Class, Function
 from netspec.lowering.python.naming import available, class_name
-from netspec.lowering.python.rewrite import names_in, rename
+from netspec.lowering.python.rewrite import named_statements, names_in, rename, with_conditions
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
     Assign,
@@ -56,7 +48,7 @@ BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "len", "zip", "enumer
 INITIALIZE_BASE: Final = Do(Call(Attribute(Call(Name("super")), "__init__")))
 
 
-class BlockClasses:
+class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
     """Builds the classes of a network's blocks, and the expressions that instantiate them.
 
     Args:
@@ -64,25 +56,10 @@ class BlockClasses:
         taken: names that no class may have.
     """
 
-    def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
-        self._drafts = drafts
-        self._taken = [*taken, *BUILTINS]
-        self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
-        self._instances: dict[str, Call] = {}  # the expression that makes an instance, by path
-        self._repetitions: dict[str, Repetition] = {}
-        self._rows: Rows = {}  # of stacks whose elements differ one by one, by path
-        self._by_index: dict[str, Call | None] = {}  # of stacks whose elements are made by their index, by path
+    absent = call("nn.Identity")
 
-    def define(self, root: Part) -> list[Class]:
-        """The classes of all blocks, each after the classes that it uses."""
-        classes = []
-        for block, parts in blocks_of(root).items():
-            self._repetitions |= repetitions_of(parts, lambda part: self._instances[part.path])
-            groups, self._rows = self._groups(parts)
-            variants = [[parts[index] for index in members] for members, _ in groups]
-            for wanted, instances, (_, template) in zip(variant_names(block, variants), variants, groups, strict=True):
-                classes.append(self._class(wanted, instances, template))
-        return classes
+    def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
+        super().__init__(drafts, (*taken, *BUILTINS), {**SIGNATURES, **METHODS})
 
     def of_network(self, root: Part, entry: str, docstring: str, channels_last: Sequence[str], graph: Graph) -> Class:
         """The class of the network itself.
@@ -97,7 +74,7 @@ class BlockClasses:
             graph: the graph of the network.
         """
         draft = self._draft(root)
-        network = self._render(root, entry, docstring, Template(draft.units, draft.results))
+        network = self._class(root, entry, docstring, Template(draft.units, draft.results))
         variables = draft_names(self._drafts[root.path])
         conversions = [_to_channels_last(Name(variables[value])) for value in channels_last]
         *methods, forward = network.body
@@ -106,73 +83,51 @@ class BlockClasses:
             pairs = zip(draft.units, root.members, strict=True)
             run = [s for unit, member in pairs if graph.training_only.issuperset(values_of(member)) for s in unit.run]
             count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
-            forward = _with_heads(forward, count, [Name(variables[output]) for output in graph.main])
+            forward = _with_heads(forward, count, [variables[output] for output in graph.main])
         return replace(network, body=(*methods, forward))
 
-    def _signature(self, function: str) -> Signature:
-        return self._signatures.get(function, Signature())
+    def _given(self, draft: ModuleDraft) -> Given:
+        """The arguments of an instance."""
+        return draft.given("in_channels")
 
-    def _draft(self, part: Part) -> Draft:
-        draft = self._drafts[part.path]
-        units = tuple(self._unit(draft, member) for member in part.members)
-        results = tuple(draft.variables[output] for output in part.outputs)
-        return Draft(units, results, draft.given("in_channels"), draft.inputs)
-
-    def _groups(self, parts: Sequence[Part]) -> tuple[Groups, Rows]:
-        """The groups of instances that share a class, and what gives the elements of their stacks."""
-        generalizer = Generalizer(self._signature, (*LOCALS, *self._taken), call("nn.Identity"))
-
-        def group(rows: Rows) -> Groups:
-            self._rows = rows
-            return generalizer.group([self._draft(part) for part in parts])
-
-        given = [self._drafts[part.path].given("in_channels") for part in parts]
-        return fewest(group, rows_of(parts, given, lambda part: self._instances[part.path], self._signature))
-
-    def _unit(self, draft: ModuleDraft, member: Node | Part) -> Unit:
+    def _units(self, draft: ModuleDraft, member: Node | Part) -> Iterator[Unit]:
+        """The one unit of a member, with its layer."""
         layer = self._module(member) if isinstance(member, Part) else draft.declaration(member)
         setup = () if layer is None else (Assign(f"self.{draft.attribute(member)}", layer),)
         run = draft.statements(member)
         if isinstance(member, Part) and member.path in self._rows and not member.is_chain:
             run = tuple(looped_calls(run))
-        return Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
+        yield Unit(local_name(member, draft.part), setup, run, _passes(setup, run), merges=merges_in(run))
 
     def _module(self, part: Part) -> Expression:
         """The expression that makes a part: a block's instance, or a container with the instances of a stack."""
         if not part.is_stack:
-            return self._instances[part.path]
-        if (one_by_one := self._rows.get(part.path)) and not part.is_chain:
-            return call("nn.ModuleList", ListOf((one_by_one,)))
-        instances = [(member.name, self._instances[member.path]) for member in part.members if isinstance(member, Part)]
-        expressions = [expression for _, expression in instances]
+            return self._instance(part)
+        if one_by_one := self._rows.get(part.path):
+            return call("nn.Sequential", one_by_one) if part.is_chain else call("nn.ModuleList", ListOf((one_by_one,)))
+        expressions = [self._instance(instance) for instance in part.instances]
+        row = tuple(_repeated(expressions))
         if part.is_chain:
-            row = tuple(_repeated(expressions))
-            if one_by_one := self._rows.get(part.path):
-                row = (one_by_one,)
-            elif repetition := self._repetitions.get(part.path):
-                row = self._row(expressions, part, repetition) or row
-            return Call(Name("nn.Sequential"), row)
-        if [key for key, _ in instances] == [str(index) for index in range(len(instances))]:
-            row = tuple(_repeated(expressions))
+            repetition = self._repetitions.get(part.path)
+            return call("nn.Sequential", *((repetition and self._row(expressions, part, repetition)) or row))
+        if part.is_numbered:
             equal = len(row) == 1 and len(expressions) >= FEWEST_REPEATED
             return call("nn.ModuleList", ListOf(row if equal else tuple(expressions)))
-        items = tuple(TupleOf((Literal(key), expression)) for key, expression in instances)
+        keyed = zip(part.instances, expressions, strict=True)
+        items = tuple(TupleOf((Literal(instance.name), expression)) for instance, expression in keyed)
         return call("nn.ModuleDict", ListOf(items))
 
     def _row(self, expressions: Sequence[Expression], stack: Part, repetition: Repetition) -> tuple[Expression, ...]:
         """The elements of a stack whose length differs between instances; empty if they stay as they are."""
-        start, end, element, stacks = repetition
         count = len(expressions)
-        if not stacks:
-            between = Repeated(self._instances[element.path], Literal(count), start, end)
+        if not repetition.stacks:
+            start, end, element, _ = repetition
+            between = Repeated(self._instance(element), Literal(count), start, end)
             return (*expressions[:start], between, *expressions[count - end :])
-        if stack.path not in self._by_index:
-            defaults = signature_of(self._instances[element.path].function, self._signature).optional or {}
-            self._by_index |= calls_by_index(stacks, lambda part: self._instances[part.path], defaults)
-        applied = self._by_index[stack.path]
+        applied = self._by_index(stack, repetition)
         return () if applied is None else (Repeated(applied, Literal(count), index=INDEX),)
 
-    def _class(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
+    def _define(self, wanted: str, parts: Sequence[Part], template: Template) -> Class:
         """The class of these instances, named `wanted` or the like; registers the expressions that make them."""
         free = next((name for name in (wanted, f"{wanted}_block") if class_name(name) not in self._taken), wanted)
         name = class_name(free, self._taken)
@@ -181,12 +136,12 @@ class BlockClasses:
         for index, part in enumerate(parts):
             positional, keywords = template.arguments(index)
             self._instances[part.path] = call(name, *positional, **keywords)
-        return self._render(parts[template.fullest], name, describe_instances(parts), template)
+        return self._class(parts[template.fullest], name, describe_instances(parts), template)
 
     def _attributes(self, template: Template) -> dict[str, str]:
         """The attributes for the parameters, and the numbers computed from them, that `forward` reads."""
-        read = {name for unit in template.units for statement in unit.run for name in names_in(statement.value)}
-        layers = {declaration.target.removeprefix("self.") for unit in template.units for declaration in unit.setup}
+        read = {name for statement in template.run for name in names_in(statement.value)}
+        layers = {declaration.target.removeprefix("self.") for declaration in template.setup}
         taken = {*MODULE_ATTRIBUTES, *layers}
         attributes: dict[str, str] = {}
         for name in template.names:
@@ -196,36 +151,42 @@ class BlockClasses:
                 attributes[name] = f"self.{attribute}"
         return attributes
 
-    def _render(self, part: Part, name: str, docstring: str, template: Template) -> Class:
+    def _class(self, part: Part, name: str, docstring: str, template: Template) -> Class:
+        """The class of a template; the variables of `forward` are named as in this part, which has all of its units."""
+        attributes = self._attributes(template)
+        methods = (*_initialize(template, attributes), self._forward(part, template, attributes))
+        return Class(name, "nn.Module", docstring, methods)
+
+    def _forward(self, part: Part, template: Template, attributes: Mapping[str, str]) -> Function:
         draft = self._drafts[part.path]
         names = draft.names_in(template, LOCALS)
-        attributes = self._attributes(template)
-        run = [rename(statement, attributes) for unit in template.units for statement in unit.run]
-        taken = {*LOCALS, *names.values()}
-        body = tuple(with_conditions(with_loops(named_statements(run, names), taken)))
-        results = tuple(Name(names[result]) for result in template.results)
-        one = len(results) == 1
-        forward = Function(
+        run = [rename(statement, attributes) for statement in template.run]
+        body = with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()}))
+        return Function(
             "forward",
             ("self", *(f"{name}: Tensor" for name in draft.parameters(names, LOCALS))),
-            (*body, Return(results[0] if one else TupleOf(results))),
-            returns="Tensor" if one else _tuple_of_tensors(len(results)),
+            (*body, _return([names[result] for result in template.results])),
+            returns=_tensors(len(template.results)),
         )
-        layers = (declaration for unit in template.units for declaration in unit.setup)
-        taken = {*LOCALS, *BUILTINS, *template.names}
-        named = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in layers)
-        declarations = [*_number_assignments(template, attributes), *named]
-        parameters = ("self", *map(parameter_text, template.parameters))
-        initialize = Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
-        # A parameter that says whether a layer without code is present, such as an identity, is passed all the same.
-        has_initialize = bool(declarations or template.parameters)
-        return Class(name, "nn.Module", docstring, (initialize, forward) if has_initialize else (forward,))
+
+
+def _initialize(template: Template, attributes: Mapping[str, str]) -> Iterator[Function]:
+    """The method `__init__`, if there is anything to initialize.
+
+    A parameter that says whether a layer without code is present, such as an identity, is passed all the same.
+    """
+    taken = {*LOCALS, *BUILTINS, *template.names}
+    layers = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in template.setup)
+    declarations = [*_number_assignments(template, attributes), *layers]
+    if declarations or template.parameters:
+        parameters = ("self", *(parameter.declaration for parameter in template.parameters))
+        yield Function("__init__", parameters, (INITIALIZE_BASE, *declarations), returns="None")
 
 
 def _number_assignments(template: Template, attributes: Mapping[str, str]) -> Iterator[Assign]:
     """The statements of `__init__` that compute numbers from parameters, and store those that `forward` reads."""
     computed = dict(template.computed)
-    in_setup = {name for unit in template.units for layer in unit.setup for name in names_in(layer.value)}
+    in_setup = {name for layer in template.setup for name in names_in(layer.value)}
     in_setup |= {name for value in computed.values() for name in names_in(value)}
     for parameter in template.parameters:
         if parameter.name in attributes:
@@ -243,13 +204,12 @@ def draft_names(draft: ModuleDraft) -> dict[str, str]:
     return {value: names[variable] for value, variable in draft.variables.items() if variable in names}
 
 
-def _with_heads(forward: Function, count: int, main: Sequence[Name]) -> Function:
+def _with_heads(forward: Function, count: int, main: Sequence[str]) -> Function:
     """Move the last `count` statements, which compute heads, under `if self.training`; else return the main outputs."""
     cut = len(forward.body) - 1 - count  # the last statement returns all outputs
     heads = tuple(statement for statement in forward.body[cut:] if not isinstance(statement, If))
-    return_main = Return(main[0] if len(main) == 1 else TupleOf(tuple(main)))
-    returns = f"{'Tensor' if len(main) == 1 else _tuple_of_tensors(len(main))} | {forward.returns}"
-    return replace(forward, body=(*forward.body[:cut], If(Name("self.training"), heads), return_main), returns=returns)
+    body = (*forward.body[:cut], If(Name("self.training"), heads), _return(main))
+    return replace(forward, body=body, returns=f"{_tensors(len(main))} | {forward.returns}")
 
 
 def _to_channels_last(variable: Name) -> Assign:
@@ -272,6 +232,11 @@ def _repeated(expressions: Sequence[Expression]) -> Iterator[Expression]:
         yield Repeated(expression, Literal(len(list(run))))
 
 
-def _tuple_of_tensors(count: int) -> str:
-    """The annotation of several outputs, spelled out: TorchScript does not support `tuple[Tensor, ...]`."""
-    return f"tuple[{', '.join(['Tensor'] * count)}]"
+def _return(variables: Sequence[str]) -> Return:
+    values = tuple(map(Name, variables))
+    return Return(values[0] if len(values) == 1 else TupleOf(values))
+
+
+def _tensors(count: int) -> str:
+    """The annotation of outputs; several are spelled out, for TorchScript does not support `tuple[Tensor, ...]`."""
+    return "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"

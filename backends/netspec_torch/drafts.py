@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from netspec.graph import Graph, Node
-from netspec.lowering.blocks.drafts import PartDraft, new_shape
+from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.python.naming import available, identifier
 from netspec.lowering.python.source import Call, Expression, Name, Subscript
@@ -71,10 +71,9 @@ def _call(graph: Graph, draft: ModuleDraft, member: Part) -> None:
     module = Name(f"self.{draft.attribute(member)}")
     callees: list[tuple[Part, Expression]] = [(member, module)]
     if member.is_stack and not member.is_chain:
-        parts = [part for part in member.members if isinstance(part, Part)]
-        is_list = [part.name for part in parts] == [str(index) for index in range(len(parts))]
-        callees = [(part, Subscript(module, (int(part.name) if is_list else part.name,))) for part in parts]
+        is_list = member.is_numbered
+        callees = [(each, Subscript(module, (int(each.name) if is_list else each.name,))) for each in member.instances]
     for part, expression in callees:
-        comment = new_shape([graph.type_of(value) for value in part.inputs], graph.type_of(part.outputs[0]))
+        *received, returned = (graph.type_of(value) for value in (*part.inputs, part.outputs[0]))
         applied = Call(expression, tuple(draft.variable(value) for value in part.inputs))
-        draft.run(member, draft.assign(part, applied, comment))
+        draft.run(member, draft.assign(part, applied, "" if returned in received else str(returned)))

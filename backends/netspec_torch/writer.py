@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from netspec.graph import Graph, Hint, Node
 from netspec.lowering.artifact import Artifact, Binding
 from netspec.lowering.blocks.parts import split
 from netspec.lowering.broadcast import broadcastable_nodes
-from netspec.lowering.python.definitions import Class, Definition, Module
+from netspec.lowering.python.definitions import Class
 from netspec.lowering.python.naming import class_name
-from netspec.lowering.python.render import render
 from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Subscript, call
-from netspec.lowering.support import import_groups, read_support, used_imports
+from netspec.lowering.support import read_support
 from netspec.lowering.writer import PartsWriter
 from netspec_torch.blocks import LOCALS, BlockClasses
 from netspec_torch.drafts import ModuleDraft, draft_parts
@@ -18,7 +19,8 @@ from netspec_torch.initial import initial
 from netspec_torch.layout import takes_channels_last
 from netspec_torch.reserved import MODULE_ATTRIBUTES
 
-IMPORTS = {
+PACKAGE: Final = "netspec_torch"
+IMPORTS: Final = {
     "torch": "import torch",
     "F": "import torch.nn.functional as F",
     "Tensor": "from torch import Tensor",
@@ -38,8 +40,6 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         super().__init__(graph, root, draft_parts(graph, root, MODULE_ATTRIBUTES))
         self.inference = inference
         self._of_one_sample = broadcastable_nodes(graph)
-        self._bindings: list[Binding] = []
-        self._support: dict[str, None] = {}
 
     def declare(
         self, node: Node, layer: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
@@ -102,19 +102,15 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
 
     def artifact(self) -> Artifact:
         """Render the emitted source."""
-        support = [read_support("netspec_torch", module) for module in self._support]
+        support = [read_support(PACKAGE, module) for module in self._support]
         defined = [symbol for s in support for symbol in s.names]
         entry = class_name(self._graph.name, taken=(*LOCALS, *defined))
-        builder = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
-        classes = (*builder.define(self._root), self._class(entry, builder))
-        body: tuple[Definition, ...] = (*(s.definitions for s in support), *classes)
-        imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, classes)
-        title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
-        docstring = (title, "Emitted by netspec from a layer spec; needs torch alone.")
-        source = render(Module("\n\n".join(docstring), import_groups(imports), body))
+        blocks = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
+        classes = (*blocks.define(self._root), self._class(entry, blocks))
+        source = self._source(support, classes, IMPORTS, "torch")
         return Artifact("torch", self._graph, source, entry, tuple(self._bindings))
 
-    def _class(self, entry: str, builder: BlockClasses) -> Class:
+    def _class(self, entry: str, blocks: BlockClasses) -> Class:
         """The class of the whole network."""
         graph = self._graph
         received = ", ".join(str(i.type) for i in graph.inputs)
@@ -125,7 +121,7 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         channels_last = hinted if takes_channels_last(graph) else []
         if graph.heads:
             returned += f", and {_heads(len(graph.heads))} in training"
-        return builder.of_network(self._root, entry, f"{received} to {returned}{weights}.", channels_last, graph)
+        return blocks.of_network(self._root, entry, f"{received} to {returned}{weights}.", channels_last, graph)
 
 
 def _heads(count: int) -> str:

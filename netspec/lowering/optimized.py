@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from inspect import get_annotations
 from pathlib import Path
 
 from netspec.errors import BackendError
@@ -60,10 +61,8 @@ class OptimizedBackend(Backend):
 
     def __init__(self, backend: Backend, level: Level) -> None:
         self.backend, self.level = backend, level
-        self.name, self.requires, self.dtypes = backend.name, backend.requires, backend.dtypes
-        self.lowerings, self.costly_passes = backend.lowerings, backend.costly_passes
-        self.supports_towers, self.weight_suffixes = backend.supports_towers, backend.weight_suffixes
-        self.has_state_dict, self.extra = backend.has_state_dict, backend.extra
+        for attribute in get_annotations(Backend):  # all that it states holds for optimized graphs too
+            setattr(self, attribute, getattr(backend, attribute))
         self.trains = backend.trains and level != "inference"
 
     def optimize(self, graph: Graph, *without: str) -> Optimized:

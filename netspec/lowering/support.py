@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import pkgutil
 import re
 import sys
@@ -39,6 +40,15 @@ def read_support(package: str, module: str) -> Support:
     definitions = "\n".join(text.splitlines()[last:]).strip("\n")
     names = re.findall(r"^(?:class|def) (\w+)", definitions, re.MULTILINE)
     return Support(tuple(map(ast.unparse, imports)), Verbatim(definitions), tuple(names))
+
+
+def support_modules(package: str) -> dict[str, str]:
+    """The support module of a package that defines each class or function, by its name; private ones are left out."""
+    spec = importlib.util.find_spec(f"{package}.support")
+    folders = spec.submodule_search_locations if spec is not None else None
+    modules = [module.name for module in pkgutil.iter_modules(folders or ())]
+    names = {name: module for module in modules for name in read_support(package, module).names}
+    return {name: module for name, module in names.items() if not name.startswith("_")}
 
 
 def import_groups(lines: Iterable[str]) -> tuple[tuple[str, ...], ...]:

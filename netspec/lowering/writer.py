@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from netspec.graph import Graph, Node
+from netspec.lowering.artifact import Binding
 from netspec.lowering.blocks.drafts import PartDraft
 from netspec.lowering.blocks.equal_parts import all_parts
 from netspec.lowering.blocks.parts import Part, local_name
+from netspec.lowering.python.definitions import Definition, Module
+from netspec.lowering.python.render import render
 from netspec.lowering.python.slices import slices_to
 from netspec.lowering.python.source import Expression, Name, Subscript, Unpack
+from netspec.lowering.support import Support, import_groups, used_imports
 
 DraftT = TypeVar("DraftT", bound=PartDraft)
 
@@ -31,11 +35,11 @@ class PartsWriter(ABC, Generic[DraftT]):
             member.name: draft for draft in drafts.values() for member in draft.part.members if isinstance(member, Node)
         }
         self._counterparts: dict[tuple[str, str], list[Node]] = {}  # by block, and name within it
-        self._results: dict[tuple[str, str, Callable[[Node], object]], bool] = {}  # of what asks all instances
-        self._read_alike: dict[tuple[str, str], bool] = {}  # of `is_read_alike`
+        self._bindings: list[Binding] = []
+        self._support: dict[str, None] = {}  # the modules of `support/` that the source has copies of
+        self._results: dict[tuple[object, ...], bool] = {}  # of `_over_instances`, by its arguments
         for node in graph.nodes:
-            part = self._homes[node.name].part
-            self._counterparts.setdefault((part.block, local_name(node, part)), []).append(node)
+            self._counterparts.setdefault(self.place_of(node), []).append(node)
 
     def inputs(self, node: Node) -> tuple[Name, ...]:
         """The variables that hold a node's inputs."""
@@ -55,13 +59,7 @@ class PartsWriter(ABC, Generic[DraftT]):
             node: the node.
             predicate: a module-level function; results are cached by it.
         """
-        part = self._homes[node.name].part
-        if not part.block:
-            return predicate(node)
-        place = (part.block, local_name(node, part))
-        if (*place, predicate) not in self._results:
-            self._results[(*place, predicate)] = all(map(predicate, self._counterparts[place]))
-        return self._results[(*place, predicate)]
+        return self._over_instances(node, predicate, all)
 
     def all_equal(self, node: Node, key: Callable[[Node], object]) -> bool:
         """Whether a node and its counterparts in other instances of its block give equal keys.
@@ -70,10 +68,11 @@ class PartsWriter(ABC, Generic[DraftT]):
             node: the node.
             key: a module-level function; results are cached by it.
         """
-        place = (*self.place_of(node), key)
-        if place not in self._results:
-            self._results[place] = len(set(map(key, self.counterparts(node)))) == 1
-        return self._results[place]
+        return self._over_instances(node, key, _are_equal)
+
+    def is_read_alike(self, node: Node) -> bool:
+        """Whether the counterparts of a node in other instances of its block have the same readers in the block."""
+        return self._over_instances(node, self._local_readers, _are_equal)
 
     def place_of(self, node: Node) -> tuple[str, str]:
         """The block that a node is in, and its name there, which its counterparts in other instances have too.
@@ -81,23 +80,25 @@ class PartsWriter(ABC, Generic[DraftT]):
         Outside of blocks, the name is the whole one.
         """
         part = self._homes[node.name].part
-        return (part.block, local_name(node, part)) if part.block else ("", node.name)
+        return part.block, local_name(node, part)
 
-    def is_read_alike(self, node: Node) -> bool:
-        """Whether the counterparts of a node in other instances of its block have the same readers in the block."""
+    def counterparts(self, node: Node) -> tuple[Node, ...]:
+        """A node and its counterparts in other instances of its block."""
+        return tuple(self._counterparts[self.place_of(node)])
+
+    def _over_instances(
+        self, node: Node, ask: Callable[[Node], object], conclude: Callable[[Iterable[object]], bool]
+    ) -> bool:
+        """What follows from what a function gives for a node and its counterparts; computed once for all of them."""
         place = self.place_of(node)
-        if place[0] and place not in self._read_alike:
-            self._read_alike[place] = len(set(map(self._local_readers, self._counterparts[place]))) == 1
-        return not place[0] or self._read_alike[place]
+        if (place, ask, conclude) not in self._results:
+            self._results[place, ask, conclude] = conclude(map(ask, self._counterparts[place]))
+        return self._results[place, ask, conclude]
 
     def _local_readers(self, node: Node) -> tuple[str, ...]:
         home = self._homes[node.name]
         readers = self._graph.readers[node.name]
         return tuple(local_name(each, home.part) for each in readers if self._homes[each.name] is home)
-
-    def counterparts(self, node: Node) -> tuple[Node, ...]:
-        """A node and its counterparts in other instances of its block."""
-        return tuple(self._counterparts[self.place_of(node)])
 
     @abstractmethod
     def assign(self, node: Node, value: Expression) -> Name:
@@ -125,3 +126,24 @@ class PartsWriter(ABC, Generic[DraftT]):
         if not row:
             home.alias(node.name, node.inputs[0])
         return row
+
+    def _source(
+        self, support: Sequence[Support], definitions: Sequence[Definition], imports: Mapping[str, str], needs: str
+    ) -> str:
+        """The emitted source: support code, and the definitions, after the imports that they use.
+
+        Args:
+            support: the support modules.
+            definitions: the classes or functions of the network.
+            imports: the import lines that definitions may need, by the names that they import.
+            needs: the framework that the source needs.
+        """
+        lines = [line for module in support for line in module.imports] + used_imports(imports, definitions)
+        title = self._graph.name + (f": {self._graph.source}" if self._graph.source else "")
+        docstring = f"{title}\n\nEmitted by netspec from a layer spec; needs {needs} alone."
+        body = (*(module.definitions for module in support), *definitions)
+        return render(Module(docstring, import_groups(lines), body))
+
+
+def _are_equal(values: Iterable[object]) -> bool:
+    return len(set(values)) == 1

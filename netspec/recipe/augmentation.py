@@ -21,7 +21,18 @@ class ColorNoise(Attribute):
     std: PositiveFloat
 
 
-class RandomResizedCrop(Attribute):
+class _Bounds(Attribute):
+    """An attribute whose pairs are bounds, the least first."""
+
+    @model_validator(mode="after")
+    def _bounds_rise(self) -> Self:
+        for name, value in self:
+            if isinstance(value, tuple):
+                require_rising(name, value)
+        return self
+
+
+class RandomResizedCrop(_Bounds):
     """A random part of the image, resized to the network's input: scale and aspect ratio augmentation.
 
     `area` has the bounds of its share of the image's area, which is drawn uniformly. `aspect_ratio` has the bounds of
@@ -32,12 +43,6 @@ class RandomResizedCrop(Attribute):
 
     area: tuple[PositiveShare, PositiveShare] = Field((0.08, 1.0), strict=False)
     aspect_ratio: tuple[PositiveFloat, PositiveFloat] = Field((3 / 4, 4 / 3), strict=False)
-
-    @model_validator(mode="after")
-    def _bounds_rise(self) -> Self:
-        require_rising("area", self.area)
-        require_rising("aspect_ratio", self.aspect_ratio)
-        return self
 
 
 class RandAugment(Attribute):
@@ -82,7 +87,7 @@ class AutoAugment(Attribute):
     policy: Literal["imagenet"]
 
 
-class RandomErasing(Attribute):
+class RandomErasing(_Bounds):
     """A random rectangle of a crop in which every value is replaced by a random one, from 0 to 255.
 
     `area` has the bounds of its share of the crop's area, which is drawn uniformly. `aspect_ratio` has the bounds of
@@ -96,12 +101,6 @@ class RandomErasing(Attribute):
     probability: PositiveShare = 0.5
     area: tuple[PositiveShare, PositiveShare] = Field((0.02, 0.4), strict=False)
     aspect_ratio: tuple[PositiveFloat, PositiveFloat] = Field((0.3, 1 / 0.3), strict=False)
-
-    @model_validator(mode="after")
-    def _bounds_rise(self) -> Self:
-        require_rising("area", self.area)
-        require_rising("aspect_ratio", self.aspect_ratio)
-        return self
 
 
 class Mixup(Attribute):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -62,25 +62,27 @@ def train(
         on_bad_sample=options.on_bad_sample,
     )
     material = gather(spec, splits, progress)
-    return _train(material, backend, options, (folder, None if options.resume else find_folder), observer, progress)
+    claim = partial(claimed, folder, None if options.resume else find_folder)
+    return _train(material, backend, options, folder, claim, observer, progress)
 
 
 def _train(
     material: Material,
     backend: Backend,
     options: TrainOptions,
-    claim: tuple[RunFolder, Callable[[], RunFolder] | None],
+    folder: RunFolder,
+    claim: Callable[[], AbstractContextManager[RunFolder]],
     observer: Observer,
     progress: Progress,
 ) -> Outcome:
-    """Load the trainer and run the session. `claim` holds the arguments of `claimed`."""
+    """Load the trainer, `claim` the folder if this process leads, and run the session."""
     validation = material.splits.validation.fingerprint if material.splits.validation is not None else ""
     recipe = material.recipe.model_dump(mode="json")
     run = Run(recipe, material.splits.training.fingerprint, options.exact, validation)
-    trainer, position = _load_trainer(material, backend, options, claim[0], run, progress)
+    trainer, position = _load_trainer(material, backend, options, folder, run, progress)
     try:
-        with claimed(*claim) if trainer.leads else nullcontext() as folder:
-            return Session(material, backend, options, trainer, folder, run).finish(position, observer)
+        with claim() if trainer.leads else nullcontext() as own:
+            return Session(material, backend, options, trainer, own, run).finish(position, observer)
     finally:
         trainer.close()
 

@@ -11,7 +11,7 @@ from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.lowering.python.module import load_source
 from netspec.spec import load_graph
-from tests.backends.values import check_one_class, check_values, graph_of_blocks
+from tests.backends.values import check_one_class, graph_of_blocks
 
 MIXER = """
   mixer:
@@ -191,45 +191,6 @@ CASES = {
         "  c: {block: stage, rates: [0.5, 0.2], rate: 0.3}",
     ),
 }
-# A stack that reads a mask besides, by what gives its elements their rates: the calls, and excerpts as below.
-GATE = """
-  gate:
-    inputs: [x, mask]
-    parameters: {rate: 0.1}
-    layers:
-      fc: {op: dense, inputs: x, units: 4}
-      drop: {op: dropout, rate: "${rate}"}
-      out: {op: multiply, inputs: [drop, mask]}
-  stage:
-    inputs: [left, right]
-    parameters: {rates: {type: list, default: []}, depth: 1}
-    layers:
-      pre: {op: tanh, inputs: right}
-      gates: {block: gate, inputs: [pre, left], CALL}
-"""
-GATES = {
-    "a list": (
-        'repeat: "${len(rates)}", rate: "${rates[index]}"',
-        "  e: {block: stage, inputs: [a, b], rates: [0.1, 0.2, 0.4]}\n"
-        "  c: {block: stage, inputs: [a, b], rates: [0.1, 0.3]}\n  d: {block: stage, inputs: [c, b], rates: [0.4]}",
-        "self.gates = nn.ModuleList([Gate(rate=rate) for rate in rates])",
-        "for i, rate in enumerate(rates):\n        x = gate(x, left, rate=rate, ",
-    ),
-    "the depth": (
-        'repeat: "${depth}"',
-        "  e: {block: stage, inputs: [a, b], depth: 3}\n  c: {block: stage, inputs: [a, b], depth: 2}\n"
-        "  d: {block: stage, inputs: [c, b]}",
-        "self.gates = nn.ModuleList([Gate() for _ in range(depth)])",
-        "for i in range(depth):\n        x = gate(x, left, ",
-    ),
-    "the first element": (
-        'repeat: "${depth}", first: {rate: 0.4}',
-        "  e: {block: stage, inputs: [a, b], depth: 4}\n  c: {block: stage, inputs: [a, b], depth: 2}\n"
-        "  d: {block: stage, inputs: [c, b]}",
-        "Gate(rate=0.4 if i == 0 else 0.1) for i in range(depth)",
-        "x = gate(x, left, rate=0.4 if i == 0 else 0.1, ",
-    ),
-}
 # What the class and the function of the block `stage` have of each.
 EXCERPTS = {
     "rates by the place in the network": (
@@ -303,28 +264,6 @@ def test_torchscript_compiles_the_classes(case: str, tmp_path: Path) -> None:
     module = getattr(load_source(str(artifact.content), "lists"), artifact.entry)().eval()
     x = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(torch.jit.script(module)(x), module(x))
-
-
-@pytest.mark.parametrize("backend", ["torch", "keras"])
-@pytest.mark.parametrize("case", GATES)
-def test_a_stack_may_read_a_mask_besides(case: str, backend: str, tmp_path: Path) -> None:
-    call, layers, *excerpts = GATES[case]
-    path = tmp_path / "spec.yaml"
-    inputs = "{a: {shape: [4]}, b: {shape: [4]}}"
-    path.write_text(
-        f"name: gates\ninputs: {inputs}\nblocks:{GATE.replace('CALL', call)}layers:\n{layers}\n"
-        "  sum: {op: add, inputs: [e, d]}\n"
-    )
-    graph = load_graph(path)
-    artifact = find_backend(backend).lower(graph)
-    source = str(artifact.content)
-    assert source.count("The block `stage`: ") == 1
-    assert excerpts[backend == "keras"] in source
-    check_values(graph, find_backend(backend))
-    if backend == "torch":
-        module = getattr(load_source(source, "gates"), artifact.entry)().eval()
-        x = [torch.randn(3, 4) for _ in range(2)]
-        torch.testing.assert_close(torch.jit.script(module)(*x), module(*x))
 
 
 def test_elements_that_cost_no_parameter_stay_as_they_are(tmp_path: Path) -> None:

@@ -70,6 +70,46 @@ LAYERS = {
       sum: {op: add, inputs: [more, gates, y]}
     """,
 }
+# A stack in a block that reads a mask besides, by what gives its elements their rates: the calls, and excerpts of the
+# class and of the function.
+GATE = """
+  gate:
+    inputs: [x, mask]
+    parameters: {rate: 0.1}
+    layers:
+      fc: {op: dense, inputs: x, units: 4}
+      drop: {op: dropout, rate: "${rate}"}
+      out: {op: multiply, inputs: [drop, mask]}
+  stage:
+    inputs: [left, right]
+    parameters: {rates: {type: list, default: []}, depth: 1}
+    layers:
+      pre: {op: tanh, inputs: right}
+      gates: {block: gate, inputs: [pre, left], CALL}
+"""
+GATES = {
+    "a list": (
+        'repeat: "${len(rates)}", rate: "${rates[index]}"',
+        "  e: {block: stage, inputs: [a, b], rates: [0.1, 0.2, 0.4]}\n"
+        "  c: {block: stage, inputs: [a, b], rates: [0.1, 0.3]}\n  d: {block: stage, inputs: [c, b], rates: [0.4]}",
+        "self.gates = nn.ModuleList([Gate(rate=rate) for rate in rates])",
+        "for i, rate in enumerate(rates):\n        x = gate(x, left, rate=rate, ",
+    ),
+    "the depth": (
+        'repeat: "${depth}"',
+        "  e: {block: stage, inputs: [a, b], depth: 3}\n  c: {block: stage, inputs: [a, b], depth: 2}\n"
+        "  d: {block: stage, inputs: [c, b]}",
+        "self.gates = nn.ModuleList([Gate() for _ in range(depth)])",
+        "for i in range(depth):\n        x = gate(x, left, ",
+    ),
+    "the first element": (
+        'repeat: "${depth}", first: {rate: 0.4}',
+        "  e: {block: stage, inputs: [a, b], depth: 4}\n  c: {block: stage, inputs: [a, b], depth: 2}\n"
+        "  d: {block: stage, inputs: [c, b]}",
+        "Gate(rate=0.4 if i == 0 else 0.1) for i in range(depth)",
+        "x = gate(x, left, rate=0.4 if i == 0 else 0.1, ",
+    ),
+}
 
 
 def graph_of(layers: str, folder: Path) -> Graph:
@@ -149,3 +189,25 @@ layers:
     assert (
         "self.more = nn.Sequential(\n            *(Half(in_channels, in_channels) for _ in range(steps - 1))" in source
     )
+
+
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+@pytest.mark.parametrize("case", GATES)
+def test_a_stack_may_read_a_mask_besides(case: str, backend: str, tmp_path: Path) -> None:
+    call, layers, *excerpts = GATES[case]
+    path = tmp_path / "spec.yaml"
+    inputs = "{a: {shape: [4]}, b: {shape: [4]}}"
+    path.write_text(
+        f"name: gates\ninputs: {inputs}\nblocks:{GATE.replace('CALL', call)}layers:\n{layers}\n"
+        "  sum: {op: add, inputs: [e, d]}\n"
+    )
+    graph = load_graph(path)
+    artifact = find_backend(backend).lower(graph)
+    source = str(artifact.content)
+    assert source.count("The block `stage`: ") == 1
+    assert excerpts[backend == "keras"] in source
+    check_values(graph, find_backend(backend))
+    if backend == "torch":
+        module = getattr(load_source(source, "gates"), artifact.entry)().eval()
+        x = [torch.randn(3, 4) for _ in range(2)]
+        torch.testing.assert_close(torch.jit.script(module)(*x), module(*x))

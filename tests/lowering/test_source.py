@@ -15,8 +15,8 @@ import pytest
 
 from netspec.lowering import find_backend
 from netspec.lowering.python.definitions import Class, Function, Module
-from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.render import render
+from netspec.lowering.python.render_expressions import render_expression
 from netspec.lowering.python.source import (
     Assign,
     Attribute,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netspec.lowering.blocks.template import Draft, Unit
@@ -51,60 +51,74 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
     True
     """
     places = _places(draft.units, fullest.units, draft.given.order)
-    if places is None:
-        return None
-    passed = {theirs: ours for theirs, ours in zip(fullest.inputs, draft.inputs, strict=False) if theirs != ours}
-    lacking: set[str] = set()
-    renamed: dict[str, str] = {}  # variables of the instance → those of the fullest
-    sources: dict[str, str] = {}
-    units: list[Unit | None] = []
-    for unit, model in zip(places, fullest.units, strict=True):
-        if unit is not None and unit.name == model.name:
-            units.append(_rename_run(unit, renamed))
-            continue
-        if unit is None and model.is_empty:
-            units.append(None)
-            continue
-        if unit is None and model.merges is not None:
+    return None if places is None else _Alignment(draft, fullest, places).aligned()
+
+
+class _Alignment:
+    """The alignment of an instance whose units have their places: what replaces the variables of the others."""
+
+    def __init__(self, draft: Draft, fullest: Draft, places: Sequence[Unit | None]) -> None:
+        self._draft, self._fullest, self._places = draft, fullest, places
+        inputs = zip(fullest.inputs, draft.inputs, strict=False)
+        self._passed = {theirs: own for theirs, own in inputs if theirs != own}
+        self._lacking: set[str] = set()  # outputs of the fullest that the instance does not compute
+        self._renamed: dict[str, str] = {}  # variables of the instance → those of the fullest
+        self._sources: dict[str, str] = {}
+
+    def aligned(self) -> Aligned | None:
+        """The instance over the variables of the fullest; None if a unit cannot be lacking, or take its place."""
+        units: list[Unit | None] = []
+        for unit, model in zip(self._places, self._fullest.units, strict=True):
+            if unit is None and not self._lacks(model):
+                return None
+            if unit is not None and unit.name != model.name and not self._replaces(unit, model):
+                return None
+            units.append(unit and _rename_run(unit, self._renamed))
+        results = tuple(self._renamed.get(result, result) for result in self._draft.results)
+        return Aligned(tuple(units), results, self._passed, self._sources)
+
+    def _lacks(self, model: Unit) -> bool:
+        """Pass on an input of a unit of the fullest in place of its output; False if that cannot be."""
+        if model.is_empty:
+            return True
+        if model.merges is not None:
             inputs, target = model.merges
-            read = _read_instead(target, draft, fullest, places)
-            source = sources[target] = _passed_on(inputs, read, passed, lacking)
+            source = self._sources[target] = self._passed_on(inputs, target)
         elif model.passes is not None:
             source, target = model.passes
         else:
-            return None
-        if unit is None:
-            passed[target] = passed.get(source, source)
-            lacking.add(target)
-            units.append(None)
-            continue
-        assert unit.passes is not None  # noqa: S101 # else it could not take the place of another
-        read, output = unit.passes
-        if renamed.get(read, read) != passed.get(source, source):
-            return None
-        renamed[output] = target
-        units.append(_rename_run(unit, renamed))
-    return Aligned(tuple(units), tuple(renamed.get(result, result) for result in draft.results), passed, sources)
+            return False
+        self._passed[target] = self._passed.get(source, source)
+        self._lacking.add(target)
+        return True
 
+    def _replaces(self, unit: Unit, model: Unit) -> bool:
+        """Give the output of a unit the variable of that in whose place it is; False if they read different values."""
+        assert unit.passes is not None and model.passes is not None  # noqa: PT018, S101 # else it would have no place
+        (read, output), (source, target) = unit.passes, model.passes
+        if self._renamed.get(read, read) != self._passed.get(source, source):
+            return False
+        self._renamed[output] = target
+        return True
 
-def _passed_on(inputs: Sequence[str], read: str, passed: Mapping[str, str], lacking: Collection[str]) -> str:
-    """The input of a lacking merge that an instance reads instead; else the first that it has."""
-    candidates = (
-        *(each for each in inputs if passed.get(each, each) == read),
-        *(each for each in inputs if each not in lacking),
-    )
-    return next(iter(candidates), inputs[0])
+    def _passed_on(self, inputs: Sequence[str], target: str) -> str:
+        """The input of a lacking merge that the instance reads instead; else the first that it has."""
+        read = self._read_instead(target)
+        candidates = (
+            *(each for each in inputs if self._passed.get(each, each) == read),
+            *(each for each in inputs if each not in self._lacking),
+        )
+        return next(iter(candidates), inputs[0])
 
-
-def _read_instead(variable: str, draft: Draft, fullest: Draft, places: Sequence[Unit | None]) -> str:
-    """The variable that an instance reads, or returns, in place of one of the fullest; empty if that is not known."""
-    read: list[tuple[Sequence[str], Sequence[str]]] = [(fullest.results, draft.results)]
-    for model, unit in zip(fullest.units, places, strict=True):
-        if unit is not None and unit.name == model.name:
-            pairs = zip(model.run, unit.run, strict=False)
-            read += [([*names_in(theirs.value)], [*names_in(own.value)]) for theirs, own in pairs]
-    found = (own[theirs.index(variable)] for theirs, own in read if variable in theirs and len(own) == len(theirs))
-    return next(found, "")
+    def _read_instead(self, variable: str) -> str:
+        """The variable that the instance reads, or returns, in place of one of the fullest; empty if not known."""
+        read: list[tuple[Sequence[str], Sequence[str]]] = [(self._fullest.results, self._draft.results)]
+        for model, unit in zip(self._fullest.units, self._places, strict=True):
+            if unit is not None and unit.name == model.name:
+                pairs = zip(model.run, unit.run, strict=False)
+                read += [([*names_in(theirs.value)], [*names_in(own.value)]) for theirs, own in pairs]
+        found = (own[theirs.index(variable)] for theirs, own in read if variable in theirs and len(own) == len(theirs))
+        return next(found, "")
 
 
 def _places(units: Sequence[Unit], fullest: Sequence[Unit], order: Sequence[str]) -> list[Unit | None] | None:

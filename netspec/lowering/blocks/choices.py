@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from netspec.lowering.blocks.conditions import Conditions, UntoldError
 from netspec.lowering.blocks.groups import FEW, Alternative
 from netspec.lowering.blocks.lists import ITEM
-from netspec.lowering.blocks.parameters import ParameterNaming
-from netspec.lowering.blocks.reads import UntoldError
 from netspec.lowering.blocks.template import Unit
 from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import Expression, conditional
@@ -19,7 +18,7 @@ class Choice:
     Args:
         fullest: the unit of the fullest instance.
         versions: the unit of each instance, and which alternative it is; None if it lacks one.
-        naming: where the names of conditions are marked as used, and new ones are added.
+        conditions: finds the conditions, and marks their names as used.
 
     Attributes:
         members: which instances have each alternative.
@@ -27,18 +26,18 @@ class Choice:
     """
 
     def __init__(
-        self, fullest: Unit, versions: Sequence[tuple[Unit | None, Alternative | None]], naming: ParameterNaming
+        self, fullest: Unit, versions: Sequence[tuple[Unit | None, Alternative | None]], conditions: Conditions
     ) -> None:
-        self._fullest, self._naming = fullest, naming
+        self._conditions = conditions
         having = [alternative for _, alternative in versions]
         self.members = {each: tuple(a == each for a in having) for each in dict.fromkeys(having) if each}
         self.lacking = tuple(each is None for each in having)
-        self._conditions: dict[Alternative, Expression] = {}
+        self._found: dict[Alternative, Expression] = {}
         self._order = sorted(self.members, key=lambda each: not self._is_told(each))
         loops = any(name.startswith(ITEM) for s in (*fullest.setup, *fullest.run) for name in names_in(s.value))
         if len(self.members) == 1 and self.is_open and not loops:  # a loop through an empty tuple needs no condition
             (only,) = self.members
-            self._conditions[only] = naming.flag(fullest.name, self.members[only], fullest.pads)
+            self._found[only] = conditions.flag(fullest.name, self.members[only], fullest.pads)
 
     @property
     def is_open(self) -> bool:
@@ -71,21 +70,21 @@ class Choice:
 
     def _is_told(self, alternative: Alternative) -> bool:
         """Whether the spec has a condition that tells who has an alternative."""
-        name, has = alternative[0], self.members[alternative]
+        name, has = alternative.name, self.members[alternative]
         if self._has_own_name(alternative):
-            return self._naming.has_condition(name, has)
-        return self._naming.selects(name, has)
+            return self._conditions.has_condition(name, has)
+        return self._conditions.selects(name, has)
 
     def _condition(self, alternative: Alternative) -> Expression:
-        if alternative not in self._conditions:
-            name, has = alternative[0], self.members[alternative]
+        if alternative not in self._found:
+            name, has = alternative.name, self.members[alternative]
             few = self._has_own_name(alternative) and len(self.members) + any(self.lacking) <= FEW
             if not few and not self._is_told(alternative):
                 raise UntoldError
             own = self._has_own_name(alternative)
-            self._conditions[alternative] = (self._naming.flag if own else self._naming.selector)(name, has)
-        return self._conditions[alternative]
+            self._found[alternative] = (self._conditions.flag if own else self._conditions.selector)(name, has)
+        return self._found[alternative]
 
     def _has_own_name(self, alternative: Alternative) -> bool:
         """Whether no other alternative is a unit of the same name."""
-        return sum(name == alternative[0] for name, _ in self.members) == 1
+        return [each.name for each in self.members].count(alternative.name) == 1

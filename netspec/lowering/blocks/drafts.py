@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from netspec.errors import UnsupportedError
 from netspec.graph import Formula, Graph, Node
 from netspec.lowering.blocks.formulas import lists_in
 from netspec.lowering.blocks.known import Given
-from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
 from netspec.lowering.blocks.template import MARK, Template, Unit, variables_in
-from netspec.lowering.python.expressions import render_expression
 from netspec.lowering.python.naming import Step, available, identifier, names_of_steps, variables_of
-from netspec.lowering.python.rewrite import rename, targets_of
+from netspec.lowering.python.rewrite import targets_of
 from netspec.lowering.python.source import (
     Assign,
-    Conditional,
     Expression,
-    For,
-    If,
-    Literal,
     Name,
-    Not,
     Statement,
     Unpack,
 )
@@ -225,7 +218,7 @@ def _targets(unit: Unit) -> dict[str, str]:
 def _member_in(variable: str) -> str:
     """The name of the member that a provisional variable is named after, as `_place` does; empty if there is none.
 
-    >>> _member_in(_place("conv_1.sum")), _member_in(f"{_place('conv')}_0"), _member_in("value__in_stack_0_0")
+    >>> _member_in(_place("conv_1.sum")), _member_in(f"{_place('conv')}_0"), _member_in("_value_in_stack_0_0")
     ('conv_1.sum', 'conv_0', '')
     """
     escaped = variable.removeprefix(f"{MARK}_")
@@ -242,92 +235,3 @@ def _channels_of(received: TensorType) -> int:
 def _place(local: str) -> str:
     """The provisional variable of a member; distinct for distinct names, with any suffix too."""
     return f"{MARK}_{local.replace('_', '__').replace('.', '_p')}"
-
-
-def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) -> tuple[Statement, ...]:
-    """The statements with final names, without assignments of a variable to itself."""
-    renamed = [rename(statement, names) for statement in statements]
-    return tuple(s for s in renamed if not (isinstance(s, Assign) and s.value == Name(s.target)))
-
-
-def with_conditions(statements: Iterable[Statement | For | If]) -> Iterator[Statement | For | If]:
-    """Rewrite each `x = a if test else x` to `if test: x = a`, and merge consecutive ones with the same test.
-
-    Likewise, `x = x if test else a` becomes `if not test: x = a`, if the test is a name.
-    """
-    pending: If | None = None
-    for statement in map(_with_kept_last, statements):
-        match statement:
-            case Assign(target, Conditional(value, test, Name(kept))) if kept == target:
-                if pending is not None and pending.test != test:
-                    yield pending
-                    pending = None
-                pending = If(test, (*(pending.body if pending else ()), Assign(target, value)))
-            case _:
-                if pending is not None:
-                    yield pending
-                pending = None
-                yield statement
-    if pending is not None:
-        yield pending
-
-
-def _with_kept_last(statement: Statement | For | If) -> Statement | For | If:
-    """The statement; `x = x if test else a` as `x = a if not test else x`, if the test is a name."""
-    match statement:
-        case Assign(target, Conditional(Name(kept), Name() as test, value)) if kept == target:
-            return Assign(target, Conditional(value, Not(test), Name(kept)))
-    return statement
-
-
-def new_shape(received: Sequence[TensorType], output: TensorType) -> str:
-    """The shape of an output for a comment; empty if an input has it too."""
-    return "" if output in received else str(output)
-
-
-def blocks_of(root: Part) -> dict[str, list[Part]]:
-    """The instances of each block in a network, in topological order: nested blocks come first."""
-    instances: dict[str, list[Part]] = {}
-    for part in root.walk():
-        if part.block:
-            instances.setdefault(part.block, []).append(part)
-    nested = {
-        block: {inner.block for part in parts for inner in part.walk() if inner.block} - {block}
-        for block, parts in instances.items()
-    }
-    ordered: dict[str, list[Part]] = {}
-    visited: set[str] = set()
-
-    def visit(block: str) -> None:
-        if block in visited:
-            return
-        visited.add(block)
-        for inner in instances:
-            if inner in nested[block]:
-                visit(inner)
-        ordered[block] = instances[block]
-
-    for block in instances:
-        visit(block)
-    return ordered
-
-
-def describe_instances(parts: Sequence[Part]) -> str:
-    """The docstring of a block's class or function: its name, and the paths of its instances."""
-    where = parts[0].path if len(parts) == 1 else f"{len(parts)} times, {parts[0].path} to {parts[-1].path}"
-    return f"The block `{parts[0].block}`: {where}."
-
-
-def parameter_text(parameter: Parameter) -> str:
-    """A parameter in a signature: `width: int`, `stride: int = 1`."""
-    annotated = f"{parameter.name}: {parameter.annotation}"
-    return annotated if parameter.default is None else f"{annotated} = {render_expression(Literal(parameter.default))}"
-
-
-def merges_in(run: Sequence[Statement]) -> tuple[tuple[str, ...], str] | None:
-    """The inputs and the output of a merge: a single assignment that reads several variables; else None."""
-    if len(run) == 1 and isinstance(run[0], Assign):
-        read = tuple(dict.fromkeys(variables_in(run[0])))
-        if len(read) > 1:
-            return read, run[0].target
-    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from netspec.lowering.blocks.align import Aligned, align
 from netspec.lowering.blocks.forms import Form, Forms
@@ -14,7 +14,13 @@ from netspec.lowering.python.rewrite import rename
 from netspec.lowering.python.source import Assign
 
 FEW: Final = 2
-Alternative = tuple[str, Form]  # the name and the form of a unit that may stand in a place
+
+
+class Alternative(NamedTuple):
+    """A unit that may stand in a place: its name and its form."""
+
+    name: str
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,18 +115,18 @@ class Group:
         form = self._forms.of(unit)
         if unit.name != model.name:
             other = _reading_as(model, unit, aligned.passed)
-            return other, (unit.name, self._forms.of(other))
+            return other, Alternative(unit.name, self._forms.of(other))
         if form == self._forms.of(model, aligned.passed):
-            return _reading_as(model, unit, aligned.passed), (model.name, self._forms.of(model))
+            return _reading_as(model, unit, aligned.passed), Alternative(model.name, self._forms.of(model))
         if not self.told:
             return None
         if self._forms.of(unit, _masked(unit)) == self._forms.of(model, _masked(model)):
             self.is_mixed = True
-            return _reading_as(model, unit, aligned.passed), (model.name, self._forms.of(model))
+            return _reading_as(model, unit, aligned.passed), Alternative(model.name, self._forms.of(model))
         read = {name for statement in model.run for name in variables_in(statement)}
         names = {aligned.passed[name]: name for name in read if aligned.passed.get(name, name) not in read}
         other = replace(unit, run=tuple(rename(statement, names) for statement in unit.run)) if names else unit
-        return (other, (unit.name, self._forms.of(other))) if _may_differ(other, model) else None
+        return (other, Alternative(unit.name, self._forms.of(other))) if _may_differ(other, model) else None
 
 
 def _masked(unit: Unit) -> dict[str, str]:

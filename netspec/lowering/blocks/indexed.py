@@ -9,7 +9,7 @@ from netspec.lowering.blocks.parts import Part
 from netspec.lowering.python.source import Binary, Call, Conditional, Expression, Literal, LiteralValue, Name
 
 PAIR: Final = 2
-INDEX: Final = "index__"  # the provisional name of an index
+INDEX: Final = "_index_"  # the provisional name of an index
 Row = Sequence[Call]  # the calls of one stack
 Values = Sequence[Sequence[Expression]]  # of one argument, in each element of each stack
 
@@ -36,13 +36,13 @@ def indexed(rows: Sequence[Row], defaults: Mapping[str, LiteralValue]) -> list[C
             each. Their arguments are literals.
         defaults: the defaults of the optional arguments.
 
-    >>> from netspec.lowering.python.expressions import render_expression
+    >>> from netspec.lowering.python.render_expressions import render_expression
     >>> from netspec.lowering.python.source import call
     >>> rows = [[call("f", 4, s=2), call("f", 4), call("f", 6)], [call("f", 5)]]
     >>> for each in indexed(rows, {"s": 1}):
     ...     print(render_expression(each))
-    f(6 if index__ == 2 else 4, s=2 if index__ == 0 else 1)
-    f(5 if index__ == 0 else 4, s=1 if index__ == 0 else 1)
+    f(6 if _index_ == 2 else 4, s=2 if _index_ == 0 else 1)
+    f(5 if _index_ == 0 else 4, s=1 if _index_ == 0 else 1)
     """
     values = arguments_of(rows, defaults)
     merged = {key: by_index(of_key) for key, of_key in (values or {}).items()}

@@ -9,9 +9,9 @@ from typing import Any, Final
 from netspec.graph import Formula
 from netspec.lowering.blocks.formulas import UNKNOWN, list_read, read_formula, value_in
 from netspec.lowering.blocks.kinds import ANY, SIZE, Kinds, each_of, is_known, kinds_of
-from netspec.lowering.python.expressions import LOGIC
 from netspec.lowering.python.rewrite import children_of, names_in, with_children
 from netspec.lowering.python.source import (
+    LOGIC,
     Attribute,
     Binary,
     Conditional,

@@ -31,8 +31,8 @@ from netspec.lowering.python.source import (
     call,
 )
 
-ITEM: Final = "item__"  # the prefix of the provisional names of items
-LENGTH: Final = "length__"  # the provisional name of the number of elements
+ITEM: Final = "_item_"  # the prefix of the provisional names of items
+LENGTH: Final = "_length_"  # the provisional name of the number of elements
 Rows = Mapping[str, Each | Repeated]  # what gives the elements of each stack, by path
 Groups = Sequence[tuple[tuple[int, ...], Template]]  # see `Generalizer.group`
 
@@ -56,7 +56,7 @@ def fewest(group: Callable[[Rows], Groups], rows: Rows) -> tuple[Groups, Rows]:
 def _size(groups: Groups) -> tuple[int, int, int]:
     """The number of classes, of choices in them other than by the index, and of their parameters."""
     templates = [template for _, template in groups]
-    statements = (s for template in templates for unit in template.units for s in (*unit.setup, *unit.run))
+    statements = (s for template in templates for s in (*template.setup, *template.run))
     choices = sum(_choices_in(statement.value) for statement in statements)
     return len(groups), choices, sum(len(template.parameters) for template in templates)
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from netspec.lowering.blocks.kinds import ANY, Kinds, list_depth
 from netspec.lowering.blocks.known import Vector
-from netspec.lowering.python.source import LiteralValue
+from netspec.lowering.python.render_expressions import render_expression
+from netspec.lowering.python.source import Literal, LiteralValue
 
 MOST_AXES: Final = 6  # the longest tuple whose items are annotated one by one; those of longer ones are data
 
@@ -26,6 +27,12 @@ class Parameter:
     def annotation(self) -> str:
         """The type annotation that covers the values and the default."""
         return _common((*self.values, *([] if self.default is None else [self.default])), list_depth(self.kinds))
+
+    @property
+    def declaration(self) -> str:
+        """The parameter in a signature: `width: int`, `stride: int = 1`."""
+        annotated = f"{self.name}: {self.annotation}"
+        return annotated if self.default is None else f"{annotated} = {render_expression(Literal(self.default))}"
 
 
 def _common(values: Iterable[object], depth: int) -> str:

@@ -55,6 +55,11 @@ class Part:
         """The parts among its members."""
         return tuple(member for member in self.members if isinstance(member, Part))
 
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its instances are numbered from 0: a pass may have removed some of a stack."""
+        return [part.name for part in self.instances] == [str(number) for number in range(len(self.instances))]
+
     @cached_property
     def is_linked(self) -> bool:
         """Whether it is a stack numbered from 0 in which only the next instance reads the outputs of each.
@@ -63,7 +68,7 @@ class Part:
         of the last instance are read outside of the stack.
         """
         parts = self.instances
-        if not self.is_stack or [part.name for part in parts] != [str(i) for i in range(len(parts))]:
+        if not self.is_stack or not self.is_numbered:
             return False
         linked = all(b.inputs == (*a.outputs, *self.constant_inputs) for a, b in pairwise(parts))
         return linked and set(self.outputs) <= set(parts[-1].outputs)
@@ -241,6 +246,33 @@ class _Splitter:
         stated = [value for _, value in scope.outputs if start <= self._position.get(value, -1) < stop]
         read = [node.name for node in nodes if self._last_read[node.name] >= stop]
         return tuple(dict.fromkeys((*stated, *read))) or (nodes[-1].name,)  # at least one, even if nothing reads it
+
+
+def blocks_of(root: Part) -> dict[str, list[Part]]:
+    """The instances of each block in a network, in topological order: nested blocks come first."""
+    instances: dict[str, list[Part]] = {}
+    for part in root.walk():
+        if part.block:
+            instances.setdefault(part.block, []).append(part)
+    nested = {
+        block: {inner.block for part in parts for inner in part.walk() if inner.block} - {block}
+        for block, parts in instances.items()
+    }
+    ordered: dict[str, list[Part]] = {}
+    visited: set[str] = set()
+
+    def visit(block: str) -> None:
+        if block in visited:
+            return
+        visited.add(block)
+        for inner in instances:
+            if inner in nested[block]:
+                visit(inner)
+        ordered[block] = instances[block]
+
+    for block in instances:
+        visit(block)
+    return ordered
 
 
 def name_of_input(part: Part, position: int) -> str:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netspec.lowering.blocks.parameters import ParameterNaming
-from netspec.lowering.blocks.places import Place
+from netspec.lowering.blocks.conditions import Conditions, UntoldError
 from netspec.lowering.blocks.template import Draft
 from netspec.lowering.python.source import Assign, Expression, Name, conditional
-
-
-class UntoldError(Exception):
-    """Nothing in the spec tells which instances have an alternative."""
 
 
 class Reads:
@@ -20,10 +15,11 @@ class Reads:
     Args:
         fullest: the draft whose variables hold for all instances.
         passed: for each instance, the variables that it has instead of those of the fullest.
+        conditions: finds the conditions, and marks their names as used.
     """
 
-    def __init__(self, fullest: Draft, passed: Sequence[Mapping[str, str]]) -> None:
-        self._passed = passed
+    def __init__(self, fullest: Draft, passed: Sequence[Mapping[str, str]], conditions: Conditions) -> None:
+        self._passed, self._conditions = passed, conditions
         self._units = {
             statement.target: unit.name
             for unit in fullest.units
@@ -31,8 +27,8 @@ class Reads:
             if isinstance(statement, Assign)
         }
 
-    def choose(self, names: Sequence[str | None], naming: ParameterNaming, place: Place) -> Expression:
-        """The expression for the variables that the instances read; None for an instance that lacks the unit.
+    def choose(self, names: Sequence[str | None], member: str) -> Expression:
+        """The expression of what a member reads, where the instances read these; None for one that lacks the unit.
 
         Raises:
             UntoldError: there is a choice, and nothing in the spec tells it, or an instance lacks the unit.
@@ -47,12 +43,12 @@ class Reads:
             next(name for name in candidates if self._holds(name, index, read)) for index, read in enumerate(names)
         ]
         has = {name: tuple(name == each for each in chosen) for name in dict.fromkeys(chosen)}
-        order = sorted(has, key=lambda name: not self._is_told(name, has[name], naming, place))
+        order = sorted(has, key=lambda name: not self._is_told(name, has[name], member))
         expression: Expression = Name(order.pop())
         for name in reversed(order):
-            if not self._is_told(name, has[name], naming, place):
+            if not self._is_told(name, has[name], member):
                 raise UntoldError
-            expression = conditional(Name(name), self._condition(name, has[name], naming, place), expression)
+            expression = conditional(Name(name), self._condition(name, has[name], member), expression)
         return expression
 
     def _holds(self, name: str, index: int, read: str | None) -> bool:
@@ -60,10 +56,10 @@ class Reads:
         passed = self._passed[index]
         return read is None or passed.get(name, name) == passed.get(read, read)
 
-    def _is_told(self, name: str, has: tuple[bool, ...], naming: ParameterNaming, place: Place) -> bool:
-        return naming.selects(place.member, has) or naming.has_condition(self._units.get(name, ""), has)
+    def _is_told(self, name: str, has: tuple[bool, ...], member: str) -> bool:
+        return self._conditions.selects(member, has) or self._conditions.has_condition(self._units.get(name, ""), has)
 
-    def _condition(self, name: str, has: tuple[bool, ...], naming: ParameterNaming, place: Place) -> Expression:
-        if naming.has_condition(self._units.get(name, ""), has):
-            return naming.flag(self._units[name], has)
-        return naming.selector(place.member, has)
+    def _condition(self, name: str, has: tuple[bool, ...], member: str) -> Expression:
+        if self._conditions.has_condition(self._units.get(name, ""), has):
+            return self._conditions.flag(self._units[name], has)
+        return self._conditions.selector(member, has)

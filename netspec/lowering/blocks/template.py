@@ -6,7 +6,7 @@ drafts that differ in their numbers only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.python.rewrite import names_in
 from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Statement
 
-MARK: Final = "value__"  # the prefix of provisional variables
+MARK: Final = "_value_"  # the prefix of provisional variables; no name in a spec begins with an underscore
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,16 @@ class Template:
         return joined
 
     @property
+    def setup(self) -> tuple[Assign, ...]:
+        """The statements that create the layers of all units."""
+        return tuple(statement for unit in self.units for statement in unit.setup)
+
+    @property
+    def run(self) -> tuple[Statement, ...]:
+        """The statements that compute the outputs of all units."""
+        return tuple(statement for unit in self.units for statement in unit.run)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the parameters, and of what is computed from them."""
         return (*(parameter.name for parameter in self.parameters), *(name for name, _ in self.computed))
@@ -136,6 +146,15 @@ class Template:
 def variables_in(statement: Statement) -> Iterator[str]:
     """The provisional variables that a statement reads, in order."""
     return (name for name in names_in(statement.value) if name.startswith(MARK))
+
+
+def merges_in(run: Sequence[Statement]) -> tuple[tuple[str, ...], str] | None:
+    """The inputs and the output of a merge: a single assignment that reads several variables; else None."""
+    if len(run) == 1 and isinstance(run[0], Assign):
+        read = tuple(dict.fromkeys(variables_in(run[0])))
+        if len(read) > 1:
+            return read, run[0].target
+    return None
 
 
 Signatures = Callable[[str], Signature]

@@ -132,7 +132,7 @@ def names_of_steps(
     *,
     chain_inputs: bool = True,
 ) -> dict[str, str]:
-    """Name the variable of each value. Along a chain it is `x`; elsewhere it is named after the value.
+    """Name the variable of each value. Along a chain it is the running `x`; elsewhere it is named after the value.
 
     A value is on the chain if only the next step reads it, or if it is the last value and the only result. So is the
     first input if `x` is not needed for another value before its last reader.
@@ -153,7 +153,8 @@ def names_of_steps(
         _is_on_chain(index, steps, readers, results) and inputs.keys().isdisjoint(step.assigns)
         for index, step in enumerate(steps)
     ]
-    taken = {RUNNING, *reserved}
+    running = available(RUNNING, reserved)
+    taken = {running, *reserved}
     names: dict[str, str] = {}
 
     def add(value: str, wanted: str) -> None:
@@ -162,13 +163,13 @@ def names_of_steps(
 
     for position, (value, wanted) in enumerate(inputs.items()):
         if chain_inputs and position == 0 and not any(chained[: readers.get(value, [0])[-1]]):
-            names[value] = RUNNING
+            names[value] = running
         else:
             add(value, wanted)
     for step, on_chain in zip(steps, chained, strict=True):
         for value, wanted in step.assigns.items():
             if on_chain:
-                names[value] = RUNNING
+                names[value] = running
             elif len(step.assigns) > 1 and value not in readers:
                 names[value] = UNREAD
             elif value not in names:

@@ -7,7 +7,14 @@ import unicodedata
 from collections.abc import Iterable
 
 from netspec.lowering.python.definitions import Class, Definition, Function, Module, Verbatim
-from netspec.lowering.python.expressions import INDENT, WIDTH, broken, render_expression, render_target, value_lines
+from netspec.lowering.python.render_expressions import (
+    INDENT,
+    WIDTH,
+    broken,
+    render_expression,
+    render_target,
+    value_lines,
+)
 from netspec.lowering.python.source import Assign, Do, Expression, For, If, Return, Statement, TupleOf, Unpack
 
 

@@ -1,4 +1,4 @@
-"""Traversal and rewriting of emitted expressions: children, names, renaming."""
+"""Traversal and rewriting of emitted expressions and statements: children, names, renaming, conditions."""
 
 from __future__ import annotations
 
@@ -158,3 +158,39 @@ def rename(statement: Statement, names: Mapping[str, str]) -> Statement:
     if isinstance(statement, Unpack):
         return replace(statement, targets=tuple(names.get(t, t) for t in statement.targets), value=value)
     return replace(statement, value=value)
+
+
+def named_statements(statements: Sequence[Statement], names: Mapping[str, str]) -> tuple[Statement, ...]:
+    """The statements with final names, without assignments of a variable to itself."""
+    renamed = [rename(statement, names) for statement in statements]
+    return tuple(s for s in renamed if not (isinstance(s, Assign) and s.value == Name(s.target)))
+
+
+def with_conditions(statements: Iterable[Statement | For | If]) -> Iterator[Statement | For | If]:
+    """Rewrite each `x = a if test else x` to `if test: x = a`, and merge consecutive ones with the same test.
+
+    Likewise, `x = x if test else a` becomes `if not test: x = a`, if the test is a name.
+    """
+    pending: If | None = None
+    for statement in map(_with_kept_last, statements):
+        match statement:
+            case Assign(target, Conditional(value, test, Name(kept))) if kept == target:
+                if pending is not None and pending.test != test:
+                    yield pending
+                    pending = None
+                pending = If(test, (*(pending.body if pending else ()), Assign(target, value)))
+            case _:
+                if pending is not None:
+                    yield pending
+                pending = None
+                yield statement
+    if pending is not None:
+        yield pending
+
+
+def _with_kept_last(statement: Statement | For | If) -> Statement | For | If:
+    """The statement; `x = x if test else a` as `x = a if not test else x`, if the test is a name."""
+    match statement:
+        case Assign(target, Conditional(Name(kept), Name() as test, value)) if kept == target:
+            return Assign(target, Conditional(value, Not(test), Name(kept)))
+    return statement

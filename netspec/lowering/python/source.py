@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+LOGIC: Final = ("and", "or")  # the operators of a `Binary` whose operands are conditions
 FEWEST_REPEATED: Final = 3  # how many equal arguments are written as a generator expression
 _DOTTED: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -222,7 +223,7 @@ Expression = (
 )
 
 
-def call(function: Expression | str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue) -> Call:
+def call(function: Expression | str, /, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue) -> Call:
     """Create a call. Arguments that are Python values become literals; a str as the function is a dotted name.
 
     >>> call("nn.Linear", 3).args
@@ -261,7 +262,7 @@ def less(count: Expression, by: int) -> Expression:
 
 
 def method(
-    value: Expression, attribute: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
+    value: Expression, attribute: str, /, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
 ) -> Call:
     """Create a method call, `value.attribute(*args, **kwargs)`."""
     return call(Attribute(value, attribute), *args, **kwargs)

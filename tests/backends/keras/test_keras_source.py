@@ -110,9 +110,11 @@ def test_lowering_imports_no_framework():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_support_modules_define_the_layers_that_the_writer_lists():
+def test_the_writer_knows_the_layers_of_support_modules():
+    assert SUPPORT["GELU"] == "gelu"
     for layer, module in SUPPORT.items():
         assert layer in read_support("netspec_keras", module).names
+    assert not [layer for layer in SUPPORT if layer.startswith("_")], "they are not the writer's to apply"
 
 
 def test_hostile_names_stay_data():

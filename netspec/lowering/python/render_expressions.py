@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from netspec.lowering.python.source import (
+    LOGIC,
     Attribute,
     Binary,
     Call,
@@ -28,7 +29,6 @@ from netspec.lowering.python.source import (
 WIDTH: Final = 88
 INDENT: Final = "    "
 COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
-LOGIC: Final = ("and", "or")
 CHAINS: Final = ("+", "*", "/", "@", *LOGIC)  # operators that are chained without parentheses: a + b + c
 
 
