@@ -245,7 +245,8 @@ def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
     """The arrays in the order of the graph's inputs, cast to its dtype.
 
     Raises:
-        BackendError: a name is missing or unknown, a shape is not the input's, or the batch sizes differ.
+        BackendError: a name is missing or unknown, a shape is not the input's, the batch sizes differ, or the batch is
+            empty, for which some frameworks return an empty output and others fail in the middle of the network.
     """
     expected = [i.name for i in graph.inputs]
     if sorted(inputs) != sorted(expected):
@@ -254,6 +255,8 @@ def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
     for value, array in zip(graph.inputs, arrays, strict=True):
         if array.shape[1:] != value.type.features or len(array) != len(arrays[0]):
             raise BackendError(f"input {value.name}: expected {value.type}, received {array.shape}")
+        if not len(array):
+            raise BackendError(f"input {value.name}: expected one sample or more, received none, {array.shape}")
     return arrays
 
 
