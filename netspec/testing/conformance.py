@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -114,6 +114,24 @@ class BackendConformance:
         else:
             with pytest.raises(BackendError):
                 loaded(DType.FLOAT32).forward_training(case.inputs(1))
+
+    def test_inputs_are_checked(self) -> None:
+        """Inputs may be lists. What is no mapping of names to numbers is refused."""
+        graph = NETWORKS["two_inputs"]()
+        model = self.backend.load(self.backend.lower(graph), initialize(graph))
+        inputs: dict[str, Any] = {i.name: np.ones(i.type.concrete(2), np.float32) for i in graph.inputs}
+        lists = {name: array.tolist() for name, array in inputs.items()}
+        for name, expected in model.forward(inputs).items():
+            np.testing.assert_array_equal(model.forward(lists)[name], expected)
+        wrong: list[tuple[Any, str]] = [
+            (inputs["image"], "expected the inputs by name, {'image': array}, received a value of type ndarray"),
+            (inputs | {"image": [[1.0], [1.0, 2.0]]}, "input image: not an array: "),
+            (inputs | {"facts": inputs["facts"].astype(str)}, "input facts: expected real numbers, received <U"),
+            (inputs | {"facts": inputs["facts"] * 1j}, "input facts: expected real numbers, received complex64"),
+        ]
+        for received, message in wrong:
+            with pytest.raises(BackendError, match=re.escape(message)):
+                model.forward(received)
 
     def test_empty_batch(self) -> None:
         """A batch without samples is refused, in one way, before the framework sees it."""
