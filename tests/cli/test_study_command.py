@@ -168,8 +168,8 @@ def test_an_interrupted_study_can_be_continued(netspec: Run, study: Path, tmp_pa
     name = _first_checkpoint(out / "tiny", running).parents[1].name
     running.send_signal(signal.SIGINT)
     printed, err = running.communicate(timeout=HANG)
-    assert "stopped by SIG" in err
-    assert running.returncode == 128 + (signal.SIGTERM if processes else signal.SIGINT)
+    assert "stopped by SIGINT" in err  # though the processes got SIGTERM from it
+    assert running.returncode == 128 + signal.SIGINT
     assert f"{name}: not finished" in printed
     report = json.loads((out / "tiny" / "table.json").read_text())
     assert "finished" not in {run["state"] for member in report["members"] for run in member["runs"]}
