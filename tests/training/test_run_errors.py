@@ -112,6 +112,16 @@ def test_weights_that_the_last_update_broke_are_found_by_the_validation(run: Run
         run()
 
 
+def test_class_numbers_that_begin_at_one_are_told(run: Run, data: Path) -> None:
+    """`--set classes=6` would train a network with a class that no sample has."""
+    with np.load(data) as file:
+        features, labels = file["x"].copy(), file["y"]
+    np.savez(data, x=features, y=labels + 1)
+    with pytest.raises(NetspecError, match=r"has 5 classes, and .* has 6") as caught:
+        run()
+    assert caught.value.hint == "no sample is of class 0: numbers of classes that begin at 1 are to be less by 1"
+
+
 @pytest.mark.parametrize("taken", [0, 1])
 def test_a_run_that_fails_before_its_first_step_leaves_its_name_free(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
