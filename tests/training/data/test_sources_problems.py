@@ -53,6 +53,12 @@ def test_paths_without_data_are_errors(tmp_path: Path) -> None:
     assert "received an empty folder" in error(tmp_path / "empty")
 
 
+def test_a_link_to_nothing_is_not_what_was_meant_instead(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("gone")
+    expected = f"{tmp_path}/link: there is no such file or folder\nhint: it is a link to nothing"
+    assert error(tmp_path / "link") == expected
+
+
 def test_every_problem_of_a_folder_is_listed_with_its_path(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a": [1, 2], "b": [3], "empty": [], "nested": []})
     write_folder(root / "nested", {"deeper": [4]})
