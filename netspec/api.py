@@ -108,7 +108,7 @@ class Network:
 
     def verify(
         self,
-        backends: Sequence[str | Backend] | None = None,
+        backends: str | Backend | Sequence[str | Backend] | None = None,
         level: verification.Level | None = None,
         *,
         weights: Weights | str | Path | None = None,
@@ -119,7 +119,7 @@ class Network:
         """Check that the backends compute the same function; `report.require()` raises if they do not.
 
         Args:
-            backends: names or backends; by default all that are registered.
+            backends: names or backends, or a single one; by default all that are registered.
             level: `forward` compares outputs; `gradient` also compares gradients; `training` also compares twenty
                 optimizer steps, by the paper's rule and by the spec's. The default is `gradient` if two of the backends
                 train, else `forward`.
@@ -133,7 +133,9 @@ class Network:
             NetspecError: the level is `training`, but the network has several inputs or outputs, or no logits.
             WeightsError: the weights are not this network's.
         """
-        targets = [at_level(_backend(b), optimize) for b in (backend_names() if backends is None else backends)]
+        chosen = backend_names() if backends is None else backends
+        each = [chosen] if isinstance(chosen, str | Backend) else chosen
+        targets = [at_level(_backend(b), optimize) for b in each]
         arrays = self.load_weights(weights) if isinstance(weights, str | Path) else weights
         return verify(self.graph, targets, level, weights=arrays, recipe=self.spec.training, deep=deep, seed=seed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -99,6 +99,16 @@ class NetspecError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+
+def require_one_of(what: str, value: object, names: Sequence[str]) -> None:
+    """Check that a value is one of some names.
+
+    Raises:
+        NetspecError: it is not; `what` says what was expected.
+    """
+    if value not in names:
+        raise NetspecError(f"{what}: expected one of {', '.join(names)}, received {value!r}")
 
 
 class SpecError(NetspecError):

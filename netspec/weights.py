@@ -130,7 +130,7 @@ def require_file(path: Path) -> None:
     """
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "there is no such file"
-        raise WeightsError(f"{path}: {what}", "give the .safetensors that `netspec build` wrote")
+        raise WeightsError(f"{path}: {what}", "give the .safetensors that `netspec build` or `train` wrote")
 
 
 def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:

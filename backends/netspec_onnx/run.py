@@ -66,6 +66,8 @@ class OnnxFile(SavedModel):
         if batch.shape[1:] != self.input_shape:
             expected = ", ".join(["N", *map(str, self.input_shape)])
             raise BackendError(f"{self.name}: expected an input of shape ({expected}), received {batch.shape}")
+        if not len(batch):
+            raise BackendError(f"{self.name}: expected one sample or more, received none, {batch.shape}")
         results = self._session.run([*self.output_shapes], {self._input: batch.astype(self._element, copy=False)})
         return dict(zip(self.output_shapes, results, strict=True))
 

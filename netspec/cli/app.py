@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,8 +12,8 @@ from typing import Final
 import click
 
 from netspec.cli.console import discard_output, print_error
-from netspec.cli.interrupts import recorded_interrupts
-from netspec.errors import INTERRUPTED, NetspecError
+from netspec.cli.interrupts import interrupt, recorded_interrupts
+from netspec.errors import SIGNAL, NetspecError
 
 PROGRAM: Final = "netspec"
 COMMANDS: Final = (
@@ -53,14 +54,13 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command. An interrupt prints one line and exits with 130."""
+        """Run the command. An interrupt prints one line and exits with the code of its signal."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             if sys.stderr.isatty():
                 print(file=sys.stderr)  # the terminal has echoed ^C on the current line
-            print_error("interrupted")
-            raise click.exceptions.Exit(INTERRUPTED) from None
+            raise click.exceptions.Exit(_report_interrupt()) from None
 
 
 @click.group(
@@ -87,7 +87,8 @@ def cli() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code. Errors go to stderr; a user's mistake never has a traceback.
 
-    Exit codes: 0 done; 1 a verification failed; 2 the user's mistake; 70 a defect of netspec; 130 interrupted.
+    Exit codes: 0 done; 1 a verification failed; 2 the user's mistake; 70 a defect of netspec; 128 + the
+    number of the signal that stopped it, 130 for Ctrl-C.
     """
     with recorded_interrupts() as received:
         try:
@@ -104,8 +105,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _report_interrupt() -> int:
-    print_error("interrupted")
-    return INTERRUPTED
+    number = interrupt()
+    print_error("interrupted" if number == signal.SIGINT else f"stopped by {number.name}")
+    return SIGNAL + number
 
 
 def _report(error: Exception) -> int:

@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -256,9 +257,11 @@ class _Session:
         JSON is printed only with the notes, at the end, so that stdout is one JSON document.
         """
         from netspec.files import write_whole
+        from netspec.training.study.record import settings_of
         from netspec.training.study.results import as_json, measure
 
-        results = measure(self._study, self._options.out)
+        asked = partial(settings_of, backend=self._backend.name, options=self._options)
+        results = measure(self._study, self._options.out, asked)
         outcome = as_json(self._study, results)
         lines = [*table_lines(self._study, results), *note_lines(self._study, results), ""]
         write_whole(self._folder / "table.txt", "\n".join(lines))

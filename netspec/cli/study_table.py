@@ -141,6 +141,9 @@ def note_lines(study: Study, results: Sequence[MemberResult]) -> list[str]:
     for result in results:
         notes += [_unfinished(run, result) for run in result.runs if run.state in {"begun", "failed"}]
     for result in results:
+        other = [run for run in result.runs if run.differs]
+        notes += [f"{run.name}: not counted, another run: {'; '.join(run.differs)}" for run in other]
+    for result in results:
         if result.member.published is not None:
             notes.append(f"published, {result.member.name}: {result.member.published.source}")
     return notes

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from netspec.errors import BackendError
 from netspec.graph import Graph, Preprocessing
 from netspec.lowering.artifact import Artifact
@@ -245,16 +247,38 @@ def inputs_of(graph: Graph, inputs: Mapping[str, Array]) -> list[Array]:
     """The arrays in the order of the graph's inputs, cast to its dtype.
 
     Raises:
-        BackendError: a name is missing or unknown, a shape is not the input's, or the batch sizes differ.
+        BackendError: a name is missing or unknown, an input holds no numbers, a shape is not the input's, the batch
+            sizes differ, or the batch is empty: some frameworks then return an empty output, others fail within the
+            network.
     """
     expected = [i.name for i in graph.inputs]
+    if not isinstance(inputs, Mapping):
+        example = f"{{{expected[0]!r}: array}}"
+        raise BackendError(f"expected the inputs by name, {example}, received a value of type {type(inputs).__name__}")
     if sorted(inputs) != sorted(expected):
         raise BackendError(f"expected the inputs {', '.join(expected)}, received {', '.join(inputs) or 'none'}")
-    arrays = [inputs[name].astype(graph.dtype.numpy, copy=False) for name in expected]
+    arrays = [_as_numbers(f"input {name}", inputs[name], graph.dtype) for name in expected]
     for value, array in zip(graph.inputs, arrays, strict=True):
         if array.shape[1:] != value.type.features or len(array) != len(arrays[0]):
             raise BackendError(f"input {value.name}: expected {value.type}, received {array.shape}")
+        if not len(array):
+            raise BackendError(f"input {value.name}: expected one sample or more, received none, {array.shape}")
     return arrays
+
+
+def _as_numbers(what: str, values: Any, dtype: DType) -> Array:
+    """An array of a dtype: of an array, a nested list, or a tensor in main memory.
+
+    Raises:
+        BackendError: the values are no real numbers, or rows of different lengths.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biufV":  # V: bfloat16, which NumPy lacks
+            return array.astype(dtype.numpy, copy=False)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a device, or one that requires a gradient
+        raise BackendError(f"{what}: not an array: {error}", "give a NumPy array") from error
+    raise BackendError(f"{what}: expected real numbers, received {array.dtype}")
 
 
 def cotangents_of(graph: Graph, cotangents: Mapping[str, Array], batch: int) -> list[Array]:
@@ -266,11 +290,12 @@ def cotangents_of(graph: Graph, cotangents: Mapping[str, Array], batch: int) -> 
     if sorted(cotangents) != sorted(graph.main):
         received = ", ".join(cotangents) or "none"
         raise BackendError(f"expected cotangents of {', '.join(graph.main)}, received {received}")
-    for name in graph.main:
+    arrays = [_as_numbers(f"cotangent of {name}", cotangents[name], graph.dtype) for name in graph.main]
+    for name, array in zip(graph.main, arrays, strict=True):
         expected = graph.type_of(name).concrete(batch)
-        if cotangents[name].shape != expected:
-            raise BackendError(f"cotangent of {name}: expected {expected}, received {cotangents[name].shape}")
-    return [cotangents[name].astype(graph.dtype.numpy, copy=False) for name in graph.main]
+        if array.shape != expected:
+            raise BackendError(f"cotangent of {name}: expected {expected}, received {array.shape}")
+    return arrays
 
 
 def named(names: Sequence[str], arrays: Sequence[Array]) -> dict[str, Array]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
-from netspec.errors import NetspecError
+from netspec.errors import NetspecError, require_one_of
 from netspec.graph import Graph, Hint, Node
 from netspec.graph.weights import check_weights
 from netspec.ops import Flatten, Identity, Parameter, Reshape
@@ -135,8 +135,7 @@ def optimize(graph: Graph, level: Level, without: Collection[str] = (), passes: 
     Raises:
         NetspecError: a level or a pass of this name does not exist.
     """
-    if level not in get_args(Level):
-        raise NetspecError(f"expected a level of optimization {', '.join(get_args(Level))}, received {level!r}")
+    require_one_of("the level of optimization", level, get_args(Level))
     if unknown := sorted(set(without) - {each.name for each in passes}):
         raise NetspecError(f"there is no pass {unknown[0]!r}; there are {', '.join(each.name for each in passes)}")
     if level == "none":

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from netspec.errors import BackendError, UnsupportedError
@@ -25,6 +26,7 @@ from netspec.testing.cases import CORNERS, Corner, SampleCase, sample_cases
 from netspec.testing.networks import NETWORKS
 from netspec.types import DType
 from netspec.verify import verify
+from netspec.weights import initialize
 
 CASES = list(sample_cases())
 by_network = pytest.mark.parametrize("network", NETWORKS)
@@ -112,6 +114,37 @@ class BackendConformance:
         else:
             with pytest.raises(BackendError):
                 loaded(DType.FLOAT32).forward_training(case.inputs(1))
+
+    def test_inputs_are_checked(self) -> None:
+        """Inputs may be lists. What is no mapping of names to numbers is refused."""
+        graph = NETWORKS["two_inputs"]()
+        model = self.backend.load(self.backend.lower(graph), initialize(graph))
+        inputs: dict[str, Any] = {i.name: np.ones(i.type.concrete(2), np.float32) for i in graph.inputs}
+        lists = {name: array.tolist() for name, array in inputs.items()}
+        for name, expected in model.forward(inputs).items():
+            np.testing.assert_array_equal(model.forward(lists)[name], expected)
+        wrong: list[tuple[Any, str]] = [
+            (inputs["image"], "expected the inputs by name, {'image': array}, received a value of type ndarray"),
+            (inputs | {"image": [[1.0], [1.0, 2.0]]}, "input image: not an array: "),
+            (inputs | {"facts": inputs["facts"].astype(str)}, "input facts: expected real numbers, received <U"),
+            (inputs | {"facts": inputs["facts"] * 1j}, "input facts: expected real numbers, received complex64"),
+        ]
+        for received, message in wrong:
+            with pytest.raises(BackendError, match=re.escape(message)):
+                model.forward(received)
+
+    def test_empty_batch(self) -> None:
+        """A batch without samples is refused, in one way, before the framework sees it."""
+        graph = NETWORKS["two_inputs"]()
+        model = self.backend.load(self.backend.lower(graph), initialize(graph))
+        inputs = {i.name: np.zeros(i.type.concrete(0)) for i in graph.inputs}
+        cotangents = {name: np.zeros(graph.type_of(name).concrete(0)) for name in graph.main}
+        calls: list[Callable[[], object]] = [lambda: model.forward(inputs)]
+        if self.backend.trains:
+            calls += [lambda: model.forward_training(inputs), lambda: model.gradients(inputs, cotangents)]
+        for call in calls:
+            with pytest.raises(BackendError, match=r"input image: expected one sample or more, received none, \(0, "):
+                call()
 
     @by_network
     def test_networks(self, network: str) -> None:

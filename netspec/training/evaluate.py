@@ -72,7 +72,7 @@ def evaluation_set(
     """
     findings = Findings()
     splits = open_parts(url, findings)
-    findings.settle(url, on_bad_sample)
+    findings.settle(url, on_bad_sample, len(splits.training))
     notes = (*findings.notes, *splits.notes)
     if splits.validation is not None:
         if holdout is not None:

@@ -82,9 +82,13 @@ class Observers(Observer):
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
+        self._noted: set[str] = set()
 
     def note(self, text: str) -> None:
-        """Notify all observers."""
+        """Notify all observers, once of each text: a sample that cannot be read is skipped in every epoch."""
+        if text in self._noted:
+            return
+        self._noted.add(text)
         for observer in self._observers:
             observer.note(text)
 

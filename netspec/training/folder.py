@@ -14,6 +14,7 @@ from pathlib import Path
 from netspec.errors import NetspecError
 from netspec.files import write_whole
 from netspec.training.lock import lock
+from netspec.training.metrics import read_metrics
 from netspec.words import abbreviate
 
 FLOAT = 4  # bytes
@@ -149,8 +150,8 @@ def _last_number(root: Path, name: str) -> int:
 def claimed(folder: RunFolder, find_again: Callable[[], RunFolder] | None = None) -> Iterator[RunFolder]:
     """A context that holds a run folder exclusively, if its file system has locks.
 
-    A new folder is created here, with the folders above it. A folder in which nothing was written is removed on exit,
-    with those above it that were created for it.
+    A new folder is created here, with the folders above it. If the run fails before its first step, its folder is
+    removed on exit, with those above it that were created for it: the name is free again.
 
     Args:
         folder: the folder of the run.
@@ -166,10 +167,19 @@ def claimed(folder: RunFolder, find_again: Callable[[], RunFolder] | None = None
         with _locked(folder.path) as locked:
             try:
                 yield replace(folder, locked=locked)
+            except BaseException:
+                if find_again is not None and not _has_begun(folder):
+                    shutil.rmtree(folder.path, ignore_errors=True)
+                raise
             finally:
                 _remove_empty(folder.last.parent, folder.path)
     finally:
         _remove_empty(*missing)
+
+
+def _has_begun(folder: RunFolder) -> bool:
+    """Whether the run has taken a step."""
+    return folder.last.exists() or any(line["kind"] == "step" for line in read_metrics(folder.metrics))
 
 
 def _remove_empty(*folders: Path) -> None:

@@ -12,23 +12,25 @@ from multiprocessing import parent_process
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """A context in which an interrupt is deferred to the end, for short work that must not be left half done.
+    """A context in which a signal that stops the command is deferred to the end, for work not to be left half done.
 
     An example is the start of a thread pool: if an interrupt separates a starting thread from its pool, the process
     waits for that thread forever at exit.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or handler is None:
-        yield
-        return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    if threading.current_thread() is not threading.main_thread():
+        handlers = {}
     received: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    for number in handlers:
+        signal.signal(number, lambda number, _: received.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if received:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(received[0])
 
 
 def end_with_parent() -> None:

@@ -42,7 +42,7 @@ class Loop:
         diverged: creates the error to raise when a loss is not finite.
         exact: whether dropout masks come from the stream that all backends share.
         checkpoint_every: optimizer steps between checkpoints, in addition to one after each epoch.
-        stop: receives SIGINT and SIGTERM.
+        stop: receives SIGINT, SIGTERM and SIGHUP.
         threads, workers: the number of threads, or of processes, that read batches.
     """
 

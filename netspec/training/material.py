@@ -14,6 +14,7 @@ from netspec.spec import ModelSpec, elaborate
 from netspec.spec.trainable import require_recipe_of_features, require_two_classes, trainable_graph
 from netspec.training.data.census import absent_pixels, census
 from netspec.training.data.dataset import Dataset, Splits
+from netspec.training.data.findings import numbered_classes
 from netspec.training.data.pixel_weights import balance_of
 from netspec.training.data.statistics import Components, Statistics, statistics_of
 from netspec.training.data.targets import MapRule
@@ -135,7 +136,11 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
     require_two_classes(graph)
     classes = classes_of(graph)
     if len(dataset.classes) > classes:
+        numbered = not dataset.maps and dataset.classes == numbered_classes(dataset.labels)
+        unused = int(dataset.labels.min()) if numbered else 0
         raise NetspecError(
             f"{graph.name} has {classes} classes, and {dataset.origin} has {len(dataset.classes)}",
-            f"--set classes={len(dataset.classes)}, where the spec has this parameter",
+            f"no sample is of class 0: numbers of classes that begin at {unused} are to be less by {unused}"
+            if 0 < len(dataset.classes) - unused <= classes
+            else f"--set classes={len(dataset.classes)}, where the spec has this parameter",
         )

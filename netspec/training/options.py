@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, get_args
 
+from netspec.errors import NetspecError, require_one_of
 from netspec.lowering.trainer import PATIENCE, Device, Precision
 from netspec.passes import Level
 from netspec.training.data.findings import OnBadSample
 
+Parallel = Literal["data", "towers"]
+
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The data and the output folder of a run, and how it computes.
+    """The data and the output folder of a run, and how it computes. Each path may be a string or a `Path`.
 
     Attributes:
         data: `digits`, a local path, or a URL that fsspec opens.
@@ -31,6 +35,9 @@ class TrainOptions:
         parallel: whether processes divide only the samples, or also the network, by its placement.
         timeout: how long the processes of a distributed run wait for one another. Units: seconds.
         checkpoint_every: optimizer steps between checkpoints, in addition to one after each epoch.
+
+    Raises:
+        NetspecError: a choice is none of those above, or a number is too small.
     """
 
     data: str = "digits"
@@ -46,6 +53,26 @@ class TrainOptions:
     exact: bool = False
     workers: int = 0
     on_bad_sample: OnBadSample = "fatal"
-    parallel: Literal["data", "towers"] = "data"
+    parallel: Parallel = "data"
     timeout: float = PATIENCE
     checkpoint_every: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, kind in (("data", str), ("validation", str), ("out", Path), ("weights", Path)):
+            value = getattr(self, name)
+            if isinstance(value, str | PathLike):
+                object.__setattr__(self, name, kind(value))
+        for name, choices in _CHOICES.items():
+            require_one_of(name, getattr(self, name), choices)
+        for name, least in (("workers", 0), ("checkpoint_every", 1), ("timeout", 1)):
+            if not getattr(self, name) >= least:  # a timeout that is not a number neither
+                raise NetspecError(f"{name}: expected a number of at least {least}, received {getattr(self, name)}")
+
+
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "device": get_args(Device),
+    "precision": get_args(Precision),
+    "optimize": get_args(Level),
+    "on_bad_sample": get_args(OnBadSample),
+    "parallel": get_args(Parallel),
+}

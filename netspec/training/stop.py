@@ -19,9 +19,10 @@ class StopRequested(Exception):  # noqa: N818 # a requested stop is not an error
 
 
 class StopSignals:
-    """A context in which SIGINT and SIGTERM set `received`; a second signal that is SIGINT interrupts at once.
+    """A context in which SIGINT, SIGTERM and SIGHUP set `received`; a second signal that is SIGINT interrupts at once.
 
-    Signal handlers are installed in the main thread only, since Python forbids it in others.
+    SIGHUP, of a closed terminal, stays ignored where it is, as under nohup. Signal handlers are installed in the main
+    thread only, since Python forbids it in others.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, *_hangup()):
                 self._previous[number] = signal.signal(number, self._receive)
         return self
 
@@ -43,3 +44,9 @@ class StopSignals:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = signal.Signals(number)
+
+
+def _hangup() -> list[signal.Signals]:
+    """SIGHUP, unless it is ignored, or the system lacks it."""
+    number = getattr(signal, "SIGHUP", None)
+    return [number] if number is not None and signal.getsignal(number) is not signal.SIG_IGN else []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from netspec import reference
-from netspec.errors import BackendError, VerificationError
+from netspec.errors import BackendError, VerificationError, require_one_of
 from netspec.graph import Graph, Node
 from netspec.lowering import Backend, Model
 from netspec.ops.base import Array
@@ -57,10 +58,13 @@ def verify(
     Raises:
         BackendError: a framework is missing; or the level is `gradient` and fewer than two backends train, or
             `training` and none does.
-        NetspecError: the level is `training`, and the network has several inputs or an output that is not logits.
+        NetspecError: there is no such level; or it is `training`, and the network has several inputs or an output that
+            is not logits.
         VerificationError: the reference, or the gradient in every backend, is not finite, or overflows float32; or the
             level is `training`, and there is nothing to learn at these weights.
     """
+    if level is not None:
+        require_one_of("the level of verification", level, get_args(Level))
     for backend in backends:
         backend.require()
     training_backends = _training_backends(backends, level)

@@ -73,6 +73,14 @@ def test_check_as_json(netspec: Run, tmp_path: Path) -> None:
     assert report["notes"] == [f"{tmp_path / 'train.parquet'}: no sample to train on of bee"]
 
 
+def test_check_finds_parts_that_do_not_belong_together(netspec: Run, tmp_path: Path) -> None:
+    write_folder(tmp_path / "train", {"ant": [1], "bee": [2]})
+    write_folder(tmp_path / "val", {"ant": [3], "cat": [4]})
+    code, _, err = netspec("data", "check", tmp_path)
+    message = f"{tmp_path}/val: has classes that {tmp_path}/train does not have: cat"
+    assert (code, err) == (1, f"error: {tmp_path}: 1 problem:\n  {message}\n")
+
+
 def test_check_of_a_missing_folder_is_an_error(netspec: Run, tmp_path: Path) -> None:
     code, out, err = netspec("data", "check", tmp_path / "absent")
     assert (code, out) == (2, "")

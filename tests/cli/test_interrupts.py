@@ -88,7 +88,7 @@ def callback(**_):
     atexit.register(time.sleep, 1)
     with progress() as say:
         interrupts._received.append(signal.SIGINT)
-        interrupts._send_again()
+        interrupts._send_again(signal.SIGINT)
         say("the next stage")
 """
 
@@ -101,3 +101,34 @@ def test_an_interrupt_that_python_or_a_library_drops_ends_the_command(callback: 
     with interruptible("-c", code) as running:
         out, err = running.communicate(timeout=HANG)
     assert (running.returncode, out, err) == (130, "", "error: interrupted\n")
+
+
+STOPPED_WHILE_WRITING = """
+import signal, sys
+import netspec.weights as weights, netspec.training.data.prepare as prepare
+number = int(sys.argv.pop(1))
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+def stop(*_):
+    signal.raise_signal(number)
+    print("went on")
+weights.write_whole = prepare.write_whole = stop  # in the middle of what is to be written whole
+from netspec.cli import main; main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", ["build", "prepare"])
+def test_a_command_that_is_stopped_removes_what_it_has_begun(
+    small: Path, tmp_path: Path, command: str, number: signal.Signals
+) -> None:
+    out = tmp_path / "new" / "out"
+    arguments = {
+        "build": ["build", small, "--backend", "torch", "--out", out],
+        "prepare": ["data", "prepare", "digits", out],
+    }
+    with interruptible("-c", STOPPED_WHILE_WRITING, int(number), *arguments[command]) as running:
+        printed, err = running.communicate(timeout=HANG)
+    reason = "interrupted" if number == signal.SIGINT else f"stopped by {number.name}"
+    assert (running.returncode, printed) == (128 + number, "")
+    assert err.splitlines()[-1] == f"error: {reason}"
+    assert not out.parent.exists()

@@ -97,7 +97,7 @@ def test_a_pass_can_be_left_out() -> None:
 
 def test_unknown_levels_and_passes_are_errors() -> None:
     with pytest.raises(
-        NetspecError, match="expected a level of optimization none, training, inference, received 'all'"
+        NetspecError, match="the level of optimization: expected one of none, training, inference, received 'all'"
     ):
         optimize(towers(), "all")  # type: ignore[arg-type] # on purpose
     with pytest.raises(NetspecError, match="there is no pass 'fold'; there are remove-identities, remove-dropout, "):

@@ -244,6 +244,25 @@ def test_set_replaces_parameters_and_parts_of_the_recipe(write) -> None:
     assert recipe.optimizer.learning_rate == 0.1
 
 
+def test_another_name_replaces_its_part_of_the_recipe(write) -> None:
+    """As in a file that extends the spec, and in whatever order: Adam has no momentum."""
+    path = write(SETTABLE.replace("learning_rate: 0.1", "learning_rate: 0.1, momentum: 0.9"))
+    settings = ["training.optimizer.learning_rate=0.002", "training.optimizer.name=adam"]
+    for order in (settings, settings[::-1]):
+        recipe = read_spec(path, set=order).training
+        assert recipe is not None
+        assert (recipe.optimizer.name, recipe.optimizer.learning_rate) == ("adam", 0.002)
+    recipe = read_spec(path, set=["training.optimizer.name=sgd"]).training
+    assert recipe is not None
+    assert recipe.optimizer.model_dump()["momentum"] == 0.9  # the same name changes nothing
+    with pytest.raises(SpecError) as caught:
+        read_spec(path, set=settings[1:])
+    assert str(caught.value).splitlines()[:2] == [
+        "--set:1:1: optimizer needs 'learning_rate' (a positive number)",
+        "    training.optimizer.name=adam",
+    ]
+
+
 def test_set_takes_values_of_python(write) -> None:
     spec = "name: x\ninput: {shape: [4]}\nparameters: {sizes: [3], bias: true, note: {type: string, default: a}}\n"
     path = write(f'{spec}layers: {{fc: {{op: dense, units: "${{sizes[0]}}", bias: "${{bias}}"}}}}\n')

@@ -172,7 +172,11 @@ def test_hostile_texts_are_refused(write, text: str) -> None:
 def test_paths_that_are_not_readable_files_are_refused(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
+    link = tmp_path / "link.yaml"
+    link.symlink_to("gone.yaml")
     for path, words in [
+        (link, "link.yaml: is a link to gone.yaml, which is not there$"),
+        (tmp_path / "lint.yaml", "there is no such file$"),
         (tmp_path / "absent.yaml", "there is no such file"),
         (tmp_path / "no" / "absent.yaml", "there is no directory"),
         (tmp_path, "is a directory"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,31 @@ import pytest
 from netspec.errors import NetspecError, WeightsError
 from tests.training.conftest import STEPS, Recorder, Run, arrays
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def hangups_are_not_ignored() -> Iterator[None]:
+    """The tests may run under nohup, and a run leaves SIGHUP ignored where it is."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(run: Run) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert run(observer=Recorder(7, signal.SIGHUP)).stopped is None
+
 
 @pytest.mark.parametrize("after", [7, STEPS, 2 * STEPS + 1])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_stopped_run_continues_bit_for_bit(run: Run, after: int, number: signal.Signals) -> None:
-    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [signal.getsignal(each) for each in STOPPING]
     whole = run(name="whole")
     stopped = run(name="stopped", observer=Recorder(after, number))
     assert stopped.stopped == number
     assert stopped.position.step == after
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert [signal.getsignal(each) for each in STOPPING] == handlers
     recorder = Recorder()
     resumed = run(name="stopped", observer=recorder, resume=True)
     assert [e.step for e in recorder.steps] == list(range(after + 1, 4 * STEPS + 1))

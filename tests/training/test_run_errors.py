@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from netspec.errors import NetspecError
+from netspec.training.checkpoint import Position
+from netspec.training.data.batches import StepBatch
 from netspec.training.diagnose import DivergedError
+from netspec.training.events import Observers
+from netspec.training.loop import Loop
 from tests.training.conftest import Recorder, Run
 
 
@@ -106,3 +110,45 @@ def test_weights_that_the_last_update_broke_are_found_by_the_validation(run: Run
     spec.write_text(text.replace("epochs: 4", "steps: 1"))
     with pytest.raises(DivergedError, match=r"the loss became nan in step 1: the weights .* validation overflows"):
         run()
+
+
+def test_class_numbers_that_begin_at_one_are_told(run: Run, data: Path) -> None:
+    """`--set classes=6` would train a network with a class that no sample has."""
+    with np.load(data) as file:
+        features, labels = file["x"].copy(), file["y"]
+    np.savez(data, x=features, y=labels + 1)
+    with pytest.raises(NetspecError, match=r"has 5 classes, and .* has 6") as caught:
+        run()
+    assert caught.value.hint == "no sample is of class 0: numbers of classes that begin at 1 are to be less by 1"
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_run_that_fails_before_its_first_step_leaves_its_name_free(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    """As one does whose first images cannot be read. Of a run that has begun, the losses may tell what went wrong."""
+    step = Loop._step
+
+    def fail(self: Loop, position: Position, batch: StepBatch) -> Position:
+        if position.step == taken:
+            raise NetspecError("a bad sample")
+        return step(self, position, batch)
+
+    monkeypatch.setattr(Loop, "_step", fail)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(NetspecError, match="a bad sample"):
+        run()
+    left = {path.name for path in tmp_path.glob("runs/*/*")}
+    assert left == ({"spec.yaml", "metrics.jsonl", "events"} if taken else set())
+    monkeypatch.undo()
+    folder = run().folder
+    assert folder is not None
+    assert folder.path.name == ("small-2" if taken else "small")
+
+
+def test_a_sample_that_is_skipped_in_every_epoch_is_noted_once() -> None:
+    recorder = Recorder()
+    observers = Observers(recorder)
+    for text in ("skipped: a.png", "skipped: b.png", "skipped: a.png"):
+        observers.note(text)
+    assert recorder.notes == ["skipped: a.png", "skipped: b.png"]

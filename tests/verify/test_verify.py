@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from netspec.errors import BackendError, VerificationError
+import netspec
+from netspec.errors import BackendError, NetspecError, VerificationError
 from netspec.lowering import find_backend
 from netspec.ops import LocalResponseNorm, Rescale
 from netspec.testing.changes import changed
@@ -185,3 +188,13 @@ def test_a_missing_framework_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(BackendError, match="the torch backend needs torch, not installed here") as error:
         verify(towers(), [TORCH])
     assert error.value.hint == "pip install 'netspec[torch]'"
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(NetspecError, match="expected one of forward, gradient, training, received 'all'"):
+        verify(towers(), [TORCH], "all")  # type: ignore[arg-type]
+
+
+def test_one_backend_may_be_named_alone() -> None:
+    report = netspec.load(Path(__file__).parents[2] / "specs/lenet5.yaml").verify("onnx", "forward")
+    assert {c.backend for c in report.comparisons} == {"onnx"}

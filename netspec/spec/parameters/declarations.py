@@ -57,6 +57,8 @@ def name_hint(name: str, kind: str = "layer") -> str:
     """A hint for an invalid name of a layer, input, …: a valid name like it, or the character that is wrong."""
     if foreign := foreign_letter(name):
         return foreign
+    if before := re.fullmatch(r"(\w+)[^\w{]*\{.*", name):  # `conv1= {op: …}`, whose key ends at the colon after `op`
+        return f"a key is followed by a colon and a space: `{before[1]}: {{…}}`"
     repaired = re.sub("[^A-Za-z0-9]+", "_", name[:60]).strip("_")
     if not repaired:
         return ""

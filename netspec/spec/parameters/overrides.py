@@ -29,16 +29,23 @@ def apply_overrides(document: MappingNode, overrides: Overrides, problems: Probl
     """The document with each `name=value` applied. A value is YAML.
 
     `classes=10` sets a parameter of the spec, `training.batch_size=64` a part of its recipe, and
-    `placement.towers=2` the number of devices that it is placed on.
+    `placement.towers=2` the number of devices that it is placed on. Another `name`, `training.schedule.name=cosine`,
+    replaces its part of the recipe, as in a file that extends the spec: other names have other keys. It is applied
+    before the settings of its keys, in whatever order they are given.
     """
     texts: Sequence[str]
     if isinstance(overrides, Mapping):
         texts = [f"{name}={_value_text(value)}" for name, value in overrides.items()]
     else:
         texts = [overrides] if isinstance(overrides, str) else overrides
-    for order, text in enumerate(texts):
+    for order, text in sorted(enumerate(texts), key=lambda each: not _names_a_part(each[1])):
         document = _apply(document, text, order - len(texts), problems)
     return document
+
+
+def _names_a_part(text: str) -> bool:
+    name = text.partition("=")[0]
+    return name.startswith("training.") and name.endswith(".name")
 
 
 def _value_text(value: object) -> str:
@@ -113,11 +120,17 @@ def _same_kind(default: DocumentNode, given: DocumentNode) -> bool:
     return len(kinds) == 1 or has_expression(text_of(default))
 
 
+def _is_another(before: Entry | None, given: Entry) -> bool:
+    return before is not None and text_of(before.value) != text_of(given.value)
+
+
 def _set_path(document: MappingNode, path: list[str], given: Entry, problems: Problems) -> MappingNode:
     """The document with a value set at a path; mappings that are missing on the path are created."""
     key, *rest = path
     entry = document.entries.get(key)
     if not rest:
+        if key == "name" and _is_another(document.entries.get(key), given):
+            return MappingNode({key: given}, given.at)
         return MappingNode({**document.entries, key: given}, document.at)
     if entry is None:
         if key == "training":
@@ -129,4 +142,5 @@ def _set_path(document: MappingNode, path: list[str], given: Entry, problems: Pr
         problems.add(given.at, message)
         return document
     value = _set_path(entry.value, rest, given, problems)
-    return MappingNode({**document.entries, key: Entry(entry.at, value)}, document.at)
+    at = given.at if value.at == given.at else entry.at  # what a part lacks is missing where it was replaced
+    return MappingNode({**document.entries, key: Entry(at, value)}, document.at)

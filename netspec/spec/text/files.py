@@ -135,6 +135,8 @@ def read_bytes(path: Path, limit: int, suffixes: tuple[str, ...]) -> bytes:
         with path.open("rb") as file:
             return file.read(limit)
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise NetspecError(f"{path}: is a link to {path.readlink()}, which is not there") from error
         raise NetspecError(f"{path}: there is no such file", _missing_file_hint(path, suffixes)) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -148,7 +150,7 @@ def _missing_file_hint(path: Path, suffixes: tuple[str, ...]) -> str:
     if suffixes == SUFFIXES and (shipped := _shipped(path)):
         return f"netspec comes with {shipped}"
     try:
-        names = [file.name for file in path.parent.iterdir() if file.suffix in suffixes]
+        names = [file.name for file in path.parent.iterdir() if file.suffix in suffixes and file.exists()]
     except OSError:
         return f"there is no directory {path.parent} either"
     return did_you_mean(path.name, names)

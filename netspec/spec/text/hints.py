@@ -82,12 +82,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     ("did you mean 'max_pool2d'?", '')
     >>> did_you_mean("filters 256", ["filters", "stride"])
     'a colon is missing: `filters: 256`'
+    >>> did_you_mean("filters :256", ["filters", "stride"])
+    'a key is followed by a colon and a space: `filters: 256`'
     >>> did_you_mean("r\u0435lu", ["relu"]).isascii()
     False
     """
-    name, space, value = word.partition(" ")
-    if space and name in (known := list(known)):
-        return f"a colon is missing: `{name}: {value}`"
+    name, space, rest = word.partition(" ")
+    if space and name in (known := list(known)) and (value := rest.lstrip(" :=;")):
+        what = "a colon is missing" if value == rest else "a key is followed by a colon and a space"
+        return f"{what}: `{name}: {value}`"
     near = nearest(word, known)
     # Letters of other alphabets can look the same: then both names would, and the letter is named.
     letter = foreign_letter(word) if near.isascii() else ""

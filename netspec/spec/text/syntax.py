@@ -28,6 +28,9 @@ _HINTS = (
 _FOREIGN_INDENT = re.compile(r"[ ]*(?=[^\S \t])")  # by a character that is a space, but not in YAML
 _UNEXPECTED_AT_START = ("expected key", "expected '-' indicator", "expected <document start>")
 _BARE_KEY = re.compile(r"[ ]*[\w./-]+[ ]*")
+_BARE_TEXT = re.compile(r"[ ]*(?![-#&*!|>%@`?{\[\"' ])(?!.*:( |$)).+")  # a line without a key
+_KEY_AT_BRACES = re.compile(r"[ ]*(\w+)(?:[^\w:{\[]*|:)([{\[])")  # `conv {op: …`, `conv= {op: …`
+_NO_CONTENT = re.compile(r"[ ]*(#|$)")
 _FOREIGN_QUOTE = re.compile(r"[:,{[]\s*([‘’‚“”„«])")
 
 
@@ -48,6 +51,7 @@ def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Proble
     if error.context and error.context_mark and error.context_mark.line != at.line:
         context += f" (which begins in line {error.context_mark.line + 1})"
     _fail_on_indentation(at, problem, problems)
+    _fail_on_missing_colon(at, problem, error.context_mark, problems)
     _fail_on_column(at, problem, problems)
     hint = _character_hint(at, problem, context)
     hint = hint or next((hint for phrase, hint in _HINTS if phrase in f"{problem}{context}"), "")
@@ -76,6 +80,34 @@ def _fail_on_indentation(at: Position, problem: str, problems: Problems) -> None
             fail_on_space(letter, Position(at.source, number, indent.end()), problems)
 
 
+def _fail_on_missing_colon(at: Position, problem: str, context: yaml.Mark | None, problems: Problems) -> None:
+    """Report a line that should be a key and its value, but has no colon between them: `epochs 10`, `op= relu`.
+
+    The parser takes it for a text, and fails at the colon of the key after it.
+    """
+    lines, hint = at.source.lines, "a key is followed by a colon and a space"
+    line = lines[at.line] if at.line < len(lines) else ""
+    ends_a_key = "mapping values are not allowed" in problem
+    if ends_a_key and (start := _KEY_AT_BRACES.match(line)):
+        key, brace = start.groups()
+        at = Position(at.source, at.line, start.start(1))
+        problems.fail(at, f"expected `{key}: {brace}`, received {quote(start[0].strip())}", hint)
+    if "could not find expected ':'" in problem and context is not None and context.line < at.line:
+        number = context.line
+    elif ends_a_key and _BARE_KEY.fullmatch(line[: at.column]):
+        number = next((n for n in reversed(range(at.line)) if not _NO_CONTENT.match(lines[n])), at.line)
+    else:
+        return
+    if _indent(lines[number]) == _indent(line) and _BARE_TEXT.fullmatch(lines[number]):
+        hint += "; a text that goes on is indented more than its key"
+        received = quote(lines[number].strip())
+        problems.fail(Position(at.source, number, _indent(line)), f"expected `key: value`, received {received}", hint)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
 def _fail_on_column(at: Position, problem: str, problems: Problems) -> None:
     """Report a key or an item that starts in a column in which no open mapping or list has its own.
 
@@ -84,7 +116,7 @@ def _fail_on_column(at: Position, problem: str, problems: Problems) -> None:
     """
     lines = at.source.lines
     line = lines[at.line] if at.line < len(lines) else ""
-    indent = len(line) - len(line.lstrip(" "))
+    indent = _indent(line)
     if "mapping values are not allowed" in problem and _BARE_KEY.fullmatch(line[: at.column]):
         hint = VALUE_OR_KEYS
     elif any(phrase in problem for phrase in _UNEXPECTED_AT_START) and at.column == indent:
@@ -127,6 +159,10 @@ def _character_hint(at: Position, problem: str, context: str) -> str:
     """A hint from the characters at and before a position; empty if none of them is a common mistake."""
     line = at.source.lines[at.line] if at.line < len(at.source.lines) else ""
     letter = line[at.column : at.column + 1]
+    if letter == "," and "expected node content" in problem:
+        return "there is one comma too many here"
+    if letter == ":" and "found unexpected ':'" in problem:
+        return "a key is followed by a colon and a space: `key: value`"
     if letter in {"}", "]"} and "expected key" in problem:
         return f"this `{letter}` closes nothing: there is one too many"
     if foreign := _FOREIGN_QUOTE.search(line):

@@ -208,12 +208,19 @@ def _checked_labels(origin: str, labels: NDArray[Any]) -> NDArray[Any]:
         hint = "of one-hot rows, take .argmax(axis=1)" if labels.ndim == 2 else ""
         if labels.ndim in {3, 4}:
             hint = "a mask has a class number for each pixel: .astype('uint8')"
-        if labels.dtype.kind in "US":
+        if labels.dtype.kind in "fb" and labels.ndim == 1 and _are_whole(labels):
+            hint = "labels.astype('int64') makes integers of them"
+        elif labels.dtype.kind in "USf" and labels.ndim == 1:
             hint = "names, labels = np.unique(labels, return_inverse=True) numbers them"
         raise NetspecError(
             f"{origin}: expected class numbers, integers (N,), received {labels.dtype} {labels.shape}", hint
         )
     return labels
+
+
+def _are_whole(numbers: NDArray[Any]) -> bool:
+    with np.errstate(invalid="ignore"):  # infinity has no remainder
+        return bool((numbers.astype(np.float64) % 1 == 0).all())
 
 
 def _usable_masks(samples: NDArray[Any], masks: NDArray[Any], row_prefix: str, findings: Findings) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from netspec.errors import NetspecError
 from netspec.progress import Progress, silent
 from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, spread_indices
+from netspec.training.data.findings import Findings
 from netspec.training.data.parallel import available_threads, in_threads
 from netspec.words import abbreviate
 
@@ -22,6 +23,7 @@ def census(dataset: Dataset, classes: int, progress: Progress = silent) -> NDArr
     are counted. Masks that cannot be used are ignored here and reported when they occur in a batch.
 
     Raises:
+        BadDataError: no mask can be used.
         NetspecError: the masks have fewer than two classes, so that there is nothing to learn.
     """
     indices = spread_indices(dataset, MOST_MASKS if dataset.pixels is None else len(dataset))
@@ -30,6 +32,7 @@ def census(dataset: Dataset, classes: int, progress: Progress = silent) -> NDArr
     counts[: len(pixels)] = pixels[:classes]
     present = np.flatnonzero(counts)
     if len(present) < 2:
+        _require_masks(dataset, indices)
         finding = f"every labelled pixel is of class {present[0]}" if len(present) else "no pixel is labelled"
         raise NetspecError(
             f"{dataset.origin}: in {len(indices):,} masks {finding}, so there is nothing to learn",
@@ -59,6 +62,20 @@ def _pixels(dataset: Dataset, index: int) -> NDArray[np.int64]:
     except BadSampleError:
         return np.zeros(UNKNOWN, np.int64)
     return counts[:UNKNOWN].astype(np.int64)
+
+
+def _require_masks(dataset: Dataset, indices: NDArray[np.int64]) -> None:
+    """Raise a BadDataError that says why, if none of these masks can be used."""
+    if len(dataset) and dataset.pixels is None:
+        findings = Findings()
+        for index in indices:
+            try:
+                dataset.read_map(int(index))
+            except BadSampleError as error:
+                findings.problems.append(error.message)
+            else:
+                return
+        findings.settle(dataset.origin, "fatal", 0)
 
 
 def absent_pixels(dataset: Dataset, counts: NDArray[np.int64]) -> list[str]:

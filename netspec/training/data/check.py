@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from netspec.errors import NetspecError
 from netspec.progress import Progress, silent
-from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset
-from netspec.training.data.division import absent_classes
+from netspec.training.data.dataset import UNKNOWN, BadSampleError, Dataset, Splits
+from netspec.training.data.division import absent_classes, align
 from netspec.training.data.findings import Findings, numbered_classes
 from netspec.training.data.images import decoded
 from netspec.training.data.mask_folders import read_mask
@@ -81,8 +82,19 @@ def check_data(url: str, *, workers: int | None = None, progress: Progress = sil
     if not findings.problems:  # otherwise the problems explain why a part is empty
         empty = [part.origin for _, part in parts if part is not None and not len(part)]
         findings.problems.extend(f"{origin}: holds no samples" for origin in empty)
+    if all(part is None or len(part) for _, part in parts):
+        findings.problems.extend(_misfit(splits))
     notes = (*findings.notes, *splits.notes, *absent_classes(splits.training))
     return DataReport(tuple(reports), tuple(findings.problems), notes)
+
+
+def _misfit(splits: Splits) -> list[str]:
+    """Why the two parts cannot be used together, if they cannot."""
+    try:
+        align(splits)
+    except NetspecError as error:
+        return [error.message]
+    return []
 
 
 def _check_part(role: Role, part: Dataset, threads: int, findings: Findings, progress: Progress) -> PartReport:

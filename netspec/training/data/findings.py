@@ -35,18 +35,26 @@ class Findings:
         self.problems: list[str] = []
         self.notes: list[str] = []
 
-    def settle(self, origin: str, on_bad_sample: OnBadSample) -> None:
+    def settle(self, origin: str, on_bad_sample: OnBadSample, left: int) -> None:
         """Raise if there are problems and they are fatal; otherwise add a note of what was left out.
+
+        Args:
+            origin: the dataset.
+            on_bad_sample: whether problems are fatal.
+            left: the number of samples that can be used. If it is 0, problems are fatal in any case.
 
         Raises:
             BadDataError: there are problems, and they are fatal.
         """
         if not self.problems:
             return
+        problems = f"{counted(len(self.problems), 'problem')}:\n{indented(self.problems)}"
+        if not left:
+            raise BadDataError(f"{origin}: holds no samples that can be used, {problems}")
         if on_bad_sample == "fatal":
             hint = "repair them, or go on without them: --on-bad-sample skip"
-            raise BadDataError(f"{origin}: {counted(len(self.problems), 'problem')}:\n{indented(self.problems)}", hint)
-        self.notes.append(f"{origin}: left out, {counted(len(self.problems), 'problem')}:\n{indented(self.problems)}")
+            raise BadDataError(f"{origin}: {problems}", hint)
+        self.notes.append(f"{origin}: left out, {problems}")
 
 
 def usable_labels(

@@ -14,7 +14,7 @@ from netspec.training.data.dataset import BadSampleError, Dataset
 from netspec.training.data.findings import Findings
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.places import Entry, Place
-from netspec.words import counted
+from netspec.words import abbreviate, counted
 
 LISTING_THREADS: Final = 16  # listing a folder behind a URL has a high latency
 DATA_SUFFIXES: Final = (".parquet", ".npz")
@@ -77,6 +77,7 @@ def open_class_folders(root: Place, entries: Sequence[Entry], findings: Findings
     with ThreadPoolExecutor(LISTING_THREADS) as pool:
         files = list(pool.map(lambda name: (root / name).entries(), classes))
     _require_images(root, classes, files)
+    _require_files(root, classes, files)
     images = [_images(root / name, entries, findings) for name, entries in zip(classes, files, strict=True)]
     return FolderDataset(root, tuple(classes), images)
 
@@ -88,6 +89,18 @@ def _require_images(root: Place, classes: Sequence[str], files: Sequence[Sequenc
             raise NetspecError(
                 f"{root}: its folder {name} has files of data, not images of a class", f"name {root / name}"
             )
+
+
+def _require_files(root: Place, classes: Sequence[str], files: Sequence[Sequence[Entry]]) -> None:
+    """Raise a NetspecError if the folders hold folders alone: then they are not those of the classes."""
+    entries = [entry for each in files for entry in each]
+    if entries and all(entry.kind == "folder" for entry in entries):
+        raise NetspecError(
+            f"{root}: expected a folder of images for each class, received folders in {abbreviate(classes, 3)}",
+            f"name {root / classes[0]}, if the folders in it are those of the classes"
+            if len(classes) == 1
+            else "put the images of a class into its folder: folders in it are not searched",
+        )
 
 
 def _images(folder: Place, entries: Sequence[Entry], findings: Findings) -> list[Entry]:

@@ -97,6 +97,8 @@ def missing_place(place: Place, others: Iterable[str] = ()) -> NetspecError:
         siblings = [entry.name for entry in place.parent.entries()]
     except NetspecError:  # the folder does not exist either
         siblings = []
+    if place.name in siblings:
+        return NetspecError(f"{place}: there is no such file or folder", "it is a link to nothing")
     close = difflib.get_close_matches(place.name, siblings)
     close = [str(place.parent / name) for name in close] + difflib.get_close_matches(place.name, list(others))
     hint = f"did you mean {' or '.join(close)}?" if close else ""

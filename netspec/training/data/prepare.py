@@ -128,7 +128,8 @@ class _Preparation:
         _require_space(out, sum(map(len, parts.values())) * sample_bytes + _SPARE)
         with _staged(out) as stage:
             records = {role: self._write_part(stage / role, part, shape) for role, part in parts.items()}
-            self.findings.settle(self.url, self.on_bad_sample)
+            left = sum(map(len, parts.values())) - len(self.findings.problems)
+            self.findings.settle(self.url, self.on_bad_sample, left)
             _check_filled(self.url, records)
             repeated = absent_classes(splits.training)  # added again whenever the prepared dataset is opened
             manifest = Manifest(
@@ -154,7 +155,7 @@ class _Preparation:
                 findings.problems.append(error.message)
             else:
                 return height, width, channels
-        findings.settle(self.url, "fatal")
+        findings.settle(self.url, "fatal", 0)
         raise NetspecError(f"{self.url}: holds no images")
 
     def _write_part(self, folder: Path, part: Dataset, shape: tuple[int, int, int]) -> PartRecord:

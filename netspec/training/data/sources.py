@@ -57,7 +57,7 @@ def open_data(
     _check_division(validation, holdout)
     findings = Findings()
     splits = open_parts(url, findings)
-    findings.settle(url, on_bad_sample)
+    findings.settle(url, on_bad_sample, len(splits.training))
     if validation is not None:
         splits = _with_validation(splits, url, validation, on_bad_sample, findings)
     elif splits.validation is None:
@@ -84,7 +84,7 @@ def _with_validation(
     """Replace the validation part of `splits` by another dataset."""
     other_findings = Findings()
     other = open_parts(validation, other_findings)
-    other_findings.settle(validation, on_bad_sample)
+    other_findings.settle(validation, on_bad_sample, len(other.training))
     findings.notes.extend(other_findings.notes)
     if other.validation is not None:
         raise NetspecError(

@@ -158,15 +158,20 @@ def is_finished(run: StudyRun, asked: Mapping[str, Any]) -> bool:
         if run.folder.path.exists():
             raise NetspecError(f"{run.folder.path}: not a run of this study", "remove it, or give another --out")
         return False
-    differ = [each for each in differences(record.asked, asked) if each.path not in {f"training.{n}" for n in LENGTH}]
-    differ += _shortened(record.asked["training"], asked["training"]) if run.folder.last.is_file() else []
-    if differ:
-        sentences = "\n  ".join(map(_sentence, differ))
+    if sentences := other_settings(run, record, asked):
+        listed = "\n  ".join(sentences)
         raise NetspecError(
-            f"{run.folder.path} is another run than the one asked for:\n  {sentences}",
+            f"{run.folder.path} is another run than the one asked for:\n  {listed}",
             f"remove {run.folder.path} and {run.record.name} to train it anew, or give another --out",
         )
     return record.finish is not None and record.asked == asked
+
+
+def other_settings(run: StudyRun, record: Record, asked: Mapping[str, Any]) -> list[str]:
+    """How the settings of a recorded run differ from those asked for, unless it only has to be trained for longer."""
+    differ = [each for each in differences(record.asked, asked) if each.path not in {f"training.{n}" for n in LENGTH}]
+    differ += _shortened(record.asked["training"], asked["training"]) if run.folder.last.is_file() else []
+    return [_sentence(each) for each in differ]
 
 
 def _sentence(difference: Difference) -> str:

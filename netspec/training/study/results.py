@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,10 @@ from netspec.training.material import recipe_of
 from netspec.training.metrics import read_metrics
 from netspec.training.same_run import Difference, differences
 from netspec.training.study.model import Errors, Member, Study, Target
-from netspec.training.study.record import StudyRun, read_record, runs_of
+from netspec.training.study.record import StudyRun, other_settings, read_record, runs_of
 
-State = Literal["waiting", "begun", "failed", "finished"]
+Asked = Callable[[StudyRun], Mapping[str, Any]]
+State = Literal["waiting", "begun", "failed", "finished", "other"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class RunResult:
     Attributes:
         name: the name of the run.
         seed: the seed of its recipe.
-        state: `waiting` if it was never begun, `begun` if it is running or was interrupted, or how it ended.
+        state: `waiting` if it was never begun, `begun` if it is running, was interrupted or is to take more
+            steps, `other` if it was trained with other settings, or how it ended. An `other` run has no figures.
         epoch: the last completed epoch; 0 before the first.
         error, error_top5: final errors on the validation set, with the recipe's views; None if not known.
         last_error, best_error: errors on the validation set, center view, after the last epoch and after the best one.
         reached: when the target was reached; None if it was not, or there is none.
         failure: why the run failed, or empty.
+        differs: how the settings of a run in state `other` differ from those asked for.
     """
 
     name: str
@@ -50,6 +53,7 @@ class RunResult:
     best_error: float | None = None
     reached: Reached | None = None
     failure: str = ""
+    differs: tuple[str, ...] = ()
 
     @property
     def missed_target(self) -> bool:
@@ -118,12 +122,14 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     return Spread(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
 
 
-def measure(study: Study, out: Path) -> list[MemberResult]:
+def measure(study: Study, out: Path, asked: Asked | None = None) -> list[MemberResult]:
     """The results of all members, read from the files of their runs, whether these are finished or not.
 
     Args:
         study: the study.
         out: the folder of all runs.
+        asked: returns the settings that a run is to have, as `settings_of` does. Runs with others are not counted: a
+            mean over runs of different lengths or data tells nothing. None counts all runs that there are.
 
     Raises:
         NetspecError: a file was edited and cannot be read.
@@ -134,20 +140,23 @@ def measure(study: Study, out: Path) -> list[MemberResult]:
     return [
         MemberResult(
             member,
-            tuple(_measure_run(run, study.target) for run in runs if run.member is member),
+            tuple(_measure_run(run, study.target, asked) for run in runs if run.member is member),
             tuple(differences(recipes[0], recipe)),
         )
         for member, recipe in zip(study.members, recipes, strict=True)
     ]
 
 
-def _measure_run(run: StudyRun, target: Target | None) -> RunResult:
+def _measure_run(run: StudyRun, target: Target | None, asked: Asked | None) -> RunResult:
     record = read_record(run)
     if record is None:
         return RunResult(run.name, run.seed, "waiting")
+    settings = record.asked if asked is None else asked(run)
+    if differs := other_settings(run, record, settings):
+        return RunResult(run.name, run.seed, "other", differs=tuple(differs))
     epochs = [line for line in read_metrics(run.folder.metrics) if line["kind"] == "epoch"]
     errors = [line["validation_error"] for line in epochs if line["validation_error"] is not None]
-    finish = record.finish
+    finish = record.finish if record.asked == settings else None
     return RunResult(
         name=run.name,
         seed=run.seed,
@@ -254,7 +263,8 @@ def _spread_as_json(value: Spread | None) -> dict[str, Any] | None:
 
 def _run_as_json(run: RunResult) -> dict[str, Any]:
     return {
-        **{name: value for name, value in vars(run).items() if name != "reached"},
+        **{name: value for name, value in vars(run).items() if name not in {"reached", "differs"}},
+        "differs": list(run.differs),
         "epochs_to_target": run.reached.epoch if run.reached else None,
         "seconds_to_target": run.reached.seconds if run.reached else None,
     }

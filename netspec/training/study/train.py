@@ -128,7 +128,7 @@ def train_in_processes(
                 ended = [each for each in running if each[1].poll() is not None]
                 for run, process in ended:
                     running.remove((run, process))
-                    yield _ending(run, process.returncode)
+                    yield _ending(run, process.returncode, stop.received)
                 time.sleep(POLL)
         finally:
             for _, process in running:  # after a second interrupt, which loses only the work since a checkpoint
@@ -153,12 +153,13 @@ def _start(run: StudyRun, command: Sequence[str], count: int) -> subprocess.Pope
         )
 
 
-def _ending(run: StudyRun, code: int) -> Ending:
+def _ending(run: StudyRun, code: int, received: Signals | None) -> Ending:
+    """How a run ended, by the exit code of its process; `received` is the signal that made this process stop it."""
     if code == 0:
         return Ending(run)
     number = -code if code < 0 else code - SIGNAL
     if number in {signal.SIGINT, signal.SIGTERM}:
-        return Ending(run, stopped=Signals(number))
+        return Ending(run, stopped=received or Signals(number))
     record = read_record(run)
     failure = record.failure if record is not None else ""
     return Ending(run, failure or f"its process ended with exit code {code}", f"{run.log} has its output")

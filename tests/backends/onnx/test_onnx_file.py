@@ -194,3 +194,8 @@ def test_only_models_of_one_input_run(tmp_path: Path) -> None:
 def test_an_input_of_another_shape_is_refused(written: Path, batch: Array) -> None:
     with pytest.raises(BackendError, match=r"expected an input of shape \(N, 3, 8, 9\), received \(3, 3, 9, 8\)"):
         BACKEND.open(written)(batch.transpose(0, 1, 3, 2))
+
+
+def test_an_empty_batch_is_refused(written: Path, batch: Array) -> None:
+    with pytest.raises(BackendError, match=r"expected one sample or more, received none, \(0, 3, 8, 9\)"):
+        BACKEND.open(written)(batch[:0])

@@ -293,3 +293,14 @@ def test_tiles_lie_where_they_are_read() -> None:
     np.testing.assert_array_equal(labels[3], mask[8:16, 8:16, 0])
     assert (labels[4, :5] == UNLABELLED).all()  # rows that the tile before has
     np.testing.assert_array_equal(labels[5, 5:], mask[16:, 8:, 0])
+
+
+def test_masks_of_which_none_can_be_used_are_listed_with_the_reason(tmp_path: Path) -> None:
+    """That no pixel of them is labelled would send the reader to look for 0 and 255."""
+    root = write(tmp_path / "set", [(8, 8), (8, 8)])
+    for path in (root / "masks").iterdir():
+        Image.open(path).convert("RGB").save(path)
+    with pytest.raises(NetspecError) as caught:
+        census(open_data(str(root), holdout=0).training, 5)
+    assert caught.value.message.startswith(f"{root}: holds no samples that can be used, 2 problems:")
+    assert "expected a mask of class numbers, gray or by a palette, received one in colors (RGB)" in str(caught.value)

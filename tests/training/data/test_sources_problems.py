@@ -53,6 +53,12 @@ def test_paths_without_data_are_errors(tmp_path: Path) -> None:
     assert "received an empty folder" in error(tmp_path / "empty")
 
 
+def test_a_link_to_nothing_is_not_what_was_meant_instead(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("gone")
+    expected = f"{tmp_path}/link: there is no such file or folder\nhint: it is a link to nothing"
+    assert error(tmp_path / "link") == expected
+
+
 def test_every_problem_of_a_folder_is_listed_with_its_path(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a": [1, 2], "b": [3], "empty": [], "nested": []})
     write_folder(root / "nested", {"deeper": [4]})
@@ -87,7 +93,35 @@ def test_of_many_problems_the_first_are_listed(tmp_path: Path) -> None:
 
 def test_nothing_left_is_an_error_even_where_problems_are_not_fatal(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a": [], "b": []})
-    assert "holds no samples" in error(root, on_bad_sample="skip")
+    problems = f"2 problems:\n  {root}/a: no images of this class\n  {root}/b: no images of this class"
+    for on_bad_sample in ("skip", "fatal"):  # the hint to skip them would lead nowhere
+        assert error(root, on_bad_sample=on_bad_sample) == f"{root}: holds no samples that can be used, {problems}"
+
+
+def test_folders_that_hold_folders_alone_are_not_those_of_classes(tmp_path: Path) -> None:
+    write_folder(tmp_path / "set" / "data", {"a": [1], "b": [2]})
+    assert error(tmp_path / "set") == (
+        f"{tmp_path}/set: expected a folder of images for each class, received folders in data\n"
+        f"hint: name {tmp_path}/set/data, if the folders in it are those of the classes"
+    )
+    assert len(open_data(f"{tmp_path}/set/data", holdout=0).training) == 2
+    for name in ("a", "b"):
+        write_folder(tmp_path / "nested" / name, {"more": [1]})
+    assert "received folders in a, b\nhint: put the images of a class into its folder" in error(tmp_path / "nested")
+
+
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [
+        ([0.0, 1.0, 2.0], "hint: labels.astype('int64') makes integers of them"),
+        ([True, False, True], "hint: labels.astype('int64') makes integers of them"),
+        ([0.5, 1.5, np.nan], "hint: names, labels = np.unique(labels, return_inverse=True) numbers them"),
+        (["cat", "dog", "cat"], "hint: names, labels = np.unique(labels, return_inverse=True) numbers them"),
+    ],
+)
+def test_labels_that_are_no_integers_have_a_hint(tmp_path: Path, labels: list[object], hint: str) -> None:
+    np.savez(tmp_path / "set.npz", x=np.zeros((3, 4, 4, 3), np.uint8), y=np.array(labels))
+    assert error(tmp_path / "set.npz").splitlines()[1] == hint
 
 
 def test_labels_that_are_not_class_numbers_are_listed(tmp_path: Path) -> None:
