@@ -21,7 +21,16 @@ from netspec.lowering.blocks.lists import ITEM, plural_of
 from netspec.lowering.blocks.parameters import ParameterNaming
 from netspec.lowering.blocks.places import Place
 from netspec.lowering.blocks.reads import Reads, UntoldError
-from netspec.lowering.blocks.template import MARK, Draft, Signatures, Template, Unit, signature_of
+from netspec.lowering.blocks.template import (
+    MARK,
+    Draft,
+    Signatures,
+    Template,
+    Unit,
+    member_in,
+    signature_of,
+    variables_in,
+)
 from netspec.lowering.python.rewrite import children_of, functions_in, names_in, with_children
 from netspec.lowering.python.source import (
     Assign,
@@ -165,7 +174,7 @@ class Generalizer:
         channels = naming.input_channels({name for statement in fullest.run for name in names_in(statement.value)})
         setup = []
         for target in dict.fromkeys(layer.target for unit in units if unit for layer in unit.setup):
-            place = Place(fullest.name, target.rpartition(".")[2], input_channels=channels)
+            place = Place(fullest.name, target.rpartition(".")[2], input_channels=channels, reads=_read_first(fullest))
             values = [_value_of(target, unit.setup) if unit else None for unit in units]
             setup.append(Assign(target, self._chosen(choice, values, naming, place, self._absent)))
         run: list[Statement] = []
@@ -302,6 +311,11 @@ def _known_children(expression: Expression) -> tuple[Expression | None, ...]:
     if isinstance(expression, Repeated) and expression.number == Literal(0):
         return None, expression.count
     return children_of(expression)
+
+
+def _read_first(unit: Unit) -> str:
+    """The name of the first value that a unit reads, if a member computes it; empty otherwise."""
+    return next((member_in(variable).replace(".", "_") for each in unit.run for variable in variables_in(each)), "")
 
 
 def _value_of(target: str, setup: Iterable[Assign]) -> Expression | None:

@@ -29,6 +29,7 @@ from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.blocks.stated import OUTPUT_CHANNELS, Stated
 from netspec.lowering.python.expressions import LOGIC
+from netspec.lowering.python.naming import identifier
 from netspec.lowering.python.rewrite import rename_in
 from netspec.lowering.python.source import (
     Binary,
@@ -42,6 +43,7 @@ from netspec.lowering.python.source import (
     TupleOf,
 )
 
+_CHANNELS: Final = "in_channels"
 _CLEARER: Final = {"p": "rate", "target_shape": "shape"}  # parameter names for arguments that are unclear by themselves
 
 
@@ -71,6 +73,7 @@ class ParameterNaming:
         self._values: dict[str, Vector] = {}  # of the parameters
         self._kinds = dict(self._known.kinds)
         self._defaults: dict[str, list[LiteralValue]] = {}  # of the arguments that each parameter is passed for
+        self._read: dict[str, tuple[str, Vector]] = {}  # of values that members read: the name of their channels
         self._flags: dict[str, Vector] = {}  # the names that say whether members are present, and their values
         self._computed: dict[str, Expression] = {}
 
@@ -198,11 +201,21 @@ class ParameterNaming:
         if expression := self._elements(values, place):
             return self._commit(expression, None)
         known = {**self._known.vectors, **self._values}
-        some = () if list_depth(place.kinds) else next(value for value in values if value is not ABSENT)
-        values = tuple(some if value is ABSENT else value for value in values)
         role = _CLEARER.get(place.role, place.role)
+        if role == _CHANNELS and role in known and place.reads:
+            return self._channels_of(place.reads, values, place)
         wanted = role if role != "size" and role not in known else f"{place.owner}_{role}"
-        return self._use(self._free(wanted), values, place.default, place.kinds)
+        return self._use(self._free(wanted), _completed(values, place.kinds), place.default, place.kinds)
+
+    def _channels_of(self, read: str, values: Vector, place: Place) -> Name:
+        """The parameter with the channels of a value: one for all its readers, of which an instance may lack some."""
+        name, known = self._read.get(read, ("", values))
+        if not name or not all(ABSENT in (a, b) or a == b for a, b in zip(values, known, strict=True)):
+            name, known = self._free(identifier(f"{read}_channels")), values
+        values = tuple(b if a is ABSENT else a for a, b in zip(values, known, strict=True))
+        self._read[read] = name, values
+        self._values[name] = _completed(values, place.kinds)
+        return self._use(name, self._values[name], place.default, place.kinds)
 
     def spec_expression(self, values: Vector, place: Place) -> Expression | None:
         """The spec's expression for a number that is equal in all instances that have it; None if it uses new names."""
@@ -311,3 +324,9 @@ class ParameterNaming:
         taken = {*self._reserved, *self._values, *self._computed, *self._known.vectors}
         names = (wanted if count == 1 else f"{wanted}_{count}" for count in itertools.count(1))
         return next(name for name in names if name not in taken)
+
+
+def _completed(values: Vector, kinds: Kinds) -> Vector:
+    """The values, with any value for the instances that have none: that of another one, or an empty tuple of items."""
+    some = () if list_depth(kinds) else next(value for value in values if value is not ABSENT)
+    return tuple(some if value is ABSENT else value for value in values)
