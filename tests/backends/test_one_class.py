@@ -206,6 +206,16 @@ CASES = {
         STAGE,
         "a: {block: stage, count: 2, stride: 2}\n  b: {block: stage, count: 0}",
     ),
+    "learned scales that begin with 0, with 1 and with other numbers": (
+        """
+  scaled:
+    parameters: {start: {type: number}}
+    layers:
+      scale: {op: layer_scale, initialize: {weight: "${start}"}}
+      relu: {op: relu}
+""",
+        'stack: {block: scaled, start: "${index / 2}", repeat: 4}',
+    ),
     "sizes of maps": (
         """
   level:
@@ -300,8 +310,8 @@ def test_the_repeated_elements_of_a_stack_may_be_in_the_middle(tmp_path: Path) -
 def test_keras_reads_heights_and_widths_off_the_inputs(tmp_path: Path) -> None:
     source = source_of("sizes of maps", "keras", tmp_path)
     body = source[source.index("def level(") :]
-    assert body.startswith("def level(\n    x: keras.KerasTensor, other: keras.KerasTensor, bins: int, name: str\n)")
-    assert "    height, width = x.shape[1:3]\n" in body
+    assert body.startswith("def level(\n    map: keras.KerasTensor, other: keras.KerasTensor, bins: int, name: str\n)")
+    assert "    height, width = map.shape[1:3]\n" in body
     assert "    other_height, other_width = other.shape[1:3]\n" in body
     assert "AveragePooling2D((height // bins, width // bins), " in body
     assert "Resize2D(\n        (other_height, other_width),\n" in body
