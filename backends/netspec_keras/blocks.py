@@ -50,7 +50,7 @@ from netspec_keras.loops import NAME, repeated_calls, with_loops
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # the parameter for the channels of an input
-BUILTINS: Final = ("bool", "enumerate", "float", "int", "len", "range", "str", "tuple", "zip")
+BUILTINS: Final = ("bool", "enumerate", "float", "int", "len", "max", "min", "range", "str", "tuple", "zip")
 
 
 class BlockFunctions:

@@ -216,6 +216,21 @@ CASES = {
 """,
         'stack: {block: scaled, start: "${index / 2}", repeat: 4}',
     ),
+    "at least, and at most, so many channels": (
+        """
+  squeeze:
+    parameters: {least: 4, squeezed: "${max(least, channels // 2, 3)}"}
+    layers:
+      max: {op: reduce_max, axes: [2, 3], keepdims: true}
+      mean: {op: reduce_mean, inputs: input, axes: [2, 3], keepdims: true}
+      sum: {op: add, inputs: [max, mean]}
+      down: {op: conv2d, filters: "${squeezed}", kernel_size: 1}
+      up: {op: conv2d, filters: "${min(channels, 9)}", kernel_size: 1}
+      scaled: {op: multiply, inputs: [up, input]}
+""",
+        "four: {op: conv2d, filters: 4, kernel_size: 1}\n  a: {block: squeeze}\n"
+        "  nine: {op: conv2d, filters: 9, kernel_size: 1}\n  b: {block: squeeze}\n  c: {block: squeeze, least: 8}",
+    ),
     "sizes of maps": (
         """
   level:
@@ -305,6 +320,13 @@ def test_the_repeated_elements_of_a_stack_may_be_in_the_middle(tmp_path: Path) -
         x = layer(x, width=channels, name=f"{name}-layers-{i}")
     x = layer(x, width=width, act=act, name=f"{name}-layers-{count - 1}")
 """ in source_of(case, "keras", tmp_path)
+
+
+@pytest.mark.parametrize(("backend", "channels"), [("torch", "in_channels"), ("keras", "channels")])
+def test_the_larger_of_two_numbers_is_no_argument(backend: str, channels: str, tmp_path: Path) -> None:
+    source = source_of("at least, and at most, so many channels", backend, tmp_path)
+    assert f"    squeezed = max(max(least, {channels} // 2), 3)\n" in source
+    assert "    max_ = " in source, "no variable has the name of a function that the source calls"
 
 
 def test_keras_reads_heights_and_widths_off_the_inputs(tmp_path: Path) -> None:
