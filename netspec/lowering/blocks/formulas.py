@@ -109,8 +109,9 @@ def _translate(node: ast.expr) -> Expression | None:
             return Negative(value)
         case ast.UnaryOp(op=ast.Not(), operand=inner) if value := _translate(inner):
             return Not(value)
-        case ast.BinOp(left=ast.Name(id=name), op=ast.Pow(), right=ast.Constant(value=2)):
-            return Binary("*", Name(name), Name(name))  # in TorchScript, int ** int is a float
+        case ast.BinOp(left=inner, op=ast.Pow(), right=ast.Constant(value=2)) if not _has_power(inner):
+            value = _translate(inner)
+            return _binary("*", value, value)  # in TorchScript, int ** int is a float
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in ARITHMETIC:
             return _binary(ARITHMETIC[type(sign)], _translate(left), _translate(right))
         case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARISONS:
@@ -126,6 +127,11 @@ def _translate(node: ast.expr) -> Expression | None:
             parts = [_translate(part) for part in (body, test, orelse)]
             return Conditional(*parts) if None not in parts else None  # type: ignore[arg-type] # no part is None
     return None
+
+
+def _has_power(node: ast.expr) -> bool:
+    """Whether an expression has a power in it, so that its square, written as a product, might have no end."""
+    return any(isinstance(each, ast.Pow) for each in ast.walk(node))
 
 
 def _binary(sign: str, left: Expression | None, right: Expression | None) -> Expression | None:
