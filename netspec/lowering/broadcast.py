@@ -28,7 +28,7 @@ from netspec.ops.merge import Broadcasting
 from netspec.ops.reduction import Reduction
 
 # Ops whose lowerings do not depend on the batch size: of parameters alone, they compute a value of one sample.
-_OF_ONE = (
+OF_ONE = (
     *(Permute, Reshape, Slice, Concat, RelativePositionBias, RegionMask, Reduction),
     *(Elementwise, Broadcasting, MatMul, Dense, LayerScale, Softmax, LayerNorm, RmsNorm, L2Normalize),
 )
@@ -48,7 +48,7 @@ def broadcastable_nodes(graph: Graph, part_of: Callable[[Node], object] = lambda
     """
     constant: set[str] = set()  # the values that depend only on parameters
     for node in graph.nodes:
-        of_one = isinstance(node.op, _OF_ONE) and not isinstance(node.op, Dropping)
+        of_one = isinstance(node.op, OF_ONE) and not isinstance(node.op, Dropping)
         if isinstance(node.op, Parameter) or (of_one and constant.issuperset(node.inputs)):
             constant.add(node.name)
     candidates = {node.name: node for node in graph.nodes if node.name in constant and node.name not in graph.outputs}
