@@ -41,7 +41,7 @@ from netspec_keras.loops import NAME, renamed, repeated_calls, row_of_calls, wit
 from netspec_keras.signatures import SIGNATURES
 
 CHANNELS: Final = "channels"  # the parameter for the channels of an input
-BUILTINS: Final = ("bool", "enumerate", "float", "int", "len", "range", "str", "tuple", "zip")
+BUILTINS: Final = ("bool", "enumerate", "float", "int", "len", "max", "min", "range", "str", "tuple", "zip")
 
 
 class BlockFunctions(BlockDefinitions[PartDraft, Function]):

@@ -20,6 +20,7 @@ from netspec.ops import (
 )
 from netspec.ops.activation import Elementwise
 from netspec.ops.base import Op
+from netspec_torch.geometry import dim
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -91,4 +92,4 @@ def gelu(op: Gelu, node: Node, out: ModuleWriter) -> None:
 @lowers(Softmax)
 def softmax(op: Softmax, node: Node, out: ModuleWriter) -> None:
     """`F.softmax` along the axis."""
-    out.assign(node, call("F.softmax", *out.inputs(node), dim=op.axis))
+    out.assign(node, call("F.softmax", *out.inputs(node), dim=dim(op.axis, node)))

@@ -41,7 +41,7 @@ from netspec_torch.reserved import MODULE_ATTRIBUTES
 from netspec_torch.signatures import METHODS, SIGNATURES
 
 # Names that emitted source uses itself; a variable with one of these names gets an underscore.
-LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float")
+LOCALS: Final = ("self", "torch", "nn", "F", "Tensor", "float", "max", "min")
 # Names that appear in the annotations and expressions of parameters.
 COUNTER: Final = "i"
 BUILTINS: Final = ("int", "bool", "str", "tuple", "range", "len", "zip", "enumerate", "super", "_", COUNTER)

@@ -40,3 +40,11 @@ def pad(
     channels, height, width = node.input_types[0].features
     padded = node.input_types[0].with_features(channels, height + p.top + bottom, width + p.left + right)
     return out.step(node, call("F.pad", x, (p.left, right, p.top, bottom), **value), str(padded))
+
+
+def dim(axis: int, node: Node) -> int:
+    """An axis of a node's first input as torch code names it: the last of more than two is −1, whatever their number.
+
+    Instances of a block may so have values of any rank.
+    """
+    return -1 if axis == node.input_types[0].rank - 1 > 1 else axis

@@ -6,11 +6,19 @@ from netspec.lowering.python.source import Call, LiteralValue, call, method
 from netspec.ops.initializers import Constant, Initializer, Normal, TruncatedNormal, Uniform, Values
 
 
-def initial(initializer: Initializer, shape: tuple[int, ...]) -> Call:
-    """The expression of an initial tensor, such as `torch.zeros(1, 4)` or `torch.empty(1, 4).normal_(std=0.02)`."""
+def initial(initializer: Initializer, shape: tuple[int, ...], *, varies: bool = False) -> Call:
+    """The expression of an initial tensor, such as `torch.zeros(1, 4)` or `torch.empty(1, 4).normal_(std=0.02)`.
+
+    Args:
+        initializer: how the weight begins.
+        shape: the shape of the tensor.
+        varies: whether instances of a block begin in different ways, and 0 is a number like any other.
+    """
     empty = call("torch.empty", *shape)
     match initializer:
-        case Constant(constant=value) if value:
+        case Constant(constant=0 | 1 as value) if not varies:
+            return call("torch.ones" if value else "torch.zeros", *shape)
+        case Constant(constant=value):
             return call("torch.full", shape, value)
         case Values(values=values):
             tensor = call("torch.tensor", values)

@@ -6,6 +6,7 @@ from netspec.graph import Hint, Node
 from netspec.lowering.python.source import Binary, Expression, ListOf, call, method
 from netspec.ops import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
 from netspec.ops.base import Op
+from netspec_torch.geometry import dim
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -38,4 +39,4 @@ def extremum(op: Op, node: Node, out: ModuleWriter) -> None:
 @lowers(Concat)
 def concat(op: Concat, node: Node, out: ModuleWriter) -> None:
     """`torch.cat` along the axis."""
-    out.assign(node, call("torch.cat", ListOf(out.inputs(node)), dim=op.axis))
+    out.assign(node, call("torch.cat", ListOf(out.inputs(node)), dim=dim(op.axis, node)))

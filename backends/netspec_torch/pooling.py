@@ -14,7 +14,7 @@ def max_pool2d(op: MaxPool2d, node: Node, out: ModuleWriter) -> None:
     """`nn.MaxPool2d`, after an `F.pad` with -inf, overhang included, where it does not support the padding."""
     (x,) = out.inputs(node)
     if out.all_instances(node, _is_supported):
-        layer = out.declare(node, "nn.MaxPool2d", **_geometry(op, node))
+        layer = out.declare(node, "nn.MaxPool2d", **_geometry(op))
     else:
         down, right = op.overhang(node.input_types[0])
         x = pad(node, out, x, op.explicit_padding, more=(down, right), value=call("float", "-inf"))
@@ -37,7 +37,7 @@ def avg_pool2d(op: AvgPool2d, node: Node, out: ModuleWriter) -> None:
             divisor["count_include_pad"] = False
         elif op.divisor == "window" and (down or right):
             divisor["divisor_override"] = area
-        layer = out.declare(node, "nn.AvgPool2d", **_geometry(op, node), **divisor)
+        layer = out.declare(node, "nn.AvgPool2d", **_geometry(op), **divisor)
     elif op.divisor == "window" or (op.divisor == "window_in_padded" and not (down or right)):
         x = pad(node, out, x, op.explicit_padding, more=(down, right))
         layer = out.declare(node, "nn.AvgPool2d", **_window(op))
@@ -80,11 +80,11 @@ def _window(op: Pool2d) -> dict[str, LiteralValue]:
     return window if op.effective_stride == op.kernel_size else window | {"stride": pair(op.effective_stride)}
 
 
-def _geometry(op: Pool2d, node: Node) -> dict[str, LiteralValue]:
+def _geometry(op: Pool2d) -> dict[str, LiteralValue]:
     """The arguments for kernel, stride, padding and rounding, if torch supports the padding."""
     geometry, p = _window(op), op.explicit_padding
     if p:
         geometry["padding"] = height_and_width(p)
-    if any(op.overhang(node.input_types[0])):
+    if op.round == "ceil":  # also where the windows fit, so that a module serves maps of other sizes as the spec says
         geometry["ceil_mode"] = True
     return geometry

@@ -4,6 +4,7 @@ from netspec.graph import Node
 from netspec.lowering.python.source import LiteralValue, call, method
 from netspec.ops import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceMin, ReduceSum
 from netspec.ops.reduction import Reduction
+from netspec_torch.geometry import dim
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -18,23 +19,23 @@ def reduce(op: Reduction, node: Node, out: ModuleWriter) -> None:
     """
     (x,) = out.inputs(node)
     optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
-    out.assign(node, method(x, METHODS[type(op)], axes(op.axes), **optional))
+    out.assign(node, method(x, METHODS[type(op)], dims(op.axes, node), **optional))
 
 
 @lowers(ReduceL2)
 def reduce_l2(op: ReduceL2, node: Node, out: ModuleWriter) -> None:
     """`torch.linalg.vector_norm`, whose gradient is 0 where all elements are 0."""
     optional: dict[str, LiteralValue] = {"keepdim": True} if op.keepdims else {}
-    out.assign(node, call("torch.linalg.vector_norm", *out.inputs(node), dim=axes(op.axes), **optional))
+    out.assign(node, call("torch.linalg.vector_norm", *out.inputs(node), dim=dims(op.axes, node), **optional))
 
 
 @lowers(L2Normalize)
 def l2_normalize(op: L2Normalize, node: Node, out: ModuleWriter) -> None:
     """`F.normalize`, whose epsilon is a lower bound of the norm, by default 1e-12."""
     optional: dict[str, LiteralValue] = {} if op.epsilon == 1e-12 else {"eps": op.epsilon}
-    out.assign(node, call("F.normalize", *out.inputs(node), dim=axes(op.axes), **optional))
+    out.assign(node, call("F.normalize", *out.inputs(node), dim=dims(op.axes, node), **optional))
 
 
-def axes(of: tuple[int, ...]) -> LiteralValue:
-    """One axis as a number, several as a tuple."""
-    return of[0] if len(of) == 1 else of
+def dims(axes: tuple[int, ...], node: Node) -> LiteralValue:
+    """One axis of a node's first input as a number, several as a tuple."""
+    return dim(axes[0], node) if len(axes) == 1 else axes

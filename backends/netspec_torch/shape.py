@@ -5,6 +5,7 @@ from netspec.lowering.python.slices import bounds_of
 from netspec.lowering.python.source import LiteralValue, call, method
 from netspec.lowering.python.subscripts import bounds, part
 from netspec.ops import ChannelShuffle, Flatten, Identity, Pad, Pad2d, Permute, Reshape, Roll, Slice
+from netspec_torch.geometry import dim
 from netspec_torch.table import lowers
 from netspec_torch.writer import ModuleWriter
 
@@ -48,7 +49,7 @@ def slice_(op: Slice, node: Node, out: ModuleWriter) -> None:
     """`x[:, start:stop]`, one expression for consecutive slices, or `x.chunk(of, dim=axis)`."""
     if op.part is not None and op.of is not None:
         (x,) = out.inputs(node)
-        out.assign_part(node, method(x, "chunk", op.of, dim=op.axis), op.part)
+        out.assign_part(node, method(x, "chunk", op.of, dim=dim(op.axis, node)), op.part)
     elif slices := out.slices_to(node):
         ranges = {axis: bounds(*along) for axis, along in bounds_of(slices)}
         comment = "" if node.type in slices[0].input_types else str(node.type)

@@ -13,6 +13,8 @@ from netspec.lowering.python.naming import class_name
 from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Subscript, call
 from netspec.lowering.support import read_support
 from netspec.lowering.writer import PartsWriter
+from netspec.ops.initializers import Initializer
+from netspec.types import BATCH
 from netspec_torch.blocks import LOCALS, BlockClasses
 from netspec_torch.drafts import ModuleDraft, draft_parts
 from netspec_torch.initial import initial
@@ -39,7 +41,7 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         root = split(graph)
         super().__init__(graph, root, draft_parts(graph, root, MODULE_ATTRIBUTES))
         self.inference = inference
-        self._of_one_sample = broadcastable_nodes(graph)
+        self._of_one_sample = broadcastable_nodes(graph, lambda node: self._homes[node.name].part.path)
 
     def declare(
         self, node: Node, layer: str, *args: Expression | LiteralValue, **kwargs: Expression | LiteralValue
@@ -56,7 +58,8 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
     def parameter(self, node: Node, weight: str, shape: tuple[int, ...]) -> Name:
         """Add `self.NODE = nn.Parameter(...)`, with this shape, for a node whose only weight needs no layer."""
         description = node.weights[weight]
-        variable = self.declare(node, "nn.Parameter", initial(description.initializer, shape))
+        begins = initial(description.initializer, shape, varies=not self.all_equal(node, _initializers))
+        variable = self.declare(node, "nn.Parameter", begins)
         path = self._homes[node.name].path_of(node)
         binding = Binding.of(f"{node.name}.{weight}", path, description.shape, native_shape=shape)
         self._bindings.append(binding)
@@ -67,19 +70,8 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         return Subscript(Attribute(self.first_input(node), "shape"), (0,))
 
     def broadcasts(self, node: Node) -> bool:
-        """Whether a learned tensor may stay one sample: all readers broadcast it, and it stays in its part."""
-        return node.name in self._of_one_sample and self._stays(node, self._homes[node.name])
-
-    def _stays(self, node: Node, home: ModuleDraft) -> bool:
-        """Whether no other part reads the node, or a value computed from it that is also one sample."""
-        values = [node]
-        while values:
-            for reader in self._graph.readers[values.pop().name]:
-                if self._homes[reader.name] is not home:
-                    return False
-                if reader.name in self._of_one_sample:
-                    values.append(reader)
-        return True
+        """Whether a learned tensor, or a value computed from some, stays one sample: all readers broadcast it."""
+        return node.name in self._of_one_sample
 
     def alias(self, node: Node, value: Name) -> None:
         """Use an existing name as the output of a node, without a statement."""
@@ -94,7 +86,8 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
 
     def assign(self, node: Node, value: Expression) -> Name:
         """Assign the output of a node, with its shape in a comment if that changes, and return the variable."""
-        return self.step(node, value, str(node.type) if node.type not in node.input_types else "")
+        comment = str(node.type) if node.type not in node.input_types else ""
+        return self.step(node, value, comment.replace(BATCH, "1", 1) if self.broadcasts(node) else comment)
 
     def support(self, module: str) -> None:
         """Copy `netspec_torch/support/MODULE.py` into the emitted source."""
@@ -126,3 +119,8 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
 
 def _heads(count: int) -> str:
     return "one auxiliary output" if count == 1 else f"{count} auxiliary outputs"
+
+
+def _initializers(node: Node) -> tuple[Initializer, ...]:
+    """How the weights of a node begin."""
+    return tuple(weight.initializer for weight in node.weights.values())

@@ -2,51 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from netspec.graph import Graph, Node
 from netspec.ops import (
+    Concat,
+    Dense,
+    L2Normalize,
+    LayerNorm,
+    LayerScale,
     MatMul,
     Parameter,
     Permute,
     RegionMask,
     RelativePositionBias,
     Reshape,
+    RmsNorm,
     ScaledDotProductAttention,
+    Slice,
+    Softmax,
 )
 from netspec.ops.activation import Elementwise
+from netspec.ops.dropout import Dropping
 from netspec.ops.merge import Broadcasting
+from netspec.ops.reduction import Reduction
 
-# Ops of one input whose lowerings do not depend on the batch size.
-_UNARY = (Permute, Reshape, RelativePositionBias, RegionMask, Elementwise)
+# Ops whose lowerings do not depend on the batch size: of parameters alone, they compute a value of one sample.
+OF_ONE = (
+    *(Permute, Reshape, Slice, Concat, RelativePositionBias, RegionMask, Reduction),
+    *(Elementwise, Broadcasting, MatMul, Dense, LayerScale, Softmax, LayerNorm, RmsNorm, L2Normalize),
+)
 
 
-def broadcastable_nodes(graph: Graph) -> frozenset[str]:
+def broadcastable_nodes(graph: Graph, part_of: Callable[[Node], object] = lambda _: None) -> frozenset[str]:
     """The nodes that may keep a batch axis of size 1, because every reader broadcasts them.
 
-    Candidates are `parameter` nodes and unary functions of them. Elementwise arithmetic and matrix products broadcast a
-    candidate against a batch, and attention broadcasts a bias against its scores. A unary op on a candidate is a
-    candidate too. If such an op reads several candidates, each is repeated, for it might combine two of them first.
+    Candidates are `parameter` nodes and functions of candidates alone; not dropout, which has a mask for each sample.
+    Elementwise arithmetic and matrix products broadcast a candidate against a batch, and attention broadcasts a bias
+    against its scores. If such an op reads several candidates beside a batch, each is repeated, for it might combine
+    two of them first.
+
+    Args:
+        graph: the graph.
+        part_of: the part of the network that a node is in. Values that parts hand to one another are always a batch.
     """
-    constant: set[str] = set()  # the values that depend only on a parameter
+    constant: set[str] = set()  # the values that depend only on parameters
     for node in graph.nodes:
-        if isinstance(node.op, Parameter) or (isinstance(node.op, _UNARY) and node.inputs[0] in constant):
+        of_one = isinstance(node.op, OF_ONE) and not isinstance(node.op, Dropping)
+        if isinstance(node.op, Parameter) or (of_one and constant.issuperset(node.inputs)):
             constant.add(node.name)
-    single: set[str] = set()
-    for node in reversed(graph.nodes):
-        if node.name in constant and node.name not in graph.outputs:
-            readers = graph.readers[node.name]
-            if all(_broadcasts(reader, node.name, constant, single) for reader in readers):
-                single.add(node.name)
+    candidates = {node.name: node for node in graph.nodes if node.name in constant and node.name not in graph.outputs}
+    single, pending = {*candidates}, [*candidates.values()]
+    while pending:
+        node = pending.pop()
+        readers = graph.readers[node.name]
+        stays = single.issuperset(node.inputs) and all(
+            part_of(reader) == part_of(node) and _broadcasts(reader, node.name, constant, single) for reader in readers
+        )
+        if node.name in single and not stays:
+            single.discard(node.name)
+            pending += [candidates[name] for name in (*node.inputs, *(r.name for r in readers)) if name in single]
     return frozenset(single)
 
 
 def _broadcasts(reader: Node, name: str, constant: Set[str], single: Set[str]) -> bool:
     """Whether a reader accepts a value with a batch axis of size 1."""
     match reader.op:
+        case _ if reader.name in single:
+            return True
         case Broadcasting() | MatMul():
             return sum(value in constant for value in reader.inputs) == 1
         case ScaledDotProductAttention():
             return name not in reader.inputs[:3]
-        case _:
-            return reader.name in single
+    return False

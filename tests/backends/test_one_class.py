@@ -149,6 +149,31 @@ CASES = {
 """,
         "a: {block: unit, kind: 0}\n  b: {block: unit, kind: 1}\n  c: {block: unit, kind: 2}",
     ),
+    "learned scales that begin with 0, with 1 and with other numbers": (
+        """
+  scaled:
+    parameters: {start: {type: number}}
+    layers:
+      scale: {op: layer_scale, initialize: {weight: "${start}"}}
+      relu: {op: relu}
+""",
+        'stack: {block: scaled, start: "${index / 2}", repeat: 4}',
+    ),
+    "at least, and at most, so many channels": (
+        """
+  squeeze:
+    parameters: {least: 4, squeezed: "${max(least, channels // 2, 3)}"}
+    layers:
+      max: {op: reduce_max, axes: [2, 3], keepdims: true}
+      mean: {op: reduce_mean, inputs: input, axes: [2, 3], keepdims: true}
+      sum: {op: add, inputs: [max, mean]}
+      down: {op: conv2d, filters: "${squeezed}", kernel_size: 1}
+      up: {op: conv2d, filters: "${min(channels, 9)}", kernel_size: 1}
+      scaled: {op: multiply, inputs: [up, input]}
+""",
+        "four: {op: conv2d, filters: 4, kernel_size: 1}\n  a: {block: squeeze}\n"
+        "  nine: {op: conv2d, filters: 9, kernel_size: 1}\n  b: {block: squeeze}\n  c: {block: squeeze, least: 8}",
+    ),
     "sizes of maps": (
         """
   level:
@@ -210,11 +235,18 @@ def source_of(case: str, backend: str, folder: Path) -> str:
     return str(find_backend(backend).lower(graph_of(case, folder)).content)
 
 
+@pytest.mark.parametrize(("backend", "channels"), [("torch", "in_channels"), ("keras", "channels")])
+def test_the_larger_of_two_numbers_is_no_argument(backend: str, channels: str, tmp_path: Path) -> None:
+    source = source_of("at least, and at most, so many channels", backend, tmp_path)
+    assert f"    squeezed = max(max(least, {channels} // 2), 3)\n" in source
+    assert "    max_ = " in source, "no variable has the name of a function that the source calls"
+
+
 def test_keras_reads_heights_and_widths_off_the_inputs(tmp_path: Path) -> None:
     source = source_of("sizes of maps", "keras", tmp_path)
     body = source[source.index("def level(") :]
-    assert body.startswith("def level(\n    x: keras.KerasTensor, other: keras.KerasTensor, bins: int, name: str\n)")
-    assert "    height, width = x.shape[1:3]\n" in body
+    assert body.startswith("def level(\n    map: keras.KerasTensor, other: keras.KerasTensor, bins: int, name: str\n)")
+    assert "    height, width = map.shape[1:3]\n" in body
     assert "    other_height, other_width = other.shape[1:3]\n" in body
     assert "AveragePooling2D((height // bins, width // bins), " in body
     assert "Resize2D(\n        (other_height, other_width),\n" in body

@@ -229,8 +229,8 @@ class StandardDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply a new random mask in training, the constant scale at inference."""
         if not self.training:
-            return x * (1 - self.p)
-        return x * torch.empty_like(x).bernoulli_(1 - self.p)
+            return x * (1.0 - self.p)
+        return x * torch.empty_like(x).bernoulli_(1.0 - self.p)
 
     def extra_repr(self) -> str:
         """The argument, for `print(model)`."""

@@ -71,10 +71,10 @@ def split(x: keras.KerasTensor, name: str) -> tuple[keras.KerasTensor, ...]:
 
 
 def merge(
-    x: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = False
+    deep: keras.KerasTensor, skip: keras.KerasTensor, name: str, bias: bool = False
 ) -> keras.KerasTensor:
     """The block `merge`: 2 times, merged.0 to merged.1."""
-    x = layers.Conv2D(6, 1, use_bias=bias, name=f"{name}-conv")(x)  # (N, 4, 3, 6)
+    x = layers.Conv2D(6, 1, use_bias=bias, name=f"{name}-conv")(deep)  # (N, 4, 3, 6)
     x = layers.Add(name=f"{name}-sum")([x, skip])
     return x
 

@@ -73,8 +73,8 @@ class Merge(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, 6, kernel_size=1, bias=bias)
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = self.conv(x)
+    def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        x = self.conv(deep)
         x = x + skip
         return x
 

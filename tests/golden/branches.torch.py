@@ -108,7 +108,7 @@ class Branches(nn.Module):
         self.norm = BiasedBatchNorm(8)
         self.right = nn.Conv2d(8, 8, kernel_size=3, groups=8)
         self.excite = nn.Conv2d(8, 8, kernel_size=1)
-        self.pool = nn.AvgPool2d(kernel_size=3, stride=2, padding=1)
+        self.pool = nn.AvgPool2d(kernel_size=3, stride=2, padding=1, ceil_mode=True)
         self.fc = GroupedLinear(320, 4, groups=2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -146,9 +146,9 @@ def reduce(
     stride: int = 1,
 ) -> keras.KerasTensor:
     """The block `reduce`: 3 times, same to even."""
-    max = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}-max")(x)
+    max_ = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}-max")(x)
     x = CountingAveragePooling2D(3, strides=stride, pad=pad, name=f"{name}-mean")(x)
-    x = layers.Add(name=f"{name}-sum")([max, x])
+    x = layers.Add(name=f"{name}-sum")([max_, x])
     return x
 
 

@@ -189,10 +189,10 @@ class Reduce(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        max = F.pad(x, self.pad, value=float("-inf"))
-        max = self.max(max)
+        max_ = F.pad(x, self.pad, value=float("-inf"))
+        max_ = self.max(max_)
         x = self.mean(x)
-        x = max + x
+        x = max_ + x
         return x
 
 

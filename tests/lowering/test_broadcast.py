@@ -43,3 +43,36 @@ def test_a_value_of_learned_values_stays_one_sample_if_all_its_readers_broadcast
     assert not broadcastable_nodes(
         twice.add("sum", "add", ("a", "b", "x")).graph()
     )  # a + b would be another of one sample
+
+
+def fused() -> Chain:
+    """A weighting of an input by values that are computed from two learned ones."""
+    chain = Chain("fused", x=(4,)).add("a", "parameter", shape=[4]).add("b", "parameter", shape=[4])
+    chain.add("both", "concat", ("a", "b")).add("half", "slice", part=0, of=2).add("sum", "reduce_sum", axes=[1])
+    chain.add("spread", "reshape", shape=[1]).add("share", "divide", ("half", "spread"))
+    return chain.add("scaled", "multiply", ("x", "share"))
+
+
+def test_functions_of_several_learned_values_stay_one_sample() -> None:
+    assert broadcastable_nodes(fused().graph()) == {"a", "b", "both", "half", "sum", "spread", "share"}
+
+
+def test_learned_values_become_a_batch_together() -> None:
+    """A concatenation takes all of one sample, or a batch of each."""
+    read_as_batch = fused().add("other", "concat", ("b", "x")).graph("scaled", "other")
+    assert broadcastable_nodes(read_as_batch) == frozenset()
+    shown = fused().graph("scaled", "both")
+    assert broadcastable_nodes(shown) == frozenset()
+
+
+def test_parts_hand_batches_to_one_another() -> None:
+    graph = fused().graph()
+    assert broadcastable_nodes(graph, lambda node: node.name == "both") == frozenset()
+    assert broadcastable_nodes(graph, lambda node: node.name == "x")
+
+
+@pytest.mark.parametrize("op", ["dropout", "stochastic_depth"])
+def test_a_mask_is_of_each_sample(op: str) -> None:
+    """Else all samples of a batch would share the mask of a learned value, in PyTorch alone."""
+    chain = Chain("noisy", x=(4,)).add("w", "parameter", shape=[4]).add("drop", op, rate=0.5)
+    assert broadcastable_nodes(chain.add("sum", "add", ("x", "drop")).graph()) == frozenset()

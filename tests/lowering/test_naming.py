@@ -6,7 +6,7 @@ import pytest
 
 from netspec.graph import Graph, Input, make_node
 from netspec.lowering.blocks.parts import split
-from netspec.lowering.python.naming import class_name, module_name, variables_of
+from netspec.lowering.python.naming import Step, class_name, module_name, names_of_steps, variables_of
 from netspec.ops import Add, Relu, Tanh
 from netspec.types import TensorType
 
@@ -55,3 +55,11 @@ def test_names_of_specs_become_identifiers(spec_name: str) -> None:
         assert made.isidentifier()
         assert made.isascii()
         assert not keyword.iskeyword(made)
+
+
+@pytest.mark.parametrize(("first", "expected"), [("deep", "deep"), ("input", "x"), ("x", "x")])
+def test_of_several_inputs_the_first_keeps_the_name_that_the_spec_gives_it(first: str, expected: str) -> None:
+    steps = [Step({"a"}, {"v": "conv"}), Step({"v", "b"}, {"s": "sum"})]
+    names = names_of_steps({"a": first, "b": "skip"}, steps, ["s"], ())
+    assert names == {"a": expected, "b": "skip", "v": "x", "s": "x"}
+    assert names_of_steps({"a": first}, [Step({"a"}, {"v": "conv"})], ["v"], ()) == {"a": "x", "v": "x"}

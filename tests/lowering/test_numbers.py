@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -244,6 +245,14 @@ def test_a_value_that_only_some_instances_have_uses_names_that_are_in_use() -> N
         ("2 ** 3 ** 2", UNKNOWN),
         ("a ** a ** a", UNKNOWN),
         ("a ** 2", 49),
+        ("(a // 2) ** 2", 9),
+        ("(a ** 2) ** 2", UNKNOWN),
+        ("max(a, b[1], 3)", 7),
+        ("min(a, b[1]) - 1", 4),
+        ("min(a, r)", UNKNOWN),
+        ("max(a)", UNKNOWN),
+        ("max(a, t)", UNKNOWN),
+        ("len(b)", UNKNOWN),
         ("b[7]", UNKNOWN),
         ("nowhere", UNKNOWN),
     ],
@@ -259,3 +268,23 @@ def test_a_name_of_unknown_kind_is_used_for_channels_only() -> None:
     assert may_name(nothing, kinds_of("out_channels"))
     assert not may_name(nothing, kinds_of("kernel_size"))
     assert may_name(kinds_of("filters"), kinds_of("groups")), "a depthwise convolution has as many"
+
+
+def test_readers_of_a_value_share_its_channels_though_an_instance_lacks_some() -> None:
+    """A dual path network projects the joined value in the first instance only, and reads it in all."""
+    names = numbers_of(in_channels=(9, 33, 33), channels="in_channels")
+
+    def reader(member: str, read: str = "joined") -> Place:
+        return replace(at(member, "in_channels"), reads=read)
+
+    assert names.expression((16, ABSENT, ABSENT), reader("shortcut")) == Name("joined_channels")
+    assert names.expression((16, 56, 64), reader("conv")) == Name("joined_channels")
+    assert names.expression((ABSENT, 56, ABSENT), reader("last")) == Name("joined_channels")
+    assert names.expression((16, 7, ABSENT), reader("other")) == Name("joined_channels_2"), "in a branch of its own"
+    assert names.expression((17, ABSENT, ABSENT), reader("head", "joined_sum")) == Name("joined_sum_channels")
+    found = {parameter.name: parameter.values for parameter in names.used.parameters()}
+    assert found == {
+        "joined_channels": (16, 56, 64),
+        "joined_channels_2": (16, 7, 16),
+        "joined_sum_channels": (17, 17, 17),
+    }

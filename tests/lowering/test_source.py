@@ -26,6 +26,7 @@ from netspec.lowering.python.source import (
     Do,
     Each,
     Expression,
+    Extreme,
     For,
     ListOf,
     Literal,
@@ -193,7 +194,15 @@ class Sources:
         return Assign(target, self._value(), comment)
 
     def _value(self) -> Expression:
-        kind = self._random.randrange(9)
+        kind = self._random.randrange(10)
+        if kind == 9:
+            name = Name(self._name(short=True))  # a long name in arithmetic within arguments is not broken
+            return call(
+                "nn.Conv2d",
+                *self._names(0, 2),
+                Extreme("max", Literal(8), Binary("*", name, Literal(8))),
+                kernel_size=1,
+            )
         if kind == 8:
             return call("nn.Sequential", *self._literals(0, 1), self._each())
         if kind == 7:

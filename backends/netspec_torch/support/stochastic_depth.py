@@ -23,8 +23,8 @@ class StochasticDepth(nn.Module):
         if not self.training or self.p == 0:
             return x
         samples = 1 if self.mode == "batch" else x.shape[0]
-        mask = x.new_empty((samples,) + (1,) * (x.dim() - 1)).bernoulli_(1 - self.p)
-        return x * mask / (1 - self.p)
+        mask = x.new_empty((samples,) + (1,) * (x.dim() - 1)).bernoulli_(1.0 - self.p)
+        return x * mask / (1.0 - self.p)
 
     def extra_repr(self) -> str:
         """The arguments, for `print(model)`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -11,7 +10,7 @@ from netspec.graph import Formula, Graph, Node
 from netspec.lowering.blocks.formulas import lists_in
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_of_output, values_of
-from netspec.lowering.blocks.template import MARK, Template, Unit, variables_in
+from netspec.lowering.blocks.template import MARK, Template, Unit, member_in, variable_of, variables_in
 from netspec.lowering.python.naming import Step, available, identifier, names_of_steps, variables_of
 from netspec.lowering.python.rewrite import targets_of
 from netspec.lowering.python.source import (
@@ -46,7 +45,7 @@ class PartDraft:
         self._writers: dict[str, str] = {}  # members whose expressions another member's statements use, by name
         for member in part.members:
             values = values_of(member)
-            variable = _place(local_name(member, part))
+            variable = variable_of(local_name(member, part))
             for index, value in enumerate(values):
                 self.variables[value] = variable if len(values) == 1 else f"{variable}_{index}"
             if isinstance(member, Part) and member.is_stack:
@@ -54,7 +53,7 @@ class PartDraft:
 
     def _add_inner(self, stack: Part) -> None:
         """Add the values between the instances of a stack; in a linked stack they share its outputs' variables."""
-        place = _place(local_name(stack, self.part)).replace(MARK, f"{MARK}in", 1)
+        place = variable_of(local_name(stack, self.part)).replace(MARK, f"{MARK}in", 1)
         for each in reversed(stack.instances):
             for index, value in enumerate(each.outputs):
                 if stack.is_linked and each is not stack.instances[-1]:
@@ -212,26 +211,9 @@ class PartDraft:
 def _targets(unit: Unit) -> dict[str, str]:
     """The variables that a unit assigns, and what they are to be called."""
     assigned = dict.fromkeys(target for statement in unit.run for target in targets_of(statement))
-    return {variable: _member_in(variable) or unit.name for variable in assigned}
-
-
-def _member_in(variable: str) -> str:
-    """The name of the member that a provisional variable is named after, as `_place` does; empty if there is none.
-
-    >>> _member_in(_place("conv_1.sum")), _member_in(f"{_place('conv')}_0"), _member_in("_value_in_stack_0_0")
-    ('conv_1.sum', 'conv_0', '')
-    """
-    escaped = variable.removeprefix(f"{MARK}_")
-    if escaped == variable:
-        return ""
-    return re.sub("__|_p", lambda found: "_" if found[0] == "__" else ".", escaped)
+    return {variable: member_in(variable) or unit.name for variable in assigned}
 
 
 def _channels_of(received: TensorType) -> int:
     """The number of channels of a feature map, or the length of the last axis."""
     return received.features[0 if received.rank == MAP else -1]
-
-
-def _place(local: str) -> str:
-    """The provisional variable of a member; distinct for distinct names, with any suffix too."""
-    return f"{MARK}_{local.replace('_', '__').replace('.', '_p')}"

@@ -14,6 +14,7 @@ from netspec.lowering.python.source import (
     Binary,
     Conditional,
     Expression,
+    Extreme,
     Literal,
     LiteralValue,
     Name,
@@ -51,6 +52,8 @@ _COMPUTE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "<=": operator.le,
     ">": operator.gt,
     ">=": operator.ge,
+    "max": max,
+    "min": min,
 }
 
 
@@ -106,8 +109,9 @@ def _translate(node: ast.expr) -> Expression | None:
             return Negative(value)
         case ast.UnaryOp(op=ast.Not(), operand=inner) if value := _translate(inner):
             return Not(value)
-        case ast.BinOp(left=ast.Name(id=name), op=ast.Pow(), right=ast.Constant(value=2)):
-            return Binary("*", Name(name), Name(name))  # in TorchScript, int ** int is a float
+        case ast.BinOp(left=inner, op=ast.Pow(), right=ast.Constant(value=2)) if not _has_power(inner):
+            value = _translate(inner)
+            return _binary("*", value, value)  # in TorchScript, int ** int is a float
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in ARITHMETIC:
             return _binary(ARITHMETIC[type(sign)], _translate(left), _translate(right))
         case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARISONS:
@@ -116,14 +120,26 @@ def _translate(node: ast.expr) -> Expression | None:
             word = "and" if isinstance(sign, ast.And) else "or"
             parts = [_translate(value) for value in values]
             return reduce(lambda left, right: _binary(word, left, right), parts[1:], parts[0])
+        case ast.Call(func=ast.Name(id="max" | "min" as function), args=[_, _, *_] as args, keywords=[]):
+            parts = [_translate(each) for each in args]
+            return reduce(lambda left, right: _extreme(function, left, right), parts[1:], parts[0])
         case ast.IfExp(body=body, test=test, orelse=orelse):
             parts = [_translate(part) for part in (body, test, orelse)]
             return Conditional(*parts) if None not in parts else None  # type: ignore[arg-type] # no part is None
     return None
 
 
+def _has_power(node: ast.expr) -> bool:
+    """Whether an expression has a power in it, so that its square, written as a product, might have no end."""
+    return any(isinstance(each, ast.Pow) for each in ast.walk(node))
+
+
 def _binary(sign: str, left: Expression | None, right: Expression | None) -> Expression | None:
     return None if left is None or right is None else Binary(sign, left, right)
+
+
+def _extreme(function: str, left: Expression | None, right: Expression | None) -> Expression | None:
+    return None if left is None or right is None else Extreme(function, left, right)
 
 
 def value_in(expression: Expression, names: Mapping[str, object]) -> Any:
@@ -154,7 +170,7 @@ def value_in(expression: Expression, names: Mapping[str, object]) -> Any:
                 return UNKNOWN
             decided = holds if sign == "or" else not holds
             return holds if decided else other if isinstance(other, bool) else UNKNOWN
-        case Binary(sign, left, right):
+        case Binary(sign, left, right) | Extreme(sign, left, right):
             return _compute(sign, value_in(left, names), value_in(right, names))
     return UNKNOWN
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from netspec.lowering.blocks.conditions import Conditions
-from netspec.lowering.blocks.kinds import ANY, PER_AXIS, kinds_of, list_depth, may_name, within
+from netspec.lowering.blocks.kinds import ANY, PER_AXIS, Kinds, kinds_of, list_depth, may_name, within
 from netspec.lowering.blocks.known import (
     ABSENT,
     Given,
@@ -27,6 +27,7 @@ from netspec.lowering.blocks.known import (
 from netspec.lowering.blocks.places import Place, spread
 from netspec.lowering.blocks.stated import OUTPUT_CHANNELS, Stated
 from netspec.lowering.blocks.used import UsedNames
+from netspec.lowering.python.naming import identifier
 from netspec.lowering.python.rewrite import rename_in
 from netspec.lowering.python.source import (
     Call,
@@ -38,6 +39,7 @@ from netspec.lowering.python.source import (
     TupleOf,
 )
 
+_CHANNELS: Final = "in_channels"
 _CLEARER: Final = {"p": "rate", "target_shape": "shape"}  # parameter names for arguments that are unclear by themselves
 
 
@@ -67,6 +69,7 @@ class Numbers:
         self._known = Known(given, reserved, kinds_within)
         self._stated = Stated(self._known)
         self._received = given[0].received
+        self._read: dict[str, tuple[str, Vector]] = {}  # of values that members read: the name of their channels
         self.used = UsedNames(self._known, reserved)
         self.conditions = Conditions(self._known, self._stated, self.used)
 
@@ -98,11 +101,21 @@ class Numbers:
         if expression := self._elements(values, place):
             return self.used.commit(expression)
         known = {**self._known.vectors, **self.used.values}
-        some = () if list_depth(place.kinds) else next(value for value in values if value is not ABSENT)
-        values = tuple(some if value is ABSENT else value for value in values)
         role = _CLEARER.get(place.role, place.role)
+        if role == _CHANNELS and role in known and place.reads:
+            return self._channels_of(place.reads, values, place)
         wanted = role if role != "size" and role not in known else f"{place.owner}_{role}"
-        return self.used.add(self.used.free(wanted), values, place.default, place.kinds)
+        return self.used.add(self.used.free(wanted), _completed(values, place.kinds), place.default, place.kinds)
+
+    def _channels_of(self, read: str, values: Vector, place: Place) -> Name:
+        """The parameter with the channels of a value: one for all its readers, of which an instance may lack some."""
+        name, known = self._read.get(read, ("", values))
+        if not name or not all(ABSENT in (a, b) or a == b for a, b in zip(values, known, strict=True)):
+            name, known = self.used.free(identifier(f"{read}_channels")), values
+        values = tuple(b if a is ABSENT else a for a, b in zip(values, known, strict=True))
+        self._read[read] = name, values
+        self.used.values[name] = _completed(values, place.kinds)
+        return self.used.add(name, self.used.values[name], place.default, place.kinds)
 
     def spec_expression(self, values: Vector, place: Place) -> Expression | None:
         """The spec's expression for a number that is equal in all instances that have it; None if it uses new names."""
@@ -178,3 +191,9 @@ class Numbers:
         if all(is_same(value, present[0]) for value in present):
             return (self.spec_expression(column, place) if len(present) < len(column) else None) or Literal(present[0])
         return self._find(column, place) or self._elements(column, place)
+
+
+def _completed(values: Vector, kinds: Kinds) -> Vector:
+    """The values, with any value for the instances that have none: that of another one, or an empty tuple of items."""
+    some = () if list_depth(kinds) else next(value for value in values if value is not ABSENT)
+    return tuple(some if value is ABSENT else value for value in values)

@@ -20,6 +20,7 @@ class Place:
         kinds: the kinds of the argument.
         default: the default of the argument, if it has one.
         input_channels: the hint with the channels of the member's input, if the member reads an input of the block.
+        reads: the name of the value that the member reads first, if another member computes it.
     """
 
     member: str
@@ -28,6 +29,7 @@ class Place:
     kinds: Kinds = SIZE
     default: LiteralValue = None
     input_channels: str = ""
+    reads: str = ""
 
 
 def spread(values: Vector) -> Vector:

@@ -21,7 +21,7 @@ from netspec.lowering.blocks.lists import ITEM, plural_of
 from netspec.lowering.blocks.numbers import Numbers
 from netspec.lowering.blocks.places import Place
 from netspec.lowering.blocks.reads import Reads
-from netspec.lowering.blocks.template import MARK, Signatures, Unit, signature_of
+from netspec.lowering.blocks.template import MARK, Signatures, Unit, member_in, signature_of, variables_in
 from netspec.lowering.python.rewrite import children_of, names_in, with_children
 from netspec.lowering.python.source import (
     Assign,
@@ -76,7 +76,7 @@ class SharedUnits:
         )
         setup = []
         for target in dict.fromkeys(layer.target for unit in units if unit for layer in unit.setup):
-            place = Place(fullest.name, target.rpartition(".")[2], input_channels=channels)
+            place = Place(fullest.name, target.rpartition(".")[2], input_channels=channels, reads=_read_first(fullest))
             values = [_value_of(target, unit.setup) if unit else None for unit in units]
             setup.append(Assign(target, self._chosen(choice, values, place, self._absent)))
         run: list[Statement] = []
@@ -214,6 +214,11 @@ def _known_children(expression: Expression) -> tuple[Expression | None, ...]:
     if isinstance(expression, Repeated) and expression.number == Literal(0):
         return None, expression.count
     return children_of(expression)
+
+
+def _read_first(unit: Unit) -> str:
+    """The name of the first value that a unit reads, if a member computes it; empty otherwise."""
+    return next((member_in(variable).replace(".", "_") for each in unit.run for variable in variables_in(each)), "")
 
 
 def _value_of(target: str, setup: Iterable[Assign]) -> Expression | None:

@@ -6,6 +6,7 @@ drafts that differ in their numbers only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -141,6 +142,23 @@ class Template:
         values = [(p, p.values[instance]) for p in self.parameters]
         required = tuple(value for p, value in values if p.default is None)
         return required, {p.name: value for p, value in values if p.default is not None and value != p.default}
+
+
+def variable_of(local: str) -> str:
+    """The provisional variable of a member; distinct for distinct names, with any suffix too."""
+    return f"{MARK}_{local.replace('_', '__').replace('.', '_p')}"
+
+
+def member_in(variable: str) -> str:
+    """The name of the member that a provisional variable is named after, as `variable_of` does; empty if there is none.
+
+    >>> member_in(variable_of("conv_1.sum")), member_in(f"{variable_of('conv')}_0"), member_in("_value_in_stack_0_0")
+    ('conv_1.sum', 'conv_0', '')
+    """
+    escaped = variable.removeprefix(f"{MARK}_")
+    if escaped == variable:
+        return ""
+    return re.sub("__|_p", lambda found: "_" if found[0] == "__" else ".", escaped)
 
 
 def variables_in(statement: Statement) -> Iterator[str]:

@@ -13,6 +13,7 @@ from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_
 from netspec.ops import Slice
 
 RUNNING = "x"
+INPUT = "input"  # the name of an input that the spec does not name
 UNREAD = "_"  # for an output of a part with several that is never read
 
 
@@ -135,7 +136,7 @@ def names_of_steps(
     """Name the variable of each value. Along a chain it is the running `x`; elsewhere it is named after the value.
 
     A value is on the chain if only the next step reads it, or if it is the last value and the only result. So is the
-    first input if `x` is not needed for another value before its last reader.
+    first input if `x` is not needed for another value before its last reader, unless it is one of several with names.
 
     Args:
         inputs: the inputs, and what their variables are to be called.
@@ -162,7 +163,8 @@ def names_of_steps(
         taken.add(names[value])
 
     for position, (value, wanted) in enumerate(inputs.items()):
-        if chain_inputs and position == 0 and not any(chained[: readers.get(value, [0])[-1]]):
+        may_chain = chain_inputs and position == 0 and (len(inputs) == 1 or wanted in {INPUT, running})
+        if may_chain and not any(chained[: readers.get(value, [0])[-1]]):
             names[value] = running
         else:
             add(value, wanted)

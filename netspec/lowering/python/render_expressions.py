@@ -13,6 +13,7 @@ from netspec.lowering.python.source import (
     Conditional,
     Each,
     Expression,
+    Extreme,
     Formatted,
     ListOf,
     Literal,
@@ -51,7 +52,7 @@ def render_expression(expression: Expression) -> str:
             return f"{_trailed(value)}[{', '.join(map(_index, items))}]"
         case Not(value) | Negative(value):
             return f"{'not ' if isinstance(expression, Not) else '-'}{_primary(value)}"
-        case Binary():
+        case Binary() | Extreme():
             return _binary(expression)
         case ListOf(items):
             return f"[{_listed(items)}]"
@@ -149,7 +150,9 @@ def _trailed(expression: Expression) -> str:
     return f"({render_expression(expression)})" if signed else _primary(expression)
 
 
-def _binary(expression: Binary) -> str:
+def _binary(expression: Binary | Extreme) -> str:
+    if isinstance(expression, Extreme):
+        return f"{expression.function}({render_expression(expression.left)}, {render_expression(expression.right)})"
     operator, left, right = expression.operator, expression.left, expression.right
     if operator == "-" and isinstance(left, Literal) and isinstance(right, Literal):
         return render_expression(less(left, int(str(right.value))))
@@ -243,6 +246,8 @@ def broken(expression: Expression, indent: str, before: str, after: str) -> list
         case Call(function):
             opening = f"{before}{_trailed(function)}("
             return _bracketed(_items(expression), indent, opening, f"){after}", together=True)
+        case Extreme(function, left, right):
+            return _bracketed([("", left), ("", right)], indent, f"{before}{function}(", f"){after}", together=True)
         case ListOf((Repeated(value) | Each(value) as repeated,)):
             inside = broken(value, indent + INDENT, "", "")
             return [f"{indent}{before}[", *inside, *_loop_lines(repeated, indent + INDENT), f"{indent}]{after}"]

@@ -13,6 +13,7 @@ from netspec.lowering.python.source import (
     Conditional,
     Each,
     Expression,
+    Extreme,
     For,
     Formatted,
     If,
@@ -47,7 +48,7 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
             return (value, *tuples)
         case Subscript(value, indices):
             return (value, *(bound for index in indices if isinstance(index, Range) for bound in index.bounds))
-        case Binary(_, left, right):
+        case Binary(_, left, right) | Extreme(_, left, right):
             return (left, right)
         case ListOf(items) | TupleOf(items):
             return items
@@ -77,6 +78,8 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
             return Subscript(value, tuple(_with_bounds(index, bounds) for index in indices))
         case Binary(operator):
             return Binary(operator, *children)
+        case Extreme(function):
+            return Extreme(function, *children)
         case ListOf() | TupleOf():
             return replace(expression, items=tuple(children))
         case Conditional():

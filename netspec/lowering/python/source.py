@@ -110,6 +110,15 @@ class Binary:
 
 
 @dataclass(frozen=True, slots=True)
+class Extreme:
+    """`max(left, right)` or `min(left, right)`: of two numbers, as TorchScript takes them."""
+
+    function: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
 class ListOf:
     """`[a, b]`; of a single `Repeated`, `[value for _ in range(count)]`."""
 
@@ -213,6 +222,7 @@ Expression = (
     | Negative
     | Not
     | Binary
+    | Extreme
     | ListOf
     | TupleOf
     | Subscript

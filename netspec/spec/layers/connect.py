@@ -66,7 +66,7 @@ def connect(
         read = {layer_of(name) for names in (*kept.reads.values(), values, heads) for name in names}
         sources = {name: [layer_of(value) for value in names] for name, names in kept.reads.items()}
         cycles = topological_order(sources).cycles  # which are reported later, and may cut the inputs off
-        _check_read(read | (set(inputs) if cycles else set()), kept.to_be_read(known), problems)
+        _check_read(read | (set(inputs) if cycles else set()), kept.to_be_read(known), problems, in_block)
     connected = tuple(layers[name].connected(names) for name, names in kept.reads.items() if layers[name].is_valid)
     failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in connected}
     return Connected(connected, frozenset(failed), values, kept_heads, heads)
@@ -129,7 +129,7 @@ def _cannot_bypass(name: str, count: int) -> tuple[str, str]:
     return message, f"put it into a block with what it reads, and drop that; or let them choose, {choice}"
 
 
-def _check_read(read: set[str], known: Known, problems: Problems) -> None:
+def _check_read(read: set[str], known: Known, problems: Problems, in_block: bool) -> None:
     for name, value in known.items():
         if name in read or problems.is_known(value.at if isinstance(value, DraftLayer) else value):
             continue
@@ -137,4 +137,7 @@ def _check_read(read: set[str], known: Known, problems: Problems) -> None:
             hint = "remove it, name it in the `inputs:` of a layer, or list it under `outputs:`"
             problems.add(value.at, f"the layer {quote(name)} is never read", hint)
         else:
-            problems.add(value, f"the input {quote(name)} is never read", "a layer names it in its `inputs:`")
+            hint = "a layer names it in its `inputs:`"
+            if in_block:  # whose expressions may read its shape
+                hint += '; a shape alone is a parameter, `size: "${layer.height}"` where the block is used'
+            problems.add(value, f"the input {quote(name)} is never read", hint)

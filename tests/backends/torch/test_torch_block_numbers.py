@@ -14,6 +14,7 @@ from netspec.ops import Slice
 from netspec.spec import load_graph
 from netspec.verify.cases import check_weights_of
 from tests.backends.torch.emitted import changed, check_values, classes_of
+from tests.backends.values import check_one_class, graph_of_blocks
 
 NUMBERS_IN_FORWARD = """name: windows
 input: {shape: [4, 8, 8]}
@@ -153,3 +154,24 @@ def test_bounds_that_differ_are_computed_from_a_parameter(tmp_path: Path) -> Non
     assert "        same = input[:, : self.in_channels - (2 * self.branch)]\n" in classes["Mixer"]
     assert "self.mixer2 = Mixer(12)\n" in classes["Split"]
     check_values(graph)
+
+
+def test_the_last_axis_is_one_number_whatever_the_rank(tmp_path: Path) -> None:
+    blocks = """
+  unit:
+    layers:
+      unit: {op: l2_normalize}
+      mean: {op: reduce_mean, axes: [-1], keepdims: true}
+      share: {op: softmax, inputs: unit}
+      both: {op: concat, inputs: [share, mean], axis: -1}
+      q: {op: slice, axis: -1, part: 0, of: 3}
+      k: {op: slice, inputs: both, axis: -1, part: 1, of: 3}
+      v: {op: slice, inputs: both, axis: -1, part: 2, of: 3}
+      sum: {op: add, inputs: [q, k, v]}
+      length: {op: reduce_l2, axes: [-1], keepdims: true}
+"""
+    layers = "a: {block: unit}\n  rows: {op: reshape, inputs: input, shape: [32, 8]}\n  b: {block: unit}"
+    graph = graph_of_blocks(blocks, f"{layers}\noutputs: [a, b]", shape="[4, 8, 8]", folder=tmp_path)
+    source = check_one_class(graph, BACKEND)
+    assert source.count("dim=-1") == 5
+    assert ".mean(-1, keepdim=True)" in source

@@ -93,6 +93,7 @@ def test_values_computed_from_parameters_alone_are_not_expanded() -> None:
     ("initialize", "emitted_start", "low", "high"),
     [
         (0, "torch.zeros(1, 30, 4)", 0, 0),
+        (1, "torch.ones(1, 30, 4)", 1, 1),
         (0.5, "torch.full((1, 30, 4), 0.5)", 0.5, 0.5),
         ({"normal": {"std": 0.02}}, "torch.empty(1, 30, 4).normal_(std=0.02)", -0.2, 0.2),
         ({"normal": {"mean": 9, "std": 0.02}}, "torch.empty(1, 30, 4).normal_(mean=9.0, std=0.02)", 8.8, 9.2),

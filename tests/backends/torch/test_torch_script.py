@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 import pytest
 import torch
 from netspec_torch import BACKEND
+from netspec_torch.support.dropout import StandardDropout
+from netspec_torch.support.stochastic_depth import StochasticDepth
 
 from netspec.testing.cases import SampleCase, sample_cases
 from netspec.testing.networks import Chain
@@ -71,3 +73,11 @@ def test_the_zoo_is_scripted_and_traced(name: str) -> None:
         expected = model(x)
         for record in RECORDERS.values():
             torch.testing.assert_close(record(model)(x), expected)
+
+
+@pytest.mark.parametrize("layer", [StandardDropout, StochasticDepth])
+def test_a_rate_that_a_spec_writes_as_0_is_scripted(layer: type[torch.nn.Module]) -> None:
+    """The rate of the first block of a stack, often; TorchScript knows it for an int."""
+    x = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    for model in (torch.jit.script(layer(0)), torch.jit.script(layer(0)).eval()):
+        torch.testing.assert_close(model(x), x)

@@ -230,3 +230,13 @@ def test_strings_of_a_spec_stay_text(hostile: str) -> None:
     assert isinstance(net, ast.ClassDef)
     assert isinstance(hostile_net, ast.ClassDef)
     assert [ast.dump(s) for s in net.body] == [ast.dump(s) for s in hostile_net.body]
+
+
+def test_a_pool_rounds_as_the_spec_says_though_its_windows_fit() -> None:
+    """The same module then serves maps of other sizes, and blocks of which only some windows overhang share a class."""
+    for op in ("max_pool2d", "avg_pool2d"):
+        chain = Chain("pools", image=(2, 9, 9))
+        chain.add("fits", op, kernel_size=3, stride=2, round="ceil").add("overhangs", op, kernel_size=3, round="ceil")
+        pools = [line for line in source_of(chain.graph()).splitlines() if "Pool2d(" in line]
+        assert len(pools) == 2
+        assert all("ceil_mode=True" in pool for pool in pools)
