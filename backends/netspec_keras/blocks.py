@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -24,7 +25,7 @@ from netspec.lowering.blocks.stacks import Repetition, repetitions_of
 from netspec.lowering.blocks.template import Draft, Signature, Template, Unit, variables_in
 from netspec.lowering.blocks.variants import variant_names
 from netspec.lowering.python.definitions import Function
-from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.naming import RUNNING, available, identifier
 from netspec.lowering.python.rewrite import targets_of
 from netspec.lowering.python.source import (
     Assign,
@@ -59,13 +60,17 @@ class BlockFunctions:
     Args:
         graph: the graph of the network.
         drafts: the statements of each part, by path.
-        taken: names that no function may have.
+        taken: names that no function or variable may have.
+        of_module: names that support code uses; a function with one of them would take its place in the module.
     """
 
-    def __init__(self, graph: Graph, drafts: Mapping[str, PartDraft], taken: Collection[str]) -> None:
+    def __init__(
+        self, graph: Graph, drafts: Mapping[str, PartDraft], taken: Collection[str], of_module: Collection[str]
+    ) -> None:
         self._graph = graph
         self._drafts = drafts
-        self._taken = [*taken, *BUILTINS, NAME]
+        self._taken = [*taken, *BUILTINS, NAME, RUNNING]
+        self._of_module = {*of_module, *dir(builtins)}
         self._signatures: dict[str, Signature] = dict(SIGNATURES)
         self._repetitions: dict[str, Repetition] = {}
         self._rows: Rows = {}  # of stacks whose elements differ one by one, by path
@@ -158,7 +163,7 @@ class BlockFunctions:
 
     def _function(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
         """The function of these instances, named `wanted` or the like; registers their calls."""
-        name = available(wanted, self._taken)
+        name = available(wanted, {*self._taken, *self._of_module})
         self._taken.append(name)
         part = parts[template.fullest]
         inferred = self._inferred_from_inputs(parts, template)

@@ -210,10 +210,10 @@ class ModelWriter(PartsWriter[PartDraft]):
         """Render the emitted source."""
         graph = self._graph
         reserved = (*RESERVED, self._entry)
-        blocks = BlockFunctions(graph, self._drafts, reserved)
+        support = [read_support(PACKAGE, module) for module in self._support]
+        blocks = BlockFunctions(graph, self._drafts, reserved, [name for s in support for name in s.names])
         functions = blocks.define(self._root)
         function = self._function(*blocks.body(self._root))
-        support = [read_support(PACKAGE, module) for module in self._support]
         body: tuple[Definition, ...] = (*(s.definitions for s in support), *functions, function)
         imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, body)
         title = graph.name + (f": {graph.source}" if graph.source else "")

@@ -61,12 +61,14 @@ class BlockClasses:
 
     Args:
         drafts: the statements and layers of each part, by path.
-        taken: names that no class may have.
+        used: names that the source uses otherwise, support code included; no class or variable has one of them.
+        entry: the name of the class of the network.
     """
 
-    def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
+    def __init__(self, drafts: Mapping[str, ModuleDraft], used: Sequence[str], entry: str) -> None:
         self._drafts = drafts
-        self._taken = [*taken, *BUILTINS]
+        self._used = used
+        self._taken = [*used, entry, *BUILTINS]
         self._signatures: dict[str, Signature] = {**SIGNATURES, **METHODS}
         self._instances: dict[str, Call] = {}  # the expression that makes an instance, by path
         self._repetitions: dict[str, Repetition] = {}
@@ -98,14 +100,16 @@ class BlockClasses:
         """
         draft = self._draft(root)
         network = self._render(root, entry, docstring, Template(draft.units, draft.results))
-        variables = draft_names(self._drafts[root.path])
+        names = self._drafts[root.path].names(self._used)
+        provisional = self._drafts[root.path].variables
+        variables = {value: names[variable] for value, variable in provisional.items() if variable in names}
         conversions = [_to_channels_last(Name(variables[value])) for value in channels_last]
         *methods, forward = network.body
         forward = replace(forward, body=(*conversions, *forward.body))
         if graph.heads:
             pairs = zip(draft.units, root.members, strict=True)
             run = [s for unit, member in pairs if graph.training_only.issuperset(values_of(member)) for s in unit.run]
-            count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
+            count = len(named_statements(run, names))
             forward = _with_heads(forward, count, [Name(variables[output]) for output in graph.main])
         return replace(network, body=(*methods, forward))
 
@@ -120,7 +124,7 @@ class BlockClasses:
 
     def _groups(self, parts: Sequence[Part]) -> tuple[Groups, Rows]:
         """The groups of instances that share a class, and what gives the elements of their stacks."""
-        generalizer = Generalizer(self._signature, (*LOCALS, *self._taken), call("nn.Identity"))
+        generalizer = Generalizer(self._signature, self._taken, call("nn.Identity"))
 
         def group(rows: Rows) -> Groups:
             self._rows = rows
@@ -198,21 +202,21 @@ class BlockClasses:
 
     def _render(self, part: Part, name: str, docstring: str, template: Template) -> Class:
         draft = self._drafts[part.path]
-        names = draft.names_in(template, LOCALS)
+        names = draft.names_in(template, self._used)
         attributes = self._attributes(template)
         run = [rename(statement, attributes) for unit in template.units for statement in unit.run]
-        taken = {*LOCALS, *names.values()}
+        taken = {*self._used, *names.values()}
         body = tuple(with_conditions(with_loops(named_statements(run, names), taken)))
         results = tuple(Name(names[result]) for result in template.results)
         one = len(results) == 1
         forward = Function(
             "forward",
-            ("self", *(f"{name}: Tensor" for name in draft.parameters(names, LOCALS))),
+            ("self", *(f"{name}: Tensor" for name in draft.parameters(names, self._used))),
             (*body, Return(results[0] if one else TupleOf(results))),
             returns="Tensor" if one else _tuple_of_tensors(len(results)),
         )
         layers = (declaration for unit in template.units for declaration in unit.setup)
-        taken = {*LOCALS, *BUILTINS, *template.names}
+        taken = {*self._used, *BUILTINS, *template.names}
         named = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in layers)
         declarations = [*_number_assignments(template, attributes), *named]
         parameters = ("self", *map(parameter_text, template.parameters))
@@ -235,12 +239,6 @@ def _number_assignments(template: Template, attributes: Mapping[str, str]) -> It
             yield Assign(name, value)
         if name in attributes:
             yield Assign(attributes[name], Name(name) if name in in_setup else value)
-
-
-def draft_names(draft: ModuleDraft) -> dict[str, str]:
-    """The variable of each value of a draft."""
-    names = draft.names(LOCALS)
-    return {value: names[variable] for value, variable in draft.variables.items() if variable in names}
 
 
 def _with_heads(forward: Function, count: int, main: Sequence[Name]) -> Function:

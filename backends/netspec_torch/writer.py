@@ -103,9 +103,9 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
     def artifact(self) -> Artifact:
         """Render the emitted source."""
         support = [read_support("netspec_torch", module) for module in self._support]
-        defined = [symbol for s in support for symbol in s.names]
-        entry = class_name(self._graph.name, taken=(*LOCALS, *defined))
-        builder = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
+        used = (*LOCALS, *(symbol for s in support for symbol in s.names))
+        entry = class_name(self._graph.name, used)
+        builder = BlockClasses(self._drafts, used, entry)
         classes = (*builder.define(self._root), self._class(entry, builder))
         body: tuple[Definition, ...] = (*(s.definitions for s in support), *classes)
         imports = [line for s in support for line in s.imports] + used_imports(IMPORTS, classes)
