@@ -47,6 +47,7 @@ class Unknown(Enum):
 UNKNOWN = Unknown.UNKNOWN
 Names = Mapping[str, Value | Unknown]
 MAX_LENGTH = 300  # characters of an expression
+MAX_TEXT = 10_000  # characters of a text with expressions in it, which may be texts with expressions themselves
 
 _EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
 _ALLOWED = (
@@ -147,7 +148,11 @@ def evaluate_text(text: str, parameters: Names) -> Value:
         nested = "{" in text.rpartition("${")[2] or text.count("${") > 1
         hint = "braces do not nest: ${a * 2}" if nested else "for example `${a * 2}`"
         raise ExpressionError(f"`${{` without its `}}` in {quote(text)}", hint)
-    return _EXPRESSION.sub(lambda match: _inserted(_evaluate(match[1], parameters)), text)
+    result = _EXPRESSION.sub(lambda match: _inserted(_evaluate(match[1], parameters)), text)
+    if len(result) > MAX_TEXT:
+        message = f"the text with its expressions evaluated has {len(result):,} characters"
+        raise ExpressionError(message, f"at most {MAX_TEXT:,} are taken")
+    return result
 
 
 def _inserted(value: Value) -> str:
