@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -16,7 +17,7 @@ from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.blocks.stacks import Repetition
 from netspec.lowering.blocks.template import Template, Unit, merges_in, variables_in
 from netspec.lowering.python.definitions import Function
-from netspec.lowering.python.naming import available, identifier
+from netspec.lowering.python.naming import RUNNING, available, identifier
 from netspec.lowering.python.rewrite import named_statements, targets_of, with_conditions
 from netspec.lowering.python.source import (
     Assign,
@@ -50,12 +51,16 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
     Args:
         graph: the graph of the network.
         drafts: the statements of each part, by path.
-        taken: names that no function may have.
+        taken: names that no function or variable may have.
+        of_module: names that support code uses; a function with one of them would take its place in the module.
     """
 
-    def __init__(self, graph: Graph, drafts: Mapping[str, PartDraft], taken: Collection[str]) -> None:
-        super().__init__(drafts, (*taken, *BUILTINS, NAME), SIGNATURES)
+    def __init__(
+        self, graph: Graph, drafts: Mapping[str, PartDraft], taken: Collection[str], of_module: Collection[str]
+    ) -> None:
+        super().__init__(drafts, (*taken, *BUILTINS, NAME, RUNNING), SIGNATURES)
         self._graph = graph
+        self._of_module = {*of_module, *dir(builtins)}
 
     def body(self, root: Part) -> tuple[tuple[Statement | For | If, ...], dict[str, str]]:
         """The statements of the whole network, and the variable of each value."""
@@ -104,7 +109,7 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
 
     def _define(self, wanted: str, parts: Sequence[Part], template: Template) -> Function:
         """The function of these instances, named `wanted` or the like; registers their calls."""
-        name = available(identifier(wanted), self._taken)
+        name = available(identifier(wanted), {*self._taken, *self._of_module})
         self._taken.append(name)
         part = parts[template.fullest]
         inferred = self._inferred_from_inputs(parts, template)

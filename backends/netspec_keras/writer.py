@@ -171,10 +171,10 @@ class ModelWriter(PartsWriter[PartDraft]):
         """Render the emitted source."""
         graph = self._graph
         reserved = (*RESERVED, self._entry)
-        blocks = BlockFunctions(graph, self._drafts, reserved)
+        support = [read_support(PACKAGE, module) for module in self._support]
+        blocks = BlockFunctions(graph, self._drafts, reserved, [name for s in support for name in s.names])
         functions = blocks.define(self._root)
         function = self._function(*blocks.body(self._root))
-        support = [read_support(PACKAGE, module) for module in self._support]
         source = self._source(support, (*functions, function), IMPORTS, "keras")
         order = {weight: position for position, weight in enumerate(graph.weights)}
         bindings = tuple(sorted(self._bindings, key=lambda b: order[b.weight]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Final
@@ -53,13 +53,15 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
 
     Args:
         drafts: the statements and layers of each part, by path.
-        taken: names that no class may have.
+        used: names that the source uses otherwise, support code included; no class or variable has one of them.
+        entry: the name of the class of the network.
     """
 
     absent = call("nn.Identity")
 
-    def __init__(self, drafts: Mapping[str, ModuleDraft], taken: Sequence[str]) -> None:
-        super().__init__(drafts, (*taken, *BUILTINS), {**SIGNATURES, **METHODS})
+    def __init__(self, drafts: Mapping[str, ModuleDraft], used: Sequence[str], entry: str) -> None:
+        super().__init__(drafts, (*used, entry, *BUILTINS), {**SIGNATURES, **METHODS})
+        self._used = used
 
     def of_network(self, root: Part, entry: str, docstring: str, channels_last: Sequence[str], graph: Graph) -> Class:
         """The class of the network itself.
@@ -75,14 +77,16 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
         """
         draft = self._draft(root)
         network = self._class(root, entry, docstring, Template(draft.units, draft.results))
-        variables = draft_names(self._drafts[root.path])
+        names = self._drafts[root.path].names(self._used)
+        provisional = self._drafts[root.path].variables
+        variables = {value: names[variable] for value, variable in provisional.items() if variable in names}
         conversions = [_to_channels_last(Name(variables[value])) for value in channels_last]
         *methods, forward = network.body
         forward = replace(forward, body=(*conversions, *forward.body))
         if graph.heads:
             pairs = zip(draft.units, root.members, strict=True)
             run = [s for unit, member in pairs if graph.training_only.issuperset(values_of(member)) for s in unit.run]
-            count = len(named_statements(run, self._drafts[root.path].names(LOCALS)))
+            count = len(named_statements(run, names))
             forward = _with_heads(forward, count, [variables[output] for output in graph.main])
         return replace(network, body=(*methods, forward))
 
@@ -154,28 +158,28 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
     def _class(self, part: Part, name: str, docstring: str, template: Template) -> Class:
         """The class of a template; the variables of `forward` are named as in this part, which has all of its units."""
         attributes = self._attributes(template)
-        methods = (*_initialize(template, attributes), self._forward(part, template, attributes))
+        methods = (*_initialize(template, attributes, self._used), self._forward(part, template, attributes))
         return Class(name, "nn.Module", docstring, methods)
 
     def _forward(self, part: Part, template: Template, attributes: Mapping[str, str]) -> Function:
         draft = self._drafts[part.path]
-        names = draft.names_in(template, LOCALS)
+        names = draft.names_in(template, self._used)
         run = [rename(statement, attributes) for statement in template.run]
-        body = with_conditions(with_loops(named_statements(run, names), {*LOCALS, *names.values()}))
+        body = with_conditions(with_loops(named_statements(run, names), {*self._used, *names.values()}))
         return Function(
             "forward",
-            ("self", *(f"{name}: Tensor" for name in draft.parameters(names, LOCALS))),
+            ("self", *(f"{name}: Tensor" for name in draft.parameters(names, self._used))),
             (*body, _return([names[result] for result in template.results])),
             returns=_tensors(len(template.results)),
         )
 
 
-def _initialize(template: Template, attributes: Mapping[str, str]) -> Iterator[Function]:
+def _initialize(template: Template, attributes: Mapping[str, str], used: Collection[str]) -> Iterator[Function]:
     """The method `__init__`, if there is anything to initialize.
 
     A parameter that says whether a layer without code is present, such as an identity, is passed all the same.
     """
-    taken = {*LOCALS, *BUILTINS, *template.names}
+    taken = {*used, *BUILTINS, *template.names}
     layers = (replace(layer, value=with_names(layer.value, taken, COUNTER)) for layer in template.setup)
     declarations = [*_number_assignments(template, attributes), *layers]
     if declarations or template.parameters:
@@ -196,12 +200,6 @@ def _number_assignments(template: Template, attributes: Mapping[str, str]) -> It
             yield Assign(name, value)
         if name in attributes:
             yield Assign(attributes[name], Name(name) if name in in_setup else value)
-
-
-def draft_names(draft: ModuleDraft) -> dict[str, str]:
-    """The variable of each value of a draft."""
-    names = draft.names(LOCALS)
-    return {value: names[variable] for value, variable in draft.variables.items() if variable in names}
 
 
 def _with_heads(forward: Function, count: int, main: Sequence[str]) -> Function:

@@ -96,9 +96,9 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
     def artifact(self) -> Artifact:
         """Render the emitted source."""
         support = [read_support(PACKAGE, module) for module in self._support]
-        defined = [symbol for s in support for symbol in s.names]
-        entry = class_name(self._graph.name, taken=(*LOCALS, *defined))
-        blocks = BlockClasses(self._drafts, (*LOCALS, *defined, entry))
+        used = (*LOCALS, *(symbol for s in support for symbol in s.names))
+        entry = class_name(self._graph.name, used)
+        blocks = BlockClasses(self._drafts, used, entry)
         classes = (*blocks.define(self._root), self._class(entry, blocks))
         source = self._source(support, classes, IMPORTS, "torch")
         return Artifact("torch", self._graph, source, entry, tuple(self._bindings))

@@ -17,7 +17,7 @@ from netspec.lowering.python.rewrite import names_in_body
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The import lines of a support module, the source that follows them, and the names that it defines."""
+    """The import lines of a support module, the source that follows them, and the names that both bind."""
 
     imports: tuple[str, ...]
     definitions: Verbatim
@@ -38,8 +38,9 @@ def read_support(package: str, module: str) -> Support:
     imports = [statement for statement in ast.parse(head).body if isinstance(statement, ast.Import | ast.ImportFrom)]
     last = max((statement.end_lineno or 0 for statement in imports), default=0)
     definitions = "\n".join(text.splitlines()[last:]).strip("\n")
-    names = re.findall(r"^(?:class|def) (\w+)", definitions, re.MULTILINE)
-    return Support(tuple(map(ast.unparse, imports)), Verbatim(definitions), tuple(names))
+    imported = [(alias.asname or alias.name).partition(".")[0] for statement in imports for alias in statement.names]
+    defined = re.findall(r"^(?:class |def |(?=\w+ =))(\w+)", definitions, re.MULTILINE)
+    return Support(tuple(map(ast.unparse, imports)), Verbatim(definitions), (*imported, *defined))
 
 
 def support_modules(package: str) -> dict[str, str]:

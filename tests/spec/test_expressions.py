@@ -326,3 +326,11 @@ def test_an_invalid_value_is_reported_once(write) -> None:
         load_graph(write(SETTABLE), set=["classes=!!int 3"])
     assert len(caught.value.diagnostics) == 1
     assert str(caught.value).startswith("--set:1:9: tags have no place in a spec")
+
+
+def test_a_list_that_expressions_nest_without_end_is_refused(write) -> None:
+    nested = "".join(f'  b{i}: {{type: list, default: ["${{b{i - 1}}}"]}}\n' for i in range(1, 2000))
+    path = write(f"name: x\ninput: {{shape: [4]}}\nlayers: {{r: {{op: relu}}}}\nparameters:\n  b0: [1]\n{nested}")
+    with pytest.raises(SpecError) as caught:
+        load_graph(path)
+    assert "spec.yaml:70:31: parameters.b65.default[0]: a list of more than 64 levels of nesting" in str(caught.value)

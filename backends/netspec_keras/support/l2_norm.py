@@ -23,11 +23,11 @@ class L2Norm(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         squares = ops.sum(ops.square(inputs), axis=self.axis, keepdims=self.keepdims)
-        positive = squares > 0
+        zero = ops.equal(squares, 0)  # and not `squares > 0`, which hides NaN
         # `where` differentiates both branches: neither may contain the root of 0, whose
         # gradient is infinite.
-        root = ops.sqrt(ops.where(positive, squares, ops.ones_like(squares)))
-        return ops.where(positive, root, ops.zeros_like(root))
+        root = ops.sqrt(ops.where(zero, ops.ones_like(squares), squares))
+        return ops.where(zero, ops.zeros_like(root), root)
 
     def get_config(self) -> dict[str, Any]:
         config = {"axis": self.axis, "keepdims": self.keepdims}

@@ -133,7 +133,7 @@ def names_of_steps(
     *,
     chain_inputs: bool = True,
 ) -> dict[str, str]:
-    """Name the variable of each value. Along a chain it is the running `x`; elsewhere it is named after the value.
+    """Name the variable of each value. Along a chain it is `x`; elsewhere it is named after the value.
 
     A value is on the chain if only the next step reads it, or if it is the last value and the only result. So is the
     first input if `x` is not needed for another value before its last reader, unless it is one of several with names.
@@ -154,8 +154,7 @@ def names_of_steps(
         _is_on_chain(index, steps, readers, results) and inputs.keys().isdisjoint(step.assigns)
         for index, step in enumerate(steps)
     ]
-    running = available(RUNNING, reserved)
-    taken = {running, *reserved}
+    taken = {RUNNING, *reserved}
     names: dict[str, str] = {}
 
     def add(value: str, wanted: str) -> None:
@@ -163,15 +162,15 @@ def names_of_steps(
         taken.add(names[value])
 
     for position, (value, wanted) in enumerate(inputs.items()):
-        may_chain = chain_inputs and position == 0 and (len(inputs) == 1 or wanted in {INPUT, running})
+        may_chain = chain_inputs and position == 0 and (len(inputs) == 1 or wanted in {INPUT, RUNNING})
         if may_chain and not any(chained[: readers.get(value, [0])[-1]]):
-            names[value] = running
+            names[value] = RUNNING
         else:
             add(value, wanted)
     for step, on_chain in zip(steps, chained, strict=True):
         for value, wanted in step.assigns.items():
             if on_chain:
-                names[value] = running
+                names[value] = RUNNING
             elif len(step.assigns) > 1 and value not in readers:
                 names[value] = UNREAD
             elif value not in names:

@@ -40,6 +40,8 @@ __all__ = [
     "names_in",
 ]
 
+MAX_TEXT = 10_000  # characters of a text with expressions in it, which may be texts with expressions themselves
+
 _EXPRESSION = re.compile(r"\$\{([^{}]*)\}")
 
 
@@ -121,7 +123,11 @@ def evaluate_text(text: str, parameters: Names) -> Value:
         nested = "{" in text.rpartition("${")[2] or text.count("${") > 1
         hint = "braces do not nest: ${a * 2}" if nested else "for example `${a * 2}`"
         raise ExpressionError(f"`${{` without its `}}` in {quote(text)}", hint)
-    return _EXPRESSION.sub(lambda match: _inserted(_evaluate(match[1], parameters)), text)
+    result = _EXPRESSION.sub(lambda match: _inserted(_evaluate(match[1], parameters)), text)
+    if len(result) > MAX_TEXT:
+        message = f"the text with its expressions evaluated has {len(result):,} characters"
+        raise ExpressionError(message, f"at most {MAX_TEXT:,} are taken")
+    return result
 
 
 def _inserted(value: Value) -> str:

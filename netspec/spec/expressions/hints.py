@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from netspec.spec.text.hints import did_you_mean
+from netspec.spec.text.hints import did_you_mean, foreign_letter
 
 INDEX: Final = "index"  # the name of an instance's number in its stack, from 0
 SIZES: Final = ("channels", "height", "width")  # the names of the axes of a feature map that arrives
@@ -32,7 +32,7 @@ def defined_here(name: str, parameters: Collection[str], text: str) -> str:
         known = f"{', '.join(SIZES)} are those of a map (N, C, H, W) that a layer or a block reads"
         return did_you_mean(name, parameters) or known
     known = text or f"defined here: {', '.join(parameters)}" if parameters else "`parameters: {…}` defines them"
-    return did_you_mean(name, parameters) or known
+    return did_you_mean(name, parameters) or foreign_letter(name) or known
 
 
 def hidden_by_a_parameter(name: str) -> str:

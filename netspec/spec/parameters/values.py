@@ -16,6 +16,7 @@ from netspec.spec.expressions.expression import (
     has_expression,
     names_in,
 )
+from netspec.spec.expressions.operators import in_words
 from netspec.spec.parameters.declarations import Declaration, read_declarations
 from netspec.spec.parameters.presets import read_presets
 from netspec.spec.text.document import (
@@ -33,6 +34,11 @@ from netspec.spec.text.document import (
     scalars_in,
     text_of,
 )
+
+# Bounds of what expressions give, as lists may hold lists that expressions gave: of all values that those of one layer
+# or parameter give, and of the levels of nesting in one.
+MAX_VALUES = 100_000
+MAX_DEPTH = 64
 
 # Keys whose expressions are not evaluated with the document: they see more names, or are parameters themselves.
 _LATER = ("parameters", "presets", "extends", "blocks", "layers")
@@ -105,6 +111,7 @@ class Substitution:
         self._problems = problems
         self._later = later
         self._beside = beside
+        self._count = 0  # of the values that its expressions gave
 
     def apply(self, node: DocumentNode) -> DocumentNode:
         """The node with its expressions evaluated; the same object if it has none."""
@@ -127,7 +134,7 @@ class Substitution:
 
     def _evaluate(self, node: ScalarNode, text: str) -> DocumentNode:
         try:
-            return node_of(evaluate_text(text, self._names), node.at, text)
+            return node_of(self._bounded(evaluate_text(text, self._names)), node.at, text)
         except UnknownValueError:
             pass
         except ExpressionError as error:
@@ -140,6 +147,24 @@ class Substitution:
                 message = f"{quote(error.undefined)} has no value yet"
                 self._problems.add(node.at, message, "a parameter sees those that stand above it")
         return ScalarNode(BROKEN, node.at)
+
+    def _bounded(self, value: Value) -> Value:
+        """A value, if it is not too large together with those before it."""
+        if self._count > MAX_VALUES:
+            raise UnknownValueError  # which was reported
+        self._count += _size(value)
+        if self._count > MAX_VALUES:
+            raise ExpressionError(f"expressions give {self._count:,} values here", f"at most {MAX_VALUES:,} are taken")
+        return value
+
+
+def _size(value: Value, levels: int = 1) -> int:
+    """The number of values in a value at this level of nesting, itself included."""
+    if not isinstance(value, tuple | dict):
+        return 1
+    if levels > MAX_DEPTH:
+        raise ExpressionError(f"{in_words(value)} of more than {MAX_DEPTH} levels of nesting")
+    return 1 + sum(_size(part, levels + 1) for part in (value.values() if isinstance(value, dict) else value))
 
 
 def names_seen(node: DocumentNode) -> set[str]:

@@ -185,6 +185,8 @@ def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Pa
         problems.fail(at, f"expected the path of a YAML file, received {describe(extends)}")
     if "://" in named:
         problems.fail(at, f"{quote(named)} is not a path", "download it beside this file, and name that")
+    if "\0" in named:
+        problems.fail(at, f"{quote(named)} is not a path: no file has the character U+0000 in its name")
     if Path(named).is_absolute():
         problems.fail(at, f"{quote(named)} is absolute", "write the path relative to this file")
     if Path(named).suffix not in SUFFIXES:

@@ -111,6 +111,6 @@ def integer_hint(node: ScalarNode) -> str:
 
 
 def suggest(word: str, known: Collection[str], introduction: str) -> str:
-    """A hint with the most similar known name, or with all names, after an introduction, if they are few."""
+    """A hint with the most similar known name or a foreign letter, or if they are few with all names, introduced."""
     listed = f"{introduction}: {', '.join(known)}" if 0 < len(known) <= MAX_LISTED else ""
-    return did_you_mean(word, known) or listed
+    return did_you_mean(word, known) or foreign_letter(word) or listed

@@ -25,7 +25,8 @@ _HINTS = (
     ("while scanning an alias", "text that begins with * goes in quotes"),
     ("escape c", "in double quotes a backslash begins an escape; in single quotes it is a backslash"),
 )
-_FOREIGN_INDENT = re.compile(r"[ ]*(?=[^\S \t])")  # by a character that is a space, but not in YAML
+_BYTE_ORDER_MARK = "\ufeff"
+_FOREIGN_INDENT = re.compile(rf"[ ]*(?=[^\S \t]|{_BYTE_ORDER_MARK})")  # by a character that is no space in YAML
 _UNEXPECTED_AT_START = ("expected key", "expected '-' indicator", "expected <document start>")
 _BARE_KEY = re.compile(r"[ ]*[\w./-]+[ ]*")
 _BARE_TEXT = re.compile(r"[ ]*(?![-#&*!|>%@`?{\[\"' ])(?!.*:( |$)).+")  # a line without a key
@@ -59,11 +60,14 @@ def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Proble
 
 
 def fail_on_space(letter: str, at: Position, problems: Problems) -> NoReturn:
-    """Report a character that looks like a space at the start of a key: YAML takes it for a part of the key.
+    """Report a character that looks like a space, or like nothing, at the start of a key: YAML takes it for a part.
 
     Raises:
         SpecError: always.
     """
+    if letter == _BYTE_ORDER_MARK:
+        hint = "delete it: two files were joined, and each began with one"
+        problems.fail(at, "the invisible character U+FEFF stands here, which belongs at the start of a file", hint)
     problems.fail(at, f"the character U+{ord(letter):04X} looks like a space but is not one", "write spaces instead")
 
 
