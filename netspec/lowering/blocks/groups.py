@@ -31,11 +31,21 @@ class Member:
         units: its unit in each place; None if it has none there.
         alternatives: which of the alternatives of each place it has.
         passed: for each variable of the fullest that the instance lacks, the variable that it has instead.
+        reads_alike: whether its units read what those of the fullest do.
     """
 
     units: tuple[Unit | None, ...]
     alternatives: tuple[Alternative | None, ...]
     passed: Mapping[str, str]
+    reads_alike: bool
+
+
+class _Fitted(NamedTuple):
+    """A unit in the place of the fullest's, over its variables, which alternative it is, and whether it reads alike."""
+
+    unit: Unit
+    alternative: Alternative
+    reads_alike: bool = True
 
 
 class Group:
@@ -46,20 +56,24 @@ class Group:
         forms: computes the forms of units.
         told: whether the spec is to tell who has which alternative, whatever it is. Else a place has at most two, units
             of distinct names or none, between which a switch chooses.
+        united: whether the fullest is the union of several instances, of which none has all units.
 
     Attributes:
         members: the instances by index, the fullest first.
         sources: for the output of each merge that an instance lacks, the input that is passed on.
-        is_mixed: whether no instance has all units, or instances differ in what a unit reads.
     """
 
-    def __init__(self, fullest: Draft, forms: Forms, *, told: bool) -> None:
-        self.is_mixed = False
+    def __init__(self, fullest: Draft, forms: Forms, *, told: bool, united: bool = False) -> None:
         self.fullest = fullest
         self.told = told
         self.members: dict[int, Member] = {}
         self.sources: dict[str, str] = {}
-        self._forms = forms
+        self._forms, self._united = forms, united
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether no instance has all units, or instances differ in what a unit reads."""
+        return self._united or not all(member.reads_alike for member in self.members.values())
 
     def join(self, index: int, draft: Draft) -> bool:
         """Add an instance, if it fits: it may lack units of the fullest, or have others in their places."""
@@ -85,48 +99,46 @@ class Group:
     def _member(self, draft: Draft, aligned: Aligned) -> Member | None:
         """What an instance has in each place; None if one of its units does not fit there."""
         present = {unit.name for unit in aligned.units if unit is not None}
-        units: list[Unit | None] = []
-        alternatives: list[Alternative | None] = []
+        row: list[_Fitted | None] = []
         for unit, model in zip(aligned.units, self.fullest.units, strict=True):
-            if unit is None:
-                if model.pads in present and not _may_be_unpadded(model.pads, draft, self.fullest):
-                    return None
-                units.append(None)
-                alternatives.append(None)
-                continue
-            fitted = self._fitted(unit, model, aligned)
-            if fitted is None:
+            if unit is None and model.pads in present and not _may_be_unpadded(model.pads, draft, self.fullest):
                 return None
-            units.append(fitted[0])
-            alternatives.append(fitted[1])
-        return Member(tuple(units), tuple(alternatives), aligned.passed)
+            fitted = None if unit is None else self._fitted(unit, model, aligned)
+            if unit is not None and fitted is None:
+                return None
+            row.append(fitted)
+        return Member(
+            tuple(fitted and fitted.unit for fitted in row),
+            tuple(fitted and fitted.alternative for fitted in row),
+            aligned.passed,
+            all(fitted is None or fitted.reads_alike for fitted in row),
+        )
 
     def extended(self, index: int, draft: Draft, drafts: Sequence[Draft]) -> Group | None:
         """The group with places for units that it lacks, and with an instance that has them; None if that cannot be."""
         both = union(self.fullest, draft) if self.told else None
         if both is None:
             return None
-        group = Group(both, self._forms, told=True)
-        group.is_mixed = True
+        group = Group(both, self._forms, told=True, united=True)
         return group if all(group.join(each, drafts[each]) for each in (*self.members, index)) else None
 
-    def _fitted(self, unit: Unit, model: Unit, aligned: Aligned) -> tuple[Unit, Alternative] | None:
-        """A unit in the place of the fullest's, over its variables, and which alternative it is; None if it is none."""
+    def _fitted(self, unit: Unit, model: Unit, aligned: Aligned) -> _Fitted | None:
+        """A unit in the place of the fullest's; None if it does not fit there."""
         form = self._forms.of(unit)
         if unit.name != model.name:
             other = _reading_as(model, unit, aligned.passed)
-            return other, Alternative(unit.name, self._forms.of(other))
+            return _Fitted(other, Alternative(unit.name, self._forms.of(other)))
+        same = Alternative(model.name, self._forms.of(model))
         if form == self._forms.of(model, aligned.passed):
-            return _reading_as(model, unit, aligned.passed), Alternative(model.name, self._forms.of(model))
+            return _Fitted(_reading_as(model, unit, aligned.passed), same)
         if not self.told:
             return None
         if self._forms.of(unit, _masked(unit)) == self._forms.of(model, _masked(model)):
-            self.is_mixed = True
-            return _reading_as(model, unit, aligned.passed), Alternative(model.name, self._forms.of(model))
+            return _Fitted(_reading_as(model, unit, aligned.passed), same, reads_alike=False)
         read = {name for statement in model.run for name in variables_in(statement)}
         names = {aligned.passed[name]: name for name in read if aligned.passed.get(name, name) not in read}
         other = replace(unit, run=tuple(rename(statement, names) for statement in unit.run)) if names else unit
-        return (other, Alternative(unit.name, self._forms.of(other))) if _may_differ(other, model) else None
+        return _Fitted(other, Alternative(unit.name, self._forms.of(other))) if _may_differ(other, model) else None
 
 
 def _masked(unit: Unit) -> dict[str, str]:
