@@ -161,7 +161,7 @@ def test_channels_are_read_from_the_inputs(tmp_path: Path) -> None:
     path.write_text(WIDTHS)
     graph = load_graph(path)
     functions = functions_of(graph)
-    assert "    channels = x.shape[-1]\n    right_channels = right.shape[-1]\n" in functions["joint"]
+    assert "    channels = left.shape[-1]\n    right_channels = right.shape[-1]\n" in functions["joint"]
     assert "two = joint(one, right, 6, name=" in functions["build_widths"]
     assert "channels: int" in functions["stated"], "an argument of the spec stays one, though it equals the channels"
     check_values(graph)
