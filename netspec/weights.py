@@ -27,6 +27,7 @@ CanonicalWeights = dict[str, NDArray[np.float32]]
 METADATA = "netspec"  # the metadata key in a safetensors file; its value is JSON
 FINITE: Final = "finite"  # the key of the record that every value was found finite when the file was written
 IMPORT: Final = "`netspec weights import` reads those of other libraries"
+BESIDE_ONNX: Final = "give the .safetensors that `netspec build` wrote with the model"
 SLOT = "/"  # separates an optimizer's slot from the weight, `velocity/conv1.weight`; no weight's name contains it
 
 
@@ -147,7 +148,7 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     except (SafetensorError, OSError, TypeError, KeyError) as error:
         # "header too large": the first eight bytes are no header length, so the file has another format.
         other = "it is a file of another kind" if "header too large" in str(error) else "it may be cut short"
-        hint = other if path.suffix == ".safetensors" else IMPORT
+        hint = {".safetensors": other, ".onnx": BESIDE_ONNX}.get(path.suffix, IMPORT)
         raise WeightsError(f"{path}: not a readable safetensors file: {error}", hint) from error
     try:
         netspec_metadata = json.loads(metadata.get(METADATA, "{}"))

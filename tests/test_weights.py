@@ -15,7 +15,7 @@ from netspec.ops.initializers import draw
 from netspec.passes import optimize
 from netspec.testing.networks import Chain, towers
 from netspec.types import TensorType
-from netspec.weights import initialize, load_weights, save_weights, stream
+from netspec.weights import initialize, load_weights, read_arrays, save_weights, stream
 
 
 def test_saved_weights_are_loaded_unchanged(tmp_path: Path) -> None:
@@ -277,3 +277,11 @@ def test_numbers_beyond_float32_are_refused(tmp_path: Path) -> None:
     save_file(arrays, path)
     with pytest.raises(WeightsError, match=r"fc1\.bias: holds values beyond the range of float32"):
         load_weights(path, graph)
+
+
+def test_an_onnx_model_in_place_of_weights_is_told_from_files_of_other_libraries(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\x08\x0a\x12\x07netspec" * 9)
+    with pytest.raises(WeightsError) as caught:
+        read_arrays(path)
+    assert caught.value.hint == "give the .safetensors that `netspec build` wrote with the model"

@@ -183,7 +183,7 @@ def _require_scores(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
     if len(shape) != 1:
         raise NetspecError(
             f"{name}: its output {output} has shape {shape}, expected a number a class",
-            "a segmentation network is scored with masks: `netspec eval`",
+            "a network that gives the class of each pixel is scored with masks: `netspec eval`",
         )
     return output
 
