@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from socket import socket
 
 GRACE = 5.0  # seconds from SIGTERM to the exit of a process of torchrun
+LOOK = 1.0  # seconds between two looks at whether torchrun is still there
 TRAINING_GRACE = 28.0  # the same while it trains: torchrun sends SIGKILL, which nothing can handle, after 30 seconds
 
 
@@ -73,6 +74,8 @@ def _delay_sigterm() -> None:
     signal.signal(signal.SIGTERM, ignore)
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_exit_after_sigterm, args=(receiver, sender, ignore), daemon=True).start()
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def _exit_after_sigterm(receiver: socket, sender: socket, handler: object) -> None:
@@ -93,3 +96,16 @@ def _exit_after_sigterm(receiver: socket, sender: socket, handler: object) -> No
             print_note(f"process {os.environ.get('RANK', '?')} was ended while it waited: another one may say why")
             os._exit(128 + signal.SIGTERM)
     sender.close()
+
+
+def _end_with(torchrun: int) -> None:
+    """Wait until this process has another parent than torchrun, then send it the SIGTERM that nobody else would send.
+
+    Otherwise the processes of a torchrun that is killed itself would train on, unseen.
+    """
+    import signal
+    import time
+
+    while os.getppid() == torchrun:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -83,7 +83,8 @@ class Rounding:
         gaps = [state_gaps(twin.export_state(), state) for twin in self._twins] if state else []
         for each in gaps:
             alone = {subject for subject, gap in each.items() if is_rounding_alone(gap.difference, gap.largest)}
-            self.noise |= {subject for subject in alone if shares(each, alone)[subject] <= self.tolerances[1]}
+            errors = shares(each, alone)
+            self.noise |= {subject for subject in alone if errors[subject] <= self.tolerances[1]}
         state_effect = max((error for each in gaps for error in shares(each, self.noise).values()), default=0.0)
         if math.isfinite(loss_effect) and math.isfinite(state_effect):
             self._limits = max(self._limits[0], loss_effect), max(self._limits[1], state_effect)
