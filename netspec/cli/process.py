@@ -82,7 +82,8 @@ def _exit_after_sigterm(receiver: socket, sender: socket, handler: object) -> No
     """Wait for SIGTERM, then end this process after its grace period.
 
     Training installs a handler of its own, which stops the run after the current step. It gets nearly all the time that
-    torchrun allows. Without torchrun nobody would kill the process, and training may take as long as it needs.
+    torchrun allows. Without torchrun nobody would kill the process, and training may take as long as it needs. If it
+    has begun within the grace period, it is sent the signal that it did not see.
     """
     import signal
     import time
@@ -91,6 +92,9 @@ def _exit_after_sigterm(receiver: socket, sender: socket, handler: object) -> No
         training = signal.getsignal(signal.SIGTERM) is not handler
         if signal.SIGTERM in received and (not training or "TORCHELASTIC_RUN_ID" in os.environ):
             time.sleep(TRAINING_GRACE if training else GRACE)
+            if not training and signal.getsignal(signal.SIGTERM) is not handler:
+                os.kill(os.getpid(), signal.SIGTERM)
+                continue
             from netspec.cli.console import print_note
 
             print_note(f"process {os.environ.get('RANK', '?')} was ended while it waited: another one may say why")
