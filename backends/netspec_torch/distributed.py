@@ -156,13 +156,13 @@ class Processes:
         """The number of processes."""
         return self.world * self.towers
 
-    def any(self, value: bool) -> bool:
-        """Whether the value is true in any process."""
+    def largest(self, value: int) -> int:
+        """The largest of a number over all processes."""
         if self.all == 1:
             return value
-        largest = torch.tensor(float(value))
+        largest = torch.tensor(value)
         distributed.all_reduce(largest, distributed.ReduceOp.MAX)
-        return bool(largest)
+        return int(largest)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of a tensor in host memory over all ranks, in place."""

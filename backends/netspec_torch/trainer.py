@@ -180,14 +180,14 @@ class TorchTrainer(Trainer):
             summed: NDArray[np.float64] = self._processes.sum(torch.tensor(values)).numpy()
         return summed
 
-    def any(self, value: bool) -> bool:
-        """Whether the value is true in any process.
+    def largest(self, value: int) -> int:
+        """The largest of a number over all processes.
 
         Raises:
             BackendError: another process is gone.
         """
         with self._as_backend_errors():
-            return self._processes.any(value)
+            return self._processes.largest(value)
 
     def close(self) -> None:
         """Leave the process group, if this trainer formed it, and restore the number of threads."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from socket import socket
 
 GRACE = 5.0  # seconds from SIGTERM to the exit of a process of torchrun
+LOOK = 1.0  # seconds between two looks at whether torchrun is still there
 TRAINING_GRACE = 28.0  # the same while it trains: torchrun sends SIGKILL, which nothing can handle, after 30 seconds
 
 
@@ -73,13 +74,16 @@ def _delay_sigterm() -> None:
     signal.signal(signal.SIGTERM, ignore)
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_exit_after_sigterm, args=(receiver, sender, ignore), daemon=True).start()
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def _exit_after_sigterm(receiver: socket, sender: socket, handler: object) -> None:
     """Wait for SIGTERM, then end this process after its grace period.
 
     Training installs a handler of its own, which stops the run after the current step. It gets nearly all the time that
-    torchrun allows. Without torchrun nobody would kill the process, and training may take as long as it needs.
+    torchrun allows. Without torchrun nobody would kill the process, and training may take as long as it needs. If it
+    has begun within the grace period, it is sent the signal that it did not see.
     """
     import signal
     import time
@@ -88,8 +92,24 @@ def _exit_after_sigterm(receiver: socket, sender: socket, handler: object) -> No
         training = signal.getsignal(signal.SIGTERM) is not handler
         if signal.SIGTERM in received and (not training or "TORCHELASTIC_RUN_ID" in os.environ):
             time.sleep(TRAINING_GRACE if training else GRACE)
+            if not training and signal.getsignal(signal.SIGTERM) is not handler:
+                os.kill(os.getpid(), signal.SIGTERM)
+                continue
             from netspec.cli.console import print_note
 
             print_note(f"process {os.environ.get('RANK', '?')} was ended while it waited: another one may say why")
             os._exit(128 + signal.SIGTERM)
     sender.close()
+
+
+def _end_with(torchrun: int) -> None:
+    """Wait until this process has another parent than torchrun, then send it the SIGTERM that nobody else would send.
+
+    Otherwise the processes of a torchrun that is killed itself would train on, unseen.
+    """
+    import signal
+    import time
+
+    while os.getppid() == torchrun:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -226,8 +226,8 @@ class Trainer(ABC):
         """The sum of an array over all ranks."""
         return values
 
-    def any(self, value: bool) -> bool:
-        """Whether the value is true in any of the processes."""
+    def largest(self, value: int) -> int:
+        """The largest of a number over all processes."""
         return value
 
     def close(self) -> None:  # noqa: B027 # most trainers have no group

@@ -76,6 +76,7 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
         assert actual.updates == 50
         assert "clipping" not in rule or min(norms) < 1.0 < max(norms)  # the test covers both sides of the threshold
         unchanged = {name for name, array in trained(state).items() if np.array_equal(array, start()[name])}
+        unchanged -= {"conv.bias"}  # before a batch norm its derivative is rounding alone, and moves it or not
         assert unchanged == ({"fc1.weight", "fc1.bias", "dead.bias"} if "overrides" in rule else set())
 
     @pytest.mark.parametrize("rule", ["paper", "paper, nesterov", "torch"])

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from signal import Signals
 
 from netspec.graph import Graph
 from netspec.lowering import Batch, StepResult, Trainer
@@ -189,9 +190,9 @@ class Loop:
 
     def _stop_if_asked(self, position: Position) -> None:
         """If any process has received a signal, save a checkpoint and raise StopRequested in all of them."""
-        if self.trainer.any(self.stop.received is not None):
+        if number := self.trainer.largest(self.stop.received or 0):
             self._save(position)
-            raise StopRequested(position)
+            raise StopRequested(position, Signals(number))
 
     def _reset_speed(self) -> None:
         """Restart the speed measurement, so that work between two steps does not count."""

@@ -79,8 +79,7 @@ class Session:
                     position = self._loop(batches, observers, stop).finish(position)
                     scores = self._final_scores(position, observers, stop)
                 except StopRequested as request:
-                    # `received` is None if only another process got a signal; which one it was is unknown here.
-                    position, stopped = request.position, stop.received or Signals.SIGTERM
+                    position, stopped = request.position, request.signal
         finally:
             observers.close()
         if stopped is None:
@@ -97,7 +96,7 @@ class Session:
         def check(samples: int) -> None:
             del samples
             if stop.received is not None and self.trainer.processes == 1:
-                raise StopRequested(position)  # the last checkpoint is of this position
+                raise StopRequested(position, stop.received)  # the last checkpoint is of this position
 
         return self._score(self.material.splits.validation, self.material.recipe.evaluation.views, check, observers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from signal import Signals
 from types import FrameType
 from typing import Any, Self
 
@@ -11,11 +12,16 @@ from netspec.training.checkpoint import Position
 
 
 class StopRequested(Exception):  # noqa: N818 # a requested stop is not an error
-    """Raised to end the run at a position, of which a checkpoint has been written."""
+    """Raised to end the run at a position, of which a checkpoint has been written.
 
-    def __init__(self, position: Position) -> None:
+    Attributes:
+        position: the position.
+        signal: the signal that this process, or another one, received.
+    """
+
+    def __init__(self, position: Position, signal: Signals) -> None:
         super().__init__()
-        self.position = position
+        self.position, self.signal = position, signal
 
 
 class StopSignals:
@@ -26,8 +32,8 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-        self._previous: dict[signal.Signals, Any] = {}
+        self.received: Signals | None = None
+        self._previous: dict[Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -43,10 +49,10 @@ class StopSignals:
         del frame
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number)
+        self.received = Signals(number)
 
 
-def _hangup() -> list[signal.Signals]:
+def _hangup() -> list[Signals]:
     """SIGHUP, unless it is ignored, or the system lacks it."""
     number = getattr(signal, "SIGHUP", None)
     return [number] if number is not None and signal.getsignal(number) is not signal.SIG_IGN else []

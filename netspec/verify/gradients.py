@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,6 +15,7 @@ from netspec.ops.base import Array, Weights
 from netspec.types import DType
 from netspec.verify.cases import Case
 from netspec.verify.compare import GRADIENT_TOLERANCE, NEGLIGIBLE_GRADIENT, Comparison, relative_l2, worst_of
+from netspec.verify.rounding import is_rounding_alone
 from netspec.weights import stream
 
 
@@ -57,7 +58,7 @@ class Derivatives:
 
 
 def compare_gradients(
-    case: Case, gradients: Mapping[str, Gradients], cotangents: Mapping[str, Array]
+    case: Case, gradients: Mapping[str, Gradients], cotangents: Mapping[str, Array], noise: Collection[str] = ()
 ) -> list[Comparison]:
     """Compare the gradients of each further backend with those of the first: one row for weights, one for inputs.
 
@@ -65,6 +66,7 @@ def compare_gradients(
         case: the case of which the gradients were taken, in float64.
         gradients: the gradients by backend.
         cotangents: the directions along which they were taken.
+        noise: the weights and inputs whose gradients are rounding alone.
 
     Raises:
         VerificationError: a gradient is not finite in either backend, so the network has no derivative there.
@@ -76,21 +78,41 @@ def compare_gradients(
         for ours, theirs in ((actual.weights, expected.weights), (actual.inputs, expected.inputs)):
             _require_derivatives(case.graph, name, ours, first, theirs)
             if theirs:
-                worst = worst_gradient(ours, theirs, beside)
+                worst = worst_gradient(ours, theirs, beside, noise)
                 rows.append(Comparison("gradient", name, first, DType.FLOAT64, case.label, *worst))
     return rows
 
 
-def worst_gradient(actual: Weights, expected: Weights, beside: Iterable[Array] = ()) -> tuple[str, float, float]:
+def worst_gradient(
+    actual: Weights, expected: Weights, beside: Iterable[Array] = (), noise: Collection[str] = ()
+) -> tuple[str, float, float]:
     """The gradient that differs most: its name, its relative error in L2 and the tolerance.
 
     Args:
         actual: the gradients by name, in float64. One that is missing has an infinite error.
         expected: those that they should be.
         beside: further arrays beside which a gradient can be negligible.
+        noise: the names of gradients that are rounding alone, whose errors are shares of the largest.
     """
-    scale = NEGLIGIBLE_GRADIENT * max(float(np.linalg.norm(array)) for array in (*expected.values(), *beside))
-    return worst_of(actual, expected, DType.FLOAT64, partial(relative_l2, scale=scale), lambda *_: GRADIENT_TOLERANCE)
+    largest = max(float(np.linalg.norm(array)) for array in (*expected.values(), *beside))
+
+    def worst(part: Weights, least: float) -> tuple[str, float, float]:
+        measure = partial(relative_l2, scale=least * largest)
+        return worst_of(actual, part, DType.FLOAT64, measure, lambda *_: GRADIENT_TOLERANCE)
+
+    alone = {name: array for name, array in expected.items() if name in noise}
+    others = {name: array for name, array in expected.items() if name not in noise}
+    rows = [worst(part, least) for part, least in ((others, NEGLIGIBLE_GRADIENT), (alone, 1.0)) if part]
+    return max(rows, key=lambda row: row[1])
+
+
+def of_rounding_alone(moved: Weights, expected: Weights) -> set[str]:
+    """The names of gradients that are rounding alone, given those at weights `moved` in their last places."""
+    return {
+        name
+        for name, theirs in expected.items()
+        if is_rounding_alone(float(np.linalg.norm(moved[name] - theirs)), float(np.linalg.norm(theirs)))
+    }
 
 
 def _require_derivatives(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -23,6 +24,11 @@ UNITS: Final = 12
 TWINS: Final = 4  # perturbed evaluations: in a single one, effects can cancel by chance
 # The largest limit: an error beyond it never passes, since a comparison would then mean next to nothing.
 MOST: Final = {DType.FLOAT64: 1e-8, DType.FLOAT32: 1e-3}
+
+# A derivative that is mathematically zero, of a bias before a normalization, is rounding alone: each run draws it anew,
+# and no perturbed one bounds the next. One shows it: by this share of its size it differs, so that no digit is kept.
+# Such an array is compared as a share of the largest one, for it is the rounding of terms of that size.
+ALONE: Final = 0.5
 
 
 class Limits:
@@ -82,6 +88,11 @@ def moved(arrays: Mapping[str, Array], dtype: DType, units: int, twin: int) -> d
         each, together = random.choice([-share, share], np.shape(array)), random.choice([-share, share])
         perturbed[name] = (np.asarray(array, np.float64) * (1.0 + each + together)).astype(dtype.numpy)
     return perturbed
+
+
+def is_rounding_alone(difference: float, size: float) -> bool:
+    """Whether an array has no digits of its own, given its size, and its difference when weights are `moved`."""
+    return ALONE * size < difference < math.inf
 
 
 def forward_tolerance(graph: Graph, name: str, dtype: DType, values: Mapping[str, Array]) -> float:

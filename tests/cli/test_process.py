@@ -165,6 +165,24 @@ def test_a_process_that_waits_within_a_step_reports_it_before_torchrun_kills_it(
         assert running.returncode == (128 + signal.SIGTERM if ended else 0)
 
 
+BEGINS = """
+import os, signal, sys, time
+from netspec.cli import process
+
+process.GRACE = 2.0
+process._delay_sigterm()
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.5)  # until the thread has received it
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # like training, which begins within the grace period
+time.sleep(60)
+"""
+
+
+def test_a_training_that_begins_after_sigterm_is_stopped_in_order() -> None:
+    result = subprocess.run([sys.executable, "-c", BEGINS], capture_output=True, text=True, timeout=HANG, check=False)
+    assert (result.returncode, result.stderr) == (1, "stopped\n")
+
+
 def test_pytorch_logs_no_warnings_of_its_own_in_a_process_among_several() -> None:
     """It would log each wait that ends, beside the error that tells of it."""
     code = """

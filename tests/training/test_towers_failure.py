@@ -81,6 +81,21 @@ def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
     assert_whole_and_goes_on(spec, "ended")
 
 
+def test_the_processes_of_a_torchrun_that_is_killed_stop_with_a_checkpoint(spec: Path) -> None:
+    """Nobody is left to end them. They share its stderr, which is read until all of them have closed it."""
+    command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, "orphans", *LONG, *TOWERS, *on_images(spec))]
+    running = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+    )
+    checkpoint = spec.parent / "orphans" / "checkpoints" / "last.safetensors"
+    wait_until(lambda: checkpoint.exists() or running.poll() is not None, "the first checkpoint")
+    running.kill()
+    _, errors = running.communicate(timeout=HANG)
+    assert errors.count("stopped by SIGTERM after step ") == 1, errors
+    assert "error: " not in errors
+    assert_whole_and_goes_on(spec, "orphans")
+
+
 def test_a_process_that_waits_for_one_that_never_comes_ends_with_torchrun(spec: Path) -> None:
     """The first process waits within PyTorch, where Python runs no signal handler."""
     finished = torchrun("2", FAILING, "start", *arguments(spec, "alone", *TOWERS, *on_images(spec)))
@@ -148,12 +163,13 @@ def test_a_process_that_hangs_is_waited_for_until_the_timeout(spec: Path) -> Non
     assert_whole_and_goes_on(spec, "hung")
 
 
-def test_a_process_that_gets_sigterm_stops_the_others_too(spec: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_gets_a_signal_stops_the_others_too(spec: Path, stop: signal.Signals) -> None:
     """The signal goes to the second process, and the first is the one that prints."""
-    processes = start([[FAILING, "SIGTERM", *arguments(spec, "stopped", *LONG, *TOWERS, *on_images(spec))]] * 2)
+    processes = start([[FAILING, stop.name, *arguments(spec, "stopped", *LONG, *TOWERS, *on_images(spec))]] * 2)
     errors = [process.communicate(timeout=HANG)[1] for process in processes]
-    assert [process.returncode for process in processes] == [128 + signal.SIGTERM, 0], errors
-    assert "stopped by SIGTERM after step " in errors[0]
+    assert [process.returncode for process in processes] == [128 + stop, 0], errors
+    assert f"stopped by {stop.name} after step " in errors[0]
     assert "error: " not in "".join(errors)
     assert_whole_and_goes_on(spec, "stopped")
 

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from netspec.types import DType
 from netspec.verify.compare import Comparison
+from netspec.verify.gradients import of_rounding_alone, worst_gradient
 from netspec.verify.towers.proof import allowing_for_rounding
 
 FAILED = Comparison("gradient", "torch in 4 towers", "torch", DType.FLOAT64, "3 × 2", "fc.weight", 5e-10, 1e-10)
@@ -20,10 +22,34 @@ def test_a_limit_is_raised_to_the_largest_effect_of_rounding(effect: float, limi
     def twin(number: int) -> list[Comparison]:
         return [replace(PASSED, error=1e-5), replace(FAILED, error=effect / (1 + number))]
 
-    passed, raised = allowing_for_rounding([PASSED, FAILED], twin)
+    passed, raised = allowing_for_rounding(lambda: [PASSED, FAILED], twin)
     assert passed == PASSED
     assert raised == replace(FAILED, tolerance=pytest.approx(limit))
     assert raised.passed == (effect > 5e-10)
+
+
+def test_a_gradient_of_rounding_alone_is_measured_by_the_largest() -> None:
+    """That is the size of the terms whose rounding it is. Twins show it, for of such a gradient they keep no digit."""
+    expected = {"fc.weight": np.array([3.0, 4.0]), "fc.bias": np.array([2e-14, -1e-14])}
+    twin = {"fc.weight": np.array([3.0, 4.0 + 1e-12]), "fc.bias": np.array([-1e-14, 3e-14])}
+    actual = {"fc.weight": np.array([3.0, 4.0]), "fc.bias": np.array([6e-12, 8e-12])}
+    name, error, tolerance = worst_gradient(actual, expected)
+    assert (name, f"{error:.0e}", tolerance) == ("fc.bias", "2e-10", 1e-10)
+    noise = of_rounding_alone(twin, expected)
+    assert noise == {"fc.bias"}
+    name, error, tolerance = worst_gradient(actual, expected, noise=noise)
+    assert (name, f"{error:.0e}", tolerance) == ("fc.bias", "2e-12", 1e-10)
+
+
+def test_what_is_rounding_alone_is_known_once_twins_have_shown_it() -> None:
+    shown: list[int] = []
+
+    def twin(number: int) -> list[Comparison]:
+        shown.append(number)
+        return [replace(FAILED, error=1e-13)]
+
+    (row,) = allowing_for_rounding(lambda: [replace(FAILED, error=2e-12) if shown else FAILED], twin)
+    assert row == replace(FAILED, error=2e-12)
 
 
 @pytest.mark.parametrize("error", [1e-11, 1e-7, float("inf"), float("nan")])
@@ -32,4 +58,4 @@ def test_rounding_is_measured_only_if_it_could_be_the_cause(error: float) -> Non
         raise AssertionError(number)
 
     rows = [replace(FAILED, error=error)]
-    assert allowing_for_rounding(rows, twin) is rows
+    assert allowing_for_rounding(lambda: rows, twin) is rows

@@ -4,12 +4,14 @@ import pytest
 
 from netspec.errors import VerificationError
 from netspec.graph import Graph
-from netspec.lowering import Trainer, TrainerSettings, find_backend
+from netspec.lowering import Trainer, TrainerSettings, TrainingState, find_backend
 from netspec.ops import BatchNorm
 from netspec.ops.base import Weights
+from netspec.recipe import Recipe
 from netspec.testing.changes import changed
 from netspec.testing.faults import Fault
 from netspec.testing.networks import Chain
+from netspec.training.update import update
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
 from netspec.verify.training import TrainingProof, compare_training, rounding
@@ -33,6 +35,19 @@ def deep(layers: int = 8) -> Graph:
         chain.add(f"conv{index}", "conv2d", filters=4, kernel_size=1 if index else 3, bias=False)
         chain.add(f"norm{index}", "batch_norm").add(f"relu{index}", "relu")
     return chain.add("flat", "flatten").add("fc", "dense", units=4).graph()
+
+
+def shifted() -> Graph:
+    """Return a network whose normalization subtracts nearly all of its input, and so the bias before it."""
+    return (
+        Chain("shifted", x=(6,))
+        .add("shift", "rescale", offset=30)
+        .add("fc1", "dense", units=16)
+        .add("norm", "batch_norm")
+        .add("act", "gelu")
+        .add("fc2", "dense", units=4)
+        .graph()
+    )
 
 
 def proof(fault: TrainingFault = NOTHING, graph: Graph | None = None, tolerance: float = 1e-9) -> TrainingProof:
@@ -71,6 +86,27 @@ def test_amplified_rounding_is_measured_and_noted() -> None:
 )
 def test_a_fault_is_not_taken_for_rounding(fault: TrainingFault) -> None:
     assert parted(proof(fault))
+
+
+def nudged(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
+    """The update with a gradient that should be zero and is a billionth of the largest."""
+    largest = max(float(abs(gradient).max()) for gradient in gradients.values())
+    return update(recipe, before, {**gradients, "fc1.bias": gradients["fc1.bias"] + 1e-9 * largest}, rate)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_derivative_of_rounding_alone_is_compared_as_a_share_of_the_largest(seed: int) -> None:
+    """No twin bounds it: measured by its own size, it would pass or fail by chance."""
+    network = shifted()
+
+    def found(fault: TrainingFault) -> TrainingProof:
+        weights, backends = check_weights_of(network, seed), [TORCH, RoundsOtherwise(TORCH, fault)]
+        return compare_training(network, backends, weights, seed=seed, tolerance=3e-12)
+
+    right = found(NOTHING)
+    assert [str(row) for row in right.comparisons if not row.passed] == []
+    assert "of rounding alone, and so compared as a share of the largest: velocity of fc1.bias" in right.notes
+    assert parted(found(TrainingFault("nudged", update=nudged)))
 
 
 def test_comparison_ends_where_rounding_has_grown_too_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from netspec.verify.compare import (
     difference_of_largest,
     worst_of,
 )
-from netspec.verify.gradients import compare_gradients, cotangents_for, worst_gradient
+from netspec.verify.gradients import compare_gradients, cotangents_for, of_rounding_alone, worst_gradient
 from netspec.verify.report import Report
 from netspec.verify.rounding import MOST, TWINS, UNITS, moved
 from netspec.verify.towers.backend import InTowers
@@ -121,15 +121,20 @@ def compare_values(
     expected = _values(cases, weights, one, cotangents, progress)
     for case, outputs in zip(cases, expected.outputs, strict=True):
         require_numbers(case, weights, outputs)
+    noise: set[str] = set()
 
     def rows(actual: _Values) -> list[Comparison]:
-        return _compare(cases, actual, expected, many.name, one.name, cotangents)
+        return _compare(cases, actual, expected, many.name, one.name, cotangents, noise)
 
     def twin(number: int) -> list[Comparison]:
         moved_cases = [Case(shown, moved(case.inputs, DType.FLOAT64, UNITS, number)) for case in cases]
-        return rows(_values(moved_cases, moved(weights, DType.FLOAT64, UNITS, number), one, cotangents, progress))
+        values = _values(moved_cases, moved(weights, DType.FLOAT64, UNITS, number), one, cotangents, progress)
+        if values.gradients is not None and expected.gradients is not None:
+            noise.update(of_rounding_alone(values.gradients.weights, expected.gradients.weights))
+        return rows(values)
 
-    return allowing_for_rounding(rows(_values(cases, weights, many, cotangents, progress)), twin)
+    actual = _values(cases, weights, many, cotangents, progress)
+    return allowing_for_rounding(lambda: rows(actual), twin)
 
 
 class _Values(NamedTuple):
@@ -163,6 +168,7 @@ def _compare(
     backend: str,
     against: str,
     cotangents: Mapping[str, Array] | None,
+    noise: Collection[str],
 ) -> list[Comparison]:
     rows: list[Comparison] = []
     limit = FORWARD_TOLERANCE[DType.FLOAT64]
@@ -171,26 +177,30 @@ def _compare(
         rows.append(Comparison("forward", backend, against, DType.FLOAT64, case.label, *worst))
     if cotangents is not None and actual.gradients is not None and expected.gradients is not None:
         both = {against: expected.gradients, backend: actual.gradients}
-        rows += compare_gradients(cases[-1], both, cotangents)
+        rows += compare_gradients(cases[-1], both, cotangents, noise)
     return rows
 
 
-def allowing_for_rounding(rows: list[Comparison], twin: Callable[[int], list[Comparison]]) -> list[Comparison]:
+def allowing_for_rounding(
+    rows: Callable[[], list[Comparison]], twin: Callable[[int], list[Comparison]]
+) -> list[Comparison]:
     """The comparisons. The limits of those that fail are raised to what rounding does to the network on one device.
 
     Towers add in another order. A network that amplifies rounding then differs by more than the tolerance, and so does
     one device from itself with weights and inputs perturbed in their last places.
 
     Args:
-        rows: the comparisons of the towers with one device.
+        rows: returns the comparisons of the towers with one device; called again once twins have shown which
+            gradients are rounding alone.
         twin: returns the same comparisons of one device, perturbed for the number given, with itself.
     """
-    if all(row.passed or not row.error <= MOST[row.dtype] for row in rows):
-        return rows
+    found = rows()
+    if all(row.passed or not row.error <= MOST[row.dtype] for row in found):
+        return found
     twins = [twin(number) for number in range(TWINS)]
     return [
         row if row.passed else replace(row, tolerance=max(row.tolerance, _limit(row, effects)))
-        for row, *effects in zip(rows, *twins, strict=True)
+        for row, *effects in zip(rows(), *twins, strict=True)
     ]
 
 
@@ -208,19 +218,23 @@ def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Prog
     expected = _gradients_of_step(case, one, progress)
     size = "x".join(map(str, case.graph.inputs[0].type.features))
     label = f"a step of {case.total(0)} × {size}"
+    noise: set[str] = set()
 
     def rows(actual: Weights) -> list[Comparison]:
         if not expected or actual.keys() != expected.keys():
             received = ", ".join(actual) or "nothing"
             raise VerificationError(f"gradients of {received}, expected {', '.join(expected)}")
-        worst = worst_gradient(actual, expected)
+        worst = worst_gradient(actual, expected, noise=noise)
         return [Comparison("gradient", many.name, one.name, DType.FLOAT64, label, *worst)]
 
     def twin(number: int) -> list[Comparison]:
         weights = moved(case.weights, DType.FLOAT64, UNITS, number)
-        return rows(_gradients_of_step(replace(case, weights=weights), one, progress))
+        gradients = _gradients_of_step(replace(case, weights=weights), one, progress)
+        noise.update(of_rounding_alone(gradients, expected))
+        return rows(gradients)
 
-    (row,) = allowing_for_rounding(rows(_gradients_of_step(case, many, progress)), twin)
+    actual = _gradients_of_step(case, many, progress)
+    (row,) = allowing_for_rounding(lambda: rows(actual), twin)
     return row
 
 

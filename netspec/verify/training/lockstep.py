@@ -232,6 +232,7 @@ class Lockstep:
             report = partial(progress, f"{self._stage(first, step)}, repeated to measure the effect of rounding")
             state = self._states[first] if self._compares_state else None
             limits = rounding.limits(step, losses[first], state, report)
+            errors_of_pairs = self._errors(first, losses)  # again: some may be of rounding alone
         for pair, errors in errors_of_pairs.items():
             if rounding.lost is None or _exceed(errors, limits):
                 for errors_of_kind, limit in zip(errors, limits, strict=False):
@@ -252,7 +253,8 @@ class Lockstep:
             if pair is not None and pair.divergence is None:
                 errors[pair] = [{THE_LOSS: loss_error(loss, losses[first], classes_of(self._graph))}]
                 if self._compares_state:
-                    errors[pair].append(shares(state_gaps(self._states[name], self._states[first])))
+                    gaps = state_gaps(self._states[name], self._states[first])
+                    errors[pair].append(shares(gaps, self._rounding.noise))
         return errors
 
     def _restart(self, step: int) -> None:

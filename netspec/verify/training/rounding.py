@@ -13,9 +13,9 @@ from netspec.lowering import Trainer, TrainingState
 from netspec.lowering.trainer import ITERATE
 from netspec.types import DType
 from netspec.verify.compare import LOSS_TOLERANCE
-from netspec.verify.rounding import moved
+from netspec.verify.rounding import is_rounding_alone, moved
 from netspec.verify.training.case import TrainingCase
-from netspec.verify.training.state import loss_error, shares, state_gaps
+from netspec.verify.training.state import Subject, loss_error, shares, state_gaps
 
 # The size of the perturbation of weights, in units of the last place: each element is moved by this much, and in
 # addition all elements of an array together, 512 units at most in all. Another order of summation moves a sum of
@@ -37,6 +37,8 @@ class Rounding:
     do are then restarted from a common state in each further step, so that only the rounding of one step is allowed.
 
     Attributes:
+        noise: the weights and slots that twins have shown to be rounding alone, and no more of it than the tolerance
+            allows. They are compared as shares of the largest.
         tolerances: the limits of losses, and of weights and slots, before any effect of rounding is measured.
         since: the step, counted from 0, after which every step starts from a common state; None while there is none.
         lost: the step, counted from 0, from which on nothing is compared; None while everything is.
@@ -50,6 +52,7 @@ class Rounding:
     def __init__(self, case: TrainingCase, make_trainer: Callable[[], Trainer], tolerance: float) -> None:
         self._case, self._make_trainer = case, make_trainer
         self._dtype = case.graph.dtype
+        self.noise: set[Subject] = set()
         self.tolerances = (LOSS_TOLERANCE[self._dtype], tolerance)
         self.since: int | None = None
         self.lost: int | None = None
@@ -77,8 +80,12 @@ class Rounding:
             losses = [twin.step(*arguments).loss for twin in self._twins]
         self._next_step = step + 1
         loss_effect = max(loss_error(twin_loss, loss, classes_of(case.graph)) for twin_loss in losses)
-        gaps = [shares(state_gaps(twin.export_state(), state)) for twin in self._twins] if state else []
-        state_effect = max((error for errors in gaps for error in errors.values()), default=0.0)
+        gaps = [state_gaps(twin.export_state(), state) for twin in self._twins] if state else []
+        for each in gaps:
+            alone = {subject for subject, gap in each.items() if is_rounding_alone(gap.difference, gap.largest)}
+            errors = shares(each, alone)
+            self.noise |= {subject for subject in alone if errors[subject] <= self.tolerances[1]}
+        state_effect = max((error for each in gaps for error in shares(each, self.noise).values()), default=0.0)
         if math.isfinite(loss_effect) and math.isfinite(state_effect):
             self._limits = max(self._limits[0], loss_effect), max(self._limits[1], state_effect)
             self._farthest = max(self._farthest[0], loss_effect), max(self._farthest[1], state_effect)
@@ -108,7 +115,12 @@ class Rounding:
 
     @property
     def notes(self) -> list[str]:
-        """A note on raised limits, or on steps that are not compared; none if no limit was raised."""
+        """Notes on raised limits or steps that are not compared, and on what is of rounding alone, if there is any."""
+        noise = ", ".join(map(str, sorted(self.noise)))
+        named = [f"of rounding alone, and so compared as a share of the largest: {noise}"] if noise else []
+        return [*self._note_on_limits(), *named]
+
+    def _note_on_limits(self) -> list[str]:
         if self._farthest == self.tolerances:
             return []
         share = 2 * UNITS * float(np.finfo(self._dtype.numpy).eps)

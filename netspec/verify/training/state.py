@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from netspec.lowering import TrainingState
@@ -75,15 +75,19 @@ def gap_of(actual: Array, expected: Array) -> Gap:
     return gap
 
 
-def shares(gaps: Mapping[Subject, Gap]) -> dict[Subject, float]:
+def shares(gaps: Mapping[Subject, Gap], noise: Collection[Subject] = ()) -> dict[Subject, float]:
     """Each gap as a share of the largest element of its array.
 
-    The divisor is at least NEGLIGIBLE_STATE of the largest element among all weights, or all arrays of a slot.
+    The divisor is at least NEGLIGIBLE_STATE of the largest element among all weights, or all arrays of a slot. Of an
+    array in `noise`, it is that element: the array has no digits of its own, but the rounding of terms that large.
     """
-    scale: dict[str, float] = {}
+    largest: dict[str, float] = {}
     for subject, gap in gaps.items():
-        scale[subject.slot] = max(scale.get(subject.slot, 0.0), NEGLIGIBLE_STATE * gap.largest)
-    return {subject: gap.share(scale[subject.slot]) for subject, gap in gaps.items()}
+        largest[subject.slot] = max(largest.get(subject.slot, 0.0), gap.largest)
+    return {
+        subject: gap.share(largest[subject.slot] * (1.0 if subject in noise else NEGLIGIBLE_STATE))
+        for subject, gap in gaps.items()
+    }
 
 
 def loss_error(actual: float, expected: float, classes: int) -> float:
