@@ -13,6 +13,13 @@ from netspec.passes import Level
 from netspec.training.data.findings import OnBadSample
 
 Parallel = Literal["data", "towers"]
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "device": get_args(Device),
+    "precision": get_args(Precision),
+    "optimize": get_args(Level),
+    "on_bad_sample": get_args(OnBadSample),
+    "parallel": get_args(Parallel),
+}
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,3 @@ class TrainOptions:
         for name, least in (("workers", 0), ("checkpoint_every", 1), ("timeout", 1)):
             if not getattr(self, name) >= least:  # a timeout that is not a number neither
                 raise NetspecError(f"{name}: expected a number of at least {least}, received {getattr(self, name)}")
-
-
-_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "device": get_args(Device),
-    "precision": get_args(Precision),
-    "optimize": get_args(Level),
-    "on_bad_sample": get_args(OnBadSample),
-    "parallel": get_args(Parallel),
-}

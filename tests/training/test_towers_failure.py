@@ -65,14 +65,20 @@ def test_when_one_of_four_processes_is_killed_each_other_reports_it_once(spec: P
     assert_whole_and_goes_on(spec, "killed")
 
 
-def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
-    """torchrun passes SIGTERM on to each of its processes, which leave together, between two steps."""
-    command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, "ended", *LONG, *TOWERS, *on_images(spec))]
+def torchrun_with_a_checkpoint(spec: Path, name: str) -> subprocess.Popen[str]:
+    """Start a long run of two towers under torchrun, and wait for its first checkpoint."""
+    command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, name, *LONG, *TOWERS, *on_images(spec))]
     running = subprocess.Popen(
         command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
     )
-    checkpoint = spec.parent / "ended" / "checkpoints" / "last.safetensors"
+    checkpoint = spec.parent / name / "checkpoints" / "last.safetensors"
     wait_until(lambda: checkpoint.exists() or running.poll() is not None, "the first checkpoint")
+    return running
+
+
+def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
+    """torchrun passes SIGTERM on to each of its processes, which leave together, between two steps."""
+    running = torchrun_with_a_checkpoint(spec, "ended")
     running.terminate()
     _, errors = running.communicate(timeout=HANG)
     assert errors.count("stopped by SIGTERM after step ") == 1, errors
@@ -83,12 +89,7 @@ def test_a_run_that_torchrun_ends_says_once_how_to_go_on(spec: Path) -> None:
 
 def test_the_processes_of_a_torchrun_that_is_killed_stop_with_a_checkpoint(spec: Path) -> None:
     """Nobody is left to end them. They share its stderr, which is read until all of them have closed it."""
-    command = [*TORCHRUN, "2", "-m", "netspec", *arguments(spec, "orphans", *LONG, *TOWERS, *on_images(spec))]
-    running = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
-    )
-    checkpoint = spec.parent / "orphans" / "checkpoints" / "last.safetensors"
-    wait_until(lambda: checkpoint.exists() or running.poll() is not None, "the first checkpoint")
+    running = torchrun_with_a_checkpoint(spec, "orphans")
     running.kill()
     _, errors = running.communicate(timeout=HANG)
     assert errors.count("stopped by SIGTERM after step ") == 1, errors
