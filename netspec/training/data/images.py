@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 JPEG = b"\xff\xd8\xff"
 MARKER, APP1, START_OF_SCAN = 0xFF, 0xE1, 0xDA
+VECTOR = 32  # the bytes of an AVX2 register
 
 
 class Scratch(threading.local):
@@ -31,16 +32,19 @@ class Scratch(threading.local):
     """
 
     def __init__(self) -> None:
-        self._memory = bytearray()
+        self._memory = np.empty(0, np.uint8)
 
     def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
         """Pickle without the buffer: another process allocates its own."""
         return Scratch, ()
 
-    def of(self, size: int) -> bytearray:
+    def of(self, size: int) -> NDArray[np.uint8]:
         """Return a buffer of at least this many bytes."""
         if len(self._memory) < size:
-            self._memory = bytearray(size)
+            memory = np.empty(size + VECTOR, np.uint8)
+            # At a multiple of 32 bytes libjpeg-turbo writes past the caches, and the crop is then read from memory.
+            start = (VECTOR // 2 - memory.ctypes.data) % VECTOR
+            self._memory = memory[start : start + size]
         return self._memory
 
 

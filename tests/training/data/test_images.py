@@ -89,6 +89,14 @@ def test_scratch_is_used_again_by_its_thread_alone(gray: bool) -> None:
     assert pickle.loads(pickle.dumps(scratch)).of(1) is not scratch.of(1)  # noqa: S301 # our own, to a worker
 
 
+@pytest.mark.parametrize("size", [1, 64 * 64 * 3, 256 * 256 * 3])
+def test_scratch_is_where_libjpeg_writes_through_the_caches(size: int) -> None:
+    for _ in range(8):
+        memory = Scratch().of(size)
+        assert memory.nbytes == size
+        assert memory.ctypes.data % 32
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_plain_jpeg_is_not_decoded_by_pillow(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "open_image", lambda *_: pytest.fail("decoded by Pillow"))
