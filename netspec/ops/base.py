@@ -28,7 +28,7 @@ class Weight(NamedTuple):
         shape: the shape of the array, which has no batch axis.
         initializer: the initializer; an op's default unless the spec sets another.
         fan_in, fan_out: the fans for variance scaling; 0 for a weight that has none.
-        trainable: False for running statistics.
+        trainable: False for running statistics, and for the values of a `constant`.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +41,11 @@ class Weight(NamedTuple):
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it always has the values of the spec: those of a `constant`."""
+        return not self.trainable and isinstance(self.initializer, Values)
 
 
 class Window(NamedTuple):

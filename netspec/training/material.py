@@ -6,12 +6,17 @@ from dataclasses import dataclass, replace
 
 from netspec.errors import NetspecError
 from netspec.graph import Graph, Input, Normalization, Preprocessing
-from netspec.graph.training import classes_of, map_size, training_graph
+from netspec.graph.training import classes_of, map_size
 from netspec.preprocessing import normalization, resolve_mean
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
-from netspec.spec.trainable import require_recipe_of_features, require_two_classes, trainable_graph
+from netspec.spec.trainable import (
+    graph_with_logits,
+    require_recipe_of_features,
+    require_two_classes,
+    trainable_graph,
+)
 from netspec.training.data.census import absent_pixels, census
 from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.findings import numbered_classes
@@ -94,7 +99,7 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
             preprocessing = resolve_mean(preprocessing, image)
     if preprocessing != graph.inputs[0].preprocessing:
         spec = replace(spec, inputs=(replace(spec.inputs[0], preprocessing=preprocessing),))
-        graph = training_graph(elaborate(spec))
+        graph = graph_with_logits(elaborate(spec), recipe)
     components = statistics.components if statistics and recipe.augmentation.color_noise else None
     return Material(spec, graph, recipe, splits, normalization(preprocessing, shape), components, rule)
 
