@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from netspec.lowering import Binding
 from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
@@ -27,8 +28,8 @@ class Optimizer:
         averages: the running averages by weight, initially the weights; empty if the recipe has none.
     """
 
-    def __init__(self, recipe: Recipe, variables: Mapping[str, tf.Variable]) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: Recipe, variables: Mapping[str, tf.Variable], bindings: Mapping[str, Binding]) -> None:
+        self._recipe, self._bindings = recipe, bindings
         self.variables = dict(variables)
         self.slots = {
             slot: {name: tf.Variable(tf.zeros_like(v), trainable=False) for name, v in variables.items()}
@@ -77,8 +78,15 @@ class Optimizer:
                 _rmsprop(rule, weight, scalars)
             else:
                 _adam(rule, weight, scalars)
+            if scales.max_rms is not None:
+                self._limit(variable, self._bindings[name].axes_of_filter, scalars.constant(scales.max_rms))
             if name in self.averages:
                 self.averages[name].assign_add(scalars.number(-1) * (variable - self.averages[name]))
+
+    @staticmethod
+    def _limit(variable: tf.Variable, axes: tuple[int, ...], most: tf.Tensor) -> None:
+        rms = tf.sqrt(tf.reduce_mean(tf.square(variable), axes, keepdims=True))
+        variable.assign(variable * (most / tf.maximum(rms, most)))
 
     def _rounded(self, number: float) -> float:
         dtype = next(iter(self.variables.values())).dtype.as_numpy_dtype

@@ -63,7 +63,9 @@ class KerasTrainer(Trainer):
         self._place, self.device = choose_device(settings.device)
         with tf.device(self._place):
             self._model = TrainedModel(artifact, weights, settings)
-            self._optimizer = Optimizer(settings.recipe, self._model.trainable)
+            self._optimizer = Optimizer(
+                settings.recipe, self._model.trainable, {b.weight: b for b in artifact.bindings}
+            )
         self.native = self._model.native
         self.notes = describe(self.device, settings, self._graph.dtype)
         self._drops = DropoutLayers(self._graph, self.native)

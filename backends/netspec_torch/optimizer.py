@@ -23,6 +23,7 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
+from netspec.lowering import Binding
 from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
 from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
@@ -57,7 +58,7 @@ class Optimizer(ABC):
 
     sign: ClassVar[float] = 1.0  # the kernel's slots are the canonical ones times this
 
-    def __init__(self, recipe: Recipe, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, recipe: Recipe, weights: Mapping[str, Tensor], bindings: Mapping[str, Binding]) -> None:
         self.updates = 0
         self.keeps = recipe.optimizer.slots
         self._decay = recipe.optimizer.weight_decay
@@ -65,6 +66,11 @@ class Optimizer(ABC):
         for name in weights:
             scales = recipe.override_of(name)
             members.setdefault((scales.lr_scale, scales.decay_scale), []).append(name)
+        self._limits = [
+            (weights[name].detach(), bindings[name].axes_of_filter, most)
+            for name in weights
+            if (most := recipe.override_of(name).max_rms) is not None
+        ]
         self._groups = [self._group(names, weights, *scales) for scales, names in members.items()]
 
     def _group(self, names: list[str], weights: Mapping[str, Tensor], lr_scale: float, decay_scale: float) -> Group:
@@ -78,6 +84,9 @@ class Optimizer(ABC):
         for group in self._groups:
             members = [gradients[name] for name in group.names]
             self._update(group, members, rate * group.lr_scale, self._decay * group.decay_scale)
+        for weight, axes, most in self._limits:
+            rms = weight.square().mean(axes, keepdim=True).sqrt_() if axes else weight.abs()
+            weight.mul_(most / rms.clamp_(min=most))
 
     @abstractmethod
     def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
@@ -107,9 +116,11 @@ class Optimizer(ABC):
 class TorchSgd(Optimizer):
     """SGD with the learning rate outside the velocity, as in PyTorch; also SGD without momentum in either form."""
 
-    def __init__(self, recipe: Recipe, rule: Sgd, weights: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, recipe: Recipe, rule: Sgd, weights: Mapping[str, Tensor], bindings: Mapping[str, Binding]
+    ) -> None:
         self._rule = rule
-        super().__init__(recipe, weights)
+        super().__init__(recipe, weights, bindings)
 
     def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
         self._call(group, gradients, rate, decay, dampening=0.0)
@@ -149,10 +160,12 @@ class PaperSgd(TorchSgd):
 class Adaptive(Optimizer):
     """Adam and AdamW, with epsilon added to the root of the bias-corrected second moment, as in PyTorch."""
 
-    def __init__(self, recipe: Recipe, rule: Adam | AdamW, weights: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, recipe: Recipe, rule: Adam | AdamW, weights: Mapping[str, Tensor], bindings: Mapping[str, Binding]
+    ) -> None:
         self._rule = rule
         self._steps = {name: torch.zeros((), dtype=torch.float32, device=w.device) for name, w in weights.items()}
-        super().__init__(recipe, weights)
+        super().__init__(recipe, weights, bindings)
 
     def restore(self, slots: Mapping[str, Mapping[str, Tensor]], updates: int) -> None:
         """Restore slots, and the step counts of the bias corrections."""
@@ -183,9 +196,11 @@ class Adaptive(Optimizer):
 class TorchRmsProp(Optimizer):
     """RMSProp in both forms, by foreach operations on a group: PyTorch's kernel never has epsilon inside the root."""
 
-    def __init__(self, recipe: Recipe, rule: RmsProp, weights: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self, recipe: Recipe, rule: RmsProp, weights: Mapping[str, Tensor], bindings: Mapping[str, Binding]
+    ) -> None:
         self._rule = rule
-        super().__init__(recipe, weights)
+        super().__init__(recipe, weights, bindings)
 
     def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
         rule, squares = self._rule, group.slots[SECOND_MOMENT]
@@ -210,14 +225,14 @@ class TorchRmsProp(Optimizer):
         torch._foreach_add_(group.weights, velocities, alpha=-descent)
 
 
-def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> Optimizer:
+def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor], bindings: Mapping[str, Binding]) -> Optimizer:
     """The recipe's optimizer of weights by canonical name, with zero slots."""
     rule = recipe.optimizer
     if isinstance(rule, RmsProp):
-        return TorchRmsProp(recipe, rule, weights)
+        return TorchRmsProp(recipe, rule, weights, bindings)
     if not isinstance(rule, Sgd):
-        return Adaptive(recipe, rule, weights)
-    return (PaperSgd if rule.form == "paper" and rule.momentum else TorchSgd)(recipe, rule, weights)
+        return Adaptive(recipe, rule, weights, bindings)
+    return (PaperSgd if rule.form == "paper" and rule.momentum else TorchSgd)(recipe, rule, weights, bindings)
 
 
 def clip(gradients: list[Tensor], limit: float, norm: Tensor) -> None:

@@ -74,7 +74,7 @@ class TorchTrainer(Trainer):
         self._share = synchronize(native, self._processes.group) if self._processes.world > 1 else Share()
         self._network = self._processes.wrap(native, graph)
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
-        self._optimizer = make_optimizer(recipe, self._trained)
+        self._optimizer = make_optimizer(recipe, self._trained, self._bindings)
         self._average = Average(recipe.weight_average, self._trained)
         self._head_weights = settings.head_weights(graph)
         self._artifact, self._recipe, self._device, self.native = artifact, recipe, device, native

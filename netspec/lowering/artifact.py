@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.graph.weights import check_weights
@@ -51,6 +53,24 @@ class Binding:
         view = view or shape
         axes = axes or tuple(range(len(view)))
         return cls(weight, path, shape, view, axes, native_shape or tuple(view[a] for a in axes))
+
+    @property
+    def axes_of_filter(self) -> tuple[int, ...]:
+        """The axes of the native array over which one slice along the canonical first axis extends.
+
+        Raises:
+            BackendError: the native array has them in one axis together with the slices.
+        """
+        count, *rest = self.shape
+        # The number of each element's slice. Where it does not change along an axis, a view has a stride of 0.
+        numbers = np.broadcast_to(np.arange(count).reshape(count, *(1 for _ in rest)), self.shape)
+        native = numbers.reshape(self.view).transpose(self.axes).reshape(self.native_shape)
+        axes = tuple(axis for axis, stride in enumerate(native.strides) if not stride)
+        if math.prod(native.shape[axis] for axis in axes) != math.prod(rest):
+            raise BackendError(
+                f"{self.weight}: its filters are no axis of its own in the framework's {self.native_shape}"
+            )
+        return axes
 
     def to_native(self, array: Array) -> Array:
         """Convert a canonical array to the framework's layout."""

@@ -90,10 +90,20 @@ Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
 
 
 class WeightOverride(Attribute):
-    """Factors of the learning rate and of the weight decay for some weights."""
+    """What holds for some weights alone.
+
+    Attributes:
+        lr_scale, decay_scale: factors of the learning rate and of the weight decay.
+        max_rms: the largest root mean square of a filter, to which each update scales larger ones down. A filter is a
+            slice of the weight along its first axis: in a convolution, a filter; in a dense layer, a unit's weights.
+
+    Source: Zeiler & Fergus 2014, section 3, with max_rms 0.1 for convolutions. A limit c of the norm of n weights, as
+    in Srivastava et al. 2014, section 5.1, is a max_rms of c / √n.
+    """
 
     lr_scale: NonNegativeFloat = 1.0
     decay_scale: NonNegativeFloat = 1.0
+    max_rms: PositiveFloat | None = None
 
 
 class WeightAverage(Attribute):

@@ -25,6 +25,7 @@ MOMENTUM = SGD | {"momentum": 0.9}
 NESTEROV = MOMENTUM | {"nesterov": True}
 ADAM = {"name": "adam", "learning_rate": 0.1, "weight_decay": 0.01, "epsilon": 1e-4}
 RMSPROP = {"name": "rmsprop", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "epsilon": 1e-2}
+LIMITS = {"conv.*": {"max_rms": 0.2}, "fc2.weight": {"max_rms": 0.25}, "dead.weight": {"max_rms": 0.3}}
 OVERRIDES = {"*.bias": {"lr_scale": 2, "decay_scale": 0}, "fc1.*": {"lr_scale": 0}}
 # Fields of a recipe by name: every update rule and form, per-weight overrides, weight averages and gradient clipping.
 RULES: Mapping[str, Mapping[str, Any]] = {
@@ -44,6 +45,8 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "overrides, adamw": {"optimizer": ADAM | {"name": "adamw"}, "overrides": OVERRIDES},
     "overrides, torch": {"optimizer": MOMENTUM | {"form": "torch"}, "overrides": OVERRIDES},
     "overrides, nesterov": {"optimizer": NESTEROV, "overrides": OVERRIDES},
+    "limited": {"optimizer": MOMENTUM, "overrides": LIMITS},
+    "limited, averaged adam": {"optimizer": ADAM, "overrides": LIMITS, "weight_average": {"decay": 0.6}},
     "averaged": {"optimizer": MOMENTUM, "weight_average": {"decay": 0.6}},
     "averaged, adamw": {"optimizer": ADAM | {"name": "adamw"}, "weight_average": {"decay": 0.6}},
     "averaged, uniform": {"optimizer": MOMENTUM, "weight_average": {"form": "uniform", "start": 3}},

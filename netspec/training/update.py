@@ -13,6 +13,10 @@ the weight's `lr_scale`; λ is the weight decay times its `decay_scale`; μ is t
       tensorflow    v ← μ·v + η·g / √(s + ε);  w ← w − v
       torch         v ← μ·v + g / (√s + ε);    w ← w − η·v
 
+If the weight has a `max_rms` c, each slice f along its first axis is then scaled down to it:
+
+    f ← f · c / max(c, √(mean of f²))
+
 If the recipe averages the weights, the rules above update the slot `iterate` as w, and the weight itself is the
 average a:
 
@@ -23,6 +27,7 @@ average a:
 Clipping precedes decay and uses the joint norm of all trainable weights' gradients: g ← g · min(1, c / ‖g‖).
 Sources: Krizhevsky et al. 2012, section 5; Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2;
 Tieleman & Hinton 2012, lecture 6e, as TensorFlow's ApplyRMSProp and torch.optim.RMSprop have it;
+Zeiler & Fergus 2014, section 3, the limit of filters;
 Polyak & Juditsky 1992, the uniform average.
 """
 
@@ -71,6 +76,7 @@ def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float
             w, kept = _rmsprop(recipe.optimizer, trained[name], gradient, kept, eta, decay)
         else:
             w, kept = _adam(recipe.optimizer, trained[name], gradient, kept, eta, decay, state.updates + 1)
+        w = w if scales.max_rms is None else limit(w, scales.max_rms)
         if average:
             share, kept[ITERATE] = average.share(state.updates + 1), w
             w = weights[name] + share * (w - weights[name])
@@ -87,6 +93,13 @@ def clip(gradients: Weights, norm: float | None) -> Weights:
     joint = float(np.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values())))
     factor = min(1.0, norm / joint) if joint else 1.0
     return {name: g * factor for name, g in gradients.items()}
+
+
+def limit(w: Array, most: float) -> Array:
+    """The weight, with each slice along its first axis scaled down to a root mean square of at most `most`."""
+    rms = np.sqrt(np.mean(w**2, axis=tuple(range(1, w.ndim)), keepdims=True))
+    limited: Array = w * (most / np.maximum(rms, most))
+    return limited
 
 
 def _sgd(

@@ -119,9 +119,10 @@ class Gap:
         return self.difference / divisor if 0 < divisor < math.inf else self.difference
 
 
-def blocks(size: int) -> Iterator[slice]:
-    """The slices that divide a flat array into blocks."""
-    return (slice(start, start + BLOCK) for start in range(0, size, BLOCK))
+def blocks(size: int, elements: int = 1) -> Iterator[slice]:
+    """The slices that divide an array of `size` rows of so many elements each into blocks of whole rows."""
+    step = max(1, BLOCK // max(1, elements))
+    return (slice(start, start + step) for start in range(0, size, step))
 
 
 def worst_of(

@@ -57,6 +57,16 @@ def from_the_average(recipe: Recipe, before: TrainingState, gradients: Weights, 
     return update(recipe, replace(before, slots=before.slots | {"iterate": {}}), gradients, rate)
 
 
+def limited_as_a_whole(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
+    """The root mean square of the weight, not of each of its filters, is what is limited."""
+    after = update(recipe.model_copy(update={"overrides": {}}), before, gradients, rate)
+    limits = {name: recipe.override_of(name).max_rms for name in gradients}
+    scaled = {
+        n: after.weights[n] * min(1.0, c / np.sqrt(np.mean(after.weights[n] ** 2))) for n, c in limits.items() if c
+    }
+    return replace(after, weights=after.weights | scaled)
+
+
 def without(**fields: Any) -> Any:
     """Return a function that changes these fields of a recipe."""
     return lambda recipe: recipe.model_copy(update=fields)
@@ -82,6 +92,9 @@ UPDATES = [
     (TrainingFault("another rho", with_optimizer(rho=0.99)), "rmsprop, no momentum"),
     (TrainingFault("epsilon inside the root", with_optimizer(form="tensorflow")), "rmsprop, torch, no momentum"),
     (TrainingFault("no decay_scale", with_biases(decay_scale=1.0)), "overrides, rmsprop"),
+    (TrainingFault("no limit", without(overrides={})), "limited"),
+    (TrainingFault("no limit", without(overrides={})), "limited, averaged adam"),
+    (TrainingFault("limited as a whole", update=limited_as_a_whole), "limited"),
     (TrainingFault("no average", without(weight_average=None)), "averaged"),
     (TrainingFault("another decay", without(weight_average=WeightAverage(decay=0.7))), "averaged"),
     (TrainingFault("an exponential average", without(weight_average=WeightAverage(decay=0.98))), "averaged, uniform"),

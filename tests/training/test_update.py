@@ -152,6 +152,20 @@ def test_overrides_scale_the_rate_and_the_decay_of_what_they_name() -> None:
     assert run(recipe(optimizer, overrides=overrides)) == pytest.approx(path)
 
 
+def test_a_limit_scales_down_the_filters_above_it_after_the_update_and_before_the_average() -> None:
+    rule = recipe(
+        {"name": "sgd", "learning_rate": 1.0}, overrides={"a": {"max_rms": 0.5}}, weight_average={"decay": 0.9}
+    )
+    weights = {"a": np.array([[0.3, 0.4], [3.0, -4.0]]), "b": np.array([9.0])}
+    found = update(rule, TrainingState(weights), {"a": np.full((2, 2), -0.1), "b": np.zeros(1)}, 1.0)
+    large = np.array([3.1, -3.9])
+    expected = np.array([[0.4, 0.5], large * 0.5 / np.sqrt(np.mean(large**2))])
+    np.testing.assert_allclose(found.slots["iterate"]["a"], expected, rtol=1e-14)
+    share = 1 - 2 / 11
+    np.testing.assert_allclose(found.weights["a"], weights["a"] + share * (expected - weights["a"]), rtol=1e-14)
+    assert found.weights["b"] == 9.0
+
+
 def test_clipping_looks_at_all_gradients_at_once_and_comes_before_decay() -> None:
     rule = recipe({"name": "sgd", "learning_rate": 1.0, "weight_decay": 0.5}, clip_gradient_norm=1.0)
     state = TrainingState({"a": np.array([1.0]), "b": np.array([1.0])})

@@ -34,7 +34,8 @@ INCOMPARABLE = Gap(math.inf)  # for an array that is missing, or of another shap
 def update_gaps(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float, after: TrainingState) -> Gaps:
     """The gaps between a state and `update` of the state before it, for all weights with a gradient and their slots.
 
-    After clipping, the update is elementwise, so it is computed and compared block by block.
+    After clipping, the update of a filter, a slice along the first axis, depends on it alone: blocks of filters are
+    computed and compared.
     """
     clipped = clip(gradients, recipe.clip_gradient_norm)
     unclipped = recipe.model_copy(update={"clip_gradient_norm": None})
@@ -46,14 +47,14 @@ def update_gaps(recipe: Recipe, before: TrainingState, gradients: Weights, rate:
             gaps[Subject(name)] = INCOMPARABLE
             continue
         gap_of_slot = {slot: Gap() for slot in actual}
-        kept = {slot: before.slots[slot][name].reshape(-1) for slot in slots if name in before.slots.get(slot, {})}
-        weight, flat = before.weights[name].reshape(-1), gradient.reshape(-1)
-        for block in blocks(flat.size):
+        kept = {slot: _filters(before.slots[slot][name]) for slot in slots if name in before.slots.get(slot, {})}
+        weight, own = _filters(before.weights[name]), _filters(gradient)
+        for block in blocks(len(own), own[0].size):
             slots_before = {slot: {name: array[block]} for slot, array in kept.items()}
             state = TrainingState({name: weight[block]}, slots_before, before.updates)
-            expected = update(unclipped, state, {name: flat[block]}, rate)
+            expected = update(unclipped, state, {name: own[block]}, rate)
             for slot, gap in gap_of_slot.items():
-                gap.widen(actual[slot].reshape(-1)[block], (expected.slots[slot] if slot else expected.weights)[name])
+                gap.widen(_filters(actual[slot])[block], (expected.slots[slot] if slot else expected.weights)[name])
         gaps |= {Subject(name, slot): gap for slot, gap in gap_of_slot.items()}
     return gaps
 
@@ -111,6 +112,11 @@ def arrays_of(state: TrainingState) -> dict[Subject, Array]:
 def array_of(state: TrainingState, subject: Subject) -> Array | None:
     """The array of a state for a subject; None if there is none."""
     return (state.slots.get(subject.slot, {}) if subject.slot else state.weights).get(subject.name)
+
+
+def _filters(array: Array) -> Array:
+    """The array with a row for each slice along its first axis."""
+    return array.reshape(len(array), -1)
 
 
 def _alike(actual: Array, expected: Array) -> bool:

@@ -14,7 +14,7 @@ from netspec.verify.training.state import THE_LOSS, Subject
 PARTIAL_BATCH = "the loss of a partial batch, divided by the samples of a whole one"
 STATISTICS = "running statistics: the momentum the other way, or a biased variance instead of an unbiased one"
 FORM = "the rate inside the velocity (paper) instead of outside (torch), or the reverse: they differ once it changes"
-OVERRIDES = "the recipe's overrides: lr_scale or decay_scale of these weights"
+OVERRIDES = "the recipe's overrides: lr_scale, decay_scale or max_rms of these weights"
 CLIPPING = "clipping: expected before decay, and by the joint norm of all gradients"
 DECAY = "weight decay: inside the gradient (coupled) instead of outside (decoupled), or the reverse"
 AHEAD = "nesterov: the look-ahead missing or added, or weight decay that is missing in the velocity"
