@@ -6,6 +6,7 @@ Units: learning rates are per optimizer step; lengths of training are in optimiz
 from netspec.recipe.augmentation import (
     Augmentation,
     AutoAugment,
+    ColorJitter,
     ColorNoise,
     CutMix,
     ElasticDeformation,
@@ -35,6 +36,7 @@ __all__ = [
     "AdamW",
     "Augmentation",
     "AutoAugment",
+    "ColorJitter",
     "ColorNoise",
     "ConstantSchedule",
     "CosineSchedule",

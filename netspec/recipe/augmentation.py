@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
-from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, PositiveInt, Size2d
+from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, PositiveInt, Share, Size2d
 from netspec.recipe.bounds import NonNegativeFloat, PositiveShare, require_rising
 
 Magnitude = Annotated[float, Field(ge=0, le=10)]
@@ -19,6 +19,26 @@ class ColorNoise(Attribute):
     """The paper's color shift: along each principal component of RGB by N(0, std) times its standard deviation."""
 
     std: PositiveFloat
+
+
+class ColorJitter(Attribute):
+    """Brightness, contrast and saturation of a crop, each times a random factor, in a random order.
+
+    Each number s is the strength of its change: the factor is drawn uniformly from 1 - s to 1 + s; 0, the default,
+    leaves it out. A factor extrapolates from an image without light, contrast or color (0) through the crop (1).
+
+    Source: Howard 2013, section 2.2, with strengths of 0.5.
+    """
+
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not any((self.brightness, self.contrast, self.saturation)):
+            raise ValueError("`color_jitter` needs a strength above 0: `brightness`, `contrast` or `saturation`")
+        return self
 
 
 class _Bounds(Attribute):
@@ -170,6 +190,7 @@ class Augmentation(Attribute):
         horizontal_flip: mirrors the crop with probability 0.5.
         quarter_turns: rotates the crop, which must be square, by zero to three quarter turns.
         elastic_deformation: deforms the crop.
+        color_jitter: changes the brightness, contrast and saturation of the crop.
         rand_augment: applies random operations to the pixels of the crop.
         auto_augment: applies operations of a policy to the pixels instead.
         random_erasing: replaces a rectangle by noise.
@@ -184,6 +205,7 @@ class Augmentation(Attribute):
     horizontal_flip: bool = False
     quarter_turns: bool = False
     elastic_deformation: ElasticDeformation | None = None
+    color_jitter: ColorJitter | None = None
     rand_augment: RandAugment | None = None
     auto_augment: AutoAugment | None = None
     random_erasing: RandomErasing | None = None
@@ -230,6 +252,11 @@ class Augmentation(Attribute):
     def policy(self) -> RandAugment | AutoAugment | None:
         """The policy of operations on the pixels of a crop."""
         return self.rand_augment or self.auto_augment
+
+    @property
+    def operates(self) -> bool:
+        """Whether operations are applied to the pixels of a crop, by a policy or as color jitter."""
+        return self.policy is not None or self.color_jitter is not None
 
     @model_validator(mode="after")
     def _mixes_a_sample_once(self) -> Self:

@@ -15,8 +15,9 @@ from netspec.preprocessing import Pixels, center, resize
 from netspec.recipe import Augmentation
 from netspec.training.data.augment import load_operations
 from netspec.training.data.augment.erasing import Erasures, draw_erasures
+from netspec.training.data.augment.jitter import Jitters, draw_jitters
 from netspec.training.data.augment.parts import interpolate, part_size
-from netspec.training.data.augment.policy import Changes, draw_changes
+from netspec.training.data.augment.policy import Changes, Step, draw_changes
 from netspec.training.data.augment.streams import stream_of_each
 from netspec.training.data.deformation import deform
 from netspec.training.data.statistics import Components
@@ -36,7 +37,8 @@ class Draws:
         turns: number of quarter turns; or None. Shape: (n,).
         displacements: rows and columns by which the points of a grid are displaced; or None. Shape:
             (n, grid, grid, 2). Units: pixels.
-        changes: operations of a policy, applied to the pixels of the crop; or None.
+        jitters: changes of brightness, contrast and saturation; or None.
+        changes: operations of a policy, applied after them to the pixels of the crop; or None.
         erasures: rectangles that are erased after that; or None.
         bgr: whether the channels are blue, green, red, which the operations of a policy have to know.
     """
@@ -48,9 +50,14 @@ class Draws:
     shifts: NDArray[np.float32] | None
     turns: NDArray[np.int64] | None = None
     displacements: NDArray[np.float64] | None = None
+    jitters: Jitters | None = None
     changes: Changes | None = None
     erasures: Erasures | None = None
     bgr: bool = False
+
+    def steps(self, row: int) -> tuple[Step, ...]:
+        """Return the operations on the pixels of a crop, in the order in which they are applied."""
+        return tuple(step for each in (self.jitters, self.changes) if each for step in each.steps(row))
 
     def extent(self, row: int, image: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int]:
         """Return the height and width of the region of an image that is resized to the crop.
@@ -123,9 +130,10 @@ def draw(
     random_position = augmentation.random_crop or augmentation.random_resized_crop
     corners = uniform[:, :2] if random_position else None
     turns, displacements = _draw_shapes(seed, epoch, indices, augmentation)
+    jitters = draw_jitters(seed, epoch, indices, augmentation)
     changes = draw_changes(seed, epoch, indices, augmentation)
     erasures = draw_erasures(seed, epoch, indices, augmentation)
-    return Draws(augmentation, zooms, corners, flips, shifts, turns, displacements, changes, erasures, bgr)
+    return Draws(augmentation, zooms, corners, flips, shifts, turns, displacements, jitters, changes, erasures, bgr)
 
 
 def _draw_shapes(
@@ -151,7 +159,7 @@ def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool 
     _write_crop(target, image, row, draws, nearest=nearest)
     if nearest:
         return
-    if draws.changes and (steps := draws.changes.steps(row)):
+    if steps := draws.steps(row):
         load_operations().transform(target, steps, bgr=draws.bgr)
     if draws.erasures:
         draws.erasures.erase(target, row)

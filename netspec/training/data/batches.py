@@ -193,7 +193,7 @@ def _require_augmentation(
             f"{', '.join(augmentation.without_masks)}: only for images with one label each, and the samples of "
             f"{dataset.origin} have masks"
         )
-    if augmentation.policy:
+    if augmentation.operates:
         load_operations()  # fails here, not at the first step, if Pillow is missing
     if dataset.images:
         for misfit in augmentation.misfits(*shape[1:]):

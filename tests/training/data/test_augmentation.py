@@ -13,6 +13,7 @@ from netspec.preprocessing import resize
 from netspec.recipe import (
     Augmentation,
     AutoAugment,
+    ColorJitter,
     ColorNoise,
     ElasticDeformation,
     RandAugment,
@@ -96,6 +97,8 @@ def test_adding_an_augmentation_does_not_change_the_draws_of_others() -> None:
 CHANGED = {
     "rand_augment": {"rand_augment": RandAugment(magnitude_std=0.5, probability=0.5)},
     "auto_augment": {"auto_augment": AutoAugment(policy="imagenet")},
+    "color_jitter": {"color_jitter": ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)},
+    "jitter and policy": {"color_jitter": ColorJitter(contrast=1.0), "rand_augment": RandAugment()},
     "random_erasing": {"random_erasing": RandomErasing(probability=1.0)},
     "both": {"rand_augment": RandAugment(), "random_erasing": RandomErasing(probability=1.0)},
 }
@@ -131,8 +134,8 @@ def test_a_crop_is_cut_mirrored_changed_and_then_erased(added: dict[str, Any], o
         expected, found = np.empty((12, 15, channels), np.uint8), np.empty((12, 15, channels), np.uint8)
         cut(expected, image, row, plain)
         crop = expected.copy()
-        if draws.changes:
-            transform(expected, draws.changes.steps(row), bgr=order == "bgr")
+        if steps := draws.steps(row):
+            transform(expected, steps, bgr=order == "bgr")
         if draws.erasures:
             draws.erasures.erase(expected, row)
         cut(found, image, row, draws)

@@ -167,7 +167,7 @@ def test_missing_pillow_is_reported_before_the_run(monkeypatch: pytest.MonkeyPat
     monkeypatch.delattr(augment, "operations", raising=False)
     monkeypatch.delitem(sys.modules, "netspec.training.data.augment.operations", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(NetspecError, match="a policy of augmentation needs PIL, not installed here"):
+    with pytest.raises(NetspecError, match="the augmentation of pixels needs PIL, not installed here"):
         batches(Numbered(24), recipe(4, augmentation=CHANGED))
     assert (
         batches(Numbered(24), recipe(4, augmentation=Augmentation(random_erasing=RandomErasing()))).step(0).total == 4

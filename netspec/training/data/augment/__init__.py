@@ -15,6 +15,6 @@ def load_operations() -> ModuleType:
     Raises:
         NetspecError: Pillow is not installed.
     """
-    with needed_for("a policy of augmentation"):
-        from netspec.training.data.augment import operations  # noqa: PLC0415 # only for recipes with a policy
+    with needed_for("the augmentation of pixels"):
+        from netspec.training.data.augment import operations  # noqa: PLC0415 # only for recipes that need it
     return operations
