@@ -27,6 +27,10 @@ _GROUPS: Final = count()  # numbers the groups that are formed, equally in all p
 EXCHANGES: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 # Seconds, beyond the timeout, in which processes have to meet: PyTorch's own errors come at the timeout, and say more.
 MEETING = 10.0
+UNANSWERED: Final = (
+    "the first of them hangs or is suspended, or another program has the port: "
+    "end the one, or give another --master-port; "
+)
 
 
 def environment(name: str, default: int) -> int:
@@ -60,7 +64,7 @@ def meet(device: torch.device, settings: TowerSettings, world: int) -> None:
     try:
         within(settings.timeout, device, lambda: _form_group(EXCHANGES[device.type], settings, world))
     except UnansweredError as error:
-        raise _not_met(settings, world, first_line(error), "end the one that hangs or is suspended; ") from error
+        raise _not_met(settings, world, first_line(error), UNANSWERED) from error
     except (ValueError, RuntimeError) as error:
         if "EADDRINUSE" in str(error):
             raise _not_met(settings, world, "the port is taken by another program", port=True) from error
