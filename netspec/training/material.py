@@ -76,6 +76,8 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
         counts = census(splits.training, rule.classes, progress)
         splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
         rule = replace(rule, weights=recipe.loss.pixel_weights, balance=balance_of(counts))
+    else:
+        splits = replace(splits, notes=(*splits.notes, *unused_classes(graph, splits.training)))
     if recipe.schedule.name == "plateau" and splits.validation is None:
         raise NetspecError(
             f"{spec.name}: its schedule waits for the validation error to stop falling, and there is no validation set",
@@ -142,5 +144,17 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
             f"{graph.name} has {classes} classes, and {dataset.origin} has {len(dataset.classes)}",
             f"no sample is of class 0: numbers of classes that begin at {unused} are to be less by {unused}"
             if 0 < len(dataset.classes) - unused <= classes
-            else f"--set classes={len(dataset.classes)}, where the spec has this parameter",
+            else _set_classes(dataset),
         )
+
+
+def unused_classes(graph: Graph, dataset: Dataset) -> list[str]:
+    """A note if the network has more classes than a dataset: it learns never to choose the others."""
+    classes, known = classes_of(graph), len(dataset.classes)
+    if classes == known:
+        return []
+    return [f"{graph.name} has {classes} classes, and {dataset.origin} has {known}: {_set_classes(dataset)}"]
+
+
+def _set_classes(dataset: Dataset) -> str:
+    return f"--set classes={len(dataset.classes)}, where the spec has this parameter"
