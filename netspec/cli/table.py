@@ -1,7 +1,8 @@
 """Tables as plain text, and counts and sizes in short form.
 
-Where a terminal is too narrow for a table, counts are shortened first (`61.0M`), then long texts are folded, then columns
-stand one space apart. If all that is not enough, each row becomes a paragraph, with a line for each cell.
+Where a terminal is too narrow for a table, counts are shortened first (`61.0M`), then long texts are folded between
+words, then columns stand one space apart, then words are broken. If all that is not enough, each row becomes a
+paragraph, with a line for each cell.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Final, NamedTuple
 Cell = str | int | None  # an integer is a count: 60,965,224, or 61.0M where that is too wide
 
 GAP: Final = 2
-NARROWEST: Final = 6
+NARROWEST: Final = 6  # of a column whose words are broken
+_PIECE: Final = re.compile(r"[^\s_./,;:-]*[\s_./,;:-]?")  # a word, up to the mark after which a line may break
 _UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -47,9 +49,9 @@ def render_table(
     if width is None or sum(widths) <= _room(width, columns, GAP):
         return [_lines(columns, widths, row, GAP) for row in (titles, *cells)]
     cells = [[short_count(cell) if isinstance(cell, int) else _text(cell) for cell in row] for row in rows]
-    for gap in (GAP, 1):
+    for gap, whole_words in ((GAP, True), (1, True), (1, False)):
         widths, room = _widths(titles, cells), _room(width, columns, gap)
-        _narrow(widths, columns, room)
+        _narrow(widths, _least(columns, cells, whole_words=whole_words), room)
         if sum(widths) <= room:
             return [_lines(columns, widths, row, gap) for row in (titles, *cells)]
     return [[], *(_paragraph(titles, row, width) for row in rows)]
@@ -96,13 +98,25 @@ def _room(width: int, columns: Sequence[Column], gap: int) -> int:
     return width - gap * (len(columns) - 1)
 
 
-def _narrow(widths: list[int], columns: Sequence[Column], room: int) -> None:
-    """Narrow the widest foldable column, one character at a time, until the columns fit or none can fold."""
+def _least(columns: Sequence[Column], cells: Sequence[Sequence[str]], *, whole_words: bool) -> list[int]:
+    """Return the width below which each column is not narrowed."""
+    least = []
+    for index, column in enumerate(columns):
+        texts = [row[index] for row in cells]
+        if column.fold and whole_words:
+            texts = [piece.rstrip() for text in texts for piece in _PIECE.findall(text)]
+        widest = NARROWEST if column.fold and not whole_words else max(map(len, texts), default=0)
+        least.append(max(len(column.title), widest))
+    return least
+
+
+def _narrow(widths: list[int], least: Sequence[int], room: int) -> None:
+    """Narrow the widest column that can be, one character at a time, until all fit or none can be."""
     while sum(widths) > room:
-        foldable = [i for i, c in enumerate(columns) if c.fold and widths[i] > max(NARROWEST, len(c.title))]
-        if not foldable:
+        narrowable = [index for index, width in enumerate(widths) if width > least[index]]
+        if not narrowable:
             return
-        widths[max(foldable, key=lambda i: widths[i])] -= 1
+        widths[max(narrowable, key=lambda index: widths[index])] -= 1
 
 
 def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str], gap: int) -> list[str]:
@@ -143,7 +157,7 @@ def fold(text: str, width: int) -> list[str]:
         return [text]
     lines = [""]
     for word in re.findall(r"\S*\s*", text):
-        parts = [word] if len(word.rstrip()) <= width else re.findall(r"[^\s_./,;:-]*[\s_./,;:-]?", word)
+        parts = [word] if len(word.rstrip()) <= width else _PIECE.findall(word)
         for part in parts:
             if len(lines[-1]) + len(part.rstrip()) > width and lines[-1]:
                 lines.append("")

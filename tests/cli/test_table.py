@@ -35,8 +35,13 @@ def test_rows_of_a_table_that_cannot_fold_further_become_paragraphs() -> None:
         ["relu1  ✗", "  op       relu"],
         ["block1.relu1  ✓", "  op       relu", "  weights  0"],
     ]
-    assert render_table(columns, rows, 26)[0] == ["layer   op      weights"]
-    assert render_table(columns, rows, 23)[0] == ["layer  op     weights"], "columns are closer before that"
+    assert render_table(columns, rows, 23)[0] == ["layer  op     weights"]
+
+
+def test_columns_are_closer_before_words_are_broken() -> None:
+    assert lines(25)[:3] == ["layer  op         weights", "conv1  local_       61.0M", "       response_"]
+    assert lines(23)[:3] == ["layer op        weights", "conv1 local_      61.0M", "      response_"]
+    assert lines(21)[:4] == ["layer op      weights", "conv1 local_    61.0M", "      respons", "      e_norm"]
 
 
 def test_the_name_of_a_paragraph_is_whole() -> None:
