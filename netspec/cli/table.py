@@ -1,8 +1,8 @@
 """Tables as plain text, and counts and sizes in short form.
 
-Where a terminal is too narrow for a table, counts are shortened first (`61.0M`), then long texts are folded between
-words, then columns stand one space apart, then words are broken. If all that is not enough, each row becomes a
-paragraph, with a line for each cell.
+Where a terminal is too narrow for a table, spare columns are left out first. Then counts are shortened (`61.0M`), long
+texts are folded between words, columns stand one space apart, and words are broken. If all that is not enough, each row
+becomes a paragraph, with a line for each cell.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ _UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 class Column(NamedTuple):
-    """A column: aligned to the right if `right`; its texts may continue on the next line if `fold`."""
+    """A column: aligned to the right if `right`; its texts may continue on the next line if `fold`.
+
+    One that is `spare` is only in tables that fit as they are: `--json` has it too.
+    """
 
     title: str
     right: bool = False
     fold: bool = False
+    spare: bool = False
 
 
 def render_table(
@@ -48,6 +52,9 @@ def render_table(
     widths = _widths(titles, cells)
     if width is None or sum(widths) <= _room(width, columns, GAP):
         return [_lines(columns, widths, row, GAP) for row in (titles, *cells)]
+    if any(column.spare for column in columns):
+        kept = [index for index, column in enumerate(columns) if not column.spare]
+        return render_table([columns[index] for index in kept], [[row[index] for index in kept] for row in rows], width)
     cells = [[short_count(cell) if isinstance(cell, int) else _text(cell) for cell in row] for row in rows]
     for gap, whole_words in ((GAP, True), (1, True), (1, False)):
         widths, room = _widths(titles, cells), _room(width, columns, gap)

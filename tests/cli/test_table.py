@@ -25,6 +25,13 @@ def test_texts_are_folded_at_punctuation_in_a_narrow_table() -> None:
     assert max(map(len, lines(32))) <= 32
 
 
+def test_a_spare_column_is_left_out_before_anything_is_shortened() -> None:
+    columns = [*COLUMNS, Column("mapping", spare=True)]
+    rows = [[*row, "torchvision/alexnet.yaml"] for row in ROWS]
+    assert render_table(columns, rows, 64)[0] == [lines(None)[0] + "  mapping"]
+    assert [line for row in render_table(columns, rows, 63) for line in row] == lines(None)
+
+
 def test_rows_of_a_table_that_cannot_fold_further_become_paragraphs() -> None:
     """Empty cells are left out, counts are whole again, and a text without a title stands beside the name."""
     columns = [*COLUMNS, Column("")]
