@@ -20,24 +20,18 @@ from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import RUNNING, available, identifier
 from netspec.lowering.python.rewrite import named_statements, targets_of, with_conditions
 from netspec.lowering.python.source import (
-    Assign,
     Attribute,
     Expression,
-    For,
     Formatted,
-    If,
     Literal,
     Name,
     Repeated,
-    Return,
-    Statement,
     Subscript,
-    TupleOf,
-    Unpack,
     call,
 )
+from netspec.lowering.python.statements import Assign, For, If, Statement, Unpack, returned
 from netspec.lowering.python.subscripts import range_of
-from netspec_keras.layout import native_name, native_path, native_shape
+from netspec_keras.layout import native_name, native_path, native_type
 from netspec_keras.loops import NAME, renamed, repeated_calls, row_of_calls, with_loops
 from netspec_keras.signatures import SIGNATURES
 
@@ -93,9 +87,8 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         made = self._instance(part)
         inputs = [draft.variable(value) for value in part.inputs]
         applied = renamed(replace(made, args=(*inputs, *made.args[len(inputs) :])), name)
-        shapes = [native_shape(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0])]
-        shape = f"({', '.join(map(str, shapes[-1]))}{',' if len(shapes[-1]) == 1 else ''})"
-        return draft.assign(part, applied, "" if shapes[-1] in shapes[:-1] else shape)
+        *received, native = (native_type(self._graph.type_of(value)) for value in (*part.inputs, part.outputs[0]))
+        return draft.assign(part, applied, "" if native in received else str(native))
 
     def _repeated(self, run: tuple[Statement, ...], stack: Part, repetition: Repetition) -> tuple[Statement, ...]:
         """The calls of a stack whose length differs between instances of its block."""
@@ -117,14 +110,13 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         optional = [p for p in template.parameters if p.default is not None and p.name not in inferred]
         roles = (*("x" for _ in part.inputs), *(p.name for p in required))
         self._signatures[name] = replace(template.signature, positional=roles)
-        open_inputs = [None] * len(
-            part.inputs
-        )  # so are the names: elements of a stack that differ in no more are equal
+        # Inputs and names are left open here: elements of a stack that differ in no more are equal.
+        inputs = [None] * len(part.inputs)
         for index, instance in enumerate(parts):
             _, keywords = template.arguments(index)
             passed = {key: value for key, value in keywords.items() if key not in inferred}
             values = (p.values[index] for p in required)
-            self._instances[instance.path] = call(name, *open_inputs, *values, **passed, **{NAME: None})
+            self._instances[instance.path] = call(name, *inputs, *values, **passed, **{NAME: None})
         names = self._names(part, template)
         received = self._drafts[part.path].parameters(names, {*self._taken, *template.names})
         body, variables = self._body(part, template, names, received)
@@ -140,7 +132,7 @@ class BlockFunctions(BlockDefinitions[PartDraft, Function]):
         return Function(
             name,
             parameters,
-            (*computed, *body, Return(results[0] if len(results) == 1 else TupleOf(tuple(results)))),
+            (*computed, *body, returned(results)),
             returns="keras.KerasTensor" if len(results) == 1 else "tuple[keras.KerasTensor, ...]",
             docstring=describe_instances(parts),
         )

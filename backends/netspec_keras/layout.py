@@ -8,7 +8,7 @@ from typing import Final
 from netspec.graph import Graph, Node
 from netspec.ops import Dense, Flatten, Identity
 from netspec.ops.activation import Elementwise
-from netspec.types import Dim, TensorType
+from netspec.types import TensorType
 
 # Arguments of layers.Permute, where axis 1 is the first after the batch.
 TO_CHANNELS_FIRST: Final = (3, 1, 2)
@@ -60,14 +60,14 @@ def native_axis(axis: int, rank: int) -> int:
     return -1 if position == rank - 1 else position
 
 
-def native_shape(value: TensorType) -> tuple[Dim, ...]:
-    """The shape that Keras sees, with the batch."""
-    return tuple(value.shape[axis] for axis in native_order(value.rank))
+def native_type(value: TensorType) -> TensorType:
+    """The type that Keras sees: with the axes in its order."""
+    return value._replace(shape=tuple(value.shape[axis] for axis in native_order(value.rank)))
 
 
 def native_features(value: TensorType) -> tuple[int, ...]:
     """The shape that Keras sees, without the batch."""
-    return tuple(value.features[axis - 1] for axis in native_order(value.rank)[1:])
+    return native_type(value).features
 
 
 def flattened_channels_last(graph: Graph) -> dict[str, TensorType]:

@@ -10,22 +10,18 @@ from netspec.lowering.blocks.indexed import INDEX
 from netspec.lowering.python.rewrite import rename_in
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
-    Assign,
     Binary,
     Call,
     Conditional,
     Each,
     Expression,
-    For,
     Formatted,
-    If,
     Literal,
     Name,
     Repeated,
-    Statement,
-    Unpack,
     call,
 )
+from netspec.lowering.python.statements import Assign, For, If, Statement, Unpack
 from netspec_keras.layout import SEPARATOR
 
 NAME: Final = "name"  # the parameter for the name of an instance, a prefix of the names of its layers

@@ -13,25 +13,13 @@ from netspec.lowering.blocks.parts import split
 from netspec.lowering.python.chains import follower
 from netspec.lowering.python.definitions import Function
 from netspec.lowering.python.naming import available, module_name
-from netspec.lowering.python.source import (
-    Assign,
-    Call,
-    Do,
-    Expression,
-    For,
-    If,
-    ListOf,
-    Literal,
-    Name,
-    Return,
-    Statement,
-    call,
-)
+from netspec.lowering.python.source import Call, Expression, ListOf, Literal, Name, call
+from netspec.lowering.python.statements import Assign, Do, For, If, Return, Statement
 from netspec.lowering.support import read_support, support_modules
 from netspec.lowering.writer import PartsWriter
-from netspec.types import Dim, TensorType
+from netspec.types import TensorType
 from netspec_keras.blocks import BlockFunctions, layer_name
-from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_name, native_shape
+from netspec_keras.layout import TO_CHANNELS_FIRST, flattened_channels_last, native_features, native_name, native_type
 from netspec_keras.rearrangement import Rearrangement, Row, Step, form_of, is_rearranging
 
 PACKAGE: Final = "netspec_keras"
@@ -98,7 +86,7 @@ class ModelWriter(PartsWriter[PartDraft]):
 
     def _assign(self, node: Node, value: Expression, features: tuple[int, ...], variable: Name) -> Name:
         self._operations[node.name] += 1
-        comment = _shape(("N", *features)) if features else self._new_shape(node)
+        comment = str(TensorType.of(*features)) if features else self._new_shape(node)
         home = self._homes[node.name]
         if value != variable:
             home.run(node, Assign(variable.path, value, comment))
@@ -244,17 +232,13 @@ class ModelWriter(PartsWriter[PartDraft]):
         return wanted
 
     def _new_shape(self, node: Node) -> str:
-        shape = native_shape(node.type)
-        return "" if shape in map(native_shape, node.input_types) else _shape(shape)
-
-
-def _shape(shape: Sequence[Dim]) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+        native = native_type(node.type)
+        return "" if native in map(native_type, node.input_types) else str(native)
 
 
 def _shapes(types: Sequence[TensorType], what: str) -> str:
     """The native shapes for a docstring, or only their number if there are more than two."""
-    return ", ".join(_shape(native_shape(t)) for t in types) if len(types) <= 2 else f"{len(types)} {what}"
+    return ", ".join(str(native_type(t)) for t in types) if len(types) <= 2 else f"{len(types)} {what}"
 
 
 def _one_or_list(values: Sequence[Name]) -> Expression:

@@ -20,21 +20,17 @@ from netspec.lowering.python.naming import available, class_name
 from netspec.lowering.python.rewrite import named_statements, names_in, rename, with_conditions
 from netspec.lowering.python.source import (
     FEWEST_REPEATED,
-    Assign,
     Attribute,
     Call,
-    Do,
     Expression,
-    If,
     ListOf,
     Literal,
     Name,
     Repeated,
-    Return,
-    Statement,
     TupleOf,
     call,
 )
+from netspec.lowering.python.statements import Assign, Do, If, Statement, returned
 from netspec_torch.drafts import ModuleDraft
 from netspec_torch.loops import looped_calls, with_loops
 from netspec_torch.reserved import MODULE_ATTRIBUTES
@@ -169,7 +165,7 @@ class BlockClasses(BlockDefinitions[ModuleDraft, Class]):
         return Function(
             "forward",
             ("self", *(f"{name}: Tensor" for name in draft.parameters(names, self._used))),
-            (*body, _return([names[result] for result in template.results])),
+            (*body, returned([Name(names[result]) for result in template.results])),
             returns=_tensors(len(template.results)),
         )
 
@@ -206,7 +202,7 @@ def _with_heads(forward: Function, count: int, main: Sequence[str]) -> Function:
     """Move the last `count` statements, which compute heads, under `if self.training`; else return the main outputs."""
     cut = len(forward.body) - 1 - count  # the last statement returns all outputs
     heads = tuple(statement for statement in forward.body[cut:] if not isinstance(statement, If))
-    body = (*forward.body[:cut], If(Name("self.training"), heads), _return(main))
+    body = (*forward.body[:cut], If(Name("self.training"), heads), returned([*map(Name, main)]))
     return replace(forward, body=body, returns=f"{_tensors(len(main))} | {forward.returns}")
 
 
@@ -228,11 +224,6 @@ def _repeated(expressions: Sequence[Expression]) -> Iterator[Expression]:
     """The expressions, with each run of equal ones as one `Repeated`."""
     for expression, run in groupby(expressions):
         yield Repeated(expression, Literal(len(list(run))))
-
-
-def _return(variables: Sequence[str]) -> Return:
-    values = tuple(map(Name, variables))
-    return Return(values[0] if len(values) == 1 else TupleOf(values))
 
 
 def _tensors(count: int) -> str:

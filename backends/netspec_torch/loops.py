@@ -7,19 +7,8 @@ from typing import NamedTuple
 
 from netspec.lowering.blocks.lists import ITEM, with_names
 from netspec.lowering.python.naming import available
-from netspec.lowering.python.source import (
-    FEWEST_REPEATED,
-    Assign,
-    Call,
-    Each,
-    Expression,
-    For,
-    Name,
-    Statement,
-    Subscript,
-    TupleOf,
-    Unpack,
-)
+from netspec.lowering.python.source import FEWEST_REPEATED, Call, Each, Expression, Name, Subscript, TupleOf
+from netspec.lowering.python.statements import Assign, For, Statement, Unpack
 
 
 class _ListedCall(NamedTuple):

@@ -60,22 +60,23 @@ def meet(device: torch.device, settings: TowerSettings, world: int) -> None:
     try:
         within(settings.timeout, device, lambda: _form_group(EXCHANGES[device.type], settings, world))
     except UnansweredError as error:
-        raise _not_met(settings, world, first_line(error), "end the one that hangs or is suspended; ") from error
+        advice = "end the first of them if it hangs or is suspended; "
+        raise _not_met(settings, world, first_line(error), advice) from error
     except (ValueError, RuntimeError) as error:
         if "EADDRINUSE" in str(error):
-            raise _not_met(settings, world, "the port is taken by another program", port=True) from error
+            raise _not_met(settings, world, "the port is taken by another program") from error
         if is_late(error):
             why = f"waited {settings.timeout:g} s for one that did not come"
             raise _not_met(settings, world, why, "one may have ended before, and says why; ") from error
         raise _not_met(settings, world, first_line(error)) from error
 
 
-def _not_met(settings: TowerSettings, world: int, why: str, advice: str = "", *, port: bool = False) -> BackendError:
+def _not_met(settings: TowerSettings, world: int, why: str, advice: str = "") -> BackendError:
     found = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
     return BackendError(
         f"the {world} processes that are to train together did not meet at {settings.meeting or found}: {why}",
-        f"{advice}start all of them with torchrun, and give all the same --master-addr, one that they can reach"
-        + (", and another --master-port" if port else ""),
+        f"{advice}start all of them with torchrun, and give all the same --master-addr, one that they can reach, "
+        "and the same --master-port, one that no other program has",
     )
 
 

@@ -10,7 +10,8 @@ from netspec.lowering.blocks.parts import split
 from netspec.lowering.broadcast import broadcastable_nodes
 from netspec.lowering.python.definitions import Class
 from netspec.lowering.python.naming import class_name
-from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Subscript, call
+from netspec.lowering.python.source import Attribute, Expression, LiteralValue, Name, Subscript, call
+from netspec.lowering.python.statements import Assign
 from netspec.lowering.support import read_support
 from netspec.lowering.writer import PartsWriter
 from netspec.ops.initializers import Initializer

@@ -80,7 +80,8 @@ def print_table(
     from netspec.cli.table import render_table
 
     header, *lines = render_table(columns, rows, terminal_width())
-    print_out(style(header[0], BOLD))
+    for line in header:
+        print_out(style(line, BOLD))
     for index, group in enumerate(lines):
         for line in group:
             print_out(style(line, RED) if failed(index) else line)

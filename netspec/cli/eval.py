@@ -88,11 +88,12 @@ def command(
     code is 1 when they disagree, and when a loss is not finite.
     """
     from netspec.spec import elaborate, read_spec
-    from netspec.training.evaluate import disagreements, evaluate, evaluation_set
+    from netspec.training.evaluate import disagreements, evaluate, evaluation_set, notes_on_classes
     from netspec.weights import require_file
 
     policy = cast("OnBadSample", on_bad_sample)
     network = read_spec(spec, settings)
+    graph = elaborate(network)
     seed = network.training.seed if network.training else 0
     require_file(weights)
     targets = _targets(weights, backends)
@@ -101,7 +102,7 @@ def command(
     skipped: list[str] = []
     with progress() as show:
         evaluations = evaluate(
-            elaborate(network),
+            graph,
             weights,
             targets,
             dataset,
@@ -116,7 +117,7 @@ def command(
         print_json({"name": network.name, "agree": not problems, "scores": [_as_json(e) for e in evaluations]})
     else:
         _print_table(evaluations, cropped=dataset.images)
-    for note in (*notes, *(f"skipped: {text}" for text in dict.fromkeys(skipped))):
+    for note in (*notes, *notes_on_classes(graph, dataset), *(f"skipped: {text}" for text in dict.fromkeys(skipped))):
         print_note(f"note: {note}")
     return _conclude(evaluations, problems, quiet=as_json)
 

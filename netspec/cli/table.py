@@ -1,6 +1,8 @@
 """Tables as plain text, and counts and sizes in short form.
 
-Where a terminal is too narrow for a table, counts are shortened first (`61.0M`), then long texts are folded.
+Where a terminal is too narrow for a table, spare columns are left out first. Then counts are shortened (`61.0M`), long
+texts are folded between words, columns stand one space apart, and words are broken. If all that is not enough, each row
+becomes a paragraph, with a line for each cell.
 """
 
 from __future__ import annotations
@@ -12,27 +14,32 @@ from typing import Final, NamedTuple
 Cell = str | int | None  # an integer is a count: 60,965,224, or 61.0M where that is too wide
 
 GAP: Final = 2
-NARROWEST: Final = 6
+NARROWEST: Final = 6  # of a column whose words are broken
+_PIECE: Final = re.compile(r"[^\s_./,;:-]*[\s_./,;:-]?")  # a word, up to the mark after which a line may break
 _UNITS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 class Column(NamedTuple):
-    """A column: aligned to the right if `right`; its texts may continue on the next line if `fold`."""
+    """A column: aligned to the right if `right`; its texts may continue on the next line if `fold`.
+
+    One that is `spare` is only in tables that fit as they are: `--json` has it too.
+    """
 
     title: str
     right: bool = False
     fold: bool = False
+    spare: bool = False
 
 
 def render_table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int | None = None
 ) -> list[list[str]]:
-    r"""Return the lines of the header, then the lines of each row.
+    r"""Return the lines of the header, then the lines of each row. If rows are paragraphs, the header has no lines.
 
     Args:
         columns: the title and alignment of each column.
         rows: a cell for each column.
-        width: the most characters in a line; None for no limit. A table that cannot fold further exceeds it.
+        width: the most characters in a line; None for no limit. The first cell of a paragraph may exceed it.
 
     >>> table = render_table([Column("layer"), Column("weights", right=True)], [["conv1", 34944], ["relu1", None]])
     >>> print("\n".join(line for row in table for line in row))
@@ -42,12 +49,19 @@ def render_table(
     """
     titles = [column.title for column in columns]
     cells = [[_text(cell) for cell in row] for row in rows]
-    if width is not None and sum(_widths(titles, cells)) + GAP * (len(columns) - 1) > width:
-        cells = [[short_count(cell) if isinstance(cell, int) else _text(cell) for cell in row] for row in rows]
     widths = _widths(titles, cells)
-    if width is not None:
-        _narrow(widths, columns, width)
-    return [_lines(columns, widths, row) for row in (titles, *cells)]
+    if width is None or sum(widths) <= _room(width, columns, GAP):
+        return [_lines(columns, widths, row, GAP) for row in (titles, *cells)]
+    if any(column.spare for column in columns):
+        kept = [index for index, column in enumerate(columns) if not column.spare]
+        return render_table([columns[index] for index in kept], [[row[index] for index in kept] for row in rows], width)
+    cells = [[short_count(cell) if isinstance(cell, int) else _text(cell) for cell in row] for row in rows]
+    for gap, whole_words in ((GAP, True), (1, True), (1, False)):
+        widths, room = _widths(titles, cells), _room(width, columns, gap)
+        _narrow(widths, _least(columns, cells, whole_words=whole_words), room)
+        if sum(widths) <= room:
+            return [_lines(columns, widths, row, gap) for row in (titles, *cells)]
+    return [[], *(_paragraph(titles, row, width) for row in rows)]
 
 
 def short_count(count: int) -> str:
@@ -86,16 +100,33 @@ def _widths(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
     return [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
 
 
-def _narrow(widths: list[int], columns: Sequence[Column], width: int) -> None:
-    """Narrow the widest foldable column, one character at a time, until the table fits or no column can fold."""
-    while sum(widths) + GAP * (len(widths) - 1) > width:
-        foldable = [i for i, c in enumerate(columns) if c.fold and widths[i] > max(NARROWEST, len(c.title))]
-        if not foldable:
+def _room(width: int, columns: Sequence[Column], gap: int) -> int:
+    """Return the characters that a line of this width has for the texts of its columns."""
+    return width - gap * (len(columns) - 1)
+
+
+def _least(columns: Sequence[Column], cells: Sequence[Sequence[str]], *, whole_words: bool) -> list[int]:
+    """Return the width below which each column is not narrowed."""
+    least = []
+    for index, column in enumerate(columns):
+        texts = [row[index] for row in cells]
+        if column.fold and whole_words:
+            texts = [piece.rstrip() for text in texts for piece in _PIECE.findall(text)]
+        widest = NARROWEST if column.fold and not whole_words else max(map(len, texts), default=0)
+        least.append(max(len(column.title), widest))
+    return least
+
+
+def _narrow(widths: list[int], least: Sequence[int], room: int) -> None:
+    """Narrow the widest column that can be, one character at a time, until all fit or none can be."""
+    while sum(widths) > room:
+        narrowable = [index for index, width in enumerate(widths) if width > least[index]]
+        if not narrowable:
             return
-        widths[max(foldable, key=lambda i: widths[i])] -= 1
+        widths[max(narrowable, key=lambda index: widths[index])] -= 1
 
 
-def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str]) -> list[str]:
+def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str], gap: int) -> list[str]:
     folded = [fold(text, width) for text, width in zip(row, widths, strict=True)]
     lines = []
     for index in range(max(map(len, folded))):
@@ -104,7 +135,20 @@ def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[str])
             part.rjust(width) if column.right else part.ljust(width)
             for column, part, width in zip(columns, parts, widths, strict=True)
         ]
-        lines.append((" " * GAP).join(aligned).rstrip())
+        lines.append((" " * gap).join(aligned).rstrip())
+    return lines
+
+
+def _paragraph(titles: Sequence[str], row: Sequence[Cell], width: int) -> list[str]:
+    """Return the lines of a row: its first cell and those without a title, then a line for each other text."""
+    first, *others = [(title, _text(cell)) for title, cell in zip(titles, row, strict=True)]
+    heading = (" " * GAP).join([first[1], *(text for title, text in others if text and not title)])
+    label = max(map(len, titles)) + GAP
+    lines = [heading]  # not folded: a path that the terminal breaks can still be copied
+    for title, text in others:
+        if title and text:
+            start, *rest = fold(text, max(NARROWEST, width - GAP - label))
+            lines += [" " * GAP + title.ljust(label) + start, *(" " * (GAP + label) + line for line in rest)]
     return lines
 
 
@@ -120,7 +164,7 @@ def fold(text: str, width: int) -> list[str]:
         return [text]
     lines = [""]
     for word in re.findall(r"\S*\s*", text):
-        parts = [word] if len(word.rstrip()) <= width else re.findall(r"[^\s_./,;:-]*[\s_./,;:-]?", word)
+        parts = [word] if len(word.rstrip()) <= width else _PIECE.findall(word)
         for part in parts:
             if len(lines[-1]) + len(part.rstrip()) > width and lines[-1]:
                 lines.append("")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from netspec.cli.console import BOLD, GREEN, print_note, print_out, style
+from netspec.cli.console import BOLD, GREEN, print_note, print_out, style, terminal_width
 from netspec.cli.interrupts import raise_if_interrupted
 from netspec.training.events import EpochDone, Observer, StepDone
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 COLUMNS = {"epoch": 5, "loss": 8, "error": 7, "val loss": 8, "val err": 7, "top-5": 7, "rate": 8, "time": 8}
-HEADER = "  ".join(name.rjust(width) for name, width in COLUMNS.items())
+LEAST = ("top-5", "rate", "val loss", "error", "time")  # left out in this order where a terminal is too narrow
 
 
 class Watch(Observer):
@@ -24,7 +24,7 @@ class Watch(Observer):
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
         self._task: TaskID | None = None
-        self._header_printed = False
+        self._shown: dict[str, int] = {}  # the columns that fit, chosen with the header
 
     def note(self, text: str) -> None:
         """Print a note on stderr."""
@@ -65,20 +65,20 @@ class Watch(Observer):
 
     def epoch(self, event: EpochDone) -> None:
         """Print the line of an epoch, and before the first one the header."""
-        if not self._header_printed:
-            print_out(style(HEADER, BOLD))
-            self._header_printed = True
-        cells = (
-            f"{event.epoch:>5}",
-            _loss(event.training_loss),
-            f"{event.training_error:>7.2%}",
-            _loss(event.validation_loss),
-            _percent(event.validation_error),
-            _percent(event.validation_error_top5),
-            f"{event.rate:>8.3g}",
-            f"{clock(event.seconds):>8}",
-        )
-        print_out("  ".join(cells) + (f" {style('*', GREEN)}" if event.best else ""))
+        if not self._shown:
+            self._shown = _fitting(terminal_width())
+            print_out(style(_line(self._shown, {name: name for name in COLUMNS}), BOLD))
+        cells = {
+            "epoch": str(event.epoch),
+            "loss": _loss(event.training_loss),
+            "error": f"{event.training_error:.2%}",
+            "val loss": _loss(event.validation_loss),
+            "val err": _percent(event.validation_error),
+            "top-5": _percent(event.validation_error_top5),
+            "rate": f"{event.rate:.3g}",
+            "time": clock(event.seconds),
+        }
+        print_out(_line(self._shown, cells) + (f" {style('*', GREEN)}" if event.best else ""))
 
     def close(self) -> None:
         """Remove the bar."""
@@ -108,12 +108,26 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _fitting(width: int | None) -> dict[str, int]:
+    """Return the columns that fit into a terminal of this width, with their widths; None for no limit."""
+    shown = dict(COLUMNS)
+    for name in LEAST:
+        if width is None or len(_line(shown, {})) + len(" *") <= width:
+            break
+        del shown[name]
+    return shown
+
+
+def _line(shown: Mapping[str, int], cells: Mapping[str, str]) -> str:
+    return "  ".join(cells.get(name, "").rjust(width) for name, width in shown.items())
+
+
 def _loss(loss: float | None) -> str:
-    """Return a loss in eight characters: four decimals, or three digits and an exponent from 1000 on."""
+    """Return a loss with four decimals, or from 1000 on with three digits and an exponent: at most eight characters."""
     if loss is None:
-        return f"{'':>8}"
-    return f"{loss:>8.4f}" if loss < 1000 else f"{loss:>8.2e}"
+        return ""
+    return f"{loss:.4f}" if loss < 1000 else f"{loss:.2e}"
 
 
 def _percent(share: float | None) -> str:
-    return f"{share:>7.2%}" if share is not None else f"{'':>7}"
+    return f"{share:.2%}" if share is not None else ""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from netspec.cli.console import print_json, print_out, print_table, progress, terminal_width
+from netspec.cli.console import print_json, print_out, print_table, progress
 from netspec.cli.options import FILE, json_option, set_option
-from netspec.cli.table import GAP, Cell, Column
+from netspec.cli.table import Cell, Column
 from netspec.cli.weights_report import Imported, print_report, relative_path, report_as_json
 
 if TYPE_CHECKING:
@@ -75,18 +75,9 @@ def list_models(as_json: bool) -> None:
     for mapping, model in models:
         spec, path = mapping.spec.relative_to(folder), mapping.path.relative_to(folder / "weights")
         rows.append([f"{mapping.origin}:{model}", str(spec), " ".join(mapping.settings(model)), str(path)])
-    columns = [Column("model"), *(Column(title, fold=True) for title in ("spec", "with", "mapping"))]
-    # On a narrow terminal the column of the mapping would fold every row; `--json` has it.
-    count = 3 if _is_too_wide(rows) else 4
-    print_table(columns[:count], [row[:count] for row in rows])
+    columns = (Column("model"), Column("spec", fold=True), Column("with", fold=True), Column("mapping", spare=True))
+    print_table(columns, rows)
     print_out(f"\nspecs: {relative_path(folder)}, mappings: {relative_path(folder / 'weights')}")
-
-
-def _is_too_wide(rows: Sequence[Sequence[Cell]]) -> bool:
-    """Whether stdout is a terminal that is too narrow for a table of these rows."""
-    width = terminal_width()
-    widths = [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
-    return width is not None and sum(widths) + GAP * (len(widths) - 1) > width
 
 
 def _model_as_json(mapping: WeightMapping, model: str) -> dict[str, Any]:

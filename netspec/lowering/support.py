@@ -86,7 +86,8 @@ def used_imports(candidates: Mapping[str, str], definitions: Iterable[Definition
     """The import lines of the names that emitted definitions use. Support code is skipped: it has its own imports.
 
     >>> from netspec.lowering.python.definitions import Function
-    >>> from netspec.lowering.python.source import Do, call
+    >>> from netspec.lowering.python.source import call
+    >>> from netspec.lowering.python.statements import Do
     >>> function = Function("make", ("x: Tensor",), (Do(call("self.F", call("nn.ReLU"))),))
     >>> used_imports({"nn": "from torch import nn", "F": "import F", "Tensor": "from torch import Tensor"}, [function])
     ['from torch import nn', 'from torch import Tensor']

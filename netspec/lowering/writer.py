@@ -14,7 +14,8 @@ from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.python.definitions import Definition, Module
 from netspec.lowering.python.render import render
 from netspec.lowering.python.slices import slices_to
-from netspec.lowering.python.source import Expression, Name, Subscript, Unpack
+from netspec.lowering.python.source import Expression, Name, Subscript
+from netspec.lowering.python.statements import Unpack
 from netspec.lowering.support import Support, import_groups, used_imports
 
 DraftT = TypeVar("DraftT", bound=PartDraft)

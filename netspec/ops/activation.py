@@ -5,7 +5,8 @@ from typing import Literal
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
-from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_channels, resolve_axis
+from netspec.ops.axes import AlongAxis
+from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_channels
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
 
@@ -224,22 +225,12 @@ class Gelu(Elementwise, kind="gelu"):
         return (*super().samples(), Sample(cls(form="tanh"), ((3, 5, 4),)))
 
 
-class Softmax(Op, kind="softmax"):
+class Softmax(AlongAxis, kind="softmax"):
     """exp(x) / Σ exp(x) along one axis, computed from x minus its maximum. Shapes: x → the same."""
 
     trap = "another axis: channels are last in Keras"
 
     axis: int = -1
-
-    def resolve(self, x: TensorType) -> "Softmax":
-        return Softmax(axis=resolve_axis(self.kind, self.axis, x))
-
-    def infer(self, x: TensorType) -> TensorType:
-        resolve_axis(self.kind, self.axis, x)
-        return x
-
-    def separates(self, parts: int, axis: int) -> bool:
-        return axis != self.axis
 
     def reference(self, weights: Weights, x: Array) -> Array:
         exp = np.exp(x - x.max(axis=self.axis, keepdims=True))

@@ -233,6 +233,9 @@ class FilterOp(WeightedOp):
     if TYPE_CHECKING:  # each layer has the attribute in an order of its own
         groups: int
 
+    def separates(self, parts: int, axis: int) -> bool:
+        return self.groups % parts == 0
+
 
 def scale_and_shift(*shape: int) -> dict[str, Weight]:
     """The weight (initially 1) and bias (initially 0) that an affine normalization applies to its result."""

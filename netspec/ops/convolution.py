@@ -95,9 +95,6 @@ class Conv2d(FilterOp, kind="conv2d"):
             )
         return x.with_features(self.filters, rows, columns)
 
-    def separates(self, parts: int, axis: int) -> bool:
-        return self.groups % parts == 0
-
     def share(self, parts: int) -> Self:
         return self.model_copy(update={"filters": self.filters // parts, "groups": max(1, self.groups // parts)})
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveInt
+from netspec.ops.axes import AlongAxis
 from netspec.ops.base import (
     Array,
     FilterOp,
@@ -15,7 +16,6 @@ from netspec.ops.base import (
     Weights,
     Window,
     require_groups,
-    resolve_axis,
 )
 from netspec.ops.initializers import Values, constant, he
 from netspec.types import TensorType
@@ -47,9 +47,6 @@ class Dense(FilterOp, kind="dense"):
             )
         require_groups(self.kind, self.groups, features=x.features[-1], units=self.units)
         return x.with_features(*x.features[:-1], self.units)
-
-    def separates(self, parts: int, axis: int) -> bool:
-        return self.groups % parts == 0
 
     def share(self, parts: int) -> Self:
         return self.model_copy(update={"units": self.units // parts, "groups": max(1, self.groups // parts)})
@@ -97,7 +94,7 @@ def _hint_for_dense(x: TensorType) -> str:
     )
 
 
-class LayerScale(WeightedOp, kind="layer_scale"):
+class LayerScale(WeightedOp, AlongAxis, kind="layer_scale"):
     """x times a learned scale for each channel, or for each feature of tokens with `axis: -1`.
 
     The default initial scale is 1e-6, so that a residual branch initially adds almost nothing.
@@ -111,13 +108,6 @@ class LayerScale(WeightedOp, kind="layer_scale"):
     trap = "another axis: channels are last in Keras"
 
     axis: int = 1
-
-    def resolve(self, x: TensorType) -> Self:
-        return self.model_copy(update={"axis": resolve_axis(self.kind, self.axis, x)})
-
-    def infer(self, x: TensorType) -> TensorType:
-        resolve_axis(self.kind, self.axis, x)
-        return x
 
     def separates(self, parts: int, axis: int) -> bool:
         return axis == self.axis

@@ -5,11 +5,12 @@ from typing import Literal
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import NonNegativeInt, Padding, padding_of
+from netspec.ops.axes import AlongAxis
 from netspec.ops.base import Array, Op, Sample, Weights, require_map, resolve_axis
 from netspec.types import TensorType
 
 
-class Pad(Op, kind="pad"):
+class Pad(AlongAxis, kind="pad"):
     """Adds elements of a constant `value` at the start and at the end of one axis, by default the channels.
 
     Axis 1 is the first after the batch, −1 the last.
@@ -26,17 +27,11 @@ class Pad(Op, kind="pad"):
     end: NonNegativeInt = 0
     value: float = 0.0
 
-    def resolve(self, x: TensorType) -> "Pad":
-        return self.model_copy(update={"axis": resolve_axis(self.kind, self.axis, x)})
-
     def infer(self, x: TensorType) -> TensorType:
         axis = resolve_axis(self.kind, self.axis, x) - 1
         features = list(x.features)
         features[axis] += self.start + self.end
         return x.with_features(*features)
-
-    def separates(self, parts: int, axis: int) -> bool:
-        return axis != self.axis
 
     def reference(self, weights: Weights, x: Array) -> Array:
         sides = [(self.start, self.end) if axis == self.axis else (0, 0) for axis in range(x.ndim)]

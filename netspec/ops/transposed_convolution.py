@@ -73,9 +73,6 @@ class ConvTranspose2d(FilterOp, kind="conv_transpose2d"):
             raise ShapeError(f"conv_transpose2d: padding {p} cuts off all of the result", attribute="padding")
         return x.with_features(self.filters, rows, columns)
 
-    def separates(self, parts: int, axis: int) -> bool:
-        return self.groups % parts == 0
-
     def share(self, parts: int) -> Self:
         return self.model_copy(update={"filters": self.filters // parts, "groups": max(1, self.groups // parts)})
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from netspec.graph import Graph
 from netspec.spec.text.document import Entry, MappingNode, Position, Problems, quote
-from netspec.spec.text.hints import suggest
+from netspec.spec.text.hints import did_you_mean, suggest
 
 
 def positions_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Position]:
@@ -25,7 +25,10 @@ def positions_of_overrides(entries: Mapping[str, Entry]) -> Mapping[str, Positio
 def check_overrides(places: Mapping[str, Position], graph: Graph, problems: Problems) -> None:
     """Report the patterns that match no weight of the graph."""
     weights = graph.weights if places else {}
+    parts = [name.rpartition(".") for name in weights]
+    patterns = dict.fromkeys(text for layer, _, weight in parts for text in (f"*.{weight}", f"{layer}.*"))
     for pattern, at in places.items():
         if pattern not in weights and not any(fnmatchcase(weight, pattern) for weight in weights):
-            hint = suggest(pattern, weights, "the weights are")
+            near = did_you_mean(pattern, patterns) if "*" in pattern else ""
+            hint = near or suggest(pattern, weights, "the weights are")
             problems.add(at, f"no weight of the network has a name that fits {quote(pattern)}", hint)

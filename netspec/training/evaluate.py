@@ -28,7 +28,7 @@ from netspec.training.data.evaluation_batches import evaluation_batches
 from netspec.training.data.findings import Findings, OnBadSample
 from netspec.training.data.sources import open_parts
 from netspec.training.data.targets import MapRule
-from netspec.training.material import image_preprocessing, map_rule, require_classes
+from netspec.training.material import image_preprocessing, map_rule, require_classes, unused_classes
 from netspec.training.network import network_inputs
 from netspec.training.score import Predict, Scores, score
 from netspec.weights import load_weights
@@ -85,6 +85,16 @@ def evaluation_set(
         if divided.validation is not None:
             return divided.validation, (*notes, *divided.notes)
     return splits.training, (*notes, f"all {len(splits.training):,} samples of {url} are evaluated: it is not divided")
+
+
+def notes_on_classes(graph: Graph, dataset: Dataset) -> list[str]:
+    """A note if the network has more classes than a dataset, whose numbers may be those of other classes.
+
+    Raises:
+        NetspecError: the network is no classifier.
+    """
+    unused = unused_classes(training_graph(graph), dataset)
+    return [f"{unused}, which are taken for its first {len(dataset.classes)}"] if unused else []
 
 
 def evaluate(

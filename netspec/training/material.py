@@ -81,6 +81,8 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
         counts = census(splits.training, rule.classes, progress)
         splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
         rule = replace(rule, weights=recipe.loss.pixel_weights, balance=balance_of(counts))
+    elif unused := unused_classes(graph, splits.training):
+        splits = replace(splits, notes=(*splits.notes, f"{unused}: {_set_classes(splits.training)}"))
     if recipe.schedule.name == "plateau" and splits.validation is None:
         raise NetspecError(
             f"{spec.name}: its schedule waits for the validation error to stop falling, and there is no validation set",
@@ -144,8 +146,25 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
         numbered = not dataset.maps and dataset.classes == numbered_classes(dataset.labels)
         unused = int(dataset.labels.min()) if numbered else 0
         raise NetspecError(
-            f"{graph.name} has {classes} classes, and {dataset.origin} has {len(dataset.classes)}",
+            _both_numbers(graph, dataset),
             f"no sample is of class 0: numbers of classes that begin at {unused} are to be less by {unused}"
             if 0 < len(dataset.classes) - unused <= classes
-            else f"--set classes={len(dataset.classes)}, where the spec has this parameter",
+            else _set_classes(dataset),
         )
+
+
+def unused_classes(graph: Graph, dataset: Dataset) -> str:
+    """What to say if a network has more classes than a dataset, so that it has samples of the first ones alone.
+
+    Empty if it has not, and for masks, whose classes are not known before they are read.
+    """
+    fewer = not dataset.maps and len(dataset.classes) < classes_of(graph)
+    return _both_numbers(graph, dataset) if fewer else ""
+
+
+def _both_numbers(graph: Graph, dataset: Dataset) -> str:
+    return f"{graph.name} has {classes_of(graph)} classes, and {dataset.origin} has {len(dataset.classes)}"
+
+
+def _set_classes(dataset: Dataset) -> str:
+    return f"--set classes={len(dataset.classes)}, where the spec has this parameter"

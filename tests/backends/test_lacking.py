@@ -9,7 +9,7 @@ import pytest
 from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.spec import load_graph
-from tests.backends.values import check_values
+from tests.backends.values import check_values, source_of
 
 GHOSTS = """name: ghosts
 input: {shape: [4, 6, 6]}
@@ -65,13 +65,13 @@ def read(text: str, folder: Path) -> Graph:
 @pytest.mark.parametrize("text", [GHOSTS, SIDES], ids=["ghosts", "sides"])
 def test_each_block_is_written_once(text: str, backend: str, tmp_path: Path) -> None:
     graph = read(text, tmp_path)
-    source = str(find_backend(backend).lower(graph).content)
+    source = source_of(graph, backend)
     assert source.count('"""The block') == len({scope.block for scope in graph.scopes})
     check_values(graph, find_backend(backend))
 
 
 def test_conditions_are_those_of_the_spec(tmp_path: Path) -> None:
-    source = str(find_backend("torch").lower(read(GHOSTS, tmp_path)).content)
+    source = source_of(read(GHOSTS, tmp_path), "torch")
     assert "        if self.filters % 2 == 1:\n            x = x[:, : self.filters]\n" in source
-    source = str(find_backend("keras").lower(read(SIDES, tmp_path)).content)
+    source = source_of(read(SIDES, tmp_path), "keras")
     assert "    if tall // 2 > 0 or wide // 2 > 0:\n" in source

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.lowering.python.module import load_source
 from netspec.spec import load_graph
-from tests.backends.values import check_one_class, graph_of_blocks
+from tests.backends.values import check_one_class, graph_of_blocks, source_of
 
 MIXER = """
   mixer:
@@ -246,21 +245,18 @@ EXCERPTS = {
 }
 
 
-def graph_of(case: str, folder: Path) -> Graph:
-    return graph_of_blocks(*CASES[case], shape="[3, 16, 16]", folder=folder)
-
-
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_block_is_one_class(case: str, backend: str, tmp_path: Path) -> None:
-    graph = graph_of(case, tmp_path)
+    graph = graph_of_blocks(*CASES[case], tmp_path, shape="[3, 16, 16]")
     source = check_one_class(graph, find_backend(backend))
     assert EXCERPTS[case][backend == "keras"] in source
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_torchscript_compiles_the_classes(case: str, tmp_path: Path) -> None:
-    artifact = find_backend("torch").lower(graph_of(case, tmp_path))
+    graph = graph_of_blocks(*CASES[case], tmp_path, shape="[3, 16, 16]")
+    artifact = find_backend("torch").lower(graph)
     module = getattr(load_source(str(artifact.content), "lists"), artifact.entry)().eval()
     x = torch.randn(2, 3, 16, 16)
     torch.testing.assert_close(torch.jit.script(module)(x), module(x))
@@ -282,7 +278,7 @@ layers:
   a: {{block: stage, dim: 4}}
   b: {{block: stage, dim: 6}}
 """)
-    source = str(find_backend("torch").lower(load_graph(path)).content)
+    source = source_of(load_graph(path), "torch")
     assert "self.blocks = nn.Sequential(Mixer(dim, 0.0625), Mixer(dim, 0.125))" in source
 
 
@@ -295,5 +291,5 @@ blocks:{MIXER}
 layers:
   blocks: {{block: mixer, repeat: 3, dim: 4, rate: "${{(1 + index) / 16}}"}}
 """)
-    source = str(find_backend("torch").lower(load_graph(path)).content)
+    source = source_of(load_graph(path), "torch")
     assert "nn.Sequential(Mixer(0.0625), Mixer(0.125), Mixer(0.1875))" in source

@@ -36,14 +36,14 @@ both_backends = pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("name", [*OF_SOURCE, *OF_SUPPORT])
 def test_a_block(name: str, backend: str, tmp_path: Path) -> None:
     blocks, uses = (text.replace("BLOCK", name).replace("PARAMETER", "width") for text in (BLOCK, USES))
-    check_values(graph_of_blocks(blocks, uses, shape="[2, 5, 4]", folder=tmp_path), find_backend(backend))
+    check_values(graph_of_blocks(blocks, uses, tmp_path, shape="[2, 5, 4]"), find_backend(backend))
 
 
 @both_backends
 @pytest.mark.parametrize("name", OF_SOURCE)
 def test_a_parameter_of_a_block(name: str, backend: str, tmp_path: Path) -> None:
     blocks, uses = (text.replace("BLOCK", "unit").replace("PARAMETER", name) for text in (BLOCK, USES))
-    check_values(graph_of_blocks(blocks, uses, shape="[2, 5, 4]", folder=tmp_path), find_backend(backend))
+    check_values(graph_of_blocks(blocks, uses, tmp_path, shape="[2, 5, 4]"), find_backend(backend))
 
 
 @both_backends
@@ -57,5 +57,5 @@ def test_a_layer(name: str, backend: str, tmp_path: Path) -> None:
       again: {layer}
       sum: {{op: add, inputs: [{name}, again]}}
 """
-    graph = graph_of_blocks(blocks, "a: {block: unit}", shape=shape, folder=tmp_path)
+    graph = graph_of_blocks(blocks, "a: {block: unit}", tmp_path, shape=shape)
     check_values(graph, find_backend(backend))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from netspec.graph import Graph
 from netspec.lowering import find_backend
-from tests.backends.values import check_one_class, graph_of_blocks
+from tests.backends.values import check_one_class, graph_of_blocks, source_of
 
 UNIT = """
   unit:
@@ -220,30 +219,21 @@ CASES = {
 }
 
 
-def graph_of(case: str, folder: Path) -> Graph:
-    return graph_of_blocks(*CASES[case], shape="[4, 8, 8]", folder=folder)
-
-
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_block_is_one_class(case: str, backend: str, tmp_path: Path) -> None:
-    graph = graph_of(case, tmp_path)
-    check_one_class(graph, find_backend(backend))
-
-
-def source_of(case: str, backend: str, folder: Path) -> str:
-    return str(find_backend(backend).lower(graph_of(case, folder)).content)
+    check_one_class(graph_of_blocks(*CASES[case], tmp_path), find_backend(backend))
 
 
 @pytest.mark.parametrize(("backend", "channels"), [("torch", "in_channels"), ("keras", "channels")])
 def test_the_larger_of_two_numbers_is_no_argument(backend: str, channels: str, tmp_path: Path) -> None:
-    source = source_of("at least, and at most, so many channels", backend, tmp_path)
+    source = source_of(graph_of_blocks(*CASES["at least, and at most, so many channels"], tmp_path), backend)
     assert f"    squeezed = max(max(least, {channels} // 2), 3)\n" in source
     assert "    max_ = " in source, "no variable has the name of a function that the source calls"
 
 
 def test_keras_reads_heights_and_widths_off_the_inputs(tmp_path: Path) -> None:
-    source = source_of("sizes of maps", "keras", tmp_path)
+    source = source_of(graph_of_blocks(*CASES["sizes of maps"], tmp_path), "keras")
     body = source[source.index("def level(") :]
     assert body.startswith("def level(\n    map: keras.KerasTensor, other: keras.KerasTensor, bins: int, name: str\n)")
     assert "    height, width = map.shape[1:3]\n" in body

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from netspec.graph import Graph
 from netspec.lowering import find_backend
-from tests.backends.values import check_one_class, graph_of_blocks
+from tests.backends.values import check_one_class, graph_of_blocks, source_of
 
 STAGE = """
   layer:
@@ -83,53 +82,44 @@ CASES = {
 }
 
 
-def graph_of(case: str, folder: Path) -> Graph:
-    return graph_of_blocks(*CASES[case], shape="[4, 8, 8]", folder=folder)
-
-
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 @pytest.mark.parametrize("case", CASES)
 def test_a_block_is_one_class(case: str, backend: str, tmp_path: Path) -> None:
-    graph = graph_of(case, tmp_path)
-    check_one_class(graph, find_backend(backend))
-
-
-def source_of(case: str, backend: str, folder: Path) -> str:
-    return str(find_backend(backend).lower(graph_of(case, folder)).content)
+    check_one_class(graph_of_blocks(*CASES[case], tmp_path), find_backend(backend))
 
 
 def test_the_last_element_of_a_stack_follows_the_repeated_ones(tmp_path: Path) -> None:
-    case = "stacks whose last element differs, of one element too"
+    graph = graph_of_blocks(*CASES["stacks whose last element differs, of one element too"], tmp_path)
     assert """
         self.layers = nn.Sequential(
             *(Layer(in_channels, width=in_channels) for _ in range(count - 1)),
             Layer(in_channels, width=width, act=act),
         )
-""" in source_of(case, "torch", tmp_path)
+""" in source_of(graph, "torch")
     assert """
     for i in range(count - 1):
         x = layer(x, width=channels, name=f"{name}-layers-{i}")
     x = layer(x, width=width, act=act, name=f"{name}-layers-{count - 1}")
-""" in source_of(case, "keras", tmp_path)
+""" in source_of(graph, "keras")
 
 
 def test_the_repeated_elements_of_a_stack_may_be_in_the_middle(tmp_path: Path) -> None:
-    case = "stacks whose first and last elements differ"
+    graph = graph_of_blocks(*CASES["stacks whose first and last elements differ"], tmp_path)
     assert """
             Layer(in_channels, width=in_channels, stride=stride),
             *(Layer(in_channels, width=in_channels) for _ in range(count - 2)),
             Layer(in_channels, width=width, act=act),
-""" in source_of(case, "torch", tmp_path)
+""" in source_of(graph, "torch")
     assert """
     x = layer(x, width=channels, stride=stride, name=f"{name}-layers-0")
     for i in range(1, count - 1):
         x = layer(x, width=channels, name=f"{name}-layers-{i}")
     x = layer(x, width=width, act=act, name=f"{name}-layers-{count - 1}")
-""" in source_of(case, "keras", tmp_path)
+""" in source_of(graph, "keras")
 
 
 def test_an_only_element_is_the_first_and_the_last(tmp_path: Path) -> None:
-    case = "stacks whose first and last elements differ, of one element too"
+    graph = graph_of_blocks(*CASES["stacks whose first and last elements differ, of one element too"], tmp_path)
     assert """
                 Layer(
                     in_channels,
@@ -138,7 +128,7 @@ def test_an_only_element_is_the_first_and_the_last(tmp_path: Path) -> None:
                     act=act if i == count - 1 else True,
                 )
                 for i in range(count)
-""" in source_of(case, "torch", tmp_path)
+""" in source_of(graph, "torch")
     assert """
     for i in range(count):
         x = layer(
@@ -148,4 +138,4 @@ def test_an_only_element_is_the_first_and_the_last(tmp_path: Path) -> None:
             act=act if i == count - 1 else True,
             name=f"{name}-layers-{i}",
         )
-""" in source_of(case, "keras", tmp_path)
+""" in source_of(graph, "keras")

@@ -11,7 +11,7 @@ from netspec.graph import Graph
 from netspec.lowering import find_backend
 from netspec.lowering.python.module import load_source
 from netspec.spec import load_graph
-from tests.backends.values import check_values
+from tests.backends.values import check_values, source_of
 
 BLOCKS = """
   gate:
@@ -125,8 +125,7 @@ def test_values_are_those_of_the_graph(layers: str, backend: str, tmp_path: Path
 
 
 def test_torch_loops_over_the_list(tmp_path: Path) -> None:
-    backend = find_backend("torch")
-    source = str(backend.lower(graph_of(LAYERS["two values, crossed before"], tmp_path)).content)
+    source = source_of(graph_of(LAYERS["two values, crossed before"], tmp_path), "torch")
     assert "self.swaps = nn.ModuleList([Swap() for _ in range(3)])" in source
     loop = """
         swaps_left, swaps_right = first_right, first_left
@@ -144,13 +143,11 @@ def test_torch_assigns_before_a_loop_only_what_changes(tmp_path: Path) -> None:
         for block in self.swaps:
             swaps_left, x = block(swaps_left, x)
 """
-    assert loop in str(find_backend("torch").lower(graph).content)
+    assert loop in source_of(graph, "torch")
 
 
 def test_keras_loops_over_the_calls(tmp_path: Path) -> None:
-    source = str(
-        find_backend("keras").lower(graph_of(LAYERS["a mask that the layer before the stack gives"], tmp_path)).content
-    )
+    source = source_of(graph_of(LAYERS["a mask that the layer before the stack gives"], tmp_path), "keras")
     loop = """
     x = gate(y, mask, name="gates-0")
     for i in range(1, 4):
@@ -185,7 +182,7 @@ layers:
   one: {block: down, steps: 2, filters: 6}
   two: {block: down, filters: 8}
 """)
-    source = str(find_backend("torch").lower(load_graph(spec)).content)
+    source = source_of(load_graph(spec), "torch")
     assert (
         "self.more = nn.Sequential(\n            *(Half(in_channels, in_channels) for _ in range(steps - 1))" in source
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from netspec import reference
 from netspec.graph import Graph
-from netspec.lowering import Backend
+from netspec.lowering import Backend, find_backend
 from netspec.spec import load_graph
 from netspec.types import DType
 from netspec.verify.cases import check_weights_of
@@ -27,11 +27,16 @@ def check_values(graph: Graph, backend: Backend) -> None:
         np.testing.assert_allclose(actual[name], value, rtol=1e-9, atol=1e-12 * np.abs(value).max())
 
 
-def graph_of_blocks(blocks: str, layers: str, *, shape: str, folder: Path) -> Graph:
-    """Load a spec from the texts of its blocks, its layers and its input's shape."""
+def graph_of_blocks(blocks: str, layers: str, folder: Path, *, shape: str = "[4, 8, 8]") -> Graph:
+    """Load a spec from the texts of its blocks and its layers, with an input of this shape."""
     path = folder / "spec.yaml"
     path.write_text(f"name: net\ninput: {{shape: {shape}}}\nblocks:{blocks}layers:\n  {layers}\n")
     return load_graph(path)
+
+
+def source_of(graph: Graph, backend: str) -> str:
+    """Return the source that a backend emits for a graph."""
+    return str(find_backend(backend).lower(graph).content)
 
 
 def check_one_class(graph: Graph, backend: Backend) -> str:

@@ -173,6 +173,16 @@ def test_a_loss_that_is_not_finite_is_null_in_json(netspec: Run, tmp_path: Path)
     assert json.loads(out)["agree"]
 
 
+def test_eval_says_that_the_network_has_more_classes_than_the_data(netspec: Run, tmp_path: Path) -> None:
+    """A folder of ten of ImageNet's classes has other numbers than they have in the network."""
+    weights, more = tmp_path / "weights.safetensors", ("--set", "classes=12")
+    graph = load_graph("specs/lenet5.yaml", ("classes=12",))
+    save_weights(weights, graph, initialize(graph, 0))
+    note = "note: lenet5 has 12 classes, and digits has 10, which are taken for its first 10\n"
+    code, _, err = netspec("eval", "specs/lenet5.yaml", "--weights", weights, "--views", "1", *more)
+    assert (code, err.count(note)) == (0, 1)
+
+
 def test_eval_of_features_has_no_views(netspec: Run, tmp_path: Path) -> None:
     spec, data = tmp_path / "tiny.yaml", tmp_path / "features.npz"
     recipe = "{batch_size: 4, epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}"

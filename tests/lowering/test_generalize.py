@@ -9,7 +9,8 @@ from netspec.lowering.blocks.generalize import Generalizer
 from netspec.lowering.blocks.groups import Group
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.template import MARK, Draft, Signature, Unit
-from netspec.lowering.python.source import Assign, Name, call
+from netspec.lowering.python.source import Name, call
+from netspec.lowering.python.statements import Assign
 
 
 def draft(activation: str, last: str = "F.normalize") -> Draft:

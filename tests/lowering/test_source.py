@@ -18,29 +18,25 @@ from netspec.lowering.python.definitions import Class, Function, Module
 from netspec.lowering.python.render import render
 from netspec.lowering.python.render_expressions import render_expression
 from netspec.lowering.python.source import (
-    Assign,
     Attribute,
     Binary,
     Call,
     Conditional,
-    Do,
     Each,
     Expression,
     Extreme,
-    For,
     ListOf,
     Literal,
     LiteralValue,
     Name,
     Negative,
     Range,
-    Return,
-    Statement,
     Subscript,
     TupleOf,
     call,
     method,
 )
+from netspec.lowering.python.statements import Assign, Do, For, Return, Statement
 from netspec.lowering.python.subscripts import bounds, part
 from netspec.testing.networks import cropped
 

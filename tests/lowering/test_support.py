@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from netspec.lowering.python.definitions import Class, Definition, Function, Verbatim
-from netspec.lowering.python.source import Assign, Do, For, If, Literal, Name, Return, call
+from netspec.lowering.python.source import Literal, Name, call
+from netspec.lowering.python.statements import Assign, Do, For, If, Return
 from netspec.lowering.support import used_imports
 
 IMPORTS = {"nn": "from torch import nn"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.training import towers
-from tests.training.towers import SPEC, TOWERS
+from tests.training.towers import SPEC, TOWERS, losses
 
 MIXED = """\
   last_batch: keep
@@ -32,11 +31,6 @@ def spec(tmp_path: Path) -> Path:
         for number in range(24):
             Image.fromarray(random.integers(0, 256, (9, 11, 3), np.uint8)).save(folder / f"{number}.png")
     return path
-
-
-def losses(spec: Path, name: str) -> list[float]:
-    lines = map(json.loads, (spec.parent / name / "metrics.jsonl").read_text().splitlines())
-    return [line["loss"] for line in lines if line["kind"] == "step"]
 
 
 def train(spec: Path, name: str, *options: str, processes: int = 1) -> list[float]:

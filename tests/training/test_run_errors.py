@@ -122,6 +122,16 @@ def test_class_numbers_that_begin_at_one_are_told(run: Run, data: Path) -> None:
     assert caught.value.hint == "no sample is of class 0: numbers of classes that begin at 1 are to be less by 1"
 
 
+def test_a_network_with_more_classes_than_the_data_is_noted(run: Run, data: Path) -> None:
+    watch = Recorder()
+    assert run(settings=("training.epochs=1", "classes=7"), observer=watch).scores
+    note = f"small has 7 classes, and {data} has 5: --set classes=5, where the spec has this parameter"
+    assert watch.notes.count(note) == 1
+    watch = Recorder()
+    assert run(settings=("training.epochs=1",), observer=watch).scores
+    assert not any("classes" in note for note in watch.notes)
+
+
 @pytest.mark.parametrize("taken", [0, 1])
 def test_a_run_that_fails_before_its_first_step_leaves_its_name_free(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int

@@ -5,7 +5,6 @@ by 1.4e-4. It is rounding: in float64 24 steps of this network by this rule diff
 (`test_torch_towers`, as `command`).
 """
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.training import towers
-from tests.training.towers import SPEC, TOWERS
+from tests.training.towers import SPEC, TOWERS, losses
 
 
 @pytest.fixture
@@ -37,11 +36,6 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-3, atol=1e-4, err_msg=name)
-
-
-def losses(spec: Path, name: str) -> list[float]:
-    lines = map(json.loads, (spec.parent / name / "metrics.jsonl").read_text().splitlines())
-    return [line["loss"] for line in lines if line["kind"] == "step"]
 
 
 @pytest.mark.parametrize("processes", [2, 4])

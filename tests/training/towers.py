@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -54,6 +55,12 @@ def train(spec: Path, name: str, *options: str, processes: int = 1) -> subproces
             process.kill()
     code = next((process.returncode for process in running if process.returncode), 0)
     return subprocess.CompletedProcess([*options], code, *map("".join, zip(*streams, strict=True)))
+
+
+def losses(spec: Path, name: str) -> list[float]:
+    """Return the loss of each step of a run."""
+    lines = map(json.loads, (spec.parent / name / "metrics.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if line["kind"] == "step"]
 
 
 def train_in_keras(spec: Path, name: str, *options: str) -> None:

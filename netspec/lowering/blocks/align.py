@@ -36,7 +36,8 @@ def align(draft: Draft, fullest: Draft) -> Aligned | None:
     If it lacks a merge, it passes on the input of the merge that it reads in its place.
 
     >>> from netspec.lowering.blocks.known import Given
-    >>> from netspec.lowering.python.source import Assign, Name, call
+    >>> from netspec.lowering.python.source import Name, call
+    >>> from netspec.lowering.python.statements import Assign
     >>> def draft(*names):
     ...     inputs = ["x", *names]
     ...     units = [

@@ -13,13 +13,8 @@ from netspec.lowering.blocks.parts import Part, local_name, name_of_input, name_
 from netspec.lowering.blocks.template import MARK, Template, Unit, member_in, variable_of, variables_in
 from netspec.lowering.python.naming import Step, available, identifier, names_of_steps, variables_of
 from netspec.lowering.python.rewrite import targets_of
-from netspec.lowering.python.source import (
-    Assign,
-    Expression,
-    Name,
-    Statement,
-    Unpack,
-)
+from netspec.lowering.python.source import Expression, Name
+from netspec.lowering.python.statements import Assign, Statement, Unpack
 from netspec.types import TensorType
 
 MAP: Final = 4  # the rank of a feature map

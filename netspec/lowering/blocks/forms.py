@@ -8,7 +8,8 @@ from typing import Any
 
 from netspec.lowering.blocks.template import Signatures, Unit, signature_of
 from netspec.lowering.python.rewrite import children_of, rename, with_children
-from netspec.lowering.python.source import Call, Conditional, Expression, Literal, Statement
+from netspec.lowering.python.source import Call, Conditional, Expression, Literal
+from netspec.lowering.python.statements import Statement
 
 Form = tuple[Any, ...]
 

@@ -11,7 +11,7 @@ from netspec.lowering.blocks.forms import Form, Forms
 from netspec.lowering.blocks.template import MARK, Draft, Unit, variables_in
 from netspec.lowering.blocks.union import union
 from netspec.lowering.python.rewrite import rename
-from netspec.lowering.python.source import Assign
+from netspec.lowering.python.statements import Assign
 
 FEW: Final = 2
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from netspec.lowering.blocks.conditions import Conditions, UntoldError
 from netspec.lowering.blocks.template import Draft
-from netspec.lowering.python.source import Assign, Expression, Name, conditional
+from netspec.lowering.python.source import Expression, Name, conditional
+from netspec.lowering.python.statements import Assign
 
 
 class Reads:

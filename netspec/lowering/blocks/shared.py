@@ -24,7 +24,6 @@ from netspec.lowering.blocks.reads import Reads
 from netspec.lowering.blocks.template import MARK, Signatures, Unit, member_in, signature_of, variables_in
 from netspec.lowering.python.rewrite import children_of, names_in, with_children
 from netspec.lowering.python.source import (
-    Assign,
     Binary,
     Call,
     Conditional,
@@ -34,9 +33,9 @@ from netspec.lowering.python.source import (
     Literal,
     Name,
     Repeated,
-    Statement,
     TupleOf,
 )
+from netspec.lowering.python.statements import Assign, Statement
 
 _OPERANDS: Final = {"*": "scale", "+": "offset", "**": "exponent"}  # the names of numbers, by the operator before them
 

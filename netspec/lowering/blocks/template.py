@@ -15,7 +15,8 @@ from netspec.lowering.blocks.kinds import Kinds, kinds_of
 from netspec.lowering.blocks.known import Given
 from netspec.lowering.blocks.parameter import Parameter
 from netspec.lowering.python.rewrite import names_in
-from netspec.lowering.python.source import Assign, Attribute, Expression, LiteralValue, Name, Statement
+from netspec.lowering.python.source import Attribute, Expression, LiteralValue, Name
+from netspec.lowering.python.statements import Assign, Statement
 
 MARK: Final = "_value_"  # the prefix of provisional variables; no name in a spec begins with an underscore
 

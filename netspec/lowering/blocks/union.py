@@ -17,7 +17,8 @@ def union(draft: Draft, other: Draft) -> Draft | None:
     second's follow the first's, which pass it on where they are lacking: `c`, `m` becomes `c(x)`, then `m` of that.
 
     >>> from netspec.lowering.blocks.known import Given
-    >>> from netspec.lowering.python.source import Assign, Name, call
+    >>> from netspec.lowering.python.source import Name, call
+    >>> from netspec.lowering.python.statements import Assign
     >>> def draft(*names):
     ...     units = [
     ...         Unit(name, (), (Assign(name, call(f"F.{name}", Name(read))),), (read, name))

@@ -1,10 +1,11 @@
-"""The definitions of emitted Python source: functions, classes and the module, over the statements of `source`."""
+"""The definitions of emitted Python source: functions, classes and the module, over `statements`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netspec.lowering.python.source import For, If, Name, Statement
+from netspec.lowering.python.source import Name
+from netspec.lowering.python.statements import For, If, Statement
 
 
 @dataclass(frozen=True, slots=True)

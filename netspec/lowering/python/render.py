@@ -15,7 +15,8 @@ from netspec.lowering.python.render_expressions import (
     render_target,
     value_lines,
 )
-from netspec.lowering.python.source import Assign, Do, Expression, For, If, Return, Statement, TupleOf, Unpack
+from netspec.lowering.python.source import Expression, TupleOf
+from netspec.lowering.python.statements import Assign, Do, For, If, Return, Statement, Unpack
 
 
 def _statement(statement: Statement | For | If, indent: str) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from netspec.lowering.python.source import (
-    Assign,
     Attribute,
     Binary,
     Call,
@@ -14,20 +13,17 @@ from netspec.lowering.python.source import (
     Each,
     Expression,
     Extreme,
-    For,
     Formatted,
-    If,
     ListOf,
     Name,
     Negative,
     Not,
     Range,
     Repeated,
-    Statement,
     Subscript,
     TupleOf,
-    Unpack,
 )
+from netspec.lowering.python.statements import Assign, For, If, Statement, Unpack
 
 
 def children_of(expression: Expression) -> tuple[Expression, ...]:

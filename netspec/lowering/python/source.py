@@ -1,4 +1,4 @@
-"""The syntax tree of emitted Python source: expressions and statements, which `render` turns into text.
+"""The syntax tree of emitted Python source: expressions. `statements` are made of them, and `render` writes text.
 
 Lowerings build these nodes; no lowering writes text. Names are checked to be identifiers, and literals are limited to
 the values that a spec can hold, so nothing in a spec can become code.
@@ -290,61 +290,3 @@ def _check_literal(value: object) -> None:
         raise ValueError(f"not a finite number: {value}")
     elif value is not None and type(value) not in {bool, int, float, str}:
         raise ValueError(f"not a literal: {value!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class Assign:
-    """`target = value  # comment`; the target is a dotted name."""
-
-    target: str
-    value: Expression
-    comment: str = ""
-
-    def __post_init__(self) -> None:
-        Name(self.target)
-
-
-@dataclass(frozen=True, slots=True)
-class Unpack:
-    """`first, second = value`."""
-
-    targets: tuple[str, ...]
-    value: Expression
-
-    def __post_init__(self) -> None:
-        for target in self.targets:
-            Name(target)
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """`return value`."""
-
-    value: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Do:
-    """An expression statement."""
-
-    value: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class For:
-    """`for target in iterable:` with its body."""
-
-    target: Expression
-    iterable: Expression
-    body: tuple[Statement, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class If:
-    """`if test:` with its body."""
-
-    test: Expression
-    body: tuple[Statement | For, ...]
-
-
-Statement = Assign | Unpack | Return | Do

@@ -11,7 +11,7 @@ from netspec.ops.initializers import Constant, Values
 from netspec.spec.expressions.expression import expression_beside_text
 from netspec.spec.fields.expectation import Member, discriminator_values, field_names
 from netspec.spec.text.document import DocumentNode, MappingNode, ScalarNode, SequenceNode, plain
-from netspec.spec.text.hints import did_you_mean, integer_hint, nearest
+from netspec.spec.text.hints import did_you_mean, expression_hint, integer_hint, nearest
 from netspec.spec.text.scalars import lookalike, scalar_text
 
 _PADDING_WORDS: Final = {
@@ -40,6 +40,8 @@ def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[
     if isinstance(node.value, str):
         if (code := expression_beside_text(node.expression)) and not any(member.choices for member in members):
             return f"what stands beside it makes it a text: write `${{{code}}}` alone"
+        if node.at.path.endswith("]") and re.fullmatch(r"-?\d+( +-?\d+)+", node.value):
+            return f"a comma stands between two items: `{', '.join(node.value.split())}`"
         return _text_hint(node.value, members, names)
     if isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return _number_hint(node, node.value, members)
@@ -88,10 +90,8 @@ def _text_hint(text: str, members: Sequence[Member], names: Collection[str]) -> 
         return f"write `[{', '.join(re.findall('[0-9]+', text))}]`"
     if Constant in bases:
         return _initializer_hint(text, members)
-    if text in names:
-        return f"write `${{{text}}}`"
-    if foreign := re.fullmatch(r"\$(\w+)|\{\{?\s*([^{}]+?)\s*\}?\}|\$\((\w+)\)|<(\w+)>|%(\w+)%?", text):
-        return f"write `${{{next(filter(None, foreign.groups()))}}}`"
+    if expression := expression_hint(text, names):
+        return expression
     if bases & {int, float} and re.fullmatch(r"[\d.]+(\s*[-+*/]\s*[\d.]+)+", text):
         return f"arithmetic stands in an expression: `${{{text}}}`"
     if float in bases and (percent := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text)):

@@ -141,8 +141,6 @@ class Report:
         """A hint at what the writer of an unknown key probably meant."""
         known = self._known(loc)
         beside = self._subject.beside if len(loc) == 1 else ()
-        if (before := key.partition(":")[0]) != key and before in (*known, *beside):
-            return f"a key is followed by a colon and a space: `{before}: {key.partition(':')[2]}`"
         if key == "activation" and beside:
             return "an activation is a layer of its own: `{op: relu}`"
         if key == "same":

@@ -65,8 +65,8 @@ def connect(
     if values and heads is not None and len(reads) == len(drafts) and kept.resolved:  # all readers are known
         read = {layer_of(name) for names in (*kept.reads.values(), values, heads) for name in names}
         sources = {name: [layer_of(value) for value in names] for name, names in kept.reads.items()}
-        cycles = topological_order(sources).cycles  # which are reported later, and may cut the inputs off
-        _check_read(read | (set(inputs) if cycles else set()), kept.to_be_read(known), problems, in_block)
+        if not topological_order(sources).cycles:  # which are reported later, and leave unread what they should read
+            _check_read(read, kept.to_be_read(known), problems, in_block)
     connected = tuple(layers[name].connected(names) for name, names in kept.reads.items() if layers[name].is_valid)
     failed = {name for name, draft in layers.items() if not draft.dropped} - {layer.name for layer in connected}
     return Connected(connected, frozenset(failed), values, kept_heads, heads)

@@ -160,7 +160,7 @@ class _Arguments:
         perhaps = absent[0].name if len(absent) == len(unknown) == 1 else ""
         for key, entry in stated.items():
             if key in known:
-                values[key] = value_of(substitution.apply(entry.value), known[key], self._problems)
+                values[key] = value_of(substitution.apply(entry.value), known[key], self._problems, names)
             else:
                 hint = _key_hint(key, entry.value, self._block, perhaps if key in unknown else "")
                 self._problems.add(entry.at, f"the block {quote(self._block.name)} has no parameter {quote(key)}", hint)

@@ -23,7 +23,7 @@ from netspec.spec.text.document import (
     quote,
     text_of,
 )
-from netspec.spec.text.hints import did_you_mean, foreign_letter, integer_hint, nearest
+from netspec.spec.text.hints import did_you_mean, expression_hint, foreign_letter, integer_hint, nearest
 from netspec.spec.text.merge import removes
 from netspec.spec.text.scalars import lookalike, scalar_text
 
@@ -92,14 +92,14 @@ class Declaration(NamedTuple):
             return f"one of {', '.join(map(scalar_text, self.choices))}"
         return TYPES.get(self.type, "any value")
 
-    def accept(self, node: DocumentNode, problems: Problems) -> bool:
-        """Whether the parameter may have a value; if not, a problem is recorded."""
+    def accept(self, node: DocumentNode, problems: Problems, names: Collection[str] = ()) -> bool:
+        """Whether the parameter may have a value; if not, a problem is recorded. `names` are those of expressions."""
         if is_broken(node):
             return False
         kind = kind_of(node)
         if kind == "" or kind not in {self.type or kind, *_SUBTYPES.get(self.type, ())}:
             expected = TYPES.get(self.type, "a number, a boolean, a string, a list or a mapping")
-            hint = scalar_hint(node, self.type)
+            hint = scalar_hint(node, self.type, names)
             default = self.default.value if isinstance(self.default, ScalarNode) else None
             if isinstance(default, str) and default in TYPES and node is not self.default:
                 hint = f"`{self.name}: {default}` gives it that word as its default: `{{type: {default}}}` declares it"
@@ -128,13 +128,13 @@ def identity_of(value: object) -> tuple[str, object]:
     return (kind, value) if isinstance(value, str | int | float) else ("", value)
 
 
-def scalar_hint(node: DocumentNode, type: str) -> str:
+def scalar_hint(node: DocumentNode, type: str, names: Collection[str] = ()) -> str:
     """A hint at how to write the number or the boolean that was probably meant; empty if there is none."""
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(node, ScalarNode) and isinstance(value, str) and type in ("integer", "number", "boolean"):
         if code := expression_beside_text(node.expression):
             return f"what stands beside it makes it a text: write `${{{code}}}` alone"
-        return lookalike(value, boolean=type == "boolean", number=type != "boolean")
+        return expression_hint(value, names) or lookalike(value, boolean=type == "boolean", number=type != "boolean")
     return integer_hint(node) if isinstance(node, ScalarNode) and type == "integer" else ""
 
 

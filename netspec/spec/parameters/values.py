@@ -65,7 +65,7 @@ def read_parameters(
             preset |= by_value.choose(name, ScalarNode(BROKEN, declaration.at), problems)
             continue
         evaluated = Substitution(values, problems, later=declarations.keys()).apply(stated)
-        values[name] = value_of(evaluated, declaration, problems)
+        values[name] = value_of(evaluated, declaration, problems, values)
         chooser = evaluated if values[name] is not UNKNOWN else ScalarNode(BROKEN, evaluated.at)
         preset |= by_value.choose(name, chooser, problems)
         if problems.is_known(evaluated.at):  # it has no preset
@@ -73,12 +73,14 @@ def read_parameters(
     return values
 
 
-def value_of(node: DocumentNode, declaration: Declaration, problems: Problems) -> Value | Unknown:
-    """The value of a node, or `UNKNOWN` after a problem if the parameter cannot have it."""
+def value_of(
+    node: DocumentNode, declaration: Declaration, problems: Problems, names: Collection[str] = ()
+) -> Value | Unknown:
+    """The value of a node, or `UNKNOWN` after a problem if the parameter cannot have it; for hints, what it sees."""
     if isinstance(node, ScalarNode) and isinstance(node.value, float) and not math.isfinite(node.value):
         problems.add(node.at, f"expected a finite number, received {describe(node)}")
         return UNKNOWN
-    if not declaration.accept(node, problems):
+    if not declaration.accept(node, problems, names):
         return UNKNOWN
     value: Value = plain(node)
     return value

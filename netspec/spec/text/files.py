@@ -22,7 +22,7 @@ from netspec.spec.text.document import (
     describe,
     quote,
 )
-from netspec.spec.text.hints import did_you_mean
+from netspec.spec.text.hints import nearest
 from netspec.spec.text.reader import read_document
 
 MAX_BYTES = 32 * 2**20
@@ -150,10 +150,12 @@ def _missing_file_hint(path: Path, suffixes: tuple[str, ...]) -> str:
     if suffixes == SUFFIXES and (shipped := _shipped(path)):
         return f"netspec comes with {shipped}"
     try:
-        names = [file.name for file in path.parent.iterdir() if file.suffix in suffixes and file.exists()]
+        files = [file for file in path.parent.iterdir() if file.suffix in suffixes and file.exists()]
     except OSError:
         return f"there is no directory {path.parent} either"
-    return did_you_mean(path.name, names)
+    by_stem = {file.stem: file.name for file in files}  # endings are alike without being near
+    near = nearest(path.stem, by_stem)
+    return f"did you mean {quote(by_stem[near])}?" if near else ""
 
 
 def _shipped(path: Path) -> Path | None:

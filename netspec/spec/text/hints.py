@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from itertools import islice
 
@@ -12,6 +13,8 @@ MAX_COMPARED = 2000  # names that a word is compared with
 _CUTOFF = 0.7  # of difflib's similarity ratio
 _SHORT, _CUTOFF_OF_SHORT = 5, 0.66  # `sdg` is still like `sgd`: two swapped letters are a third of so short a word
 _FEW = 6  # among so few names one letter is enough
+_KEY_AND_VALUE = re.compile(r"(\w+)( *[:=;]+ *| +)([^ :=;].*)")  # `filters 256`, `filters=256`
+_FOREIGN_EXPRESSION = re.compile(r"\$(\w+)|\{\{?\s*([^{}]+?)\s*\}?\}|\$\((\w+)\)|<(\w+)>|%(\w+)%?")
 _NEAR = 8  # similar names among which one that a slip of the hand explains is preferred
 
 
@@ -82,19 +85,31 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     ("did you mean 'max_pool2d'?", '')
     >>> did_you_mean("filters 256", ["filters", "stride"])
     'a colon is missing: `filters: 256`'
-    >>> did_you_mean("filters :256", ["filters", "stride"])
+    >>> did_you_mean("filters=256", ["filters", "stride"])
     'a key is followed by a colon and a space: `filters: 256`'
     >>> did_you_mean("r\u0435lu", ["relu"]).isascii()
     False
     """
-    name, space, rest = word.partition(" ")
-    if space and name in (known := list(known)) and (value := rest.lstrip(" :=;")):
-        what = "a colon is missing" if value == rest else "a key is followed by a colon and a space"
-        return f"{what}: `{name}: {value}`"
+    known = list(known)
+    if (parts := _KEY_AND_VALUE.fullmatch(word)) and parts[1] in known:
+        what = "a key is followed by a colon and a space" if parts[2].strip() else "a colon is missing"
+        return f"{what}: `{parts[1]}: {parts[3]}`"
     near = nearest(word, known)
     # Letters of other alphabets can look the same: then both names would, and the letter is named.
     letter = foreign_letter(word) if near.isascii() else ""
     return f"did you mean {quote(near)}?{f' {letter}' if letter else ''}" if near else ""
+
+
+def expression_hint(text: str, names: Collection[str]) -> str:
+    """A hint at the expression that a text would be in another language, or without its braces; empty if there is none.
+
+    >>> expression_hint("width", ["width"]), expression_hint("$width", []), expression_hint("relu", [])
+    ('write `${width}`', 'write `${width}`', '')
+    """
+    if text in names:
+        return f"write `${{{text}}}`"
+    foreign = _FOREIGN_EXPRESSION.fullmatch(text)
+    return f"write `${{{next(filter(None, foreign.groups()))}}}`" if foreign else ""
 
 
 def integer_hint(node: ScalarNode) -> str:

@@ -11,11 +11,15 @@ import yaml
 from netspec.spec.text.document import Position, Problems, Source, quote
 
 SAME_COLUMN = "the keys of a mapping start in one column, and so do the items of a list"
+KEY_OR_ITEM = "a mapping has keys and a list has items, which begin with `- `"
 VALUE_OR_KEYS = "a key has a value on its line or keys below it, not both"
 
 # Hints by a phrase of the parser's message.
 _HINTS = (
-    ("mapping values are not allowed", "text that contains `: ` goes in quotes; a key stands on its own line"),
+    (
+        "mapping values are not allowed",
+        "text that contains `: ` goes in quotes; keys on one line go in braces: `{op: …}`",
+    ),
     ("did not find expected key", SAME_COLUMN),
     ("did not find expected ',' or '}'", "a `{` needs its `}`, with commas between the entries"),
     ("did not find expected ',' or ']'", "a `[` needs its `]`, with commas between the items"),
@@ -31,6 +35,8 @@ _UNEXPECTED_AT_START = ("expected key", "expected '-' indicator", "expected <doc
 _BARE_KEY = re.compile(r"[ ]*[\w./-]+[ ]*")
 _BARE_TEXT = re.compile(r"[ ]*(?![-#&*!|>%@`?{\[\"' ])(?!.*:( |$)).+")  # a line without a key
 _KEY_AT_BRACES = re.compile(r"[ ]*(\w+)(?:[^\w:{\[]*|:)([{\[])")  # `conv {op: …`, `conv= {op: …`
+_LAST_WORD = re.compile(r"[\w.-]+ *$")
+_ENDS_VALUE, _STARTS_VALUE = re.compile(r"[\"'] +$|[}\]] *$"), re.compile(r"[\w.$\"'{\[]")
 _NO_CONTENT = re.compile(r"[ ]*(#|$)")
 _FOREIGN_QUOTE = re.compile(r"[:,{[]\s*([‘’‚“”„«])")
 
@@ -54,6 +60,10 @@ def fail_on_syntax(error: yaml.MarkedYAMLError, source: Source, problems: Proble
     _fail_on_indentation(at, problem, problems)
     _fail_on_missing_colon(at, problem, error.context_mark, problems)
     _fail_on_column(at, problem, problems)
+    _fail_on_kind(at, problem, problems)
+    if "expected ',' or" in problem and error.context_mark is not None:
+        ends = mark is not None and mark.line >= len(source.lines)
+        _fail_in_collection(at, Position(source, error.context_mark.line, error.context_mark.column), ends, problems)
     hint = _character_hint(at, problem, context)
     hint = hint or next((hint for phrase, hint in _HINTS if phrase in f"{problem}{context}"), "")
     problems.fail(at, f"this is not YAML: {problem}{context}", hint)
@@ -106,6 +116,47 @@ def _fail_on_missing_colon(at: Position, problem: str, context: yaml.Mark | None
         hint += "; a text that goes on is indented more than its key"
         received = quote(lines[number].strip())
         problems.fail(Position(at.source, number, _indent(line)), f"expected `key: value`, received {received}", hint)
+
+
+def _fail_on_kind(at: Position, problem: str, problems: Problems) -> None:
+    """Report an item of a list that stands among keys, or a key among items."""
+    line = at.source.lines[at.line] if at.line < len(at.source.lines) else ""
+    received = quote(line.strip())
+    if "expected key" in problem and line[at.column : at.column + 2] in {"-", "- "}:
+        problems.fail(at, f"expected a key like those above, received the item {received}", KEY_OR_ITEM)
+    if "expected '-' indicator" in problem:
+        problems.fail(at, f"expected an item like those above, `- …`, received {received}", KEY_OR_ITEM)
+
+
+def _fail_in_collection(at: Position, begin: Position, ends: bool, problems: Problems) -> None:
+    """Report what is missing between braces or brackets: the closing one, or a comma, as in `{op: dense units: 10}`.
+
+    The parser takes the key after a text for a part of it, and fails at its colon.
+
+    Args:
+        at: where the parser fails.
+        begin: the opening brace or bracket.
+        ends: whether the text ends there.
+        problems: collects the problem.
+    """
+    lines = at.source.lines
+    line, first = lines[at.line], lines[begin.line]
+    before, letter = line[: at.column], line[at.column : at.column + 1]
+    opening = first[begin.column : begin.column + 1]
+    closing = {"{": "}", "[": "]"}.get(opening, "")
+    goes_on = not _NO_CONTENT.match(first[begin.column + 1 :])
+    if ends or (goes_on and at.line > begin.line and _indent(line) <= _indent(first) and letter != closing):
+        where = "" if ends else f" before line {at.line + 1}"
+        problems.fail(begin, f"this `{opening}` is never closed", f"its `{closing}` is missing{where}")
+    if letter in {"}", "]"}:
+        where = f"the `{opening}` in line {begin.line + 1}, column {begin.column + 1}"
+        problems.fail(at, f"expected `{closing}`, which closes {where}, received `{letter}`")
+    if letter == ":" and (key := _LAST_WORD.search(before)):
+        at = Position(at.source, at.line, key.start())
+        what = "a `{`" if before[: key.start()].rstrip().endswith(":") else "a comma"
+        problems.fail(at, f"{what} is missing before {quote(key[0].rstrip())}")
+    if _ENDS_VALUE.search(before) and _STARTS_VALUE.match(line[at.column :]):
+        problems.fail(at, "a comma is missing here")
 
 
 def _indent(line: str) -> int:
@@ -171,8 +222,10 @@ def _character_hint(at: Position, problem: str, context: str) -> str:
         return f"this `{letter}` closes nothing: there is one too many"
     if foreign := _FOREIGN_QUOTE.search(line):
         return f"{quote(foreign[1])} is U+{ord(foreign[1]):04X}: the quotes of YAML are \" and '"
+    if "expected ',' or" in problem and line[at.column - 1 : at.column] in {'"', "'"}:
+        return "the text in quotes ends before this; an expression has the other ones: \"${kind == 'a'}\""
     for collection, signs in (("flow mapping", "braces"), ("flow sequence", "brackets")):
-        if collection in context and "${" in line[: at.column + 1]:
+        if collection in context and line[at.column - 1 : at.column + 1] == "${":
             return f'between {signs} an expression is quoted: "${{…}}"'
     if "cannot start any token" in problem and letter:
         in_braces = letter in {"|", ">"} and "{" in line[: at.column]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from netspec.errors import NetspecError, VerificationError
 from netspec.graph import Graph
@@ -16,13 +16,7 @@ from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.types import DType
 from netspec.verify.cases import Case, cases_of, input_of, require_numbers, weights_for
-from netspec.verify.compare import (
-    FORWARD_TOLERANCE,
-    Comparison,
-    Level,
-    difference_of_largest,
-    worst_of,
-)
+from netspec.verify.compare import FORWARD_TOLERANCE, Comparison, Level, difference_of_largest, worst_of
 from netspec.verify.gradients import compare_gradients, cotangents_for, of_rounding_alone, worst_gradient
 from netspec.verify.report import Report
 from netspec.verify.rounding import MOST, TWINS, UNITS, moved
@@ -32,6 +26,8 @@ from netspec.verify.training.case import BATCH, TrainingCase, check_recipes, gra
 from netspec.verify.verify import DIFFER_BEFORE, with_unsaturated_outputs
 
 TOLERANCE = 1e-10  # of weights and optimizer slots; 24 steps of SGD with momentum were measured at 2e-14
+
+Values = TypeVar("Values")  # what is compared: outputs and gradients, or the gradients of a step
 
 
 def verify_towers(
@@ -117,46 +113,45 @@ def compare_values(
     """Compare outputs at inference, of a whole and of a partial batch, and their gradients, in float64."""
     shown = with_unsaturated_outputs(graph).astype(DType.FLOAT64)
     cases = [Case(shown, {i.name: input_of(i, size, seed) for i in shown.inputs}) for size in (BATCH, BATCH - 1)]
-    cotangents = None if level == "forward" else cotangents_for(cases[1], seed)
+    cotangents = {} if level == "forward" else cotangents_for(cases[1], seed)
     expected = _values(cases, weights, one, cotangents, progress)
     for case, outputs in zip(cases, expected.outputs, strict=True):
         require_numbers(case, weights, outputs)
-    noise: set[str] = set()
 
-    def rows(actual: _Values) -> list[Comparison]:
-        return _compare(cases, actual, expected, many.name, one.name, cotangents, noise)
-
-    def twin(number: int) -> list[Comparison]:
+    def twin(number: int) -> _Values:
         moved_cases = [Case(shown, moved(case.inputs, DType.FLOAT64, UNITS, number)) for case in cases]
-        values = _values(moved_cases, moved(weights, DType.FLOAT64, UNITS, number), one, cotangents, progress)
-        if values.gradients is not None and expected.gradients is not None:
-            noise.update(of_rounding_alone(values.gradients.weights, expected.gradients.weights))
-        return rows(values)
+        return _values(moved_cases, moved(weights, DType.FLOAT64, UNITS, number), one, cotangents, progress)
+
+    def noise_of(values: _Values) -> set[str]:
+        return of_rounding_alone(values.gradients.weights, expected.gradients.weights)
+
+    def compare(values: _Values, noise: Collection[str]) -> list[Comparison]:
+        return _compare(cases, values, expected, many.name, one.name, cotangents, noise)
 
     actual = _values(cases, weights, many, cotangents, progress)
-    return allowing_for_rounding(lambda: rows(actual), twin)
+    return allowing_for_rounding(actual, twin, noise_of, compare)
 
 
 class _Values(NamedTuple):
-    """The outputs of each case, and the gradients of the last; None if they are not compared."""
+    """The outputs of each case, and the gradients of the last, of which there are none if they are not compared."""
 
     outputs: list[dict[str, Array]]
-    gradients: Gradients | None
+    gradients: Gradients
 
 
 def _values(
     cases: Sequence[Case],
     weights: Weights,
     backend: Backend,
-    cotangents: Mapping[str, Array] | None,
+    cotangents: Mapping[str, Array],
     progress: Progress,
 ) -> _Values:
     progress(f"loading {backend.name}")
     with closing(backend.load(backend.lower(cases[0].graph), weights)) as model:
         progress(f"outputs of {backend.name}")
         outputs = [model.forward(case.inputs) for case in cases]
-        if cotangents is None:
-            return _Values(outputs, None)
+        if not cotangents:
+            return _Values(outputs, Gradients({}, {}))
         progress(f"gradients of {backend.name}")
         return _Values(outputs, model.gradients(cases[-1].inputs, cotangents))
 
@@ -167,7 +162,7 @@ def _compare(
     expected: _Values,
     backend: str,
     against: str,
-    cotangents: Mapping[str, Array] | None,
+    cotangents: Mapping[str, Array],
     noise: Collection[str],
 ) -> list[Comparison]:
     rows: list[Comparison] = []
@@ -175,14 +170,15 @@ def _compare(
     for case, ours, theirs in zip(cases, actual.outputs, expected.outputs, strict=True):
         worst = worst_of(ours, theirs, DType.FLOAT64, difference_of_largest, lambda *_: limit)
         rows.append(Comparison("forward", backend, against, DType.FLOAT64, case.label, *worst))
-    if cotangents is not None and actual.gradients is not None and expected.gradients is not None:
-        both = {against: expected.gradients, backend: actual.gradients}
-        rows += compare_gradients(cases[-1], both, cotangents, noise)
-    return rows
+    both = {against: expected.gradients, backend: actual.gradients}
+    return rows + compare_gradients(cases[-1], both, cotangents, noise)
 
 
 def allowing_for_rounding(
-    rows: Callable[[], list[Comparison]], twin: Callable[[int], list[Comparison]]
+    actual: Values,
+    twin: Callable[[int], Values],
+    noise_of: Callable[[Values], set[str]],
+    compare: Callable[[Values, Collection[str]], list[Comparison]],
 ) -> list[Comparison]:
     """The comparisons. The limits of those that fail are raised to what rounding does to the network on one device.
 
@@ -190,17 +186,23 @@ def allowing_for_rounding(
     one device from itself with weights and inputs perturbed in their last places.
 
     Args:
-        rows: returns the comparisons of the towers with one device; called again once twins have shown which
-            gradients are rounding alone.
-        twin: returns the same comparisons of one device, perturbed for the number given, with itself.
+        actual: the values of the towers.
+        twin: computes the values on one device, perturbed for the number given.
+        noise_of: the names of the gradients that a twin shows to be rounding alone.
+        compare: compares values with those on one device, given the gradients known to be rounding alone.
     """
-    found = rows()
+    found = compare(actual, ())
     if all(row.passed or not row.error <= MOST[row.dtype] for row in found):
         return found
-    twins = [twin(number) for number in range(TWINS)]
+    noise: set[str] = set()
+    effects: list[list[Comparison]] = []
+    for number in range(TWINS):
+        values = twin(number)
+        noise |= noise_of(values)
+        effects.append(compare(values, noise))
     return [
-        row if row.passed else replace(row, tolerance=max(row.tolerance, _limit(row, effects)))
-        for row, *effects in zip(rows(), *twins, strict=True)
+        row if row.passed else replace(row, tolerance=max(row.tolerance, _limit(row, of_row)))
+        for row, *of_row in zip(compare(actual, noise), *effects, strict=True)
     ]
 
 
@@ -218,23 +220,22 @@ def compare_step(case: TrainingCase, one: Backend, many: Backend, progress: Prog
     expected = _gradients_of_step(case, one, progress)
     size = "x".join(map(str, case.graph.inputs[0].type.features))
     label = f"a step of {case.total(0)} × {size}"
-    noise: set[str] = set()
 
-    def rows(actual: Weights) -> list[Comparison]:
-        if not expected or actual.keys() != expected.keys():
-            received = ", ".join(actual) or "nothing"
+    def twin(number: int) -> Weights:
+        weights = moved(case.weights, DType.FLOAT64, UNITS, number)
+        return _gradients_of_step(replace(case, weights=weights), one, progress)
+
+    def noise_of(gradients: Weights) -> set[str]:
+        return of_rounding_alone(gradients, expected)
+
+    def compare(gradients: Weights, noise: Collection[str]) -> list[Comparison]:
+        if not expected or gradients.keys() != expected.keys():
+            received = ", ".join(gradients) or "nothing"
             raise VerificationError(f"gradients of {received}, expected {', '.join(expected)}")
-        worst = worst_gradient(actual, expected, noise=noise)
+        worst = worst_gradient(gradients, expected, noise=noise)
         return [Comparison("gradient", many.name, one.name, DType.FLOAT64, label, *worst)]
 
-    def twin(number: int) -> list[Comparison]:
-        weights = moved(case.weights, DType.FLOAT64, UNITS, number)
-        gradients = _gradients_of_step(replace(case, weights=weights), one, progress)
-        noise.update(of_rounding_alone(gradients, expected))
-        return rows(gradients)
-
-    actual = _gradients_of_step(case, many, progress)
-    (row,) = allowing_for_rounding(lambda: rows(actual), twin)
+    (row,) = allowing_for_rounding(_gradients_of_step(case, many, progress), twin, noise_of, compare)
     return row
 
 

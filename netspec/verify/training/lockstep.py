@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from netspec.errors import VerificationError
@@ -31,10 +31,18 @@ MOVED = 10 * STATE_TOLERANCE  # the share of its largest element by which a weig
 class TrainingProof:
     """The results of a comparison of training, which become part of a report."""
 
-    comparisons: list[Comparison] = field(default_factory=list)
-    divergences: list[TrainingDivergence] = field(default_factory=list)
-    unfinished: list[Unfinished] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    comparisons: tuple[Comparison, ...] = ()
+    divergences: tuple[TrainingDivergence, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __add__(self, other: TrainingProof) -> TrainingProof:
+        return TrainingProof(
+            self.comparisons + other.comparisons,
+            self.divergences + other.divergences,
+            self.unfinished + other.unfinished,
+            self.notes + other.notes,
+        )
 
     def report(
         self, name: str, comparisons: Sequence[Comparison], nodes: Sequence[NodeError], notes: Sequence[str]
@@ -45,8 +53,8 @@ class TrainingProof:
             (*comparisons, *self.comparisons),
             tuple(nodes),
             (*notes, *self.notes),
-            tuple(self.divergences),
-            tuple(self.unfinished),
+            self.divergences,
+            self.unfinished,
         )
 
 
@@ -76,25 +84,30 @@ def compare_training(
     """
     proof = TrainingProof()
     for rule in check_recipes(recipe, [head.name for head in graph.heads]):
-        progress(f"training, a rate for {rule.optimizer.name}, {backends[0].name}")
-        case = measured(TrainingCase(graph, weights, rule, seed), backends[0])
-        proof.notes.append(f"training: {case.rule}")
-        divergences: dict[tuple[str, str], TrainingDivergence] = {}
-        for dtype in (DType.FLOAT64, DType.FLOAT32) if len(backends) > 1 else (DType.FLOAT64,):
-            run = Lockstep(case, dtype, backends, tolerance)
-            proof.notes.extend(run.finish(progress))
-            proof.unfinished.extend(run.unfinished())
-            proof.comparisons.extend(row for pair in run.pairs.values() for row in pair.rows())
-            for names, pair in run.pairs.items():
-                if pair.divergence is not None:
-                    divergences.setdefault(names, pair.divergence)
-        proof.divergences.extend(without_consequences(divergences))
+        proof += _proof_of(TrainingCase(graph, weights, rule, seed), backends, tolerance, progress)
     only_backend = (
         f"{backends[0].name} is the only one here that trains in float64: its updates are compared with {NUMPY}'s, and "
         "its losses and running statistics are not compared"
     )
-    proof.notes.append("training in float32 is at a tenth of these rates" if len(backends) > 1 else only_backend)
-    return proof
+    note = "training in float32 is at a tenth of these rates" if len(backends) > 1 else only_backend
+    return proof + TrainingProof(notes=(note,))
+
+
+def _proof_of(case: TrainingCase, backends: Sequence[Backend], tolerance: float, progress: Progress) -> TrainingProof:
+    """Train by one rule: in float64, and if there are several backends, in float32."""
+    progress(f"training, a rate for {case.recipe.optimizer.name}, {backends[0].name}")
+    case = measured(case, backends[0])
+    proof = TrainingProof(notes=(f"training: {case.rule}",))
+    divergences: dict[tuple[str, str], TrainingDivergence] = {}
+    for dtype in (DType.FLOAT64, DType.FLOAT32) if len(backends) > 1 else (DType.FLOAT64,):
+        run = Lockstep(case, dtype, backends, tolerance)
+        notes = run.finish(progress)
+        rows = [row for pair in run.pairs.values() for row in pair.rows()]
+        proof += TrainingProof(tuple(rows), (), tuple(run.unfinished()), tuple(notes))
+        for names, pair in run.pairs.items():
+            if pair.divergence is not None:
+                divergences.setdefault(names, pair.divergence)
+    return proof + TrainingProof(divergences=tuple(without_consequences(divergences)))
 
 
 def without_consequences(divergences: Mapping[tuple[str, str], TrainingDivergence]) -> list[TrainingDivergence]:

@@ -171,7 +171,7 @@ def test_the_last_axis_is_one_number_whatever_the_rank(tmp_path: Path) -> None:
       length: {op: reduce_l2, axes: [-1], keepdims: true}
 """
     layers = "a: {block: unit}\n  rows: {op: reshape, inputs: input, shape: [32, 8]}\n  b: {block: unit}"
-    graph = graph_of_blocks(blocks, f"{layers}\noutputs: [a, b]", shape="[4, 8, 8]", folder=tmp_path)
+    graph = graph_of_blocks(blocks, f"{layers}\noutputs: [a, b]", tmp_path, shape="[4, 8, 8]")
     source = check_one_class(graph, BACKEND)
     assert source.count("dim=-1") == 5
     assert ".mean(-1, keepdim=True)" in source

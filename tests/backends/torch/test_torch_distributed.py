@@ -63,12 +63,17 @@ def test_unreachable_processes_are_reported(monkeypatch: pytest.MonkeyPatch) -> 
             torch_process.start(timeout=1)
 
 
-def test_a_port_in_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rank", "why"), [("0", "the port is taken by another program"), ("1", "no answer within 1.5 s")]
+)
+def test_a_port_in_use_is_reported(monkeypatch: pytest.MonkeyPatch, rank: str, why: str) -> None:
+    """The first process cannot listen there, and the others ask a program that does not know what to answer."""
+    monkeypatch.setattr("netspec_torch.meeting.MEETING", 0.5)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        together(monkeypatch, MASTER_PORT=str(listener.getsockname()[1]), RANK="0")
-        with pytest.raises(BackendError, match=r"the port is taken by another program\nhint: .*--master-port"):
+        together(monkeypatch, MASTER_PORT=str(listener.getsockname()[1]), RANK=rank)
+        with pytest.raises(BackendError, match=rf"{why}\nhint: .*--master-port, one that no other program has"):
             torch_process.start(timeout=1)
 
 
