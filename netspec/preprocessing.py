@@ -17,8 +17,8 @@ from netspec.ops.base import Array
 Pixels = NDArray[np.uint8]  # (H, W, C)
 
 BOMB = "refused, its size in pixels is that of a decompression bomb"
-# The exceptions of Pillow's decoders for damaged files.
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+# The exceptions of Pillow's decoders for damaged files. AVIF's, DDS's and BLP's raise a RuntimeError, IM's a TypeError.
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError, struct.error, zlib.error)
 
 
 class DamagedImageError(NetspecError):

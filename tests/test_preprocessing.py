@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from PIL import Image
 
 from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
-from netspec.preprocessing import fit, load_image, normalize
+from netspec.preprocessing import DamagedImageError, fit, load_image, normalize, open_image
+from netspec.training.data.mask_folders import decode_mask
 
 AS_IT_IS = Preprocessing()
 GRAY = Preprocessing(channel_order="gray")
@@ -184,6 +187,21 @@ def test_a_damaged_image_is_named(tmp_path: Path, kind: str) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(NetspecError, match=rf"a\.{kind}"):
         load_image(path, (3, 6, 8), AS_IT_IS)
+
+
+@pytest.mark.parametrize("kind", ["avif", "dds", "im", "png", "tif", "webp"])
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of tags that do not fit
+def test_whichever_byte_is_wrong_the_image_is_read_or_refused(pixels: np.ndarray, tmp_path: Path, kind: str) -> None:
+    written = save(tmp_path / f"a.{kind}", pixels[..., 0]).read_bytes()
+    refused = 0
+    for position, wrong in itertools.product(range(min(240, len(written))), b"\0.\xff"):
+        damaged = written[:position] + bytes([wrong]) + written[position + 1 :]
+        for decode in (lambda data: open_image(BytesIO(data), gray=False), decode_mask):
+            try:
+                decode(damaged)
+            except DamagedImageError:
+                refused += 1
+    assert refused
 
 
 @pytest.mark.parametrize("limit", [30, 10], ids=["a warning of Pillow's", "an error of Pillow's"])

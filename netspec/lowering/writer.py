@@ -14,7 +14,7 @@ from netspec.lowering.blocks.parts import Part, local_name
 from netspec.lowering.python.definitions import Definition, Module
 from netspec.lowering.python.render import render
 from netspec.lowering.python.slices import slices_to
-from netspec.lowering.python.source import Expression, Name, Subscript
+from netspec.lowering.python.source import Expression, Literal, Name, Subscript
 from netspec.lowering.python.statements import Unpack
 from netspec.lowering.support import Support, import_groups, used_imports
 
@@ -116,7 +116,7 @@ class PartsWriter(ABC, Generic[DraftT]):
         home = self._homes[node.name]
         together = all_parts(home.part.members, node)
         if not together:
-            self.assign(node, Subscript(parts, (number,)))
+            self.assign(node, Subscript(parts, (Literal(number),)))
         elif node is min(together, key=home.part.members.index):
             home.run(node, Unpack(tuple(home.variable(each.name).path for each in together), parts))
 

@@ -3,9 +3,10 @@
 from pydantic import Field
 
 from netspec.arrays import np
+from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveFloat
 from netspec.ops.axes import AlongAxes
-from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, scale_and_shift
+from netspec.ops.base import Array, Sample, Weight, WeightedOp, Weights, resolve_axes, scale_and_shift
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
 
@@ -31,6 +32,16 @@ class LayerNorm(_Normalization, kind="layer_norm"):
     """
 
     trap = "another epsilon (1e-3 in Keras), or other axes"
+
+    def infer(self, x: TensorType) -> TensorType:
+        axes = resolve_axes(self.kind, self.axes, x)
+        if all(x.features[axis - 1] == 1 for axis in axes):
+            raise ShapeError(
+                f"layer_norm over axes {list(axes)} has one value, which minus its mean is always 0",
+                "normalize over an axis of several, or use `rms_norm`",
+                "axes",
+            )
+        return x
 
     def weights(self, x: TensorType) -> dict[str, Weight]:
         return scale_and_shift(*(x.features[axis - 1] for axis in self.axes)) if self.affine else {}

@@ -80,6 +80,27 @@ CASES = {
             "keras": ["    a, b, c = ops.split(x, 3, axis=-1)\n"],
         },
     ),
+    "another of the equal parts": (
+        """
+  head:
+    parameters: {number: {type: integer}}
+    layers:
+      cut: {op: slice, part: "${number}", of: 3}
+      act: {op: tanh}
+  unit:
+    layers:
+      q: {block: head, number: 0}
+      k: {block: head, inputs: input, number: 1}
+      v: {block: head, inputs: input, number: 2}
+      joined: {op: concat, inputs: [v, q, k, input]}
+""",
+        "wide: {op: conv2d, filters: 9, kernel_size: 1}\n  a: {block: unit, repeat: 2}\n"
+        "  b: {block: head, number: 1, repeat: 2, last: {number: 2}}",
+        {
+            "torch": ["        x = x.chunk(3, dim=1)[self.number]\n", "Head(1), Head(2)"],
+            "keras": ["    x = ops.split(x, 3, axis=-1)[number]\n"],
+        },
+    ),
     "added channels": (
         """
   unit:

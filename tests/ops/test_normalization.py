@@ -116,6 +116,13 @@ def test_rms_norm_subtracts_no_mean_and_adds_epsilon_inside_the_root() -> None:
     np.testing.assert_allclose(y, [[[0.2, 0], [1.4, 0]]], rtol=1e-6)
 
 
+def test_layer_norm_of_one_value_is_refused() -> None:
+    assert shape("layer_norm", (4, 1), axes=[1, 2]) == (4, 1)
+    for axes in ([-1], [2]):
+        with pytest.raises(ShapeError, match=r"over axes \[2\] has one value"):
+            shape("layer_norm", (4, 1), axes=axes)
+
+
 def test_group_norm_normalizes_runs_of_channels() -> None:
     x = channels(1, 3, 10, 20)
     y = apply("group_norm", x, groups=2, epsilon=3.0, affine=False)

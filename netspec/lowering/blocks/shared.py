@@ -33,6 +33,7 @@ from netspec.lowering.python.source import (
     Literal,
     Name,
     Repeated,
+    Subscript,
     TupleOf,
 )
 from netspec.lowering.python.statements import Assign, Statement
@@ -203,6 +204,8 @@ def _place_within(expression: Expression, place: Place) -> Place:
             if INDEX in names_in(expression):  # from an element of a stack to the next
                 return replace(place, default=None)
             return replace(place, role=_OPERANDS[operator], kinds=kinds_of(_OPERANDS[operator]))
+        case Subscript(_, (Literal(),)):  # which of several equal parts
+            return replace(place, role="part", kinds=kinds_of("part"))
     return place
 
 

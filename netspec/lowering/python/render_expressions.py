@@ -104,10 +104,12 @@ def _loop_lines(repeated: Repeated | Each, indent: str) -> list[str]:
     return [indent + _loop(repeated)]
 
 
-def _index(item: int | str | Range) -> str:
+def _index(item: int | str | Range | Expression) -> str:
     """Render an item of a subscript, with spaces around the colon if a bound is not simple, as `ruff format` does."""
     if isinstance(item, int | str):
         return _literal(item)
+    if not isinstance(item, Range):
+        return render_expression(item)
     bounds = (item.start, item.stop, item.step)
     start, stop, step = ("" if bound is None else render_expression(bound) for bound in bounds)
     if all(map(_is_simple, item.bounds)):

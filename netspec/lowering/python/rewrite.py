@@ -42,8 +42,8 @@ def children_of(expression: Expression) -> tuple[Expression, ...]:
             return (value, count)
         case Each(value, _, tuples):
             return (value, *tuples)
-        case Subscript(value, indices):
-            return (value, *(bound for index in indices if isinstance(index, Range) for bound in index.bounds))
+        case Subscript(value):
+            return (value, *expression.expressions)
         case Binary(_, left, right) | Extreme(_, left, right):
             return (left, right)
         case ListOf(items) | TupleOf(items):
@@ -68,10 +68,10 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
             return replace(expression, value=children[0], count=children[1])
         case Each():
             return replace(expression, value=children[0], tuples=tuple(children[1:]))
-        case Subscript(_, indices):
+        case Subscript(_, items):
             value, *rest = children
-            bounds = iter(rest)
-            return Subscript(value, tuple(_with_bounds(index, bounds) for index in indices))
+            expressions = iter(rest)
+            return Subscript(value, tuple(_with_expressions(item, expressions) for item in items))
         case Binary(operator):
             return Binary(operator, *children)
         case Extreme(function):
@@ -89,11 +89,15 @@ def with_children(expression: Expression, children: Sequence[Expression]) -> Exp
     return expression
 
 
-def _with_bounds(item: int | str | Range, bounds: Iterator[Expression]) -> int | str | Range:
-    """An item of a subscript; of a range, each bound is replaced by the next of `bounds`."""
-    if not isinstance(item, Range):
+def _with_expressions(
+    item: int | str | Range | Expression, expressions: Iterator[Expression]
+) -> int | str | Range | Expression:
+    """An item of a subscript, with the next of `expressions` in place of each expression in it."""
+    if isinstance(item, int | str):
         return item
-    return Range(*(None if bound is None else next(bounds) for bound in (item.start, item.stop, item.step)))
+    if not isinstance(item, Range):
+        return next(expressions)
+    return Range(*(None if bound is None else next(expressions) for bound in (item.start, item.stop, item.step)))
 
 
 def names_in(expression: Expression) -> Iterator[str]:

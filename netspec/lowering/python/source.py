@@ -80,10 +80,21 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Subscript:
-    """`value[item, item]`; an item is an index, a key or a range."""
+    """`value[item, item]`; an item is an index, a key or a range. An index that may become a name is an expression."""
 
     value: Expression
-    items: tuple[int | str | Range, ...]
+    items: tuple[int | str | Range | Expression, ...]
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The expressions in the items, in order: bounds of ranges, and indices that are expressions."""
+        found: list[Expression] = []
+        for item in self.items:
+            if isinstance(item, Range):
+                found += item.bounds
+            elif not isinstance(item, int | str):
+                found.append(item)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

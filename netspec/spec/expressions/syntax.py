@@ -90,6 +90,7 @@ def check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
     nodes = tuple(ast.walk(tree))
     called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     compared = {id(part) for node in nodes if isinstance(node, ast.Compare) for part in node.comparators}
+    indexed = {id(node.value) for node in nodes if isinstance(node, ast.Subscript)}
     for node in nodes:
         match node:
             case ast.Call(func=ast.Name(id=name), keywords=[]) if name in FUNCTIONS:
@@ -114,7 +115,10 @@ def check_syntax(tree: ast.Expr, parameters: Names) -> set[str]:
                 raise ExpressionError(f"{quote(ast.unparse(node))} calls something that is not a function", _LANGUAGE)
             case ast.List() | ast.Tuple():
                 message = f"{quote(ast.unparse(node))} is a list, which an expression cannot make"
-                raise ExpressionError(message, "write an expression for each of its items: `[${a}, ${b}]`")
+                hint = "write an expression for each of its items: `[${a}, ${b}]`"
+                if id(node) in indexed:
+                    hint = "make it a parameter, `parameters: {widths: […]}`, and take `${widths[…]}`"
+                raise ExpressionError(message, hint)
             case _ if not isinstance(node, _ALLOWED):
                 raise ExpressionError(f"{quote(ast.unparse(tree))} is not allowed in an expression", _LANGUAGE)
     return read_names(tree)

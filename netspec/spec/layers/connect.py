@@ -125,8 +125,8 @@ class _KeptLayers:
 
 def _cannot_bypass(name: str, count: int) -> tuple[str, str]:
     message = f"{quote(name)} is dropped here, and reads {count} values: its readers cannot be joined to one of them"
-    choice = """`inputs: "${'a' if … else 'b'}"`"""
-    return message, f"put it into a block with what it reads, and drop that; or let them choose, {choice}"
+    choice = f"""`inputs: "${{'{name}' if … else …}}"`"""
+    return message, f"let them choose, {choice}; or put it into a block that reads one value, and drop that"
 
 
 def _check_read(read: set[str], known: Known, problems: Problems, in_block: bool) -> None:
