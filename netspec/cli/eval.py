@@ -117,7 +117,11 @@ def command(
         print_json({"name": network.name, "agree": not problems, "scores": [_as_json(e) for e in evaluations]})
     else:
         _print_table(evaluations, cropped=dataset.images)
-    for note in (*notes, *notes_on_classes(graph, dataset), *(f"skipped: {text}" for text in dict.fromkeys(skipped))):
+    for note in (
+        *notes,
+        *notes_on_classes(graph, dataset, network.training),
+        *(f"skipped: {text}" for text in dict.fromkeys(skipped)),
+    ):
         print_note(f"note: {note}")
     return _conclude(evaluations, problems, quiet=as_json)
 

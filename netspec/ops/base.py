@@ -97,6 +97,18 @@ class TrainingResult(NamedTuple):
     updates: Weights = MappingProxyType({})
 
 
+class Curvature(NamedTuple):
+    """The second derivatives of a loss in what an op reads; see `Op.curvature`.
+
+    Attributes:
+        inputs: those of each input, for each sample. Shapes: those of the inputs.
+        weights: those of each trainable weight, summed over the samples. Shapes: those of the weights.
+    """
+
+    inputs: tuple[Array, ...]
+    weights: Weights = MappingProxyType({})
+
+
 class Op(Attribute):
     """Base class of the language's operations. Subclasses are frozen pydantic models of an op's attributes.
 
@@ -147,6 +159,21 @@ class Op(Attribute):
         """Compute the result in training. Dropout ops need a `mask` of zeros and ones."""
         del mask
         return TrainingResult(self.reference(weights, *inputs))
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        """Take second derivatives of a loss in the output, h, to those in the inputs and the weights, at inference.
+
+        Σ_i (∂y_i/∂x_j)² h_i, in float64: the diagonal of the Gauss-Newton matrix, without what is off it. An op that
+        does not define it cannot be trained by `diagonal_levenberg_marquardt`.
+
+        Source: Becker & LeCun 1988; LeCun et al. 1998, appendix C.
+        """
+        raise NotImplementedError(self.kind)
+
+    @classmethod
+    def has_curvature(cls) -> bool:
+        """Whether the op defines `curvature`."""
+        return cls.curvature is not Op.curvature
 
     def padded(self, *args: Any, **kwargs: Any) -> tuple[int, ...]:
         """Return the shape of the padded input without the batch, for these input types; empty if nothing is padded."""

@@ -1,11 +1,12 @@
 """Values that do not depend on the input: learned, or stated in the spec."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from netspec.ops.attributes import PositiveInt
-from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window
+from netspec.ops.base import Array, Curvature, Op, Sample, Weight, WeightedOp, Weights, Window
 from netspec.ops.initializers import Numbers, Values, normal
 from netspec.types import TensorType
 
@@ -33,6 +34,9 @@ class Parameter(WeightedOp, kind="parameter"):
 
     def reference(self, weights: Weights) -> Array:
         return weights["weight"][None]
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        return Curvature((), {"weight": h.sum(axis=0)})
 
     def window(self) -> Window:
         return Window()
@@ -88,6 +92,9 @@ class ConstantTensor(Op, kind="constant"):
 
     def reference(self, weights: Weights) -> Array:
         return weights["values"][None]
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        return Curvature(())
 
     def window(self) -> Window:
         return Window()

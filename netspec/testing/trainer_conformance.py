@@ -24,6 +24,7 @@ from netspec.testing.trainer_cases import (
     ADAM,
     RULES,
     batch_of,
+    begun,
     bits,
     images,
     larger_network,
@@ -59,7 +60,8 @@ class TrainerConformance(MapConformance, MixingConformance, StateConformance):
         """After 50 steps, weights and slots agree with the reference update rule, applied to the same gradients."""
         rules = recipe(**RULES[rule])
         trainer = self.trainer(rules)
-        state = trainer.export_state()
+        state = begun(trainer.export_state(), rules.optimizer.slots)
+        trainer.import_state(state)
         norms = []
         for step in range(50):
             batches = parts_of(step, accumulate)

@@ -87,13 +87,13 @@ def evaluation_set(
     return splits.training, (*notes, f"all {len(splits.training):,} samples of {url} are evaluated: it is not divided")
 
 
-def notes_on_classes(graph: Graph, dataset: Dataset) -> list[str]:
+def notes_on_classes(graph: Graph, dataset: Dataset, recipe: Recipe | None) -> list[str]:
     """A note if the network has more classes than a dataset, whose numbers may be those of other classes.
 
     Raises:
         NetspecError: the network is no classifier.
     """
-    unused = unused_classes(training_graph(graph), dataset)
+    unused = unused_classes(graph_with_logits(graph, recipe), dataset, recipe)
     return [f"{unused}, which are taken for its first {len(dataset.classes)}"] if unused else []
 
 

@@ -81,7 +81,7 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
         counts = census(splits.training, rule.classes, progress)
         splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
         rule = replace(rule, weights=recipe.loss.pixel_weights, balance=balance_of(counts))
-    elif unused := unused_classes(graph, splits.training):
+    elif unused := unused_classes(graph, splits.training, recipe):
         splits = replace(splits, notes=(*splits.notes, f"{unused}: {_set_classes(splits.training)}"))
     if recipe.schedule.name == "plateau" and splits.validation is None:
         raise NetspecError(
@@ -153,12 +153,14 @@ def require_classes(graph: Graph, dataset: Dataset) -> None:
         )
 
 
-def unused_classes(graph: Graph, dataset: Dataset) -> str:
+def unused_classes(graph: Graph, dataset: Dataset, recipe: Recipe | None) -> str:
     """What to say if a network has more classes than a dataset, so that it has samples of the first ones alone.
 
-    Empty if it has not, and for masks, whose classes are not known before they are read.
+    Empty if it has not, and for masks, whose classes are not known before they are read. The class of a constant logit
+    needs no samples.
     """
-    fewer = not dataset.maps and len(dataset.classes) < classes_of(graph)
+    added = recipe is not None and recipe.loss.constant_logit is not None
+    fewer = not dataset.maps and len(dataset.classes) < classes_of(graph) - added
     return _both_numbers(graph, dataset) if fewer else ""
 
 

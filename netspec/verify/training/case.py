@@ -19,7 +19,10 @@ from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
-from netspec.spec.trainable import graph_with_logits
+from netspec.recipe.optimizer import CURVATURE
+from netspec.spec.trainable import graph_with_logits, require_curvature
+from netspec.training.curvature import with_curvature
+from netspec.training.data.batches import StepBatch
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
 from netspec.training.data.samples import Memory
 from netspec.training.dropout_masks import with_masks
@@ -62,10 +65,13 @@ def graph_to_train(graph: Graph, recipe: Recipe | None = None) -> Graph:
         NetspecError: the network has no loss; the hint says what can be compared instead.
     """
     try:
-        return graph_with_logits(graph, recipe)
+        graph = graph_with_logits(graph, recipe)
+        if recipe is not None:
+            require_curvature(graph, recipe)
     except NetspecError as error:
         alternative = "its outputs and gradients need no loss: --level gradient"
         raise NetspecError(error.message, f"{error.hint}; {alternative}" if error.hint else alternative) from error
+    return graph
 
 
 def check_recipes(recipe: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:
@@ -171,6 +177,16 @@ class TrainingCase:
         """The learning rate of a step, counted from 0."""
         return self._schedule.rate(step)
 
+    @property
+    def has_curvature(self) -> bool:
+        """Whether the optimizer reads a curvature, to be set before the first step of each epoch."""
+        return CURVATURE in self.recipe.optimizer.slots
+
+    def with_curvature(self, state: TrainingState, step: int) -> TrainingState:
+        """The state with the curvature at its own weights, over the samples of the epoch that begins with a step."""
+        steps = (StepBatch(self.batches(each), self.total(each)) for each in range(step, min(step + EPOCH, STEPS)))
+        return with_curvature(state, self.graph, self.recipe, self.normalization, steps)
+
     def total(self, step: int) -> int:
         """The number of samples of a step."""
         return BATCH * self.recipe.accumulate - (step % EPOCH == EPOCH - 1)
@@ -239,7 +255,7 @@ def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
         norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values()))
         recipe = recipe.model_copy(update={"clip_gradient_norm": norm / 4 or None})
     finite = math.isfinite(result.loss)
-    rate = SHARE * result.loss / _decrease(recipe, case.weights, gradients) if finite else math.nan
+    rate = SHARE * result.loss / _decrease(case, recipe, gradients) if finite else math.nan
     if not 0 < rate < math.inf:
         raise VerificationError(
             f"{case.graph.name}: at the weights of the check the loss is {result.loss:.3g} and has no gradient to "
@@ -249,10 +265,12 @@ def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
     return replace(case, recipe=recipe.model_copy(update={"optimizer": optimizer}))
 
 
-def _decrease(recipe: Recipe, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> float:
+def _decrease(case: TrainingCase, recipe: Recipe, gradients: Mapping[str, Array]) -> float:
     """The decrease of the loss in the first step at a rate of 1, to first order and without decay; NaN for none."""
     without_decay = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
-    start = TrainingState({name: weights[name].astype(np.float64) for name in gradients})
+    whole = TrainingState({name: array.astype(np.float64) for name, array in case.weights.items()})
+    start = case.with_curvature(whole, 0)
+    start = replace(start, weights={name: start.weights[name] for name in gradients})
     rule = recipe.model_copy(update={"optimizer": without_decay, "weight_average": None})
     after = update(rule, start, gradients, 1.0).weights
     return sum(float(np.vdot(g, start.weights[name] - after[name])) for name, g in gradients.items()) or math.nan
