@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netspec.errors import BackendError
 from netspec.graph.placement import Placement
-from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
+from netspec.lowering import Artifact, Batch, InputGradients, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.batch import require_statistics
 from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
@@ -43,7 +43,7 @@ class TorchTrainer(Trainer):
 
     Args:
         artifact: the lowering of a graph with one input, whose output and auxiliary outputs are logits (N, classes) or
-            (N, classes, H, W).
+            (N, classes, H, W), or whose output is a generator's.
         weights: the initial canonical arrays.
         settings: recipe, normalization, device and precision.
         placement: for the artifact of one tower, the placement of the whole network. Weights and training states are
@@ -127,6 +127,28 @@ class TorchTrainer(Trainer):
             logits = self.native(self._feed.inputs(inputs))
         array: Array = _at_least_float32(logits).cpu().numpy()
         return array
+
+    def outputs(self, batches: Sequence[Batch], key: int) -> tuple[Array, ...]:
+        """The main output in training mode; see `Trainer.outputs`."""
+        with self._unchanged(batches, key), torch.no_grad():
+            return tuple(self._through(self._inputs(b), b.masks)[0].cpu().contiguous().numpy() for b in batches)
+
+    def input_gradients(self, batches: Sequence[Batch], key: int) -> InputGradients:
+        """The losses and their gradients in the input; see `Trainer.input_gradients`."""
+        sums, gradients = torch.zeros(2, dtype=torch.float64, device=self._device), list[Tensor]()
+        with self._unchanged(batches, key):
+            for batch in batches:
+                x = self._inputs(batch).requires_grad_()
+                loss, wrong = self._losses(self._through(x, batch.masks), self._feed.targets(batch))
+                gradients += torch.autograd.grad(loss, x)
+                sums += torch.stack([loss.detach().double(), wrong])
+        loss_of_all, wrong_of_all = sums.tolist()
+        arrays = (_at_least_float32(gradient).cpu().contiguous().numpy() for gradient in gradients)
+        return InputGradients(loss_of_all, wrong_of_all, tuple(arrays))
+
+    def _inputs(self, batch: Batch) -> Tensor:
+        """The input of the network in training."""
+        return self._feed.inputs(batch.inputs, batch.shifts, in_training=True)
 
     def export_state(self) -> TrainingState:
         """A copy of the state; see `Trainer.export_state`."""
@@ -244,23 +266,48 @@ class TorchTrainer(Trainer):
         if batch is None:
             (x, targets), masks, factor = self._feed.stand_in(), None, 0.0
         else:
-            x = self._feed.inputs(batch.inputs, batch.shifts, in_training=True)
-            targets = self._feed.targets(batch)
+            x, targets = self._inputs(batch), self._feed.targets(batch)
             masks = self._tower.masks(batch.masks)
             factor = self.world / total  # gradients are averaged over the processes
-        with self._dropout.given(masks, len(x)), self._autocast:
-            outputs = self._network(x)
-        logits, *heads = [_at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        loss = self._loss(logits, targets)
-        for weight, head in zip(self._head_weights, heads, strict=True):
-            loss = loss + weight * self._loss(head, targets)
+        loss, wrong = self._losses(self._through(x, masks), targets)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
-        sums = torch.stack([loss.detach().double(), count_wrong(logits.detach(), targets.labels)])
+        sums = torch.stack([loss.detach().double(), wrong])
         return sums if batch else torch.zeros_like(sums)
 
-    def _loss(self, logits: Tensor, targets: Targets) -> Tensor:
-        """The recipe's loss, summed over the samples."""
-        return summed_loss(logits, targets, self._recipe.loss.label_smoothing)
+    def _through(self, x: Tensor, masks: Mapping[str, NDArray[np.bool_]] | None) -> list[Tensor]:
+        """The outputs of the network in the mode that is set, the main one first."""
+        with self._dropout.given(masks, len(x)), self._autocast:
+            outputs = self._network(x)
+        return [_at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+    def _losses(self, outputs: Sequence[Tensor], targets: Targets) -> tuple[Tensor, Tensor]:
+        """The recipe's loss, summed over the samples, and the number of wrong predictions."""
+        smoothing = self._recipe.label_loss.label_smoothing
+        logits, *heads = outputs
+        loss = summed_loss(logits, targets, smoothing)
+        for weight, head in zip(self._head_weights, heads, strict=True):
+            loss = loss + weight * summed_loss(head, targets, smoothing)
+        return loss, count_wrong(logits.detach(), targets)
+
+    @contextmanager
+    def _unchanged(self, batches: Sequence[Batch], key: int) -> Iterator[None]:
+        """A context in training mode that draws dropout as a step does, and leaves the running statistics as they were.
+
+        Raises:
+            BackendError: there are several processes, or a batch is too small for its statistics.
+        """
+        if self.processes > 1:
+            raise BackendError("adversarial training is of one process, and this is one of several")
+        for batch in batches:
+            require_statistics(self._artifact.graph, len(batch.labels))
+        statistics = [(buffer, buffer.clone()) for buffer in self.native.buffers()]
+        self._set_mode(training=True)
+        try:
+            with self._as_backend_errors(), arithmetic(self._device), self._dropout.drawn(key, self.rank):
+                yield
+        finally:
+            for buffer, before in statistics:
+                buffer.copy_(before)
 
     def _canonical(self, tensors: Mapping[str, Tensor], *, everywhere: bool = True) -> dict[str, Array]:
         """Copy tensors with the layout of the weights to canonical arrays of the whole network, by weight."""

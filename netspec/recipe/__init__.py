@@ -16,7 +16,7 @@ from netspec.recipe.augmentation import (
     RandomResizedCrop,
 )
 from netspec.recipe.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd, WeightAverage, WeightOverride
-from netspec.recipe.recipe import PixelWeights, Recipe, SoftmaxCrossEntropy
+from netspec.recipe.recipe import Adversarial, PixelWeights, Recipe, SoftmaxCrossEntropy
 from netspec.recipe.schedule import (
     ConstantSchedule,
     CosineSchedule,
@@ -33,6 +33,7 @@ from netspec.recipe.schedule import (
 __all__ = [
     "Adam",
     "AdamW",
+    "Adversarial",
     "Augmentation",
     "AutoAugment",
     "ColorNoise",
