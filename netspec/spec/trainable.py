@@ -7,9 +7,28 @@ from typing import TYPE_CHECKING
 from netspec.errors import NetspecError
 from netspec.graph import Graph
 from netspec.graph.training import classes_of, map_size, training_graph
+from netspec.spec.elaborate import elaborate
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
+    from netspec.spec.model import ModelSpec
+
+
+def require_trainable(spec: ModelSpec) -> Graph:
+    """The graph of a spec with a recipe, which can be trained, a generator with its discriminator.
+
+    Raises:
+        NetspecError: as for `trainable_graph`, or `trainable_pair` of a generator.
+        SpecError: shapes do not fit.
+    """
+    graph = elaborate(spec)
+    if spec.discriminator is not None:
+        from netspec.spec.pair import trainable_pair  # noqa: PLC0415 # few specs have one
+
+        trainable_pair(spec)
+    elif spec.training is not None:
+        trainable_graph(graph, spec.training)
+    return graph
 
 
 def trainable_graph(graph: Graph, recipe: Recipe) -> Graph:

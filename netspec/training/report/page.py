@@ -20,6 +20,7 @@ from netspec.markup import Element, element
 from netspec.training.report.charts import error_chart, loss_chart, rate_chart, speed_chart
 from netspec.training.report.confusion import confusion_section
 from netspec.training.report.kernels import first_kernels, kernels_section
+from netspec.training.report.png import samples_section
 from netspec.training.report.record import RunRecord
 from netspec.training.report.series import Curves, read_curves
 
@@ -62,7 +63,9 @@ def _sections(run: RunRecord, curves: Curves) -> Iterator[Element]:
     charts = (loss_chart(curves), error_chart(curves, run.counted), rate_chart(curves), speed_chart(curves))
     grid = element("div", *charts, class_="charts")
     yield element("section", element("h2", "Curves"), grid)
-    kernels = first_kernels(run.graph, run.weights)
+    if run.samples is not None:
+        yield samples_section(run.samples)
+    kernels = first_kernels(run.graph, run.weights) if run.samples is None else None
     if kernels is not None:
         yield kernels_section(kernels)
     if run.confusion is not None:

@@ -33,6 +33,7 @@ class RunRecord:
         classes: class names by number.
         confusion: the number of samples, or pixels, by true class (rows) and predicted class (columns); None without
             validation. Shape: (classes, classes).
+        samples: for a generator, the PNG of a sheet of samples; None for other networks.
     """
 
     name: str
@@ -49,6 +50,7 @@ class RunRecord:
     notes: Sequence[str] = ()
     classes: Sequence[str] = ()
     confusion: NDArray[np.int64] | None = None
+    samples: bytes | None = None
 
     @property
     def counted(self) -> str:
