@@ -112,6 +112,7 @@ def command(
             targets,
             dataset,
             view_counts[views],
+            recipe=network.training,
             on_bad_sample=policy,
             skipped=skipped.append,
             progress=show,

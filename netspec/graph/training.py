@@ -1,18 +1,26 @@
-"""The training graph: one image or feature vector as input; as output, logits for the sample or for each pixel."""
+"""The training graph: one image or feature vector as input; as output, logits for the sample or for each pixel.
+
+The class whose logit is a constant, if the recipe has one, is part of this graph: a `pad` of the logits by one class.
+So it is a class like any other wherever classes are counted, trained or scored, in every backend.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from netspec.errors import NetspecError
-from netspec.graph.graph import Graph, Node
+from netspec.graph.graph import Graph, Node, make_node
 
 # The range of strides of a map of logits that count as one pixel: resizing 33 positions to 65 gives not quite 1.
 ONE_PIXEL = (0.7, 1.4)
 
 
-def training_graph(graph: Graph) -> Graph:
+def training_graph(graph: Graph, constant_logit: float | None = None) -> Graph:
     """The graph with logits as its main and auxiliary outputs: a final softmax is replaced by its input.
+
+    Args:
+        graph: the network.
+        constant_logit: the logit of one more class, the last one, which is added to each output; None for none.
 
     Raises:
         NetspecError: the graph has several inputs or main outputs, no weights, or an output that is neither a vector
@@ -38,7 +46,25 @@ def training_graph(graph: Graph) -> Graph:
         raise NetspecError(f"{graph.name}: it has no weights to train")
     if logits.rank == 4:
         _require_pixels(graph)
-    return graph
+    return graph if constant_logit is None else _with_constant_class(graph, constant_logit)
+
+
+def _with_constant_class(graph: Graph, logit: float) -> Graph:
+    """The graph whose outputs have one more class, the last one, with this logit everywhere."""
+    from netspec.ops import Pad  # noqa: PLC0415 # for the few recipes that have it
+
+    pad, taken, padded = Pad(end=1, value=logit), set(graph.values), list[Node]()
+    for output in graph.outputs:
+        name = "constant_logit"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        padded.append(make_node(name, pad, [graph.values[output]]))
+    # Nodes for training alone, and those of the heads are, stay last.
+    first = len(graph.nodes) - len(graph.training_only)
+    nodes = (*graph.nodes[:first], padded[0], *graph.nodes[first:], *padded[1:])
+    heads = tuple(head._replace(value=node.name) for head, node in zip(graph.heads, padded[1:], strict=True))
+    return replace(graph, nodes=nodes, outputs=tuple(node.name for node in padded), heads=heads)
 
 
 def _logits(graph: Graph, output: str) -> str:

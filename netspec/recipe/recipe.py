@@ -43,12 +43,16 @@ class SoftmaxCrossEntropy(Attribute):
     Attributes:
         label_smoothing: e, with which the target of every class is e / classes, plus 1 - e for the true class (Szegedy
             et al. 2016, section 7).
+        constant_logit: the logit of one more class, after those of the network: the same number for every sample, or
+            pixel. With -j it is the "rubbish class" of LeCun et al. 1998, equation 9; with 0, the softmax over a single
+            logit is its sigmoid, so that a network of one output tells two classes apart.
         auxiliary: the weight of the loss of each auxiliary output, by the output's name.
         pixel_weights: for networks whose output is a class for each pixel.
     """
 
     name: Literal["softmax_cross_entropy"]
     label_smoothing: BelowOne = 0.0
+    constant_logit: float | None = None
     auxiliary: dict[str, PositiveFloat] = Field(default_factory=dict)
     pixel_weights: PixelWeights | None = None
 

@@ -1,9 +1,9 @@
 """Learning rate schedules."""
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from netspec.ops.attributes import Attribute, PositiveFloat, PositiveInt, Share
 from netspec.recipe.bounds import Factor, NonNegativeFloat, require_one
@@ -35,12 +35,22 @@ class StepSchedule(Attribute):
     factor: Factor = 0.1
 
 
+def _form(factor: Any) -> str:
+    return "list" if isinstance(factor, list | tuple) else "number"
+
+
 class MultistepSchedule(Attribute):
-    """The learning rate is multiplied by `factor` at each of the spans `at`, which ascend and have the same unit."""
+    """The learning rate is multiplied by `factor` at each of the spans `at`, which ascend and have the same unit.
+
+    `factor` is one number for all of them, or a list with one for each.
+    """
 
     name: Literal["multistep"]
     at: tuple[Span, ...] = Field(strict=False, min_length=1)
-    factor: Factor = 0.1
+    factor: Annotated[
+        Annotated[Factor, Tag("number")] | Annotated[tuple[Factor, ...], Field(strict=False), Tag("list")],
+        Discriminator(_form),
+    ] = 0.1
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -49,6 +59,15 @@ class MultistepSchedule(Attribute):
             raise ValueError("`at` mixes steps and epochs: expected one unit for all of its entries")
         if any(a >= b for a, b in pairwise(lengths)):
             raise ValueError(f"`at` must be in ascending order, received {', '.join(f'{n:g}' for n in lengths)}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_factor_for_each(self) -> Self:
+        if isinstance(self.factor, tuple) and len(self.factor) != len(self.at):
+            raise ValueError(
+                f"expected one `factor` for each of the {len(self.at)} moments in `at`, or a number for all, received "
+                f"{len(self.factor)}"
+            )
         return self
 
 

@@ -31,6 +31,11 @@ def require_trainable(spec: ModelSpec) -> Graph:
     return graph
 
 
+def graph_with_logits(graph: Graph, recipe: Recipe | None) -> Graph:
+    """The training graph of a network under a recipe; see `training_graph` for its errors."""
+    return training_graph(graph, recipe.label_loss.constant_logit if recipe else None)
+
+
 def trainable_graph(graph: Graph, recipe: Recipe) -> Graph:
     """The training graph of a network whose recipe fits it.
 
@@ -38,7 +43,7 @@ def trainable_graph(graph: Graph, recipe: Recipe) -> Graph:
         NetspecError: the network has several inputs or outputs, no weights, or no logits of two classes or more; or
             the recipe has something for images, and the input is none, or for one label each, and pixels are labelled.
     """
-    graph = training_graph(graph)
+    graph = graph_with_logits(graph, recipe)
     require_two_classes(graph)
     if map_size(graph) is not None:
         _require_recipe_of_masks(graph, recipe)
@@ -52,7 +57,8 @@ def require_two_classes(graph: Graph) -> None:
     if classes_of(graph) == 1:
         raise NetspecError(
             f"{graph.name} gives one logit, whose softmax is always 1: there is nothing to learn",
-            "a network has a logit for each class: two, to tell yes from no",
+            "a network has a logit for each class: two, to tell yes from no; or one, and "
+            "`loss: {name: softmax_cross_entropy, constant_logit: 0}` in the recipe for the class of no",
         )
 
 

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netspec.errors import NetspecError
-from netspec.graph import Graph, Normalization
-from netspec.graph.training import classes_of, training_graph
+from netspec.graph import Graph, Node, Normalization
+from netspec.graph.training import classes_of
 from netspec.lowering import Backend, find_backend
 from netspec.ops.base import Array
 from netspec.preprocessing import normalization
 from netspec.progress import Progress, silent
+from netspec.recipe import Recipe
 from netspec.recipe.augmentation import Views
+from netspec.spec.trainable import graph_with_logits
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.division import hold_back
 from netspec.training.data.evaluation_batches import evaluation_batches
@@ -92,6 +94,7 @@ def evaluate(
     dataset: Dataset,
     views: Sequence[Views] = (1, 10),
     *,
+    recipe: Recipe | None = None,
     on_bad_sample: OnBadSample = "fatal",
     skipped: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
@@ -105,6 +108,7 @@ def evaluate(
         backends: the backends that compute the logits.
         dataset: images or features. Features, and images with masks, have one view.
         views: the numbers of views: 1 for the center crop, 10 for ten-crop evaluation.
+        recipe: the recipe of the network, if it has one: its loss may add a class.
         on_bad_sample: whether an image that cannot be read is fatal or skipped.
         skipped: called for each skipped sample with a description of what is wrong with it.
         progress: called with a description of the current work.
@@ -113,7 +117,7 @@ def evaluate(
         NetspecError: the network is no classifier of these samples, weights or samples cannot be read, or a
             framework is missing.
     """
-    logits = training_graph(graph)
+    logits = graph_with_logits(graph, recipe)
     require_classes(logits, dataset)
     preprocessing = image_preprocessing(logits) if dataset.images else None
     shape = logits.inputs[0].type.features
@@ -186,28 +190,44 @@ def _predictor(
 ) -> Predict:
     """The function that computes logits from pixels or features, by a backend's model or by an ONNX file."""
     progress(f"loading {backend.name}")
-    name = graph.inputs[0].name
     if weights.suffix == ONNX:
-        saved = find_backend("onnx").open(weights)
-        received = (saved.input_shape, *saved.output_shapes.values())
-        expected = tuple(graph.type_of(value).features for value in (name, *graph.main))
-        if received != expected:
-            raise NetspecError(
-                f"{weights}: computes {_shapes(received)}, and {graph.name} {_shapes(expected)}",
-                "it was built from another spec",
-            )
-        probabilities = logits.outputs[0] != graph.main[0]
-
-        def predict_saved(inputs: NDArray[Any]) -> Array:
-            (values,) = saved(network_inputs(inputs, None, normalized)).values()
-            return np.log(np.maximum(values, np.finfo(np.float32).tiny)) if probabilities else values
-
-        return predict_saved
+        return _saved_predictor(graph, logits, weights, normalized)
     backend.require()
-    model = backend.load(backend.lower(logits), load_weights(weights, logits))
+    name, model = graph.inputs[0].name, backend.load(backend.lower(logits), load_weights(weights, logits))
 
     def predict(inputs: NDArray[Any]) -> Array:
         return model.forward({name: network_inputs(inputs, None, normalized)})[logits.outputs[0]]
+
+    return predict
+
+
+def _saved_predictor(graph: Graph, logits: Graph, path: Path, normalized: Normalization | None) -> Predict:
+    """The function that computes logits by an ONNX file of the network, whose output may be their probabilities.
+
+    A class that the recipe adds is not in the file, and is added here.
+    """
+    saved = find_backend("onnx").open(path)
+    received = (saved.input_shape, *saved.output_shapes.values())
+    expected = tuple(graph.type_of(value).features for value in (graph.inputs[0].name, *graph.main))
+    if received != expected:
+        raise NetspecError(
+            f"{path}: computes {_shapes(received)}, and {graph.name} {_shapes(expected)}",
+            "it was built from another spec",
+        )
+    own = graph_with_logits(graph, None)
+    probabilities = own.outputs[0] != graph.main[0]
+    added = None if logits.outputs == own.outputs else logits.values[logits.outputs[0]]
+    if probabilities and added:
+        raise NetspecError(
+            f"{path}: gives probabilities, and constant_logit of the recipe stands beside logits, which those hide",
+            "give the weights, as .safetensors",
+        )
+
+    def predict(inputs: NDArray[Any]) -> Array:
+        (values,) = saved(network_inputs(inputs, None, normalized)).values()
+        if isinstance(added, Node):
+            return added.op.reference({}, values)
+        return np.log(np.maximum(values, np.finfo(np.float32).tiny)) if probabilities else values
 
     return predict
 

@@ -80,7 +80,10 @@ class Schedule:
             case StepSchedule() as rule:
                 return math.pow(rule.factor, step // self._steps(rule.every))
             case MultistepSchedule() as rule:
-                return math.pow(rule.factor, sum(step >= self._steps(moment) for moment in rule.at))
+                passed = sum(step >= self._steps(moment) for moment in rule.at)
+                if isinstance(rule.factor, tuple):
+                    return math.prod(rule.factor[:passed])
+                return math.pow(rule.factor, passed)
             case ExponentialSchedule() as rule:
                 return math.pow(rule.factor, step / self._steps(rule.every))
             case PolynomialSchedule() as rule:

@@ -71,7 +71,7 @@ def verify(
     for backend in backends:
         backend.require()
     training_backends = _training_backends(backends, level)
-    training_graph = graph_to_train(graph, opponent) if level == "training" else None
+    training_graph = graph_to_train(graph, recipe, opponent) if level == "training" else None
     graph_with_heads = with_heads_for_training(graph) if graph.heads else None
     graph = with_unsaturated_outputs(graph)
     cases = list(cases_of(graph, seed=seed))

@@ -55,7 +55,7 @@ MAP = "name: map\ninput: {shape: [3, 8, 8]}\nlayers:\n  conv: {op: conv2d, filte
     [
         (TWO_INPUTS, "}", "one input"),
         (DENSE.replace("layers:", "outputs: [fc, one]\nlayers:\n  one: {op: relu}"), "}", "one output"),
-        (DENSE.replace("units: 4", "units: 1"), "}", "gives one logit"),
+        (DENSE.replace("units: 4", "units: 1"), "}", "constant_logit: 0}` in the recipe for the class of no"),
         (DENSE.replace("[6]", "[5, 6]"), "}", "training needs logits"),
         (DENSE, ", augmentation: {horizontal_flip: true}}", "horizontal_flip for images, and its input is [6]"),
         (MAP, ", augmentation: {cutmix: {alpha: 1}}}", "cutmix for images with one label each, and the output conv"),

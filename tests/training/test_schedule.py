@@ -31,6 +31,10 @@ def test_the_length_of_a_run_is_in_steps() -> None:
         ({"name": "constant"}, {0: 1, 99: 1}),
         ({"name": "step", "every": {"epochs": 3}, "factor": 0.1}, {29: 1, 30: 0.1, 59: 0.1, 60: 0.01}),
         ({"name": "multistep", "at": [{"steps": 5}, {"steps": 8}], "factor": 0.5}, {4: 1, 5: 0.5, 7: 0.5, 8: 0.25}),
+        (
+            {"name": "multistep", "at": [{"epochs": 2}, {"epochs": 5}, {"epochs": 8}], "factor": [0.4, 0.5, 0.25]},
+            {19: 1, 20: 0.4, 49: 0.4, 50: 0.2, 79: 0.2, 80: 0.05},
+        ),
         ({"name": "exponential", "every": {"steps": 10}, "factor": 0.25}, {0: 1, 5: 0.5, 10: 0.25}),
         ({"name": "polynomial", "power": 2.0}, {0: 1, 50: 0.25, 100: 0}),
         ({"name": "polynomial", "power": 1.0, "final": 0.2}, {0: 1, 50: 0.6, 100: 0.2}),
@@ -42,6 +46,21 @@ def test_the_length_of_a_run_is_in_steps() -> None:
 def test_rates(rule: dict[str, Any], expected: dict[int, float]) -> None:
     found = schedule(rule)
     assert {step: found.rate(step) for step in expected} == pytest.approx({s: RATE * f for s, f in expected.items()})
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [
+        ([0.5], "expected one `factor` for each of the 2 moments in `at`, or a number for all, received 1"),
+        ([0.5, 0.4, 0.1], "received 3"),
+        ([], "received 0"),
+        ([0.5, 2.0], "less than 1"),
+        ("half", "valid number"),
+    ],
+)
+def test_a_list_has_a_factor_for_each_moment(factor: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        schedule({"name": "multistep", "at": [{"steps": 5}, {"steps": 8}], "factor": factor})
 
 
 def test_warmup_rises_in_a_line_and_then_the_rule_has_the_rest_of_the_run() -> None:

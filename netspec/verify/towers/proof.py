@@ -70,7 +70,7 @@ def verify_towers(
             loss does not depend on these weights.
     """
     backend.require()
-    trained, notes = _with_loss(graph, level)
+    trained, notes = _with_loss(graph, recipe, level)
     if weights is None:
         case = next(cases_of(graph, seed=seed))
         progress(f"weights, {case.label}")
@@ -91,14 +91,14 @@ def verify_towers(
     return proof.report(graph.name, comparisons, (), notes)
 
 
-def _with_loss(graph: Graph, level: Level | None) -> tuple[Graph | None, list[str]]:
+def _with_loss(graph: Graph, recipe: Recipe | None, level: Level | None) -> tuple[Graph | None, list[str]]:
     """The network as it is trained, or None if it has no loss; and notes of what is not compared.
 
     Raises:
         NetspecError: there is no loss, and `level` is `training`.
     """
     try:
-        return graph_to_train(graph), []
+        return graph_to_train(graph, recipe), []
     except NetspecError as error:
         if level == "training":
             raise

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError, VerificationError
 from netspec.graph import Graph, Normalization, Preprocessing
-from netspec.graph.training import classes_of, generator_graph, map_size, training_graph
+from netspec.graph.training import classes_of, generator_graph, map_size
 from netspec.lowering import Backend, Batch, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array, Weight
 from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
+from netspec.spec.trainable import graph_with_logits
 from netspec.training.adversarial import AdversarialTrainer, Opponent, divided, joined
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
 from netspec.training.data.samples import Memory
@@ -55,14 +56,14 @@ PAPER = Recipe(
 )
 
 
-def graph_to_train(graph: Graph, opponent: Opponent | None = None) -> Graph:
-    """The training graph of a network.
+def graph_to_train(graph: Graph, recipe: Recipe | None = None, opponent: Opponent | None = None) -> Graph:
+    """The training graph of a network, with the classes that the spec's recipe adds; of a generator, with an opponent.
 
     Raises:
         NetspecError: the network has no loss; the hint says what can be compared instead.
     """
     try:
-        return training_graph(graph) if opponent is None else generator_graph(graph)
+        return graph_with_logits(graph, recipe) if opponent is None else generator_graph(graph)
     except NetspecError as error:
         alternative = "its outputs and gradients need no loss: --level gradient"
         raise NetspecError(error.message, f"{error.hint}; {alternative}" if error.hint else alternative) from error
@@ -80,7 +81,9 @@ def check_recipes(recipe: Recipe | None, heads: Sequence[str] = ()) -> list[Reci
         heads: the auxiliary outputs. Without a recipe, their losses have GoogLeNet's weight.
     """
     weights = recipe.label_loss.auxiliary if recipe else dict.fromkeys(heads, HEAD_WEIGHT)
-    paper = PAPER.model_copy(update={"loss": PAPER.loss.model_copy(update={"auxiliary": weights})})
+    constant = recipe.label_loss.constant_logit if recipe else None  # it is a part of the graph
+    loss = PAPER.loss.model_copy(update={"auxiliary": weights, "constant_logit": constant})
+    paper = PAPER.model_copy(update={"loss": loss})
     if recipe is None:
         return [paper]
     rule = checked_rule(recipe)
