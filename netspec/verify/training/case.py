@@ -20,7 +20,7 @@ from netspec.ops.base import Array, Weight
 from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
 from netspec.spec.trainable import graph_with_logits
-from netspec.training.adversarial import AdversarialTrainer, Opponent, divided, joined
+from netspec.training.adversarial import DISCRIMINATOR, AdversarialTrainer, Opponent, divided, joined
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
 from netspec.training.data.samples import Memory
 from netspec.training.dropout_masks import with_masks
@@ -198,11 +198,13 @@ class TrainingCase:
         own, *others = (graph.weights for graph, _ in self.networks)
         return joined(own, others[0]) if others else own
 
+    def recipe_of(self, weight: str) -> Recipe:
+        """The recipe by which a weight of any network is trained."""
+        return self.opponent.recipe if self.opponent and weight.startswith(DISCRIMINATOR) else self.recipe
+
     def override_of(self, weight: str) -> WeightOverride:
         """The recipe's override of a weight of any network."""
-        _, others = divided({weight: weight})
-        recipe = self.opponent.recipe if self.opponent and others else self.recipe
-        return recipe.override_of(next(iter(others), weight))
+        return self.recipe_of(weight).override_of(weight.removeprefix(DISCRIMINATOR))
 
     @cached_property
     def _schedule(self) -> Schedule:

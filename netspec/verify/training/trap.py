@@ -42,10 +42,10 @@ def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subj
         failed: the subjects that differ.
         of_rule: whether they differ from the NumPy update of the same gradients, rather than from another backend.
     """
-    recipe, weights = case.recipe, case.all_weights
     if dtype is DType.FLOAT32 or (case.opponent is not None and not of_rule):
         return PRECISION if dtype is DType.FLOAT32 else ADVERSARIAL
     names = {subject.name for subject in failed}
+    recipe, weights = case.recipe_of(min(names)), case.all_weights
     if THE_LOSS in failed:
         return PARTIAL_BATCH if step == EPOCH - 1 else _only_in_training(case)
     if not any(weights[name].trainable for name in names):
