@@ -17,7 +17,7 @@ from netspec.lowering import Artifact, Batch, InputGradients, StepResult, Traine
 from netspec.lowering.batch import require_inputs, require_statistics
 from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
-from netspec_keras.layout import native_order
+from netspec_keras.layout import canonical_of, native_of, native_order
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as in netspec_keras.model
 
@@ -100,13 +100,13 @@ class KerasTrainer(Trainer):
     def predict(self, inputs: NDArray[Any]) -> Array:
         """Logits at inference; see `Trainer.predict`."""
         self._show(average=True)
-        return _canonical(self._call(self._predict, {"inputs": self._inputs(inputs)}).numpy())
+        return canonical_of(self._call(self._predict, {"inputs": self._inputs(inputs)}).numpy())
 
     def outputs(self, batches: Sequence[Batch], key: int) -> tuple[Array, ...]:
         """The main output in training mode; see `Trainer.outputs`."""
         self._show(average=False)
         arguments = [self._arguments(b, key, position) for position, b in enumerate(batches)]
-        return tuple(_canonical(self._call(self._training_outputs, each).numpy()) for each in arguments)
+        return tuple(canonical_of(self._call(self._training_outputs, each).numpy()) for each in arguments)
 
     def input_gradients(self, batches: Sequence[Batch], key: int) -> InputGradients:
         """The losses and their gradients in the input; see `Trainer.input_gradients`."""
@@ -114,7 +114,7 @@ class KerasTrainer(Trainer):
         arguments = [self._targets(b, 1) | self._arguments(b, key, position) for position, b in enumerate(batches)]
         derived = [self._call(self._derive_inputs, each) for each in arguments]
         losses, counts = (sum(float(each[part]) for each in derived) for part in (0, 1))
-        return InputGradients(losses, counts, tuple(_canonical(each[2][0].numpy()) for each in derived))
+        return InputGradients(losses, counts, tuple(canonical_of(each[2][0].numpy()) for each in derived))
 
     def export_state(self) -> TrainingState:
         """A copy of the state; see `Trainer.export_state`."""
@@ -171,8 +171,7 @@ class KerasTrainer(Trainer):
         classes, *size = self._graph.type_of(self._graph.outputs[0]).features
         batch.require_targets(classes, size)
         if batch.cotangents is not None:
-            native = batch.cotangents.transpose(native_order(batch.cotangents.ndim))
-            return {"cotangents": native, "total": np.float64(total)}
+            return {"cotangents": native_of(batch.cotangents), "total": np.float64(total)}
         optional = {"partners": batch.partners, "shares": batch.shares, "weights": batch.weights}
         given = {name: array for name, array in optional.items() if array is not None}
         return {"labels": batch.labels, "total": np.float64(total), **given}
@@ -330,9 +329,3 @@ def _signature(arguments: Arguments) -> dict[str, Any]:
         name: tf.nest.map_structure(partial(spec, batch=(None,) if name in PER_SAMPLE else ()), value)
         for name, value in arguments.items()
     }
-
-
-def _canonical(values: NDArray[Any]) -> Array:
-    """Convert an array from native to canonical layout."""
-    canonical: Array = np.ascontiguousarray(values.transpose(np.argsort(native_order(values.ndim))))
-    return canonical

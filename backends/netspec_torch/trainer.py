@@ -32,6 +32,7 @@ from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
 from netspec_torch.out_of_memory import explain_out_of_memory
 from netspec_torch.synchronized import Share, synchronize
+from netspec_torch.tensors import array_of, at_least_float32, gradient_of, tensor_of
 from netspec_torch.towers import Tower
 
 
@@ -98,7 +99,7 @@ class TorchTrainer(Trainer):
         try:
             with self._as_backend_errors(), arithmetic(self._device):
                 loss, wrong = self._backward(batches, total, key)
-                gradients = {name: _gradient(weight) for name, weight in self._trained.items()}
+                gradients = {name: gradient_of(weight) for name, weight in self._trained.items()}
                 self._tower.reduce_gradients(gradients)
                 returned = self._canonical(gradients) if keep_gradients else None
                 if math.isfinite(loss):
@@ -124,14 +125,12 @@ class TorchTrainer(Trainer):
         """
         self._set_mode(training=False)
         with self._as_backend_errors(), arithmetic(self._device), torch.inference_mode(), self._autocast:
-            logits = self.native(self._feed.inputs(inputs))
-        array: Array = _at_least_float32(logits).cpu().numpy()
-        return array
+            return array_of(self.native(self._feed.inputs(inputs)))
 
     def outputs(self, batches: Sequence[Batch], key: int) -> tuple[Array, ...]:
         """The main output in training mode; see `Trainer.outputs`."""
         with self._unchanged(batches, key), torch.no_grad():
-            return tuple(self._through(self._inputs(b), b.masks)[0].cpu().contiguous().numpy() for b in batches)
+            return tuple(array_of(self._through(self._inputs(b), b.masks)[0]) for b in batches)
 
     def input_gradients(self, batches: Sequence[Batch], key: int) -> InputGradients:
         """The losses and their gradients in the input; see `Trainer.input_gradients`."""
@@ -143,8 +142,7 @@ class TorchTrainer(Trainer):
                 gradients += torch.autograd.grad(loss, x)
                 sums += torch.stack([loss.detach().double(), wrong])
         loss_of_all, wrong_of_all = sums.tolist()
-        arrays = (_at_least_float32(gradient).cpu().contiguous().numpy() for gradient in gradients)
-        return InputGradients(loss_of_all, wrong_of_all, tuple(arrays))
+        return InputGradients(loss_of_all, wrong_of_all, tuple(map(array_of, gradients)))
 
     def _inputs(self, batch: Batch) -> Tensor:
         """The input of the network in training."""
@@ -185,7 +183,7 @@ class TorchTrainer(Trainer):
         self._set_mode(training=True)
         tensors = self.native.state_dict()
         for path, array in weights.items():
-            tensors[path].copy_(_tensor(array))
+            tensors[path].copy_(tensor_of(array))
         for name, average in self._average.averages.items():
             average.copy_(self._average.iterates[name])
             if name in iterates:
@@ -278,7 +276,7 @@ class TorchTrainer(Trainer):
         """The outputs of the network in the mode that is set, the main one first."""
         with self._dropout.given(masks, len(x)), self._autocast:
             outputs = self._network(x)
-        return [_at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
+        return [at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
 
     def _losses(self, outputs: Sequence[Tensor], targets: Targets) -> tuple[Tensor, Tensor]:
         """The recipe's loss, summed over the samples, and the number of wrong predictions."""
@@ -321,7 +319,7 @@ class TorchTrainer(Trainer):
         keeps = (*self._optimizer.keeps, *([ITERATE] if self._average.iterates else []))
         state.require_slots(keeps, {name: self._bindings[name].shape for name in self._trained})
         return {
-            slot: {name: _tensor(self._bindings[name].to_native(array)) for name, array in arrays.items()}
+            slot: {name: tensor_of(self._bindings[name].to_native(array)) for name, array in arrays.items()}
             for slot, arrays in state.slots.items()
         }
 
@@ -330,16 +328,3 @@ class TorchTrainer(Trainer):
         """Re-raise the errors that the user can fix as BackendError."""
         with explain_out_of_memory(self.device), self._processes.explain_lost_process():
             yield
-
-
-def _gradient(weight: Tensor) -> Tensor:
-    """The gradient of a weight; zeros if no output depends on it."""
-    return torch.zeros_like(weight) if weight.grad is None else weight.grad
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def _tensor(array: Array) -> Tensor:
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))

@@ -106,7 +106,10 @@ def _facts(run: RunRecord, curves: Curves) -> Iterator[tuple[str, str, str]]:
     else:
         known = (_last(curves.epochs["training_error"]), _last(curves.steps["error"]))
         training = next((percent(error) for error in known if error is not None), "–")
-        yield "training error", training, "no validation set"
+        if run.samples is not None:
+            yield "discriminator's error", training, "50 % if it cannot tell"
+        else:
+            yield "training error", training, "no validation set"
     epochs = len(curves.epochs["epoch"])
     yield "epochs", f"{curves.epochs['epoch'][-1]:,.0f}" if epochs else "–", ""
     steps = [_last(curves.steps["step"]), _last(curves.epochs["step"])]

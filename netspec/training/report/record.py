@@ -55,4 +55,5 @@ class RunRecord:
     @property
     def counted(self) -> str:
         """What errors count: `samples`, or `pixels` in segmentation."""
-        return "pixels" if self.graph.type_of(self.graph.outputs[0]).rank == 4 else "samples"
+        of_maps = self.graph.type_of(self.graph.outputs[0]).rank == 4 and self.samples is None
+        return "pixels" if of_maps else "samples"
