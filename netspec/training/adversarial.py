@@ -182,18 +182,20 @@ class AdversarialTrainer(Trainer):
         ]
         judged = self._masked(self._opponent.graph, judged, seeds[1])
         told = self._discriminator.step(judged, self._ratio * rate, total, seeds[1], keep_gradients=keep_gradients)
-        if not np.isfinite(told.loss):
-            return StepResult(told.loss, told.wrong / 2, told.gradients)
-        fooling = [_labelled(x, b.rows, REAL) for x, b in zip(generated, batches, strict=True)]
-        slopes = self._discriminator.input_gradients(self._masked(self._opponent.graph, fooling, seeds[2]), seeds[2])
-        loss = slopes.loss / total
-        if not np.isfinite(loss):
-            return StepResult(loss, told.wrong / 2, told.gradients)
-        pulled = [replace(b, cotangents=g) for b, g in zip(noise, slopes.inputs, strict=True)]
-        result = self._generator.step(pulled, rate, total, seeds[0], keep_gradients=keep_gradients)
-        gradients = joined(result.gradients or {}, told.gradients or {}) if keep_gradients else None
-        # The generator's trainer knows its loss but for a constant: the inner product is finite if its outputs are.
-        return StepResult(loss if np.isfinite(result.loss) else result.loss, told.wrong / 2, gradients)
+        loss, gradients = told.loss, dict[str, Array]()
+        if np.isfinite(told.loss):
+            fooling = [_labelled(x, b.rows, REAL) for x, b in zip(generated, batches, strict=True)]
+            slopes = self._discriminator.input_gradients(
+                self._masked(self._opponent.graph, fooling, seeds[2]), seeds[2]
+            )
+            loss = slopes.loss / total
+            pulled = [replace(b, cotangents=g) for b, g in zip(noise, slopes.inputs, strict=True)]
+        if np.isfinite(loss):
+            result = self._generator.step(pulled, rate, total, seeds[0], keep_gradients=keep_gradients)
+            # Its trainer knows its loss but for a constant: the inner product is finite where outputs and slopes are.
+            loss, gradients = loss if np.isfinite(result.loss) else result.loss, result.gradients or {}
+        both = joined(gradients, told.gradients or {}) if keep_gradients else None
+        return StepResult(loss, told.wrong / 2, both)
 
     def _noise_batch(self, real: Batch, key: int) -> Batch:
         """As many draws of noise as a batch has samples."""
