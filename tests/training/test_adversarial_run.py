@@ -154,7 +154,7 @@ def test_several_processes_are_refused(train_pair: Train, monkeypatch: pytest.Mo
 def test_labelled_data_will_do_and_masks_will_not(train_pair: Train, tmp_path: Path) -> None:
     watch = Recorder()
     train_pair(data="digits", settings=("training.epochs=1",), observer=watch)
-    assert len(watch.steps) == 1437 // 16
+    assert len(watch.steps) == 1438 // 16
     assert "digits: its validation part is not used" in watch.notes
     random = np.random.default_rng(0)
     images, masks = random.integers(0, 256, (20, 8, 8, 1), np.uint8), np.zeros((20, 8, 8), np.uint8)
