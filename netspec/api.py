@@ -12,6 +12,7 @@ from netspec.lowering import Artifact, Backend, Model, at_level, backend_names, 
 from netspec.ops.base import Weights
 from netspec.passes import Level
 from netspec.spec import ModelSpec, elaborate, read_spec
+from netspec.training.adversarial import opponent_of
 from netspec.training.events import Observer, Observers
 from netspec.training.options import TrainOptions
 from netspec.training.run import train
@@ -137,7 +138,16 @@ class Network:
         each = [chosen] if isinstance(chosen, str | Backend) else chosen
         targets = [at_level(_backend(b), optimize) for b in each]
         arrays = self.load_weights(weights) if isinstance(weights, str | Path) else weights
-        return verify(self.graph, targets, level, weights=arrays, recipe=self.spec.training, deep=deep, seed=seed)
+        return verify(
+            self.graph,
+            targets,
+            level,
+            weights=arrays,
+            recipe=self.spec.training,
+            deep=deep,
+            seed=seed,
+            opponent=opponent_of(self.spec) if level == "training" else None,
+        )
 
 
 def load(path: str | Path, set: Mapping[str, object] | None = None) -> Network:  # named as on the command line

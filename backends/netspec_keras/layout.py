@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from netspec.arrays import np
 from netspec.graph import Graph, Node
 from netspec.ops import Dense, Flatten, Identity
 from netspec.ops.activation import Elementwise
+from netspec.ops.base import Array
 from netspec.types import TensorType
 
 # Arguments of layers.Permute, where axis 1 is the first after the batch.
@@ -48,6 +50,16 @@ def native_order(rank: int) -> tuple[int, ...]:
     ((0, 2, 3, 1), (0, 1, 2))
     """
     return (0, *TO_CHANNELS_LAST) if rank == 4 else tuple(range(rank))
+
+
+def native_of(array: Array) -> Array:
+    """Copy an array to native layout: an output can be an input itself, and must not be the caller's memory."""
+    return array.transpose(native_order(array.ndim)).copy()
+
+
+def canonical_of(array: Array) -> Array:
+    """Convert an array from native to canonical layout."""
+    return np.ascontiguousarray(array.transpose(np.argsort(native_order(array.ndim))))
 
 
 def native_axis(axis: int, rank: int) -> int:

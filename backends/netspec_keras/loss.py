@@ -9,14 +9,19 @@ import tensorflow as tf
 
 from netspec.lowering.batch import UNLABELLED
 
-Targets = Mapping[str, Any]  # `labels`, and if there are any, `partners` and `shares`, or `weights`; see `Batch`
+# `labels`, and if there are any, `partners` and `shares`, or `weights`; or `cotangents`; see `Batch`.
+Targets = Mapping[str, Any]
 
 
 def losses(logits: tf.Tensor, targets: Targets, smoothing: float) -> tf.Tensor:
     """The cross-entropy of each sample; for mixed samples, weighted by the shares of their two labels. Shape: (N,).
 
-    Shapes: logits (N, classes) with labels (N,); or (N, H, W, classes) with labels and weights (N, H, W).
+    Shapes: logits (N, classes) with labels (N,); or (N, H, W, classes) with labels and weights (N, H, W); or any, with
+    cotangents of that shape.
     """
+    if "cotangents" in targets:
+        products = tf.cast(targets["cotangents"], logits.dtype) * logits
+        return tf.reduce_sum(tf.reshape(products, [tf.shape(products)[0], -1]), axis=1)
     major = _losses(logits, targets["labels"], targets.get("weights"), smoothing)
     if "partners" not in targets:
         return major
@@ -36,8 +41,11 @@ def _losses(logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None, smo
     return tf.reduce_sum(pixels, axis=(1, 2)) / _labelled(known, pixels.dtype)
 
 
-def count_wrong(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """The number of wrong predictions, in float64; a map counts as the wrong fraction of its labelled pixels."""
+def count_wrong(logits: tf.Tensor, targets: Targets) -> tf.Tensor:
+    """The number of wrong predictions, in float64: 0 without labels, of a map the wrong share of labelled pixels."""
+    if "cotangents" in targets:
+        return tf.constant(0.0, tf.float64)
+    labels = targets["labels"]
     wrong = tf.argmax(logits, axis=-1) != labels
     if labels.shape.rank == 1:
         return tf.cast(tf.math.count_nonzero(wrong), tf.float64)

@@ -14,7 +14,7 @@ from netspec.lowering.backend import cotangents_of, inputs_of, named
 from netspec.lowering.python.module import load_source
 from netspec.lowering.python.naming import module_name
 from netspec.ops.base import Array, Weights
-from netspec_keras.layout import native_order
+from netspec_keras.layout import canonical_of, native_of
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up messages of TensorFlow, but errors
 
@@ -58,8 +58,8 @@ class KerasModel(Model):
     def gradients(self, inputs: Mapping[str, Array], cotangents: Mapping[str, Array]) -> Gradients:
         """Gradients of trainable variables and inputs by the engine's autodiff; see `Model.gradients`."""
         graph = self.artifact.graph
-        arrays = [_native(a) for a in inputs_of(graph, inputs)]
-        directions = [_native(a) for a in cotangents_of(graph, cotangents, len(arrays[0]))]
+        arrays = [native_of(a) for a in inputs_of(graph, inputs)]
+        directions = [native_of(a) for a in cotangents_of(graph, cotangents, len(arrays[0]))]
         with self._precision():
             of_variables, of_inputs = derivatives(self.native, arrays, directions)
         paths = {id(variable): path for path, variable in self._variables.items()}
@@ -69,7 +69,7 @@ class KerasModel(Model):
         bindings = [b for b in self.artifact.bindings if b.weight in trainable]
         return Gradients(
             weights={b.weight: b.to_canonical(native[b.path]) for b in bindings},
-            inputs=named([i.name for i in graph.inputs], [_canonical(a) for a in of_inputs]),
+            inputs=named([i.name for i in graph.inputs], [canonical_of(a) for a in of_inputs]),
         )
 
     def weights(self) -> dict[str, Array]:
@@ -79,23 +79,13 @@ class KerasModel(Model):
 
     def _run(self, inputs: Mapping[str, Array], training: bool) -> dict[str, Array]:
         graph = self.artifact.graph
-        arrays = [_native(a) for a in inputs_of(graph, inputs)]
+        arrays = [native_of(a) for a in inputs_of(graph, inputs)]
         with self._precision():
             outputs = run(self.native, arrays, training=training)
         # A functional model has the same outputs in both modes, auxiliary ones last.
         names = graph.outputs if training else graph.main
         outputs = outputs[: len(names)]
-        return named(names, [_canonical(output) for output in outputs])
+        return named(names, [canonical_of(output) for output in outputs])
 
     def _precision(self) -> AbstractContextManager[None]:
         return precision(self.artifact.graph.dtype)
-
-
-def _native(array: Array) -> Array:
-    """Copy an array to native layout: an output can be an input itself, and must not be the caller's memory."""
-    return array.transpose(native_order(array.ndim)).copy()
-
-
-def _canonical(array: Array) -> Array:
-    """Convert an array from native to canonical layout."""
-    return np.ascontiguousarray(array.transpose(np.argsort(native_order(array.ndim))))

@@ -13,11 +13,11 @@ import numpy as np
 
 from netspec.errors import BackendError
 from netspec.graph.weights import check_weights
-from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
+from netspec.lowering import Artifact, Batch, InputGradients, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.batch import require_inputs, require_statistics
 from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
-from netspec_keras.layout import native_order
+from netspec_keras.layout import canonical_of, native_of, native_order
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # as in netspec_keras.model
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Arguments = dict[str, Any]  # the arguments of a traced function by name: arrays, or tuples of arrays
 Derived = tuple[Any, Any, Sequence[Any]]  # the loss, the number of wrong predictions, and the gradients
 # The arguments whose first axis is the batch, whose size is free.
-PER_SAMPLE = ("inputs", "labels", "partners", "shares", "shifts", "masks", "weights")
+PER_SAMPLE = ("inputs", "labels", "partners", "shares", "shifts", "masks", "weights", "cotangents")
 
 
 class KerasTrainer(Trainer):
@@ -47,7 +47,7 @@ class KerasTrainer(Trainer):
 
     Args:
         artifact: the lowering of a graph with one input, whose output and auxiliary outputs are logits (N, classes) or
-            (N, classes, H, W).
+            (N, classes, H, W), or whose output is a generator's.
         weights: the initial canonical arrays.
         settings: recipe, normalization, device and precision.
 
@@ -82,7 +82,11 @@ class KerasTrainer(Trainer):
         """
         self._show(average=False)
         numbers = self._optimizer.numbers(rate, self._updates)
-        arguments = [self._arguments(b, total, key, position) for position, b in enumerate(batches) if len(b.labels)]
+        arguments = [
+            self._targets(b, total) | self._arguments(b, key, position)
+            for position, b in enumerate(batches)
+            if len(b.labels)
+        ]
         if not arguments:
             raise BackendError("a step needs at least one sample, received none")
         if len(arguments) == 1:
@@ -98,9 +102,21 @@ class KerasTrainer(Trainer):
     def predict(self, inputs: NDArray[Any]) -> Array:
         """Logits at inference; see `Trainer.predict`."""
         self._show(average=True)
-        logits = self._call(self._predict, {"inputs": self._inputs(inputs)}).numpy()
-        canonical: Array = np.ascontiguousarray(logits.transpose(np.argsort(native_order(logits.ndim))))
-        return canonical
+        return canonical_of(self._call(self._predict, {"inputs": self._inputs(inputs)}).numpy())
+
+    def outputs(self, batches: Sequence[Batch], key: int) -> tuple[Array, ...]:
+        """The main output in training mode; see `Trainer.outputs`."""
+        self._show(average=False)
+        arguments = [self._arguments(b, key, position) for position, b in enumerate(batches)]
+        return tuple(canonical_of(self._call(self._training_outputs, each).numpy()) for each in arguments)
+
+    def input_gradients(self, batches: Sequence[Batch], key: int) -> InputGradients:
+        """The losses and their gradients in the input; see `Trainer.input_gradients`."""
+        self._show(average=False)
+        arguments = [self._targets(b, 1) | self._arguments(b, key, position) for position, b in enumerate(batches)]
+        derived = [self._call(self._derive_inputs, each) for each in arguments]
+        losses, counts = (sum(float(each[part]) for each in derived) for part in (0, 1))
+        return InputGradients(losses, counts, tuple(canonical_of(each[2][0].numpy()) for each in derived))
 
     def export_state(self) -> TrainingState:
         """A copy of the state; see `Trainer.export_state`."""
@@ -145,21 +161,22 @@ class KerasTrainer(Trainer):
         with tf.device(self._place), explain_out_of_memory(self.device):
             return self._functions[case](arguments)
 
-    def _arguments(self, batch: Batch, total: int, key: int, position: int) -> Arguments:
-        """The arguments of a traced function for a batch, which has this position in its step."""
+    def _arguments(self, batch: Batch, key: int, position: int) -> Arguments:
+        """What a traced function computes outputs from, of a batch that has this position in its step."""
         inputs = self._inputs(batch.inputs, batch.shifts, in_training=True)
+        require_statistics(self._graph, len(batch.labels))
+        shifts = {"shifts": batch.shifts} if batch.shifts is not None else {}
+        return {"inputs": inputs, **shifts, **self._drops.arguments(batch, key, position)}
+
+    def _targets(self, batch: Batch, total: int) -> Arguments:
+        """What a traced function computes the loss of a batch from."""
         classes, *size = self._graph.type_of(self._graph.outputs[0]).features
         batch.require_targets(classes, size)
-        require_statistics(self._graph, len(batch.labels))
-        arguments = {"inputs": inputs, "labels": batch.labels, "total": np.float64(total)}
-        optional = {
-            "shifts": batch.shifts,
-            "partners": batch.partners,
-            "shares": batch.shares,
-            "weights": batch.weights,
-        }
-        arguments |= {name: array for name, array in optional.items() if array is not None}
-        return arguments | self._drops.arguments(batch, key, position)
+        if batch.cotangents is not None:
+            return {"cotangents": native_of(batch.cotangents), "total": np.float64(total)}
+        optional = {"partners": batch.partners, "shares": batch.shares, "weights": batch.weights}
+        given = {name: array for name, array in optional.items() if array is not None}
+        return {"labels": batch.labels, "total": np.float64(total), **given}
 
     def _inputs(
         self, inputs: NDArray[Any], shifts: NDArray[Any] | None = None, *, in_training: bool = False
@@ -198,20 +215,34 @@ class KerasTrainer(Trainer):
         return loss, wrong, gradients if keep else []
 
     def _derive(self, arguments: Arguments) -> Derived:
-        variables = list(self._model.trainable.values())
+        return self._derive_in(list(self._model.trainable.values()), self._normalize(arguments), arguments)
+
+    def _derive_inputs(self, arguments: Arguments) -> Derived:
+        before, inputs = [tf.identity(variable) for variable in self._model.statistics], self._normalize(arguments)
+        derived = self._derive_in([inputs], inputs, arguments)
+        self._model.restore(before)
+        return derived
+
+    def _derive_in(self, sources: Sequence[Any], inputs: tf.Tensor, arguments: Arguments) -> Derived:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
+            tape.watch(sources)
             with self._drops.taking(arguments):
-                logits, *heads = self._model.outputs(self._normalize(arguments), training=True)
-            smoothing = self._settings.recipe.loss.label_smoothing
+                logits, *heads = self._model.outputs(inputs, training=True)
+            smoothing = self._settings.recipe.label_loss.label_smoothing
             per_sample = losses(logits, arguments, smoothing)
             for weight, head in zip(self._head_weights, heads, strict=True):
                 per_sample += weight * losses(head, arguments, smoothing)
             loss = tf.reduce_sum(per_sample) / tf.cast(arguments["total"], per_sample.dtype)
-        wrong = count_wrong(logits, arguments["labels"])
         # Weights that no output depends on have a gradient of zero, and still decay.
-        gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, wrong, gradients
+        gradients = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, count_wrong(logits, arguments), gradients
+
+    def _training_outputs(self, arguments: Arguments) -> tf.Tensor:
+        before = [tf.identity(variable) for variable in self._model.statistics]
+        with self._drops.taking(arguments):
+            outputs = self._model.outputs(self._normalize(arguments), training=True)
+        self._model.restore(before)
+        return outputs[0]
 
     def _update(self, arguments: Arguments) -> tf.Tensor:
         self._optimizer.apply(arguments["gradients"], arguments["numbers"])

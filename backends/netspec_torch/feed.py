@@ -63,6 +63,8 @@ class Feed:
         """
         batch.require_targets(self._classes, self._map)
         labels, weights = self._labels(batch.labels), None
+        if batch.cotangents is not None:
+            return Targets(labels, cotangents=self._tensor(batch.cotangents).to(self._dtype))
         if batch.weights is not None:
             weights = self._tensor(batch.weights).to(self._dtype)
         if batch.partners is None or batch.shares is None:

@@ -20,19 +20,23 @@ class Targets:
         weights: the factor on each pixel's loss. Shape: (N, H, W).
         partners: for mixed samples, the class with the smaller share. Shape: (N,).
         shares: the share of `labels`; `partners` have the rest. Shape: (N,).
+        cotangents: with which the loss is an inner product, instead of labels. Shape: that of the output.
     """
 
     labels: Tensor
     weights: Tensor | None = None
     partners: Tensor | None = None
     shares: Tensor | None = None
+    cotangents: Tensor | None = None
 
 
 def summed_loss(logits: Tensor, targets: Targets, smoothing: float) -> Tensor:
     """The cross-entropy summed over the samples; for mixed samples, weighted by the shares of their two labels.
 
-    Shapes: logits (N, classes), or (N, classes, H, W) for segmentation.
+    Shapes: logits (N, classes), or (N, classes, H, W) for segmentation; any with cotangents.
     """
+    if targets.cotangents is not None:
+        return (targets.cotangents * logits).sum()
     if targets.partners is None or targets.shares is None:
         return _losses(logits, targets.labels, targets.weights, smoothing).sum()
     major, minor = (_losses(logits, each, targets.weights, smoothing) for each in (targets.labels, targets.partners))
@@ -52,8 +56,11 @@ def _losses(logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: f
     return losses.flatten(1).sum(1) / _labelled(labels)
 
 
-def count_wrong(logits: Tensor, labels: Tensor) -> Tensor:
-    """The number of wrong predictions, in float64; a map counts as the wrong fraction of its labelled pixels."""
+def count_wrong(logits: Tensor, targets: Targets) -> Tensor:
+    """The number of wrong predictions, in float64: 0 without labels, of a map the wrong share of labelled pixels."""
+    if targets.cotangents is not None:
+        return torch.zeros((), dtype=torch.float64, device=logits.device)
+    labels = targets.labels
     wrong = (logits.argmax(1) != labels) & (labels != UNLABELLED)
     if labels.ndim == 1:
         return wrong.sum().double()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netspec.errors import BackendError
 from netspec.graph.placement import Placement
-from netspec.lowering import Artifact, Batch, StepResult, Trainer, TrainerSettings, TrainingState
+from netspec.lowering import Artifact, Batch, InputGradients, StepResult, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.batch import require_statistics
 from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
@@ -32,6 +32,7 @@ from netspec_torch.model import TorchModel
 from netspec_torch.optimizer import clip, make_optimizer
 from netspec_torch.out_of_memory import explain_out_of_memory
 from netspec_torch.synchronized import Share, synchronize
+from netspec_torch.tensors import array_of, at_least_float32, gradient_of, tensor_of
 from netspec_torch.towers import Tower
 
 
@@ -43,7 +44,7 @@ class TorchTrainer(Trainer):
 
     Args:
         artifact: the lowering of a graph with one input, whose output and auxiliary outputs are logits (N, classes) or
-            (N, classes, H, W).
+            (N, classes, H, W), or whose output is a generator's.
         weights: the initial canonical arrays.
         settings: recipe, normalization, device and precision.
         placement: for the artifact of one tower, the placement of the whole network. Weights and training states are
@@ -98,7 +99,7 @@ class TorchTrainer(Trainer):
         try:
             with self._as_backend_errors(), arithmetic(self._device):
                 loss, wrong = self._backward(batches, total, key)
-                gradients = {name: _gradient(weight) for name, weight in self._trained.items()}
+                gradients = {name: gradient_of(weight) for name, weight in self._trained.items()}
                 self._tower.reduce_gradients(gradients)
                 returned = self._canonical(gradients) if keep_gradients else None
                 if math.isfinite(loss):
@@ -124,9 +125,28 @@ class TorchTrainer(Trainer):
         """
         self._set_mode(training=False)
         with self._as_backend_errors(), arithmetic(self._device), torch.inference_mode(), self._autocast:
-            logits = self.native(self._feed.inputs(inputs))
-        array: Array = _at_least_float32(logits).cpu().numpy()
-        return array
+            return array_of(self.native(self._feed.inputs(inputs)))
+
+    def outputs(self, batches: Sequence[Batch], key: int) -> tuple[Array, ...]:
+        """The main output in training mode; see `Trainer.outputs`."""
+        with self._unchanged(batches, key), torch.no_grad():
+            return tuple(array_of(self._through(self._inputs(b), b.masks)[0]) for b in batches)
+
+    def input_gradients(self, batches: Sequence[Batch], key: int) -> InputGradients:
+        """The losses and their gradients in the input; see `Trainer.input_gradients`."""
+        sums, gradients = torch.zeros(2, dtype=torch.float64, device=self._device), list[Tensor]()
+        with self._unchanged(batches, key):
+            for batch in batches:
+                x = self._inputs(batch).requires_grad_()
+                loss, wrong = self._losses(self._through(x, batch.masks), self._feed.targets(batch))
+                gradients += torch.autograd.grad(loss, x)
+                sums += torch.stack([loss.detach().double(), wrong])
+        loss_of_all, wrong_of_all = sums.tolist()
+        return InputGradients(loss_of_all, wrong_of_all, tuple(map(array_of, gradients)))
+
+    def _inputs(self, batch: Batch) -> Tensor:
+        """The input of the network in training."""
+        return self._feed.inputs(batch.inputs, batch.shifts, in_training=True)
 
     def export_state(self) -> TrainingState:
         """A copy of the state; see `Trainer.export_state`."""
@@ -163,7 +183,7 @@ class TorchTrainer(Trainer):
         self._set_mode(training=True)
         tensors = self.native.state_dict()
         for path, array in weights.items():
-            tensors[path].copy_(_tensor(array))
+            tensors[path].copy_(tensor_of(array))
         for name, average in self._average.averages.items():
             average.copy_(self._average.iterates[name])
             if name in iterates:
@@ -244,23 +264,48 @@ class TorchTrainer(Trainer):
         if batch is None:
             (x, targets), masks, factor = self._feed.stand_in(), None, 0.0
         else:
-            x = self._feed.inputs(batch.inputs, batch.shifts, in_training=True)
-            targets = self._feed.targets(batch)
+            x, targets = self._inputs(batch), self._feed.targets(batch)
             masks = self._tower.masks(batch.masks)
             factor = self.world / total  # gradients are averaged over the processes
-        with self._dropout.given(masks, len(x)), self._autocast:
-            outputs = self._network(x)
-        logits, *heads = [_at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
-        loss = self._loss(logits, targets)
-        for weight, head in zip(self._head_weights, heads, strict=True):
-            loss = loss + weight * self._loss(head, targets)
+        loss, wrong = self._losses(self._through(x, masks), targets)
         (loss * factor).backward()  # type: ignore[no-untyped-call]
-        sums = torch.stack([loss.detach().double(), count_wrong(logits.detach(), targets.labels)])
+        sums = torch.stack([loss.detach().double(), wrong])
         return sums if batch else torch.zeros_like(sums)
 
-    def _loss(self, logits: Tensor, targets: Targets) -> Tensor:
-        """The recipe's loss, summed over the samples."""
-        return summed_loss(logits, targets, self._recipe.loss.label_smoothing)
+    def _through(self, x: Tensor, masks: Mapping[str, NDArray[np.bool_]] | None) -> list[Tensor]:
+        """The outputs of the network in the mode that is set, the main one first."""
+        with self._dropout.given(masks, len(x)), self._autocast:
+            outputs = self._network(x)
+        return [at_least_float32(each) for each in (outputs if isinstance(outputs, tuple) else (outputs,))]
+
+    def _losses(self, outputs: Sequence[Tensor], targets: Targets) -> tuple[Tensor, Tensor]:
+        """The recipe's loss, summed over the samples, and the number of wrong predictions."""
+        smoothing = self._recipe.label_loss.label_smoothing
+        logits, *heads = outputs
+        loss = summed_loss(logits, targets, smoothing)
+        for weight, head in zip(self._head_weights, heads, strict=True):
+            loss = loss + weight * summed_loss(head, targets, smoothing)
+        return loss, count_wrong(logits.detach(), targets)
+
+    @contextmanager
+    def _unchanged(self, batches: Sequence[Batch], key: int) -> Iterator[None]:
+        """A context in training mode that draws dropout as a step does, and leaves the running statistics as they were.
+
+        Raises:
+            BackendError: there are several processes, or a batch is too small for its statistics.
+        """
+        if self.processes > 1:
+            raise BackendError("adversarial training is of one process, and this is one of several")
+        for batch in batches:
+            require_statistics(self._artifact.graph, len(batch.labels))
+        statistics = [(buffer, buffer.clone()) for buffer in self.native.buffers()]
+        self._set_mode(training=True)
+        try:
+            with self._as_backend_errors(), arithmetic(self._device), self._dropout.drawn(key, self.rank):
+                yield
+        finally:
+            for buffer, before in statistics:
+                buffer.copy_(before)
 
     def _canonical(self, tensors: Mapping[str, Tensor], *, everywhere: bool = True) -> dict[str, Array]:
         """Copy tensors with the layout of the weights to canonical arrays of the whole network, by weight."""
@@ -274,7 +319,7 @@ class TorchTrainer(Trainer):
         keeps = (*self._optimizer.keeps, *([ITERATE] if self._average.iterates else []))
         state.require_slots(keeps, {name: self._bindings[name].shape for name in self._trained})
         return {
-            slot: {name: _tensor(self._bindings[name].to_native(array)) for name, array in arrays.items()}
+            slot: {name: tensor_of(self._bindings[name].to_native(array)) for name, array in arrays.items()}
             for slot, arrays in state.slots.items()
         }
 
@@ -283,16 +328,3 @@ class TorchTrainer(Trainer):
         """Re-raise the errors that the user can fix as BackendError."""
         with explain_out_of_memory(self.device), self._processes.explain_lost_process():
             yield
-
-
-def _gradient(weight: Tensor) -> Tensor:
-    """The gradient of a weight; zeros if no output depends on it."""
-    return torch.zeros_like(weight) if weight.grad is None else weight.grad
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def _tensor(array: Array) -> Tensor:
-    return torch.from_numpy(np.require(array, requirements=["C", "W"]))

@@ -55,13 +55,14 @@ def _checked(path: Path, settings: tuple[str, ...]) -> Graph:
     from netspec.spec import elaborate, read_spec
 
     spec = read_spec(path, settings)
-    graph = elaborate(spec)
-    if spec.training is not None:
-        from netspec.spec.trainable import trainable_graph
+    if spec.training is None:
+        return elaborate(spec)
+    from netspec.spec.trainable import require_trainable
 
-        try:
-            trainable_graph(graph, spec.training)
-        except NetspecError as error:
-            where = spec.training_at.where if spec.training_at else None
-            raise SpecError([Diagnostic(where, error.message, error.hint)]) from error
-    return graph
+    try:
+        return require_trainable(spec)
+    except SpecError:
+        raise
+    except NetspecError as error:
+        at = spec.loss_at.at if spec.discriminator and spec.loss_at else spec.training_at
+        raise SpecError([Diagnostic(at.where if at else None, error.message, error.hint)]) from error

@@ -87,12 +87,18 @@ def command(
     If the data has a validation part, that part is evaluated. The losses of several backends are compared; the exit
     code is 1 when they disagree, and when a loss is not finite.
     """
+    from netspec.errors import NetspecError
     from netspec.spec import elaborate, read_spec
     from netspec.training.evaluate import disagreements, evaluate, evaluation_set, notes_on_classes
     from netspec.weights import require_file
 
     policy = cast("OnBadSample", on_bad_sample)
     network = read_spec(spec, settings)
+    if network.discriminator is not None:
+        raise NetspecError(
+            f"{network.name} is a generator: its samples have no labels to be scored on",
+            "samples.png in the folder of its run shows what it generates, and `netspec verify` compares backends",
+        )
     graph = elaborate(network)
     seed = network.training.seed if network.training else 0
     require_file(weights)

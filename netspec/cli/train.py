@@ -48,6 +48,7 @@ What --data takes, local or as a URL that fsspec opens:
                        (train/, val/); or written by `netspec data prepare`
   images/ and masks/   in a folder, with files of the same stems: a mask holds
                        the class of each pixel, 255 if unknown
+  images alone         in a folder, for a generator, which needs no labels
   a .parquet file      with the columns `image` (encoded bytes) and `label`
   a .npz file          with x and y (or masks), or x_train, y_train, x_test
                        and y_test
@@ -59,6 +60,7 @@ What is written to runs/NAME/:
   checkpoints/best.safetensors  of the lowest validation error, for --weights
                                 of other commands
   metrics.jsonl, events/        per session, step, epoch; for TensorBoard
+  samples.png                   what a generator makes, after each epoch
   report.html                   curves, confusion, kernels, the architecture
 """,
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netspec.cli.verify_towers import Common
     from netspec.graph import Graph
     from netspec.lowering import Backend
+    from netspec.spec import ModelSpec
     from netspec.verify import Level, Report
 
 
@@ -110,7 +111,7 @@ def command(
 
         report = compare_towers(network, graph, names, chosen, level_of(optimize, compiled), deep, common)
     else:
-        report, left_out = _compare_backends(graph, names, chosen, optimize, compiled, deep, common)
+        report, left_out = _compare_backends(network, graph, names, chosen, optimize, compiled, deep, common)
     if as_json:
         print_json(report_as_json(report, left_out))
     else:
@@ -119,6 +120,7 @@ def command(
 
 
 def _compare_backends(
+    network: ModelSpec,
     graph: Graph,
     names: list[str],
     level: Level | None,
@@ -128,12 +130,14 @@ def _compare_backends(
     common: Common,
 ) -> tuple[Report, list[str]]:
     """Return the report, and a note for each backend that is not installed."""
+    from netspec.training.adversarial import opponent_of
     from netspec.verify import verify
 
     backends, left_out = _targets(names)
     targets = _optimized(backends, level, optimize, compiled)
+    opponent = opponent_of(network) if level == "training" else None
     with progress() as show:
-        return verify(graph, targets, level, deep=deep, progress=show, **common), left_out
+        return verify(graph, targets, level, deep=deep, progress=show, opponent=opponent, **common), left_out
 
 
 def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | None, compiled: bool) -> list[Backend]:

@@ -105,3 +105,20 @@ def map_size(graph: Graph) -> tuple[int, int] | None:
     """The height and width of a segmentation network's logits; None for a classifier of whole samples."""
     features = graph.type_of(graph.outputs[0]).features
     return (features[1], features[2]) if len(features) == 3 else None
+
+
+def generator_graph(graph: Graph) -> Graph:
+    """The training graph of a generator, whose one input is noise and whose one output is a sample.
+
+    Raises:
+        NetspecError: the graph has several inputs or outputs, or no weights.
+    """
+    for what, names in (("input", [i.name for i in graph.inputs]), ("output", list(graph.outputs))):
+        if len(names) != 1:
+            raise NetspecError(
+                f"{graph.name}: a generator is a network of one {what}, and this one has {len(names)}: "
+                + ", ".join(names)
+            )
+    if not graph.weights:
+        raise NetspecError(f"{graph.name}: it has no weights to train")
+    return graph

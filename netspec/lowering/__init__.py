@@ -7,7 +7,7 @@ from netspec.lowering.foreign import ForeignWeights
 from netspec.lowering.lowerings import Lowerings
 from netspec.lowering.optimized import OptimizedBackend, at_level
 from netspec.lowering.registry import backend_names, find_backend
-from netspec.lowering.trainer import StepResult, TowerSettings, Trainer, TrainerSettings, TrainingState
+from netspec.lowering.trainer import InputGradients, StepResult, TowerSettings, Trainer, TrainerSettings, TrainingState
 from netspec.passes import without_heads
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Binding",
     "ForeignWeights",
     "Gradients",
+    "InputGradients",
     "Lowerings",
     "Model",
     "OptimizedBackend",

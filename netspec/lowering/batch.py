@@ -36,6 +36,9 @@ class Batch:
         partners: for mixed samples, the class with the smaller share; None if nothing is mixed. Shape: (N,).
         shares: the share of `labels` in the targets; `partners` have the rest. Shape: (N,). Units: 0.5 to 1.
         weights: for segmentation, a factor for each pixel's loss; None for 1. Shape: (N, H, W).
+        cotangents: what the loss is instead of a cross-entropy of labels, which then mean nothing: the loss of a sample
+            is the inner product of these with the main output, so that their sum over the samples is pulled back
+            through the network. None for labelled samples. Shape: that of the main output.
 
     Raises:
         BackendError: only one of partners and shares is given, or one has the wrong shape.
@@ -49,6 +52,7 @@ class Batch:
     partners: NDArray[np.int64] | None = None
     shares: NDArray[np.float64] | None = None
     weights: NDArray[np.float32] | None = None
+    cotangents: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         shapes = [None if array is None else array.shape for array in (self.partners, self.shares)]
@@ -60,15 +64,20 @@ class Batch:
             )
 
     def require_targets(self, classes: int, size: Sequence[int]) -> None:
-        """Check the shapes of labels and pixel weights, and that labels and partners are class numbers.
+        """Check the shapes of labels and pixel weights, and that labels and partners are class numbers; or cotangents.
 
         Args:
-            classes: the number of classes in the logits.
-            size: height and width of the logits for segmentation, else empty.
+            classes: the number of classes in the logits, or of channels in the output.
+            size: height and width of the logits for segmentation, or the other axes of the output; else empty.
 
         Raises:
             BackendError: a shape is wrong, or a label is not a class number.
         """
+        if self.cotangents is not None:
+            output = (len(self.inputs), classes, *size)
+            if self.cotangents.shape != output:
+                raise BackendError(f"cotangents: expected shape {output}, received {self.cotangents.shape}")
+            return
         expected = (len(self.inputs), *size)
         for name, array in (("labels", self.labels), ("weights of pixels", self.weights)):
             if array is not None and array.shape != expected:
@@ -90,6 +99,7 @@ class Batch:
             None if self.partners is None else self.partners[samples],
             None if self.shares is None else self.shares[samples],
             None if self.weights is None else self.weights[samples],
+            None if self.cotangents is None else self.cotangents[samples],
         )
 
 

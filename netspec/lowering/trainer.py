@@ -44,6 +44,21 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class InputGradients:
+    """How the loss of samples depends on the input of the network.
+
+    Attributes:
+        loss: the sum of the losses of all samples.
+        wrong: as in `StepResult`.
+        inputs: by batch, the gradient of this sum in the input. Shapes: (N, …), canonical, after any normalization.
+    """
+
+    loss: float
+    wrong: float
+    inputs: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingState:
     """Everything that an optimizer step changes, in canonical layout: the same in every backend.
 
@@ -147,7 +162,7 @@ class TrainerSettings(TowerSettings):
         Raises:
             BackendError: the recipe lacks the weight of an auxiliary output, or has one for an unknown output.
         """
-        weights = self.recipe.loss.auxiliary
+        weights = self.recipe.label_loss.auxiliary
         heads = [head.name for head in graph.heads]
         if sorted(weights) != sorted(heads):
             received = ", ".join(weights) or "none"
@@ -208,6 +223,31 @@ class Trainer(ABC):
 
         Shapes: as `Batch.inputs` → (N, classes), or (N, classes, H, W).
         """
+
+    def outputs(self, batches: Sequence[Batch], key: int) -> tuple[Array, ...]:
+        """The main output in training mode, by batch: batch statistics, and the dropout of a step with this key.
+
+        Nothing changes, running statistics included. A step on the same batches and key computes the same outputs.
+
+        Raises:
+            BackendError: a batch does not fit the network; or the trainer is one of several processes, or of a backend
+                without this.
+        """
+        del batches, key
+        raise BackendError("this trainer does not give outputs in training mode: adversarial training needs them")
+
+    def input_gradients(self, batches: Sequence[Batch], key: int) -> InputGradients:
+        """The losses of a step in training mode, and their gradients in the input. Nothing changes, as in `outputs`.
+
+        Args:
+            batches: as for `step`.
+            key: the seed of the framework's dropout.
+
+        Raises:
+            BackendError: as for `outputs`.
+        """
+        del batches, key
+        raise BackendError("this trainer does not give gradients in its input: adversarial training needs them")
 
     @abstractmethod
     def export_state(self) -> TrainingState:

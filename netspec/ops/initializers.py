@@ -197,6 +197,19 @@ Initializer = Annotated[
     Field(description="a number, values in nested lists, or one distribution with its parameters"),
 ]
 
+# A distribution that needs no weight: neither fans nor a shape of its own.
+Noise = Annotated[
+    Annotated[Normal, Tag("normal")]
+    | Annotated[TruncatedNormal, Tag("truncated_normal")]
+    | Annotated[Uniform, Tag("uniform")],
+    Discriminator(
+        _tag,
+        custom_error_type="noise",
+        custom_error_message="expected one of normal, truncated_normal, uniform with its parameters",
+    ),
+    Field(description="one distribution with its parameters"),
+]
+
 
 # Initializers are frozen, and ops describe their weights often: those of a kind are one object.
 @lru_cache

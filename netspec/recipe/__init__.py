@@ -26,7 +26,7 @@ from netspec.recipe.optimizer import (
     WeightAverage,
     WeightOverride,
 )
-from netspec.recipe.recipe import PixelWeights, Recipe, SoftmaxCrossEntropy
+from netspec.recipe.recipe import Adversarial, PixelWeights, Recipe, SoftmaxCrossEntropy
 from netspec.recipe.schedule import (
     ConstantSchedule,
     CosineSchedule,
@@ -43,6 +43,7 @@ from netspec.recipe.schedule import (
 __all__ = [
     "Adam",
     "AdamW",
+    "Adversarial",
     "Augmentation",
     "AutoAugment",
     "ColorJitter",

@@ -1,11 +1,12 @@
 """The recipe, and its loss."""
 
 from fnmatch import fnmatchcase
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, PositiveInt
+from netspec.ops.initializers import Noise
 from netspec.recipe.augmentation import Augmentation, Evaluation
 from netspec.recipe.bounds import BelowOne, require_one
 from netspec.recipe.optimizer import Optimizer, WeightAverage, WeightOverride
@@ -56,6 +57,28 @@ class SoftmaxCrossEntropy(Attribute):
     pixel_weights: PixelWeights | None = None
 
 
+class Adversarial(Attribute):
+    """A generator's loss: how surely a discriminator, trained with it, takes its samples for generated ones.
+
+    That is the mean of -log D(G(z)), where D is the discriminator's probability that its input is real (Goodfellow et
+    al. 2014, section 3: it has the fixed point of log(1 - D(G(z))), and stronger gradients early in training).
+
+    Attributes:
+        discriminator: the path of the discriminator's spec, relative to this file: a classifier of two classes, real
+            (0) and generated (1), with a recipe of its own.
+        set: values of its parameters.
+        noise: the distribution of z, the generator's input.
+    """
+
+    name: Literal["adversarial"]
+    discriminator: str
+    set: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    noise: Noise
+
+
+Loss = Annotated[SoftmaxCrossEntropy | Adversarial, Field(discriminator="name")]
+
+
 class Recipe(Attribute):
     """Everything that determines the final weights, apart from the network and the data.
 
@@ -67,7 +90,7 @@ class Recipe(Attribute):
 
     # Defaults are made by factories: a model made here would build its validator on import.
     seed: NonNegativeInt = 0
-    loss: SoftmaxCrossEntropy = Field(default_factory=lambda: SoftmaxCrossEntropy(name="softmax_cross_entropy"))
+    loss: Loss = Field(default_factory=lambda: SoftmaxCrossEntropy(name="softmax_cross_entropy"))
     batch_size: PositiveInt
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
@@ -96,6 +119,17 @@ class Recipe(Attribute):
                 " above 1"
             )
         return self
+
+    @property
+    def label_loss(self) -> SoftmaxCrossEntropy:
+        """The loss of labelled samples: a generator, which has no labels, has nothing that changes it."""
+        loss = self.loss
+        return loss if isinstance(loss, SoftmaxCrossEntropy) else SoftmaxCrossEntropy(name="softmax_cross_entropy")
+
+    @property
+    def adversarial(self) -> Adversarial | None:
+        """The loss, if it is a generator's."""
+        return self.loss if isinstance(self.loss, Adversarial) else None
 
     def override_of(self, weight: str) -> WeightOverride:
         """Return the override of a weight, given by its canonical name: that of the last matching pattern."""

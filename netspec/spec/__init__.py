@@ -12,7 +12,8 @@ raises a single `SpecError` that reports all problems. The way of a spec through
 3. `elaborate` infers shapes, and `expand` makes the layers of each instance of a block. `weight_patterns` checks the
    patterns of a recipe against the weights.
 
-Besides, `trainable` says what cannot be trained, `write` goes back to text, and `json_schema` is for editors.
+Besides, `trainable` says what cannot be trained, and `pair` reads the discriminator of a generator and checks the two;
+`write` goes back to text, and `json_schema` is for editors.
 """
 
 from netspec.spec.elaborate import elaborate

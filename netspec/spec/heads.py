@@ -27,13 +27,13 @@ def check_heads(
     """
     if heads is None:
         return
-    for name in recipe.loss.auxiliary:
+    for name in recipe.label_loss.auxiliary:
         if name not in heads:
             hint = suggest(name, heads, "there are") if heads else "list it under `auxiliary:` beside `outputs:`"
             at = entries["training"].within("loss", "auxiliary", name).at
             problems.add(at, f"there is no auxiliary output {quote(name)}", hint)
     for name, at in heads.items():
-        if name not in recipe.loss.auxiliary:
+        if name not in recipe.label_loss.auxiliary:
             message = f"the auxiliary output {quote(name)} has no weight in the loss"
             problems.add(at, message, f"for example `training: {{loss: {{auxiliary: {{{name}: 0.3}}}}}}`")
 
@@ -54,7 +54,7 @@ def check_pixels(
     recipe: Recipe | None, graph: Graph, layers: Mapping[str, LayerSpec | UseSpec], problems: Problems
 ) -> None:
     """Report `pixel_weights` in the loss of a network whose outputs are not class scores for each pixel."""
-    if recipe is None or recipe.loss.pixel_weights is None:
+    if recipe is None or recipe.label_loss.pixel_weights is None:
         return
     for name in graph.main:
         if name in graph.values and graph.type_of(name).rank != 4 and layer_of(name) in layers:

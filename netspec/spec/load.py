@@ -13,13 +13,13 @@ from netspec.spec.extends.parts import inherit_parts
 from netspec.spec.meant import spec_as_meant
 from netspec.spec.model import Checked, ModelSpec
 from netspec.spec.parameters.overrides import Overrides, apply_overrides
-from netspec.spec.text.document import Problems
+from netspec.spec.text.document import Position, Problems
 from netspec.spec.text.files import read_chain
 from netspec.spec.validate import validate_document
 
 
 def read_spec(path: str | os.PathLike[str], set: Overrides = ()) -> ModelSpec:
-    """The spec of a file, merged with the files that it extends.
+    """The spec of a file, merged with the files that it extends; of a generator, with that of its discriminator.
 
     Args:
         path: the YAML file.
@@ -34,7 +34,11 @@ def read_spec(path: str | os.PathLike[str], set: Overrides = ()) -> ModelSpec:
     if problems:
         elaborate_checked(checked, problems)  # for its problems
     problems.raise_any()
-    return checked.spec
+    if checked.spec.training is None or checked.spec.training.adversarial is None:
+        return checked.spec
+    from netspec.spec.pair import read_discriminator  # noqa: PLC0415 # few specs have one
+
+    return read_discriminator(checked.spec, checked.spec.training.adversarial, _read)
 
 
 def load_graph(path: str | os.PathLike[str], set: Overrides = ()) -> Graph:
@@ -49,8 +53,10 @@ def load_graph(path: str | os.PathLike[str], set: Overrides = ()) -> Graph:
     return graph
 
 
-def _read(path: str | os.PathLike[str], overrides: Overrides, problems: Problems) -> Checked:
-    most_derived_first = inherit_parts(read_chain(Path(path), problems, spec_as_meant), problems)
+def _read(
+    path: str | os.PathLike[str], overrides: Overrides, problems: Problems, at: Position | None = None
+) -> Checked:
+    most_derived_first = inherit_parts(read_chain(Path(path), problems, spec_as_meant, at), problems)
     document = reduce(lambda base, derived: merge_documents(base, derived, problems), reversed(most_derived_first))
     if most_derived_first[1:]:
         check_new_parameters(most_derived_first, document, problems)

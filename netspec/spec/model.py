@@ -14,7 +14,7 @@ from netspec.ops.attributes import Attribute, PositiveInt
 from netspec.spec.expressions.expression import Value
 from netspec.spec.layers.blocks import BlockSpec
 from netspec.spec.layers.uses import Arguments
-from netspec.spec.text.document import MappingNode, Position
+from netspec.spec.text.document import Entry, MappingNode, Position
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
@@ -124,6 +124,8 @@ class ModelSpec:
         layers_at: position of `layers:`.
         training_at: position of `training:`.
         overrides_at: positions of the patterns of the recipe's `overrides` that stand in the spec's own file.
+        loss_at: the recipe's `loss:` in the document, if it has one.
+        discriminator: the spec that an adversarial loss names, once it is read.
     """
 
     name: str
@@ -142,6 +144,8 @@ class ModelSpec:
     layers_at: Position | None = field(default=None, compare=False, repr=False)
     training_at: Position | None = field(default=None, compare=False, repr=False)
     overrides_at: Mapping[str, Position] = field(default_factory=dict, compare=False, repr=False)
+    loss_at: Entry | None = field(default=None, compare=False, repr=False)
+    discriminator: "ModelSpec | None" = None
 
     def require_placement(self) -> PlacementSpec:
         """The placement.

@@ -8,14 +8,33 @@ from netspec.errors import NetspecError
 from netspec.graph import Graph
 from netspec.graph.training import classes_of, map_size, training_graph
 from netspec.recipe.optimizer import CURVATURE
+from netspec.spec.elaborate import elaborate
 
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
+    from netspec.spec.model import ModelSpec
+
+
+def require_trainable(spec: ModelSpec) -> Graph:
+    """The graph of a spec with a recipe, which can be trained, a generator with its discriminator.
+
+    Raises:
+        NetspecError: as for `trainable_graph`, or `trainable_pair` of a generator.
+        SpecError: shapes do not fit.
+    """
+    graph = elaborate(spec)
+    if spec.discriminator is not None:
+        from netspec.spec.pair import trainable_pair  # noqa: PLC0415 # few specs have one
+
+        trainable_pair(spec)
+    elif spec.training is not None:
+        trainable_graph(graph, spec.training)
+    return graph
 
 
 def graph_with_logits(graph: Graph, recipe: Recipe | None) -> Graph:
     """The training graph of a network under a recipe; see `training_graph` for its errors."""
-    return training_graph(graph, recipe.loss.constant_logit if recipe else None)
+    return training_graph(graph, recipe.label_loss.constant_logit if recipe else None)
 
 
 def trainable_graph(graph: Graph, recipe: Recipe) -> Graph:

@@ -78,13 +78,15 @@ def validate_document(document: MappingNode, problems: Problems) -> Checked:
         layers_at=entries["layers"].at if "layers" in entries else None,
         training_at=entries["training"].at if "training" in entries else None,
         overrides_at=positions_of_overrides(entries),
+        loss_at=entries["training"].within("loss") if "training" in entries else None,
     )
     environment = Environment(_names(inputs, positions, values), defaults, blocks, positions)
     drafts = _read_layers(entries, start, environment, values, spec, problems)
     connected = connect(drafts, positions, document.get("outputs"), problems, auxiliary=document.get("auxiliary"))
     spec = replace(spec, layers=connected.layers, outputs=connected.outputs, auxiliary=connected.auxiliary)
     if training is not None:
-        check_crops(training, inputs, entries["training"], problems)
+        if training.adversarial is None:  # a generator's images are the inputs of its discriminator
+            check_crops(training, inputs, entries["training"], problems)
         check_heads(training, entries, connected.heads, problems)
     return Checked(spec, connected.failed)
 

@@ -6,7 +6,7 @@ Blocks are written as they were read, together with the parameters and defaults 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from pydantic import BaseModel
@@ -20,12 +20,18 @@ from netspec.spec.model import LayerSpec, ModelSpec, UseSpec
 from netspec.spec.text.document import plain
 from netspec.spec.text.scalars import MAX_NUMBER, resolve_scalar, scalar_text
 
+if TYPE_CHECKING:
+    from netspec.recipe import Recipe
+
+DISCRIMINATOR: Final = "discriminator.yaml"
+
 
 def write_spec(spec: ModelSpec) -> str:
     """The YAML text of a spec, which reads back as the same network and recipe.
 
     `extends`, `presets` and `when` are resolved, as are `defaults` and `${…}` if the spec has no blocks. A mean image
-    is referred to by a file name; the caller has to write the files that `mean_images` returns.
+    is referred to by a file name; the caller has to write the files that `mean_images` returns. So is a generator's
+    discriminator, in whose spec `discriminator.yaml` the parameters have their values: that of `spec.discriminator`.
 
     >>> from netspec.spec import read_spec
     >>> print(write_spec(read_spec("specs/mlp.yaml", {"hidden": 30})).splitlines()[4])
@@ -55,8 +61,19 @@ def write_spec(spec: ModelSpec) -> str:
     if spec.published is not None:
         parts["published"] = _attributes(spec.published)
     if spec.training is not None:
-        parts["training"] = _attributes(spec.training)
+        parts["training"] = _attributes(written_recipe(spec.training))
     return "".join(_entry(key, value) for key, value in parts.items())
+
+
+def written_recipe(recipe: Recipe) -> Recipe:
+    """The recipe as `write_spec` writes it: a generator's names the file that its discriminator is written to.
+
+    So it does not depend on where the spec was read from.
+    """
+    if recipe.adversarial is None:
+        return recipe
+    loss = recipe.adversarial.model_copy(update={"discriminator": DISCRIMINATOR, "set": {}})
+    return recipe.model_copy(update={"loss": loss})
 
 
 def _entry(key: str, value: Any) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from netspec.errors import BackendError, WeightsError
 from netspec.lowering import Batch, TrainerSettings, TrainingState
+from netspec.testing.derivative_conformance import DerivativeConformance
 from netspec.testing.map_conformance import MapConformance
 from netspec.testing.mixing_conformance import MixingConformance
 from netspec.testing.networks import Chain
@@ -47,7 +48,7 @@ from netspec.types import DType
 ACCUMULATED = [("paper", 3), ("adam", 3)]
 
 
-class TrainerConformance(MapConformance, MixingConformance, StateConformance):
+class TrainerConformance(MapConformance, MixingConformance, DerivativeConformance, StateConformance):
     """Tests of a backend's trainer. Subclass it and set `backend`.
 
     Attributes:

@@ -14,6 +14,7 @@ from netspec.graph.text import spec_hash
 from netspec.graph.weights import check_weights
 from netspec.lowering import TrainingState
 from netspec.recipe import Recipe
+from netspec.training.adversarial import DISCRIMINATOR, Opponent, divided_state, joined_state
 from netspec.training.schedule import Plateau
 from netspec.training.update import slot_names
 from netspec.weights import SLOT, read_arrays, write_arrays
@@ -64,12 +65,15 @@ class Run:
         data: the fingerprint of the training set.
         exact: whether dropout masks come from the stream that all backends share.
         validation: the fingerprint of the validation set, empty without one; None if the checkpoint does not record it.
+        discriminator: of a generator, the discriminator's `recipe` as JSON, and as `network` the hash of its training
+            graph; None for other networks.
     """
 
     recipe: dict[str, Any]
     data: str
     exact: bool
     validation: str | None = None
+    discriminator: dict[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, graph: Graph, state: TrainingState, position: Position, run: Run) -> Path:
@@ -92,8 +96,10 @@ def save_checkpoint(path: Path, graph: Graph, state: TrainingState, position: Po
     return write_arrays(path, arrays, metadata)
 
 
-def load_checkpoint(path: Path, graph: Graph, recipe: Recipe) -> tuple[TrainingState, Position, Run]:
-    """Read a checkpoint of this network and optimizer.
+def load_checkpoint(
+    path: Path, graph: Graph, recipe: Recipe, opponent: Opponent | None = None
+) -> tuple[TrainingState, Position, Run]:
+    """Read a checkpoint of this network and optimizer; of a generator, with those of its discriminator.
 
     Raises:
         WeightsError: the file is missing, damaged or no checkpoint, or belongs to another network or optimizer.
@@ -109,18 +115,41 @@ def load_checkpoint(path: Path, graph: Graph, recipe: Recipe) -> tuple[TrainingS
             f"{path}: the checkpoint is of another network: spec {metadata['spec']!r} has changed since, or is another",
             "`netspec diff` shows what differs between the run's spec.yaml and yours",
         )
-    weights = {name: array for name, array in arrays.items() if SLOT not in name}
-    check_weights(graph, weights)
-    slots: dict[str, dict[str, np.ndarray[Any, Any]]] = {name: {} for name in slot_names(recipe)}
+    run = Run(**metadata["run"])
+    weights: dict[str, np.ndarray[Any, Any]] = {}
+    slots: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     for name, array in arrays.items():
         slot, separator, weight = name.partition(SLOT)
-        if separator:
+        if separator and not name.startswith(DISCRIMINATOR):
             slots.setdefault(slot, {})[weight] = array
+        else:
+            weights[name] = array
+    state = TrainingState(weights, slots, metadata["updates"])
+    if (opponent is None) != (run.discriminator is None):
+        kind = "a classifier" if run.discriminator is None else "a generator with its discriminator"
+        raise WeightsError(f"{path}: the checkpoint is of {kind}, and this recipe is of another kind")
+    if opponent is None:
+        return _of_network(path, graph, recipe, state), _position(metadata["position"]), run
+    if run.discriminator is not None and run.discriminator["network"] != spec_hash(opponent.graph):
+        raise WeightsError(
+            f"{path}: the checkpoint is of a generator with another discriminator than {opponent.graph.name} as it is "
+            "now",
+            "`netspec diff` shows what differs between the run's discriminator.yaml and yours",
+        )
+    generator, discriminator = divided_state(state)
+    generator = _of_network(path, graph, recipe, generator)
+    discriminator = _of_network(path, opponent.graph, opponent.recipe, discriminator)
+    return joined_state(generator, discriminator), _position(metadata["position"]), run
+
+
+def _of_network(path: Path, graph: Graph, recipe: Recipe, state: TrainingState) -> TrainingState:
+    """The state of one network, with its weights in order and every slot of its optimizer."""
+    check_weights(graph, state.weights)
+    slots = {name: state.slots.get(name, {}) for name in (*slot_names(recipe), *state.slots)}
     if set(slots) != set(slot_names(recipe)):
         expected, found = (", ".join(sorted(names)) or "nothing" for names in (slot_names(recipe), slots))
         raise WeightsError(f"{path}: its optimizer kept {found}, and the recipe's keeps {expected}")
-    state = TrainingState({name: weights[name] for name in graph.weights}, slots, metadata["updates"])
-    return state, _position(metadata["position"]), Run(**metadata["run"])
+    return TrainingState({name: state.weights[name] for name in graph.weights}, slots, state.updates)
 
 
 def _position(fields: dict[str, Any]) -> Position:

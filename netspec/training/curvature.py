@@ -52,7 +52,7 @@ def with_curvature(
     """
     if not isinstance(recipe.optimizer, DiagonalLevenbergMarquardt):
         return state
-    heads = [1.0, *(recipe.loss.auxiliary[head.name] for head in graph.heads)]
+    heads = [1.0, *(recipe.label_loss.auxiliary[head.name] for head in graph.heads)]
     batches = first_samples(steps, recipe.optimizer.samples)
     means = curvatures(graph, state.trained, batches, normalization, heads, total)
     slot = {name: array.astype(state.weights[name].dtype) for name, array in means.items()}

@@ -8,6 +8,7 @@ from netspec.errors import NetspecError
 from netspec.graph import Graph, Normalization
 from netspec.lowering import Backend, Batch
 from netspec.ops.base import Array, Weights
+from netspec.training.adversarial import divided
 from netspec.training.network import network_inputs
 from netspec.words import counted
 
@@ -35,17 +36,21 @@ def diverged(
     Args:
         step: the step, counted from 1.
         loss: the loss, NaN or infinite.
-        graph: the training graph.
+        graph: the training graph; in adversarial training the discriminator's.
         backend: the backend that computed the loss; it computes the activations too.
-        weights: canonical weights before the step; after it if the loss is that of a validation.
+        weights: canonical weights before the step; after it if the loss is that of a validation. In adversarial
+            training those of both networks.
         batches: the samples of the step; empty if the loss is that of the validation after it.
         normalization: the normalization of images; None for features.
     """
     cause = _bad_weight(weights)
     if not cause and not batches:
         cause = "the weights after it are finite, but so large that the validation overflows"
-    cause = cause or _bad_activation(graph, backend, weights, batches, normalization)
-    cause = cause or "every activation is finite, but the logits are too large for the loss"
+    generator, judge = divided(weights)
+    cause = cause or _bad_activation(graph, backend, judge or generator, batches, normalization)
+    rest = "every activation is finite, but the logits are too large for the loss"
+    of_real = "the discriminator's activations are finite for real samples: the generated ones, or the logits, are not"
+    cause = cause or (of_real if judge else rest)
     return DivergedError(f"the loss became {loss} in step {step}: {cause}", REMEDY)
 
 

@@ -14,7 +14,8 @@ class StepDone:
         step: the number of steps taken, including this one.
         epoch: the number of epochs taken, as a fraction.
         loss: the mean loss over the step's samples.
-        error: the share of the samples, or in segmentation of their pixels, that were classified wrongly.
+        error: the share of the samples, or in segmentation of their pixels, that were classified wrongly. Of a
+            generator, the share of real and generated samples that its discriminator took for the other kind.
         rate: the learning rate of the step.
         images_per_second: the recent training speed. Units: samples per second.
         seconds: time spent training, over all sessions.

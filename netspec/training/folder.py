@@ -65,6 +65,11 @@ class RunFolder:
         """The report, an HTML page."""
         return self.path / "report.html"
 
+    @property
+    def samples(self) -> Path:
+        """What a generator made of the same noise after the latest epoch."""
+        return self.path / "samples.png"
+
     def remove_unfinished(self) -> None:
         """Remove the temporary files of a killed process, but no other hidden files, which are the user's."""
         for folder in (self.path, self.last.parent):
@@ -222,15 +227,14 @@ def _locked(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def require_room(folder: RunFolder, elements: int, slots: int) -> None:
+def require_room(folder: RunFolder, elements: int) -> None:
     """Require disk space for three checkpoints: the last, the best, and the one being written.
 
     Those that the folder already has count as well, so that a run can be resumed on a nearly full disk.
 
     Args:
         folder: the run folder; its subfolder for checkpoints is created.
-        elements: the number of elements of all weights.
-        slots: the number of arrays that the optimizer keeps for each weight.
+        elements: the number of elements of all weights, and of the arrays that optimizers keep for them.
 
     Raises:
         NetspecError: the folder cannot be written, or its disk is too full.
@@ -238,7 +242,7 @@ def require_room(folder: RunFolder, elements: int, slots: int) -> None:
     probe = write_whole(folder.path / "checkpoints" / ".probe", "")
     probe.unlink()
     existing = sum(path.stat().st_size for path in (folder.last, folder.best) if path.is_file())
-    needed, free = 3 * elements * (1 + slots) * FLOAT - existing, shutil.disk_usage(folder.path).free
+    needed, free = 3 * elements * FLOAT - existing, shutil.disk_usage(folder.path).free
     if free < needed:
         raise NetspecError(
             f"{folder.path}: its disk has {free / 2**20:,.1f} MiB left, and the checkpoints of this run take "

@@ -42,6 +42,7 @@ class Loop:
         evaluate: scores the validation set; None without one. It calls its argument with the size of each batch scored.
         diverged: creates the error to raise when a loss is not finite.
         exact: whether dropout masks come from the stream that all backends share.
+        keeps_best: whether the error says how good the network is, so that the checkpoint of the lowest one is kept.
         checkpoint_every: optimizer steps between checkpoints, in addition to one after each epoch.
         stop: receives SIGINT, SIGTERM and SIGHUP.
         prepare: called before the first step of each epoch, with its number from 0, to set what lasts for the epoch.
@@ -64,6 +65,7 @@ class Loop:
     prepare: Callable[[int], None] = lambda _: None
     threads: int = 2
     workers: int = 0
+    keeps_best: bool = True
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RECENT))
     _began: float = 0.0
 
@@ -144,7 +146,7 @@ class Loop:
             raise self.diverged(position.step, scores.loss, ())
         samples = max(1, sums.samples)
         error = scores.error if scores else sums.wrong / samples
-        best = position.best_error is None or error < position.best_error
+        best = self.keeps_best and (position.best_error is None or error < position.best_error)
         rate = self.schedule.rate(position.step - 1, position.plateau)
         position = replace(
             position,

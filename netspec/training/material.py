@@ -11,12 +11,9 @@ from netspec.preprocessing import normalization, resolve_mean
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
 from netspec.spec import ModelSpec, elaborate
-from netspec.spec.trainable import (
-    graph_with_logits,
-    require_recipe_of_features,
-    require_two_classes,
-    trainable_graph,
-)
+from netspec.spec.pair import trainable_pair
+from netspec.spec.trainable import require_recipe_of_features, require_two_classes, trainable_graph
+from netspec.training.adversarial import Opponent
 from netspec.training.data.census import absent_pixels, census
 from netspec.training.data.dataset import Dataset, Splits
 from netspec.training.data.findings import numbered_classes
@@ -32,13 +29,14 @@ class Material:
     """The network, the recipe and the data of a run.
 
     Attributes:
-        spec: the spec, with a mean over the training set resolved to numbers.
+        spec: the spec, with a mean over the training set resolved to numbers, a discriminator's too.
         graph: the training graph, whose main output is the logits.
         recipe: the recipe of the spec.
         splits: the training and the validation set.
         normalization: the normalization of images; None for features.
         components: the principal components of the training set's colors, if the recipe adds noise along them.
         rule: how masks become labels; None unless the network is for segmentation.
+        opponent: of a generator, its discriminator, which sees the data.
     """
 
     spec: ModelSpec
@@ -48,11 +46,17 @@ class Material:
     normalization: Normalization | None
     components: Components | None
     rule: MapRule | None = None
+    opponent: Opponent | None = None
+
+    @property
+    def reader(self) -> Graph:
+        """The graph that the samples of the data are for: the network's, or its discriminator's."""
+        return self.opponent.graph if self.opponent is not None else self.graph
 
     @property
     def input(self) -> Input:
-        """The network's one input."""
-        return self.graph.inputs[0]
+        """The one input that the samples of the data become."""
+        return self.reader.inputs[0]
 
 
 def recipe_of(spec: ModelSpec) -> Recipe:
@@ -74,13 +78,15 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
             needs something that the data lack: a validation set for a plateau, images for a crop, masks.
     """
     recipe = recipe_of(spec)
+    if spec.discriminator is not None:
+        return _gather_pair(spec, spec.discriminator, recipe, splits, progress)
     graph = trainable_graph(elaborate(spec), recipe)
     require_classes(graph, splits.training)
     rule = map_rule(graph)
     if rule is not None:
         counts = census(splits.training, rule.classes, progress)
         splits = replace(splits, notes=(*splits.notes, *absent_pixels(splits.training, counts)))
-        rule = replace(rule, weights=recipe.loss.pixel_weights, balance=balance_of(counts))
+        rule = replace(rule, weights=recipe.label_loss.pixel_weights, balance=balance_of(counts))
     elif unused := unused_classes(graph, splits.training, recipe):
         splits = replace(splits, notes=(*splits.notes, f"{unused}: {_set_classes(splits.training)}"))
     if recipe.schedule.name == "plateau" and splits.validation is None:
@@ -91,6 +97,36 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
     if not splits.training.images:
         require_recipe_of_features(spec.name, recipe, "the data are features")
         return Material(spec, graph, recipe, splits, None, None, rule)
+    resolved, how, components = _with_images(spec, graph, recipe, splits, progress)
+    if resolved is not spec:
+        spec, graph = resolved, trainable_graph(elaborate(resolved), recipe)
+    return Material(spec, graph, recipe, splits, how, components, rule)
+
+
+def _gather_pair(
+    spec: ModelSpec, discriminator: ModelSpec, recipe: Recipe, splits: Splits, progress: Progress
+) -> Material:
+    """As `gather`, of a generator and its discriminator."""
+    pair = trainable_pair(spec)
+    if splits.training.maps:
+        raise NetspecError(f"{splits.training.origin} has masks, and {spec.name} generates images alone")
+    how: Normalization | None = None
+    components: Components | None = None
+    if splits.training.images:
+        discriminator, how, components = _with_images(discriminator, pair.discriminator, recipe, splits, progress)
+        spec = replace(spec, discriminator=discriminator)
+        pair = trainable_pair(spec)
+    else:
+        require_recipe_of_features(spec.name, recipe, "the data are features")
+    assert discriminator.training is not None  # noqa: S101 # a pair has two recipes
+    opponent = Opponent(pair.discriminator, discriminator.training)
+    return Material(spec, pair.generator, recipe, splits, how, components, opponent=opponent)
+
+
+def _with_images(
+    spec: ModelSpec, graph: Graph, recipe: Recipe, splits: Splits, progress: Progress
+) -> tuple[ModelSpec, Normalization, Components | None]:
+    """A spec with the preprocessing of these images, their normalization, and their components if they are needed."""
     preprocessing = image_preprocessing(graph)
     shape = graph.inputs[0].type.features
     statistics: Statistics | None = None
@@ -101,9 +137,8 @@ def gather(spec: ModelSpec, splits: Splits, progress: Progress = silent) -> Mate
             preprocessing = resolve_mean(preprocessing, image)
     if preprocessing != graph.inputs[0].preprocessing:
         spec = replace(spec, inputs=(replace(spec.inputs[0], preprocessing=preprocessing),))
-        graph = graph_with_logits(elaborate(spec), recipe)
     components = statistics.components if statistics and recipe.augmentation.color_noise else None
-    return Material(spec, graph, recipe, splits, normalization(preprocessing, shape), components, rule)
+    return spec, normalization(preprocessing, shape), components
 
 
 def image_preprocessing(graph: Graph) -> Preprocessing:
@@ -159,7 +194,7 @@ def unused_classes(graph: Graph, dataset: Dataset, recipe: Recipe | None) -> str
     Empty if it has not, and for masks, whose classes are not known before they are read. The class of a constant logit
     needs no samples.
     """
-    added = recipe is not None and recipe.loss.constant_logit is not None
+    added = recipe is not None and recipe.label_loss.constant_logit is not None
     fewer = not dataset.maps and len(dataset.classes) < classes_of(graph) - added
     return _both_numbers(graph, dataset) if fewer else ""
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
 from netspec.errors import NetspecError
+from netspec.graph.text import spec_hash
 from netspec.lowering import Backend, Trainer, TrainerSettings, TrainingState, at_level
 from netspec.progress import Progress, silent
 from netspec.spec import ModelSpec
+from netspec.spec.write import written_recipe
+from netspec.training.adversarial import AdversarialTrainer, joined
 from netspec.training.checkpoint import Position, Run, load_checkpoint
 from netspec.training.data.sources import open_data
 from netspec.training.distributed import common_facts, towers_of
@@ -20,7 +24,7 @@ from netspec.training.material import Material, gather, recipe_of
 from netspec.training.options import TrainOptions
 from netspec.training.same_run import require_same_run
 from netspec.training.session import Outcome, Session
-from netspec.weights import initialize, load_weights, require_file
+from netspec.weights import initialize, load_weights, require_file, stream
 
 
 def train(
@@ -47,6 +51,8 @@ def train(
         raise NetspecError("a run that is continued has its own weights", "leave out --weights or --resume")
     if options.weights is not None:
         require_file(options.weights)
+    if spec.discriminator is not None:
+        _require_no_labels(spec.name, options)
     backend = at_level(backend, options.optimize)
     backend.require()
     name = spec.name if options.name is None else require_name(options.name)
@@ -60,10 +66,28 @@ def train(
         holdout=options.holdout,
         seed=recipe.seed,
         on_bad_sample=options.on_bad_sample,
+        labelled=spec.discriminator is None,
     )
     material = gather(spec, splits, progress)
     claim = partial(claimed, folder, None if options.resume else find_folder)
     return _train(material, backend, options, folder, claim, observer, progress)
+
+
+def _require_no_labels(name: str, options: TrainOptions) -> None:
+    """Check that the options are for a generator.
+
+    Raises:
+        NetspecError: they have something to validate with, or several processes.
+    """
+    if options.validation is not None or options.holdout:
+        raise NetspecError(
+            f"{name} is a generator: its samples have no labels, so there is nothing to validate",
+            f"leave out {'--holdout' if options.validation is None else '--validation'}: all samples are trained on",
+        )
+    if options.parallel == "towers" or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise NetspecError(
+            f"{name} is a generator: adversarial training is of one process", "start it without torchrun and --parallel"
+        )
 
 
 def _train(
@@ -76,15 +100,23 @@ def _train(
     progress: Progress,
 ) -> Outcome:
     """Load the trainer, `claim` the folder if this process leads, and run the session."""
-    validation = material.splits.validation.fingerprint if material.splits.validation is not None else ""
-    recipe = material.recipe.model_dump(mode="json")
-    run = Run(recipe, material.splits.training.fingerprint, options.exact, validation)
+    run = _identity(material, options)
     trainer, position = _load_trainer(material, backend, options, folder, run, progress)
     try:
         with claim() if trainer.leads else nullcontext() as own:
             return Session(material, backend, options, trainer, own, run).finish(position, observer)
     finally:
         trainer.close()
+
+
+def _identity(material: Material, options: TrainOptions) -> Run:
+    """What must be the same when the run is resumed."""
+    validation = material.splits.validation.fingerprint if material.splits.validation is not None else ""
+    recipe = written_recipe(material.recipe).model_dump(mode="json")
+    discriminator = None
+    if (opponent := material.opponent) is not None:
+        discriminator = {"network": spec_hash(opponent.graph), "recipe": opponent.recipe.model_dump(mode="json")}
+    return Run(recipe, material.splits.training.fingerprint, options.exact, validation, discriminator)
 
 
 def _load_trainer(
@@ -112,7 +144,7 @@ def _load_trainer(
         towers=towers,
         timeout=options.timeout,
     )
-    trainer = backend.trainer(material.graph, state.weights, settings)
+    trainer = _trainer(material, backend, state, settings, exact=options.exact)
     try:
         if position.step:
             trainer.import_state(state)
@@ -122,16 +154,28 @@ def _load_trainer(
     return trainer, position
 
 
+def _trainer(
+    material: Material, backend: Backend, state: TrainingState, settings: TrainerSettings, *, exact: bool
+) -> Trainer:
+    if material.opponent is None:
+        return backend.trainer(material.graph, state.weights, settings)
+    return AdversarialTrainer(material.graph, material.opponent, state.weights, backend, settings, exact=exact)
+
+
 def _initial_state(
     material: Material, options: TrainOptions, folder: RunFolder, run: Run
 ) -> tuple[TrainingState, Position]:
     """The state before the first step: from a checkpoint, from a weights file, or freshly initialized."""
-    graph = material.graph
+    graph, opponent = material.graph, material.opponent
     if options.resume:
-        state, position, previous = load_checkpoint(folder.last, graph, material.recipe)
+        state, position, previous = load_checkpoint(folder.last, graph, material.recipe, opponent)
         require_same_run(folder, previous, run)
         return state, position
     weights: dict[str, Any] = (
         load_weights(options.weights, graph) if options.weights else initialize(graph, material.recipe.seed)
     )
+    if opponent is not None:
+        # A stream of its own: a layer of the same name in both networks would have the same weights.
+        own_seed = int(stream(material.recipe.seed, "discriminator").integers(2**62))
+        weights = joined(weights, initialize(opponent.graph, own_seed))
     return TrainingState(weights), Position()

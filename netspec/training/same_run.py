@@ -29,6 +29,11 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
         for each in differences(with_defaults(before.recipe), now.recipe)
         if each.path not in LENGTH
     ]
+    differ += [
+        f"the discriminator's training.{each.path}: {each.before} before, {each.now} now"
+        for each in differences(_of_discriminator(before), _of_discriminator(now))
+        if each.path not in LENGTH
+    ]
     differ += ["the training data are not the same as before"] if before.data != now.data else []
     # The best checkpoint is chosen by validation error, which two validation sets make incomparable.
     if before.validation is not None and before.validation != now.validation:
@@ -39,6 +44,10 @@ def require_same_run(folder: RunFolder, before: Run, now: Run) -> None:
             f"{folder.path} is another run than the one asked for:\n  " + "\n  ".join(differ),
             f"resume it with the settings it began with, or begin another with its weights: --weights {folder.last}",
         )
+
+
+def _of_discriminator(run: Run) -> dict[str, Any]:
+    return with_defaults(run.discriminator["recipe"]) if run.discriminator is not None else {}
 
 
 def with_defaults(recipe: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from netspec.graph.mean import write_npy
 from netspec.graph.training import classes_of
 from netspec.lowering import Backend, Batch, Trainer
 from netspec.lowering.batch import require_statistics
+from netspec.ops.base import Weights
 from netspec.recipe.augmentation import Views
 from netspec.recipe.optimizer import CURVATURE
 from netspec.spec import write_spec
-from netspec.spec.write import mean_images
+from netspec.spec.write import DISCRIMINATOR, mean_images
+from netspec.training.adversarial import Opponent, divided
 from netspec.training.checkpoint import Position, Run
 from netspec.training.curvature import rates, with_curvature
 from netspec.training.data.batches import Batches
@@ -30,11 +32,13 @@ from netspec.training.loop import Loop
 from netspec.training.material import Material, image_preprocessing
 from netspec.training.metrics import MetricsFile, TensorBoard
 from netspec.training.options import TrainOptions
+from netspec.training.samples import SampleSheet
 from netspec.training.schedule import Schedule
 from netspec.training.score import Scores, score
 from netspec.training.stop import StopRequested, StopSignals
 from netspec.training.summary import write_run_report
 from netspec.training.update import slot_names
+from netspec.weights import save_weights
 from netspec.words import counted
 
 
@@ -87,8 +91,16 @@ class Session:
         if stopped is None:
             state = self.trainer.export_to_leader()  # a collective call: the state may be sharded over the processes
             if self.folder is not None and state is not None:
-                write_run_report(self.folder, self.material, self.backend, self.trainer, state.weights, scores)
+                weights = self._save_apart(self.folder, state.weights)
+                write_run_report(self.folder, self.material, self.backend, self.trainer, weights, scores)
         return Outcome(self.folder, position, scores, stopped)
+
+    def _save_apart(self, folder: RunFolder, weights: Weights) -> Weights:
+        """Return the network's weights; those of a discriminator trained with it get a file of their own."""
+        own, others = divided(weights)
+        if self.material.opponent is not None:
+            save_weights(folder.path / "discriminator.safetensors", self.material.opponent.graph, others)
+        return own
 
     def _final_scores(self, position: Position, observers: Observers, stop: StopSignals) -> Scores | None:
         """The scores with the recipe's views; None without a validation set. Stops like the validation of an epoch."""
@@ -112,16 +124,20 @@ class Session:
             return Observers()
         self._write_spec(self.folder)
         metrics = MetricsFile(self.folder.metrics, position.step)
-        return Observers(metrics, TensorBoard(self.folder.events, position.step), observer)
+        sheet = SampleSheet.of(self.material, self.trainer, self.folder)
+        board = TensorBoard(self.folder.events, position.step)
+        return Observers(metrics, board, *([sheet] if sheet else []), observer)
 
     def _write_spec(self, folder: RunFolder) -> None:
         """Write the first files of the run, once the disk is known to have room for its checkpoints."""
         folder.remove_unfinished()
-        elements = sum(weight.size for weight in self.material.graph.weights.values())
-        require_room(folder, elements, len(slot_names(self.material.recipe)))
-        write_whole(folder.spec, write_spec(self.material.spec))
-        for name, image in mean_images(self.material.spec).items():
-            write_whole(folder.path / name, write_npy(image))
+        material, opponent, other = self.material, self.material.opponent, self.material.spec.discriminator
+        require_room(folder, _elements(material) + (_elements(opponent) if opponent else 0))
+        for path, spec in {folder.spec: material.spec, folder.path / DISCRIMINATOR: other}.items():
+            if spec is not None:
+                write_whole(path, write_spec(spec))
+                for name, image in mean_images(spec).items():
+                    write_whole(folder.path / name, write_npy(image))
 
     def _batches(self) -> Batches:
         material = self.material
@@ -136,7 +152,9 @@ class Session:
             on_bad_sample=self.options.on_bad_sample,
             rule=material.rule,
         )
-        require_statistics(material.graph, batches.smallest(self._schedule(batches).total_steps))
+        smallest = batches.smallest(self._schedule(batches).total_steps)
+        for graph in (material.graph, material.reader):
+            require_statistics(graph, smallest)
         return batches
 
     def _schedule(self, batches: Batches) -> Schedule:
@@ -165,12 +183,14 @@ class Session:
             observers=observers,
             evaluate=(lambda scored: self._score(validation, 1, scored, observers)) if validation is not None else None,
             diverged=self._diverged,
-            exact=options.exact,
+            # A pair of networks draws its masks itself, for each of them.
+            exact=options.exact and material.opponent is None,
             checkpoint_every=options.checkpoint_every,
             stop=stop,
             prepare=lambda step: self._estimate_curvature(step, batches, observers),
             threads=available_threads(),
             workers=options.workers,
+            keeps_best=material.opponent is None,
         )
 
     def _estimate_curvature(self, step: int, batches: Batches, observers: Observers) -> None:
@@ -188,7 +208,7 @@ class Session:
 
     @property
     def _preprocessing(self) -> Preprocessing | None:
-        return image_preprocessing(self.material.graph) if self.material.splits.training.images else None
+        return image_preprocessing(self.material.reader) if self.material.splits.training.images else None
 
     def _score(self, validation: Dataset, views: Views, scored: Callable[[int], None], observers: Observers) -> Scores:
         """Score the validation set; each rank predicts its share of the samples."""
@@ -215,6 +235,10 @@ class Session:
         return score(self.trainer.predict, batches, classes_of(self.material.graph), self.trainer.total, report)
 
     def _diverged(self, step: int, loss: float, batches: tuple[Batch, ...]) -> NetspecError:
-        weights = self.trainer.export_state().trained
-        material = self.material
-        return diverged(step, loss, material.graph, self.backend, weights, batches, material.normalization)
+        weights, material = self.trainer.export_state().trained, self.material
+        return diverged(step, loss, material.reader, self.backend, weights, batches, material.normalization)
+
+
+def _elements(network: Material | Opponent) -> int:
+    """The number of elements of a network's weights and of the arrays that its optimizer keeps for each."""
+    return sum(weight.size for weight in network.graph.weights.values()) * (1 + len(slot_names(network.recipe)))

@@ -46,6 +46,7 @@ def write_run_report(
         notes=[line["text"] for line in metrics if line["kind"] == "note"],
         classes=classes,
         confusion=confusion,
+        samples=folder.samples.read_bytes() if folder.samples.is_file() else None,
     )
     write_report(folder.report, record)
 

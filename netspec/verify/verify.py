@@ -14,6 +14,7 @@ from netspec.lowering import Backend, Model
 from netspec.ops.base import Array
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
+from netspec.training.adversarial import Opponent
 from netspec.types import DType
 from netspec.verify.cases import SATURATING, Case, cases_of, require_numbers, require_range, weights_for
 from netspec.verify.compare import Comparison, Level, difference_of_largest, worst_of
@@ -38,6 +39,7 @@ def verify(
     deep: bool = False,
     seed: int = 0,
     progress: Progress = silent,
+    opponent: Opponent | None = None,
 ) -> Report:
     """Run the same weights and inputs through the reference and all backends, and compare the results.
 
@@ -51,6 +53,7 @@ def verify(
         deep: compare and require the value of every node too, which by default is done only after a failure.
         seed: the seed of weights and inputs.
         progress: called with a description of each step of the work.
+        opponent: of a generator, its discriminator, whose training is compared with its own.
 
     Returns:
         The report, which may not have passed.
@@ -68,7 +71,7 @@ def verify(
     for backend in backends:
         backend.require()
     training_backends = _training_backends(backends, level)
-    training_graph = graph_to_train(graph, recipe) if level == "training" else None
+    training_graph = graph_to_train(graph, recipe, opponent) if level == "training" else None
     graph_with_heads = with_heads_for_training(graph) if graph.heads else None
     graph = with_unsaturated_outputs(graph)
     cases = list(cases_of(graph, seed=seed))
@@ -88,7 +91,7 @@ def verify(
     nodes = tuple(compare_nodes(cases[1], targets, weights, progress)) if targets else ()
     proof = TrainingProof()
     if training_graph and not failed:
-        proof = compare_training(training_graph, training_backends, weights, recipe, seed, progress)
+        proof = compare_training(training_graph, training_backends, weights, recipe, seed, progress, opponent=opponent)
     return proof.report(graph.name, comparisons, nodes, notes)
 
 

@@ -18,6 +18,7 @@ SPECS = Path(__file__).parents[2] / "specs"
 SMALL: Mapping[str, Settings] = {
     "convnext": {"classes": 10, "depths": [2, 1, 1, 1], "widths": [12, 16, 20, 24], "size": 64},
     "convnext-v2": {"classes": 10, "depths": [2, 1, 1, 1], "widths": [12, 16, 20, 24], "size": 64},
+    "dcgan-discriminator": {"width": 4},
     "dcgan-generator": {"width": 4},
     "densenet": {"classes": 10, "counts": [2, 1, 1, 1], "size": 32},
     "efficientnet": {"classes": 10, "variant": "b0", "counts": [1, 2, 1, 1, 1, 1, 1], "size": 32},

@@ -15,6 +15,16 @@ ZFNET = 14_208 + 614_656 + 885_120 + 1_327_488 + 884_992 + 37_752_832 + 16_781_3
 
 _OTHERS = (
     Member(
+        "dcgan-discriminator",
+        {},
+        2_765_568,
+        1_792,
+        # 4·4 kernels at each position of 64, 128, 256, 512 and 1 channels
+        16 * (1024 * 3 * 64 + 256 * 64 * 128 + 64 * 128 * 256 + 16 * 256 * 512 + 512),
+        ((1,),),
+        "the discriminator of pytorch/examples with ndf 64; multiplications counted by hand",
+    ),
+    Member(
         "dcgan-generator",
         {},
         3_576_704,

@@ -19,6 +19,7 @@ from netspec.lowering import (
     Backend,
     Batch,
     Gradients,
+    InputGradients,
     Lowerings,
     Model,
     StepResult,
@@ -83,6 +84,7 @@ class NumPyTrainer(Trainer):
         for position, batch in enumerate(batches):
             if not len(batch.labels):
                 continue
+            batch.require_targets(self.logits[0], self.logits[1:])
             require_statistics(self.graph, len(batch.labels))
             result, statistics = self.differentiate(batch, self.masks(batch, key, position), total)
             loss, wrong = loss + result.loss, wrong + result.wrong
@@ -97,6 +99,24 @@ class NumPyTrainer(Trainer):
             return np.zeros((0, *self.logits), self.dtype)
         (logits,) = reference.evaluate(self.graph, self.state.weights, {self.graph.inputs[0].name: x}).values()
         return logits.astype(self.dtype)
+
+    def outputs(self, batches: Sequence[Batch], key: int) -> tuple[Array, ...]:
+        outputs = []
+        for position, batch in enumerate(batches):
+            x = self.input(batch.inputs, batch.shifts, training=True)
+            values, _ = self.forward(x, self.masks(batch, key, position))
+            outputs.append(values[self.graph.outputs[0]])
+        return tuple(outputs)
+
+    def input_gradients(self, batches: Sequence[Batch], key: int) -> InputGradients:
+        loss, wrong, gradients = 0.0, 0.0, []
+        for position, batch in enumerate(batches):
+            masks = self.masks(batch, key, position)
+            values, _ = self.forward(self.input(batch.inputs, batch.shifts, training=True), masks)
+            own, slopes = self.losses(values, batch, 1)
+            loss, wrong = loss + own, wrong + self.missed(values[self.graph.outputs[0]], batch)
+            gradients.append(self.pulled_back(values, masks, slopes)[0][self.graph.inputs[0].name])
+        return InputGradients(loss, wrong, tuple(gradients))
 
     def export_state(self) -> TrainingState:
         slots = {slot: dict(arrays) for slot, arrays in self.state.slots.items()}
@@ -134,7 +154,6 @@ class NumPyTrainer(Trainer):
         if batch.masks is None:
             drawn = {name: stream(key, str(position), name).random(shape) for name, shape in shapes.items()}
             return {name: (array >= drops[name].op.rate).astype(self.dtype) for name, array in drawn.items()}
-        batch.require_targets(self.logits[0], self.logits[1:])
         require_masks(batch.masks, shapes)
         return {name: mask.astype(self.dtype) for name, mask in batch.masks.items()}
 
@@ -142,15 +161,25 @@ class NumPyTrainer(Trainer):
         """Return what a batch adds to the loss and its gradient, and the new running statistics."""
         with np.errstate(invalid="ignore"):  # a loss that is not finite is a case of its own
             values, statistics = self.forward(self.input(batch.inputs, batch.shifts, training=True), masks)
-        loss, slopes = 0.0, {}
-        for name, weight in self.counted().items():
-            own, slopes[name] = self.loss(values[name], batch, total, self.settings.recipe.loss.label_smoothing)
-            loss, slopes[name] = loss + weight * own, weight * slopes[name]
+        loss, slopes = self.losses(values, batch, total)
         gradients = self.backward(values, masks, slopes)
         return StepResult(loss, self.missed(values[self.graph.outputs[0]], batch), gradients), statistics
 
+    def losses(self, values: Mapping[str, Array], batch: Batch, total: int) -> tuple[float, dict[str, Array]]:
+        """Return the loss of all outputs, and its gradient in each of them."""
+        if batch.cotangents is not None:
+            output = self.graph.outputs[0]
+            return float((values[output] * batch.cotangents).sum()) / total, {output: batch.cotangents / total}
+        loss, slopes = 0.0, {}
+        for name, weight in self.counted().items():
+            own, slopes[name] = self.loss(values[name], batch, total, self.settings.recipe.label_loss.label_smoothing)
+            loss, slopes[name] = loss + weight * own, weight * slopes[name]
+        return loss, slopes
+
     def missed(self, logits: Array, batch: Batch) -> float:
         """Count the samples whose largest logit is not the label's; of a map, the share of such labelled pixels."""
+        if batch.cotangents is not None:
+            return 0.0
         return float((self.shares(batch.labels) * (logits.argmax(axis=1) != batch.labels)).sum())
 
     def shares(self, labels: Array) -> Array:
@@ -186,6 +215,12 @@ class NumPyTrainer(Trainer):
 
     def backward(self, values: Mapping[str, Array], masks: Masks, slopes: Mapping[str, Array]) -> dict[str, Array]:
         """Return the gradient of each weight that the loss depends on, given those in the logits of each output."""
+        return self.pulled_back(values, masks, slopes)[1]
+
+    def pulled_back(
+        self, values: Mapping[str, Array], masks: Masks, slopes: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return the gradients of values and of weights, given those in each output."""
         of_values, of_weights = dict(slopes), {}
         for node in reversed(self.graph.nodes):
             if node.name not in of_values:
@@ -197,7 +232,7 @@ class NumPyTrainer(Trainer):
             back, own = pull_back(node.op, self.own(node), values[name], values[node.name], masks.get(node.name), g)
             of_values[name] = of_values.get(name, 0) + back
             of_weights |= {f"{node.name}.{weight}": array for weight, array in own.items()}
-        return of_weights
+        return of_values, of_weights
 
     def own(self, node: Node) -> dict[str, Array]:
         return {name: self.state.trained[f"{node.name}.{name}"] for name in node.weights}

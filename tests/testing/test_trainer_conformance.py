@@ -8,11 +8,17 @@ import pytest
 
 from netspec.lowering.trainer import Precision
 from netspec.testing.trainer_conformance import TrainerConformance
-from tests.testing import wrong_losses, wrong_maps, wrong_mixing, wrong_states
+from tests.testing import wrong_derivatives, wrong_losses, wrong_maps, wrong_mixing, wrong_states
 from tests.testing.numpy_trainer import NumPyBackend, NumPyTrainer
 from tests.testing.planting import FIFTY_STEPS, Planted, catches
 
-FAULTS: list[Planted] = [*wrong_losses.FAULTS, *wrong_mixing.FAULTS, *wrong_maps.FAULTS, *wrong_states.FAULTS]
+FAULTS: list[Planted] = [
+    *wrong_losses.FAULTS,
+    *wrong_mixing.FAULTS,
+    *wrong_maps.FAULTS,
+    *wrong_derivatives.FAULTS,
+    *wrong_states.FAULTS,
+]
 
 
 class TestNumPyTrainer(TrainerConformance):

@@ -109,12 +109,12 @@ def test_the_checkpoints_of_a_run_count_for_the_room_that_it_needs(
     monkeypatch.setattr("netspec.training.folder.shutil.disk_usage", lambda _: usage._replace(free=10_000))
     folder = RunFolder(tmp_path)
     with pytest.raises(NetspecError, match="the checkpoints of this run take"):
-        require_room(folder, elements=1000, slots=1)
+        require_room(folder, elements=2000)
     for path in (folder.last, folder.best):
         path.write_bytes(bytes(8000))
-    require_room(folder, elements=1000, slots=1)  # a third one, to be written, still fits
+    require_room(folder, elements=2000)  # a third one, to be written, still fits
     with pytest.raises(NetspecError, match=r"take .* MiB more"):
-        require_room(folder, elements=1200, slots=1)
+        require_room(folder, elements=2400)
 
 
 def test_a_run_that_another_process_trains_is_not_continued(tmp_path: Path) -> None:

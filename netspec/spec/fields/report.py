@@ -126,7 +126,7 @@ class Report:
                 message = f"expected a list of at least {least}, received {context['actual_length'] or 'an empty list'}"
                 self._problems.add(place.at, message)
             case _:
-                known_type = members and error["type"] != "initializer"
+                known_type = members and error["type"] not in ("initializer", "noise")
                 expected = expectation(members) if known_type else error["msg"].removeprefix("expected ")
                 self._report_value(place, members, expected)
 

@@ -59,18 +59,19 @@ SPEC = Content(
 Meant = Callable[[MappingNode, Problems], MappingNode]  # a document read as meant, with its mistakes reported
 
 
-def read_chain(path: Path, problems: Problems, meant: Meant) -> list[MappingNode]:
+def read_chain(path: Path, problems: Problems, meant: Meant, at: Position | None = None) -> list[MappingNode]:
     """The document of a file and of the files it extends, directly and indirectly: most derived first.
 
     Args:
         path: the file.
         problems: collects the problems of the files.
         meant: is applied to the document of each file.
+        at: the position at which another file names this one.
 
     Raises:
         SpecError: a file cannot be read, is not a mapping, or takes part in a cycle of `extends`.
     """
-    document = meant(read_file(path, problems), problems)
+    document = meant(read_file(path, problems, at), problems)
     return [document, *read_bases(document, SPEC, count(1), problems, meant)]
 
 
@@ -181,10 +182,30 @@ def _decode(data: bytes, path: Path, problems: Problems) -> str:
 
 def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Path:
     """The path that `extends` in the last of the `files` names."""
-    here, at = files[-1], extends.at
-    named = extends.value if isinstance(extends, ScalarNode) else None
+    path, actual = path_named(extends, files[-1], problems, "extend")
+    if actual in {os.path.realpath(file) for file in files}:
+        cycle = " → ".join(str(file) for file in (*files, path))
+        problems.fail(extends.at, f"the files extend one another in a cycle: {cycle}")
+    if len(files) >= MAX_CHAIN:
+        problems.fail(extends.at, f"more than {MAX_CHAIN} files extend one another")
+    return path
+
+
+def path_named(node: DocumentNode, here: Path, problems: Problems, to: str = "name") -> tuple[Path, str]:
+    """The path of a YAML file that a node in the file `here` names, and the real path of that file.
+
+    Args:
+        node: the node.
+        here: the file that it stands in.
+        problems: collects the problems.
+        to: what is done with the file, as in "extend it by its own name".
+
+    Raises:
+        SpecError: the node names no YAML file by a path relative to its own, or a symbolic link to one.
+    """
+    at, named = node.at, node.value if isinstance(node, ScalarNode) else None
     if not isinstance(named, str):
-        problems.fail(at, f"expected the path of a YAML file, received {describe(extends)}")
+        problems.fail(at, f"expected the path of a YAML file, received {describe(node)}")
     if "://" in named:
         problems.fail(at, f"{quote(named)} is not a path", "download it beside this file, and name that")
     if "\0" in named:
@@ -199,10 +220,5 @@ def _resolve(extends: DocumentNode, files: list[Path], problems: Problems) -> Pa
     actual = os.path.realpath(stated)
     if actual != stated:
         shown = os.path.relpath(actual, os.path.realpath(here.parent))
-        problems.fail(at, f"{quote(named)} is a symbolic link to {quote(shown)}", f"extend {shown} by its own name")
-    if actual in {os.path.realpath(file) for file in files}:
-        cycle = " → ".join(str(file) for file in (*files, path))
-        problems.fail(at, f"the files extend one another in a cycle: {cycle}")
-    if len(files) >= MAX_CHAIN:
-        problems.fail(at, f"more than {MAX_CHAIN} files extend one another")
-    return path
+        problems.fail(at, f"{quote(named)} is a symbolic link to {quote(shown)}", f"{to} {shown} by its own name")
+    return path, actual

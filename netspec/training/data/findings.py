@@ -26,14 +26,19 @@ class BadDataError(NetspecError):
 class Findings:
     """Problems and notes about a dataset. The function that reports a problem also leaves out the sample or file.
 
+    Args:
+        labelled: whether the samples need labels. If not, a folder of images needs no class folders.
+
     Attributes:
         problems: messages, each of which names its sample, file or folder.
         notes: remarks for the log.
+        labelled: as given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, labelled: bool = True) -> None:
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.labelled = labelled
 
     def settle(self, origin: str, on_bad_sample: OnBadSample, left: int) -> None:
         """Raise if there are problems and they are fatal; otherwise add a note of what was left out.

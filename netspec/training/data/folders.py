@@ -31,9 +31,11 @@ NON_IMAGE_SUFFIXES: Final = frozenset(
 class FolderDataset(Dataset):
     """Images in class folders. To save memory, all file names are stored as one string and their end offsets."""
 
-    def __init__(self, root: Place, classes: tuple[str, ...], files: Sequence[Sequence[Entry]]) -> None:
+    def __init__(
+        self, root: Place, classes: tuple[str, ...], files: Sequence[Sequence[Entry]], origin: str = ""
+    ) -> None:
         self._root = root
-        self.origin, self.classes = str(root), classes
+        self.origin, self.classes = origin or str(root), classes
         self.labels = np.repeat(np.arange(len(files)), [len(each) for each in files]).astype(np.int64)
         names = [entry.name.encode("utf-8", "surrogateescape") for each in files for entry in each]
         self._names = b"".join(names)
@@ -59,12 +61,16 @@ class FolderDataset(Dataset):
 
 
 def open_class_folders(root: Place, entries: Sequence[Entry], findings: Findings) -> FolderDataset:
-    """Open the class folders among the entries of a folder. Folders inside a class folder are not searched.
+    """Open the class folders among the entries of a folder, or without labels its images, if there are none.
+
+    Folders inside a class folder are not searched.
 
     Raises:
         NetspecError: there are no class folders, or they contain data files instead of images.
     """
     classes = [entry.name for entry in entries if entry.kind == "folder"]
+    if entries and not classes and not findings.labelled:
+        return FolderDataset(root.parent, (root.name,), [_images(root, entries, findings)], str(root))
     if not classes:
         raise NetspecError(
             f"{root}: expected a folder for each class, or .parquet or .npz files, received "

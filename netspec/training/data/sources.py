@@ -37,6 +37,7 @@ def open_data(
     holdout: float | None = None,
     seed: int = 0,
     on_bad_sample: OnBadSample = "fatal",
+    labelled: bool = True,
 ) -> Splits:
     """Open the training and the validation part of a dataset.
 
@@ -49,16 +50,20 @@ def open_data(
             no validation.
         seed: determines which samples are held back.
         on_bad_sample: whether samples and files that cannot be used are fatal, or left out with a note.
+        labelled: whether the samples need labels. If not, there is no validation part, and a folder of images will do.
 
     Raises:
         BadDataError: samples or files cannot be used; the message lists them.
         NetspecError: nothing is there, it cannot be read, or the parts do not belong together.
     """
     _check_division(validation, holdout)
-    findings = Findings()
+    findings = Findings(labelled=labelled)
     splits = open_parts(url, findings)
     findings.settle(url, on_bad_sample, len(splits.training))
-    if validation is not None:
+    if not labelled:
+        unused = (f"{url}: its validation part is not used",) if splits.validation is not None else ()
+        splits = Splits(splits.training, None, (*splits.notes, *unused))
+    elif validation is not None:
         splits = _with_validation(splits, url, validation, on_bad_sample, findings)
     elif splits.validation is None:
         splits = hold_back(splits, HOLDOUT if holdout is None else holdout, seed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netspec.errors import NetspecError
 from netspec.graph import Graph, Input, Node
 from netspec.graph.towers import find_runs
 from netspec.markup import Element, element
@@ -32,6 +29,7 @@ from netspec.ops import (
 from netspec.ops.activation import Elementwise
 from netspec.ops.base import Array
 from netspec.ops.pooling import Pool2d
+from netspec.training.report.png import picture, png
 
 MOST = 256  # kernels shown
 PIXELS = 500_000  # of all kernels shown together
@@ -150,8 +148,7 @@ def _image(colors: NDArray[np.uint8], alt: str) -> Element:
         top, left = index // columns * (height + 1), index % columns * (width + 1)
         grid[top : top + height, left : left + width] = np.dstack([kernel, np.full((height, width), 255, np.uint8)])
     scale = max(1, min(LARGEST // max(height, width), ROOM // grid.shape[1]))
-    source = f"data:image/png;base64,{base64.b64encode(_png(grid)).decode()}"
-    return element("img", src=source, alt=alt, width=scale * grid.shape[1], height=scale * grid.shape[0])
+    return picture(png(grid), alt, (grid.shape[0], grid.shape[1]), scale)
 
 
 def _columns(count: int) -> int:
@@ -159,13 +156,3 @@ def _columns(count: int) -> int:
     if count <= ACROSS:
         return count
     return next((columns for columns in range(ACROSS, 9, -1) if count % columns == 0), ACROSS)
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    try:
-        from PIL import Image  # noqa: PLC0415 # an optional dependency, for training only
-    except ImportError as error:
-        raise NetspecError("the report needs pillow, not installed here", "pip install 'netspec[train]'") from error
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

@@ -20,6 +20,7 @@ from netspec.markup import Element, element
 from netspec.training.report.charts import error_chart, loss_chart, rate_chart, speed_chart
 from netspec.training.report.confusion import confusion_section
 from netspec.training.report.kernels import first_kernels, kernels_section
+from netspec.training.report.png import samples_section
 from netspec.training.report.record import RunRecord
 from netspec.training.report.series import Curves, read_curves
 
@@ -62,7 +63,9 @@ def _sections(run: RunRecord, curves: Curves) -> Iterator[Element]:
     charts = (loss_chart(curves), error_chart(curves, run.counted), rate_chart(curves), speed_chart(curves))
     grid = element("div", *charts, class_="charts")
     yield element("section", element("h2", "Curves"), grid)
-    kernels = first_kernels(run.graph, run.weights)
+    if run.samples is not None:
+        yield samples_section(run.samples)
+    kernels = first_kernels(run.graph, run.weights) if run.samples is None else None
     if kernels is not None:
         yield kernels_section(kernels)
     if run.confusion is not None:
@@ -103,7 +106,10 @@ def _facts(run: RunRecord, curves: Curves) -> Iterator[tuple[str, str, str]]:
     else:
         known = (_last(curves.epochs["training_error"]), _last(curves.steps["error"]))
         training = next((percent(error) for error in known if error is not None), "–")
-        yield "training error", training, "no validation set"
+        if run.samples is not None:
+            yield "discriminator's error", training, "50 % if it cannot tell"
+        else:
+            yield "training error", training, "no validation set"
     epochs = len(curves.epochs["epoch"])
     yield "epochs", f"{curves.epochs['epoch'][-1]:,.0f}" if epochs else "–", ""
     steps = [_last(curves.steps["step"]), _last(curves.epochs["step"])]

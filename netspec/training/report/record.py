@@ -33,6 +33,7 @@ class RunRecord:
         classes: class names by number.
         confusion: the number of samples, or pixels, by true class (rows) and predicted class (columns); None without
             validation. Shape: (classes, classes).
+        samples: for a generator, the PNG of a sheet of samples; None for other networks.
     """
 
     name: str
@@ -49,8 +50,10 @@ class RunRecord:
     notes: Sequence[str] = ()
     classes: Sequence[str] = ()
     confusion: NDArray[np.int64] | None = None
+    samples: bytes | None = None
 
     @property
     def counted(self) -> str:
         """What errors count: `samples`, or `pixels` in segmentation."""
-        return "pixels" if self.graph.type_of(self.graph.outputs[0]).rank == 4 else "samples"
+        of_maps = self.graph.type_of(self.graph.outputs[0]).rank == 4 and self.samples is None
+        return "pixels" if of_maps else "samples"

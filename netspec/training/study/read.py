@@ -139,6 +139,11 @@ class _MemberReader:
         path = Path(os.path.normpath(self._path.parent / member.spec))
         try:
             spec = read_spec(path, [*(setting.text for setting in settings), *self._overrides])
+            if spec.discriminator is not None:
+                raise NetspecError(
+                    f"{spec.name} is a generator, and a study compares errors on labelled samples",
+                    "`netspec train` trains it by itself",
+                )
             trainable_graph(elaborate(spec), recipe_of(spec))
         except SpecError as error:
             for diagnostic in error.diagnostics:

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from netspec.errors import NetspecError, VerificationError
 from netspec.graph import Graph, Normalization, Preprocessing
-from netspec.graph.training import classes_of, map_size
-from netspec.lowering import Backend, Batch, TrainerSettings, TrainingState
+from netspec.graph.training import classes_of, generator_graph, map_size
+from netspec.lowering import Backend, Batch, Trainer, TrainerSettings, TrainingState
 from netspec.lowering.batch import UNLABELLED
-from netspec.ops.base import Array
+from netspec.ops.base import Array, Weight
 from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
 from netspec.recipe.optimizer import CURVATURE
 from netspec.spec.trainable import graph_with_logits, require_curvature
+from netspec.training.adversarial import DISCRIMINATOR, AdversarialTrainer, Opponent, divided, joined
 from netspec.training.curvature import with_curvature
 from netspec.training.data.batches import StepBatch
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
@@ -58,13 +59,15 @@ PAPER = Recipe(
 )
 
 
-def graph_to_train(graph: Graph, recipe: Recipe | None = None) -> Graph:
-    """The training graph of a network, with the classes that the spec's recipe adds.
+def graph_to_train(graph: Graph, recipe: Recipe | None = None, opponent: Opponent | None = None) -> Graph:
+    """The training graph of a network, with the classes that the spec's recipe adds; of a generator, with an opponent.
 
     Raises:
         NetspecError: the network has no loss; the hint says what can be compared instead.
     """
     try:
+        if opponent is not None:
+            return generator_graph(graph)
         graph = graph_with_logits(graph, recipe)
         if recipe is not None:
             require_curvature(graph, recipe)
@@ -85,14 +88,20 @@ def check_recipes(recipe: Recipe | None, heads: Sequence[str] = ()) -> list[Reci
         recipe: the spec's recipe, if it has one.
         heads: the auxiliary outputs. Without a recipe, their losses have GoogLeNet's weight.
     """
-    weights = recipe.loss.auxiliary if recipe else dict.fromkeys(heads, HEAD_WEIGHT)
-    constant = recipe.loss.constant_logit if recipe else None  # it is a part of the graph
+    weights = recipe.label_loss.auxiliary if recipe else dict.fromkeys(heads, HEAD_WEIGHT)
+    constant = recipe.label_loss.constant_logit if recipe else None  # it is a part of the graph
     loss = PAPER.loss.model_copy(update={"auxiliary": weights, "constant_logit": constant})
     paper = PAPER.model_copy(update={"loss": loss})
     if recipe is None:
         return [paper]
+    rule = checked_rule(recipe)
+    return [paper] if rule == paper else [paper, rule]
+
+
+def checked_rule(recipe: Recipe) -> Recipe:
+    """The recipe of the check with the update rule of a spec's recipe."""
     decay = DECOUPLED_DECAY if isinstance(recipe.optimizer, AdamW) else DECAY
-    rule = PAPER.model_copy(
+    return PAPER.model_copy(
         update={
             "loss": recipe.loss,
             "optimizer": recipe.optimizer.model_copy(update={"learning_rate": 1.0, "weight_decay": decay}),
@@ -103,7 +112,6 @@ def check_recipes(recipe: Recipe | None, heads: Sequence[str] = ()) -> list[Reci
             "augmentation": recipe.augmentation.mixing,
         }
     )
-    return [paper] if rule == paper else [paper, rule]
 
 
 def _started_early(average: WeightAverage | None) -> WeightAverage | None:
@@ -117,20 +125,27 @@ class TrainingCase:
 
     Attributes:
         graph: the training graph.
-        weights: canonical initial weights, float32.
+        weights: canonical initial weights, float32; of a generator, `joined` with its discriminator's.
         recipe: one of `check_recipes`; its learning rate is that of the first step.
         seed: the seed of samples, labels and dropout masks.
+        opponent: of a generator, its discriminator, with a recipe of the check.
     """
 
     graph: Graph
     weights: Mapping[str, Array]
     recipe: Recipe
     seed: int = 0
+    opponent: Opponent | None = None
+
+    @property
+    def reader(self) -> Graph:
+        """The graph that the samples are for: a generator's discriminator, or the graph itself."""
+        return self.opponent.graph if self.opponent else self.graph
 
     @property
     def label(self) -> str:
         """The number of steps, the optimizer, the batch and the input size, `20 steps of sgd, 4 × 3x224x224`."""
-        size = "x".join(map(str, self.graph.inputs[0].type.features))
+        size = "x".join(map(str, self.reader.inputs[0].type.features))
         batch = f"{self.recipe.accumulate} × {BATCH}" if self.recipe.accumulate > 1 else f"{BATCH}"
         return f"{STEPS} steps of {self.recipe.optimizer.name}, {batch} × {size}"
 
@@ -145,12 +160,15 @@ class TrainingCase:
         average = recipe.weight_average
         parts |= {"weight_average": average.model_dump(exclude_defaults=True)} if average else {}
         parts |= recipe.augmentation.model_dump(include={"mixup", "cutmix"}, exclude_none=True)
-        return "; ".join(f"{key}: {', '.join(f'{k} {v}' for k, v in part.items())}" for key, part in parts.items())
+        words = "; ".join(f"{key}: {', '.join(f'{k} {v}' for k, v in part.items())}" for key, part in parts.items())
+        if self.opponent is None:
+            return words
+        return f"{words}; of the discriminator, {replace(self, recipe=self.opponent.recipe, opponent=None).rule}"
 
     @cached_property
     def normalization(self) -> Normalization | None:
         """The normalization of images, by default one that subtracts mid-gray; None for inputs that are not images."""
-        value = self.graph.inputs[0]
+        value = self.reader.inputs[0]
         shape = value.type.features
         if len(shape) != 3 or shape[0] not in (1, 3):
             return None
@@ -158,16 +176,43 @@ class TrainingCase:
 
     def in_dtype(self, dtype: DType) -> TrainingCase:
         """The case in another dtype; in float32 at a tenth of the rate."""
-        factor = IN_FLOAT32 if dtype is DType.FLOAT32 else 1.0
-        rate = self.recipe.optimizer.learning_rate * factor
-        optimizer = self.recipe.optimizer.model_copy(update={"learning_rate": rate})
-        recipe = self.recipe.model_copy(update={"optimizer": optimizer})
-        return replace(self, graph=self.graph.astype(dtype), recipe=recipe)
+
+        def at_rate(recipe: Recipe) -> Recipe:
+            return with_rate(recipe, recipe.optimizer.learning_rate * (IN_FLOAT32 if dtype is DType.FLOAT32 else 1.0))
+
+        other = self.opponent and Opponent(self.opponent.graph.astype(dtype), at_rate(self.opponent.recipe))
+        return replace(self, graph=self.graph.astype(dtype), recipe=at_rate(self.recipe), opponent=other)
 
     @property
     def settings(self) -> TrainerSettings:
         """The settings of trainers, which compute on the CPU as the models of the other levels do."""
         return TrainerSettings(self.recipe, self.normalization, "cpu")
+
+    def trainer(self, backend: Backend) -> Trainer:
+        """A trainer of the case in its initial state."""
+        if self.opponent is None:
+            return backend.trainer(self.graph, self.weights, self.settings)
+        return AdversarialTrainer(self.graph, self.opponent, self.weights, backend, self.settings, exact=True)
+
+    @property
+    def networks(self) -> tuple[tuple[Graph, Recipe], ...]:
+        """Each network that is trained, with its recipe: the generator before its discriminator."""
+        own = (self.graph, self.recipe)
+        return (own, (self.opponent.graph, self.opponent.recipe)) if self.opponent else (own,)
+
+    @cached_property
+    def all_weights(self) -> Mapping[str, Weight]:
+        """The weights of all networks, by the names that `Trainer.export_state` gives them."""
+        own, *others = (graph.weights for graph, _ in self.networks)
+        return joined(own, others[0]) if others else own
+
+    def recipe_of(self, weight: str) -> Recipe:
+        """The recipe by which a weight of any network is trained."""
+        return self.opponent.recipe if self.opponent and weight.startswith(DISCRIMINATOR) else self.recipe
+
+    def override_of(self, weight: str) -> WeightOverride:
+        """The recipe's override of a weight of any network."""
+        return self.recipe_of(weight).override_of(weight.removeprefix(DISCRIMINATOR))
 
     @cached_property
     def _schedule(self) -> Schedule:
@@ -198,7 +243,7 @@ class TrainingCase:
         """
         total = self.total(step)
         random = stream(self.seed, "verify", "training", str(step))
-        shape = self.graph.inputs[0].type.features
+        shape = self.reader.inputs[0].type.features
         shifts = None
         if self.normalization is not None:
             inputs = random.integers(0, 256, (total, *shape[1:], shape[0]), np.uint8)
@@ -207,18 +252,20 @@ class TrainingCase:
         else:
             scale = np.float32(PIXEL_STD if len(shape) == 3 else 1.0)
             inputs = random.standard_normal((total, *shape), np.float32) * scale
-        labels, rows = random.integers(0, classes_of(self.graph), total), np.arange(total)
+        labels, rows = random.integers(0, classes_of(self.reader), total), np.arange(total)
         whole = Batch(inputs, labels, rows, shifts)
-        if (size := map_size(self.graph)) is not None:
+        if (size := map_size(self.reader)) is not None:
             whole = _with_maps(whole, classes_of(self.graph), size, random)
         elif (mixes := self._mixes(step, rows)) is not None:
             whole = mix(whole, mixes, 1, Memory())
         parts = tuple(whole.part(slice(start, start + BATCH)) for start in range(0, total, BATCH))
+        if self.opponent is not None:
+            return parts  # its trainer draws the masks of both networks
         return with_masks(self.graph, parts, self.seed, step)
 
     def _mixes(self, step: int, rows: NDArray[np.int64]) -> Mixes | None:
         """How the samples of a step are mixed, drawn as if the step were an epoch."""
-        augmentation, shape = self.recipe.augmentation, self.graph.inputs[0].type.features
+        augmentation, shape = self.recipe.augmentation, self.reader.inputs[0].type.features
         if self.normalization is None:  # CutMix pastes boxes of pixels, which features do not have
             return draw_mixes(self.seed, step, rows, rows, augmentation.model_copy(update={"cutmix": None}), None)
         return draw_mixes(self.seed, step, rows, rows, augmentation, (shape[1], shape[2]))
@@ -232,8 +279,13 @@ def _with_maps(batch: Batch, classes: int, size: tuple[int, int], random: np.ran
     return replace(batch, labels=labels, weights=weights)
 
 
+def with_rate(recipe: Recipe, rate: float) -> Recipe:
+    """The recipe at another learning rate."""
+    return recipe.model_copy(update={"optimizer": recipe.optimizer.model_copy(update={"learning_rate": rate})})
+
+
 def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
-    """The case with a learning rate, and a norm for clipping, that fit the scale of its gradients.
+    """The case with a learning rate, and a norm for clipping, that fit the scale of each network's gradients.
 
     The gradients are taken by a step with rate 0, for the least likely label of each sample: with random labels and
     large logits, a sample whose label happens to be the most likely one has almost no gradient.
@@ -241,36 +293,48 @@ def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
     Raises:
         VerificationError: the gradient at these weights is zero or not finite, so there is nothing to learn.
     """
-    recipe = case.recipe.model_copy(update={"clip_gradient_norm": None})
-    trainer = backend.trainer(case.graph, case.weights, replace(case.settings, recipe=recipe))
-    plain = replace(case, recipe=recipe.model_copy(update={"augmentation": Augmentation()}))
+    plain = replace(
+        case, recipe=case.recipe.model_copy(update={"clip_gradient_norm": None, "augmentation": Augmentation()})
+    )
+    trainer = plain.trainer(backend)
     try:
-        batches = [replace(b, labels=trainer.predict(b.inputs).argmin(axis=1)) for b in plain.batches(0)]
+        batches: Sequence[Batch] = plain.batches(0)
+        if case.opponent is None:
+            batches = [replace(b, labels=trainer.predict(b.inputs).argmin(axis=1)) for b in batches]
         result = trainer.step(batches, 0.0, case.total(0), 0, keep_gradients=True)
     finally:
         trainer.close()
     gradients = {name: array.astype(np.float64) for name, array in (result.gradients or {}).items()}
-    if case.recipe.clip_gradient_norm is not None:
+    start: dict[str, Array] = {name: array.astype(np.float64) for name, array in case.weights.items()}
+    if case.opponent is None:
+        state = case.with_curvature(TrainingState(start), 0)
+        return replace(case, recipe=_fitted(case.graph.name, case.recipe, state, gradients, result.loss))
+    own, others = zip(map(TrainingState, divided(start)), divided(gradients), strict=True)
+    guess = 2 * math.log(2)  # the discriminator's loss for a guess
+    recipe = _fitted(case.graph.name, case.recipe, *own, result.loss)
+    theirs = _fitted(case.opponent.graph.name, case.opponent.recipe, *others, guess)
+    return replace(case, recipe=recipe, opponent=replace(case.opponent, recipe=theirs))
+
+
+def _fitted(name: str, rule: Recipe, start: TrainingState, gradients: Mapping[str, Array], loss: float) -> Recipe:
+    """The recipe with a rate, and a norm for clipping, that fit these gradients in a state in float64."""
+    recipe = rule.model_copy(update={"clip_gradient_norm": None})
+    if rule.clip_gradient_norm is not None:
         # Random labels have smaller gradients than the least likely ones; at a quarter, most are still clipped.
         norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values()))
         recipe = recipe.model_copy(update={"clip_gradient_norm": norm / 4 or None})
-    finite = math.isfinite(result.loss)
-    rate = SHARE * result.loss / _decrease(case, recipe, gradients) if finite else math.nan
+    rate = SHARE * loss / _decrease(recipe, start, gradients) if math.isfinite(loss) else math.nan
     if not 0 < rate < math.inf:
         raise VerificationError(
-            f"{case.graph.name}: at the weights of the check the loss is {result.loss:.3g} and has no gradient to "
-            "follow, so training proves nothing"
+            f"{name}: at the weights of the check the loss is {loss:.3g} and has no gradient to follow, so training "
+            "proves nothing"
         )
-    optimizer = recipe.optimizer.model_copy(update={"learning_rate": float(f"{rate:.1e}")})
-    return replace(case, recipe=recipe.model_copy(update={"optimizer": optimizer}))
+    return with_rate(recipe, float(f"{rate:.1e}"))
 
 
-def _decrease(case: TrainingCase, recipe: Recipe, gradients: Mapping[str, Array]) -> float:
+def _decrease(recipe: Recipe, start: TrainingState, gradients: Mapping[str, Array]) -> float:
     """The decrease of the loss in the first step at a rate of 1, to first order and without decay; NaN for none."""
     without_decay = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
-    whole = TrainingState({name: array.astype(np.float64) for name, array in case.weights.items()})
-    start = case.with_curvature(whole, 0)
-    start = replace(start, weights={name: start.weights[name] for name in gradients})
     rule = recipe.model_copy(update={"optimizer": without_decay, "weight_average": None})
     after = update(rule, start, gradients, 1.0).weights
     return sum(float(np.vdot(g, start.weights[name] - after[name])) for name, g in gradients.items()) or math.nan

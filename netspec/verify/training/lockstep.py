@@ -15,10 +15,12 @@ from netspec.lowering import Backend, StepResult, Trainer, TrainingState
 from netspec.ops.base import Weights
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
+from netspec.training.adversarial import DISCRIMINATOR, Opponent, divided, divided_state, joined
 from netspec.types import DType
+from netspec.verify.cases import cases_of, weights_for
 from netspec.verify.compare import STATE_TOLERANCE, Comparison
 from netspec.verify.report import LOSS, NodeError, Report, TrainingDivergence, Unfinished
-from netspec.verify.training.case import EPOCH, STEPS, TrainingCase, check_recipes, measured
+from netspec.verify.training.case import EPOCH, STEPS, TrainingCase, check_recipes, checked_rule, measured
 from netspec.verify.training.rounding import Rounding
 from netspec.verify.training.state import THE_LOSS, Subject, gap_of, loss_error, shares, state_gaps, update_gaps
 from netspec.verify.training.trap import trap_of
@@ -67,6 +69,7 @@ def compare_training(
     progress: Progress = silent,
     *,
     tolerance: float = STATE_TOLERANCE,
+    opponent: Opponent | None = None,
 ) -> TrainingProof:
     """Train twenty steps in each backend and compare: with the paper's rule, and with the recipe's if it is another.
 
@@ -78,13 +81,15 @@ def compare_training(
         seed: the seed of samples, labels and dropout masks.
         progress: called with a description of each step of the work.
         tolerance: the tolerance of weights and optimizer slots, in float64.
+        opponent: of a generator, its discriminator: both take the steps of adversarial training, by the rules of their
+            recipes.
 
     Raises:
         VerificationError: there is nothing to learn at these weights, or no weight moves, so nothing would be proved.
     """
     proof = TrainingProof()
-    for rule in check_recipes(recipe, [head.name for head in graph.heads]):
-        proof += _proof_of(TrainingCase(graph, weights, rule, seed), backends, tolerance, progress)
+    for case in _cases(graph, weights, recipe, seed, opponent):
+        proof += _proof_of(case, backends, tolerance, progress)
     only_backend = (
         f"{backends[0].name} is the only one here that trains in float64: its updates are compared with {NUMPY}'s, and "
         "its losses and running statistics are not compared"
@@ -108,6 +113,19 @@ def _proof_of(case: TrainingCase, backends: Sequence[Backend], tolerance: float,
             if pair.divergence is not None:
                 divergences.setdefault(names, pair.divergence)
     return proof + TrainingProof(divergences=tuple(without_consequences(divergences)))
+
+
+def _cases(
+    graph: Graph, weights: Weights, recipe: Recipe | None, seed: int, opponent: Opponent | None
+) -> list[TrainingCase]:
+    """The trainings to compare, each without a rate."""
+    if opponent is None or recipe is None:
+        return [
+            TrainingCase(graph, weights, rule, seed) for rule in check_recipes(recipe, [h.name for h in graph.heads])
+        ]
+    theirs = weights_for(next(iter(cases_of(opponent.graph, seed=seed))), seed)
+    other = Opponent(opponent.graph, checked_rule(opponent.recipe))
+    return [TrainingCase(graph, joined(weights, theirs), checked_rule(recipe), seed, other)]
 
 
 def without_consequences(divergences: Mapping[tuple[str, str], TrainingDivergence]) -> list[TrainingDivergence]:
@@ -177,7 +195,7 @@ class Lockstep:
     ) -> None:
         self._case, self._dtype, self._backends = case.in_dtype(dtype), dtype, backends
         self._graph, self._tolerance = self._case.graph, tolerance
-        self._trainable = [name for name, weight in self._graph.weights.items() if weight.trainable]
+        self._trainable = [name for name, weight in self._case.all_weights.items() if weight.trainable]
         self._compares_state = dtype is DType.FLOAT64
         self._rounding = Rounding(self._case, partial(self._make_trainer, backends[0]), tolerance)
         self._trainers: dict[str, Trainer] = {}
@@ -188,7 +206,7 @@ class Lockstep:
         self.pairs = {names: Pair(case, dtype, *names) for names in (*with_numpy, *with_first)}
 
     def _make_trainer(self, backend: Backend) -> Trainer:
-        return backend.trainer(self._graph, self._case.weights, self._case.settings)
+        return self._case.trainer(backend)
 
     def finish(self, progress: Progress) -> list[str]:
         """Take all steps, and return notes on them.
@@ -267,7 +285,7 @@ class Lockstep:
         for name, loss in losses.items():
             pair = self.pairs.get((name, first))
             if pair is not None and pair.divergence is None:
-                errors[pair] = [{THE_LOSS: loss_error(loss, losses[first], classes_of(self._graph))}]
+                errors[pair] = [{THE_LOSS: loss_error(loss, losses[first], classes_of(self._case.reader))}]
                 if self._compares_state:
                     gaps = state_gaps(self._states[name], self._states[first])
                     errors[pair].append(shares(gaps, self._rounding.noise))
@@ -286,12 +304,23 @@ class Lockstep:
         self, before: TrainingState, result: StepResult, rate: float, after: TrainingState
     ) -> dict[Subject, float]:
         """The errors of all trainable weights and their slots; infinite for a weight that has no gradient."""
-        missing = {Subject(name): math.inf for name in self._trainable if name not in (result.gradients or {})}
-        return missing | shares(update_gaps(self._case.recipe, before, result.gradients or {}, rate, after))
+        gradients = result.gradients or {}
+        errors = {Subject(name): math.inf for name in self._trainable if name not in gradients}
+        opponent = self._case.opponent
+        if opponent is None:
+            return errors | shares(update_gaps(self._case.recipe, before, gradients, rate, after))
+        parts = zip(divided_state(before), divided(gradients), divided_state(after), strict=True)
+        (own_before, own, own_after), (their_before, theirs, their_after) = parts
+        errors |= shares(update_gaps(self._case.recipe, own_before, own, rate, own_after))
+        their_rate = rate * opponent.recipe.optimizer.learning_rate / self._case.recipe.optimizer.learning_rate
+        gaps = update_gaps(opponent.recipe, their_before, theirs, their_rate, their_after)
+        return errors | {
+            subject._replace(name=f"{DISCRIMINATOR}{subject.name}"): share for subject, share in shares(gaps).items()
+        }
 
     def _unmoved_notes(self, start: Weights, end: Weights) -> list[str]:
         """A note on weights that hardly moved, such as those with a zero derivative, which proves little of them."""
-        learning = [name for name in self._trainable if self._case.recipe.override_of(name).lr_scale]
+        learning = [name for name in self._trainable if self._case.override_of(name).lr_scale]
         still = [name for name in learning if gap_of(end[name], start[name]).share() < MOVED]
         if len(still) == len(learning):
             raise VerificationError(

@@ -81,7 +81,7 @@ class Rounding:
                 twin.import_state(case.with_curvature(twin.export_state(), index))
             losses = [twin.step(*arguments).loss for twin in self._twins]
         self._next_step = step + 1
-        loss_effect = max(loss_error(twin_loss, loss, classes_of(case.graph)) for twin_loss in losses)
+        loss_effect = max(loss_error(twin_loss, loss, classes_of(case.reader)) for twin_loss in losses)
         gaps = [state_gaps(twin.export_state(), state) for twin in self._twins] if state else []
         for each in gaps:
             alone = {subject for subject, gap in each.items() if is_rounding_alone(gap.difference, gap.largest)}

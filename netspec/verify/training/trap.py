@@ -26,6 +26,10 @@ MOMENTUM = "momentum: dampening of the first gradient; or an exported velocity w
 MOMENTS = "the betas of the moments, or their bias correction, which counts this step too"
 AVERAGE = "the average of the weights: its form, its decay, its start, or weights from before the update"
 PRECISION = "a precision below float32: TF32, bfloat16, or a sum that is not kept in float32"
+ADVERSARIAL = (
+    "something that only adversarial training does: the gradient in the discriminator's input, its scale, the mode in "
+    "which it is taken, or running statistics that follow it"
+)
 
 
 def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subject], *, of_rule: bool) -> str:
@@ -38,18 +42,18 @@ def trap_of(case: TrainingCase, dtype: DType, step: int, failed: Collection[Subj
         failed: the subjects that differ.
         of_rule: whether they differ from the NumPy update of the same gradients, rather than from another backend.
     """
-    recipe, weights = case.recipe, case.graph.weights
-    if dtype is DType.FLOAT32:
-        return PRECISION
+    if dtype is DType.FLOAT32 or (case.opponent is not None and not of_rule):
+        return PRECISION if dtype is DType.FLOAT32 else ADVERSARIAL
+    names = {subject.name for subject in failed}
+    recipe, weights = case.recipe_of(min(names)), case.all_weights
     if THE_LOSS in failed:
         return PARTIAL_BATCH if step == EPOCH - 1 else _only_in_training(case)
-    names = {subject.name for subject in failed}
     if not any(weights[name].trainable for name in names):
         return STATISTICS
     if step == DROP and isinstance(recipe.optimizer, Sgd | RmsProp):
         return FORM
     if step == 0:
-        overrides = {name: recipe.override_of(name) for name, weight in weights.items() if weight.trainable}
+        overrides = {name: case.override_of(name) for name, weight in weights.items() if weight.trainable}
         plain = {name for name, override in overrides.items() if override == WeightOverride()}
         if plain and not plain & names:
             return OVERRIDES
@@ -77,7 +81,7 @@ def _only_in_training(case: TrainingCase) -> str:
     causes = ["dropout masks or their scale"] if {Dropout, StochasticDepth} & ops else []
     causes += ["batch statistics"] if BatchNorm in ops else []
     causes += ["auxiliary losses"] if case.graph.heads else []
-    causes += ["label smoothing"] if case.recipe.loss.label_smoothing else []
+    causes += ["label smoothing"] if case.recipe.label_loss.label_smoothing else []
     causes += ["shares of mixed labels"] if any(case.recipe.augmentation.mixes) else []
     causes += ["color shifts"] if case.normalization is not None else []
     return "something that only training does: " + ", ".join([*causes, "the loss or its divisor"])

@@ -9,7 +9,9 @@ import fsspec
 import numpy as np
 import pytest
 
+from netspec.errors import NetspecError
 from netspec.training.data.dataset import BadSampleError, Dataset
+from netspec.training.data.findings import BadDataError
 from netspec.training.data.images import decode_image
 from netspec.training.data.parquet import ParquetDataset
 from netspec.training.data.sources import open_data
@@ -66,6 +68,31 @@ def test_class_folders_and_files_stand_in_the_order_of_their_names(tmp_path: Pat
     assert contents(dataset) == [(4, "ant"), (5, "ant"), (7, "cat"), (3, "dog"), (9, "dog")]
     assert dataset.describe(2) == str(root / "cat" / "007.png")
     assert dataset.images
+
+
+def test_images_alone_will_do_where_labels_are_not_needed(tmp_path: Path) -> None:
+    """In a folder of any name, and in the parts of a set, of which the one for validation is not used."""
+    root = write_folder(tmp_path / "set", {"train": [3, 1], "val": [2]})
+    alone = open_data(str(root / "train"), labelled=False)
+    assert [brightness(alone.training, index) for index in range(2)] == [1, 3]
+    assert (alone.training.classes, alone.validation) == (("train",), None)
+    assert alone.training.origin == str(root / "train")
+    assert alone.training.describe(1) == str(root / "train" / "003.png")
+    parts = open_data(str(root), labelled=False)
+    assert (len(parts.training), parts.validation) == (2, None)
+    (root / "train" / "notes.txt").write_text("no image")
+    with pytest.raises(BadDataError, match=r"notes\.txt: not an image, by its name"):
+        open_data(str(root / "train"), labelled=False)
+    with pytest.raises(NetspecError, match="expected a folder for each class"):
+        open_data(str(root / "train"))
+
+
+def test_labels_that_are_not_needed_are_not_in_the_way(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "train", {"dog": [9], "cat": [7]}).parent
+    write_folder(tmp_path / "val", {"dog": [1], "cow": [2]})
+    splits = open_data(str(root), labelled=False)
+    assert contents(splits.training) == [(7, "cat"), (9, "dog")]
+    assert splits.notes == (f"{root}: its validation part is not used",)
 
 
 def test_names_of_files_need_not_be_ascii_nor_tell_the_format(tmp_path: Path) -> None:
